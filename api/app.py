@@ -107,6 +107,8 @@ class PublicApi(FastAPI):
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         if "\x00" in scope.get("path", ""):
             raise NoSuchAddress("An address holds no zero byte")
+        if b"%2f" in scope.get("raw_path", b"").lower():
+            raise NoSuchAddress("In an address `%2F` is not the slash between two parts", remedy="Write `/` there")
         await self.router(scope, receive, send)
 
     def _tell(self, request: Request, answer: _Answer) -> None:

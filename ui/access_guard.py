@@ -94,12 +94,20 @@ def _too_many_pages(connection: HTTPConnection) -> Response:
 async def stranger_answer(app: App, connection: HTTPConnection) -> Response:
     """The response to a request for a page without a valid session."""
     if (page := await ownerless_page(app, connection)) is not None:
-        return page
+        return _without_owner(connection, page)
     if connection.scope["method"] not in {"GET", "HEAD"} or connection.scope["path"].startswith("/_nicegui"):
         return PlainTextResponse("You are signed out. Open the page again to sign in.", 401, headers=NO_STORE)
     wanted = connection.url.path + (f"?{connection.url.query}" if connection.url.query else "")
     there = local_path(wanted)
     return RedirectResponse(f"/sign-in?next={quote(there)}" if there else "/sign-in", 303, headers=NO_STORE)
+
+
+def _without_owner(connection: HTTPConnection, page: Response) -> Response:
+    """The page of a server without an owner stands at `/`; programs that ask for something else must not take it for that."""
+    if connection.scope["method"] not in {"GET", "HEAD"}:
+        told = "This server has no owner yet. Open its address in a browser: the page says how to begin."
+        return PlainTextResponse(told, 405, headers={**NO_STORE, "allow": "GET, HEAD"})
+    return page if connection.scope["path"] == "/" else RedirectResponse("/", 303, headers=NO_STORE)
 
 
 async def ownerless_page(app: App, connection: HTTPConnection) -> Response | None:

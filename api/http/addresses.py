@@ -9,19 +9,29 @@ import re
 MCP_PATH = "/mcp"
 
 _WHOLE = frozenset({"/public", "/v1", "/healthz", "/readyz", "/metrics", MCP_PATH})
+#: The fixed parts of the API's addresses; they are written in small letters.
+_WORDS = frozenset(
+    {"batch", "batches", "cancel", "data", "events", "execute", "flows", "healthz", "jobs", "mcp", "metrics", "openapi"}
+    | {"openapi.json", "public", "readyz", "results", "v1"}
+)
+_PLURAL = {"batch": "batches", "flow": "flows", "job": "jobs"}
 _SLASHES = re.compile(r"/{2,}")
 
 
 def is_public(path: str) -> bool:
-    """Tells whether a path belongs to the public API and not to the pages."""
-    if path.startswith("//"):
-        path = "/" + path.lstrip("/")
-    return path.startswith(("/public/", "/v1/")) or path in _WHOLE
+    """True for the addresses that belong to the public API and not to the pages; `*` is what `OPTIONS *` asks about."""
+    near = _SLASHES.sub("/", path).rstrip("/").lower()
+    return near.startswith(("/public/", "/v1/")) or near in _WHOLE or path == "*"
 
 
 def meant_by(path: str) -> str | None:
-    """Returns the path that was meant when slashes are doubled or `/public` is missing; None for any other path."""
-    meant = _SLASHES.sub("/", path)
-    if meant == "/v1" or meant.startswith("/v1/"):
-        meant = f"/public{meant}"
+    """The address that a path was meant to be which has doubled slashes or one at its end, capital letters, no `/public`, or a
+    singular; None for any other path.
+    """
+    parts = [part.lower() if part.lower() in _WORDS else part for part in path.split("/") if part]
+    if parts[:1] == ["v1"]:
+        parts.insert(0, "public")
+    if parts[:2] == ["public", "v1"] and len(parts) > 2:
+        parts[2] = _PLURAL.get(parts[2].lower(), parts[2])
+    meant = "/" + "/".join(parts)
     return None if meant == path else meant

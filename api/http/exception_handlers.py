@@ -17,6 +17,7 @@ from api.http.limit_headers import limit_headers
 from api.http.parameters import invalid
 from api.http.problem_json import Internal, NoSuchAddress, problem_response
 from api.http.request_rate import Rate
+from api.http.route_classes import BASE
 from engine.core.errors import LimitReached, RateLimited, Refusal, Unavailable
 from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.limits import limits_now
@@ -73,7 +74,7 @@ HANDLERS: dict[Any, Any] = {
 
 def _no_such_address(request: Request) -> Refusal:
     meant = meant_by(request.scope["path"])
-    if meant is not None:
+    if meant is not None and (meant == BASE or any(route.path_regex.match(meant) for route in request.app.routes)):
         return NoSuchAddress("It is nearly an address of the public API", remedy=f"Call {meant[:200]}")
     return NoSuchAddress("The public API has no such call; /public/v1/openapi.json lists them all")
 

@@ -99,6 +99,13 @@ async def test_an_address_that_is_none_is_a_problem_too(house: House, method: st
         ("/v1/flows/execute/flow_1", "/public/v1/flows/execute/flow_1"),
         ("//v1/jobs", "/public/v1/jobs"),
         ("/v1", "/public/v1"),
+        ("/public/v1/jobs/", "/public/v1/jobs"),
+        ("/public/v1/jobs/job_1/", "/public/v1/jobs/job_1"),
+        ("/Public/V1/Jobs/job_Ab", "/public/v1/jobs/job_Ab"),
+        ("/public/v1/batch/batch_1", "/public/v1/batches/batch_1"),
+        ("/public/v1/job/job_1/cancel", "/public/v1/jobs/job_1/cancel"),
+        ("/mcp/", "/mcp"),
+        ("/Healthz/", "/healthz"),
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -108,6 +115,19 @@ async def test_an_address_that_is_nearly_right_is_told_the_right_one(house: Hous
     problem = ProblemDetails.model_validate(response.json())
     assert (problem.status, problem.code) == (404, "not_found")
     assert problem.detail.endswith(f"Call {meant}")
+
+
+async def test_a_slash_that_is_escaped_is_none(house: House):
+    for asked in ("/public/v1%2fjobs", "/public%2Fv1/jobs", "/public/v1/jobs%2fjob_1"):
+        answer = await house.client.get(SERVER + asked, headers={"Authorization": f"Bearer {house.key}"})
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert "%2F" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("asked", ["/v1/nothing", "/public/v1/nothing/", "//public/v1/batch"])
+async def test_an_address_that_is_not_there_either_is_not_told(house: House, asked: str):
+    told = (await house.client.get(SERVER + asked)).json()["detail"]
+    assert ("Call /public/v1/batches" in told) if asked.endswith("batch") else ("Call" not in told)
 
 
 @pytest.mark.parametrize(("method", "path"), WHO_MAY_CALL)
@@ -194,6 +214,11 @@ async def test_the_health_checks_answer_everybody(house: House):
         ("//sign-in", False),
         ("/", False),
         ("/healthz/x", False),
+        ("/mcp/", True),
+        ("/readyz/", True),
+        ("/Public/v1/jobs", True),
+        ("*", True),
+        ("/docs/", False),
     ],
 )
 def test_the_addresses_of_the_api_are_told_from_the_pages(path: str, ours: bool):

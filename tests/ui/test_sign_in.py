@@ -141,13 +141,17 @@ async def test_without_an_owner_every_page_says_where_the_link_is_and_prints_one
     empty_site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with empty_site.browser() as browser:
-        pages = [await browser.get(path) for path in ("/flows", "/sign-in", "/jobs/job_x", "/")]
+        pages = [await browser.get(path) for path in ("/sign-in", "/")]
+        others = [await browser.get(path) for path in ("/flows", "/jobs/job_x", "/robots.txt")]
+        posted = await browser.post("/foo")
         first = capsys.readouterr().out
         empty_site.clock.offset += MINUTE
         await browser.get("/flows")
         second = capsys.readouterr().out
 
     assert all("Open the set-up link" in page.text and page.status_code == 200 for page in pages)
+    assert [(answer.status_code, answer.headers["location"]) for answer in others] == [(303, "/")] * 3
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
     assert re.fullmatch(r"Set-up link: http://localhost:8080/setup/[\w-]{40,}\n", first)
     assert second.startswith("Set-up link: ")
     assert second != first
