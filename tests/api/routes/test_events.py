@@ -169,6 +169,17 @@ async def test_streams_end_when_the_server_stops(house: House, address: str):
         assert await events.rest() == []
 
 
+async def test_a_number_beyond_the_last_event_gets_the_last_event_of_a_job_that_has_ended(address: str, house: House):
+    job_id = await accepted(house)
+    house.finish(job_id)
+    async with stream(address, house, job_id, last=10_000) as events:
+        number, name, data = await events.event()
+        assert await events.rest() == []
+    async with stream(address, house, job_id, last=number) as events:
+        assert await events.rest() == []
+    assert (name, data["seq"]) == ("job.completed", number)
+
+
 @pytest.mark.parametrize("last", ["x", "-1", "1.5"])
 async def test_a_wrong_last_event_id_is_refused(house: House, last: str):
     response = await house.get(f"/jobs/{await accepted(house)}/events", headers={"Last-Event-ID": last})
