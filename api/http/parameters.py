@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, get_args
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import Depends, Header, Path, Query
 from pydantic import BeforeValidator, WithJsonSchema
@@ -24,8 +24,10 @@ MAX_CANCEL_AFTER = 86_400
 MAX_VERSION = 999_999_999
 MAX_PAGE = 100
 MAX_WEB_ADDRESS = 2_000
-#: http or https, a host without user and password, a port from 1 to 65535, and the characters that RFC 3986 allows
-#: after it.
+#: Of the name of a host, and of each of its parts (RFC 1035).
+MAX_HOST, MAX_LABEL = 253, 63
+_NO_WEB_ADDRESS = "must be a web address like https://example.com/hook"
+#: http or https, a host without user or password, a port there is, and what RFC 3986 lets follow.
 WEB_ADDRESS = (
     r"^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])"
     r"(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?"
@@ -33,6 +35,7 @@ WEB_ADDRESS = (
 )
 
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}")
 ID = "^[A-Za-z0-9_-]{1,64}$"
 
@@ -46,7 +49,7 @@ def query(request: Request) -> dict[str, str]:
     for name, value in request.query_params.multi_items():
         if name not in allowed:
             known = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
-            raise invalid(name, f"this address has no such parameter; {known}")
+            raise invalid(name, f"is no parameter of this address; {known}")
         if name in found:
             raise invalid(name, "is sent twice")
         found[name] = value
@@ -74,13 +77,16 @@ def wait_seconds(request: Request, wait: str | None) -> int:
 
 
 def moment(name: str, text: str) -> Millis:
-    """Parses an RFC 3339 time with offset into milliseconds."""
+    """An RFC 3339 time with its offset, as milliseconds."""
+    text = text.upper().replace(" ", "+")  # a `+` in a query string arrives as a space
     try:
-        at = datetime.fromisoformat(text.replace(" ", "+"))  # a `+` in a query string is decoded as a space
+        at = datetime.fromisoformat(text)
         if at.tzinfo is None:
             raise ValueError
         return Millis(int(at.timestamp() * 1000))
     except (ValueError, OverflowError):
+        if _TIME.fullmatch(text):
+            raise invalid(name, "names a day or a time that does not exist") from None
         raise invalid(
             name, "must be a time with its time zone, like 2026-01-31T12:00:00Z or 2026-01-31T13:00:00+01:00"
         ) from None
@@ -134,15 +140,39 @@ def number_header(request: Request, name: str, highest: int) -> int | None:
 def webhook_url(request: Request) -> str | None:
     """Returns the X-Webhook-Url, an http or https URL without credentials."""
     url = single_header(request, "X-Webhook-Url")
-    if url is None:
-        return None
-    try:
-        host = urlsplit(url).hostname  # raises when the brackets do not contain an IPv6 address
-    except ValueError:
-        host = None
-    if not host or len(url) > MAX_WEB_ADDRESS or not re.fullmatch(WEB_ADDRESS, url, re.ASCII):
-        raise invalid("X-Webhook-Url", "must be a web address like https://example.com/hook, without user or password")
+    if url is not None and (fault := _fault_of(url)):
+        raise invalid("X-Webhook-Url", fault)
     return url
+
+
+def _fault_of(url: str) -> str:
+    """What is wrong with a web address that a caller names; "" when nothing is."""
+    if len(url) > MAX_WEB_ADDRESS:
+        return f"may have at most {MAX_WEB_ADDRESS:,} characters"
+    if " " in url:
+        return "has a space in it; write it as %20"
+    if not url.isascii():
+        return "has letters beyond ASCII; write the name of the host in its ASCII form (xn--...) and all else as %XX"
+    try:
+        parts = urlsplit(url)  # raises for brackets around something that is no address
+        host = parts.hostname or ""
+    except ValueError:
+        return _NO_WEB_ADDRESS
+    if "@" in parts.netloc:
+        return "has a user or a password in it; leave them out"
+    if len(host) > MAX_HOST or any(len(label) > MAX_LABEL for label in host.split(".")):
+        return f"has a host whose name is too long: {MAX_HOST} characters, {MAX_LABEL} between two dots"
+    if host and not _has_port(parts):
+        return "has a port that does not exist; ports are numbers from 1 to 65535"
+    return "" if host and re.fullmatch(WEB_ADDRESS, url, re.ASCII) else _NO_WEB_ADDRESS
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """False when what stands behind the host is no port."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def trace(request: Request) -> str | None:
@@ -201,8 +231,8 @@ IdempotencyKey = Annotated[
     _as(type="string", minLength=1, maxLength=255, pattern="^[!-~]{1,255}$"),
     Header(
         alias="Idempotency-Key",
-        description="1 to 255 visible ASCII characters, kept 24 hours: the same request with the same key gets the same job, as it "
-        "stands then. It is the same with an equal payload (what is left out equals its default) and the same X-Flow-Version, "
+        description="1 to 255 visible ASCII characters, kept 24 hours: the same request with the same key gets the same job or batch, as "
+        "it stands then. It is the same with an equal payload (what is left out equals its default) and the same X-Flow-Version, "
         "Cancel-After and X-Webhook-Url.",
     ),
 ]
@@ -211,7 +241,8 @@ CancelAfter = Annotated[
     _as(type="integer", minimum=1, maximum=MAX_CANCEL_AFTER),
     Header(
         alias="Cancel-After",
-        description="Seconds after which this job is stopped; never above the flow's own limit.",
+        description="Seconds after its start in which a job must end, or else it fails; each item of a batch from its own "
+        "start. Never above the flow's own limit.",
     ),
 ]
 FlowVersion = Annotated[
@@ -224,8 +255,8 @@ WebhookUrl = Annotated[
     _as(type="string", format="uri", maxLength=MAX_WEB_ADDRESS, pattern=WEB_ADDRESS),
     Header(
         alias="X-Webhook-Url",
-        description="Call this address when the job ends (Standard Webhooks): http or https, without user or password. One that "
-        "can never be reached is refused.",
+        description="Call this address when the job, or an item of the batch, ends (Standard Webhooks): http or https, without user or password, at port "
+        "80, 443, 8080 or 8443 unless the owner allowed others. One that can never be reached is refused.",
     ),
 ]
 RequestId = Annotated[

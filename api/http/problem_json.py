@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from api.http.problem_examples import DETAILS
 from engine.core import errors
 from engine.core.errors import FieldError, Refusal
 
@@ -182,7 +183,7 @@ def problem_example(kind: type[Refusal]) -> dict[str, Any]:
         wrong = FieldError("/max_pages", "type_error", "expected a whole number, got a string")
         Refusal.__init__(refusal, "1 field is wrong", errors=(wrong,))
     else:
-        Refusal.__init__(refusal, title_of(kind), remedy="")
+        Refusal.__init__(refusal, DETAILS.get(kind.code, ""))
     return problem_body(refusal, "req_5kP0aQm2s8Vt")
 
 

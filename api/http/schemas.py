@@ -172,16 +172,29 @@ class BatchAccepted(Published):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"batch_id": _BATCH_ID, "status": "queued", "total": 2, "job_ids": [_JOB_ID, _SECOND_JOB_ID]}]
+            "examples": [
+                {
+                    "batch_id": _BATCH_ID,
+                    "status": "queued",
+                    "total": 2,
+                    "job_ids": [_JOB_ID, _SECOND_JOB_ID],
+                    "flow_id": _FLOW_ID,
+                    "created_at": "2026-01-31T12:00:00.000Z",
+                    "url": f"/public/v1/batches/{_BATCH_ID}",
+                }
+            ]
         }
     )
 
-    batch_id: str = Field(description="Ask for it at the path in `Location`.", examples=[_BATCH_ID])
+    batch_id: str = Field(description="Ask for it at `url`.", examples=[_BATCH_ID])
     status: BatchStatus = Field(
         description="`queued`; for a repeated request with the same Idempotency-Key as it is now."
     )
     total: int = Field(description="How many items it has.")
     job_ids: list[str] = Field(description="One per item, in the order of the items.")
+    flow_id: str = Field(description="The id of the flow.", examples=[_FLOW_ID])
+    created_at: AwareDatetime = Field(description="When it was accepted.")
+    url: str = Field(description="Path of the batch.", examples=[f"/public/v1/batches/{_BATCH_ID}"])
 
 
 class BatchSummary(Published):

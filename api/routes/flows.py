@@ -84,7 +84,7 @@ async def flow_openapi(caller: ByKey, context: FromApp, request: Request, flow_i
     openapi_extra={"security": []},
 )
 async def api_openapi(context: FromApp, request: Request) -> dict[str, Any]:
-    """This document. It needs no key."""
+    """This document: every call, what it takes and what it answers."""
     return served_at(request.app.openapi(), context.base_url(request))
 
 

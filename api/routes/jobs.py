@@ -46,7 +46,10 @@ async def reading(if_none_match: IfNoneMatch = None) -> None:
     response_description="One run of a flow. A job that has ended changes only when its data are erased or expire",
     responses={
         200: with_headers("ETag", "Retry-After", "Preference-Applied"),
-        304: {"description": "Nothing has changed since that ETag", **with_headers("ETag", "Retry-After")},
+        304: {
+            "description": "Nothing has changed since that ETag",
+            **with_headers("ETag", "Retry-After", "Preference-Applied"),
+        },
         **refusals(NotFound, Expired),
     },
 )
@@ -126,7 +129,7 @@ as it then is.
     summary="Erase the data of a job",
     response_model=schemas.Job,
     response_description="The job as it then is, without its result",
-    responses=refusals(NotFound, JobNotEnded),
+    responses={200: with_headers("ETag"), **refusals(NotFound, JobNotEnded)},
 )
 async def erase_job_data(caller: ByKey, context: FromApp, request: Request, job_id: JobId) -> Response:
     """Removes its input, result, steps, events and messages for good and answers with the job as it then is: status, \

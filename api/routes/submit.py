@@ -136,8 +136,11 @@ for each item, and once with `batch.completed` when all have ended.
         "status": accepted.status,
         "total": accepted.total,
         "job_ids": accepted.job_ids,
+        "flow_id": flow_id,
+        "created_at": to_rfc3339(accepted.created_at),
+        "url": f"{BASE}/batches/{accepted.batch_id}",
     }
-    return _accepted(view, _headers(request, accepted, f"{BASE}/batches/{accepted.batch_id}"))
+    return _accepted(view, _headers(request, accepted, view["url"]))
 
 
 async def _read(

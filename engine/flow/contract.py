@@ -308,12 +308,16 @@ def _number_errors(field: FieldDict, value: float, at: str) -> list[FieldError]:
     return []
 
 
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word.removesuffix('s') if count == 1 else word}"
+
+
 def _size_errors(field: FieldDict, what: str, size: int, word: str, at: str) -> list[FieldError]:
     fewest, most = field.get(f"min_{what}"), field.get(f"max_{what}")
     if fewest is not None and size < fewest:
-        return [FieldError(at, f"min_{what}", f"must have at least {fewest} {word}, has {size}")]
+        return [FieldError(at, f"min_{what}", f"must have at least {_counted(fewest, word)}, has {size}")]
     if most is not None and size > most:
-        return [FieldError(at, f"max_{what}", f"must have at most {most} {word}, has {size}")]
+        return [FieldError(at, f"max_{what}", f"must have at most {_counted(most, word)}, has {size}")]
     return []
 
 

@@ -316,7 +316,9 @@ def check_flow_allowed(session: Session, caller: Caller, flow_id: str) -> None:
 
 
 def _no_such_flow(flow_id: str) -> NotFound:
-    return NotFound(f"No flow has the id {flow_id[:100]!r}")
+    return NotFound(
+        f"No flow has the id {flow_id[:100]!r}", remedy="GET /public/v1/flows lists the flows that this key may call."
+    )
 
 
 def choose_version(session: Session, flow: CalledFlow, wanted: int | None) -> int:
@@ -410,7 +412,9 @@ def find_earlier(
         as_then = body_for(session, flow_id, row.flow_version, body, options, with_defaults, checked)
         same = not as_then.errors and row.fingerprint == as_then.fingerprint
     if not same:
-        raise IdempotencyKeyReused
+        raise IdempotencyKeyReused(
+            "The body, `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url` differs from that of the first request"
+        )
     return json.loads(row.body)
 
 

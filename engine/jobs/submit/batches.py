@@ -48,6 +48,7 @@ class AcceptedBatch:
     status: BatchStatus
     total: int
     job_ids: tuple[str, ...]
+    created_at: int
     replayed: bool
     limits: LimitsView
 
@@ -75,7 +76,8 @@ def accept_batch(
             limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, caps)
             batch_id, ids = earlier["batch_id"], tuple(earlier["job_ids"])
             status = _status_now(session, caller.workspace_id, batch_id)
-            return AcceptedBatch(batch_id, status, len(ids), ids, replayed=True, limits=limits)
+            at = earlier["created_at"]
+            return AcceptedBatch(batch_id, status, len(ids), ids, created_at=at, replayed=True, limits=limits)
     flow = find_live_flow(session, caller, flow_id)
     number = choose_version(session, flow, options.version)
     version = read_version(session, flow.id, number)
@@ -110,11 +112,14 @@ def accept_batch(
     for index, (job_id, payload) in enumerate(zip(job_ids, payloads, strict=True)):
         insert_job(session, {**row, "id": job_id, "item_index": index}, encoded(payload))
     admit_waiting(session, caller.workspace_id, caller.environment)
+    created_at = now(session)
     if scope:
-        kept = {"batch_id": batch_id, "job_ids": job_ids, "created_at": now(session)}
+        kept = {"batch_id": batch_id, "job_ids": job_ids, "created_at": created_at}
         remember(session, scope, items.fingerprint, number, kept)
     limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, caps)
-    return AcceptedBatch(batch_id, "queued", len(job_ids), job_ids, replayed=False, limits=limits)
+    return AcceptedBatch(
+        batch_id, "queued", len(job_ids), job_ids, created_at=created_at, replayed=False, limits=limits
+    )
 
 
 def check_batch(
@@ -145,7 +150,7 @@ def _check_items(
     elif not isinstance(items, list):
         errors.append(FieldError("/items", "type_error", f"expected a list, got {_type_word(items)}"))
     elif not items:
-        errors.append(FieldError("/items", "min_items", "must have at least 1 items, has 0"))
+        errors.append(FieldError("/items", "min_items", "must have at least 1 item, has 0"))
     elif len(items) > MAX_ITEMS:
         errors.append(FieldError("/items", "max_items", f"must have at most {MAX_ITEMS} items, has {len(items)}"))
     if errors:

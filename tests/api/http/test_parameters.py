@@ -78,6 +78,40 @@ def test_a_wrong_header_is_refused_by_its_name(read, name: str, value: str):
     assert name.replace("_", "-") in caught.value.detail.lower()
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://example.com/" + "x" * 2_000, "2,000 characters"),
+        ("https://" + "x" * 64 + ".com/", "too long"),
+        ("https://" + "x." * 127 + "com/", "too long"),
+        ("https://example.com:70000/", "port"),
+        ("https://example.com:port/", "port"),
+        ("https://example.com/a b", "%20"),
+        ("https://b\u00fccher.example/", "xn--"),
+        ("https://user:secret@example.com/", "password"),
+        ("ftp://example.com/", "https://example.com/hook"),
+        ("https://[::1/", "https://example.com/hook"),
+        ("https://", "https://example.com/hook"),
+    ],
+)
+def test_a_wrong_webhook_address_is_told_its_own_fault(url: str, told: str):
+    with pytest.raises(ParameterInvalid) as caught:
+        parameters.webhook_url(request(x_webhook_url=url))
+    assert told in caught.value.detail
+    assert "secret" not in caught.value.detail
+
+
+@pytest.mark.parametrize("text", ["2026-01-31t12:00:00z", "2026-01-31t14:00:00+02:00"])
+def test_a_time_may_have_small_letters(text: str):
+    assert parameters.moment("created_after", text) == 1769860800000
+
+
+@pytest.mark.parametrize("text", ["2026-02-30T12:00:00Z", "2026-01-31T25:00:00Z"])
+def test_a_day_that_does_not_exist_is_told(text: str):
+    with pytest.raises(ParameterInvalid, match="does not exist"):
+        parameters.moment("created_after", text)
+
+
 def test_right_headers_are_read():
     sent = request(
         idempotency_key="k-1",

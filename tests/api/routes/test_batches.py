@@ -36,6 +36,9 @@ async def test_a_batch_is_accepted_as_one_job_per_item(house: House):
 
     body = response.json()
     BatchAccepted.model_validate(body)
+    read = (await house.get(body["url"].removeprefix("/public/v1"))).json()
+    assert body["url"] == response.headers["location"]
+    assert (body["flow_id"], body["created_at"]) == (read["flow_id"], read["created_at"])
     assert (response.status_code, body["total"], body["status"]) == (202, 10, "queued")
     assert response.headers["location"] == f"/public/v1/batches/{body['batch_id']}"
     assert response.headers["ratelimit"].startswith('"concurrency";r=0, "monthly";r=990;')

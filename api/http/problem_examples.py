@@ -1,0 +1,25 @@
+"""What `detail` says in the examples of problems: by code, in the words that a call would get. The class adds what to do."""
+
+from __future__ import annotations
+
+DETAILS = {
+    "invalid_json": "A comma or a closing bracket is missing, at line 1, column 27",
+    "invalid_parameter": "`wait` must be a whole number of seconds, 0 or more",
+    "malformed_request": "It has more than one Content-Length",
+    "not_allowed": "The key “Website” may not call this flow. Use another key, or let the owner allow this flow for it under "
+    "Settings, API Keys",
+    "not_found": "No job has the id 'job_3nXq8TfW2LrKc0ZbYp5VdA'",
+    "method_not_allowed": "PUT was sent; allowed here: GET, HEAD",
+    "not_acceptable": "This call answers with application/json",
+    "request_timeout": "Its body did not arrive in full within 30 seconds",
+    "job_not_cancellable": "It is completed",
+    "batch_not_cancellable": "Its items have all ended",
+    "job_not_ended": "job_3nXq8TfW2LrKc0ZbYp5VdA is processing",
+    "job_expired": "Results are kept for a limited time, and this one's is over",
+    "body_too_large": "The body may have 10 MiB",
+    "unsupported_media_type": "It came as text/plain",
+    "idempotency_key_reused": "The body, `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url` differs from that of the first request",
+    "concurrency_limit_exceeded": "All 4 jobs that Production may have at once are running or queued. Send the request again in 2 s",
+    "monthly_quota_exceeded": "All 1,000 requests of Production for this month are used; it begins again on the 1st at 00:00 UTC",
+    "rate_limited": "More than 50 requests came in one second. Send the request again in 1 s",
+}
