@@ -42,7 +42,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "not_acceptable": (
         "The `Accept` header takes none of the forms this answer has.",
-        "Send `Accept: application/json`, or leave the header out.",
+        "Leave the header out, or name what the call answers with; `detail` says it: `text/event-stream` for the events of a job, `application/x-ndjson` for the results of a batch, `application/json` for all else.",
     ),
     "request_timeout": (
         "The head or the body of the request did not arrive in full within 30 seconds. Nothing was accepted.",

@@ -101,7 +101,31 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     "node_failed": (
         "A step failed",
-        "A step could not do its work, for a reason that has no code of its own. `message` tells it in a sentence.",
+        "A step could not do its work, for a reason that has no code of its own: a host whose name was not found (DNS), a connection that was refused or broke, code that failed, and others. `message` tells it in a sentence.",
         "Open the job in Flowport: the step is marked, with its input, its tries and what to do.",
     ),
+}
+
+#: code -> (message, node_id, node_label) of the example; a node that such an error comes from.
+JOB_ERROR_EXAMPLES: dict[str, tuple[str, str | None, str | None]] = {
+    "timeout": ("The step took longer than its 60 seconds.", "prompt", "Summarise"),
+    "worker_lost": ("The worker stopped three times while it ran this job.", None, None),
+    "budget_exceeded": ("The job has spent its budget of $0.50.", "prompt", "Summarise"),
+    "result_too_large": ("The result has 14 MiB; 10 MiB are allowed.", "api_output", "API Output"),
+    "address_not_allowed": ("10.0.0.7 is inside a private network.", "http_request", "Ask the shop"),
+    "http_status": ("https://shop.example/items answered 503.", "http_request", "Ask the shop"),
+    "page_not_found": ("https://example.com/gone answered 404.", "page_scraper", "Read the page"),
+    "page_blocked_by_robots": ("The robots.txt of example.com closes this page.", "page_scraper", "Read the page"),
+    "page_needs_browser": ("https://example.com/app is empty without a browser.", "page_scraper", "Read the page"),
+    "response_too_large": ("https://example.com/all sent more than 10 MiB.", "http_request", "Ask the shop"),
+    "not_a_list": ("A list was expected; a text was found.", "array_splitter", "For each link"),
+    "input_missing": ("The address is empty.", "page_scraper", "Read the page"),
+    "reference_missing": ("The step “Ask the shop” gave no `json.items`.", "set_fields", "Put together"),
+    "template_error": ("The template names `title`, which is not there.", "text_template", "Write the text"),
+    "model_unreachable": ("The server of the model did not answer.", "prompt", "Summarise"),
+    "model_key_missing": ("The connection of the model has no key.", "prompt", "Summarise"),
+    "model_key_refused": ("The provider refused the key.", "prompt", "Summarise"),
+    "model_rate_limited": ("The provider asks to slow down.", "prompt", "Summarise"),
+    "output_invalid": ("The answer has no field `title`.", "prompt", "Summarise"),
+    "node_failed": ("The name shop.example was not found.", "http_request", "Ask the shop"),
 }

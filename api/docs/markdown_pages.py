@@ -47,8 +47,9 @@ def guide_html(text: str) -> Markup:
 
 
 def guide_sections(text: str) -> Iterator[tuple[str, str, str]]:
-    """(heading, id, text) of each part of a guide; the first has its title and no id. Code is left out."""
-    for part in re.split(r"^(?=##? )", _FENCED.sub("", text), flags=re.MULTILINE):
+    """(heading, id, text) of each part of a guide; the first has its title and no id."""
+    told = _FENCED.sub(lambda code: code[0].replace("\n#", "\n #"), text)  # a comment in code is no heading
+    for part in re.split(r"^(?=##? )", told, flags=re.MULTILINE):
         if part.strip():
             heading, _, rest = part.partition("\n")
             title = heading.lstrip("# ").strip()
@@ -72,4 +73,4 @@ def as_markdown(page: str, address: str) -> str:
     """The article of a docs page (its whole HTML) as Markdown; links become absolute."""
     article = LexborHTMLParser(page).css_first("article")
     assert article is not None
-    return Writer(base=address).write(article) + "\n"
+    return Writer(base=address, own_page=True).write(article) + "\n"

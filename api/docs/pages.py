@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -20,18 +20,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from api.docs.error_texts import ERROR_TEXTS
-from api.docs.job_error_texts import JOB_ERROR_TEXTS
+from api.docs.job_error_texts import JOB_ERROR_EXAMPLES, JOB_ERROR_TEXTS
 from api.docs.markdown_pages import as_markdown, first_sentence, guide_html, guide_sections
 from api.docs.node_reference import node_groups, node_page
 from api.docs.openapi import contract_of, flow_document, served_at
 from api.docs.reference import OperationPage, operation_pages
 from api.docs.schema_words import field_rows
 from api.docs.search import Entry, guide_entries, plain, search, words_of
-from api.http.problem_json import PUBLISHED, problem_body, status_of, title_of
+from api.http.problem_json import PUBLISHED, problem_example, status_of, title_of
 from api.http.route_classes import BASE
 from engine.actions.deployments import endpoint_path
 from engine.code_samples import code_examples
-from engine.core.errors import FieldError, Refusal
 from engine.core.paths import ASSETS
 from engine.core.safe_markdown import clean_html
 from engine.core.settings import Settings
@@ -203,7 +202,7 @@ class _Docs:
             "where": ("HTTP status", status_of(kind)),
             "why": why,
             "todo": todo,
-            "example": json.dumps(problem_body(_example(kind), "req_7Qm2VxK1"), indent=2, ensure_ascii=False),
+            "example": json.dumps(problem_example(kind), indent=2, ensure_ascii=False),
         }
         return await self._page(request, "error.html", code, error=error)
 
@@ -353,7 +352,9 @@ def _entries(api_document: ApiDocument) -> tuple[Entry, ...]:
     for call in _operations(api_document).values():
         rows = [row for _, rows in call.parameters for row in rows]
         fields = " ".join(dict.fromkeys(row["name"] for answer in call.answers for row in answer["rows"]))
-        text = " ".join([call.id, call.method, call.path, *call.description, words_of(rows), fields])
+        text = " ".join(
+            [call.id, call.method, call.path, *call.description, words_of(rows), fields, "curl Python JavaScript"]
+        )
         found.append(Entry("Call", call.title, f"/docs/api/{call.id}", plain(text)))
     for kind in dict.fromkeys(PUBLISHED):
         text = " ".join([title_of(kind), str(status_of(kind)), *ERROR_TEXTS[kind.code]])
@@ -407,20 +408,12 @@ def _spoken(text: object) -> Markup:
 
 def _job_error(code: str) -> dict[str, Any]:
     title, why, todo = JOB_ERROR_TEXTS[code]
-    error = {"code": code, "message": f"{title}.", "node_id": "prompt", "node_label": "Summarise", "item_index": None}
+    message, node_id, label = JOB_ERROR_EXAMPLES[code]
+    error = {"code": code, "message": message, "node_id": node_id, "node_label": label, "item_index": None}
     job = {"job_id": "job_7Qm2VxK1", "status": "failed", "result": None, "error": {**error, "attempts": 1}}
     where = ("Where it stands", "in the `error` of a job that failed; the call itself was accepted with 202")
     example = json.dumps(job, indent=2)
     return {"code": code, "title": title, "where": where, "why": why, "todo": todo, "example": example}
-
-
-def _example(kind: type[Refusal]) -> Refusal:
-    refusal = kind.__new__(kind)
-    fields: Sequence[FieldError] = (
-        (FieldError("/url", "required", "missing"),) if kind.code == "validation_failed" else ()
-    )
-    Refusal.__init__(refusal, "1 field is wrong" if fields else "", errors=tuple(fields))
-    return refusal
 
 
 def _read_flow(

@@ -12,9 +12,14 @@ _TAGS = {
 }  # fmt: skip
 
 
+class _Renderer(markdown2.Markdown):
+    def _get_pygments_lexer(self, lexer_name: str) -> None:
+        """No colours: they are HTML, which stands as text where a fence is shown inside code."""
+
+
 def clean_html(text: str) -> str:
     """Returns Markdown as HTML without scripts, styles, images or classes."""
-    rendered = markdown2.markdown(text, extras=["fenced-code-blocks", "tables", "cuddled-lists"])
+    rendered = _Renderer(extras=["fenced-code-blocks", "tables", "cuddled-lists"]).convert(text)
     return nh3.clean(
         str(rendered),
         tags=_TAGS,

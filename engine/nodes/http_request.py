@@ -6,8 +6,8 @@ a header and one of your secrets, and the value is never shown or stored with a 
 names: with another address the step fails before anything is sent.
 
 `body` is the answer as text, `json` the same as data when it is JSON (else null), next to `status` and `headers` (their names in
-lower case). An answer of 400 or more fails the step with `http_status`, and 408, 429 and 5xx are tried again; switch off **Fail
-on an error status** to decide yourself with a Condition.
+lower case). An answer of 400 or more fails the step with `http_status`; where **Tries again** is more than 0, 408, 425, 429 and
+5xx are tried again. Switch off **Fail on an error status** to decide yourself with a Condition.
 
 A POST carries an `Idempotency-Key` that stays the same over all tries of a step, so that a service which knows it does the work
 once. Addresses inside private networks are closed until the owner opens them.

@@ -5,10 +5,12 @@ result is the value itself: an object, a list, a number.
 
 JSON is also found inside a Markdown fence, as models like to answer:
 
-    Here you are:
-    ```json
-    {"title": "Bread"}
-    ```
+````
+Here you are:
+```json
+{"title": "Bread"}
+```
+````
 
 and in one line of words around an object or a list. When the text cannot be read, the error says in which line and column,
 and shows the place. Data that is an object or a list already passes through as it is.

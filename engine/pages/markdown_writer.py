@@ -38,11 +38,15 @@ _MOST_PADDING = 50_000
 
 @dataclass
 class Writer:
-    """Options: `markdown`, or else plain text; `links` keeps the addresses of links; `base` makes them absolute."""
+    """Options: `markdown`, or else plain text; `links` keeps the addresses of links; `base` makes them absolute.
+
+    `own_page`: the page is written by Flowport itself, so `<` stays as it is inside code.
+    """
 
     markdown: bool = True
     links: bool = True
     base: str = ""
+    own_page: bool = False
     _nesting: int = field(default=0, init=False, repr=False)
     _containers: set[int] = field(default_factory=set, init=False, repr=False)
 
@@ -178,6 +182,8 @@ class Writer:
         inner = "".join(self._inline(child, depth + 1) for child in node.iter(include_text=True))
         if tag == "a" and self.links and (url := absolute(self.base, node.attributes.get("href"))):
             return _around(inner, "[", f"]({url})")
+        if self.own_page and _MARKS.get(tag) == "`":
+            inner = inner.replace("\\<", "<")
         if self.markdown and tag in _MARKS:
             return _around(inner, _MARKS[tag], _MARKS[tag])
         return inner

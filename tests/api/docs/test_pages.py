@@ -1,5 +1,7 @@
 """The docs pages: one for every error code, guides, and a flow's own page for those who may see it."""
 
+import base64
+import hmac
 import json
 import re
 import shutil
@@ -13,18 +15,19 @@ from selectolax.lexbor import LexborHTMLParser
 
 from api.app import api_document
 from api.docs.error_texts import ERROR_TEXTS
-from api.docs.job_error_texts import JOB_ERROR_TEXTS
+from api.docs.job_error_texts import JOB_ERROR_EXAMPLES, JOB_ERROR_TEXTS
 from api.docs.pages import GUIDES, _entries, docs_router
 from api.docs.reference import operation_pages
 from api.docs.schema_words import example_value, field_rows, plain_schema, type_words
 from api.docs.search import Entry, search
-from api.http.problem_json import PUBLISHED
+from api.http.problem_json import PUBLISHED, problem_example
 from api.http.schemas import Batch, BatchSummary, Job
 from engine.actions.deployments import deploy
 from engine.actions.flows import change_flow_settings, import_flow
 from engine.actions.principal import command_line
 from engine.actions.workspaces import ensure_workspace
 from engine.core.job_status import ENDED
+from engine.core.paths import ASSETS
 from engine.core.settings import Settings
 from engine.flow.document import Policy
 from engine.jobs.job_views import ERROR_CODES
@@ -105,6 +108,14 @@ async def test_every_error_code_has_a_page(client, code):
     assert answer.status_code == 200
     assert f"<h1><code>{code}</code></h1>" in answer.text
     assert "`" not in answer.text.partition("<pre")[0], "names stand as code"
+
+
+def test_the_example_of_every_error_says_more_than_its_title():
+    assert JOB_ERROR_EXAMPLES.keys() == JOB_ERROR_TEXTS.keys()
+    assert {node for _, node, _ in JOB_ERROR_EXAMPLES.values()} <= {None, *(kind.type for kind in NODE_TYPES)}
+    examples = {kind.code: problem_example(kind) for kind in PUBLISHED}
+    assert [code for code, example in examples.items() if example["detail"] == example["title"]] == []
+    assert examples["invalid_parameter"]["detail"].startswith("`wait`")
 
 
 async def test_the_codes_of_failed_jobs_are_listed_too(client, flow_id):
@@ -337,6 +348,27 @@ async def test_every_page_is_there_as_markdown(client, path):
     assert "<" not in re.sub(r"```.*?```|`[^`]*`|\\\\<", "", answer.text, flags=re.DOTALL)
 
 
+async def test_the_help_of_nodes_is_shown_as_it_is_written(client):
+    """A fence within code is text, and so is a `<` within code."""
+    page = LexborHTMLParser((await client.get("/docs/nodes/parse_json")).text)
+    markdown = (await client.get("/docs/nodes/parse_json.md")).text
+    shown = 'Here you are:\n```json\n{"title": "Bread"}\n```\n'
+    assert page.css_first(".fp-md pre").text() == shown
+    assert f"````\n{shown}````" in markdown
+    assert "`(?P<day>\\d{4}-\\d{2}-\\d{2})`" in (await client.get("/docs/nodes/extract_pattern.md")).text
+    assert "`<`" in (await client.get("/docs/nodes/text_template.md")).text
+
+
+def test_the_call_to_try_a_check_of_signatures_with_is_signed_right():
+    guide = (ASSETS / "help" / "webhooks.md").read_text(encoding="utf-8")
+    call = dict(re.findall(r"^(secret|webhook-\w+|body) +(\S.*)$", guide.rpartition("```text\n")[2], re.MULTILINE))
+    signed = f"{call['webhook-id']}.{call['webhook-timestamp']}.{call['body']}".encode()
+    key = base64.b64decode(call["secret"].removeprefix("whsec_"))
+    mac = base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+    assert call["webhook-signature"] == f"v1,{mac}"
+    assert len(call["body"]) == 131
+
+
 async def test_llms_txt_names_every_page(client):
     answer = await client.get("/llms.txt")
 
@@ -368,6 +400,20 @@ async def test_llms_txt_names_every_page(client):
         ("GDPR", "/docs/guides/jobs-and-polling"),
         ("bulk", "/docs/guides/batch"),
         ("time zones", "/docs/guides/pagination"),
+        ("verify webhook", "/docs/guides/webhooks"),
+        ("whsec", "/docs/guides/webhooks"),
+        ("max body size", "/docs/errors/body_too_large"),
+        ("maximum size", "/docs/errors/body_too_large"),
+        ("node.js", "/docs/guides/quick-start"),
+        ("typescript", "/docs/api/run_flow"),
+        ("curl", "/docs/api/run_flow"),
+        ("file upload", "/docs/guides/jobs-and-polling"),
+        ("region", "/docs/guides/hosting"),
+        ("unsubscribe", "/docs/guides/webhooks"),
+        ("secert", "/docs/guides/webhooks"),
+        ("CORS", "/docs/guides/authentication"),
+        ("ports", "/docs/guides/webhooks"),
+        ("flow id", "/docs/api/run_flow"),
     ],
 )
 async def test_the_search_works_without_script_over_guides_calls_errors_and_nodes(client, query, first):
@@ -414,6 +460,12 @@ def test_a_search_takes_every_word_and_puts_titles_first():
 def test_a_search_takes_a_word_in_other_forms_and_one_that_means_the_same(query, text):
     entries = [Entry("Guide", "Other", "/1", "nothing of it"), Entry("Guide", "Other", "/2", text)]
     assert [entry.path for entry in search(entries, query)] == ["/2"]
+
+
+def test_a_part_within_a_word_is_not_found_and_a_short_word_counts_in_titles_as_a_whole():
+    entries = [Entry("Guide", "Idempotency", "/1", "the id, supported"), Entry("Guide", "Flow id", "/2", "ports")]
+    assert [entry.path for entry in search(entries, "port")] == ["/2"]
+    assert [entry.path for entry in search(entries, "id")] == ["/2", "/1"]
 
 
 def test_alternatives_and_references_of_a_schema_are_told_as_one():
