@@ -185,9 +185,10 @@ def test_the_code_of_the_guides_runs_and_its_headers_are_the_servers(docs, termi
     kinds = {"shell": [], "header": [], "json": []}
     for block in shown:
         kinds["json" if block.startswith("{") else "shell" if "curl" in block else "header"].append(block)
+    job_id = ""
     for block in kinds["shell"]:
         endpoint = f"{caller.url}/public/v1/flows/execute/{greet}"
-        text = block.replace("ENDPOINT", endpoint)
+        text = block.replace("ENDPOINT", endpoint).replace("JOB_ID", job_id)
         text = text.replace('{"url": "https://example.com"}', '{"name": "Ada"}')
         done = subprocess.run(
             ["bash", "-c", text],
@@ -198,7 +199,9 @@ def test_the_code_of_the_guides_runs_and_its_headers_are_the_servers(docs, termi
             timeout=30,
             check=True,
         )
-        assert caller.ended(json.loads(done.stdout)["job_id"])["result"] == {"output": "Hello Ada"}
+        answer = json.loads(done.stdout)
+        job_id = answer["job_id"]
+        assert caller.ended(job_id)["result"] == {"output": "Hello Ada"}
     for line in "".join(kinds["header"]).splitlines():
         name, value = line.split(": ", 1)
         if name == "Authorization":
@@ -246,7 +249,10 @@ def test_the_python_of_a_guide_runs_as_it_stands(docs, terminal, caller: Caller,
     caller.ended(caller.accepted(flow_id, {"name": "Ada"}))
     source = httpx.get(f"{docs.url}/docs/guides/{guide}.md").text
     (code,) = re.findall(r"```python\n(.*?)```", source, re.DOTALL)
-    text = code.replace("FLOW_ID", flow_id).replace("2026-01-31T00:00:00Z", "2020-01-31T00:00:00Z")
+    text = code.replace("FLOW_ID", flow_id)
+    text = text.replace("2026-01-30T23:59:59.999Z", "2020-01-31T00:00:00Z").replace(
+        "2026-02-01T00:00:00Z", "2100-01-01T00:00:00Z"
+    )
     text = re.sub(r'"url": "https://example\.\w+"', '"name": "Ada"', text)
     (tmp_path / "guide.py").write_text(text)
     done = subprocess.run(
