@@ -1,4 +1,6 @@
-"""Flows whose contracts are unusual: what tools that read OpenAPI stumble over, each with a payload that fits beside its sample."""
+"""Flows with unusual contracts that tools reading OpenAPI fail on, each with a payload that is valid in addition to its
+sample.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ Field = Mapping[str, Any]
 def odd_flow(
     title: str, fields: Sequence[Field], results: Mapping[str, Any] | None = None, description: str = ""
 ) -> dict[str, Any]:
-    """A flow file that answers with what it was sent, as `sent`, and with these fields."""
+    """Returns a flow file that returns its input as `sent`, and these results."""
     nodes = [
         {"id": "api_input", "type": "api_input", "label": "API Input", "config": {"fields": list(fields)}},
         {"id": "text", "type": "text_template", "inputs": {"template": "done"}},
@@ -36,7 +38,7 @@ def field(name: str, kind: str = "string", **more: Any) -> Field:
     return {"name": name, "type": kind, **more}
 
 
-#: Name -> the flow file, and a payload that a caller may send.
+#: Name -> the flow file, and a valid payload.
 ODD_FLOWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "groups": (
         odd_flow(

@@ -1,4 +1,4 @@
-"""The documents of the templates and of unusual flows: a validator finds nothing, and the schemas take what the API takes."""
+"""The OpenAPI documents of the templates and of unusual flows are valid, and their schemas accept what the API accepts."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def references(value: Any) -> set[str]:
 
 
 def test_the_document_is_the_published_one():
-    """A change here breaks callers: look twice, then write the snapshot anew and say so in the CHANGELOG."""
+    """Every change of the document may break callers. For an intended change, update the snapshot and CHANGELOG.md."""
     assert json.loads(json.dumps(WHOLE)) == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
