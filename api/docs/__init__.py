@@ -1,1 +1,3 @@
-"""The documentation of the public API: pages, the OpenAPI document, the reference read from it, and search."""
+"""The documentation of the public API: HTML and Markdown pages, the OpenAPI documents, the reference that is generated
+from them, and the search.
+"""

@@ -1,4 +1,4 @@
-"""Why each error of the public API happens and what to do: the text of its page under `/docs/errors/`."""
+"""Texts of the pages below `/docs/errors/`: why each error of the public API occurs and what to do about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Why a job failed, by the `code` of its `error`, and what to do: the text of its page under `/docs/errors/`."""
+"""Texts of the pages below `/docs/errors/` for the codes in the `error` of a failed job: why it failed and what to do
+about it.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +108,7 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     ),
 }
 
-#: code -> (message, node_id, node_label) of the example; a node that such an error comes from.
+#: code -> (message, node_id, node_label) of the example, with a node type that raises this error.
 JOB_ERROR_EXAMPLES: dict[str, tuple[str, str | None, str | None]] = {
     "timeout": ("The step took longer than its 60 seconds.", "prompt", "Summarise"),
     "worker_lost": ("The worker stopped three times while it ran this job.", None, None),

@@ -1,4 +1,6 @@
-"""Guides as HTML with places to link to, tables that scroll and code that can be copied; and any docs page as Markdown."""
+"""Converts guides from Markdown to HTML with anchors, scrollable tables and copyable code, and docs pages from HTML to
+Markdown.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
 
 def guide_html(text: str) -> Markup:
-    """A guide's Markdown as HTML, cleaned. A page's regions need names, so each table is named by the heading before it."""
+    """Returns a guide's Markdown as sanitised HTML. Each table is labelled with the heading before it, because
+    scrollable regions need an accessible name.
+    """
     heading, tables = "", 0
 
     def dress(piece: Any) -> str:
@@ -47,8 +51,11 @@ def guide_html(text: str) -> Markup:
 
 
 def guide_sections(text: str) -> Iterator[tuple[str, str, str]]:
-    """(heading, id, text) of each part of a guide; the first has its title and no id."""
-    told = _FENCED.sub(lambda code: code[0].replace("\n#", "\n #"), text)  # a comment in code is no heading
+    """Yields (heading, anchor, text) for each section of a guide. The first section has the title of the guide and no
+    anchor.
+    """
+    # indents comments in code, so that they are not parsed as headings
+    told = _FENCED.sub(lambda code: code[0].replace("\n#", "\n #"), text)
     for part in re.split(r"^(?=##? )", told, flags=re.MULTILINE):
         if part.strip():
             heading, _, rest = part.partition("\n")
@@ -57,7 +64,7 @@ def guide_sections(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def first_sentence(text: str) -> str:
-    """What a guide is about: the first sentence after its title."""
+    """Returns the first sentence after the title of a guide, as its summary."""
     blocks = (block.strip() for block in text.split("\n\n")[1:])
     paragraph = next(block for block in blocks if block and not block.startswith(("|", "#", "```")))
     words = plain(re.sub(r"[*`]", "", paragraph))
@@ -65,12 +72,12 @@ def first_sentence(text: str) -> str:
 
 
 def slug(heading: str) -> str:
-    """A heading as the id of its place."""
+    """Returns the anchor of a heading."""
     return re.sub(r"[^a-z0-9]+", "-", heading.replace("`", "").lower()).strip("-")
 
 
 def as_markdown(page: str, address: str) -> str:
-    """The article of a docs page (its whole HTML) as Markdown; links become absolute."""
+    """Returns the `article` element of a docs page, given as a whole HTML page, as Markdown with absolute links."""
     article = LexborHTMLParser(page).css_first("article")
     assert article is not None
     return Writer(base=address, own_page=True).write(article) + "\n"

@@ -1,4 +1,6 @@
-"""The reference of the nodes, read from their files: help, settings, inputs, output, what happens on a failure, an example."""
+"""The reference of the node types, generated from their classes: help, settings, inputs, output, behaviour on failure,
+and an example.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +14,19 @@ from api.docs.schema_words import field_rows, rules, type_words
 from engine.flow.document import Policy
 from engine.flow.node_type import GROUPS, THE_JOBS, NodeType
 
-#: Settings of settings are shown so deep.
+#: The depth to which nested settings are listed.
 _DEEPEST = 3
 
 
 def node_groups(kinds: Iterable[NodeType]) -> list[tuple[str, list[NodeType]]]:
-    """The node types by group, in palette order."""
+    """Returns the node types by group, in the order of the palette."""
     listed = list(kinds)
     found = [(title, [kind for kind in listed if kind.group == group]) for group, title in GROUPS.items()]
     return [(title, members) for title, members in found if members]
 
 
 def node_page(kind: NodeType) -> dict[str, Any]:
-    """What the page of a node type shows."""
+    """Returns the template variables of the page of a node type."""
     config, inputs = kind.example
     node = {"id": kind.type, "type": kind.type, "type_version": kind.version, "config": config, "inputs": inputs}
     return {
@@ -59,7 +61,7 @@ def _policy_row(kind: NodeType, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(model: type[BaseModel]) -> list[dict[str, Any]]:
-    """The fields of a model: name, title, type, whether it must be there, what it is."""
+    """Returns the fields of a model as table rows: name, title, type, whether it is required, and description."""
     schema = model.model_json_schema()
     return _fields(schema, schema.get("$defs") or {}, "", 1)
 
@@ -95,7 +97,7 @@ def _choice(value: Any, words: Mapping[str, str]) -> str:
 
 
 def _plain(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:
-    """Without references to named parts and without "or nothing"."""
+    """Returns a schema with its reference resolved and without the alternative null."""
     whole = dict(schema)
     if options := whole.pop("anyOf", None):
         kept = [one for one in options if one.get("type") != "null"]

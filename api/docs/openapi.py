@@ -1,4 +1,6 @@
-"""OpenAPI 3.1 of the public API as FastAPI writes it from the routes, and of one flow: the same with the flow's own fields."""
+"""Creates the OpenAPI 3.1 document of the public API from its routes, and the document of one flow, which has the
+flow's own fields.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ _TAGS = [
     {"name": "documents", "description": "This API as OpenAPI, whole or of one flow."},
     {"name": "webhooks", "description": "What this server sends to your address when a job or a batch has ended."},
 ]
-#: Header -> what it says and an example. `X-Request-Id` stands at every answer.
+#: Header -> its description and an example. Every response has `X-Request-Id`.
 _HEADERS: dict[str, tuple[str, str | int]] = {
     "Allow": ("The methods this address takes.", "GET, HEAD"),
     "ETag": ("Changes when the job does; send it as `If-None-Match`.", '"5f2c7b9d0e1a4c3f8b6d2e7a9c0f1b3d"'),
@@ -56,7 +58,9 @@ _SECURITY = {
 
 @dataclass(frozen=True)
 class FlowContract:
-    """What a flow's document says: its live version's request and result schemas, and a payload that fits (None when none was found)."""
+    """What the document of a flow contains: the request and result schemas of its live version, and a valid payload
+    (None when none was found).
+    """
 
     flow_id: str
     title: str
@@ -68,7 +72,7 @@ class FlowContract:
 
 
 def contract_of(document: Document, *, flow_id: str, title: str, description: str, version: int) -> FlowContract:
-    """What callers of this version of a flow are told."""
+    """Returns the contract of this version of a flow."""
     return FlowContract(
         flow_id=flow_id,
         title=title,
@@ -81,7 +85,7 @@ def contract_of(document: Document, *, flow_id: str, title: str, description: st
 
 
 def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
-    """The document of these routes, without the address of a server."""
+    """Returns the OpenAPI document of these routes, without `servers`."""
     document = get_openapi(
         title="Flowport public API",
         version=VERSION,
@@ -105,11 +109,11 @@ def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
         if "examples" in schema:
             schema["examples"] = [_with_nulls(schema, one) for one in schema["examples"]]
     for name, schema in document["components"]["schemas"].items():
-        if name not in _SENT:  # answers may get fields, so a client must take those it does not know
+        if name not in _SENT:  # clients must accept unknown fields in responses, because later versions may add some
             schema.pop("additionalProperties", None)
     for content in _streams(
         document["paths"]
-    ):  # tools follow no reference in an extension, and tell of schemas that nothing uses
+    ):  # tools do not follow references in extensions, and would report the schema as unused
         content["x-itemSchema"] = _without_references(content["x-itemSchema"], document["components"]["schemas"])
     document["security"] = [{name: []} for name in _SECURITY]
     headers = {
@@ -125,18 +129,20 @@ def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
 
 
 def served_at(document: dict[str, Any], server_url: str) -> dict[str, Any]:
-    """The document with the address of the server, and of where its people are asked."""
+    """Returns the document with the URL of the server, as `servers` and for the contact."""
     contact = {**document["info"]["contact"], "url": f"{server_url}/docs"}
     return {**document, "info": {**document["info"], "contact": contact}, "servers": [{"url": server_url}]}
 
 
 def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str) -> dict[str, Any]:
-    """One flow: its concrete path, its own schemas, and the calls that read its jobs. `whole` is the API's document."""
+    """Returns the document of one flow: its own path and schemas, and the calls that read its jobs. `whole` is the
+    document of the API.
+    """
     document = copy.deepcopy(whole)
     own = document["components"]["schemas"]
     examples = {} if contract.sample is None else {"examples": [contract.sample]}
     own["Payload"] = {**portable(contract.request), "title": "Payload", **examples}
-    own["Job"].pop("examples")  # its result is that of another flow
+    own["Job"].pop("examples")  # the result in the example is that of another flow
     own["Result"] = {**portable(contract.result, of_answer=True), "title": "Result"}
     result = own["Job"]["properties"]["result"]
     result |= {"anyOf": [{"$ref": "#/components/schemas/Result"}, {"type": "null"}]}
@@ -161,7 +167,7 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
 
 
 def slug_of(title: str, fallback: str) -> str:
-    """A title as a part of an operationId: lower case letters, digits and `_`."""
+    """Returns a title as part of an operationId: lower-case letters, digits and `_`."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60] or re.sub(r"[^a-z0-9]+", "_", fallback.lower())
 
@@ -179,12 +185,14 @@ _OF_A_FLOW = {
 }
 
 
-#: Bodies that callers send; all others are answers.
+#: Bodies of requests; all others are bodies of responses.
 _SENT = {"Payload", "BatchPayload"}
 
 
 def _mend(operation: dict[str, Any]) -> None:
-    """What FastAPI takes for granted and this API does not: titles, a type of streams, JSON for problems, 422 for what is wrong."""
+    """Corrects what FastAPI generates by default and this API does differently: titles, the media type of streams, the
+    JSON media type of problems, and 422 for invalid parameters.
+    """
     for parameter in operation.get("parameters", ()):
         del parameter["schema"]["title"]
         parameter["schema"].pop("description", None)
@@ -210,7 +218,7 @@ def _streams(paths: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _without_references(part: Any, schemas: dict[str, Any]) -> Any:
-    """A part of a document with the schemas themselves in place of references to them."""
+    """Returns a part of a document with its references replaced by the schemas that they refer to."""
     if isinstance(part, list):
         return [_without_references(one, schemas) for one in part]
     if not isinstance(part, dict):
@@ -221,7 +229,7 @@ def _without_references(part: Any, schemas: dict[str, Any]) -> Any:
 
 
 def _with_nulls(schema: JsonSchema, example: Any) -> Any:
-    """The example of a model with the fields that are null in it: FastAPI leaves them out."""
+    """Returns the example of a model with its null fields, which FastAPI leaves out."""
     if not isinstance(example, dict):
         return example
     required = schema.get("required", ())
@@ -230,7 +238,7 @@ def _with_nulls(schema: JsonSchema, example: Any) -> Any:
 
 
 def _without_unused(document: dict[str, Any]) -> dict[str, Any]:
-    """The document without components that nothing in it refers to."""
+    """Returns the document without components that nothing refers to."""
     components = document["components"]
     kinds = [kind for kind in components if kind != "securitySchemes"]
     used: set[str] = set()

@@ -1,8 +1,8 @@
-"""The docs that the server ships: guides, a page for every call, error code and node, and a page per flow. Plain HTML, no session
-is made; every page is there as Markdown too, at its address with `.md` behind it, and `/llms.txt` lists them.
+"""Serves the docs: guides, a page for each call, error code and node type, and a page per flow. The pages are plain
+HTML without a session. Each is also available as Markdown, at its URL with `.md` appended, and `/llms.txt` lists them.
 
-All of it is open but the page of a flow: that is for signed-in people of its workspace, and for everybody when its owner made it
-public (flow setting `public_docs`).
+All pages are public except those of flows. These are for signed-in people of the workspace, and public when the owner
+chose so (flow setting `public_docs`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from storage.members import Person
 from storage.sessions import find_signed_in
 
 COOKIE = "flowport_session"
-#: OpenAPI of the whole API, made once: `api_document` of `api/app.py`.
+#: Returns the OpenAPI document of the whole API, which is built once (`api_document` in `api/app.py`).
 ApiDocument = Callable[[], dict[str, Any]]
 
 #: Guides in reading order: file name -> title.
@@ -69,9 +69,9 @@ GUIDES = {
 }
 #: Guides for whoever runs a server: their examples name any server, not the one that shows them.
 _ABOUT_ANY_SERVER = ("hosting", "settings", "commands")
-#: The change log of the API, kept by hand.
+#: The changelog of the API, which is written by hand.
 CHANGES = "api-changes"
-#: What the pages below an address are about, for one that is not there.
+#: First part of a docs URL -> what its pages are about, for the text of a 404.
 _KINDS = {
     "api": "call",
     "errors": "error code",
@@ -79,13 +79,15 @@ _KINDS = {
     "guides": "guide",
     "nodes": "node",
 }
-#: Stands in the guides for the address of the server that shows them.
+#: Placeholder in the guides that is replaced by the URL of this server.
 _ANY_SERVER = "https://flows.example.com"
 _LONGEST_QUERY = 200
 
 
 def docs_router(database: Database, settings: Settings, api_document: ApiDocument) -> APIRouter:
-    """The routes of the docs, for the app of the pages. Their answers are ready responses, and no API's document names them."""
+    """Returns the routes of the docs, for the application of the pages. They return complete responses and are in no
+    OpenAPI document.
+    """
     docs = _Docs(database, settings, api_document)
     pages = (
         ("/docs", docs.index),
@@ -171,11 +173,11 @@ class _Docs:
         return await self._page(request, "search.html", "Search", query=query, found=found, in_markdown=False)
 
     async def search_json(self, request: Request) -> Response:
-        """The same for the box of every page, with each letter that is typed."""
+        """Returns the results of a search as JSON, which the search box of every page requests while somebody types."""
         return JSONResponse([entry.as_link() for entry in self._found(request)[1]])
 
     async def llms(self, request: Request) -> Response:
-        """The list of all pages for language models, as llmstxt.org describes it."""
+        """Returns the list of all pages for language models in the format of llmstxt.org."""
         text = self.templates.get_template("llms.txt").render(
             base=self._base(request),
             api=BASE,
@@ -262,9 +264,10 @@ class _Docs:
         return JSONResponse(flow_document(self.api_document(), contract, self._base(request)))
 
     async def missing(self, request: Request) -> Response:
-        """404: says what is not there and leads to the index. Whoever asked for something else than a page gets a line of text.
+        """Answers 404 with a page that names what is missing and links to the index, or with a line of text when no
+        HTML page was requested.
 
-        A stranger does not learn which flows there are, and signs in first.
+        Somebody who is not signed in is sent to the sign-in page for flows, whether the flow exists or not.
         """
         path = request.url.path
         if path.endswith("/"):
@@ -287,7 +290,7 @@ class _Docs:
         return person, await self.database.read(_read_flow, workspace_id, request.path_params["flow_id"])
 
     def _found(self, request: Request) -> tuple[str, list[Entry]]:
-        """What is searched for, and the places that have it."""
+        """Returns the search query and its results."""
         query = request.query_params.get("q", "")[:_LONGEST_QUERY]
         return query, search(_entries(self.api_document), query)
 
@@ -298,7 +301,7 @@ class _Docs:
         return self.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
 
     async def _text(self, request: Request, name: str, title: str) -> Response:
-        """A page that is written in Markdown."""
+        """Returns a page that is written in Markdown."""
         base = self._base(request)
         if request.url.path.endswith(".md"):
             return PlainTextResponse(_at(_source(name), name, base), media_type="text/markdown")
@@ -308,7 +311,7 @@ class _Docs:
     async def _page(
         self, request: Request, template: str, title: str, person: Person | None = None, **values: Any
     ) -> Response:
-        """The page, or its article as Markdown when that was asked for."""
+        """Renders a page; returns its article as Markdown when the URL ends with `.md`."""
         person = person or await self._person(request)
         here = request.url.path.removesuffix(".md")
         text = self.templates.get_template(template).render(
@@ -343,7 +346,7 @@ def _operations(api_document: ApiDocument) -> Mapping[str, OperationPage]:
 
 @functools.cache
 def _entries(api_document: ApiDocument) -> tuple[Entry, ...]:
-    """What the search looks through."""
+    """Returns the entries that the search uses."""
     found: list[Entry] = []
     for name, title in GUIDES.items():
         sections = [(heading, anchor, plain(text)) for heading, anchor, text in guide_sections(_source(name))]
@@ -374,12 +377,14 @@ def _source(name: str) -> str:
 
 @functools.cache
 def _guide_html(name: str) -> Markup:
-    """Made once: strangers may ask for it as often as they like."""
+    """Cached, because the pages are public and may be requested often."""
     return guide_html(_source(name))
 
 
 def _at(text: str, name: str, base: str) -> str:
-    """The text with the address of this server in it, so that its code runs as it stands; guides about any server keep theirs."""
+    """Inserts the URL of this server into a text, so that its code can be run unchanged. Guides that are about any
+    server are not changed.
+    """
     return str(text) if name in _ABOUT_ANY_SERVER else str(text).replace(_ANY_SERVER, base)
 
 
@@ -390,7 +395,7 @@ def _markdown(page: str, address: str) -> str:
 
 @functools.cache
 def _node_parts(node_type: str) -> tuple[dict[str, Any], Markup]:
-    """What the page of a node type shows, and its help. Made once."""
+    """Returns the template variables of a node type's page and its help as HTML. Cached."""
     kind = CATALOG[node_type]
     return node_page(kind), Markup(clean_html(kind.help))  # noqa: S704 - cleaned by nh3
 
@@ -400,7 +405,7 @@ def _errors() -> list[dict[str, Any]]:
 
 
 def _spoken(text: object) -> Markup:
-    """Words in which `names in backticks` stand as code."""
+    """Returns text as HTML with `names in backticks` as code."""
     code = Markup("<code>{}</code>")
     pieces = str(text).split("`")
     return Markup("").join(code.format(piece) if at % 2 else piece for at, piece in enumerate(pieces))
@@ -419,10 +424,11 @@ def _job_error(code: str) -> dict[str, Any]:
 def _read_flow(
     session: Session, workspace_id: str | None, flow_id: str
 ) -> tuple[FlowRow, Document, dict[str, Any]] | None:
-    """The flow, the document its docs describe (the live version, else the newest) and a payload that fits.
+    """Returns the flow, the document that its docs describe (the live version, else the newest one) and a valid
+    payload.
 
-    People of its workspace see the draft of a flow that was never saved. The payload is a saved sample or made up: what somebody
-    typed for a run is nobody else's.
+    For a flow without versions, people of its workspace see the draft. The payload is a saved sample or generated,
+    never the input of a run, which may be private.
     """
     found = find_public_docs_flow(session, workspace_id, flow_id)
     if found is None:

@@ -1,14 +1,14 @@
-"""A flow's schemas as programs that read OpenAPI take them: validators, and generators of clients.
+"""Rewrites the schemas of a flow for validators and client generators that read OpenAPI documents.
 
-They say the same, with what is known to stop such programs said otherwise:
+The schemas keep their meaning; what such tools are known to fail on is expressed differently:
 
 * A list without `items` gets `{}`.
-* A pattern that only RE2 reads goes into the description: to others the whole document would be wrong.
-* A default that generators cannot write down in their own types goes into the description, too. The server gives it to whoever
-  leaves the field out, so no client has to know it. Answers have no defaults.
-* Allowed values that generators cannot enumerate (numbers with fractions, true and false, texts that would have the same name in a
-  program) go into the description; validators still find them in `not`, which generators pass over.
-* A field with a very long name gets a short title: generators name files after it.
+* A pattern that only RE2 can read moves to the description, because other tools would reject the whole document.
+* A default that generators cannot write in their own types moves to the description, too. The server applies it to
+  missing fields, so clients need not know it. Responses have no defaults.
+* Allowed values that generators cannot enumerate (fractions, booleans, texts that would get the same identifier) move
+  to the description. Validators still check them in `not`, which generators ignore.
+* A field with a very long name gets a short title, because generators name files after it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from engine.flow.patterns import why_not
 
 JsonSchema = dict[str, Any]
 
-#: Bytes of a name that may become a part of a file's name, which has 255: the names of up to five levels stand in it.
+#: Bytes of a field name that may become part of a file name, which has at most 255: it may contain the names of five
+#: levels.
 _LONGEST_NAME = 40
 _SUBSCHEMAS, _SUBSCHEMA_LISTS = ("items", "additionalProperties"), ("anyOf", "oneOf", "allOf")
-#: Types of the values that a generated client can enumerate.
+#: Types of values that client generators can enumerate.
 _ENUMERABLE = {str, int, type(None)}
-#: Formats that generators turn into a type of their own: a text is no value of it.
+#: Formats for which generators use a type of their own, so that a string is not a valid default.
 _TYPED_FORMATS = {"uri", "date-time"}
 
-#: A pattern that means the same in RE2, in ECMA 262 with its flag `u`, in Python and in Rust, provided that RE2 reads it.
-#: A lone `{`, `}` or `]` is left out, and so are what repeats a repetition or an anchor, and a hyphen inside a class other
-#: than of a range: they are errors or warnings in Python, or mean something else there.
+#: Matches patterns that mean the same in RE2, in ECMA 262 with the flag `u`, in Python and in Rust, provided that RE2
+#: accepts them. It excludes single unescaped `{`, `}` and `]`, repetitions of a repetition or an anchor, and hyphens in
+#: a class that form no range: in Python these are errors or warnings, or have another meaning.
 _COMMON_PATTERN = re.compile(
     r"""(?x:
       \( (?:\?:|(?!\?))  |  [|^$]  |  \\[bB]                              # groups without names, alternatives, anchors
@@ -53,7 +54,7 @@ _COMMON_PATTERN = re.compile(
 
 
 def portable(schema: JsonSchema, *, of_answer: bool = False) -> JsonSchema:
-    """The same schema for programs that read OpenAPI. `of_answer`: of what comes back, not of what is sent."""
+    """Returns the schema for tools that read OpenAPI. `of_answer`: it describes a response, not a request."""
     found = dict(schema)
     kind = found.get("type")
     if kind == "array" or (isinstance(kind, list) and "array" in kind):
@@ -85,12 +86,12 @@ def portable(schema: JsonSchema, *, of_answer: bool = False) -> JsonSchema:
 
 
 def reads_everywhere(pattern: str) -> bool:
-    """Whether every engine for regular expressions that programs use for JSON Schema reads this RE2 pattern, and alike."""
+    """Tells whether all common regular expression engines read this RE2 pattern with the same meaning."""
     return _COMMON_PATTERN.fullmatch(pattern) is not None and not why_not(pattern)
 
 
 def _can_be_written(schema: JsonSchema) -> bool:
-    """Whether a generated client can write the default as the value of a field of its own type."""
+    """Tells whether a client generator can write the default as a value of the field's type."""
     if schema.get("enum") or schema.get("properties") or schema.get("format") in _TYPED_FORMATS:
         return False
     items = schema.get("items")
@@ -109,7 +110,7 @@ def _json(value: Any) -> str:
 
 
 def _with_short_title(schema: JsonSchema, name: str, position: int) -> JsonSchema:
-    """A title for a field with a long name, other than that of its neighbours."""
+    """Adds a title to the schema of a field with a long name, which differs from the titles of the other fields."""
     if len(name.encode()) <= _LONGEST_NAME:
         return schema
     short = name.encode()[:_LONGEST_NAME].decode(errors="ignore")

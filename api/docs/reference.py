@@ -1,4 +1,4 @@
-"""The reference of the API's calls, read from its OpenAPI document: whatever calls the document has, each gets a page."""
+"""The reference of the calls, generated from the OpenAPI document: each operation gets a page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ANSWERS: dict[str, Answers] = {
     "application/x-ndjson": "lines",
     "text/event-stream": "events",
 }
-#: In what the example of a call differs from its model's: what was cancelled or erased has no result.
+#: Values that the example of a call has instead of those of its model: a cancelled or erased job has no result.
 _LEFT_SO: dict[str, Json] = {
     "cancel_job": {
         "status": "cancelled",
@@ -41,7 +41,9 @@ _LEFT_SO: dict[str, Json] = {
 
 @dataclass(frozen=True)
 class OperationPage:
-    """What the page of one call shows. Rows are those of `schema_words.field_rows`; `path` has names in braces."""
+    """The template variables of the page of one call. Rows are those of `schema_words.field_rows`; `path` has its
+    parameters in braces.
+    """
 
     id: str
     method: str
@@ -49,11 +51,11 @@ class OperationPage:
     title: str
     description: tuple[str, ...]
     tag: str
-    #: (where it stands, rows) for the path, the query and the headers; places without any are left out.
+    #: (location, rows) for the parameters in the path, the query and the headers; only locations with parameters.
     parameters: tuple[tuple[str, list[dict[str, Any]]], ...]
     #: {"rows", "example"}; None when the call takes no body.
     body: dict[str, Any] | None
-    #: Each {"status", "description", "headers", "rows", "kind", "example"}; statuses under 400.
+    #: Each {"status", "description", "headers", "rows", "kind", "example"}; only statuses below 400.
     answers: tuple[dict[str, Any], ...]
     #: Each {"code", "status", "title"}.
     errors: tuple[dict[str, Any], ...]
@@ -61,7 +63,9 @@ class OperationPage:
     answers_with: Answers
 
     def examples(self, base: str) -> Examples:
-        """Code against this server (`base` is its address); ids that the reader puts in stand as FLOW_ID, JOB_ID, ..."""
+        """Returns code for the server with the URL `base`. Ids that the reader has to insert are written as FLOW_ID,
+        JOB_ID, ...
+        """
         url = base + re.sub(r"\{(\w+)\}", lambda name: name[1].upper(), self.path)
         sent = self.body["value"] if self.body else None
         if self.id == "run_flow":
@@ -77,7 +81,7 @@ class OperationPage:
 
 
 def operation_pages(document: Json) -> dict[str, OperationPage]:
-    """Every call of an OpenAPI document by its operationId, in the document's order."""
+    """Returns every call of an OpenAPI document by its operationId, in the order of the document."""
     pages: dict[str, OperationPage] = {}
     for path, calls in document["paths"].items():
         shared = calls.get("parameters", ())
@@ -116,13 +120,13 @@ def _page(document: Json, path: str, method: str, call: Json, shared: Iterable[J
 
 
 def _paragraphs(call: Json) -> tuple[str, ...]:
-    """What the call does, unless that only says its title again."""
+    """Returns the paragraphs of a description; none when it only repeats the title."""
     said = (call.get("description") or "").strip()
     return () if said in ("", call.get("summary")) else tuple(re.split(r"\n\s*\n", said))
 
 
 def _resolved(document: Json, part: Json) -> Json:
-    """A parameter, response or header; of its reference when it is one."""
+    """Returns a parameter, response or header after following its reference."""
     while "$ref" in part:
         found: Any = document
         for step in str(part["$ref"]).removeprefix("#/").split("/"):
@@ -134,7 +138,7 @@ def _resolved(document: Json, part: Json) -> Json:
 def _parameter_row(document: Json, one: Json) -> dict[str, Any]:
     schema = plain_schema(one.get("schema") or {}, document)
     kinds = schema.get("type")
-    if isinstance(kinds, list):  # a parameter that may be left out cannot be sent as null
+    if isinstance(kinds, list):  # an optional parameter cannot be sent as null
         schema["type"] = [kind for kind in kinds if kind != "null"]
     return {
         "name": one["name"],
@@ -189,7 +193,7 @@ def _shown(value: Any) -> str:
 
 
 def _errors(responses: Mapping[str, Json]) -> Iterable[dict[str, Any]]:
-    """The codes in the examples of the answers of 400 and above."""
+    """Returns the codes in the examples of the responses from 400 on."""
     for status, response in responses.items():
         if not status.isdigit() or status < "400":
             continue

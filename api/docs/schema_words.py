@@ -1,4 +1,4 @@
-"""JSON Schema in words, for the docs: types as people say them, and what a value must be like."""
+"""Describes JSON Schemas in words for the docs: names of types, and rules for values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ _RULES = {
 
 
 def field_rows(schema: Mapping[str, Any], before: str = "") -> list[dict[str, Any]]:
-    """The fields of a JSON Schema as table rows, groups opened out: name, type in words, required, description, rules."""
+    """Returns the fields of a JSON Schema, including nested ones, as table rows: name, type, required, description,
+    rules.
+    """
     rows: list[dict[str, Any]] = []
     required = set(schema.get("required") or ())
     for name, field in (schema.get("properties") or {}).items():
@@ -49,7 +51,7 @@ def field_rows(schema: Mapping[str, Any], before: str = "") -> list[dict[str, An
 
 
 def type_words(schema: Mapping[str, Any]) -> str:
-    """`Web address`, `List of Text`, `Text or null`, `Anything`."""
+    """Returns the type in words, for example `Web address`, `List of Text`, `Text or null`, `Anything`."""
     kinds = schema.get("type")
     kinds = kinds if isinstance(kinds, list) else [kinds] if kinds else []
     if not kinds:
@@ -64,7 +66,7 @@ def type_words(schema: Mapping[str, Any]) -> str:
 
 
 def rules(field: Mapping[str, Any]) -> list[str]:
-    """What a value must be like, a sentence each, without the full stop."""
+    """Returns the rules for a value, one sentence each without a full stop."""
     found = [text.format(_shown(field[rule])) for rule, text in _RULES.items() if field.get(rule) is not None]
     if field.get("enum"):
         found.append("One of: " + ", ".join(_shown(value) for value in field["enum"]))
@@ -72,8 +74,8 @@ def rules(field: Mapping[str, Any]) -> list[str]:
 
 
 def plain_schema(schema: Mapping[str, Any], document: Mapping[str, Any], depth: int = 8) -> dict[str, Any]:
-    """A schema of an OpenAPI document without references: alternatives (`anyOf`, `oneOf`, `allOf`) become one schema with the
-    types of all of them. For reading by people; what lies deeper than `depth` is left out.
+    """Returns a schema of an OpenAPI document without references, for display. Alternatives (`anyOf`, `oneOf`, `allOf`)
+    are merged into one schema with all of their types; levels below `depth` are left out.
     """
     whole = dict(schema)
     if ref := whole.pop("$ref", None):
@@ -97,7 +99,9 @@ def plain_schema(schema: Mapping[str, Any], document: Mapping[str, Any], depth: 
 
 
 def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Takes what either allows; of a description, title or example the first stays."""
+    """Merges two schemas into one that allows what either allows; description, title and example are those of the first
+    that has one.
+    """
     types = list(dict.fromkeys([*_types(one), *_types(other)]))
     enums = [
         *(one.get("enum") or ()),
@@ -117,8 +121,8 @@ def _types(schema: Mapping[str, Any]) -> list[str]:
 
 
 def example_value(schema: Mapping[str, Any]) -> Any:
-    """A value of a plain schema: its own example, its default, null where that may be, its first choice, or one made up from
-    its type. Of an object the fields that must be there, and those with an example.
+    """Returns a value of a plain schema: its example, its default, null where allowed, its first enum value, or one
+    generated for its type. An object gets its required fields and those with an example.
     """
     if schema.get("examples"):
         return schema["examples"][0]

@@ -1,4 +1,4 @@
-"""Search over the docs: one entry per section of a guide, call, error and node."""
+"""Searches the docs, with one entry per section of a guide, call, error and node type."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: So many are shown.
+#: The number of results.
 MOST = 20
-#: A shorter word counts in a title as a whole word only: `id` is no `idempotency`.
+#: A shorter word matches only whole words of a title, so that `id` does not find `idempotency`.
 _SHORT = 4
-#: No letter or digit follows.
+#: The end of a word: not followed by a letter or digit.
 _END = "(?![a-z0-9])"
-#: Of a misspelt word and the one that is meant.
+#: How much the lengths of a misspelt word and its correction may differ.
 _LETTERS_APART = 2
 _LONGEST_WORD = 30
-#: Endings of English words; a word is looked for without them, at the begin of a word: `retries` finds `retry`, `nesting` `nested`.
+#: Suffixes of English words. A word is searched without its suffix at the start of words: `retries` finds `retry`,
+#: `nesting` finds `nested`.
 _ENDING = re.compile(r"(?<=\w{3})(?:ations?|ings?|ies|ed|es|s|y|e)$")
-#: Words that readers use -> words of the docs that mean it; one of them is enough.
+#: Synonyms: word of a query -> words of the docs, of which one must occur.
 _MEANT: dict[str, tuple[str, ...]] = {
     "403": ("not_allowed",),
     "401": ("unauthorized",),
@@ -66,7 +67,7 @@ _MEANT: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A place of the docs. `kind` is Guide, Call, Error or Node; `text` is what is searched beside the title."""
+    """One result of the search. `kind` is Guide, Call, Error or Node; `text` is searched in addition to the title."""
 
     kind: str
     title: str
@@ -78,7 +79,9 @@ class Entry:
 
 
 def guide_entries(title: str, path: str, sections: Iterable[tuple[str, str, str]]) -> list[Entry]:
-    """The sections of a guide: (heading, its id, text). The first has the guide's own title."""
+    """Returns the entries of a guide's sections, which are (heading, anchor, text). The first one has the title of the
+    guide.
+    """
     return [
         Entry("Guide", title if not anchor else f"{title}: {heading}", f"{path}#{anchor}" if anchor else path, text)
         for heading, anchor, text in sections
@@ -86,9 +89,10 @@ def guide_entries(title: str, path: str, sections: Iterable[tuple[str, str, str]
 
 
 def search(entries: Iterable[Entry], query: str) -> list[Entry]:
-    """Entries that have every word of the query, in any of its forms, or one that means the same; words in titles count more.
+    """Returns the entries that contain every word of the query, an inflected form of it or a synonym; matches in titles
+    rank higher.
 
-    Where there are none, words that stand nowhere are taken for misspelt ones.
+    When there are none, unknown words are replaced by similar known ones.
     """
     listed = tuple(entries)
     words = query.lower().split()[:10]
@@ -109,26 +113,28 @@ def _corrected(entries: tuple[Entry, ...], words: list[str]) -> list[str]:
 
 
 def _nearest(word: str, known: frozenset[str]) -> str:
-    """The known word that is most like this one, or the word itself. Only words that begin alike are compared: it is quick."""
+    """Returns the most similar known word, or the word itself. Only words with the same first letter are compared,
+    which keeps it fast.
+    """
     alike = [one for one in known if one[0] == word[0] and abs(len(one) - len(word)) <= _LETTERS_APART]
     return next(iter(difflib.get_close_matches(word[:_LONGEST_WORD], sorted(alike), n=1, cutoff=0.8)), word)
 
 
 @functools.lru_cache(maxsize=4)
 def _vocabulary(entries: tuple[Entry, ...]) -> frozenset[str]:
-    """Every word of four letters and more."""
+    """Returns every word with at least four letters."""
     return frozenset(re.findall(r"[a-z]{4,30}", " ".join(f"{entry.title} {entry.text}" for entry in entries).lower()))
 
 
 def _forms(word: str) -> tuple[str, ...]:
-    """What stands for a word: itself first, then without its ending, then what means the same."""
+    """Returns the forms of a word to search for: the word, the word without its suffix, and its synonyms."""
     stem = _ENDING.sub("", word)
     return tuple(dict.fromkeys((word, stem, *_MEANT.get(word, ()), *_MEANT.get(stem, ()))))
 
 
 def _score(entry: Entry, words: list[tuple[str, ...]]) -> int:
-    """0 when a word is missing. The word as it was typed counts 2, or 1 when longer words begin with it; in the title it counts 3 in
-    whatever form, 2 more where it begins it.
+    """Returns the rank of an entry, 0 when a word is missing. The word as typed counts 2, or 1 as the start of a longer
+    word; in the title any form counts 3, and 2 more when the title starts with it.
     """
     title, text = entry.title.lower(), f"{entry.title} {entry.text}".lower()
     score = 1
@@ -146,15 +152,17 @@ def _score(entry: Entry, words: list[tuple[str, ...]]) -> int:
 
 
 def _begins_word(form: str, text: str, *, end: str = "") -> bool:
-    """Whether a word of the text begins with it, and ends with it for `end=_END`; `_` and `-` stand between words."""
+    """Tells whether a word of the text starts with `form`, and also ends with it for `end=_END`; `_` and `-` separate
+    words.
+    """
     return form in text and re.search(rf"(?<![a-z0-9]){re.escape(form)}{end}", text) is not None
 
 
 def plain(markdown: str) -> str:
-    """Markdown as one line of text, for searching."""
+    """Returns Markdown as one line of plain text for the search."""
     return re.sub(r"\s+", " ", re.sub(r"[`*|#>]|\]\([^()]*\)|\[", " ", markdown)).strip()
 
 
 def words_of(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The names and descriptions of table rows."""
+    """Returns the names and descriptions of table rows as text."""
     return " ".join(f"{row['name']} {row['description']}" for row in rows)

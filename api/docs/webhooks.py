@@ -1,4 +1,6 @@
-"""What the OpenAPI document has beside the calls: the webhooks that Flowport sends, and the events of a stream."""
+"""The parts of the OpenAPI document that no route declares: the webhooks that Flowport sends, and the events of a
+stream.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,12 @@ _HEADERS = (
 
 
 def webhooks() -> dict[str, Any]:
-    """The webhooks by the `type` of what they send, as OpenAPI has them."""
+    """Returns the `webhooks` of the OpenAPI document, by the `type` of their bodies."""
     return {name: {"post": _webhook(name, *what)} for name, what in _SENT.items()}
 
 
 def own_schemas() -> dict[str, Any]:
-    """The schemas that no call of the API takes or answers with, and those that they are made of."""
+    """Returns the schemas that are used by no operation, and the schemas that they refer to."""
     models = (JobWebhook, BatchWebhook, StreamEvent)
     _, schemas = models_json_schema(
         [(model, "serialization") for model in models], ref_template="#/components/schemas/{model}"

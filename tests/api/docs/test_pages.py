@@ -1,4 +1,4 @@
-"""The docs pages: one for every error code, guides, and a flow's own page for those who may see it."""
+"""The docs pages: guides, a page for every error code, and the page of a flow for those who may see it."""
 
 import base64
 import hmac
@@ -74,7 +74,7 @@ def database(migrated, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def app(database):
-    """One for all tests: making the routes and reading the templates takes longer than most pages do."""
+    """One for all tests, because creating the routes and loading the templates takes longer than most pages."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(docs_router(database, Settings(), api_document))
     return app
@@ -259,7 +259,7 @@ def test_fields_are_told_in_words():
 
 @pytest.mark.parametrize("path", ["/docs/guides/hosting", f"/docs/nodes/{NODE_TYPES[0].type}", "/docs/openapi.json"])
 async def test_what_every_stranger_may_read_is_made_once(client, path):
-    """Counted in calls of Python functions, not in time: rendering takes tens of thousands of them."""
+    """Counts calls of Python functions instead of time: rendering a page takes tens of thousands of them."""
     first = await client.get(path)
     calls = 0
 
@@ -284,7 +284,7 @@ async def test_the_document_of_the_api_names_the_address_it_was_asked_at(client)
 
 
 async def test_every_link_of_every_page_leads_somewhere(client, flow_id):
-    """Followed from the first page: so each page is also reached, and each place on a page exists."""
+    """Follows links from the index, so it also checks that every page can be reached and every anchor exists."""
     seen: dict[str, LexborHTMLParser] = {}
     wanted = {("/docs", ""), (f"/docs/flows/{flow_id}", "")}
     checked: set[tuple[str, str]] = set()
@@ -349,7 +349,7 @@ async def test_every_page_is_there_as_markdown(client, path):
 
 
 async def test_the_help_of_nodes_is_shown_as_it_is_written(client):
-    """A fence within code is text, and so is a `<` within code."""
+    """A Markdown fence inside inline code is text, and so is a `<`."""
     page = LexborHTMLParser((await client.get("/docs/nodes/parse_json")).text)
     markdown = (await client.get("/docs/nodes/parse_json.md")).text
     shown = 'Here you are:\n```json\n{"title": "Bread"}\n```\n'
