@@ -1,8 +1,8 @@
-"""`/mcp`: flows as tools for AI assistants (Model Context Protocol, streamable HTTP, no sessions).
+"""`/mcp`: offers flows as tools to AI assistants (Model Context Protocol, streamable HTTP, no sessions).
 
-A call of a flow's tool is a job like any other: it counts toward the limits. A call waits up to 50 s for the end of its job and
-else answers with the job, which the tool `get_job` waits for again. Answers are plain JSON; only a call that asks for its
-progress is answered as a stream of events. The keys are those of the public API.
+A call of a flow's tool creates a job, which counts towards the limits. The call waits up to 50 s for the end of the
+job; otherwise it returns the job, and the assistant calls the tool `get_job` to wait again. Responses are JSON; only a
+call that requests progress gets an event stream. The keys are those of the public API.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 50
 CANCEL_WAIT_SECONDS = 3
-#: Progress is looked up again after so many seconds even when nothing was heard.
+#: Progress is read again after this many seconds, also without a notice of a change.
 LOOK_SECONDS = 5
 INSTRUCTIONS = (
     "Each tool named after a flow runs that flow. A run that takes longer than 50 seconds answers with a job_id: call "
@@ -64,28 +64,30 @@ INSTRUCTIONS = (
 router = APIRouter(route_class=RawRoute, include_in_schema=False)
 
 
-#: POST alone: without sessions a GET is a stream that nothing is ever sent on, and that no key ends.
+#: Only POST: without sessions, the stream of a GET would carry no events, and revoking the key would not end it.
 @router.post(MCP_PATH, response_class=Response)
 async def call_mcp(request: Request) -> ASGIApp:
-    """What answers is the library, and the forms it answers in are its own."""
+    """Passes the request to the MCP library, which builds the responses."""
     return request.app.state.mcp
 
 
 class Mcp:
-    """The ASGI app of `/mcp`. Its libraries load with the first call."""
+    """The ASGI application of `/mcp`. It imports the MCP library at the first call, because that takes long."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        #: Asked for progress or not -> what answers: as a stream, or in one piece.
+        #: Whether progress was requested -> the session manager, which answers with a stream or with JSON.
         self._managers: dict[bool, StreamableHTTPSessionManager] = {}
         self._running: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._over = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Raises Unauthorized, UnsupportedMediaType, and what `Bodies.checked` raises: the library reads a body without a limit of time or values."""
+        """Checks the request and passes it to the library, which has no limits on the time or the number of values of a
+        body. Raises Unauthorized, UnsupportedMediaType, and what `Bodies.checked` raises.
+        """
         request = Request(scope, receive)
-        self._context.caller(request)  # kept in the request's state, where the handlers find it
+        self._context.caller(request)  # sets `request.state.caller`, which the handlers read
         self._context.refuse_when_stopping()
         check_media_type(request)
         async with self._context.bodies.checked(request) as body:
@@ -101,13 +103,13 @@ class Mcp:
             await self._managers[request.state.tells_progress].handle_request(scope, _again(body, receive), send)
 
     async def close(self) -> None:
-        """Ends what is open."""
+        """Ends all open calls."""
         self._over.set()
         if self._running is not None:
             await self._running
 
     async def _run(self) -> None:
-        """Enters and leaves the session managers in one task of its own, as they want."""
+        """Enters and exits the session managers in one task, which their cancel scopes require."""
         try:
             server = await asyncio.to_thread(self._build)
             from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -217,7 +219,9 @@ class Mcp:
         return _as_result(_told(view), structured=job_content(view))
 
     async def _view_at_end(self, ctx: Any, caller: Caller, job_id: str, seconds: float) -> dict[str, Any]:
-        """The job when it has ended, or as it is after so many seconds; the client hears of its steps when it asked for that."""
+        """Returns the job when it has ended, or its state after `seconds`. Sends progress notifications when the client
+        requested them.
+        """
         telling = asyncio.create_task(self._tell_progress(ctx, caller, job_id))
         try:
             caller = await self._context.until_ended(caller, job_id, seconds)
@@ -226,11 +230,11 @@ class Mcp:
         return await self._context.database.read(_read_view, caller, job_id)
 
     async def _tell_progress(self, ctx: Any, caller: Caller, job_id: str) -> None:
-        """Tells each time that more steps are done: what is told has to grow."""
+        """Sends a progress notification whenever more steps are done. MCP requires that the progress increases."""
         if not ctx.request.state.tells_progress:
             return
         told = -1
-        with contextlib.suppress(Refusal):  # the call itself says what is wrong
+        with contextlib.suppress(Refusal):  # the call itself reports the refusal
             async with self._context.waiters.subscribe(job_id) as changes:
                 while True:
                     job = await self._context.database.read(get_job, caller.workspace_id, job_id, caller.scope)
@@ -242,7 +246,7 @@ class Mcp:
 
 
 def _asks_for_progress(request: Request, body: bytes) -> bool:
-    """Whether a message is the call of a tool with a token for its progress, by a client that reads streams."""
+    """Tells whether a message calls a tool with a progress token, from a client that accepts streams."""
     if b'"progressToken"' not in body:
         return False
     from mcp.server.streamable_http import check_accept_headers
@@ -255,7 +259,7 @@ def _asks_for_progress(request: Request, body: bytes) -> bool:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Gives a body that was received already, and then what else comes."""
+    """Returns a `receive` that first returns a body that was already received."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:
@@ -265,7 +269,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def _payload(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments within the limits of a body of the API. Raises InvalidJson."""
+    """Checks the limits of request bodies for the arguments, and returns them. Raises InvalidJson."""
     return parse_object(json.dumps(dict(arguments)).encode())
 
 
@@ -274,7 +278,7 @@ def _caller(ctx: Any) -> Caller:
 
 
 def _trace_of(ctx: Any) -> TraceContext:
-    """The trace of whoever calls, as headers or, as MCP has it, among the `_meta` of the call."""
+    """Returns the trace context of the caller, from the headers or from the `_meta` of the call, where MCP puts it."""
     said = ctx.meta or {}
 
     def values(name: str) -> list[str]:
@@ -284,7 +288,7 @@ def _trace_of(ctx: Any) -> TraceContext:
 
 
 def _read_view(session: Session, caller: Caller, job_id: str) -> dict[str, Any]:
-    """The published job. Raises NotFound, and Expired when its result is not kept any more."""
+    """Returns the published job. Raises NotFound, and Expired when its result is not stored any more."""
     job = get_job(session, caller.workspace_id, job_id, caller.scope)
     if job.status == "completed" and not job.has_result:
         raise Expired("Results are kept for a limited time, and this one's is over")
@@ -292,7 +296,7 @@ def _read_view(session: Session, caller: Caller, job_id: str) -> dict[str, Any]:
 
 
 def _outcome(view: Mapping[str, Any]) -> str:
-    """How a job stands, in words; of a completed one its result as JSON."""
+    """Describes the state of a job in words; for a completed job returns its result as JSON."""
     job_id, steps = view["job_id"], view["progress"]
     match view["status"]:
         case "completed":
@@ -308,7 +312,9 @@ def _outcome(view: Mapping[str, Any]) -> str:
 
 
 def _told(view: Mapping[str, Any]) -> str:
-    """A job in words, its status in them: clients that show a model the text alone must not take a failure for a result."""
+    """Describes a job in words with its status: some clients show the model only this text, so it must tell a failure
+    from a result.
+    """
     match view["status"]:
         case "completed":
             return f"The job {view['job_id']} is completed. Its result:\n{_outcome(view)}"
@@ -318,7 +324,9 @@ def _told(view: Mapping[str, Any]) -> str:
 
 
 def _as_answer(tool: FlowTool, view: Mapping[str, Any]) -> types.CallToolResult:
-    """The result of a job, or the job while it runs on, or when its result is not what the flow's schema promises."""
+    """Returns the result of a job, or the job when it has not ended or its result does not match the schema of the
+    flow.
+    """
     result = view["result"]
     plain = view["status"] == "completed" and isinstance(result, dict) and fits(tool.result, result)
     return _as_result(_outcome(view), structured=result if plain else job_content(view))

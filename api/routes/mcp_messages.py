@@ -1,5 +1,5 @@
-"""Refuses what is no message of MCP, as JSON-RPC 2.0 has it and in plain words: the library answers some of it with the texts of
-its own checks, and some as if it were a notification.
+"""Refuses bodies that are not MCP messages with errors of JSON-RPC 2.0. The library would answer some of them with the
+messages of its validation, and others as if they were notifications.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _VERSION = "MCP-Protocol-Version"
 
 
 def check_media_type(request: Request) -> None:
-    """Raises UnsupportedMediaType: the library answers with text of no media type."""
+    """Raises UnsupportedMediaType, because the library would answer with a text without a media type."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedMediaType(f"It came as {kind[:100]}" if kind else "It came without a Content-Type")
 
 
 def refused_message(request: Request, body: bytes) -> Response | None:
-    """The error that answers a body or a version that MCP does not have; None for a message. Called when the library is loaded:
-    it imports from it.
+    """Returns the error response for a body or protocol version that is not valid; None for a valid message. It imports
+    the MCP library, so it is called only after that is loaded.
     """
     try:
         message = pydantic_core.from_json(body)
@@ -55,7 +55,7 @@ def _unknown_version(id_: int | str | None, version: str | None) -> Response | N
     if version is None or version in known:
         return None
     told = f"Unknown version in the header {_VERSION}; this server knows {', '.join(known)}"
-    # The list of the library, from which clients choose: those without a handshake.
+    # The versions without a handshake, from the list of the library; clients choose one of them.
     data = {"supported": list(MODERN_PROTOCOL_VERSIONS), "requested": version[:100]}
     return _error(id_, UNSUPPORTED_PROTOCOL_VERSION, told, data)
 

@@ -1,4 +1,4 @@
-"""The tools an assistant is offered at `/mcp`: one per offered flow, and two for the jobs that calls begin; with their schemas."""
+"""The tools of `/mcp` and their schemas: one per offered flow, and two for the jobs that their calls create."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from engine.flow.node_type import JsonSchema
 from engine.jobs.submit.accept import Caller, read_version
 from storage.flows import list_flows
 
-#: The setting of a flow that is offered.
+#: The flow setting that offers a flow as a tool.
 OFFERED = "mcp"
 MAX_NAME = 60
 GET_JOB, CANCEL_JOB = "get_job", "cancel_job"
-#: What both tools of jobs take.
+#: The input schema of both tools for jobs.
 JOB_INPUT: JsonSchema = {
     "type": "object",
     "properties": {"job_id": {"type": "string", "description": "The job_id that a flow's tool answered with."}},
     "additionalProperties": False,
     "required": ["job_id"],
 }
-#: A job as tools tell it.
+#: The output schema of a tool that returns a job.
 JOB_OUTPUT: JsonSchema = {
     "type": "object",
     "properties": {
@@ -48,7 +48,7 @@ JOB_OUTPUT: JsonSchema = {
 
 @dataclass(frozen=True)
 class FlowTool:
-    """A flow as a tool. `schema` is the JSON Schema of its payload, `result` that of what its jobs return."""
+    """A flow as a tool. `schema` is the JSON Schema of its payload, `result` that of the results of its jobs."""
 
     name: str
     flow_id: str
@@ -59,12 +59,12 @@ class FlowTool:
 
     @property
     def output(self) -> JsonSchema:
-        """What a call answers with: the result, or the job while it runs on."""
+        """The output schema: the result, or the job while it runs."""
         return {"type": "object", "anyOf": [self.result, JOB_OUTPUT]}
 
 
 def list_flow_tools(session: Session, caller: Caller) -> list[FlowTool]:
-    """The flows this key may call as tools, oldest first; no two tools have the same name."""
+    """Returns the flows that this key may call as tools, oldest first and with unique names."""
     tools: list[FlowTool] = []
     taken = {GET_JOB, CANCEL_JOB}
     for flow in sorted(list_flows(session, caller.workspace_id), key=lambda flow: flow.created_at):
@@ -83,7 +83,7 @@ def list_flow_tools(session: Session, caller: Caller) -> list[FlowTool]:
 
 
 def job_content(view: Mapping[str, Any]) -> dict[str, Any]:
-    """A published job (`engine.jobs.job_views`) as `JOB_OUTPUT` has it."""
+    """Converts a published job (`engine.jobs.job_views`) to the form of `JOB_OUTPUT`."""
     told = {"job_id": view["job_id"], "status": view["status"]}
     told |= {name: view["progress"][name] for name in ("steps_done", "steps_total")}
     if view["status"] == "completed":
@@ -94,14 +94,16 @@ def job_content(view: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fits(schema: JsonSchema, value: Any) -> bool:
-    """Whether a client that checks finds this value right."""
+    """Tells whether a value is valid for a schema, as clients check it."""
     from jsonschema import Draft202012Validator
 
     return Draft202012Validator(schema).is_valid(value)
 
 
 def _without_patterns(schema: Any) -> Any:
-    """A schema that every client can read: patterns here are RE2's, and a client stumbles over what its own engine does not know."""
+    """Returns a schema without patterns, because they are RE2 patterns, which the regular expression engine of a client
+    may not support.
+    """
     if isinstance(schema, dict):
         kept = {name: part for name, part in schema.items() if name != "pattern" or not isinstance(part, str)}
         return {name: _without_patterns(part) for name, part in kept.items()}

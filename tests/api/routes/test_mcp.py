@@ -1,4 +1,4 @@
-"""`/mcp` with the protocol's own client: flows are tools, calls are jobs, keys and limits count."""
+"""`/mcp`, called with the client of the MCP library: flows are tools, calls create jobs, and keys and limits apply."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def session(house: House, key: str | None = None) -> AsyncIterator[ClientS
 
 @contextlib.asynccontextmanager
 async def newest_session(house: House) -> AsyncIterator[Client]:
-    """The same without a handshake, as the protocol has it from 2026-07-28 on."""
+    """Opens a client without a handshake, as protocol versions from 2026-07-28 on have it."""
     client = httpx2.AsyncClient(
         transport=httpx2.ASGITransport(house.api), headers={"Authorization": f"Bearer {house.key}"}
     )
@@ -68,14 +68,14 @@ def steps_are_done(session: Session, job_id: str, number: int) -> None:
 
 
 async def flow_tools(client: ClientSession) -> list[Tool]:
-    """The tools that are flows; those of jobs are always there and stand last."""
+    """Returns the tools of flows. The tools for jobs are always listed, after them."""
     tools = (await client.list_tools()).tools
     assert [tool.name for tool in tools[-2:]] == ["get_job", "cancel_job"]
     return tools[:-2]
 
 
 async def end_next(house: House, status: str = "completed", *, after: float = 0, **options) -> None:
-    """Does a worker's work as soon as there is some, and so many seconds."""
+    """Ends the next queued job as a worker does, `after` seconds after it was found."""
     while True:
         page = house.database.read_now(list_jobs, house.principal.workspace_id, QUEUED, 1, None)
         if page.jobs:
@@ -147,7 +147,7 @@ async def test_a_job_that_failed_says_why(house: House):
 
 @BOTH
 async def test_the_client_walks_a_flow_of_70_seconds_to_its_result(house: House, connect: Connect):
-    """By what the answers say alone: the first one names the tool and the job to ask for."""
+    """Uses only what the responses say: the first one names the tool and the job to ask for."""
     offer(house)
     async with connect(house) as client:
         worker = asyncio.create_task(end_next(house, after=70))
@@ -230,7 +230,9 @@ async def test_an_assistant_cancels_a_job(house: House):
 
 @pytest.mark.parametrize("tool", ["get_job", "cancel_job"])
 async def test_jobs_of_others_are_unknown_to_an_assistant_at_once(house: House, tool: str):
-    """Of another environment, of a flow the key may not call, and of nobody look the same."""
+    """Jobs of another environment, jobs of a flow that the key may not call, and jobs that do not exist get the same
+    response.
+    """
     other = house.new_flow("Another")
     job_id = (await house.submit()).json()["job_id"]
     staging, narrow = house.new_key("test").key, house.new_key(flow_ids=frozenset({other})).key
@@ -277,7 +279,9 @@ async def test_what_a_flow_returns_is_told_before_it_is_called(house: House):
 
 @pytest.mark.parametrize("result", ['{"text": null}', '{"other": "x"}', '{"text": {"deep": [1]}}'])
 async def test_a_result_unlike_its_schema_reaches_the_client_too(house: House, result: str):
-    """A skipped node leaves a gap, a default of the owner's may be of another kind: the client checks and would refuse it."""
+    """A skipped node leaves out a field, and an owner's default may have another type. The MCP client validates results
+    and would refuse these.
+    """
     offer(house)
     async with session(house) as client:
         worker = asyncio.create_task(end_next(house, result=(result, len(result))))
@@ -444,7 +448,9 @@ async def send_message(house: House, content: bytes | AsyncIterator[bytes]) -> t
 
 
 async def test_a_message_has_the_limits_of_a_body(house: House):
-    """Before the library reads it: it has no limit for values and depth, and waits for ever."""
+    """The limits apply before the library reads the body, because it limits neither values nor nesting and has no
+    timeout.
+    """
 
     async def endless() -> AsyncIterator[bytes]:
         yield b'{"jsonrpc":'
