@@ -1,9 +1,11 @@
-"""Ready-to-run code in curl, Python and JavaScript: pure text, for a flow's endpoint and for each other call of the API.
+"""Creates code samples in curl, Python and JavaScript for a flow's endpoint and for all other calls of the API. Pure
+functions.
 
-All of them send a request again after 429, 502, 503, 504, a lost connection or no answer in time: not before the server asks
-for it, later each time, with some chance in it. Python and JavaScript give up at a 429 without `Retry-After`, as waiting does not
-help there, and repeat 409 `idempotency_in_progress`; curl can tell neither. What starts work has an Idempotency-Key that stays
-the same over the tries, so a request whose answer was lost never runs twice. The key is read from `FLOWPORT_API_KEY`, never written into code.
+All samples repeat a request after 429, 502, 503, 504, a lost connection or a timeout, not before Retry-After and with
+growing, randomised pauses. Those in Python and JavaScript stop at a 429 without Retry-After, where waiting does not
+help, and repeat a 409 `idempotency_in_progress`; curl cannot distinguish these. Requests that start work keep one
+Idempotency-Key for all tries, so a request whose response was lost runs only once. The API key is read from
+`FLOWPORT_API_KEY` and not written into the code.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from urllib.parse import urlsplit
 YOUR_KEY = "YOUR_API_KEY"
 
 
-#: What a call answers with: one JSON value, a JSON value per line, server-sent events, or no body.
+#: The kind of response: one JSON value, one JSON value per line, server-sent events, or no body.
 Answers = Literal["json", "lines", "events", "nothing"]
 
 
 @dataclass(frozen=True)
 class Examples:
-    """One text per language. `curl` is a shell script (curl 7.76 or newer), `python` needs requests, `javascript` Node 18."""
+    """One sample per language. `curl` is a shell script (curl 7.76 or newer), `python` needs requests, `javascript`
+    Node 18.
+    """
 
     curl: str
     python: str
@@ -30,7 +34,7 @@ class Examples:
 
 
 def code_examples(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY) -> Examples:
-    """The examples for `endpoint` (the full address of POST .../flows/execute/{flow_id}) with a payload that fits."""
+    """Returns samples for `endpoint`, the full URL of POST .../flows/execute/{flow_id}, with a valid payload."""
     return Examples(
         curl=_curl(endpoint, payload, key),
         python=_python(endpoint, payload, key),
@@ -41,7 +45,7 @@ def code_examples(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY
 def call_examples(
     method: str, url: str, *, body: Any = None, answers: Answers = "json", with_idempotency_key: bool = False
 ) -> Examples:
-    """The examples for one call of the API; each prints what it answers. `body` None sends none."""
+    """Returns samples for one call of the API that print its response. Without `body` no body is sent."""
     return Examples(
         curl=_curl_call(method, url, body, answers, with_idempotency_key),
         python=_python_call(method, url, body, answers, with_idempotency_key),
@@ -50,7 +54,9 @@ def call_examples(
 
 
 def first_call(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY, wait: int = 60) -> str:
-    """The shortest call that works: submit, and wait so many seconds for the result; 0 answers at once with the job's id."""
+    """Returns the shortest working call: submits a job and waits `wait` seconds for the result; with 0 it gets the
+    job's id at once.
+    """
     return f"""\
 {_shell_key(key)}
 
@@ -62,14 +68,14 @@ curl -sS -X POST {_shell(endpoint + (f"?wait={wait}" if wait else ""))} \\
 
 
 def ask_for_job(endpoint: str) -> str:
-    """The call that asks for a job of this endpoint; it answers as soon as the job ends, or after 30 seconds."""
+    """Returns a call that waits up to 30 seconds for a job of this endpoint to end."""
     return f"""\
 curl -sS "{_origin(endpoint)}/public/v1/jobs/JOB_ID?wait=30" \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY"
 """
 
 
-#: What curl does before it gives up: 300 seconds for each try, and again after 429, 500 to 504 and no answer in time.
+#: Options of curl: at most 300 seconds per try, and retries after 429, 500 to 504 and timeouts.
 _CURL = "curl -sS --fail-with-body --max-time 300 --retry 10 --retry-max-time 900 --retry-connrefused"
 
 _PYTHON_CALL = '''\
@@ -157,7 +163,9 @@ cat answer.json
 
 
 def _curl_call(method: str, url: str, body: Any, answers: Answers, with_idempotency_key: bool) -> str:  # noqa: FBT001
-    """A stream is shown as it comes; any other answer goes through a file, which never holds those of earlier tries."""
+    """An event stream is printed as it arrives. Other responses are written to a file, which then contains only the
+    response of the last try.
+    """
     lines = ["curl -sSN --fail-with-body" if answers == "events" else f"{_CURL} -o answer.json"]
     lines.append(f"  -X {method} {_shell(url)}" if method != "GET" else f"  {_shell(url)}")
     lines.append('  -H "Authorization: Bearer $FLOWPORT_API_KEY"')
@@ -404,7 +412,9 @@ async function* events(url) {{
 
 
 def _shell_key(key: str) -> str:
-    """Sets the key when it is known. Otherwise the reader's own is taken, and its absence is told."""
+    """Returns a line that sets the key if it is known. Otherwise the script uses the reader's variable, and fails with
+    a message when it is not set.
+    """
     if key != YOUR_KEY:
         return f"export FLOWPORT_API_KEY={_shell(key)}"
     return f"""\
@@ -418,7 +428,7 @@ def _origin(endpoint: str) -> str:
 
 
 def _shell(text: str) -> str:
-    """One shell word, whatever the text holds; double quotes where they are safe because they are easier to read."""
+    """Quotes any text as one shell word; in double quotes where that is safe, because they are easier to read."""
     if any(letter in text for letter in "\"$`\\!'\n"):
         return "'" + text.replace("'", "'\\''") + "'"
     return f'"{text}"'
@@ -437,7 +447,7 @@ def _text(text: str) -> str:
 
 
 def _python_value(value: Any, indent: str = "") -> str:
-    """A JSON value as Python source, laid out like JSON."""
+    """Returns a JSON value as Python source, formatted like JSON."""
     inner = indent + "    "
     if isinstance(value, dict) and value:
         lines = [f"{inner}{_text(name)}: {_python_value(item, inner)},\n" for name, item in value.items()]

@@ -9,7 +9,7 @@ import re
 MCP_PATH = "/mcp"
 
 _WHOLE = frozenset({"/public", "/v1", "/healthz", "/readyz", "/metrics", MCP_PATH})
-#: The fixed parts of the API's addresses; they are written in small letters.
+#: The fixed parts of the API's paths, in lower case.
 _WORDS = frozenset(
     {"batch", "batches", "cancel", "data", "events", "execute", "flows", "healthz", "jobs", "mcp", "metrics", "openapi"}
     | {"openapi.json", "public", "readyz", "results", "v1"}
@@ -19,14 +19,14 @@ _SLASHES = re.compile(r"/{2,}")
 
 
 def is_public(path: str) -> bool:
-    """True for the addresses that belong to the public API and not to the pages; `*` is what `OPTIONS *` asks about."""
+    """Tells whether a path belongs to the public API and not to the pages; `*` is the target of `OPTIONS *`."""
     near = _SLASHES.sub("/", path).rstrip("/").lower()
     return near.startswith(("/public/", "/v1/")) or near in _WHOLE or path == "*"
 
 
 def meant_by(path: str) -> str | None:
-    """The address that a path was meant to be which has doubled slashes or one at its end, capital letters, no `/public`, or a
-    singular; None for any other path.
+    """Returns the path that was meant by one with doubled or trailing slashes, capital letters, without `/public`, or
+    with a singular; None for any other path.
     """
     parts = [part.lower() if part.lower() in _WORDS else part for part in path.split("/") if part]
     if parts[:1] == ["v1"]:

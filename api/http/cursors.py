@@ -1,4 +1,4 @@
-"""Cursors as callers get them: a place in a list and a mark of that list, so that another list refuses the cursor."""
+"""Adds a checksum of the list to the cursors that callers get, so that a cursor sent to another list is refused."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from engine.core.errors import ParameterInvalid
 
 
 def cursor_of(place: str | None, *which: object) -> str | None:
-    """The cursor for a place in the list that `which` tells apart: its kind, environment, batch and filters. None: no next page."""
+    """Returns the cursor for a position in a list. `which` identifies the list: its kind, environment, batch and
+    filters. None when there is no next page.
+    """
     return None if place is None else f"{place}.{_mark(which)}"
 
 
 def place_of(cursor: str | None, *which: object) -> str | None:
-    """The place in this list. Raises ParameterInvalid for a cursor of another list; the place itself is checked in storage."""
+    """Returns the position in this list. Raises ParameterInvalid for a cursor of another list. The queries in storage
+    check the position itself.
+    """
     if cursor is None:
         return None
     place, _, mark = cursor.rpartition(".")

@@ -24,10 +24,11 @@ MAX_CANCEL_AFTER = 86_400
 MAX_VERSION = 999_999_999
 MAX_PAGE = 100
 MAX_WEB_ADDRESS = 2_000
-#: Of the name of a host, and of each of its parts (RFC 1035).
+#: Limits of a host name and of each of its labels (RFC 1035).
 MAX_HOST, MAX_LABEL = 253, 63
 _NO_WEB_ADDRESS = "must be a web address like https://example.com/hook"
-#: http or https, a host without user or password, a port there is, and what RFC 3986 lets follow.
+#: http or https, a host without user and password, a port from 1 to 65535, and the characters that RFC 3986 allows
+#: after it.
 WEB_ADDRESS = (
     r"^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])"
     r"(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?"
@@ -77,8 +78,8 @@ def wait_seconds(request: Request, wait: str | None) -> int:
 
 
 def moment(name: str, text: str) -> Millis:
-    """An RFC 3339 time with its offset, as milliseconds."""
-    text = text.upper().replace(" ", "+")  # a `+` in a query string arrives as a space
+    """Parses an RFC 3339 time with offset into milliseconds."""
+    text = text.upper().replace(" ", "+")  # a `+` in a query string is decoded as a space
     try:
         at = datetime.fromisoformat(text)
         if at.tzinfo is None:
@@ -146,7 +147,7 @@ def webhook_url(request: Request) -> str | None:
 
 
 def _fault_of(url: str) -> str:
-    """What is wrong with a web address that a caller names; "" when nothing is."""
+    """Returns what is wrong with a URL from a caller; an empty string when nothing is."""
     if len(url) > MAX_WEB_ADDRESS:
         return f"may have at most {MAX_WEB_ADDRESS:,} characters"
     if " " in url:
@@ -154,7 +155,7 @@ def _fault_of(url: str) -> str:
     if not url.isascii():
         return "has letters beyond ASCII; write the name of the host in its ASCII form (xn--...) and all else as %XX"
     try:
-        parts = urlsplit(url)  # raises for brackets around something that is no address
+        parts = urlsplit(url)  # raises when the brackets do not contain an IPv6 address
         host = parts.hostname or ""
     except ValueError:
         return _NO_WEB_ADDRESS
@@ -168,7 +169,7 @@ def _fault_of(url: str) -> str:
 
 
 def _has_port(parts: SplitResult) -> bool:
-    """False when what stands behind the host is no port."""
+    """Tells whether the port in a URL is missing or valid."""
     try:
         return parts.port != 0
     except ValueError:

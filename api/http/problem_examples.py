@@ -1,4 +1,6 @@
-"""What `detail` says in the examples of problems: by code, in the words that a call would get. The class adds what to do."""
+"""The `detail` of the example of each problem, by code, as a call would get it. The remedy of the refusal class is
+appended.
+"""
 
 from __future__ import annotations
 

@@ -74,9 +74,10 @@ async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> 
             try:
                 job, rows = await context.database.read(_read_on, caller, job_id, after)
             except (Unauthorized, NotFound):
-                return  # the key was revoked, has expired or may not see this job any more; or the job is gone
+                return  # the key or its access to the job was revoked, the key expired, or the job was deleted
             if job.ended and not rows and after > job.last_seq:
-                after = max(job.last_seq - 1, 0)  # no event has that number: the last one says that the job is over
+                # no event has that number, so the last event is sent, which tells that the job has ended
+                after = max(job.last_seq - 1, 0)
                 continue
             for row in rows:
                 after = row.seq

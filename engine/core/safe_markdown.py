@@ -14,7 +14,7 @@ _TAGS = {
 
 class _Renderer(markdown2.Markdown):
     def _get_pygments_lexer(self, lexer_name: str) -> None:
-        """No colours: they are HTML, which stands as text where a fence is shown inside code."""
+        """Disables syntax highlighting: inside inline code its HTML would be escaped and shown as text."""
 
 
 def clean_html(text: str) -> str:

@@ -88,7 +88,7 @@ def accept_batch(
     payloads = items.clean
     count_batch(session, caller.workspace_id, caller.environment, caller.key_id, caps, caller.label, len(payloads))
     batch_id = new_id("batch")
-    # Lists order jobs of the same moment by id, the highest first: so the items come in their order there.
+    # Lists sort jobs with the same time by descending id, so descending ids keep the items in order.
     job_ids = tuple(sorted((new_id("job") for _ in payloads), reverse=True))
     shared = {
         "workspace_id": caller.workspace_id,

@@ -189,7 +189,7 @@ async def test_a_list_takes_only_the_cursors_that_it_gave(house: House):
 
 
 async def test_a_cursor_counts_in_its_own_list_alone(house: House):
-    """Of another batch, another environment or other filters it would skip rows, or say that there are no more."""
+    """A cursor of another batch, another environment or other filters would skip rows, or end the list too early."""
     payloads = {"items": [{"url": "https://example.com"}] * 3}
     batches = [(await house.post(f"/flows/execute/{house.flow_id}/batch", payloads)).json() for _ in range(2)]
     one, other = (f"/batches/{batch['batch_id']}" for batch in batches)
