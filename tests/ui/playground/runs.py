@@ -1,4 +1,4 @@
-"""Playground runs for tests of the run panel: started by the action, and then ended as a worker ends them."""
+"""Playground runs for tests of the Run panel: started by the action, then ended in the way a worker ends them."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _put(session: Any, job_id: str, node_id: str, index_path: str, name: str, va
 
 @contextlib.asynccontextmanager
 async def working(site: Site) -> AsyncIterator[None]:
-    """A worker on the test's own loop that takes every Playground run."""
+    """A worker on the test's event loop that takes every Playground run."""
     runs = World(site.settings.data, site.database, site.workspace_id).runs()
 
     async def work() -> None:

@@ -1,4 +1,6 @@
-"""A Call Flow in the inspector: the flow is chosen from a list, its fields are the rows, and a newer version is told."""
+"""Tests of a Call Flow in the inspector: the choice of the flow, rows for its fields, and the note about a newer
+version.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from ui.jobs.step_list import step_lines
 
 
 def calling(flow_id: str = "") -> dict[str, Any]:
-    """API Input with `name`, then a call that has no values yet."""
+    """An API Input with `name`, followed by a Call Flow without values."""
     file = greeting()
     file["nodes"][1] = {"id": "call_flow", "type": "call_flow", "config": {"flow_id": flow_id} if flow_id else {}}
     file["edges"] = [{"id": "e1", "source": "api_input", "target": "call_flow"}]

@@ -1,4 +1,4 @@
-"""A Prompt that names a connection that is not there is a problem in the Playground, and the deploy dialog leads to its node."""
+"""A Prompt that names a missing connection is a problem in the Playground, and the deploy dialog links to its node."""
 
 from __future__ import annotations
 

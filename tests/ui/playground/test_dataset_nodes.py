@@ -1,4 +1,6 @@
-"""Dataset Source and Dataset Sink in the inspector: datasets to pick or to make, key columns, columns as data on offer."""
+"""Tests of Dataset Source and Dataset Sink in the inspector: choosing or creating a dataset, key columns, columns as
+data.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,7 @@ def select(user: User, label: str) -> ui.select:
 
 
 async def eventually(user: User, site: Site, flow_id: str, node_id: str, config: dict[str, Any]) -> None:
-    """The draft is stored a moment after an edit."""
+    """Waits until the draft holds these settings, because it is stored shortly after an edit."""
     await until(
         lambda: config_of(site, flow_id, node_id).items() >= config.items(),
         lambda: config_of(site, flow_id, node_id),
@@ -61,7 +63,7 @@ async def eventually(user: User, site: Site, flow_id: str, node_id: str, config:
 
 
 async def open_node(user: User, flow_id: str, node_id: str, said: str) -> None:
-    """The Playground with this node in the inspector, as soon as the canvas says that it is there."""
+    """Opens the Playground with this node in the inspector, once the canvas reports that it is loaded."""
     await user.open(f"/playground/{flow_id}?node={node_id}")
     assert user.client is not None
     canvas = {element for element in user.client.elements.values() if type(element).__name__ == "EditableCanvas"}

@@ -1,4 +1,4 @@
-"""Lists on the canvas and in the list of steps: frames, "3 of 12", failed items."""
+"""Tests of lists on the canvas and in the list of steps: frames, "3 of 12", failed items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model writes is seen in the Run panel while it writes."""
+"""The Run panel shows the text of a model while the model writes it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def running(site: Site, flow_id: str, index_path: str = "") -> JobId:
 
 
 def write(site: Site, job_id: JobId, text: str, call: int = 1, index: tuple[int, ...] = ()) -> None:
-    """The model writes more."""
+    """Adds text that the model has written."""
 
     def add(session: Session) -> None:
         job = session.get_one(Job, job_id)

@@ -1,4 +1,4 @@
-"""Somebody who presses twice before the first press has been answered."""
+"""Tests of a second click that arrives before the first click was answered."""
 
 from __future__ import annotations
 

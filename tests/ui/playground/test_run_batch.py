@@ -1,4 +1,6 @@
-"""A batch in the Playground: columns on fields, every row a job, pause, stop, once more what failed, and the file."""
+"""Tests of a batch in the Playground: column mapping, one job per row, pause, stop, retry of failed rows, and the CSV
+file.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Two runs beside each other: what each node was and spent, whose output differs, and in which lines."""
+"""Tests of the comparison of two runs: state and cost of each node, nodes with different outputs, and the differing
+lines.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log of a run: a line for everything that is stored of it, and nothing that is not."""
+"""The log of a run has one line for everything that is stored about it, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Run panel without a browser: the input and its samples, what a run left, what a failure offers."""
+"""Tests of the Run panel without a browser: input and samples, the results of a run, what a failure offers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def named(user: User, name: str) -> Any:
 
 
 def push(user: User, name: str) -> None:
-    """Presses the button with this accessible name."""
+    """Clicks the button with this accessible name."""
     UserInteraction(user, {named(user, name)}, None).click()
 
 
@@ -92,7 +92,7 @@ def payload(site: Site, job: JobRow) -> Any:
 
 
 def field(user: User, label: str) -> Any:
-    """The input box under this label."""
+    """The text box under this label."""
     assert user.client is not None
     boxes = [one for one in user.client.elements.values() if isinstance(one, ui.input | ui.textarea)]
     labels = {

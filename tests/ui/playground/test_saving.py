@@ -1,4 +1,4 @@
-"""What is saved or deployed holds the edit that was on its way; a tab that closes meanwhile is no error."""
+"""Saving and deploying include an edit in progress, and closing the tab meanwhile causes no error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.ui.conftest import Site
 
 @asynccontextmanager
 async def edit_under_way(site: Site, flow_id: str) -> AsyncIterator[None]:
-    """An edit of the open draft that is not stored before this ends."""
+    """Holds the lock of the open draft, as an edit does until it is stored."""
     from ui.parts.open_drafts import drafts_of
 
     async with drafts_of(site.app)._open[flow_id].lock:
@@ -36,7 +36,7 @@ def changed_flow(site: Site) -> str:
 
 
 async def settle(site: Site) -> None:
-    """Time for everything that waits for nothing but the database."""
+    """Waits until tasks that depend only on the database have finished."""
     for _turn in range(20):
         await site.database.read(lambda _session: None)
         await site.database.write(lambda _session: None)

@@ -1,4 +1,4 @@
-"""The list of steps: what each line says, and building a whole flow in it."""
+"""Tests of the list of steps: the text of each line, and building a whole flow with it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def flow_id(site: Site) -> str:
 
 
 async def opened(user: User, flow_id: str) -> StepsList:
-    """The Playground with its list in sight."""
+    """The Playground with the list of steps visible."""
     await user.open(f"/playground/{flow_id}")
     assert user.client is not None
     steps = next(element for element in user.client.elements.values() if type(element).__name__ == "StepsList")
@@ -34,7 +34,7 @@ async def opened(user: User, flow_id: str) -> StepsList:
 
 
 def tell(user: User, steps: Any, event: str, args: Any) -> None:
-    """What the browser sends."""
+    """Sends an event as the browser does."""
     UserInteraction(user, {steps}, None).trigger(event, args)
 
 
@@ -44,17 +44,17 @@ async def act(user: User, steps: StepsList, verb: str, node_id: str = "") -> Non
 
 
 async def settled() -> None:
-    """What was told is taken up."""
+    """Waits until the events that were sent have been handled."""
     await pass_time(0.25)
 
 
 async def becomes(look: Callable[[], Any], wanted: Any) -> None:
-    """What is stored or shown becomes this, soon."""
+    """Waits until the stored or shown value equals the expected one."""
     await until(lambda: look() == wanted, look)
 
 
 async def add(user: User, steps: StepsList, verb: str, node_id: str, kind: str) -> None:
-    """Chooses a kind in the dialog that asks for it."""
+    """Chooses a node type in the dialog that asks for it."""
     assert user.client is not None
     elements, count = user.client.elements, len(steps.props["rows"])
     newest = max(elements)

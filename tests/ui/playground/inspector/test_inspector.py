@@ -1,4 +1,6 @@
-"""The inspector without a browser: fields and offers, the values of the last run, the mapping of a connection, what happens if a node fails."""
+"""Tests of the inspector without a browser: fields, suggestions, values of the last run, connection mapping, failure
+settings.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ def flow_id(site: Site) -> str:
 
 
 def ran(site: Site, flow_id: str, outputs: dict[tuple[str, str], Any]) -> None:
-    """A Playground run that left these outputs, by node and place in the list."""
+    """Creates a Playground run that ended with these outputs, by node and index in the list."""
     payload = {"site": "https://a.example/"}
     flow = document(greeting_like())
     job_id = site.database.write_now(run_in_playground, site.owner, FlowId(flow_id), flow, payload, RunOptions())
@@ -80,7 +82,7 @@ def ran(site: Site, flow_id: str, outputs: dict[tuple[str, str], Any]) -> None:
 
 
 def greeting_like() -> dict[str, Any]:
-    """The flow as it could run: without the reference to nothing."""
+    """The flow without the reference that cannot be resolved, so that it can run."""
     nodes = [dict(node) for node in FLOW["nodes"]]
     nodes[1]["inputs"] = {"url": "{{ api_input.out.site }}"}
     nodes[2]["inputs"] = {"template": "Dear {{ api_input.out.site }}"}
@@ -88,7 +90,7 @@ def greeting_like() -> dict[str, Any]:
 
 
 async def told(site: Site, flow_id: str, wanted: Callable[[Document], Any]) -> None:
-    """Waits until the draft is as wanted: a form tells its changes without waiting."""
+    """Waits until the draft satisfies a condition, because forms apply changes in the background."""
     await until(lambda: wanted(draft(site, flow_id)), lambda: draft(site, flow_id))
 
 
@@ -103,7 +105,7 @@ def canvas(user: User) -> UserInteraction[Any]:
 
 
 def parts(user: User, kind: str, name: str = "") -> UserInteraction[Any]:
-    """The elements of this class, narrowed to those with this accessible name."""
+    """The elements of this class, limited to those with this accessible name."""
     assert user.client is not None
     found = {
         element
@@ -202,7 +204,7 @@ async def test_a_default_value_is_asked_for_only_where_it_is_used(site: Site, us
     )
 
 
-#: What is missing is told when the form stands.
+#: A flow with missing settings, which are reported once the form is drawn.
 ENDS: dict[str, Any] = {
     **FLOW,
     "nodes": [
@@ -254,5 +256,5 @@ async def test_a_connection_drawn_to_the_open_node_offers_its_data_and_a_new_nam
 
 
 def change(user: User, seq: int, reason: str, ops: list[Op]) -> None:
-    """What the canvas of the open page tells of an edit."""
+    """Sends an edit as the canvas of the open page does."""
     canvas(user).trigger("change", {"ops": ops, "seq": seq, "reason": reason})

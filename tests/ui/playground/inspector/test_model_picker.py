@@ -1,4 +1,6 @@
-"""The model of a Prompt is chosen: a connection, one of its models or any name, and who to ask when there is none."""
+"""Tests of the model setting of a Prompt: a connection, a model from its list or a typed name, and what is offered
+without a connection.
+"""
 
 from __future__ import annotations
 

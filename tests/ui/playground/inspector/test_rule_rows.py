@@ -1,4 +1,4 @@
-"""Rules in the inspector: a Condition's between data, a Filter List's about fields of an item."""
+"""Tests of rules in the inspector: a Condition compares data, a Filter List compares fields of an item."""
 
 from __future__ import annotations
 

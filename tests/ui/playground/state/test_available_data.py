@@ -1,4 +1,4 @@
-"""What a node may use, what could fill it, what it will hold, and where a value can go: all of it without a screen."""
+"""Tests of available data, suggestions, previews and the targets of a value, all without NiceGUI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a flow refers to outside its document: problems and marks with what was read last."""
+"""What a flow refers to outside its document: problems and marks are computed from what was read last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GOODS = KnownDataset("dataset_1", "Goods", {"price": "number"})
 
 
 def flow(kind: str, **config: object) -> Document:
-    """A flow with one node more, which refers to something."""
+    """A flow with one more node, which refers to something outside the document."""
     file = greeting()
     node = {"id": "asks", "type": kind, "config": config}
     edge = {"id": "e2", "source": "text_template", "target": "asks"}

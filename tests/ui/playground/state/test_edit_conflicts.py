@@ -1,4 +1,4 @@
-"""Two people at one field: who had set it last is told what was replaced, once, and can put it back."""
+"""When two people edit one field, the first is informed once that the value was replaced and can restore it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traffic on the canvas: sums by node of callers' jobs, and the shares a person sees."""
+"""Tests of traffic on the canvas: sums of callers' jobs by node, and the shares that are shown."""
 
 from __future__ import annotations
 
