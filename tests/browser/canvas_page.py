@@ -1,7 +1,7 @@
-"""A small page round the canvas element for the browser tests: `python canvas_page.py PORT`.
+"""A small page with the canvas element for the browser tests: `python canvas_page.py PORT`.
 
-Keeps one document per flow id in memory and answers the canvas as the Playground does. `/document/{flow}` and `/log/{flow}` show what
-arrived, `/call/{flow}` calls a method of the element, so that a test reads what the server knows instead of guessing from the screen.
+The server keeps one document per flow id in memory and answers the canvas as the Playground does. `/document/{flow}` and
+`/log/{flow}` return what arrived, `/call/{flow}` calls a method of the element, so that a test reads the server's state.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TYPES = {
 
 
 class Flow:
-    """One flow: parts by kind and id, a revision, and who looks at it."""
+    """One flow: parts by kind and id, a revision, and the canvases that show it."""
 
     def __init__(self) -> None:
         self.parts: dict[str, dict[str, dict]] = {"Node": {}, "Edge": {}, "Note": {}}
@@ -161,7 +161,8 @@ class Watched:
     def _changed(self, message: dict) -> None:
         self.flow.log.append({"event": "change", **message})
         self._take(message)
-        if self.flow.parts["Note"].get("deaf") is None:  # a note of this id: the server does not acknowledge
+        # the test added a note with this id: the server does not acknowledge the change
+        if self.flow.parts["Note"].get("deaf") is None:
             self.canvas.ack(message["seq"], self.flow.rev)
 
     def _edit(self, ops: list[dict], select: list[str]) -> None:

@@ -1,4 +1,7 @@
-"""A real Chromium against the shared server. A console error or an uncaught page error fails the test."""
+"""Fixtures for tests in Chromium against the shared server.
+
+A console error or an uncaught page error fails the test.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +14,27 @@ from tests.live.caller import Terminal
 from tests.live_server import EMAIL, PASSWORD, LiveServer
 
 SIZE = {"width": 1440, "height": 900}
-#: A page of the server without scripts, from where the browser's memory of it can be emptied.
+#: A page of the server without scripts, on which the browser's local storage can be cleared.
 BLANK = "/healthz"
 
 
 @pytest.fixture(scope="module")
 def server(shared_server: LiveServer) -> LiveServer:
-    """The server that all share; a module that does something to its server starts its own."""
+    """The shared server. A module that changes or stops its server overrides this fixture with a server of its own."""
     return shared_server
 
 
 @pytest.fixture(scope="module")
 def terminal(server: LiveServer, shared_server: LiveServer) -> Terminal:
-    """The module's own workspace: its flows, keys and jobs."""
+    """The workspace of the module, with its own flows, keys and jobs."""
     return Terminal.new(server) if server is shared_server else Terminal(server)
 
 
 @pytest.fixture(scope="session")
 def window(browser: Browser, shared_server: LiveServer) -> Iterator[BrowserContext]:
-    """One window for all modules, so that the browser reads the pages' scripts once."""
+    """One browser context for all modules, so that the browser loads the scripts of the pages once."""
     made = new_window(browser, shared_server)
-    made.new_page()  # stays open: see `page`
+    made.new_page()  # the first tab stays open: see `page`
     yield made
     made.close()
 
@@ -44,7 +47,9 @@ def signed_in(terminal: Terminal) -> str:
 
 @pytest.fixture
 def context(window: BrowserContext, server: LiveServer, signed_in: str) -> Iterator[BrowserContext]:
-    """The window, signed in as the owner of the module's workspace, with nothing left in it of the test before."""
+    """The shared context, signed in as the owner of the module's workspace, without anything left by the previous
+    test.
+    """
     let_in(window, server, signed_in)
     yield window
     for left in window.pages[1:]:
@@ -57,7 +62,7 @@ def context(window: BrowserContext, server: LiveServer, signed_in: str) -> Itera
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """The window's first tab, which is kept from test to test: a new one costs more than opening a page in it."""
+    """The first tab of the shared context. It is reused, because a new tab takes longer than opening a page."""
     kept = context.pages[0]
     kept.set_viewport_size(SIZE)
     kept.emulate_media(color_scheme=None, reduced_motion=None)
@@ -80,20 +85,20 @@ def page(context: BrowserContext) -> Iterator[Page]:
 
 
 def new_window(browser: Browser, server: LiveServer, **options: object) -> BrowserContext:
-    """A window of somebody who is not signed in."""
+    """Creates a browser context without a signed-in person."""
     made = browser.new_context(viewport=SIZE, base_url=server.url, **options)  # type: ignore[arg-type]
     made.set_default_timeout(30_000)
     return made
 
 
 def let_in(window: BrowserContext, server: LiveServer, cookie: str) -> None:
-    """Whoever sits at this window is signed in with this cookie."""
+    """Signs this browser context in with a cookie."""
     window.clear_cookies()
     window.add_cookies([{"name": "flowport_session", "value": cookie, "url": server.url}])
 
 
 def sign_in(page: Page, email: str = EMAIL) -> Page:
-    """By the form."""
+    """Signs in with the form."""
     page.goto("/sign-in")
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(PASSWORD)

@@ -1,4 +1,4 @@
-"""Somebody who counts: a click is one interaction, a field that is filled is one, keys pressed together are one."""
+"""Counts interactions: a click is one, filling a field is one, keys pressed together are one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from playwright.sync_api import Locator, Page
 
 
 class Counted:
-    """`did` names every interaction; `look` is called after each (to take a picture of it)."""
+    """Performs and counts interactions.
+
+    `did` names each of them; `look` is called after each, for example to take a picture.
+    """
 
     def __init__(self, page: Page, look: Callable[[str], None] = lambda _what: None) -> None:
         self.page = page

@@ -1,6 +1,4 @@
-"""Fills a workspace of a running server with data of every kind, through actions and the public API, for tests that
-visit every page.
-"""
+"""Fills a workspace of a running server through the actions and the public API, for tests that open every page."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ from tests.stand_ins.openai_server import OpenAIServer
 
 @dataclass
 class Filled:
-    """A workspace, a key that may call everything, and the ids of what was made, by a name of the test's own."""
+    """A workspace, a key that may call everything, and the ids of created objects by a name of the test's own."""
 
     terminal: Terminal
     key: str = ""
@@ -47,7 +45,7 @@ class Filled:
         connection: str = "stand",
         note: str = "First",
     ) -> None:
-        """Flows from files; those in `live` are deployed. One key and one model connection."""
+        """Creates flows from files and deploys those in `live`. Creates one key and one model connection."""
         store, owner = self.terminal.store, self.terminal.owner
         if model is not None:
             store.write_now(
@@ -74,7 +72,7 @@ class Filled:
         self.key = store.write_now(put)
 
     def rename_owner(self, names: Sequence[str]) -> None:
-        """The owner takes these names, one after the other; the audit log keeps them all."""
+        """Gives the owner these names one after the other, so that the audit log contains them all."""
         workspace_id, email = self.terminal.workspace_id, self.terminal.email
         (owner,) = (one for one in self.terminal.store.read_now(list_people, workspace_id) if one.email == email)
 
@@ -87,13 +85,13 @@ class Filled:
         self.terminal.store.write_now(rename)
 
     def keep(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """A dataset with these rows; its id is kept as `dataset`."""
+        """Creates a dataset with these rows; its id is kept as `dataset`."""
         store, owner = self.terminal.store, self.terminal.owner
         self.dataset = store.write_now(add_dataset, owner, name)
         store.write_now(import_rows, owner, self.dataset, checked_rows([dict(row) for row in rows]))
 
     def call(self, flow: str, payload: Any, **options: Any) -> httpx.Response:
-        """A submit that waits for the end of the job."""
+        """Submits a job and waits for its end."""
         return httpx.post(
             f"{self.terminal.server.url}/public/v1/flows/execute/{self.flows[flow]}?wait=30",
             json=payload,
@@ -104,7 +102,7 @@ class Filled:
         )
 
     def run(self, name: str, flow: str, payload: Any) -> dict[str, Any]:
-        """A job that has ended, kept as `name`."""
+        """Runs a job to its end and keeps its id as `name`."""
         answer = self.call(flow, payload)
         assert answer.status_code == 200, answer.text
         job = answer.json()

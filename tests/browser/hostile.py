@@ -1,4 +1,7 @@
-"""Texts that try to be more than text. A script among them that runs leaves `window.__hostile`; an element it makes is `x-hostile`."""
+"""Texts that contain code.
+
+A script among them that runs sets `window.__hostile`; an element that is created is `x-hostile`.
+"""
 
 from __future__ import annotations
 

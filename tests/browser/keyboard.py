@@ -1,4 +1,4 @@
-"""A person who has no mouse: keys only, and what has the keyboard is known by its name."""
+"""Operates pages by keys alone. The element with the keyboard focus is identified by its accessible name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 from playwright.sync_api import Page
 
-#: The name of what has the keyboard, as a screen reader would say it.
+#: The accessible name of the element with the keyboard focus.
 _HERE = """() => {
     const one = document.activeElement;
     if (!one || one === document.body) return '';
@@ -19,13 +19,13 @@ _HERE = """() => {
 
 
 class Keyboard:
-    """`page.keyboard` with the moves people make: go on until this, write, choose."""
+    """Combines key presses of `page.keyboard`: move to an element, write, choose."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
 
     def here(self) -> str:
-        """The name of what has the keyboard, "" when nothing has it."""
+        """The accessible name of the focused element; "" without a focused element."""
         return self.page.evaluate(_HERE)
 
     def press(self, *keys: str) -> None:
@@ -33,12 +33,15 @@ class Keyboard:
             self.page.keyboard.press(key)
 
     def write(self, text: str) -> None:
-        """Over what stands there."""
+        """Replaces the content of the focused field."""
         self.press("ControlOrMeta+a")
         self.page.keyboard.type(text)
 
     def reach(self, name: str, *, most: int, key: str = "Tab") -> None:
-        """Goes on until something of this name has the keyboard. More than `most` presses are too many for a person."""
+        """Presses a key until an element of this name has the focus.
+
+        Fails after `most` presses, too many for a person.
+        """
         passed = []
         for _ in range(most):
             self.press(key)
@@ -48,7 +51,7 @@ class Keyboard:
         raise AssertionError(f"{name!r} was not reached with {most} times {key}, only {passed}")
 
     def comes_to(self, name: str) -> None:
-        """What was pressed put the keyboard there."""
+        """Waits until the focus is on an element of this name."""
         end = time.monotonic() + 30
         while not named(name, self.here()):
             assert time.monotonic() < end, f"the keyboard is on {self.here()!r}, not on {name!r}"
@@ -56,5 +59,5 @@ class Keyboard:
 
 
 def named(name: str, here: str) -> bool:
-    """True for the name itself and for the name with more words after it ("Prompt no model yet")."""
+    """True for the name itself and for the name followed by more words ("Prompt no model yet")."""
     return re.match(rf"{re.escape(name)}\b", here) is not None

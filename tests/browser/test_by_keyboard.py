@@ -1,4 +1,4 @@
-"""The website analyzer from an empty canvas by somebody who has no mouse: built, run, looked into, deployed and called."""
+"""The website analyzer from an empty canvas with the keyboard alone: built, run, inspected, deployed and called."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_with_the_keyboard_alone_built_run_looked_into_and_deployed(page: Page, 
 
 
 def build(keys: Keyboard) -> None:
-    """In the list of steps; every step's settings are where the keyboard is after it was added."""
+    """Builds the flow in the list of steps. After a step is added, the keyboard focus is in its settings."""
     page = keys.page
     keys.reach("Skip to the content", most=1)
     keys.press("Enter")
@@ -59,9 +59,9 @@ def build(keys: Keyboard) -> None:
     expect(page.get_by_text("every answer is marked as simulated")).to_be_visible()
     keys.comes_to("Connection")
     keys.reach("Prompt", most=4)
-    page.keyboard.type("Sum up {{page scraper › te")  # what follows "{{" is looked for among the data of earlier steps
+    page.keyboard.type("Sum up {{page scraper › te")  # text after "{{" filters the available data
     expect(page.get_by_role("option", name="Page Scraper › text")).to_have_attribute("aria-selected", "true")
-    page.wait_for_timeout(100)  # CodeMirror takes no Enter in the first 75 ms of a list; later is as good
+    page.wait_for_timeout(100)  # CodeMirror ignores Enter in the first 75 ms of a completion list
     keys.press("Enter")
     expect(inspector(page, "Prompt").get_by_role("textbox", name="Prompt")).to_have_text("Sum up Page Scraper › text")
     keys.press("Escape")
@@ -81,7 +81,7 @@ def build(keys: Keyboard) -> None:
 
 
 def add(keys: Keyboard, kind: str, *, first: str) -> None:
-    """N on a step, a few letters, Enter."""
+    """Adds a step with N, a few letters and Enter."""
     keys.press("n")
     keys.comes_to("Find a node")
     keys.page.keyboard.type(TITLES.get(kind, "API Output"))

@@ -1,5 +1,6 @@
-"""Stores recognisable secrets (canaries) in every credential field, uses them, lets the called services echo them, and
-then checks that they appear nowhere (rules S25, S26).
+"""Every credential field gets a canary value that must not appear anywhere afterwards (rules S25, S26).
+
+The canaries are set, used, and repeated in the answers of the services that receive them.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ PASSPHRASE = "canary-passphrase-0d9b5e7a"
 
 
 class Echo(LocalServer):
-    """Answers with the token it was given, as a careless service does."""
+    """A service that repeats the token that it was given in its answer."""
 
     def reply(self, seen: Seen) -> Reply:
         return Reply.of_json({"you_sent": seen.headers.get("authorization", "nothing")})
 
 
 class Collected:
-    """Everything that came out of the server, each piece with where it was seen."""
+    """Everything that the server sent, each piece with the place where it was seen."""
 
     def __init__(self) -> None:
         self.pieces: list[tuple[str, str]] = []
@@ -47,7 +48,7 @@ class Collected:
         self.pieces.append((where, text if isinstance(text, str) else text.decode(errors="replace")))
 
     def with_any_of(self, canaries: dict[str, str]) -> list[str]:
-        """`canary: place`, without repeats. A canary may also stand there as JSON writes it."""
+        """The matches as `canary: place` without duplicates. Also finds a canary in the form that JSON gives it."""
         return sorted(
             {f"{name}: {where}" for where, text in self.pieces for name, said in canaries.items() if said in text}
         )
@@ -77,12 +78,12 @@ def receiver(places: Places) -> Iterator[WebhookReceiver]:
 
 @pytest.fixture(scope="module")
 def terminal(server: LiveServer) -> Terminal:
-    """The first workspace: its owner looks after the server too, and this test is the only one there."""
+    """The first workspace, whose owner also administers the server. This test is the only one that uses it."""
     return Terminal(server)
 
 
 def asking(echo: Echo, secret_id: str) -> dict[str, Any]:
-    """API Input, a call with a secret header, a Prompt about what came back."""
+    """API Input, a call with a secret header, and a Prompt about its answer."""
     nodes = [
         {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "topic", "type": "string"}]}},
         {
@@ -108,13 +109,13 @@ def asking(echo: Echo, secret_id: str) -> dict[str, Any]:
 
 
 def type_the_credentials(page: Page, model: OpenAIServer) -> None:
-    """A person enters a key of a model and a secret."""
+    """Enters a model's key and a secret into the forms."""
     page.goto("/settings/models")
     page.wait_for_function("window.did_handshake === true")
     page.get_by_role("button", name="Add a connection").click()
     page.get_by_label("Provider", exact=True).click()
     page.get_by_role("option", name="OpenAI-compatible address").click()
-    expect(page.get_by_role("listbox")).to_have_count(0)  # a list that closes may take the focus from the next box
+    expect(page.get_by_role("listbox")).to_have_count(0)  # a list that is closing may take the focus from the next box
     name = page.get_by_label("Name", exact=True)
     expect(name).to_have_value("local")
     name.fill("box")
@@ -165,7 +166,7 @@ def test_no_credential_is_seen_anywhere(
         "the API key": caller.key,
     }
 
-    # They are used, and repeated by those they were sent to: piece by piece, in an answer, in an error.
+    # The credentials are used, and the services repeat them: in pieces, in an answer, in an error.
     model.say(
         Said(f"Your key is {MODEL_KEY[:11]}" + f"{MODEL_KEY[11:]} and {HEADER}.", pause=0.05),
         Said(status=401, message=f"Incorrect API key provided: {MODEL_KEY}"),
@@ -184,7 +185,7 @@ def test_no_credential_is_seen_anywhere(
     for path in ("/jobs", "/flows", f"/openapi/flows/{flow_id}.json", "/openapi.json"):
         seen.add(path, caller.request("GET", path).text)
 
-    # Commands, files and figures.
+    # Commands, files and metrics.
     for command in (("flows", "export", flow_id), ("models", "list", "--json"), ("keys", "list", "--json")):
         said = server.run(*command)
         seen.add(" ".join(command), said.stdout + said.stderr)
@@ -195,7 +196,7 @@ def test_no_credential_is_seen_anywhere(
     for path in ("/metrics", "/healthz", "/readyz"):
         seen.add(path, httpx.get(server.url + path, headers=bearer).text)
 
-    # Every page, as it is sent and as it is shown, and what its socket receives.
+    # Every page as it is sent and as it is shown, and what its socket receives.
     jobs = [f"/jobs/{job['job_id']}" for job in (good, bad)]
     settings = [
         f"/settings/{place}" for place in ("keys", "models", "limits", "data", "server", "team", "audit", "about")

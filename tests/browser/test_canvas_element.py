@@ -1,4 +1,6 @@
-"""The flow canvas in a real browser: what a person does on it, what the server then knows, and the other way round."""
+"""Tests of the flow canvas in a browser: actions of a person reach the server, and methods of the server change the
+canvas.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ pytestmark = pytest.mark.browser
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PATIENCE_SECONDS = 30
-#: The size of the window has come to every observer, and what they ordered is drawn; fitting is done in the same frame.
+#: Waits until observers have handled a change of the window's size and their updates are drawn. Fitting happens in the
+#: same frame.
 DRAWN = (
     "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))"
 )
@@ -32,7 +35,7 @@ names = count(1)
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
-    """The test page's server, a process of its own on a free port."""
+    """The address of the test page's server, a separate process on a free port."""
     port = free_port()
     environment = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
     environment |= {"PYTHONPATH": str(ROOT), "NICEGUI_STORAGE_PATH": str(tmp_path_factory.mktemp("nicegui"))}
@@ -87,7 +90,10 @@ class Canvas:
         return self.page.locator("[data-edge]")
 
     def middle_of(self, edge: str) -> tuple[float, float]:
-        """Where the mouse meets a connection; a level one has no height, so that Playwright cannot aim at it itself."""
+        """A point on a connection for the mouse.
+
+        A horizontal connection has no height, so Playwright cannot find one itself.
+        """
         box = self.page.locator(f"[data-edge={edge}] .fp-e-hit").bounding_box()
         assert box is not None
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -111,7 +117,7 @@ class Canvas:
         return position["x"], position["y"]
 
     def heard(self, event: str, **wanted) -> dict:
-        """Waits for a message of this event with these values and answers it."""
+        """Waits for a message of this event with these values and returns it."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             for message in reversed(_read(f"{self.base}/log/{self.name}")):
@@ -121,7 +127,7 @@ class Canvas:
         raise AssertionError(f"the server heard no {event} with {wanted}: {_read(f'{self.base}/log/{self.name}')[-5:]}")
 
     def settles(self, look, wanted) -> None:
-        """Waits until `look()`, at the server's document or the page, gives what is wanted."""
+        """Waits until `look()`, a reading of the server's document or the page, returns what is wanted."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (found := look()) != wanted and time.monotonic() < deadline:
             self.page.wait_for_timeout(30)
@@ -171,7 +177,10 @@ CHAIN = {
 
 @pytest.fixture
 def tab(address, window) -> Iterator:
-    """Makes tabs: tab(graph) opens a new flow, tab(name=...) one more tab of it. Nothing may be written on the console."""
+    """Returns a function that opens tabs: tab(graph) for a new flow, tab(name=...) for one more tab of it.
+
+    A message on the browser console fails the test.
+    """
     pages, complaints = [], []
 
     def make(graph: dict | None = None, *, name: str = "", query: str = "") -> Canvas:
@@ -454,7 +463,7 @@ def test_what_was_closed_is_deselected_unless_something_else_was_chosen_since(ta
     canvas.node("prompt").click()
     canvas.heard("select", nodes=["prompt"])
     canvas.server("deselect", ["api_input"])
-    canvas.server("select_nodes", ["api_output"])  # comes after: then the other had come, too
+    canvas.server("select_nodes", ["api_output"])  # sent afterwards: once this arrived, the message before it did
     canvas.heard("select", nodes=["api_output"])
     canvas.server("deselect", ["prompt"])
     canvas.server("deselect", ["api_output"])
@@ -490,7 +499,7 @@ def test_two_tabs_see_each_other_and_undo_only_their_own(tab):
     assert one.place("prompt") == (520, 20)
     expect(one.page.get_by_role("button", name="Undo")).to_be_disabled()
     one.keys("Control+z")
-    one.connect("prompt-out", "api_output-in")  # once this has arrived, so has whatever was sent before it
+    one.connect("prompt-out", "api_output-in")  # sent afterwards: once this arrived, so did every message before it
     expect(two.edges).to_have_count(3)
     assert one.place("prompt") == (520, 20)
 

@@ -1,4 +1,4 @@
-"""Two tabs at one flow, and a server that goes away: nothing that was acknowledged is lost, and what was not comes back."""
+"""Two tabs edit one flow and the server goes away: acknowledged edits are kept, and the others are sent again."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FLOW = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """Its own: it is killed."""
+    """A server of this module, because its tests kill it."""
     with live_server(tmp_path_factory.mktemp("together") / "data") as running:
         yield running
 
@@ -82,7 +82,7 @@ def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(
     flow_id = terminal.made(FLOW)
     one, other = opened(context, flow_id), opened(context, flow_id)
 
-    # Both change one field: the later wins, the earlier can put theirs back.
+    # Both tabs change one field: the later edit wins, and the earlier tab can restore its value.
     rename(one, "First")
     expect(other.get_by_test_id("node-text_template")).to_contain_text("First")
     rename(other, "Second")
@@ -92,7 +92,7 @@ def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(
     for page in (one, other):
         expect(page.get_by_test_id("node-text_template")).to_contain_text("First")
 
-    # Both move something at once: both arrive in both tabs.
+    # Both tabs move a node at once: both moves arrive in both tabs.
     for page, node_id in ((one, "api_input"), (other, "text_template")):
         page.get_by_test_id(f"node-{node_id}").click()
         key(page, "ArrowDown", "ArrowDown")
@@ -102,7 +102,7 @@ def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(
         )
     assert place(one, "api_input") == place(other, "api_input") == "0px, 40px"
 
-    # The network is cut, an edit is made, the network is back.
+    # The network is cut, an edit is made, and the network returns.
     one.evaluate("window.socket.io.engine.close()")
     expect(one.get_by_test_id("offline")).to_be_visible()
     one.get_by_test_id("node-api_input").click()
@@ -112,7 +112,7 @@ def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(
         "() => document.querySelector('.vue-flow__node[data-id=api_input]').style.transform.includes('60px)')"
     )
 
-    # The server is killed and comes back; a tab closed with an edit on its way leaves it to the next.
+    # The server is killed and restarted. A closed tab leaves its unsent edit to the next tab of the browser.
     server.kill()
     expect(one.get_by_test_id("offline")).to_be_visible()
     one.get_by_test_id("node-text_template").click()
@@ -129,7 +129,7 @@ def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(
     theirs.wait_for_function("() => !Object.keys(localStorage).some(name => name.startsWith('flowport-journal '))")
     elsewhere.close()
 
-    # The flow is newer than the edits this browser kept: the person chooses.
+    # The flow is newer than the edits that this browser kept, so the person is asked.
     back = context.new_page()
     back.goto(f"/playground/{flow_id}")
     back.get_by_role("dialog", name="Put your offline edits").get_by_role("button", name="Put 1 edit back").click()

@@ -1,4 +1,6 @@
-"""HTTP Request by a pasted curl command, and headers from secrets: filled in at once, undone at once, no value in the page."""
+"""Tests of an HTTP Request filled from a pasted curl command, with headers from secrets: one edit, one undo, no value
+in the page.
+"""
 
 from __future__ import annotations
 

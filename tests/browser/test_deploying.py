@@ -1,4 +1,6 @@
-"""One long walk by browser: a refused field is accepted, the update goes through its three steps, and a failed job is retried."""
+"""One path through the browser: a refused field is accepted, the update is deployed in three steps, a failed job is
+retried.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from tests.live_server import LiveServer
 
 pytestmark = pytest.mark.browser
 
-#: Asks for a page that the practice site does not have.
+#: A flow that requests a page that the practice site does not have.
 LOST = greeting(
     title="Lost page",
     nodes=[
@@ -80,7 +82,7 @@ def test_from_a_refused_field_to_an_api_that_takes_it(
     dialog.get_by_role("button", name="Done").click()
     expect(page.get_by_text("Live v3")).to_be_visible()
 
-    # It is switched off and on again, at the same address.
+    # Disable the endpoint and enable it again at the same address.
     page.get_by_role("link", name="Saved Flows").first.click()
     page.get_by_role("link", name="Greet", exact=True).first.click()
     page.get_by_role("button", name="Undeploy API").click()

@@ -1,4 +1,4 @@
-"""The search of the docs: by keyboard with its script, and as a form where scripts do not run."""
+"""Tests of the search of the docs: by keyboard with its script, and as a form in a browser without scripts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_page_is_found_and_opened_by_keyboard(page: Page):
     expect(first).to_be_visible()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    # Its scripts have run by then: they hear the keys.
+    # By now the scripts of the page have run and handle keys.
     page.wait_for_url(re.compile("/docs/errors/idempotency_key_reused$"))
 
     page.keyboard.press("/")

@@ -1,4 +1,4 @@
-"""Figures are written as the language of the browser writes them."""
+"""Numbers are formatted in the browser's language."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def test_the_signs_of_figures_are_those_of_the_browsers_language(
     window = new_window(browser, server, locale=locale)
     let_in(window, server, signed_in)
     page = window.new_page()
-    page.goto("/settings/limits")  # the first page tells the server, the next is written so
+    # the first page sends the browser's language to the server, and the next page uses it
+    page.goto("/settings/limits")
     page.goto("/settings/limits")
 
     expect(page.get_by_text(written).first).to_be_visible()

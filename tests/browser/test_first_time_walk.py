@@ -1,4 +1,4 @@
-"""From a set-up link to an API that was called, in so many interactions; the owner's set-up counts too."""
+"""The number of interactions from a set-up link to a called API is limited; the set-up of the owner is included."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ walks = itertools.count(1)
 
 @pytest.fixture
 def person(window: BrowserContext, shared_server: LiveServer) -> Iterator[Counted]:
-    """At the link that the terminal shows for a workspace in which nobody has been: it has no owner yet."""
+    """A page at the set-up link of a new workspace, which has no owner yet."""
     nobodys = Terminal.new(shared_server)
     link = link_path(shared_server.store.write_now(new_setup_token, nobodys.workspace_id))
     window.clear_cookies()

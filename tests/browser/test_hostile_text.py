@@ -1,4 +1,4 @@
-"""Whatever a text says, it is shown as text: in titles, labels, prompts, pages, model answers and errors, on every page."""
+"""Hostile texts are shown as text on every page: in titles, labels, prompts, pages, model answers and errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.stand_ins.web_site import WebSite
 pytestmark = pytest.mark.browser
 
 SIZES: tuple[ViewportSize, ...] = ({"width": 390, "height": 844}, {"width": 1280, "height": 900})
-#: No element that a text made, no script that it ran, nothing that sticks out of the window.
+#: Finds elements made by a text, scripts run by a text, and elements that stick out of the window.
 TRACES = """() => [
     window.__hostile === undefined ? '' : 'a script ran',
     ...[...document.querySelectorAll('x-hostile, img[src="x"], iframe, object, base, [onload], [onerror], [onfocus], [onmouseover]')]
@@ -33,7 +33,7 @@ TRACES = """() => [
         .filter(element => /^\\s*(javascript|data):/i.test(element.getAttribute('href') || element.getAttribute('action')))
         .map(element => 'leads to code: ' + element.outerHTML.slice(0, 200)),
 ].filter(Boolean)"""
-#: What makes the page itself wider than its window: not what scrolls in a box of its own.
+#: Finds what makes the page wider than its window, except content that scrolls in its own box.
 STICKS_OUT = """() => {
     const page = document.scrollingElement;
     if (page.scrollWidth <= page.clientWidth) return [];
@@ -50,12 +50,12 @@ STICKS_OUT = """() => {
 }"""
 TEXT = "() => document.body.textContent"
 
-#: Names of fields are keys of JSON: no control characters, none twice.
+#: Field names are keys of JSON, so texts with control characters and duplicates are left out.
 NAMES = [text for text in HOSTILE if text == text.strip() and text.isprintable()][:60]
 #: Labels of keys are one line of at most 80 characters.
 KEYS = [text[:80] for text in HOSTILE if text.strip() and text.isprintable()]
 PEOPLE = [text[:100] for text in HOSTILE if text.strip()]
-#: A prompt with `{{` in it is a template: it would name steps that are not there.
+#: Prompts with `{{` are templates and would refer to nodes that do not exist.
 PROMPTS = [text for text in HOSTILE if "{{" not in text and "{%" not in text and "{#" not in text]
 
 
@@ -64,7 +64,7 @@ def api_input(**config: Any) -> dict[str, Any]:
 
 
 def titled(place: int) -> dict[str, Any]:
-    """A small flow with one of the texts as title, and others in every other place that takes one."""
+    """A small flow with one of the texts as title, and others in every other place that takes a text."""
     text, other = HOSTILE[place], HOSTILE[-1 - place]
     fields = [{"name": "name", "type": "string", "description": other, "example": text}]
     node = {
@@ -83,7 +83,10 @@ def titled(place: int) -> dict[str, Any]:
 
 
 def labels() -> list[str]:
-    """Every text in the label of a node, several in one as far as they fit: a canvas of 60 nodes is drawn sooner than one of 160."""
+    """Node labels that contain every text.
+
+    Labels hold several texts each, because a canvas of 60 nodes is drawn faster than one of 160.
+    """
     found = [""]
     for text in HOSTILE:
         if len(found[-1]) + len(text) > 190:
@@ -93,7 +96,7 @@ def labels() -> list[str]:
 
 
 def ask() -> dict[str, Any]:
-    """Fields of every name, a node of every label, and a question to the model."""
+    """A flow with a field of every name, a node of every label, and a question to the model."""
     fields = [{"name": "texts", "type": "array", "items": {"type": "string"}, "default": HOSTILE}]
     fields += [
         {"name": name, "type": "string", "description": name, "default": name, "enum": [name, "other"]}
@@ -172,7 +175,7 @@ def terminal(server: LiveServer) -> Terminal:
 
 @pytest.fixture(scope="module")
 def filled(terminal: Terminal, model: OpenAIServer, site: WebSite) -> Filled:
-    """Every text somewhere, and jobs that were given them, answered with them and failed with them."""
+    """A workspace with every text somewhere, and jobs whose input, answer or error contains each text."""
     made = Filled(terminal)
     files = {f"title_{place}": titled(place) for place in range(len(HOSTILE))} | {"ask": ask(), "fetch": fetch()}
     live = ("ask", "fetch", *(f"title_{place}" for place in range(0, len(HOSTILE), 4)))
@@ -194,7 +197,7 @@ def filled(terminal: Terminal, model: OpenAIServer, site: WebSite) -> Filled:
 
 @pytest.fixture
 def dialogs(page: Page) -> Iterator[list[str]]:
-    """Dialogs that a script opened."""
+    """Collects dialogs that a script opened."""
     opened: list[str] = []
 
     def put_away(dialog: Dialog) -> None:
@@ -208,12 +211,15 @@ def dialogs(page: Page) -> Iterator[list[str]]:
 
 
 def plain(text: str) -> str:
-    """Letters alone: a browser folds spaces, and what cannot be seen cannot be compared."""
+    """Keeps only letters, because browsers collapse spaces and do not show every character."""
     return "".join(letter for letter in text if unicodedata.category(letter)[0] not in "ZC")
 
 
 def harmless(page: Page) -> None:
-    """No trace of a script or an element, and nothing wider than the window. A chart follows its window a moment later."""
+    """Asserts that no script ran, no element was made, and nothing is wider than the window.
+
+    The check first waits, because a chart adapts to a new window size with a delay.
+    """
     for size in SIZES:
         page.set_viewport_size(size)
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
@@ -225,7 +231,7 @@ def harmless(page: Page) -> None:
 
 
 def is_there(page: Page, path: str) -> None:
-    """Opens a page and waits until all of it has come and it is alive."""
+    """Opens a page and waits until it is loaded and its socket is connected."""
     page.goto(path)
     page.get_by_role("heading", level=1).first.wait_for()
     if not path.startswith("/docs"):
@@ -233,7 +239,7 @@ def is_there(page: Page, path: str) -> None:
 
 
 def shows(page: Page, texts: list[str]) -> None:
-    """All of these texts can be read on the page."""
+    """Asserts that all of these texts can be read on the page."""
     read = plain(page.evaluate(TEXT))
     missing = [text for text in texts if plain(text) not in read]
     assert missing == []
@@ -320,7 +326,7 @@ def test_refused_calls_show_the_names_that_were_sent(page: Page, dialogs: list[s
     page.goto("/jobs?tab=refused")
     expect(page.get_by_text("unknown field").first).to_be_visible()
 
-    shows(page, [text[:150] for text in HOSTILE])  # long names are kept in part
+    shows(page, [text[:150] for text in HOSTILE])  # long names are stored in part
     harmless(page)
     assert dialogs == []
 

@@ -1,4 +1,6 @@
-"""The inspector by a real mouse and by keyboard: chips are dragged and completed, a connection is mapped, an answer is pointed at."""
+"""Tests of the inspector by mouse and keyboard: chips are dragged and completed, a connection is mapped, an answer is
+returned.
+"""
 
 from __future__ import annotations
 
@@ -67,12 +69,12 @@ def drag(page: Page, chip: Locator, field: Locator, *, end: bool = False) -> Non
     page.mouse.up()
 
 
-#: Places on a connection, beside the + in its middle, as the window has them.
+#: Points on a connection beside the + in its middle, in window coordinates.
 BESIDE_PLUS = """path => [0.7, 0.8, 0.3, 0.2].map((part) => {
     const at = path.getPointAtLength(path.getTotalLength() * part).matrixTransform(path.getScreenCTM());
     return [at.x, at.y];
 })"""
-#: What a click at a place meets: "" is this connection.
+#: What a click at a point would hit; "" is the connection itself.
 COVER = """([x, y, id]) => {
     const met = document.elementFromPoint(x, y);
     return met?.closest(`.vue-flow__edge[data-id=${id}]`) ? "" : (met?.outerHTML.slice(0, 200) ?? "nothing of the window");
@@ -80,7 +82,9 @@ COVER = """([x, y, id]) => {
 
 
 def click_connection(page: Page, edge_id: str) -> None:
-    """Clicks a connection beside the + in its middle, when the view has come to rest, where nothing lies over it."""
+    """Clicks a connection beside the + in its middle, once the view has stopped moving, at a point that nothing
+    covers.
+    """
     line = page.locator(f".vue-flow__edge[data-id={edge_id}] path.fp-e")
     line.wait_for(state="attached")
     deadline = time.monotonic() + 60
@@ -103,18 +107,18 @@ def test_data_is_dragged_completed_mapped_and_returned(page: Page, terminal: Ter
     chips = inspector.locator(".fp-binding .fp-chip")
     expect(chips).to_have_text(["Read the page › text"])
 
-    # Run: the preview holds the values, and the data on offer shows them.
+    # After a run the preview holds the values, and the available data shows them.
     inspector.get_by_role("button", name="Run this node").click()
     expect(inspector).to_contain_text("Last run: Text: ")
     expect(inspector).to_contain_text("free: the Simulated model")
 
-    # A chip is dragged into the text, and Undo of the field takes it back.
+    # A chip is dragged into the text, and the undo of the field removes it.
     drag(page, inspector.get_by_role("button", name="Insert Read the page › title"), prompt)
     expect(chips).to_have_text(["Read the page › title", "Read the page › text"])
     page.keyboard.press("Control+z")
     expect(chips).to_have_text(["Read the page › text"])
 
-    # "{{" completes what is on offer; what does not exist is red before running.
+    # "{{" completes available data; a reference that cannot be resolved is red before a run.
     prompt.click()
     page.keyboard.press("Control+End")
     page.keyboard.type(" and {{ site")
@@ -123,19 +127,19 @@ def test_data_is_dragged_completed_mapped_and_returned(page: Page, terminal: Ter
     page.keyboard.type(" {{ gone.out.x }}")
     expect(inspector.locator(".fp-chip--bad")).to_have_text("gone › x")
     expect(inspector).to_contain_text("names a node that is not there")
-    page.keyboard.press("Backspace")  # a chip goes as one letter does
+    page.keyboard.press("Backspace")  # a chip is deleted as one character
     expect(inspector.locator(".fp-chip--bad")).to_have_count(0)
     inspector.get_by_role("switch", name="Raw form").click()
     expect(prompt).to_contain_text("{{ api_input.out.site }}")
     inspector.get_by_role("switch", name="Raw form").click()
 
-    # Found by search, put in by keyboard.
+    # A chip is found by search and inserted by keyboard.
     inspector.get_by_role("searchbox", name="Find data").fill("descr")
     expect(inspector.locator(".fp-dat")).to_have_count(1)
     inspector.get_by_role("button", name="Insert Read the page › description").press("Enter")
     expect(chips.last).to_have_text("Read the page › description")
 
-    # An answer is pointed at: it is returned by an API Output that was not there.
+    # A value of an answer is returned: an API Output is created for it.
     inspector.get_by_role("tab", name="Output").click()
     inspector.get_by_role("button", name="facts", exact=True).click()
     inspector.get_by_role("button", name="Return this: Summarise › facts").click()

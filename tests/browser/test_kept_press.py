@@ -1,4 +1,4 @@
-"""A button or link that is drawn anew, or moves away, between press and release: the press is not lost (assets/kept_press.js)."""
+"""A button or link that is redrawn or moves between press and release still receives the click (assets/kept_press.js)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.live.caller import Terminal
 pytestmark = pytest.mark.browser
 
 SCRIPT = Path(__file__).parents[2] / "assets" / "kept_press.js"
-#: A list as a page looks to the browser: the server draws it anew, and something above it grows.
+#: A list as the browser sees it: the server redraws it, and something above it grows.
 LIST = """
 <style>button { display: block; height: 40px }</style>
 <main><div id="above"></div><div id="list"></div><p id="pressed"></p></main>
@@ -46,7 +46,7 @@ def hold(shown: Page, name: str) -> None:
 
 
 def pressed(shown: Page) -> str:
-    """What was pressed, after the timers that are under way had their turn."""
+    """The text of what was clicked, once pending timers have run."""
     return shown.evaluate("new Promise(told => setTimeout(() => told(pressed.textContent.trim())))")
 
 
@@ -119,7 +119,9 @@ def test_a_link_that_is_drawn_anew_is_followed(shown: Page) -> None:
 
 
 def test_a_link_in_a_row_opens_its_page_once(page: Page, terminal: Terminal) -> None:
-    """The row opens on a click as well: the page was asked for twice, and with Ctrl in both tabs."""
+    """A row opens its page on a click as well, and must not do so for a click on its link: the page would be requested
+    twice, and with Ctrl in both tabs.
+    """
     flow_id = terminal.flow(greeting())
     page.goto("/flows")
     asked: list[str] = []

@@ -1,4 +1,4 @@
-"""A key in Settings by a real mouse: made, rotated and revoked, while a program calls with it."""
+"""Tests of API keys in Settings by mouse: a key is created, rotated and revoked while a program calls with it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_key_from_settings_is_rotated_without_an_outage_and_revoked(page: Page
 
 
 def choose(page: Page, verb: str) -> None:
-    """Rotate... or Revoke... of the key, and the confirmation."""
+    """Clicks Rotate... or Revoke... of the key, and confirms."""
     page.goto("/settings/keys")
     page.get_by_role("button", name="More for From settings").click()
     page.get_by_role("menuitem", name=f"{verb}...").click()

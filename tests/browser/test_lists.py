@@ -1,4 +1,6 @@
-"""A list on the canvas: a frame round it, counts on its nodes, a Condition's two ports, and the values of each item."""
+"""Tests of a list on the canvas: its frame, counts on its nodes, the two ports of a Condition, and the values of each
+item.
+"""
 
 from __future__ import annotations
 

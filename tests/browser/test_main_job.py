@@ -1,4 +1,4 @@
-"""The main job in the order of the page the product was conceived from, by mouse and keyboard, and then by the very curl shown."""
+"""The main use of the product from start to end, by mouse and keyboard, ending with the curl command that is shown."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def deploy(page: Page) -> None:
 
 
 def make_a_key_and_read_the_curl(page: Page) -> tuple[str, str, str]:
-    """The endpoint, the curl command and the key, as shown on screen."""
+    """Creates a key and returns the endpoint, the curl command and the key, as shown on screen."""
     page.get_by_role("button", name="Create a key").first.click()
     page.locator(".fp-key-form").get_by_role("button", name="Create a key").click()
     endpoint_card = page.get_by_role("region", name="Endpoint")

@@ -1,4 +1,4 @@
-"""A menu whose button is drawn anew in the moment it opens: the press is not lost (assets/kept_menu.js)."""
+"""A click on a menu button that is redrawn at the same moment opens the menu (assets/kept_menu.js)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 pytestmark = pytest.mark.browser
 
 SCRIPT = Path(__file__).parents[2] / "assets" / "kept_menu.js"
-#: A row that the server draws anew, as a page looks to the browser: the same button, another element.
+#: A row that the server redraws, as the browser sees it: an equal button in a new element.
 ROW = """
 <main><div id="row"></div><button id="entry">Revoke</button></main>
 <script>
@@ -29,14 +29,17 @@ ROW = """
 def row(browser: Browser) -> Iterator[Page]:
     page = browser.new_page()
     page.clock.install(time=0)
-    page.clock.pause_at(1_000)  # from now on it goes only as far as a test says
+    page.clock.pause_at(1_000)  # from here on time passes only when a test advances it
     page.set_content(f"{ROW}<script>{SCRIPT.read_text()}</script>")
     yield page
     page.close()
 
 
 def presses(page: Page) -> int:
-    """So often the button was pressed, after what is under way: the page is told of changes, then its timers have their turn."""
+    """The number of clicks that the button received.
+
+    First lets pending work finish: mutation observers run, then timers.
+    """
     page.evaluate("new Promise(told => queueMicrotask(told))")
     page.clock.run_for(10)
     return page.evaluate("presses")
@@ -62,7 +65,7 @@ def test_what_was_closed_chosen_or_is_long_past_is_not_opened_again(row: Page, m
             row.clock.fast_forward(1_600)
         case "another row":
             row.evaluate("row.innerHTML = '<button aria-haspopup=menu aria-label=\"More for Web\">...</button>'")
-            assert presses(row) == 1  # it is looked for once the page stands
+            assert presses(row) == 1  # assets/kept_menu.js looks for the button once the page is drawn
         case "two of the name":
             row.evaluate("row.after(Object.assign(row.cloneNode(true), {id: ''}))")
     row.evaluate("draw()")

@@ -1,4 +1,4 @@
-"""Monitoring in a real browser: empty at first, then live while jobs run, narrowed by the address, the same as a table."""
+"""Tests of Monitoring in a browser: empty at first, live while jobs run, filtered by the address, and as a table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.stand_ins.openai_server import OpenAIServer, Said
 
 pytestmark = pytest.mark.browser
 
-#: One dollar for each input token, so that a call of 12 tokens costs $12 and is seen at once.
+#: Price of an input token of one dollar, so that a call of 12 tokens costs $12 and is visible on screen.
 NANOS_PER_MILLION = 1_000_000_000_000_000
 
 
@@ -82,7 +82,7 @@ def world(terminal: Terminal, model: OpenAIServer) -> World:
     store, owner = terminal.store, terminal.owner
     store.write_now(add_connection, owner, terminal.vault, "stand", "openai_compatible", base_url=model.url)
     store.write_now(set_price, owner, "stand", "small-model", NANOS_PER_MILLION, 0)
-    # A model on this machine costs nothing; this one stands in for a server elsewhere.
+    # A model on this machine costs nothing, so the test declares its connection to be a remote server.
     of_mine = update(Connection).where(Connection.workspace_id == terminal.workspace_id)
     store.write_now(lambda session: session.execute(of_mine.values(local=False)))
     return World(terminal.server, model, terminal.flow(_flow()), terminal.caller().key, terminal.workspace_id)
@@ -221,7 +221,9 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page, world: World) -
 
 
 def test_the_numbers_on_the_page_are_those_of_plain_sql_and_costs_add_up(page: Page, world: World) -> None:
-    """From calls of models to steps, to jobs, to the page; from accepted calls to the month's requests in Settings."""
+    """Costs add up from model calls to steps, to jobs, to the page; accepted calls add up to the month's requests in
+    Settings.
+    """
     for said in (Said("two"), Said(status=400, message="no more")):
         world.model.say(Said("one"))
         world.model.default = said
@@ -255,7 +257,7 @@ def test_the_numbers_on_the_page_are_those_of_plain_sql_and_costs_add_up(page: P
 
 def test_on_a_phone_the_row_of_settings_shows_where_one_is_and_graphs_stay_whole(page: Page, world: World) -> None:
     job_id = world.call({"topic": "bread"}).json()["job_id"]
-    _end(world, job_id)  # what its page says about the failure stands above the graph
+    _end(world, job_id)  # the job's page shows the failure above the graph
     page.goto(f"/jobs/{job_id}")
     graph = page.locator(".fp-graph")
     graph.locator("[data-loaded=true]").wait_for()
@@ -283,6 +285,6 @@ def _end(world: World, job_id: str) -> None:
 
 
 def _sql(world: World, statement: str) -> list[tuple[Any, ...]]:
-    """Read from the file itself, by nothing of ours."""
+    """Reads the database file directly, without code of the product."""
     with contextlib.closing(sqlite3.connect(f"file:{world.server.data / 'flowport.db'}?mode=ro", uri=True)) as database:
         return database.execute(statement).fetchall()

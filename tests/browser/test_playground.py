@@ -1,4 +1,4 @@
-"""The Flow Playground by mouse and keyboard: edit, run, save, compare, go back."""
+"""Tests of the Flow Playground by mouse and keyboard: edit, run, save, compare, restore."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Somebody who presses whatever is there, for ten minutes: there is always a next thing to press, and nothing breaks.
+"""Clicks random controls for ten minutes: there is always a next control to click, and nothing breaks.
 
-FLOWPORT_TEST_CLICK_MINUTES shortens or lengthens it, FLOWPORT_TEST_SEED does the same again. Both are printed.
+FLOWPORT_TEST_CLICK_MINUTES sets the duration, FLOWPORT_TEST_SEED repeats a run. Both are printed.
 
-`make test` goes a short way of it, always the same.
+`make test` runs a short walk with a fixed seed.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ SEED = int(os.environ.get("FLOWPORT_TEST_SEED", str(random.randrange(10**6))))
 
 pytestmark = pytest.mark.browser
 
-#: Pages it may wander to; from everywhere else it goes back to the Playground.
+#: Pages that the walk may enter; from every other page it returns to the Playground.
 PLACES = ("/playground", "/flows", "/templates", "/jobs", "/monitoring", "/start", "/settings/keys", "/settings/limits")
-#: So many presses outside the Playground, then back.
+#: Number of clicks outside the Playground before the walk returns to it.
 WANDERS = 25
-#: What would end the walk, or leave the browser.
+#: Controls that would end the session, or leave the browser, and so are never clicked.
 NEVER = ("sign out", "download", "export", "restore", "back up", "open in a new tab")
 TYPED = (
     "hello",
@@ -57,7 +57,7 @@ TYPED = (
 KEYS = ("Escape", "Enter", "Tab", "Delete", "ArrowDown", "ArrowRight", "Control+z", "Control+Shift+z", "Control+c")
 KEYS += ("Control+v", "Control+a", "Control+d", "Control+f", "Control+Enter", "Control+k", "Space", "Shift+F10")
 
-#: Everything that can be pressed right now: seen, enabled, with nothing over it.
+#: Finds everything that can be clicked now: visible, enabled and not covered.
 CONTROLS = """() => {
     const kinds = 'button, a[href], input, textarea, [contenteditable=true], [role=tab], [role=menuitem], [role=option],' +
         '[role=switch], [role=checkbox], [role=combobox], [data-node], [data-edge] .fp-e-hit, summary';
@@ -76,7 +76,7 @@ CONTROLS = """() => {
     }
     return found;
 }"""
-#: Errors that offer nothing: neither a way on nor a way to put them away.
+#: Finds errors that offer neither an action nor a way to close them.
 STUCK = """() => [...document.querySelectorAll('.fp-err, .fp-toast')]
     .filter(one => one.checkVisibility() && !one.querySelector('button:not([disabled]), a[href]'))
     .map(one => one.innerText)"""
@@ -126,7 +126,7 @@ FLOW = {
 
 
 class Walk:
-    """One page, a dice, and what was pressed last."""
+    """One page, a random generator, and the most recent clicks."""
 
     def __init__(self, page: Page, seed: int, home: str) -> None:
         self.page = page
@@ -143,20 +143,20 @@ class Walk:
         page.on("dialog", lambda dialog: dialog.dismiss())
 
     def begin(self) -> None:
-        """Opens the Playground with the flow; `home` changes when the flow was deleted on the way."""
+        """Opens the Playground at `home`, which the caller replaces after the flow was deleted."""
         self.away = 0
         for left in (2, 1, 0):
             try:
                 self.page.goto(self.home)
                 self.page.locator("[data-loaded=true], h1").first.wait_for()
                 return
-            except BrowserError as error:  # the last press was a link, and its page comes between
+            except BrowserError as error:  # the last click followed a link, whose page interrupts this navigation
                 if not left:
                     raise AssertionError(self.story(f"the Playground did not open: {error}")) from error
                 self.page.wait_for_timeout(500)
 
     def step(self) -> None:
-        """One press, and a look at what it led to."""
+        """Clicks one control and checks the result."""
         controls = self.look()
         fits = [one for one in controls if not any(word in one["name"].lower() for word in NEVER)]
         roll = self.dice.random()
@@ -168,7 +168,7 @@ class Walk:
         self._stay_near()
 
     def look(self) -> list[Any]:
-        """What can be pressed; never nothing, once what is under way has come."""
+        """Returns what can be clicked, and asserts that this is never empty once the page has settled."""
         end = time.monotonic() + 12
         while not (controls := self._ask(CONTROLS)):
             assert time.monotonic() < end, self.story("there was nothing to press")
@@ -214,28 +214,29 @@ class Walk:
             self.begin()
 
     def story(self, what: str) -> str:
-        """What went wrong, and how it came to it."""
+        """What went wrong, and the clicks that led to it."""
         return f"seed {self.seed}, {what}\nat {self.page.url} after:\n  " + "\n  ".join(self.done)
 
 
 def drafts(terminal: Terminal) -> dict[str, Document]:
-    """Every flow's draft as it is stored."""
+    """The stored draft of every flow."""
     store, workspace_id = terminal.store, terminal.workspace_id
     return {
-        flow.id: load_document(store.read_now(get_draft, workspace_id, flow.id).document)  # raises when it is broken
+        # raises when the document is invalid
+        flow.id: load_document(store.read_now(get_draft, workspace_id, flow.id).document)
         for flow in store.read_now(list_flows, workspace_id)
     }
 
 
 def check(document: Document, walk: Walk) -> None:
-    """What no press on the canvas may make: edges to nowhere, ids twice, cycles."""
+    """Asserts what no click on the canvas may break: no dangling edges, no duplicate ids, no cycles."""
     whole = {"duplicate_id", "bad_id", "bad_edge", "dangling_edge", "duplicate_edge", "cycle", "unknown_type"}
     broken = [problem for problem in problems(document, CATALOG) if problem.code in whole]
     assert not broken, walk.story(f"the document: {broken}")
 
 
 def shows_what_is_stored(walk: Walk, terminal: Terminal, flow_id: str) -> None:
-    """The Playground, opened anew, has the nodes of the draft; edits that were under way arrive first."""
+    """Asserts that a newly opened Playground shows the nodes of the stored draft; edits in progress arrive first."""
     for _ in range(60):
         stored = {node.id for node in drafts(terminal)[flow_id].nodes}
         shown = set(walk.page.evaluate("[...document.querySelectorAll('[data-node]')].map(one => one.dataset.node)"))
@@ -248,9 +249,9 @@ def shows_what_is_stored(walk: Walk, terminal: Terminal, flow_id: str) -> None:
 def walk_about(
     terminal: Terminal, context: BrowserContext, seed: int, goes_on: Callable[[], bool], presses: int
 ) -> None:
-    """Presses whatever is there, so often before each look at what is stored, as long as it goes on."""
+    """Clicks random controls until the time is over, and checks the stored drafts after a number of clicks."""
     print(f"seed {seed}")
-    # every request to elsewhere is cut: pages never need one
+    # requests to other hosts are blocked: pages never need one
     own = (terminal.server.url, "data:", "blob:")
     context.route(lambda url: not url.startswith(own), lambda route: route.abort())
     page, flow_id = context.new_page(), terminal.made(FLOW)
@@ -263,7 +264,7 @@ def walk_about(
             kept = drafts(terminal)
             for document in kept.values():
                 check(document, walk)
-        if flow_id not in kept:  # it was deleted on the way
+        if flow_id not in kept:  # the flow was deleted during the walk
             flow_id = terminal.made(FLOW)
             walk.home = f"/playground/{flow_id}"
         walk.begin()
@@ -282,7 +283,10 @@ def test_a_short_way_of_presses_leads_nowhere_wrong(context: BrowserContext, ter
 @pytest.mark.slow
 @pytest.mark.timeout(int(MINUTES * 60) + 300)
 def test_whatever_is_pressed_there_is_a_next_thing_and_nothing_breaks(browser: Browser, tmp_path: Path) -> None:
-    """Nothing leaves this machine: outbound calls go to a proxy that is not there. Jobs are not counted."""
+    """Nothing leaves this machine, because outbound calls go to a proxy that does not exist.
+
+    The Enterprise plan has no quota of jobs.
+    """
     env = {"FLOWPORT_OUTBOUND_PROXY": "http://127.0.0.1:9", "FLOWPORT_PLAN": "enterprise"}
     with live_server(tmp_path / "data", env=env) as server:
         terminal, context = Terminal(server), new_window(browser, server)

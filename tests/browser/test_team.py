@@ -1,4 +1,4 @@
-"""Two people in two browsers: one is invited, works, and is shut out while their tab is open."""
+"""Two people in two browsers: one is invited, works, and loses access while their tab is open."""
 
 from __future__ import annotations
 

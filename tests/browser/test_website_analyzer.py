@@ -1,4 +1,4 @@
-"""The website analyzer from an empty canvas: with the mouse; and a flow mended on a phone."""
+"""The website analyzer is built from an empty canvas with the mouse, and a flow is repaired on a phone."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def build(page: Page) -> None:
             expect(field).to_have_text("Page Scraper › text")
     expect(page.get_by_test_id("node-array_splitter")).not_to_contain_text("problem")  # its list is bound
 
-    # The last one by dragging it out of the palette, and a line drawn to it.
+    # The last node is dragged out of the palette, and a connection is drawn to it.
     page.get_by_role("button", name="Close").last.click()
     page.get_by_role("button", name="Fit", exact=False).first.click()
     nodes.get_by_role("button", name="API Output").drag_to(
@@ -83,7 +83,9 @@ def build(page: Page) -> None:
 
 
 def fail_and_mend(page: Page) -> None:
-    """A wrong chip, the error, the right chip, and a run that takes over what had worked."""
+    """Runs into an error through a wrong chip, corrects the chip, and runs again from that step with the earlier
+    results.
+    """
     page.get_by_test_id("node-page_scraper").click()
     scraper = inspector(page, "Page Scraper")
     field = scraper.get_by_role("textbox", name="Web address")

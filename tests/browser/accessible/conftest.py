@@ -1,4 +1,4 @@
-"""A tab for each module, at a workspace that is filled with a bit of everything when a test first needs it."""
+"""A tab for each module, in a workspace that is filled with every kind of content when a test first needs it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def model(places: Places) -> Iterator[OpenAIServer]:
 
 @pytest.fixture(scope="module")
 def page(window: BrowserContext) -> Iterator[Page]:
-    """Nobody is signed in."""
+    """The page, signed out."""
     window.clear_cookies()
     opened = window.new_page()
     opened.emulate_media(reduced_motion="reduce")

@@ -1,6 +1,6 @@
-"""How a page is looked at by axe: light and dark, on a desktop's window and on a telephone's. Its icons are looked at, too.
+"""Runs axe on a page in light and dark colours and in the window sizes of a desktop and a phone, and checks its icons.
 
-axe-core comes with the package axe-playwright-python (axe-core is under the MPL 2.0; it is used by these tests only).
+axe-core comes with the package axe-playwright-python (axe-core is under the MPL 2.0; only these tests use it).
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from playwright.sync_api import Page, ViewportSize
 
 DESK: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
-#: axe takes a button's z-index of its own, which Quasar gives it, for one that lifts its text out of an open dialog.
+#: No transitions, and no z-index on the content of buttons: because of Quasar's z-index, axe takes the text for one
+#: that lies above an open dialog.
 STILL = """
 *, *::before, *::after { transition: none !important; animation: none !important; }
 .q-btn__content { z-index: auto !important; }
 """
 OF_COLOURS = ["color-contrast", "link-in-text-block"]
-#: How a page is looked at, and the rules that count (None: all of them).
+#: Window size, colour scheme, and the axe rules to run (None: all of them).
 LOOKS: list[tuple[ViewportSize, Literal["light", "dark"], list[str] | None]] = [
     (DESK, "light", None),
     (DESK, "dark", OF_COLOURS),
@@ -29,7 +30,8 @@ RUN_AXE = """async rules => {
     return found.violations.flatMap(rule => rule.nodes.map(node =>
         `${rule.id}: ${node.target.join(' ')} | ${node.html.slice(0, 160)} | ${(node.failureSummary || '').slice(0, 300)}`));
 }"""
-#: An icon whose name is not in its font is drawn as a word, or not at all: a drawn one is as wide as its font is high.
+#: Finds icons whose name is not in the icon font. Such a name is drawn as a word or not at all, while an icon is as wide
+#: as its font size.
 UNDRAWN_ICONS = """async () => {
     await document.fonts.ready;
     const wrong = [];
@@ -43,13 +45,16 @@ UNDRAWN_ICONS = """async () => {
     }
     return wrong;
 }"""
-#: Two frames after the window changed its size or its colours everything is drawn.
+#: Waits for two frames, after which a change of size or colours is drawn.
 DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 def findings(page: Page) -> list[str]:
-    """What axe finds in both themes and both sizes, without opening the page again. In another theme only colours differ."""
-    if not page.evaluate("'axe' in window"):  # a page that was looked at before has it
+    """What axe finds in both colour schemes and both sizes, and undrawn icons, without opening the page again.
+
+    The second colour scheme is checked with the rules about colours only.
+    """
+    if not page.evaluate("'axe' in window"):  # a page that was checked before has the script already
         page.add_style_tag(content=STILL)
         page.evaluate(AXE_SCRIPT)
     found: list[str] = page.evaluate(UNDRAWN_ICONS)

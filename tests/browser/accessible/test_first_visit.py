@@ -1,4 +1,4 @@
-"""axe finds nothing from the set-up link to pages with nothing in them yet, and where strangers may be."""
+"""axe finds nothing on the set-up link, on pages without content, and on the pages that need no sign-in."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def owner(page: Page, set_up_path: str) -> Page:
 
 
 def test_axe_finds_what_is_wrong(page: Page) -> None:
-    """Or the tests below say nothing."""
+    """Shows that the check works, without which the tests below would prove nothing."""
     page.set_content("<html><body><img src='data:,'><p style='color:#bbb;background:#fff'>Faint</p></body></html>")
     rules = {finding.split(": ")[1] for finding in findings(page)}
 
@@ -41,7 +41,8 @@ def test_axe_finds_what_is_wrong(page: Page) -> None:
 
 
 def test_the_set_up_link_and_what_leads_to_it(page: Page, set_up_path: str) -> None:
-    # What a stranger sees while the server has no owner: this server has one, so that the page is given to the browser here.
+    # The page that visitors see while the server has no owner. This server has one, so the test answers the browser
+    # itself.
     page.route("**/nobody-yet", lambda route: route.fulfill(body=open_link_page(), content_type="text/html"))
     page.goto("/nobody-yet")
     page.unroute("**/nobody-yet")
@@ -103,7 +104,7 @@ def test_an_invitation_and_a_new_password(stranger: Page, server: LiveServer, ow
 
 
 def test_the_pages_of_the_servers_owner(window: BrowserContext, server: LiveServer, owner: Page) -> None:
-    """The owner of the first workspace looks after the server."""
+    """The owner of the first workspace also administers the server."""
     (mine,) = (cookie for cookie in window.cookies() if cookie.get("httpOnly"))
     let_in(window, server, Terminal(server).sign_in())
     found = []

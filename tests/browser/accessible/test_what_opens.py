@@ -1,4 +1,4 @@
-"""axe finds nothing on what opens over a page or in it."""
+"""axe finds nothing on dialogs, menus and panels that open over a page or in it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_dialog(owner: Page, filled: Filled, path: str, button: str) -> None:
         check(findings(owner))
 
 
-#: What opens over a page or in it -> where, and what is pressed one after the other.
+#: What opens over a page or in it -> its page, and the controls that are clicked one after the other.
 OPENED = {
     "search": ("/flows", ["Control+k"]),
     "the verbs of a flow": ("/flows", [("button", "More for Fetch a page")]),
@@ -108,7 +108,7 @@ OPENED = {
 }
 
 
-#: What stands there then, when it is no dialog or menu.
+#: The element to wait for, when it is no dialog or menu.
 STANDS = {
     "a refused call, explained": ".fp-explain",
     "steps as a table": "table[aria-label=Steps], [role=table][aria-label=Steps]",
@@ -118,7 +118,7 @@ STANDS = {
     "help of a node": "[role=tab][aria-selected=true] >> text=Help",
     "output of a node": "[role=tab][aria-selected=true] >> text=Output",
 }
-#: Nothing comes or goes any more.
+#: True once no element is in a transition.
 SETTLED = "() => !document.querySelector('[class*=-enter-], [class*=-leave-]')"
 
 
