@@ -1,4 +1,4 @@
-"""A button or link that is redrawn or moves between press and release still receives the click (assets/kept_press.js)."""
+"""A button or link that is redrawn or moves between press and release receives the click (assets/kept_press.js)."""
 
 from __future__ import annotations
 

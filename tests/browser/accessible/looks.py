@@ -30,8 +30,8 @@ RUN_AXE = """async rules => {
     return found.violations.flatMap(rule => rule.nodes.map(node =>
         `${rule.id}: ${node.target.join(' ')} | ${node.html.slice(0, 160)} | ${(node.failureSummary || '').slice(0, 300)}`));
 }"""
-#: Finds icons whose name is not in the icon font. Such a name is drawn as a word or not at all, while an icon is as wide
-#: as its font size.
+#: Finds icons whose name is not in the icon font. Such a name is drawn as a word or not at all, while an icon is
+#: as wide as its font size.
 UNDRAWN_ICONS = """async () => {
     await document.fonts.ready;
     const wrong = [];

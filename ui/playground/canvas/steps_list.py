@@ -1,6 +1,7 @@
-"""The flow as a list of steps, for screens below 768 px, keyboards and screen readers (`assets/components/steps_list.js`).
+"""The flow as a list of steps, for small screens, keyboards and screen readers (`assets/components/steps_list.js`).
 
-Nothing is sent to the browser while the list is hidden because the canvas is shown.
+The list replaces the canvas below a width of 768 px, or when the person chooses it. While it is hidden, nothing is
+sent to the browser.
 """
 
 from __future__ import annotations

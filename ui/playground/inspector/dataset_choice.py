@@ -95,7 +95,7 @@ class DatasetChoice:
             pick(made)
 
     def draw_key(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
-        """Draws the choice of the key column from the columns of the row and of the dataset; other names can be typed."""
+        """Draws the choice of the key column: columns of the row and of the dataset, or a typed name."""
         chosen = str(value) if value and isinstance(value, str) else None
         box = ui.select(
             self._key_options(chosen),

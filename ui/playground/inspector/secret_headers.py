@@ -1,4 +1,4 @@
-"""The editor for headers that are filled from secrets: the name of a header, and a secret that is chosen or created here.
+"""The editor for headers that are filled from secrets: a header name, and a secret that is chosen or created.
 
 The value of a secret is never read back. People who may not create secrets choose among the existing ones.
 """

@@ -44,6 +44,6 @@ async def follow_job(
                     return
             else:
                 on_tick()
-            if begun:  # reads at once, so that the first step is shown without delay
+            if begun:  # before the first step there is no pause, so that it is shown at once
                 await asyncio.sleep(LOOK_SECONDS)
             await changes.wait(TICK_SECONDS)

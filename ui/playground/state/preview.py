@@ -27,7 +27,7 @@ _LONGEST = 200_000
 
 @dataclass(frozen=True)
 class Preview:
-    """The beginning of the text, the length of the whole text, and the reason when there is no preview ("" otherwise)."""
+    """The beginning of the text, the length of all of it, and the reason when there is no preview ("" otherwise)."""
 
     text: str
     length: int

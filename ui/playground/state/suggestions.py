@@ -90,7 +90,7 @@ def _best(name: str, info: FieldInfo, earlier: list[Source]) -> tuple[Source, Da
 
 
 def _likeness(name: str, datum: Datum, *, wants_list: bool, wants_web: bool) -> int:
-    """Scores a candidate from 0 to 110 by an equal name, a contained name, the type, and the format of the last value."""
+    """Scores a candidate from 0 to 110 by equal name, contained name, type, and format of the last value."""
     mine, its = _plain(name), _plain(datum.name)
     is_list = datum.type_word.startswith(_LIST)
     if wants_list != is_list and (wants_list or is_list):
