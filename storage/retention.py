@@ -199,13 +199,18 @@ _OF_A_JOB = tuple(
 
 
 def remove_jobs(session: Session, job_ids: Sequence[str]) -> int:
-    """Removes ended jobs with all rows that belong to them, except jobs whose erasing has started meanwhile."""
+    """Removes ended jobs with all rows that belong to them, except jobs whose erasing has started meanwhile.
+
+    Returns how many jobs it removed.
+    """
+    removed = 0
     for job_id in job_ids:
         if _IS_BEING_ERASED.row(session, {"id": job_id}) is not None:
             continue
         for statement in _OF_A_JOB:
             statement.run(session, {"id": job_id})
-    return len(job_ids)
+        removed += 1
+    return removed
 
 
 #: Log tables whose rows are removed by age: name, and the condition for rows that are too old.

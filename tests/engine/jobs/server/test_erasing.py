@@ -441,7 +441,7 @@ def test_retention_that_chose_a_job_before_it_was_erased_leaves_it_alone(world: 
     world.write(erase_data, ada, job_id)
 
     world.write(remove_values, [job_id], 999)
-    world.write(remove_jobs, [job_id])
+    assert world.write(remove_jobs, [job_id]) == 0
 
     assert world.read(unfinished, 9) == [job_id]
 
