@@ -59,10 +59,9 @@ class Maintenance:
         self._monotonic = monotonic
         self._stop = threading.Event()
         self._retention = Retention(database, self._stop)
-        self._retention_due, self._backup_due = (
-            monotonic() + RETENTION_SECONDS,
-            0.0,
-        )  # after an upgrade the owner has time to change the rules first
+        #: The first run comes late, so that the owner can change the rules first after an upgrade.
+        self._retention_due = monotonic() + RETENTION_SECONDS
+        self._backup_due = 0.0
         self._thread = threading.Thread(target=self._look_for_ever, name="maintenance", daemon=True)
 
     def start(self) -> None:
