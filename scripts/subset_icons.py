@@ -69,7 +69,7 @@ def names_in(file: Path) -> frozenset[str]:
 def symbols_in_use() -> frozenset[str]:
     """The names of Material Symbols that the sources hold."""
     python = [path for folder in ("ui", "engine") for path in (ROOT / folder).rglob("*.py")]
-    scripts = [path for path in (ROOT / "assets").rglob("*") if path.suffix in {".js", ".vue"} and _is_source(path)]
+    scripts = [path for path in (ROOT / "assets").rglob("*") if path.suffix in {".js", ".vue", ".html", ".css"} and _is_source(path)]
     words = {word for path in python for word in _python_words(path.read_text(encoding="utf-8"))}
     words |= {word for path in scripts for word in _script_words(path.read_text(encoding="utf-8"))}
     return names_in(SYMBOLS.source) & words
@@ -97,7 +97,8 @@ def _python_words(source: str) -> Iterator[str]:
 
 
 def _script_words(source: str) -> Iterator[str]:
-    """Texts in quotes, and those that stand alone between two tags."""
+    """Texts in quotes, those that stand alone between two tags, and names with Quasar's prefix anywhere."""
+    yield from _PREFIXED.findall(source)
     yield from re.findall(r"""["'`]([a-z0-9_]+)["'`]""", source)
     yield from re.findall(r">\s*([a-z0-9_]+)\s*<", source)
 

@@ -23,8 +23,8 @@ def test_browsers_are_told_when_the_font_changes(font, in_use):
 
 
 def test_icons_are_found_wherever_they_are_named():
-    """In Python, with Quasar's prefix, in the canvas, and in Quasar's own set."""
-    assert {"schema", "check_circle", "align_horizontal_left", "travel_explore"} <= symbols_in_use()
+    """In Python, with a prefix in Python and in scripts, in the canvas, and in the icon set of Quasar."""
+    assert {"schema", "check_circle", "align_horizontal_left", "travel_explore", "stacks"} <= symbols_in_use()
     assert {"arrow_drop_down", "cancel"} <= icons_in_use()
 
 
