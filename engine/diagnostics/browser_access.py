@@ -75,8 +75,7 @@ def _proxy(settings: Settings, opened: Opened) -> Line:
         )
     if not behind:
         return Line("Proxy headers", "ok", f"No proxy is in between; you come from {opened.client}.")
-    nearest = forwarded.split(",")[-1].strip()
-    if forwarded and opened.client != nearest and opened.client not in forwarded:
+    if forwarded and opened.client not in _addresses(forwarded):
         return Line(
             "Proxy headers",
             "warn",
@@ -84,3 +83,16 @@ def _proxy(settings: Settings, opened: Opened) -> Line:
             f"Put {opened.client} (or `private`) into FLOWPORT_TRUSTED_PROXIES and start again.",
         )
     return Line("Proxy headers", "ok", f"The proxy is trusted; you come from {opened.client}.")
+
+
+def _addresses(forwarded: str) -> set[str]:
+    """Returns the addresses in an `X-Forwarded-For` header, without the ports that some proxies add."""
+    entries = (entry.strip() for entry in forwarded.split(","))
+    return {
+        entry[1:].partition("]")[0]
+        if entry.startswith("[")
+        else entry.partition(":")[0]
+        if entry.count(":") == 1
+        else entry
+        for entry in entries
+    }
