@@ -122,6 +122,8 @@ class _Host:
     users: int = 0
     inside: int = 0
     began: float = float("-inf")
+    #: The event loop time at which the delay after the latest request has passed.
+    due: float = float("-inf")
 
 
 class CrawlPoliteness:
@@ -180,6 +182,7 @@ class CrawlPoliteness:
                 if delay_seconds > 0:
                     await asyncio.sleep(max(0.0, host.began + delay_seconds - clock()))
                 host.began = clock()
+                host.due = host.began + delay_seconds
                 host.inside += 1
             try:
                 yield
@@ -191,7 +194,8 @@ class CrawlPoliteness:
 
     def _host(self, name: str, port: int) -> _Host:
         if len(self._hosts) > _MOST_SITES:
-            self._hosts = {key: host for key, host in self._hosts.items() if host.users}
+            now = asyncio.get_running_loop().time()
+            self._hosts = {key: host for key, host in self._hosts.items() if host.users or host.due > now}
         return self._hosts.setdefault((name, port), _Host())
 
     async def _fetch_rules(self, site: _Site, origin: httpx2.URL, seconds: float, reach: Reach) -> None:

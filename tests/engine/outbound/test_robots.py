@@ -162,6 +162,19 @@ async def test_only_so_many_sites_are_remembered(monkeypatch):
     assert len(manners._hosts) <= 4
 
 
+async def test_a_delay_is_kept_when_many_hosts_are_remembered(monkeypatch):
+    monkeypatch.setattr(room, "_MOST_SITES", 3)
+    manners = CrawlPoliteness(lambda url, seconds, reach: asyncio.sleep(0))  # type: ignore[arg-type]
+    clock = asyncio.get_running_loop().time
+    async with manners.turn("http://slow.example/", delay_seconds=0.4, at_once=1):
+        began = clock()
+    for number in range(5):
+        async with manners.turn(f"http://{number}.example/", delay_seconds=0, at_once=1):
+            pass
+    async with manners.turn("http://slow.example/", delay_seconds=0.4, at_once=1):
+        assert clock() - began >= 0.39
+
+
 @pytest.mark.parametrize(
     ("text", "page", "may"),
     [
