@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,13 +77,10 @@ def write_backup(
     at: int,
     passphrase: str = "",
     key_file: Path | None = None,
-    on_progress: Callable[[int], None] | None = None,
 ) -> None:
     """Writes a backup of a data folder that may be in use.
 
-    An older file at `target` is replaced only when the new one is complete.
-
-    `on_progress` receives the percentage done. Raises StorageUnavailable and BadSetting.
+    An older file at `target` is replaced only when the new one is complete. Raises StorageUnavailable and BadSetting.
     """
     key = _key_of(data, key_file)
     folder = backups_folder(data)
@@ -94,7 +91,7 @@ def write_backup(
         copy_database(data, copy)
         made = {"at": to_rfc3339(at), "flowport": VERSION, "schema": schema_of(copy)}
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            pieces = _pieces(copy, key if passphrase else "", on_progress or _ignore_progress)
+            pieces = _pieces(copy, key if passphrase else "")
             seal(pieces, file, passphrase=passphrase, server_key=key.encode(), made=made)
             file.flush()
             os.fsync(file.fileno())
@@ -115,7 +112,6 @@ def restore_backup(
     *,
     passphrase: str = "",
     key_file: Path | None = None,
-    on_progress: Callable[[int], None] | None = None,
 ) -> Restored:
     """Restores a backup into an empty folder, completely or not at all.
 
@@ -127,20 +123,13 @@ def restore_backup(
             f"{data} holds files already",
             remedy="Name a new folder with --data, or move the old one away first. Nothing was changed.",
         )
-    total, report = max(1, file.stat().st_size), on_progress or _ignore_progress
     with file.open("rb") as source:
         head = read_head(source)
         key = _other_key(head, key_file)
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         drafts: list[Path] = []
         try:
-            pieces = unseal(
-                source,
-                head,
-                passphrase=passphrase,
-                server_key=key.encode(),
-                on_piece=lambda: report(min(99, source.tell() * 100 // total)),
-            )
+            pieces = unseal(source, head, passphrase=passphrase, server_key=key.encode())
             names = _unpack(pieces, data, drafts)
             if head.sealed_with == "server key":
                 drafts.append(_write(data, KEY_FILE, key.encode() + b"\n"))
@@ -151,7 +140,6 @@ def restore_backup(
             for draft in data.glob(f"{_WORK}*"):
                 draft.unlink(missing_ok=True)
             raise
-    report(100)
     made = head.made
     return Restored(
         str(made.get("at", "")), str(made.get("flowport", "")), str(made.get("schema", "")), KEY_FILE in names
@@ -205,10 +193,6 @@ def backups_folder(data: Path) -> Path:
     return folder
 
 
-def _ignore_progress(percent: int) -> None:
-    """The default progress callback, which does nothing."""
-
-
 def _described(path: Path, kind: Kind) -> BackupFile:
     with path.open("rb") as file:
         try:
@@ -248,37 +232,35 @@ def _require_room(data: Path, folder: Path) -> None:
         )
 
 
-def _pieces(copy: Path, key: str, on_progress: Callable[[int], None]) -> Iterator[bytes]:
+def _pieces(copy: Path, key: str) -> Iterator[bytes]:
     """Yields the contents of a backup: a JSON list of the files, then their bytes."""
-    size = copy.stat().st_size
     secret = f"{key}\n".encode() if key else b""
-    files: list[dict[str, Any]] = [{"name": DATABASE, "size": size}]
+    files: list[dict[str, Any]] = [{"name": DATABASE, "size": copy.stat().st_size}]
     if secret:
         files.insert(0, {"name": KEY_FILE, "size": len(secret)})
     yield json.dumps({"files": files}).encode()
     if secret:
         yield secret
-    done = 0
-    for piece in read_pieces(copy, PIECE):
-        done += len(piece)
-        on_progress(done * 100 // max(1, size))
-        yield piece
+    yield from read_pieces(copy, PIECE)
 
 
 def _unpack(pieces: Iterator[bytes], data: Path, drafts: list[Path]) -> list[str]:
-    files = json.loads(next(pieces))["files"]
-    names = [file["name"] for file in files]
+    """Writes the files into `drafts` and returns their names. Raises BackupUnreadable."""
+    sizes = _list_of_files(next(pieces, b""))
+    names = [name for name, _ in sizes]
     if not set(names) <= {DATABASE, KEY_FILE} or DATABASE not in names:
         raise BackupUnreadable(
             "It holds files that this program does not know", remedy="Restore it with a newer Flowport."
         )
-    for file in files:
+    for _, size in sizes:
         draft = data / f"{_WORK}{secrets.token_hex(6)}"
         drafts.append(draft)
-        left = file["size"]
+        left = size
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
             while left > 0:
-                piece = next(pieces)
+                piece = next(pieces, None)
+                if piece is None:
+                    raise BackupUnreadable("It holds less than its list of files says")
                 left -= len(piece)
                 target.write(piece)
             target.flush()
@@ -286,6 +268,14 @@ def _unpack(pieces: Iterator[bytes], data: Path, drafts: list[Path]) -> list[str
     if next(pieces, None) is not None:
         raise BackupUnreadable("It holds more than its list of files says")
     return names
+
+
+def _list_of_files(piece: bytes) -> list[tuple[str, int]]:
+    """Returns the name and the size of each file, from the first piece. Raises BackupUnreadable."""
+    try:
+        return [(str(file["name"]), int(file["size"])) for file in json.loads(piece)["files"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BackupUnreadable("Its list of files cannot be read") from error
 
 
 def _write(data: Path, name: str, content: bytes) -> Path:

@@ -3,7 +3,7 @@ own key.
 
 Layout: the line `FLOWPORT BACKUP 1`; one line of JSON, the header (key derivation parameters, a check value of the key,
 metadata); then the chunks. A chunk is its length (4 bytes, big-endian) and the AES-256-GCM ciphertext of a
-zlib-compressed piece. The nonce contains the chunk's number and whether it is the last one; the header line is the
+zlib-compressed piece of at most 1 MiB. The nonce contains the chunk's number and whether it is the last one; the header line is the
 associated data. A wrong passphrase, a truncated file and a modified file can thus be distinguished. Memory use is a few
 MiB.
 """
@@ -18,7 +18,7 @@ import os
 import secrets
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
@@ -98,9 +98,8 @@ def unseal(
     *,
     passphrase: str = "",
     server_key: bytes = b"",
-    on_piece: Callable[[], None] = lambda: None,
 ) -> Iterator[bytes]:
-    """Yields the pieces that were given to `seal`, and calls `on_piece` after each.
+    """Yields the pieces that were given to `seal`.
 
     Raises PassphraseWrong before the first piece, and BackupUnreadable where the file is truncated or modified.
     """
@@ -131,7 +130,6 @@ def unseal(
                 raise _cut_off()
             raise _damaged()
         yield piece
-        on_piece()
         if last:
             return
         number += 1
@@ -169,7 +167,14 @@ def _open(cipher: AESGCM, line: bytes, number: int, sealed: bytes, *, last: bool
         deflated = cipher.decrypt(_nonce(number, last=last), sealed, line)
     except InvalidTag:
         return None
-    return zlib.decompress(deflated)
+    inflating = zlib.decompressobj()
+    try:
+        piece = inflating.decompress(deflated, PIECE)
+    except zlib.error as error:
+        raise _damaged() from error
+    if not inflating.eof:  # incomplete, or longer than any piece that `seal` writes
+        raise _damaged()
+    return piece
 
 
 def _nonce(number: int, *, last: bool) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from engine.backups.backups import (
     restore_backup,
     write_backup,
 )
-from engine.backups.sealed_file import PIECE, SCRYPT
+from engine.backups.sealed_file import PIECE, SCRYPT, seal
 from engine.core.errors import BackupUnreadable, FolderNotEmpty, Invalid, NotFound, PassphraseWrong, Refusal
 from engine.secrets.sealing import open_vault
 from storage.database import Database, open_database
@@ -154,6 +155,38 @@ def test_a_file_cut_between_two_chunks_is_cut_off(data: Path, database: Database
         at += length
     file.write_bytes(whole[:at])
     with pytest.raises(BackupUnreadable, match="cut off"):
+        restore_backup(file, tmp_path / "new", passphrase=PASSPHRASE)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "says"),
+    [
+        ([], "list of files cannot be read"),
+        ([b"{"], "list of files cannot be read"),
+        ([b"[]"], "list of files cannot be read"),
+        ([b'{"files": [{"name": "flowport.db"}]}'], "list of files cannot be read"),
+        ([b'{"files": [{"name": "flowport.db", "size": 5}]}', b"four"], "less than its list"),
+        ([b'{"files": [{"name": "flowport.db", "size": 4}]}', b"four", b"more"], "more than its list"),
+        ([b'{"files": [{"name": "../x", "size": 4}]}', b"four"], "does not know"),
+        ([b'{"files": [{"name": "flowport.db", "size": 2097152}]}', bytes(2 * PIECE)], "damaged"),
+    ],
+    ids=["nothing", "no JSON", "a list", "without a size", "a file that is too short", "a file that is too long", "another file", "a piece that is too long"],
+)  # fmt: skip
+def test_a_sealed_file_with_other_contents_is_refused(pieces: list[bytes], says: str, tmp_path: Path):
+    file = tmp_path / "one.fpbackup"
+    with file.open("wb") as target:
+        seal(pieces, target, passphrase=PASSPHRASE, made={})
+    with pytest.raises(BackupUnreadable, match=says):
+        restore_backup(file, tmp_path / "new", passphrase=PASSPHRASE)
+    assert not list((tmp_path / "new").glob("*")), "nothing was restored"
+
+
+def test_a_chunk_that_is_not_compressed_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "one.fpbackup"
+    monkeypatch.setattr(zlib, "compress", lambda piece, level: piece)
+    with file.open("wb") as target:
+        seal([b"plain"], target, passphrase=PASSPHRASE, made={})
+    with pytest.raises(BackupUnreadable, match="damaged"):
         restore_backup(file, tmp_path / "new", passphrase=PASSPHRASE)
 
 
