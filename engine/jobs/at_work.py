@@ -23,7 +23,8 @@ MOST_THREADS = 64
 _VERDICT, _PID, _LOOP, _THREADS = 0, 1, 2, 3
 SIZE = FIELD * (_THREADS + MOST_THREADS)
 
-#: Reasons for a kill: the worker stopped responding; the worker was suspended by a signal (SIGSTOP).
+#: Reasons for a kill: the worker stopped responding; the worker was suspended by a signal (SIGSTOP), or took too long
+#: to end when the server stopped.
 FROZEN, STOPPED = "frozen", "stopped"
 
 
@@ -110,14 +111,14 @@ _LOOP_BEGIN, _LOOP_END = _LOOP * FIELD, (_LOOP + 1) * FIELD
 _NOBODY = bytes(FIELD)
 
 
-def give_up(path: Path, pid: int) -> None:
-    """Writes into the lock file of a worker that does not respond why it is killed: FROZEN, or STOPPED when it is
-    suspended.
+def give_up(path: Path, pid: int, *, responds: bool = False) -> None:
+    """Writes into the lock file of a worker why it is killed: FROZEN when it does not respond, STOPPED when none of its
+    jobs is the cause, because it is suspended or `responds`.
 
     Call it before the kill, while the state of `pid` can still be read. An error of the file system is ignored.
     """
     with contextlib.suppress(OSError), path.open("r+b") as file:
-        file.write(_field(STOPPED if is_stopped(pid) else FROZEN))
+        file.write(_field(STOPPED if responds or is_stopped(pid) else FROZEN))
 
 
 def suspects_in(descriptor: int) -> frozenset[str] | None:

@@ -83,11 +83,16 @@ class _Child:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(number)
 
-    def kill_silent(self) -> None:
-        """Kills a worker that does not respond, and records which jobs it executes: they may be the cause."""
+    @property
+    def silent(self) -> bool:
+        """True when it sent no line for so long that it counts as frozen."""
+        return self.silent_looks >= (SILENT_LOOKS if self.heard else STARTING_LOOKS)
+
+    def kill(self) -> None:
+        """Kills a worker, and records whether it was frozen: only then may the jobs that it executes be the cause."""
         if self.process.poll() is None:
             if self.lock_file is not None:
-                give_up(self.lock_file, self.process.pid)
+                give_up(self.lock_file, self.process.pid, responds=not self.silent)
             self.process.kill()
 
     def close(self) -> None:
@@ -147,7 +152,7 @@ class Supervisor:
             child.terminate()
         if not self._wait_for_all(STOP_SECONDS):
             for child in children:
-                child.kill_silent()
+                child.kill()
             self._wait_for_all(5)
 
     def wait_until_ready(self, seconds: float) -> bool:
@@ -315,14 +320,13 @@ class Supervisor:
                 return
             except subprocess.TimeoutExpired:
                 child.silent_looks += 1
-                most = SILENT_LOOKS if child.heard else STARTING_LOOKS
-                if child.silent_looks >= most and not self._stopping.is_set():
+                if child.silent and not self._stopping.is_set():
                     self._end_frozen(child)
 
     def _end_frozen(self, child: _Child) -> None:
         seconds = child.silent_looks * LOOK_SECONDS
         self._say(f"has said nothing for {seconds:g} s and is ended.", child.name)
-        child.kill_silent()
+        child.kill()
 
     def _read_notices(self, child: _Child) -> None:
         for line in _lines(child.process.stdout):

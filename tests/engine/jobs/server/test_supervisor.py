@@ -115,15 +115,23 @@ def test_a_worker_whose_watcher_cannot_be_started_is_ended_and_replaced(
     assert (one.supervisor.pids, refused) == ([], [name])
 
 
-def test_a_frozen_worker_that_is_killed_because_the_server_stops_leaves_who_may_be_the_cause(
-    start: Callable[..., Started], program: Path, world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("silent_looks", "suspects"), [(1, {"job_cause"}), (12, set())], ids=["frozen", "slow to end"])
+def test_a_worker_that_is_killed_because_the_server_stops_names_a_cause_only_when_it_is_frozen(
+    start: Callable[..., Started],
+    program: Path,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    silent_looks: int,
+    suspects: set[str],
 ) -> None:
     _, lock = new_boot(world.data)
     AtWork(lock.descriptor).begin_in_thread("job_cause")
     write_program(program, f"trap '' TERM; echo ready {lock.path}; exec cat")
     one = start()
     assert one.supervisor.wait_until_ready(30), one.lines
-    monkeypatch.setattr(module, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(module, "STOP_SECONDS", 1.2)
+    one.supervisor._stopping.set()
+    monkeypatch.setattr(module, "SILENT_LOOKS", silent_looks)
     one.supervisor.stop()
-    assert suspects_in(lock.descriptor) == {"job_cause"}
+    assert suspects_in(lock.descriptor) == suspects
     lock.release()
