@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import Conflict, FlowInvalid, PayloadInvalid
+from engine.core.errors import Conflict, FlowInvalid, NotFound, PayloadInvalid
 from engine.core.ids import JobId, new_id
 from engine.flow.called import call_problems, pinned
 from engine.flow.contract import check_payload, input_fields
@@ -136,7 +136,10 @@ def run_in_playground(
     compile_plan(wanted, CATALOG, trial=True)
     clean = clean_payload(wanted, payload)
     for earlier in filter(None, (run_options.reuse, run_options.again)):
-        if get_job(session, principal.workspace_id, earlier).data_erased_at is not None:
+        job = get_job(session, principal.workspace_id, earlier)
+        if job.flow_id != flow.id:
+            raise NotFound("This job belongs to another flow", remedy="Choose a job of the flow that runs.")
+        if job.data_erased_at is not None:
             raise Conflict("The data of this job were erased", remedy="Run the flow with an input of its own.")
     document = with_called_flows(session, principal, flow_id, document, wanted)
     snapshot_id = add_snapshot(session, flow.id, document)

@@ -66,6 +66,13 @@ def run(world: World, flow_id: str, document: Document = ECHO, payload=None, **o
     )
 
 
+@pytest.mark.parametrize("option", ["again", "reuse"])
+async def test_a_run_takes_up_no_job_of_another_flow(world: World, option: str) -> None:
+    job_id = run(world, world.add_flow())
+    with pytest.raises(NotFound, match="another flow"):
+        run(world, world.add_flow(), **{option: job_id})
+
+
 async def test_a_playground_run_takes_no_slot_and_no_quota(world: World) -> None:
     flow_id = world.add_flow(live=False)
     job_id = run(world, flow_id)
