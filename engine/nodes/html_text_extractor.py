@@ -19,7 +19,7 @@ from engine.flow.document import Document, Node
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
 from engine.nodes.page_reading import read_with
 from engine.pages.main_content import HOW_TO_SELECT, SelectorUnreadable, check_selector
-from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled
+from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled, PageUnreadable
 
 
 class Config(NodeConfig):
@@ -60,9 +60,12 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
         text, title, length = await read_with(context, "text", inputs.html, **choices)
     except SelectorUnreadable as error:
         raise NodeFailed(str(error), remedy=HOW_TO_SELECT) from error
-    except PageTooTangled as error:
+    except PageUnreadable as error:
+        broken = isinstance(error, PageTooTangled)
         raise NodeFailed(
-            "The HTML cannot be read: it is broken in a way that is not safe to read.",
+            "The HTML cannot be read: it is broken in a way that is not safe to read."
+            if broken
+            else "The HTML could not be read to its end.",
             why=str(error),
             remedy="Use other HTML, or a smaller part of it.",
         ) from error

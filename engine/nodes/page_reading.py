@@ -18,7 +18,7 @@ _NOT_ORDINARY: Final = object()
 async def read_with(context: NodeContext, reader: str, html: str, **choices: Json) -> Json:
     """Returns the result of a reader of `engine.pages.readers`, as JSON.
 
-    Raises PageTooTangled and SelectorUnreadable; a page that takes too long raises PageTooTangled too.
+    Raises PageTooTangled, ReadingStopped for a page that takes too much time or memory, and SelectorUnreadable.
     """
     found = await context.in_thread(_if_ordinary, reader, html, choices)
     if found is not _NOT_ORDINARY:

@@ -51,7 +51,7 @@ from engine.pages.main_content import (
     check_selector,
     decode_body,
 )
-from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled
+from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled, PageUnreadable
 
 _HTML = {"text/html", "application/xhtml+xml"}
 #: How many pages of one host all steps of a worker process read at the same time.
@@ -158,9 +158,12 @@ async def _read(answer: HttpAnswer, config: Config, drawn: DrawnPage | None, con
         drawn_by_script = not drawn and len(page.text) < 200 and await read_with(context, "needs_browser", written)
     except SelectorUnreadable as error:
         raise NodeFailed(str(error), remedy=HOW_TO_SELECT) from error
-    except PageTooTangled as error:
+    except PageUnreadable as error:
+        broken = isinstance(error, PageTooTangled)
         raise NodeFailed(
-            f"`{shown(answer.url)}` cannot be read: its HTML is broken in a way that is not safe to read.",
+            f"`{shown(answer.url)}` cannot be read: its HTML is broken in a way that is not safe to read."
+            if broken
+            else f"`{shown(answer.url)}` could not be read to its end.",
             why=str(error),
             remedy="Use another page of the site.",
         ) from error

@@ -23,7 +23,7 @@ from engine.nodes.page_reading import read_with
 from engine.nodes.site_addresses import Picker, canonical, is_file, page_key, site_of
 from engine.nodes.sitemaps import read_sitemap
 from engine.nodes.web_answers import ask_robots, retry_after, shown, status_failure
-from engine.pages.parsing_limits import PageTooTangled
+from engine.pages.parsing_limits import PageUnreadable
 
 _HTML = {"text/html", "application/xhtml+xml"}
 _ACCEPT = {"accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"}
@@ -240,14 +240,14 @@ class Crawl:
         try:
             found = await read_with(self.context, "links", await self._text(answer), url=answer.url)
             return [self._link(url, named_by_listed=answer.listed) for url in found]
-        except PageTooTangled as error:
+        except PageUnreadable as error:
             self.context.log(f"{shown(answer.url)}: its links were not read. {error}")
             return []
 
     async def _is_drawn_by_script(self, answer: HttpAnswer) -> bool:
         try:
             return await read_with(self.context, "needs_browser", await self._text(answer))
-        except PageTooTangled:
+        except PageUnreadable:
             return False
 
     async def _text(self, answer: HttpAnswer) -> str:

@@ -55,7 +55,15 @@ _NEVER_CLOSED = "Thousands of its elements are never closed."
 _RAW = frozenset("script style textarea title xmp iframe noembed noframes".split())  # noqa: SIM905
 
 
-class PageTooTangled(ValueError):  # noqa: N818 - named after the fact
+class PageUnreadable(ValueError):  # noqa: N818 - named after the fact
+    """A page was not read; the text says why, for the flow's designer."""
+
+
+class ReadingStopped(PageUnreadable):
+    """Reading the page took too much time or memory, or its process ended: its HTML need not be broken."""
+
+
+class PageTooTangled(PageUnreadable):
     """Reading the page is not safe: its elements are nested too deep, too many are open, or a tag has too many
     attributes.
 

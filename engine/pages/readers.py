@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from engine.pages.main_content import SelectorUnreadable, extract_text, needs_browser, read_links, read_page
-from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled, check_shape
+from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled, ReadingStopped, check_shape
 
 Json = Any
 
@@ -21,7 +21,7 @@ READERS: dict[str, Callable[..., Json]] = {
     "needs_browser": needs_browser,
 }
 #: The errors of readers by name; an evaluator process returns the name.
-WRONG: dict[str, type[ValueError]] = {one.__name__: one for one in (PageTooTangled, SelectorUnreadable)}
+WRONG: dict[str, type[ValueError]] = {one.__name__: one for one in (PageTooTangled, ReadingStopped, SelectorUnreadable)}
 
 #: Matches a selector for one element by its name, classes, id and attributes, like `a.button[href^="/"]`.
 _COMPOUND = re.compile(r"(?:\*|[\w-]++)?+(?:[.#][\w-]++|\[[\w-]++(?:[|^$*]?+=[\"']?+[\w/.-]*+[\"']?+)?+\])*+")

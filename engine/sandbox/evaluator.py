@@ -114,7 +114,8 @@ def _pages(longest: int) -> Callable[[bytes], dict[str, Any]]:
             if len(json.dumps(value)) > longest:
                 return {"wrong": tangled, "message": "What it says is far longer than the page.", "spent": True}
         except MemoryError:
-            return {"wrong": tangled, "message": "Reading it needs more memory than a page may use.", "spent": True}
+            message = "Reading it needs more memory than a page may use."
+            return {"wrong": "ReadingStopped", "message": message, "spent": True}
         except RecursionError:
             return {"wrong": tangled, "message": "Its elements are nested too deep.", "spent": True}
         except Exception as error:  # noqa: BLE001 - every error of a page is answered with a sentence

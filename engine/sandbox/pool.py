@@ -74,10 +74,10 @@ class Sandbox:
         try:
             answer = await self._pages.ask({"reader": reader, "arguments": arguments})
         except _Refused as refused:
-            return {"wrong": "PageTooTangled", "message": _not_read(refused)}
+            return {"wrong": "ReadingStopped", "message": _not_read(refused)}
         if "value" in answer or (isinstance(answer.get("wrong"), str) and isinstance(answer.get("message"), str)):
             return answer
-        return {"wrong": "PageTooTangled", "message": _not_read(_Broke())}
+        return {"wrong": "ReadingStopped", "message": _not_read(_Broke())}
 
     @property
     def pids(self) -> list[int]:

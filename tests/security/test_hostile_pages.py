@@ -46,7 +46,9 @@ def test_pages_that_a_parser_takes_minutes_for_hold_nobody_up(server, terminal, 
     watch.check()
     for job in (*refused, stopped):
         assert (job["status"], job["error"]["code"]) == ("failed", "node_failed"), job
+    for job in refused:
         assert "cannot be read: its HTML is broken in a way that is not safe to read." in job["error"]["message"]
+    assert "could not be read to its end." in stopped["error"]["message"]
 
 
 def test_a_sitemap_of_blank_lines_holds_nobody_up(server, terminal, caller, site, sitemaps):

@@ -10,7 +10,7 @@ import pytest
 
 from engine.nodes.page_reading import read_with
 from engine.pages.main_content import SelectorUnreadable, read_page
-from engine.pages.parsing_limits import PageTooTangled, check_shape
+from engine.pages.parsing_limits import PageTooTangled, ReadingStopped, check_shape
 from engine.pages.readers import is_ordinary
 from engine.sandbox.limits import LIMITS
 from engine.sandbox.pool import Sandbox
@@ -127,7 +127,7 @@ async def test_a_long_page_reads_the_same_in_the_other_process(context):
 
 async def test_a_page_that_takes_too_long_is_stopped_and_the_next_one_is_read(hurried, context):
     began = time.monotonic()
-    with pytest.raises(PageTooTangled, match=f"longer than {HURRY:g} seconds"):
+    with pytest.raises(ReadingStopped, match=f"longer than {HURRY:g} seconds"):
         await read_with(context, "links", CHOICES, url=SITE)
     print(f"stopped after {time.monotonic() - began:.1f} s")
     assert context.sandbox.pids == []
