@@ -8,9 +8,10 @@ full again after one second anyway.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from engine.core.errors import RateLimited
 from engine.core.plans import PLANS
@@ -41,19 +42,17 @@ class RequestRates:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self._full_at: OrderedDict[str, float] = OrderedDict()
+        self._full_at: LRUCache[str, float] = LRUCache(MOST)
 
     def count(self, subject: str, quota: int | None) -> Rate | None:
         """Counts a request of this subject. Returns None when it has no limit."""
         if quota is None:
             return None
         now = self.clock()
-        before = max(now, self._full_at.pop(subject, now))
+        before = max(now, self._full_at.get(subject, now))
         after = before + WINDOW_SECONDS / quota
         over = after - now > WINDOW_SECONDS + _ROUNDING
         self._full_at[subject] = before if over else after
-        if len(self._full_at) > MOST:
-            self._full_at.popitem(last=False)
         left = 0 if over else int((now + WINDOW_SECONDS - after) / WINDOW_SECONDS * quota + _ROUNDING * quota)
         return Rate(quota, left, over)
 

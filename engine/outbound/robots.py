@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import httpx2
+from cachetools import LRUCache
 from protego import Protego
 
 from engine.flow.node_type import NodeFailed
@@ -131,12 +132,12 @@ class CrawlPoliteness:
 
     def __init__(self, fetch: FetchRobots) -> None:
         self._fetch = fetch
-        self._sites: dict[tuple[str, str, int, Reach], _Site] = {}
+        self._sites: LRUCache[tuple[str, str, int, Reach], _Site] = LRUCache(_MOST_SITES)
         self._hosts: dict[tuple[str, int], _Host] = {}
 
     def forget(self) -> None:
         """Drops all cached rules, after the owner changed which addresses may be reached."""
-        self._sites = {}
+        self._sites.clear()
 
     async def site_rules(self, url: str, seconds: float, reach: Reach = "flows") -> SiteRules:
         """Returns the robots.txt rules of a page's site. `seconds` limits the request.
@@ -149,10 +150,7 @@ class CrawlPoliteness:
         kept = (*key[:3], "flows")
         if kept in self._sites and clock() < self._sites[kept].until:
             key = kept  # cached rules cause no request, so they serve every allow-list
-        site = self._sites.pop(key, None) or _Site()
-        self._sites[key] = site  # re-inserted last: the first key is the least recently used one
-        if len(self._sites) > _MOST_SITES:
-            del self._sites[next(iter(self._sites))]
+        site = self._sites.setdefault(key, _Site())
         async with site.asking:
             if clock() >= site.until:
                 await self._fetch_rules(site, origin, min(seconds, _SECONDS), key[3])

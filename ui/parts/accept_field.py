@@ -6,10 +6,12 @@ next deployment.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import contextlib
+import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from cachetools import LRUCache, cached
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
@@ -60,28 +62,21 @@ def unknown_field_of(call: RefusedRow) -> UnknownField | None:
     return UnknownField(call.flow_id, name, str(field.get("sent") or "")) if name.strip() and whole else None
 
 
-#: Cache of the field names of drafts by (flow, revision): drafts are large, and pages ask for the names every second.
-_KNOWN: OrderedDict[tuple[str, int], frozenset[str]] = OrderedDict()
-_MOST_KNOWN = 256
-
-
 def draft_fields(session: Session, workspace_id: str, flow_ids: Collection[str]) -> dict[str, frozenset[str]]:
     """Flow id -> names of its draft's API Input fields; deleted flows are left out."""
     found = {}
     for flow in list_flows(session, workspace_id) if flow_ids else ():
-        if flow.id not in flow_ids:
-            continue
-        at = (flow.id, flow.draft_revision)
-        if at not in _KNOWN:
-            try:
-                text = get_draft(session, workspace_id, flow.id).document
-            except NotFound:
-                continue
-            _KNOWN[at] = frozenset(str(field.get("name")) for field in input_fields(load_document(text)))
-            while len(_KNOWN) > _MOST_KNOWN:
-                _KNOWN.popitem(last=False)
-        found[flow.id] = _KNOWN[at]
+        if flow.id in flow_ids:
+            with contextlib.suppress(NotFound):
+                found[flow.id] = _fields_of_draft(session, workspace_id, flow.id, flow.draft_revision)
     return found
+
+
+@cached(LRUCache(256), key=lambda *arguments: arguments[1:], lock=threading.Lock())
+def _fields_of_draft(session: Session, workspace_id: str, flow_id: str, revision: int) -> frozenset[str]:
+    """Names of a draft's API Input fields. Cached, because drafts are large and pages ask every second. Raises NotFound."""
+    text = get_draft(session, workspace_id, flow_id).document
+    return frozenset(str(field.get("name")) for field in input_fields(load_document(text)))
 
 
 def in_draft(field: UnknownField, known: Mapping[str, frozenset[str]]) -> bool | None:

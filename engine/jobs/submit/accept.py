@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import OrderedDict
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import LRUCache, cached
 from sqlalchemy.orm import Session
 
 from engine.core.clock import SECOND
@@ -332,25 +333,17 @@ def choose_version(session: Session, flow: CalledFlow, wanted: int | None) -> in
 
 
 #: Cached data of versions. A version never changes, so an entry stays valid.
-_VERSIONS: OrderedDict[tuple[str, int], _Version] = OrderedDict()
 _KEPT_VERSIONS = 512
 
 
+@cached(LRUCache(_KEPT_VERSIONS), key=lambda *arguments: arguments[1:], lock=threading.Lock())
 def read_version(session: Session, flow_id: str, number: int) -> _Version:
     """Returns the fields, the number of steps and the schema of the result of a version. Raises NotFound."""
-    key = (flow_id, number)
-    known = _VERSIONS.get(key)
-    if known is None:
-        text = find_document(session, flow_id, number)
-        if text is None:
-            raise NotFound(f"Version {number} of this flow does not exist")
-        document = load_document(text)
-        known = _VERSIONS[key] = _Version(
-            tuple(input_fields(document)), steps_of(document), result_schema(document, CATALOG)
-        )
-        while len(_VERSIONS) > _KEPT_VERSIONS:
-            _VERSIONS.popitem(last=False)
-    return known
+    text = find_document(session, flow_id, number)
+    if text is None:
+        raise NotFound(f"Version {number} of this flow does not exist")
+    document = load_document(text)
+    return _Version(tuple(input_fields(document)), steps_of(document), result_schema(document, CATALOG))
 
 
 def steps_of(document: Document) -> int:

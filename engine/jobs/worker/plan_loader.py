@@ -5,10 +5,11 @@ attempts.
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cachetools import LRUCache
 from sqlalchemy.orm import Session
 
 from engine.core.errors import FlowInvalid
@@ -48,13 +49,14 @@ class PlanLoader:
     """
 
     catalog: Catalog
-    _plans: OrderedDict[tuple[str, int], Plan] = field(default_factory=OrderedDict)
+    _plans: LRUCache[tuple[str, int], Plan] = field(default_factory=lambda: LRUCache(_KEPT_PLANS))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def prepare_at_once(self, job: Claimed) -> Prepared | None:
         """Returns what a first attempt needs when no query is necessary: its plan is cached and its payload small.
         Otherwise None.
         """
-        plan = None if job.flow_version is None else self._plans.get((job.flow_id, job.flow_version))
+        plan = None if job.flow_version is None else self._cached_plan((job.flow_id, job.flow_version))
         if plan is None or job.payload is None or job.run_options:
             return None
         return Prepared(plan, json.loads(job.payload), {}, RunOptions(job_id=job.id))
@@ -114,14 +116,18 @@ class PlanLoader:
 
     def _plan_of(self, session: Session, flow_id: str, number: int) -> Plan:
         key = (flow_id, number)
-        plan = self._plans.get(key)
+        plan = self._cached_plan(key)
         if plan is None:
             text = find_document(session, flow_id, number)
             assert text is not None, "versions are never removed"
-            plan = self._plans[key] = compile_plan(load_document(text), self.catalog)
-            if len(self._plans) > _KEPT_PLANS:
-                self._plans.popitem(last=False)
+            plan = compile_plan(load_document(text), self.catalog)
+            with self._lock:
+                self._plans[key] = plan
         return plan
+
+    def _cached_plan(self, key: tuple[str, int]) -> Plan | None:
+        with self._lock:
+            return self._plans.get(key)
 
 
 def trimmed(document: Document, until: str | None) -> Document:
