@@ -136,12 +136,13 @@ def served_at(document: dict[str, Any], server_url: str) -> dict[str, Any]:
 
 def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str) -> dict[str, Any]:
     """Returns the document of one flow: its own path and schemas, and the calls that read its jobs. `whole` is the
-    document of the API.
+    document of the API. It is long and shared by all requests, so only the parts that differ are copied.
     """
-    document = copy.deepcopy(whole)
-    own = document["components"]["schemas"]
+    own = dict(whole["components"]["schemas"])
+    document = {**whole, "components": {**whole["components"], "schemas": own}}
     examples = {} if contract.sample is None else {"examples": [contract.sample]}
     own["Payload"] = {**portable(contract.request), "title": "Payload", **examples}
+    own["Job"] = copy.deepcopy(own["Job"])
     own["Job"].pop("examples")  # the result in the example is that of another flow
     own["Result"] = {**portable(contract.result, of_answer=True), "title": "Result"}
     result = own["Job"]["properties"]["result"]
@@ -149,7 +150,7 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
     slug = slug_of(contract.title, contract.flow_id)
     paths: dict[str, Any] = {}
     for path, operations in document["paths"].items():
-        kept = {method: call for method, call in operations.items() if call["operationId"] in _OF_A_FLOW}
+        kept = {method: dict(call) for method, call in operations.items() if call["operationId"] in _OF_A_FLOW}
         for call in kept.values():
             if call["operationId"] == "run_flow":
                 call["summary"] = f"Run {contract.title}"

@@ -50,6 +50,13 @@ def test_the_document_of_a_flow_is_valid(name: str):
     assert [error.message for error in OpenAPIV31SpecValidator(openapi_of(FLOWS[name])).iter_errors()] == []
 
 
+def test_the_document_of_a_flow_leaves_that_of_the_whole_api_as_it_was():
+    before = json.dumps(api_document())
+    for file in FLOWS.values():
+        openapi_of(file)
+    assert json.dumps(api_document()) == before
+
+
 @pytest.mark.parametrize("name", ODD_FLOWS)
 def test_the_schema_takes_the_payloads_that_the_api_takes(name: str):
     file, payload = ODD_FLOWS[name]
