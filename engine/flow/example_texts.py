@@ -1,4 +1,9 @@
-"""Generates texts that match a pattern, for example payloads: the shortest and simplest first."""
+"""Generates texts that match a pattern, for example payloads: the shortest and simplest first.
+
+The parse tree of a pattern comes from `re._parser`, which is private to Python. No public module offers one, and the
+libraries that generate texts (rstr, exrex, hypothesis) import the same module; their texts are random, while these are
+the same in every document. RE2 gives no parse tree to Python.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,8 @@ from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, Nod
 from engine.flow.patterns import MAX_PATTERN, BadPattern, Pattern, read_pattern, searchable, why_not
 
 MOST_MATCHES = 10_000
-#: The seconds that a search may take in all; checked at every match.
+#: The seconds that a search may take in all. It is checked at every match, because RE2 cannot be interrupted; the way from
+#: one match to the next takes less than a second (`engine.flow.patterns.STEPS`).
 LONGEST = 2.0
 
 
