@@ -15,6 +15,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import jsonpointer
+
 from engine.core.errors import FieldError, Problem
 from engine.flow.document import MAX_NAME, Document, Node
 from engine.flow.example_texts import texts_like
@@ -22,7 +24,7 @@ from engine.flow.graph import Graph
 from engine.flow.node_type import Catalog, JsonSchema
 from engine.flow.patterns import BadPattern, read_pattern, searchable, why_not
 from engine.flow.ports import ANYTHING, binding_schema, out_schema
-from engine.flow.references import Json, escape_pointer
+from engine.flow.references import Json
 
 MAX_FIELDS = 100
 MAX_LEVELS = 3
@@ -171,7 +173,7 @@ def _check_object(fields: Sequence[FieldDict], value: Mapping[str, Any], at: str
     known = {str(field.get("name")): field for field in fields}
     clean: dict[str, Any] = {}
     for name, field in known.items():
-        here = f"{at}/{escape_pointer(name)}"
+        here = f"{at}/{jsonpointer.escape(name)}"
         if name not in value or (value[name] is None and not field.get("required")):
             if field.get("required"):
                 errors.append(FieldError(here, "required", "missing"))
@@ -181,7 +183,7 @@ def _check_object(fields: Sequence[FieldDict], value: Mapping[str, Any], at: str
             continue
         clean[name] = _check_value(field, value[name], here, errors)
     errors += [
-        FieldError(f"{at}/{escape_pointer(name)}", "unknown_field", _unknown(name, known), json_type(value[name]))
+        FieldError(f"{at}/{jsonpointer.escape(name)}", "unknown_field", _unknown(name, known), json_type(value[name]))
         for name in value
         if name not in known
     ]

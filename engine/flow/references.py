@@ -13,6 +13,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
+import jsonpointer
+
 Json = Any
 
 SYSTEM = "system"
@@ -160,7 +162,7 @@ def find_references(binding: Json, pointer: str = "") -> Iterator[tuple[str, Ref
         if isinstance(value, str):
             yield from ((here, piece) for piece in split_text(value) if not isinstance(piece, str))
         elif isinstance(value, dict):
-            waiting += [(f"{here}/{escape_pointer(key)}", item) for key, item in reversed(value.items())]
+            waiting += [(f"{here}/{jsonpointer.escape(key)}", item) for key, item in reversed(value.items())]
         elif isinstance(value, list):
             waiting += [(f"{here}/{number}", item) for number, item in reversed(list(enumerate(value)))]
 
@@ -224,11 +226,6 @@ def rename_node(binding: Json, old: str, new: str) -> Json:
     if isinstance(binding, list):
         return [rename_node(item, old, new) for item in binding]
     return binding
-
-
-def escape_pointer(key: str) -> str:
-    """Returns a key as a JSON pointer token (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
 
 
 def as_text(value: Json) -> str:

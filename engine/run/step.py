@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+import jsonpointer
 from pydantic import ValidationError
 
 from engine.core.clock import Millis
 from engine.flow.lists import not_a_list
 from engine.flow.node_type import Json, ModelQuestion, NodeFailed, Routed, SecretValue
-from engine.flow.references import Missing, Scope, escape_pointer
+from engine.flow.references import Missing, Scope
 from engine.flow.wrong_values import wrong_value
 from engine.run.calls import InnerRecorder
 from engine.run.lists import Frame, ItemFailed, Opened, fingerprint
@@ -201,7 +202,7 @@ class StepRun:
 
     def _no_value(self, name: str, missing: list[Missing]) -> NodeFailed:
         title = self.planned.type.inputs.model_fields[name].title or name
-        pointer = f"/inputs/{escape_pointer(name)}"
+        pointer = f"/inputs/{jsonpointer.escape(name)}"
         if missing:
             reference = missing[0].reference
             return NodeFailed(
@@ -233,7 +234,7 @@ class StepRun:
             values = kind.inputs.model_validate(self.inputs)
         except ValidationError as error:
             first = error.errors()[0]
-            pointer = "".join(f"/{escape_pointer(str(part))}" for part in ("inputs", *first["loc"]))
+            pointer = "".join(f"/{jsonpointer.escape(str(part))}" for part in ("inputs", *first["loc"]))
             raise NodeFailed(
                 f"{wrong_value(kind.inputs, first)}.",
                 why="The data bound to it was of another kind in this run.",

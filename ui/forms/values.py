@@ -14,6 +14,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 
+import jsonpointer
+
 from ui.forms.specs import ABSENT, Absent, FieldSpec, Json, fields_for
 from ui.kit.text import _, number, type_word
 
@@ -114,11 +116,11 @@ def _between(value: float, least: float | None, most: float | None, unit: str) -
 
 def pointer_to(pointer: str, key: str | int) -> str:
     """The pointer of a part: `/fields` and 0 -> `/fields/0`."""
-    return f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}"
+    return f"{pointer}/{jsonpointer.escape(str(key))}"
 
 
 def _parts(pointer: str) -> list[str]:
-    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    return [jsonpointer.unescape(part) for part in pointer.split("/")[1:]]
 
 
 def get_at(value: Json, pointer: str) -> Json:
@@ -138,7 +140,7 @@ def with_value(value: Json, pointer: str, new: Json) -> Json:
     parts = _parts(pointer)
     if not parts:
         return new
-    head, rest = parts[0], "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in parts[1:])
+    head, rest = parts[0], "".join(f"/{jsonpointer.escape(part)}" for part in parts[1:])
     if isinstance(value, list | tuple):
         items = list(value)
         if head.isdigit() and int(head) < len(items):

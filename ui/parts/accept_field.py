@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+import jsonpointer
 from cachetools import LRUCache, cached
 from sqlalchemy.orm import Session
 
@@ -57,7 +58,7 @@ def unknown_field_of(call: RefusedRow) -> UnknownField | None:
         parts = parts[2:]  # the call was an item of a batch
     if field.get("code") != "unknown_field" or len(parts) != 1:
         return None
-    name = parts[0].replace("~1", "/").replace("~0", "~")
+    name = jsonpointer.unescape(parts[0])
     whole = len(str(field.get("pointer", ""))) < 200  # longer pointers are stored in part
     return UnknownField(call.flow_id, name, str(field.get("sent") or "")) if name.strip() and whole else None
 

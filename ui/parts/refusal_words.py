@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import jsonpointer
+
 from storage.refusals import RefusedRow
 from ui.kit.text import _
 
@@ -36,7 +38,7 @@ def what_was_wrong(call: RefusedRow) -> str:
         return refusal_word(call.code)
     first = call.fields[0]
     parts = str(first.get("pointer", "")).removeprefix("/").split("/")
-    name = ".".join(part.replace("~1", "/").replace("~0", "~") for part in parts) or _("the body")
+    name = ".".join(jsonpointer.unescape(part) for part in parts) or _("the body")
     said = _FIELDS.get(str(first.get("code", "")), str(first.get("detail") or first.get("code", "")))
     more = len(call.fields) - 1
     return f"{name}: {said}" + (f" {_('and')} {more} {_('more')}" if more else "")

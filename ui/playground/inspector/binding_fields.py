@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jsonpointer
 from nicegui import ui
 
-from engine.flow.references import escape_pointer
 from ui.kit.parts import sentence, words
 from ui.kit.text import _, type_word
 from ui.playground.inspector.bindings import Bindings
@@ -40,7 +40,7 @@ def _draw_field(bindings: Bindings, field: Mapping[str, Any]) -> None:
             optional = "" if field.get("required") else f", {_('optional')}"
             words(f"{type_word(dict(field))}{optional}", "fp-t3")
         bindings.field(
-            f"/inputs/{escape_pointer(name)}",
+            f"/inputs/{jsonpointer.escape(name)}",
             name,
             _shown(value),
             lambda text: _put(bindings, field, text),
@@ -63,7 +63,7 @@ def _draw_leftover(bindings: Bindings, name: str) -> None:
             rest = {old: value for old, value in bindings.inputs.items() if old != name}
             bindings.row_buttons(name, 0, 1, lambda _to: None, lambda: bindings.put_anew(rest, name))
         bindings.field(
-            f"/inputs/{escape_pointer(name)}",
+            f"/inputs/{jsonpointer.escape(name)}",
             name,
             _shown(bindings.inputs[name]),
             lambda text: bindings.put(name, text),

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonpointer
 from nicegui import ui
 
-from engine.flow.references import escape_pointer
 from ui.kit.parts import button, menu_button, menu_item, words
 from ui.kit.text import _
 from ui.playground.inspector.bindings import Bindings
@@ -26,7 +26,7 @@ def draw_free(bindings: Bindings) -> None:
                 box.props["aria-label"] = _("Field name")
                 box.set_enabled(not bindings.readonly)
                 box.on("change", lambda _event, old=name, box=box: _rename(bindings, old, box))
-                bindings.names[f"/inputs/{escape_pointer(name)}"] = box
+                bindings.names[f"/inputs/{jsonpointer.escape(name)}"] = box
                 bindings.row_buttons(
                     name,
                     at,
@@ -39,7 +39,7 @@ def draw_free(bindings: Bindings) -> None:
                 if not bindings.readonly:
                     _kind_menu(bindings, name)
             bindings.field(
-                f"/inputs/{escape_pointer(name)}",
+                f"/inputs/{jsonpointer.escape(name)}",
                 name,
                 bindings.inputs[name],
                 lambda value, name=name: bindings.put(name, value),
@@ -62,10 +62,10 @@ def draw_rows(bindings: Bindings, name: str, value: dict[str, Any], title: str) 
             box.props["aria-label"] = f"{title}: {_('name')}"
             box.set_enabled(not bindings.readonly)
             box.on("change", lambda _event, old=key, box=box: _rename_key(bindings, name, old, box.value or ""))
-            bindings.names[f"/inputs/{name}/{escape_pointer(key)}"] = box
+            bindings.names[f"/inputs/{name}/{jsonpointer.escape(key)}"] = box
             with ui.element("div").style("flex: 1; min-width: 0"):
                 bindings.field(
-                    f"/inputs/{name}/{escape_pointer(key)}",
+                    f"/inputs/{name}/{jsonpointer.escape(key)}",
                     f"{title}: {key}",
                     value[key],
                     lambda new, key=key: bindings.put(name, {**_dict_at(bindings, name), key: new}),

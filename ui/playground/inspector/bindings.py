@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jsonpointer
 from nicegui import ui
 
 from engine.flow.document import Node
 from engine.flow.node_type import NodeType
-from engine.flow.references import escape_pointer
 from ui.flow_view.canvas_types import NodeName
 from ui.kit.parts import button, icon, icon_button, sentence, words
 from ui.kit.text import _
@@ -81,7 +81,7 @@ class Bindings:
             return None
         fresh = self.free_name(name)
         done = self.put_anew({**self.inputs, fresh: raw}, fresh)
-        self.focus(f"/inputs/{escape_pointer(fresh)}")
+        self.focus(f"/inputs/{jsonpointer.escape(fresh)}")
         return done
 
     def show_problems(self, problems: Mapping[str, tuple[str, bool]]) -> None:
@@ -260,7 +260,7 @@ def _within(pointer: str, around: str) -> bool:
 def _at(inputs: Mapping[str, Any], pointer: str) -> Any:
     value: Any = inputs
     for part in pointer.removeprefix("/inputs").split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
+        key = jsonpointer.unescape(part)
         if isinstance(value, dict):
             value = value.get(key)
         elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
