@@ -1,1 +1,1 @@
-"""Saved Flows, the page of one flow, deploying, templates and the first run."""
+"""Saved Flows, the page of one flow, deploying, templates and the first-run page."""

@@ -1,4 +1,4 @@
-"""The API tab of a flow's page: endpoint, code that runs, keys, Try it now and the first calls."""
+"""The API tab of a flow's page: endpoint, code samples, keys, Try it now and the first calls."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOST_KEYS = 8
 
 @dataclass(frozen=True)
 class ApiTabContents:
-    """What the tab shows: the document callers reach (or would reach), and the keys that may call it."""
+    """The data of the tab: the document that callers reach (or would reach), and the keys that may call it."""
 
     flow: FlowRow
     document: Document
@@ -44,7 +44,7 @@ class ApiTabContents:
 
 
 def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) -> ApiTabContents:
-    """The live version, else the newest, else the draft; and the active keys that may call this flow."""
+    """Reads the live version, else the newest version, else the draft, and the active keys that may call this flow."""
     number = flow.live_version or flow.newest_version
     text = (
         get_version(session, workspace_id, flow.id, number).document
@@ -62,7 +62,7 @@ def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) ->
 
 
 def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document) -> str:
-    """What is on the canvas and not live, in one line; "" when nothing is."""
+    """Summarises in one line what the draft changes against the live version; "" when it changes nothing."""
     if not newer_draft(flow):
         return ""
     draft = without_parked(load_document(get_draft(session, workspace_id, flow.id).document))
@@ -70,7 +70,7 @@ def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document)
 
 
 class ApiTab:
-    """The tab, drawn anew when the flow's state or its keys change."""
+    """Draws the tab, again whenever the flow's state or its keys change."""
 
     def __init__(self, page_session: PageSession, keys: TryKeys, base: str, on_compare: Callable[[], object]) -> None:
         self.page_session = page_session
@@ -82,10 +82,10 @@ class ApiTab:
         self.making = False
 
     async def draw(self, flow: FlowRow) -> None:
-        """Draws the tab where we are."""
+        """Draws the tab in the current slot."""
         place = ui.context.slot.parent
         self.seen = await self.page_session.query(load_api_tab, flow, self.page_session.app.database.clock.now())
-        if place.is_deleted:  # the person went on to another page
+        if place.is_deleted:  # the person has opened another page meanwhile
             return
         if flow.live_version is None:
             self._draw_not_live(flow)

@@ -1,4 +1,4 @@
-"""Deploying from a page, in three steps: the checks, limits and keys, and what callers need once it is live."""
+"""The deploy dialog in three steps: the checks, limits and keys, and what callers need once the flow is live."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ OnLive = Callable[[], Awaitable[object]]
 async def deploy_flow(
     page_session: PageSession, flow: FlowRow, version: int | None = None, on_live: OnLive | None = None
 ) -> Deployed | None:
-    """Asks what must be asked, deploys, and shows the endpoint until it is closed. None when nothing went live.
+    """Asks the necessary questions, deploys, and shows the endpoint until the dialog is closed.
 
-    `version` puts an older version live again, which is one question. `on_live` hears of it before the dialog is closed.
+    Returns None when nothing was deployed. `version` deploys an older version, which needs one confirmation only.
+    `on_live` is called before the dialog is closed.
     """
     if not flow.newest_version and not await _save_first(page_session, flow):
         return None
@@ -50,7 +51,7 @@ async def deploy_flow(
 
 
 class DeployDialog:
-    """The three steps for what is on the canvas."""
+    """The three steps of deploying the draft."""
 
     def __init__(
         self, page_session: PageSession, checks: Checks, allowed: CallersAndLimits, on_live: OnLive | None
@@ -63,10 +64,10 @@ class DeployDialog:
         self.verb = _("Deploy API") if checks.flow.live_version is None else _("Update API")
 
     async def ask(self) -> Deployed | None:
-        """Opens it at the checks; what went live, or None."""
+        """Opens the dialog at the checks. Returns what was deployed, or None."""
         flow = self.checks.flow
         with (
-            ui.context.client.layout,  # the page draws its buttons anew while the dialog is open
+            ui.context.client.layout,  # the page redraws its buttons while the dialog is open
             ui.dialog() as self.dialog,
             ui.card().classes("fp-dlg fp-dlg--wide") as self.card,
         ):
@@ -83,7 +84,7 @@ class DeployDialog:
         return self.done
 
     def _step(self, at: int) -> None:
-        """Marks the step and makes room for its content."""
+        """Highlights the step and clears the area of its content."""
         self.stepper.clear()
         with self.stepper:
             for number, name in enumerate((_("Check"), _("Limits and keys"), _("Done")), start=1):
@@ -111,7 +112,7 @@ class DeployDialog:
             button(_("Next"), self._options, kind="main").props["aria-label"] = f"{_('Next')}: {_('version')} {number}"
 
     def _way_out(self) -> None:
-        """A required field that callers do not send can be made optional here."""
+        """Offers to make a required field optional that callers do not send."""
         missing = [one.change.field for one in self.checks.changes if one.change.missing_now_refused and one.hits]
         of_draft = self.checks.number > self.checks.flow.newest_version
         if not of_draft or not self.page_session.may("edit flows"):
@@ -148,12 +149,12 @@ class DeployDialog:
             return
         if self.on_live is not None:
             await self.on_live()
-        if not self.card.is_deleted:  # the person may have closed the tab
+        if not self.card.is_deleted:  # the tab may be closed
             await self._live(self.done)
 
     async def _live(self, done: Deployed) -> None:
         was = self.checks.flow.live_version
-        self.dialog.props("persistent")  # a press beside it must not take a key away that is shown once
+        self.dialog.props("persistent")  # a click outside must not close it: the key is shown once
         self.card.classes(add="fp-dlg--live")
         self._step(3)
         self.title.text = f"{_('Version')} {done.version} {_('is live.')}"
@@ -174,7 +175,7 @@ class DeployDialog:
 
 
 async def _roll(page_session: PageSession, checks: Checks, on_live: OnLive | None) -> Deployed | None:
-    """One question before a saved version goes live."""
+    """Asks for confirmation before a saved version is deployed."""
     flow, live = checks.flow, checks.flow.live_version
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         title = f"{_('Make version')} {checks.number} {_('of')} {flow.title} {_('live?')}"
@@ -207,7 +208,7 @@ async def _roll(page_session: PageSession, checks: Checks, on_live: OnLive | Non
 
 
 async def _save_first(page_session: PageSession, flow: FlowRow) -> bool:
-    """A flow that was never saved gets its title here."""
+    """Asks for a title when the flow was never saved."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Save the flow first")
         dialog.props["aria-label"] = title

@@ -1,4 +1,4 @@
-"""What is known before a version goes live: problems, what changes for callers, and which keys that will hit."""
+"""Checks before a deployment: problems, what changes for callers, and which keys the changes affect."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from ui.flows.try_it import LABEL as TRY_LABEL
 from ui.kit.text import _, plural
 
 DAYS = 7
-#: So many keys are named; of more only the number is said.
+#: Most keys that are named; for more only their number is shown.
 MOST_NAMED = 4
 
 
 @dataclass(frozen=True)
 class Noticed:
-    """A change that callers notice, and a sentence about the keys it will hit ("" when that is not known)."""
+    """A change that callers notice, with a sentence about the affected keys ("" when they are not known)."""
 
     change: CallerChange
     keys: str
@@ -39,7 +39,7 @@ class Noticed:
 
 @dataclass(frozen=True)
 class Checks:
-    """What is known before a version goes live. `number` is the version callers will get."""
+    """The result of the checks. `number` is the version that callers will get."""
 
     flow: FlowRow
     number: int
@@ -50,7 +50,7 @@ class Checks:
 
 
 def look_before_deploy(session: Session, workspace_id: str, flow_id: str, version: int | None = None) -> Checks:
-    """Checks what is on the canvas, or a saved version. Raises NotFound."""
+    """Checks the draft or a saved version. Raises NotFound."""
     flow = get_flow(session, workspace_id, flow_id)
     older = version is None and calls_older_versions(session, workspace_id, flow_id)
     if version is None and (flow.draft_differs or older or not flow.newest_version):
@@ -72,7 +72,10 @@ def look_before_deploy(session: Session, workspace_id: str, flow_id: str, versio
 def _noticed(
     session: Session, workspace_id: str, flow_id: str, document: Document, changes: tuple[CallerChange, ...]
 ) -> list[Noticed]:
-    """Keys that can no longer call are left out, and so is ours: it always sends what fits."""
+    """Adds the affected keys to each change.
+
+    Revoked and expired keys are left out, and so is the "Try it now" key, because its requests always fit the flow.
+    """
     at = now(session)
     labels = {
         key.id: key.label

@@ -1,6 +1,6 @@
-"""Step 2 of deploying: what limits count, which keys may call, and who may read the docs.
+"""Step 2 of deploying: which limits apply, which keys may call, and who may read the docs.
 
-What is switched here is kept with the flow's settings when it goes live. Another option is a row more in `DeployOptions`, with
+The choices are stored in the flow's settings when it is deployed. A further option needs a row in `DeployOptions` and
 its change in `changes()`.
 """
 
@@ -32,7 +32,7 @@ MOST_KEYS = 6
 
 @dataclass(frozen=True)
 class CallersAndLimits:
-    """Who may call the flow, and how much."""
+    """Who may call the flow, and how often."""
 
     plan: str
     environments: tuple[EnvironmentUse, ...]
@@ -40,7 +40,7 @@ class CallersAndLimits:
 
 
 def load_callers_and_limits(session: Session, workspace_id: str, flow: FlowRow) -> CallersAndLimits:
-    """Limits, use and the active keys that may call this flow."""
+    """Reads limits, use and the active keys that may call this flow."""
     at = now(session)
     keys = tuple(
         key
@@ -52,7 +52,7 @@ def load_callers_and_limits(session: Session, workspace_id: str, flow: FlowRow) 
 
 
 class DeployOptions:
-    """The rows, where we are."""
+    """Draws the rows in the current slot."""
 
     def __init__(self, page_session: PageSession, flow: FlowRow, allowed: CallersAndLimits) -> None:
         self.flow = flow
@@ -94,13 +94,13 @@ class DeployOptions:
             words(f"{_('and')} {len(keys) - MOST_KEYS} {_('more')}", "fp-t2 fp-s13", tag="p")
 
     def changes(self) -> dict[str, Any]:
-        """What was switched, as changes of the flow's settings."""
+        """Returns the choices as changes of the flow's settings."""
         wanted = bool(self.public_docs.value)
         return {} if wanted == bool(self.flow.settings.get("public_docs")) else {"public_docs": wanted or None}
 
 
 def _allowed_words(use: EnvironmentUse, reader: Reader) -> str:
-    """`Production: 4 at once, 12 of 1,000 requests this month`."""
+    """Returns `Production: 4 at once, 12 of 1,000 requests this month`."""
     at_once = _("any number") if use.caps.concurrency is None else number(use.caps.concurrency, reader)
     used = number(use.used.month_count, reader)
     month = used if use.caps.monthly is None else f"{used} {_('of')} {number(use.caps.monthly, reader)}"
@@ -109,7 +109,7 @@ def _allowed_words(use: EnvironmentUse, reader: Reader) -> str:
 
 @contextmanager
 def _row(name: str) -> Iterator[None]:
-    """A name and what belongs to it; entered for its content."""
+    """Draws a name and enters the slot of its content."""
     with ui.element("div").classes("fp-option"):
         words(name, "fp-b", tag="dt")
         with ui.element("dd"):

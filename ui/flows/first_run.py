@@ -1,4 +1,4 @@
-"""First run: "Make your first API in a minute", cards to begin with and a checklist that ticks itself."""
+"""The first-run page: "Make your first API in a minute", cards to begin with and a checklist of the first steps."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def register(app: App) -> None:
 
 
 def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False) -> None:
-    """The whole of it: headline, cards, other ways to begin, the checklist, a word about the Simulated model.
+    """Draws headline, cards, other ways to begin, the checklist and a note about the Simulated model.
 
-    `beside`: it stands on a page that has a title of its own.
+    `beside`: the page has a title of its own.
     """
     heading, below = ("h2", "h3") if beside else ("h1", "h2")
     with ui.element("div").classes("fp-first"):
@@ -68,7 +68,7 @@ def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False)
 
 
 def checklist(steps: FirstSteps) -> None:
-    """Run, Change, Deploy, Call; done ones are ticked, the next one is marked."""
+    """Draws the steps Run, Change, Deploy, Call; completed ones are checked and the next one is highlighted."""
     entries = (
         (_("Run"), _("Press Run. The sample is filled in."), steps.run),
         (_("Change"), _("Change one setting and run again."), steps.changed),

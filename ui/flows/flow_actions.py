@@ -1,6 +1,7 @@
 """What a person does with a whole flow, from the list and from its page: save, copy, export, undeploy, delete.
 
-Each asks first when something could be lost, calls one verb, and says what happened. True or an id when it was done.
+Each function asks for confirmation when data could be lost, runs one action and shows its result. It returns True or an
+id when the action was done.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from ui.parts.open_drafts import drafts_of
 
 
 async def save_flow_as(page_session: PageSession, flow: FlowRow) -> FlowId | None:
-    """Asks for a title and puts the flow in the library."""
+    """Asks for a title and adds the flow to the library."""
     suggestion = "" if flow.title == UNTITLED else flow.title
     title = await ask_text(_("Save As"), _("Title"), suggestion, _("Save"))
     return await save_as(page_session, flow.id, title) if title else None
 
 
 async def save_as(page_session: PageSession, flow_id: str, title: str) -> FlowId | None:
-    """Puts the flow in the library under this title; a refusal is told and gives None."""
+    """Adds the flow to the library under this title. A refusal is shown and gives None."""
     with feedback.refusals_told():
         async with drafts_of(page_session.app).borrowed(page_session, flow_id) as draft:
             return await draft.save_as(page_session, title)
@@ -54,7 +55,7 @@ async def duplicate(page_session: PageSession, flow: FlowRow) -> FlowId | None:
 
 
 async def export(page_session: PageSession, flow: FlowRow, kind: Literal["json", "yaml"] = "json") -> None:
-    """Downloads the flow as a file that import reads: its newest version, the draft while there is none."""
+    """Downloads the flow as a file that the import reads: its newest version, or the draft when there is no version."""
     file = await page_session.try_execute(export_flow, flow.id)
     if file is None:
         return
@@ -63,13 +64,13 @@ async def export(page_session: PageSession, flow: FlowRow, kind: Literal["json",
 
 
 def file_name(title: str, kind: str = "json") -> str:
-    """`Website analyzer` -> `website-analyzer.flow.json`."""
+    """Returns `website-analyzer.flow.json` for `Website analyzer`."""
     words = re.sub(r"[^a-z0-9]+", "-", title.casefold()).strip("-")[:60]
     return f"{words or 'flow'}.flow.{kind}"
 
 
 async def undeploy_flow(page_session: PageSession, flow: FlowRow) -> bool:
-    """Asks, then stops accepting calls."""
+    """Asks for confirmation, then stops accepting calls."""
     callers = await page_session.query(count_callers_since, flow.id, page_session.app.database.clock.now() - HOUR)
     sure = await feedback.confirm(
         f"{_('Undeploy')} {flow.title}?",
@@ -92,7 +93,10 @@ async def undeploy_flow(page_session: PageSession, flow: FlowRow) -> bool:
 
 
 async def delete(page_session: PageSession, flow: FlowRow) -> bool:
-    """Asks, for a live flow by its title, then deletes the flow. Its jobs stay until their retention ends."""
+    """Asks for confirmation, for a live flow by typing its title, and deletes the flow.
+
+    Its jobs stay until their retention ends.
+    """
     live = flow.live_version is not None
     sure = await feedback.confirm(
         f"{_('Delete')} {flow.title}?",

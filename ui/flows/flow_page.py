@@ -1,4 +1,4 @@
-"""A flow's page: title, state, Deploy API, and tabs for its API, versions, jobs, figures and settings."""
+"""The page of a flow: title, state, Deploy API, and tabs for API, versions, jobs, monitoring and settings."""
 
 from __future__ import annotations
 
@@ -82,21 +82,21 @@ class FlowPage:
 
     @property
     def tab(self) -> str:
-        """The tab that is open."""
+        """The name of the open tab."""
         return str(self.tabs.value)
 
     @one_at_a_time
     async def look(self) -> None:
-        """Follows what other people and the command line do to the flow."""
+        """Reads the flow again, to show changes made by other people and by commands."""
         fresh = await self.page_session.query(find_flow, self.flow.id)
-        if self.tabs.is_deleted:  # the person went on to another page
+        if self.tabs.is_deleted:  # the person has opened another page meanwhile
             return
         if fresh is None:
             ui.navigate.to("/flows")
         elif _shown(fresh) != _shown(self.flow):
             self.flow = fresh
             self._draw_head()
-            if self.tab != "settings":  # somebody may be typing there
+            if self.tab != "settings":  # drawing again would discard text that is being typed
                 await self._draw_tab(self.tab)
         else:
             self.flow = fresh
@@ -105,7 +105,7 @@ class FlowPage:
         self.tabs.value = "api"
 
     async def deploy(self) -> None:
-        """Deploy API and Update API. While its dialog shows the endpoint, the page does not show it a second time."""
+        """Deploys the flow. While the dialog shows the endpoint, the page does not show it too."""
         self.deploying = True
         try:
             done = await deploy_flow(self.page_session, self.flow, on_live=self._went_live)
@@ -119,19 +119,19 @@ class FlowPage:
         await self._draw_tab(self.tab)
 
     async def compare(self) -> None:
-        """What is on the canvas beside the live version."""
+        """Compares the draft with the live version."""
         versions = await self.page_session.query(list_versions, self.flow.id)
         live = next((version for version in versions if version.number == self.flow.live_version), None)
         if live is not None:
             await self.tabs_of_flow.view(live)
 
     async def _went_live(self) -> None:
-        """The dialog shows the endpoint now; the head follows with the next look."""
+        """Clears the open tab, so that only the dialog shows the endpoint. The next `look` updates the head."""
         for place in self.places.values():
             place.clear()
 
     async def undeploy(self) -> None:
-        """Undeploy API."""
+        """Undeploys the flow after confirmation."""
         if await flow_actions.undeploy_flow(self.page_session, self.flow):
             await self.look()
 
@@ -199,7 +199,7 @@ class FlowPage:
 
 
 def _shown(flow: FlowRow) -> tuple[object, ...]:
-    """What the page's head and tabs depend on."""
+    """The values on which the page's head and tabs depend."""
     return (
         flow.title,
         flow.description,

@@ -1,4 +1,4 @@
-"""The settings of one flow as the sections of its Settings tab store them."""
+"""Stores the settings of one flow for the sections of its Settings tab."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ui.page_session import PageSession
 
 @dataclass(frozen=True)
 class FlowSettings:
-    """What a section works with. `changed` is called when the flow was changed."""
+    """The flow, page and callback that a section gets. `changed` is called after the flow was changed."""
 
     page_session: PageSession
     flow: FlowRow
@@ -23,7 +23,7 @@ class FlowSettings:
     changed: Callable[[], Awaitable[None]]
 
     async def keep(self, changes: dict[str, Any], when: str = "") -> bool:
-        """Stores settings and says so; a refusal is told. True when they are stored."""
+        """Stores settings and shows a toast. A refusal is shown too. Returns True when the settings are stored."""
         with feedback.refusals_told() as outcome:
             await self.page_session.execute(change_flow_settings, self.flow.id, changes)
         if not outcome.refused:

@@ -1,4 +1,4 @@
-"""Importing a flow file: the button, a file dropped on the page, and the problems of a file that was refused."""
+"""Imports a flow file from a button or a file dropped on the page, and shows the problems of a refused file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ui.kit.parts import button, icon, sentence, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
 
-#: A flow file has 1 MiB at most; a little more is read so that the refusal can say how large it is.
+#: Upload limit in bytes. It is above the 1 MiB of a flow file, so that the refusal can name the size of a larger file.
 MAX_UPLOAD = 4 << 20
 
 
 def import_button(page_session: PageSession, *, quiet: bool = False) -> ui.upload:
-    """A button that takes a flow file; the browser sends it by HTTP."""
+    """Draws a button that takes a flow file; the browser sends the file by HTTP."""
 
     async def received(event: events.UploadEventArguments) -> None:
         upload.reset()
@@ -40,7 +40,10 @@ def import_button(page_session: PageSession, *, quiet: bool = False) -> ui.uploa
 
 
 def take_dropped(page: ui.element, upload: ui.upload) -> None:
-    """A flow file that is dropped anywhere on the page is imported; constant scripts, no text of a file becomes code."""
+    """Imports a flow file that is dropped anywhere on the page.
+
+    Its scripts are constants, so no text of a file is executed.
+    """
     page.on("dragover", js_handler="(event) => event.dataTransfer.types.includes('Files') && event.preventDefault()")
     page.on(
         "drop",
@@ -50,7 +53,7 @@ def take_dropped(page: ui.element, upload: ui.upload) -> None:
 
 
 async def take_in(page_session: PageSession, name: str, data: bytes) -> None:
-    """Imports a file and opens the flow; every problem of a file that is refused is listed."""
+    """Imports a file and opens the flow, or lists every problem of a refused file."""
     fallback = re.sub(r"(\.flow)?\.(json|ya?ml)$", "", name, flags=re.IGNORECASE)
     try:
         read = await asyncio.to_thread(json_of_yaml, data) if is_yaml(name) else data

@@ -1,4 +1,4 @@
-"""A real call of the public API from a page: through the same app, with a key, without the network in between."""
+"""Calls the public API from a page: the same ASGI app with an API key, but without a network connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message
 
 @dataclass(frozen=True)
 class OwnAnswer:
-    """What came back; `body` is JSON, or text when it was none. `seconds` is the time the call took."""
+    """The response. `body` is parsed JSON, or text when it is no JSON; `seconds` is the duration of the call."""
 
     status: int
     headers: Mapping[str, str]
@@ -26,7 +26,7 @@ class OwnAnswer:
 async def call_public(
     public_api: ASGIApp, method: str, path: str, *, key: str, host: str, payload: Any = None
 ) -> OwnAnswer:
-    """One request to `path` (with its query). Takes as long as the endpoint takes."""
+    """Sends one request to `path` (with its query) and waits for the response without a time limit."""
     begun = time.monotonic()
     parts = urlsplit(path)
     sent = b"" if payload is None else json.dumps(payload, ensure_ascii=False).encode()
@@ -36,7 +36,7 @@ async def call_public(
     async def receive() -> Message:
         nonlocal asked
         if asked:
-            await asyncio.Event().wait()  # a caller who stays on the line
+            await asyncio.Event().wait()  # blocks for ever: the caller never disconnects
         asked = True
         return {"type": "http.request", "body": sent, "more_body": False}
 

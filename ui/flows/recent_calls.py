@@ -1,4 +1,4 @@
-"""First calls: the newest calls of a flow since it went live, refused ones too, as they happen."""
+"""First calls: the newest calls of a flow since it was deployed, refused ones included, updated live."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class RecentCalls:
-    """The newest first."""
+    """The newest calls, the latest first."""
 
     calls: tuple[JobRow | RefusedRow, ...]
     labels: dict[str, str]
@@ -32,7 +32,7 @@ class RecentCalls:
 
 
 def load_recent_calls(session: Session, workspace_id: str, flow_id: str, since: int) -> RecentCalls:
-    """The newest calls of a flow since a moment."""
+    """Reads the newest calls of a flow since a moment."""
     filters = JobFilters(flow_id=flow_id, environments=PUBLIC, created_after=since - 1)
     jobs = list_jobs(session, workspace_id, filters, limit=MOST).jobs
     refused = [
@@ -52,7 +52,7 @@ def _at(call: JobRow | RefusedRow) -> int:
 
 
 class FirstCalls:
-    """The card; it looks again every second."""
+    """The card; it reads the calls again every second."""
 
     def __init__(self, page_session: PageSession, flow_id: str, since: int) -> None:
         self.page_session = page_session
@@ -72,7 +72,7 @@ class FirstCalls:
 
     @one_at_a_time
     async def look(self) -> None:
-        """Reads the calls; draws them when something changed."""
+        """Reads the calls and draws them when something changed."""
         fresh = await self.page_session.query(load_recent_calls, self.flow_id, self.since)
         running = any(isinstance(call, JobRow) and not call.ended for call in fresh.calls)
         if fresh != self.calls or running:
@@ -125,7 +125,7 @@ class FirstCalls:
                     self._unknown(field, seen)
 
     def _unknown(self, field: UnknownField, seen: RecentCalls) -> None:
-        """A field the flow could take; a word once the draft has it."""
+        """Draws a button that adds the unknown field to the flow, or a text when the draft already has it."""
         there = in_draft(field, seen.known)
         with ui.element("div").classes("fp-row fp-call-acts"):
             if there:

@@ -1,4 +1,4 @@
-"""Saved Flows: every flow with its state, its last job and how it does; a row opens the flow's page."""
+"""Saved Flows: every flow with its state, its last job and its figures; a row opens the flow's page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LOOK_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Library:
-    """What the page shows."""
+    """The data that the page shows."""
 
     flows: tuple[FlowRow, ...]
     activity: Mapping[str, Activity]
@@ -47,7 +47,7 @@ class Library:
 
 
 def load_library(session: Session, workspace_id: str) -> Library:
-    """Every flow with its activity, in one look."""
+    """Reads every flow with its activity in one transaction."""
     return Library(
         tuple(list_flows(session, workspace_id)),
         list_activity(session, workspace_id),
@@ -65,7 +65,7 @@ def register(app: App) -> None:
         FlowsPage(page_session, library).build()
 
 
-#: So many rows are drawn at once: a person who has more looks for words, or asks for all.
+#: Most rows that are drawn at first. People with more flows search, or press the button that shows all.
 AT_FIRST = 40
 
 

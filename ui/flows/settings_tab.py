@@ -1,4 +1,4 @@
-"""The Settings tab of a flow's page: one section after the other. The webhooks are in `settings_webhook.py`."""
+"""The Settings tab of a flow's page: its sections in order. The webhooks are in `settings_webhook.py`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_DAYS = 3_650
 
 
 def _draw_title(settings: FlowSettings) -> None:
-    """Title and description of a flow."""
+    """Draws title and description of a flow."""
     flow = settings.flow
     with card(_("Title and description")), ui.element("div").classes("fp-form fp-narrow"):
         title = Field(_("Title"))
@@ -50,7 +50,7 @@ def _draw_title(settings: FlowSettings) -> None:
 
 
 def _draw_limit(settings: FlowSettings) -> None:
-    """How long a job of a flow may run."""
+    """Draws how long a job of a flow may run."""
     least, most = LIMIT_SECONDS
     seconds = flow_limit_ms(settings.flow.settings) // SECOND
     with card(_("Job limit")), ui.element("div").classes("fp-form fp-narrow"):
@@ -80,7 +80,7 @@ def _draw_limit(settings: FlowSettings) -> None:
 
 
 def _draw_docs(settings: FlowSettings) -> None:
-    """Who may read the API docs of a flow."""
+    """Draws who may read the API docs of a flow."""
     flow = settings.flow
     public = bool(flow.settings.get("public_docs"))
     with card(_("API docs")), ui.element("div").classes("fp-form fp-narrow"):
@@ -104,7 +104,7 @@ def _draw_docs(settings: FlowSettings) -> None:
 
 
 def _draw_kept(settings: FlowSettings) -> None:
-    """How long inputs, results and steps of a flow's jobs are kept."""
+    """Draws how long inputs, results and steps of a flow's jobs are kept."""
     kept = settings.flow.settings.get(KEEP_DAYS)
     with card(_("Kept values")), ui.element("div").classes("fp-form fp-narrow"):
         days = Field(
@@ -131,7 +131,7 @@ def _draw_kept(settings: FlowSettings) -> None:
 
 
 def _draw_mcp(settings: FlowSettings) -> None:
-    """Whether AI assistants may use the flow as a tool."""
+    """Draws whether AI assistants may use the flow as a tool."""
     offered = bool(settings.flow.settings.get("mcp"))
     address = f"{base_address(settings.page_session)}/mcp"
     with card(_("AI assistants (MCP)")), ui.element("div").classes("fp-form fp-narrow"):
@@ -157,7 +157,7 @@ def _draw_mcp(settings: FlowSettings) -> None:
             copy_button(address, _("Copy address"))
 
 
-#: What the tab shows, in this order.
+#: The sections of the tab in order.
 SECTIONS: tuple[Callable[[FlowSettings], None], ...] = (
     _draw_title,
     _draw_limit,
@@ -169,7 +169,7 @@ SECTIONS: tuple[Callable[[FlowSettings], None], ...] = (
 
 
 def draw_settings(page_session: PageSession, flow: FlowRow, changed: Callable[[], Awaitable[None]]) -> None:
-    """Every section, where we are."""
+    """Draws every section in the current slot."""
     settings = FlowSettings(page_session, flow, page_session.may("edit flows"), changed)
     for section in SECTIONS:
         section(settings)

@@ -1,4 +1,4 @@
-"""A flow's webhooks: where ends of jobs are told in each environment, what that is signed with, and what became of each delivery."""
+"""The webhooks of a flow: their addresses per environment, how requests are signed, and the results of deliveries."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LOOK_SECONDS = 2.0
 
 
 def draw(settings: FlowSettings) -> None:
-    """The card, where we are."""
+    """Draws the card in the current slot."""
     WebhookCard(settings).build()
 
 
 class WebhookCard:
-    """The form above, the newest deliveries below; they are read again while the page is open."""
+    """The form, and below it the newest deliveries, which are read again while the page is open."""
 
     def __init__(self, settings: FlowSettings) -> None:
         self.settings = settings

@@ -1,4 +1,4 @@
-"""The state of a flow in words and icons: Live v4, newer draft, Draft, Not saved yet, Undeployed."""
+"""The state of a flow as labels and icons: Live v4, newer draft, Draft, Not saved yet, Undeployed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from storage.flows import FlowRow, FlowState
 from ui.kit.parts import status_badge, status_line
 from ui.kit.text import _
 
-#: What nobody can call -> its badge.
+#: States in which nobody can call the flow -> badge.
 _QUIET = {FlowState.NOT_SAVED: "not_saved", FlowState.DRAFT: "draft", FlowState.UNDEPLOYED: "undeployed"}
 
 
 def newer_draft(flow: FlowRow) -> bool:
-    """True when callers get something else than what is on the canvas or in the newest version."""
+    """True when the draft or a newer version differs from what callers get."""
     return flow.state is FlowState.NEWER_DRAFT
 
 
 def state_badges(flow: FlowRow) -> None:
-    """Badges beside a title."""
+    """Draws the badges beside a title."""
     if flow.live_version is not None:
         status_badge("live", f"{_('Live')} v{flow.live_version}")
         if newer_draft(flow):
@@ -26,7 +26,7 @@ def state_badges(flow: FlowRow) -> None:
 
 
 def state_lines(flow: FlowRow) -> None:
-    """The same without frames, for lists."""
+    """Draws the state without frames, for lists."""
     if flow.live_version is not None:
         status_line("live", f"{_('Live')} v{flow.live_version}").classes("fp-b")
         if newer_draft(flow):

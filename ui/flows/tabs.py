@@ -1,4 +1,4 @@
-"""The other tabs of a flow's page: Versions, Jobs, Monitoring and Settings."""
+"""The tabs of a flow's page except API: Versions, Jobs, Monitoring and Settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ SHOWN_JOBS = 20
 
 
 class FlowTabs:
-    """Draws a tab where we are. `flow` gives the flow as last read, `changed` is called when it was changed."""
+    """Draws a tab in the current slot.
+
+    `flow` returns the flow as last read; `changed` is called after the flow was changed.
+    """
 
     def __init__(
         self,
@@ -44,7 +47,7 @@ class FlowTabs:
         self.times = times_of(page_session)
 
     async def draw(self, name: str) -> None:
-        """`versions`, `jobs`, `monitoring` or `settings`."""
+        """Draws `versions`, `jobs`, `monitoring` or `settings`."""
         match name:
             case "versions":
                 await self._versions()
@@ -59,7 +62,7 @@ class FlowTabs:
         flow = self.flow()
         place = ui.context.slot.parent
         versions, history = await self.page_session.query(_load_versions, flow.id)
-        if place.is_deleted:  # the person went on to another page
+        if place.is_deleted:  # the person has opened another page meanwhile
             return
         if not versions:
             with (
@@ -106,7 +109,7 @@ class FlowTabs:
             button(_("Make live"), lambda: self._make_live(version.number), small=True)
 
     async def view(self, version: VersionLine) -> None:
-        """A version's graph, compared with what is on the canvas."""
+        """Shows a version's graph, compared with the draft."""
         flow = self.flow()
         document, draft = await self.page_session.query(_load_documents, flow.id, version.number)
         chosen = await show_version(self.page_session, flow, version, document, draft)

@@ -1,4 +1,4 @@
-"""Templates: ready-made flows from `assets/templates/`, each with samples that run at once on the practice site."""
+"""Templates: flows from `assets/templates/`, each with samples that run at once against the practice site."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ui.page_shell import opened
 from ui.parts.model_wanted import ModelWanted, model_button
 
 FOLDER = ASSETS / "templates"
-#: The best to begin with: they stand on the first-run page, too.
+#: The templates for beginners; the first-run page shows them too.
 FIRST = ("page-to-clean-text", "facts-from-a-page", "summarise-a-text", "website-analyzer")
-#: What they do -> file names, in the order on screen. One that is not named stands with datasets, or at the end.
+#: Purpose -> file names, in the order on screen. A file not named here is listed with datasets, or last.
 SHELVES = {
     _("Read the web"): ("page-to-clean-text", "map-a-website", "contact-details", "page-note"),
     _("Ask a model"): ("facts-from-a-page", "summarise-a-text", "compare-two-pages"),
@@ -41,7 +41,11 @@ _DATASET_NODES = frozenset({"dataset_source", "dataset_sink"})
 
 @dataclass(frozen=True)
 class Template:
-    """A flow file by name. `kinds`: (group, icon) of its nodes in order; `simulated`: a model answers with made-up text."""
+    """A flow file by name.
+
+    `kinds`: (group, icon) of its nodes in order; `simulated`: it uses a model, which without a connection is the
+    Simulated model.
+    """
 
     name: str
     file: FlowFile
@@ -51,7 +55,7 @@ class Template:
 
     @property
     def searched(self) -> str:
-        """Its words, and those of its nodes."""
+        """The text that the search looks in: the template's and that of its nodes."""
         nodes = self.file.document.nodes
         titles = [CATALOG[node.type].title for node in nodes if node.type in CATALOG]
         labels = [node.label for node in nodes]
@@ -60,14 +64,14 @@ class Template:
 
 @cache
 def all_templates() -> tuple[Template, ...]:
-    """Every template whose nodes this server knows."""
+    """Returns every template whose node types this server has."""
     found = [_read(path) for path in sorted(FOLDER.glob("*.json"))]
     usable = [one for one in found if all(node.type in CATALOG for node in one.file.document.nodes)]
     return tuple(sorted(usable, key=lambda one: (FIRST.index(one.name) if one.name in FIRST else 99, one.file.title)))
 
 
 def shelves(templates: Sequence[Template]) -> list[tuple[str, list[Template]]]:
-    """The templates by what they do; shelves without any are left out."""
+    """Groups the templates by purpose; groups without templates are left out."""
     by_name = {one.name: one for one in templates}
     found = [(title, [by_name[name] for name in names if name in by_name]) for title, names in SHELVES.items()]
     named = {name for names in SHELVES.values() for name in names}
@@ -82,7 +86,7 @@ def shelves(templates: Sequence[Template]) -> list[tuple[str, list[Template]]]:
 def matching(
     templates: Sequence[Template], words_: str, shelf: str, *, no_key: bool
 ) -> list[tuple[str, list[Template]]]:
-    """The shelves with only what holds all these words, stands on this shelf ("" for any) and needs no model when asked."""
+    """Filters the groups: templates with all words, in this group ("" for any) and, if asked, without a model."""
     wanted = words_.casefold().split()
     fits = [one for one in templates if all(word in one.searched for word in wanted) and not (no_key and one.simulated)]
     return [(title, found) for title, found in shelves(fits) if shelf in ("", title)]
@@ -130,7 +134,7 @@ def register(app: App) -> None:
 
 
 class _Gallery:
-    """The shelves, with a search and two filters above them."""
+    """The groups, with a search box and two filters above them."""
 
     def __init__(self, page_session: PageSession) -> None:
         self.page_session = page_session
@@ -139,7 +143,7 @@ class _Gallery:
         self.no_key = False
 
     def draw(self) -> None:
-        """Draws it where we are."""
+        """Draws the gallery in the current slot."""
         every = [title for title, _found in shelves(all_templates())]
         with ui.element("div").classes("fp-row fp-gallery-bar"):
             search = ui.input(placeholder=_("Find a template")).props("outlined dense clearable type=search")
@@ -176,7 +180,7 @@ class _Gallery:
 
 
 def simulated_note(page_session: PageSession) -> None:
-    """What answers while there is no model, and the way to one."""
+    """Draws a note that models are simulated while no connection exists, with a link to add one."""
     with note(
         _("answers with made-up text, so you can try a flow before you have a key. Every such result says so."),
         kind="sim",
@@ -191,7 +195,7 @@ async def _model_connected(name: str) -> None:
 
 
 def template_card(page_session: PageSession, template: Template, *, heading: str) -> None:
-    """A card; a press anywhere on it uses the template."""
+    """Draws a card; a click anywhere on it uses the template."""
     with ui.element("article").classes("fp-card fp-template"):
         with ui.element("div").classes("fp-sketch").props("aria-hidden=true"):
             for number, (group, symbol) in enumerate(template.kinds):
@@ -225,7 +229,7 @@ def template_card(page_session: PageSession, template: Template, *, heading: str
 
 
 async def use_template(page_session: PageSession, template: Template) -> None:
-    """Makes a draft from the template, with the datasets it brings along, and opens it in the Playground."""
+    """Creates a draft from the template and the datasets it brings, and opens the draft in the Playground."""
     file = template.file
     if (samples := sample_tables(file.document)) and await page_session.try_execute(bring_samples, samples) is None:
         return

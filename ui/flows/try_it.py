@@ -1,7 +1,7 @@
-"""Try it now: a real call through the public endpoint, with both answers and their times.
+"""Try it now: a real call of the public endpoint, with both responses and their times.
 
-The key for it is called "Try it now" and is made when it is first needed. Its text is known to this process only; after a
-restart the key gets a new secret.
+The key for it is named "Try it now" and is created on first use. Only the memory of this process has its secret, so the
+key gets a new secret after a restart.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from ui.page_session import App, PageSession
 from ui.page_shell import times_of
 
 LABEL = "Try it now"
-#: One poll waits so long for the end of the job.
+#: How long one poll waits for the end of the job, in seconds.
 WAIT_SECONDS = 20
 _ENDED = ("completed", "failed", "cancelled")
 
 
 class TryKeys:
-    """The "Try it now" key of each workspace, as far as this process knows its text."""
+    """The "Try it now" key of each workspace whose secret this process has."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, str]] = {}
         self._lock = asyncio.Lock()
 
     async def key_for(self, page_session: PageSession) -> str:
-        """A key that works now. Raises NotAllowed for people who may not make keys."""
+        """Returns a secret that is valid now. Raises NotAllowed for people who may not create keys."""
         workspace_id = page_session.person.workspace_id
         async with self._lock:
             at = page_session.app.database.clock.now()
@@ -65,12 +65,12 @@ class TryKeys:
 
 
 def try_keys_of(app: App) -> TryKeys:
-    """The keys of this server: every page that calls the API for somebody takes them from here."""
+    """Returns the keys that all pages of this server share."""
     return app.shared(TryKeys)
 
 
 class TryItNow:
-    """The card with the form and the two answers."""
+    """The card with the form and the two responses."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class TryItNow:
             self.answers.visible = False
 
     async def send(self) -> None:
-        """Sends what is in the form and follows the job to its end."""
+        """Sends the content of the form and polls the job until it ends."""
         if self.form.problems():
             return
         self.send_button.disable()

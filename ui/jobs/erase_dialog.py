@@ -1,4 +1,4 @@
-"""Erasing the data of a job: what is removed, what stays and what is out of reach, before somebody presses it."""
+"""The confirmation before the data of a job is erased: what is removed, what stays and what cannot be reached."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ui.kit.text import _
 
 
 async def sure_to_erase() -> bool:
-    """Asks. True: erase it."""
+    """Asks for confirmation. Returns True when the data may be erased."""
     title = _("Erase the data of this job?")
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         dialog.props["aria-label"] = title

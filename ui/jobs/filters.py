@@ -1,4 +1,4 @@
-"""What the list of jobs is narrowed to. The address says the same, and the CSV file is the same list."""
+"""The filters of the list of jobs. The page's URL contains them, and the CSV file applies the same filters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class Narrowed:
-    """The filters as the address says them; empty means all."""
+    """The filters as the URL contains them; empty means no filter."""
 
     status: str = ""
     flow: str = ""
@@ -28,7 +28,7 @@ class Narrowed:
 
     @classmethod
     def of(cls, said: Mapping[str, str]) -> Narrowed:
-        """From the query of an address."""
+        """Reads the filters from the query of a URL."""
         return cls(
             status=said.get("status", ""),
             flow=said.get("flow", ""),
@@ -40,7 +40,7 @@ class Narrowed:
         )
 
     def filters(self, now: int, zone: tzinfo) -> JobFilters:
-        """For the query."""
+        """Returns the filters for the database query."""
         since, until = self.span.limits(now, zone)
         return JobFilters(
             statuses=(self.status,) if self.status in STATUSES else (),
@@ -54,15 +54,15 @@ class Narrowed:
 
     @property
     def empty(self) -> bool:
-        """True when nothing is left out."""
+        """True when no filter is set."""
         return not self.query()
 
     def query(self) -> str:
-        """The filters as the query of an address, with its question mark; without the place in the list."""
+        """Returns the filters as a query string with its question mark, without the position in the list."""
         return _query(self._said())
 
     def path(self) -> str:
-        """The address of this view."""
+        """The URL of this view."""
         return "/jobs" + _query({**self._said(), "cursor": self.cursor})
 
     def _said(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The card of a failed job: what happened, why, what to do, and the retry with what it will be."""
+"""The card of a failed job: what happened, why, what to do, and the retry with what it will run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ui.kit.text import _
 def draw_failure(
     job: JobRow, *, version: str, can_change: bool, can_retry: bool, on_retry: Callable[[str], Awaitable[None]]
 ) -> None:
-    """The card, where we are. `version` says what a retry runs; `on_retry(node id)` starts it."""
+    """Draws the card in the current slot. `version` names what a retry runs; `on_retry(node id)` starts it."""
     error = job.error or {}
     node_id = str(error.get("node_id") or "")
     label = str(error.get("node_label") or node_id)
@@ -41,7 +41,7 @@ def draw_failure(
 
 
 def _about_retry(job: JobRow, version: str) -> str:
-    """What a retry is, before somebody presses it."""
+    """Explains what a retry does, before it is started."""
     kept = _("What the steps before it gave is kept; it and the steps after it run again.")
     if job.environment == "playground":
         return f"{_('The retry is a new run of the same canvas.')} {kept}"

@@ -1,4 +1,4 @@
-"""A job's page: what happened, every step with its values, and the flow as it ran. Live while the job runs."""
+"""The page of a job: what happened, every step with its values, and the flow as it ran. Updated while the job runs."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ from ui.page_shell import every, nothing_here, opened, times_of
 from ui.parts.job_words import environment_word, job_badge, job_state, job_took, version_words
 
 LOOK_SECONDS = 0.5
-#: A payload above this is not put into a curl line.
+#: Largest payload that is included in a curl command, in characters.
 MOST_CURL = 100_000
 
 
 @dataclass(frozen=True)
 class JobContents:
-    """What the page begins with."""
+    """The data with which the page begins."""
 
     look: Look
     flow: JobFlow
@@ -67,7 +67,7 @@ class JobContents:
 
 
 def load_job(session: Session, workspace_id: str, job_id: str) -> JobContents:
-    """A job with all that its page shows. Raises NotFound."""
+    """Reads a job with all that its page shows. Raises NotFound."""
     job = get_job(session, workspace_id, job_id)
     look = look_at(session, workspace_id, job_id)
     assert look is not None, "nothing was seen before"
@@ -109,7 +109,7 @@ class JobDetailPage:
 
     @property
     def job(self) -> JobRow:
-        """The job as last seen."""
+        """The job as last read."""
         return self.seen.look.job
 
     async def build(self, step: str) -> None:
@@ -137,7 +137,7 @@ class JobDetailPage:
             self.timer = every(LOOK_SECONDS, self._look)
 
     async def _look(self) -> None:
-        """While it runs: what changed since the last look."""
+        """Reads what changed since the last call, while the job runs."""
         job_id = self.job.id
         fresh = await self.page_session.query(look_at, job_id, -1)
         if fresh is None:
@@ -170,7 +170,7 @@ class JobDetailPage:
         if self.job.data_erased_at is None:
             self.steps.draw(self.lines, ended=self.job.ended)
         else:
-            self.steps_place.clear()  # what they were is not known any more
+            self.steps_place.clear()  # the values of the steps were erased
         self._draw_values()
 
     def _draw_actions(self) -> None:
@@ -200,7 +200,7 @@ class JobDetailPage:
                 button(_("Erase data"), self._erase, icon="delete")
 
     def _has_node(self, job: JobRow) -> bool:
-        """Whether the node that failed is one of the flow's that can run again."""
+        """Whether the node that failed is part of the flow that a retry would run."""
         node_id = str((job.error or {}).get("node_id") or "")
         return job.data_erased_at is None and not self.seen.flow.deleted and self.document.node(node_id) is not None
 
@@ -237,7 +237,7 @@ class JobDetailPage:
                 copy_button(job.id, name=_("Copy the job id"), kind="quiet")
 
     def _draw_origin(self, options: dict[str, Any]) -> None:
-        """Which job this one runs again, and from where."""
+        """Draws which job this one repeats, and from which node."""
         earlier = options.get("again") or options.get("reuse")
         if not earlier:
             return
@@ -290,7 +290,7 @@ class JobDetailPage:
 
         value_view(stored.value, label=label, download=download, reader=self.times.reader)
 
-    # The flow as it ran.
+    # Graph of the flow as it ran.
 
     def _draw_graph(self) -> None:
         self.canvas: FlowCanvas | None = None
@@ -318,7 +318,7 @@ class JobDetailPage:
         self.canvas_status()
 
     def canvas_status(self) -> None:
-        """Shows on the graph how far each node is; the failed one is marked."""
+        """Shows the status of each node on the graph; the failed one is highlighted."""
         if self.canvas is not None:
             self.canvas.set_status(statuses(self.seen.look, self.document, self.times.reader))  # type: ignore[arg-type]
 
@@ -335,7 +335,7 @@ class JobDetailPage:
         if line is not None and line.step is not None:
             await self._choose(line)
 
-    # The drawer.
+    # Step drawer.
 
     async def _choose(self, line: StepLine) -> None:
         if line.step is None:
@@ -354,7 +354,7 @@ class JobDetailPage:
         self.grid.classes(remove="fp-job--open")
         self.steps.mark(None)
 
-    # Verbs.
+    # Actions.
 
     async def _cancel(self) -> None:
         if await self.page_session.try_execute(cancel_run, self.job.id) is not None:

@@ -1,7 +1,6 @@
-"""The filtered list of jobs as a CSV file, read and sent piece by piece (security.md S30).
+"""The filtered list of jobs as a CSV file, read and sent in pieces (S30).
 
-A cell that a spreadsheet would take for a formula gets an apostrophe in front. Nothing is stored: the name is only what the
-browser is told.
+A cell that a spreadsheet would read as a formula gets an apostrophe in front. The file is not stored on the server.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ HEAD = (
 
 
 def add_routes(root: FastAPI, app: App) -> None:
-    """Registers the file; a plain route, so it keeps no page alive."""
+    """Registers the route of the file. It is a plain route, so it creates no NiceGUI client."""
 
     @root.get(CSV_PATH, include_in_schema=False)
     async def jobs_csv(request: Request) -> Response:
@@ -51,7 +50,7 @@ def add_routes(root: FastAPI, app: App) -> None:
 async def _rows(app: App, workspace_id: str, filters: JobFilters) -> AsyncIterator[str]:
     titles = await app.database.read(list_flow_titles, workspace_id)
     keys = await app.database.read(list_key_labels, workspace_id)
-    yield MARK + csv_line(HEAD)  # the mark tells spreadsheets that it is UTF-8
+    yield MARK + csv_line(HEAD)  # the byte order mark makes spreadsheets read the file as UTF-8
     cursor: str | None = None
     while True:
         page = await app.database.read(list_jobs, workspace_id, filters, PIECE, cursor)

@@ -1,4 +1,4 @@
-"""Jobs: every call and every run, live, narrowed by filters that stand in the address; and the calls that were refused."""
+"""Jobs: every call and every run, updated live, with filters in the URL; and the calls that were refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ui.parts.job_table import job_table
 from ui.parts.quota import quota_note
 from ui.parts.time_range import Span, span_choice
 
-#: A page is there within half a second: so many rows are drawn at once.
+#: Rows per page, so that the page is drawn within half a second.
 PAGE_SIZE = 30
 LOOK_SECONDS = 1.0
 ANY = ""
@@ -34,7 +34,7 @@ ANY = ""
 
 @dataclass(frozen=True)
 class JobListContents:
-    """What the page shows."""
+    """The data that the page shows."""
 
     page: JobPage
     titles: Mapping[str, str]
@@ -42,7 +42,7 @@ class JobListContents:
 
 
 def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> JobListContents:
-    """A page of jobs; a cursor that is not ours begins with the newest."""
+    """Reads a page of jobs. An invalid cursor starts with the newest."""
     try:
         page = list_jobs(session, workspace_id, filters, PAGE_SIZE, cursor or None)
     except ParameterInvalid:
@@ -176,5 +176,5 @@ class JobsList:
 
 
 def by_word(options: Mapping[str, str]) -> dict[str, str]:
-    """Choices in the order of their words."""
+    """Sorts choices by their labels."""
     return dict(sorted(options.items(), key=lambda one: one[1].casefold()))

@@ -1,4 +1,4 @@
-"""One kind of refused call explained: what happened, why, what to do, and the button that does it."""
+"""Explains one kind of refused call: what happened, why, what to do, and the button that does it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ui.parts.refusal_words import what_was_wrong
 
 @dataclass(frozen=True)
 class Explained:
-    """What is known and what can be done; `accept` and `undo` are None when they cannot be done."""
+    """A refused call and its remedies; `accept` and `undo` are None when they are not possible."""
 
     call: RefusedRow
     first_at: int
@@ -32,7 +32,7 @@ class Explained:
 
 
 def explain(one: Explained, times: Times) -> None:
-    """The card, where we are."""
+    """Draws the card in the current slot."""
     call = one.call
     often = f"{one.times} {_('times')}" if one.times > 1 else _("once")
     with ui.element("section").classes("fp-card fp-explain"):
@@ -80,7 +80,7 @@ def _in_draft(one: Explained, field: UnknownField) -> None:
 
 
 def _reasons(call: RefusedRow, field: UnknownField | None) -> tuple[str, str, tuple[str, str] | None]:
-    """Why, what to do, and a place to do it."""
+    """Draws why, what to do, and a link to the place where it is done."""
     playground = (_("Open in Playground"), f"/playground/{call.flow_id}") if call.flow_id else None
     match call.code:
         case "validation_failed" if field is not None:

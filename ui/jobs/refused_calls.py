@@ -1,4 +1,4 @@
-"""The tab Refused: calls that became no job, put together by what was wrong, with what to do about it."""
+"""The tab Refused: calls that did not become jobs, grouped by what was wrong, with what to do about it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ANY = ""
 
 @dataclass(frozen=True)
 class RefusedView:
-    """What the tab is narrowed to, as the address says it; empty means all."""
+    """The filters of the tab as the URL contains them; empty means no filter."""
 
     flow: str = ""
     key: str = ""
@@ -39,23 +39,23 @@ class RefusedView:
 
     @classmethod
     def of(cls, said: Mapping[str, str]) -> RefusedView:
-        """From the query of an address."""
+        """Reads the filters from the query of a URL."""
         return cls(said.get("flow", ""), said.get("key", ""), said.get("code", ""), span_of(said))
 
     def filters(self, now: int, zone: tzinfo) -> RefusalFilters:
-        """For the query."""
+        """Returns the filters for the database query."""
         since, until = self.span.limits(now, zone)
         return RefusalFilters(self.flow or None, self.key or None, self.code or None, since, until)
 
     def path(self) -> str:
-        """The address of this view."""
+        """The URL of this view."""
         said = {"tab": "refused", "flow": self.flow, "key": self.key, "code": self.code, **self.span.said()}
         return "/jobs?" + urlencode({name: value for name, value in said.items() if value})
 
 
 @dataclass(frozen=True)
 class Refused:
-    """Equal refusals: the newest of them, how many there were, and the field they could be accepted with."""
+    """A group of equal refusals: the newest, their number, and the field with which they would be accepted."""
 
     newest: RefusedRow
     first_at: int
@@ -64,24 +64,25 @@ class Refused:
 
     @property
     def same(self) -> tuple[str, str, str]:
-        """Names the group, whatever is added to it."""
+        """Identifies the group while refusals are added to it."""
         return (self.newest.code, self.newest.flow_id + self.newest.key_id, what_was_wrong(self.newest))
 
 
 @dataclass(frozen=True)
 class SeenRefusals:
-    """What the tab shows; `known` are the fields of the drafts that unknown fields could go to."""
+    """The data of the tab. `known` are the fields of the drafts to which unknown fields could be added."""
 
     refused: tuple[Refused, ...]
     titles: Mapping[str, str]
     keys: Mapping[str, str]
     known: Mapping[str, frozenset[str]]
-    #: Calls of the same time whose key was never made here: they belong to nobody and are only counted.
+    #: Calls of the same period with a key that was never created here. They belong to no workspace and are only
+    #: counted.
     unknown_keys: int = 0
 
 
 def load_refused(session: Session, workspace_id: str, filters: RefusalFilters = RefusalFilters()) -> SeenRefusals:
-    """The last refused calls of a workspace, equal ones together, the newest first."""
+    """Reads the last refused calls of a workspace, grouped, the newest group first."""
     groups: dict[tuple[object, ...], list[RefusedRow]] = {}
     for call in list_refused_calls(session, workspace_id, filters, limit=MOST):
         same = (call.status, call.code, call.flow_id, call.key_id, what_was_wrong(call))
@@ -100,7 +101,7 @@ def load_refused(session: Session, workspace_id: str, filters: RefusalFilters = 
 
 
 class RefusedCalls:
-    """The tab's content."""
+    """The content of the tab."""
 
     def __init__(self, page_session: PageSession, view: RefusedView, tabs: ui.tabs, seen: SeenRefusals) -> None:
         self.page_session = page_session
@@ -141,7 +142,7 @@ class RefusedCalls:
 
     @one_at_a_time
     async def look(self) -> None:
-        """Reads again while the tab is open."""
+        """Reads the calls again while the tab is open."""
         if self.tabs.value != "refused":
             return
         filters = self.view.filters(self.times.clock.now(), self.times.reader.zone)
@@ -175,7 +176,10 @@ class RefusedCalls:
                 explain(self._explained(chosen), self.times)
 
     def _draw_unknown_keys(self) -> None:
-        """For whoever looks after the server: somebody may be guessing, or a program has a key of another server."""
+        """Draws the number of calls with unknown keys for the server's owner.
+
+        Somebody may be guessing keys, or a program has the key of another server.
+        """
         count = self.seen.unknown_keys
         if not count or not self.page_session.may("change the server"):
             return
@@ -218,7 +222,7 @@ class RefusedCalls:
                 show.props["aria-label"] = f"{_('Explain')}: {what_was_wrong(call)}"
 
     def _accepting(self, one: Refused) -> None:
-        """The button in a row; a word once the draft has the field."""
+        """Draws the button of a row, or a text when the draft already has the field."""
         if one.field is None:
             return
         there = in_draft(one.field, self.seen.known)

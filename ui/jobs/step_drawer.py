@@ -1,4 +1,4 @@
-"""The drawer beside a job: one step's input, output, tries and log."""
+"""The drawer beside a job: input, output, attempts and log of one step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TABS = {"input": _("Input"), "output": _("Output"), "tries": _("Tries"), "log": 
 
 @dataclass(frozen=True)
 class StoredStepValues:
-    """A step's stored values; None for what it does not have."""
+    """The stored values of a step; None for a value that it does not have."""
 
     input: StoredValue | None
     output: StoredValue | None
@@ -33,13 +33,13 @@ class StoredStepValues:
 
 
 def load_step(session: Session, workspace_id: str, job_id: str, node_id: str, index_path: str) -> StoredStepValues:
-    """The values of a step of this workspace's job. Raises NotFound."""
+    """Reads the values of a step of a job in this workspace. Raises NotFound."""
     get_job(session, workspace_id, job_id)
     return StoredStepValues(*(find_value(session, job_id, name, node_id, index_path) for name in TABS))
 
 
 class StepDrawer:
-    """Shows one step; `on_move(-1 or 1)` goes to its neighbours."""
+    """Shows one step; `on_move(-1 or 1)` moves to the previous or next step."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class StepDrawer:
         self._draw()
 
     async def refresh(self, job_id: str, lines: Sequence[StepLine]) -> None:
-        """Follows the step while the job runs."""
+        """Updates the step while the job runs."""
         line = next((one for one in lines if one.same(self.line)), None)
         if self.line is not None and line is not None and line.step != self.line.step:
             kept = self.tab

@@ -1,4 +1,4 @@
-"""The steps of a job: the waterfall, and the same as a table that the keyboard reaches."""
+"""The steps of a job: a waterfall, and a table of the same for use with the keyboard."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ui.kit.text import _, number
 from ui.kit.times import Times
 from ui.parts.charts import WaterfallBar, chart, length_note, waterfall
 
-#: So many steps are shown; a job may have thousands.
+#: Most steps that are shown; a job may have thousands.
 MOST = 300
 _BARS = {"completed": "done", "failed": "failed", "running": "running", "skipped": "stopped", "cancelled": "stopped"}
 
@@ -36,19 +36,20 @@ class StepLine:
     length_ms: float = 0
 
     def same(self, other: StepLine | None) -> bool:
-        """The same step, whatever happened to it meanwhile."""
+        """Whether `other` is the same step, whatever its status."""
         return other is not None and self.node_id == other.node_id and self.index_path == other.index_path
 
     @property
     def index_path(self) -> str:
-        """Which item; empty outside a list."""
+        """The index path of the step's item; empty outside a list."""
         return self.step.index_path if self.step is not None else ""
 
 
 def step_lines(document: Document, look: Look, times: Times, inner: Mapping[str, Node] | None = None) -> list[StepLine]:
-    """Steps in the order they began, then nodes that were not run. `inner`: nodes of called flows, by their steps' names.
+    """Returns the steps in the order of their starts, then the nodes that were not run.
 
-    Of the items of a long list only as many are shown as there is room for: failed ones and the first.
+    `inner`: nodes of called flows, by the names of their steps. Of a long list only the failed items and the first ones
+    are returned.
     """
     begun = look.job.started_at or look.job.created_at
     names = {node.id: node.name for node in document.nodes}
@@ -74,7 +75,7 @@ def step_lines(document: Document, look: Look, times: Times, inner: Mapping[str,
 
 
 def _in_order(steps: Sequence[StepRow], order: Sequence[str]) -> Sequence[StepRow]:
-    """Of steps that began in the same millisecond the one that gives comes before the one that takes."""
+    """Sorts the steps; of those that began in the same millisecond the producer of data is before its user."""
     place = {node_id: at for at, node_id in enumerate(order)}
     return sorted(
         steps, key=lambda step: (step.started_at, place.get(step.node_id.partition(INNER)[0], -1), step.index)
@@ -89,19 +90,19 @@ def _shown(steps: Sequence[StepRow]) -> Sequence[StepRow]:
 
 
 def _totals(look: Look) -> dict[tuple[str, tuple[int, ...]], int]:
-    """(Splitter, the place it stands in) -> how many items it gave."""
+    """(Splitter, index path around it) -> number of its items."""
     return {(step.node_id, step.index): step.items for step in look.steps if step.items is not None}
 
 
 def _item_words(step: StepRow, total: int | None) -> str:
-    """`3 of 12`; in a list in a list, the outer places come before it."""
+    """Returns `3 of 12`; in nested lists preceded by the positions in the outer lists."""
     *outer, last = (str(part + 1) for part in step.index)
     words = f"{last} {_('of')} {total}" if total else f"{_('item')} {last}"
     return " · ".join([*outer, words])
 
 
 class StepList:
-    """The card; `on_choose(line)` hears which step was pressed."""
+    """The card; `on_choose(line)` is called with the selected step."""
 
     def __init__(self, times: Times, on_choose: Callable[[StepLine], Awaitable[None]]) -> None:
         self.times = times
@@ -120,14 +121,14 @@ class StepList:
             self.place = ui.element("div")
 
     def draw(self, lines: Sequence[StepLine], *, ended: bool) -> None:
-        """Draws these steps; a waterfall that is there already grows."""
+        """Draws these steps, or updates the waterfall that exists."""
         self.lines, self.ended = lines, ended
         self.count.text = self._sentence()
         if not self.grow():
             self._draw()
 
     def grow(self, lines: Sequence[StepLine] | None = None) -> bool:
-        """Moves the waterfall on with the clock; False when the table is shown."""
+        """Updates the waterfall to the current time. Returns False when the table is shown."""
         if lines is not None:
             self.lines = lines
         if self.way != "waterfall" or self.chart is None or self.chart.is_deleted:
@@ -137,7 +138,7 @@ class StepList:
         return True
 
     def mark(self, line: StepLine | None) -> None:
-        """Marks the step whose values are shown."""
+        """Highlights the step whose values are shown."""
         self.chosen = line
         for one, row in self.rows:
             row.classes(add="fp-on") if one.same(line) else row.classes(remove="fp-on")
