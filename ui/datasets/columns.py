@@ -1,4 +1,4 @@
-"""The columns of a dataset by hand: one more, another name, one less."""
+"""Changes to the columns of a dataset: add, rename, remove."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ui.page_session import PageSession
 
 @dataclass(frozen=True)
 class ColumnHeads:
-    """What the menu in a column's head does; `on_change` looks again."""
+    """The actions of the menu in a column's head; `on_change` is called after a change."""
 
     page_session: PageSession
     dataset: DatasetLine
     on_change: Callable[[], Awaitable[None]]
 
     def draw(self, column: ColumnLine) -> None:
-        """The menu of one column."""
+        """Draws the menu of one column."""
         with menu_button(f"{_('More for column')} {column.name}"):
             menu_item(_("Rename column..."), lambda: self._rename(column), icon="edit")
             menu_item(_("Remove column..."), lambda: self._remove(column), icon="delete", danger=True)

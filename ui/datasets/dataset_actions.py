@@ -1,4 +1,4 @@
-"""What a person does with a whole dataset, from the list and from its page: make, rename, delete, export."""
+"""What a person does with a whole dataset, from the list and from its page: create, rename, delete, export."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ui.page_session import PageSession
 
 
 async def make(page_session: PageSession) -> str | None:
-    """Asks for a name and makes an empty dataset; returns its id."""
+    """Asks for a name and creates an empty dataset. Returns its id."""
     name = await ask_text(_("New dataset"), _("Name"), "", _("Create"))
     return await page_session.try_execute(add_dataset, name) if name else None
 
 
 async def rename(page_session: PageSession, dataset: DatasetLine) -> str | None:
-    """Asks for another name; returns it when it counts."""
+    """Asks for another name. Returns it when the dataset was renamed."""
     name = await ask_text(_("Rename the dataset"), _("Name"), dataset.name, _("Rename"))
     if not name or name == dataset.name:
         return None
@@ -33,7 +33,7 @@ async def rename(page_session: PageSession, dataset: DatasetLine) -> str | None:
 
 
 async def delete(page_session: PageSession, dataset: DatasetLine, uses: Sequence[FlowUse]) -> bool:
-    """Asks, and asks for the name when flows use it; then it is gone."""
+    """Asks for confirmation, by typing the name when flows use the dataset, and deletes it."""
     titles = ", ".join(use.title for use in uses[:5]) + (_(" and more") if len(uses) > 5 else "")
     used = plural(len(uses), _("flow uses it"), _("flows use it"))
     sure = await feedback.confirm(
@@ -53,5 +53,5 @@ async def delete(page_session: PageSession, dataset: DatasetLine, uses: Sequence
 
 
 def export(dataset: DatasetLine, form: Literal["csv", "json"]) -> None:
-    """Downloads the rows; the server sends them piece by piece."""
+    """Downloads the rows; the server sends them in pieces."""
     ui.download.from_url(f"/datasets/{dataset.id}/export.{form}")

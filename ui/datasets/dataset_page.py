@@ -1,4 +1,4 @@
-"""A dataset: its rows in pages with search; rows and columns changed by hand, import, export, rename, delete."""
+"""A dataset: its rows in pages with search; editing rows and columns, import, export, rename, delete."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PAGE_ROWS = 50
 
 @dataclass(frozen=True)
 class DatasetContents:
-    """What the page shows: one page of the rows that fit the search."""
+    """The data of the page: the dataset and one page of the rows that match the search."""
 
     dataset: DatasetLine
     page: RowPage
@@ -40,7 +40,7 @@ class DatasetContents:
 
 
 def load_dataset(session: Session, workspace_id: str, dataset_id: str, offset: int, search: str) -> DatasetContents:
-    """All of it in one look. Raises NotFound."""
+    """Reads the data of the page in one transaction. Raises NotFound."""
     dataset = get_dataset(session, workspace_id, dataset_id)
     page = page_of_rows(session, workspace_id, dataset.id, offset=offset, limit=PAGE_ROWS, search=search)
     return DatasetContents(dataset, page, list_uses(session, workspace_id).get(dataset.id, ()))
@@ -74,7 +74,7 @@ class DatasetDetailPage:
 
     @property
     def dataset(self) -> DatasetLine:
-        """As last seen."""
+        """The dataset as last read."""
         return self.seen.dataset
 
     def build(self) -> None:
@@ -120,14 +120,14 @@ class DatasetDetailPage:
         await self._look_now()
 
     async def _look_now(self) -> None:
-        """Draws what changed, here or by a flow. A dataset that was deleted meanwhile leads back to the list."""
+        """Draws changes made here or by a flow. When the dataset was deleted meanwhile, opens the list."""
         wanted = self.offset, self.search
         try:
             fresh = await self.page_session.query(load_dataset, self.dataset.id, *wanted)
         except NotFound:
             ui.navigate.to("/datasets")
             return
-        if wanted != (self.offset, self.search):  # the person looks at something else by now
+        if wanted != (self.offset, self.search):  # another page or search was chosen during the query
             return
         if self.offset and not fresh.page.rows:
             self.offset = max(0, (fresh.page.total - 1) // PAGE_ROWS * PAGE_ROWS)
@@ -228,7 +228,7 @@ class DatasetDetailPage:
     def _page_button(self, text: str, symbol: str, offset: int, *, on: bool) -> None:
         button(text, lambda: self._turn(offset), icon=symbol, small=True).set_enabled(on)
 
-    # What a person does.
+    # Actions.
 
     async def _open(self, at: int, column: str) -> None:
         row = self.seen.page.rows[at]

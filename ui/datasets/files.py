@@ -1,4 +1,4 @@
-"""The rows of a dataset as a CSV or JSON file, read and sent piece by piece (security.md S30)."""
+"""The rows of a dataset as a CSV or JSON file, read and sent in pieces (S30)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JSON_PATH = "/datasets/{dataset_id}/export.json"
 
 
 def add_routes(root: FastAPI, app: App) -> None:
-    """Registers the files; plain routes, so they keep no page alive."""
+    """Registers the routes of the files. They are plain routes, so they create no NiceGUI client."""
 
     @root.get(CSV_PATH, include_in_schema=False)
     async def dataset_csv(request: Request, dataset_id: str) -> Response:

@@ -1,7 +1,7 @@
-"""Import: drop or choose a file, or paste text; look at the rows as they were read; then store them.
+"""The import dialog: choose a file or paste text, check the rows that were read, and store them.
 
-dataset_id = await import_file(page_session)              # a new dataset; None when the person changed their mind
-done = await import_file(page_session, dataset)           # rows for one that is there: added, or in the place of all
+dataset_id = await import_file(page_session)              # a new dataset; None when the dialog is cancelled
+done = await import_file(page_session, dataset)           # rows for an existing one: added or replaced
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from ui.kit.parts import button, icon, note, segments, table, words
 from ui.kit.text import _, number, plural
 from ui.page_session import PageSession
 
-#: So many rows are shown before they are stored.
+#: Number of rows in the preview.
 PREVIEW = 5
-#: Longer text comes as a file: a paste travels through the page's socket.
+#: Longest text that can be pasted. A paste is sent over the page's socket, so longer text must be uploaded as a file.
 MAX_PASTE = 400_000
 
 
 async def import_file(page_session: PageSession, dataset: DatasetLine | None = None) -> str | None:
-    """Asks for a file and stores its rows; returns the dataset's id."""
+    """Asks for a file and stores its rows. Returns the dataset's id."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--import"):
         ImportDialog(page_session, dialog, dataset).draw()
     return await answer_of(dialog)
 
 
 class ImportDialog:
-    """One open dialog. `dataset` None: the rows become a new one."""
+    """One open dialog. `dataset` None: the rows become a new dataset."""
 
     def __init__(self, page_session: PageSession, dialog: ui.dialog, dataset: DatasetLine | None) -> None:
         self.page_session = page_session
@@ -106,7 +106,10 @@ class ImportDialog:
         await self._read((self.paste.value or "").encode(errors="replace"), "")
 
     async def _read(self, data: bytes, name: str) -> None:
-        """Reads what came in a thread and shows it; what is no table is told with its line."""
+        """Parses the file in a thread and shows the rows.
+
+        A file that is no table is refused with the line of the error.
+        """
         try:
             read = await run.io_bound(_read_and_check, data, name, self.names)
         except Refusal as refusal:
@@ -222,7 +225,7 @@ def _read_and_check(data: bytes, name: str, names: Names) -> tuple[Table, NewRow
 
 
 def _add_with_rows(session: Session, principal: Principal, name: str, new: NewRows) -> str:
-    """Both or nothing: a refused import leaves no empty dataset behind."""
+    """Creates the dataset with its rows in one transaction, so that a refused import leaves no empty dataset behind."""
     dataset_id = add_dataset(session, principal, name)
     import_rows(session, principal, dataset_id, new)
     return dataset_id

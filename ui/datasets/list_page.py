@@ -1,4 +1,4 @@
-"""Datasets: every table of the workspace with what it holds and which flows use it; a row opens it."""
+"""Datasets: every table of the workspace with its size and the flows that use it; a row opens it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ LOOK_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class DatasetListContents:
-    """What the page shows."""
+    """The data that the page shows."""
 
     datasets: tuple[DatasetLine, ...]
     uses: Mapping[str, tuple[FlowUse, ...]]
 
 
 def load_datasets(session: Session, workspace_id: str) -> DatasetListContents:
-    """Every dataset with the flows that use it, in one look."""
+    """Reads every dataset with the flows that use it in one transaction."""
     return DatasetListContents(tuple(list_datasets(session, workspace_id)), list_uses(session, workspace_id))
 
 

@@ -1,4 +1,4 @@
-"""A row in a form: a field for each column by its type. Empty means null."""
+"""The form of a row: a field for each column according to its type. An empty field is stored as null."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ui.kit.parts import button, note, words
 from ui.kit.text import _, type_word
 from ui.page_session import PageSession
 
-#: Text that is longer, or has lines, gets room.
+#: Text longer than this, or with line breaks, gets a multi-line field.
 LONG = 60
 _KINDS: Mapping[str, Kind] = {
     "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "json", "object": "json",
@@ -31,7 +31,7 @@ _YES_NO = ((True, _("Yes")), (False, _("No")))
 async def edit_row(
     page_session: PageSession, dataset: DatasetLine, row: RowLine | None, column: str = "", title: str = ""
 ) -> bool:
-    """Shows a row (None: a new one) with the caret in `column`; True when something was stored."""
+    """Shows a row (None: a new one) with the focus in `column`. Returns True when a row was stored."""
     read_only = not page_session.may("edit datasets")
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         title = title or (_("Row") if row else _("New row"))
@@ -71,7 +71,7 @@ async def edit_row(
 
 
 def specs_of(dataset: DatasetLine, row: Mapping[str, Any]) -> list[FieldSpec]:
-    """A field for each column; in a column of several types it follows the row's own value."""
+    """Returns a field for each column; in a column of several types its type is that of the row's own value."""
     return [_spec(column, row.get(column.name)) for column in dataset.columns]
 
 

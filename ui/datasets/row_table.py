@@ -1,4 +1,4 @@
-"""The rows of one page as a table: a click on a cell opens the row's form there."""
+"""The rows of one page as a table; a click on a cell opens the form of its row at that column."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _NUMBERS = frozenset({"number", "integer"})
 
 
 class RowTable:
-    """Draws itself where it is called. `chosen` None: rows cannot be chosen; `heads` None: columns cannot be changed."""
+    """Draws itself where it is called.
+
+    `chosen` None: rows cannot be selected; `heads` None: columns cannot be changed.
+    """
 
     def __init__(
         self,
@@ -42,7 +45,7 @@ class RowTable:
         self._boxes: list[ui.checkbox] = []
 
     def draw(self) -> None:
-        """The table, in a box that scrolls sideways."""
+        """Draws the table in a container that scrolls horizontally."""
         with ui.element("div").classes("fp-scroll").props("tabindex=0 role=region") as box:
             box.props["aria-label"] = _("Rows")
             with ui.element("table").classes("fp-tb fp-rows") as table:

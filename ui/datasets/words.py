@@ -1,4 +1,4 @@
-"""How datasets are told in words: types of columns, cells, counts, who uses one."""
+"""Texts about datasets: column types, cells, counts, and which flows use one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from storage.dataset_uses import FlowUse
 from storage.datasets import DatasetLine
 from ui.kit.text import Reader, _, number, plural, size, type_word
 
-#: A cell shows so many characters; the row's form shows it all.
+#: Most characters that a cell shows; the row's form shows the whole value.
 SHOWN = 120
 TYPES = {kind: type_word(kind) for kind in ("string", "number", "integer", "boolean", "array", "object")}
 
 
 def column_word(kind: str) -> str:
-    """`Text`; "Mixed" for a column with several types, "Empty" for one without a value yet."""
+    """The label of a column's type: `Text`; "Mixed" for several types, "Empty" for a column without values."""
     return TYPES.get(kind) or (_("Mixed") if kind == "mixed" else _("Empty"))
 
 
@@ -38,18 +38,18 @@ def cell_text(value: Any, reader: Reader) -> str:
 
 
 def rows_word(count: int, reader: Reader) -> str:
-    """`1,234 rows`."""
+    """Formats the number of rows: `1,234 rows`."""
     return plural(count, _("row"), _("rows"), reader)
 
 
 def sum_line(dataset: DatasetLine, reader: Reader) -> str:
-    """`1,234 rows, 5 columns, 20 KB`."""
+    """Summarises a dataset: `1,234 rows, 5 columns, 20 KB`."""
     columns = plural(len(dataset.columns), _("column"), _("columns"), reader)
     return f"{rows_word(dataset.rows, reader)}, {columns}, {size(dataset.bytes, reader)}"
 
 
 def uses_word(uses: Sequence[FlowUse], reader: Reader) -> str:
-    """`3 flows, 1 live`."""
+    """Counts the flows that use a dataset: `3 flows, 1 live`."""
     if not uses:
         return _("no flow yet")
     live = sum(use.live for use in uses)

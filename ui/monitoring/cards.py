@@ -1,4 +1,4 @@
-"""The cards of the charts: title, drawing, and "Show as a table" with the same numbers."""
+"""The cards of the charts: title, chart, and "Show as a table" with the same numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ui.parts.charts import chart
 
 
 class ChartCard:
-    """One chart. It is changed where it stands; its table is made when somebody opens it."""
+    """One chart, updated in place. Its table is created when somebody opens it."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -40,7 +40,7 @@ class ChartCard:
             details.on("toggle", self._toggle, js_handler="(event) => emit(event.target.open)")
 
     def show(self, drawing: Drawing, hint: str) -> None:
-        """Draws it, or changes what is drawn."""
+        """Draws the chart or updates it."""
         self.hint.text = hint
         if drawing == self.drawing:
             return
@@ -94,10 +94,10 @@ def _draw_cell(add: Callable[..., Any], cell: Cell) -> None:
 
 
 class ChartCards:
-    """All charts of a page, drawn anew together."""
+    """All charts of a page, drawn together."""
 
     def __init__(self, reader: Reader, *, by: str, turnable: bool) -> None:
-        """`by`: whether costs are shown by `flow` or by `model` at first; `turnable`: the reader may turn that."""
+        """`by`: whether costs are first shown by `flow` or by `model`; `turnable`: the person may change that."""
         self.by = by
         self.reader = reader
         self.drawings: Drawings | None = None
@@ -108,7 +108,7 @@ class ChartCards:
                     segments({"flow": _("By flow"), "model": _("By model")}, by, self._turn, label=_("Cost by"))
 
     def show(self, figures: Figures, curves: Curves, filters: Filters, range_name: str) -> None:
-        """Draws what a look at the figures found."""
+        """Draws the figures and curves."""
         self.drawings = Drawings(figures, curves, filters, self.reader)
         self.slot_words = RANGE_WORDS[range_name][3]
         for name, card in self.cards.items():

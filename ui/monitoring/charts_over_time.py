@@ -1,9 +1,9 @@
-"""Charts over time: bars on top of each other and lines, as plain dicts for Plotly.
+"""Charts over time, stacked bars and lines, as plain dicts for Plotly.
 
     stacked_bars(axis, series, scale)               lines(axis, series, scale, limit=(20, "Limit 20"))
     scale(highest, words, whole=True)               a value axis from 0 with three to five lines
 
-Series are named at their ends, so there is no legend. Give the figures to `ui.parts.charts.chart`.
+The name of a series is written at its end, so there is no legend. `ui.parts.charts.chart` draws the dicts.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from ui.parts.charts import AMBER, CONFIG, HEIGHT, LINE, QUIET, TEAL, TEXT_2, TE
 
 _TOP, _BOTTOM, _RIGHT = 12, 26, 92
 _LINE_HEIGHT = 15
-#: What a colour of a bar is called by when it stands as text: these two are too light for letters.
+#: Colour of a bar -> colour of its name. The colours of these bars are too light for text.
 _AS_TEXT = {TEAL: "var(--fp-g-web)", AMBER: "var(--fp-warn)", QUIET: TEXT_2}
 
 
 @dataclass(frozen=True)
 class TimeAxis:
-    """Slots on a time axis, in milliseconds: where each begins, how long it is, what is written below, from where it is shown."""
+    """Slots on a time axis, in milliseconds.
+
+    `starts`: where each slot begins; `step`: its length; `ticks`: the labels below the axis; `since`: the left end.
+    """
 
     starts: Sequence[int]
     step: int
@@ -34,7 +37,7 @@ class TimeAxis:
 
 @dataclass(frozen=True)
 class Series:
-    """One value for each slot (None: unknown there) with what is said of it when the mouse is over it."""
+    """One value for each slot (None: unknown), with the texts of its tooltips in `said`."""
 
     name: str
     colour: str
@@ -45,14 +48,17 @@ class Series:
 
 @dataclass(frozen=True)
 class Scale:
-    """A value axis from 0 to `top`; each tick with its words."""
+    """A value axis from 0 to `top`, with a label for each tick."""
 
     top: float
     ticks: Sequence[tuple[float, str]]
 
 
 def scale(highest: float, words: Callable[[float], str], *, whole: bool = False, steps: Sequence[float] = ()) -> Scale:
-    """Three or four round steps that reach over the highest value; `steps` are those to choose from, 1, 2, 5, 10 without."""
+    """Returns an axis of about four round steps that reaches the highest value.
+
+    `steps` are preferred steps; without a fitting one a step is 1, 2, 5 or 10 times a power of ten.
+    """
     rough = max(highest, 4 if whole else 1e-9) / 4
     power = 10 ** math.floor(math.log10(rough))
     step = next(one for one in (*steps, power, 2 * power, 5 * power, 10 * power) if one >= rough * 0.999)
@@ -63,7 +69,7 @@ def scale(highest: float, words: Callable[[float], str], *, whole: bool = False,
 
 
 def stacked_bars(axis: TimeAxis, series: Sequence[Series], values: Scale) -> dict[str, Any]:
-    """Bars on top of each other, the first series at the bottom."""
+    """Stacked bars, the first series at the bottom."""
     middles = [start + axis.step / 2 for start in axis.starts]
     data = [
         {
@@ -96,7 +102,10 @@ def lines(
     limit: tuple[float, str] | None = None,
     steps: bool = False,
 ) -> dict[str, Any]:
-    """Lines with a dot at their ends; `limit` is a straight line with its words, `steps` joins points by stairs."""
+    """Lines with a dot at their ends.
+
+    `limit` is a horizontal line with its label; `steps` connects points by steps instead of slopes.
+    """
     middles = [start + axis.step / 2 for start in axis.starts]
     data: list[dict[str, Any]] = []
     ends: list[tuple[float, str, str]] = []
@@ -172,13 +181,13 @@ def _time_layout(axis: TimeAxis, values: Scale) -> dict[str, Any]:
 
 
 def _last_filled(series: Sequence[Series]) -> int:
-    """The last slot in which a bar stands, 0 when there is none."""
+    """The last slot that has a bar, or 0 when there is none."""
     filled = [at for one in series for at, value in enumerate(one.values) if value]
     return max(filled, default=0)
 
 
 def _names(ends: Sequence[tuple[float, str, str]], values: Scale) -> list[dict[str, Any]]:
-    """(value, name, colour) of each series written at its end, as near as they fit below each other."""
+    """Places the (value, name, colour) of each series at its end, moved apart where names would overlap."""
     inner = HEIGHT - _TOP - _BOTTOM
     wrapped = [(value, _wrapped(name), colour) for value, name, colour in sorted(ends, key=lambda end: end[0])]
     middles: list[float] = []  # in pixels from the bottom
@@ -189,7 +198,7 @@ def _names(ends: Sequence[tuple[float, str, str]], values: Scale) -> list[dict[s
         middles.append(middle)
         free = middle + half
     ceiling = inner + 8.0
-    for at in reversed(range(len(wrapped))):  # what was pushed over the top comes down again
+    for at in reversed(range(len(wrapped))):  # names that were pushed above the top move down
         half = _LINE_HEIGHT * len(wrapped[at][1]) / 2
         middles[at] = min(middles[at], ceiling - half)
         ceiling = middles[at] - half
@@ -213,6 +222,6 @@ def _names(ends: Sequence[tuple[float, str, str]], values: Scale) -> list[dict[s
 
 
 def _wrapped(name: str) -> list[str]:
-    """A name in at most two rows that fit beside the drawing."""
+    """Wraps a name into at most two lines that fit beside the chart."""
     rows = textwrap.wrap(name, 13) or [""]
     return rows if len(rows) <= 2 else [rows[0], f"{rows[1][:12]}…"]

@@ -1,4 +1,4 @@
-"""What the charts of Monitoring show: figures and curves in, drawings out, each with the same numbers as a table."""
+"""Computes the charts of Monitoring from figures and curves, each with the same numbers as a table."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ui.parts.charts import AMBER, BLUE, PURPLE, QUIET, RED, TEAL, Rank, ranking
 
 MOST_KINDS = 5
 MOST_SPENDERS = 3
-#: Round steps of an axis of seconds.
+#: Steps of an axis of seconds that are round as durations.
 _SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table; with a path it leads there."""
+    """A cell of a table; with a path it is a link."""
 
     text: str
     path: str = ""
@@ -32,7 +32,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A chart and its table. `figure` None: there is nothing to draw, `empty` says why. `paths`: where a press on a bar leads."""
+    """A chart and its table.
+
+    `figure` None: there is no data, and `empty` says why. `paths`: where a click on a bar leads.
+    """
 
     figure: dict[str, Any] | None
     label: str
@@ -40,12 +43,12 @@ class Drawing:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     paths: tuple[str, ...] = ()
-    #: How many columns of the table are words; the others are numbers.
+    #: How many columns of the table are text; the others are numbers.
     worded: int = 1
 
 
 class Drawings:
-    """Makes the drawings of one look at the figures."""
+    """Computes all charts from the figures of one read."""
 
     def __init__(self, figures: Figures, curves: Curves, filters: Filters, reader: Reader) -> None:
         self.figures = figures
@@ -58,7 +61,7 @@ class Drawings:
         self.axis = TimeAxis(period.starts, period.step, self.slots.ticks(), period.since)
 
     def requests(self) -> Drawing:
-        """Jobs by what became of them, and refused calls, on top of each other."""
+        """Jobs by status and refused calls, stacked."""
         parts = (
             (_("Completed"), BLUE, ("completed",)),
             (_("Not ended yet"), TEAL, ("queued", "processing")),
@@ -93,13 +96,13 @@ class Drawings:
         )
 
     def waiting(self) -> Drawing:
-        """p50 and p95 from a job's acceptance to its start."""
+        """p50 and p95 of the time from a job's acceptance to its start."""
         return self._percentiles(
             self.curves.waited, _("Time from acceptance to start, p50 and p95"), _("No job was started in this time.")
         )
 
     def costs(self, by: str) -> Drawing:
-        """What model calls cost, by `flow` or by `model`."""
+        """Cost of model calls, by `flow` or by `model`."""
         titles = {one.flow_id: one.title or _("Deleted flow") for one in self.figures.endpoints}
         spent: dict[str, Cost] = {}
         of_slot: dict[tuple[int, str], Cost] = {}
@@ -201,7 +204,7 @@ class Drawings:
         )
 
     def path(self, kind: Kind | None, *, refused: bool = False) -> str:
-        """The Jobs page, narrowed to this."""
+        """The URL of the Jobs page with these filters."""
         if kind.refused if kind else refused:
             return "/jobs?tab=refused"
         said: dict[str, str] = {"status": "failed"}
@@ -267,13 +270,13 @@ class Drawings:
         return f"{number(value, self.reader)} s" if whole or not value else duration(value, self.reader)
 
     def _money(self, value: float) -> str:
-        """`$0.05`: as many places as it needs."""
+        """Formats dollars with as many decimal places as the value needs: `$0.05`."""
         shown = f"{value:.6f}".rstrip("0").rstrip(".")
         places = len(shown.partition(".")[2])
         return f"${number(value, self.reader, places=max(places, 2) if places else 0)}" if value else "0"
 
 
-#: Name of a chart -> (title, hint); the hint of None says how long a slot is.
+#: Name of a chart -> (title, hint). A hint of None is replaced by the length of a slot.
 TITLES: Mapping[str, tuple[str, str | None]] = {
     "requests": (_("Requests by status"), None),
     "run_time": (_("Run time"), _("p50 and p95 of completed jobs")),

@@ -1,4 +1,4 @@
-"""The table of endpoints: how each flow's API does, the most called first; a row opens the flow's page."""
+"""The table of endpoints: figures of each flow's API, the most called first; a row opens the flow's page."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ui.kit.times import Times
 from ui.monitoring.words import RANGE_WORDS, cost_words, kind_word, without_price
 from ui.parts.charts import sparkline
 
-#: Below this share of success a row warns.
+#: A success rate below this share is highlighted as a warning.
 GOOD = 0.99
 
 
 class EndpointTable:
-    """Stays on the page: rows are changed where they stand, so that a link keeps its focus while figures move."""
+    """The table. Rows are updated in place, so that a link keeps the keyboard focus while figures change."""
 
     def __init__(self, times: Times) -> None:
         self.times = times
@@ -27,7 +27,7 @@ class EndpointTable:
         self.place.props["aria-label"] = _("Endpoints")
 
     def show(self, endpoints: Sequence[Endpoint], range_name: str) -> None:
-        """Draws the rows, or changes those that are there."""
+        """Draws the rows or updates those that exist."""
         shape = [(one.flow_id, one.title, one.live_version, range_name) for one in endpoints]
         if shape != [row.shape for row in self.rows]:
             self._draw(endpoints, range_name)

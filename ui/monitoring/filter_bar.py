@@ -1,4 +1,4 @@
-"""What Monitoring is narrowed to: a range of time, a flow, a key or an environment. The address says the same."""
+"""The filters of Monitoring: a range of time, a flow, a key or an environment. The page's URL contains them."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from ui.monitoring.words import FIRST_RANGE, RANGE_WORDS
 
 @dataclass(frozen=True)
 class Choices:
-    """Flows and keys to narrow by."""
+    """The flows and keys to choose from."""
 
     flows: tuple[FlowRow, ...]
     keys: tuple[KeyRow, ...]
 
 
 def load_choices(session: Session, workspace_id: str) -> Choices:
-    """The workspace's flows and keys."""
+    """Reads the workspace's flows and keys."""
     return Choices(tuple(list_flows(session, workspace_id)), tuple(list_keys(session, workspace_id)))
 
 
 @dataclass(frozen=True)
 class View:
-    """What is shown."""
+    """The range and filters of the page."""
 
     range_name: str = FIRST_RANGE
     filters: Filters = field(default_factory=Filters)
 
     @classmethod
     def of(cls, said: Mapping[str, str], choices: Choices) -> View:
-        """As an address says it; what there is not is left out."""
+        """Reads range and filters from the query of a URL. Values that do not exist are ignored."""
         range_name, environment = said.get("range", ""), said.get("environment", "")
         flow_id, key_id = said.get("flow"), said.get("key")
         return cls(
@@ -53,7 +53,7 @@ class View:
         )
 
     def path(self) -> str:
-        """The address of this view."""
+        """The URL of this view."""
         said = {
             "range": "" if self.range_name == FIRST_RANGE else self.range_name,
             "flow": self.filters.flow_id,
@@ -68,7 +68,7 @@ Turn = Callable[[View], Awaitable[None]]
 
 
 class FilterBar:
-    """Flow, key and range at the head of the page."""
+    """Flow, key and range at the top of the page."""
 
     def __init__(self, view: View, choices: Choices, turn: Turn) -> None:
         self.view = view
@@ -85,7 +85,7 @@ class FilterBar:
         }
 
     def build(self) -> None:
-        """Draws them where we are."""
+        """Draws the controls in the current slot."""
         with _pick("schema", _("Flow")) as self._flow_words:
             for flow_id, title in self._flows.items():
                 menu_item(title, lambda flow_id=flow_id: self._narrow(flow_id=flow_id))
@@ -120,7 +120,7 @@ class FilterBar:
 
 @contextmanager
 def _pick(symbol: str, name: str) -> Iterator[Words]:
-    """A button that says what is chosen, with the menu to choose from; entered for its entries."""
+    """Draws a button with the chosen value and enters the slot of its menu."""
     with button("").classes("fp-pick").props("aria-haspopup=menu"):
         icon(symbol)
         words(f"{name}: ", "fp-hide")
@@ -131,6 +131,6 @@ def _pick(symbol: str, name: str) -> Iterator[Words]:
 
 
 def range_choice(view: View, turn: Callable[[str], Awaitable[None]]) -> None:
-    """1 h, 24 h, 7 d, 30 d."""
+    """Draws the choice 1 h, 24 h, 7 d, 30 d."""
     options = {name: said[0] for name, said in RANGE_WORDS.items()}
     segments(options, view.range_name, turn, label=_("Range of time"))

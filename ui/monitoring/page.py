@@ -1,6 +1,7 @@
-"""Monitoring: how the endpoints do, in a table, tiles and charts, for a range of time, narrowed by flow and key, live.
+"""Monitoring: endpoints in a table, tiles and charts, for a range of time, filtered by flow and key, updated live.
 
-What is chosen stands in the address (`/monitoring?range=7d&flow=flow_1&key=key_2`). `flow_monitoring` draws the same for one flow.
+The URL contains the range and the filters (`/monitoring?range=7d&flow=flow_1&key=key_2`). `flow_monitoring` draws the
+same for one flow.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, opened, times_of
 from ui.parts.quota import quota_note
 
-#: A look that finds nothing new is cheap; figures are drawn anew once in so many seconds at most.
+#: Interval of the checks for changes, which are cheap when nothing changed; and the least time between two drawings.
 LOOK_SECONDS = 0.5
 REST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class MonitoringContents:
-    """One look: everything from the same moment. `curves` None: not looked at yet."""
+    """All figures of one read, from one transaction. `curves` None: the charts' data was not read yet."""
 
     mark: tuple[Any, ...]
     figures: Figures
@@ -57,7 +58,7 @@ def load_figures(
     *,
     curves: bool = True,
 ) -> MonitoringContents | None:
-    """The figures of a view, None when nothing happened since `mark`."""
+    """Reads the figures of a view. Returns None when nothing happened since `mark`."""
     at = now(session)
     fresh = (*read_mark(session, workspace_id), at // MINUTE, view)
     if fresh == mark:
@@ -92,7 +93,10 @@ def register(app: App) -> None:
 
 
 async def flow_monitoring(page_session: PageSession, flow_id: str, on_how: Callable[[], Any] | None = None) -> None:
-    """Tiles and charts of one flow, where we are, live until the place is cleared. `on_how` shows how to send a call."""
+    """Draws tiles and charts of one flow in the current slot and updates them until the slot is cleared.
+
+    `on_how` shows how to send a call.
+    """
     board = Board(page_session, View(filters=Filters(flow_id=flow_id)), on_how=on_how)
     seen = await page_session.query(load_figures, board.view, board.reader, None)
     with ui.element("div").classes("fp-col"):
@@ -107,7 +111,7 @@ async def flow_monitoring(page_session: PageSession, flow_id: str, on_how: Calla
 
 
 class Board:
-    """Table, tiles and charts of a view, changed where they stand when something happened."""
+    """Table, tiles and charts of a view, updated in place when something happened."""
 
     def __init__(self, page_session: PageSession, view: View, on_how: Callable[[], Any] | None = None) -> None:
         self.page_session = page_session
@@ -120,7 +124,7 @@ class Board:
         self.drawn_at = 0.0
 
     def build(self, *, table: bool) -> None:
-        """Draws the places; `show` fills them."""
+        """Draws the empty elements; `show` fills them."""
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("monitoring.css")}">')
         if self.sub is None:
             self.sub = words("", "fp-sub fp-under", tag="p")
@@ -135,12 +139,12 @@ class Board:
                 )
 
     async def follow(self) -> None:
-        """Looks again, unless figures were drawn a moment ago."""
+        """Reads the figures again, unless they were drawn a moment ago."""
         if time.monotonic() - self.drawn_at >= REST_SECONDS:
             await self.look()
 
     async def look(self) -> None:
-        """Reads again when something happened, and once a minute."""
+        """Reads the figures again when something happened, and once a minute."""
         view = self.view
         seen = await self.page_session.query(load_figures, view, self.reader, self.mark)
         if seen is not None and view == self.view and not self.tiles.is_deleted:
@@ -151,12 +155,12 @@ class Board:
         await self.turn(replace(self.view, range_name=range_name))
 
     async def turn(self, view: View) -> None:
-        """Shows something else."""
+        """Shows another view."""
         self.view = view
         await self.look()
 
     def show(self, seen: MonitoringContents) -> None:
-        """Draws what was seen."""
+        """Draws the figures."""
         figures = seen.figures
         self.sub.text = self._sentence()
         if self.endpoints is not None:

@@ -1,4 +1,4 @@
-"""The tiles of Monitoring: requests, success, p95, cost, what runs now, the month's quota."""
+"""The tiles of Monitoring: requests, success, p95, cost, running jobs, and the month's quota."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ui.monitoring.words import RANGE_WORDS, change, cost_words, usd, without_pr
 
 
 def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_api: bool) -> None:
-    """Six tiles, where we are; without `of_api` they are about Playground runs, which hold no slot."""
+    """Draws six tiles in the current slot. Without `of_api` they are about Playground runs, which occupy no slot."""
     with _tile(_("Requests")):
         words(number(figures.requests, reader), tag="b")
         arrow, said = change(figures.requests, figures.requests_before, reader)

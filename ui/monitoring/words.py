@@ -1,4 +1,4 @@
-"""Monitoring in words: kinds of errors, money that may be partly unknown, moments of a slot, changes since the time before."""
+"""Texts of Monitoring: kinds of errors, costs that may be partly unknown, times of slots, changes between periods."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ui.kit.text import Reader, _, number, plural
 from ui.kit.times import when
 from ui.parts.refusal_words import refusal_word
 
-#: Name of a range -> (on the button, "in the last ...", "the ... before", a slot of it).
+#: Name of a range -> (on the button, "in the last ...", "the ... before", length of a slot).
 RANGE_WORDS = {
     "1h": (_("1 h"), _("hour"), _("in an hour"), _("every 2 minutes")),
     "24h": (_("24 h"), _("24 hours"), _("in a day"), _("per hour")),
@@ -49,19 +49,19 @@ _FAILURES = {
 
 
 def kind_word(kind: Kind) -> str:
-    """`Model rate limited`, `The body did not fit`."""
+    """The label of a kind of error: `Model rate limited`, `The body did not fit`."""
     if kind.refused:
         return refusal_word(kind.code)
     return _FAILURES.get(kind.code, kind.code.replace("_", " ").capitalize())
 
 
 def usd(nanos: float) -> float:
-    """Nano-dollars in dollars."""
+    """Converts nano-dollars to dollars."""
     return nanos / 1_000_000_000
 
 
 def cost_words(cost: Cost, reader: Reader) -> str:
-    """`$1.60`; `at least $1.60` when some calls have no price; `unknown` when none has."""
+    """Formats a cost: `$1.60`; `at least $1.60` when some calls have no price; `unknown` when none has."""
     if not cost.unknown:
         return text.cost(usd(cost.nanos), reader)
     if cost.unknown == cost.calls:
@@ -70,19 +70,19 @@ def cost_words(cost: Cost, reader: Reader) -> str:
 
 
 def without_price(cost: Cost, reader: Reader) -> str:
-    """`3 calls without a price`."""
+    """Formats the number of calls without a price: `3 calls without a price`."""
     return plural(cost.unknown, _("call without a price"), _("calls without a price"), reader)
 
 
 @dataclass(frozen=True)
 class SlotWords:
-    """How the slots of a period are called on the reader's clock."""
+    """Labels of the slots of a period in the viewer's time zone."""
 
     period: Period
     reader: Reader
 
     def whole(self, start: Millis) -> str:
-        """`09:00 to 10:00`, `24 Nov 06:00 to 12:00`, `24 Nov`."""
+        """The label of a slot: `09:00 to 10:00`, `24 Nov 06:00 to 12:00`, `24 Nov`."""
         begin, end = self._local(start), self._local(Millis(start + self.period.step))
         if self.period.step >= DAY:
             return f"{begin.day} {begin:%b}"
@@ -90,7 +90,7 @@ class SlotWords:
         return f"{day}{begin:%H:%M} {_('to')} {end:%H:%M}"
 
     def ticks(self) -> list[tuple[int, str]]:
-        """Four or five moments to write below a chart; the last is `now`."""
+        """Four or five labelled times for the axis of a chart; the last is `now`."""
         length = self.period.until - self.period.since
         every = {HOUR: 15 * MINUTE, DAY: 6 * HOUR, 7 * DAY: 2 * DAY}.get(_rounded(length), 7 * DAY)
         end = self.period.starts[-1] + self.period.step
@@ -108,12 +108,12 @@ class SlotWords:
 
 
 def _rounded(length: int) -> int:
-    """The length of a period without what it was rounded out by."""
+    """Rounds the length of a period down to whole hours, because periods are extended to whole slots."""
     return length // HOUR * HOUR
 
 
 def change(count: int, before: int, reader: Reader) -> tuple[str, str]:
-    """(arrow, words) of a count against the time before: `12 % in a day` comes from the caller's range."""
+    """Compares a count with the period before: (arrow, `12 %`). The caller adds the length of the period."""
     if not before:
         return "", ""
     share = (count - before) / before

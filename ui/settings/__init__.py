@@ -1,1 +1,1 @@
-"""Settings: a list at the left, one page each."""
+"""The settings pages, with their navigation at the left."""

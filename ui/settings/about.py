@@ -1,4 +1,4 @@
-"""Settings, About: versions of Flowport and what it stands on, their licences, and the support file."""
+"""Settings, About: versions and licences of Flowport and its packages, and the support file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ui.settings.navigation import settings_page
 from ui.settings.server_owner import is_server_owner
 from ui.settings.support import SupportCard
 
-#: Fonts and scripts that come with Flowport rather than as a Python package.
+#: Fonts and scripts that are part of Flowport instead of a Python package.
 _CARRIED = (
     ("Inter", "SIL Open Font License 1.1", "assets/fonts/inter-LICENSE.txt"),
     ("Material Symbols and Material Icons", "Apache License 2.0", "assets/fonts/material-LICENSE.txt"),
     ("Vue Flow and the parts of the canvas", "MIT", "assets/canvas/dist/licences.txt"),
 )
-#: Packages whose versions a helper asks for first.
+#: The packages whose versions are needed first to answer a support request.
 _TOLD = ("nicegui", "fastapi", "starlette", "uvicorn", "sqlalchemy", "huey", "pydantic", "httpx")
 
 
@@ -42,7 +42,7 @@ def flowport_version() -> str:
 
 @cache
 def packages() -> tuple[tuple[str, str, str], ...]:
-    """(name, version, licence) of the installed packages, by name."""
+    """Returns (name, version, licence) of the installed packages, sorted by name."""
     found = {}
     for one in metadata.distributions():
         name = one.metadata["Name"]

@@ -1,4 +1,4 @@
-"""Settings, Your account: your own name, password and second factor, and where you are signed in."""
+"""Settings, Your account: the person's own name, password, second factor and sessions."""
 
 from __future__ import annotations
 

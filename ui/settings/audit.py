@@ -1,4 +1,4 @@
-"""Settings, Audit log: who did what, when and from where; narrowed by filters that stand in the address. For owners."""
+"""Settings, Audit log, for owners: who did what, when and from where, with filters in the URL."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ANY = ""
 
 @dataclass(frozen=True)
 class SeenLog:
-    """What the page shows: one line more than a page when there are older ones."""
+    """The data of the page. It has one entry more than is shown when there are older ones."""
 
     rows: tuple[AuditRow, ...]
     actors: tuple[str, ...]
@@ -36,7 +36,7 @@ class SeenLog:
 
 
 def load_log(session: Session, workspace_id: str, filters: AuditFilters, before: int | None) -> SeenLog:
-    """A page of lines and everything they may lead to."""
+    """Reads a page of entries and the subjects to which they may link."""
     rows = list_entries(session, workspace_id, PAGE_SIZE + 1, filters, before)
     return SeenLog(tuple(rows), tuple(list_actors(session, workspace_id)), load_places(session, workspace_id))
 
@@ -112,7 +112,7 @@ class AuditPage:
         self.seen = await self._see()
         self._draw()
 
-    # The lines.
+    # Entries.
 
     def _draw(self) -> None:
         rows, older = self.seen.rows[:PAGE_SIZE], len(self.seen.rows) > PAGE_SIZE

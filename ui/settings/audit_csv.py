@@ -1,4 +1,4 @@
-"""What the audit log is narrowed to, as its address says it, and the same lines as a CSV file (security.md S30)."""
+"""The filters of the audit log in the page's URL, and the filtered entries as a CSV file (S30)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HEAD = ("at", "who", "actor", "what", "verb", "subject", "detail", "address")
 
 @dataclass(frozen=True)
 class AuditView:
-    """The filters as the address says them; empty means all. `before` is the place in the list."""
+    """The filters as the URL contains them; empty means no filter. `before` is the position in the list."""
 
     who: str = ""
     kind: str = ""
@@ -40,22 +40,22 @@ class AuditView:
 
     @classmethod
     def of(cls, said: Mapping[str, str]) -> AuditView:
-        """From the query of an address."""
+        """Reads the filters from the query of a URL."""
         before = said.get("before", "")
         at = int(before) if before.isascii() and before.isdigit() and len(before) < 16 else None
         return cls(said.get("who", "")[:300], said.get("kind", ""), span_of(said), at)
 
     def filters(self, now: int, zone: tzinfo) -> AuditFilters:
-        """For the query."""
+        """Returns the filters for the database query."""
         since, until = self.span.limits(now, zone)
         return AuditFilters(self.who or None, verbs_of(self.kind), since, until)
 
     def query(self) -> str:
-        """The filters as the query of an address; without the place in the list."""
+        """Returns the filters as the query of a URL, without the position in the list."""
         return _query({"who": self.who, "kind": self.kind, **self.span.said()})
 
     def path(self) -> str:
-        """The address of this view."""
+        """The URL of this view."""
         before = "" if self.before is None else str(self.before)
         return PATH + _query({"who": self.who, "kind": self.kind, **self.span.said(), "before": before})
 
@@ -66,7 +66,7 @@ def _query(said: Mapping[str, str]) -> str:
 
 
 def add_routes(root: FastAPI, app: App) -> None:
-    """Registers the file; for owners, as the page is."""
+    """Registers the route of the file, for owners like the page."""
 
     @root.get(CSV_PATH, include_in_schema=False)
     async def audit_csv(request: Request) -> Response:
@@ -81,7 +81,7 @@ def add_routes(root: FastAPI, app: App) -> None:
 
 
 async def _rows(app: App, workspace_id: str, filters: AuditFilters) -> AsyncIterator[str]:
-    yield MARK + csv_line(HEAD)  # the mark tells spreadsheets that it is UTF-8
+    yield MARK + csv_line(HEAD)  # the byte order mark makes spreadsheets read the file as UTF-8
     before: int | None = None
     while True:
         rows = await app.database.read(list_entries, workspace_id, PIECE, filters, before)

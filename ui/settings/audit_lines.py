@@ -1,6 +1,6 @@
-"""The audit log in sentences: what each verb is called, which kind of thing it is about, and where that thing is.
+"""Texts of the audit log: the label of each verb, the kind of its subject, and the page of the subject.
 
-A test reads the source and fails for a verb that has no words here.
+A test reads the source and fails for a verb that has no label here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from storage.keys import list_keys
 from storage.members import list_people
 from ui.kit.text import _
 
-#: Kind -> word in the filter.
+#: Kind -> label in the filter.
 KINDS = {
     "flows": _("Flows"),
     "jobs": _("Jobs"),
@@ -29,7 +29,7 @@ KINDS = {
     "server": _("Server, plan and backups"),
 }
 
-#: Verb -> (kind, what was done).
+#: Verb of an entry -> (kind, what was done).
 VERBS: dict[str, tuple[str, str]] = {
     "deploy": ("flows", _("made a version live")),
     "undeploy": ("flows", _("switched an API off")),
@@ -102,13 +102,13 @@ VERBS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Places:
-    """What still exists: id -> (its name, the page it is on)."""
+    """The subjects that still exist: id -> (name, path of its page)."""
 
     known: Mapping[str, tuple[str, str]]
 
 
 def load_places(session: Session, workspace_id: str) -> Places:
-    """Everything a line can lead to."""
+    """Reads every subject to which an entry can link."""
     known = {flow.id: (flow.title, f"/flows/{flow.id}") for flow in list_flows(session, workspace_id)}
     known |= {key.id: (key.label, "/settings/keys") for key in list_keys(session, workspace_id)}
     known |= {one.id: (one.name, "/settings/team") for one in list_people(session, workspace_id)}
@@ -117,28 +117,28 @@ def load_places(session: Session, workspace_id: str) -> Places:
 
 
 def who(actor: str) -> str:
-    """`Ada` for `Ada (user_...)`."""
+    """Returns `Ada` for `Ada (user_...)`."""
     name = actor.partition(" (")[0]
     return {"command line": _("The command line"), "somebody": _("Somebody")}.get(name, name)
 
 
 def is_about_its_actor(row: AuditRow) -> bool:
-    """`Ada signed in`: naming her again would say nothing."""
+    """Whether an entry is about the person who acted (`Ada signed in`), so that the subject need not be named."""
     return row.actor.endswith(f"({row.subject})")
 
 
 def what(verb: str) -> str:
-    """What was done, in words."""
+    """Returns what was done, as text."""
     return VERBS[verb][1] if verb in VERBS else verb
 
 
 def more(row: AuditRow) -> str:
-    """What else is known; a plain subject (a backup's name) when there is no detail."""
+    """Returns the detail of an entry; without one its subject, when that is a name (of a backup) and no id."""
     if row.detail:
         return row.detail
     return "" if "_" in row.subject or row.subject == "server" else row.subject
 
 
 def verbs_of(kind: str) -> tuple[str, ...] | None:
-    """The verbs of a kind; None for every verb."""
+    """Returns the verbs of a kind, or None for every verb."""
     return tuple(verb for verb, (of, _words) in VERBS.items() if of == kind) if kind in KINDS else None

@@ -1,4 +1,4 @@
-"""Backups on the page Data: the list, a new one with its passphrase, the passphrase of the nightly ones, and how to restore."""
+"""Backups on the page Data: the list, a new backup, the passphrase of the nightly ones, and how to restore."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ui.page_shell import times_of
 
 
 class BackupsCard:
-    """The list of backups, where we are; `changed` is called when there are others, or another passphrase."""
+    """The list of backups. `changed` is called after the list or the passphrase changed."""
 
     def __init__(self, page_session: PageSession, changed: Callable[[], Awaitable[None]]) -> None:
         self.page_session = page_session
@@ -39,7 +39,7 @@ class BackupsCard:
         self.place = ui.element("div").classes("fp-col")
 
     def show(self, backups: Sequence[BackupFile], *, has_passphrase: bool) -> None:
-        """Draws them anew."""
+        """Draws the list again."""
         reader = self.times.reader
         self.place.clear()
         if not has_passphrase:
@@ -109,7 +109,7 @@ class BackupsCard:
         await self.changed()
 
     async def ask_backup(self) -> None:
-        """Asks for a passphrase, makes the backup, and hands it to the browser."""
+        """Asks for a passphrase, makes the backup and downloads it."""
         passphrase = await ask_passphrase(
             _("Back up now"),
             _(
@@ -159,7 +159,7 @@ class BackupsCard:
 
 
 def draw_restore() -> None:
-    """How a backup is brought back, where we are."""
+    """Explains how a backup is restored."""
     with card(_("Restore a backup")), ui.element("div").classes("fp-col"):
         words(
             _(
@@ -179,7 +179,7 @@ def draw_restore() -> None:
 
 
 async def ask_passphrase(title: str, sentence: str, *, verb: str) -> str:
-    """Asks for a passphrase twice; "" when the person changed their mind."""
+    """Asks for a passphrase twice. Returns "" when the dialog is cancelled."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = title
         words(title, tag="h2")

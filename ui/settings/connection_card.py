@@ -1,4 +1,4 @@
-"""A model connection as a card: where it is, what its last test said, which flows use it, its models and their prices."""
+"""The card of a model connection: address, result of the last test, flows that use it, models and prices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ui.kit.text import Reader, _, duration, number, plural
 from ui.page_session import PageSession
 from ui.settings.price_dialog import ask_price, price_words
 
-#: Models and flows that are shown before somebody asks for all.
+#: Models and flows that are shown before the person expands the list.
 SHOWN_MODELS = 8
 SHOWN_FLOWS = 4
 
@@ -30,7 +30,7 @@ Prices = Mapping[tuple[str, str], Price | None]
 
 @dataclass(frozen=True)
 class CardActions:
-    """What the page does when somebody presses a button of a card."""
+    """The page's handlers of the buttons of a card."""
 
     test: Callable[[str], Awaitable[None]]
     change: Callable[[ConnectionRow], None]
@@ -39,7 +39,7 @@ class CardActions:
 
 
 class ConnectionCard:
-    """One connection. Viewers and editors see it, the owner may change it (`verbs` is None for others)."""
+    """One connection. Viewers and editors see it; the owner may change it (`verbs` is None for all others)."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class ConnectionCard:
                     self._draw_models()
 
     def show_testing(self) -> None:
-        """Says that the provider is being asked."""
+        """Shows that the test of the connection is running."""
         self.result.clear()
         with self.result, ui.element("div").classes("fp-row fp-s13 fp-t2"):
             icon("progress_activity", size=16)
@@ -179,7 +179,7 @@ class ConnectionCard:
 
 
 def prices_of(rows: Sequence[ConnectionRow], own_prices: Sequence[PriceRow], at: Millis) -> Prices:
-    """The price of every model on offer. Loads the price table, so it runs in a thread."""
+    """Returns the price of every model on offer. It loads the price table, so it runs in a thread."""
     found: dict[tuple[str, str], Price | None] = {}
     for row in rows:
         own = {one.model: Price(one.input_nanos, one.output_nanos) for one in own_prices if one.connection == row.name}

@@ -1,4 +1,4 @@
-"""The form of a model connection: its fields follow the provider (`engine/models/provider_catalog.py`). The key is written, never read."""
+"""The form of a model connection. Its fields depend on the provider; a stored key can be replaced but not read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ui.page_session import PageSession
 
 
 class ConnectionFormText(TypedDict):
-    """What stands in the boxes, as text."""
+    """The content of the fields, as text."""
 
     base_url: str
     api_version: str
@@ -33,7 +33,7 @@ class ConnectionFormText(TypedDict):
 
 
 class ConnectionForm:
-    """Adds a connection, or changes `row`. `on_made` gets its name."""
+    """Adds a connection or changes `row`. `on_made` gets its name."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class ConnectionForm:
 
     @property
     def kind(self) -> Provider:
-        """The provider that is chosen."""
+        """The selected provider."""
         return PROVIDERS[str(self.provider.value)]
 
     def _draw_provider(self) -> None:
@@ -83,7 +83,7 @@ class ConnectionForm:
                 self.name.props("readonly")
 
     def _follow(self) -> None:
-        """Another provider: other words and hints; what was written stays, and so does the caret."""
+        """Updates labels and hints after another provider was selected. Typed values and the focus stay."""
         if self.name.value in {"", *(_first_name(provider) for provider in PROVIDERS.values())}:
             self.name.value = _first_name(self.kind)
         self._tell()
@@ -116,7 +116,7 @@ class ConnectionForm:
         return box
 
     def _tell(self) -> None:
-        """What stands round the boxes follows the provider."""
+        """Sets labels, hints and visibility of the fields according to the provider."""
         kind, azure, optional = self.kind, self.kind.wire == "azure", _("optional")
         self._say("base_url", _("Base URL"), "" if kind.needs_address else optional, _address_help(kind))
         self._hint("base_url", kind.address_hint or kind.address)

@@ -1,4 +1,4 @@
-"""Settings, Data: how much room things take. Backups and the rules of keeping are cards of their own."""
+"""Settings, Data: how much disk space data takes. Backups and retention are cards in files of their own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GB = 1 << 30
 
 @dataclass(frozen=True)
 class SeenData:
-    """What the page shows. `backup_bytes` of all files in the folder of backups."""
+    """The data of the page. `backup_bytes` is the size of all files in the folder of backups."""
 
     rules: Rules
     room: Room
@@ -47,7 +47,7 @@ class SeenData:
 
 
 def load_data(session: Session, workspace_id: str, settings: Settings) -> SeenData | None:
-    """None for those who do not look after this server."""
+    """Reads the data of the page. Returns None for people who do not own the server."""
     if not is_server_owner(session, workspace_id):
         return None
     data = settings.data

@@ -1,4 +1,4 @@
-"""Settings, API Keys: make, see, change, rotate and revoke them."""
+"""Settings, API Keys: create, view, change, rotate and revoke them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOOK_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class SeenKeys:
-    """What the page shows."""
+    """The data that the page shows."""
 
     keys: tuple[KeyRow, ...]
     titles: Mapping[str, str]
@@ -36,7 +36,7 @@ class SeenKeys:
 
 
 def load_keys(session: Session, workspace_id: str) -> SeenKeys:
-    """Every key, revoked ones last."""
+    """Reads every key, the revoked ones last."""
     keys = sorted(list_keys(session, workspace_id), key=lambda key: key.revoked_at is not None)
     flows = {flow.id: flow.title for flow in list_flows(session, workspace_id)}
     return SeenKeys(tuple(keys), list_flow_titles(session, workspace_id), flows)
@@ -157,7 +157,7 @@ class KeysPage:
         return plural(len(key.flow_ids), _("flow"), _("flows"))
 
     def _ends(self, key: KeyRow) -> str:
-        """When it ends, or ended."""
+        """Returns when the key expires or has expired."""
         if key.revoked_at is not None:
             return f"{_('revoked')} {self.times.day(key.revoked_at)}"
         return self.times.day(key.expires_at) if key.expires_at else _("never")

@@ -1,4 +1,4 @@
-"""Settings, Limits and plan: what each environment may use, what it uses, and what the owner gives instead of the plan's limits."""
+"""Settings, Limits and plan: limits and use of each environment, and the owner's own limits instead of the plan's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOOK_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class SeenLimits:
-    """The limits that count now, and what is used in each environment."""
+    """The limits in effect and the use of each environment."""
 
     limits: Limits
     environments: tuple[EnvironmentUse, ...]
@@ -36,7 +36,7 @@ class SeenLimits:
 
 
 def load_limits(session: Session, workspace_id: str) -> SeenLimits:
-    """Plan and use of a workspace."""
+    """Reads plan and use of a workspace."""
     limits = get_limits(session, workspace_id)
     return SeenLimits(limits, read_environments(session, workspace_id, limits), next_month(now(session)))
 
@@ -72,7 +72,7 @@ class LimitsPage:
 
     @one_at_a_time
     async def look(self) -> None:
-        """Shows what is so now."""
+        """Shows the current limits and use."""
         fresh = await self.page_session.query(load_limits)
         if fresh != self.seen:
             self.seen = fresh
@@ -116,7 +116,7 @@ class LimitsPage:
 
 
 class PlanCard:
-    """The owner's form: the plan, and limits of one's own for each environment."""
+    """The owner's form: the plan, and own limits for each environment."""
 
     def __init__(self, page: LimitsPage) -> None:
         self.page = page
@@ -159,7 +159,7 @@ class PlanCard:
             self.boxes[environment, name] = (field, field.control(box.props("outlined dense")))
 
     def _say_planned(self) -> None:
-        """What counts where nothing is typed, in the empty boxes."""
+        """Shows the limits that apply to empty fields as their placeholders."""
         plan = PLANS[self.choice.value]
         for name, planned in (("concurrency", plan.concurrency), ("monthly", plan.monthly)):
             if (live := self.boxes.get(("live", name))) is None:
@@ -202,7 +202,7 @@ def _number(limit: int | None) -> str:
 
 
 def _read(text: str) -> tuple[str, int | None]:
-    """(what is wrong, the limit as `set_plan` takes it)."""
+    """Parses a limit: (error message, the limit as `set_plan` takes it)."""
     text = text.strip().lower()
     if not text:
         return "", None

@@ -1,4 +1,4 @@
-"""Settings, Models and secrets: connections to language models with a Test button, write-only keys, and the Simulated model."""
+"""Settings, Models and secrets: model connections with a Test button, write-only keys, and the Simulated model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from ui.settings.secrets_card import draw_secrets
 
 @dataclass(frozen=True)
 class SeenModels:
-    """What the page shows. `uses`: the flows that name each connection."""
+    """The data of the page. `uses`: the flows that use each connection."""
 
     connections: Sequence[ConnectionRow]
     prices: Sequence[PriceRow]
@@ -53,7 +53,7 @@ class SeenModels:
 
 
 def load_models(session: Session, workspace_id: str) -> SeenModels:
-    """The connections without their keys, the owner's prices, who uses what, and what people asked for."""
+    """Reads the connections without their keys, the owner's prices, the flows that use them, and the open notes."""
     return SeenModels(
         list_connections(session, workspace_id),
         list_prices(session, workspace_id),
@@ -72,7 +72,7 @@ def register(app: App) -> None:
     @page_at("/settings/models")
     async def open_models(request: Request) -> None:
         page_session = open_page_session(app, request)
-        outbound.replace_rules(outbound_rules(settings, app.database))  # as Settings, Server says now
+        outbound.replace_rules(outbound_rules(settings, app.database))  # uses the current rules of Settings, Server
         await ModelsPage(page_session, outbound).build()
 
 

@@ -1,4 +1,4 @@
-"""The list of settings beside each of its pages."""
+"""The navigation beside each settings page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLACES = {
 
 
 class SettingsPage:
-    """A page of the settings; `actions` is the right side of its title line."""
+    """A settings page; elements entered into `actions` are placed at the right of its title line."""
 
     def __init__(self, page: PageFrame, actions: ui.element) -> None:
         self.page = page
@@ -36,7 +36,7 @@ class SettingsPage:
 
 @contextlib.contextmanager
 def settings_page(page_session: PageSession, place: str, sub: str) -> Iterator[SettingsPage]:
-    """The frame, the list, and the page's title; entered for its content."""
+    """Draws the frame, the navigation and the page's title, and enters the slot of the page's content."""
     title = PLACES[place]
     with opened(page_session, title, active="settings", h1=False) as page, ui.element("div").classes("fp-side"):
         with ui.element("nav").classes("fp-sn") as places:
@@ -47,7 +47,7 @@ def settings_page(page_session: PageSession, place: str, sub: str) -> Iterator[S
                     entry.props("aria-current=page")
                     entry.run_method(
                         "scrollIntoView", {"block": "nearest", "inline": "center"}
-                    )  # on a phone it is a long row
+                    )  # on a phone the navigation is one scrolling row
         with ui.element("div").classes("fp-grow"):
             with ui.element("div").classes("fp-head"):
                 with ui.element("div").classes("fp-titles"):

@@ -1,4 +1,4 @@
-"""Notes to the owner that wait: who asked for a model, for which flow, and [Done]."""
+"""Open notes to the owner: who asked for a model, for which flow, and a button that closes the note."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ui.page_session import PageSession
 def draw_open_notes(
     page_session: PageSession, notes: Sequence[OwnerNoteRow], times: Times, on_closed: Callable[[], Awaitable[None]]
 ) -> None:
-    """A card with what people asked for; nothing when nobody asked."""
+    """Draws a card with the open notes; nothing when there are none."""
     if not notes:
         return
 

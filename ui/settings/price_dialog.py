@@ -1,4 +1,4 @@
-"""A model's own price: dollars a million tokens, asked for in a dialog."""
+"""The dialog for the owner's price of a model, in dollars per million tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NANOS = 1_000_000_000
 
 
 async def ask_price(page_session: PageSession, connection: str, model: str, price: Price | None) -> bool:
-    """Asks for dollars a million tokens; True when a price was stored."""
+    """Asks for dollars per million tokens. Returns True when a price was stored."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = f"{_('Price of')} {model}"
         dialog.props["aria-label"] = title
@@ -62,7 +62,7 @@ async def ask_price(page_session: PageSession, connection: str, model: str, pric
 
 
 def price_words(price: Price, reader: Reader) -> str:
-    """A price as people read it."""
+    """Formats a price."""
     if price.source == "local":
         return _("free")
     rates = (

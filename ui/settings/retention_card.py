@@ -1,4 +1,4 @@
-"""How long the server keeps things, on the page Data: values, rows, and the cap of the database."""
+"""Retention settings on the page Data: how long values and rows are kept, and the size limit of the database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ui.page_session import PageSession
 
 
 def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[], Awaitable[None]]) -> None:
-    """The card, where we are; `changed` is called when other rules are stored."""
+    """Draws the card in the current slot; `changed` is called after other rules are stored."""
     with (
         card(_("How long things are kept"), _("It counts within ten minutes")),
         ui.element("div").classes("fp-form fp-narrow"),
@@ -73,7 +73,7 @@ def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[]
 
 
 def _read_rules(values: str, rows: str, cap: str) -> Rules | str:
-    """The rules, or the pointer of the field that is no number."""
+    """Parses the rules. Returns the JSON pointer of the first field that is no number instead."""
     for pointer, text in (("/values", values), ("/rows", rows)):
         if not text.strip().isdigit():
             return pointer

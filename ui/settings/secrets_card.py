@@ -1,4 +1,4 @@
-"""Secrets that HTTP Request nodes name for their headers: kept sealed, replaced and removed here, never shown."""
+"""Secrets that HTTP Request nodes use in headers: stored encrypted, replaced and removed here, never shown."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def draw_secrets(
     *,
     hosts_found: bool = False,
 ) -> None:
-    """The card; who may not manage connections sees names and hosts. `hosts_found`: the owner has not looked at those that
-    the upgrade found.
+    """Draws the card. People who may not manage connections see names and hosts only.
+
+    `hosts_found`: the owner has not yet confirmed the hosts that the upgrade derived from the flows.
     """
     may = page_session.may("manage connections")
 
@@ -97,7 +98,7 @@ def draw_secrets(
 
 
 def _tell(secrets: Sequence[SecretRow], *, hosts_found: bool, looked: Callable[[], Awaitable[None]]) -> None:
-    """What the owner has to know about hosts."""
+    """Draws the notes about hosts that the owner should check."""
     if hosts_found:
         with note(
             _(
@@ -117,14 +118,14 @@ def _tell(secrets: Sequence[SecretRow], *, hosts_found: bool, looked: Callable[[
 
 
 def hosts_in_words(row: SecretRow) -> str:
-    """Where a secret goes."""
+    """Returns the hosts of a secret as text."""
     if row.hosts is None:
         return _("any host (set before hosts were named)")
     return ", ".join(row.hosts) or _("no host yet: no step can send it")
 
 
 async def ask_hosts(page_session: PageSession, row: SecretRow) -> bool:
-    """Asks where a secret may be sent; True when it is kept."""
+    """Asks for the hosts to which a secret may be sent. Returns True when they are stored."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = f"{_('Hosts of')} {row.name}"
         dialog.props["aria-label"] = title
@@ -148,7 +149,7 @@ async def ask_hosts(page_session: PageSession, row: SecretRow) -> bool:
 
 
 def hosts_field(text: str) -> tuple[Field, ui.textarea]:
-    """The field for the hosts of a secret."""
+    """Draws the field for the hosts of a secret."""
     field = Field(_("Hosts"), "", _HOSTS_HELP)
     with field.place:
         area = field.control(ui.textarea(value=text).props("outlined dense autogrow spellcheck=false autocomplete=off"))
@@ -156,7 +157,7 @@ def hosts_field(text: str) -> tuple[Field, ui.textarea]:
 
 
 async def ask_secret(page_session: PageSession, row: SecretRow | None) -> bool:
-    """Asks for a new secret, or for another value of `row`; True when it is kept."""
+    """Asks for a new secret or for another value of `row`. Returns True when it is stored."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = f"{_('Replace')} {row.name}" if row else _("A new secret")
         dialog.props["aria-label"] = title

@@ -34,7 +34,7 @@ from ui.page_shell import times_of
 from ui.settings.navigation import settings_page
 from ui.settings.server_owner import is_server_owner
 
-#: State -> (icon, class, word for those who do not see the icon).
+#: State -> (icon, CSS class, text for screen readers).
 MARKS: dict[State, tuple[str, str, str]] = {
     "ok": ("check_circle", "fp-ok", _("All right:")),
     "note": ("info", "fp-t3", _("Good to know:")),
@@ -45,19 +45,19 @@ MARKS: dict[State, tuple[str, str, str]] = {
 
 @dataclass(frozen=True)
 class SeenServer:
-    """What the owner set. `known_host` is the one the server was set up at."""
+    """The owner's settings. `known_host` is the host at which the server was set up."""
 
     public_url: str
     known_host: str
     known_names: tuple[str, ...]
     outbound_allow: str
     webhook_allow: str
-    #: None: the owner has looked at what the upgrade made of the list, or there was nothing to look at.
+    #: None: the owner has confirmed the hosts that the upgrade derived, or there were none.
     webhook_hosts_left: tuple[str, ...] | None
 
 
 def load_server(session: Session, workspace_id: str) -> SeenServer | None:
-    """None for those who do not look after this server."""
+    """Reads the settings. Returns None for people who do not own the server."""
     if not is_server_owner(session, workspace_id):
         return None
     names = (PUBLIC_URL, KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT)
@@ -143,7 +143,7 @@ class ServerPage:
         return ", ".join(part for part in parts if part)
 
     async def _opened(self) -> Opened:
-        """With the address the browser shows."""
+        """How the page was opened, with the origin that the browser reports."""
         try:
             origin: Any = await ui.run_javascript("window.location.origin", timeout=3.0)
         except TimeoutError:
@@ -151,7 +151,7 @@ class ServerPage:
         one = self.opened
         return Opened(one.scheme, one.host, one.client, one.headers, origin if isinstance(origin, str) else "")
 
-    # What the owner sets.
+    # Settings of the owner.
 
     def _draw_addresses(self, seen: SeenServer) -> None:
         fixed = self.settings.public_url if self.settings.public_url != seen.public_url else ""
@@ -267,7 +267,7 @@ class ServerPage:
 
 
 def draw_line(line: Line) -> None:
-    """One line of the check."""
+    """Draws one result of the check."""
     symbol, kind, word = MARKS[line.state]
     with ui.element("div").classes("fp-checked"):
         icon(symbol, kind, size=20)

@@ -1,4 +1,4 @@
-"""Who sees the pages about the whole server: the owner of its first workspace. Other tenants must not look into it."""
+"""Decides who sees the pages about the whole server: owners of its first workspace. Other tenants must not see them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from storage.workspaces import find_first_workspace
 
 
 def is_server_owner(session: Session, workspace_id: str) -> bool:
-    """True for the first workspace; the role is the page's own question."""
+    """Whether this is the server's first workspace. The page checks the role itself."""
     first = find_first_workspace(session)
     return first is not None and first.id == workspace_id

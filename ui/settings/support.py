@@ -1,4 +1,7 @@
-"""The support file on the page About: made on request, shown in full, and only then downloaded. Nothing is sent anywhere."""
+"""The support file on the page About. It is created on request and shown in full before it can be downloaded.
+
+The server sends it nowhere.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from ui.settings.server_owner import is_server_owner
 
 
 class SupportCard:
-    """The card; for the owner of the server."""
+    """The card, for the owner of the server."""
 
     def __init__(self, page_session: PageSession, versions: dict[str, str]) -> None:
         self.page_session = page_session

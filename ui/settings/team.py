@@ -1,4 +1,4 @@
-"""Settings, Team: who may come in and what they may do. An owner invites, changes roles and shuts out; the others see who is who."""
+"""Settings, Team: members and their roles. Owners invite people, change roles and shut people out; others only read."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ LOOK_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class SeenTeam:
-    """What the page shows. Open invitations are for owners."""
+    """The data of the page. Only owners get the open invitations."""
 
     people: tuple[Person, ...]
     invitations: tuple[Invitation, ...] = ()
-    #: Ids of those who sign in with a second factor, and whether owners have to.
+    #: Ids of the people who sign in with a second factor; `needed`: owners must have one.
     with_factor: frozenset[str] = frozenset()
     needed: bool = False
 
@@ -51,12 +51,12 @@ class SeenTeam:
         return [one for one in self.people if one.role == "owner" and not one.disabled]
 
     def name_of(self, actor: str) -> str:
-        """Who made something, by name."""
+        """The name of the person who made something."""
         return next((one.name for one in self.people if one.id == actor), _("the command line"))
 
 
 def load_team(session: Session, workspace_id: str, *, invitations: bool) -> SeenTeam:
-    """Everybody of the workspace, and the invitations nobody has used yet."""
+    """Reads all members of the workspace and the invitations that are not used yet."""
     invited = list_invitations(session, workspace_id) if invitations else ()
     return SeenTeam(
         tuple(list_people(session, workspace_id)),
@@ -232,7 +232,7 @@ class TeamPage:
                     taken_back = button(_("Withdraw"), lambda one=one: self._withdraw(one), small=True)
                     taken_back.props["aria-label"] = f"{_('Withdraw the invitation for')} {whom}"
 
-    # What an owner does.
+    # Actions of an owner.
 
     async def _withdraw(self, one: Invitation) -> None:
         with feedback.refusals_told() as outcome:

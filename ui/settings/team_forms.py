@@ -1,4 +1,4 @@
-"""The forms of the team: invite somebody, and choose another role."""
+"""Forms of the Team page: invite a person, and choose another role."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ui.page_session import PageSession
 
 
 class InviteForm:
-    """Asks for a role and maybe an e-mail address; `on_made(token, email)` hears of the link."""
+    """Asks for a role and optionally an e-mail address; `on_made(token, email)` is called with the new link."""
 
     def __init__(
         self, page_session: PageSession, on_made: Callable[[str, str], Awaitable[None]], on_cancel: Callable[[], None]
@@ -58,7 +58,7 @@ class InviteForm:
 
 
 class RoleChoice:
-    """A select of roles that says what each may do."""
+    """A select of roles with the description of each."""
 
     def __init__(self, role: Role) -> None:
         field = Field(_("Role"))
@@ -76,14 +76,14 @@ class RoleChoice:
 
     @property
     def value(self) -> Role:
-        """What is chosen."""
+        """The selected role."""
         return Role(self._choice.value)
 
 
 async def ask_shut_out(one: Person, keys: Sequence[KeyRow], times: Times) -> tuple[str, ...] | None:
-    """Asks whether somebody is shut out: the ids of the keys to revoke with it, None to leave it.
+    """Asks for confirmation to shut a person out. Returns the ids of the keys to revoke, or None when cancelled.
 
-    `keys` are those that the person has seen.
+    `keys` are the keys whose secret the person has seen.
     """
     title = f"{_('Shut')} {one.name} {_('out?')}"
     boxes: dict[str, ui.checkbox] = {}
@@ -114,7 +114,7 @@ async def ask_shut_out(one: Person, keys: Sequence[KeyRow], times: Times) -> tup
 
 
 async def ask_role(one: Person) -> Role | None:
-    """Asks which role somebody gets; None when it stays."""
+    """Asks for the new role of a person. Returns None when it is not changed."""
     title = f"{_('Change the role of')} {one.name}"
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = title
