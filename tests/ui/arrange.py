@@ -1,4 +1,4 @@
-"""What tests of pages arrange with: jobs that were accepted, ended and refused; and ways to find things on a page."""
+"""Helpers for tests of pages: they create accepted, ended and refused jobs, and find elements on a page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FAILED = {
 
 
 def accepted(site: Site, flow_id: str, environment: str = "live", key_id: str | None = None) -> str:
-    """A job that waits."""
+    """Creates a job that waits in the queue."""
     caller = Caller(
         workspace_id=site.workspace_id,
         key_id=key_id,
@@ -47,7 +47,7 @@ def accepted(site: Site, flow_id: str, environment: str = "live", key_id: str | 
 
 
 def ended(site: Site, flow_id: str, status: str = "completed", environment: str = "live", **options: Any) -> str:
-    """A job that ended as a worker ends it."""
+    """Creates a job that ended the way a worker ends it."""
     job_id = accepted(site, flow_id, environment)
     site.database.write_now(claim_job, "boot_test", job_id)
     if status == "completed":
@@ -67,7 +67,7 @@ def refused(
     times: int = 1,
     sent: str = "string",
 ) -> None:
-    """Calls with a wrong field."""
+    """Records calls that were refused because of a wrong field."""
     at = site.clock.now()
     call = RefusedRow(
         site.workspace_id, at, "req_1", "", "fp_live_", flow_id, 400, "validation_failed",
@@ -78,12 +78,12 @@ def refused(
 
 
 def draft(site: Site, flow_id: str) -> Document:
-    """The flow as it is kept now."""
+    """Returns the flow's draft as stored now."""
     return load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
 
 
 async def until(true: Callable[[], Any], found: Callable[[], Any] = lambda: "it did not come") -> None:
-    """Waits until something is so; `found`: what to show when it never is."""
+    """Waits until the condition is true. `found` returns what the failure shows when it never is."""
     for _attempt in range(3_000):
         if true():
             return
@@ -92,7 +92,7 @@ async def until(true: Callable[[], Any], found: Callable[[], Any] = lambda: "it 
 
 
 def texts(user: User) -> list[str]:
-    """Every text on the page, in order."""
+    """Returns every text on the page, in order."""
     assert user.client is not None
     found = []
     for element in user.client.elements.values():
@@ -103,12 +103,12 @@ def texts(user: User) -> list[str]:
 
 
 def page_text(user: User) -> str:
-    """All of it as one text."""
+    """Returns all texts of the page as one text."""
     return "\n".join(texts(user))
 
 
 def buttons(user: User) -> list[str]:
-    """The words on the buttons."""
+    """Returns the labels of the buttons."""
     assert user.client is not None
     return [
         element.text for element in user.client.elements.values() if isinstance(element, ui.button) and element.text
@@ -116,18 +116,18 @@ def buttons(user: User) -> list[str]:
 
 
 def newest_button(user: User, name: str) -> ui.button:
-    """The button of this name that was drawn last: the one in the dialog on top."""
+    """Returns the button with this label that was created last: the one in the topmost dialog."""
     found = [element for element in user.find(kind=ui.button, content=name).elements if element.text == name]
     return max(found, key=lambda element: element.id)
 
 
 def press(user: User, name: str) -> None:
-    """Presses the newest button of this name."""
+    """Clicks the newest button with this label."""
     UserInteraction(user, {newest_button(user, name)}, None).click()
 
 
 def press_named(user: User, label: str) -> None:
-    """Presses the button with this accessible name."""
+    """Clicks the button with this accessible name."""
     assert user.client is not None
     found = [
         element
@@ -138,7 +138,7 @@ def press_named(user: User, label: str) -> None:
 
 
 def choose(user: User, name: str) -> None:
-    """Chooses an entry of a menu."""
+    """Clicks an entry of a menu."""
     assert user.client is not None
     entry = next(
         element
@@ -150,7 +150,7 @@ def choose(user: User, name: str) -> None:
 
 
 def box(user: User, label: str) -> ui.input:
-    """The field under this label."""
+    """Returns the field with this label."""
     assert user.client is not None
     found = [
         element
@@ -162,7 +162,7 @@ def box(user: User, label: str) -> ui.input:
 
 
 def code_block(user: User, name: str) -> str:
-    """What stands in the code block of this name."""
+    """Returns the content of the code block with this name."""
     assert user.client is not None
     block = next(
         element
@@ -173,6 +173,6 @@ def code_block(user: User, name: str) -> str:
 
 
 def h1(user: User) -> list[str]:
-    """The page's headings of the first level; there must be one."""
+    """Returns the text of the page's h1; there must be exactly one."""
     assert user.client is not None
     return [getattr(element, "text", "") for element in user.client.elements.values() if element.tag == "h1"]

@@ -1,4 +1,4 @@
-"""The pages of the product without a browser: a data folder, an owner who is signed in, and the apps as `app.py` joins them."""
+"""Fixtures for pages without a browser: a data folder, a signed-in owner, and the apps composed as in `app.py`."""
 
 from __future__ import annotations
 
@@ -45,12 +45,13 @@ EMAIL = "ada@example.com"
 PASSWORD = "correct horse battery"
 
 
-#: How often a page is looked at, ten times a second. Machines that run tests are shared; what is there is seen at once.
+#: How often a page is checked, ten times a second, before a test fails. Test machines are shared, so the limit is high;
+#: what is present is found at the first check.
 LOOKS = 300
 
 
 class PatientUser(User):
-    """NiceGUI's user, who waits long for what comes late."""
+    """NiceGUI's `User` with a longer wait for content that appears late."""
 
     async def should_see(self, *args: Any, retries: int = LOOKS, **kwargs: Any) -> None:
         await super().should_see(*args, retries=max(retries, LOOKS), **kwargs)
@@ -60,14 +61,17 @@ class PatientUser(User):
 
 
 class YoungOnly:
-    """Collects what became garbage lately; Python itself looks at the rest when there is enough of it."""
+    """Replaces `gc` in NiceGUI: collects only the young generation.
+
+    Python collects the others when enough objects exist.
+    """
 
     def collect(self) -> int:
         return gc.collect(1)
 
 
 class NoServers:
-    """Knows no objects: for each test NiceGUI looks through all memory for a uvicorn server, and here there is none."""
+    """Replaces `gc` in NiceGUI's search for a uvicorn server, which scans all objects for each test."""
 
     def get_objects(self) -> list[object]:
         return []
@@ -75,13 +79,13 @@ class NoServers:
 
 @functools.cache
 def hashed() -> str:
-    """The hash of the password, made once: it costs time on purpose."""
+    """Hashes the password once per run, because hashing is slow on purpose."""
     return password_hash_now(PASSWORD)
 
 
 @dataclass
 class Site:
-    """The pages as they are served, and short ways to arrange what stands in the store."""
+    """The pages as they are served, with helpers that create stored data."""
 
     database: Database
     clock: MovedClock
@@ -99,7 +103,7 @@ class Site:
     def flow(
         self, title: str = "Greeting", *, saved: bool = True, live: bool = False, file: dict[str, Any] | None = None
     ) -> str:
-        """A flow that says hello."""
+        """Creates a flow that returns a greeting."""
         flow_id = self.database.write_now(create_flow, self.owner, title, document(file or greeting()), "Says hello")
         if saved or live:
             self.database.write_now(save_as, self.owner, flow_id, title)
@@ -108,11 +112,11 @@ class Site:
         return flow_id
 
     def browser(self) -> httpx.AsyncClient:
-        """Somebody who is not signed in."""
+        """Returns an HTTP client without a session."""
         return httpx.AsyncClient(transport=httpx.ASGITransport(self.root), base_url="http://test")
 
     async def sign_in(self, role: str = "owner") -> User:
-        """Signs the user in, with this role."""
+        """Signs the user in with this role."""
         person = self.database.read_now(list_people, self.workspace_id)[0]
         self.database.write_now(lambda session: setattr(session.get_one(UserRow, person.id), "role", role))
         cookie = await sign_in(self.database, EMAIL, PASSWORD)
@@ -122,7 +126,7 @@ class Site:
 
 @pytest.fixture(scope="package", autouse=True)
 def what_stays() -> Iterator[None]:
-    """What is imported is not looked through again and again: NiceGUI collects all garbage twice a test."""
+    """Excludes imported objects from garbage collection, which NiceGUI runs completely twice per test."""
     import nicegui.testing.general as general
 
     import ui.pages  # noqa: F401 - it imports every page
@@ -154,7 +158,7 @@ def workspace(database: Database) -> str:
 
 @pytest.fixture
 def local_ports() -> tuple[int, ...]:
-    """Where model servers of this machine are looked for; nowhere, unless a module of tests says so."""
+    """Ports that are searched for local model servers: none, unless a test module overrides the fixture."""
     return ()
 
 
@@ -162,7 +166,7 @@ def local_ports() -> tuple[int, ...]:
 async def empty_site(
     tmp_path: Path, database: Database, clock: MovedClock, workspace: str, local_ports: tuple[int, ...]
 ) -> AsyncIterator[Site]:
-    """The pages of a server that nobody has set up."""
+    """The pages of a server without an owner."""
     settings = Settings(data=tmp_path / "data", port=8080, local_servers=local_ports)
     waiters = JobWaiters(database)
     public_api = create_api(database, waiters, settings)
@@ -186,7 +190,7 @@ async def empty_site(
             ):
                 yield Site(database, clock, workspace, root, settings, PatientUser(client), app)
         finally:
-            Client.page_routes.clear()  # or every module with a page is imported anew for the next test
+            Client.page_routes.clear()  # otherwise NiceGUI imports every module with a page anew for the next test
             await public_api.close()
             os.environ.pop("NICEGUI_USER_SIMULATION", None)
             nicegui_app.exception_handlers = handlers
@@ -209,10 +213,10 @@ async def user(site: Site) -> User:
 
 
 def count_clients() -> int:
-    """How many NiceGUI clients there are."""
+    """Counts the NiceGUI clients."""
     return len(Client.instances)
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> Any:
-    """Waiting takes no time (`tests/logical_time.py`)."""
+    """Runs tests in an event loop with simulated time (`tests/logical_time.py`)."""
     return loop_factories(item)

@@ -1,6 +1,6 @@
-"""No page and no job reads a table that grows from end to end: SQLite's own plan of each of their statements says so.
+"""No query of a page or a job scans a growing table as a whole, according to SQLite's query plans.
 
-Times are for `make bench`: they depend on the machine; the plans do not.
+Durations are measured by `make bench`: they depend on the machine, query plans do not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from storage.jobs import JobFilters, list_jobs
 from tests.ui.arrange import accepted, ended, refused
 from tests.ui.conftest import Site
 
-#: Tables with a row or more for every call.
+#: Tables with at least one row per call.
 GROWING = (
     "jobs",
     "job_values",
@@ -40,7 +40,7 @@ READS_ALL = re.compile(rf"SCAN ({'|'.join(GROWING)})(_\d+)?\b")
 
 @contextlib.contextmanager
 def caught(database: Database) -> Iterator[set[str]]:
-    """Every statement that is run meanwhile, with its values."""
+    """Collects every statement that is executed within the block, with its parameters."""
     statements: set[str] = set()
     for engine in (database.read_engine, database.write_engine):
         engine.dispose()
@@ -49,17 +49,17 @@ def caught(database: Database) -> Iterator[set[str]]:
 
 
 def plans(database: Database, statements: set[str]) -> dict[str, list[str]]:
-    """Statement -> the lines of its plan."""
+    """Returns statement -> the lines of its query plan."""
     found = {}
     with contextlib.closing(sqlite3.connect(database.url.removeprefix("sqlite:///"))) as connection:
-        for statement in list(statements):  # the server goes on meanwhile
+        for statement in list(statements):  # the server adds statements meanwhile
             if re.match(r"\s*(select|with|insert|update|delete)\b", statement, re.IGNORECASE):
                 found[statement] = [row[3] for row in connection.execute(f"explain query plan {statement}")]
     return found
 
 
 def full_reads(database: Database, statements: set[str]) -> list[str]:
-    """What reads a growing table as a whole, for a person to read."""
+    """Returns the full scans of growing tables, as text for the failure message."""
     return [
         f"{line}\n    in {' '.join(statement.split())[:700]}"
         for statement, lines in plans(database, statements).items()

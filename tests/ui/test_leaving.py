@@ -1,4 +1,7 @@
-"""What is logged of a page that fails, and of one whose person has just been signed out. Leaving a page: `tests/commands/test_serve.py`."""
+"""What is logged when a page fails, and for an event of a person who was just signed out.
+
+Closing a page is tested in `tests/commands/test_serve.py`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from ui.request_router import RequestRouter
 
 
 def router(site: Site) -> RequestRouter:
-    """What stands before the pages."""
+    """Returns the router in front of the pages."""
 
     async def known_hosts() -> tuple[str, ...]:
         return ()
@@ -38,7 +41,7 @@ def router(site: Site) -> RequestRouter:
 
 
 def asked(path: str, **headers: str) -> dict[str, Any]:
-    """A GET as uvicorn tells it."""
+    """Returns the ASGI scope of a GET request, as uvicorn creates it."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},

@@ -1,4 +1,4 @@
-"""How a page that looks again and again draws: what was read before a change is never drawn after what was read since."""
+"""Pages that read repeatedly: data read before a change is never drawn after data that was read later."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ui.page_shell import one_at_a_time
 
 
 class Page:
-    """Reads what is stored, which takes a while, and draws it."""
+    """A page whose read of the stored data takes a while, and which then draws it."""
 
     def __init__(self) -> None:
         self.stored = "old"

@@ -1,4 +1,4 @@
-"""What closed pages held goes back once nobody closes pages any more."""
+"""The memory of closed pages is freed when no more pages are closed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ui.page_memory import ClosedPages
 
 
 class Held:
-    """As the elements of a page: only the search for garbage finds it."""
+    """Part of a reference cycle, like the elements of a page: only the garbage collector frees it."""
 
     def __init__(self) -> None:
         self.itself = self
@@ -20,7 +20,7 @@ class Held:
 
 @pytest.fixture
 def searched_by_nobody_else() -> Iterator[None]:
-    """What tests before left is passed over, too: searching through all of it takes a second."""
+    """Excludes garbage of earlier tests from collection: collecting all of it takes a second."""
     was_on = gc.isenabled()
     gc.disable()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Whose session a socket is of, beside cookies that other programs on the same host have set."""
+"""The session of a socket is found even when other programs on the same host have set cookies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every page: one heading, an empty place that says what to do, and what each role is offered."""
+"""Every page has one h1, an empty state that says what to do, and the controls that each role may use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in and out, setting up the first owner, and what strangers get, over plain HTTP."""
+"""Signing in and out, setting up the first owner, and responses to people without a session, over plain HTTP."""
 
 from __future__ import annotations
 
@@ -253,4 +253,4 @@ async def test_a_page_that_is_not_there_is_a_plain_404(site: Site) -> None:
     assert [answer.status_code for answer in answers] == [404, 404, 404]
     assert answers[0].text == answers[1].text == answers[2].text
     assert "There is nothing here" in answers[0].text
-    assert count_clients() - before <= 2  # NiceGUI made one for each page it knows; they go away by themselves
+    assert count_clients() - before <= 2  # NiceGUI creates one for each registered page; they are removed later

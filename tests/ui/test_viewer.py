@@ -1,4 +1,4 @@
-"""A viewer sees every page and changes nothing: not by what a page offers, and not by events forged over its socket (S18)."""
+"""A viewer sees every page and changes nothing, neither with the controls of a page nor with forged events (S18)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.logical_time import pass_time
 from tests.ui.arrange import ended, refused
 from tests.ui.conftest import Site
 
-#: Looking changes where somebody is signed in and when they were here. Own names and sessions are everybody's own business, so the
-#: page about them (`/settings/account`) is not walked.
+#: Tables that viewing may change: where somebody is signed in and when they were active. Everybody may change their own
+#: name and sessions, so `/settings/account` is not among the pages of this test.
 OWN = {"sessions", "sign_in_failures", "workers"}
 WALKS = (
     (
@@ -35,7 +35,7 @@ WALKS = (
 
 
 def stored(site: Site) -> dict[str, list[Any]]:
-    """Everything that is stored, but for what looking changes."""
+    """Returns all stored rows except those that viewing changes."""
     with sqlite3.connect(f"file:{site.settings.data}/flowport.db?mode=ro", uri=True) as database:
         tables = [row[0] for row in database.execute("select name from sqlite_master where type = 'table'")]
         found = {}
@@ -46,7 +46,7 @@ def stored(site: Site) -> dict[str, list[Any]]:
         return found
 
 
-#: What is sent with every event: nothing, a value, and what a canvas sends.
+#: The arguments sent with every event: none, a value, and what a canvas sends.
 FORGED = (
     None,
     True,
@@ -65,7 +65,10 @@ FORGED = (
 
 
 async def fire_everything(client: Client) -> int:
-    """Sends each event of the page, three times round: an event can open a dialog with more to press. Returns how many."""
+    """Sends each event of the page in three rounds, because an event can open a dialog with more events.
+
+    Returns how many events were sent.
+    """
     fired: set[tuple[int, str]] = set()
     for _round in range(3):
         for element in list(client.elements.values()):
@@ -77,7 +80,7 @@ async def fire_everything(client: Client) -> int:
                     message = {"id": element.id, "listener_id": listener_id, "args": [json.dumps(argument)]}
                     try:
                         client.handle_event(message)
-                    except Exception:  # noqa: BLE001 - what was made up may not even be understood
+                    except Exception:  # noqa: BLE001 - a handler may reject forged arguments
                         continue
         await pass_time(0.1)
     return len(fired)
@@ -107,7 +110,7 @@ async def test_no_event_of_a_viewers_pages_changes_anything(site: Site, paths: t
 
 
 async def test_the_same_events_of_an_editor_do_change_something(site: Site) -> None:
-    """Or the test above says nothing."""
+    """Guards the test above: it would prove nothing if these events had no effect for anybody."""
     ids = arrange(site)
     user = await site.sign_in("editor")
     before = stored(site)

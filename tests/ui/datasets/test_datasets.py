@@ -1,4 +1,4 @@
-"""Datasets on screen: the list, a table with paging and search, rows by hand, imports with a preview, exports, who may."""
+"""Pages of datasets: list, paging and search, editing rows, imports with a preview, exports, permissions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def use(site: Site, dataset_id: str, title: str = "Weekly offers") -> None:
 
 
 async def drop(user: User, name: str, data: bytes) -> None:
-    """Hands a file to the open import dialog."""
+    """Uploads a file in the open import dialog."""
     await user.should_see("Drop a file here, or choose one", retries=20)
     box = max(user.find(kind=ui.upload).elements, key=lambda element: element.id)
     await box.handle_uploads([ui.upload.SmallFileUpload(name, "text/csv", data)])
@@ -60,7 +60,7 @@ def cell(user: User, text: str) -> ui.element:
 
 
 def field(user: User, label: str, kind: type[Any] = ui.input) -> Any:
-    """The newest field of this label."""
+    """Returns the newest field with this label."""
     assert user.client is not None
     labels = {
         one.html_id: one for one in user.client.elements.values() if (getattr(one, "text", "") or "").startswith(label)
@@ -301,7 +301,7 @@ async def test_a_viewer_looks_and_changes_nothing(site: Site) -> None:
 
 
 def of(site: Site, user: User) -> httpx.AsyncClient:
-    """The signed-in person's browser, for files."""
+    """Returns an HTTP client with the signed-in person's session, to download files."""
     browser = site.browser()
     browser.cookies.set("flowport_session", user.http_client.cookies["flowport_session"])
     return browser

@@ -1,4 +1,4 @@
-"""Before a version goes live: which keys a change will hit, by what they sent in the last seven days."""
+"""Checks before a deployment: which keys a change affects, by what they sent in the last seven days."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def flow_with(*fields: dict[str, Any]) -> Any:
 def noticed(
     database: Database, workspace: str, clock: MovedClock, before: Any, after: Any, calls: dict[str, tuple[int, int]]
 ) -> list[tuple[str, str, bool]]:
-    """What is said of each change; `calls`: label -> (calls, calls with `lang`)."""
+    """Returns the sentence about each change; `calls`: label -> (calls, calls with `lang`)."""
     from ui.flows.deploy_checks import look_before_deploy
 
     owner = command_line(workspace)

@@ -1,4 +1,4 @@
-"""A flow's page: deploying it, the code that is shown, keys, a real call, versions and settings."""
+"""The page of a flow: deploying it, the code samples, keys, a real call, versions and settings."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ async def test_two_versions_are_compared_with_each_other(site: Site, user: User)
     site.database.write_now(save_version, site.owner, flow_id)
     site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Bye {{ api_input.out.name }}")), 2)
     await user.open(f"/flows/{flow_id}?tab=versions")
-    press(user, "View")  # of version 1, the last of the list
+    press(user, "View")  # of version 1, the last in the list
     await user.should_see("Bye api_input › name", retries=30)
 
     choice = next(

@@ -1,4 +1,4 @@
-"""A person who goes on to another page while the flow's page still reads: nothing is drawn on a page that is gone."""
+"""A person opens another page while the flow's page still reads: nothing is drawn on the deleted page."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ async def test_a_tab_that_comes_too_late_is_not_drawn_and_no_error(
     tabs.value = tab
     assert user.client is not None
     user.client.delete()
-    gc.collect()  # what is not held by the page itself is gone, as it is on a server after a moment
+    gc.collect()  # frees what the page no longer references, as a running server does later
     others = asyncio.all_tasks() - {asyncio.current_task()}
-    for _turn in range(20):  # a read of its own behind every read of the page
+    for _turn in range(20):  # lets every read of the page complete
         await site.database.read(lambda _session: None)
     assert {task for task in others if not task.done() and "_draw_tab" in repr(task)} == set()
 

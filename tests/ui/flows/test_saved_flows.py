@@ -1,4 +1,4 @@
-"""Saved Flows: states in words, what a row offers, and taking a file in."""
+"""Saved Flows: labels of states, the actions of a row, and importing a file."""
 
 from __future__ import annotations
 
@@ -118,6 +118,6 @@ async def test_yaml_that_cannot_be_read_says_where(site: Site, user: User) -> No
 
 
 async def upload(user: User, name: str, data: bytes) -> None:
-    """Hands a file to the Import button."""
+    """Uploads a file with the Import button."""
     button = min(user.find(kind=ui.upload).elements, key=lambda element: element.id)
     await button.handle_uploads([ui.upload.SmallFileUpload(name, "application/json", data)])

@@ -1,4 +1,4 @@
-"""From schemas to fields, from what is typed to values: everything about forms that needs no screen."""
+"""Forms without a page: from schemas to fields, and from input to values."""
 
 from __future__ import annotations
 

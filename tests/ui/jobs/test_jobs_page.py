@@ -1,4 +1,4 @@
-"""Jobs, refused calls and a job's page."""
+"""The jobs page, the page of one job, and refused calls."""
 
 from __future__ import annotations
 
@@ -379,7 +379,7 @@ async def test_the_data_of_a_job_is_erased_after_a_question(site: Site, user: Us
 
     press(user, "Erase data")
     await user.should_see("Not reached:")
-    press(user, "Erase data")  # the newest button of this name: the dialog's
+    press(user, "Erase data")  # the newest button of this name is the dialog's
     await user.should_see("Data erased:")
 
     job = site.database.read_now(find_job, site.workspace_id, job_id)

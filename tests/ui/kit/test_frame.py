@@ -137,7 +137,7 @@ async def test_the_menu_of_small_screens_leads_to_the_same_places_and_is_drawn_o
             press_named(user, "Menu")
         after = _paths(user)
 
-    assert after == before + before[1:]  # the way to the content is there once
+    assert after == before + before[1:]  # the skip link is added once
 
 
 def _paths(user: User) -> list[str]:
@@ -164,7 +164,7 @@ async def test_what_is_found_late_does_not_stand_in_place_of_what_was_typed_sinc
         next(iter(user.find(kind=ui.input).elements)).set_value("summ")
         await user.should_see("Found for summ")
         slow.set()
-        for _ in range(20):  # what waited for it goes on
+        for _ in range(20):  # lets pending tasks run
             await asyncio.sleep(0)
         await user.should_not_see("Found for nothing")
         await user.should_see("Found for summ")

@@ -1,4 +1,4 @@
-"""The pages without script: everything from outside is escaped, every field has its label, nothing is loaded from elsewhere."""
+"""Pages without script: text from outside is escaped, every field has a label, nothing is loaded from other hosts."""
 
 from __future__ import annotations
 

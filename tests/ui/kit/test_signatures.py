@@ -1,4 +1,4 @@
-"""What is remembered of a method's signature is what NiceGUI would have found."""
+"""The cached answers about method signatures equal those of NiceGUI's own function."""
 
 from __future__ import annotations
 

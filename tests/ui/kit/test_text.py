@@ -1,4 +1,4 @@
-"""Numbers, money and times as people read them."""
+"""Formatting of numbers, money and times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Monitoring says and draws, without a browser: words for costs and errors, axes, names at the ends of lines."""
+"""Texts and charts of Monitoring without a browser: costs and errors, axes, names at the ends of lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings, Audit log: sentences for people, filters in the address, a file that no spreadsheet runs, and owners only."""
+"""Settings, Audit log: texts, filters in the URL, a CSV file without formulas, and access for owners only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.ui.conftest import Site
 
 
 def actions_in_the_source() -> set[str]:
-    """The third argument of every `add_entry(...)` and of every verb about backups, where it is written out."""
+    """Collects the third argument of every `add_entry(...)` and the verbs about backups from the source code."""
     found = set()
     for call in (node for file in source_files() for node in nodes_of(file)):
         if not isinstance(call, ast.Call):

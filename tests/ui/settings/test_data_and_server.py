@@ -1,4 +1,4 @@
-"""Settings, Data and Server: what the owner sets counts and is in the audit log; nobody else sees or changes it."""
+"""Settings, Data and Server: the owner's changes take effect and are audited; nobody else sees or makes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings, Models and secrets: connections of every provider, prices, servers of this machine, and what people asked for."""
+"""Settings, Models and secrets: connections of every provider, prices, local servers, requests for a model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def local_server() -> Iterator[OpenAIServer]:
 
 @pytest.fixture
 def local_ports(local_server: OpenAIServer) -> tuple[int, ...]:
-    """A model server of this machine can be found by these tests."""
+    """Lets these tests find a model server on this machine."""
     return (local_server.port,)
 
 
@@ -62,7 +62,7 @@ def prompting(model: str) -> dict:
 
 
 def seen(user: User, text: str) -> bool:
-    """Whether it stands on the page and nothing round it is hidden."""
+    """Whether the text is on the page and no element around it is hidden."""
     assert user.client is not None
     found = [one for one in user.client.elements.values() if getattr(one, "text", "") == text]
     return any(one.visible and all(around.visible for around in one.ancestors()) for one in found)
@@ -331,7 +331,7 @@ async def test_the_owner_looks_at_the_hosts_that_an_upgrade_found(site: Site, us
     await user.should_not_see("A secret that may go to any host", retries=20)
 
 
-# Who needs a model.
+# Requests for a model.
 
 
 async def test_an_editor_asks_the_owner_from_the_templates_and_the_owner_sees_how_many_wait(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""Settings: API keys are shown once and revoked, limits count at once."""
+"""Settings: API keys are shown once and can be revoked, and limits take effect at once."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ async def test_limits_are_shown_and_changed(site: Site, user: User) -> None:
 
 
 def said_of(user: User, environment: str) -> list[str]:
-    """The lines of an environment on the page, behind its name."""
+    """Returns the texts of an environment on the page, after its name."""
     lines = page_text(user).split("\n")
     at = lines.index(environment)
     return lines[at + 1 : at + 5]

@@ -1,4 +1,4 @@
-"""The support file: useful, shown before it is downloaded, and without anything that is anybody's."""
+"""The support file: it is useful, shown before it is downloaded, and free of personal data and secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings, Team and Your account: owners invite, change roles and shut out; everybody looks after themselves."""
+"""Settings, Team and Your account: owners invite, change roles and shut people out; all edit their own account."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ EVE = "eve@example.com"
 
 
 async def eve_joins(site: Site, role: str = "editor") -> str:
-    """Eve, by an invitation: her cookie."""
+    """Lets Eve join with an invitation. Returns her session cookie."""
     token = site.database.write_now(invite, site.owner, role, EVE)  # type: ignore[arg-type]
     return await join(site.database, token, "Eve", EVE, PASSWORD)
 
 
 def people(site: Site) -> dict[str, tuple[str, bool]]:
-    """Name -> role and whether shut out."""
+    """Returns name -> (role, disabled)."""
     return {one.name: (one.role, one.disabled) for one in site.database.read_now(list_people, site.workspace_id)}
 
 
 def choose_for(user: User, name: str, entry: str) -> None:
-    """Chooses an entry of somebody's menu."""
+    """Clicks an entry of a person's menu."""
     assert user.client is not None
     menu = next(
         element
@@ -58,7 +58,7 @@ def choose_for(user: User, name: str, entry: str) -> None:
 
 
 def link_on(user: User) -> str:
-    """The one link that is shown."""
+    """Returns the link on the page; there must be exactly one."""
     (found,) = re.findall(r"http://test(?::\d+)?/(?:invite|setup)/[\w-]+", page_text(user))
     return found
 
@@ -119,7 +119,7 @@ async def test_somebody_is_shut_out_and_let_in_again(site: Site, user: User) -> 
     assert people(site)["Eve"] == ("editor", True)
     assert site.database.read_now(find_signed_in, cookie) is None
 
-    await user.should_see("Let in again")  # the list is drawn anew after it was told
+    await user.should_see("Let in again")  # the list is drawn after the toast
     choose_for(user, "Eve", "Let in again")
     await user.should_see("Eve may sign in again.")
     assert people(site)["Eve"] == ("editor", False)
@@ -203,7 +203,7 @@ async def test_the_others_see_who_is_who_and_whom_to_ask(site: Site, role: str) 
 
 async def test_everybody_changes_their_own_name(site: Site) -> None:
     user = await site.sign_in("viewer")
-    # The only owner of this test's workspace became a viewer: names are nobody's business but their own.
+    # The only owner of this test's workspace became a viewer. Everybody may still change their own name.
     await user.open("/settings/account")
     box(user, "Your name").value = " "
     press(user, "Save the name")
@@ -317,7 +317,7 @@ def factor_of(site: Site, email: str) -> bool:
 
 
 def give_factor(site: Site, email: str) -> None:
-    """A second factor that is on."""
+    """Gives the person an active second factor."""
 
     def put(session: Session) -> None:
         user = find_user(session, email)
