@@ -62,7 +62,7 @@ class Called:
         return {"Authorization": f"Bearer {self.key}"}
 
     def document(self, path: str) -> dict[str, Any]:
-        """An OpenAPI document as a caller gets it."""
+        """Requests an OpenAPI document with the key."""
         answer = httpx.get(f"{self.server.url}/public/v1{path}", headers=self.headers, timeout=20)
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -70,10 +70,10 @@ class Called:
 
 @pytest.fixture(scope="module")
 def called(shared_server: LiveServer) -> Called:
-    """On the plan without limits."""
+    """A deployed flow in a workspace whose plan has no limits."""
     return deployed(Terminal.new(shared_server, "enterprise"))
 
 
 def deployed(terminal: Terminal) -> Called:
-    """The flow, and a key, of this workspace."""
+    """Deploys the flow in this workspace and creates a key."""
     return Called(terminal.server, terminal.flow(FLOW), terminal.caller("Contract").key)

@@ -1,4 +1,4 @@
-"""What JSON Schema cannot say, told to schemathesis: it loads this file by `schemathesis.toml`."""
+"""Rules of the API that JSON Schema cannot express, for schemathesis. `schemathesis.toml` loads this file."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ LARGEST = 2**63 - 1
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
-    """Requests that are meant to be right keep the rules that no schema can express."""
+    """Changes requests that are meant to be valid so that they follow the rules that no schema can express."""
     if "Authorization" in (case.headers or {}):
-        case.headers.pop("X-API-Key", None)  # one way or the other: two keys that differ are refused
+        case.headers.pop("X-API-Key", None)  # only one header: two different keys are refused
     if UNKNOWN in (case.headers or {}):
-        # Nobody refuses an unknown header; schemathesis knows that, unless a header with a number stands beside it.
+        # Unknown headers are not refused. Schemathesis knows that unless the case also has a header with a number as
+        # value.
         case.headers = {name: case.headers[name] for name in ("Authorization", UNKNOWN) if name in case.headers}
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
     if case.query:
-        case.query.pop("cursor", None)  # only what a list gave is a cursor; `tests/api` follows real ones
+        case.query.pop("cursor", None)  # only values from a list are valid cursors; `tests/api` follows real ones
     if isinstance(case.body, dict | list):
         case.body = _as_written(case.body)
 
 
 def _as_written(value: Any) -> Any:
-    """JSON Schema takes 5.0 for a whole number and any size of one; the API takes 5, and what fits in 64 bit."""
+    """Converts integers: JSON Schema accepts 5.0 and any size, the API accepts 5 within 64 bits."""
     match value:
         case dict():
             return {name: _as_written(inner) for name, inner in value.items()}

@@ -1,4 +1,4 @@
-"""A client that openapi-python-client generates from one flow's document runs the flow, and its types hold what comes back."""
+"""A client that openapi-python-client generates from a flow's document runs the flow, and its types fit."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ NAME = "story_client"
 
 @pytest.fixture(scope="module")
 def client(called: Called, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
-    """The generated package, imported from a folder of its own."""
+    """The generated package, imported from a temporary folder."""
     folder = tmp_path_factory.mktemp("client")
     document = folder / "openapi.json"
     document.write_text(json.dumps(called.document(f"/openapi/flows/{called.flow_id}.json")))
     settings = folder / "config.yml"
-    # The generator knows no JSON Lines; told so, it hands them over as text.
+    # The generator does not support JSON Lines; this setting makes it return them as text.
     settings.write_text("post_hooks: []\ncontent_type_overrides:\n  application/x-ndjson: text/plain\n")
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--path", str(document), "--meta", "none"]
     options = ["--config", str(settings), "--output-path", str(folder / NAME), "--fail-on-warning"]

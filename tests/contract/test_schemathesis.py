@@ -1,4 +1,4 @@
-"""The documents are honest: schemathesis, with every check, finds no answer that they do not promise."""
+"""The OpenAPI documents are complete: schemathesis, with every check, finds no response that they do not describe."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from tests.live_server import live_server
 
 HOOKS = Path(__file__).with_name("hooks.py")
 
-#: Statuses a well-formed request may meet: the state of the server decides. 422: the same Idempotency-Key with another body.
+#: Statuses that a valid request may get, depending on the state of the server. 422: the same Idempotency-Key with
+#: another body.
 STATES = ["2xx", "3xx", "401", "403", "404", "409", "410", "422", "429", "5xx"]
-#: The document of the whole API cannot know a flow's fields, so a body that fits it may still be refused; a flow's own can.
+#: The document of the whole API does not know a flow's fields, so a valid body may be refused. A flow's own document
+#: does.
 ANY_FLOW = """
 [[operations]]
 include-operation-id = ["run_flow", "run_flow_batch"]
@@ -31,14 +33,17 @@ parameters."path.flow_id" = "{flow_id}"
 
 @pytest.fixture(scope="module")
 def called(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Called]:
-    """A server of its own: webhooks, which are made up too, go to a proxy that does not exist, so nothing leaves this machine."""
+    """A server of its own.
+
+    Generated webhook addresses are sent to a proxy that does not exist, so nothing leaves this machine.
+    """
     env = {"FLOWPORT_PLAN": "enterprise", "FLOWPORT_OUTBOUND_PROXY": "http://127.0.0.1:9"}
     with live_server(tmp_path_factory.mktemp("contract") / "data", env=env) as server:
         yield deployed(Terminal(server))
 
 
 def attack(called: Called, folder: Path, path: str, *, examples: int, seed: int, more: str = "") -> None:
-    """Runs schemathesis against the live server, in a process of its own because it has settings of its own."""
+    """Runs schemathesis against the live server, in a separate process because it has settings of its own."""
     document = folder / "openapi.json"
     document.write_text(json.dumps(called.document(path)))
     settings = f"""

@@ -1,6 +1,6 @@
-"""Every statement of the page that Flowport was conceived from, and the tests that show it to be true, wherever they stand.
+"""The statements of the product page on which Flowport is based, each with the tests that verify it.
 
-Facts and figures count; names and prices of the product of that page do not.
+Facts and figures of the page are included; names and prices of that product are not.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from typing import NamedTuple
 
 
 class Statement(NamedTuple):
-    """`id`: its place on the page; `sentence`: what it promises; `tests`: `file::name` under `tests/`, each of which shows it."""
+    """A statement of the page.
+
+    `id`: position on the page; `sentence`: what it promises; `tests`: `file::name` under `tests/`, each of which
+    verifies it.
+    """
 
     id: str
     sentence: str
@@ -198,7 +202,7 @@ next.1 | Next steps: code examples, API documentation, authentication, best prac
 
 
 def _read() -> tuple[Statement, ...]:
-    """A line of its own for each statement, and for each of its tests one below it."""
+    """Parses the table: one line per statement, followed by an indented line for each of its tests."""
     found: list[tuple[str, str, list[str]]] = []
     for line in _TABLE.strip().splitlines():
         if line.startswith(" "):

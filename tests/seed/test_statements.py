@@ -1,4 +1,4 @@
-"""The table itself: every statement has tests that exist and are run by `make test`."""
+"""Every statement of the table has tests that exist and that `make test` runs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.seed.statements import STATEMENTS, Statement
 from tests.sources import parsed
 
 TESTS = Path(__file__).parents[1]
-#: A test with one of these shows nothing to whoever runs `make test`.
+#: `make test` does not run tests with these marks.
 LEFT_OUT = ("slow", "chaos", "skip", "skipif", "xfail")
 
 
 @cache
 def marks_of(file: str) -> dict[str, list[str]]:
-    """Names of the tests of a file, each with its decorators."""
+    """Returns function name -> decorators for a file; empty when there is no such file."""
     path = TESTS / file
     return {
         part.name: [ast.unparse(mark) for mark in part.decorator_list]

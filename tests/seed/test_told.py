@@ -1,4 +1,4 @@
-"""What the docs tell: what nothing else shows of the statements of the page that Flowport was conceived from."""
+"""The docs contain the statements of the product page that no other test verifies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.factories import greeting
 from tests.live import flows
 from tests.live.caller import Terminal
 
-#: Guide -> sentences in it that a statement of the page stands for.
+#: Guide -> sentences in it that cover a statement of the product page.
 ADVICE = {
     "jobs-and-polling": ["Ask every 2 to 5 seconds"],
     "best-practices": [

@@ -1,6 +1,6 @@
-"""Half an hour of everything at once: what a server uses must not grow, and no call may end with a 5xx.
+"""Half an hour of mixed load: the server's resource use must not grow, and no call may end with a 5xx.
 
-FLOWPORT_TEST_SOAK_MINUTES shortens or lengthens it. Prints a table of what the server and its worker used, minute by minute.
+FLOWPORT_TEST_SOAK_MINUTES sets the duration. Prints a table of what the server and its worker used, minute by minute.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from tests.live_server import LiveServer, live_server
 from tests.shared import FLAGS, chromium
 
 MINUTES = float(os.environ.get("FLOWPORT_TEST_SOAK_MINUTES", "30"))
-#: Until then caches fill and pages are drawn for the first time.
+#: Warm-up: caches fill and pages are drawn for the first time.
 WARM_MINUTES = min(5.0, MINUTES / 3)
-#: How long the browser stays on a page. Every minute has as many pages as the one before: they are most of what a server holds.
+#: How long the browser stays on a page. Every minute has the same number of pages, because pages take most of the
+#: memory.
 PAGE_SECONDS = 3.0
 PAGES = (
     "/flows",
@@ -50,7 +51,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(int(MINUTES * 60) + 600)]
 
 @dataclass
 class Load:
-    """Threads that call again and again until `over`, as often in every minute; what they were answered is counted."""
+    """Threads that call at a constant rate until `over`. The status codes of the responses are counted."""
 
     over: threading.Event = field(default_factory=threading.Event)
     answers: Counter[str] = field(default_factory=Counter)
@@ -64,7 +65,7 @@ class Load:
                 due = max(due + every, time.monotonic() - every)
                 try:
                     answer = act()
-                except Exception as error:  # noqa: BLE001 - whatever went wrong is told at the end
+                except Exception as error:  # noqa: BLE001 - reported at the end
                     self.wrong.append(f"{name}: {error!r}")
                     continue
                 if answer is not None:
@@ -83,7 +84,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Used:
-    """What a process holds: memory in MiB, open files, threads."""
+    """Resources of a process: memory in MiB, open files, threads."""
 
     memory: float
     files: int
@@ -138,7 +139,7 @@ def test_half_an_hour_of_everything_grows_nothing(server: LiveServer, site: Hold
         return caller.cancel(job_id)
 
     def follow() -> httpx.Response:
-        """A list, and its event stream to the end."""
+        """Reads a list, and one of its event streams to the end."""
         job_id = caller.accepted(each, {"urls": [site.at("/story")] * 4})
         answer = caller.request("GET", f"/jobs/{job_id}/events")
         if "job.completed" not in answer.text:
@@ -183,7 +184,7 @@ def test_half_an_hour_of_everything_grows_nothing(server: LiveServer, site: Hold
 
 
 def _call_tool(caller: Caller) -> httpx.Response:
-    """The greeting, as an AI assistant calls it."""
+    """Calls the greeting flow as an AI assistant does, through MCP."""
     headers = {"Authorization": f"Bearer {caller.key}", "Accept": "application/json, text/event-stream"}
     call = {
         "jsonrpc": "2.0",
@@ -197,7 +198,7 @@ def _call_tool(caller: Caller) -> httpx.Response:
 
 
 def _watch(server: LiveServer, load: Load, page: Page, addresses: Iterable[str]) -> list[tuple[Used, Used]]:
-    """Opens pages in a real browser, and looks at both processes once a minute."""
+    """Opens pages in a real browser and samples both processes once a minute."""
     assert server.process is not None
     worker = worker_of(server)
     assert worker is not None
@@ -215,7 +216,7 @@ def _watch(server: LiveServer, load: Load, page: Page, addresses: Iterable[str])
 
 
 def _check_flat(rows: tuple[Used, ...]) -> None:
-    """The last third against what was used once everything was warm."""
+    """Compares the last third of the run with the values after the warm-up."""
     warm = rows[int(WARM_MINUTES) :] or rows
     third = max(1, len(warm) // 3)
     before, after = warm[:third], warm[-third:]

@@ -1,4 +1,4 @@
-"""Every template is a flow without problems that runs with each of its samples, with no key and no network."""
+"""Every template is a flow without problems that runs with each of its samples, without keys and network."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def samples(path: Path) -> list[dict[str, Any]]:
 RUNS = [pytest.param(path, sample, id=f"{path.stem}: {sample['title']}") for path in FILES for sample in samples(path)]
 
 
-#: What the result of each template holds, by its file's name; whoever adds one says here what it must give.
+#: File name of a template -> check of its result. A new template needs an entry.
 EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     "answer-by-kind": lambda sent, got: (
         got["kind"] == ("urgent" if "at once" in sent["message"] else "usual")
@@ -73,7 +73,7 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
         len({page["url"] for page in got["pages"]}) == got["pages_found"] == 12 and got["not_read"] == []
     ),
 }
-#: Answers that may be empty: nothing went wrong.
+#: Parts of results that may be empty without an error.
 MAY_BE_EMPTY = {"not_read"}
 
 
@@ -151,7 +151,7 @@ def test_every_template_stands_on_a_shelf_and_the_best_come_first() -> None:
 
 
 def bring_datasets(path: Path, data: Path) -> None:
-    """What the Templates page does before it opens the flow: the datasets a template names are made from their samples."""
+    """Imports the datasets of a template from their sample rows, as the Templates page does."""
     document = read(path).document
     if samples := sample_tables(document):
         database = open_database(data)
