@@ -1,6 +1,6 @@
-"""`make bench`: figures of this machine, each as a ratio to a baseline measured in the same run, or plainly as seen.
+"""`make bench`: figures of this machine, as ratios to a baseline measured in the same run or as absolute values.
 
-Nothing here fails a test: the machines are shared. Read the ratios, not the absolute rates.
+No figure fails a test, because test machines are shared. Compare the ratios rather than the absolute rates.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.live_server import LiveServer, free_port, live_server
 
 
 async def latencies(server: LiveServer, flow_id: str, headers: dict[str, str], count: int = 200) -> list[float]:
-    """Milliseconds from sending a request to the completed job, one after another."""
+    """Returns the milliseconds from sending a request to the completed job, one job after another."""
     times = []
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
         for number in range(count):
@@ -40,7 +40,7 @@ async def latencies(server: LiveServer, flow_id: str, headers: dict[str, str], c
 
 
 def memory_mib(pid: int) -> float:
-    """Resident memory of a process."""
+    """Returns the resident memory of a process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) / 1024
@@ -48,7 +48,7 @@ def memory_mib(pid: int) -> float:
 
 
 def children(pid: int) -> list[int]:
-    """Processes started by this one."""
+    """Returns the child processes of this process."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return [int(part) for task in tasks for part in (task / "children").read_text().split()]
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 
 class Body(BaseModel):
-    """What the endpoint takes."""
+    """The request body of the endpoint."""
 
     name: str
 

@@ -1,8 +1,8 @@
-"""The canvas beside a bare Vue Flow page of the same packages, in the same browser and run: `python -m tests.benchmarks.canvas`.
+"""Compares the canvas with a bare Vue Flow page of the same packages: `python -m tests.benchmarks.canvas`.
 
-Frames while panning, zooming, dragging one node and dragging all, for 300 and 1,000 nodes, as ratios; how soon a flow is drawn, the
-size of an edit's message, the heap over 50 loads, and how soon the first node is lit after Run. Needs `make canvas` once, whose
-packages the bare page takes.
+Both run in the same browser and run. Figures: frames while panning, zooming, dragging one node and dragging all, for
+300 and 1,000 nodes, as ratios; how soon a flow is drawn; the size of an edit's message; the heap over 50 loads; and how
+soon the first node shows its status after Run. Needs `make canvas` once, whose packages the bare page uses.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ NODE = """() => { for (const e of document.querySelectorAll('.vue-flow__node')) 
 
 
 def graph(count: int, lines: int) -> dict[str, Any]:
-    """A flow of this many nodes and connections, the same every time."""
+    """Returns a flow with this many nodes and connections, the same every time."""
     dice = random.Random(1)
     kinds, column = ("prompt", "page_scraper", "condition", "set_fields"), int(math.sqrt(count))
     nodes = [
@@ -102,7 +102,7 @@ def graph(count: int, lines: int) -> dict[str, Any]:
 
 
 def circle(page: Page, at: list[float], dx: float, dy: float) -> float:
-    """Drags round in a circle for SECONDS and answers the frames a second."""
+    """Drags in a circle for SECONDS and returns the frames per second."""
     x, y = at
     page.mouse.move(x, y)
     page.mouse.down()
@@ -120,7 +120,7 @@ def circle(page: Page, at: list[float], dx: float, dy: float) -> float:
 
 
 def frames(page: Page, select_all: str) -> dict[str, float]:
-    """Frames a second of the four gestures."""
+    """Returns the frames per second of the four gestures."""
     box = page.locator(".vue-flow").bounding_box()
     assert box is not None
     found = {
@@ -141,14 +141,14 @@ def frames(page: Page, select_all: str) -> dict[str, float]:
 
 @contextmanager
 def bare_page(folder: Path) -> Iterator[str]:
-    """The bare page over HTTP."""
+    """Serves the bare page over HTTP."""
     for name in TAKEN:
         shutil.copy(PACKAGES / name, folder)
     (folder / "index.html").write_text(BARE)
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the library
-            """Nothing."""
+            """Suppresses the server's request log."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -158,7 +158,7 @@ def bare_page(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def canvas_page(folder: Path) -> Iterator[str]:
-    """The small page round the canvas that its browser tests use."""
+    """Serves the page that the canvas's browser tests use."""
     port = free_port()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "NICEGUI_STORAGE_PATH": str(folder)}
     script = str(ROOT / "tests" / "browser" / "canvas_page.py")
@@ -176,7 +176,7 @@ def canvas_page(folder: Path) -> Iterator[str]:
 
 
 def opened(browser: Browser, url: str, lines: int) -> tuple[Page, float]:
-    """A page with everything drawn, and the seconds from going there."""
+    """Returns a page with everything drawn, and the seconds since navigation."""
     page = browser.new_page(viewport={"width": 1400, "height": 850})
     begun = time.perf_counter()
     page.goto(url, wait_until="commit")
@@ -188,11 +188,11 @@ def opened(browser: Browser, url: str, lines: int) -> tuple[Page, float]:
 
 
 def compare(browser: Browser, bare: str, folder: Path, base: str, count: int, lines: int) -> None:
-    """Prints the ratios for one size. The two pages take turns, so that both meet the same noise."""
+    """Prints the ratios for one size. The two pages alternate, so that other load affects both equally."""
     flow = graph(count, lines)
     (folder / "graph.json").write_text(json.dumps(flow))
     httpx.put(f"{base}/document/f{count}", json=flow, timeout=60)
-    opened(browser, f"{base}/flow/f{count}", lines)[0].close()  # the first visit also fills caches
+    opened(browser, f"{base}/flow/f{count}", lines)[0].close()  # the first load fills caches
     sums: dict[str, list[float]] = {}
     drawn = []
     for _round in range(3):
@@ -220,7 +220,7 @@ _ALL = """() => { const c = document.querySelector('[data-testid=flow-canvas]');
 
 
 def heap(browser: Browser, base: str) -> None:
-    """50 loads of 300 nodes in one page."""
+    """Measures the heap over 50 loads of 300 nodes in one page."""
     flow = graph(300, 450)
     page, _ = opened(browser, f"{base}/flow/f300", 450)
     inspector: CDPSession = page.context.new_cdp_session(page)
@@ -245,7 +245,7 @@ def heap(browser: Browser, base: str) -> None:
 
 
 def message(browser: Browser, base: str) -> None:
-    """The bytes a drag sends."""
+    """Returns the number of bytes that a drag sends."""
     page, _ = opened(browser, f"{base}/flow/f300", 450)
     sent: list[int] = []
 
@@ -272,7 +272,7 @@ LIT = """() => new Promise(done => { const seen = () => document.querySelector('
 
 
 def run_click(browser: Browser, server: LiveServer, flow_id: str) -> None:
-    """Milliseconds from the click on Run to the first node that is lit, in the real Playground."""
+    """Returns milliseconds from the click on Run to the first node with a status, in the Playground."""
     page = browser.new_context(base_url=server.url, viewport={"width": 1440, "height": 900}).new_page()
     page.goto("/sign-in")
     page.get_by_label("E-mail").fill(EMAIL)

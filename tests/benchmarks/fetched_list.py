@@ -1,4 +1,4 @@
-"""A list of requests as callers see it: one job through the public API, its worker, and a local server that takes its time."""
+"""A list of HTTP requests in one job, through the public API, its worker, and a local server with a fixed delay."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROUNDS = 3
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The last part of the address, after WAIT, on a kept connection."""
+    """Answers with the last part of the path, after WAIT, on a persistent connection."""
     try:
         while head := await reader.readuntil(b"\r\n\r\n"):
             await asyncio.sleep(WAIT)
@@ -41,7 +41,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 @contextmanager
 def slow_server() -> Iterator[str]:
-    """Its origin."""
+    """Starts the delayed server and yields its origin."""
     port, loop = free_port(), asyncio.new_event_loop()
     loop.run_until_complete(asyncio.start_server(_answer, "127.0.0.1", port, backlog=512))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -52,7 +52,7 @@ def slow_server() -> Iterator[str]:
 
 
 async def by_hand(urls: list[str]) -> float:
-    """Seconds for the same requests with a bare client and AT_ONCE workers."""
+    """Returns the seconds for the same requests with a bare client and AT_ONCE workers."""
     waiting = iter(urls)
 
     async def work(client: httpx.AsyncClient) -> None:
@@ -66,13 +66,13 @@ async def by_hand(urls: list[str]) -> float:
 
 
 def most_memory(pid: int) -> float:
-    """The most MiB the process had resident so far."""
+    """Returns the peak resident memory of the process in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def main() -> None:
-    """Prints how near the ideal rate a real job comes, and what its worker takes for it."""
+    """Prints how near a real job comes to the ideal rate, and what its worker uses for it."""
     with tempfile.TemporaryDirectory() as folder, slow_server() as origin:
         urls = [f"{origin}/{number}" for number in range(ITEMS)]
         allow = {"FLOWPORT_OUTBOUND_ALLOW": origin.removeprefix("http://")}

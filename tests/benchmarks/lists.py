@@ -1,4 +1,4 @@
-"""What the engine itself costs: a chain of nodes and a list of items, beside the same written by hand with asyncio."""
+"""The engine's overhead: a chain of nodes and a list of items, compared with the same written directly with asyncio."""
 
 from __future__ import annotations
 
@@ -99,14 +99,14 @@ def map_plan(mode: str, run: Callable[..., Awaitable[Json]] = _trivial) -> Plan:
 
 
 async def run_plan(plan: Plan, payload: dict[str, Json]) -> Json:
-    """The result."""
+    """Runs a plan and returns its result."""
     outcome = await run_flow(plan, payload, system={}, services=_Silent(), recorder=_Silent())
     assert outcome.status == "completed", outcome.error
     return outcome.result
 
 
 async def _by_hand(value: Json) -> Json:
-    """A step as one would write it: a time limit, tries, a note of when it began and how long it took."""
+    """A step without the engine: a time limit, attempts, start time and duration."""
     notes = []
     for _ in range(3):
         at, begun = time.time(), time.monotonic()
@@ -125,14 +125,14 @@ async def _hand_node(value: Json) -> Json:
 
 
 async def chain_by_hand(value: Json) -> Json:
-    """The chain."""
+    """The chain without the engine."""
     for _ in range(CHAIN):
         value = await _by_hand(value)
     return value
 
 
 async def map_by_hand(items: list[Json]) -> list[Json]:
-    """The list: workers over one iterator."""
+    """The list without the engine: workers that share one iterator."""
     results: list[Json] = [None] * len(items)
     waiting = iter(enumerate(items))
 
@@ -147,7 +147,7 @@ async def map_by_hand(items: list[Json]) -> list[Json]:
 
 
 async def microseconds(work: Callable[[], Awaitable[object]], steps: int, rounds: int = 15) -> float:
-    """The best round's time per step."""
+    """Returns the time per step of the best round."""
     best = float("inf")
     for _ in range(rounds):
         begun = time.perf_counter()
@@ -157,14 +157,14 @@ async def microseconds(work: Callable[[], Awaitable[object]], steps: int, rounds
 
 
 def memory_mib() -> float:
-    """The most this process had resident so far."""
+    """Returns the peak resident memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 async def overhead() -> None:
-    """Prints the engine's microseconds per step beside the hand-written ones."""
+    """Prints the engine's microseconds per step and those of the code without the engine."""
     gc.collect()
-    gc.freeze()  # what is loaded is not looked through again, on neither side
+    gc.freeze()  # excludes loaded objects from garbage collection for both sides
     items = list(range(ITEMS))
     chain, split = chain_plan(), map_plan("parallel")
     engine = await microseconds(lambda: run_plan(chain, {"x": items}), CHAIN)
@@ -180,7 +180,7 @@ async def overhead() -> None:
 
 
 async def waiting_items() -> None:
-    """Prints how near the ideal rate many items that wait 200 ms come, and what they take of memory."""
+    """Prints how near many items that wait 200 ms come to the ideal rate, and their memory."""
 
     async def wait(config: object, inputs: FreeInputs, context: object) -> Json:
         await asyncio.sleep(0.2)

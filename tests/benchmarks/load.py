@@ -1,4 +1,4 @@
-"""A load generator that costs little itself: prepared bytes over kept connections, so that the server is what is measured."""
+"""A load generator with little overhead: prepared bytes over persistent connections, so that the server is measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECONDS = 4.0
 async def rate(
     url: str, body: bytes, headers: dict[str, str], status: int, *, clients: int = CLIENTS, seconds: float = SECONDS
 ) -> float:
-    """Answers a second with this status, from `clients` connections at once for `seconds`."""
+    """Returns responses per second with this status, from `clients` connections at once for `seconds`."""
     parts = urlsplit(url)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     lines = [

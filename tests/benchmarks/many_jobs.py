@@ -1,4 +1,4 @@
-"""Fills a running server's folder with copies of one real job: the same rows, other ids, spread over 30 days."""
+"""Fills the database of a running server with copies of one real job: same rows, other ids, spread over 30 days."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.core.ids import new_id
 
 DAYS = 30
-#: Tables that hold parts of a job by `job_id`.
+#: Tables whose rows belong to a job by `job_id`.
 PARTS = ("job_values", "steps", "events", "model_calls")
 
 

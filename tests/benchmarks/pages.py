@@ -1,4 +1,4 @@
-"""How soon a page shows its first row, with few jobs and with 10,000 in the database, in a real browser."""
+"""Measures how soon a page shows its first row in a browser, with few jobs and with 10,000 in the database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.shared import FLAGS, chromium
 FEW, MANY = 10, 10_000
 LOADS = 7
 
-#: Page -> what its first row is.
+#: Page -> selector of its first row.
 FIRST_ROW = {
     "/jobs": ".fp-tb tbody tr",
     "/jobs/{job_id}": "main .fp-card",
@@ -31,9 +31,9 @@ FIRST_ROW = {
 
 
 def first_rows(folder: Path) -> Iterator[str]:
-    """A line for each page: milliseconds from the address to the first row, with few and with many jobs.
+    """Returns a line for each page: milliseconds from navigation to the first row, with few and with many jobs.
 
-    Two servers run, and their pages are opened in turn: the machine is as busy for one as for the other.
+    Two servers run and their pages are opened alternately, so that other load on the machine affects both equally.
     """
     with (
         live_server(folder / "few") as few,
@@ -47,13 +47,13 @@ def first_rows(folder: Path) -> Iterator[str]:
             for _ in range(LOADS + 1):
                 for site, measured in zip(sites, times, strict=True):
                     measured.append(site.load(path, row))
-            with_few, with_many = (statistics.median(measured[1:]) for measured in times)  # the first fills caches
+            with_few, with_many = (statistics.median(measured[1:]) for measured in times)  # the first load fills caches
             ratio = with_many / with_few
             yield f"{path:30} {with_many:5.0f} ms with {MANY:,} jobs = {ratio:.2f} of the same with {FEW} ({with_few:.0f} ms)"
 
 
 class _Site:
-    """A server with so many jobs, and somebody signed in."""
+    """A server with the given number of jobs, and a signed-in person."""
 
     def __init__(self, server: LiveServer, count: int, browser: Browser) -> None:
         self.flow_id = server.run("flows", "import", "-", stdin=json.dumps(greeting())).stdout.strip()
@@ -66,7 +66,7 @@ class _Site:
         self.page = sign_in(browser.new_context(base_url=server.url).new_page())
 
     def load(self, path: str, row: str) -> float:
-        """Milliseconds until the row is there."""
+        """Returns the milliseconds until the row is visible."""
         self.page.goto("about:blank")
         self.page.goto(path.format(job_id=self.job_id, flow_id=self.flow_id), wait_until="commit")
         self.page.locator(row).first.wait_for()

@@ -1,4 +1,4 @@
-"""Runs commands of `app.py` as a person would, on a data folder of its own."""
+"""Runs commands of `app.py` as a person does, on a data folder that belongs to the test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ APP = Path(__file__).parents[2] / "app.py"
 
 @dataclass(frozen=True)
 class Said:
-    """What a command answered."""
+    """The result of a command: exit code and output."""
 
     code: int
     out: str
@@ -28,7 +28,7 @@ class Said:
 
     @property
     def value(self) -> str:
-        """The one line on stdout of a command that was done."""
+        """The only line on stdout of a command that succeeded."""
         assert self.code == 0, self
         assert self.out.count("\n") == 1, self
         return self.out.strip()
@@ -42,7 +42,7 @@ Command = Callable[..., Said]
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """This process's environment without anything that a test runner or a person set for Flowport."""
+    """This process's environment without variables that a test runner or a person set for Flowport."""
     left_out = ("FLOWPORT_", "PYTEST_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return kept | {"FLOWPORT_LOCAL_SERVERS": "off"} | more
@@ -50,13 +50,13 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 @pytest.fixture
 def data(tmp_path) -> Path:
-    """The data folder of the test's own commands."""
+    """The data folder of the commands."""
     return tmp_path / "data"
 
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory) -> Path:
-    """A data folder that the first command made: copying it is cheaper than making it anew."""
+    """A data folder that a first command created. Copying it is faster than creating another."""
     folder = tmp_path_factory.mktemp("made") / "data"
     environment = clean_environment()
     ended = run_here(["flows", "list", "--data", str(folder)], stdin=b"", environment=environment, folder=folder.parent)
@@ -66,12 +66,15 @@ def made_once(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def new_folder() -> None:
-    """For tests whose first command makes the data folder; otherwise it was used before."""
+    """For tests whose first command creates the data folder; other tests get a folder that was used before."""
 
 
 @pytest.fixture
 def command(data, made_once, request) -> Command:
-    """`command("flows", "list")` runs it on the data folder: in this process, except for the one that never ends there."""
+    """Returns a function that runs a command on the data folder: `command("flows", "list")`.
+
+    It runs in this process, except for `serve`, which does not return.
+    """
     if "new_folder" not in request.fixturenames:
         shutil.copytree(made_once, data)
 

@@ -1,4 +1,4 @@
-"""`backup`, `restore`, `check`, and how a server that cannot use its folder ends."""
+"""`backup`, `restore`, `check`, and how a server exits that cannot use its folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.commands.conftest import Command
 from tests.factories import as_bytes, greeting
 
 GIVEN = {"FLOWPORT_BACKUP_PASSPHRASE": "correct horse"}
-#: Nobody listens there: what is outside cannot be reached, at once.
+#: No proxy listens on this port, so every outbound request fails at once.
 CLOSED = {"FLOWPORT_OUTBOUND_PROXY": "http://127.0.0.1:9"}
 
 

@@ -32,7 +32,7 @@ DAY = dt.timedelta(days=1)
 
 
 class Filled:
-    """A folder with a key and a live flow."""
+    """A folder with a key and a deployed flow."""
 
     def __init__(self, data: Path, key_id: str) -> None:
         self.data, self.key_id = data, key_id
@@ -86,7 +86,7 @@ def test_a_job_loses_its_data_and_the_files_hold_it_no_more(command: Command, fi
 
 
 def test_remains_that_this_sqlite_cannot_clear_are_told(command: Command, filled: Filled, monkeypatch) -> None:
-    """Builds without `sqlite_dbpage`, as some Pythons have: they find no such module."""
+    """Simulates SQLite builds without the module `sqlite_dbpage`, as some Pythons have."""
     monkeypatch.setattr(storage.erasing, "_CAN_CLEAN", Statement("select 1 where 1 = 0"))
     monkeypatch.setattr(engine.jobs.server.erasing, "ANEW_BYTES", 0)
 

@@ -28,13 +28,13 @@ def server(shared_server) -> LiveServer:
 
 @pytest.fixture
 def terminal(server) -> Terminal:
-    """The owner of a workspace of the test's own."""
+    """The owner of a workspace that belongs to the test."""
     return Terminal.new(server)
 
 
 @pytest.fixture
 def signed_in(server):
-    """A browser of the owner's."""
+    """An HTTP client with the owner's session."""
     with httpx.Client(headers={"origin": server.url}) as client:
         assert client.post(f"{server.url}/sign-in", data={"email": EMAIL, "password": PASSWORD}).status_code == 303
         yield client
@@ -170,7 +170,7 @@ def test_a_socket_opens_only_for_a_page_of_this_server(server, origin, host, let
 
 
 def test_a_page_at_a_foreign_name_says_why_it_does_not_work(server, terminal):
-    """To somebody who is signed in, since their browser's socket would be refused; and to a page that asks itself."""
+    """A signed-in person, whose browser's socket would be refused, and a page that checks its address both get it."""
     seen = {"host": "evil.example:8080", "accept": "text/html", "cookie": f"flowport_session={terminal.sign_in()}"}
     for path in ("/flows", "/address-refused?from=http://evil.example:8080"):
         answer = httpx.get(f"{server.url}{path}", headers=seen)
@@ -194,7 +194,7 @@ def test_a_head_without_end_is_refused_on_the_wire(server):
         try:
             answer = caller.recv(1000)
         except ConnectionResetError:
-            answer = b"HTTP/1.1 431"  # closed while we were still sending
+            answer = b"HTTP/1.1 431"  # the server closed the connection during the request
         assert answer.startswith(b"HTTP/1.1 431")
 
 
@@ -210,7 +210,7 @@ def test_requests_sent_in_one_piece_are_all_answered(server):
 
 @dataclass
 class Life:
-    """What became of a server from an empty folder to its second end."""
+    """The results of a server's two runs, from an empty folder to its second exit."""
 
     log: str = ""
     first_job: dict[str, Any] = field(default_factory=dict)
@@ -222,7 +222,7 @@ class Life:
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory) -> Life:
-    """Flow and key are made before the server ever ran; it is started, stopped with jobs under way, and started again."""
+    """Creates flow and key, then starts the server, stops it during jobs, and starts it again."""
     life, server = Life(), LiveServer(tmp_path_factory.mktemp("life") / "data")
     terminal = Terminal(server)
     flow_id = terminal.value("flows", "import", "-", stdin=json.dumps(greeting()))
@@ -250,7 +250,7 @@ def life(tmp_path_factory) -> Life:
 
 
 def ends_well(server: LiveServer, meanwhile: Callable[[], object]) -> int:
-    """The exit code of an `app.py worker` beside the server, which was ready and was told to end."""
+    """Starts `app.py worker` beside the server, stops it when it is ready, and returns its exit code."""
     more = subprocess.Popen([sys.executable, str(APP), "worker"], env=server.environment(), stderr=subprocess.PIPE)
     try:
         assert more.stderr is not None

@@ -160,7 +160,7 @@ def test_a_set_up_link_is_printed_until_there_is_an_owner_then_a_reset_link(comm
 
 
 def test_commands_that_come_at_once_to_a_new_folder_all_succeed(new_folder, command, data):
-    """Each in a process of its own."""
+    """Runs each command in a process of its own."""
 
     def make(number):
         made = ("keys", "create", "--label", f"K{number}", "--environment", "live", "--data", str(data))
@@ -211,7 +211,7 @@ def test_the_data_folder_comes_from_the_environment_or_is_named_data(new_folder,
     other = tmp_path / "other"
     command("plan", "show", folder=False, FLOWPORT_DATA=str(other))
     assert (other / "flowport.db").exists()
-    command("plan", "show", folder=False)  # runs beside the folder, so `./data` is the one
+    command("plan", "show", folder=False)  # runs next to the folder, so that `./data` is the data folder
     assert (data / "flowport.db").exists()
 
 

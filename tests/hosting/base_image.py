@@ -1,4 +1,4 @@
-"""A Python 3 that every user of this machine may run: it stands for the base image of `FROM python:3...`."""
+"""A Python 3 that every user of this machine may run, in place of the base image of `FROM python:3...`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ _LEFT_OUT = shutil.ignore_patterns("site-packages", "test", "__pycache__", "conf
 
 
 def base_image(folder: Path) -> dict[str, str]:
-    """Environment whose `python3` any user can run. A Python in somebody's home is copied into `folder`."""
+    """Returns an environment whose `python3` any user can run.
+
+    A Python below a home directory is copied into `folder`.
+    """
     shims = folder / "base"
     shims.mkdir()
     shims.chmod(0o755)

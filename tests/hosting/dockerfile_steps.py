@@ -1,10 +1,10 @@
-"""Carries out a Dockerfile's steps in a folder, without Docker: the same commands, read from the file.
+"""Runs the steps of a Dockerfile in a folder, without Docker.
 
 image = built(ROOT / "Dockerfile", ROOT, folder, base_image(folder))     every stage gets a folder of its own under `folder`
-image.root, image.environment, image.command         what the last stage says
+image.root, image.environment, image.command         the result of the last stage
 
-The base image is this machine; its Python 3 (`base_image.py`) stands for the one of `FROM python:...`. Knows what our Dockerfile uses and refuses
-everything else, so that a step cannot be overlooked.
+The base image is this machine, and its Python 3 (`base_image.py`) replaces that of `FROM python:...`. Instructions that
+the project's Dockerfile does not use raise an error, so that no step is ignored.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-#: Absolute paths of the image that steps may name.
+#: Absolute paths of the image that steps may contain.
 IMAGE_PATHS = re.compile(r"(?<![\w./-])/(app|data|tmp)\b")
 
 
 @dataclass
 class Stage:
-    """One `FROM`. Paths in `environment` are those of the image; `in_folder` gives the real one."""
+    """One `FROM`. Paths in `environment` are those of the image; `in_folder` returns the real one."""
 
     root: Path
     base: dict[str, str]
@@ -37,11 +37,11 @@ class Stage:
     health: list[str] = field(default_factory=list)
 
     def in_folder(self, path: str) -> Path:
-        """The real place of a path of the image."""
+        """Returns the real path of a path of the image."""
         return Path(os.path.normpath(self.root / str(PurePosixPath(self.folder) / path).lstrip("/")))
 
     def real(self, text: str) -> str:
-        """A text with the image's absolute paths turned into real ones."""
+        """Replaces the image's absolute paths in a text by the real ones."""
         return IMAGE_PATHS.sub(lambda found: f"{self.root}/{found[1]}", text)
 
     def real_environment(self) -> dict[str, str]:
@@ -49,7 +49,7 @@ class Stage:
 
 
 def built(dockerfile: Path, context: Path, folder: Path, base: dict[str, str]) -> Stage:
-    """Does every step and returns the last stage. A step that fails raises with what it said."""
+    """Runs every step and returns the last stage. A step that fails raises with its output."""
     stages: dict[str, Stage] = {}
     stage: Stage | None = None
     for instruction, rest in steps(dockerfile.read_text()):
@@ -68,7 +68,7 @@ def built(dockerfile: Path, context: Path, folder: Path, base: dict[str, str]) -
 
 
 def steps(text: str) -> list[tuple[str, str]]:
-    """Instruction and the rest of the line, comments left out."""
+    """Returns instruction and arguments of each line, without comments."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return [(instruction, rest.strip()) for instruction, _, rest in (line.partition(" ") for line in lines)]
 
@@ -84,7 +84,7 @@ def _do(stage: Stage, instruction: str, rest: str, stages: dict[str, Stage], con
             _copy(stage, rest.split(), stages, context)
         case "RUN":
             assert stage.user == "0"
-            # What this machine says to Python is no part of an image: where compiled files go, for one.
+            # This machine's settings for Python, such as where compiled files go, are not part of an image.
             own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
             environment = {**own, **stage.real_environment()}
             ended = subprocess.run(
@@ -131,7 +131,7 @@ def _copy(stage: Stage, words: list[str], stages: dict[str, Stage], context: Pat
 
 
 def context_files(context: Path) -> list[str]:
-    """The tracked files that .dockerignore lets through; a file that is not tracked would not be in a clean clone."""
+    """Returns the tracked files that .dockerignore does not exclude; a clean clone has no others."""
     patterns = [line for line in (context / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert patterns[0] == "*"
     allowed = {pattern[1:] for pattern in patterns if pattern.startswith("!")}

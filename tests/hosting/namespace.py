@@ -1,4 +1,4 @@
-"""A host of its own on this machine: a network namespace with one address that is reached from outside over a virtual cable.
+"""A separate host on this machine: a network namespace with one address, reached over a virtual Ethernet pair.
 
 with host() as there:
     there.popen([...])     a process on that host
@@ -18,7 +18,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Host:
-    """`popen` runs a command there; the namespace ends with the `with`."""
+    """`popen` runs a command in the namespace, which exists during the `with` block."""
 
     name: str
     address: str
@@ -29,7 +29,7 @@ class Host:
 
 
 def why_not() -> str:
-    """Why no such host can be made here; "" when it can."""
+    """Returns why no namespace can be created here, or "" when it can."""
     if os.geteuid() != 0 or not shutil.which("ip"):
         return "a host of its own needs root and iproute2"
     name = f"fp-try-{os.getpid()}"
@@ -41,7 +41,7 @@ def why_not() -> str:
 
 @contextlib.contextmanager
 def host() -> Iterator[Host]:
-    """The third byte of the addresses is this process's, so that two runs do not meet."""
+    """Creates the host. The third byte of its address comes from this process's id, so that two runs do not collide."""
     number, name = os.getpid() % 200 + 20, f"fp{os.getpid()}"
     inside, outside, cable = f"10.213.{number}.2", f"10.213.{number}.1", f"fp{os.getpid()}"
     _ip("netns", "add", name)

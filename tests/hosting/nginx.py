@@ -1,4 +1,4 @@
-"""The nginx recipe of the hosting guide, with a certificate of its own and other ports."""
+"""The nginx recipe of the hosting guide, with a test certificate and other ports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GUIDE = Path(__file__).parents[2] / "assets" / "help" / "hosting.md"
 
 
 def recipe() -> str:
-    """The block as the guide shows it."""
+    """Returns the nginx block of the guide."""
     found = re.search(r"^```nginx\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
     assert found, "the hosting guide has no nginx recipe any more"
     return found[1]
@@ -24,9 +24,10 @@ def recipe() -> str:
 def configuration(
     folder: Path, name: str, *, to_port: int, second_port: int, hop_port: int, careless_port: int
 ) -> Path:
-    """`name`:443 leads straight to `to_port`; `name`:`second_port` leads there through one more proxy at `hop_port`.
+    """Returns a configuration in which `name`:443 leads to `to_port`, and `name`:`second_port` through a second proxy.
 
-    At `careless_port` stands a proxy without HTTPS that keeps the name it was called by to itself.
+    The second proxy listens on `hop_port`. The proxy on `careless_port` has no HTTPS and does not forward the host name
+    by which it was called.
     """
     certificate = _certificate(folder, name)
     straight = (

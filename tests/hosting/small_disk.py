@@ -1,4 +1,7 @@
-"""A data folder on a disk that can be filled: a small file system of its own, or a limit on the server's files where none may be mounted."""
+"""A data folder on a disk that can be filled.
+
+It is a small file system, or a limit on the size of the server's files where none may be mounted.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ MEGABYTES = 96
 
 @dataclass
 class SmallDisk:
-    """`fill` until writing fails, `free` afterwards."""
+    """`fill` uses up all space until writing fails, `free` releases it."""
 
     folder: Path
     mounted: bool
 
     def fill(self, server: LiveServer) -> None:
-        """From now on the disk takes nothing more; called again, it fills what has become free."""
+        """Fills the disk. Called again, it fills what was freed meanwhile."""
         if not self.mounted:
             for pid in processes_of(server):
                 _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
@@ -37,7 +40,7 @@ class SmallDisk:
                 file.write(b"x" * 512)
 
     def free(self, server: LiveServer) -> None:
-        """There is room again."""
+        """Releases the space."""
         if not self.mounted:
             for pid in processes_of(server):
                 _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
@@ -48,7 +51,7 @@ class SmallDisk:
 
 
 def processes_of(server: LiveServer) -> list[int]:
-    """The server and its worker."""
+    """Returns the server and its worker."""
     assert server.process is not None
     mine = [server.process.pid]
     for entry in Path("/proc").iterdir():
@@ -62,7 +65,7 @@ def processes_of(server: LiveServer) -> list[int]:
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[SmallDisk]:
-    """A disk for the time of the `with`."""
+    """A disk that exists during the `with` block."""
     folder.mkdir()
     mounted = False
     if os.getuid() == 0:

@@ -1,6 +1,6 @@
-"""The ways a team reaches Flowport: each with a page, a socket event, a cookie, a long poll and the right client address.
+"""The ways to reach Flowport, each with a page, a socket event, a cookie, a long poll and the correct client address.
 
-`make test` shows the rules behind them without nginx and without a host of their own: test_behind_a_proxy.py.
+`make test` covers the rules without nginx and without a network namespace: test_behind_a_proxy.py.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ pytestmark = [
 
 @dataclass
 class There:
-    """A server behind nginx on a host of its own; tests come from `host.outside`."""
+    """A server behind nginx on a separate host; requests of the tests come from `host.outside`."""
 
     host: Host
     server: LiveServer
@@ -46,12 +46,12 @@ class There:
     key: str
 
     def last_entry(self) -> tuple[str, str]:
-        """Verb and client address of the newest line of the audit log."""
+        """Returns verb and client address of the newest entry of the audit log."""
         with sqlite3.connect(f"file:{self.server.data}/flowport.db?mode=ro", uri=True) as database:
             return database.execute("select verb, address from audit order by id desc limit 1").fetchone()
 
     def last_address(self) -> str:
-        """Where the newest call of the public API came from, by the log."""
+        """Returns the client address of the newest call of the public API, from the log."""
         lines = [json.loads(line) for line in self.server.log().splitlines() if line.startswith("{")]
         return [line for line in lines if line["logger"] == "flowport.calls"][-1]["address"]
 
@@ -98,7 +98,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[There]:
 
 @pytest.fixture(scope="module")
 def browser(there: There) -> Iterator[Browser]:
-    """Names lead to that host; `evil.example` too, as a stranger's DNS could say."""
+    """A browser that resolves the names to that host, also `evil.example`, as an attacker's DNS could."""
     rules = f"--host-resolver-rules=MAP {NAME} {there.host.address}, MAP evil.example {there.host.address}"
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium(), headless=True, args=[*FLAGS, rules])
@@ -170,7 +170,7 @@ def test_a_spoofed_forwarded_header_changes_nothing(there: There, browser: Brows
 
 
 def call(page: Page, there: There, query: str = "") -> tuple[int, dict[str, Any]]:
-    """A call of the public API by the browser, so by the same way as the page."""
+    """Calls the public API in the browser, so on the same network path as the page."""
     return page.evaluate(
         """async ([path, key]) => {
             const headers = {"Authorization": `Bearer ${key}`, "Content-Type": "application/json"};
@@ -197,10 +197,10 @@ def test_a_foreign_name_is_told_why_it_is_refused(there: There, browser: Browser
 
 
 def test_a_page_behind_a_proxy_that_hides_the_name_says_why_it_does_not_work(there: There, browser: Browser):
-    """The server takes the page for its own, but the browser's socket names an address the server does not know."""
+    """The server accepts the request of the page, but the socket names an origin that the server does not know."""
     url = f"http://{there.host.address}:{CARELESS}"
     context = window(browser, ways(there)["address in the network"])
-    page = sign_in(context.new_page())  # the cookie counts at every port of this address
+    page = sign_in(context.new_page())  # the cookie is valid at every port of this address
 
     page.goto(f"{url}/flows")
 

@@ -1,4 +1,7 @@
-"""Who is believed about the caller's address and HTTPS, and what the nginx recipe of the guide tells: by the server's own wiring, without nginx."""
+"""Which proxies the server trusts about client address and HTTPS, and the headers of the guide's nginx recipe.
+
+These tests use the server's own configuration, without nginx.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ SPOOFED = ["1.2.3.4", "127.0.0.1", "::1, 10.0.0.1", "unknown", "a" * 300]
 
 
 async def told(settings: Settings, peer: str, **headers: str) -> tuple[str, str]:
-    """Scheme and address of the caller, as the server's apps are told of a connection from `peer`."""
+    """Returns the client's scheme and address as the server's apps see them for a connection from `peer`."""
     seen: dict[str, Any] = {}
 
     async def front(scope: Any, receive: Any, send: Any) -> None:
@@ -42,7 +45,7 @@ async def test_a_spoofed_forwarded_header_changes_nothing(said: str):
 
 @pytest.mark.parametrize("said", ["1.2.3.4", "::1", "unknown"])
 async def test_behind_a_proxy_the_last_address_that_is_no_proxy_of_ours_counts(said: str):
-    """nginx adds the address it sees to what the caller sent."""
+    """nginx appends the address it sees to the header that the caller sent."""
     one = await told(Settings(), SECOND, X_Forwarded_For=f"{said}, {CALLER}", X_Forwarded_Proto="https")
     assert one == ("https", CALLER)
     private = Settings(trusted_proxies=("private",))

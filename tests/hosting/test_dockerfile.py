@@ -1,4 +1,4 @@
-"""The Dockerfile's steps, done in a folder and run as its user: the image itself is not part of the tests."""
+"""The steps of the Dockerfile, run in a folder and used as its user. These tests do not build the image itself."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the steps set owners and
 
 
 class Container:
-    """What `docker run` does with the image: its user, its environment, a read-only tree, two writable folders."""
+    """Does what `docker run` does with the image: its user, its environment, a read-only tree, two writable folders."""
 
     def __init__(self, image: Stage, temporary: Path, outbound_allow: str) -> None:
         self.image, self.port = image, free_port()
@@ -69,7 +69,7 @@ class Container:
             env=self.environment,
             stdout=self.log,
             stderr=self.log,
-            preexec_fn=become,  # noqa: PLW1509 - a host name of its own has no argument of Popen
+            preexec_fn=become,  # noqa: PLW1509 - Popen has no argument for a host name
         )
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
@@ -87,7 +87,7 @@ class Container:
         return self.process.wait(timeout=90)
 
     def run(self, *command: str, stdin: bytes = b"") -> str:
-        """`docker exec` of a command of app.py."""
+        """Runs a command of app.py, like `docker exec`."""
         ended = subprocess.run(
             [*self.image.entrypoint, *command],
             input=stdin,
@@ -116,7 +116,7 @@ class Container:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """Where another user may go too: pytest's own folders are closed to it."""
+    """A folder that another user can enter, unlike pytest's own folders."""
     made = Path(tempfile.mkdtemp(prefix="flowport-image-"))
     made.chmod(0o755)
     yield made
@@ -186,7 +186,7 @@ def test_the_image_holds_the_program_and_nothing_for_developers(image: Stage):
 
 
 def test_what_is_copied_is_the_program_and_nothing_for_developers():
-    """The image itself is built by `make slow`; what goes into it is told by the files alone."""
+    """Checks the list of copied files only; `make slow` builds the image itself."""
     rest = [line for instruction, line in steps(DOCKERFILE.read_text()) if instruction in {"COPY", "RUN"}]
     copied = {path.split("/", 1)[0] for path in context_files(ROOT)}
     assert rest[-3:] == ["rm -rf .uv .venv/.lock scripts", "--from=build /app /app", rest[-1]]
@@ -215,7 +215,7 @@ def test_the_health_check_of_the_image_asks_the_server(shared_server: LiveServer
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="what a process writes to is told by /proc")
 def test_a_running_server_writes_to_its_data_folder_alone(shared_server: LiveServer):
-    """So the image's tree may be read-only. Its log is a file only here."""
+    """So the image's tree can be read-only. The server's log is a file only in this test."""
     assert shared_server.process is not None
     processes = [shared_server.process.pid, *children_of(shared_server.process.pid)]
     assert len(processes) > 1, "there is a worker"
@@ -226,13 +226,13 @@ def test_a_running_server_writes_to_its_data_folder_alone(shared_server: LiveSer
 
 
 def children_of(pid: int) -> list[int]:
-    """Processes below this one."""
+    """Returns the child processes of this process."""
     found = [child for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
     return [number for child in found for number in (int(child), *children_of(int(child)))]
 
 
 def written_by(pid: int) -> set[str]:
-    """The files that this process holds open for writing."""
+    """Returns the files that this process holds open for writing."""
     found = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:

@@ -1,4 +1,4 @@
-"""A disk that is full and then is not; and a backup that is taken under load, restored elsewhere, and goes on there."""
+"""A disk that becomes full and is freed again; a backup made under load, restored elsewhere and continued there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.live.caller import Caller, Terminal
 from tests.live.holding_site import HoldingSite
 from tests.live_server import LiveServer, live_server
 
-#: `make test` shows a full disk in tests/api/test_routes.py, and a backup with jobs that go on in
+#: `make test` covers a full disk in tests/api/test_routes.py, and a backup with unfinished jobs in
 #: tests/commands/test_backup_and_check.py.
 pytestmark = pytest.mark.slow
 
@@ -74,7 +74,7 @@ def fetch(terminal: Terminal) -> str:
 
 
 def until(seconds: float = 30) -> Iterator[None]:
-    """Again and again, for so long."""
+    """Repeats the body of a loop until it breaks; fails when the time is over."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield
@@ -91,7 +91,7 @@ def test_a_full_disk_is_answered_with_503_and_all_goes_on_when_there_is_room(
     processes = processes_of(server)
     accepted = {held, done["job_id"]}
     for _ in until():
-        disk.fill(server)  # again: what the server itself gives back (an unfinished backup, a log) is room, too
+        disk.fill(server)  # fills again what the server itself frees (an unfinished backup, a log)
         answer, ready = caller.submit(greet, {"name": LARGE}), httpx.get(f"{server.url}/readyz")
         if answer.status_code == 202:
             accepted.add(answer.json()["job_id"])

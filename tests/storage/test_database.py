@@ -71,5 +71,5 @@ async def test_verbs_of_one_transaction_leave_nothing_to_each_other(database: Da
         lambda session: session.scalars(text("select name from settings where scope = 'test'")).all()
     )
     assert sorted(stored) == ["n0", "n2", "n4", "n6", "n7"]
-    await database.write(mapped, "n8")  # the writer begins it when it has told everything of the ones before
+    await database.write(mapped, "n8")  # the writer starts it after it has completed all earlier ones
     assert TOLD == ["n0", "n2", "n4", "n7"], "what was rolled back is told to nobody"

@@ -1,4 +1,4 @@
-"""Rows in pages and by search, keys, receipts of steps, and order that does not depend on finishing order."""
+"""Rows in pages and by search, keys, receipts of steps, and a row order that does not depend on the finishing order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def clock() -> MovedClock:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, clock: MovedClock) -> Iterator[World]:
-    """One folder for all: every test makes datasets of its own."""
+    """One folder for all tests, each of which creates its own datasets."""
     world = open_world(tmp_path_factory.mktemp("datasets"), clock=clock)
     yield world
     world.database.close()
@@ -57,7 +57,7 @@ def step(world: World, dataset: str, mode: Any, key: str, data: dict[str, Any], 
 
 def test_a_dataset_is_found_by_id_before_name_and_never_a_strangers(world: World) -> None:
     dataset_id = add(world, NUMBERS, "Numbers")
-    other = add(world, [], dataset_id)  # somebody named another one like its id
+    other = add(world, [], dataset_id)  # a dataset whose name is another one's id
     assert world.read(find_dataset, world.workspace_id, dataset_id).id == dataset_id
     assert world.read(find_dataset, world.workspace_id, "Numbers").id == dataset_id
     assert world.read(find_dataset, world.workspace_id, other).id == other
@@ -140,7 +140,7 @@ def test_receipts_are_forgotten_when_no_job_can_come_again(world: World, clock: 
     for number in range(3):
         step(world, dataset_id, "append", "", {"n": number}, f"old:sink:{number}")
     clock.offset += RECEIPT_MS + 1
-    for number in range(10):  # a few go with each write
+    for number in range(10):  # each write purges a few
         step(world, dataset_id, "append", "", {"n": 3}, f"new:sink:{number}")
     mine = select(DatasetWrite.id).where(DatasetWrite.dataset_id == dataset_id)
     left = world.read(lambda session: set(session.scalars(mine)))

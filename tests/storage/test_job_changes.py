@@ -1,4 +1,4 @@
-"""Each change of a job's status by itself: who may make it, and what exactly it leaves in the tables."""
+"""Each change of a job's status on its own: who may make it, and exactly what it writes to the tables."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOW = STILL_AT
 ME = Lease("boot_me", 1)
 ERROR = {"code": "timeout", "message": "It took too long.", "node_id": "slow", "why": "", "remedy": ""}
 
-#: Columns of which `insert_job` knows how they begin.
+#: Columns whose initial values `insert_job` sets.
 SET_BY_CHANGES = {"status", "owner", "attempts", "created_at", "enqueued_at", "started_at", "cancel_requested_at"}
 SET_BY_CHANGES |= {"steps_done", "value_bytes"}
 
@@ -54,7 +54,7 @@ def world(new_data: Path, clock: StillClock) -> Iterator[World]:
 
 
 def add(world: World, job_id: str = "job_1", payload: tuple[str, int] = ("{}", 2), **columns: Any) -> str:
-    """A queued job; what only later changes set is written over its row."""
+    """Adds a queued job; columns that only later changes set are written directly."""
     row = {
         "id": job_id,
         "workspace_id": world.workspace_id,
@@ -73,7 +73,7 @@ def add(world: World, job_id: str = "job_1", payload: tuple[str, int] = ("{}", 2
 
 
 def running(world: World, job_id: str = "job_1", lease: Lease = ME, **columns: Any) -> str:
-    """A job that this worker has, begun now."""
+    """Adds a job that this worker claimed and started now."""
     held = {"status": "processing", "owner": lease.owner, "attempts": lease.attempt, "started_at": NOW}
     return add(world, job_id, **{**held, **columns})
 
@@ -83,7 +83,7 @@ def change(world: World, job_id: str, **columns: Any) -> None:
 
 
 def row(world: World, job_id: str = "job_1", *names: str) -> tuple[Any, ...]:
-    """These columns of a job."""
+    """Returns these columns of a job."""
     columns = [getattr(Job, name) for name in names]
     return tuple(world.read(lambda session: session.execute(select(*columns).where(Job.id == job_id)).one()))
 
@@ -336,7 +336,7 @@ def test_the_end_of_a_job_without_a_webhook_is_told_to_nobody(world: World) -> N
 
 
 def add_one_batch(world: World, environment: str = "live", **webhook: Any) -> None:
-    """A batch of two, both of which run."""
+    """Adds a batch of two jobs that both run."""
     batch = {"id": "batch_1", "flow_id": "flow_1", "environment": environment, "total": 2}
     world.write(add_batch, {"workspace_id": world.workspace_id, **batch, **webhook})
     for number in (1, 2):
@@ -344,7 +344,7 @@ def add_one_batch(world: World, environment: str = "live", **webhook: Any) -> No
 
 
 def ends(world: World, *job_ids: str) -> list[str | None]:
-    """The batch that each of these ends."""
+    """Ends these jobs and returns for each the batch that it completes, or None."""
     return [world.write(end_job, job_id, "completed", lease=ME).batch_ended for job_id in job_ids]
 
 

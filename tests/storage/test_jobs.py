@@ -1,4 +1,4 @@
-"""Lists by cursor, other workspaces' jobs, and the sums of model calls."""
+"""Lists by cursor, isolation of other workspaces' jobs, and the sums of model calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may read the data folder."""
+"""File permissions of the data folder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_new_folder_and_its_database_are_for_their_owner_only(tmp_path: Path) 
 
 @pytest.fixture
 def old_data(new_data: Path) -> Path:
-    """As an earlier release left it."""
+    """A data folder as an earlier release left it."""
     (new_data / "backups").mkdir()
     (new_data / "backups" / "2026.db").write_text("x")
     for path in (new_data, *new_data.rglob("*")):

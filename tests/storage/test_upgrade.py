@@ -1,4 +1,4 @@
-"""Opening a folder: an older one is upgraded with its jobs in flight; a newer and a damaged one are refused and stay as they are."""
+"""Opening a data folder: an older one is upgraded with its unfinished jobs; a newer or damaged one is refused."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from storage.usage import Caps, Used, read_usage, reconcile_usage, usage_subject
 from storage.workspaces import get_limits
 from tests.engine.jobs.world import World
 
-#: When the folders of releases were left (`releases/make.py`): a job's limit counts from its first start.
+#: When the servers of the release folders stopped (`releases/make.py`). A job's time limit counts from its first start.
 STOPPED_AT = 1_764_000_000_000
 RELEASES = sorted((Path(__file__).parent / "releases").glob("*.db.gz"))
 
 
 def unpack(release: Path, data: Path) -> dict[str, Any]:
-    """The folder of a release, and what must be found in it."""
+    """Unpacks the folder of a release and returns the values that an upgrade must preserve."""
     data.mkdir()
     with gzip.open(release) as packed:
         (data / "flowport.db").write_bytes(packed.read())
@@ -46,7 +46,7 @@ def unpack(release: Path, data: Path) -> dict[str, Any]:
 
 
 def prints(data: Path) -> dict[str, str]:
-    """Every file of a folder, by what is in it."""
+    """Returns path -> hash for every file of a folder."""
     return {
         str(path.relative_to(data)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in data.rglob("*")
@@ -89,7 +89,7 @@ async def ended(runs: Any, job_id: str) -> None:
 
 
 def asking(url: str, *secret_ids: str) -> str:
-    """A flow's document: an HTTP Request that sends secrets to an address."""
+    """Returns a flow's document: an HTTP Request that sends secrets to an address."""
     headers = {f"X-{number}": secret_id for number, secret_id in enumerate(secret_ids)}
     node = {"id": "ask", "type": "http_request", "config": {"secret_headers": headers}, "inputs": {"url": url}}
     return json.dumps({"format": 1, "nodes": [{"id": "api_input", "type": "api_input"}, node], "edges": []})
@@ -107,8 +107,8 @@ def test_secrets_get_the_hosts_of_their_flows_and_callers_webhooks_a_list_of_the
         ("http://10.0.0.6/", "failed", [{"status": None}]),  # never reached
         ("https://hooks.example.com/", "delivered", []),  # public, or it leads into the owner's network
         ("https://portal.corp.example/", "delivered", []),  # the owner's list named it
-        ("http://10.0.0.7/own", "delivered", []),  # another flow's own, now
-        ("http://8.8.8.8/", "delivered", []),  # an address says itself that it is public
+        ("http://10.0.0.7/own", "delivered", []),  # now the webhook of another flow
+        ("http://8.8.8.8/", "delivered", []),  # an IP address that is public
         ("https://gone.example.org/", "failed", [{"status": None}]),
     ]
     with sqlite3.connect(data / "flowport.db") as connection:
@@ -152,7 +152,7 @@ def test_secrets_get_the_hosts_of_their_flows_and_callers_webhooks_a_list_of_the
             waiting = {(job.webhook_url, job.webhook_by_caller) for job in session.query(Job) if job.status == "queued"}
             assert hosts == {
                 "written": ["10.0.0.9:8080", "api.example.com"],
-                "from data": None,  # a saved version sends it where its data says: that goes on
+                "from data": None,  # a saved version takes the address from data, so its host stays open
                 "drafted": [],
                 "unused": [],
                 "key": [],
@@ -176,7 +176,7 @@ def test_what_was_used_and_the_webhook_are_productions_and_the_rest_is_counted_a
         connection.execute("update jobs set webhook_url = ?", (url,))
         for name, environment in (("Bea", "dev"), ("Eve", "test")):
             connection.execute("update jobs set environment = ? where id = ?", (environment, told["jobs"][name]))
-        connection.execute("update usage set month_count = month_count + 100")  # jobs that are not kept any more
+        connection.execute("update usage set month_count = month_count + 100")  # counts jobs that are no longer stored
     connection.close()
     database = open_database(data, clock=MovedClock(STOPPED_AT + 5_000 - SystemClock().now()))
     try:
@@ -194,7 +194,7 @@ def test_what_was_used_and_the_webhook_are_productions_and_the_rest_is_counted_a
 
 
 def add_flow(connection: sqlite3.Connection, flow_id: str, made: str, document: str, *, saved: bool) -> None:
-    """A flow like the release's with another draft, and a version of it."""
+    """Adds a flow like the release's with another draft, and a version of it."""
     connection.execute(
         "insert into flows select ?, workspace_id, title, description, ?, draft_revision, draft_saved_at, draft_differs,"
         " newest_version, null, null, ever_deployed, settings, created_at, updated_at, deleted_at from flows where id = ?",
@@ -261,7 +261,7 @@ def test_documents_and_rows_of_any_shape_are_upgraded(tmp_path: Path) -> None:
     ],
 )
 def test_a_secrets_host_is_named_as_it_is_asked(url: str, hosts: list[str] | None, tmp_path: Path) -> None:
-    """None: an address whose host is not one counts like one from data."""
+    """`hosts` None: an address whose host is invalid is treated like an address from data."""
     data = tmp_path / "data"
     flow_id = unpack(RELEASES[0], data)["flow_id"]
     with sqlite3.connect(data / "flowport.db") as connection:
@@ -353,7 +353,7 @@ def test_batches_of_before_get_places_an_end_and_no_webhook(tmp_path: Path) -> N
             )
             for number, status in enumerate(statuses):
                 changed = {
-                    "id": f"job_{9 - number}_{batch_id}",  # ids say nothing of the order
+                    "id": f"job_{9 - number}_{batch_id}",  # ids do not reflect the order
                     "batch_id": batch_id,
                     "environment": environment,
                     "status": status,
@@ -412,7 +412,7 @@ def test_a_migration_that_fails_leaves_the_folder_as_it_was(tmp_path: Path, monk
     unpack(RELEASES[0], data)
     with sqlite3.connect(data / "flowport.db") as connection:
         connection.execute("delete from alembic_version")
-        connection.execute("insert into alembic_version values ('0001')")  # so the next one finds what it would make
+        connection.execute("insert into alembic_version values ('0001')")  # the next one finds its tables already there
         tables = connection.execute("select name, sql from sqlite_master order by name").fetchall()
     connection.close()
     with pytest.raises(Exception, match="already exists"):
@@ -460,7 +460,7 @@ def test_looking_for_faults_takes_no_longer_than_it_may(tmp_path: Path) -> None:
 
 
 def test_a_new_folder_gives_room_back_page_by_page(tmp_path: Path) -> None:
-    """auto_vacuum can only be chosen before the first table."""
+    """auto_vacuum can only be set before the first table is created."""
     open_vault(tmp_path)
     database = open_database(tmp_path)
     with database.reading() as session:

@@ -1,4 +1,4 @@
-"""The figures of Monitoring against rows that were counted by hand, and by plain SQL over the same period."""
+"""The figures of Monitoring, compared with rows counted by hand and with plain SQL over the same period."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOW = STILL_AT
 
 @dataclass
 class World:
-    """A database with one workspace to put jobs into."""
+    """A database with one workspace to which tests add jobs."""
 
     database: Database
     clock: StillClock
@@ -69,7 +69,7 @@ class World:
     def job(
         self, flow_id: str, at: int, took: int | None = 1_000, *, wait: int = 0, status: str = "", **more: Any
     ) -> str:
-        """A job accepted at `at`; `took` None: it has not ended."""
+        """Adds a job accepted at `at`; `took` None: it has not ended."""
         job_id = new_id("job")
         ended = took is not None
         status = status or ("completed" if ended else "processing")
@@ -336,9 +336,9 @@ def test_slots_of_the_curves_hold_their_own_jobs(world: World) -> None:
 def test_jobs_at_once_are_the_most_that_held_a_slot_in_each_part_of_the_period(world: World) -> None:
     flow = world.flow()
     hour = NOW // HOUR * HOUR
-    world.job(flow, hour - 5 * HOUR, 2 * HOUR + 1_000)  # three slots
+    world.job(flow, hour - 5 * HOUR, 2 * HOUR + 1_000)  # spans three slots
     world.job(flow, hour - 4 * HOUR, 1_000)
-    world.job(flow, hour - 4 * HOUR + 1_000, 1_000)  # takes the slot that was given back in the same moment
+    world.job(flow, hour - 4 * HOUR + 1_000, 1_000)  # uses the slot that was released in the same moment
     world.job(flow, hour - 4 * HOUR, 1_000, counted=False, batch_id="batch_1")
     world.job(flow, hour - 30 * HOUR, 7 * HOUR)  # began before the period
     world.job(flow, NOW - 1_000, None)

@@ -1,7 +1,7 @@
-"""Makes the data folder of this version that later versions are tested to upgrade: `python -m tests.storage.releases.make`.
+"""Creates this version's data folder for upgrade tests of later versions: `python -m tests.storage.releases.make`.
 
-Run it once when a version is released, and commit the file it writes. It holds a deployed flow, a key, jobs that have ended, one
-that runs in a worker that is gone, and some that wait.
+Run it once when a version is released, and commit the file it writes. It holds a deployed flow, a key, jobs that have
+ended, one that runs in a worker that is gone, and some that wait.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ FLOW = {
 
 
 class _Still:
-    """A clock that stands: the same file each time, ids apart."""
+    """A clock with a fixed time, so that the file is the same each time except for ids."""
 
     def now(self) -> Millis:
         return Millis(1_764_000_000_000)
 
 
 def make(target: Path) -> None:
-    """Writes the folder's database, compressed, and what must be found in it."""
+    """Writes the folder's database, compressed, and the values that an upgrade must preserve."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         database = open_database(data, clock=_Still())
