@@ -1,8 +1,8 @@
 """ASGI middleware around NiceGUI's app: only signed-in people get pages (S18, S19, S29).
 
 A request without a session is redirected to `/sign-in` (303) before NiceGUI sees it, so it creates no client and stores
-nothing. While there is no owner every page says where the set-up link is, and the request prints a new link, at most
-one a minute.
+nothing. While there is no owner, pages redirect to `/`, which says where the set-up link is, and a request prints a new
+link, at most one a minute.
 
 NiceGUI's own scripts and styles need a session too: the pages for people without one use none of them, and compressing
 them costs time.
@@ -103,7 +103,10 @@ async def stranger_answer(app: App, connection: HTTPConnection) -> Response:
 
 
 def _without_owner(connection: HTTPConnection, page: Response) -> Response:
-    """The page of a server without an owner stands at `/`; programs that ask for something else must not take it for that."""
+    """Answers a request to a server without an owner: with `page` at `/`, with a redirect to `/` at other paths.
+
+    Other methods than GET get 405, so that a program does not mistake the page for a successful response.
+    """
     if connection.scope["method"] not in {"GET", "HEAD"}:
         told = "This server has no owner yet. Open its address in a browser: the page says how to begin."
         return PlainTextResponse(told, 405, headers={**NO_STORE, "allow": "GET, HEAD"})

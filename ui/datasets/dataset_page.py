@@ -61,7 +61,7 @@ def register(app: App) -> None:
 
 
 class DatasetDetailPage:
-    """One open dataset."""
+    """One open page of a dataset."""
 
     def __init__(self, page_session: PageSession, seen: DatasetContents) -> None:
         self.page_session = page_session

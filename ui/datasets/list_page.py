@@ -48,7 +48,7 @@ def register(app: App) -> None:
 
 
 class DatasetsPage:
-    """One open list."""
+    """One open page with the list of datasets."""
 
     def __init__(self, page_session: PageSession, seen: DatasetListContents) -> None:
         self.page_session = page_session

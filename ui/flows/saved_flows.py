@@ -70,7 +70,7 @@ AT_FIRST = 40
 
 
 class FlowsPage:
-    """One open list."""
+    """One open page of saved flows."""
 
     def __init__(self, page_session: PageSession, library: Library) -> None:
         self.page_session = page_session

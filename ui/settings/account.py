@@ -31,7 +31,7 @@ def register(app: App) -> None:
 
 
 class AccountPage:
-    """One open page."""
+    """One open page of the person's account."""
 
     def __init__(self, page_session: PageSession) -> None:
         self.page_session = page_session

@@ -50,7 +50,7 @@ def register(app: App) -> None:
 
 
 class AuditPage:
-    """One open page."""
+    """One open page of the audit log."""
 
     def __init__(self, page_session: PageSession, view: AuditView) -> None:
         self.page_session = page_session

@@ -82,7 +82,7 @@ def register(app: App) -> None:
 
 
 class DataPage:
-    """One open page."""
+    """One open page of the data settings."""
 
     def __init__(self, page_session: PageSession) -> None:
         self.page_session = page_session

@@ -27,7 +27,7 @@ PLACES = {
 
 
 class SettingsPage:
-    """A settings page; elements entered into `actions` are placed at the right of its title line."""
+    """One open settings page. Elements entered into `actions` are placed at the right of its title line."""
 
     def __init__(self, page: PageFrame, actions: ui.element) -> None:
         self.page = page

@@ -82,7 +82,7 @@ def register(app: App) -> None:
 
 
 class ServerPage:
-    """One open page."""
+    """One open page of the server settings."""
 
     def __init__(self, page_session: PageSession, request: Request) -> None:
         self.page_session = page_session

@@ -75,7 +75,7 @@ def register(app: App) -> None:
 
 
 class TeamPage:
-    """One open page."""
+    """One open page of the team."""
 
     def __init__(self, page_session: PageSession) -> None:
         self.page_session = page_session
