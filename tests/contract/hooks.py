@@ -16,8 +16,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if "Authorization" in (case.headers or {}):
         case.headers.pop("X-API-Key", None)  # only one header: two different keys are refused
     if UNKNOWN in (case.headers or {}):
-        # Unknown headers are not refused. Schemathesis knows that unless the case also has a header with a number as
-        # value.
+        # The API ignores unknown headers. Schemathesis reports that as an error when the case has a numeric header too.
         case.headers = {name: case.headers[name] for name in ("Authorization", UNKNOWN) if name in case.headers}
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return

@@ -43,8 +43,7 @@ _DATASET_NODES = frozenset({"dataset_source", "dataset_sink"})
 class Template:
     """A flow file by name.
 
-    `kinds`: (group, icon) of its nodes in order; `simulated`: it uses a model, which without a connection is the
-    Simulated model.
+    `kinds`: (group, icon) of its nodes in order; `simulated`: one of its nodes uses the Simulated model.
     """
 
     name: str

@@ -253,7 +253,7 @@ def segments(options: Mapping[str, str], value: str, on_change: Callable[[str], 
     toggle = ui.toggle(dict(options), value=value, on_change=lambda event: on_change(event.value))
     toggle.props(
         "unelevated no-caps :ripple=false toggle-color=fp toggle-text-color=fp"
-    )  # Quasar has no colours of these names; `theme.css` defines them
+    )  # Quasar has no colour `fp`, so it sets none of its own
     toggle.props("role=group")
     toggle.props["aria-label"] = label
     return toggle
