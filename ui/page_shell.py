@@ -70,7 +70,7 @@ def base_address(page_session: PageSession) -> str:
 
 
 def warn_of_low_disk(page_session: PageSession) -> None:
-    """Shows a warning on every page of people who can free disk space, because a full disk stops every call."""
+    """Warns owners on every page when the disk is nearly full, because a full disk stops every call."""
     if not page_session.may("change the server"):
         return
     try:

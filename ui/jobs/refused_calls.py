@@ -176,7 +176,7 @@ class RefusedCalls:
                 explain(self._explained(chosen), self.times)
 
     def _draw_unknown_keys(self) -> None:
-        """Draws the number of calls with unknown keys for the server's owner.
+        """Draws, for owners, the number of calls to the whole server with unknown keys.
 
         Somebody may be guessing keys, or a program has the key of another server.
         """
