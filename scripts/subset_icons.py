@@ -69,7 +69,11 @@ def names_in(file: Path) -> frozenset[str]:
 def symbols_in_use() -> frozenset[str]:
     """The names of Material Symbols that the sources hold."""
     python = [path for folder in ("ui", "engine") for path in (ROOT / folder).rglob("*.py")]
-    scripts = [path for path in (ROOT / "assets").rglob("*") if path.suffix in {".js", ".vue", ".html", ".css"} and _is_source(path)]
+    scripts = [
+        path
+        for path in (ROOT / "assets").rglob("*")
+        if path.suffix in {".js", ".vue", ".html", ".css"} and _is_source(path)
+    ]
     words = {word for path in python for word in _python_words(path.read_text(encoding="utf-8"))}
     words |= {word for path in scripts for word in _script_words(path.read_text(encoding="utf-8"))}
     return names_in(SYMBOLS.source) & words
