@@ -22,6 +22,7 @@ from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.accept_field import UnknownField, accept_field, draft_fields, in_draft, take_back, unknown_field_of
 from ui.parts.refusal_words import CODES, refusal_word, what_was_wrong
 from ui.parts.time_range import Span, span_choice, span_of
+from ui.settings.server_owner import is_server_owner
 
 MOST = 1_000
 LOOK_SECONDS = 1.0
@@ -96,7 +97,7 @@ def load_refused(session: Session, workspace_id: str, filters: RefusalFilters = 
         list_flow_titles(session, workspace_id),
         list_key_labels(session, workspace_id),
         draft_fields(session, workspace_id, flow_ids),
-        count_unknown_keys(session, filters),
+        count_unknown_keys(session, filters) if is_server_owner(session, workspace_id) else 0,
     )
 
 
@@ -176,7 +177,7 @@ class RefusedCalls:
                 explain(self._explained(chosen), self.times)
 
     def _draw_unknown_keys(self) -> None:
-        """Draws, for owners, the number of calls to the whole server with unknown keys.
+        """Draws, for owners of the server, the number of calls to it with unknown keys.
 
         Somebody may be guessing keys, or a program has the key of another server.
         """

@@ -22,6 +22,7 @@ from storage.tables import Usage, Workspace
 from storage.usage import usage_subject
 from tests.ui.arrange import accepted, buttons, draft, ended, page_text, press, refused, texts
 from tests.ui.conftest import Site
+from ui.jobs.refused_calls import load_refused
 
 
 async def test_jobs_are_listed_with_what_matters(site: Site, user: User) -> None:
@@ -397,3 +398,13 @@ async def test_who_may_not_erase_is_not_asked(site: Site, user: User) -> None:
     await viewer.open(f"/jobs/{job_id}")
 
     assert "Erase data" not in buttons(viewer)
+
+
+async def test_calls_with_unknown_keys_are_counted_for_the_owners_of_the_server_only(site: Site) -> None:
+    other = site.database.write_now(create_workspace, "Other", "free")
+    stranger = Counted(site.clock.now() // 60_000, "", "", "", "unauthorized")
+    site.database.write_now(add_refusals, {stranger: 3}, [])
+
+    seen = [site.database.read_now(load_refused, workspace).unknown_keys for workspace in (site.workspace_id, other)]
+
+    assert seen == [3, 0]
