@@ -13,8 +13,6 @@ from typing import Any
 MOST = 20
 #: A shorter word matches only whole words of a title, so that `id` does not find `idempotency`.
 _SHORT = 4
-#: The end of a word: not followed by a letter or digit.
-_END = "(?![a-z0-9])"
 #: How much the lengths of a misspelt word and its correction may differ.
 _LETTERS_APART = 2
 _LONGEST_WORD = 30
@@ -143,19 +141,27 @@ def _score(entry: Entry, words: list[tuple[str, ...]]) -> int:
         if not found:
             return 0
         typed = forms[0]
-        score += (typed in found) + _begins_word(typed, text, end=_END)
-        end = _END if len(typed) < _SHORT else ""
-        in_title = [form for form in found if _begins_word(form, title, end=end)]
+        score += (typed in found) + _begins_word(typed, text, whole=True)
+        short = len(typed) < _SHORT
+        in_title = [form for form in found if _begins_word(form, title, whole=short)]
         if in_title:
             score += 3 + 2 * any(title.startswith(form) for form in in_title)
     return score
 
 
-def _begins_word(form: str, text: str, *, end: str = "") -> bool:
-    """Tells whether a word of the text starts with `form`, and also ends with it for `end=_END`; `_` and `-` separate
-    words.
-    """
-    return form in text and re.search(rf"(?<![a-z0-9]){re.escape(form)}{end}", text) is not None
+def _begins_word(form: str, text: str, *, whole: bool = False) -> bool:
+    """Tells whether a word of the text starts with `form`, or is `form` when `whole`. `_` and `-` separate words."""
+    at = text.find(form)
+    while at >= 0:
+        end = at + len(form)
+        if not _in_word(text[at - 1 : at]) and not (whole and _in_word(text[end : end + 1])):
+            return True
+        at = text.find(form, at + 1)
+    return False
+
+
+def _in_word(character: str) -> bool:
+    return character.isascii() and character.isalnum()
 
 
 def plain(markdown: str) -> str:
