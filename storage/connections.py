@@ -126,7 +126,7 @@ def find_connection_with_secret(session: Session, workspace_id: str, secret_id: 
     ).first()
 
 
-def insert_connection(
+def insert_connection(  # noqa: PLR0913 - each is named by the caller
     session: Session,
     workspace_id: str,
     name: str,

@@ -118,7 +118,7 @@ def difference_ops(before: Document, after: Document) -> list[Op]:
     return ops
 
 
-def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[str, Note]) -> None:
+def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[str, Note]) -> None:  # noqa: C901, PLR0912 - one case per operation
     match op["op"]:
         case "addNode":
             node = Node.model_validate(op["node"])

@@ -135,7 +135,7 @@ def empty_answer(model: str, *, cut_off: bool, refused: bool) -> ModelFailed:
     )
 
 
-def model_fault(error: Exception, connection: ModelConnection, model: str) -> ModelFailed:
+def model_fault(error: Exception, connection: ModelConnection, model: str) -> ModelFailed:  # noqa: C901, PLR0911, PLR0912 - one case per kind of error
     """Converts an exception of a provider, its SDK or the OutboundClient to a ModelFailed."""
     if isinstance(error, ModelFailed):
         return error

@@ -160,7 +160,7 @@ class OutboundClient:
         """
         return self._politeness.turn(url, delay_seconds=delay_seconds, at_once=at_once)
 
-    async def request(
+    async def request(  # noqa: PLR0913 - each is named by the caller
         self,
         method: str,
         url: str,

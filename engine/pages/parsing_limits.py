@@ -94,7 +94,7 @@ class Shape:
         )
 
 
-def check_shape(html: str) -> Shape:
+def check_shape(html: str) -> Shape:  # noqa: C901, PLR0912, PLR0915 - one pass, for speed
     """Measures a page. Raises PageTooTangled. The time is linear in the length of the page."""
     opened: Counter[str] = Counter()
     formatting: list[tuple[str, str]] = []

@@ -14,7 +14,7 @@ from tests.tiers import MISPLACED
 
 SOURCE = source_files()
 FOLDERS = {"ui", "engine", "storage", "api", "assets", "tests", "scripts", ".ci", "docs"}
-FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "manager", "service", "handler", "util", "helper", "misc"}
+FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "util", "helper", "misc"}
 
 
 def tracked():

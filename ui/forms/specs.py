@@ -163,7 +163,7 @@ def _spec(schemas: _Schemas, name: str, schema: Mapping[str, Any], *, required: 
     return spec
 
 
-def _kind(schemas: _Schemas, schema: Mapping[str, Any], depth: int) -> Kind:
+def _kind(schemas: _Schemas, schema: Mapping[str, Any], depth: int) -> Kind:  # noqa: PLR0911 - one case per kind
     if (wanted := schema.get("widget")) in _KINDS:
         return cast("Kind", wanted)
     if "enum" in schema:

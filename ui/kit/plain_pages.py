@@ -221,7 +221,7 @@ def _password_field(wrong: Mapping[str, str], *, label: str = "", focus: bool = 
     )
 
 
-def field(
+def field(  # noqa: PLR0913 - each is named by the caller
     name: str,
     label: str,
     value: str = "",

@@ -28,7 +28,7 @@ _HOSTS_HELP = _(
 )
 
 
-def draw_secrets(
+def draw_secrets(  # noqa: C901 - draws one card from top to bottom
     page_session: PageSession,
     secrets: Sequence[SecretRow],
     times: Times,

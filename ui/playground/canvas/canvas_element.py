@@ -34,7 +34,7 @@ Op = dict[str, Any]
 class EditableCanvas(FlowCanvas):
     """The canvas of the Playground. `readonly` is set for people who may not edit."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is named by the caller
         self,
         flow_id: str,
         *,

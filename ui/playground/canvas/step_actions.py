@@ -67,7 +67,7 @@ class StepActions:
         self.redo = redo
         self.list: StepsList | None = None
 
-    async def act(self, verb: str, node_id: str) -> None:
+    async def act(self, verb: str, node_id: str) -> None:  # noqa: C901, PLR0912 - one case per action
         """Performs one action of the list. Does nothing when the step no longer exists."""
         match verb:
             case "undo":

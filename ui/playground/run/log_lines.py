@@ -70,7 +70,7 @@ def _events(log: JobLog, reader: Reader) -> Iterator[LogLine]:
         yield LogLine(event.at, level, str(data.get("node_id") or ""), path, text)
 
 
-def _event_words(name: str, data: Mapping[str, Any], reader: Reader) -> tuple[Level, str]:
+def _event_words(name: str, data: Mapping[str, Any], reader: Reader) -> tuple[Level, str]:  # noqa: PLR0911 - one case per kind
     took = duration((data.get("duration_ms") or 0) / 1000, reader)
     attempt = int(data.get("attempt") or 1)
     match name:
