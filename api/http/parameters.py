@@ -24,8 +24,6 @@ MAX_CANCEL_AFTER = 86_400
 MAX_VERSION = 999_999_999
 MAX_PAGE = 100
 MAX_WEB_ADDRESS = 2_000
-#: Limits of a host name and of each of its labels (RFC 1035).
-MAX_HOST, MAX_LABEL = 253, 63
 _NO_WEB_ADDRESS = "must be a web address like https://example.com/hook"
 #: http or https, a host without user and password, a port from 1 to 65535, and the characters that RFC 3986 allows
 #: after it.
@@ -161,8 +159,6 @@ def _fault_of(url: str) -> str:
         return _NO_WEB_ADDRESS
     if "@" in parts.netloc:
         return "has a user or a password in it; leave them out"
-    if len(host) > MAX_HOST or any(len(label) > MAX_LABEL for label in host.split(".")):
-        return f"has a host whose name is too long: {MAX_HOST} characters, {MAX_LABEL} between two dots"
     if host and not _has_port(parts):
         return "has a port that does not exist; ports are numbers from 1 to 65535"
     return "" if host and re.fullmatch(WEB_ADDRESS, url, re.ASCII) else _NO_WEB_ADDRESS

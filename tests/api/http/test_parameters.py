@@ -82,8 +82,6 @@ def test_a_wrong_header_is_refused_by_its_name(read, name: str, value: str):
     ("url", "told"),
     [
         ("https://example.com/" + "x" * 2_000, "2,000 characters"),
-        ("https://" + "x" * 64 + ".com/", "too long"),
-        ("https://" + "x." * 127 + "com/", "too long"),
         ("https://example.com:70000/", "port"),
         ("https://example.com:port/", "port"),
         ("https://example.com/a b", "%20"),
