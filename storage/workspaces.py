@@ -64,6 +64,14 @@ def find_first_workspace(session: Session) -> WorkspaceRow | None:
     return None if row is None else _row(row)
 
 
+def is_first_workspace(session: Session, workspace_id: str) -> bool:
+    """Tells whether this is the workspace that was created with the data folder. Its owners look after the server; other
+    workspaces are other tenants.
+    """
+    first = find_first_workspace(session)
+    return first is not None and first.id == workspace_id
+
+
 def pick_workspace(session: Session, id_or_name: str) -> WorkspaceRow:
     """Returns the workspace with this id, or with this name when only one has it.
 

@@ -24,7 +24,7 @@ from storage.settings import (
     WEBHOOK_HOSTS_LEFT,
     put_setting,
 )
-from storage.workspaces import find_first_workspace
+from storage.workspaces import is_first_workspace
 
 _NAME = re.compile(r"^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?::\d{1,5})?\Z")
 _URL = re.compile(r"^https?://[^\s/@?#]+\Z")
@@ -37,8 +37,7 @@ def require_server_owner(session: Session, principal: Principal) -> None:
     Other workspaces are other tenants, which must not see or change the server's settings.
     """
     require_may(principal, "change the server")
-    first = find_first_workspace(session)
-    if first is None or first.id != principal.workspace_id:
+    if not is_first_workspace(session, principal.workspace_id):
         raise NotAllowed("Only the owner of this server's first workspace looks after the server")
 
 

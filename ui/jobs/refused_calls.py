@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.refusals import RefusalFilters, RefusedRow, count_unknown_keys, list_refused_calls
+from storage.workspaces import is_first_workspace
 from ui.jobs.refusal_explained import Explained, explain
 from ui.kit import feedback
 from ui.kit.parts import Column, TableElement, badge, button, link_button, note, table, words
@@ -22,7 +23,6 @@ from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.accept_field import UnknownField, accept_field, draft_fields, in_draft, take_back, unknown_field_of
 from ui.parts.refusal_words import CODES, refusal_word, what_was_wrong
 from ui.parts.time_range import Span, span_choice, span_of
-from ui.settings.server_owner import is_server_owner
 
 MOST = 1_000
 LOOK_SECONDS = 1.0
@@ -97,7 +97,7 @@ def load_refused(session: Session, workspace_id: str, filters: RefusalFilters = 
         list_flow_titles(session, workspace_id),
         list_key_labels(session, workspace_id),
         draft_fields(session, workspace_id, flow_ids),
-        count_unknown_keys(session, filters) if is_server_owner(session, workspace_id) else 0,
+        count_unknown_keys(session, filters) if is_first_workspace(session, workspace_id) else 0,
     )
 
 

@@ -10,12 +10,12 @@ from sqlite3 import sqlite_version
 from starlette.requests import Request
 
 from engine.core.paths import PROJECT
+from storage.workspaces import is_first_workspace
 from ui.kit.feedback import fold
 from ui.kit.parts import card, key_values, table, words
 from ui.kit.text import _
 from ui.page_session import App, open_page_session, page_at
 from ui.settings.navigation import settings_page
-from ui.settings.server_owner import is_server_owner
 from ui.settings.support import SupportCard
 
 #: Fonts and scripts that are part of Flowport instead of a Python package.
@@ -73,7 +73,7 @@ def register(app: App) -> None:
     @page_at("/settings/about")
     async def open_about(request: Request) -> None:
         page_session = open_page_session(app, request)
-        runs_it = page_session.may("change the server") and await page_session.query(is_server_owner)
+        runs_it = page_session.may("change the server") and await page_session.query(is_first_workspace)
         with settings_page(page_session, "about", _("Flowport runs on this server alone; it sends nothing home.")):
             with card(_("Versions")):
                 key_values(

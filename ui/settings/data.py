@@ -22,6 +22,7 @@ from engine.core.settings import Settings
 from engine.diagnostics.disk import Disk, folder_size, read_disk
 from engine.jobs.server.retention import Rules, read_rules
 from storage.retention import Room, read_room
+from storage.workspaces import is_first_workspace
 from ui.kit.parts import button, card, key_values, meter, note, words
 from ui.kit.text import _, plural, size
 from ui.page_session import App, PageSession, open_page_session, page_at
@@ -29,7 +30,6 @@ from ui.page_shell import nothing_here, one_at_a_time, times_of
 from ui.settings.backups_card import BackupsCard, draw_restore
 from ui.settings.navigation import settings_page
 from ui.settings.retention_card import draw_retention
-from ui.settings.server_owner import is_server_owner
 
 GB = 1 << 30
 
@@ -48,7 +48,7 @@ class SeenData:
 
 def load_data(session: Session, workspace_id: str, settings: Settings) -> SeenData | None:
     """Reads the data of the page. Returns None for people who do not own the server."""
-    if not is_server_owner(session, workspace_id):
+    if not is_first_workspace(session, workspace_id):
         return None
     data = settings.data
     return SeenData(

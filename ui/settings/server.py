@@ -25,6 +25,7 @@ from storage.settings import (
     WEBHOOK_HOSTS_LEFT,
     find_setting,
 )
+from storage.workspaces import is_first_workspace
 from ui.forms.form import Field
 from ui.kit import feedback
 from ui.kit.parts import button, card, icon, note, words
@@ -32,7 +33,6 @@ from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import times_of
 from ui.settings.navigation import settings_page
-from ui.settings.server_owner import is_server_owner
 
 #: State -> (icon, CSS class, text for screen readers).
 MARKS: dict[State, tuple[str, str, str]] = {
@@ -58,7 +58,7 @@ class SeenServer:
 
 def load_server(session: Session, workspace_id: str) -> SeenServer | None:
     """Reads the settings. Returns None for people who do not own the server."""
-    if not is_server_owner(session, workspace_id):
+    if not is_first_workspace(session, workspace_id):
         return None
     names = (PUBLIC_URL, KNOWN_HOST, KNOWN_NAMES, OUTBOUND_ALLOW, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT)
     said = {name: find_setting(session, SERVER, name) for name in names}

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from nicegui import ui
 
 from engine.diagnostics.support import write_support_file
+from storage.workspaces import is_first_workspace
 from ui.kit.code_view import code
 from ui.kit.parts import button, card, words
 from ui.kit.text import _
 from ui.page_session import PageSession
-from ui.settings.server_owner import is_server_owner
 
 
 class SupportCard:
@@ -36,7 +36,7 @@ class SupportCard:
             self.shown = ui.element("div").classes("fp-col").props("role=status")
 
     async def _make(self) -> None:
-        if not self.page_session.may("change the server") or not await self.page_session.query(is_server_owner):
+        if not self.page_session.may("change the server") or not await self.page_session.query(is_first_workspace):
             return
         self.make.disable()
         try:
