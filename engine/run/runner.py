@@ -61,19 +61,10 @@ def _first(group: BaseExceptionGroup[Stop]) -> Stop:
 class Run(RunState):
     """One run: executes the blocks of the plan."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        payload: Mapping[str, Json],
-        system: Mapping[str, Json],
-        services: Services,
-        recorder: Recorder,
-        kept: Mapping[StepKey, Json],
-        options: RunOptions,
-        clock: Clock,
-    ) -> None:
-        super().__init__(plan, payload, system, services, recorder, kept, options, clock)
-        self.items = Items(self)
+    @cached_property
+    def items(self) -> Items:
+        """The lists of this run."""
+        return Items(self)
 
     async def go(self) -> None:
         """Runs the whole flow."""
