@@ -1,7 +1,7 @@
 """Writes to datasets: adds, replaces and removes rows, and keeps the dataset's totals and columns correct.
 
 A dataset has at most `MAX_ROWS` rows and `MAX_BYTES` of JSON text. A row's `key` is the text of its value in the
-dataset's key column, so that a Dataset Sink finds the row to update through an index. When the key column changes, the
+dataset's key column, so that a Save rows node finds the row to update through an index. When the key column changes, the
 keys of all rows are computed again once.
 """
 
@@ -205,7 +205,7 @@ def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data
         if key is None:
             raise Invalid(
                 f"`{key_column}` is the key column, but this row has no value in it",
-                remedy=f"Bind `{key_column}` in the Dataset Sink to data that is always there.",
+                remedy=f"Bind `{key_column}` in “Save rows” to data that is always there.",
             )
         use_key(session, dataset, key_column)
         found = session.scalars(

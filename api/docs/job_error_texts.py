@@ -94,7 +94,7 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     "model_rate_limited": (
         "The model's provider asks to slow down",
         "The account at the provider has reached its calls a minute, or its credit. The step tried again as often as it may.",
-        "Try again later, let a splitter run fewer items at once, or raise the limit at the provider.",
+        "Try again later, let “For each item” run fewer items at once, or raise the limit at the provider.",
     ),
     "output_invalid": (
         "The model's answer did not fit",

@@ -141,7 +141,7 @@ def result_schema(document: Document, catalog: Catalog) -> JsonSchema:
 
 
 def final_nodes(document: Document) -> list[str]:
-    """Returns the nodes without an outgoing edge; in place of a Dataset Sink, the nodes before it."""
+    """Returns the nodes without an outgoing edge; in place of a `dataset_sink`, the nodes before it."""
     graph = Graph(document)
     kinds = {node.id: node.type for node in document.nodes}
     last = [node_id for node_id in graph.ids if not graph.children[node_id] and node_id not in graph.parked]

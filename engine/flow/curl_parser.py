@@ -300,7 +300,7 @@ class _Reading:
         if "://" not in url:
             url = f"http://{url}"
         if _GLOB.search(url):
-            raise CurlRefused("The address stands for several ([1-9] or {a,b}). Write one, or use an Array Splitter.")
+            raise CurlRefused("The address stands for several ([1-9] or {a,b}). Write one, or use “For each item”.")
         try:
             parts = urlsplit(url)
         except ValueError as error:

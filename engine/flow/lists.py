@@ -1,6 +1,6 @@
 """Which nodes run once per item, and of which lists (docs/dev/flows.md).
 
-An Array Splitter opens a list, an Array Flatten closes it.
+A Splitter (For each item) opens a list, a Flatten (Collect into a list) closes it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def list_problems(document: Document, graph: Graph, scopes: ListScopes) -> Itera
         yield Problem(
             "mixed_lists",
             f"{nodes[node_id].name} would run for the items of two lists, {names}, that have nothing to do with each other."
-            " Put an Array Flatten after one of them.",
+            " Put “Collect into a list” after one of them.",
             node_id,
         )
     for node_id in graph.order:
@@ -76,13 +76,13 @@ def list_problems(document: Document, graph: Graph, scopes: ListScopes) -> Itera
         yield Problem(
             "final_in_list",
             f"{nodes[node_id].name} ends the flow inside the list of {nodes[inside[-1]].name}."
-            " Add an Array Flatten after it, which makes one list of all items.",
+            " Add “Collect into a list” after it, which makes one list of all items.",
             node_id,
             blocks_import=False,
         )
     deep = next((node_id for node_id in graph.order if len(scopes.gives[node_id]) > DEEPEST), None)
     if deep is not None:
-        yield Problem("lists_too_deep", f"Array Splitters may stand in each other {DEEPEST} deep.", deep)
+        yield Problem("lists_too_deep", f"“For each item” may stand in another one {DEEPEST} deep.", deep)
 
 
 def across_list(node: Node, target: Node, document: Document, scopes: ListScopes) -> str | None:
@@ -94,7 +94,7 @@ def across_list(node: Node, target: Node, document: Document, scopes: ListScopes
     what = "has one value" if target.type == SPLITTER else "runs once"
     return (
         f"{node.name} uses data of {target.name}, which {what} for each item{of}, but does not run for each item itself."
-        f" Use the data of an Array Flatten between them."
+        f" Use the data of “Collect into a list” between them."
     )
 
 

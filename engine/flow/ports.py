@@ -21,7 +21,7 @@ _FURTHEST = 12
 def out_schema(node: Node, catalog: Catalog, document: Document | None = None) -> JsonSchema:
     """Returns the schema of a node's `out`; `{}` when the output can be anything, or when its settings are invalid.
 
-    With the document, the schemas of nodes that pass data on (an Array Splitter, a Condition) follow from the nodes
+    With the document, the schemas of nodes that pass data on (a Splitter, a Condition) follow from the nodes
     before them.
     """
     node_type = catalog.get(node.type)

@@ -302,7 +302,7 @@ def _target_problem(
     if reference.root != "out":
         if target.type != SPLITTER:
             return Problem(
-                "bad_reference", f"`{reference}`: only an Array Splitter has `{reference.root}`.", node.id, pointer
+                "bad_reference", f"`{reference}`: only “For each item” has `{reference.root}`.", node.id, pointer
             )
         return None
     if schema_at(out_schema(target, catalog, document), reference.path) is None:

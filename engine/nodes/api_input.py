@@ -1,4 +1,4 @@
-"""Define what callers send: the fields of the request body.
+"""What callers send: you choose the fields.
 
 Every flow that becomes an API starts here. Add a field for each value callers send, choose its type and whether it must be
 there. Requests that do not match are refused with the name of every wrong field, so later steps can rely on the values.

@@ -1,4 +1,4 @@
-"""Choose what callers get back: one name and value per response field.
+"""What callers get back: you choose the fields.
 
 Without this node the output of the flow's last node is returned as `{"output": ...}`.
 Add a field for each value callers should see and put data from earlier steps into it. A field that uses a node which was

@@ -1,7 +1,7 @@
-"""Make one list again of what came out for each item of an Array Splitter.
+"""Put the results of all items into one list.
 
 Put it at the end of the nodes that run once per item. **Value** says what is collected, one entry per item; while it is empty,
-the output of each node connected to the Flatten is. The entries stand in the order of the items, whichever was ready first.
+the output of each node connected to this one is. The entries stand in the order of the items, whichever was ready first.
 
 `items` is the list, `count` how many entries it has, `total_count` how many items there were, `failed_count` how many of them
 failed, and `errors` says which and why: `{"index", "message"}`.
@@ -13,9 +13,9 @@ failed, and `errors` says which and why: `{"index", "message"}`.
 | Fail | the node fails, and no more items begin |
 
 When every item failed, the node fails, unless null is put in their place. **Lists in lists**: *The innermost* ends the nearest
-Splitter, *All* ends every Splitter around and makes one flat list.
+**For each item**, *All* ends every one around and makes one flat list.
 
-Without a Splitter before it, it takes the lists in the list bound to **Value** apart: `[[1, 2], [3]]` becomes `[1, 2, 3]`.
+Without **For each item** before it, it takes the lists in the list bound to **Value** apart: `[[1, 2], [3]]` becomes `[1, 2, 3]`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Config(NodeConfig):
     levels: Annotated[Literal[1, "all"], BeforeValidator(lambda value: 1 if value == "1" else value)] = Field(
         1,
         title="Ends",
-        description="Whether only the nearest Array Splitter ends here, or all that stand around.",
+        description="Whether only the nearest “For each item” ends here, or all that stand around.",
         json_schema_extra={"words": {"1": "The innermost list", "all": "All lists"}},
     )
     on_item_error: Literal["exclude", "include_null", "fail"] = Field(
@@ -49,7 +49,7 @@ class Config(NodeConfig):
         ge=1,
         le=20,
         title="Depth",
-        description="Without a Splitter before it: how many levels of lists in lists are taken apart.",
+        description="Without “For each item” before it: how many levels of lists in lists are taken apart.",
     )
 
 
@@ -129,9 +129,10 @@ def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
 
 NODE = NodeType(
     type=FLATTEN,
-    title="Array Flatten",
+    title="Collect into a list",
     group="lists",
     icon="call_merge",
+    synonyms=("array flatten",),
     config=Config,
     inputs=Inputs,
     run=run,

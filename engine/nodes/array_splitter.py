@@ -1,11 +1,11 @@
-"""Run the nodes after this one once for each item of a list.
+"""Repeat the next steps for each item of a list.
 
 Bind **Items** to a list: the addresses of a website, the rows of a table, the sentences of a text. Every node connected after
-the Splitter then runs once per item. `out` is the item itself; `index` counts from 0 and `total` says how many there are.
+this one then runs once per item. `out` is the item itself; `index` counts from 0 and `total` says how many there are.
 
-Close the list with an **Array Flatten**: it makes one list of what came out for each item, in the order of the items, no matter
-which was ready first. Data from before the Splitter can be used inside the list; it is the same for each item. A Splitter inside
-a list makes a list in the list.
+Close the list with **Collect into a list**: it makes one list of what came out for each item, in the order of the items, no matter
+which was ready first. Data from before this node can be used inside the list; it is the same for each item. A second one
+inside a list makes a list in the list.
 
 | How the items run | |
 |---|---|
@@ -13,8 +13,8 @@ a list makes a list in the list.
 | At the same time | up to *At once* items run together |
 | In groups | *Group size* items run together; the next group begins when the whole group has ended |
 
-With an empty list the nodes between are skipped and the Flatten gives an empty list. What is not a list is an error that says
-what it is instead. A time limit of the Splitter counts for the whole list: items that are not through by then have failed.
+With an empty list the nodes between are skipped and “Collect into a list” gives an empty list. What is not a list is an error that says
+what it is instead. Its time limit counts for the whole list: items that are not through by then have failed.
 """
 
 from __future__ import annotations
@@ -85,9 +85,10 @@ def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
 
 NODE = NodeType(
     type=SPLITTER,
-    title="Array Splitter",
+    title="For each item",
     group="lists",
     icon="call_split",
+    synonyms=("array splitter",),
     config=Config,
     inputs=Inputs,
     run=run,

@@ -1,4 +1,4 @@
-"""Go on by yes or no, depending on rules.
+"""Check a rule and go one way for yes, another for no.
 
 Add a rule: some data, a comparison, and what it is compared with. When the rules are true the flow goes on by the port `yes`,
 otherwise by `no`; the nodes on the other side are skipped. Connect what should happen to each of the two.

@@ -1,4 +1,4 @@
-"""Keep a row in a dataset: add it, or write over the row that has the same key.
+"""Add a row to a dataset, or change one that is there.
 
 Choose a dataset and bind its columns to data. A column that is not there yet is added.
 
@@ -9,7 +9,7 @@ Choose a dataset and bind its columns to data. A column that is not there yet is
 The **key column** tells which rows are the same, like `id` or `e-mail`; bind it, too. `5` and `"5"` are the same key. Columns
 you do not bind keep their values.
 
-After an **Array Splitter** it keeps a row for each item. A step writes once: another try of it, also after a crash of the
+After **For each item** it keeps a row for each item. A step writes once: another try of it, also after a crash of the
 server, does not write the row again. Runs in the Playground write, too.
 
 `out` has `action` (`added`, `updated`, `unchanged` or `not_found`) and `row`, what was written.
@@ -97,9 +97,10 @@ def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
 
 NODE = NodeType(
     type="dataset_sink",
-    title="Dataset Sink",
+    title="Save rows",
     group="io",
     icon="save_alt",
+    synonyms=("dataset sink",),
     config=Config,
     inputs=Inputs,
     run=run,

@@ -1,6 +1,6 @@
-"""Take rows of a dataset: all of them, the first ones or some by chance.
+"""Take rows from a dataset, a table kept in this workspace.
 
-Choose a dataset; its rows come out as a list, each row an object with the columns as fields. Connect an **Array Splitter** to
+Choose a dataset; its rows come out as a list, each row an object with the columns as fields. Connect **For each item** to
 work on them one by one, or **Sort and Limit**, **Filter List** or a **Text Template** to use them as a whole.
 
 * **Rules** keep only the rows you want, like `status` *is* `new`. They work as in Filter List.
@@ -130,9 +130,10 @@ def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
 
 NODE = NodeType(
     type="dataset_source",
-    title="Dataset Source",
+    title="Read rows",
     group="io",
     icon="table_rows",
+    synonyms=("dataset source",),
     config=Config,
     inputs=Inputs,
     run=run,

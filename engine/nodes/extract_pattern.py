@@ -1,4 +1,4 @@
-r"""Find text by a pattern: numbers, codes, addresses, dates.
+r"""Find numbers, codes, addresses or dates in a text.
 
 **Pattern** is a regular expression. Some to begin with:
 

@@ -1,4 +1,4 @@
-"""Take the first value whose node ran: brings two sides of a Condition together again.
+"""Bring branches together: takes the one that ran.
 
 Connect both sides to this node and list their data under **Values**. `out` is the first whose node was not skipped, so the nodes
 after it need not know which way the flow went. While **Values** is empty, the data of the connected nodes is used, in the order

@@ -1,4 +1,4 @@
-"""Take the readable text out of HTML, or out of parts of it.
+"""Take the readable text out of a page's HTML.
 
 Use it on HTML you already have: the `html` of a Page Scraper, the `body` of an HTTP Request, or a field of your own. A
 **Selector** picks parts, like `article` or `.price`; what **Leave out** matches is removed first. Scripts and styles never

@@ -1,4 +1,4 @@
-"""Call another service over HTTP and use its answer.
+"""Ask another service on the web and use its answer.
 
 Choose a method and give the full address. **Query** values are added to the address, **Headers** and **Body** are sent as they
 are: an object or list becomes JSON, anything else text. Passwords and keys belong into **Secret headers**: they hold the name of

@@ -1,4 +1,4 @@
-"""Read a web page: its text, title, links and more.
+"""Read one web page: its text, title and links.
 
 Give it a full web address. **Main content** leaves out menus, footers and notices and is what you want for most pages;
 **Whole page** keeps everything that can be read; **Selector** takes the parts you name with a CSS selector, like `.price` or

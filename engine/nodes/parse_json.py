@@ -1,4 +1,4 @@
-"""Read text as JSON, so that later steps can use its fields.
+"""Turn text in JSON form into fields you can use.
 
 Bind **Text** to the text that holds JSON: the answer of a model, the `body` of an HTTP Request, a field of your own. The
 result is the value itself: an object, a list, a number.
@@ -122,7 +122,7 @@ class _Fault:
             f"The text is no valid JSON: line {line}, column {column}{place}.",
             code="invalid_json",
             why=f"{self.what[:1].upper()}{self.what[1:]}.",
-            remedy="Look at this step's input. A Prompt with output fields gives an object and needs no Parse JSON.",
+            remedy="Look at this step's input. A Prompt with output fields gives an object and needs no “Read JSON text”.",
         )
 
 
@@ -173,9 +173,10 @@ def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
 
 NODE = NodeType(
     type="parse_json",
-    title="Parse JSON",
+    title="Read JSON text",
     group="transform",
     icon="data_object",
+    synonyms=("parse json",),
     config=Config,
     inputs=Inputs,
     run=run,

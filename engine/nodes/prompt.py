@@ -1,4 +1,4 @@
-"""Ask a language model, and get text or an object with the fields you name.
+"""Ask an AI model to write, sort or pick out facts.
 
 Write what the model should do and put data from earlier steps into it as chips. **System text** says who the model is and what
 always holds; it is optional.

@@ -1,4 +1,4 @@
-"""Rules on the fields of many items, for Filter List and Dataset Source: filtering, problems, and their text on the
+"""Rules on the fields of many items, for Filter List and Read rows: filtering, problems, and their text on the
 canvas.
 """
 

@@ -1,4 +1,4 @@
-"""Make an object from named values.
+"""Put several values together, each under a name.
 
 Each field has a name and a value; later steps use them as `Set Fields › name`. A value that is one reference alone keeps its
 type (a number stays a number); with text around it, it becomes text.

@@ -1,4 +1,4 @@
-"""Put a list in order, and keep only the first items.
+"""Put a list in order and keep the first few.
 
 Bind **Items** to a list. **Sort by** names the field to sort by, like `price` or `author.name`. Write a single dot, `.`, to
 sort the items themselves, like a list of words. Leave it empty to keep the order and only cut the list.

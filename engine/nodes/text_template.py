@@ -1,4 +1,4 @@
-"""Write a text from data of earlier steps, with filters, conditions and loops.
+"""Write a text with values of earlier steps in it.
 
 Write text and put data in with chips. A **filter** changes how a value is written: `{{ prompt.out.title | upper }}`. Filters can
 follow each other, and some take values in brackets: `{{ api_input.out.name | default("friend") }}`.

@@ -1,7 +1,7 @@
-"""Find the pages of a website: it follows links from a start page.
+"""Find the pages of a website by following its links.
 
 Give it the address of a start page. It reads that page, then the pages it links to, then the pages those link to, until
-**Depth** or **Most pages** is reached. Put an Array Splitter on `urls` and a Page Scraper after it to read every page.
+**Depth** or **Most pages** is reached. Put **For each item** on `urls` and a Page Scraper after it to read every page.
 
 | Field | Holds |
 |---|---|

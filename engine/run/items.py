@@ -114,7 +114,7 @@ class Items:
                 "timeout",
                 f"The item was not through within the list's {limit:g} seconds.",
                 why=f"The time limit of {node.name} counts for all of its items together.",
-                remedy="Raise the Splitter's time limit, let more items run at once, or send fewer.",
+                remedy="Raise the time limit of “For each item”, let more items run at once, or send fewer.",
                 node_id=node.id,
                 node_label=node.name,
                 item_index=index[0] if len(index) == 1 else list(index),

@@ -38,8 +38,8 @@ TYPES = {
     "page_scraper": _type("Page Scraper", "article", "web"),
     "website_mapper": _type("Website Mapper", "travel_explore", "web"),
     "prompt": _type("Prompt", "auto_awesome", "ai"),
-    "array_splitter": _type("Array Splitter", "alt_route", "lists"),
-    "array_flatten": _type("Array Flatten", "merge", "lists"),
+    "array_splitter": _type("For each item", "alt_route", "lists"),
+    "array_flatten": _type("Collect into a list", "merge", "lists"),
     "set_fields": _type("Set Fields", "edit_square", "transform"),
     "condition": _type("Condition", "call_split", "logic", ("yes", "no")),
 }

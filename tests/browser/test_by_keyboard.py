@@ -47,7 +47,7 @@ def build(keys: Keyboard) -> None:
     keys.comes_to("Website Mapper")
     add(keys, "array_splitter", first="Items")
     keys.press("Escape")
-    keys.comes_to("Array Splitter")
+    keys.comes_to("For each item")
     add(keys, "page_scraper", first="Web address")
     keys.press("Escape")
     keys.comes_to("Page Scraper")
@@ -69,12 +69,14 @@ def build(keys: Keyboard) -> None:
 
     add(keys, "array_flatten", first="Value")
     keys.press("Escape")
-    keys.comes_to("Array Flatten")
+    keys.comes_to("Collect into a list")
     add(keys, "api_output", first="Return items, count")
     keys.reach("Find data", most=3)
     page.keyboard.type("items")
     keys.press("Enter")
-    expect(inspector(page, "API Output").get_by_role("textbox", name="items")).to_have_text("Array Flatten › items")
+    expect(inspector(page, "API Output").get_by_role("textbox", name="items")).to_have_text(
+        "Collect into a list › items"
+    )
     keys.press("Escape")
     keys.comes_to("API Output")
     expect(page.get_by_role("button", name="No problems")).to_be_visible()

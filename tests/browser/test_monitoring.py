@@ -244,8 +244,8 @@ def test_the_numbers_on_the_page_are_those_of_plain_sql_and_costs_add_up(page: P
     ((refused,),) = _sql(world, f"select sum(count) from refusal_counts where {mine}")
     for name, text in (("requests", str(requests)), ("cost", f"${nanos / 1e9:.2f}"), ("refused", str(refused))):
         expect(row.locator(f"td[data-name={name}]")).to_have_text(text)
-    for name in ("p50", "p95"):
-        expect(row.locator(f"[data-name={name}]")).to_have_text(re.compile(r"^\d+ ms$|^[\d.]+ s$"))
+    for name in ("typical", "slowest 5 %"):
+        expect(row.locator(f"[data-name='{name}']")).to_have_text(re.compile(r"^\d+ ms$|^[\d.]+ s$"))
     of_each = "select cost_nanos, (select sum(cost_nanos) from {} where job_id = jobs.id) from jobs where " + mine
     for table in ("model_calls", "steps"):
         assert all(of_job == of_parts for of_job, of_parts in _sql(world, of_each.format(table))), table

@@ -14,10 +14,10 @@ START = "https://practice.flowport.example/"
 REST = ("website_mapper", "array_splitter", "page_scraper", "prompt", "array_flatten")
 TITLES = {
     "website_mapper": "Website Mapper",
-    "array_splitter": "Array Splitter",
+    "array_splitter": "For each item",
     "page_scraper": "Page Scraper",
     "prompt": "Prompt",
-    "array_flatten": "Array Flatten",
+    "array_flatten": "Collect into a list",
 }
 
 
@@ -77,8 +77,8 @@ def build(page: Page) -> None:
     expect(page.locator(".vue-flow__edge")).to_have_count(6)
     page.get_by_test_id("node-api_output").click()
     mine = inspector(page, "API Output")
-    mine.get_by_role("button", name="Insert Array Flatten › items").click()
-    expect(mine.get_by_role("textbox", name="items")).to_have_text("Array Flatten › items")
+    mine.get_by_role("button", name="Insert Collect into a list › items").click()
+    expect(mine.get_by_role("textbox", name="items")).to_have_text("Collect into a list › items")
     expect(page.get_by_role("button", name="No problems")).to_be_visible()
 
 
@@ -89,19 +89,19 @@ def fail_and_mend(page: Page) -> None:
     page.get_by_test_id("node-page_scraper").click()
     scraper = inspector(page, "Page Scraper")
     field = scraper.get_by_role("textbox", name="Web address")
-    expect(field).to_have_text("Array Splitter")
+    expect(field).to_have_text("For each item")
     drag(page, scraper.get_by_role("button", name="Insert Website Mapper › total_pages"), field)
     expect(field).to_have_text("Website Mapper › total_pages")
     run = run_panel(page)
     run.get_by_role("textbox", name="url").fill(START)
     run.get_by_role("textbox", name="url").press("Control+Enter")
     expect(page.get_by_test_id("node-page_scraper")).to_have_attribute("data-status", "failed", timeout=30_000)
-    expect(run).to_contain_text("Array Flatten failed")
+    expect(run).to_contain_text("Collect into a list failed")
     expect(run).to_contain_text("4 is not a full web address")
 
     page.get_by_test_id("node-page_scraper").click()
-    drag(page, scraper.get_by_role("button", name="Insert Array Splitter › everything"), field)
-    expect(field).to_have_text("Array Splitter")
+    drag(page, scraper.get_by_role("button", name="Insert For each item › everything"), field)
+    expect(field).to_have_text("For each item")
     scraper.get_by_role("button", name="More for Page Scraper").click()
     page.get_by_role("menuitem", name="Run from here").click()
     expect(run).to_contain_text("Completed", timeout=30_000)

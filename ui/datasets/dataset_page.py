@@ -176,7 +176,7 @@ class DatasetDetailPage:
         self.used.clear()
         with self.used:
             if not self.seen.uses:
-                words(_("No flow uses it yet: choose it in a Dataset Source or a Dataset Sink."), "fp-t3")
+                words(_("No flow uses it yet: choose it in the step “Read rows” or “Save rows” of a flow."), "fp-t3")
                 return
             words(_("Used by"), "fp-t3")
             for use in self.seen.uses[:10]:
@@ -203,7 +203,7 @@ class DatasetDetailPage:
             with feedback.empty("search_off", _("No row has this text"), _("Capital letters do not matter.")):
                 pass
             return
-        sentence = _("Import a CSV or JSON file, or let a flow keep rows here with a Dataset Sink.")
+        sentence = _("Import a CSV or JSON file, or let a flow keep rows here with the step “Save rows”.")
         with feedback.empty("table_rows", _("No rows yet"), sentence):
             if self.may_edit:
                 with ui.element("div").classes("fp-row"):

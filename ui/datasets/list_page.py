@@ -111,8 +111,8 @@ class DatasetsPage:
 
     def _draw_empty(self) -> None:
         sentence = _(
-            "A dataset is a table. A flow takes its rows with Dataset Source, works on each of them, and keeps what comes"
-            " out with Dataset Sink. Bring a CSV or JSON file to begin with."
+            "A dataset is a table. A flow takes its rows with “Read rows”, works on each of them, and keeps what comes"
+            " out with “Save rows”. Bring a CSV or JSON file to begin with."
         )
         with feedback.empty("table_rows", _("No datasets yet"), sentence):
             if self.page_session.may("edit datasets"):

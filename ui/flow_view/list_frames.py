@@ -13,7 +13,7 @@ from ui.kit.text import _
 
 
 def frames_of(document: Document) -> list[ListScope]:
-    """A frame for every Array Splitter that has nodes after it, outer frames first."""
+    """A frame for every Splitter that has nodes after it, outer frames first."""
     scopes = ListScopes(document, Graph(document))
     names = {node.id: node.name for node in document.nodes}
     inside: dict[str, list[str]] = {}
@@ -23,10 +23,13 @@ def frames_of(document: Document) -> list[ListScope]:
             if splitter in kept:  # the Flatten that ends the list is outside the frame
                 inside.setdefault(splitter, []).append(node.id)
     ordered = sorted(inside, key=lambda splitter: len(scopes.around[splitter]))
-    return [
-        ListScope(id=splitter, nodes=inside[splitter], label=f"{_('For each item of')} {names[splitter]}")
-        for splitter in ordered
-    ]
+    return [ListScope(id=splitter, nodes=inside[splitter], label=frame_label(names[splitter])) for splitter in ordered]
+
+
+def frame_label(name: str) -> str:
+    """The heading of a frame. A node that still has the name of its type says the same already."""
+    said = _("For each item")
+    return name if name.startswith(said) else _("For each item of {name}").format(name=name)
 
 
 def lists_of(document: Document) -> dict[str, str]:

@@ -90,15 +90,19 @@ class Drawings:
         )
 
     def run_time(self) -> Drawing:
-        """p50 and p95 of completed jobs."""
+        """The median and the 95th percentile of the run time of completed jobs."""
         return self._percentiles(
-            self.curves.took, _("Run time of completed jobs, p50 and p95"), _("No job was completed in this time.")
+            self.curves.took,
+            _("Run time of completed jobs: typical, and the slowest 5 %"),
+            _("No job was completed in this time."),
         )
 
     def waiting(self) -> Drawing:
-        """p50 and p95 of the time from a job's acceptance to its start."""
+        """The median and the 95th percentile of the time from a job's acceptance to its start."""
         return self._percentiles(
-            self.curves.waited, _("Time from acceptance to start, p50 and p95"), _("No job was started in this time.")
+            self.curves.waited,
+            _("Time from acceptance to start: typical, and the slowest 5 %"),
+            _("No job was started in this time."),
         )
 
     def costs(self, by: str) -> Drawing:
@@ -223,7 +227,10 @@ class Drawings:
             values = [None if took is None else pick(took) / 1000 for took in tooks]
             return self._series(name, colour, values, self._seconds, dashed=dashed)
 
-        series = [of("p50", BLUE, lambda took: took.p50), of("p95", PURPLE, lambda took: took.p95, dashed=True)]
+        series = [
+            of(_("Typical"), BLUE, lambda took: took.p50),
+            of(_("Slowest 5 %"), PURPLE, lambda took: took.p95, dashed=True),
+        ]
         highest = max((took.p95 / 1000 for took in tooks if took), default=0)
         known = any(tooks)
         figure = (
@@ -279,9 +286,9 @@ class Drawings:
 #: Name of a chart -> (title, hint). A hint of None is replaced by the length of a slot.
 TITLES: Mapping[str, tuple[str, str | None]] = {
     "requests": (_("Requests by status"), None),
-    "run_time": (_("Run time"), _("p50 and p95 of completed jobs")),
+    "run_time": (_("Run time"), _("of completed jobs: typical, and the slowest 5 %")),
     "costs": (_("Cost"), None),
     "errors": (_("Errors by kind"), _("a click filters Jobs")),
-    "waiting": (_("Waiting for a start"), _("p50 and p95")),
+    "waiting": (_("Waiting for a start"), _("typical, and the slowest 5 %")),
     "at_once": (_("Jobs at once"), _("the most at the same time")),
 }

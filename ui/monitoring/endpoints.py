@@ -41,7 +41,7 @@ class EndpointTable:
             Column(RANGE_WORDS[range_name][0], width="116px"),
             *(
                 Column(name, right=True)
-                for name in (_("Requests"), _("Success"), "p50", "p95", _("Cost"), _("Refused"))
+                for name in (_("Requests"), _("Success"), _("Typical"), _("Slowest 5 %"), _("Cost"), _("Refused"))
             ),
             Column(_("Last error"), width="24%"),
         ]
@@ -69,7 +69,8 @@ class _EndpointRow:
             words(note or (_("not live") if path else _("no flow of yours")), "fp-s12 fp-t3")
         self.spark = words("", "fp-desk-cell", tag="td")
         self.requests, self.success, self.p50, self.p95, self.cost, self.refused = (
-            self._cell(name) for name in (_("requests"), _("success"), _("p50"), _("p95"), _("cost"), _("refused"))
+            self._cell(name)
+            for name in (_("requests"), _("success"), _("typical"), _("slowest 5 %"), _("cost"), _("refused"))
         )
         self.last = words("", "fp-last-error fp-t2 fp-s12", tag="td")
 

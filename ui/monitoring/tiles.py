@@ -1,4 +1,4 @@
-"""The tiles of Monitoring: requests, success, p95, cost, running jobs, and the month's quota."""
+"""The tiles of Monitoring: requests, success, the slowest 5 %, cost, running jobs, and the month's quota."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_ap
             _under(f"{number(failed, reader)} {_('failed')}", "fp-bad")
         else:
             _under(_("none failed") if figures.requests else "")
-    with _tile("p95"):
+    with _tile(_("Slowest 5 %")):
         took, before = figures.took, figures.took_before
         words("–" if took is None else duration(took.p95 / 1000, reader), tag="b")
         if took is not None and before is not None:
             _slower(took.p95 - before.p95, before.p95, reader)
         else:
-            _under(_("of completed jobs"))
+            _under(_("take this long or longer"))
     with _tile(_("Cost")):
         _cost(figures.cost, range_name, reader)
     _running(figures.now, reader, of_api=of_api)

@@ -170,7 +170,7 @@ def test_viewers_only_look_and_strangers_find_nothing(database, ada, stranger, b
 
 
 def using(dataset: str, **changes: Any) -> dict[str, Any]:
-    """A flow file with a Dataset Source, which is parked: a draft contains it, a version does not."""
+    """A flow file with a Read rows node, which is parked: a draft contains it, a version does not."""
     file = greeting(**changes)
     file["nodes"].append({"id": "dataset_source", "type": "dataset_source", "config": {"dataset": dataset}})
     return file

@@ -17,7 +17,7 @@ MANY = list(range(20_000))
 
 
 def flat(items: list, total: int | None = None, errors: tuple = ()) -> dict:
-    """The output of an Array Flatten."""
+    """The output of a Flatten."""
     return {
         "items": items,
         "count": len(items),
@@ -93,12 +93,12 @@ CASES: dict[str, list[Case]] = {
         odd("data passes through", [1, {"a": 2}], [1, {"a": 2}], inputs=TEXT),
         odd("one value is JSON, too", "Grüße", '"Grüße"', inputs=TEXT),
         odd("a long list", MANY, str(MANY), inputs=TEXT),
-        bad("words", Fails("The text is no valid JSON: line 1, column 1 near `hello`.", "A value is expected here: an object, a list, a text in double quotes, a number, true, false or null.", "Look at this step's input. A Prompt with output fields gives an object and needs no Parse JSON."), "hello", inputs=TEXT),
-        bad("a comma too many", Fails('The text is no valid JSON: line 1, column 9 near `{"a": 1,}`.', "A name in double quotes is expected here; JSON has no comma after the last entry.", "Look at this step's input. A Prompt with output fields gives an object and needs no Parse JSON."), '{"a": 1,}', inputs=TEXT),
+        bad("words", Fails("The text is no valid JSON: line 1, column 1 near `hello`.", "A value is expected here: an object, a list, a text in double quotes, a number, true, false or null.", "Look at this step's input. A Prompt with output fields gives an object and needs no “Read JSON text”."), "hello", inputs=TEXT),
+        bad("a comma too many", Fails('The text is no valid JSON: line 1, column 9 near `{"a": 1,}`.', "A name in double quotes is expected here; JSON has no comma after the last entry.", "Look at this step's input. A Prompt with output fields gives an object and needs no “Read JSON text”."), '{"a": 1,}', inputs=TEXT),
         bad("nothing", Fails("The text is empty, so there is no JSON in it.", "The text bound to it was empty in this run.", "Bind Text to data that is there."), "  ", inputs=TEXT),
         bad("null", Fails("Text has no value.", "The value bound to it was empty in this run.", "Bind it to data that is always there, or give the field a default."), None, inputs=TEXT),
         bad("nested without end", Fails("The JSON is nested deeper than 64 levels.", "Values in a flow may be nested so deep and no deeper.", "Use a part of it."), "[" * 5_000 + "]" * 5_000, inputs=TEXT),
-        bad("no text is bound", Problem("/inputs/text", "Parse JSON: Text has no value yet.")),
+        bad("no text is bound", Problem("/inputs/text", "Read JSON text: Text has no value yet.")),
     ],
     "extract_pattern": [
         good("every match", found("12", "7"), "12 eggs, 7 rolls", config={"pattern": r"\d+"}, inputs=TEXT),
@@ -123,7 +123,7 @@ CASES: dict[str, list[Case]] = {
         bad("a text", Fails("`{{ api_input.out.value }}` is text, not a list.", "The data bound to it was no list in this run.", "Bind it to a list. The step before shows in its output which of its data are lists."), "a, b", inputs=ITEMS),
         bad("an object that holds the list", Fails("`{{ api_input.out.value }}` is an object, not a list.", "The data bound to it was no list in this run. Its fields that are lists: `pages`.", "Bind it to a list. The step before shows in its output which of its data are lists."), {"pages": [1]}, inputs=ITEMS),
         bad("null", Fails("`{{ api_input.out.value }}` is nothing, not a list.", "The data bound to it was no list in this run.", "Bind it to a list. The step before shows in its output which of its data are lists."), None, inputs=ITEMS),
-        bad("nothing bound", Problem("/inputs/items", "Array Splitter: Items has no value yet.")),
+        bad("nothing bound", Problem("/inputs/items", "For each item: Items has no value yet.")),
         bad("no such way", Problem("/config/mode", "“How the items run” must be 'sequential', 'parallel' or 'chunked', but is the text `fast`."), config={"mode": "fast"}, inputs=ITEMS),
         bad("none at once", Problem("/config/max_concurrency", "“At once” must be at least 1, but is 0."), config={"mode": "parallel", "max_concurrency": 0}, inputs=ITEMS),
     ],
@@ -134,8 +134,8 @@ CASES: dict[str, list[Case]] = {
         odd("an empty list", flat([]), []),
         odd("a value of its own", flat([{"n": 0, "v": 5}]), ["5"], inputs={"value": {"n": "{{ each.index }}", "v": "{{ work.out }}"}}),
         odd("levels written as text", flat([1]), ["1"], config={"levels": "1"}),
-        bad("every item failed", Fails("All 2 items failed. The first: The text is no valid JSON: line 1, column 1 near `one`.", "A value is expected here: an object, a list, a text in double quotes, a number, true, false or null.", "Look at this step's input. A Prompt with output fields gives an object and needs no Parse JSON."), ["one", "two"]),
-        bad("an item may not fail", Fails("An item failed: The text is no valid JSON: line 1, column 1 near `two`.", "A value is expected here: an object, a list, a text in double quotes, a number, true, false or null.", "Look at this step's input. A Prompt with output fields gives an object and needs no Parse JSON."), ["1", "two", "3"], config={"on_item_error": "fail"}),
+        bad("every item failed", Fails("All 2 items failed. The first: The text is no valid JSON: line 1, column 1 near `one`.", "A value is expected here: an object, a list, a text in double quotes, a number, true, false or null.", "Look at this step's input. A Prompt with output fields gives an object and needs no “Read JSON text”."), ["one", "two"]),
+        bad("an item may not fail", Fails("An item failed: The text is no valid JSON: line 1, column 1 near `two`.", "A value is expected here: an object, a list, a text in double quotes, a number, true, false or null.", "Look at this step's input. A Prompt with output fields gives an object and needs no “Read JSON text”."), ["1", "two", "3"], config={"on_item_error": "fail"}),
         bad("no such choice", Problem("/config/on_item_error", "“When an item fails” must be 'exclude', 'include_null' or 'fail', but is the text `ignore`."), config={"on_item_error": "ignore"}),
         bad("two levels", Problem("/config/levels", "“Ends” must be 1 or 'all', but is 2."), config={"levels": 2}),
     ],

@@ -136,7 +136,7 @@ CASES: dict[str, list[Case]] = {
         good("added by its key", written("added", id="new", name="Tart"), "new", config={"dataset": "Kept", "mode": "upsert", "key_column": "id"}, inputs={"id": GIVEN, "name": "Tart"}),
         odd("no row with this key", written("not_found", id="nobody"), "nobody", config={"dataset": "Kept", "mode": "update", "key_column": "id"}, inputs={"id": GIVEN}, warns=("No row has this value in `id`, so nothing was written.",)),
         odd("null and data of any kind", written("added", a=ODD, b=[None, {"c": ODD}]), ODD, config={"dataset": "Kept"}, inputs={"a": GIVEN, "b": [None, {"c": GIVEN}]}),
-        bad("a row without its key", Fails("`id` is the key column, but this row has no value in it.", "What was sent is not valid.", "Bind `id` in the Dataset Sink to data that is always there."), None, config={"dataset": "Kept", "mode": "upsert", "key_column": "id"}, inputs={"id": GIVEN}),
+        bad("a row without its key", Fails("`id` is the key column, but this row has no value in it.", "What was sent is not valid.", "Bind `id` in “Save rows” to data that is always there."), None, config={"dataset": "Kept", "mode": "upsert", "key_column": "id"}, inputs={"id": GIVEN}),
         bad("a dataset that is not there", Fails("No dataset with the id `Bads`.", "This was not found.", "The page Datasets lists them all."), 1, config={"dataset": "Bads"}, inputs={"id": GIVEN}),
         bad("a name too long for a column", Fails("A column's name has 300 characters.", "What was sent is not valid.", "Give every column a name of 1 to 200 characters."), 1, config={"dataset": "Kept"}, inputs={"x" * 300: GIVEN}),
         bad("no dataset", Problem("/config/dataset", "Choose a dataset."), inputs={"id": GIVEN}),

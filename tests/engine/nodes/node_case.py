@@ -116,7 +116,7 @@ def both_ways(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
 
 
 def in_a_list(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
-    """Adds a Splitter, a Parse JSON whose items fail for invalid JSON, and a Flatten."""
+    """Adds a Splitter, a Read JSON text whose items fail for invalid JSON, and a Flatten."""
     splitter = {"id": "each", "type": "array_splitter", "inputs": {"items": GIVEN}}
     flatten = {"id": "all", "type": "array_flatten"}
     work = {"id": "work", "type": "parse_json", "inputs": {"text": f"{{{{ {node['id']}.out }}}}"}}

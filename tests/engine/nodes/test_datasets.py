@@ -1,4 +1,4 @@
-"""Dataset Source and Dataset Sink with a real database."""
+"""Read rows and Save rows with a real database."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_settings_that_cannot_work_are_problems(kind: str, config: dict, inputs:
 
 
 def rows_flow(config: dict[str, Any], key: str = "{{ splitter.out.name }}") -> Document:
-    """A flow of API Input, Dataset Source, Splitter, Text Template and Sink: it has two final nodes, and one writes to
+    """A flow of API Input, Read rows, Splitter, Text Template and Save rows: it has two final nodes, and one writes to
     a dataset.
     """
     nodes = [

@@ -30,7 +30,7 @@ def example_flow(kind):
     else:
         nodes = [*BEFORE, node]
     if kind.type == "array_splitter":
-        nodes.append({"id": "array_flatten", "type": "array_flatten"})  # every list must be closed by an Array Flatten
+        nodes.append({"id": "array_flatten", "type": "array_flatten"})  # every list must be closed by a Flatten
     edges = [
         {"id": f"e{number}", "source": left["id"], "target": right["id"]}
         for number, (left, right) in enumerate(pairwise(nodes))

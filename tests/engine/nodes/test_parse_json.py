@@ -1,4 +1,4 @@
-"""Parse JSON."""
+"""Read JSON text."""
 
 import pytest
 

@@ -78,7 +78,7 @@ async def test_an_empty_list_says_what_a_dataset_is_and_offers_a_file(site: Site
     await user.open("/datasets")
     said = page_text(user)
     assert "No datasets yet" in said
-    assert "Dataset Source" in said
+    assert "Read rows" in said
     assert buttons(user).count("Import a file") == 2
 
 

@@ -1,4 +1,4 @@
-"""Tests of Dataset Source and Dataset Sink in the inspector: choosing or creating a dataset, key columns, columns as
+"""Tests of Read rows and Save rows in the inspector: choosing or creating a dataset, key columns, columns as
 data.
 """
 
@@ -26,7 +26,7 @@ def add(site: Site, name: str = "Goods") -> str:
 
 
 def flow(site: Site, source: dict[str, Any], sink: dict[str, Any] | None = None) -> str:
-    """API Input, Dataset Source, Splitter, Dataset Sink."""
+    """API Input, Read rows, Splitter, Save rows."""
     nodes = [
         {"id": "api_input", "type": "api_input"},
         {"id": "rows", "type": "dataset_source", "config": source},

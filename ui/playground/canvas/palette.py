@@ -57,7 +57,8 @@ def palette(add: Callable[[str], Any]) -> ui.element:
 
 
 def narrow_to(groups: Sequence[Group], text: str | None) -> str | None:
-    """Shows the node types that match this text and returns the one that Enter adds. Titles rank before tooltips.
+    """Shows the node types that match this text and returns the one that Enter adds. Titles rank before
+    synonyms, and these before tooltips.
 
     Only that button is a tab stop; the arrow keys reach the others.
     """
@@ -78,7 +79,9 @@ def _fits(kind: NodeType, wanted: str) -> int | None:
     title = kind.title.casefold()
     if title.startswith(wanted):
         return 0
-    return 1 if wanted in title else 2 if wanted in kind.tooltip.casefold() else None
+    if wanted in title or any(wanted in word for word in kind.synonyms):
+        return 1
+    return 2 if wanted in kind.tooltip.casefold() else None
 
 
 def node_list(kinds: Sequence[NodeType], add: Callable[[str], Any], *, drag: bool = True) -> list[Group]:
@@ -97,10 +100,11 @@ def node_list(kinds: Sequence[NodeType], add: Callable[[str], Any], *, drag: boo
 def _item(kind: NodeType, add: Callable[[str], Any], *, drag: bool) -> ui.element:
     with ui.element("button").classes("fp-pi").props("type=button") as button:
         button.props["data-type"] = kind.type
-        button.props["title"] = kind.tooltip
         with ui.element("span").classes(f"fp-tile-i fp-sm fp-g-{kind.group}"):
             icon(kind.icon, size=16)
-        words(kind.title)
+        with ui.element("span").classes("fp-pi-text"):
+            words(kind.title)
+            words(kind.tooltip, "fp-pi-line")
     button.on("click", lambda: add(kind.type), [])
     if drag:
         button.props("draggable=true")

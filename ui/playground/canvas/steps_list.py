@@ -17,6 +17,7 @@ from engine.flow.graph import SOURCES
 from engine.flow.steps import SINGLE, Step, fitting, may_move, steps_of
 from engine.nodes import CATALOG
 from ui.flow_view.canvas_types import Marks
+from ui.flow_view.list_frames import frame_label
 from ui.kit.text import _, plural
 
 _COMPONENT = ASSETS / "components" / "steps_list.js"
@@ -111,7 +112,7 @@ class StepsList(Element, component=_COMPONENT):
             if mark and (count := mark.get("problems")):
                 row["problems"] = plural(count, _("problem"), _("problems"))
             if step.lists:
-                row |= {"list": step.lists[-1], "scope": f"{_('For each item of')} {names[step.lists[-1]]}"}
+                row |= {"list": step.lists[-1], "scope": frame_label(names[step.lists[-1]])}
             if step.parked:
                 row["parked"] = True
             elif step.after and not step.follows:

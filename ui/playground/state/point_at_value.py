@@ -34,7 +34,7 @@ def return_ops(document: Document, node_id: str, path: Path, catalog: Catalog) -
     """Returns the name of the new response field and the operations that return this value.
 
     A missing API Output is created and connected. A value with one instance per item of a list is first collected by an
-    Array Flatten, so that callers get all of them.
+    Flatten, so that callers get all of them.
     """
     name = _name_of(document, node_id, path)
     ops: list[Op] = []

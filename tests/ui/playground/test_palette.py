@@ -1,0 +1,43 @@
+"""Tests of the palette: what a node is for, and that it is found by today's and by former names."""
+
+from __future__ import annotations
+
+import pytest
+from nicegui import ui
+from nicegui.testing import User
+
+from engine.nodes import NODE_TYPES
+from tests.factories import greeting
+from tests.ui.conftest import Site
+from ui.playground.canvas.palette import narrow_to, node_list
+
+
+async def test_under_each_name_one_line_says_what_the_node_does(site: Site, user: User) -> None:
+    await user.open(f"/playground/{site.flow('Greeting', file=greeting())}")
+    assert user.client is not None
+
+    shown = {one.text for one in user.client.elements.values() if "fp-pi-line" in one.classes and one.visible}
+
+    assert shown == {kind.tooltip for kind in NODE_TYPES}
+    assert max(len(line) for line in shown) <= 60
+
+
+@pytest.mark.parametrize(
+    ("former", "title"),
+    [
+        ("Array Splitter", "For each item"),
+        ("Array Flatten", "Collect into a list"),
+        ("Dataset Source", "Read rows"),
+        ("Dataset Sink", "Save rows"),
+        ("parse json", "Read JSON text"),
+    ],
+)
+async def test_a_former_name_finds_the_node(user: User, former: str, title: str) -> None:
+    await user.open("/flows")
+    assert user.client is not None
+    with user.client, ui.element("div"):
+        groups = node_list(NODE_TYPES, print)
+
+    first = narrow_to(groups, former)
+
+    assert [kind.title for kind in NODE_TYPES if kind.type == first] == [title]
