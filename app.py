@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from api.uvicorn_server import Server
     from engine.jobs.server.job_waiters import JobWaiters
     from engine.models.local_servers import LocalServers
+    from engine.playground_batches.registry import PlaygroundBatches
     from engine.secrets.sealing import Vault
     from storage.database import Database
 
@@ -173,6 +174,7 @@ async def _run(
     from engine.jobs.server.maintenance import Maintenance
     from engine.jobs.server.supervisor import Supervisor
     from engine.models.local_servers import LocalServers
+    from engine.playground_batches.registry import PlaygroundBatches
     from storage.job_changes import next_alone
 
     waiters = JobWaiters(database)
@@ -188,11 +190,13 @@ async def _run(
     maintenance = Maintenance(database, settings, vault)
     maintenance.start()
     stopping: list[asyncio.Task[None]] = []
+    batches = PlaygroundBatches(database, waiters)
     local_servers = LocalServers(settings.local_servers)
     looking = asyncio.create_task(_look_for_servers(local_servers, settings, database))
     try:
+        await batches.resume()
         public_api = create_api(database, waiters, settings)
-        pages = _pages(settings, database, waiters, vault, public_api, local_servers)
+        pages = _pages(settings, database, waiters, vault, public_api, batches, local_servers)
         server = _server(settings, _front(settings, database, public_api, pages), limits)
 
         def stop() -> None:
@@ -212,6 +216,7 @@ async def _run(
         await public_api.close()
     finally:
         looking.cancel()
+        await batches.close()
         await asyncio.gather(looking, return_exceptions=True)
         await asyncio.to_thread(maintenance.stop)
         await (stopping[0] if stopping else asyncio.to_thread(supervisor.stop))
@@ -288,6 +293,7 @@ def _pages(
     waiters: JobWaiters,
     vault: Vault,
     public_api: PublicApi,
+    batches: PlaygroundBatches,
     local_servers: LocalServers,
 ) -> FastAPI:
     """Builds the app of the pages: NiceGUI runs on a FastAPI app, which also serves assets and documentation."""
@@ -305,7 +311,7 @@ def _pages(
     root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
     root.mount("/assets", Assets(ROOT / "assets"))
     root.router.routes.extend(docs_router(database, settings, api_document).routes)
-    register(App(database, waiters, settings, vault, public_api, local_servers), root)
+    register(App(database, waiters, settings, vault, public_api, batches, local_servers), root)
     ui.run_with(
         root,
         title="Flowport",

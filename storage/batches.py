@@ -219,11 +219,12 @@ def admit_item(session: Session, job_id: str) -> None:
 
 @dataclass(frozen=True)
 class BatchRun:
-    """The newest job of one row of a Playground batch; `row` counts from 1."""
+    """The newest job of one row of a Playground batch; `row` counts from 1. `dataset_row` is its id in its dataset."""
 
     row: int
     title: str
     job: JobRow
+    dataset_row: int | None = None
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,7 @@ def list_batch_runs(session: Session, workspace_id: str, batch_id: str) -> list[
     for job in map(as_job, rows):
         options = job.run_options or {}
         row = int(options.get("row") or 0)
-        latest[row] = BatchRun(row, str(options.get("title") or ""), job)
+        latest[row] = BatchRun(row, str(options.get("title") or ""), job, options.get("dataset_row"))
     return [latest[row] for row in sorted(latest)]
 
 

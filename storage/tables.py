@@ -470,6 +470,39 @@ class Batch(Base):
     __table_args__ = (Index("ix_batches_workspace_created", "workspace_id", "created_at", "id"),)
 
 
+class PlaygroundBatch(Base):
+    """The state of a Playground batch, from which the server continues it after a restart."""
+
+    __tablename__ = "playground_batches"
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True)
+    snapshot_id: Mapped[str]
+    #: On whose behalf the rows run.
+    user_id: Mapped[str]
+    #: Where the rows come from (`engine/playground_batches/rows.py`).
+    source: Mapped[dict] = mapped_column(JSON)
+    #: `running`, `paused`, `stopping`, `stopped` or `ended`.
+    state: Mapped[str]
+    #: Why the server paused the batch; empty when it did not.
+    trouble: Mapped[str]
+    #: True after a stop: rows that had not started stay out, also when failed rows are run again.
+    closed: Mapped[bool]
+
+
+class PlaygroundBatchRow(Base):
+    """A row of a Playground batch that is no job: its input was refused, or it waits to run again."""
+
+    __tablename__ = "playground_batch_rows"
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True)
+    row: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    #: `refused` or `again`.
+    state: Mapped[str]
+    title: Mapped[str]
+    #: Why it was refused.
+    text: Mapped[str]
+    #: The id of the row in its dataset; None for a sample.
+    dataset_row: Mapped[int | None]
+
+
 class Idempotency(Base):
     """The answer to a request with an Idempotency-Key, kept for 24 hours."""
 

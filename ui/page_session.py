@@ -37,6 +37,7 @@ from ui.kit.search import Hit
 if TYPE_CHECKING:
     from engine.core.settings import Settings
     from engine.jobs.server.job_waiters import JobWaiters
+    from engine.playground_batches.registry import PlaygroundBatches
     from engine.secrets.sealing import Vault
 
 P = ParamSpec("P")
@@ -62,7 +63,7 @@ class App:
     """What all pages need from the server; `app.py` creates it once.
 
     `vault` encrypts and decrypts secrets; `public_api` is the app behind `/public`, with which a page can really call
-    an endpoint. `local_servers` caches the model servers found on this machine.
+    an endpoint. `batches` runs the batches of the Playground. `local_servers` caches the model servers found on this machine.
     """
 
     database: Database
@@ -70,6 +71,7 @@ class App:
     settings: Settings
     vault: Vault
     public_api: Any
+    batches: PlaygroundBatches
     local_servers: LocalServers = field(default_factory=LocalServers)
     _shared: dict[type, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 

@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 
 from engine.actions.jobs import PLAYGROUND, add_playground_job, add_snapshot, clean_payload, with_called_flows
 from engine.actions.principal import Principal, require_may
-from engine.core.ids import FlowId, JobId, new_id
+from engine.core.ids import FlowId, JobId, WorkspaceId, new_id
 from engine.flow.document import Document
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
 from storage.batches import add_batch
 from storage.flows import get_flow
+from storage.playground_batches import insert_batch_state, remove_row
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class PlaygroundBatch:
     """A batch in progress. All its runs use the document of this snapshot."""
 
     id: str
+    workspace_id: WorkspaceId
     flow_id: FlowId
     snapshot_id: str
     document: Document
@@ -30,9 +32,12 @@ class PlaygroundBatch:
 
 
 def begin_playground_batch(
-    session: Session, principal: Principal, flow_id: str, document: Document, total: int
+    session: Session, principal: Principal, flow_id: str, document: Document, total: int, source: Mapping[str, Any]
 ) -> PlaygroundBatch:
-    """Creates a batch and stores its document, without starting a run. Raises NotFound and FlowInvalid."""
+    """Creates a batch and stores its document and the source of its rows, without starting a run.
+
+    Raises NotFound and FlowInvalid.
+    """
     require_may(principal, "run flows")
     flow = get_flow(session, principal.workspace_id, flow_id)
     compile_plan(document, CATALOG, trial=True)
@@ -48,16 +53,27 @@ def begin_playground_batch(
             "total": total,
         },
     )
-    return PlaygroundBatch(batch_id, FlowId(flow.id), add_snapshot(session, flow.id, document), document, total)
+    snapshot_id = add_snapshot(session, flow.id, document)
+    insert_batch_state(session, batch_id, snapshot_id, principal.actor, dict(source))
+    return PlaygroundBatch(batch_id, principal.workspace_id, FlowId(flow.id), snapshot_id, document, total)
 
 
 def run_in_batch(
-    session: Session, principal: Principal, batch: PlaygroundBatch, payload: Mapping[str, Any], *, row: int, title: str
+    session: Session,
+    principal: Principal,
+    batch: PlaygroundBatch,
+    payload: Mapping[str, Any],
+    *,
+    row: int,
+    title: str,
+    dataset_row: int | None = None,
 ) -> JobId:
     """Starts the run of one row; `row` counts from 1. Repeating a row replaces its result. Raises PayloadInvalid."""
     require_may(principal, "run flows")
     flow = get_flow(session, principal.workspace_id, batch.flow_id)
     clean = clean_payload(batch.document, payload)
+    remove_row(session, batch.id, row)
+    options = {"row": row, "title": title[:200], "dataset_row": dataset_row}
     return add_playground_job(
         session,
         principal,
@@ -66,5 +82,5 @@ def run_in_batch(
         clean,
         snapshot_id=batch.snapshot_id,
         batch_id=batch.id,
-        run_options={"row": row, "title": title[:200]},
+        run_options={name: value for name, value in options.items() if value is not None},
     )

@@ -156,10 +156,12 @@ async def main(settings, database, vault):
     from api.app import create_api
     from engine.jobs.server.job_waiters import JobWaiters
     from engine.models.local_servers import LocalServers
+    from engine.playground_batches.registry import PlaygroundBatches
     waiters = JobWaiters(database)
+    batches = PlaygroundBatches(database, waiters)
     public = create_api(database, waiters, settings)
     walk(public.routes)
-    walk(app._pages(settings, database, waiters, vault, public, LocalServers()).routes)
+    walk(app._pages(settings, database, waiters, vault, public, batches, LocalServers()).routes)
 
 found = []
 settings = replace(Settings(), data=Path(sys.argv[1]))

@@ -25,6 +25,7 @@ from engine.core.clock import MINUTE, SECOND, MovedClock
 from engine.core.errors import Conflict
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
+from engine.playground_batches.registry import PlaygroundBatches
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
 from storage.database import Database, open_database
@@ -84,7 +85,8 @@ def server(new_data: Path) -> Iterator[Server]:
     )  # fmt: skip
     settings = Settings(data=new_data, port=8080)
     root = FastAPI()
-    app = App(database, JobWaiters(database), settings, open_vault(settings.data), None)
+    waiters = JobWaiters(database)
+    app = App(database, waiters, settings, open_vault(settings.data), None, PlaygroundBatches(database, waiters))
     sign_in.add_routes(root, app)
     second_factor.add_routes(root, app)
     yield Server(new_data, database, clock, workspace_id, root)

@@ -23,6 +23,7 @@ from engine.actions.workspaces import ensure_workspace
 from engine.core.clock import MINUTE, MovedClock
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
+from engine.playground_batches.registry import PlaygroundBatches
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
 from storage.database import Database, open_database
@@ -67,7 +68,10 @@ class Server:
 def plain_pages(database: Database) -> FastAPI:
     settings = Settings(data=Path(database.url.removeprefix("sqlite:///")).parent, port=8080)
     root = FastAPI()
-    add_routes(root, App(database, JobWaiters(database), settings, open_vault(settings.data), None))
+    waiters = JobWaiters(database)
+    add_routes(
+        root, App(database, waiters, settings, open_vault(settings.data), None, PlaygroundBatches(database, waiters))
+    )
     return root
 
 

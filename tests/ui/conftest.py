@@ -31,6 +31,7 @@ from engine.core.clock import MovedClock
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.models.local_servers import LocalServers
+from engine.playground_batches.registry import PlaygroundBatches
 from engine.secrets.sealing import open_vault
 from storage.database import Database, open_database
 from storage.members import list_people
@@ -177,7 +178,10 @@ async def empty_site(
         from ui.pages import register
 
         root = FastAPI()
-        app = App(database, waiters, settings, open_vault(settings.data), public_api, LocalServers(local_ports))
+        batches = PlaygroundBatches(database, waiters)
+        app = App(
+            database, waiters, settings, open_vault(settings.data), public_api, batches, LocalServers(local_ports)
+        )
         register(app, root)
         prepare_simulation()
         ui.run_with(
@@ -191,6 +195,7 @@ async def empty_site(
                 yield Site(database, clock, workspace, root, settings, PatientUser(client), app)
         finally:
             Client.page_routes.clear()  # otherwise NiceGUI imports every module with a page anew for the next test
+            await batches.close()
             await public_api.close()
             os.environ.pop("NICEGUI_USER_SIMULATION", None)
             nicegui_app.exception_handlers = handlers

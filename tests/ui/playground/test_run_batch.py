@@ -13,21 +13,17 @@ from nicegui.testing import User
 from sqlalchemy import update
 
 from engine.actions.datasets import add_dataset, import_rows
-from engine.actions.playground_batches import begin_playground_batch, run_in_batch
-from engine.flow.contract import samples_of
+from engine.playground_batches.rows import fitted, match_columns, payload_of_row
 from storage import tables
-from storage.batches import environments_with_waiting_items, list_batch_runs
+from storage.batches import PlaygroundBatchRow, environments_with_waiting_items, find_playground_batch, list_batch_runs
 from storage.dataset_changes import checked_rows
 from storage.datasets import find_dataset
 from storage.tables import Job
-from tests.factories import document
 from tests.logical_time import pass_time
 from tests.ui.arrange import buttons, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
 from tests.ui.playground.test_run_panel import FLOW, jobs, named, opened, payload, push
-from ui.playground.run.batch_rows import SampleRows, fitted, match_columns, payload_of_row
-from ui.playground.run.batch_runner import BatchRunner, batches_of
 
 FIELDS = [{"name": "who", "type": "string", "required": True}, {"name": "max_pages", "type": "integer"}]
 READING: dict[str, Any] = {
@@ -80,8 +76,10 @@ def tab(user: User, name: str) -> None:
     found[-1].parent_slot.parent.value = name  # type: ignore[union-attr]
 
 
-def batch(site: Site, flow_id: str) -> BatchRunner:
-    return batches_of(site.app)[flow_id]
+def newest(site: Site, flow_id: str) -> PlaygroundBatchRow:
+    found = site.database.read_now(find_playground_batch, site.workspace_id, flow_id=flow_id)
+    assert found is not None
+    return found
 
 
 async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) -> None:
@@ -90,7 +88,7 @@ async def test_all_samples_are_run_as_jobs_of_one_batch(site: Site, user: User) 
     async with working(site):
         push(user, "Run all samples")
         await user.should_see("2 of 2 rows · 2 completed", retries=250)
-    ran = site.database.read_now(list_batch_runs, site.workspace_id, batch(site, flow_id).batch.id)
+    ran = site.database.read_now(list_batch_runs, site.workspace_id, newest(site, flow_id).id)
     assert [(run.row, run.title, payload(site, run.job)["who"]) for run in ran] == [
         (1, "Ann", "Ann"),
         (2, "Bob", "Bob"),
@@ -114,7 +112,7 @@ async def test_rows_of_a_dataset_are_run_and_what_failed_is_run_again(site: Site
         press(user, "Retry failed (1)")
         await until(lambda: len(jobs(site)) == 4 and all(job.ended for job in jobs(site)))
         await user.should_see("3 of 3 rows · 2 completed · 1 failed", retries=250)
-    ran = site.database.read_now(list_batch_runs, site.workspace_id, batch(site, flow_id).batch.id)
+    ran = site.database.read_now(list_batch_runs, site.workspace_id, newest(site, flow_id).id)
     assert [(run.row, run.job.status) for run in ran] == [(1, "completed"), (2, "failed"), (3, "completed")]
     named(user, "Rows shown").value = "failed"
     assert '{"a": 1}' not in page_text(user).split("Rows of the batch")[-1].split("New batch")[-1]
@@ -138,7 +136,7 @@ async def test_a_pause_lets_no_other_row_begin_and_a_stop_cancels_those_that_run
     press(user, "Resume")
     await until(lambda: len(jobs(site)) == 8)
     press(user, "Stop the batch")
-    await until(lambda: batch(site, flow_id).state == "stopped")
+    await until(lambda: site.app.batches.running(flow_id) is None)
     assert sorted(job.status for job in jobs(site)) == ["cancelled"] * 4 + ["completed"] * 4
     await user.should_see("1 left out", retries=250)
 
@@ -154,7 +152,9 @@ async def test_whoever_may_no_longer_run_flows_pauses_nothing(site: Site, user: 
     site.database.write_now(lambda session: session.execute(update(tables.User).values(role="viewer")))
     press(user, "Pause")
     await user.should_see("This is not allowed.", retries=100)
-    assert batch(site, flow_id).state == "running"
+    running = site.app.batches.running(flow_id)
+    assert running is not None
+    assert running.state == "running"
 
 
 async def test_a_row_without_a_required_value_is_refused_and_the_rest_runs(site: Site, user: User) -> None:
@@ -179,7 +179,7 @@ async def test_the_file_has_a_line_per_row_and_no_formula(site: Site, user: User
     async with working(site):
         press(user, "Start 2 runs")
         await user.should_see("2 of 2 rows", retries=250)
-    path = f"/playground/batches/{batch(site, flow_id).batch.id}/results.csv"
+    path = f"/playground/batches/{newest(site, flow_id).id}/results.csv"
     answer = await user.http_client.get(path)
     head, first, second = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
     assert head == ["row", "title", "status", "job_id", "seconds", "cost_usd", "error", "input.text", "result.output"]
@@ -200,29 +200,27 @@ async def test_the_batch_is_there_again_when_the_page_is_opened_anew(site: Site,
     await opened(user, flow_id)
     tab(user, "batch")
     await user.should_see("2 of 2 rows · 2 completed", retries=250)
-    batches_of(site.app).clear()  # as after a restart of the server
+
+
+async def test_the_rows_that_a_stopped_batch_left_out_can_be_run(site: Site, user: User) -> None:
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset(site, *({"text": str(place)} for place in range(6)))
     await opened(user, flow_id)
     tab(user, "batch")
-    await user.should_see("2 of 2 rows ran, 2 completed.", retries=250)
-
-
-async def test_rows_that_had_not_begun_when_the_server_ended_are_counted_and_can_be_run(site: Site, user: User) -> None:
-    flow_id = site.flow("Letter", saved=False, file=FLOW)
-    samples = SampleRows(samples_of(document(FLOW)))
-    begun = site.database.write_now(begin_playground_batch, site.owner, flow_id, document(FLOW), samples.total)
-    first = await anext(samples.each())
-    site.database.write_now(run_in_batch, site.owner, begun, first.payload, row=1, title=first.title)
-    await opened(user, flow_id)
-    tab(user, "batch")
-    await user.should_see("1 of 2 rows ran, 0 completed, 1 did not run.", retries=50)
-
-    user.find("Leave out the rows that ran in the last batch (1)").click()
-    assert "Start 1 run" in buttons(user)
+    await until(lambda: "Start 6 runs" in buttons(user))
+    press(user, "Start 6 runs")
+    await until(lambda: len(jobs(site)) == 4 and "Stop the batch" in buttons(user))
+    press(user, "Stop the batch")
+    await user.should_see("2 left out", retries=250)
+    press(user, "New batch")
+    await until(lambda: "Start 6 runs" in buttons(user))
+    user.find("Leave out the rows that ran in the last batch (4)").click()
+    assert "Start 2 runs" in buttons(user)
     async with working(site):
-        press(user, "Start 1 run")
-        await user.should_see("1 of 1 row · 1 completed", retries=250)
+        press(user, "Start 2 runs")
+        await user.should_see("2 of 2 rows · 2 completed", retries=250)
 
     ran = site.database.read_now(
-        lambda session: [job.run_options for job in session.query(Job).order_by(Job.created_at)]
+        lambda session: [job.run_options["row"] for job in session.query(Job).order_by(Job.created_at, Job.id)]
     )
-    assert [options["row"] for options in ran] == [1, 2]
+    assert sorted(ran) == [1, 2, 3, 4, 5, 6]

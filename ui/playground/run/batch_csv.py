@@ -14,12 +14,12 @@ from engine.flow.references import as_text
 from engine.table_files.writing import MARK, csv_line
 from storage.batches import BatchRun, find_playground_batch, list_batch_runs
 from storage.jobs import find_value
+from storage.playground_batches import list_rows_outside_jobs
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
 from ui.file_download import sent_file
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
-from ui.playground.run.batch_runner import BatchLine, batches_of
 
 PATH = "/playground/batches/{batch_id}/results.csv"
 PIECE = 100
@@ -52,7 +52,7 @@ def add_routes(root: FastAPI, app: App) -> None:
 
 async def _lines(app: App, workspace_id: str, batch_id: str) -> AsyncIterator[str]:
     runs = await app.database.read(list_batch_runs, workspace_id, batch_id)
-    refused = _refused(app, batch_id)
+    outside = await app.database.read(list_rows_outside_jobs, workspace_id, batch_id)
     first = await app.database.read(_values, runs[:LOOKED_AT])
     inputs = list(dict.fromkeys(name for given, _result in first for name in given))
     results = list(dict.fromkeys(name for _given, result in first for name in result))
@@ -70,21 +70,9 @@ async def _lines(app: App, workspace_id: str, batch_id: str) -> AsyncIterator[st
             )
             for run, (given, result) in zip(piece, values, strict=True)
         )
-    yield "".join(csv_line([line.number, line.title, line.state, "", "", "", line.text]) for line in refused)
-
-
-def _refused(app: App, batch_id: str) -> list[BatchLine]:
-    """The rows that were refused and never became a job.
-
-    They are known only to the server process that ran the batch.
-    """
-    return [
-        line
-        for batch in batches_of(app).values()
-        if batch.batch.id == batch_id
-        for line in batch.lines
-        if line.state == "refused"
-    ]
+    yield "".join(
+        csv_line([row.row, row.title, row.state, "", "", "", row.text]) for row in outside if row.state == "refused"
+    )
 
 
 def _values(session: Session, runs: Sequence[BatchRun]) -> list[Values]:

@@ -8,13 +8,14 @@ from typing import Any
 from nicegui import ui
 
 from engine.flow.contract import input_fields, samples_of
+from engine.playground_batches.rows import DatasetRows, ListedRows, Rows, match_columns
 from storage.datasets import DatasetLine, list_datasets
 from ui.forms.form import Field
 from ui.kit.parts import button, link, note, words
 from ui.kit.text import Reader, _, number, plural, type_word
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
-from ui.playground.run.batch_rows import DatasetRows, RestOfRows, Rows, SampleRows, match_columns
+from ui.playground.run.samples import sample_rows
 
 SAMPLES = ""
 
@@ -157,18 +158,11 @@ class BatchSetUp:
         self._again()
 
     async def _start(self) -> None:
-        rows = self._rows()
-        await self.on_start(RestOfRows(rows, self.ran) if self.only_rest else rows)
+        await self.on_start(Rows(self._source(), self.ran if self.only_rest else frozenset()))
 
-    def _rows(self) -> Rows:
+    def _source(self) -> ListedRows | DatasetRows:
         dataset = self.datasets.get(self.source or "")
         if dataset is None:
-            return SampleRows(samples_of(self.draft.document))
-        return DatasetRows(
-            self.page_session.app.database,
-            self.page_session.person.workspace_id,
-            dataset,
-            input_fields(self.draft.document),
-            dict(self.mapping),
-            min(self.count or dataset.rows, dataset.rows),
-        )
+            return sample_rows(samples_of(self.draft.document))
+        total = min(self.count or dataset.rows, dataset.rows)
+        return DatasetRows(dataset.id, input_fields(self.draft.document), dict(self.mapping), total)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nicegui import background_tasks, ui
+from nicegui import ui
 from sqlalchemy.orm import Session
 
 from engine.actions.playground_batches import begin_playground_batch
@@ -14,6 +14,8 @@ from engine.actions.principal import Principal, require_may
 from engine.core.errors import FlowInvalid, Refusal
 from engine.core.ids import JobId
 from engine.flow.contract import samples_of
+from engine.playground_batches.rows import Rows
+from engine.playground_batches.runner import AGAIN, BatchLine, BatchRunner
 from storage.batches import PlaygroundBatchRow, find_playground_batch, list_batch_runs
 from ui.kit import feedback
 from ui.kit.parts import (
@@ -35,9 +37,8 @@ from ui.kit.text import Reader, _, duration, number, plural
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.batch_csv import csv_path
-from ui.playground.run.batch_rows import Rows, SampleRows
-from ui.playground.run.batch_runner import AGAIN, BatchLine, BatchRunner, batches_of
 from ui.playground.run.batch_set_up import BatchSetUp
+from ui.playground.run.samples import sample_rows
 
 #: Number of rows on one page of the table.
 PAGE = 20
@@ -59,6 +60,7 @@ class BatchView:
         self.draft = draft
         self.reader = reader
         self.on_open = on_open
+        self.batches = page_session.app.batches
         self.batch: BatchRunner | None = None
         self.page = 0
         self.only_failed = False
@@ -71,7 +73,7 @@ class BatchView:
 
     async def show(self) -> None:
         """Called when the tab is opened."""
-        self.batch = batches_of(self.page_session.app).get(self.draft.flow_id)
+        self.batch = await self.batches.newest(self.page_session.person.workspace_id, self.draft.flow_id)
         if self.batch is None:
             await self._draw_set_up()
         else:
@@ -83,7 +85,7 @@ class BatchView:
 
     async def run_samples(self) -> None:
         """Starts a batch over the saved samples."""
-        await self._start(SampleRows(samples_of(self.draft.document)))
+        await self._start(Rows(sample_rows(samples_of(self.draft.document))))
 
     # Starting a batch.
 
@@ -93,20 +95,22 @@ class BatchView:
         earlier = await self.page_session.query(find_playground_batch, flow_id=self.draft.flow_id)
         if self.batch is not begun:  # another batch was started meanwhile, and that one is shown
             return
-        if earlier is not None and self.batch is not None and earlier.id == self.batch.batch.id:
-            earlier = None
         ran: frozenset[int] = frozenset()
         if earlier is not None and sum(earlier.counts.values()) < earlier.total:
             ran = frozenset(run.row for run in await self.page_session.query(list_batch_runs, earlier.id))
+        known = begun is not None and earlier is not None and earlier.id == begun.batch.id
         self.content.clear()
         with self.content:
-            if earlier is not None:
+            if earlier is not None and not known:
                 self._draw_earlier(earlier)
             set_up = BatchSetUp(self.page_session, self.draft, self.reader, on_start=self._start, ran=ran)
         await set_up.draw()
 
     def _draw_earlier(self, earlier: PlaygroundBatchRow) -> None:
-        """Shows a batch that ran before the server was restarted: how many of its rows ran, and its CSV file."""
+        """Shows a batch that this page cannot open any more: how many of its rows ran, and its CSV file.
+
+        It is one of an earlier release, or its document was removed by retention.
+        """
         began = sum(earlier.counts.values())
         said = (
             f"{number(began, self.reader)} {_('of')} {plural(earlier.total, _('row'), _('rows'), self.reader)} "
@@ -118,14 +122,13 @@ class BatchView:
             link_button(_("Export CSV"), csv_path(earlier.id), icon="download", small=True).props("download")
 
     async def _start(self, rows: Rows) -> None:
-        running = batches_of(self.page_session.app).get(self.draft.flow_id)
-        if running is not None and not running.over:
+        if self.batches.running(self.draft.flow_id) is not None:
             feedback.failed(_("A batch of this flow is running."), _("Stop it before you start another."))
             await self.show()
             return
         try:
             begun = await self.page_session.execute(
-                begin_playground_batch, self.draft.flow_id, await self.draft.settled(), rows.total
+                begin_playground_batch, self.draft.flow_id, await self.draft.settled(), rows.total, rows.as_json()
             )
         except FlowInvalid as refusal:
             feedback.failed(_("The flow cannot run yet."), refusal.problems[0].message)
@@ -133,9 +136,8 @@ class BatchView:
         except Refusal as refusal:
             feedback.refused(refusal)
             return
-        self.batch = batches_of(self.page_session.app)[self.draft.flow_id] = BatchRunner(self.page_session, begun, rows)
+        self.batch = self.batches.start(begun, rows, self.page_session.person.id)
         self.page, self.only_failed = 0, False
-        background_tasks.create(self.batch.go(), name=f"batch {begun.id}")
         self._draw_batch()
 
     # Progress.
@@ -154,8 +156,12 @@ class BatchView:
         self.timer.activate()
 
     def _look(self) -> None:
-        batch = self.batch
+        batch = self.batches.running(self.draft.flow_id) or self.batch
         if batch is None or self.head.is_deleted:
+            return
+        if batch is not self.batch:  # another tab has begun it
+            self.batch = batch
+            self._draw_batch()
             return
         shown = (batch.change, batch.state)
         if shown != self._drawn:
@@ -297,23 +303,27 @@ class BatchView:
 
     async def _pause(self) -> None:
         if self.batch is not None and await self._may_run():
-            self.batch.pause()
+            await self.batch.pause()
             self._look()
 
     async def _resume(self) -> None:
         if self.batch is not None and await self._may_run():
-            self.batch.resume(self.page_session)
+            await self.batch.resume(self.page_session.person.id)
             self._look()
 
     async def _stop(self) -> None:
         if self.batch is not None and await self._may_run():
-            await self.batch.stop(self.page_session)
+            await self.batch.stop()
             self._look()
 
     async def _retry(self) -> None:
         batch = self.batch
-        if batch is not None and await self._may_run() and batch.retry_failed(self.page_session):
-            background_tasks.create(batch.go(), name=f"batch {batch.batch.id}")
+        if batch is None or not await self._may_run():
+            return
+        if self.batches.running(self.draft.flow_id) is not None:  # another tab has begun one meanwhile
+            await self.show()
+        elif await batch.retry_failed(self.page_session.person.id):
+            self.batches.run(batch)
             self._draw_batch()
 
     async def _may_run(self) -> bool:

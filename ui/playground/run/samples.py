@@ -8,6 +8,7 @@ from typing import Any
 from engine.flow.contract import api_input, samples_of
 from engine.flow.document import Document
 from engine.flow.edits import Op, update_node
+from engine.playground_batches.rows import ListedRows
 from ui.kit.text import _
 
 Sample = Mapping[str, Any]
@@ -22,6 +23,11 @@ def payload_of(sample: Sample) -> dict[str, Any]:
     """The payload that is sent for a sample."""
     payload = sample.get("payload")
     return dict(payload) if isinstance(payload, dict) else {}
+
+
+def sample_rows(samples: Sequence[Sample]) -> ListedRows:
+    """The samples as the rows of a batch."""
+    return ListedRows([(title_of(sample, place), payload_of(sample)) for place, sample in enumerate(samples)])
 
 
 def add_sample(document: Document, title: str, payload: Mapping[str, Any]) -> list[Op]:

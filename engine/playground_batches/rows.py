@@ -1,0 +1,183 @@
+"""Sources of the rows of a batch: listed inputs, or a dataset whose columns fill the input fields.
+
+A source is stored as JSON with the batch, so that the server can read the remaining rows after a restart:
+`{"kind": "listed", "rows": [[title, payload], ...]}` or `{"kind": "dataset", "dataset_id", "fields", "mapping",
+"total"}`, each with `"skip": [row number, ...]` for rows that are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.flow.references import as_text
+from storage.database import Database
+from storage.datasets import RowLine, list_rows
+
+#: Number of rows that are read at once.
+PAGE = 100
+_TITLE = 80
+
+
+@dataclass(frozen=True)
+class BatchInputRow:
+    """One row to run; `number` counts from 1. `dataset_row` is its id in the dataset; None for a listed row."""
+
+    number: int
+    title: str
+    payload: dict[str, Any]
+    dataset_row: int | None = None
+
+
+@dataclass(frozen=True)
+class ListedRows:
+    """Inputs that are stored with the batch: (title, payload) of each, for example the samples of the flow."""
+
+    rows: Sequence[tuple[str, dict[str, Any]]]
+
+    @property
+    def total(self) -> int:
+        """The number of rows."""
+        return len(self.rows)
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the source as it is stored."""
+        return {"kind": "listed", "rows": [[title, payload] for title, payload in self.rows]}
+
+    async def each(self, *_where: object) -> AsyncIterator[BatchInputRow]:
+        """Yields all rows."""
+        for number, (title, payload) in enumerate(self.rows, 1):
+            yield BatchInputRow(number, title, payload)
+
+    async def again(
+        self, _database: Database, _workspace_id: str, number: int, _dataset_row: int | None
+    ) -> BatchInputRow | None:
+        """Returns one row."""
+        title, payload = self.rows[number - 1]
+        return BatchInputRow(number, title, payload)
+
+
+@dataclass(frozen=True)
+class DatasetRows:
+    """The first `total` rows of a dataset. `mapping` is field -> column; a field without a column is not sent."""
+
+    dataset_id: str
+    fields: Sequence[Mapping[str, Any]]
+    mapping: Mapping[str, str]
+    total: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the source as it is stored."""
+        return {
+            "kind": "dataset",
+            "dataset_id": self.dataset_id,
+            "fields": [dict(one) for one in self.fields],
+            "mapping": dict(self.mapping),
+            "total": self.total,
+        }
+
+    async def each(self, database: Database, workspace_id: str) -> AsyncIterator[BatchInputRow]:
+        """Yields the rows, reading them page by page."""
+        after = number = 0
+        while number < self.total:
+            limit = min(PAGE, self.total - number)
+            page = await database.read(list_rows, workspace_id, self.dataset_id, after=after, limit=limit)
+            if not page:
+                return
+            for line in page:
+                number += 1
+                after = line.id
+                yield self._row(number, line)
+
+    async def again(
+        self, database: Database, workspace_id: str, number: int, dataset_row: int | None
+    ) -> BatchInputRow | None:
+        """Reads a row in its current state; None when it was deleted."""
+        if dataset_row is None:
+            return None
+        page = await database.read(list_rows, workspace_id, self.dataset_id, after=dataset_row - 1, limit=1)
+        return self._row(number, page[0]) if page and page[0].id == dataset_row else None
+
+    def _row(self, number: int, line: RowLine) -> BatchInputRow:
+        payload = payload_of_row(line.data, self.fields, self.mapping)
+        first = next((as_text(value) for value in payload.values() if value not in (None, "")), "")
+        return BatchInputRow(number, " ".join(first.split())[:_TITLE] or f"Row {number}", payload, line.id)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a batch: all of a source, except those whose number is in `skip`."""
+
+    source: ListedRows | DatasetRows
+    skip: frozenset[int] = frozenset()
+
+    @property
+    def total(self) -> int:
+        """The number of rows to run."""
+        return self.source.total - sum(number <= self.source.total for number in self.skip)
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the rows as they are stored with the batch."""
+        return {**self.source.as_json(), "skip": sorted(self.skip)}
+
+    async def each(self, database: Database, workspace_id: str) -> AsyncIterator[BatchInputRow]:
+        """Yields the rows in order, with their numbers in the source."""
+        async for row in self.source.each(database, workspace_id):
+            if row.number not in self.skip:
+                yield row
+
+
+def rows_from_json(stored: Mapping[str, Any]) -> Rows:
+    """Returns the rows that `Rows.as_json` has stored."""
+    skip = frozenset(stored["skip"])
+    if stored["kind"] == "listed":
+        return Rows(ListedRows([(title, payload) for title, payload in stored["rows"]]), skip)
+    return Rows(DatasetRows(stored["dataset_id"], stored["fields"], stored["mapping"], stored["total"]), skip)
+
+
+def match_columns(fields: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, str]:
+    """Matches fields to columns of the same name, ignoring case, spaces, `_` and `-`."""
+    by_name = {_plain(column): column for column in reversed(columns)}
+    names = [str(one.get("name")) for one in fields if one.get("name")]
+    return {name: by_name[_plain(name)] for name in names if _plain(name) in by_name}
+
+
+def payload_of_row(
+    data: Mapping[str, Any], fields: Sequence[Mapping[str, Any]], mapping: Mapping[str, str]
+) -> dict[str, Any]:
+    """The payload for a row. An empty cell of an optional field is left out."""
+    payload: dict[str, Any] = {}
+    for one in fields:
+        name = str(one.get("name"))
+        column = mapping.get(name)
+        if not column:
+            continue
+        value = fitted(data.get(column), str(one.get("type") or "string"))
+        if value is None or (value == "" and not one.get("required")):
+            continue
+        payload[name] = value
+    return payload
+
+
+def fitted(value: Any, kind: str) -> Any:
+    """Converts a cell to the type of its field where the conversion is unambiguous: `"5"` to a whole number, 5 to
+    text.
+    """
+    if kind == "string":
+        return value if isinstance(value, str) or value is None else as_text(value)
+    if not isinstance(value, str):
+        return int(value) if kind == "integer" and isinstance(value, float) and value.is_integer() else value
+    text = value.strip()
+    if kind == "boolean" and text.lower() in {"true", "false", "yes", "no"}:
+        return text.lower() in {"true", "yes"}
+    if kind in {"integer", "number"} and re.fullmatch(r"-?\d{1,15}", text):
+        return int(text)
+    if kind == "number" and re.fullmatch(r"-?\d{1,15}\.\d{1,15}", text):
+        return float(text)
+    return None if text == "" and kind != "string" else value
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).casefold()

@@ -1,0 +1,307 @@
+"""Runs the rows of a Playground batch: several at once, with pause, stop, and retry of failed rows.
+
+A batch belongs to the server and not to a browser tab. Its state is stored with every change, its rows are jobs, and a
+row that is no job is stored too (`storage/playground_batches.py`), so that a restarted server continues it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.actions.playground_batches import PlaygroundBatch, run_in_batch
+from engine.actions.principal import Principal
+from engine.core.errors import JobNotCancellable, NotAllowed, NotFound, Refusal
+from engine.core.ids import JobId, WorkspaceId
+from engine.flow.references import as_text
+from engine.jobs.server.job_waiters import JobWaiters, wait_for_end
+from engine.jobs.transitions import cancel_job
+from engine.playground_batches.rows import BatchInputRow, Rows
+from storage.database import Database
+from storage.job_changes import PLAYGROUND_SLOTS
+from storage.jobs import JobRow, read_value
+from storage.members import find_account, person_of
+from storage.playground_batches import BatchState, RowOutsideJobs, store_again, store_batch_state, store_row
+
+#: How long the result of a row is waited for; the flow's own time limit ends the run earlier.
+PATIENCE_SECONDS = 24 * 3_600
+#: Number of characters of a result that are kept for the table.
+SHOWN = 200
+AGAIN = frozenset({"failed", "refused", "cancelled"})
+_ENDED = AGAIN | {"completed"}
+
+
+@dataclass
+class BatchLine:
+    """One row that has started. `state` is a job's status, or `refused` when its input was invalid."""
+
+    number: int
+    title: str
+    state: str = "queued"
+    job_id: JobId | None = None
+    text: str = ""
+    seconds: float | None = None
+    #: The id of the row in its dataset; None for a listed row.
+    dataset_row: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        """True when the row will not change any more, unless it is run again."""
+        return self.state in _ENDED
+
+    def take(self, job: JobRow, result: Any) -> None:
+        """Shows the end of the row's job."""
+        self.state = job.status
+        self.seconds = ((job.completed_at or 0) - (job.started_at or job.completed_at or 0)) / 1000
+        self.text = _outcome(job, result)[:SHOWN]
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """The progress of a batch.
+
+    `rate` is rows per second of running time; `left_seconds` is None while it cannot be estimated.
+    """
+
+    total: int
+    done: int
+    failed: int
+    remaining: int
+    rate: float | None
+    left_seconds: float | None
+
+
+@dataclass
+class BatchRunner:
+    """Runs each row once. `change` is increased with every change of state, so that views know when to redraw.
+
+    `user_id` is the person on whose behalf the rows run: the batch pauses when that person may not run flows any more.
+    """
+
+    database: Database
+    waiters: JobWaiters
+    batch: PlaygroundBatch
+    rows: Rows
+    user_id: str
+    state: BatchState = "running"
+    lines: list[BatchLine] = field(default_factory=list)
+    #: Why the server paused the batch; empty when it did not.
+    trouble: str = ""
+    #: True after a stop: rows that had not started stay out, also when failed rows are run again.
+    closed: bool = False
+    change: int = 0
+    _may_go: asyncio.Event = field(default_factory=asyncio.Event)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _each: AsyncIterator[BatchInputRow] | None = None
+    _ran: float = 0.0
+    _since: float | None = None
+
+    def __post_init__(self) -> None:
+        """Continues with what `lines` tell: of a batch that was loaded, some rows have begun and some wait again."""
+        self._again = [line for line in self.lines if line.state == "queued" and line.job_id is None]
+        self._ended = sum(line.ended for line in self.lines)
+        self._begun = {_identity(line.number, line.dataset_row) for line in self.lines}
+        self._numbers = {line.number for line in self.lines}
+
+    async def go(self) -> None:
+        """Runs the remaining rows until the end or a stop. Cancelling it leaves the stored state as it is."""
+        if self.state != "paused":
+            self._start_clock()
+            self._may_go.set()
+        async with asyncio.TaskGroup() as group:
+            for line in [line for line in self.lines if line.job_id is not None and not line.ended]:
+                group.create_task(self._wait(line))
+            for _slot in range(min(PLAYGROUND_SLOTS, max(1, self.rows.total))):
+                group.create_task(self._work())
+        self._stop_clock()
+        await self._store("stopped" if self.state == "stopping" else "ended")
+
+    async def pause(self, trouble: str = "") -> None:
+        """Starts no further rows; rows that are running continue."""
+        if self.state == "running":
+            self._may_go.clear()
+            self._stop_clock()
+            await self._store("paused", trouble)
+
+    async def resume(self, user_id: str) -> None:
+        """Continues after a pause, on behalf of this person."""
+        if self.state == "paused":
+            self.user_id = user_id
+            self._start_clock()
+            await self._store("running")
+            self._may_go.set()
+
+    async def stop(self) -> None:
+        """Starts no further rows and cancels the running ones."""
+        if self.over:
+            return
+        self.closed = True
+        await self._store("stopping")
+        self._may_go.set()
+        for line in self.lines:
+            if line.job_id is not None and not line.ended:
+                await self._cancel(line.job_id)
+
+    async def fail(self, trouble: str) -> None:
+        """Ends the batch after an error of the server; the rows that had not started stay out."""
+        self.closed = True
+        self._stop_clock()
+        await self._store("stopped", trouble)
+
+    async def retry_failed(self, user_id: str) -> bool:
+        """Queues the rows that failed, were refused or cancelled; the caller starts `go` again.
+
+        False when there are none.
+        """
+        failed = [line for line in self.lines if line.state in AGAIN]
+        if not self.over or not failed:
+            return False
+        self.user_id, self._again = user_id, failed
+        self._ended -= len(failed)
+        self._ran = 0.0
+        for line in failed:
+            line.state, line.text, line.seconds, line.job_id = "queued", "", None, None
+        self.state, self.trouble = "running", ""
+        self.change += 1
+        again = [RowOutsideJobs(line.number, "again", line.title, "", line.dataset_row) for line in failed]
+        await self.database.write(store_again, self.batch.id, user_id, again)
+        return True
+
+    @property
+    def over(self) -> bool:
+        """True when no row is running or waiting to run."""
+        return self.state in {"stopped", "ended"}
+
+    @property
+    def progress(self) -> BatchProgress:
+        """The current progress."""
+        ended = [line for line in self.lines if line.ended]
+        failed = sum(line.state in AGAIN for line in ended)
+        total = self.rows.total if not self.over or self.state == "stopped" else len(self.lines)
+        remaining = max(0, total - len(ended))
+        ran = self._ran + (self._now() - self._since if self._since is not None else 0.0)
+        rate = self._ended / ran if self._ended > 0 and ran > 0 else None
+        left = remaining / rate if rate and not self.over else None
+        return BatchProgress(total, len(ended) - failed, failed, remaining, rate, left)
+
+    async def _store(self, state: BatchState, trouble: str = "") -> None:
+        self.state, self.trouble = state, trouble
+        self.change += 1
+        await self.database.write(store_batch_state, self.batch.id, self.user_id, state, trouble, closed=self.closed)
+
+    def _now(self) -> float:
+        return self.database.clock.monotonic()
+
+    def _start_clock(self) -> None:
+        self._since = self._now()
+
+    def _stop_clock(self) -> None:
+        if self._since is not None:
+            self._ran += self._now() - self._since
+            self._since = None
+
+    async def _work(self) -> None:
+        while (found := await self._next()) is not None:
+            await self._run(*found)
+
+    async def _next(self) -> tuple[BatchLine, BatchInputRow | None] | None:
+        """Returns the next row, failed rows that are run again first. None at the end and after a stop."""
+        async with self._turn:
+            await self._may_go.wait()
+            if self.state == "stopping":
+                return None
+            if self._again:
+                line = self._again.pop(0)
+                source = self.rows.source
+                return line, await source.again(self.database, self.batch.workspace_id, line.number, line.dataset_row)
+            if self.closed:
+                return None
+            row = await self._next_new()
+            if row is None:
+                return None
+            line = BatchLine(row.number, row.title, dataset_row=row.dataset_row)
+            self.lines.append(line)
+            self._numbers.add(line.number)
+            return line, row
+
+    async def _next_new(self) -> BatchInputRow | None:
+        """Returns the next row of the source that has not begun.
+
+        A deleted row of a dataset shifts the numbers of the later ones, which then get the next free number.
+        """
+        if self._each is None:
+            self._each = self.rows.each(self.database, self.batch.workspace_id)
+        while (row := await anext(self._each, None)) is not None:
+            if _identity(row.number, row.dataset_row) not in self._begun:
+                return replace(row, number=max(self._numbers) + 1) if row.number in self._numbers else row
+        return None
+
+    async def _run(self, line: BatchLine, row: BatchInputRow | None) -> None:
+        if row is None:
+            await self._refuse(line, "The row is not in the dataset any more.")
+            return
+        try:
+            line.job_id = await self.database.write(_run_row, self.batch, self.user_id, row)
+        except NotAllowed:
+            self._again.insert(0, line)
+            await self.pause("Whoever started it may not run flows any more.")
+            return
+        except Refusal as refusal:
+            reasons = [f"`{error.pointer}` {error.detail}" for error in refusal.errors]
+            await self._refuse(line, "; ".join(reasons) or f"{refusal.title}. {refusal.detail}".strip())
+            return
+        self.change += 1
+        if self.state == "stopping":  # the batch was stopped while this job was being submitted
+            await self._cancel(line.job_id)
+        await self._wait(line)
+
+    async def _wait(self, line: BatchLine) -> None:
+        job_id = line.job_id
+        if job_id is None:
+            return
+        workspace_id = self.batch.workspace_id
+        job = await wait_for_end(self.database, self.waiters, workspace_id, job_id, PATIENCE_SECONDS)
+        result = await self.database.read(read_value, job_id, "result") if job.status == "completed" else None
+        line.take(job, result)
+        self._ended += 1
+        self.change += 1
+
+    async def _refuse(self, line: BatchLine, text: str) -> None:
+        line.state, line.text = "refused", text[:SHOWN]
+        self._ended += 1
+        self.change += 1
+        row = RowOutsideJobs(line.number, "refused", line.title, line.text, line.dataset_row)
+        await self.database.write(store_row, self.batch.id, row)
+
+    async def _cancel(self, job_id: JobId) -> None:
+        with contextlib.suppress(JobNotCancellable, NotFound):  # the run may have ended by itself
+            await self.database.write(cancel_job, self.batch.workspace_id, job_id)
+
+
+def _identity(number: int, dataset_row: int | None) -> tuple[str, int]:
+    """What stays the same of a row when others are deleted: its id in the dataset, or its number in a list."""
+    return ("number", number) if dataset_row is None else ("dataset row", dataset_row)
+
+
+def _run_row(session: Session, batch: PlaygroundBatch, user_id: str, row: BatchInputRow) -> JobId:
+    """Starts the run of a row for the person with this id. Raises NotAllowed and PayloadInvalid."""
+    user = find_account(session, user_id)
+    if user is None or person_of(user).disabled or user.workspace_id != batch.workspace_id:
+        raise NotAllowed("Whoever started the batch has no account any more")
+    person = person_of(user)
+    principal = Principal(WorkspaceId(person.workspace_id), person.id, person.name, person.role)
+    return run_in_batch(
+        session, principal, batch, row.payload, row=row.number, title=row.title, dataset_row=row.dataset_row
+    )
+
+
+def _outcome(job: JobRow, result: Any) -> str:
+    if job.status == "failed" and job.error:
+        return str(job.error.get("message", ""))
+    value = result.get("output") if isinstance(result, dict) and set(result) == {"output"} else result
+    return as_text(value)

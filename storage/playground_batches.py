@@ -1,0 +1,151 @@
+"""Queries for the state of Playground batches: who runs them, the source of their rows, and the rows that are no jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.orm import Session
+
+from storage.tables import Batch, PlaygroundBatch, PlaygroundBatchRow, Snapshot
+
+BatchState = Literal["running", "paused", "stopping", "stopped", "ended"]
+#: The states of a batch that has rows to run.
+OPEN: tuple[BatchState, ...] = ("running", "paused", "stopping")
+
+
+@dataclass(frozen=True)
+class StoredBatch:
+    """A Playground batch as it is stored. `document` is the snapshot as JSON text; None when retention removed it."""
+
+    id: str
+    workspace_id: str
+    flow_id: str
+    snapshot_id: str
+    total: int
+    user_id: str
+    source: dict[str, Any]
+    state: BatchState
+    trouble: str
+    closed: bool
+    document: str | None
+
+
+@dataclass(frozen=True)
+class RowOutsideJobs:
+    """A row without a job of its own: `refused` with the reason in `text`, or waiting to run `again`."""
+
+    row: int
+    state: Literal["refused", "again"]
+    title: str
+    text: str
+    dataset_row: int | None
+
+
+def insert_batch_state(session: Session, batch_id: str, snapshot_id: str, user_id: str, source: dict[str, Any]) -> None:
+    """Stores the state of a new batch, which is running."""
+    session.execute(
+        insert(PlaygroundBatch),
+        {
+            "batch_id": batch_id,
+            "snapshot_id": snapshot_id,
+            "user_id": user_id,
+            "source": source,
+            "state": "running",
+            "trouble": "",
+            "closed": False,
+        },
+    )
+
+
+def store_batch_state(
+    session: Session, batch_id: str, user_id: str, state: BatchState, trouble: str, *, closed: bool
+) -> None:
+    """Changes the state of a batch, and the person on whose behalf it runs."""
+    values = {"user_id": user_id, "state": state, "trouble": trouble, "closed": closed}
+    session.execute(update(PlaygroundBatch).where(PlaygroundBatch.batch_id == batch_id).values(**values))
+
+
+def store_again(session: Session, batch_id: str, user_id: str, rows: Sequence[RowOutsideJobs]) -> None:
+    """Stores that these rows wait to run again, on behalf of this person."""
+    values = {"user_id": user_id, "state": "running", "trouble": ""}
+    session.execute(update(PlaygroundBatch).where(PlaygroundBatch.batch_id == batch_id).values(**values))
+    for row in rows:
+        store_row(session, batch_id, row)
+
+
+def store_row(session: Session, batch_id: str, row: RowOutsideJobs) -> None:
+    """Stores a row that is no job, or replaces what is stored of it."""
+    values = {
+        "state": row.state,
+        "title": row.title,
+        "text": row.text,
+        "dataset_row": row.dataset_row,
+    }
+    session.execute(
+        upsert(PlaygroundBatchRow)
+        .values(batch_id=batch_id, row=row.row, **values)
+        .on_conflict_do_update(index_elements=["batch_id", "row"], set_=values)
+    )
+
+
+def remove_row(session: Session, batch_id: str, row: int) -> None:
+    """Removes a row that has become a job."""
+    of_row = PlaygroundBatchRow.batch_id == batch_id, PlaygroundBatchRow.row == row
+    session.execute(delete(PlaygroundBatchRow).where(*of_row))
+
+
+def list_rows_outside_jobs(session: Session, workspace_id: str, batch_id: str) -> list[RowOutsideJobs]:
+    """Returns the rows of a batch of this workspace that are no jobs, in order."""
+    rows = session.execute(
+        select(
+            PlaygroundBatchRow.row,
+            PlaygroundBatchRow.state,
+            PlaygroundBatchRow.title,
+            PlaygroundBatchRow.text,
+            PlaygroundBatchRow.dataset_row,
+        )
+        .join(Batch, Batch.id == PlaygroundBatchRow.batch_id)
+        .where(PlaygroundBatchRow.batch_id == batch_id, Batch.workspace_id == workspace_id)
+        .order_by(PlaygroundBatchRow.row)
+    )
+    return [RowOutsideJobs(*row) for row in rows]
+
+
+def find_newest_batch(session: Session, workspace_id: str, flow_id: str) -> StoredBatch | None:
+    """Returns the newest batch of a flow with a stored state; None when there is none."""
+    newest_first = Batch.created_at.desc(), Batch.id.desc()
+    found = _stored(session, Batch.workspace_id == workspace_id, Batch.flow_id == flow_id, order=newest_first, limit=1)
+    return found[0] if found else None
+
+
+def list_open_batches(session: Session) -> Sequence[StoredBatch]:
+    """Returns the batches of all workspaces that have rows to run, oldest first."""
+    return _stored(session, PlaygroundBatch.state.in_(OPEN), order=(Batch.created_at, Batch.id))
+
+
+def _stored(session: Session, *conditions: Any, order: Sequence[Any], limit: int | None = None) -> list[StoredBatch]:
+    document = select(Snapshot.document).where(Snapshot.id == PlaygroundBatch.snapshot_id).scalar_subquery()
+    rows = session.execute(
+        select(
+            Batch.id,
+            Batch.workspace_id,
+            Batch.flow_id,
+            PlaygroundBatch.snapshot_id,
+            Batch.total,
+            PlaygroundBatch.user_id,
+            PlaygroundBatch.source,
+            PlaygroundBatch.state,
+            PlaygroundBatch.trouble,
+            PlaygroundBatch.closed,
+            document,
+        )
+        .join(PlaygroundBatch, PlaygroundBatch.batch_id == Batch.id)
+        .where(*conditions)
+        .order_by(*order)
+        .limit(limit)
+    )
+    return [StoredBatch(*row) for row in rows]

@@ -1,0 +1,220 @@
+"""Tests of Playground batches across a restart of the server: no row is lost, and none runs twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.members import ensure_owner
+from engine.actions.playground_batches import begin_playground_batch
+from engine.actions.principal import Principal
+from engine.core.ids import WorkspaceId
+from engine.flow.document import Document
+from engine.jobs.server.job_waiters import JobWaiters
+from engine.playground_batches.registry import PlaygroundBatches
+from engine.playground_batches.rows import DatasetRows, ListedRows, Rows
+from engine.playground_batches.runner import BatchRunner
+from storage.batches import list_batch_runs
+from storage.dataset_changes import checked_rows
+from storage.datasets import list_rows
+from storage.jobs import JobFilters, list_jobs
+from storage.members import list_people
+from storage.tables import DatasetRow, User
+from tests.engine.jobs.world import World, open_world
+from tests.logical_time import LogicalClock
+
+READING = Document.model_validate(
+    {
+        "format": 1,
+        "nodes": [
+            {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "text", "type": "string", "required": True}]}},
+            {"id": "read", "type": "parse_json", "inputs": {"text": "{{ api_input.out.text }}"}},
+        ],
+        "edges": [{"id": "e1", "source": "api_input", "target": "read"}],
+    }
+)  # fmt: skip
+
+
+@pytest.fixture
+def world(new_data: Path) -> Iterator[World]:
+    world = open_world(new_data, clock=LogicalClock())
+    world.database.write_now(ensure_owner, world.workspace_id, "ada@example.com", "hash")
+    yield world
+    world.database.close()
+
+
+class Servers:
+    """One server after another on the same data folder."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.flow_id = world.add_flow(READING)
+        self.batches = self._fresh()
+
+    def _fresh(self) -> PlaygroundBatches:
+        return PlaygroundBatches(self.world.database, JobWaiters(self.world.database))
+
+    @property
+    def owner(self) -> Principal:
+        person = self.world.database.read_now(list_people, self.world.workspace_id)[0]
+        return Principal(WorkspaceId(person.workspace_id), person.id, person.name, person.role)
+
+    def begin(self, rows: Rows) -> BatchRunner:
+        begun = self.world.database.write_now(
+            begin_playground_batch, self.owner, self.flow_id, READING, rows.total, rows.as_json()
+        )
+        return self.batches.start(begun, rows, self.owner.actor)
+
+    async def restart(self) -> None:
+        await self.batches.close()
+        self.batches = self._fresh()
+        await self.batches.resume()
+
+    async def newest(self) -> BatchRunner:
+        found = await self.batches.newest(self.world.workspace_id, self.flow_id)
+        assert found is not None
+        return found
+
+    def jobs(self) -> list[Any]:
+        return list(self.world.database.read_now(list_jobs, self.world.workspace_id, JobFilters()).jobs)
+
+    def ran(self, batch: BatchRunner) -> list[tuple[int, str, str]]:
+        runs = self.world.database.read_now(list_batch_runs, self.world.workspace_id, batch.batch.id)
+        return [(run.row, run.title, run.job.status) for run in runs]
+
+
+@pytest.fixture
+async def servers(world: World) -> AsyncIterator[Servers]:
+    servers = Servers(world)
+    yield servers
+    await servers.batches.close()
+
+
+@contextlib.asynccontextmanager
+async def working(world: World) -> AsyncIterator[None]:
+    """A worker that takes every job."""
+    runs = world.runs()
+
+    async def work() -> None:
+        while True:
+            for job in world.database.read_now(list_jobs, world.workspace_id, JobFilters(statuses=("queued",))).jobs:
+                await runs.carry(job.id)
+            await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(work())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+def listed(*texts: str) -> Rows:
+    return Rows(ListedRows([(f"Row {text}", {"text": text}) for text in texts]))
+
+
+async def test_a_batch_continues_after_a_restart_with_each_row_once(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed("1", "2", "{broken", "4", "5", "6", "7"))
+    await until(lambda: len(servers.jobs()) == 4)
+    await servers.restart()
+    continued = await servers.newest()
+    assert continued is not batch
+    async with working(world):
+        await until(lambda: continued.over)
+
+    assert servers.ran(continued) == [
+        (number, f"Row {text}", "failed" if text == "{broken" else "completed")
+        for number, text in enumerate(("1", "2", "{broken", "4", "5", "6", "7"), 1)
+    ]
+    assert len(servers.jobs()) == 7
+    assert (continued.progress.done, continued.progress.failed, continued.progress.remaining) == (6, 1, 0)
+    assert servers.batches.running(servers.flow_id) is None, "an ended batch holds no memory"
+
+
+async def test_a_paused_batch_stays_paused_and_a_stopped_one_stopped(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed(*"123456"))
+    await until(lambda: len(servers.jobs()) == 4)
+    await batch.pause()
+    await servers.restart()
+    continued = await servers.newest()
+    async with working(world):
+        await until(lambda: all(job.ended for job in servers.jobs()))
+        assert (continued.state, len(servers.jobs())) == ("paused", 4)
+        await continued.stop()
+        await until(lambda: continued.over)
+    await servers.restart()
+    ended = await servers.newest()
+    assert (ended.state, ended.progress.remaining, len(servers.jobs())) == ("stopped", 2, 4)
+
+
+async def test_a_stop_that_the_server_did_not_finish_is_finished_by_the_next(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed(*"123456"))
+    await until(lambda: len(servers.jobs()) == 4)
+    stopping = asyncio.create_task(batch.stop())
+    await until(lambda: batch.state == "stopping")
+    stopping.cancel()
+    await servers.batches.close()
+    await servers.restart()
+    continued = await servers.newest()
+    await until(lambda: continued.over)
+    assert [status for _row, _title, status in servers.ran(continued)] == ["cancelled"] * 4
+    assert continued.state == "stopped"
+
+
+async def test_refused_and_failed_rows_are_known_after_a_restart_and_run_again(world: World, servers: Servers) -> None:
+    batch = servers.begin(Rows(ListedRows([("A", {}), ("B", {"text": "{broken"}), ("C", {"text": "3"})])))
+    async with working(world):
+        await until(lambda: batch.over)
+    await servers.restart()
+    ended = await servers.newest()
+    assert [(line.title, line.state) for line in ended.lines] == [("A", "refused"), ("B", "failed"), ("C", "completed")]
+    assert "text" in ended.lines[0].text
+
+    assert await ended.retry_failed(servers.owner.actor)
+    await servers.restart()  # before one of the rows began
+    again = await servers.newest()
+    assert again.state == "running"
+    async with working(world):
+        await until(lambda: again.over)
+    assert [(line.title, line.state) for line in again.lines] == [("A", "refused"), ("B", "failed"), ("C", "completed")]
+    assert len(servers.jobs()) == 3, "the failed row has run again, the completed one has not"
+
+
+async def test_a_row_that_was_deleted_shifts_no_other_row_into_its_place(world: World, servers: Servers) -> None:
+    database = world.database
+    dataset_id = database.write_now(add_dataset, servers.owner, "Texts")
+    database.write_now(import_rows, servers.owner, dataset_id, checked_rows([{"text": str(n)} for n in range(8)]))
+    source = DatasetRows(dataset_id, [{"name": "text", "type": "string", "required": True}], {"text": "text"}, 8)
+    servers.begin(Rows(source))
+    await until(lambda: len(servers.jobs()) == 4)
+    await servers.batches.close()
+    first = database.read_now(list_rows, world.workspace_id, dataset_id)[0].id
+    database.write_now(lambda session: session.delete(session.get_one(DatasetRow, first)))
+    await servers.restart()
+    continued = await servers.newest()
+    async with working(world):
+        await until(lambda: continued.over)
+    assert [(row, title) for row, title, _status in servers.ran(continued)] == [(n + 1, str(n)) for n in range(8)]
+
+
+async def test_a_batch_waits_when_whoever_started_it_was_disabled(world: World, servers: Servers) -> None:
+    batch = servers.begin(listed(*"123456"))
+    await until(lambda: len(servers.jobs()) == 4)
+    world.database.write_now(
+        lambda session: setattr(session.get_one(User, batch.user_id), "disabled_at", world.database.clock.now())
+    )
+    async with working(world):
+        await until(lambda: batch.state == "paused")
+    assert batch.trouble
+    assert len(servers.jobs()) == 4
