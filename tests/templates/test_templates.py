@@ -48,9 +48,18 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
         got["kind"] == ("urgent" if "at once" in sent["message"] else "usual")
         and got["answer"].startswith(f"Dear {sent['name']},")
     ),
+    "answer-by-word": lambda sent, got: (
+        got["mentioned"] is ("refund" in sent["text"]) and ("refund" in got["answer"]) is got["mentioned"]
+    ),
+    "answer-from-your-text": lambda _sent, got: bool(got["answer"]) and isinstance(got["known"], bool),
     "cheapest-of-a-list": lambda _sent, got: (
         [item["price"] for item in got["cheapest"]] == [4.2, 4.9, 5.2]
         and got["in_words"].startswith("Oat Tin Loaf (4.2 GBP), ")
+    ),
+    "check-links": lambda sent, got: (
+        [one["url"] for one in got["broken"]] == sent["urls"][1:2]
+        and got["broken_count"] == 1
+        and got["checked"] == len(sent["urls"])
     ),
     "classify-a-list": lambda sent, got: (
         [one["text"] for one in got["results"]] == sent["texts"] and got["failed"] == 0
@@ -60,7 +69,17 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
         "hello@hearthandrye.example" in got["emails"] and "01632 960 148" in got["telephones"]
     ),
     "deep-analysis": lambda _sent, got: got["pages_read"] == len(got["sources"]) == 12 and len(got["key_points"]) > 1,
+    "details-from-a-text": lambda _sent, got: list(got["details"]) == ["sender", "date", "total"],
     "enrich-rows-of-a-dataset": lambda _sent, got: got["enriched"] == len(got["products"]) == 6,
+    "fetch-from-a-service": lambda _sent, got: got["status"] == 200 and len(got["answer"]["items"]) == 11,
+    "fill-a-letter": lambda sent, got: (
+        got["letter"].startswith(f"Dear {sent['name']},") and sent["what"] in got["letter"]
+    ),
+    "filter-a-list": lambda sent, got: got["kept"] == [sent["lines"][0], sent["lines"][2]] and got["count"] == 2,
+    "find-in-a-text": lambda _sent, got: got["found"] == ["camille@example.com", "office@example.com"],
+    "keep-entries": lambda sent, got: got["saved"] == sent and sent["name"] in got["answer"],
+    "links-of-a-page": lambda _sent, got: all(one["url"] and one["text"] for one in got["links"]),
+    "look-up-a-row": lambda sent, got: got["count"] == 1 and sent["search"] in got["rows"][0]["name"],
     "map-a-website": lambda sent, got: (
         all(sent.get("only", "/") in one for one in got["urls"])
         and got["found"] == len(got["urls"]) == (3 if "only" in sent else 12)
@@ -69,6 +88,12 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     "order-from-a-text": lambda sent, got: (
         got["output"]["customer"] in sent["text"] and got["output"]["text"].count(" x ") == len(got["output"]["lines"])
     ),
+    "page-mentions-a-word": lambda sent, got: got["found"] is sent["url"].endswith("/courses"),
+    "pick-from-a-page": lambda _sent, got: all(list(one) == ["name", "price"] for one in got["entries"]),
+    "sort-a-text": lambda _sent, got: got["kind"] in {"question", "order", "complaint", "praise"},
+    "score-a-text": lambda _sent, got: 1 <= got["score"] <= 10,
+    "summarise-pages": lambda sent, got: [one["url"] for one in got["pages"]] == sent["urls"],
+    "translate-a-list": lambda sent, got: [one["text"] for one in got["texts"]] == sent["texts"],
     "website-analyzer": lambda _sent, got: (
         len({page["url"] for page in got["pages"]}) == got["pages_found"] == 12 and got["not_read"] == []
     ),

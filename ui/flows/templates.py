@@ -29,11 +29,32 @@ FOLDER = ASSETS / "templates"
 FIRST = ("page-to-clean-text", "facts-from-a-page", "summarise-a-text", "website-analyzer")
 #: Purpose -> file names, in the order on screen. A file not named here is listed with datasets, or last.
 SHELVES = {
-    _("Read the web"): ("page-to-clean-text", "map-a-website", "contact-details", "page-note"),
-    _("Ask a model"): ("facts-from-a-page", "summarise-a-text", "compare-two-pages"),
+    _("Read the web"): (
+        "page-to-clean-text",
+        "summarise-a-page",
+        "page-mentions-a-word",
+        "links-of-a-page",
+        "check-links",
+        "map-a-website",
+        "contact-details",
+        "page-note",
+        "fetch-from-a-service",
+    ),
+    _("Ask a model about a page"): ("facts-from-a-page", "pick-from-a-page", "compare-two-pages", "summarise-pages"),
+    _("Ask a model about a text"): (
+        "summarise-a-text",
+        "translate-a-text",
+        "sort-a-text",
+        "list-from-a-text",
+        "details-from-a-text",
+        "score-a-text",
+        "compare-two-texts",
+        "answer-from-your-text",
+    ),
+    _("Write"): ("write-a-text", "reply-to-a-message", "rewrite-a-text", "fill-a-letter"),
     _("Whole websites"): ("website-analyzer", "deep-analysis"),
-    _("Work on lists"): ("classify-a-list", "cheapest-of-a-list"),
-    _("Decide and shape"): ("answer-by-kind", "order-from-a-text"),
+    _("Work on lists"): ("classify-a-list", "translate-a-list", "filter-a-list", "cheapest-of-a-list"),
+    _("Decide and shape"): ("answer-by-word", "answer-by-kind", "find-in-a-text", "order-from-a-text"),
 }
 _DATA, _MORE, _ALL = _("Keep data"), _("More"), _("All of them")
 _DATASET_NODES = frozenset({"dataset_source", "dataset_sink"})
