@@ -14,6 +14,9 @@ them.
 * **is true**: true, 1 and the words true, yes, on, 1. **is false**: false, 0 and the words false, no, off, 0. Nothing else.
 * **matches**: a pattern (`engine.flow.patterns`) found anywhere in the text. An invalid pattern matches nothing.
 * An operator with *not* is true exactly when the one without it is false.
+* **ignore_case**: a rule with it compares texts without looking at capitals, for the operators in `LETTERS`. A rule
+  without the key looks at them, so that documents from before the key existed keep their meaning. A pattern says
+  `(?i)` itself.
 """
 
 from __future__ import annotations
@@ -55,12 +58,28 @@ OPERATOR_TITLES: Final[Mapping[Operator, str]] = {
     "is_true": "is true (yes)",
     "is_false": "is false (no)",
 }
+#: The name of the switch in forms; it is on when `ignore_case` is not.
+MATCH_CAPITALS: Final = "Match capitals"
 MATCH_TITLES: Final[Mapping[Match, str]] = {"all": "All of them", "any": "Any of them"}
 #: Operators that use only the left value.
 ALONE: Final[frozenset[str]] = frozenset({"is_empty", "is_not_empty", "is_true", "is_false"})
+#: Operators that look at the letters of a text; with `ignore_case` they treat capitals and small letters alike.
+LETTERS: Final[frozenset[str]] = frozenset(
+    {"equals", "not_equals", "contains", "not_contains", "starts_with", "ends_with", "in", "not_in"}
+)
 MAX_RULES: Final = 100
 _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})
+
+
+def _ignore_case() -> Any:
+    """The field of a rule for whether capitals count. Forms show it as the opposite, and set it in new rules."""
+    return Field(
+        False,
+        title="Ignore capitals",
+        description="When it is on, “Refund” and “refund” are different.",
+        json_schema_extra={"inverted": MATCH_CAPITALS, "new": True},
+    )
 
 
 class FieldRule(BaseModel):
@@ -87,10 +106,11 @@ class FieldRule(BaseModel):
         description="What it is compared with. Several values for “is one of” stand between commas.",
         json_schema_extra={"widget": "text"},
     )
+    ignore_case: bool = _ignore_case()
 
     def holds_for(self, item: Json) -> bool:
         """True when the rule holds for an item."""
-        return holds(value_at(item, self.field), self.operator, self.value)
+        return holds(value_at(item, self.field), self.operator, self.value, ignore_case=self.ignore_case)
 
 
 class Rule(BaseModel):
@@ -108,11 +128,12 @@ class Rule(BaseModel):
     right: Any = Field(
         None, title="Compared with", description="What it is compared with.", json_schema_extra={"widget": "text"}
     )
+    ignore_case: bool = _ignore_case()
 
     @property
     def holds(self) -> bool:
         """True when the rule holds."""
-        return holds(self.left, self.operator, self.right)
+        return holds(self.left, self.operator, self.right, ignore_case=self.ignore_case)
 
 
 def item_passes(item: Json, rules: Iterable[FieldRule], match: Match) -> bool:
@@ -132,7 +153,7 @@ def combined(answers: Iterable[bool], match: Match) -> bool:
     return True if found is None else match == "all"
 
 
-def holds(left: Json, operator: str, right: Json = None) -> bool:
+def holds(left: Json, operator: str, right: Json = None, *, ignore_case: bool = False) -> bool:
     """Returns whether `left operator right` is true (see the module's docstring).
 
     Never raises; an unknown operator is false.
@@ -142,6 +163,9 @@ def holds(left: Json, operator: str, right: Json = None) -> bool:
         return False
     ask, wanted = question
     try:
+        if ignore_case and operator in LETTERS:
+            right = _choices(right) if ask is _is_in else right
+            left, right = _folded(left), _folded(right)
         return ask(left, right) is wanted
     except (RecursionError, OverflowError, ValueError):  # values nested deeper or longer than a job may hold
         return not wanted
@@ -211,19 +235,35 @@ def _matches(text: str, pattern: str) -> bool:
 
 
 def _is_in(left: Json, right: Json) -> bool:
-    if isinstance(right, list):
-        return any(_equals(left, item) for item in right)
     if isinstance(right, dict):
         return as_text(left) in right
+    return any(_equals(left, item) for item in _choices(right))
+
+
+def _choices(right: Json) -> Any:
+    """Returns the values that `in` compares with, as a list; an object stays, its keys are compared."""
+    if isinstance(right, list | dict):
+        return right
     if right is None:
-        return False
+        return []
     text = as_text(right)
     if text.lstrip().startswith("["):
         try:
-            return any(_equals(left, item) for item in json.loads(text))
+            return json.loads(text)
         except ValueError:
             pass  # no JSON: words, the first of which starts with a bracket
-    return any(_equals(left, word.strip()) for word in re.split(r"[,\n]", text))
+    return [word.strip() for word in re.split(r"[,\n]", text)]
+
+
+def _folded(value: Json) -> Json:
+    """Returns the value with all texts in it, also keys, in a form in which capitals and small letters are equal."""
+    if isinstance(value, str):
+        return value.casefold()
+    if isinstance(value, list):
+        return [_folded(item) for item in value]
+    if isinstance(value, dict):
+        return {key.casefold(): _folded(item) for key, item in value.items()}
+    return value
 
 
 def _is_empty(left: Json, _right: Json) -> bool:

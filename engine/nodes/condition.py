@@ -4,6 +4,8 @@ Add a rule: some data, a comparison, and what it is compared with. When the rule
 otherwise by `no`; the nodes on the other side are skipped. Connect what should happen to each of the two.
 
 * **All of them** needs every rule to be true, **Any of them** one.
+* Capitals do not matter for *is*, *contains*, *starts with*, *ends with* and *is one of*, and their opposites, until you switch on
+  **Match capitals** in the rule. It is on in rules made before the switch existed.
 * `out` is **Value**; while it is empty, the data of the node before the Condition is passed on.
 * A node is skipped when everything before it was skipped. Data of a skipped node is null.
 * To bring both sides together again, connect them to a **First Value**.

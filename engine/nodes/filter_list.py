@@ -6,7 +6,9 @@ like in a list of addresses.
 
 * **All of them** keeps an item when every rule is true, **Any of them** when at least one is.
 * Numbers in text count as numbers: `"12.50"` is greater than `9`. A field that is not there is empty.
-* Capital letters matter. To ignore them, use *matches the pattern* with `(?i)` in front: `(?i)urgent`.
+* Capitals do not matter for *is*, *contains*, *starts with*, *ends with* and *is one of*, and their opposites, until you switch on
+  **Match capitals**. It is on in rules made before the switch existed. A pattern ignores capitals with `(?i)` in front:
+  `(?i)urgent`.
 * For *is one of*, write several values with commas between them.
 
 `items` are what is kept, in their order; `count` says how many, `total_count` how many came in.

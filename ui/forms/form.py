@@ -317,7 +317,12 @@ class Form:
     def _switch(self, spec: FieldSpec, pointer: str, value: Json) -> None:
         now = value if isinstance(value, bool) else spec.default is True
         with ui.element("div").classes("fp-f"):
-            toggle = ui.switch(spec.title, value=now, on_change=lambda event: self.change(pointer, bool(event.value)))
+            inverted = bool(spec.inverted)
+            toggle = ui.switch(
+                spec.inverted or spec.title,
+                value=now is not inverted,
+                on_change=lambda event: self.change(pointer, bool(event.value) is not inverted),
+            )
             if self.read_only:
                 toggle.disable()
             if spec.help:

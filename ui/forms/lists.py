@@ -10,7 +10,7 @@ from typing import Protocol
 
 from nicegui import ui
 
-from ui.forms.specs import FieldSpec, Json, fields_for, is_rule, without_other_rules
+from ui.forms.specs import Absent, FieldSpec, Json, fields_for, is_rule, without_other_rules
 from ui.forms.values import pointer_to
 from ui.kit.feedback import fold
 from ui.kit.parts import button, icon, icon_button, words
@@ -271,7 +271,8 @@ def describes_field(spec: FieldSpec) -> bool:
 
 
 def _new_item(spec: FieldSpec) -> dict[str, Json]:
-    return {"name": "", "type": "string"} if describes_field(spec) else {}
+    fresh = {one.name: one.new for one in spec.fields if not isinstance(one.new, Absent)}
+    return {"name": "", "type": "string", **fresh} if describes_field(spec) else fresh
 
 
 def _add_button(form: EditedForm, word: str, add: Callable[[], None]) -> None:

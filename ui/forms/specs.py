@@ -6,7 +6,8 @@
 
 A model field may say how it is drawn: `Field(json_schema_extra={"widget": "textarea", "item": "rule", "words": {"main":
 "Main content"}})`. `widget` is one of `Kind`, the name of a widget that the page draws (`Form(widgets=...)`), or
-`hidden`; `item` is the word on the add button; `words` are the labels of the choices; `example` is the placeholder.
+`hidden`; `item` is the word on the add button; `words` are the labels of the choices; `example` is the placeholder;
+`inverted` is the label of a switch that is on when the value is false; `new` is the value in an entry that is added.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Final, Literal, cast, get_args
 
 from pydantic import BaseModel
 
-from engine.flow.rules import ALONE
+from engine.flow.rules import ALONE, LETTERS
 from ui.kit.text import _, type_word
 
 Json = Any
@@ -70,6 +71,8 @@ class FieldSpec:
     secret: bool = False
     is_address: bool = False
     item_word: str = ""
+    inverted: str = ""
+    new: Json = ABSENT
     item: FieldSpec | None = None
     fields: tuple[FieldSpec, ...] = field(default=())
 
@@ -151,6 +154,8 @@ def _spec(schemas: _Schemas, name: str, schema: Mapping[str, Any], *, required: 
         nullable=nullable,
         secret=whole.get("format") == "password",
         item_word=str(whole.get("item") or ""),
+        inverted=str(whole.get("inverted") or ""),
+        new=whole.get("new", ABSENT),
     )
     if kind == "group":
         return replace(spec, fields=_fields(schemas, whole, depth + 1))
@@ -235,8 +240,11 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
     They depend on its `type` when it describes a field, on its `operator` in a rule.
     """
     names = {one.name for one in spec.fields}
-    if {"operator", "value"} <= names and isinstance(item, Mapping) and item.get("operator") in ALONE:
-        return tuple(one for one in spec.fields if one.name != "value")
+    if {"operator", "value"} <= names:
+        operator = item.get("operator", "equals") if isinstance(item, Mapping) else "equals"
+        hidden = {"value"} if operator in ALONE else set()
+        hidden |= set() if operator in LETTERS else {"ignore_case"}
+        return tuple(one for one in spec.fields if one.name not in hidden)
     if not {"type", "format", "pattern"} <= names:
         return spec.fields
     kind = item.get("type", "string") if isinstance(item, Mapping) else "string"

@@ -7,6 +7,7 @@ import pytest
 
 from engine.flow.json_values import as_number, ordered_by, value_at
 from engine.flow.rules import (
+    LETTERS,
     OPERATOR_TITLES,
     FieldRule,
     Operator,
@@ -94,13 +95,46 @@ def test_what_does_not(left, operator, right):
     assert holds(left, operator, right) is False
 
 
+WITHOUT_CAPITALS = [
+    ("REFUND please", "contains", "refund"),
+    (["Bread", "Milk"], "contains", "milk"),
+    ({"Price": 1}, "contains", "price"),
+    ("Bread", "equals", "bread"),
+    ({"Kind": ["Bread"]}, "equals", {"kind": ["bread"]}),
+    ("STRASSE", "equals", "straße"),
+    ("https://A.example/", "starts_with", "HTTPS://a."),
+    ("photo.JPG", "ends_with", ".jpg"),
+    ("B", "in", "a, b, c"),
+    ("É", "in", '["\\u00e9"]'),
+    ("é", "in", '["\\u00C9"]'),
+    ("b", "in", ["A", "B"]),
+]
+
+
+@pytest.mark.parametrize(("left", "operator", "right"), WITHOUT_CAPITALS)
+def test_capitals_are_ignored_only_by_a_rule_that_says_so(left, operator, right):
+    opposite = {"equals": "not_equals", "contains": "not_contains", "in": "not_in"}.get(operator)
+    assert Rule(left=left, operator=operator, right=right, ignore_case=True).holds
+    assert FieldRule(operator=operator, value=right, ignore_case=True).holds_for(left)
+    assert not Rule(left=left, operator=operator, right=right).holds, "a rule of an older document keeps its meaning"
+    assert not FieldRule(operator=operator, value=right).holds_for(left)
+    if opposite:
+        assert not holds(left, opposite, right, ignore_case=True)
+
+
+def test_a_pattern_says_itself_whether_capitals_count():
+    assert not holds("URGENT", "matches", "urgent", ignore_case=True)
+    assert holds("b", "greater", "C", ignore_case=True) is holds("b", "greater", "C") is True
+
+
 def test_every_pair_of_odd_values_has_an_answer():
     deep: list = []
     for _ in range(5_000):
         deep = [deep]
     odd = [None, True, 0, -1.5, 10**400, float("nan"), float("inf"), "", "é\ud800", "9" * 5_000, "1e999", [], [None], {}, {"a": {}}, deep]  # fmt: skip
     answers = {holds(left, operator, right) for left, operator, right in product(odd, get_args(Operator), odd)}
-    assert answers == {True, False}
+    folded = {holds(*one, ignore_case=True) for one in product(odd, sorted(LETTERS), odd)}
+    assert answers == folded == {True, False}
 
 
 def test_the_operators_with_not_are_the_opposites():

@@ -6,7 +6,7 @@ from typing import Any
 
 from nicegui import ui
 
-from engine.flow.rules import ALONE, OPERATOR_TITLES
+from engine.flow.rules import ALONE, LETTERS, MATCH_CAPITALS, OPERATOR_TITLES
 from ui.kit.parts import button, words
 from ui.kit.text import _
 from ui.playground.inspector.bindings import Bindings
@@ -63,9 +63,12 @@ def draw_rules(bindings: Bindings, name: str, rules: list[Any], title: str) -> N
                     if operator not in ALONE:
                         _side(bindings, f"/inputs/{name}/{at}/right", f"{label}, {_('compared with')}", rule.get("right"),
                               lambda value, at=at: change(at, "right", value))  # fmt: skip
+                    if operator in LETTERS:
+                        _capitals(bindings, label, rule, lambda on, at=at: change(at, "ignore_case", not on))
 
     def add() -> Any:
-        done = put([*_rules(bindings, name), {"left": "", "operator": "equals", "right": ""}])
+        fresh = {"left": "", "operator": "equals", "right": "", "ignore_case": True}
+        done = put([*_rules(bindings, name), fresh])
         bindings.focus(f"/inputs/{name}/{len(_rules(bindings, name)) - 1}/left")
         return done
 
@@ -87,6 +90,15 @@ def _comparison(bindings: Bindings, label: str, operator: Any, on_pick: Any) -> 
     box.props("outlined dense options-dense").classes("w-full")
     box.props["aria-label"] = label
     box.set_enabled(not bindings.readonly)
+
+
+def _capitals(bindings: Bindings, label: str, rule: dict[str, Any], on_change: Any) -> None:
+    toggle = ui.switch(
+        MATCH_CAPITALS, value=rule.get("ignore_case") is not True, on_change=lambda event: on_change(bool(event.value))
+    )
+    toggle.props("dense")
+    toggle.props["aria-label"] = f"{label}, {MATCH_CAPITALS}"
+    toggle.set_enabled(not bindings.readonly)
 
 
 def _rule(item: Any) -> dict[str, Any]:

@@ -66,12 +66,19 @@ async def test_the_rules_of_a_condition_are_picked_from_a_list(site: Site, user:
     await become(
         [
             {"left": "{{ api_input.out.count }}", "operator": "is_not_empty"},
-            {"left": "", "operator": "equals", "right": ""},
+            {"left": "", "operator": "equals", "right": "", "ignore_case": True},
         ]
     )
+    assert not named("Rule 1, Match capitals")
+    (capitals,) = named("Rule 2, Match capitals")
+    assert capitals.value is False
+    capitals.set_value(True)
+    await until(lambda: rules()[1]["ignore_case"] is False, rules)
+    capitals.set_value(False)
+    await until(lambda: rules()[1]["ignore_case"] is True, rules)
     (remove,) = named("Remove Rule 1")
     UserInteraction(user, {remove}, None).click()
-    await become([{"left": "", "operator": "equals", "right": ""}])
+    await become([{"left": "", "operator": "equals", "right": "", "ignore_case": True}])
     assert "What must be true" in page_text(user)
 
 
@@ -81,7 +88,36 @@ def test_a_rule_of_a_filter_has_a_comparison_in_words_and_a_value_where_one_is_n
         ("field", "text"),
         ("operator", "select"),
         ("value", "text"),
+        ("ignore_case", "switch"),
     ]
     assert dict(rules.fields[1].choices) == OPERATOR_TITLES
     assert [one.name for one in fields_for(rules, {"operator": "is_empty"})] == ["field", "operator"]
-    assert [one.name for one in fields_for(rules, {"operator": "contains"})] == ["field", "operator", "value"]
+    assert [one.name for one in fields_for(rules, {"operator": "contains"})] == [
+        "field", "operator", "value", "ignore_case",
+    ]  # fmt: skip
+    assert [one.name for one in fields_for(rules, {"operator": "matches"})] == ["field", "operator", "value"]
+
+
+async def test_a_new_rule_of_a_filter_ignores_capitals_and_an_older_one_does_not(site: Site, user: User) -> None:
+    older = {"field": "kind", "operator": "equals", "value": "Bread"}
+    node = {"id": "filter_list", "type": "filter_list", "config": {"rules": [older]}}
+    edge = {"id": "e1", "source": "api_input", "target": "filter_list"}
+    flow_id = site.flow("Rules", saved=False, file={**FLOW, "nodes": [FLOW["nodes"][0], node], "edges": [edge]})
+
+    def rules() -> list[dict[str, Any]]:
+        found = draft(site, flow_id).node("filter_list")
+        assert found is not None
+        return found.config["rules"]
+
+    await user.open(f"/playground/{flow_id}?node=filter_list")
+    assert user.client is not None
+    canvas = {element for element in user.client.elements.values() if type(element).__name__ == "EditableCanvas"}
+    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
+    await user.should_see("Add a rule", retries=40)
+    press(user, "Add a rule")
+    await until(lambda: rules() == [older, {"ignore_case": True}], rules)
+    (switch,) = (one for one in user.find(kind=ui.switch).elements if one.text == "Match capitals")
+    assert switch.value is False
+
+    switch.set_value(True)
+    await until(lambda: rules() == [older, {"ignore_case": False}], rules)
