@@ -30,7 +30,7 @@ class Config(NodeConfig):
         title="Sort by",
         description="The field to sort by, like `price` or `author.name`. A dot `.` means the items themselves. "
         "Empty: the order is kept.",
-        json_schema_extra={"widget": "line", "example": "price"},
+        json_schema_extra={"widget": "item_field", "example": "price"},
     )
     descending: bool = Field(
         False,

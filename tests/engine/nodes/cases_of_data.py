@@ -6,6 +6,7 @@ from tests.engine.nodes.node_case import GIVEN, Case, Fails, Problem, Refused, b
 
 ITEMS = {"items": GIVEN}
 TEXT = {"text": GIVEN}
+TWO_LISTS = {"lists": ["{{ there.out.a }}", "{{ there.out.b }}", "{{ gone.out }}"]}
 GOODS = [{"name": "Rye", "price": "5.40"}, {"name": "Roll", "price": 0.6}, {"name": "Cake", "price": 24}]
 CHEAP = {"rules": [{"field": "price", "operator": "less", "value": "6"}]}
 FIELDS = [
@@ -35,6 +36,11 @@ def found(*matches: object) -> dict:
 def kept(items: list, total: int) -> dict:
     """The output of a Filter List or a Sort and Limit."""
     return {"items": items, "count": len(items), "total_count": total}
+
+
+def grouped(total: dict, *groups: dict) -> dict:
+    """The output of a Group and count."""
+    return {"groups": list(groups), "group_count": len(groups), "total": total}
 
 
 def if_greater(than: object) -> dict:
@@ -167,6 +173,34 @@ CASES: dict[str, list[Case]] = {
         bad("fewer than none", Problem("/config/limit", "“Keep at most” must be at least 0, but is -1."), config={"limit": -1}, inputs=ITEMS),
         bad("a number in words", Problem("/config/limit", "“Keep at most” must be a whole number, but is the text `three`."), config={"limit": "three"}, inputs=ITEMS),
         bad("nothing bound", Problem("/inputs/items", "Sort and Limit: Items has no value yet.")),
+    ],
+    "group_count": [
+        good("a count for each kind", grouped({"count": 3}, {"key": "good", "count": 2}, {"key": "bad", "count": 1}), [{"mood": "good"}, {"mood": "bad"}, {"mood": "Good "}], config={"by": "mood"}, inputs=ITEMS),
+        good("a sum and an average", grouped({"count": 3, "sum_price": 30, "average": 10}, {"key": None, "count": 3, "sum_price": 30, "average": 10}), GOODS, config={"measures": [{"operation": "sum", "field": "price"}, {"operation": "average", "field": "price", "name": "average"}]}, inputs=ITEMS),
+        odd("an empty list", grouped({"count": 0}), [], config={"by": "mood"}, inputs=ITEMS),
+        odd("items without the field", grouped({"count": 4}, {"key": None, "count": 3}, {"key": 0, "count": 1}), [{}, {"mood": None}, {"mood": 0}, {"mood": " "}], config={"by": "mood"}, inputs=ITEMS),
+        odd("a field that no item has", grouped({"count": 3}, {"key": None, "count": 3}), GOODS, config={"by": "colour"}, inputs=ITEMS, warns=("No item has a `colour`, so all of them are one group.",)),
+        odd("numbers in text, and other words", grouped({"count": 3, "max_price": 24}, {"key": None, "count": 3, "max_price": 24}), [{"price": "9"}, {"price": "a lot"}, {"price": 24}], config={"measures": [{"operation": "max", "field": "price"}]}, inputs=ITEMS, warns=("1 of 3 items were left out of the numbers: `price` was no number, like `a lot`.",)),
+        odd("a long list", {"group_count": 20_000}, MANY, config={"by": "."}, inputs=ITEMS, only=("group_count",)),
+        bad("a text", Fails("Items is text, not a list.", "The data bound to it was no list in this run.", "Bind it to a list. The step before shows in its output which of its data are lists."), "b, a", inputs=ITEMS),
+        bad("null", Fails("Items has no value.", "The value bound to it was empty in this run.", "Bind it to data that is always there, or give the field a default."), None, inputs=ITEMS),
+        bad("two results of one name", Problem("/config/measures/1/name", "Two results are named `sum_price`. Choose another name."), config={"measures": [{"field": "price"}, {"field": "name", "name": "sum_price"}]}, inputs=ITEMS),
+        bad("a name that every group has", Problem("/config/measures/0/name", "Every group has a `key` already. Choose another name."), config={"measures": [{"field": "price", "name": "key"}]}, inputs=ITEMS),
+        bad("no such number", Problem("/config/measures/0/operation", "“Also work out”, entry 1, `operation` must be 'count', 'sum', 'average', 'min' or 'max', but is the text `median`."), config={"measures": [{"operation": "median"}]}, inputs=ITEMS),
+        bad("nothing bound", Problem("/inputs/items", "Group and count: Items has no value yet.")),
+    ],
+    "merge_lists": [
+        good("one after the other", {"items": [1, 2, 2, 3], "count": 4}, {"a": [1, 2], "b": [2, 3]}, inputs=TWO_LISTS),
+        good("the output of a list node", {"items": [1, 2], "count": 2}, {"a": {"items": [1], "count": 1}, "b": [2]}, inputs=TWO_LISTS),
+        odd("text that is a JSON list", {"items": [1, "x"], "count": 2}, {"a": "[1]", "b": ["x"]}, inputs=TWO_LISTS),
+        odd("nothing in one", {"items": [2], "count": 1}, {"a": None, "b": [2]}, inputs=TWO_LISTS, warns=("List 1 was nothing, so it was left out.",)),
+        odd("two empty lists", {"items": [], "count": 0}, {"a": [], "b": []}, inputs=TWO_LISTS),
+        odd("no list at all", {"items": [], "count": 0}, {}, inputs={"lists": []}),
+        odd("long lists", {"count": 40_000}, {"a": MANY, "b": MANY}, inputs=TWO_LISTS, only=("count",)),
+        bad("a text among them", Fails("List 2 is text, not a list.", "The data bound to it was no list in this run.", "Bind it to a list. The step before shows in its output which of its data are lists."), {"a": [1], "b": "2, 3"}, inputs=TWO_LISTS),
+        bad("an object that holds a list", Fails("List 1 is an object, not a list.", "The data bound to it was no list in this run. Its fields that are lists: `pages`.", "Bind it to a list. The step before shows in its output which of its data are lists."), {"a": {"pages": [1]}, "b": []}, inputs=TWO_LISTS),
+        bad("no reference", Problem("/inputs/lists/0", "`{{  }}` does not name data. Data is named like `{{ api_input.out.url }}`."), inputs={"lists": ["{{ }}"]}),
+        bad("more than fit", Problem("/inputs/lists", "“Lists” may have at most 100 entries, but has 101."), inputs={"lists": ["x"] * 101}),
     ],
     "condition": [
         good("yes", {"by": "yes", "value": 7}, 7, inputs=if_greater(5)),

@@ -129,6 +129,7 @@ def in_a_list(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
 SHAPES = {
     "condition": (both_ways, "joined"),
     "first_value": (after_a_branch, "node"),
+    "merge_lists": (after_a_branch, "node"),
     "array_splitter": (in_a_list, "all"),
     "array_flatten": (in_a_list, "node"),
 }

@@ -1,0 +1,275 @@
+"""Sort the items of a list into groups and count them; sums and averages too.
+
+Bind **Items** to a list and choose under **Group by** the field that tells the groups apart, like `mood` or `author.name`. Write a
+single dot, `.`, to group the items themselves, like a list of words. Leave it empty to have everything in one group.
+
+`groups` has one entry for each group, in the order in which the groups first appear: `key` is what its items have in common, `count`
+how many they are. `total` has the same numbers for the whole list, and `group_count` says how many groups there are.
+
+**Also work out** adds numbers to every group: how many items have a value, the sum, the average, the smallest or the largest of a
+field. Each has the name you give it, or one like `sum_price`.
+
+* Values that read the same are one group: `Good` and `good`, `3` and `"3"`. The group has the first of them as its key.
+* Items without the field, with null or with an empty text are a group of their own. Its key is null.
+* Numbers in text count as numbers. What is no number is left out of sums and averages, and the step says how often. A sum of nothing is
+  0; an average, a smallest or a largest of nothing is null.
+
+An item stands in one group only. To count every tag of items that have several, use **Array Flatten** on the lists of tags first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.core.errors import Problem
+from engine.flow.document import Document, Node
+from engine.flow.json_values import as_number, value_at
+from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, NodeInputs, NodeType
+from engine.flow.references import as_text
+from engine.nodes.list_input import ITEMS, items_of
+
+Operation = Literal["count", "sum", "average", "min", "max"]
+OPERATIONS: Final[Mapping[str, str]] = {
+    "count": "How many have a value",
+    "sum": "Sum",
+    "average": "Average",
+    "min": "Smallest",
+    "max": "Largest",
+}
+#: The names that every group has.
+_TAKEN: Final = frozenset({"key", "count"})
+MAX_MEASURES: Final = 20
+#: Sums are exact to 50 digits, so that prices add up as people read them.
+_EXACT: Final = Context(prec=50)
+
+
+class Measure(BaseModel):
+    """A number that is worked out for each group."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    operation: Operation = Field(
+        "sum",
+        title="What",
+        description="What is worked out.",
+        json_schema_extra={"words": {**OPERATIONS}},
+    )
+    field: str = Field(
+        "",
+        max_length=500,
+        title="Field",
+        description="The field with the numbers, like `price`. Empty: the item itself.",
+        json_schema_extra={"widget": "item_field", "example": "price"},
+    )
+    name: str = Field(
+        "",
+        max_length=200,
+        title="Name of the result",
+        description="The name under which each group has it. Empty: one is made, like `sum_price`.",
+    )
+
+
+class Config(NodeConfig):
+    by: str = Field(
+        "",
+        max_length=500,
+        title="Group by",
+        description="The field that tells the groups apart, like `mood` or `author.name`. A dot `.` means the items "
+        "themselves. Empty: all items are one group.",
+        json_schema_extra={"widget": "item_field", "example": "mood"},
+    )
+    measures: tuple[Measure, ...] = Field(
+        (),
+        max_length=MAX_MEASURES,
+        title="Also work out",
+        description="Numbers for each group beside the count.",
+        json_schema_extra={"item": "number"},
+    )
+
+
+class Inputs(NodeInputs):
+    items: Any = ITEMS
+
+
+@dataclass
+class _Group:
+    """A group with its items, while they are collected."""
+
+    key: Json
+    items: list[Json] = field(default_factory=list)
+
+
+async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
+    """Groups in a thread, since lists may be long."""
+    items = items_of(inputs.items)
+    out, warnings = await context.in_thread(_grouped, items, config)
+    for warning in warnings:
+        context.warn(warning)
+    return out
+
+
+def _grouped(items: Sequence[Json], config: Config) -> tuple[dict[str, Json], list[str]]:
+    """Returns the node's `out` and its warnings."""
+    by = config.by.strip()
+    groups: dict[str, _Group] = {}
+    for item in items:
+        key = value_at(item, by) if by else None
+        same = _same(key)
+        if same not in groups:
+            groups[same] = _Group((key.strip() if isinstance(key, str) else key) if same else None)
+        groups[same].items.append(item)
+    found = [
+        {"key": group.key, "count": len(group.items), **_numbers(group.items, config.measures)}
+        for group in groups.values()
+    ]
+    total = {"count": len(items), **_numbers(items, config.measures)}
+    warnings = list(_left_out(items, config.measures))
+    if by and items and list(groups) == [""]:
+        warnings.insert(0, f"No item has a `{by}`, so all of them are one group.")
+    return {"groups": found, "group_count": len(found), "total": total}, warnings
+
+
+def _same(key: Json) -> str:
+    """Returns the text by which keys are compared: "" when there is none."""
+    if isinstance(key, float) and key.is_integer():
+        key = int(key)
+    return " ".join(as_text(key).split()).casefold()
+
+
+def _numbers(items: Sequence[Json], measures: Sequence[Measure]) -> dict[str, Json]:
+    return {name_of(one.operation, one.field, one.name): _worked_out(items, one) for one in measures}
+
+
+def _worked_out(items: Sequence[Json], measure: Measure) -> Json:
+    values = [value_at(item, measure.field) for item in items]
+    if measure.operation == "count":
+        return sum(1 for value in values if _same(value))
+    numbers = [number for value in values if (number := as_number(value)) is not None]
+    match measure.operation:
+        case "min":
+            return min(numbers, default=None)
+        case "max":
+            return max(numbers, default=None)
+        case "sum":
+            return _sum(numbers)
+    return _plain(_EXACT.divide(_added(numbers), Decimal(len(numbers)))) if numbers else None
+
+
+def _sum(numbers: Sequence[int | float]) -> int | float | None:
+    if all(isinstance(number, int) for number in numbers):
+        return sum(numbers)
+    return _plain(_added(numbers))
+
+
+def _added(numbers: Sequence[int | float]) -> Decimal:
+    total = Decimal(0)
+    for number in numbers:
+        total = _EXACT.add(total, Decimal(str(number)))
+    return total
+
+
+def _plain(number: Decimal) -> int | float | None:
+    """Returns the number as JSON has it: without a fraction as a whole number; None when it is too large for JSON."""
+    value = float(number)
+    if value in (float("inf"), float("-inf")):
+        return None
+    return int(value) if value.is_integer() and abs(value) < 1e15 else value
+
+
+def _left_out(items: Sequence[Json], measures: Sequence[Measure]) -> Iterator[str]:
+    """Yields a warning for each field that holds values which are no numbers."""
+    for path in dict.fromkeys(one.field.strip() for one in measures if one.operation != "count"):
+        values = [value for item in items if _same(value := value_at(item, path))]
+        wrong = [value for value in values if as_number(value) is None]
+        what = f"`{path}`" if path and path != "." else "the item itself"
+        if items and not values:
+            yield f"No item has a value in {what}."
+        elif wrong:
+            share = f"{len(wrong):,} of {len(items):,} items were" if len(items) > 1 else "The item was"
+            yield f"{share} left out of the numbers: {what} was no number, like `{as_text(wrong[0])[:40]}`."
+
+
+def name_of(operation: str, path: str, name: str) -> str:
+    """Returns the name of a measure: its own, or one like `sum_price`."""
+    if name.strip():
+        return name.strip()
+    words = "".join(letter if letter.isalnum() else " " for letter in path).split()
+    return "_".join([operation, *words]) if words else f"{operation}_of_items"
+
+
+def _check(node: Node, document: Document) -> list[Problem]:
+    measures = node.config.get("measures")
+    if not isinstance(measures, list | tuple):
+        return []
+    problems, seen = [], set(_TAKEN)
+    for position, measure in enumerate(measures):
+        if (name := _stored_name(measure)) is None:
+            continue
+        if name in seen:
+            why = f"Every group has a `{name}` already." if name in _TAKEN else f"Two results are named `{name}`."
+            at = f"/config/measures/{position}/name"
+            problems.append(Problem("invalid_value", f"{why} Choose another name.", node.id, at, blocks_import=False))
+        seen.add(name)
+    return problems
+
+
+def _stored_name(measure: Any) -> str | None:
+    """Returns the name of a measure as stored; None when its settings are invalid."""
+    if not isinstance(measure, Mapping):
+        return None
+    parts = measure.get("operation", "sum"), measure.get("field", ""), measure.get("name", "")
+    return name_of(*parts) if all(isinstance(part, str) for part in parts) else None
+
+
+def _schema(config: Mapping[str, Any], key: JsonSchema) -> JsonSchema:
+    measures = config.get("measures")
+    names = [name for one in (measures or ()) if (name := _stored_name(one))]
+    whole = {"type": "integer", "title": "Count"}
+    numbers = {"count": whole} | {name: {"type": "number"} for name in names}
+    group = {"type": "object", "properties": {"key": key, **numbers}, "required": ["key", *numbers]}
+    fields = {
+        "groups": {"type": "array", "title": "Groups", "items": group},
+        "group_count": {"type": "integer", "title": "How many groups"},
+        "total": {"type": "object", "title": "Of the whole list", "properties": numbers, "required": list(numbers)},
+    }
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
+    return _schema(config, {})
+
+
+def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]) -> JsonSchema:
+    item = given.get("items", {}).get("items") or {}
+    by = str(config.get("by") or "").strip()
+    key = item if by == "." else (item.get("properties") or {}).get(by) or {}
+    return _schema(config, key)
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    by = str(config.get("by") or "").strip()
+    groups = "counts all items" if not by else f"by {'item' if by == '.' else by}"
+    measures = config.get("measures")
+    names = [name for one in (measures if isinstance(measures, list | tuple) else ()) if (name := _stored_name(one))]
+    return ", ".join([groups, *names])[:60]
+
+
+NODE = NodeType(
+    type="group_count",
+    title="Group and count",
+    group="lists",
+    icon="stacks",
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    out_from=_out_from,
+    summary=_summary,
+    check=_check,
+    example=({"by": "text", "measures": []}, {"items": "{{ page_scraper.out.links }}"}),
+)
