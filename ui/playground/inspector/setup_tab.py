@@ -23,8 +23,10 @@ from ui.playground.inspector.dataset_choice import DatasetChoice
 from ui.playground.inspector.failure_policy import Failing
 from ui.playground.inspector.fields_from_example import ask_for_example
 from ui.playground.inspector.inputs_section import Edit, InputsSection
+from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
 from ui.playground.inspector.secret_headers import SecretHeaders
+from ui.playground.state.item_fields import item_fields
 from ui.playground.state.last_run import LastRun
 
 #: Settings that are shown above the inputs; the others are shown below.
@@ -60,6 +62,7 @@ class SetUpTab:
         self.secrets = SecretHeaders(page_session, lambda: self.node.inputs.get("url") if self.node else None)
         self.called = CalledFields(page_session, draft, node)
         self.datasets = DatasetChoice(page_session, lambda: self.node)
+        self.item_fields = ItemFieldChoice()
         self.catalog = catalog
         self.models = ModelPicker(page_session, draft.flow_id)
 
@@ -90,7 +93,7 @@ class SetUpTab:
                 node,
                 self.kind,
                 last_run=self.last_run,
-                edit=self.edit,
+                edit=self._edit_input,
                 catalog=self.catalog,
                 item=self.item,
                 fields=self.called.fields(node),
@@ -107,6 +110,7 @@ class SetUpTab:
         """Reads the last run again and redraws available data, suggestions, previews and cost."""
         if self.inputs is not None:
             await self.inputs.look_again()
+        self._offer_item_fields()
 
     @property
     def is_behind(self) -> bool:
@@ -182,6 +186,7 @@ class SetUpTab:
         node = self.node
         if specs and node is not None:
             widgets = {"secrets": self.secrets.draw, "model": self.models.draw, **self.datasets.widgets}
+            widgets |= self.item_fields.widgets
             self.forms.append(Form(specs, node.config, self._config_changed, widgets=widgets, read_only=self.readonly))
 
     def _config_changed(self, pointer: str, _value: Any) -> None:
@@ -195,6 +200,17 @@ class SetUpTab:
         config |= {key: value for key, value in form.value.items() if key in own}
         if config != node.config:
             self._edit_soon(update_node(node, config=config))
+
+    async def _edit_input(self, ops: Sequence[Op]) -> Any:
+        done = await self.edit(ops)
+        self._offer_item_fields()  # another list may have been bound
+        return done
+
+    def _offer_item_fields(self) -> None:
+        node = self.node
+        if node is not None and self.inputs is not None and "items" in self.kind.inputs.model_fields:
+            outputs = self.inputs.previews.outputs
+            self.item_fields.offer(item_fields(node, self.draft.document, self.catalog, outputs))
 
     def _draw_example(self) -> None:
         async def ask() -> None:

@@ -1,0 +1,77 @@
+"""The form widget `item_field`: a field of the items of a list, written or picked from what the items have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+
+from ui.forms.specs import FieldSpec, Json
+from ui.kit.parts import pick_chip, words
+from ui.kit.text import _
+from ui.playground.state.item_fields import ITSELF, ItemField
+
+if TYPE_CHECKING:
+    from ui.forms.form import Form, Widget
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """One field of the form that is drawn, with the place of its chips."""
+
+    spec: FieldSpec
+    box: ui.element
+    chips: ui.element
+
+
+class ItemFieldChoice:
+    """Draws the widget and keeps its chips up to date."""
+
+    def __init__(self) -> None:
+        self._fields: Sequence[ItemField] = ()
+        self._drawn: list[_Drawn] = []
+
+    @property
+    def widgets(self) -> Mapping[str, Widget]:
+        """The widget by name, for `Form(widgets=...)`."""
+        return {"item_field": self.draw}
+
+    def draw(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
+        """Draws the text box and a chip for each field."""
+        box = form.draw_input(spec, pointer, spec.title)
+        box.props["autocomplete"] = "off"
+        drawn = _Drawn(spec, box, ui.element("div").classes("fp-item-fields"))
+        drawn.chips.set_visibility(not form.read_only)
+        self._drawn = [one for one in self._drawn if not one.box.is_deleted] + [drawn]
+        self._show(drawn)
+
+    def offer(self, fields: Sequence[ItemField]) -> None:
+        """Shows other fields."""
+        if list(fields) == list(self._fields):
+            return
+        self._fields = tuple(fields)
+        for drawn in self._drawn:
+            if not drawn.box.is_deleted:
+                self._show(drawn)
+
+    def _show(self, drawn: _Drawn) -> None:
+        drawn.chips.clear()
+        wants_number = drawn.spec.name == "field"
+        fields = sorted(self._fields, key=lambda one: wants_number and not one.is_number)
+        if not fields:
+            return
+        with drawn.chips:
+            words(_("In the items:"), "fp-t3 fp-s12")
+            for one in fields:
+                name = _("the item itself") if one.path == ITSELF else one.path
+                pick_chip(name, one.example, self._picker(drawn.box, one.path))
+
+    def _picker(self, box: ui.element, path: str) -> Callable[[], None]:
+        def pick() -> None:
+            assert isinstance(box, ui.input)
+            box.value = path
+            box.run_method("focus")
+
+        return pick
