@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
@@ -27,6 +27,7 @@ class FlowState(StrEnum):
     DRAFT = "Draft"
     LIVE = "Live"
     NEWER_DRAFT = "Live with newer draft"
+    ROLLED_BACK = "Live, rolled back"
     UNDEPLOYED = "Undeployed"
 
 
@@ -34,7 +35,9 @@ class FlowState(StrEnum):
 class FlowRow:
     """A flow without its documents.
 
-    Times are milliseconds. `newest_version` 0: never saved; `live_version` None: not deployed.
+    Times are milliseconds. `newest_version` 0: never saved; `live_version` None: not deployed. `draft_differs`: from the
+    newest version, in anything; `differs_from_live`: from the live version, in content. `newest_was_live`: the newest
+    version was deployed at some time.
     """
 
     id: str
@@ -43,7 +46,9 @@ class FlowRow:
     draft_revision: int
     draft_saved_at: int
     draft_differs: bool
+    differs_from_live: bool
     newest_version: int
+    newest_was_live: bool
     live_version: int | None
     deployed_at: int | None
     ever_deployed: bool
@@ -58,8 +63,11 @@ class FlowRow:
             return FlowState.NOT_SAVED
         if self.live_version is None:
             return FlowState.UNDEPLOYED if self.ever_deployed else FlowState.DRAFT
-        newer = self.draft_differs or self.live_version != self.newest_version
-        return FlowState.NEWER_DRAFT if newer else FlowState.LIVE
+        if not self.differs_from_live:
+            return FlowState.LIVE
+        # what is on the canvas was live and was replaced by an older version
+        rejected = self.newest_was_live and not self.draft_differs
+        return FlowState.ROLLED_BACK if rejected else FlowState.NEWER_DRAFT
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,11 @@ class DeploymentRow:
     actor: str
 
 
+_NEWEST_WAS_LIVE = exists().where(
+    FlowVersion.flow_id == Flow.id,
+    FlowVersion.number == Flow.newest_version,
+    FlowVersion.first_deployed_at.is_not(None),
+)
 _LINE = [
     Flow.id,
     Flow.title,
@@ -124,7 +137,9 @@ _LINE = [
     Flow.draft_revision,
     Flow.draft_saved_at,
     Flow.draft_differs,
+    Flow.differs_from_live,
     Flow.newest_version,
+    _NEWEST_WAS_LIVE.label("newest_was_live"),
     Flow.live_version,
     Flow.deployed_at,
     Flow.ever_deployed,

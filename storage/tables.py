@@ -7,7 +7,7 @@ creates them.
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, String, Text, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, String, Text, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMING = {
@@ -164,6 +164,8 @@ class Flow(Base):
     draft_saved_at: Mapped[int]
     #: True when the draft (without parked nodes) differs from the newest version; also before the first save.
     draft_differs: Mapped[bool] = mapped_column(default=False)
+    #: True when the content of the draft differs from that of the live version; positions on the canvas do not count.
+    differs_from_live: Mapped[bool] = mapped_column(default=False, server_default=false())
     newest_version: Mapped[int]
     live_version: Mapped[int | None]
     deployed_at: Mapped[int | None]

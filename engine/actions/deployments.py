@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import calls_older_versions, read_library
 from engine.actions.datasets import known_datasets
-from engine.actions.flows import add_version, not_saved
+from engine.actions.flows import add_version, not_saved, note_difference_from_live
 from engine.actions.principal import Principal, require_may
 from engine.core.errors import FlowInvalid, Problem
 from engine.core.ids import FlowId
@@ -122,6 +122,7 @@ def undeploy(session: Session, principal: Principal, flow_id: str) -> None:
         return
     was = flow.live_version
     flow.live_version = None
+    flow.differs_from_live = False
     flow.updated_at = now(session)
     add_deployment(session, flow.id, None, principal.name)
     add_entry(session, principal, "undeploy", flow.id, f"{flow.title}: version {was} was live")
@@ -132,6 +133,7 @@ def _switch(session: Session, principal: Principal, flow: Flow, number: int) -> 
     flow.live_version = number
     flow.deployed_at = flow.updated_at = now(session)
     flow.ever_deployed = True
+    note_difference_from_live(session, flow)
     note_first_deployment(session, flow.id, number)
     add_deployment(session, flow.id, number, principal.name)
     detail = f"{flow.title}: version {number}" + (f", before it {was}" if was is not None else "")

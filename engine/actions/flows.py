@@ -27,6 +27,7 @@ from engine.flow.document import (
 )
 from engine.flow.readable_part import readable_part
 from engine.flow.validation import problems, without_parked
+from engine.flow.version_comparison import content_of, draft_changes
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import missing_datasets
 from storage.audit import add_entry
@@ -40,6 +41,7 @@ from storage.flows import (
     hold_flow,
     insert_flow,
     insert_version,
+    list_versions,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
 
 UNTITLED = "Untitled flow"
 EMPTY = Document()
+#: Most versions that the draft is compared with, to find the one that holds its content.
+MOST_COMPARED = 50
 
 Which = int | Literal["draft", "newest"]
 
@@ -205,6 +209,25 @@ def change_flow_settings(session: Session, principal: Principal, flow_id: str, c
     add_entry(session, principal, "change flow settings", flow.id, f"{flow.title}: {', '.join(sorted(changes))}")
 
 
+def note_difference_from_live(session: Session, flow: Flow) -> None:
+    """Stores whether the draft differs from the live version; to be called when either has changed."""
+    live = find_document(session, flow.id, flow.live_version) if flow.live_version is not None else None
+    flow.differs_from_live = live is not None and not draft_changes(load_document(live), load_document(flow.draft)).same
+
+
+def find_version_of_draft(session: Session, workspace_id: str, flow_id: str) -> int | None:
+    """Returns the newest version with the content of the draft; None when replacing the draft would lose content.
+
+    Only the newest `MOST_COMPARED` versions are compared.
+    """
+    draft = load_document(get_draft(session, workspace_id, flow_id).document)
+    for line in list_versions(session, workspace_id, flow_id)[:MOST_COMPARED]:
+        version = get_version(session, workspace_id, flow_id, line.number)
+        if draft_changes(load_document(version.document), draft).same:
+            return line.number
+    return None
+
+
 def add_version(session: Session, principal: Principal, flow: Flow, note: str) -> int:
     """Stores the draft without parked nodes as the flow's next version and returns its number."""
     flow.newest_version += 1
@@ -267,7 +290,8 @@ def _put_draft(session: Session, flow: Flow, document: Document) -> None:
     flow.draft_revision += 1
     flow.draft_saved_at = flow.updated_at = now(session)
     newest = find_document(session, flow.id, flow.newest_version) if flow.newest_version else None
-    flow.draft_differs = newest is None or unpinned(load_document(newest)) != without_parked(unpinned(document))
+    flow.draft_differs = newest is None or unpinned(load_document(newest)) != content_of(document)
+    note_difference_from_live(session, flow)
 
 
 def _draft_text(document: Document) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from engine.flow.called import unpinned
 from engine.flow.contract import TYPE_WORDS, input_fields, result_schema
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Catalog
+from engine.flow.validation import without_parked
 
 Weight = Literal["breaking", "careful", "harmless"]
 
@@ -92,6 +94,18 @@ def compare_documents(before: Document, after: Document) -> Comparison:
         edges_added=tuple((names[source], names[target]) for source, _, target in sorted(has - had)),
         edges_removed=tuple((names[source], names[target]) for source, _, target in sorted(had - has)),
     )
+
+
+def draft_changes(version: Document, draft: Document) -> Comparison:
+    """Returns what the draft changes in the content of a version. Every page that says whether they differ asks this."""
+    return compare_documents(content_of(version), content_of(draft))
+
+
+def content_of(document: Document) -> Document:
+    """Returns what a draft and a version have in common: a version has no nodes that are not connected, and a draft no
+    fixed versions of called flows.
+    """
+    return without_parked(unpinned(document))
 
 
 def caller_changes(before: Document, after: Document, catalog: Catalog) -> tuple[CallerChange, ...]:

@@ -12,7 +12,14 @@ from nicegui import ui
 
 from engine.flow.document import Document, load_document
 from engine.flow.layout import with_places
-from engine.flow.version_comparison import Comparison, NodeChange, caller_changes, compare_documents
+from engine.flow.version_comparison import (
+    Comparison,
+    NodeChange,
+    caller_changes,
+    compare_documents,
+    content_of,
+    draft_changes,
+)
 from engine.nodes import CATALOG
 from storage.flows import FlowRow, VersionLine, get_version, list_versions
 from ui.flow_view.canvas_types import NodeTraffic, Traffic
@@ -89,7 +96,7 @@ class VersionDialog:
             self.body.props["aria-label"] = _("What differs")
             with ui.element("div").classes("fp-acts"):
                 button(_("Close"), dialog.close, kind="quiet")
-                if self.page_session.may("edit flows") and not compare_documents(self.document, self.draft).same:
+                if self.page_session.may("edit flows") and not draft_changes(self.document, self.draft).same:
                     button(_("Put on the canvas"), lambda: dialog.submit("restore"))
                 if self.page_session.may("deploy") and not self.live:
                     button(_("Make live"), lambda: dialog.submit("live"), kind="main")
@@ -98,14 +105,15 @@ class VersionDialog:
 
     async def _compare(self, number: int) -> None:
         """Draws the comparison with the older of the two at the left."""
-        other = self.draft
+        mine_document, other = content_of(self.document), content_of(self.draft)
         if number != DRAFT:
+            mine_document = self.document
             other = load_document((await self.page_session.query(get_version, self.flow.id, number)).document)
         mine, its = (
             f"{_('Version')} {self.line.number}",
             _("what is on the canvas") if number == DRAFT else f"{_('Version')} {number}",
         )
-        before, after = (mine, self.document), (its, other)
+        before, after = (mine, mine_document), (its, other)
         if number != DRAFT and number < self.line.number:
             before, after = after, before
         self.body.clear()
@@ -122,7 +130,8 @@ async def show_difference(page_session: PageSession, flow: FlowRow, live: Docume
         words(f"{_('Callers get version')} {flow.live_version} {_('until you press Update API.')}", "fp-t2", tag="p")
         with ui.element("div").classes("fp-beside-body").props("tabindex=0 role=region") as body:
             body.props["aria-label"] = _("What differs")
-            draw_beside((f"{_('Version')} {flow.live_version}, {_('live')}", live), (_("what is on the canvas"), draft))
+            name = f"{_('Version')} {flow.live_version}, {_('live')}"
+            draw_beside((name, content_of(live)), (_("what is on the canvas"), content_of(draft)))
         with ui.element("div").classes("fp-acts"):
             button(_("Close"), dialog.close, kind="quiet")
             if page_session.may("deploy"):

@@ -13,12 +13,11 @@ from engine.actions.deployments import endpoint_path
 from engine.actions.samples import example_payload
 from engine.code_samples import YOUR_KEY, ask_for_job, code_examples, first_call
 from engine.flow.document import Document, load_document
-from engine.flow.validation import without_parked
-from engine.flow.version_comparison import compare_documents
+from engine.flow.version_comparison import draft_changes
 from storage.flows import FlowRow, get_draft, get_version
 from storage.keys import KeyRow, list_keys
 from ui.flows.recent_calls import FirstCalls
-from ui.flows.state import newer_draft
+from ui.flows.state import draft_differs, newer_draft
 from ui.flows.try_it import LABEL as TRY_LABEL
 from ui.flows.try_it import TryItNow, TryKeys
 from ui.kit.code_view import code
@@ -63,20 +62,27 @@ def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) ->
 
 def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document) -> str:
     """Summarises in one line what the draft changes against the live version; "" when it changes nothing."""
-    if not newer_draft(flow):
+    if not draft_differs(flow):
         return ""
-    draft = without_parked(load_document(get_draft(session, workspace_id, flow.id).document))
-    return compare_documents(live, draft).sentence
+    return draft_changes(live, load_document(get_draft(session, workspace_id, flow.id).document)).sentence
 
 
 class ApiTab:
     """Draws the tab, again whenever the flow's state or its keys change."""
 
-    def __init__(self, page_session: PageSession, keys: TryKeys, base: str, on_compare: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        page_session: PageSession,
+        keys: TryKeys,
+        base: str,
+        on_compare: Callable[[], object],
+        on_restore: Callable[[], object] | None = None,
+    ) -> None:
         self.page_session = page_session
         self.try_keys = keys
         self.base = base
         self.on_compare = on_compare
+        self.on_restore = on_restore
         self.made: MadeKey | None = None
         self.chosen: str | None = None
         self.making = False
@@ -124,18 +130,22 @@ class ApiTab:
                 words(_("It was never saved: Deploy API asks for a title first."), "fp-s13 fp-t3", tag="div")
 
     def _draw_notes(self, flow: FlowRow) -> None:
+        if not draft_differs(flow):
+            return
         if newer_draft(flow):
-            ahead = (
-                _("The draft is ahead of version") if flow.draft_differs else _("A newer version is saved than version")
-            )
+            strong = _("The draft differs from version {number}, which is live:").format(number=flow.live_version)
             changes = f"{self.seen.changes}. " if self.seen.changes else ""
-            with note(
-                changes + _("Nothing changes for callers before you press Update API."),
-                kind="warn",
-                icon="edit",
-                strong=f"{ahead} {flow.live_version}:",
-            ):
-                button(_("Compare"), self.on_compare, small=True)
+            said = changes + _("Nothing changes for callers before you press Update API.")
+        else:
+            strong = _("Callers get version {number} again.").format(number=flow.live_version)
+            said = _("Version {number}, which was live before, is still on the canvas.").format(
+                number=flow.newest_version
+            )
+        with note(said, kind="warn", icon="edit", strong=strong):
+            button(_("Compare"), self.on_compare, small=True)
+            if self.on_restore is not None and not newer_draft(flow) and self.page_session.may("edit flows"):
+                back = _("Put version {number} on the canvas").format(number=flow.live_version)
+                button(back, self.on_restore, small=True)
 
     def _draw_code(self) -> None:
         endpoint = self._endpoint()

@@ -10,6 +10,7 @@ from engine.actions.deployments import Deployed
 from engine.actions.flows import UNTITLED, change_flow_settings
 from storage.flows import FlowRow, get_flow
 from ui.flows.api_tab import ApiTab
+from ui.flows.canvas_choice import CanvasChoice, PutOnCanvas, load_canvas
 from ui.flows.deploy_checks import Checks, look_before_deploy
 from ui.flows.deploy_options import CallersAndLimits, DeployOptions, load_callers_and_limits
 from ui.flows.flow_actions import save_as
@@ -28,12 +29,17 @@ OnLive = Callable[[], Awaitable[object]]
 
 
 async def deploy_flow(
-    page_session: PageSession, flow: FlowRow, version: int | None = None, on_live: OnLive | None = None
+    page_session: PageSession,
+    flow: FlowRow,
+    version: int | None = None,
+    on_live: OnLive | None = None,
+    put_on_canvas: PutOnCanvas | None = None,
 ) -> Deployed | None:
     """Asks the necessary questions, deploys, and shows the endpoint until the dialog is closed.
 
     Returns None when nothing was deployed. `version` deploys an older version, which needs one confirmation only.
-    `on_live` is called before the dialog is closed.
+    `on_live` is called before the dialog is closed. `put_on_canvas` is what a page with a canvas offers for an older
+    version; without it the stored draft is changed.
     """
     if not flow.newest_version and not await _save_first(page_session, flow):
         return None
@@ -44,7 +50,7 @@ async def deploy_flow(
         await _show_problems(checks)
         return None
     if version is not None:
-        return await _roll(page_session, checks, on_live)
+        return await _roll(page_session, checks, on_live, put_on_canvas)
     return await DeployDialog(
         page_session, checks, await page_session.query(load_callers_and_limits, checks.flow), on_live
     ).ask()
@@ -174,9 +180,12 @@ class DeployDialog:
             button(_("Done"), self.dialog.close, kind="main")
 
 
-async def _roll(page_session: PageSession, checks: Checks, on_live: OnLive | None) -> Deployed | None:
+async def _roll(
+    page_session: PageSession, checks: Checks, on_live: OnLive | None, put_on_canvas: PutOnCanvas | None
+) -> Deployed | None:
     """Asks for confirmation before a saved version is deployed."""
     flow, live = checks.flow, checks.flow.live_version
+    canvas = await page_session.query(load_canvas, flow.id, checks.number)
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         title = f"{_('Make version')} {checks.number} {_('of')} {flow.title} {_('live?')}"
         dialog.props["aria-label"] = title
@@ -185,6 +194,7 @@ async def _roll(page_session: PageSession, checks: Checks, on_live: OnLive | Non
         _no_problems(checks)
         if live is not None:
             _what_changes(checks)
+        choice = CanvasChoice(page_session, checks.number, canvas)
         with ui.element("div").classes("fp-acts"):
             keep = _("Cancel") if live is None else f"{_('Keep version')} {live}"
             button(keep, lambda: dialog.submit(False), kind="quiet")
@@ -195,13 +205,16 @@ async def _roll(page_session: PageSession, checks: Checks, on_live: OnLive | Non
     done: Deployed | None = None
     with feedback.refusals_told():
         async with drafts_of(page_session.app).borrowed(page_session, flow.id) as draft:
+            await choice.keep_draft(draft)
             done = await draft.deploy(page_session, checks.number)
+            await choice.apply(draft, put_on_canvas)
     if done is None:
         return None
     if on_live is not None:
         await on_live()
+    said = _("Version {number} is live and on the canvas.") if choice.wanted else _("Version {number} is live.")
     feedback.told(
-        f"{_('Version')} {done.version} {_('is live.')}",
+        said.format(number=done.version),
         f"{_('Jobs in flight finish on version')} {live}." if live and live != done.version else "",
     )
     return done

@@ -56,7 +56,13 @@ class FlowPage:
         self.flow = flow
         self.quota = quota
         self.deploying = False
-        self.api = ApiTab(page_session, try_keys_of(page_session.app), base_address(page_session), self.compare)
+        self.api = ApiTab(
+            page_session,
+            try_keys_of(page_session.app),
+            base_address(page_session),
+            self.compare,
+            self.put_live_on_canvas,
+        )
         self.tabs_of_flow = FlowTabs(page_session, lambda: self.flow, changed=self.look, show_api=self._show_api)
 
     async def build(self, tab: str) -> None:
@@ -124,6 +130,11 @@ class FlowPage:
         live = next((version for version in versions if version.number == self.flow.live_version), None)
         if live is not None:
             await self.tabs_of_flow.view(live)
+
+    async def put_live_on_canvas(self) -> None:
+        """Replaces the draft by the live version."""
+        if self.flow.live_version is not None:
+            await self.tabs_of_flow.restore(self.flow.live_version)
 
     async def _went_live(self) -> None:
         """Clears the open tab, so that only the dialog shows the endpoint. The next `look` updates the head."""
@@ -204,6 +215,7 @@ def _shown(flow: FlowRow) -> tuple[object, ...]:
         flow.title,
         flow.description,
         flow.draft_differs,
+        flow.differs_from_live,
         flow.newest_version,
         flow.live_version,
         flow.deployed_at,

@@ -1,4 +1,4 @@
-"""The state of a flow as labels and icons: Live v4, newer draft, Draft, Not saved yet, Undeployed."""
+"""The state of a flow as labels and icons: Live v4, Draft differs, Draft, Not saved yet, Undeployed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from ui.kit.text import _
 _QUIET = {FlowState.NOT_SAVED: "not_saved", FlowState.DRAFT: "draft", FlowState.UNDEPLOYED: "undeployed"}
 
 
+def draft_differs(flow: FlowRow) -> bool:
+    """True when the content of the draft is not what callers get."""
+    return flow.live_version is not None and flow.differs_from_live
+
+
 def newer_draft(flow: FlowRow) -> bool:
-    """True when the draft or a newer version differs from what callers get."""
+    """True when the draft differs and has something new for callers, not a version that was live and was replaced."""
     return flow.state is FlowState.NEWER_DRAFT
 
 
@@ -19,8 +24,8 @@ def state_badges(flow: FlowRow) -> None:
     """Draws the badges beside a title."""
     if flow.live_version is not None:
         status_badge("live", f"{_('Live')} v{flow.live_version}")
-        if newer_draft(flow):
-            status_badge("newer_draft")
+        if draft_differs(flow):
+            status_badge("draft_differs")
     else:
         status_badge(_QUIET[flow.state])
 
@@ -29,7 +34,7 @@ def state_lines(flow: FlowRow) -> None:
     """Draws the state without frames, for lists."""
     if flow.live_version is not None:
         status_line("live", f"{_('Live')} v{flow.live_version}").classes("fp-b")
-        if newer_draft(flow):
-            status_line("newer_draft", _("newer draft")).classes("fp-b")
+        if draft_differs(flow):
+            status_line("draft_differs").classes("fp-b")
     else:
         status_line(_QUIET[flow.state]).classes("fp-b")

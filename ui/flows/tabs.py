@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.actions.flows import restore_version
+from engine.actions.flows import find_version_of_draft, restore_version
 from engine.flow.document import Document, load_document
 from storage.flows import DeploymentRow, FlowRow, VersionLine, get_draft, get_version, list_deployments, list_versions
 from storage.job_documents import list_key_labels
@@ -104,7 +104,7 @@ class FlowTabs:
         view = button(_("View"), lambda: self.view(version), small=True, kind="quiet")
         view.props["aria-label"] = f"{_('View version')} {version.number}"
         if self.page_session.may("edit flows"):
-            button(_("Put on the canvas"), lambda: self._restore(version.number), small=True, kind="quiet")
+            button(_("Put on the canvas"), lambda: self.restore(version.number), small=True, kind="quiet")
         if self.page_session.may("deploy") and version.number != self.flow().live_version:
             button(_("Make live"), lambda: self._make_live(version.number), small=True)
 
@@ -114,12 +114,14 @@ class FlowTabs:
         document, draft = await self.page_session.query(_load_documents, flow.id, version.number)
         chosen = await show_version(self.page_session, flow, version, document, draft)
         if chosen == "restore":
-            await self._restore(version.number)
+            await self.restore(version.number)
         elif chosen == "live":
             await self._make_live(version.number)
 
-    async def _restore(self, number: int) -> None:
-        sure = not self.flow().draft_differs or await feedback.confirm(
+    async def restore(self, number: int) -> None:
+        """Replaces the draft by a version; asks first when no version has what is on the canvas."""
+        kept = await self.page_session.query(find_version_of_draft, self.flow().id)
+        sure = kept is not None or await feedback.confirm(
             f"{_('Put version')} {number} {_('on the canvas?')}",
             _("What is on the canvas now was not saved as a version and is replaced. Callers notice nothing."),
             verb=_("Put on the canvas"),

@@ -61,7 +61,7 @@ _BUTTONS: dict[ButtonKind, tuple[str, str, str | None]] = {  # props, classes, Q
 STATES: dict[str, tuple[str, str | None, Kind]] = {
     "live": (_("Live"), None, "ok"),
     "draft": (_("Draft"), "edit", ""),
-    "newer_draft": (_("Newer draft"), "edit", "warn"),
+    "draft_differs": (_("Draft differs"), "edit", "warn"),
     "not_saved": (_("Not saved yet"), "edit", ""),
     "undeployed": (_("Undeployed"), "cloud_off", ""),
     "completed": (_("Completed"), "check_circle", "ok"),

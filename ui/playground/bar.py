@@ -10,7 +10,7 @@ from nicegui import ui
 from engine.actions.flows import UNTITLED, rename_flow
 from engine.core.errors import Problem
 from engine.flow.document import Document, load_document
-from engine.flow.version_comparison import compare_documents
+from engine.flow.version_comparison import draft_changes
 from storage.flows import FlowRow, get_flow, get_version
 from ui.flow_view.compare_versions import show_difference
 from ui.flows.deploy import deploy_flow
@@ -34,7 +34,7 @@ class PlaygroundBar:
         *,
         toggle_palette: Callable[[], Any],
         go_to: Callable[[Problem], Awaitable[Any]],
-        restore: Callable[[Document], Awaitable[Any]],
+        put_on_canvas: Callable[[Document], Awaitable[bool]],
         retitle: Callable[[str], Any],
         as_steps: bool,
         show_as: Callable[[bool], Any],
@@ -44,7 +44,7 @@ class PlaygroundBar:
         self.flow = flow
         self.toggle_palette = toggle_palette
         self.go_to = go_to
-        self.restore = restore
+        self.put_on_canvas = put_on_canvas
         self.retitle = retitle
         self.as_steps = as_steps
         self.show_as = show_as
@@ -90,7 +90,7 @@ class PlaygroundBar:
                 self.page_session,
                 lambda: self.flow,
                 lambda: self.draft.document,
-                restore=self.restore,
+                restore=self._restore,
                 make_live=self._make_live,
                 save_with_note=self._save_with_note,
             )
@@ -153,7 +153,7 @@ class PlaygroundBar:
     def _draw_difference(self) -> None:
         if self.live is None:
             return
-        comparison = compare_documents(self.live, self.draft.document)
+        comparison = draft_changes(self.live, self.draft.document)
         # In a flow that calls others an update can change what callers get although the document is the same: it
         # deploys the newer version of a called flow.
         calls = any(node.type == "call_flow" for node in self.draft.document.nodes)
@@ -219,8 +219,12 @@ class PlaygroundBar:
         await deploy_flow(self.page_session, self.flow, on_live=self._read_flow)
         await self._read_flow()
 
+    async def _restore(self, document: Document) -> None:
+        if await self.put_on_canvas(document):
+            feedback.told(_("The version is on the canvas."), _("Undo takes it back. Nothing changed for callers."))
+
     async def _make_live(self, number: int) -> None:
-        await deploy_flow(self.page_session, self.flow, number)
+        await deploy_flow(self.page_session, self.flow, number, put_on_canvas=self.put_on_canvas)
         await self._read_flow()
 
     async def _save_as(self) -> None:

@@ -152,7 +152,7 @@ class PlaygroundPage:
                 self.first_flow,
                 toggle_palette=self.toggle_palette,
                 go_to=self._go_to,
-                restore=self._restore,
+                put_on_canvas=self._put_on_canvas,
                 retitle=frame_page.title,
                 as_steps=self.as_steps,
                 show_as=self._show_as,
@@ -273,10 +273,12 @@ class PlaygroundPage:
         if self.inspector.node_id in touched:
             background_tasks.create(self.inspector.refresh(), name="inspector refresh")
 
-    async def _restore(self, document: Document) -> None:
-        if await self.events.edit(difference_ops(self.draft.document, document)):
-            await self.inspector.refresh()
-            feedback.told(_("The version is on the canvas."), _("Undo takes it back. Nothing changed for callers."))
+    async def _put_on_canvas(self, document: Document) -> bool:
+        """Replaces what is on the canvas, as one edit that can be undone. False when it was refused."""
+        if not await self.events.edit(difference_ops(self.draft.document, document)):
+            return False
+        await self.inspector.refresh()
+        return True
 
     async def _add_from_palette(self, kind: str) -> None:
         await self.events.add_after(kind, self.selection[0] if len(self.selection) == 1 else None)

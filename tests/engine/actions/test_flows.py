@@ -8,6 +8,7 @@ from engine.actions.flows import (
     delete_flow,
     duplicate_flow,
     export_flow,
+    find_version_of_draft,
     import_flow,
     rename_flow,
     restore_version,
@@ -16,7 +17,7 @@ from engine.actions.flows import (
     save_version,
 )
 from engine.core.errors import FlowInvalid, Invalid, NotAllowed, NotFound, VersionConflict
-from engine.flow.document import MAX_BYTES, Document, load_document
+from engine.flow.document import MAX_BYTES, Document, Position, load_document
 from storage.flows import find_flow, get_draft, get_flow, get_version, list_flows, list_versions
 from tests.factories import as_bytes, document, greeting, parked_node, person
 
@@ -108,6 +109,37 @@ def test_the_state_tells_a_newer_draft_and_forgets_it_when_the_change_is_undone(
     assert state() == "Live with newer draft"
     change(database, ada, saved, greeting()["nodes"][1]["inputs"]["template"])
     assert state() == "Live"
+
+
+def test_the_state_goes_by_content_and_calls_a_rejected_version_no_newer_draft(database, ada, saved):
+    database.write_now(deploy, ada, saved)
+    state = lambda: database.read_now(get_flow, ada.workspace_id, saved).state  # noqa: E731
+    moved = document().model_copy(
+        update={"nodes": tuple(node.model_copy(update={"position": Position(x=9)}) for node in document().nodes)}
+    )
+    revision = database.read_now(get_draft, ada.workspace_id, saved).revision
+    database.write_now(save_draft, ada, saved, moved, revision)
+    assert state() == "Live"
+
+    change(database, ada, saved, "second")
+    database.write_now(deploy, ada, saved)
+    assert state() == "Live"
+    database.write_now(deploy, ada, saved, version=1)
+    assert state() == "Live, rolled back"
+    change(database, ada, saved, "third")
+    assert state() == "Live with newer draft"
+    database.write_now(restore_version, ada, saved, 1)
+    assert state() == "Live"
+
+
+def test_the_version_that_holds_the_draft_is_found_however_old(database, ada, saved):
+    found = lambda: database.read_now(find_version_of_draft, ada.workspace_id, saved)  # noqa: E731
+    change(database, ada, saved, "second")
+    assert found() is None
+    database.write_now(save_version, ada, saved)
+    assert found() == 2
+    database.write_now(restore_version, ada, saved, 1)
+    assert found() == 1
 
 
 def test_a_parked_node_stays_in_the_draft_and_out_of_versions(database, ada):

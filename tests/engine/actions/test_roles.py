@@ -103,6 +103,7 @@ PARTS = {
 #: Functions that change state without a principal, and what they require instead of a role.
 WITHOUT = {
     "erasing.erase_job": "a key",
+    "flows.note_difference_from_live": "a part of verbs",
     "guesses.begin_own_try": "a part of verbs",
     "guesses.begin_try": "a part of verbs",
     "guesses.forget_all": "a part of verbs",
@@ -143,6 +144,7 @@ READS = {
     "datasets.known_datasets",
     "deployments.problems_before_deploy",
     "erasing.find_part",
+    "flows.find_version_of_draft",
     "guesses.is_audited",
     "links.get_link",
     "samples.example_payload",

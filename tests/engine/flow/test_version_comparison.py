@@ -3,7 +3,7 @@
 import pytest
 
 from engine.flow.document import Document
-from engine.flow.version_comparison import caller_changes, compare_documents
+from engine.flow.version_comparison import caller_changes, compare_documents, draft_changes
 from engine.nodes import CATALOG
 
 
@@ -83,3 +83,17 @@ def test_moving_a_node_is_no_change():
         }
     )
     assert compare_documents(before, moved).same
+
+
+def test_a_draft_is_compared_by_content_only():
+    version = flow(A, extra=[{"id": "c", "type": "call_flow", "config": {"flow_id": "flow_1", "version": 3}}])
+    draft = flow(
+        A, extra=[{"id": "c", "type": "call_flow", "position": {"x": 9, "y": 9}, "config": {"flow_id": "flow_1"}}]
+    )
+    joined = {"edges": (*draft.edges, draft.edges[0].model_copy(update={"id": "e2", "source": "t", "target": "c"}))}
+    parked = {"nodes": (*draft.nodes, draft.nodes[1].model_copy(update={"id": "p", "label": "Not connected"}))}
+    version, draft = version.model_copy(update=joined), draft.model_copy(update=joined | parked)
+
+    assert draft_changes(version, draft).same
+    assert not compare_documents(version, draft).same
+    assert draft_changes(flow(A), flow(A, template="y")).sentence == "1 change in Letter"

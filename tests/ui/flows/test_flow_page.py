@@ -9,6 +9,7 @@ from nicegui import ui
 from nicegui.testing import User
 
 from api.app import create_api
+from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_draft, save_version
 from engine.actions.jobs import cancel_all
 from engine.actions.keys import create_key
@@ -21,7 +22,7 @@ from engine.flow.document import Document
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.submit.accept import Caller, SubmitOptions, flow_webhook
 from engine.jobs.submit.batches import accept_batch
-from storage.flows import get_flow
+from storage.flows import get_draft, get_flow, get_version
 from storage.keys import find_caller, list_keys
 from storage.sent_fields import CALLS, Sent, add_sent_fields
 from tests.factories import document, greeting
@@ -99,7 +100,7 @@ async def test_a_newer_draft_is_put_live_after_saying_what_changes(site: Site, u
     changed["nodes"][0]["config"]["fields"].append({"name": "lang", "type": "string", "required": True})
     site.database.write_now(save_draft, site.owner, flow_id, document(changed), 1)
     await user.open(f"/flows/{flow_id}")
-    assert "The draft is ahead of version 1:" in page_text(user)
+    assert "The draft differs from version 1, which is live:" in page_text(user)
 
     press(user, "Update API")
     await user.should_see("Update Greeting", retries=30)
@@ -212,20 +213,67 @@ async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User
     assert "lang: unknown field" in page_text(user)
 
 
-async def test_versions_can_be_put_live_again(site: Site, user: User) -> None:
+def second_version_live(site: Site) -> str:
     flow_id = site.flow("Greeting", live=True)
     site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Hi {{ api_input.out.name }}")), 1)
-    from engine.actions.deployments import deploy
-
     site.database.write_now(deploy, site.owner, flow_id)
+    return flow_id
+
+
+def template(site: Site, flow_id: str) -> str:
+    return str(draft(site, flow_id).nodes[1].inputs["template"])
+
+
+async def test_a_version_that_goes_live_again_comes_onto_the_canvas_too(site: Site, user: User) -> None:
+    flow_id = second_version_live(site)
     await user.open(f"/flows/{flow_id}?tab=versions")
 
     press(user, "Make live")
     await user.should_see("This goes back to an older version.")
+    await user.should_see("Also put version 1 on the canvas")
+    await user.should_see("What is on the canvas now stays under Versions as version 2.")
+    press(user, "Make version 1 live")
+    await user.should_see("Version 1 is live and on the canvas.", retries=30)
+
+    flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
+    assert (flow.live_version, flow.state, template(site, flow_id)) == (1, "Live", "Hello {{ api_input.out.name }}")
+
+
+async def test_without_the_tick_the_canvas_stays_and_its_version_is_no_newer_draft(site: Site, user: User) -> None:
+    flow_id = second_version_live(site)
+    await user.open(f"/flows/{flow_id}?tab=versions")
+    press(user, "Make live")
+    await user.should_see("Also put version 1 on the canvas")
+    (tick,) = user.find(kind=ui.checkbox).elements
+    assert tick.value
+    tick.value = False
     press(user, "Make version 1 live")
     await user.should_see("Version 1 is live.", retries=30)
+    assert template(site, flow_id) == "Hi {{ api_input.out.name }}"
 
-    assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
+    await user.open(f"/flows/{flow_id}")
+    assert "Callers get version 1 again." in page_text(user)
+    assert "Version 2, which was live before, is still on the canvas." in page_text(user)
+    assert "Update API" not in buttons(user)
+    press(user, "Put version 1 on the canvas")
+    await until(lambda: template(site, flow_id) == "Hello {{ api_input.out.name }}")
+
+
+async def test_what_no_version_holds_is_saved_before_the_canvas_is_replaced(site: Site, user: User) -> None:
+    flow_id = second_version_live(site)
+    revision = site.database.read_now(get_draft, site.workspace_id, flow_id).revision
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Third")), revision)
+    await user.open(f"/flows/{flow_id}?tab=versions")
+
+    press(user, "Make live")
+    await user.should_see("It is saved as version 3 first.")
+    press(user, "Make version 1 live")
+    await user.should_see("Version 1 is live and on the canvas.", retries=30)
+
+    kept = site.database.read_now(get_version, site.workspace_id, flow_id, 3)
+    assert "Third" in kept.document
+    assert kept.note == "Was on the canvas before version 1 went live again"
+    assert site.database.read_now(get_flow, site.workspace_id, flow_id).state == "Live"
 
 
 async def test_a_version_is_viewed_and_compared_with_the_canvas(site: Site, user: User) -> None:

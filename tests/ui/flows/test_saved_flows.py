@@ -5,8 +5,8 @@ from __future__ import annotations
 from nicegui import ui
 from nicegui.testing import User
 
-from engine.actions.deployments import undeploy
-from engine.actions.flows import export_flow, save_draft
+from engine.actions.deployments import deploy, undeploy
+from engine.actions.flows import export_flow, restore_version, save_draft
 from engine.flow.yaml_files import as_yaml
 from storage.flows import list_flows
 from tests.factories import as_bytes, document, greeting
@@ -28,11 +28,26 @@ async def test_each_flow_stands_there_with_its_state_in_words(site: Site, user: 
     await user.open("/flows")
 
     said = texts(user)
-    for state in ("Not saved yet", "Draft", "Live v1", "newer draft", "Undeployed"):
+    for state in ("Not saved yet", "Draft", "Live v1", "Draft differs", "Undeployed"):
         assert state in said
     assert "4 flows, 2 live. A click opens the page of a flow." in said
     assert any(text.startswith("Failed, ") for text in said)
     assert "100 %" in said
+
+
+async def test_a_flow_that_was_rolled_back_has_no_newer_draft_to_deploy(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Hi")), 1)
+    site.database.write_now(deploy, site.owner, flow_id)
+    site.database.write_now(deploy, site.owner, flow_id, version=1)
+
+    await user.open("/flows")
+    assert "Draft differs" in texts(user)
+    assert "Update API" not in page_text(user)
+
+    site.database.write_now(restore_version, site.owner, flow_id, 1)
+    await user.open("/flows")
+    assert "Draft differs" not in texts(user)
 
 
 async def test_the_list_follows_what_is_typed(site: Site, user: User) -> None:

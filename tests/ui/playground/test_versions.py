@@ -1,0 +1,39 @@
+"""The Versions menu of the Playground: an older version goes live again and comes onto the canvas."""
+
+from __future__ import annotations
+
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
+
+from engine.actions.deployments import deploy
+from engine.actions.flows import save_draft
+from storage.flows import get_flow
+from tests.factories import document, greeting
+from tests.ui.arrange import draft, page_text, press, until
+from tests.ui.conftest import Site
+
+
+async def test_making_an_older_version_live_puts_it_on_the_canvas(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Hi")), 1)
+    site.database.write_now(deploy, site.owner, flow_id)
+    await user.open(f"/playground/{flow_id}")
+    (menu,) = [one for one in user.find(kind=ui.menu).elements if one.props.get("aria-label") == "Versions"]
+    menu.open()
+    await user.should_see("Version 1")
+    entry = next(
+        one
+        for one in menu.descendants()
+        if isinstance(one, ui.menu_item) and any(getattr(part, "text", "") == "Version 1" for part in one.descendants())
+    )
+    UserInteraction(user, {entry}, None).click()
+    await user.should_see("From Version 1 to what is on the canvas")
+    press(user, "Make live")
+    await user.should_see("Also put version 1 on the canvas")
+    press(user, "Make version 1 live")
+
+    await until(lambda: draft(site, flow_id).nodes[1].inputs["template"] == "Hello {{ api_input.out.name }}")
+    await user.should_see("and is what you see")
+    assert site.database.read_now(get_flow, site.workspace_id, flow_id).state == "Live"
+    assert "differs from the draft" not in page_text(user)
