@@ -16,7 +16,7 @@ from ui.flow_view.compare_versions import show_difference
 from ui.flows.deploy import deploy_flow
 from ui.kit import feedback
 from ui.kit.ask import ask_text
-from ui.kit.parts import button, drop_menu, icon, icon_button, menu_item, segments, words
+from ui.kit.parts import badge, button, drop_menu, icon, icon_button, menu_item, segments, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
@@ -40,6 +40,7 @@ class PlaygroundBar:
         show_as: Callable[[bool], Any],
     ) -> None:
         self.page_session = page_session
+        self.may_edit = page_session.may("edit flows")
         self.draft = draft
         self.flow = flow
         self.toggle_palette = toggle_palette
@@ -56,12 +57,9 @@ class PlaygroundBar:
     def draw(self) -> None:
         """Draws the bar into the current container."""
         with ui.element("div").classes("fp-pbar"):
-            icon_button("add", _("Add a node"), self.toggle_palette).classes("fp-more")
-            with ui.element("button").classes("fp-title").props("type=button") as title:
-                self.title = words(self.flow.title, "fp-cut", tag="h1")
-                self.title.style("font: inherit; letter-spacing: inherit")
-                icon("edit", "fp-t3", size=14)
-            title.on("click", self._rename, [])
+            name, label = ("add", _("Add a node")) if self.may_edit else ("account_tree", _("All flows"))
+            icon_button(name, label, self.toggle_palette).classes("fp-more")
+            self._draw_title()
             words("", "fp-vl")
             with ui.element("div").classes("fp-live"):
                 icon("edit", "fp-warn", size=16)
@@ -99,6 +97,18 @@ class PlaygroundBar:
             self._draw_buttons()
         self.draw_sentence()
 
+    def _draw_title(self) -> None:
+        if not self.may_edit:
+            with ui.element("div").classes("fp-title fp-title--fixed"):
+                self.title = words(self.flow.title, "fp-cut", tag="h1")
+            with badge(_("View only"), icon="visibility"):
+                ui.tooltip(_("You can look at this flow. To change or run flows, ask the owner to make you an editor."))
+            return
+        with ui.element("button").classes("fp-title").props("type=button") as title:
+            self.title = words(self.flow.title, "fp-cut", tag="h1")
+            icon("edit", "fp-t3", size=14)
+        title.on("click", self._rename, [])
+
     async def read_live(self) -> None:
         """Reads the live version, to compare the draft with it."""
         self.live = None
@@ -111,11 +121,11 @@ class PlaygroundBar:
 
     def _draw_buttons(self) -> None:
         self.buttons.clear()
-        saved, may_edit = bool(self.flow.newest_version), self.page_session.may("edit flows")
+        saved = bool(self.flow.newest_version)
         with self.buttons:
-            if saved and may_edit:
+            if saved and self.may_edit:
                 button(_("Save"), self._save, small=True)
-            if may_edit:
+            if self.may_edit:
                 save_as = button(_("Save As"), self._save_as, small=True, kind="normal" if saved else "main")
                 save_as.classes("fp-wide" if saved else "")
             if self.page_session.may("deploy"):

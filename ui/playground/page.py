@@ -28,11 +28,12 @@ from ui.kit.assets import asset_url
 from ui.kit.frame import frame
 from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page_session, page_at
-from ui.page_shell import every
+from ui.page_shell import every, opened
 from ui.parts.open_drafts import Drafts, OpenDraft, drafts_of
 from ui.playground.bar import PlaygroundBar
 from ui.playground.canvas.canvas_events import CanvasEvents
 from ui.playground.canvas.empty_canvas import Blank
+from ui.playground.canvas.flow_list import flow_list
 from ui.playground.canvas.palette import palette
 from ui.playground.canvas.step_actions import StepActions
 from ui.playground.canvas.steps_list import StepsList
@@ -67,8 +68,10 @@ def register(app: App) -> None:
     drafts = drafts_of(app)
 
     @page_at("/playground")
-    async def open_new(request: Request) -> RedirectResponse:
+    async def open_new(request: Request) -> RedirectResponse | None:
         page_session = open_page_session(app, request)
+        if not page_session.may("edit flows"):
+            return await _newest_flow(page_session)
         return RedirectResponse(f"/playground/{await _empty_draft(page_session)}")
 
     @page_at("/playground/{flow_id}", reconnect_timeout=RECONNECT_SECONDS)
@@ -95,6 +98,25 @@ def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: st
         return None
     payload = read_value(session, job_id, "payload")
     return payload if isinstance(payload, dict) else {}
+
+
+async def _newest_flow(page_session: PageSession) -> RedirectResponse | None:
+    """Leads somebody who may only look to the flow that changed last, or says that there is none."""
+    flows = await page_session.query(list_flows)
+    if flows:
+        return RedirectResponse(f"/playground/{flows[0].id}")
+    with (
+        opened(page_session, _("Flow Playground"), active="playground", sub=""),
+        feedback.empty(
+            "account_tree",
+            _("There is no flow to look at yet"),
+            _(
+                "Flows show up here as soon as somebody has made one. You can look at them; editors and owners make them."
+            ),
+        ),
+    ):
+        pass
+    return None
 
 
 async def _empty_draft(page_session: PageSession) -> str:
@@ -132,6 +154,7 @@ class PlaygroundPage:
         ui.add_head_html(_STYLE)
         payload = await self.page_session.query(example_payload, self.draft.flow_id, self.draft.document)
         self.dependencies = await self._load_dependencies()
+        self.flows = [] if self.page_session.may("edit flows") else await self.page_session.query(list_flows)
         given = await self.page_session.query(payload_of_job, self.draft.flow_id, job) if job else None
         self.first_selection = select
         with (
@@ -160,12 +183,12 @@ class PlaygroundPage:
             self.bar.draw()
             await self.bar.read_live()
             with ui.element("div").classes("fp-work fp-work--wide") as self.work:
-                self.palette = palette(self._add_from_palette)
+                self.palette = self._left_column()
                 with ui.element("div").classes("fp-stage"):
                     self.events = CanvasEvents(self.page_session, self.draft, self.client_id, self)
                     with ui.element("div").classes("fp-canvas-box"):
                         self.canvas = self.events.draw().classes("w-full h-full")
-                    self.blank = Blank(self._begin)
+                    self.blank = Blank(self._begin, may_edit=self.bar.may_edit)
                     self.steps = self._steps()
                 self.run_panel = RunPanel(
                     self.page_session,
@@ -196,6 +219,12 @@ class PlaygroundPage:
         every(LOOK_SECONDS, self._look)
         if given is not None:
             self.run_panel.watch(JobId(job))
+
+    def _left_column(self) -> ui.element:
+        """Draws the palette, or for somebody who may only look the list of flows."""
+        if self.bar.may_edit:
+            return palette(self._add_from_palette)
+        return flow_list(self.flows, self.draft.flow_id)
 
     def _steps(self) -> StepsList:
         verbs = StepActions(

@@ -13,8 +13,9 @@ from ui.kit.text import _
 class Blank:
     """The overlay of an empty canvas; `begin` adds the first node."""
 
-    def __init__(self, begin: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, begin: Callable[[], Awaitable[None]], *, may_edit: bool) -> None:
         self._begin = begin
+        self._may_edit = may_edit
         self._box = ui.element("div").classes("fp-blank")
 
     def draw(self, *, empty: bool) -> None:
@@ -24,6 +25,10 @@ class Blank:
         if not empty:
             return
         with self._box, ui.element("div"):
+            if not self._may_edit:
+                words(_("This flow is empty"), tag="h2")
+                words(_("Nobody has added a node yet. What an editor adds shows up here at once."), "fp-t2", tag="p")
+                return
             words(_("Start with the input"), tag="h2")
             words(_("Every flow that becomes an API begins with what callers send."), "fp-t2", tag="p").style(
                 "margin: 6px 0 12px"
