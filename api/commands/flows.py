@@ -126,7 +126,7 @@ def _deploy(arguments: argparse.Namespace, terminal: Terminal, environment: Mapp
     if version is None:
         version = terminal.query(get_flow, arguments.id).newest_version or None
     try:
-        done = terminal.execute(deploy, arguments.id, version=version)
+        done = terminal.execute(deploy, arguments.id, version=version, settings=terminal.settings)
     except FlowInvalid as refusal:
         terminal.note(f"{refusal.title}: {refusal.detail}. Nothing was deployed.")
         _note_problems(terminal, refusal.problems)

@@ -17,12 +17,16 @@ from engine.actions.flows import add_version, not_saved, note_difference_from_li
 from engine.actions.principal import Principal, require_may
 from engine.core.errors import FlowInvalid, Problem
 from engine.core.ids import FlowId
+from engine.core.settings import Settings
 from engine.flow.called import call_problems, pinned
 from engine.flow.document import Document, load_document
+from engine.flow.flow_warnings import FlowWarning, flow_warnings
 from engine.flow.validation import deploy_problems, without_parked
+from engine.jobs.outbound_rules import rules_for_flows
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import missing_datasets
 from engine.outbound.secret_hosts import host_problems, host_warnings
+from engine.outbound.written_addresses import address_problems
 from storage.audit import add_entry
 from storage.connections import list_connections
 from storage.database import now
@@ -51,36 +55,54 @@ def endpoint_path(flow_id: str) -> str:
     return f"/public/v1/flows/execute/{flow_id}"
 
 
-def deploy(session: Session, principal: Principal, flow_id: str, *, version: int | None = None) -> Deployed:
+def deploy(
+    session: Session,
+    principal: Principal,
+    flow_id: str,
+    *,
+    version: int | None = None,
+    settings: Settings | None = None,
+) -> Deployed:
     """Makes a version live. Jobs that are queued or running finish on the version they were submitted with.
 
     With `version` None the draft is deployed: if it differs from the newest version, it is first saved as the next one,
     in the same transaction. Raises NotFound, and FlowInvalid with every problem, also for a flow that was never saved.
+    `settings`: those of the server, by which addresses in nodes are checked.
     """
     require_may(principal, "deploy")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     number = flow.newest_version if version is None else version
     if not flow.newest_version:
-        found = problems_before_deploy(session, principal.workspace_id, flow_id, load_document(flow.draft))
+        found = problems_before_deploy(session, principal.workspace_id, flow_id, load_document(flow.draft), settings)
         raise FlowInvalid([*not_saved(flow).problems, *found])
     if version is None and (flow.draft_differs or calls_older_versions(session, principal.workspace_id, flow_id)):
         number = add_version(session, principal, flow, "")
     row = get_version(session, principal.workspace_id, flow_id, number)
     document = load_document(row.document)
-    found = problems_before_deploy(session, principal.workspace_id, flow_id, document)
+    found = problems_before_deploy(session, principal.workspace_id, flow_id, document, settings)
     if found:
         raise FlowInvalid(found)
     if row.first_deployed_at is None:
         _fix_calls(session, principal, flow, number, document)
     if flow.live_version != number:
         _switch(session, principal, flow, number)
-    warnings = tuple(host_warnings(document, list_secrets(session, principal.workspace_id)))
+    warnings = tuple(one.problem for one in warnings_before_deploy(session, principal.workspace_id, document))
     return Deployed(FlowId(flow.id), number, endpoint_path(flow.id), warnings)
 
 
-def problems_before_deploy(session: Session, workspace_id: str, flow_id: str, document: Document) -> list[Problem]:
-    """Returns everything that prevents a deployment: invalid nodes and settings, references to missing objects, and
-    invalid calls.
+def warnings_before_deploy(session: Session, workspace_id: str, document: Document) -> list[FlowWarning]:
+    """Returns what to look at before a deployment, which goes ahead all the same."""
+    return [
+        *flow_warnings(document, CATALOG),
+        *(FlowWarning(one, "") for one in host_warnings(document, list_secrets(session, workspace_id))),
+    ]
+
+
+def problems_before_deploy(
+    session: Session, workspace_id: str, flow_id: str, document: Document, settings: Settings | None = None
+) -> list[Problem]:
+    """Returns everything that prevents a deployment: invalid nodes and settings, references to missing objects, invalid
+    calls, and addresses that can never be opened.
     """
     names = {connection.name for connection in list_connections(session, workspace_id)}
     library = read_library(session, workspace_id, document)
@@ -89,6 +111,7 @@ def problems_before_deploy(session: Session, workspace_id: str, flow_id: str, do
         *unknown_connections(document, names),
         *missing_datasets(document, known_datasets(session, workspace_id)),
         *host_problems(document, list_secrets(session, workspace_id)),
+        *address_problems(document, rules_for_flows(session, settings) if settings else None),
         *call_problems(document, flow_id, library),
     ]
 

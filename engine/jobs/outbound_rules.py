@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sqlalchemy.orm import Session
+
 from engine.core.settings import BadSetting, Settings
 from engine.outbound.addresses import Forbidden, Guard, is_localhost, port_of, read_url
 from engine.outbound.allow_list import Allowed, OutboundRules, kept_entries, parse_allow_list
@@ -13,6 +15,11 @@ from storage.settings import OUTBOUND_ALLOW, SERVER, WEBHOOK_ALLOW, find_setting
 def outbound_rules(settings: Settings, database: Database) -> OutboundRules:
     """Returns the present rules, without entries of the page's lists that are not valid any more. Raises BadSetting."""
     return _rules(settings, _kept(database, OUTBOUND_ALLOW)[0], _kept(database, WEBHOOK_ALLOW)[0])
+
+
+def rules_for_flows(session: Session, settings: Settings) -> OutboundRules:
+    """Returns the present rules for flows, read within a transaction. Raises BadSetting."""
+    return _rules(settings, _kept_in(session, OUTBOUND_ALLOW)[0], ())
 
 
 def check_callers_address(rules: OutboundRules, url: str) -> None:
@@ -44,7 +51,11 @@ def entries_that_count_no_more(database: Database) -> list[str]:
 
 
 def _kept(database: Database, name: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
-    stored = database.read_now(find_setting, SERVER, name)
+    return database.read_now(_kept_in, name)
+
+
+def _kept_in(session: Session, name: str) -> tuple[tuple[Allowed, ...], tuple[str, ...]]:
+    stored = find_setting(session, SERVER, name)
     return kept_entries(stored if isinstance(stored, str) else "")
 
 

@@ -8,6 +8,7 @@ from nicegui import ui
 
 from engine.actions.deployments import Deployed
 from engine.actions.flows import UNTITLED, change_flow_settings
+from engine.flow.flow_warnings import FlowWarning
 from storage.flows import FlowRow, get_flow
 from ui.flows.api_tab import ApiTab
 from ui.flows.canvas_choice import CanvasChoice, PutOnCanvas, load_canvas
@@ -21,7 +22,7 @@ from ui.kit.parts import button, icon, icon_button, link, link_button, note, sen
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
 from ui.page_shell import base_address
-from ui.parts.accept_field import make_optional
+from ui.parts.accept_field import make_optional, mend_draft
 from ui.parts.open_drafts import drafts_of
 
 _WEIGHTS = {"breaking": ("warning", "fp-bad"), "careful": ("info", "fp-warn"), "harmless": ("add", "fp-ok")}
@@ -45,7 +46,7 @@ async def deploy_flow(
         return None
     async with drafts_of(page_session.app).borrowed(page_session, flow.id) as draft:
         await draft.settled()
-    checks = await page_session.query(look_before_deploy, flow.id, version)
+    checks = await page_session.query(look_before_deploy, flow.id, version, page_session.app.settings)
     if checks.problems:
         await _show_problems(checks)
         return None
@@ -107,7 +108,7 @@ class DeployDialog:
         flow, number = self.checks.flow, self.checks.number
         self._step(1)
         with self.body:
-            _no_problems(self.checks)
+            _no_problems(self.checks, self._mend if self.page_session.may("edit flows") else None)
             if flow.live_version is not None:
                 _what_changes(self.checks)
                 self._way_out()
@@ -129,8 +130,22 @@ class DeployDialog:
 
     async def _make_optional(self, name: str) -> None:
         if await make_optional(self.page_session, self.checks.flow.id, name):
-            self.checks = await self.page_session.query(look_before_deploy, self.checks.flow.id)
-            self._check()
+            await self._look_again()
+
+    async def _mend(self, warning: FlowWarning) -> None:
+        if await mend_draft(self.page_session, self.checks.flow.id, warning.problem):
+            await self._look_again()
+
+    async def _look_again(self) -> None:
+        flow_id, settings = self.checks.flow.id, self.page_session.app.settings
+        self.checks = await self.page_session.query(look_before_deploy, flow_id, None, settings)
+        if self.card.is_deleted:
+            return
+        if self.checks.problems:  # what was added still has to be filled in
+            self.dialog.close()
+            await _show_problems(self.checks)
+            return
+        self._check()
 
     def _options(self) -> None:
         self._step(2)
@@ -269,7 +284,8 @@ async def _show_problems(checks: Checks) -> None:
     await answer_of(dialog)
 
 
-def _no_problems(checks: Checks) -> None:
+def _no_problems(checks: Checks, mend: Callable[[FlowWarning], Awaitable[None]] | None = None) -> None:
+    """Draws one heading that sums up what the checks found, then the warnings, each with the button that mends it."""
     flow, number = checks.flow, checks.number
     if flow.live_version is None:
         said = f"{_('It has an API Input and a step that works on the data. Version')} {number} " + _(
@@ -279,9 +295,19 @@ def _no_problems(checks: Checks) -> None:
         said = f"{_('Your draft becomes version')} {number} {_('and goes live under the same address.')}"
     else:
         said = f"{_('Version')} {number} {_('goes live under the same address.')}"
-    note(said, kind="ok", icon="check_circle", strong=_("No problems."))
+    strong, kind = checks.heading
+    if kind == "ok":
+        note(said, kind="ok", icon="check_circle", strong=strong)
+    else:
+        note(said, kind="warn", icon="warning", strong=strong)
     for warning in checks.warnings:
-        note(warning.message, kind="warn", icon="warning")
+        with note(warning.problem.message, kind="warn", icon="warning"):
+            if warning.mend is not None and mend is not None:
+                fix = button(warning.verb, lambda warning=warning: mend(warning), icon="auto_fix_high", small=True)
+                fix.classes("fp-nowrap")
+            elif warning.problem.node_id:
+                place = f"/playground/{flow.id}?node={warning.problem.node_id}"
+                link_button(warning.verb or _("Open this step"), place, kind="quiet")
 
 
 def _what_changes(checks: Checks) -> None:

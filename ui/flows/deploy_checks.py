@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import calls_older_versions
-from engine.actions.deployments import problems_before_deploy
+from engine.actions.deployments import problems_before_deploy, warnings_before_deploy
 from engine.core.errors import Problem
+from engine.core.settings import Settings
 from engine.flow.accept_field import has_field
 from engine.flow.document import Document, load_document
+from engine.flow.flow_warnings import FlowWarning
 from engine.flow.version_comparison import CallerChange, caller_changes
 from engine.nodes import CATALOG
-from engine.outbound.secret_hosts import host_warnings
 from storage.database import now
 from storage.flows import FlowRow, get_draft, get_flow, get_version
 from storage.keys import list_keys
-from storage.secrets import list_secrets
 from storage.sent_fields import CALLS, count_sent_fields
 from ui.flows.try_it import LABEL as TRY_LABEL
 from ui.kit.text import _, plural
@@ -46,11 +46,29 @@ class Checks:
     problems: tuple[Problem, ...]
     changes: tuple[Noticed, ...]
     labels: Mapping[str, str]
-    warnings: tuple[Problem, ...] = ()
+    warnings: tuple[FlowWarning, ...] = ()
+
+    @property
+    def heading(self) -> tuple[str, str]:
+        """What the checks found, in one sentence, and whether that is `ok` or `warn`."""
+        breaking = [one for one in self.changes if one.change.weight == "breaking"]
+        refused = [one for one in breaking if one.change.sent_now_refused or one.change.missing_now_refused]
+        if any(one.hits for one in refused):
+            return _("Some calls that work today will get an error."), "warn"
+        if refused:
+            return _("It can go live, but calls that no longer fit will get an error."), "warn"
+        if breaking:
+            return _("It can go live, but callers will miss something in the result."), "warn"
+        if self.warnings:
+            things = plural(len(self.warnings), _("thing"), _("things"))
+            return _("It can go live. Look at {things} first.").format(things=things), "warn"
+        return _("No problems."), "ok"
 
 
-def look_before_deploy(session: Session, workspace_id: str, flow_id: str, version: int | None = None) -> Checks:
-    """Checks the draft or a saved version. Raises NotFound."""
+def look_before_deploy(
+    session: Session, workspace_id: str, flow_id: str, version: int | None = None, settings: Settings | None = None
+) -> Checks:
+    """Checks the draft or a saved version. `settings`: those of the server. Raises NotFound."""
     flow = get_flow(session, workspace_id, flow_id)
     older = version is None and calls_older_versions(session, workspace_id, flow_id)
     if version is None and (flow.draft_differs or older or not flow.newest_version):
@@ -64,8 +82,8 @@ def look_before_deploy(session: Session, workspace_id: str, flow_id: str, versio
         live = load_document(get_version(session, workspace_id, flow_id, flow.live_version).document)
         found = caller_changes(live, document, CATALOG)
         changes = tuple(_noticed(session, workspace_id, flow_id, document, found))
-    problems = tuple(problems_before_deploy(session, workspace_id, flow_id, document))
-    warnings = tuple(host_warnings(document, list_secrets(session, workspace_id)))
+    problems = tuple(problems_before_deploy(session, workspace_id, flow_id, document, settings))
+    warnings = tuple(warnings_before_deploy(session, workspace_id, document))
     return Checks(flow, number, problems, changes, {node.id: node.name for node in document.nodes}, warnings)
 
 

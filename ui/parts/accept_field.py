@@ -15,16 +15,18 @@ import jsonpointer
 from cachetools import LRUCache, cached
 from sqlalchemy.orm import Session
 
-from engine.core.errors import NotFound
+from engine.core.errors import NotFound, Problem
 from engine.flow.accept_field import accept_field_ops, has_field, make_optional_ops, take_back_ops
 from engine.flow.contract import input_fields
 from engine.flow.document import Document, load_document
 from engine.flow.edits import Op
+from engine.nodes import CATALOG
 from storage.flows import get_draft, list_flows
 from storage.refusals import RefusedRow
 from ui.kit import feedback
 from ui.kit.text import _, type_word
 from ui.page_session import PageSession
+from ui.parts.mending import ops_to_mend
 from ui.parts.open_drafts import drafts_of
 
 #: The client id of these edits, from which tabs see that none of them made the edit.
@@ -99,6 +101,11 @@ async def take_back(page_session: PageSession, field: UnknownField) -> bool:
 async def make_optional(page_session: PageSession, flow_id: str, name: str) -> bool:
     """Makes a field of the draft optional; a refusal is shown. True when the field is optional now."""
     return await _edit(page_session, flow_id, lambda document: make_optional_ops(document, name)) is not None
+
+
+async def mend_draft(page_session: PageSession, flow_id: str, problem: Problem) -> bool:
+    """Presses the button of a warning for the draft; a refusal is shown. True when the draft was edited or is mended."""
+    return await _edit(page_session, flow_id, lambda document: ops_to_mend(problem, document, CATALOG)) is not None
 
 
 async def _accepting(page_session: PageSession, field: UnknownField, *, adding: bool) -> bool:

@@ -83,7 +83,8 @@ class OpenDraft:
     async def deploy(self, page_session: PageSession, version: int | None = None) -> Deployed:
         """Deploys a saved version, or the draft after edits in progress are stored. Raises Refusal."""
         async with self.lock:
-            return await page_session.execute(deploy, self.flow_id, version=version)
+            settings = page_session.app.settings
+            return await page_session.execute(deploy, self.flow_id, version=version, settings=settings)
 
     async def settled(self) -> Document:
         """Returns the document after edits in progress are stored, such as text typed just before a button was

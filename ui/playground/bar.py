@@ -10,6 +10,7 @@ from nicegui import ui
 from engine.actions.flows import UNTITLED, rename_flow
 from engine.core.errors import Problem
 from engine.flow.document import Document, load_document
+from engine.flow.flow_warnings import FlowWarning
 from engine.flow.version_comparison import draft_changes
 from storage.flows import FlowRow, get_flow, get_version
 from ui.flow_view.compare_versions import show_difference
@@ -19,6 +20,7 @@ from ui.kit.ask import ask_text
 from ui.kit.parts import badge, button, drop_menu, icon, icon_button, menu_item, segments, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
+from ui.parts.mending import with_button
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.versions.versions_menu import Versions
 
@@ -45,6 +47,7 @@ class PlaygroundBar:
         self.flow = flow
         self.toggle_palette = toggle_palette
         self.go_to = go_to
+        self.mend: Callable[[Problem], Awaitable[Any]] | None = None  #: presses the button of a problem or a warning
         self.put_on_canvas = put_on_canvas
         self.retitle = retitle
         self.as_steps = as_steps
@@ -188,18 +191,33 @@ class PlaygroundBar:
         ):
             await self._deploy()
 
-    def show_problems(self, found: Sequence[Problem]) -> None:
-        """Shows the number of problems on the button and the list behind it; clicking a problem opens its field."""
-        count = len(found)
-        self.problems_button.text = plural(count, _("problem"), _("problems")) if count else _("No problems")
-        self.problems_button.props(f"icon={'sym_o_warning' if count else 'sym_o_check_circle'}")
+    def show_problems(self, found: Sequence[Problem], warned: Sequence[FlowWarning] = ()) -> None:
+        """Shows the number of problems and warnings on the button and the list behind it.
+
+        A click on one opens its field; below it stands the button that mends it.
+        """
+        counted = [plural(len(found), _("problem"), _("problems"))] if found else []
+        counted += [plural(len(warned), _("warning"), _("warnings"))] if warned else []
+        self.problems_button.text = ", ".join(counted) or _("No problems")
+        self.problems_button.props(f"icon=sym_o_{'warning' if found else 'info' if warned else 'check_circle'}")
         self.problems_list.clear()
         with self.problems_list:
-            if not count:
+            if not counted:
                 words(_("Nothing stands in the way of a deployment."), "fp-person", tag="p")
             for problem in found:
-                item = menu_item(problem.message, lambda problem=problem: self.go_to(problem), icon="warning")
-                item.style("max-width: 460px")
+                self._draw_found(with_button(problem, self.draft.document), "warning", "fp-bad")
+            if warned:
+                words(_("These stop no deployment. Look at them all the same:"), "fp-person fp-t2", tag="p")
+            for warning in warned:
+                self._draw_found(warning, "info", "fp-warn")
+
+    def _draw_found(self, found: FlowWarning, symbol: str, kind: str) -> None:
+        item = menu_item(found.problem.message, lambda: self.go_to(found.problem), icon=symbol)
+        item.classes(f"fp-found {kind}-sign")
+        mend = self.mend
+        if found.verb and mend is not None and self.page_session.may("edit flows"):
+            fix = menu_item(found.verb, lambda: mend(found.problem), icon="auto_fix_high").classes("fp-found-fix")
+            fix.props["aria-label"] = f"{found.verb}: {found.problem.message}"
 
     async def _rename(self) -> None:
         title = await ask_text(_("Rename the flow"), _("Title"), self.flow.title, _("Rename"))

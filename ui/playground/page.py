@@ -18,6 +18,7 @@ from engine.core.errors import NotFound, Problem
 from engine.core.ids import JobId
 from engine.flow.document import Document
 from engine.flow.edits import Op, difference_ops
+from engine.flow.flow_warnings import FlowWarning
 from storage.flows import FlowRow, get_draft, get_flow, list_flows
 from storage.jobs import find_job, read_value
 from ui.flow_view.canvas_types import ListScope, Marks
@@ -29,6 +30,7 @@ from ui.kit.frame import frame
 from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, opened
+from ui.parts.mending import ops_to_mend
 from ui.parts.open_drafts import Drafts, OpenDraft, drafts_of
 from ui.playground.bar import PlaygroundBar
 from ui.playground.canvas.canvas_events import CanvasEvents
@@ -146,6 +148,7 @@ class PlaygroundPage:
         self.client_id = secrets.token_hex(8)
         self.selection: list[str] = []
         self.found: list[Problem] = []
+        self.warned: list[FlowWarning] = []
         self.shown_marks: dict[str, Marks] = {}
         self.shown_frames: list[ListScope] = []
 
@@ -180,6 +183,7 @@ class PlaygroundPage:
                 as_steps=self.as_steps,
                 show_as=self._show_as,
             )
+            self.bar.mend = self._mend
             self.bar.draw()
             await self.bar.read_live()
             with ui.element("div").classes("fp-work fp-work--wide") as self.work:
@@ -211,6 +215,7 @@ class PlaygroundPage:
                     on_delete=self.events.delete_node,
                 )
                 self.inspector.catalog = self.dependencies.catalog
+                self.inspector.mend = self._mend
         # so that the first saved sample does not replace the input of the job
         self.run_panel.input.touched = given is not None
         self.draft.listeners[self.client_id] = self._changed_elsewhere
@@ -260,7 +265,9 @@ class PlaygroundPage:
             self.document_changed()
 
     async def _load_dependencies(self) -> FlowDependencies:
-        return await self.page_session.query(load_dependencies, self.draft.flow_id, self.draft.document)
+        return await self.page_session.query(
+            load_dependencies, self.draft.flow_id, self.draft.document, self.page_session.app.settings
+        )
 
     # Changes of the document.
 
@@ -269,7 +276,7 @@ class PlaygroundPage:
         sentence.
         """
         document = self.draft.document
-        self.found = self.dependencies.problems(document)
+        self.found, self.warned = self.dependencies.problems(document), self.dependencies.warnings(document)
         # the document refers to something that was not read yet
         if not self.dependencies.covers(document):
             background_tasks.create(self._read_dependencies(), name="dependencies of the flow")
@@ -278,8 +285,8 @@ class PlaygroundPage:
             self.canvas.set_marks(changed)
         self.shown_marks = fresh
         self._frame_lists(document)
-        self.bar.show_problems(self.found)
-        self.inspector.show_problems(self.found)
+        self.bar.show_problems(self.found, self.warned)
+        self.inspector.show_problems(self.found, self.warned)
         self.inspector.document_changed()
         self.run_panel.document_changed()
         self.blank.draw(empty=not document.nodes)
@@ -401,9 +408,30 @@ class PlaygroundPage:
         if node_id is None and not self.inspector.panel.visible:
             return
         await self.inspector.show(node_id, tab=tab)
-        self.inspector.show_problems(self.found)
+        self.inspector.show_problems(self.found, self.warned)
         self.work.classes(remove="fp-work--wide") if node_id else self.work.classes("fp-work--wide")
         self._draw_steps()
+
+    async def _mend(self, problem: Problem) -> None:
+        """Presses the button of a problem or a warning: one edit that can be undone, or a way to the field."""
+        async with self.draft.making:
+            document = await self.draft.settled()
+            ops = ops_to_mend(problem, document, self.dependencies.catalog)
+            done = bool(ops) and await self.events.edit(ops)
+        if not ops:
+            await self._go_to(problem)
+        elif done:
+            await self._show_mended(ops)
+
+    async def _show_mended(self, ops: Sequence[Op]) -> None:
+        """Opens the step that was added and still has to be filled in; otherwise says that it is done."""
+        added = [str(op["node"]["id"]) for op in ops if op["op"] == "addNode"]
+        to_fill_in = next((one for one in self.found if one.node_id in added and one.pointer), None)
+        if to_fill_in is not None:
+            await self._go_to(to_fill_in)
+            return
+        await self.refresh_inspector()
+        feedback.told(_("Done."), _("Undo takes it back."))
 
     async def _go_to(self, problem: Problem) -> None:
         if problem.node_id:

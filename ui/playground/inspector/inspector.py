@@ -13,6 +13,7 @@ from nicegui import background_tasks, ui
 from engine.core.errors import Problem
 from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
+from engine.flow.flow_warnings import FlowWarning
 from engine.flow.node_type import Catalog, NodeType
 from engine.nodes import CATALOG
 from ui.kit.assets import asset_url
@@ -75,6 +76,8 @@ class Inspector:
         self.tab = "set_up"
         self.item = 0
         self.found: Sequence[Problem] = ()
+        self.warned: Sequence[FlowWarning] = ()
+        self.mend: Callable[[Problem], Awaitable[Any]] | None = None  #: presses the button of a warning
         self.catalog: Catalog = CATALOG  #: replaced by a catalog that knows the columns of the workspace's datasets
         self.set_up: SetUpTab | None = None
         self.values: ValuesTab | None = None
@@ -125,7 +128,7 @@ class Inspector:
                 catalog=self.catalog,
             )
             await self.mapping.draw()
-        self.show_problems(self.found)
+        self.show_problems(self.found, self.warned)
 
     async def refresh(self) -> None:
         """Updates the shown node or connection after another tab or an undo changed it: in place where possible,
@@ -140,16 +143,16 @@ class Inspector:
                 self.title.value = node.label
             self.panel.props["aria-label"] = node.name
             await self.set_up.look_again()
-            self.show_problems(self.found)
+            self.show_problems(self.found, self.warned)
             return
         await self.show(self.node_id)
-        self.show_problems(self.found)
+        self.show_problems(self.found, self.warned)
 
-    def show_problems(self, problems: Sequence[Problem]) -> None:
-        """Marks the fields that have a problem. Problems without a field are listed above the fields."""
-        self.found = problems
+    def show_problems(self, problems: Sequence[Problem], warned: Sequence[FlowWarning]) -> None:
+        """Marks the fields that have a problem. Warnings, and problems without a field, are listed above the fields."""
+        self.found, self.warned = problems, warned
         if self.set_up is not None:
-            self.set_up.show_problems(problems)
+            self.set_up.show_problems(problems, warned, self.mend)
         if self.mapping is not None:
             self.mapping.show_problems(problems)
 
@@ -265,7 +268,7 @@ class Inspector:
                         item=self.item,
                     )
                     await made.draw()
-                    self.show_problems(self.found)
+                    self.show_problems(self.found, self.warned)
                 case "help":
                     words(kind.tooltip, "fp-b", tag="p")
                     markdown(kind.help)

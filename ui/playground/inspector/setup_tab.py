@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from nicegui import background_tasks, ui
@@ -10,10 +10,11 @@ from nicegui import background_tasks, ui
 from engine.core.errors import Problem
 from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
+from engine.flow.flow_warnings import FlowWarning
 from engine.flow.node_type import Catalog, NodeType
 from ui.forms.form import Form
 from ui.forms.specs import FieldSpec, specs_of_model
-from ui.kit.parts import button, icon, words
+from ui.kit.parts import button, icon, note, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
@@ -119,8 +120,13 @@ class SetUpTab:
 
     # Calls from the inspector.
 
-    def show_problems(self, problems: Sequence[Problem]) -> None:
-        """Shows each problem at its field; problems without a field are listed above the fields."""
+    def show_problems(
+        self,
+        problems: Sequence[Problem],
+        warned: Sequence[FlowWarning] = (),
+        mend: Callable[[Problem], Awaitable[Any]] | None = None,
+    ) -> None:
+        """Shows each problem at its field; warnings, and problems without a field, are listed above the fields."""
         mine = [problem for problem in problems if problem.node_id == self.node_id]
         if self.inputs is not None:
             self.inputs.show_problems(mine)
@@ -137,6 +143,13 @@ class SetUpTab:
                     with ui.element("div").classes("fp-note fp-note--warn"):
                         icon("warning", "fp-warn")
                         words(one.message)
+            for warning in warned:
+                if warning.problem.node_id == self.node_id:
+                    with note(warning.problem.message, kind="warn", icon="info"):
+                        if warning.mend is not None and mend is not None and not self.readonly:
+                            button(
+                                warning.verb, lambda one=warning.problem: mend(one), icon="auto_fix_high", small=True
+                            )
 
     def follow(self) -> bool:
         """Updates the fields after another tab or an undo changed the node. False when the tab must be drawn again."""

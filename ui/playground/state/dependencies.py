@@ -13,12 +13,17 @@ from sqlalchemy.orm import Session
 from engine.actions.datasets import known_datasets
 from engine.actions.deployments import unknown_connections
 from engine.core.errors import Problem
+from engine.core.settings import Settings
 from engine.flow.document import Document
+from engine.flow.flow_warnings import FlowWarning, flow_warnings
 from engine.flow.node_type import Catalog
 from engine.flow.validation import marks, problems
+from engine.jobs.outbound_rules import rules_for_flows
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import KnownDataset, missing_datasets, with_datasets
-from engine.outbound.secret_hosts import host_problems
+from engine.outbound.allow_list import OutboundRules
+from engine.outbound.secret_hosts import host_problems, host_warnings
+from engine.outbound.written_addresses import address_problems
 from storage.connections import list_connections
 from storage.secrets import SecretRow, list_secrets
 from ui.flow_view.canvas_types import Marks
@@ -34,6 +39,8 @@ class FlowDependencies:
     secrets: tuple[SecretRow, ...]
     datasets: tuple[KnownDataset, ...]
     calls: CalledFlows
+    #: By these rules addresses in nodes are checked; None when they are not known.
+    rules: OutboundRules | None = None
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -53,7 +60,15 @@ class FlowDependencies:
             *unknown_connections(document, self.connections),
             *missing_datasets(document, self.datasets),
             *host_problems(document, self.secrets),
+            *address_problems(document, self.rules),
             *self.calls.problems(document, self.flow_id),
+        ]
+
+    def warnings(self, document: Document) -> list[FlowWarning]:
+        """What to look at in the document, although it can be deployed."""
+        return [
+            *flow_warnings(document, self.catalog),
+            *(FlowWarning(one, "") for one in host_warnings(document, self.secrets)),
         ]
 
     def marks(self, document: Document) -> dict[str, Marks]:
@@ -65,6 +80,7 @@ class FlowDependencies:
             *self.calls.problems(document, self.flow_id),
             *missing_datasets(document, self.datasets),
             *host_problems(document, self.secrets),
+            *address_problems(document, self.rules),
         ):
             if problem.node_id in found:
                 mark = found[problem.node_id]
@@ -74,7 +90,9 @@ class FlowDependencies:
         return found
 
 
-def load_dependencies(session: Session, workspace_id: str, flow_id: str, document: Document) -> FlowDependencies:
+def load_dependencies(
+    session: Session, workspace_id: str, flow_id: str, document: Document, settings: Settings
+) -> FlowDependencies:
     """Reads all dependencies in one transaction."""
     return FlowDependencies(
         flow_id,
@@ -82,4 +100,5 @@ def load_dependencies(session: Session, workspace_id: str, flow_id: str, documen
         tuple(list_secrets(session, workspace_id)),
         known_datasets(session, workspace_id),
         load_called_flows(session, workspace_id, flow_id, document),
+        rules_for_flows(session, settings),
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from engine.flow.document import Document
 from engine.nodes.known_datasets import KnownDataset
+from engine.outbound.allow_list import OutboundRules, parse_allow_list
 from tests.factories import document, greeting
 from ui.playground.state.called_flows import CalledFlows
 from ui.playground.state.dependencies import FlowDependencies
@@ -52,3 +53,15 @@ def test_the_columns_of_a_dataset_are_data_on_offer() -> None:
 
     assert known.catalog is not NOTHING.catalog
     assert known.catalog is known.catalog
+
+
+def test_an_address_that_can_never_be_opened_is_a_problem_on_its_node_by_the_rules_of_the_server() -> None:
+    file = greeting()
+    node = {"id": "reads", "type": "page_scraper", "inputs": {"url": "http://localhost:8080/"}}
+    edge = {"id": "e2", "source": "text_template", "target": "reads"}
+    asked = document({**file, "nodes": [*file["nodes"], node], "edges": [*file["edges"], edge]})
+    known = replace(NOTHING, rules=OutboundRules())
+
+    assert "bad_address" in codes(known, asked)
+    assert "bad_address" not in codes(replace(NOTHING, rules=OutboundRules(parse_allow_list("localhost:8080"))), asked)
+    assert known.marks(asked)["reads"]["problems"] == NOTHING.marks(asked)["reads"]["problems"] + 1

@@ -1,0 +1,212 @@
+"""The two sides of a Condition: which nodes run only on one of them, and the edits that bring both sides together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+
+from engine.flow.document import Document, Edge, Node
+from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
+from engine.flow.graph import Graph
+from engine.flow.lists import ListScopes
+from engine.flow.node_type import Catalog, JsonSchema
+from engine.flow.ports import out_schema, schema_at
+from engine.flow.reference_edits import change_references, references_of
+from engine.flow.references import Reference
+
+CONDITION = "condition"
+FIRST_VALUE = "first_value"
+ANSWER = "text_template"
+
+#: A Condition and one of its ports.
+Side = tuple[str, str]
+
+
+def other_side(port: str) -> str:
+    """Returns `no` for `yes`, and `yes` for `no`."""
+    return "no" if port == "yes" else "yes"
+
+
+class Branches:
+    """`only_on`: for each node the sides on which alone it runs. Nodes that join both sides, and API Output, have none."""
+
+    def __init__(self, document: Document, graph: Graph, scopes: ListScopes) -> None:
+        self.document = document
+        self.graph = graph
+        self.scopes = scopes
+        self.nodes = {node.id: node for node in document.nodes}
+        self.output = next((node for node in document.nodes if node.type == "api_output"), None)
+        self.only_on: dict[str, frozenset[Side]] = dict.fromkeys(graph.ids, frozenset())
+        incoming: dict[str, list[frozenset[Side]]] = {node_id: [] for node_id in graph.ids}
+        leaving: dict[str, list[Edge]] = {node_id: [] for node_id in graph.ids}
+        for edge in graph.edges:
+            leaving[edge.source].append(edge)
+        for node_id in graph.order:
+            if incoming[node_id] and self.nodes[node_id].type != "api_output":
+                sides = frozenset.intersection(*incoming[node_id])
+                depth = len(scopes.gives[node_id])  # a Flatten runs whatever was decided for the items of its list
+                self.only_on[node_id] = frozenset(one for one in sides if len(scopes.around[one[0]]) <= depth)
+            for edge in leaving[node_id]:
+                own = {(node_id, edge.source_port)} if self.nodes[node_id].type == CONDITION else set()
+                incoming[edge.target].append(self.only_on[node_id] | own)
+
+    def open_ports(self, condition: str) -> list[str]:
+        """Returns the ports of a Condition that no edge leaves."""
+        taken = {edge.source_port for edge in self.graph.edges if edge.source == condition}
+        return [port for port in ("yes", "no") if port not in taken]
+
+    def read_on_one_side(self, output: Node, catalog: Catalog) -> Iterator[tuple[Node, str]]:
+        """Yields each Condition of which API Output reads one side only, with that side's port."""
+        kind = catalog.get(output.type)
+        refs = references_of(output, kind) if kind else ()
+        read = {side for _, one in refs for side in self.only_on.get(one.node_id, ())}
+        for condition, port in sorted(read):
+            if (condition, other_side(port)) not in read:
+                yield self.nodes[condition], port
+
+    def first_read(self, output: Node, side: Side, catalog: Catalog) -> tuple[str, Node]:
+        """Returns the first field of API Output that reads a node of this side, and that node."""
+        return next(
+            (pointer, self.nodes[one.node_id])
+            for pointer, one in references_of(output, catalog[output.type])
+            if side in self.only_on.get(one.node_id, ())
+        )
+
+    def last_on(self, side: Side, catalog: Catalog) -> Node | None:
+        """Returns the last node of a side that gives data once, not for each item."""
+        found = [
+            self.nodes[one]
+            for one in self.graph.order
+            if side in self.only_on[one] and not self.scopes.gives[one] and self._gives(one, catalog)
+        ]
+        return found[-1] if found else None
+
+    def _gives(self, node_id: str, catalog: Catalog) -> bool:
+        kind = catalog.get(self.nodes[node_id].type)
+        return kind is not None and "out" in kind.ports
+
+
+def branches_of(document: Document) -> Branches:
+    """Returns the branches of a document."""
+    graph = Graph(document)
+    return Branches(document, graph, ListScopes(document, graph))
+
+
+def answer_ops(document: Document, catalog: Catalog, condition: str, port: str) -> list[Op]:
+    """Returns the operations that add a text for an open branch, and return it when the flow went that way."""
+    node_id, ops = add_node(document, catalog[ANSWER], catalog, after=condition, port=port)
+    added = next(op for op in ops if op["op"] == "addNode")
+    added["node"] = {**added["node"], "label": f"Answer for {port}"}
+    after = apply_ops(document, ops)
+    return [*ops, *join_ops(after, catalog, condition, other_side(port), last=node_id)]
+
+
+def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *, last: str | None = None) -> list[Op]:
+    """Returns the operations after which callers get the value of whichever side ran.
+
+    `port` is the side that is read now; `last` is the node whose value counts on the other side.
+    """
+    branches = branches_of(document)
+    side, other = (condition, port), (condition, other_side(port))
+    partner = branches.nodes.get(last) if last else branches.last_on(other, catalog)
+    if partner is None:
+        return []
+    if (joiner := _joiner(branches, side, catalog)) is not None:
+        return _into(joiner, partner)
+    if branches.output is None:
+        final = branches.last_on(side, catalog)
+        if final is None or branches.graph.children[final.id]:
+            return []
+        return _first_value(
+            document, catalog, final, partner, [Reference(final.id, "out"), Reference(partner.id, "out")]
+        )[1]
+    return _joined_output(document, catalog, branches, side, partner)
+
+
+def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:
+    """Returns a First Value of this side whose value callers get, so that the other side only has to join it."""
+    output = branches.output
+    read = {one.node_id for _, one in references_of(output, catalog[output.type])} if output else set()
+    for node_id in branches.graph.order:
+        node = branches.nodes[node_id]
+        ends = node_id in read if output else not branches.graph.children[node_id]
+        if node.type == FIRST_VALUE and side in branches.only_on[node_id] and ends:
+            return node
+    return None
+
+
+def _into(joiner: Node, partner: Node) -> list[Op]:
+    ops: list[Op] = [{"op": "addEdge", "edge": new_edge(partner.id, joiner.id, "out")}]
+    values = joiner.inputs.get("values")
+    if isinstance(values, list) and values:
+        more = [*values, str(Reference(partner.id, "out"))]
+        ops.append(update_node(joiner, inputs={**joiner.inputs, "values": more}))
+    return ops
+
+
+def _joined_output(document: Document, catalog: Catalog, branches: Branches, side: Side, partner: Node) -> list[Op]:
+    """Puts a First Value before API Output for each node of the side that it reads, or for each field where the two
+    sides do not have the same fields.
+    """
+    output = branches.output
+    assert output is not None
+    kind = catalog[output.type]
+    read = [one for _, one in references_of(output, kind) if side in branches.only_on.get(one.node_id, ())]
+    given = out_schema(partner, catalog, document)
+    ops: list[Op] = []
+    instead: dict[Reference, Reference] = {}
+    for node_id in dict.fromkeys(one.node_id for one in read):
+        paths = list(dict.fromkeys(one.path for one in read if one.node_id == node_id))
+        alike = all(path and schema_at(given, path) is not None for path in paths)
+        for path in [()] if alike else paths:
+            values = [
+                Reference(node_id, "out", path),
+                Reference(partner.id, "out", path if alike else _like(path, given)),
+            ]
+            now = apply_ops(document, ops)
+            made, more = _first_value(now, catalog, branches.nodes[node_id], partner, values, output)
+            ops += more
+            instead |= {Reference(node_id, "out", one): Reference(made, "out", one) for one in paths if alike}
+            instead |= {} if alike else {Reference(node_id, "out", path): Reference(made, "out")}
+    ops.append(update_node(output, inputs=change_references(output, kind, instead.get)))
+    return ops
+
+
+def _like(path: Sequence[str | int], given: JsonSchema) -> tuple[str | int, ...]:
+    """Returns the data of the other side that is most like the field at `path`: the value itself when it has no
+    fields.
+    """
+    known = given.get("properties")
+    if not isinstance(known, dict) or not known:
+        return ()
+    wanted = str(path[-1]) if path else ""
+    return (max(known, key=lambda name: SequenceMatcher(None, wanted, name).ratio()),)
+
+
+def _first_value(
+    document: Document,
+    catalog: Catalog,
+    one: Node,
+    other: Node,
+    values: Sequence[Reference],
+    before: Node | None = None,
+) -> tuple[str, list[Op]]:
+    """Returns the id and the operations of a First Value after two nodes, and before a third one."""
+    edges = {(edge.source, edge.target): edge for edge in document.edges}
+    between = edges.get((one.id, before.id)) if before else None
+    node_id, ops = add_node(
+        document,
+        catalog[FIRST_VALUE],
+        catalog,
+        after=one.id,
+        between=between.id if between else None,
+    )
+    added = next(op for op in ops if op["op"] == "addNode")
+    added["node"] = {**added["node"], "label": "Whichever ran", "inputs": {"values": [str(value) for value in values]}}
+    ops.append({"op": "addEdge", "edge": new_edge(other.id, node_id, "out")})
+    if before is not None:
+        if between is None:
+            ops.append({"op": "addEdge", "edge": new_edge(node_id, before.id, "out")})
+        direct = edges.get((other.id, before.id))
+        ops += [{"op": "removeEdge", "edge": direct.model_dump()}] if direct else []
+    return node_id, ops

@@ -1,0 +1,239 @@
+"""Warnings: what a flow may contain but hardly means, each with the edit that mends it where one can.
+
+A warning stops no deployment. `flow_warnings` finds them; `mending_ops` returns the operations behind the button of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.core.errors import Problem
+from engine.flow.accept_field import make_optional_ops
+from engine.flow.branches import CONDITION, FIRST_VALUE, Branches, answer_ops, join_ops, other_side
+from engine.flow.contract import api_input, input_fields
+from engine.flow.document import Document, Node
+from engine.flow.edits import Op, update_node
+from engine.flow.graph import Graph
+from engine.flow.in_words import in_words
+from engine.flow.lists import SPLITTER, ListScopes
+from engine.flow.node_type import Catalog, NodeType
+from engine.flow.reference_edits import change_references, references_of
+from engine.flow.references import Reference, split_text
+from engine.flow.rules import ALONE
+from engine.flow.validation import without_parked
+
+#: Comparisons that mean something with an empty text at their right.
+_WITH_EMPTY = ALONE | {"equals", "not_equals"}
+
+
+@dataclass(frozen=True)
+class FlowWarning:
+    """One warning. `verb` is the label of its button; without `mend` the button leads to the field."""
+
+    problem: Problem
+    verb: str
+    mend: Callable[[], list[Op]] | None = field(default=None, compare=False)
+
+
+def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
+    """Returns all warnings of the nodes that a version contains; none while the flow has a cycle."""
+    used = without_parked(document)
+    graph = Graph(used)
+    if graph.cycles or len(graph.ids) != len(used.nodes):
+        return []  # reported as problems, and there is no order to look at
+    scopes = ListScopes(used, graph)
+    branches = Branches(used, graph, scopes)
+    return [
+        *_open_branches(document, branches, catalog),
+        *_one_sided_output(document, branches, catalog),
+        *_empty_rules(used),
+        *_unread_fields(document, used, graph, catalog),
+        *_whole_lists(used, scopes, catalog),
+    ]
+
+
+def mending_ops(document: Document, catalog: Catalog, problem: Problem) -> list[Op]:
+    """Returns the operations that mend a warning in this document; empty when it is mended or needs a person."""
+    for warning in flow_warnings(document, catalog):
+        found = warning.problem
+        if (found.code, found.node_id, found.pointer) == (problem.code, problem.node_id, problem.pointer):
+            return warning.mend() if warning.mend else []
+    return []
+
+
+def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> Iterator[FlowWarning]:
+    """Branches without a node. Inside a list they are left out: items that go there are left out on purpose."""
+    for node in branches.document.nodes:
+        if node.type != CONDITION or branches.scopes.around[node.id]:
+            continue
+        for port in branches.open_ports(node.id):
+            said = (
+                f"{node.name}: “{port}” leads nowhere. When it goes that way, nothing runs after it, "
+                "and callers get an empty value for what the other side would have given."
+            )
+            yield FlowWarning(
+                Problem("open_branch", said, node.id, f"/ports/{port}", blocks_import=False),
+                f"Add an answer for “{port}”",
+                lambda node=node, port=port: answer_ops(document, catalog, node.id, port),
+            )
+
+
+def _one_sided_output(document: Document, branches: Branches, catalog: Catalog) -> Iterator[FlowWarning]:
+    output = branches.output
+    if output is None:
+        return
+    for condition, port in branches.read_on_one_side(output, catalog):
+        if other_side(port) in branches.open_ports(condition.id):
+            continue  # the open branch is the warning, and its button joins the two sides too
+        pointer, reader = branches.first_read(output, (condition.id, port), catalog)
+        said = (
+            f"{output.name}: it returns only what {reader.name} gives, which runs when {condition.name} goes on by "
+            f"“{port}”. When it goes by “{other_side(port)}”, callers get an empty value."
+        )
+        yield FlowWarning(
+            Problem("one_branch_read", said, output.id, pointer, blocks_import=False),
+            "Return whichever ran",
+            lambda condition=condition, port=port: join_ops(document, catalog, condition.id, port),
+        )
+
+
+def _empty_rules(document: Document) -> Iterator[FlowWarning]:
+    for node in document.nodes:
+        yield from _empty_rules_of(node, "inputs", node.inputs, left="left", right="right")
+        yield from _empty_rules_of(node, "config", node.config, left="", right="value")
+
+
+def _empty_rules_of(
+    node: Node, part: str, values: Mapping[str, Any], *, left: str, right: str
+) -> Iterator[FlowWarning]:
+    """Rules of a Condition need a left value; those of a list look at the item itself when they name no field."""
+    rules = values.get("rules")
+    if not isinstance(rules, list | tuple):
+        return
+    for at, rule in enumerate(rules):
+        if not isinstance(rule, Mapping) or rule.get("operator") == "matches":
+            continue  # a missing pattern is a problem of its own
+        no_left = bool(left) and _is_blank(rule.get(left))
+        no_right = _is_blank(rule.get(right)) and rule.get("operator", "equals") not in ALONE
+        field_named = not left and not _is_blank(rule.get("field"))
+        if not no_left and not (
+            no_right and (rule.get("operator", "equals") not in _WITH_EMPTY or not (left or field_named))
+        ):
+            continue
+        wholly = no_left and no_right if left else not field_named
+        if wholly and (len(rules) > 1 or part == "config"):
+            rest = [one for number, one in enumerate(rules) if number != at]
+            after = {part: {**values, "rules": rest}}
+            verb, mend = "Remove this rule", lambda after=after: [update_node(node, **after)]
+        else:
+            verb, mend = "Fill in this rule", None
+        pointer = f"/{part}/rules/{at}/{left if no_left else right}"
+        what = "it is empty" if wholly else "it has nothing to look at" if no_left else "it has nothing to compare with"
+        said = f"{node.name}: rule {at + 1} does nothing useful yet, because {what}."
+        yield FlowWarning(Problem("empty_rule", said, node.id, pointer, blocks_import=False), verb, mend)
+
+
+def _unread_fields(document: Document, used: Document, graph: Graph, catalog: Catalog) -> Iterator[FlowWarning]:
+    start = api_input(used)
+    if start is None or not _does_something(start, used, graph, catalog):
+        return
+    read = _read_fields(start, used, graph, catalog)
+    if read is None:
+        return
+    for at, one in enumerate(input_fields(used)):
+        name = str(one.get("name") or "")
+        if name and one.get("required") and name not in read:
+            said = f"{start.name}: callers must send “{name}”, but no step uses it."
+            yield FlowWarning(
+                Problem("field_not_read", said, start.id, f"/config/fields/{at}/required", blocks_import=False),
+                f"Make “{name}” optional",
+                lambda name=name: make_optional_ops(document, name),
+            )
+
+
+def _does_something(start: Node, used: Document, graph: Graph, catalog: Catalog) -> bool:
+    """True when a node after API Input works on data: before that, nobody has had the time to use a field."""
+    kinds = {node.id: catalog.get(node.type) for node in used.nodes}
+    return any((kind := kinds[one]) is not None and kind.processing for one in graph.descendants(start.id))
+
+
+def _read_fields(start: Node, used: Document, graph: Graph, catalog: Catalog) -> set[str] | None:
+    """Returns the fields of API Input that nodes read; None when a node takes all of them.
+
+    Nodes that pass the input on as it is (a Condition without a value of its own) stand for it.
+    """
+    nodes = {node.id: node for node in used.nodes}
+    same = {start.id}
+    read: set[str] = set()
+    for node_id in graph.order:
+        node, kind = nodes[node_id], catalog.get(nodes[node_id].type)
+        if node_id == start.id or kind is None:
+            continue
+        passes = kind.source_input is not None and node.inputs.get(kind.source_input) in (None, "", [])
+        takes_all = passes and not same.isdisjoint(graph.parents[node_id])
+        if takes_all and node.type not in {CONDITION, FIRST_VALUE}:
+            return None
+        for _pointer, reference in references_of(node, kind):
+            if reference.node_id in same and reference.root == "out":
+                if reference.path:
+                    read.add(str(reference.path[0]))
+                elif node.type in {CONDITION, FIRST_VALUE}:
+                    takes_all = True
+                else:
+                    return None
+        if takes_all:
+            same.add(node_id)
+    ends = {one for one in same if not graph.children[one]}
+    return None if ends - {start.id} else read
+
+
+def _whole_lists(used: Document, scopes: ListScopes, catalog: Catalog) -> Iterator[FlowWarning]:
+    splitters = {node.id: listed for node in used.nodes if node.type == SPLITTER and (listed := _list_of(node))}
+    labels = {node.id: node.name for node in used.nodes}
+    for node in used.nodes:
+        kind = catalog.get(node.type)
+        for splitter, listed in splitters.items():
+            if kind is None or splitter not in scopes.around[node.id]:
+                continue
+            pointer = next(
+                (at for at, one in references_of(node, kind) if this_item(one, listed, splitter) is not None), None
+            )
+            if pointer is None:
+                continue
+            said = (
+                f"{node.name}: it runs once for each item of “{in_words(listed, labels)}”, but uses the whole list "
+                "each time."
+            )
+            yield FlowWarning(
+                Problem("whole_list_in_loop", said, node.id, pointer, blocks_import=False),
+                "Use this item",
+                lambda node=node, kind=kind, listed=listed, splitter=splitter: _per_item(node, kind, listed, splitter),
+            )
+
+
+def _per_item(node: Node, kind: NodeType, listed: Reference, splitter: str) -> list[Op]:
+    inputs = change_references(node, kind, lambda reference: this_item(reference, listed, splitter))
+    return [update_node(node, inputs=inputs)]
+
+
+def this_item(reference: Reference, listed: Reference, splitter: str) -> Reference | None:
+    """Returns the reference to the present item that is meant by one to the whole list, or to one item of it by its
+    number; None for any other reference.
+    """
+    length = len(listed.path)
+    if (reference.node_id, reference.root, reference.path[:length]) != (listed.node_id, listed.root, listed.path):
+        return None
+    rest = reference.path[length:]
+    return Reference(splitter, "out", rest[1:] if rest and isinstance(rest[0], int) else rest)
+
+
+def _list_of(splitter: Node) -> Reference | None:
+    items = splitter.inputs.get("items")
+    pieces: Sequence[Any] = list(split_text(items)) if isinstance(items, str) else ()
+    return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], Reference) else None
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())

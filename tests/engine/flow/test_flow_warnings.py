@@ -1,0 +1,300 @@
+"""Warnings: a branch that ends nowhere, an output that reads one branch, empty rules, unread fields, whole lists in a
+loop. Each is gone after its button was pressed, and the flow returns what it should.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from engine.core.paths import ASSETS
+from engine.flow.document import Document
+from engine.flow.edits import apply_ops, invert
+from engine.flow.flow_warnings import flow_warnings, mending_ops
+from engine.flow.validation import deploy_problems
+from engine.nodes import CATALOG
+from tests.factories import document, greeting
+
+RULE = {"left": "{{ api_input.out.text }}", "operator": "contains", "right": "refund", "ignore_case": True}
+
+
+def flow(nodes: dict[str, dict[str, Any]], edges: str, fields: list[dict[str, Any]] | None = None) -> Document:
+    """A flow with API Input; `edges` like `api_input>c c.yes>a`."""
+    start = {
+        "type": "api_input",
+        "label": "API Input",
+        "config": {"fields": fields or [{"name": "text", "type": "string", "required": True}]},
+    }
+    made = []
+    for at, edge in enumerate(edges.split()):
+        source, target = edge.split(">")
+        node, _dot, port = source.partition(".")
+        made.append({"id": f"e{at}", "source": node, "target": target, **({"source_port": port} if port else {})})
+    return document(
+        {
+            "format": 1,
+            "title": "Warned",
+            "nodes": [{"id": name, **node} for name, node in {"api_input": start, **nodes}.items()],
+            "edges": made,
+        }
+    )
+
+
+def condition(**inputs: Any) -> dict[str, Any]:
+    return {"type": "condition", "label": "Refund?", "inputs": {"rules": [RULE], **inputs}}
+
+
+def text(words: str = "Hello") -> dict[str, Any]:
+    return {"type": "text_template", "inputs": {"template": words}}
+
+
+def fields(**inputs: Any) -> dict[str, Any]:
+    return {"type": "set_fields", "inputs": inputs}
+
+
+def output(**inputs: Any) -> dict[str, Any]:
+    return {"type": "api_output", "label": "API Output", "inputs": inputs}
+
+
+def codes(flow: Document) -> list[str]:
+    return [one.problem.code for one in flow_warnings(flow, CATALOG)]
+
+
+def mended(flow: Document, code: str) -> Document:
+    """The flow after the button of the warning was pressed; undo takes all of it back in one step."""
+    warning = next(one for one in flow_warnings(flow, CATALOG) if one.problem.code == code)
+    ops = mending_ops(flow, CATALOG, warning.problem)
+    after = apply_ops(flow, ops)
+    undone = apply_ops(after, invert(ops))
+    assert undone.nodes == flow.nodes
+    assert set(undone.edges) == set(flow.edges)
+    return after
+
+
+ONE_SIDED = flow(
+    {"c": condition(), "a": text(), "b": text(), "o": output(answer="{{ a.out }}")},
+    "api_input>c c.yes>a c.no>b a>o b>o",
+)
+
+
+def test_a_flow_without_a_condition_or_a_list_has_no_warning() -> None:
+    assert codes(document(greeting())) == []
+
+
+def test_a_branch_that_ends_nowhere_gets_an_answer_that_is_returned_too() -> None:
+    before = flow({"c": condition(), "a": text(), "o": output(answer="{{ a.out }}")}, "api_input>c c.yes>a a>o")
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.code, warning.problem.node_id, warning.verb) == (
+        "open_branch",
+        "c",
+        "Add an answer for “no”",
+    )
+    assert warning.problem.message.startswith("Refund?: “no” leads nowhere.")
+
+    after = mended(before, "open_branch")
+
+    assert codes(after) == []
+    joined = after.node("first_value")
+    answer = after.node("o")
+    assert joined is not None
+    assert answer is not None
+    assert joined.inputs["values"] == ["{{ a.out }}", "{{ text_template.out }}"]
+    assert answer.inputs == {"answer": "{{ first_value.out }}"}
+    assert [one.code for one in deploy_problems(after, CATALOG)] == ["input_missing"], "the answer has to be written"
+
+
+def test_without_api_output_the_two_sides_are_joined_at_the_end() -> None:
+    after = mended(flow({"c": condition(), "a": text()}, "api_input>c c.yes>a"), "open_branch")
+    assert codes(after) == []
+    assert [one.code for one in deploy_problems(after, CATALOG)] == ["input_missing"]
+
+
+def test_an_open_branch_joins_the_first_value_that_is_there() -> None:
+    before = flow(
+        {"c": condition(), "a": text(), "f": {"type": "first_value"}, "o": output(answer="{{ f.out }}")},
+        "api_input>c c.yes>a a>f f>o",
+    )
+    after = mended(before, "open_branch")
+    assert codes(after) == []
+    assert len([node for node in after.nodes if node.type == "first_value"]) == 1
+
+
+def test_items_that_go_nowhere_in_a_list_are_left_out_on_purpose() -> None:
+    nodes = {
+        "s": {"type": "array_splitter", "inputs": {"items": "{{ api_input.out.items }}"}},
+        "c": condition(rules=[{**RULE, "left": "{{ s.out }}"}]),
+        "a": text("{{ s.out }}"),
+        "f": {"type": "array_flatten"},
+        "o": output(items="{{ f.out.items }}"),
+    }
+    listed = [{"name": "items", "type": "array", "required": True}]
+    assert codes(flow(nodes, "api_input>s s>c c.yes>a a>f f>o", listed)) == []
+
+
+def test_an_output_that_reads_one_branch_returns_whichever_ran() -> None:
+    (warning,) = flow_warnings(ONE_SIDED, CATALOG)
+    assert (warning.problem.code, warning.problem.pointer, warning.verb) == (
+        "one_branch_read", "/inputs/answer", "Return whichever ran",
+    )  # fmt: skip
+
+    after = mended(ONE_SIDED, "one_branch_read")
+
+    assert codes(after) == []
+    assert deploy_problems(after, CATALOG) == []
+    joined = after.node("first_value")
+    assert joined is not None
+    assert joined.inputs["values"] == ["{{ a.out }}", "{{ b.out }}"]
+    assert {(edge.source, edge.target) for edge in after.edges} == {
+        ("api_input", "c"), ("c", "a"), ("c", "b"), ("a", "first_value"), ("b", "first_value"), ("first_value", "o"),
+    }  # fmt: skip
+
+
+def test_fields_that_both_branches_have_need_one_first_value() -> None:
+    before = flow(
+        {
+            "c": condition(),
+            "a": fields(kind="x", answer="y"),
+            "b": fields(kind="z", answer="w"),
+            "o": output(kind="{{ a.out.kind }}", answer="Dear customer, {{ a.out.answer }}"),
+        },
+        "api_input>c c.yes>a c.no>b a>o",
+    )
+    after = mended(before, "one_branch_read")
+    answer = after.node("o")
+    assert answer is not None
+    assert answer.inputs == {
+        "kind": "{{ first_value.out.kind }}",
+        "answer": "Dear customer, {{ first_value.out.answer }}",
+    }
+    assert codes(after) == []
+    assert deploy_problems(after, CATALOG) == []
+
+
+def test_fields_of_other_names_are_joined_one_by_one_with_the_likest() -> None:
+    before = flow(
+        {
+            "c": condition(),
+            "a": fields(answer="x", kind="y"),
+            "b": fields(the_answer="z", kinds="w"),
+            "o": output(answer="{{ a.out.answer }}", kind="{{ a.out.kind }}"),
+        },
+        "api_input>c c.yes>a c.no>b a>o b>o",
+    )
+    after = mended(before, "one_branch_read")
+    values = [node.inputs["values"] for node in after.nodes if node.type == "first_value"]
+    assert values == [
+        ["{{ a.out.answer }}", "{{ b.out.the_answer }}"],
+        ["{{ a.out.kind }}", "{{ b.out.kinds }}"],
+    ]
+    assert codes(after) == []
+    assert deploy_problems(after, CATALOG) == []
+
+
+@pytest.mark.parametrize("both", ["{{ a.out }}{{ b.out }}", "{{ f.out }}"])
+def test_an_output_that_reads_both_branches_is_right(both: str) -> None:
+    nodes = {"c": condition(), "a": text(), "b": text(), "f": {"type": "first_value"}, "o": output(answer=both)}
+    assert codes(flow(nodes, "api_input>c c.yes>a c.no>b a>f b>f f>o")) == []
+
+
+EMPTY: list[tuple[dict[str, Any], str]] = [
+    ({"left": "", "operator": "equals", "right": "", "ignore_case": True}, "it is empty"),
+    ({"left": "{{ api_input.out.text }}", "operator": "contains", "right": " "}, "nothing to compare with"),
+    ({"left": None, "operator": "is_empty"}, "nothing to look at"),
+]
+
+
+@pytest.mark.parametrize(("rule", "said"), EMPTY)
+def test_an_empty_rule_is_removed_or_filled_in(rule: dict[str, Any], said: str) -> None:
+    nodes = {"c": condition(rules=[RULE, rule]), "a": text(), "b": text(), "f": {"type": "first_value"}}
+    before = flow(nodes, "api_input>c c.yes>a c.no>b a>f b>f")
+    (warning,) = flow_warnings(before, CATALOG)
+    assert warning.problem.code == "empty_rule"
+    assert said in warning.problem.message
+    if said == "it is empty":
+        assert warning.verb == "Remove this rule"
+        assert codes(mended(before, "empty_rule")) == []
+    else:
+        assert (warning.verb, warning.mend) == ("Fill in this rule", None)
+
+
+def test_a_rule_of_a_filter_looks_at_the_item_when_it_names_no_field() -> None:
+    def filtered(*rules: dict[str, Any]) -> Document:
+        node = {"type": "filter_list", "inputs": {"items": "{{ api_input.out.text }}"}, "config": {"rules": [*rules]}}
+        return flow({"l": node}, "api_input>l")
+
+    assert codes(filtered({"operator": "contains", "value": "a"}, {"field": "name", "value": ""})) == []
+    before = filtered({"ignore_case": True}, {"field": "name", "operator": "starts_with"})
+    assert codes(before) == ["empty_rule", "empty_rule"]
+    node = mended(before, "empty_rule").node("l")
+    assert node is not None
+    assert node.config["rules"] == [{"field": "name", "operator": "starts_with"}]
+
+
+LANG = [{"name": "text", "type": "string", "required": True}, {"name": "lang", "type": "string", "required": True}]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "unread"),
+    [
+        ({"t": text("{{ api_input.out.text | upper }}")}, "api_input>t", ["lang"]),
+        ({"t": text("{% if api_input.out.lang %}{{ api_input.out.text }}{% endif %}")}, "api_input>t", []),
+        ({"t": text("{{ api_input.out }}")}, "api_input>t", []),
+        ({"t": text("Hi"), "parked": text("{{ api_input.out.lang }}")}, "api_input>t", ["text", "lang"]),
+        (
+            {"c": condition(), "a": text("{{ c.out.lang }}"), "b": text(), "f": {"type": "first_value"}},
+            "api_input>c c.yes>a c.no>b a>f b>f",
+            [],
+        ),
+        ({"c": condition(), "f": {"type": "first_value"}}, "api_input>c c.yes>f c.no>f", []),
+        ({"o": output()}, "api_input>o", []),
+    ],
+)
+def test_a_required_field_that_no_step_reads(nodes: dict[str, Any], edges: str, unread: list[str]) -> None:
+    before = flow(nodes, edges, LANG)
+    found = [one for one in flow_warnings(before, CATALOG) if one.problem.code == "field_not_read"]
+    assert [one.verb for one in found] == [f"Make “{name}” optional" for name in unread]
+    for name in unread:
+        before = mended(before, "field_not_read")
+        assert f"“{name}”" not in str([one.problem for one in flow_warnings(before, CATALOG)])
+
+
+@pytest.mark.parametrize(
+    ("used", "instead"),
+    [
+        ("About {{ api_input.out.items | join }}", "About {{ s.out | join }}"),
+        ("{{ api_input.out.items[0].title }}", "{{ s.out.title }}"),
+        ('{{ "api_input.out.items" }} {{ api_input.out.items }}', '{{ "api_input.out.items" }} {{ s.out }}'),
+    ],
+)
+def test_the_whole_list_in_its_own_loop_becomes_this_item(used: str, instead: str) -> None:
+    nodes = {
+        "s": {"type": "array_splitter", "inputs": {"items": "{{ api_input.out.items }}"}},
+        "t": text(used),
+        "f": {"type": "array_flatten"},
+        "after": text("{{ api_input.out.items }}"),
+    }
+    listed = [{"name": "items", "type": "array", "required": True, "items": {"type": "object"}}]
+    before = flow(nodes, "api_input>s s>t t>f f>after", listed)
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.code, warning.problem.node_id, warning.verb) == (
+        "whole_list_in_loop", "t", "Use this item",
+    )  # fmt: skip
+
+    after = mended(before, "whole_list_in_loop")
+
+    node = after.node("t")
+    assert node is not None
+    assert node.inputs["template"] == instead
+    assert codes(after) == []
+
+
+def test_a_warning_stops_no_deployment() -> None:
+    assert codes(ONE_SIDED)
+    assert deploy_problems(ONE_SIDED, CATALOG) == []
+
+
+@pytest.mark.parametrize("path", sorted((ASSETS / "templates").glob("*.json")), ids=lambda path: path.stem)
+def test_no_template_has_a_warning(path: Any) -> None:
+    assert [one.problem.message for one in flow_warnings(document(json.loads(path.read_text())), CATALOG)] == []

@@ -1,0 +1,131 @@
+"""Warnings in the Playground and in the deploy dialog: each with the button that mends it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
+
+from engine.actions.flows import save_draft
+from tests.factories import document, greeting
+from tests.ui.arrange import choose, draft, newest_button, page_text, press, until
+from tests.ui.conftest import Site
+
+RULE = {"left": "{{ api_input.out.text }}", "operator": "contains", "right": "refund", "ignore_case": True}
+FLOW: dict[str, Any] = {
+    "format": 1,
+    "title": "Refunds",
+    "nodes": [
+        {
+            "id": "api_input",
+            "type": "api_input",
+            "label": "API Input",
+            "config": {
+                "fields": [
+                    {"name": "text", "type": "string", "required": True},
+                    {"name": "lang", "type": "string", "required": True},
+                ]
+            },
+        },
+        {"id": "condition", "type": "condition", "label": "Refund?", "inputs": {"rules": [RULE]}},
+        {"id": "a", "type": "text_template", "label": "Sorry", "inputs": {"template": "We are sorry."}},
+        {"id": "b", "type": "text_template", "label": "Thanks", "inputs": {"template": "Thank you."}},
+        {"id": "o", "type": "api_output", "label": "API Output", "inputs": {"answer": "{{ a.out }}"}},
+    ],
+    "edges": [
+        {"id": "e1", "source": "api_input", "target": "condition"},
+        {"id": "e2", "source": "condition", "source_port": "yes", "target": "a"},
+        {"id": "e3", "source": "condition", "source_port": "no", "target": "b"},
+        {"id": "e4", "source": "a", "target": "o"},
+        {"id": "e5", "source": "b", "target": "o"},
+    ],
+}
+
+
+async def opened(user: User, flow_id: str, node: str = "") -> None:
+    await user.open(f"/playground/{flow_id}?node={node}")
+    assert user.client is not None
+    canvas = {one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas"}
+    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
+    await user.should_see("Set up" if node else "Run", retries=40)
+
+
+async def test_the_list_of_problems_has_warnings_with_buttons(site: Site, user: User) -> None:
+    flow_id = site.flow("Refunds", saved=False, file=FLOW)
+    await opened(user, flow_id)
+    await user.should_see("2 warnings")
+    assert "These stop no deployment." in page_text(user)
+
+    choose(user, "Return whichever ran")
+    await until(lambda: draft(site, flow_id).node("first_value"))
+    output = draft(site, flow_id).node("o")
+    assert output is not None
+    assert output.inputs == {"answer": "{{ first_value.out }}"}
+
+    await user.should_see("1 warning")
+    choose(user, "Make “lang” optional")
+    await user.should_see("No problems")
+
+
+async def test_the_button_stands_in_the_settings_of_the_step_too(site: Site, user: User) -> None:
+    flow_id = site.flow("Refunds", saved=False, file=FLOW)
+    await opened(user, flow_id, "o")
+    await user.should_see("API Output: it returns only what Sorry gives")
+    press(user, "Return whichever ran")
+    await until(lambda: draft(site, flow_id).node("first_value"))
+
+
+async def test_an_answer_that_was_added_is_opened_to_be_written(site: Site, user: User) -> None:
+    nodes = [node for node in FLOW["nodes"] if node["id"] != "b"]
+    edges = [edge for edge in FLOW["edges"] if edge["id"] not in {"e3", "e5"}]
+    flow_id = site.flow("Refunds", saved=False, file={**FLOW, "nodes": nodes, "edges": edges})
+    await opened(user, flow_id)
+    await user.should_see("2 warnings")
+    choose(user, "Add an answer for “no”")
+    await user.should_see("Answer for no: Template has no value yet.")
+    await until(lambda: any(one.value == "Answer for no" for one in user.find(kind=ui.input).elements))
+
+
+async def test_an_address_without_its_beginning_gets_it(site: Site, user: User) -> None:
+    file = {**FLOW, "nodes": [*FLOW["nodes"][:1], {"id": "reads", "type": "page_scraper", "label": "Read it",
+            "inputs": {"url": "www.example.com"}}], "edges": [{"id": "e1", "source": "api_input", "target": "reads"}]}  # fmt: skip
+    flow_id = site.flow("Reads", saved=False, file=file)
+    await opened(user, flow_id)
+    await user.should_see("Begin it with https://.")
+    choose(user, "Put https:// in front")
+
+    def url() -> Any:
+        node = draft(site, flow_id).node("reads")
+        return node and node.inputs["url"]
+
+    await until(lambda: url() == "https://www.example.com", url)
+
+
+async def test_warnings_stop_no_deployment_and_are_mended_in_the_check(site: Site, user: User) -> None:
+    flow_id = site.flow("Refunds", file=FLOW)
+    await user.open(f"/flows/{flow_id}")
+    press(user, "Deploy API")
+    await user.should_see("It can go live. Look at 2 things first.")
+    assert "No problems." not in page_text(user)
+    assert newest_button(user, "Next").enabled
+
+    press(user, "Return whichever ran")
+    await user.should_see("It can go live. Look at 1 thing first.")
+    press(user, "Make “lang” optional")
+    await user.should_see("No problems.")
+    assert draft(site, flow_id).node("first_value") is not None
+
+
+async def test_what_callers_will_be_refused_for_is_never_called_no_problem(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    file = greeting()
+    file["nodes"][0]["config"]["fields"] = [{"name": "who", "type": "string", "required": True}]
+    file["nodes"][1]["inputs"]["template"] = "Hello {{ api_input.out.who }}"
+    site.database.write_now(save_draft, site.owner, flow_id, document(file), 1)
+    await user.open(f"/flows/{flow_id}")
+    press(user, "Update API")
+    await user.should_see("is gone; calls that send it get 400.")
+    assert "It can go live, but calls that no longer fit will get an error." in page_text(user)
+    assert "No problems." not in page_text(user)

@@ -1,0 +1,31 @@
+"""The buttons that mend a problem or a warning of a flow. Imports no NiceGUI."""
+
+from __future__ import annotations
+
+from engine.core.errors import Problem
+from engine.flow.document import Document
+from engine.flow.edits import Op, update_node
+from engine.flow.flow_warnings import FlowWarning, mending_ops
+from engine.flow.node_type import Catalog
+from engine.outbound.written_addresses import with_scheme
+from ui.kit.text import _
+
+
+def with_button(problem: Problem, document: Document) -> FlowWarning:
+    """Returns a problem with the label of the button that mends it; "" when no button can."""
+    return FlowWarning(problem, _("Put https:// in front") if _full_address(problem, document) else "")
+
+
+def ops_to_mend(problem: Problem, document: Document, catalog: Catalog) -> list[Op]:
+    """Returns the operations behind the button; empty when a person has to decide, in the field of the problem."""
+    node = document.node(problem.node_id) if problem.node_id else None
+    meant = _full_address(problem, document)
+    if node is not None and meant is not None:
+        return [update_node(node, inputs={**node.inputs, "url": meant})]
+    return mending_ops(document, catalog, problem)
+
+
+def _full_address(problem: Problem, document: Document) -> str | None:
+    node = document.node(problem.node_id) if problem.code == "bad_address" and problem.node_id else None
+    url = node.inputs.get("url") if node is not None else None
+    return with_scheme(url) if isinstance(url, str) else None
