@@ -1,7 +1,7 @@
 """Creates code samples in curl, Python and JavaScript for a flow's endpoint and for all other calls of the API. Pure
 functions.
 
-All samples repeat a request after 429, 502, 503, 504, a lost connection or a timeout, not before Retry-After and with
+All samples except those of `one_call_examples` repeat a request after 429, 502, 503, 504, a lost connection or a timeout, not before Retry-After and with
 growing, randomised pauses. Those in Python and JavaScript stop at a 429 without Retry-After, where waiting does not
 help, and repeat a 409 `idempotency_in_progress`; curl cannot distinguish these. Requests that start work keep one
 Idempotency-Key for all tries, so a request whose response was lost runs only once. The API key is read from
@@ -65,6 +65,17 @@ curl -sS -X POST {_shell(endpoint + (f"?wait={wait}" if wait else ""))} \\
   -H "Content-Type: application/json" \\
   -d {_shell(_json(payload))}
 """
+
+
+def one_call_examples(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY) -> Examples:
+    """Returns the shortest samples: one call that waits up to 60 seconds and prints the result. They do not repeat a
+    request; `code_examples` does.
+    """
+    return Examples(
+        curl=first_call(endpoint, payload, key=key),
+        python=_python_one_call(endpoint, payload, key),
+        javascript=_javascript_one_call(endpoint, payload, key),
+    )
 
 
 def ask_for_job(endpoint: str) -> str:
@@ -220,6 +231,30 @@ print(job["result"])
 '''
 
 
+def _python_one_call(endpoint: str, payload: dict[str, Any], key: str) -> str:
+    return f"""\
+# Before: pip install requests
+# The key comes from the environment: export FLOWPORT_API_KEY={_shell(key)}
+import os
+
+import requests
+
+answer = requests.post(
+    {_text(endpoint)},
+    params={{"wait": 60}},  # seconds to wait for the result
+    headers={{"Authorization": "Bearer " + os.environ["FLOWPORT_API_KEY"]}},
+    json={_python_value(payload, "    ")},
+    timeout=90,
+)
+if not answer.ok:
+    raise SystemExit(f"HTTP {{answer.status_code}}: {{answer.text}}")
+job = answer.json()
+if job["status"] != "completed":
+    raise SystemExit(f"No result: {{job}}")
+print(job["result"])
+"""
+
+
 def _python_call(method: str, url: str, body: Any, answers: Answers, with_idempotency_key: bool) -> str:  # noqa: FBT001
     if answers == "events":
         return _python_events(url)
@@ -322,6 +357,33 @@ runFlow(PAYLOAD)
     if (job.status !== "completed") throw new Error(`The job ${{job.status}}: ${{JSON.stringify(job.error)}}`);
     console.log(JSON.stringify(job.result, null, 2));
   }})
+  .catch((error) => {{
+    console.error(error.message);
+    process.exitCode = 1;
+  }});
+"""
+
+
+def _javascript_one_call(endpoint: str, payload: dict[str, Any], key: str) -> str:
+    return f"""\
+// Node 18 or newer. The key comes from the environment: export FLOWPORT_API_KEY={_shell(key)}
+if (!process.env.FLOWPORT_API_KEY) throw new Error("Set FLOWPORT_API_KEY to your API key first");
+
+async function runFlow(payload) {{
+  const response = await fetch({_text(endpoint + "?wait=60")}, {{ // seconds to wait for the result
+    method: "POST",
+    headers: {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}`, "Content-Type": "application/json" }},
+    body: JSON.stringify(payload),
+  }});
+  const text = await response.text();
+  if (!response.ok) throw new Error(`HTTP ${{response.status}}: ${{text}}`);
+  const job = JSON.parse(text);
+  if (job.status !== "completed") throw new Error(`No result: ${{text}}`);
+  return job.result;
+}}
+
+runFlow({_json(payload)})
+  .then((result) => console.log(JSON.stringify(result, null, 2)))
   .catch((error) => {{
     console.error(error.message);
     process.exitCode = 1;

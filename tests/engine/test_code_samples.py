@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from engine.code_samples import call_examples, code_examples, first_call
+from engine.code_samples import Examples, call_examples, code_examples, one_call_examples
 
 KEY = "fp_live_ExampleExampleExampleExampleEx123456"
 PAYLOAD = {
@@ -53,6 +53,8 @@ class Endpoint(ThreadingHTTPServer):
         self.silent = False
         #: The data of the job were erased, and only its last event is left.
         self.erased = False
+        #: The result comes with the answer to a submit that waits, as `?wait` asks; otherwise the wait ends before.
+        self.quick = False
         self.over = threading.Event()
         self.streams: list[str | None] = []
 
@@ -80,6 +82,12 @@ class _Handler(BaseHTTPRequestHandler):
             seconds = self.server.busy_seconds
             headers = {} if seconds is None else {"Retry-After": str(seconds)}
             self._answer(429, {"code": "concurrency_limit_exceeded"}, headers)
+            return
+        if self.server.quick and self.path.endswith("?wait=60"):
+            failed = self.server.ends == "failed"
+            result = None if failed else self.server.submits[-1]
+            error = {"code": "timeout", "message": "Too slow."} if failed else None
+            self._answer(200, {"job_id": "job_1", "status": self.server.ends, "result": result, "error": error}, {})
             return
         job = {"job_id": "job_1", "status": "queued", "flow_id": "flow_1", "url": "/public/v1/jobs/job_1"}
         self._answer(202, job, {"Location": "/public/v1/jobs/job_1", "Retry-After": "2"})
@@ -328,20 +336,41 @@ def test_without_a_key_an_example_says_so_and_sends_nothing(language: str, endpo
     assert endpoint.submits == []
 
 
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
 @pytest.mark.process
-def test_the_shortest_call_sends_the_payload(endpoint: Endpoint, tmp_path: Path):
+def test_one_call_waits_and_prints_the_result(language: str, endpoint: Endpoint, tmp_path: Path):
     endpoint.submits.append({})
-    (tmp_path / "call.sh").write_text(first_call(endpoint.address, PAYLOAD, key=KEY), encoding="utf-8")
+    endpoint.quick = True
 
-    done = run(["sh", str(tmp_path / "call.sh")], tmp_path)
+    done = run_text(language, getattr(one_call_examples(endpoint.address, PAYLOAD, key=KEY), language), tmp_path)
 
-    assert json.loads(done.stdout)["job_id"] == "job_1"
+    assert done.returncode == 0, done.stderr
     assert endpoint.submits[1:] == [PAYLOAD]
+    assert endpoint.keys == {f"Bearer {KEY}"}
+    assert endpoint.polls == 0
+    assert "https://example.com/?a=1&b=2" in done.stdout
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["failed", "takes longer"])
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_one_call_without_a_result_ends_with_an_error(language: str, fails: bool, endpoint: Endpoint, tmp_path: Path):
+    endpoint.submits.append({})
+    endpoint.quick, endpoint.ends = fails, "failed"
+
+    done = run_text(language, getattr(one_call_examples(endpoint.address, PAYLOAD), language), tmp_path)
+
+    assert done.returncode == 1
+    assert ("Too slow." if fails else "job_1") in done.stderr
 
 
 def test_the_key_stands_on_a_line_of_its_own_and_never_in_python_or_javascript_code():
-    examples = code_examples("https://flows.example.com/public/v1/flows/execute/flow_1", {"a": 1})
+    address = "https://flows.example.com/public/v1/flows/execute/flow_1"
+    for examples in (code_examples(address, {"a": 1}), one_call_examples(address, {"a": 1})):
+        assert_key_in_comments_only(examples)
 
+
+def assert_key_in_comments_only(examples: Examples) -> None:
     assert "\nexport" not in examples.curl, "a key that the reader has set stays"
     assert ': "${FLOWPORT_API_KEY:?' in examples.curl
     for text, comment in ((examples.curl, "#"), (examples.python, "#"), (examples.javascript, "//")):

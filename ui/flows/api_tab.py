@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.deployments import endpoint_path
 from engine.actions.samples import example_payload
-from engine.code_samples import YOUR_KEY, ask_for_job, code_examples, first_call
+from engine.code_samples import YOUR_KEY, ask_for_job, code_examples, first_call, one_call_examples
 from engine.flow.document import Document, load_document
 from engine.flow.version_comparison import draft_changes
 from storage.flows import FlowRow, get_draft, get_version
@@ -151,6 +152,7 @@ class ApiTab:
         endpoint = self._endpoint()
         payload = self.seen.payload
         key = self.made.new.key if self.made is not None and self.chosen == self.made.new.id else YOUR_KEY
+        short = one_call_examples(endpoint, payload, key=key)
         ready = code_examples(endpoint, payload, key=key)
         self.code_place.clear()
         with self.code_place, ui.element("section").classes("fp-card fp-endpoint") as box:
@@ -169,16 +171,30 @@ class ApiTab:
                 self._draw_chooser()
             with ui.tab_panels(tabs, value=shell, animated=False).classes("fp-code-panels"):
                 with ui.tab_panel(shell):
-                    code(first_call(endpoint, payload, key=key, wait=0), "shell", name="curl")
-                    with ui.element("div").classes("fp-code-more fp-col"):
-                        words(_("Then ask for the job, with the job_id of the answer:"), "fp-s13 fp-t2", tag="p")
+                    code(short.curl, "shell", name="curl")
+                    with _longer_runs():
+                        words(_("First send the input; the answer comes at once and has a job_id:"), tag="p")
+                        code(first_call(endpoint, payload, key=key, wait=0), "shell", inside=True, name=_("sending"))
+                        words(_("Then ask for the result, with this job_id in place of JOB_ID:"), tag="p")
                         code(ask_for_job(endpoint), "shell", inside=True, name=_("asking for the job"))
-                        with fold(_("Both as a script that waits, retries and polls")):
-                            code(ready.curl, "shell", inside=True, name=_("curl script"))
+                        words(_("Both as a script that tries again when the server is busy:"), tag="p")
+                        code(ready.curl, "shell", inside=True, name=_("curl script"))
                 with ui.tab_panel(python):
-                    code(ready.python, "python", name="Python")
+                    code(short.python, "python", name="Python")
+                    with _longer_runs():
+                        words(
+                            _("It sends, asks until the run has ended, and tries again when the server is busy:"),
+                            tag="p",
+                        )
+                        code(ready.python, "python", inside=True, name=_("Python in two calls"))
                 with ui.tab_panel(javascript):
-                    code(ready.javascript, "javascript", name="JavaScript")
+                    code(short.javascript, "javascript", name="JavaScript")
+                    with _longer_runs():
+                        words(
+                            _("It sends, asks until the run has ended, and tries again when the server is busy:"),
+                            tag="p",
+                        )
+                        code(ready.javascript, "javascript", inside=True, name=_("JavaScript in two calls"))
             if key == YOUR_KEY:
                 chosen = next((one for one in self.seen.keys if one.id == self.chosen), None)
                 with ui.element("p").classes("fp-code-foot fp-s12 fp-t2"):
@@ -277,3 +293,12 @@ class ApiTab:
         self.made = None
         self.reveal_place.clear()
         self._draw_code()
+
+
+@contextmanager
+def _longer_runs() -> Iterator[None]:
+    """Draws what the one call does, and enters a fold for the two calls of runs that take longer."""
+    with ui.element("div").classes("fp-code-more fp-col"):
+        words(_("One call: it waits up to 60 seconds and answers with the result."), "fp-s13 fp-t2", tag="p")
+        with fold(_("When a run takes longer than a minute: two calls")), ui.element("div").classes("fp-col fp-s13"):
+            yield

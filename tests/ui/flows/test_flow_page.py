@@ -164,6 +164,18 @@ async def test_the_shown_code_carries_the_new_key_for_this_one_view(site: Site, 
     assert 'FLOWPORT_API_KEY="YOUR_API_KEY"' in code_block(user, "curl")
 
 
+async def test_the_code_leads_with_one_call_and_has_the_two_calls_under_it(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}")
+
+    assert "?wait=60" in code_block(user, "curl")
+    assert 'params={"wait": 60}' in code_block(user, "Python")
+    assert "?wait=60" in code_block(user, "JavaScript")
+    assert "wait" not in code_block(user, "sending")
+    assert "/jobs/JOB_ID?wait=30" in code_block(user, "asking for the job")
+    assert page_text(user).count("When a run takes longer than a minute: two calls") == 3
+
+
 async def test_the_shown_curl_is_accepted_by_the_endpoint(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", live=True)
     await user.open(f"/flows/{flow_id}")
