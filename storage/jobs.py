@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Row, Select, Text, and_, bindparam, cast, exists, func, or_, select
+from sqlalchemy import Boolean, ColumnElement, Row, Select, Text, and_, bindparam, cast, exists, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound, ParameterInvalid
@@ -242,15 +242,20 @@ def read_value(session: Session, job_id: str, name: str, node_id: str = "", inde
     return {"cut": True, "size": stored.size, "beginning": stored.value} if stored.cut else stored.value
 
 
-def find_last_run_payload(session: Session, workspace_id: str, flow_id: str) -> Json:
-    """Returns the payload of the last completed Playground run of a flow, or None."""
+def find_last_run_payload(
+    session: Session, workspace_id: str, flow_id: str, key_ids: Collection[str] = (), *, completed: bool
+) -> Json:
+    """Returns the payload of the last run of a flow by a person: in the Playground, rows of a batch left out, or with one
+    of these keys. None without one. `completed`: only runs that completed count.
+    """
+    by_person = or_(and_(Job.environment == "playground", Job.batch_id.is_(None)), Job.key_id.in_(key_ids))
     job_id = session.scalar(
         select(Job.id)
         .where(
             Job.flow_id == flow_id,
             Job.workspace_id == workspace_id,
-            Job.environment == "playground",
-            Job.status == "completed",
+            by_person,
+            Job.status == "completed" if completed else true(),
         )
         .order_by(Job.created_at.desc(), Job.id.desc())
         .limit(1)

@@ -49,6 +49,10 @@ if TYPE_CHECKING:
 
 UNTITLED = "Untitled flow"
 EMPTY = Document()
+#: The setting with the name of the template whose description the flow still has.
+TEMPLATE = "template"
+#: What may be changed in a flow that still does what its template's description says.
+_OF_NO_TEMPLATE = frozenset({"config/model", "config/samples", "label"})
 #: Most versions that the draft is compared with, to find the one that holds its content.
 MOST_COMPARED = 50
 
@@ -64,11 +68,21 @@ class Imported:
 
 
 def create_flow(
-    session: Session, principal: Principal, title: str = "", document: Document = EMPTY, description: str = ""
+    session: Session,
+    principal: Principal,
+    title: str = "",
+    document: Document = EMPTY,
+    description: str = "",
+    template: str = "",
 ) -> FlowId:
-    """Creates a flow as an unsaved draft; it is listed under "Not saved yet" until Save As creates version 1."""
+    """Creates a flow as an unsaved draft; it is listed under "Drafts" until Save As creates version 1.
+
+    `template` names the template that document and description are from; the description then goes with the first edit
+    that makes the flow do something else.
+    """
     require_may(principal, "edit flows")
-    return FlowId(_add_flow(session, principal, title.strip() or UNTITLED, description, document).id)
+    settings = {TEMPLATE: template} if template else None
+    return FlowId(_add_flow(session, principal, title.strip() or UNTITLED, description, document, settings).id)
 
 
 def import_flow(session: Session, principal: Principal, data: bytes, fallback_title: str = UNTITLED) -> Imported:
@@ -158,8 +172,9 @@ def rename_flow(
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     flow.title = check_title(title)
-    if description is not None:
-        flow.description = _check_description(description)
+    if description is not None and (text := _check_description(description)) != flow.description:
+        flow.description = text
+        _leave_template(flow)
     flow.updated_at = now(session)
 
 
@@ -285,7 +300,14 @@ def _add_flow(
     )
 
 
+def _leave_template(flow: Flow) -> None:
+    flow.settings = {name: value for name, value in flow.settings.items() if name != TEMPLATE}
+
+
 def _put_draft(session: Session, flow: Flow, document: Document) -> None:
+    if TEMPLATE in flow.settings and not draft_changes(load_document(flow.draft), document).only_in(_OF_NO_TEMPLATE):
+        flow.description = ""  # it describes the template, not what the flow does now
+        _leave_template(flow)
     flow.draft = _draft_text(document)
     flow.draft_revision += 1
     flow.draft_saved_at = flow.updated_at = now(session)

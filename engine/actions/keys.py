@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["NewKey", "change_key", "create_key", "parse_key", "revoke_key", "rotate_key"]
 
 MAX_LABEL = 100
+#: The label of the Development key with which a person calls a flow from its page.
+TRY_LABEL = "Try it now"
 DEFAULT_OVERLAP_HOURS = 24
 
 

@@ -1,32 +1,58 @@
-"""Example payloads of a flow for its code samples and forms.
+"""The input that a flow's code samples and forms begin with.
 
-They may contain real data, so public documentation must not use them.
+It may be real data, so public documentation must not use it.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from engine.flow.contract import api_input, check_payload, input_fields, sample_payload
+from engine.actions.keys import TRY_LABEL
+from engine.core.environments import Environment
+from engine.flow.contract import check_payload, input_fields, sample_payload
 from engine.flow.document import Document
 from storage.jobs import find_last_run_payload
+from storage.keys import list_keys
+
+#: The longest input that code samples show, in characters of JSON.
+LONGEST_EXAMPLE = 20_000
 
 
 def example_payload(session: Session, workspace_id: str, flow_id: str, document: Document) -> dict[str, Any]:
-    """Returns a valid example payload.
+    """Returns a valid input for code samples and Try it now.
 
-    It is the flow's first sample, otherwise the payload of the last completed Playground run, otherwise generated
-    values.
+    It is the input of the last run in the Playground or through Try it now that completed, when the flow still takes it
+    and it is short; otherwise the flow's first sample, or generated values.
     """
-    node = api_input(document)
-    if node is not None and not node.config.get("samples"):
-        fields = input_fields(document)
-        tried = find_last_run_payload(session, workspace_id, flow_id)
-        names = {str(field.get("name")) for field in fields}
-        if isinstance(tried, dict):
-            known = {name: value for name, value in tried.items() if name in names and value is not None}
-            if known and not check_payload(fields, known)[1]:
-                return known
-    return sample_payload(document)
+    tried = _last_input(session, workspace_id, flow_id, document, completed=True)
+    if tried is None or len(json.dumps(tried, ensure_ascii=False)) > LONGEST_EXAMPLE:
+        return sample_payload(document)
+    return tried
+
+
+def next_input(session: Session, workspace_id: str, flow_id: str, document: Document) -> dict[str, Any]:
+    """Returns what the Run panel begins with: the input of the last such run, however it ended, when the flow still
+    takes it; otherwise the flow's first sample, or generated values.
+    """
+    tried = _last_input(session, workspace_id, flow_id, document, completed=False)
+    return sample_payload(document) if tried is None else tried
+
+
+def _last_input(
+    session: Session, workspace_id: str, flow_id: str, document: Document, *, completed: bool
+) -> dict[str, Any] | None:
+    keys = [
+        key.id
+        for key in list_keys(session, workspace_id)
+        if key.label == TRY_LABEL and key.environment == Environment.DEV
+    ]
+    tried = find_last_run_payload(session, workspace_id, flow_id, keys, completed=completed)
+    if not isinstance(tried, dict):
+        return None
+    fields = input_fields(document)
+    names = {str(field.get("name")) for field in fields}
+    known = {name: value for name, value in tried.items() if name in names and value is not None}
+    return known if known and not check_payload(fields, known)[1] else None

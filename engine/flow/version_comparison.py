@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -62,6 +62,13 @@ class Comparison:
     def same(self) -> bool:
         """True when nothing differs except positions on the canvas."""
         return not (self.nodes or self.edges_added or self.edges_removed)
+
+    def only_in(self, places: Collection[str]) -> bool:
+        """True when nothing differs except these values of nodes, for example `config/model`."""
+        return not (self.edges_added or self.edges_removed) and all(
+            change.kind == "changed" and all(difference.where in places for difference in change.differences)
+            for change in self.nodes
+        )
 
     @property
     def sentence(self) -> str:

@@ -253,6 +253,8 @@ async def use_template(page_session: PageSession, template: Template) -> None:
     file = template.file
     if (samples := sample_tables(file.document)) and await page_session.try_execute(bring_samples, samples) is None:
         return
-    flow_id = await page_session.try_execute(create_flow, file.title, file.document, file.description)
+    flow_id = await page_session.try_execute(
+        create_flow, file.title, file.document, file.description, template=template.name
+    )
     if flow_id is not None:
         ui.navigate.to(f"/playground/{flow_id}")

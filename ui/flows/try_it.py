@@ -13,7 +13,7 @@ from typing import Any
 from nicegui import ui
 
 from engine.actions.deployments import endpoint_path
-from engine.actions.keys import create_key, rotate_key
+from engine.actions.keys import TRY_LABEL, create_key, rotate_key
 from engine.core.environments import Environment
 from engine.core.errors import Refusal
 from engine.flow.contract import input_fields, payload_schema
@@ -29,7 +29,7 @@ from ui.kit.text import _, duration
 from ui.page_session import App, PageSession
 from ui.page_shell import times_of
 
-LABEL = "Try it now"
+LABEL = TRY_LABEL
 #: How long one poll waits for the end of the job, in seconds.
 WAIT_SECONDS = 20
 _ENDED = ("completed", "failed", "cancelled")

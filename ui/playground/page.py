@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
 from engine.actions.flows import create_flow
-from engine.actions.samples import example_payload
+from engine.actions.samples import next_input
 from engine.core.errors import NotFound, Problem
 from engine.core.ids import JobId
+from engine.flow.contract import sample_payload
 from engine.flow.document import Document
 from engine.flow.edits import Op, difference_ops
 from engine.flow.flow_warnings import FlowWarning
@@ -155,7 +156,7 @@ class PlaygroundPage:
     async def build(self, *, select: str, job: str) -> None:
         """Builds the page, with the node `select` selected and the input of the job `job` filled in."""
         ui.add_head_html(_STYLE)
-        payload = await self.page_session.query(example_payload, self.draft.flow_id, self.draft.document)
+        payload = await self.page_session.query(next_input, self.draft.flow_id, self.draft.document)
         self.dependencies = await self._load_dependencies()
         self.flows = [] if self.page_session.may("edit flows") else await self.page_session.query(list_flows)
         given = await self.page_session.query(payload_of_job, self.draft.flow_id, job) if job else None
@@ -216,8 +217,8 @@ class PlaygroundPage:
                 )
                 self.inspector.catalog = self.dependencies.catalog
                 self.inspector.mend = self._mend
-        # so that the first saved sample does not replace the input of the job
-        self.run_panel.input.touched = given is not None
+        # so that the first saved sample does not replace an input that ran
+        self.run_panel.input.touched = given is not None or payload != sample_payload(self.draft.document)
         self.draft.listeners[self.client_id] = self._changed_elsewhere
         ui.context.client.on_delete(lambda: self.drafts.leave(self.draft, self.client_id))
         self.document_changed()

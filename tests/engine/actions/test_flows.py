@@ -132,6 +132,24 @@ def test_the_state_goes_by_content_and_calls_a_rejected_version_no_newer_draft(d
     assert state() == "Live"
 
 
+def test_the_description_of_a_template_goes_with_the_first_change_of_what_the_flow_does(database, ada):
+    said = lambda flow_id: database.read_now(get_flow, ada.workspace_id, flow_id).description  # noqa: E731
+    flow_id = database.write_now(create_flow, ada, "Greeting", document(), "Says hello", template="greeting")
+    sampled = greeting()
+    sampled["nodes"][0]["config"]["samples"] = [{"title": "One", "payload": {"name": "Ann"}}]
+    sampled["nodes"][1]["label"] = "Say hello"
+    database.write_now(save_draft, ada, flow_id, document(sampled), 1)
+    assert said(flow_id) == "Says hello"
+    copy = database.write_now(duplicate_flow, ada, flow_id)
+    change(database, ada, flow_id, "Good bye {{ api_input.out.name }}")
+    assert (said(flow_id), said(copy)) == ("", "Says hello")
+    assert dict(database.read_now(get_flow, ada.workspace_id, flow_id).settings) == {}
+
+    database.write_now(rename_flow, ada, copy, "Copy", "My own words")
+    change(database, ada, copy, "Good bye {{ api_input.out.name }}")
+    assert said(copy) == "My own words"
+
+
 def test_the_version_that_holds_the_draft_is_found_however_old(database, ada, saved):
     found = lambda: database.read_now(find_version_of_draft, ada.workspace_id, saved)  # noqa: E731
     change(database, ada, saved, "second")

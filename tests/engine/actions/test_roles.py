@@ -148,6 +148,7 @@ READS = {
     "guesses.is_audited",
     "links.get_link",
     "samples.example_payload",
+    "samples.next_input",
     "second_factor.at_step",
     "second_factor.begin_set_up",
     "second_factor.wants_set_up",

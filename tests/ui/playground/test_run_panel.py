@@ -104,6 +104,14 @@ def field(user: User, label: str) -> Any:
     )
 
 
+async def test_the_next_visit_begins_with_the_input_that_ran_last(site: Site, user: User, flow_id: str) -> None:
+    playground_run(site, flow_id, {"who": "Zoe", "count": 7}, status="failed", error=BROKEN)
+    await user.open(f"/playground/{flow_id}")
+
+    assert field(user, "who").value == "Zoe"
+    assert "none" in page_text(user)  # of the samples
+
+
 async def test_the_samples_are_gone_through_and_the_place_is_told(site: Site, user: User, flow_id: str) -> None:
     await opened(user, flow_id)
     assert "1 of 2" in page_text(user)
