@@ -14,7 +14,7 @@ field. Each has the name you give it, or one like `sum_price`.
 * Numbers in text count as numbers. What is no number is left out of sums and averages, and the step says how often. A sum of nothing is
   0; an average, a smallest or a largest of nothing is null.
 
-An item stands in one group only. To count every tag of items that have several, use **Array Flatten** on the lists of tags first.
+An item stands in one group only. To count every tag of items that have several, use **Collect into a list** on the lists of tags first.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ class Config(NodeConfig):
         "",
         max_length=500,
         title="Group by",
-        description="The field that tells the groups apart, like `mood` or `author.name`. A dot `.` means the items "
+        description="The field that tells the groups apart, like `kind` or `author.name`. A dot `.` means the items "
         "themselves. Empty: all items are one group.",
-        json_schema_extra={"widget": "item_field", "example": "mood"},
+        json_schema_extra={"widget": "item_field", "example": "kind"},
     )
     measures: tuple[Measure, ...] = Field(
         (),
