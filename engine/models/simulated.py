@@ -2,16 +2,19 @@
 network.
 
 It lets every template run before a real model is connected. A text answer is the first two sentences of the longest
-text in the prompt; an object is filled with words, numbers and choices that occur there. Callers must mark its answers
-as simulated.
+text in the prompt; an object is filled with words and numbers that occur there. A choice (allowed values, yes or no, a
+number between two limits) is what the prompt plainly says; otherwise a hash of the prompt chooses, so that different
+prompts get different choices and the same prompt always the same one. Callers must mark its answers as simulated.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -35,6 +38,23 @@ _LISTED = 3
 _TITLES = frozenset({"title", "name", "headline", "heading", "subject"})
 _LONG_TEXTS = frozenset({"summary", "text", "description", "answer", "body", "content", "abstract", "explanation"})
 _KEYWORDS = frozenset({"tag", "tags", "keyword", "keywords", "topic", "topics", "label", "labels"})
+
+#: Words of praise and of complaint, by which choices like positive and negative are made.
+_GOOD = frozenset({
+    "amazing", "awesome", "beautiful", "best", "brilliant", "delicious", "delighted", "easy", "enjoy", "enjoyed",
+    "excellent", "fantastic", "fast", "favourite", "fresh", "friendly", "fun", "good", "great", "happy",
+    "helpful", "liked", "love", "loved", "lovely", "nice", "perfect", "pleased", "positive", "praise",
+    "recommended", "satisfied", "superb", "tasty", "thank", "thanks", "wonderful",
+})  # fmt: skip
+_BAD = frozenset({
+    "angry", "annoyed", "annoying", "awful", "bad", "bland", "boring", "broke", "broken", "burnt", "cold",
+    "complain", "complaint", "damaged", "dirty", "disappointed", "disappointing", "dreadful", "faulty", "hate",
+    "hated", "horrible", "mouldy", "negative", "overpriced", "poor", "poorly", "refund", "rude", "sad", "slow",
+    "soggy", "stale", "terrible", "ugly", "unhappy", "unfriendly", "useless", "waste", "worse", "worst", "wrong",
+})  # fmt: skip
+_NOT = frozenset({"not", "no", "never", "hardly", "isn't", "wasn't", "aren't", "weren't", "don't", "didn't", "doesn't"})
+#: Fields that ask whether a word occurs: without it the answer is no.
+_ASKS_FOR_A_WORD = ("mentions_", "contains_", "includes_", "has_", "names_")
 
 
 def answer(
@@ -110,20 +130,58 @@ class _Material:
 
     def mentions(self, word: str) -> bool:
         """Tells whether the text contains the word as a whole word."""
-        text, word = self._lower, word.lower()
-        if len(word) > _LONGEST_WORD:
-            return word in text
-        at = text.find(word)
-        while at >= 0:
-            around = text[max(0, at - 1) : at] + text[at + len(word) : at + len(word) + 1]
-            if not any(letter.isalnum() or letter == "_" for letter in around):
-                return True
-            at = text.find(word, at + 1)
-        return False
+        return _count(word, self._lower) > 0
+
+    def plainly(self, choices: Sequence[Json]) -> Json:
+        """Returns the choice that the text names more often than the others; None when none stands out.
+
+        Where the text does not decide, the whole prompt does: its instructions name each choice once, so that what else
+        names one makes the difference.
+        """
+        for text, fewest in ((self._lower, 1), (self.prompt.lower(), 2)):
+            counts = [_count(str(choice), text) for choice in choices]
+            most = max(counts)
+            if counts.count(most) == 1 and sum(count > 0 for count in counts) >= fewest:
+                return choices[counts.index(most)]
+        return None
+
+    @cached_property
+    def tone(self) -> int:
+        """Above 0 when the prompt has more words of praise than of complaint, below 0 when it has fewer."""
+        found, negated = 0, False
+        for word in _WORD.findall(self.prompt.lower().replace("’", "'")):
+            meaning = (word in _GOOD) - (word in _BAD)
+            found += -meaning if negated else meaning
+            negated = word in _NOT or (negated and word in {"very", "so", "really", "a", "that", "at", "all"})
+        return found
+
+    def hashed(self, name: str, nth: int, count: int) -> int:
+        """Returns a number below `count` that depends on the prompt, the field and its place only."""
+        digest = hashlib.blake2b(f"{name}\n{self.prompt}".encode("utf-8", "replace"), digest_size=8).digest()
+        return (int.from_bytes(digest, "big") + nth) % count
 
     @cached_property
     def _lower(self) -> str:
         return self.longest.lower()
+
+
+def _count(word: str, text: str) -> int:
+    """Returns how often a text in lower case contains the word as a whole word; 0 or 1 for a very long word."""
+    word = word.lower()
+    if len(word) > _LONGEST_WORD or not word:
+        return int(bool(word) and word in text)
+    found, at = 0, text.find(word)
+    while at >= 0:
+        around = text[max(0, at - 1) : at] + text[at + len(word) : at + len(word) + 1]
+        found += not any(letter.isalnum() or letter == "_" for letter in around)
+        at = text.find(word, at + 1)
+    return found
+
+
+def _tone_of(text: str) -> int:
+    """Returns 1 for the name of something good (`positive`, `is_happy`), -1 for something bad, else 0."""
+    words = set(_WORD.findall(text.lower().replace("_", " ")))
+    return bool(words & _GOOD) - bool(words & _BAD)
 
 
 def _after(line: str, words: list[str]) -> str | None:
@@ -148,18 +206,15 @@ def _fill_object(schema: JsonSchema, material: _Material, nth: int) -> dict[str,
 
 def _fill(name: str, schema: JsonSchema, material: _Material, nth: int) -> Json:
     """Builds a value for one field. `nth` is the field's position and makes neighbouring values differ."""
-    if choices := schema.get("enum"):
-        return next((choice for choice in choices if material.mentions(str(choice))), choices[0])
+    if schema.get("enum"):
+        return _choice(name, schema["enum"], material, nth)
     kinds = schema.get("type")
     kind = next((kind for kind in kinds if kind != "null"), None) if isinstance(kinds, list) else kinds
     match kind:
         case "integer" | "number":
             return _number(name, schema, material, nth, whole=kind == "integer")
         case "boolean":
-            said = material.labelled(name)
-            if said is not None:
-                return said.lower() in {"true", "yes", "1", "on"}
-            return any(material.mentions(word) for word in name.split("_") if len(word) > 3)
+            return _yes_or_no(name, material, nth)
         case "array":
             return _list(name, schema, material)
         case "object":
@@ -167,11 +222,40 @@ def _fill(name: str, schema: JsonSchema, material: _Material, nth: int) -> Json:
     return _text(name, schema, material, nth)
 
 
+def _choice(name: str, allowed: Sequence[Json], material: _Material, nth: int) -> Json:
+    """Returns the allowed value that the prompt names or whose tone it has, or one by hash."""
+    choices = [choice for choice in allowed if choice is not None] or list(allowed)
+    if (plain := material.plainly(choices)) is not None:
+        return plain
+    if material.tone:
+        fitting = [choice for choice in choices if _tone_of(str(choice)) * material.tone > 0]
+        if len(fitting) == 1:
+            return fitting[0]
+    return choices[material.hashed(name, nth, len(choices))]
+
+
+def _yes_or_no(name: str, material: _Material, nth: int) -> bool:
+    said = material.labelled(name)
+    if said is not None:
+        return said.lower() in {"true", "yes", "1", "on"}
+    asked = _tone_of(name)
+    if asked and material.tone:
+        return asked * material.tone > 0
+    if any(material.mentions(word) for word in name.lower().split("_") if len(word) > 3):
+        return True
+    return not name.lower().startswith(_ASKS_FOR_A_WORD) and material.hashed(name, nth, 2) == 1
+
+
 def _list(name: str, schema: JsonSchema, material: _Material) -> list[Json]:
     items = schema.get("items")
     if not isinstance(items, Mapping):
         return []
     fewest, most = schema.get("minItems") or 1, schema.get("maxItems")
+    if choices := items.get("enum"):
+        named = [choice for choice in choices if choice is not None and material.mentions(str(choice))]
+        wanted = max(fewest, len(named))
+        others = [_choice(name, choices, material, place) for place in range(wanted - len(named))]
+        return [*named, *others][: wanted if most is None else most]
     supply = len(material.keywords if name.lower() in _KEYWORDS else material.sentences)
     count = max(fewest, min(_LISTED, supply))
     return [_fill(name, dict(items), material, place) for place in range(count if most is None else min(count, most))]
@@ -190,8 +274,22 @@ def _number(name: str, schema: JsonSchema, material: _Material, nth: int, *, who
         and (highest is None or number <= highest)
         and (not whole or number.is_integer())
     ]
-    chosen = fitting[0] if fitting else max(lowest or 0, 0) if highest is None else min(max(lowest or 0, 0), highest)
+    if fitting:
+        chosen = fitting[0]
+    elif lowest is not None and highest is not None:
+        return _between(name, lowest, highest, material, nth, whole=whole)
+    else:
+        chosen = max(lowest or 0, 0) if highest is None else min(max(lowest or 0, 0), highest)
     return int(-(-chosen // 1)) if whole or float(chosen).is_integer() else chosen
+
+
+def _between(name: str, lowest: float, highest: float, material: _Material, nth: int, *, whole: bool) -> float | int:
+    """Returns a number between two limits by hash; one without a whole number between them gets the lower one."""
+    if whole:
+        first, last = math.ceil(lowest), math.floor(highest)
+        return first + material.hashed(name, nth, last - first + 1) if last >= first else first
+    share = material.hashed(name, nth, 101) / 100
+    return min(max(round(lowest + (highest - lowest) * share, 2), lowest), highest)
 
 
 def _text(name: str, schema: JsonSchema, material: _Material, nth: int) -> str:

@@ -8,8 +8,9 @@ type and, best of all, a description that tells the model what belongs there. Th
 does not fit is told what is wrong and asked again, up to **Attempts** times. A field that is not required may be null.
 
 Models come from connections that the owner sets up under Settings, Models and secrets. The **Simulated model** needs no
-connection: it copies words and numbers out of the prompt, so that a flow can be tried before a real model is connected. Its
-answers are marked as simulated everywhere.
+connection: it copies words and numbers out of the prompt, so that a flow can be tried before a real model is connected. Where it
+must choose, it takes what the text plainly says and guesses otherwise, always the same for the same text. Its answers are marked as
+simulated everywhere.
 
 Tokens, time and cost of every call are kept with the step. A model's answer is data: it is never run, and links in it are not
 opened unless a web node is given them.

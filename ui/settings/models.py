@@ -110,7 +110,7 @@ class ModelsPage:
                     words(_("Always there, costs nothing, needs no key."), "fp-b fp-s13")
                 words(
                     _(
-                        "It copies words and numbers out of the prompt, so that a flow can be tried before a real model is connected. Its answers are marked on the node, in the job and in the API's answer, and it is never chosen by itself."
+                        "It copies words and numbers out of the prompt and guesses where it must choose, so that a flow can be tried before a real model is connected. Its answers are marked on the node, in the job and in the API's answer, and it is never chosen by itself."
                     ),
                     "fp-s13 fp-t2",
                     tag="p",

@@ -103,3 +103,57 @@ def test_whatever_the_prompt_the_object_fits(prompt, low, span, length, more):
         ],
         prompt,
     )
+
+
+MOOD = {"name": "mood", "type": "string", "enum": ["positive", "negative"]}
+REVIEWS = {
+    "The bread was wonderful and the people friendly.": "positive",
+    "Awful. The cake was stale.": "negative",
+    "Not good at all, I was disappointed.": "negative",
+    "It is not bad, and I loved the rolls!": "positive",
+    "A positive surprise.": "positive",
+}
+
+
+@pytest.mark.parametrize(("review", "mood"), REVIEWS.items())
+@pytest.mark.parametrize(
+    "asked",
+    ["{}", "Is this review positive or negative? {}", "Sort the review below into positive or negative ones.\n\n{}",
+     "Review: {}"],
+)  # fmt: skip
+def test_a_choice_is_what_the_text_plainly_says(asked, review, mood):
+    assert made([MOOD], asked.format(review))["mood"] == mood
+
+
+def test_choices_are_spread_where_the_text_says_nothing():
+    fields = [
+        {"name": "kind", "type": "string", "enum": ["question", "order", "invoice"], "required": True},
+        {"name": "urgent", "type": "boolean", "required": True},
+        {"name": "score", "type": "integer", "minimum": 1, "maximum": 5, "required": True},
+        {"name": "share", "type": "number", "minimum": 0, "maximum": 1, "required": True},
+    ]
+    prompts = [f"Message: the {colour} one {thing}" for colour in ("red", "blue", "grey", "dark") for thing in "abcdef"]
+    values = [made(fields, prompt) for prompt in prompts]
+    assert values == [made(fields, prompt) for prompt in prompts], "the same for the same prompt"
+    for name, least in (("kind", 3), ("urgent", 2), ("score", 5), ("share", 10)):
+        assert len({value[name] for value in values}) >= least, name
+
+
+def test_the_choice_that_instructions_name_most_is_none_of_its_own():
+    kinds = {"name": "kind", "type": "string", "enum": ["question", "order", "complaint"]}
+    asked = "Sort it into question, order or complaint, whatever fits best.\n\n{}"
+    assert made([kinds], asked.format("An order of six rolls."))["kind"] == "order"
+
+
+def test_whether_a_word_is_there_is_not_guessed():
+    asked = [{"name": "mentions_refund", "type": "boolean"}, {"name": "is_positive", "type": "boolean"}]
+    prompts = ["I want a refund, it broke.", "All was lovely.", "A plain note.", "Where is my loaf?"]
+    answers = [made(asked, prompt) for prompt in prompts]
+    assert [one["mentions_refund"] for one in answers] == [True, False, False, False]
+    assert [one["is_positive"] for one in answers[:2]] == [False, True]
+
+
+def test_a_list_of_choices_has_those_that_are_named():
+    tags = {"name": "tags", "type": "array", "items": {"type": "string", "enum": ["bread", "cake", "tea"]}}
+    assert made([tags], "We had tea and bread.")["tags"] == ["bread", "tea"]
+    assert len(made([{**tags, "min_items": 5}], "Nothing.")["tags"]) == 5

@@ -53,7 +53,10 @@ class ModelPicker:
             row = self._row(name)
             if name is None:
                 words(
-                    _("It copies words out of the prompt. It costs nothing, and every answer is marked as simulated."),
+                    _(
+                        "It makes its answers up: it copies words out of the prompt, and it guesses where it must choose. "
+                        "It costs nothing, and every answer is marked as simulated."
+                    ),
                     "fp-hint",
                     tag="p",
                 )
