@@ -68,6 +68,16 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     "contact-details": lambda _sent, got: (
         "hello@hearthandrye.example" in got["emails"] and "01632 960 148" in got["telephones"]
     ),
+    "count-reviews": lambda sent, got: (
+        got["counts"]
+        == (
+            [{"key": "positive", "count": 3}, {"key": "negative", "count": 2}]
+            if len(sent["reviews"]) == 5
+            else [{"key": "positive", "count": 2}, {"key": "negative", "count": 1}]
+        )
+        and [one["review"] for one in got["reviews"]] == sent["reviews"]
+        and (got["total"], got["not_read"]) == (len(sent["reviews"]), 0)
+    ),
     "deep-analysis": lambda _sent, got: got["pages_read"] == len(got["sources"]) == 12 and len(got["key_points"]) > 1,
     "details-from-a-text": lambda _sent, got: list(got["details"]) == ["sender", "date", "total"],
     "enrich-rows-of-a-dataset": lambda _sent, got: got["enriched"] == len(got["products"]) == 6,

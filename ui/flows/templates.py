@@ -53,7 +53,13 @@ SHELVES = {
     ),
     _("Write"): ("write-a-text", "reply-to-a-message", "rewrite-a-text", "fill-a-letter"),
     _("Whole websites"): ("website-analyzer", "deep-analysis"),
-    _("Work on lists"): ("classify-a-list", "translate-a-list", "filter-a-list", "cheapest-of-a-list"),
+    _("Work on lists"): (
+        "count-reviews",
+        "classify-a-list",
+        "translate-a-list",
+        "filter-a-list",
+        "cheapest-of-a-list",
+    ),
     _("Decide and shape"): ("answer-by-word", "answer-by-kind", "find-in-a-text", "order-from-a-text"),
 }
 _DATA, _MORE, _ALL = _("Keep data"), _("More"), _("All of them")
