@@ -1,0 +1,285 @@
+"""Goals: what people say they want, the template that does it, and the questions that fill in its blanks.
+
+`assets/goals.yaml` holds them and says what each key means. A goal writes answers into places of a template's nodes; the
+outcome is an ordinary document.
+"""
+
+from __future__ import annotations
+
+import copy
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+import yaml
+
+from engine.core.paths import ASSETS
+from engine.flow.contract import fits_format
+from engine.flow.document import Document
+from engine.flow.node_type import Json
+
+FILE = ASSETS / "goals.yaml"
+#: The longest answer, in characters, and the largest number of words in a list of them.
+LONGEST = 5_000
+MOST_WORDS = 100
+_SAMPLES = "api_input/config/samples"
+_PROMPT = "prompt/inputs/prompt"
+#: Text with these parts would be read as a reference or a template, not as words.
+_MARKS = ("{{", "}}", "{%", "%}", "{#", "#}")
+
+Kind = Literal["text", "long", "address", "choice", "number", "words"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One blank of a goal. `choices`: what is shown -> what is filled in."""
+
+    name: str
+    ask: str
+    kind: Kind
+    default: Json = None
+    hint: str = ""
+    choices: Mapping[str, Json] = field(default_factory=dict)
+    least: int = 1
+    most: int = MOST_WORDS
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One wish. `sets`: `node/pointer` -> the value with blanks; `instruction`: the first paragraph of the prompt."""
+
+    name: str
+    title: str
+    says: str
+    words: str
+    template: str
+    questions: tuple[Question, ...]
+    sets: Mapping[str, Json]
+    instruction: str = ""
+
+    @property
+    def places(self) -> dict[str, Json]:
+        """All values with blanks, by place; the prompt stands under its own place."""
+        return {**self.sets, **({_PROMPT: self.instruction} if self.instruction else {})}
+
+
+@dataclass(frozen=True)
+class NotYet:
+    """What no flow can do: the words by which it is recognised, and the sentence that says so."""
+
+    words: tuple[str, ...]
+    says: str
+
+
+@dataclass(frozen=True)
+class Goals:
+    """The content of `assets/goals.yaml`.
+
+    `same_words`: word -> the word that stands for all of its meaning; `small_words` say nothing about a goal.
+    """
+
+    goals: tuple[Goal, ...]
+    same_words: Mapping[str, str]
+    not_yet: tuple[NotYet, ...]
+    small_words: frozenset[str]
+
+    def find(self, name: str) -> Goal | None:
+        """The goal of this name, or None."""
+        return next((goal for goal in self.goals if goal.name == name), None)
+
+
+class BadAnswer(ValueError):  # noqa: N818 - named after the fact, like every refusal
+    """An answer cannot be used; the text is the sentence for the person."""
+
+
+@cache
+def all_goals() -> Goals:
+    """Reads the goals once per process."""
+    value = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    same = {word: line.split()[0] for line in value["same_words"] for word in line.split()}
+    not_yet = tuple(NotYet(tuple(one["words"]), one["says"]) for one in value["not_yet"])
+    return Goals(tuple(_goal(one) for one in value["goals"]), same, not_yet, frozenset(value["small_words"].split()))
+
+
+def first_answers(goal: Goal, document: Document) -> dict[str, Json]:
+    """The answers that stand in the questions at first: their defaults, or what the template has in that place."""
+    written = document.as_json()
+    found = {}
+    for question in goal.questions:
+        value = question.default
+        if value is None:
+            value = next(
+                (_get(written, place) for place, put in goal.places.items() if put == f"<{question.name}>"), ""
+            )
+        found[question.name] = value
+    return found
+
+
+def read_answer(question: Question, typed: Json) -> Json:
+    """Returns the answer as it is filled in. Raises BadAnswer with a sentence for the person."""
+    if question.kind == "choice":
+        if typed not in question.choices:
+            raise BadAnswer("Choose one of the answers.")
+        return question.choices[typed]
+    if question.kind == "number":
+        return _number(question, typed)
+    if question.kind == "words":
+        return _words(question, typed)
+    text = _plain(str(typed or "").strip())
+    if not text:
+        raise BadAnswer("Write something here.")
+    return _address(text) if question.kind == "address" else text
+
+
+def filled(goal: Goal, document: Document, answers: Mapping[str, Json]) -> Document:
+    """Returns the template's document with the answers in their places. `answers` are those of `read_answer`.
+
+    Only the first sample stays: the others were made for the template's own words.
+    """
+    written = document.as_json()
+    for place, value in goal.sets.items():
+        _set(written, place, _with_answers(value, answers))
+    if goal.instruction:
+        _head, blank_line, rest = str(_get(written, _PROMPT)).partition("\n\n")
+        _set(written, _PROMPT, _with_answers(goal.instruction, answers) + blank_line + rest)
+    samples = _get(written, _SAMPLES)
+    _set(written, _SAMPLES, [{**samples[0], "title": "First try"}])
+    return Document.model_validate(written)
+
+
+def _goal(value: Mapping[str, Any]) -> Goal:
+    questions = tuple(_question(name, one) for name, one in value["questions"].items())
+    return Goal(
+        value["name"],
+        value["title"],
+        value["says"],
+        value.get("words", ""),
+        value["template"],
+        questions,
+        value.get("sets", {}),
+        value.get("instruction", ""),
+    )
+
+
+def _question(name: str, value: Mapping[str, Any]) -> Question:
+    choices = value.get("choices", {})
+    if isinstance(choices, list):
+        choices = {str(choice): choice for choice in choices}
+    return Question(
+        name,
+        value["ask"],
+        value["kind"],
+        value.get("default"),
+        value.get("hint", ""),
+        choices,
+        value.get("least", 1),
+        value.get("most", MOST_WORDS),
+    )
+
+
+def _plain(text: str) -> str:
+    if any(mark in text for mark in _MARKS):
+        raise BadAnswer("Write it without double curly brackets: here they would be read as data of a step.")
+    if len(text) > LONGEST:
+        raise BadAnswer(f"This is longer than {LONGEST:,} characters. Take a shorter text for the first try.")
+    return text
+
+
+def _address(text: str) -> str:
+    address = text if "://" in text else f"https://{text}"
+    if not address.startswith(("http://", "https://")) or not fits_format("uri", address) or " " in address:
+        raise BadAnswer("This is no web address. One looks like https://example.com/page.")
+    return address
+
+
+def _number(question: Question, typed: Json) -> int:
+    try:
+        number = int(str(typed).strip().removesuffix(".0"))
+    except ValueError:
+        raise BadAnswer("Write a whole number, like 3.") from None
+    if not question.least <= number <= question.most:
+        raise BadAnswer(f"Choose a number from {question.least} to {question.most}.")
+    return number
+
+
+def _words(question: Question, typed: Json) -> list[str]:
+    lines = typed if isinstance(typed, list) else str(typed or "").splitlines()
+    found = list(dict.fromkeys(_plain(str(line).strip()) for line in lines if str(line).strip()))
+    if len(found) < question.least:
+        raise BadAnswer("Write at least one." if question.least == 1 else f"Write at least {question.least} of them.")
+    if len(found) > MOST_WORDS:
+        raise BadAnswer(f"These are more than {MOST_WORDS}. Take fewer for the first try.")
+    return found
+
+
+def _with_answers(value: Json, answers: Mapping[str, Json]) -> Json:
+    """Replaces the blanks of a value. A value that is one blank alone becomes the answer as it is."""
+    if not isinstance(value, str):
+        return copy.deepcopy(value)
+    for name, answer in answers.items():
+        if value == f"<{name}>":
+            return copy.deepcopy(answer)
+        if value == f"<{name} as fields>":
+            return list(_fields(answer))
+    parts = [value]
+    for name, answer in answers.items():  # piece by piece, so that blanks inside answers stay words
+        blank = f"<{name}>"
+        parts = [
+            piece
+            for part, is_answer in zip(parts, _turns(len(parts)), strict=True)
+            for piece in ([part] if is_answer else _between(part.split(blank), _said(answer)))
+        ]
+    return "".join(parts)
+
+
+def _turns(count: int) -> Iterator[bool]:
+    """Texts and answers take turns, beginning with a text."""
+    return (bool(at % 2) for at in range(count))
+
+
+def _between(parts: list[str], answer: str) -> list[str]:
+    """Puts the answer between the parts."""
+    return [piece for part in parts for piece in (part, answer)][:-1]
+
+
+def _said(answer: Json) -> str:
+    return ", ".join(map(str, answer)) if isinstance(answer, list) else str(answer)
+
+
+def _fields(names: list[str]) -> Iterator[dict[str, Json]]:
+    """Output fields for these words. A name of a field holds letters, digits and underscores only."""
+    taken: set[str] = set()
+    for name in names:
+        plain = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode()
+        key = "".join(letter if letter.isalnum() else "_" for letter in plain)
+        key = "_".join(filter(None, key.split("_"))) or "detail"
+        key = key if key[0].isalpha() else f"detail_{key}"
+        while key in taken:
+            key += "_2"
+        taken.add(key)
+        yield {"name": key, "type": "string", "required": True, "description": name}
+
+
+def _get(written: Mapping[str, Any], place: str) -> Json:
+    holder, key = _holder(written, place)
+    return holder[key]
+
+
+def _set(written: Mapping[str, Any], place: str, value: Json) -> None:
+    holder, key = _holder(written, place)
+    holder[key] = value
+
+
+def _holder(written: Mapping[str, Any], place: str) -> tuple[Any, str | int]:
+    """The list or object that holds a place, and its key in it. Raises KeyError or IndexError when there is none."""
+    node_id, *path = place.split("/")
+    holder: Any = next((node for node in written["nodes"] if node["id"] == node_id), None)
+    if holder is None:
+        raise KeyError(place)
+    for part in path[:-1]:
+        holder = holder[int(part)] if isinstance(holder, list) else holder[part]
+    last: str | int = int(path[-1]) if isinstance(holder, list) else path[-1]
+    holder[last]  # raises when the place itself is not there
+    return holder, last

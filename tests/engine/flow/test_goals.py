@@ -1,0 +1,257 @@
+"""Goals are found in everyday words, and their answers go into real places of their templates."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.core.paths import ASSETS
+from engine.flow.contract import check_payload, input_fields, samples_of
+from engine.flow.document import Document, parse_flow_file
+from engine.flow.goal_search import MOST, NEAREST, find_goals
+from engine.flow.goals import BadAnswer, Goal, Question, all_goals, filled, first_answers, read_answer
+from engine.flow.validation import deploy_problems, problems
+from engine.nodes import CATALOG
+
+GOALS = [pytest.param(goal, id=goal.name) for goal in all_goals().goals]
+
+#: What people say -> the goal that comes first.
+PHRASES = {
+    "summarise a page": "summarise-a-page",
+    "a page's title and a German summary": "page-title-and-summary",
+    "sort reviews into good and bad": "sort-reviews",
+    "pick prices from a shop": "prices-from-a-shop",
+    "translate a text": "translate-a-text",
+    "check a list of links": "check-links",
+    "answer differently when a text mentions a word": "answer-by-word",
+    "classify emails": "classify-emails",
+    "extract names from a text": "names-from-a-text",
+    "one answer when the text mentions refund, another otherwise": "answer-by-word",
+    "five reviews, each positive or negative, with a count": "sort-reviews",
+    "I want to shorten articles from the web": "summarise-a-page",
+    "summarize text": "summarise-a-text",
+    "tl;dr of a long document": "summarise-a-text",
+    "summarise several web pages": "summarise-pages",
+    "find dead links": "check-links",
+    "get the text of a website": "text-of-a-page",
+    "list all links on a page": "links-of-a-page",
+    "find phone numbers on a page": "contacts-of-a-page",
+    "compare two websites": "compare-two-pages",
+    "is it sold out": "sold-out",
+    "does a page contain a word": "page-mentions-a-word",
+    "list all pages of a site": "pages-of-a-website",
+    "sitemap": "pages-of-a-website",
+    "answer questions about my company": "answer-from-your-text",
+    "chatbot for our handbook": "answer-from-your-text",
+    "reply to customer emails": "reply-to-a-message",
+    "draft an answer to a complaint": "reply-to-a-message",
+    "write an email from notes": "write-an-email",
+    "product descriptions for my shop": "product-description",
+    "linkedin post": "social-post",
+    "fix spelling mistakes": "correct-a-text",
+    "proofread": "correct-a-text",
+    "explain in simple words": "plain-words",
+    "make a text more polite": "rewrite-a-text",
+    "read invoices": "read-an-invoice",
+    "cv": "read-an-application",
+    "todo list from meeting minutes": "tasks-from-notes",
+    "key points of a report": "important-points",
+    "hashtags for a text": "keywords-of-a-text",
+    "deadlines in a text": "dates-from-a-text",
+    "quiz from a text": "quiz-questions",
+    "headline ideas": "headlines",
+    "sentiment analysis": "positive-or-negative",
+    "how angry is a customer": "satisfied-customer",
+    "rate texts": "rate-a-text",
+    "which language is a text": "language-of-a-text",
+    "detect spam comments": "check-comments",
+    "urgent tickets": "urgent-or-not",
+    "forward messages to the right department": "right-department",
+    "email addresses in a text": "find-in-a-text",
+    "save contact form messages": "keep-entries",
+    "look up a product in my table": "look-up-a-row",
+    "three cheapest products": "cheapest",
+    "mail merge letter": "fill-a-letter",
+    "filter a list by a word": "filter-lines",
+    "call another api": "data-from-a-service",
+    "difference between two contracts": "compare-two-texts",
+    "translate product names": "translate-a-list",
+    "sumarise a webpge": "summarise-a-page",
+    "Webseite zusammenfassen": "summarise-a-page",
+    "Text übersetzen": "translate-a-text",
+    "E-Mails sortieren": "classify-emails",
+    "Kundenbewertungen sortieren": "sort-reviews",
+    "Preise aus einem Shop auslesen": "prices-from-a-shop",
+    "Rechnung auslesen": "read-an-invoice",
+    "Rechtschreibung korrigieren": "correct-a-text",
+    "kaputte Links finden": "check-links",
+}
+#: What no flow does.
+FOREIGN = ["book a flight to Paris", "make coffee", "do my taxes", "play music", "xyzzy", "ein Auto kaufen", ""]
+#: What people ask for and cannot have -> a word of the sentence that says so.
+NOT_YET = {
+    "summarise a page every morning": "start by itself",
+    "jeden Tag eine Seite zusammenfassen": "start by itself",
+    "generate an image of a cat": "pictures",
+    "read a PDF": "PDF",
+    "transcribe a podcast": "video",
+    "send an email to a customer": "send messages",
+}
+
+
+def template_of(goal: Goal) -> Document:
+    file, found = parse_flow_file((ASSETS / "templates" / f"{goal.template}.json").read_bytes())
+    assert file is not None, found
+    return file.document
+
+
+def finished(goal: Goal) -> Document:
+    document = template_of(goal)
+    typed = first_answers(goal, document)
+    return filled(goal, document, {one.name: read_answer(one, typed[one.name]) for one in goal.questions})
+
+
+def question(kind: str, **more: object) -> Question:
+    return Question("x", "What?", kind, **more)  # type: ignore[arg-type]
+
+
+def goal_with(*questions: Question, **sets: object) -> Goal:
+    places = {place.replace("__", "/"): value for place, value in sets.items()}
+    return Goal("x", "X", "X.", "", "answer-by-word", questions, places)
+
+
+@pytest.mark.parametrize(("asked", "name"), PHRASES.items())
+def test_a_goal_is_found_in_everyday_words(asked: str, name: str) -> None:
+    found = find_goals(asked)
+
+    assert found.fits
+    assert found.goals[0].name == name
+    assert len(found.goals) <= MOST
+
+
+@pytest.mark.parametrize("asked", FOREIGN)
+def test_where_nothing_fits_it_says_so_and_names_the_nearest_three(asked: str) -> None:
+    found = find_goals(asked)
+
+    assert not found.fits
+    assert len(found.goals) == len({goal.name for goal in found.goals}) == NEAREST
+
+
+@pytest.mark.parametrize(("asked", "word"), NOT_YET.items())
+def test_what_no_flow_can_do_is_told_with_the_nearest_goals(asked: str, word: str) -> None:
+    found = find_goals(asked)
+
+    assert word in found.not_yet
+    assert not found.fits
+    assert len(found.goals) == NEAREST
+
+
+def test_there_are_goals_enough_and_each_is_told_apart() -> None:
+    goals = all_goals().goals
+
+    assert len(goals) >= 40
+    assert len({goal.name for goal in goals}) == len({goal.title for goal in goals}) == len(goals)
+    assert all(goal.says.endswith(".") and not goal.title.endswith(".") for goal in goals)
+
+
+@pytest.mark.parametrize("goal", GOALS)
+def test_a_goal_asks_little_and_every_answer_goes_somewhere(goal: Goal) -> None:
+    assert 1 <= len(goal.questions) <= 3
+    for one in goal.questions:
+        blanks = (f"<{one.name}>", f"<{one.name} as fields>")
+        assert any(blank in str(value) for value in goal.places.values() for blank in blanks), one.name
+        assert one.ask.endswith(("?", ":"))
+
+
+@pytest.mark.parametrize("goal", GOALS)
+def test_the_flow_of_a_goal_has_no_problem_and_takes_its_own_sample(goal: Goal) -> None:
+    document = finished(goal)
+
+    assert deploy_problems(document, CATALOG) == problems(document, CATALOG) == []
+    (sample,) = samples_of(document)
+    assert check_payload(input_fields(document), sample["payload"])[1] == []
+    assert "<" not in "".join(str(node.inputs) for node in document.nodes)
+
+
+def test_answers_go_into_the_nodes_as_text_and_as_values() -> None:
+    goal = all_goals().find("sort-reviews")
+    assert goal is not None
+    document = filled(goal, template_of(goal), {"kinds": ["great", "awful"], "texts": ["Fine <kinds> bread"]})
+
+    prompt = document.node("prompt")
+    assert prompt is not None
+    assert prompt.config["output_fields"][0]["enum"] == ["great", "awful"]
+    assert samples_of(document)[0]["payload"]["texts"] == ["Fine <kinds> bread"]
+
+
+def test_what_looks_like_a_blank_inside_an_answer_stays_as_it_was_typed() -> None:
+    goal = goal_with(question("text"), mentioned__inputs__answer="<x> and <y>, <x>")
+    answers = {"x": "<y>", "y": "<x>"}
+
+    node = filled(goal, template_of(goal), answers).node("mentioned")
+
+    assert node is not None
+    assert node.inputs["answer"] == "<y> and <x>, <y>"
+
+
+def test_a_place_that_the_template_does_not_have_is_an_error() -> None:
+    for place in ("nobody__inputs__answer", "condition__inputs__rules__7__right", "mentioned__inputs__nothing"):
+        goal = goal_with(question("text"), **{place: "<x>"})
+        with pytest.raises((KeyError, IndexError)):
+            filled(goal, template_of(goal), {"x": "y"})
+
+
+def test_words_become_output_fields_with_names_of_their_own() -> None:
+    goal = all_goals().find("read-an-invoice")
+    assert goal is not None
+    details = ["Invoice number", "invoice-number", "Größe", "2nd date", "!"]
+    node = filled(goal, template_of(goal), {"details": details, "text": "x"}).node("prompt")
+
+    assert node is not None
+    fields = node.config["output_fields"]
+    assert [one["name"] for one in fields] == [
+        "invoice_number",
+        "invoice_number_2",
+        "grosse",
+        "detail_2nd_date",
+        "detail",
+    ]
+    assert [one["description"] for one in fields] == details
+
+
+@pytest.mark.parametrize(
+    ("asked", "typed", "read"),
+    [
+        (question("text"), "  rye ", "rye"),
+        (question("address"), "example.com/a", "https://example.com/a"),
+        (question("address"), "http://example.com", "http://example.com"),
+        (question("number"), "3", 3),
+        (question("number"), 3.0, 3),
+        (question("words"), "good\n\n bad \ngood", ["good", "bad"]),
+        (question("choice", choices={"Dates": r"\d+"}), "Dates", r"\d+"),
+    ],
+)
+def test_an_answer_is_read_as_it_is_meant(asked: Question, typed: object, read: object) -> None:
+    assert read_answer(asked, typed) == read
+
+
+@pytest.mark.parametrize(
+    ("asked", "typed", "said"),
+    [
+        (question("text"), " ", "Write something"),
+        (question("text"), None, "Write something"),
+        (question("text"), "{{ x.out }}", "curly brackets"),
+        (question("long"), "{% for %}", "curly brackets"),
+        (question("long"), "x" * 5_001, "longer than"),
+        (question("address"), "the bakery", "no web address"),
+        (question("address"), "file:///etc/passwd", "no web address"),
+        (question("number"), "many", "whole number"),
+        (question("number", most=5), 6, "from 1 to 5"),
+        (question("words", least=2), "good", "at least 2"),
+        (question("words"), "{{ a }}", "curly brackets"),
+        (question("words"), "\n".join(map(str, range(101))), "more than 100"),
+        (question("choice", choices={"a": "a"}), "b", "Choose one"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_says_why(asked: Question, typed: object, said: str) -> None:
+    with pytest.raises(BadAnswer, match=said):
+        read_answer(asked, typed)
