@@ -49,7 +49,7 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
         and got["answer"].startswith(f"Dear {sent['name']},")
     ),
     "answer-by-word": lambda sent, got: (
-        got["mentioned"] is ("refund" in sent["text"]) and ("refund" in got["answer"]) is got["mentioned"]
+        got["mentioned"] is ("refund" in sent["text"].lower()) and ("refund" in got["answer"]) is got["mentioned"]
     ),
     "answer-from-your-text": lambda _sent, got: bool(got["answer"]) and isinstance(got["known"], bool),
     "cheapest-of-a-list": lambda _sent, got: (
@@ -89,7 +89,7 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     "find-in-a-text": lambda _sent, got: got["found"] == ["camille@example.com", "office@example.com"],
     "keep-entries": lambda sent, got: got["saved"] == sent and sent["name"] in got["answer"],
     "links-of-a-page": lambda _sent, got: all(one["url"] and one["text"] for one in got["links"]),
-    "look-up-a-row": lambda sent, got: got["count"] == 1 and sent["search"] in got["rows"][0]["name"],
+    "look-up-a-row": lambda sent, got: got["count"] == 1 and sent["search"].lower() in got["rows"][0]["name"].lower(),
     "map-a-website": lambda sent, got: (
         all(sent.get("only", "/") in one for one in got["urls"])
         and got["found"] == len(got["urls"]) == (3 if "only" in sent else 12)
