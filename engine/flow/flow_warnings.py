@@ -68,11 +68,11 @@ def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> 
     for node in branches.document.nodes:
         if node.type != CONDITION or branches.scopes.around[node.id]:
             continue
-        for port in branches.open_ports(node.id):
-            said = (
-                f"{node.name}: “{port}” leads nowhere. When it goes that way, nothing runs after it, "
-                "and callers get an empty value for what the other side would have given."
-            )
+        ports = branches.open_ports(node.id)
+        for port in ports[:1]:
+            said = f"{node.name}: “{port}” leads nowhere. When it goes that way, callers get an empty value."
+            if len(ports) > 1:
+                said = f"{node.name}: neither “yes” nor “no” leads anywhere yet, so it makes no difference."
             yield FlowWarning(
                 Problem("open_branch", said, node.id, f"/ports/{port}", blocks_import=False),
                 f"Add an answer for “{port}”",

@@ -301,10 +301,9 @@ def _no_problems(checks: Checks, mend: Callable[[FlowWarning], Awaitable[None]] 
     else:
         note(said, kind="warn", icon="warning", strong=strong)
     for warning in checks.warnings:
-        with note(warning.problem.message, kind="warn", icon="warning"):
+        with note(warning.problem.message, kind="warn", icon="warning").classes("fp-note--act"):
             if warning.mend is not None and mend is not None:
-                fix = button(warning.verb, lambda warning=warning: mend(warning), icon="auto_fix_high", small=True)
-                fix.classes("fp-nowrap")
+                button(warning.verb, lambda warning=warning: mend(warning), icon="auto_fix_high", small=True)
             elif warning.problem.node_id:
                 place = f"/playground/{flow.id}?node={warning.problem.node_id}"
                 link_button(warning.verb or _("Open this step"), place, kind="quiet")

@@ -298,3 +298,9 @@ def test_a_warning_stops_no_deployment() -> None:
 @pytest.mark.parametrize("path", sorted((ASSETS / "templates").glob("*.json")), ids=lambda path: path.stem)
 def test_no_template_has_a_warning(path: Any) -> None:
     assert [one.problem.message for one in flow_warnings(document(json.loads(path.read_text())), CATALOG)] == []
+
+
+def test_a_condition_that_leads_nowhere_at_all_is_one_warning() -> None:
+    (warning,) = flow_warnings(flow({"c": condition()}, "api_input>c"), CATALOG)
+    assert (warning.problem.code, warning.verb) == ("open_branch", "Add an answer for “yes”")
+    assert warning.problem.message.startswith("Refund?: neither")

@@ -145,7 +145,7 @@ class SetUpTab:
                         words(one.message)
             for warning in warned:
                 if warning.problem.node_id == self.node_id:
-                    with note(warning.problem.message, kind="warn", icon="info"):
+                    with note(warning.problem.message, kind="warn", icon="info").classes("fp-note--act"):
                         if warning.mend is not None and mend is not None and not self.readonly:
                             button(
                                 warning.verb, lambda one=warning.problem: mend(one), icon="auto_fix_high", small=True
