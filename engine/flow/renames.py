@@ -1,0 +1,142 @@
+"""Renames a field of a node's output in everything that reads it.
+
+What reads a field is found by the schemas before and after: a reference that named known data before the rename and
+names none after it, so that data that is passed on (by a Condition, per item of a list) is followed too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from engine.flow.document import Document, Node
+from engine.flow.edits import Op, update_node
+from engine.flow.node_type import Catalog, JsonSchema
+from engine.flow.ports import binding_schema, out_schema, schema_at
+from engine.flow.reference_edits import change_references
+from engine.flow.references import Reference
+
+#: Settings that describe the fields of a node's output, and the parts of a field that describe its inside.
+_FIELDS: Final = ("fields", "output_fields")
+_INSIDE: Final = ("fields",)
+#: The levels of fields that are searched; a flow may have three, and items of lists between them.
+_DEEPEST: Final = 8
+#: Settings that hold the path of a field of an item, also inside rules and measures.
+_ITEM_PATHS: Final = frozenset({"field", "by"})
+
+
+def find_rename(before: Node, after: Node) -> tuple[str, str] | None:
+    """Returns the old and the new name of the one field that was renamed; None when fields were added, removed or
+    moved, when several names differ, or when a name is empty.
+    """
+    found = [*_renamed_inputs(before, after)]
+    for name in _FIELDS:
+        found += _renamed_fields(before.config.get(name), after.config.get(name), 0)
+    if len(found) != 1 or not all(part.strip() for part in found[0]):
+        return None
+    return found[0]
+
+
+def rename_ops(before: Document, after: Document, catalog: Catalog, old: str, new: str) -> list[Op]:
+    """Returns the operations that rename the field in every node that reads it. `after` has the renamed field."""
+    was, is_now = _Schemas(before, catalog), _Schemas(after, catalog)
+
+    def renamed(reference: Reference) -> Reference | None:
+        if not was.has(reference) or is_now.has(reference):
+            return None
+        for at, part in enumerate(reference.path):
+            path = (*reference.path[:at], new, *reference.path[at + 1 :])
+            meant = Reference(reference.node_id, reference.root, path)
+            if part == old and is_now.has(meant):
+                return meant
+        return None
+
+    ops: list[Op] = []
+    for node in after.nodes:
+        kind = catalog.get(node.type)
+        if kind is None:
+            continue
+        changed: dict[str, Any] = {}
+        inputs = change_references(node, kind, renamed)
+        if inputs != node.inputs:
+            changed["inputs"] = inputs
+        had, has = was.items(node), is_now.items(node)
+        if old in had and old not in has and new in has:
+            config = _with_paths(node.config, old, new)
+            if config != node.config:
+                changed["config"] = config
+        if changed:
+            ops.append(update_node(node, **changed))
+    return ops
+
+
+class _Schemas:
+    """The schemas of the outputs in one document, each made once."""
+
+    def __init__(self, document: Document, catalog: Catalog) -> None:
+        self.document = document
+        self.catalog = catalog
+        self.outs: dict[str, JsonSchema] = {}
+
+    def has(self, reference: Reference) -> bool:
+        """True when the reference names data that is there, or may be."""
+        node = self.document.node(reference.node_id)
+        if node is None or reference.root != "out":
+            return node is not None
+        if node.id not in self.outs:
+            self.outs[node.id] = out_schema(node, self.catalog, self.document)
+        return schema_at(self.outs[node.id], reference.path) is not None
+
+    def items(self, node: Node) -> Mapping[str, Any]:
+        """Returns the known fields of the items of the list that the node works on."""
+        found = self.document.node(node.id)
+        items = found.inputs.get("items") if found is not None else None
+        schema = binding_schema(items, self.document, self.catalog).get("items") if items is not None else None
+        known = schema.get("properties") if isinstance(schema, Mapping) else None
+        return known if isinstance(known, Mapping) else {}
+
+
+def _renamed_inputs(before: Node, after: Node) -> Iterator[tuple[str, str]]:
+    old, new = list(before.inputs), list(after.inputs)
+    if len(old) == len(new):
+        yield from ((one, other) for one, other in zip(old, new, strict=True) if one != other)
+
+
+def _renamed_fields(before: Any, after: Any, level: int) -> Iterator[tuple[str, str]]:
+    """The document's limit bounds the depth; fields deeper than any flow may have are not searched."""
+    if not isinstance(before, list | tuple) or not isinstance(after, list | tuple) or level > _DEEPEST:
+        return
+    if len(before) != len(after):
+        return
+    for old, new in zip(before, after, strict=True):
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            if old.get("name") != new.get("name"):
+                yield str(old.get("name") or ""), str(new.get("name") or "")
+            yield from _renamed_inside(old, new, level)
+
+
+def _renamed_inside(old: Mapping[str, Any], new: Mapping[str, Any], level: int) -> Iterator[tuple[str, str]]:
+    for name in _INSIDE:
+        yield from _renamed_fields(old.get(name), new.get(name), level + 1)
+    if isinstance(old.get("items"), Mapping) and isinstance(new.get("items"), Mapping) and level < _DEEPEST:
+        yield from _renamed_inside(old["items"], new["items"], level + 1)
+
+
+def _with_paths(value: Any, old: str, new: str) -> Any:
+    """Returns settings in which paths of an item's field begin with the new name."""
+    if isinstance(value, Mapping):
+        return {
+            key: _renamed_path(item, old, new)
+            if key in _ITEM_PATHS and isinstance(item, str)
+            else _with_paths(item, old, new)
+            for key, item in value.items()
+        }
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_with_paths(item, old, new) for item in value]
+    return value
+
+
+def _renamed_path(path: str, old: str, new: str) -> str:
+    if path == old or path.startswith((f"{old}.", f"{old}[")):
+        return new + path[len(old) :]
+    return path
