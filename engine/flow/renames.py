@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from engine.flow.contract import api_input, input_fields
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog, JsonSchema
@@ -67,7 +68,24 @@ def rename_ops(before: Document, after: Document, catalog: Catalog, old: str, ne
                 changed["config"] = config
         if changed:
             ops.append(update_node(node, **changed))
-    return ops
+    return [*ops, *_sample_ops(before, after, old, new)] if ops else []
+
+
+def _sample_ops(before: Document, after: Document, old: str, new: str) -> list[Op]:
+    """Returns the operation that renames the field in the samples of API Input, when it is one of its own fields."""
+    had, has = ({str(one.get("name")) for one in input_fields(document)} for document in (before, after))
+    node = api_input(after)
+    if node is None or old not in had or old in has or new not in has:
+        return []
+    samples = [
+        {**one, "payload": {new if key == old else key: value for key, value in one["payload"].items()}}
+        if isinstance(one, Mapping) and isinstance(one.get("payload"), Mapping)
+        else one
+        for one in node.config.get("samples") or ()
+    ]
+    if samples == list(node.config.get("samples") or ()):
+        return []
+    return [update_node(node, config={**node.config, "samples": samples})]
 
 
 class _Schemas:

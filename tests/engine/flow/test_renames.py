@@ -154,6 +154,15 @@ def test_what_is_no_rename(after: dict[str, Any]) -> None:
     assert find_rename(node, node.model_copy(update=after)) is None
 
 
+def test_the_samples_of_api_input_have_the_new_name_too() -> None:
+    config = {**FLOW.nodes[0].config, "samples": [{"title": "One", "payload": {"title": "x", "who": {"title": "y"}}}]}
+    flow = apply_ops(FLOW, [update_node(FLOW.nodes[0], config=config)])
+    fresh = {**config, **fields(title="headline")["config"]}
+    after = apply_ops(flow, [update_node(flow.nodes[0], config=fresh)])
+    done = apply_ops(after, rename_ops(flow, after, CATALOG, "title", "headline"))
+    assert done.nodes[0].config["samples"] == [{"title": "One", "payload": {"headline": "x", "who": {"title": "y"}}}]
+
+
 def test_what_was_broken_before_stays() -> None:
     flow = apply_ops(FLOW, [update_node(FLOW.nodes[2], inputs={"prompt": "{{ api_input.out.titel }}"})])
     after = apply_ops(flow, [update_node(flow.nodes[0], **fields(title="headline"))])

@@ -23,6 +23,7 @@ from ui.playground.inspector.bindings import Bindings
 from ui.playground.inspector.data_list import DataList
 from ui.playground.inspector.input_fields import draw_inputs
 from ui.playground.inspector.previews import Previews, nodes_used
+from ui.playground.inspector.renaming import with_readers
 from ui.playground.state.available_data import NOT_RUN, broken_finder, earlier_nodes, source_of
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.suggestions import Suggestion, suggestions
@@ -180,9 +181,21 @@ class InputsSection:
 
     async def _inputs_changed(self, inputs: dict[str, Any], _name: str) -> None:
         node = self.node
-        if node is not None and inputs != node.inputs:
-            await self.edit([update_node(node, inputs=inputs)])
-            self.preview_soon()
+        if node is None or inputs == node.inputs:
+            return
+        op = update_node(node, inputs=inputs)
+        layout = self.bindings.box.client.layout  # the question stays when another step is selected
+        ops = (
+            [op]
+            if self._names_of(inputs) == self._names_of(node.inputs)
+            else await with_readers(self.draft.document, op, self.catalog, layout)
+        )
+        await self.edit(ops)
+        self.preview_soon()
+
+    def _names_of(self, inputs: Mapping[str, Any]) -> list[str]:
+        """The names that the designer gave, which are the fields of the output; none where names are fixed."""
+        return list(inputs) if self.kind.free_form else []
 
     def _show_offers(self) -> None:
         if not self.readonly and not self.bindings.box.is_deleted:

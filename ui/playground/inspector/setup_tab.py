@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from ui.playground.inspector.fields_from_example import ask_for_example
 from ui.playground.inspector.inputs_section import Edit, InputsSection
 from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
+from ui.playground.inspector.renaming import Rename, with_readers
 from ui.playground.inspector.secret_headers import SecretHeaders
 from ui.playground.state.item_fields import item_fields
 from ui.playground.state.last_run import LastRun
@@ -65,6 +67,9 @@ class SetUpTab:
         self.datasets = DatasetChoice(page_session, lambda: self.node)
         self.item_fields = ItemFieldChoice()
         self.catalog = catalog
+        #: An edit that renames a field which other steps read, while the name is typed.
+        self._held: Op | None = None
+        self._editing = asyncio.Lock()  # edits wait while it is asked about a rename
         self.models = ModelPicker(page_session, draft.flow_id)
 
     @property
@@ -156,7 +161,7 @@ class SetUpTab:
         node = self.node
         if node is None or self.called.is_stale(node) or (self.inputs and not self.inputs.follow(node)):
             return False
-        for form in self.forms:
+        for form in self.forms if self._held is None else ():
             shown = form.value
             if any(shown.get(spec.name) != node.config.get(spec.name) for spec in form.specs):
                 form.set_value(node.config)
@@ -200,7 +205,10 @@ class SetUpTab:
         if specs and node is not None:
             widgets = {"secrets": self.secrets.draw, "model": self.models.draw, **self.datasets.widgets}
             widgets |= self.item_fields.widgets
-            self.forms.append(Form(specs, node.config, self._config_changed, widgets=widgets, read_only=self.readonly))
+            form = Form(specs, node.config, self._config_changed, widgets=widgets, read_only=self.readonly)
+            form.element.on("focusout", self._settle, [])
+            form.element.on("keydown.enter", self._settle, [])
+            self.forms.append(form)
 
     def _config_changed(self, pointer: str, _value: Any) -> None:
         name = pointer.split("/")[1]
@@ -211,8 +219,20 @@ class SetUpTab:
         own = {spec.name for spec in form.specs}
         config = {key: value for key, value in node.config.items() if key not in own}
         config |= {key: value for key, value in form.value.items() if key in own}
-        if config != node.config:
-            self._edit_soon(update_node(node, config=config))
+        held, self._held = self._held, None
+        if config == node.config:
+            return
+        op = update_node(node, config=config)
+        if pointer.endswith("/name") and Rename(self.draft.document, op, self.catalog):
+            self._held = op  # other steps read the old name: the edit waits until the new one is typed
+            return
+        self._edit_soon(op, is_rename=held is not None)
+
+    def _settle(self) -> None:
+        """Makes the edit of a renamed field once its name is typed, after a question about the steps that read it."""
+        op, self._held = self._held, None
+        if op is not None:
+            self._edit_soon(op, is_rename=True)
 
     async def _edit_input(self, ops: Sequence[Op]) -> Any:
         done = await self.edit(ops)
@@ -241,18 +261,25 @@ class SetUpTab:
             button(_("From an example"), ask, icon="content_paste", small=True)
             words(_("Paste JSON or a curl line; the fields are drafted for you."), "fp-t3 fp-s12")
 
-    def _edit_soon(self, op: Op) -> None:
+    def _edit_soon(self, op: Op, *, is_rename: bool = False) -> None:
         """Applies a change of a form in the background: forms call this without waiting, and the draft applies changes
         in order.
         """
 
         async def edit() -> None:
+            async with self._editing:
+                document, catalog = self.draft.document, self.catalog
+                ops = await with_readers(document, op, catalog, layout) if is_rename else [op]
+                with layout:
+                    await self.edit(ops)
+            if self.problems_box.is_deleted:
+                return
             with self.problems_box:
-                await self.edit([op])
                 await self._another_flow()
                 if self.inputs is not None:
                     self.inputs.preview_soon()
 
+        layout = self.problems_box.client.layout  # the question stays when another step is selected
         background_tasks.create(edit(), name="inspector edit")
 
     async def _another_flow(self) -> None:
