@@ -80,6 +80,13 @@ class App:
         return self._shared.setdefault(kind, kind())
 
 
+class Offered:
+    """What pages add to the search of the frame when they are registered: the templates."""
+
+    def __init__(self) -> None:
+        self.hits: tuple[Hit, ...] = ()
+
+
 class SignedOut(Exception):  # noqa: N818 - an expected event, not an error
     """Raised when the session ended or the person was disabled while the page was open."""
 
@@ -119,14 +126,11 @@ class PageSession:
         """Whether to offer a control. The action checks the permission again."""
         return may(self.principal, permission)
 
-    async def find_flows(self, text: str) -> list[Hit]:
-        """Finds flows by title for the search dialog of the frame."""
+    async def findable(self, text: str) -> list[Hit]:
+        """Returns the flows, and with a text also what the pages offer to be found, for the search of the frame."""
         flows = await self.query(list_flows)
-        return [
-            Hit(flow.title, f"/flows/{flow.id}", flow.state)
-            for flow in flows
-            if text.casefold() in flow.title.casefold()
-        ]
+        hits = [Hit(flow.title, f"/flows/{flow.id}", flow.state, symbol="schema") for flow in flows]
+        return [*hits, *self.app.shared(Offered).hits] if text else hits
 
     async def query(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query on the person's own workspace."""

@@ -54,7 +54,7 @@ def opened(
         crumbs=crumbs,
         sub=sub,
         h1=h1,
-        search=page_session.find_flows,
+        search=page_session.findable,
     ) as page:
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("pages.css")}">')  # overrides theme.css
         warn_of_low_disk(page_session)

@@ -366,7 +366,7 @@ def _entries(api_document: ApiDocument) -> tuple[Entry, ...]:
         found.append(Entry("Error", code, f"/docs/errors/{code}", plain(" ".join(texts))))
     for kind in NODE_TYPES:
         text = " ".join([kind.tooltip, kind.help, *kind.config.model_fields, *kind.inputs.model_fields])
-        found.append(Entry("Node", kind.title, f"/docs/nodes/{kind.type}", plain(text)))
+        found.append(Entry("Node", kind.title, f"/docs/nodes/{kind.type}", plain(text), kind.synonyms))
     return tuple(found)
 
 

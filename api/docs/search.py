@@ -25,11 +25,21 @@ _MEANT: dict[str, tuple[str, ...]] = {
     "401": ("unauthorized",),
     "429": ("concurrency_limit_exceeded", "monthly_quota_exceeded", "rate_limited"),
     "apikey": ("api key",),
+    "alert": ("webhook", "monitoring"),
     "async": ("job",),
     "auth": ("authenti",),
     "browser": ("cors",),
     "bulk": ("batch",),
     "callback": ("webhook",),
+    "notify": ("webhook",),
+    "notification": ("webhook",),
+    "bug": ("error",),
+    "wrong": ("error", "failed"),
+    "password": ("authenti", "sign in"),
+    "many": ("batch",),
+    "daily": ("every morning",),
+    "timer": ("every morning",),
+    "twice": ("idempotency",),
     "credential": ("api key",),
     "cron": ("schedule",),
     "delete": ("erase",),
@@ -63,14 +73,25 @@ _MEANT: dict[str, tuple[str, ...]] = {
 }
 
 
+#: Words that say nothing about what is searched.
+_FILLERS = frozenset(
+    ("a", "an", "and", "can", "do", "for", "from", "how", "i", "in", "is", "it", "my", "of", "the", "to", "with")
+)
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One result of the search. `kind` is Guide, Call, Error or Node; `text` is searched in addition to the title."""
+    """One result of the search. `kind` is Guide, Call, Error or Node; `text` is searched in addition to the title.
+
+    `synonyms`, in small letters with commas between them, are what people call it: a query that is one of them puts the
+    entry first.
+    """
 
     kind: str
     title: str
     path: str
     text: str
+    synonyms: str = ""
 
     def as_link(self) -> dict[str, str]:
         return {"kind": self.kind, "title": self.title, "path": self.path}
@@ -90,19 +111,35 @@ def search(entries: Iterable[Entry], query: str) -> list[Entry]:
     """Returns the entries that contain every word of the query, an inflected form of it or a synonym; matches in titles
     rank higher.
 
-    When there are none, unknown words are replaced by similar known ones.
+    When there are none, unknown words are replaced by similar known ones; when there are still none, the entries that
+    contain most of the words are returned.
     """
     listed = tuple(entries)
     words = query.lower().split()[:10]
     if not words:
         return []
-    return _found(listed, words) or _found(listed, _corrected(listed, words))
+    if found := _found(listed, words):
+        return found
+    corrected = _corrected(listed, words)
+    return _found(listed, corrected) or _found_some(listed, [word for word in corrected if word not in _FILLERS])
 
 
 def _found(entries: tuple[Entry, ...], words: list[str]) -> list[Entry]:
     forms = [_forms(word) for word in words]
     found = [(score, entry) for entry in entries if (score := _score(entry, forms))]
-    return [entry for _, entry in sorted(found, key=lambda one: -one[0])[:MOST]]
+    called = " ".join(words)
+    ranked = sorted(found, key=lambda one: (called not in one[1].synonyms.split(", "), -one[0]))
+    return [entry for _, entry in ranked[:MOST]]
+
+
+def _found_some(entries: tuple[Entry, ...], words: list[str]) -> list[Entry]:
+    """Returns the entries that contain the most of the words, at least one of them."""
+    forms = [[_forms(word)] for word in words]
+    counts = [sum(_score(entry, form) > 0 for form in forms) for entry in entries]
+    most = max(counts, default=0)
+    best = tuple(entry for entry, count in zip(entries, counts, strict=True) if most and count == most)
+    scores = {entry: sum(_score(entry, form) for form in forms) for entry in best}
+    return sorted(best, key=lambda entry: -scores[entry])[:MOST]
 
 
 def _corrected(entries: tuple[Entry, ...], words: list[str]) -> list[str]:
@@ -134,7 +171,7 @@ def _score(entry: Entry, words: list[tuple[str, ...]]) -> int:
     """Returns the rank of an entry, 0 when a word is missing. The word as typed counts 2, or 1 as the start of a longer
     word; in the title any form counts 3, and 2 more when the title starts with it.
     """
-    title, text = entry.title.lower(), f"{entry.title} {entry.text}".lower()
+    title, text = entry.title.lower(), f"{entry.title} {entry.synonyms} {entry.text}".lower()
     score = 1
     for forms in words:
         found = [form for form in forms if _begins_word(form, text)]

@@ -19,7 +19,7 @@ const look = async () => {
   const answer = await fetch(`/docs/search.json?q=${encodeURIComponent(asked)}`).catch(() => undefined);
   const entries = answer?.ok ? await answer.json() : undefined;
   if (!entries || searched.value !== asked) return; // the form still works
-  found.querySelector("p").textContent = entries.length ? `${entries.length} found` : "Nothing holds all of these words.";
+  found.querySelector("p").textContent = entries.length ? `${entries.length} found` : "The help has nothing about this.";
   found.querySelector("ul").replaceChildren(...entries.slice(0, 12).map(asLink));
   found.hidden = false;
 };

@@ -351,8 +351,8 @@ class NodeType:
 
     `summary` makes the line on the canvas from settings and inputs; references in the inputs are already in their shown
     form. `check` adds problems that only this type knows. `example` is a pair (config, inputs) that works on the
-    practice site. `synonyms` are the words, beside those of title and tooltip, that people search this type by, in
-    small letters; former titles are among them.
+    practice site. `synonyms` are the words and phrases, beside title and tooltip, that people search this type by: in
+    small letters, with commas between them; former titles are among them.
     """
 
     type: str
@@ -364,7 +364,7 @@ class NodeType:
     run: Run
     out_schema: Callable[[Mapping[str, Any], Mapping[str, Any]], JsonSchema | None]
     summary: Callable[[Mapping[str, Any], Mapping[str, Any]], str]
-    synonyms: tuple[str, ...] = ()
+    synonyms: str = ""
     version: int = 1
     ports: tuple[str, ...] = ("out",)
     accepts_input: bool = True

@@ -104,6 +104,7 @@ NODE = NodeType(
     title="API Input",
     group="io",
     icon="input",
+    synonyms="input, inputs, begin, start, request, form, parameter, parameters, receive, callers send, question",
     config=Config,
     inputs=Inputs,
     run=run,

@@ -39,6 +39,7 @@ NODE = NodeType(
     title="API Output",
     group="io",
     icon="output",
+    synonyms="output, outputs, return, response, answer, result, end, finish, give back, reply",
     config=Config,
     inputs=Inputs,
     run=run,

@@ -68,6 +68,7 @@ NODE = NodeType(
     title="Call Flow",
     group="logic",
     icon="account_tree",
+    synonyms="subflow, reuse, another flow, workflow, call a flow, flow in a flow",
     config=Config,
     inputs=Inputs,
     run=run,

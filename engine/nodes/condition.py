@@ -1,4 +1,4 @@
-"""Check a rule and go one way for yes, another for no.
+"""Go one way for yes, another way for no.
 
 Add a rule: some data, a comparison, and what it is compared with. When the rules are true the flow goes on by the port `yes`,
 otherwise by `no`; the nodes on the other side are skipped. Connect what should happen to each of the two.
@@ -136,6 +136,10 @@ NODE = NodeType(
     title="Condition",
     group="logic",
     icon="alt_route",
+    synonyms=(
+        "if, else, if else, branch, switch, case, when, check, decide, decision, rule, compare, yes or no, router, "
+        "depends"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

@@ -1,4 +1,4 @@
-"""Add a row to a dataset, or change one that is there.
+"""Add a row to a dataset or change one.
 
 Choose a dataset and bind its columns to data. A column that is not there yet is added.
 
@@ -100,7 +100,7 @@ NODE = NodeType(
     title="Save rows",
     group="io",
     icon="save_alt",
-    synonyms=("dataset sink",),
+    synonyms="dataset sink, store, keep, write a row, insert, update, remember, save, append, database",
     config=Config,
     inputs=Inputs,
     run=run,

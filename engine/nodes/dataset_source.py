@@ -1,4 +1,4 @@
-"""Take rows from a dataset, a table kept in this workspace.
+"""Take rows from a dataset.
 
 Choose a dataset; its rows come out as a list, each row an object with the columns as fields. Connect **For each item** to
 work on them one by one, or **Sort and Limit**, **Filter List** or a **Text Template** to use them as a whole.
@@ -133,7 +133,7 @@ NODE = NodeType(
     title="Read rows",
     group="io",
     icon="table_rows",
-    synonyms=("dataset source",),
+    synonyms="dataset source, load, table, spreadsheet, excel, csv, database, look up, lookup, rows",
     config=Config,
     inputs=Inputs,
     run=run,

@@ -1,4 +1,4 @@
-r"""Find numbers, codes, addresses or dates in a text.
+r"""Find numbers, codes or dates in a text.
 
 **Pattern** is a regular expression. Some to begin with:
 
@@ -154,6 +154,7 @@ NODE = NodeType(
     title="Extract Pattern",
     group="transform",
     icon="manage_search",
+    synonyms="regex, regular expression, find text, phone, phone number, e-mail address, number, search text, match",
     config=Config,
     inputs=Inputs,
     run=run,

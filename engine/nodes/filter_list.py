@@ -1,4 +1,4 @@
-"""Keep only the items of a list that fit your rules.
+"""Keep the items of a list that fit your rules.
 
 Bind **Items** to a list, then add rules: a field of the item, a comparison and a value. Write the field as `price`, or
 `author.name` for a field inside a field, or `tags[0]` for the first of a list. Leave it empty to look at the item itself,
@@ -65,6 +65,7 @@ NODE = NodeType(
     title="Filter List",
     group="lists",
     icon="filter_alt",
+    synonyms="filter, remove, only, where, exclude, without, leave out, select",
     config=Config,
     inputs=Inputs,
     run=run,

@@ -59,6 +59,7 @@ NODE = NodeType(
     title="First Value",
     group="logic",
     icon="looks_one",
+    synonyms="join branches, otherwise, fallback, either, rejoin, after a branch, default",
     config=Config,
     inputs=Inputs,
     run=run,

@@ -1,4 +1,4 @@
-"""Sort the items of a list into groups and count them; sums and averages too.
+"""Group the items of a list and count them.
 
 Bind **Items** to a list and choose under **Group by** the field that tells the groups apart, like `mood` or `author.name`. Write a
 single dot, `.`, to group the items themselves, like a list of words. Leave it empty to have everything in one group.
@@ -264,6 +264,10 @@ NODE = NodeType(
     title="Group and count",
     group="lists",
     icon="stacks",
+    synonyms=(
+        "count, sum, total, average, mean, group, group by, statistics, how many, add up, tally, pivot, aggregate, minimum, "
+        "maximum"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

@@ -111,6 +111,7 @@ NODE = NodeType(
     title="HTML Text Extractor",
     group="web",
     icon="wysiwyg",
+    synonyms="html, clean, strip tags, readable",
     config=Config,
     inputs=Inputs,
     run=run,

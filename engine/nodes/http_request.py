@@ -1,4 +1,4 @@
-"""Ask another service on the web and use its answer.
+"""Use another service on the web.
 
 Choose a method and give the full address. **Query** values are added to the address, **Headers** and **Body** are sent as they
 are: an object or list becomes JSON, anything else text. Passwords and keys belong into **Secret headers**: they hold the name of
@@ -148,6 +148,7 @@ NODE = NodeType(
     title="HTTP Request",
     group="web",
     icon="http",
+    synonyms="api, rest, call, service, fetch, get, post, send, webhook, curl, another program, integration, download",
     config=Config,
     inputs=Inputs,
     run=run,

@@ -1,4 +1,4 @@
-"""Put several lists one after the other into one list.
+"""Put several lists together into one list.
 
 List the data under **Lists**: the items of the first come first, then those of the second, and so on. While **Lists** is empty, the
 data of the connected nodes is used, in the order in which they were connected.
@@ -87,6 +87,7 @@ NODE = NodeType(
     title="Merge lists",
     group="lists",
     icon="join",
+    synonyms="merge, combine, join lists, append lists, concatenate, union, together",
     config=Config,
     inputs=Inputs,
     run=run,

@@ -222,6 +222,7 @@ NODE = NodeType(
     title="Page Scraper",
     group="web",
     icon="article",
+    synonyms="page, web page, website, url, link, browse, visit, scrape, article, download a page, read a page",
     config=Config,
     inputs=Inputs,
     run=run,

@@ -155,6 +155,11 @@ NODE = NodeType(
     title="Prompt",
     group="ai",
     icon="auto_awesome",
+    synonyms=(
+        "ai, gpt, chatgpt, claude, gemini, llm, model, ask, question, summary, summarise, summarize, translate, "
+        "translation, classify, generate, write, rewrite, chat, agent, openai, sentiment, extract, "
+        "artificial intelligence"
+    ),
     config=Config,
     inputs=Inputs,
     run=run,

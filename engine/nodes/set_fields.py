@@ -1,4 +1,4 @@
-"""Put several values together, each under a name.
+"""Put several values together under names.
 
 Each field has a name and a value; later steps use them as `Set Fields › name`. A value that is one reference alone keeps its
 type (a number stays a number); with text around it, it becomes text.
@@ -38,6 +38,7 @@ NODE = NodeType(
     title="Set Fields",
     group="transform",
     icon="edit_square",
+    synonyms="set, variable, variables, field, object, rename, assign, value, constant, edit fields, record",
     config=Config,
     inputs=Inputs,
     run=run,

@@ -86,6 +86,7 @@ NODE = NodeType(
     title="Sort and Limit",
     group="lists",
     icon="sort",
+    synonyms="sort, order, top, first, rank, limit, largest, smallest, highest, lowest, best, cheapest, newest, latest",
     config=Config,
     inputs=Inputs,
     run=run,

@@ -1,4 +1,4 @@
-"""Write a text with values of earlier steps in it.
+"""Write a text with values of earlier steps.
 
 Write text and put data in with chips. A **filter** changes how a value is written: `{{ prompt.out.title | upper }}`. Filters can
 follow each other, and some take values in brackets: `{{ api_input.out.name | default("friend") }}`.
@@ -243,6 +243,7 @@ NODE = NodeType(
     title="Text Template",
     group="transform",
     icon="notes",
+    synonyms="text, template, letter, compose, join words, fill in, sentence, report, message, combine texts",
     config=Config,
     inputs=Inputs,
     run=run,

@@ -1,4 +1,4 @@
-"""Find the pages of a website by following its links.
+"""List the pages of a website.
 
 Give it the address of a start page. It reads that page, then the pages it links to, then the pages those link to, until
 **Depth** or **Most pages** is reached. Put **For each item** on `urls` and a Page Scraper after it to read every page.
@@ -134,6 +134,7 @@ NODE = NodeType(
     title="Website Mapper",
     group="web",
     icon="travel_explore",
+    synonyms="crawl, crawler, sitemap, site, all pages, spider, links, whole website",
     config=Config,
     inputs=Inputs,
     run=run,

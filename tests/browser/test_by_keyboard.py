@@ -87,7 +87,7 @@ def add(keys: Keyboard, kind: str, *, first: str) -> None:
     keys.press("n")
     keys.comes_to("Find a node")
     keys.page.keyboard.type(TITLES.get(kind, "API Output"))
-    expect(keys.page.locator(".fp-dlg--kinds .fp-first")).to_contain_text(TITLES.get(kind, "API Output"))
+    expect(keys.page.locator(".fp-dlg--kinds .fp-pi--first")).to_contain_text(TITLES.get(kind, "API Output"))
     keys.press("Enter")
     keys.comes_to(first)
 

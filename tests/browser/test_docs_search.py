@@ -37,7 +37,7 @@ def test_a_page_is_found_and_opened_by_keyboard(page: Page):
     page.keyboard.press("/")
     expect(box).to_be_focused()
     page.keyboard.type("<b>nothing</b>")
-    expect(page.get_by_role("status")).to_have_text("Nothing holds all of these words.")
+    expect(page.get_by_role("status")).to_have_text("The help has nothing about this.")
 
 
 def test_without_script_the_form_finds_the_same(browser: Browser, server: LiveServer):

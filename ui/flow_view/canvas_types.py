@@ -15,6 +15,7 @@ class NodeTypeView(TypedDict):
     icon: str
     group: str
     tooltip: str
+    synonyms: str
     ports: list[str]
     accepts_input: bool
     #: True when a flow may hold one node of the type at most.

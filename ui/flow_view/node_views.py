@@ -17,6 +17,7 @@ def view_of(kind: NodeType) -> NodeTypeView:
         icon=kind.icon,
         group=kind.group,
         tooltip=kind.tooltip,
+        synonyms=kind.synonyms,
         ports=list(kind.ports),
         accepts_input=kind.accepts_input,
         single=kind.type in SINGLE,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 from nicegui import ui
 from starlette.requests import Request
@@ -18,9 +19,12 @@ from engine.flow.graph import Graph
 from engine.nodes import CATALOG
 from engine.table_files.samples import sample_tables
 from storage.connections import list_connections
+from ui.kit.finding import Said, best
+from ui.kit.not_yet import nearest_not_yet
 from ui.kit.parts import card, icon, link_button, note, tile, words
+from ui.kit.search import Hit
 from ui.kit.text import _, plural
-from ui.page_session import App, PageSession, open_page_session, page_at
+from ui.page_session import App, Offered, PageSession, open_page_session, page_at
 from ui.page_shell import opened
 from ui.parts.model_wanted import ModelWanted, model_button
 
@@ -80,12 +84,12 @@ class Template:
     keeps_data: bool = False
 
     @property
-    def searched(self) -> str:
-        """The text that the search looks in: the template's and that of its nodes."""
+    def said(self) -> Said:
+        """What the search looks in: the texts of the template and of its nodes."""
         nodes = self.file.document.nodes
         titles = [CATALOG[node.type].title for node in nodes if node.type in CATALOG]
         labels = [node.label for node in nodes]
-        return " ".join([self.file.title, self.file.description, *titles, *labels]).casefold()
+        return Said(self.file.title, " ".join([self.file.description, *titles, *labels]))
 
 
 @cache
@@ -112,10 +116,18 @@ def shelves(templates: Sequence[Template]) -> list[tuple[str, list[Template]]]:
 def matching(
     templates: Sequence[Template], words_: str, shelf: str, *, no_key: bool
 ) -> list[tuple[str, list[Template]]]:
-    """Filters the groups: templates with all words, in this group ("" for any) and, if asked, without a model."""
-    wanted = words_.casefold().split()
-    fits = [one for one in templates if all(word in one.searched for word in wanted) and not (no_key and one.simulated)]
-    return [(title, found) for title, found in shelves(fits) if shelf in ("", title)]
+    """Filters the groups: templates that the words find, in this group ("" for any) and, if asked, without a model.
+
+    The best match stands first: groups and their templates are in the order of what was found.
+    """
+    found = best([(one, one.said) for one in templates], words_)
+    fits = [one for one in found if not (no_key and one.simulated)]
+    if not words_.strip():
+        return [(title, shown) for title, shown in shelves(fits) if shelf in ("", title)]
+    place = {one.name: at for at, one in enumerate(fits)}
+    ranked = [(title, sorted(shown, key=lambda one: place[one.name])) for title, shown in shelves(fits)]
+    ranked.sort(key=lambda one: place[one[1][0].name])
+    return [(title, shown) for title, shown in ranked if shelf in ("", title)]
 
 
 def _read(path: Path) -> Template:
@@ -136,6 +148,10 @@ def _read(path: Path) -> Template:
 
 def register(app: App) -> None:
     """Registers `/templates`."""
+    app.shared(Offered).hits = tuple(
+        Hit(one.file.title, f"/templates?q={quote(one.file.title)}", one.file.description, symbol="dashboard")
+        for one in all_templates()
+    )
 
     @page_at("/templates")
     async def open_templates(request: Request) -> None:
@@ -156,15 +172,15 @@ def register(app: App) -> None:
                         tag="p",
                     )
                     wanted.draw(connections)
-            _Gallery(page_session).draw()
+            _Gallery(page_session, request.query_params.get("q", "")[:200]).draw()
 
 
 class _Gallery:
     """The groups, with a search box and two filters above them."""
 
-    def __init__(self, page_session: PageSession) -> None:
+    def __init__(self, page_session: PageSession, sought: str) -> None:
         self.page_session = page_session
-        self.words = ""
+        self.words = sought
         self.shelf = ""
         self.no_key = False
 
@@ -172,7 +188,9 @@ class _Gallery:
         """Draws the gallery in the current slot."""
         every = [title for title, _found in shelves(all_templates())]
         with ui.element("div").classes("fp-row fp-gallery-bar"):
-            search = ui.input(placeholder=_("Find a template")).props("outlined dense clearable type=search")
+            search = ui.input(placeholder=_("Find a template"), value=self.words).props(
+                "outlined dense clearable type=search"
+            )
             search.props["aria-label"] = _("Find a template")
             search.on_value_change(lambda event: self._narrow(words_=str(event.value or "")))
             chosen = ui.select([_ALL, *every], value=_ALL).props("outlined dense options-dense")
@@ -183,6 +201,13 @@ class _Gallery:
         self.said = words("", "fp-hide").props("role=status")
         self.place = ui.element("div")
         self._fill()
+
+    def _nothing(self) -> None:
+        missing = nearest_not_yet(self.words)
+        if missing is not None:
+            words(f"{missing.title} {missing.instead}", "fp-t2", tag="p")
+        else:
+            words(_("No template is about this. Take a word away, or begin with an empty canvas."), "fp-t2", tag="p")
 
     def _narrow(self, *, words_: str | None = None, shelf: str | None = None, no_key: bool | None = None) -> None:
         self.words = self.words if words_ is None else words_
@@ -197,7 +222,7 @@ class _Gallery:
         self.place.clear()
         with self.place:
             if not found:
-                words(_("No template fits. Take a word away, or begin with an empty canvas."), "fp-t2", tag="p")
+                self._nothing()
             for title, shelf in found:
                 words(title, "fp-shelf", tag="h2")
                 with ui.element("div").classes("fp-cards"):

@@ -11,7 +11,7 @@
         crumbs   ((text, path), ...) before the title; path None for plain text
         rail     56 px navigation and a page without padding that fills the window (Playground); its h1 is not visible
         h1       False when the page writes its own h1; the frame then draws no title
-        search   (text) -> Sequence[Hit] or an awaitable of it: flows by title, for Ctrl+K
+        search   (text) -> Sequence[Hit] or an awaitable of it: flows and templates, for Ctrl+K
     page.actions, page.badges                 slots to enter: buttons at the right, badges beside the title
     page.title("...")                         changes the h1, the last breadcrumb and the document's title
     Hit(title, path, note="")                 one search result
@@ -36,6 +36,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from ui.kit.assets import asset_url
 from ui.kit.feedback import toast_area
 from ui.kit.parts import button, drop_menu, icon, icon_button, link, link_button, menu_item, words
+from ui.kit.places import PLACES
 from ui.kit.roles import role_word
 from ui.kit.search import Hit, Search, search_dialog
 from ui.kit.text import ENGLISH, Reader, _, plural
@@ -136,7 +137,8 @@ def frame(
     ui.page_title(_document_title(title))
     ui.add_head_html(_HEAD + _EARLY_PAINT[theme])
     dark = ui.dark_mode({"light": False, "dark": True, "system": None}[theme])
-    open_search = search_dialog(search, [Hit(word, path) for word, _symbol, path in AREAS.values()])
+    areas = [Hit(word, path, symbol=symbol) for word, symbol, path in AREAS.values()]
+    open_search = search_dialog(search, areas, PLACES)
     client = ui.context.client
     client.layout.classes("fp-app fp-app--rail" if rail else "fp-app")
     client.page_container.classes("fp-page")

@@ -1,7 +1,9 @@
-"""The search dialog of the frame (Ctrl+K). It finds flows by title, with a function that is passed in, and pages.
+"""The search dialog of the frame (Ctrl+K). It finds flows and templates, with a function that is passed in, and places.
 
-open_it = search_dialog(search, places)   builds the dialog; call `open_it()` to show it
-Hit(title, path, note="")                 one result
+open_it = search_dialog(search, areas, places)   builds the dialog; call `open_it()` to show it
+Hit(title, path, note="", symbol="arrow_forward", synonyms="")     one result
+
+What Flowport does not have (ui/kit/not_yet.py) is said first; when nothing is found, the help's own search is offered.
 """
 
 from __future__ import annotations
@@ -9,35 +11,54 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from nicegui import ui
 
+from ui.kit.finding import Said, best
+from ui.kit.not_yet import NotYet, nearest_not_yet, not_yet
 from ui.kit.parts import icon, link, words
 from ui.kit.text import _
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One search result: its title, its path and a short note."""
+    """One search result: its title, its path, a short note, and the words by which it is found beside these two."""
 
     title: str
     path: str
     note: str = ""
+    symbol: str = "arrow_forward"
+    synonyms: str = ""
+
+    @property
+    def said(self) -> Said:
+        return Said(self.title, self.note, self.synonyms)
 
 
 Search = Callable[[str], Sequence[Hit] | Awaitable[Sequence[Hit]]]
 _MOST = 20
 
 
-def search_dialog(search: Search | None, places: Sequence[Hit]) -> Callable[[], Awaitable[None]]:
+def found_for(text: str, hits: Sequence[Hit]) -> tuple[NotYet | None, list[Hit]]:
+    """Returns what is missing, if the search is about such a thing, and the hits that match, the best first."""
+    hits_found = best([(hit, hit.said) for hit in hits], text)[:_MOST]
+    return (not_yet(text) if hits_found else nearest_not_yet(text)), hits_found
+
+
+def search_dialog(
+    search: Search | None, areas: Sequence[Hit], places: Sequence[Hit] = ()
+) -> Callable[[], Awaitable[None]]:
     """Builds the dialog and returns the function that opens it.
 
-    `search` gets the text as typed; it gets "" when the dialog opens.
+    `search` gets the text as typed; it gets "" when the dialog opens. What it returns ranks before places that match
+    equally well. Without a text only this and the `areas` are listed.
     """
+    name = _("Find a flow, a page or what you want to do")
     with ui.dialog().props("position=top") as dialog, ui.card().classes("fp-find"):
         dialog.props["aria-label"] = _("Search")
-        box = ui.input(placeholder=_("Find a flow or a page")).props("outlined dense autofocus debounce=150")
-        box.props["aria-label"] = _("Find a flow or a page")
+        box = ui.input(placeholder=name).props("outlined dense autofocus debounce=150")
+        box.props["aria-label"] = name
         with box.add_slot("prepend"):
             icon("search")
         results = ui.element("ul")
@@ -49,20 +70,16 @@ def search_dialog(search: Search | None, places: Sequence[Hit]) -> Callable[[], 
         flows = await found if inspect.isawaitable(found) else found
         if text != (box.value or "").strip():
             return  # a later search shows the results of the text that is in the box now
-        pages = [place for place in places if text.casefold() in place.title.casefold()]
-        first[:] = [hit.path for hit in [*flows, *pages]][:1]
+        missing, hits = found_for(text, [*flows, *areas, *(places if text else ())])
+        first[:] = [one.path for one in (missing, *hits) if one is not None][:1]
         results.clear()
         with results:
-            for hit in flows[:_MOST]:
-                _result(hit, "schema")
-            for place in pages:
-                _result(place, "arrow_forward")
-            if not flows and not pages:
-                words(
-                    _("Nothing has this name. Check the spelling, or look through Saved Flows."),
-                    "fp-t2 fp-person",
-                    tag="li",
-                )
+            if missing is not None:
+                _missing(missing)
+            for hit in hits:
+                _result(hit)
+            if text and not hits:
+                _nothing(text, said=missing is None)
 
     async def open_it() -> None:
         box.value = ""
@@ -79,8 +96,24 @@ def search_dialog(search: Search | None, places: Sequence[Hit]) -> Callable[[], 
     return open_it
 
 
-def _result(hit: Hit, symbol: str) -> None:
+def _result(hit: Hit) -> None:
     with ui.element("li"), link("", hit.path):
-        icon(symbol, "fp-t3")
+        icon(hit.symbol, "fp-t3")
         words(hit.title, "fp-b fp-cut")
         words(hit.note, "fp-t3 fp-s12 fp-cut")
+
+
+def _missing(one: NotYet) -> None:
+    with ui.element("li"), link("", one.path, "fp-find-missing"):
+        icon("info", "fp-t3")
+        with ui.element("span"):
+            words(one.title, "fp-b")
+            words(one.instead, "fp-t2 fp-s13")
+
+
+def _nothing(text: str, *, said: bool) -> None:
+    """Says that nothing was found, and where to look further."""
+    if said:
+        words(_("Nothing here is about “{text}”. You could look here:").format(text=text), "fp-t2 fp-person", tag="li")
+    _result(Hit(_("Search the help for it"), f"/docs/search?q={quote(text)}", symbol="help"))
+    _result(Hit(_("Look through the templates"), "/templates", symbol="dashboard"))

@@ -168,7 +168,7 @@ class PlaygroundPage:
                 person=self.page_session.frame_person,
                 rail=True,
                 h1=False,
-                search=self.page_session.find_flows,
+                search=self.page_session.findable,
             ) as frame_page,
             ui.element("div").classes("fp-pg").classes("fp-pg--steps" if self.as_steps else "") as self.root,
         ):

@@ -12,6 +12,8 @@ from nicegui import ui
 
 from engine.flow.node_type import GROUPS, NodeType
 from engine.nodes import NODE_TYPES
+from ui.kit.finding import Said, best
+from ui.kit.not_yet import not_yet
 from ui.kit.parts import icon, words
 from ui.kit.text import _
 
@@ -31,6 +33,8 @@ ARROWS = """(e) => {
   all[to].focus();
 }"""
 
+#: The nodes that can do the most different things: shown when a search finds none.
+_FOR_MUCH = frozenset({"prompt", "http_request"})
 #: A group heading and the buttons under it.
 Group = tuple[ui.element, list[tuple[NodeType, ui.element]]]
 
@@ -43,6 +47,7 @@ def palette(add: Callable[[str], Any]) -> ui.element:
         box.props["aria-label"] = _("Find a node")
         with box.add_slot("prepend"):
             icon("search", size=16)
+        answer = words("", "fp-pal-said", tag="p").props("role=status")
         items = node_list(NODE_TYPES, add)
         words(_("Click adds after the selected node. Drag puts it anywhere."), "fp-pf", tag="p")
 
@@ -50,38 +55,51 @@ def palette(add: Callable[[str], Any]) -> ui.element:
         if first := narrow_to(items, box.value):
             await add(first)
 
-    box.on_value_change(lambda: narrow_to(items, box.value) and None)
+    def look() -> None:
+        narrow_to(items, box.value)
+        answer.text = said_about(box.value or "", NODE_TYPES)
+
+    box.on_value_change(look)
     box.on("keydown.enter", add_first)
     panel.on("keydown", js_handler=ARROWS)
     return panel
 
 
 def narrow_to(groups: Sequence[Group], text: str | None) -> str | None:
-    """Shows the node types that match this text and returns the one that Enter adds. Titles rank before
-    synonyms, and these before tooltips.
+    """Shows the node types that match this text and returns the one that Enter adds, which matches best.
 
-    Only that button is a tab stop; the arrow keys reach the others.
+    For what no node does, the nodes that come nearest are shown. Only the first one is a tab stop; the arrow keys reach
+    the others.
     """
-    wanted = (text or "").strip().casefold()
-    found = [(kind, item) for _heading, group in groups for kind, item in group if _fits(kind, wanted) is not None]
-    first = min(found, key=lambda one: _fits(one[0], wanted) or 0)[1] if found else None
+    kinds = {kind.type: (kind, item) for _heading, group in groups for kind, item in group}
+    found = kinds_for(text or "", [kind for kind, _item in kinds.values()])
+    first = next(iter(found), None)
     for heading, group in groups:
         for kind, item in group:
-            item.visible = _fits(kind, wanted) is not None
-            item.props["tabindex"] = "0" if item is first else "-1"
-            item.classes(add="fp-first") if item is first and wanted else item.classes(remove="fp-first")
+            item.visible = kind.type in found
+            item.props["tabindex"] = "0" if kind.type == first else "-1"
+            item.classes(add="fp-pi--first") if kind.type == first and text else item.classes(remove="fp-pi--first")
         heading.visible = any(item.visible for _kind, item in group)
-    return next((kind.type for kind, item in found if item is first), None)
+    return first
 
 
-def _fits(kind: NodeType, wanted: str) -> int | None:
-    """How well a node type matches the search, 0 is best; None when it does not match."""
-    title = kind.title.casefold()
-    if title.startswith(wanted):
-        return 0
-    if wanted in title or any(wanted in word for word in kind.synonyms):
-        return 1
-    return 2 if wanted in kind.tooltip.casefold() else None
+def kinds_for(text: str, kinds: Sequence[NodeType]) -> list[str]:
+    """Returns the node types that match a search, the best first; when none does, those that come nearest."""
+    missing = not_yet(text)
+    if missing is not None and missing.nodes:
+        return [kind.type for kind in kinds if kind.type in missing.nodes]
+    found = best([(kind.type, Said(kind.title, kind.tooltip, kind.synonyms)) for kind in kinds], text)
+    return found or [kind.type for kind in kinds if kind.type in _FOR_MUCH]
+
+
+def said_about(text: str, kinds: Sequence[NodeType]) -> str:
+    """Returns what is said above the nodes that a search shows: that no node does this, or nothing."""
+    missing = not_yet(text)
+    if missing is not None:
+        return f"{missing.title} {missing.instead}"
+    if best([(kind.type, Said(kind.title, kind.tooltip, kind.synonyms)) for kind in kinds], text):
+        return ""
+    return _("No node is called that. A model does much with a text, and many services can be asked:")
 
 
 def node_list(kinds: Sequence[NodeType], add: Callable[[str], Any], *, drag: bool = True) -> list[Group]:

@@ -31,7 +31,7 @@ from ui.kit.answer import answer_of
 from ui.kit.ask import ask_text
 from ui.kit.parts import button, icon, words
 from ui.kit.text import _
-from ui.playground.canvas.palette import ARROWS, narrow_to, node_list
+from ui.playground.canvas.palette import ARROWS, narrow_to, node_list, said_about
 from ui.playground.canvas.steps_list import StepsList, way_words
 
 #: Applies an edit of this tab that can be undone; False when it was refused.
@@ -216,11 +216,16 @@ async def choose_kind(title: str, kinds: Sequence[NodeType]) -> str | None:
         box.props["aria-label"] = _("Find a node")
         with box.add_slot("prepend"):
             icon("search", size=16)
+        answer = words("", "fp-pal-said", tag="p").props("role=status")
         groups = node_list(kinds, dialog.submit, drag=False)
         with ui.element("div").classes("fp-acts"):
             button(_("Cancel"), dialog.close, kind="quiet")
 
-    box.on_value_change(lambda: narrow_to(groups, box.value) and None)
+    def look() -> None:
+        narrow_to(groups, box.value)
+        answer.text = said_about(box.value or "", kinds)
+
+    box.on_value_change(look)
     box.on("keydown.enter", lambda: dialog.submit(narrow_to(groups, box.value)))
     card.on("keydown", js_handler=ARROWS)
     return await answer_of(dialog)

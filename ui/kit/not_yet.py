@@ -1,0 +1,121 @@
+"""What people look for and Flowport does not have: said honestly, with the nearest that it has.
+
+The search of the frame (ui/kit/search.py) and that of the palette show these entries. Whoever adds such a feature
+removes its entry here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ui.kit.finding import Said, best
+from ui.kit.text import _
+
+
+@dataclass(frozen=True)
+class NotYet:
+    """Something that is missing. `instead` says what to do; `path` leads there, `nodes` are node types that help."""
+
+    title: str
+    instead: str
+    path: str
+    synonyms: str
+    nodes: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> Said:
+        return Said("", "", self.synonyms)
+
+
+NOT_YET: tuple[NotYet, ...] = (
+    NotYet(
+        _("Flowport does not start flows by the clock yet."),
+        _("Let cron or another tool call the flow's API at the time you want: the help shows how."),
+        "/docs/guides/best-practices#at-a-certain-time",
+        (
+            "schedule, scheduled, scheduler, cron, timer, timetable, calendar, every day, every morning, every hour, "
+            "daily, weekly, hourly, nightly, automatic, automatically, recurring, reminder"
+        ),
+    ),
+    NotYet(
+        _("No step sends or reads e-mail yet."),
+        _("HTTP Request can call a mail service that has an API."),
+        "/docs/nodes/http_request",
+        "email, e-mail, mail, send email, send an email, gmail, outlook, smtp, inbox, newsletter",
+        ("http_request",),
+    ),
+    NotYet(
+        _("Flows do not read PDF, Word or other files yet."),
+        _("Send the text as input. A table in a CSV or JSON file can be imported under Datasets."),
+        "/datasets",
+        "pdf, word, docx, file, files, upload, upload a file, attachment, ocr, scan",
+        ("api_input", "dataset_source"),
+    ),
+    NotYet(
+        _("Flows work with text, not with pictures, sound or video yet."),
+        _("HTTP Request can call a service that reads or makes them."),
+        "/docs/nodes/http_request",
+        "image, images, picture, photo, video, audio, voice, speech, transcribe, draw",
+        ("http_request",),
+    ),
+    NotYet(
+        _("There are no ready-made connections to other programs yet."),
+        _("HTTP Request can call every program that has a web API."),
+        "/docs/nodes/http_request",
+        (
+            "slack, teams, google, google sheets, sheets, notion, hubspot, salesforce, zapier, whatsapp, telegram, "
+            "discord, sharepoint, drive, airtable, jira, sap, crm, plugin, integrations"
+        ),
+        ("http_request",),
+    ),
+    NotYet(
+        _("Own program code does not run inside a flow yet."),
+        _("Text Template writes and calculates with values; HTTP Request can call your program."),
+        "/docs/nodes/text_template",
+        "python, javascript, script, own code, formula, run code, function",
+        ("text_template", "http_request"),
+    ),
+    NotYet(
+        _("A flow does not stop and wait for a person or a time yet."),
+        _("Return what is to be approved, and call a second flow with the decision."),
+        "/docs/nodes/condition",
+        "approval, approve, human, wait, pause, delay, sleep, confirm",
+        ("condition",),
+    ),
+    NotYet(
+        _("There is no search by meaning in your own documents yet."),
+        _("Read rows gives a Prompt the rows of a table to answer from."),
+        "/docs/nodes/dataset_source",
+        "rag, vector, embedding, embeddings, knowledge, knowledge base, chatbot, chat history",
+        ("dataset_source", "prompt"),
+    ),
+    NotYet(
+        _("Signing in with the account of another service (SSO) is not there yet."),
+        _("People sign in with e-mail and password, and a second factor if you want."),
+        "/settings/account",
+        "sso, saml, oauth, ldap, google login, single sign-on",
+    ),
+    NotYet(
+        _("Flows have no folders or tags yet."),
+        _("The list of Saved Flows is searched by title: put the word into the title."),
+        "/flows",
+        "folder, folders, tag, tags, archive, favourite, favorite",
+    ),
+    NotYet(
+        _("A flow has no page of its own for visitors yet."),
+        _("Your website calls the flow's API; “Try it now” on the flow's page is for the team."),
+        "/docs/guides/quick-start",
+        "embed, widget, iframe, public page, public form, visitor, publish a page",
+    ),
+)
+
+
+def not_yet(text: str) -> NotYet | None:
+    """Returns the missing feature that this search is about, or None."""
+    whole = f" {' '.join(text.casefold().split())} "
+    return next((one for one in NOT_YET if any(f" {said} " in whole for said in one.said.called)), None)
+
+
+def nearest_not_yet(text: str) -> NotYet | None:
+    """Returns the missing feature that this search may be about, also when a word is misspelt or not complete."""
+    return not_yet(text) or next(iter(best([(one, one.said) for one in NOT_YET], text)), None)
