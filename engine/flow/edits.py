@@ -30,6 +30,7 @@ from engine.flow.document import (
     deeper_than,
 )
 from engine.flow.graph import Graph
+from engine.flow.layout import STEP_X, STEP_Y, make_room, with_places
 from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.ports import out_schema
@@ -37,10 +38,6 @@ from engine.flow.references import Reference, rename_node
 from engine.flow.wrong_values import what_it_must_be
 
 Op = dict[str, Any]
-
-#: The distance of a new node from the one before it. A node is 204 wide; gaps are 58 and 66, rounded to the grid of 20.
-STEP_X = 260
-STEP_Y = 160
 
 _NODE_FIELDS = frozenset({"label", "position", "config", "inputs", "policy", "type_version"})
 _NOTE_FIELDS = frozenset({"text", "position", "size"})
@@ -183,14 +180,17 @@ def add_node(
     after: str | None = None,
     port: str | None = None,
     between: str | None = None,
+    room: bool = True,
 ) -> tuple[str, list[Op]]:
     """Returns the id and the operations that add a node: at a position, connected after a node, or in the middle of an
-    edge.
+    edge. Without a position the others make room for it; without `room` the caller does that with `with_room`, after
+    further connections.
 
     A node that takes no input is connected before the only node at the start of the flow, when there is one. Required
     inputs are bound when exactly one kind of earlier data fits, so that the usual case needs no mapping.
     """
     ops: list[Op] = []
+    document = with_places(document, catalog)
     edge = next((edge for edge in document.edges if edge.id == between), None)
     if edge is not None:
         after, port = edge.source, edge.source_port
@@ -213,10 +213,29 @@ def add_node(
             ops.append({"op": "addEdge", "edge": new_edge(node_id, edge.target, kind.ports[0])})
     if first is not None and kind.ports:
         ops.append({"op": "addEdge", "edge": new_edge(node_id, first.id, kind.ports[0])})
+    if position is None and room:
+        ops = with_room(document, ops, node_id, catalog)
     bound = suggest_inputs(apply_ops(document, ops), node_id, catalog)
     if bound:
         ops.append({"op": "updateNode", "id": node_id, "before": {"inputs": {}}, "after": {"inputs": bound}})
     return node_id, ops
+
+
+def with_room(document: Document, ops: Sequence[Op], node_id: str, catalog: Catalog) -> list[Op]:
+    """Returns the operations that add a node, with its place beside the node it comes after, and with the moves of the
+    nodes that make room.
+    """
+    moved = make_room(document, apply_ops(document, ops), node_id, catalog)
+    own = moved.pop(node_id, None)
+    placed = [
+        {**op, "node": {**op["node"], "position": own.model_dump()}}
+        if own and op["op"] == "addNode" and op["node"]["id"] == node_id
+        else op
+        for op in ops
+    ]
+    return placed + [
+        update_node(node, position=moved[node.id].model_dump()) for node in document.nodes if node.id in moved
+    ]
 
 
 def connect_ops(document: Document, edge: Op, catalog: Catalog) -> list[Op]:

@@ -55,6 +55,18 @@ class ListScopes:
         given = self.gives[other]
         return self.around[node_id][: len(given)] == given
 
+    def frames(self) -> dict[str, list[str]]:
+        """Returns the nodes that run once per item of a list, by its Splitter, outer lists first.
+
+        The Flatten that ends the list is not among them.
+        """
+        inside: dict[str, list[str]] = {}
+        for node_id, given in self.gives.items():
+            for splitter in self.around[node_id]:
+                if splitter in given:
+                    inside.setdefault(splitter, []).append(node_id)
+        return {one: inside[one] for one in sorted(inside, key=lambda splitter: len(self.around[splitter]))}
+
 
 def list_problems(document: Document, graph: Graph, scopes: ListScopes) -> Iterator[Problem]:
     """Yields what is wrong with the lists of a flow."""

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.flow.document import Document, Edge, Node, Position
-from engine.flow.edits import STEP_X, Op, add_node, apply_ops, connect_ops, new_edge, paste_ops
+from engine.flow.edits import Op, add_node, apply_ops, connect_ops, new_edge, paste_ops, with_room
 from engine.flow.graph import Graph
+from engine.flow.layout import STEP_X
 from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
 
@@ -69,10 +70,10 @@ def insert_after(
     behind = [edge for edge in document.edges if edge.source == after and edge.source_port == port]
     if len(behind) == 1 and kind.ports:
         return add_node(document, kind, catalog, between=behind[0].id)
-    new_id, ops = add_node(document, kind, catalog, after=after, port=port)
+    new_id, ops = add_node(document, kind, catalog, after=after, port=port, room=False)
     if kind.ports:
         ops += _reconnect(behind, new_id, kind.ports[0])
-    return new_id, ops
+    return new_id, with_room(document, ops, new_id, catalog)
 
 
 def insert_before(document: Document, kind: NodeType, catalog: Catalog, before: str) -> tuple[str, list[Op]]:
@@ -84,7 +85,9 @@ def insert_before(document: Document, kind: NodeType, catalog: Catalog, before: 
     if len(leading) == 1 and kind.accepts_input:
         return add_node(document, kind, catalog, between=leading[0].id)
     if leading and kind.accepts_input:
-        new_id, ops = add_node(document, kind, catalog, after=leading[0].source, port=leading[0].source_port)
+        new_id, ops = add_node(
+            document, kind, catalog, after=leading[0].source, port=leading[0].source_port, room=False
+        )
         ops += [
             {"op": "addEdge", "edge": new_edge(edge.source, new_id, edge.source_port)}
             for edge in leading[1:]
@@ -98,7 +101,7 @@ def insert_before(document: Document, kind: NodeType, catalog: Catalog, before: 
     joined = any(op["op"] == "addEdge" and op["edge"]["target"] == before for op in ops)
     if kind.ports and not joined:
         ops.append({"op": "addEdge", "edge": new_edge(new_id, before, kind.ports[0])})
-    return new_id, ops
+    return new_id, with_room(document, ops, new_id, catalog)
 
 
 def take_out(document: Document, node_id: str, catalog: Catalog) -> list[Op]:

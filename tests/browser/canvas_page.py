@@ -16,6 +16,9 @@ from fastapi import FastAPI
 from nicegui import ui
 from starlette.staticfiles import StaticFiles
 
+from engine.flow.document import Document, Position
+from engine.flow.edits import add_node
+from engine.nodes import CATALOG
 from ui.playground.canvas.canvas_element import EditableCanvas
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -174,17 +177,16 @@ class Watched:
 
     def _add(self, message: dict) -> None:
         self.flow.log.append({"event": "add_request", **message})
-        node_id = self.flow.new_id(message["type"])
-        ops = [{"op": "addNode", "node": new_node(node_id, message["type"], **message["position"])}]
-        if message["after"]:
-            ops.append({"op": "addEdge", "edge": new_edge(message["after"], node_id, message["port"])})
-        if message["between"]:
-            edge = self.flow.parts["Edge"][message["between"]]
-            ops += [
-                {"op": "removeEdge", "edge": edge},
-                {"op": "addEdge", "edge": new_edge(edge["source"], node_id, edge["source_port"])},
-                {"op": "addEdge", "edge": new_edge(node_id, edge["target"])},
-            ]
+        graph = {"format": 1, **{key: value for key, value in self.flow.as_json().items() if key != "rev"}}
+        node_id, ops = add_node(
+            Document.model_validate(graph),
+            CATALOG[message["type"]],
+            CATALOG,
+            position=Position(**message["position"]) if message["position"] else None,
+            after=message["after"],
+            port=message["port"],
+            between=message["between"],
+        )
         self._edit(ops, [node_id])
 
     def _note(self, message: dict) -> None:

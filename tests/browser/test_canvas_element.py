@@ -18,7 +18,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from engine.flow.layout import with_places
+from engine.nodes import CATALOG
 from tests.live_server import free_port
+from tests.random_flows import grown, without_places
+from ui.flow_view.list_frames import frames_of
 
 pytestmark = pytest.mark.browser
 
@@ -108,6 +112,11 @@ class Canvas:
 
     def server(self, method: str, *args, **options):
         return _send(f"{self.base}/call/{self.name}", "POST", {"method": method, "args": args, "options": options})
+
+    def answer(self, method: str, *args):
+        """Calls a method of the component and waits until the browser has run it."""
+        body = {"method": "run_method", "args": [method, *args], "wait": True}
+        return _send(f"{self.base}/call/{self.name}", "POST", body)
 
     def document(self) -> dict:
         return _read(f"{self.base}/document/{self.name}")
@@ -664,3 +673,80 @@ def test_a_right_click_offers_what_fits_and_traffic_is_shown_in_words(tab):
         document.querySelector('.vue-flow__pane').dispatchEvent(new PointerEvent('pointerdown', at)); }"""
     )
     expect(page.get_by_role("menu", name="Canvas")).to_be_visible()
+
+
+#: Reads in the browser what lies where: nodes that cover each other, frames that hold other nodes than their own or leave
+#: one out, and a + that lies on a node. `frames`: the nodes of each frame by its Splitter.
+CROWDED = """(frames) => {
+  const box = (element) => element.getBoundingClientRect();
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const holds = (a, b) => a.left < b.left && b.right < a.right && a.top < b.top && b.bottom < a.bottom;
+  const nodes = [...document.querySelectorAll("[data-node]")].map((one) => [one.dataset.node, box(one)]);
+  const found = nodes.flatMap(([id, one], at) => nodes.slice(at + 1).filter(([, other]) => meet(one, other)).map(([other]) => `${id} covers ${other}`));
+  for (const [splitter, own] of Object.entries(frames)) {
+    const frame = document.querySelector(`[data-testid="scope-${splitter}"]`);
+    if (!frame) found.push(`no frame of ${splitter}`);
+    else for (const [id, one] of nodes)
+      if (own.includes(id) ? !holds(box(frame), one) : meet(box(frame), one)) found.push(`${id} and the frame of ${splitter}`);
+  }
+  const plusses = [...document.querySelectorAll("[data-testid^=plus-]")].map((one) => [one.dataset.testid, box(one)]);
+  for (const [id, plus] of plusses) {
+    found.push(...nodes.filter(([, one]) => meet(one, plus)).map(([node]) => `${id} lies on ${node}`));
+    found.push(...plusses.filter(([other, one]) => other < id && meet(one, plus)).map(([other]) => `${id} lies on ${other}`));
+  }
+  return { found, nodes: nodes.length, plusses: plusses.map(([id]) => id) };
+}"""
+
+
+def test_in_thirty_grown_flows_no_node_covers_another_and_frames_hold_their_own(tab):
+    canvas = tab({})
+    ways, framed = 0, 0
+    wrong: list[tuple[int, str, list[str]]] = []
+    for seed in range(30):
+        document = grown(seed, 10)
+        frames = {frame["id"]: frame["nodes"] for frame in frames_of(document)}
+        framed += len(frames)
+        condition = next((one.id for one in document.nodes if one.type == "condition"), None)
+        for how, shown in {"grown": document, "spread": with_places(without_places(document), CATALOG)}.items():
+            _send(f"{canvas.base}/document/{canvas.name}", "PUT", shown.as_json())
+            canvas.answer("setScopes", frames_of(shown))
+            canvas.answer("loadGraph", {**shown.as_json(), "rev": 1})
+            if condition:
+                canvas.answer("selectNodes", [condition])
+            canvas.page.evaluate(DRAWN)
+            measured = canvas.page.evaluate(CROWDED, frames)
+            wrong += [(seed, how, measured["found"])] if measured["found"] else []
+            assert measured["nodes"] == len(document.nodes)
+            ways += len(measured["plusses"])
+        for mode in ("wrap", "row"):
+            canvas.answer("autoLayout", mode)
+            canvas.page.evaluate(DRAWN)
+            measured = canvas.page.evaluate(CROWDED, frames)
+            wrong += [(seed, mode, measured["found"])] if measured["found"] else []
+    assert wrong == []
+    assert ways > 30, "a Condition shows a + for each of its ways"
+    assert framed > 20
+
+
+def test_each_way_out_of_a_condition_has_its_plus_and_what_is_put_in_between_moves_the_later_ones(tab):
+    canvas = tab({"nodes": [node("api_input", "api_input", 0, 0), node("condition", "condition", 260, 0)],
+                  "edges": [edge("api_input", "condition")]})  # fmt: skip
+    page = canvas.page
+
+    def add(plus: str, kind: str) -> None:
+        page.get_by_test_id(plus).click()
+        page.get_by_test_id(f"choose-{kind}").click()
+
+    canvas.node("condition").click()
+    add("plus-condition-yes", "prompt")
+    canvas.heard("select", nodes=["prompt"])
+    canvas.node("condition").click()
+    add("plus-condition-no", "set_fields")
+    canvas.settles(lambda: (canvas.place("prompt"), canvas.place("set_fields")), ((580, -80), (580, 80)))
+    canvas.node("api_input").click()
+    add("plus-edge-api_input-condition", "page_scraper")
+    wanted = {"page_scraper": (260, 0), "condition": (520, 0), "prompt": (840, -80), "set_fields": (840, 80)}
+    canvas.settles(lambda: {one: canvas.place(one) for one in wanted}, wanted)
+    canvas.keys("Control+z")
+    canvas.settles(lambda: canvas.place("condition"), (260, 0))
+    canvas.settles(lambda: canvas.place("set_fields"), (580, 80))

@@ -184,7 +184,7 @@ def _draw_callers(old: Document, new: Document) -> None:
 
 def _graph(name: str, document: Document, kinds: Mapping[str, Kind]) -> None:
     def show(_message: dict[str, Any]) -> None:
-        canvas.load_graph({**with_places(document).as_json(), "rev": 1})
+        canvas.load_graph({**with_places(document, CATALOG).as_json(), "rev": 1})
         mine = [node.id for node in document.nodes if node.id in kinds]
         if mine:
             canvas.set_traffic(_marked(mine, kinds))

@@ -14,16 +14,12 @@ from ui.kit.text import _
 
 def frames_of(document: Document) -> list[ListScope]:
     """A frame for every Splitter that has nodes after it, outer frames first."""
-    scopes = ListScopes(document, Graph(document))
     names = {node.id: node.name for node in document.nodes}
-    inside: dict[str, list[str]] = {}
-    for node in document.nodes:
-        kept = scopes.gives[node.id]
-        for splitter in scopes.around[node.id]:
-            if splitter in kept:  # the Flatten that ends the list is outside the frame
-                inside.setdefault(splitter, []).append(node.id)
-    ordered = sorted(inside, key=lambda splitter: len(scopes.around[splitter]))
-    return [ListScope(id=splitter, nodes=inside[splitter], label=frame_label(names[splitter])) for splitter in ordered]
+    inside = ListScopes(document, Graph(document)).frames()
+    return [
+        ListScope(id=splitter, nodes=members, label=frame_label(names[splitter]))
+        for splitter, members in inside.items()
+    ]
 
 
 def frame_label(name: str) -> str:

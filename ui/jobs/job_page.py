@@ -309,7 +309,7 @@ class JobDetailPage:
 
     def _canvas_ready(self, _message: dict[str, Any]) -> None:
         assert self.canvas is not None
-        self.canvas.load_graph({**with_places(self.document).as_json(), "rev": 1})
+        self.canvas.load_graph({**with_places(self.document, CATALOG).as_json(), "rev": 1})
         summaries = marks(self.document, CATALOG)
         self.canvas.set_marks(
             {node_id: Marks(**{**asdict(mark), "problems": 0}) for node_id, mark in summaries.items()}

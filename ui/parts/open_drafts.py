@@ -21,6 +21,7 @@ from engine.core.ids import FlowId
 from engine.flow.document import Document, load_document
 from engine.flow.edits import Op, apply_ops, difference_ops
 from engine.flow.layout import with_places
+from engine.nodes import CATALOG
 from storage.flows import get_draft
 from ui.page_session import App, PageSession
 
@@ -117,7 +118,7 @@ class OpenDraft:
 
         A flow whose nodes have no positions gets them on screen; the first change stores these positions too.
         """
-        placed = with_places(self.document)
+        placed = with_places(self.document, CATALOG)
         told = [*difference_ops(self.document, placed), *ops] if placed is not self.document else list(ops)
         return told, apply_ops(self.document, told)
 

@@ -2,7 +2,7 @@
 import { asText, cornerOf, fromText, keep, kept } from "./clipboard.js";
 import { freePlace } from "./layout.js";
 import { shallowRef } from "vue";
-import { COLUMN, GRID, NODE_WIDTH, PORT_Y, ROW, snapped } from "./measures.js";
+import { GRID, NODE_WIDTH, PORT_Y, snapped } from "./measures.js";
 
 const MIME = "application/x-flowport-node";
 const NO_EVENT_MS = 80; // some browsers fire no clipboard event without a text selection
@@ -24,18 +24,18 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
   const edgeAt = (x, y) => document.elementsFromPoint(x, y).map((element) => element.closest?.("[data-edge]")?.dataset.edge).find(Boolean) ?? null;
   const ask = (type, position, { after = null, port = null, between = null } = {}) => emit("addrequest", { type, position, after, port, between });
 
-  /** + on a port or a connection, or a line let go over the empty floor: offers what may come there. */
-  function plus({ after = null, port = null, edge = null }, event) {
+  /** + on a port or a connection, or a line let go over the empty floor (`there`): offers what may come there. */
+  function plus({ after = null, port = null, edge = null, there = false }, event) {
     if (!editable()) return;
     root.value.focus({ preventScroll: true }); // the + itself goes away
     const name = after && (drawing.nodes.get(after)?.label || typeOf(drawing.nodes.get(after)?.type).title);
     const title = edge ? "Add in this connection" : after ? `Add after ${name}` : "Add a node";
-    chooser.value = { after, port, edge, x: Math.round(event.clientX), y: Math.round(event.clientY), types: fitting(drawing, types(), { after, edge }), title };
+    chooser.value = { after, port, edge, there, x: Math.round(event.clientX), y: Math.round(event.clientY), types: fitting(drawing, types(), { after, edge }), title };
   }
   function chosen(type) {
-    const { after, port, edge, x, y } = chooser.value;
+    const { after, port, edge, there, x, y } = chooser.value;
     closeChooser();
-    requestAdd(type, { after, port, between: edge, x, y });
+    requestAdd(type, { after, port, between: edge, ...(there || !(after || edge) ? { x, y } : {}) });
   }
   function closeChooser() {
     chooser.value = null;
@@ -53,25 +53,22 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
     else plus({ after: id, port: ports.find((port) => !leaving.value.has(`${id} ${port}`)) ?? ports[0] }, { clientX: box.right, clientY: box.top });
   }
 
-  /** Finds the place for a node of this type and asks for it. Without a wish it comes after the one selected node. */
+  /**
+   * Asks for a node of this type. Without a wish it comes after the one selected node. The server makes room for what comes
+   * after a node or in a connection; only a line that was let go over the floor says where.
+   */
   function requestAdd(type, { after = null, port = null, between = null, x = null, y = null } = {}) {
     if (!editable()) return;
-    const edge = drawing.edges.get(between);
-    if (edge) {
-      const from = drawing.nodes.get(edge.source).position, to = drawing.nodes.get(edge.target).position;
-      return ask(type, freePlace(drawing, { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 }), { between });
-    }
+    if (drawing.edges.has(between)) return ask(type, null, { between });
     const { nodes } = selection();
     const source = after ?? (x === null && nodes.length === 1 ? nodes[0] : null);
     const ports = drawing.nodes.has(source) ? typeOf(drawing.nodes.get(source).type).ports : [];
     if (ports.length && typeOf(type).accepts_input) {
       const out = ports.includes(port) ? port : (ports.find((name) => !leaving.value.has(`${source} ${name}`)) ?? ports[0]);
-      const { x: left, y: top } = drawing.nodes.get(source).position;
-      const pointed = x !== null && view.at(x, y);
-      const wanted = pointed && pointed.x > left + NODE_WIDTH ? { x: pointed.x, y: pointed.y - PORT_Y } : { x: left + COLUMN, y: top + ports.indexOf(out) * ROW };
-      return ask(type, freePlace(drawing, wanted), { after: source, port: out });
+      const there = x === null ? null : view.at(x, y), right = drawing.nodes.get(source).position.x + NODE_WIDTH;
+      return ask(type, there && there.x > right ? freePlace(drawing, { x: there.x, y: there.y - PORT_Y }) : null, { after: source, port: out });
     }
-    ask(type, freePlace(drawing, outer(x !== null ? view.at(x, y) : view.middle())));
+    ask(type, freePlace(drawing, outer(x !== null ? view.at(x, y) : view.middle()), view.scopes.value));
   }
 
   function addNote(place = null) {
@@ -91,7 +88,9 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
     if (!type) return;
     event.preventDefault();
     root.value.focus({ preventScroll: true });
-    if (editable()) ask(type, snapped(outer(view.at(event.clientX, event.clientY))), { between: edgeAt(event.clientX, event.clientY) });
+    if (!editable()) return;
+    const between = edgeAt(event.clientX, event.clientY);
+    ask(type, between ? null : snapped(outer(view.at(event.clientX, event.clientY))), { between });
   }
 
   // ---------- copy and paste ----------

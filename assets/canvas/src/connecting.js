@@ -40,7 +40,7 @@ export function connecting({ flow, editor, types, readonly, emit, say, plus }) {
       const port = over?.closest?.(".vue-flow__handle.source")?.dataset.handleid ?? firstPort(source);
       if (source) connect({ source, source_port: port, target: handle.nodeId });
     } else if (other) connect({ source: handle.nodeId, source_port: handle.id, target: other });
-    else if (over?.closest?.(".vue-flow__pane")) plus({ after: handle.nodeId, port: handle.id }, event);
+    else if (over?.closest?.(".vue-flow__pane")) plus({ after: handle.nodeId, port: handle.id, there: true }, event);
   }
 
   flow.onConnect((connection) => {

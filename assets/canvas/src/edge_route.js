@@ -4,20 +4,21 @@ import { NODE_HEIGHT, PORT_Y } from "./measures.js";
 const CORNER = 12;
 const OUT = 24; // how far a line leaves a port before it turns
 const LANE = 28; // half the gap between two rows
+const BEFORE = 22; // a + on the line of a named port stands before the target: beside the port stands the + of the other one
 const FAR = 150; // steps over several columns would lie upon each other
 const ABOVE = PORT_Y, BELOW = NODE_HEIGHT - PORT_Y;
 
-/** { d, x, y }: the SVG path and its middle. `named` ports keep their label clear of the turn. */
+/** { d, x, y }: the SVG path and where its + stands. `named` ports keep their label clear of the turn. */
 export function route(sx, sy, tx, ty, named = false) {
   const out = named ? 46 : OUT;
   if (tx - sx >= 2 * CORNER) {
-    if (Math.abs(ty - sy) < 1) return { d: `M${sx} ${sy}H${tx}`, x: (sx + tx) / 2, y: sy };
+    if (Math.abs(ty - sy) < 1) return { d: `M${sx} ${sy}H${tx}`, x: named ? tx - BEFORE : (sx + tx) / 2, y: sy };
     if (tx - sx > FAR) {
       const from = named ? sx + out : sx, middle = (from + tx) / 2;
       return { d: `M${sx} ${sy}H${from}C${middle} ${sy} ${middle} ${ty} ${tx} ${ty}`, x: middle, y: (sy + ty) / 2 };
     }
     const turn = named ? Math.max((sx + tx) / 2, Math.min(sx + out, tx - CORNER)) : (sx + tx) / 2;
-    return { d: rounded([[sx, sy], [turn, sy], [turn, ty], [tx, ty]]), x: turn, y: (sy + ty) / 2 };
+    return { d: rounded([[sx, sy], [turn, sy], [turn, ty], [tx, ty]]), ...(named ? { x: tx - BEFORE, y: ty } : { x: turn, y: (sy + ty) / 2 }) };
   }
   const lane = laneBetween(sy, ty);
   return {

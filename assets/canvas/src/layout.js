@@ -1,39 +1,58 @@
 // Places for nodes: dagre decides what stands before what, this file turns that into one long row or rows that fit the view.
 import { Graph, layout } from "@dagrejs/dagre";
-import { COLUMN, GRID, NODE_HEIGHT, NODE_WIDTH, ROW, snap } from "./measures.js";
+import { framesMix, insideFrame } from "./frames.js";
+import { COLUMN, GRID, NODE_HEIGHT, NODE_WIDTH, PORT_ROOM, ROW, snap } from "./measures.js";
 
 /**
  * Node id -> {x, y}. mode "row": one long row; "wrap": rows of as many columns as `width` pixels hold. `scopes` are the frames round
- * lists: a row ends before one that would not fit into it whole, for a frame over two rows would surround others too.
+ * lists, outer ones first: they hold their own nodes only. Where rows would mix them, all becomes one long row.
  */
 export function arranged(document, types, mode, width, scopes = []) {
-  const graph = new Graph();
+  const first = inRows(document, types, mode, width, scopes);
+  if (!framesMix(scopes, first)) return first;
+  const others = [["row", true], [mode, false], ["row", false]].map(([how, ordered]) => inRows(document, types, how, width, scopes, ordered));
+  return others.find((places) => !framesMix(scopes, places)) ?? first;
+}
+
+/** `ordered`: what comes after "yes" stands above what comes after "no". */
+function inRows(document, types, mode, width, scopes, ordered = true) {
+  const graph = new Graph({ compound: true });
   graph.setGraph({ rankdir: "LR", nodesep: ROW - NODE_HEIGHT, ranksep: COLUMN - NODE_WIDTH });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const id of document.order()) graph.setNode(id, { width: NODE_WIDTH, height: NODE_HEIGHT });
+  for (const { id, nodes } of scopes) { // the innermost frame of each comes last
+    graph.setNode(`frame ${id}`, {});
+    const outer = graph.parent(id);
+    if (outer) graph.setParent(`frame ${id}`, outer);
+    for (const one of nodes) if (document.nodes.has(one)) graph.setParent(one, `frame ${id}`);
+  }
   const port = (edge) => types[document.nodes.get(edge.source)?.type]?.ports?.indexOf(edge.source_port) ?? 0;
   for (const edge of [...document.edges.values()].sort((a, b) => port(a) - port(b))) graph.setEdge(edge.source, edge.target);
   layout(graph);
 
   const columns = new Map(); // dagre's x of a rank -> its nodes
-  for (const id of graph.nodes()) {
+  for (const id of document.nodes.keys()) {
     const { x, y } = graph.node(id);
     const rank = Math.round(x);
     (columns.get(rank) ?? columns.set(rank, []).get(rank)).push({ id, y });
   }
-  const ranks = [...columns.entries()].sort((a, b) => a[0] - b[0]).map(([, nodes]) => inPortOrder(nodes, document, port));
-  const perRow = mode === "row" ? ranks.length : Math.max(1, Math.floor((width - 60 + COLUMN - NODE_WIDTH) / COLUMN));
+  const ranks = [...columns.entries()].sort((a, b) => a[0] - b[0]).map(([, nodes]) => (ordered ? inPortOrder(nodes, document, port) : nodes));
+  const steps = ranks.map((rank) => COLUMN + (rank.some(({ id }) => types[document.nodes.get(id).type]?.ports?.length > 1) ? PORT_ROOM : 0));
+  const across = (from, to) => steps.slice(from, to).reduce((sum, step) => sum + step, 0);
+  const fits = (start, columns) => across(start, start + columns - 1) + NODE_WIDTH <= width - 60;
   const framed = scopes.map(({ nodes }) => ranks.flatMap((rank, i) => (rank.some(({ id }) => nodes.includes(id)) ? [i] : [])));
   const end = (start) => {
-    const full = start + perRow;
-    const cut = framed.filter((at) => at[0] > start && at[0] < full && at.at(-1) >= full && at.at(-1) - at[0] < perRow);
+    if (mode === "row") return ranks.length;
+    let full = start + 1;
+    while (full < ranks.length && fits(start, full - start + 1)) full++;
+    const cut = framed.filter((at) => at[0] > start && at[0] < full && at.at(-1) >= full && fits(at[0], at.at(-1) - at[0] + 1));
     return Math.min(full, ...cut.map(([first]) => first));
   };
   const places = new Map();
   for (let start = 0, top = 0; start < ranks.length; start = end(start)) {
     const row = ranks.slice(start, end(start));
     const ys = row.flat().map(({ y }) => y), highest = Math.min(...ys);
-    row.forEach((nodes, column) => nodes.forEach(({ id, y }) => places.set(id, { x: column * COLUMN, y: snap(top + y - highest) })));
+    row.forEach((nodes, column) => nodes.forEach(({ id, y }) => places.set(id, { x: across(start, start + column), y: snap(top + y - highest) })));
     top += Math.max(...ys) - highest + ROW;
   }
   return places;
@@ -71,13 +90,13 @@ export function notesBeside(document, places) {
   return found;
 }
 
-/** The place at or below `wanted` where a new node covers no other. */
-export function freePlace(document, wanted) {
+/** The place at or below `wanted` where a new node covers no other and lies in none of these frames. */
+export function freePlace(document, wanted, scopes = []) {
   const place = { x: snap(wanted.x), y: snap(wanted.y) };
   const covered = () =>
     [...document.nodes.values()].some(
       ({ position: { x, y } }) => Math.abs(x - place.x) < NODE_WIDTH + GRID && Math.abs(y - place.y) < NODE_HEIGHT + GRID,
-    );
+    ) || insideFrame(document, scopes, place);
   for (let tries = 0; tries < 500 && covered(); tries++) place.y += GRID;
   return place;
 }

@@ -5,7 +5,10 @@ export const NODE_HEAD = 56;
 export const NODE_HEIGHT = 84; // with its status row, so that a run moves nothing
 export const PORT_Y = 28; // middle of the head
 export const COLUMN = 260; // node and gap, on the grid
+export const PORT_ROOM = 60; // further, after a node with several outputs: their labels and their + need it
 export const ROW = 140;
+export const FRAME_PAD = 18; // between a node and the frame of its list
+export const FRAME_MORE = 14; // how much further the next frame outside is
 
 export const snap = (value) => Math.round(value / GRID) * GRID;
 export const snapped = ({ x, y }) => ({ x: snap(x), y: snap(y) });

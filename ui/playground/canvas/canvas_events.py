@@ -208,7 +208,7 @@ class CanvasEvents:
                 error if isinstance(error, Refusal) else EditRefused(_("What this browser had kept cannot be read."))
             )
             feedback.refused(refusal)
-        self.canvas.load_graph({**with_places(self.draft.document).as_json(), "rev": self.draft.revision})
+        self.canvas.load_graph({**with_places(self.draft.document, CATALOG).as_json(), "rev": self.draft.revision})
         await self.around.canvas_loaded()
 
     async def _kept_is_wanted(self, count: int) -> bool:
