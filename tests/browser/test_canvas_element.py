@@ -18,10 +18,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from engine.flow.layout import with_places
-from engine.nodes import CATALOG
 from tests.live_server import free_port
-from tests.random_flows import grown, without_places
+from tests.random_flows import grown
 from ui.flow_view.list_frames import frames_of
 
 pytestmark = pytest.mark.browser
@@ -707,17 +705,16 @@ def test_in_thirty_grown_flows_no_node_covers_another_and_frames_hold_their_own(
         frames = {frame["id"]: frame["nodes"] for frame in frames_of(document)}
         framed += len(frames)
         condition = next((one.id for one in document.nodes if one.type == "condition"), None)
-        for how, shown in {"grown": document, "spread": with_places(without_places(document), CATALOG)}.items():
-            _send(f"{canvas.base}/document/{canvas.name}", "PUT", shown.as_json())
-            canvas.answer("setScopes", frames_of(shown))
-            canvas.answer("loadGraph", {**shown.as_json(), "rev": 1})
-            if condition:
-                canvas.answer("selectNodes", [condition])
-            canvas.page.evaluate(DRAWN)
-            measured = canvas.page.evaluate(CROWDED, frames)
-            wrong += [(seed, how, measured["found"])] if measured["found"] else []
-            assert measured["nodes"] == len(document.nodes)
-            ways += len(measured["plusses"])
+        _send(f"{canvas.base}/document/{canvas.name}", "PUT", document.as_json())
+        canvas.answer("setScopes", frames_of(document))
+        canvas.answer("loadGraph", {**document.as_json(), "rev": 1})
+        if condition:
+            canvas.answer("selectNodes", [condition])
+        canvas.page.evaluate(DRAWN)
+        measured = canvas.page.evaluate(CROWDED, frames)
+        wrong += [(seed, "grown", measured["found"])] if measured["found"] else []
+        assert measured["nodes"] == len(document.nodes)
+        ways += len(measured["plusses"])
         for mode in ("wrap", "row"):
             canvas.answer("autoLayout", mode)
             canvas.page.evaluate(DRAWN)

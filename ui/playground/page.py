@@ -214,6 +214,7 @@ class PlaygroundPage:
                     on_open=self.open_node,
                     on_close=self.close_inspector,
                     on_delete=self.events.delete_node,
+                    on_visible=self._make_room,
                 )
                 self.inspector.catalog = self.dependencies.catalog
                 self.inspector.mend = self._mend
@@ -306,8 +307,8 @@ class PlaygroundPage:
             return
         self.events.changed_elsewhere(ops, revision, name)
         self.document_changed()
-        touched = {op.get("id") or op.get("node", {}).get("id") for op in ops}
-        if self.inspector.node_id in touched:
+        touched = {op.get("id") or op.get("node", op.get("edge", {})).get("id") for op in ops}
+        if self.inspector.node_id in touched or self.inspector.edge_id in touched:
             background_tasks.create(self.inspector.refresh(), name="inspector refresh")
 
     async def _put_on_canvas(self, document: Document) -> bool:
@@ -367,7 +368,6 @@ class PlaygroundPage:
             return  # `open_node` already shows it; this is the canvas reporting the selection
         if not nodes and len(edges) == 1:
             await self.inspector.show_edge(edges[0])
-            self.work.classes(remove="fp-work--wide")
             return
         await self._inspect(nodes[0] if len(nodes) == 1 else None)
 
@@ -402,15 +402,15 @@ class PlaygroundPage:
 
     async def refresh_inspector(self) -> None:
         """Shows the inspected node or connection again after the canvas changed it."""
-        if self.inspector.node_id:
+        if self.inspector.panel.visible:
             await self.inspector.refresh()
+            self._draw_steps()
 
     async def _inspect(self, node_id: str | None, *, tab: str | None = None) -> None:
         if node_id is None and not self.inspector.panel.visible:
             return
         await self.inspector.show(node_id, tab=tab)
         self.inspector.show_problems(self.found, self.warned)
-        self.work.classes(remove="fp-work--wide") if node_id else self.work.classes("fp-work--wide")
         self._draw_steps()
 
     async def _mend(self, problem: Problem) -> None:
@@ -433,6 +433,10 @@ class PlaygroundPage:
             return
         await self.refresh_inspector()
         feedback.told(_("Done."), _("Undo takes it back."))
+
+    def _make_room(self, inspected: bool) -> None:  # noqa: FBT001 - called by the inspector
+        """Gives the canvas the inspector's column while the inspector is closed."""
+        self.work.classes(remove="fp-work--wide") if inspected else self.work.classes("fp-work--wide")
 
     async def _go_to(self, problem: Problem) -> None:
         if problem.node_id:

@@ -50,7 +50,9 @@ _UNLESS_USED = """(event) => {
 
 
 class Inspector:
-    """Shows one node or one connection at a time. `edit` applies changes to the draft."""
+    """Shows one node or one connection at a time. `edit` applies changes to the draft; `on_visible` hears whether the
+    inspector is shown.
+    """
 
     def __init__(
         self,
@@ -62,10 +64,12 @@ class Inspector:
         on_open: Callable[[str], Any],
         on_close: Callable[[], Any],
         on_delete: Callable[[str], Any],
+        on_visible: Callable[[bool], Any],
     ) -> None:
         self.page_session = page_session
         self.draft = draft
         self.edit = edit
+        self.on_visible = on_visible
         self.on_close = on_close
         self.on_delete = on_delete
         self.on_open = on_open
@@ -183,6 +187,7 @@ class Inspector:
     def _clear(self, node_id: str | None, edge_id: str | None) -> None:
         self.node_id, self.edge_id = node_id, edge_id
         self.panel.visible = bool(node_id or edge_id)
+        self.on_visible(self.panel.visible)
         self.panel.clear()
         self.set_up = self.values = self.mapping = self.title = None
 

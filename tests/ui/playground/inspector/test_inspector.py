@@ -258,3 +258,35 @@ async def test_a_connection_drawn_to_the_open_node_offers_its_data_and_a_new_nam
 def change(user: User, seq: int, reason: str, ops: list[Op]) -> None:
     """Sends an edit as the canvas of the open page does."""
     canvas(user).trigger("change", {"ops": ops, "seq": seq, "reason": reason})
+
+
+@pytest.mark.parametrize("shown", ["text_template", "e2"])
+async def test_an_undo_that_removes_what_is_shown_closes_the_panel_and_leaves_no_empty_column(
+    site: Site, user: User, flow_id: str, shown: str
+) -> None:
+    await opened(user, flow_id)
+    panel, work = await selected(user, shown)
+    flow = draft(site, flow_id)
+    gone: list[Op] = [
+        {"op": "removeEdge", "edge": edge.model_dump()} for edge in flow.edges if shown in {edge.id, edge.target}
+    ]
+    node = flow.node(shown)
+    change(user, 1, "undo", [*gone, {"op": "removeNode", "node": node.model_dump()}] if node else gone)
+    await until(lambda: not panel.visible)
+    canvas(user).trigger("select", {"nodes": [], "edges": [], "notes": []})
+    await until(lambda: "fp-work--wide" in work.classes)
+
+
+async def selected(user: User, shown: str) -> tuple[Any, Any]:
+    """Selects a node or a connection on the canvas. Returns the panel and the columns it is one of."""
+    kind = "edges" if shown.startswith("e") else "nodes"
+    canvas(user).trigger("select", {"nodes": [], "edges": [], "notes": [], kind: [shown]})
+    panel, work = (marked(user, name) for name in ("fp-insp", "fp-work"))
+    await until(lambda: panel.visible and "fp-work--wide" not in work.classes)
+    return panel, work
+
+
+def marked(user: User, css_class: str) -> Any:
+    """The element with this class."""
+    assert user.client is not None
+    return next(one for one in user.client.elements.values() if css_class in one.classes)
