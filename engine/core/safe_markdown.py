@@ -1,15 +1,28 @@
-"""Renders Markdown as safe HTML for help pages and docs; nh3 removes everything that is not allowed (S27)."""
+"""Renders Markdown as safe HTML: help pages and docs, and texts that models and web pages wrote. nh3 removes everything
+that is not allowed (S27).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
 import markdown2
 import nh3
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
 
 #: The allowed tags: structured text and links, without images, styles or classes.
 _TAGS = {
     "p", "br", "strong", "em", "code", "pre", "ul", "ol", "li", "h1", "h2", "h3", "h4", "blockquote", "a", "hr",
     "table", "thead", "tbody", "tr", "th", "td",
 }  # fmt: skip
+
+
+#: Longer texts of others are not rendered: the time grows with the square of the length where a text is made for that.
+MOST_FOREIGN = 5_000
 
 
 class _Renderer(markdown2.Markdown):
@@ -27,3 +40,37 @@ def clean_html(text: str) -> str:
         url_schemes={"http", "https"},
         link_rel="noopener nofollow",
     )
+
+
+def foreign_html(text: str) -> str:
+    """Returns Markdown that somebody else wrote as HTML: HTML in it is shown as text, a picture becomes a link and a
+    heading a bold line, since the headings of the page around it have their own order.
+
+    Raises ValueError for a text longer than MOST_FOREIGN. Its own parser: `markdown2` needs seconds for texts that are
+    made to slow it down.
+    """
+    if len(text) > MOST_FOREIGN:
+        raise ValueError("too long to be rendered")
+    return nh3.clean(
+        _FOREIGN.render(text),
+        tags=_TAGS,
+        attributes={"a": {"href"}},
+        url_schemes={"http", "https"},
+        url_relative="deny",
+        link_rel="noopener noreferrer nofollow",
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+    )
+
+
+def _picture_as_link(
+    _renderer: RendererHTML, tokens: Sequence[Token], at: int, _options: Any, _env: Mapping[str, Any]
+) -> str:
+    """Renders a picture as a link to it, since showing it would ask a foreign server for it."""
+    address = str(tokens[at].attrs.get("src") or "")
+    return f'<a href="{escape(address)}">{escape(tokens[at].content or address)}</a>'
+
+
+_FOREIGN = MarkdownIt("commonmark", {"html": False}).enable("table")
+_FOREIGN.add_render_rule("image", _picture_as_link)
+_FOREIGN.add_render_rule("heading_open", lambda *_: "<p><strong>")
+_FOREIGN.add_render_rule("heading_close", lambda *_: "</strong></p>")

@@ -28,6 +28,7 @@ from ui.kit.parts import badge, button, card, icon, words
 from ui.kit.text import _, duration
 from ui.page_session import App, PageSession
 from ui.page_shell import times_of
+from ui.parts.value_view import readable
 
 LABEL = TRY_LABEL
 #: How long one poll waits for the end of the job, in seconds.
@@ -151,6 +152,8 @@ class TryItNow:
                 words("", "fp-sp")
                 took = answer.seconds if seconds is None else seconds
                 words(f"{_('after')} {duration(took, self.reader)}", "fp-s12 fp-t2 fp-num")
+            if isinstance(answer.body, dict) and answer.body.get("result") is not None:
+                readable(answer.body["result"], label=_("Result"), reader=self.reader)
             text = json.dumps(answer.body, ensure_ascii=False, indent=2)
             code(text[:20_000], "json", inside=True, copy=False, name=f"{_('Answer')} {answer.status}").classes(
                 "fp-answer"

@@ -34,7 +34,6 @@ from ui.jobs.erase_dialog import sure_to_erase
 from ui.jobs.job_failure import draw_failure
 from ui.jobs.step_drawer import StepDrawer
 from ui.jobs.step_list import StepLine, StepList, step_lines
-from ui.kit.code_view import value_view
 from ui.kit.parts import (
     button,
     card,
@@ -50,6 +49,7 @@ from ui.kit.text import _, tokens
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, nothing_here, opened, times_of
 from ui.parts.job_words import environment_word, job_badge, job_state, job_took, version_words
+from ui.parts.value_view import answer_view
 
 LOOK_SECONDS = 0.5
 #: Largest payload that is included in a curl command, in characters.
@@ -288,7 +288,7 @@ class JobDetailPage:
             text = json.dumps(stored.value, ensure_ascii=False, indent=2)
             ui.download.content(text.encode(), f"{self.job.id}-{label.lower()}.json", "application/json")
 
-        value_view(stored.value, label=label, download=download, reader=self.times.reader)
+        answer_view(stored.value, label=label, download=download, reader=self.times.reader)
 
     # Graph of the flow as it ran.
 

@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from storage.jobs import StoredValue, find_value, get_job
 from ui.jobs.step_list import StepLine
-from ui.kit.code_view import value_view
 from ui.kit.parts import STATES, icon, icon_button, key_values, note, status_badge, status_line, words
 from ui.kit.tab_bar import tab_bar
 from ui.kit.text import _, duration, number
 from ui.kit.times import Times
 from ui.page_session import PageSession
+from ui.parts.value_view import answer_view
 
 TABS = {"input": _("Input"), "output": _("Output"), "tries": _("Tries"), "log": _("Log")}
 
@@ -154,7 +154,7 @@ class StepDrawer:
             text = value if stored.cut else json.dumps(value, ensure_ascii=False, indent=2)
             ui.download.content(str(text).encode(), "value.json", "application/json")
 
-        value_view(value, label=label, download=download, reader=self.times.reader)
+        answer_view(value, label=label, download=download, reader=self.times.reader)
         if stored.cut:
             words(_("Only the beginning of this value was kept."), "fp-s12 fp-t3", tag="p")
 

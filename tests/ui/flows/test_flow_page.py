@@ -23,10 +23,12 @@ from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.submit.accept import Caller, SubmitOptions, flow_webhook
 from engine.jobs.submit.batches import accept_batch
 from storage.flows import get_draft, get_flow, get_version
+from storage.jobs import JobFilters, list_jobs
 from storage.keys import find_caller, list_keys
 from storage.sent_fields import CALLS, Sent, add_sent_fields
+from tests.engine.jobs.world import World
 from tests.factories import document, greeting
-from tests.ui.arrange import box, buttons, code_block, draft, ended, page_text, press, refused, until
+from tests.ui.arrange import box, buttons, code_block, draft, ended, page_text, press, refused, texts, until
 from tests.ui.conftest import Site
 
 
@@ -212,6 +214,19 @@ async def test_try_it_now_makes_a_real_call_with_a_key_of_its_own(site: Site, us
 
     keys = site.database.read_now(list_keys, site.workspace_id)
     assert [(key.label, key.environment) for key in keys] == [("Try it now", "dev")]
+
+
+async def test_the_answer_of_a_call_is_shown_in_plain_words_above_its_json(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    runs = World(site.settings.data, site.database, site.workspace_id).runs()
+    await user.open(f"/flows/{flow_id}")
+
+    press(user, "Send")
+    await user.should_see("202 Accepted")
+    await runs.carry(site.database.read_now(list_jobs, site.workspace_id, JobFilters()).jobs[0].id)
+    await user.should_see("200 Completed")
+
+    assert [text for text in texts(user) if "Hello" in text] == ["Hello some text", '"Hello some text"']
 
 
 async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User) -> None:

@@ -12,9 +12,9 @@ from engine.flow.document import Document, Node
 from engine.flow.edits import Op
 from storage.jobs import StoredValue
 from storage.steps import StepRow
-from ui.kit.code_view import value_view
 from ui.kit.parts import button, icon, icon_button, status_badge, words
 from ui.kit.text import Reader, _, cost, duration, number, plural, tokens
+from ui.parts.value_view import answer_view
 from ui.playground.run.value_actions import pointing
 
 
@@ -94,7 +94,7 @@ def step_value(
         strip, pick = pointing(document, step.node_id, edit)
         if strip is not None and pick is not None:
             pick(())
-    value_view(stored.value, label=title, download=downloading(stored.value, file), on_pick=pick, reader=reader)
+    answer_view(stored.value, label=title, download=downloading(stored.value, file), on_pick=pick, reader=reader)
     if stored.cut:
         words(_("Only the beginning of this value was kept."), "fp-s12 fp-t3", tag="p")
 

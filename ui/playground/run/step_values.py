@@ -13,12 +13,12 @@ from engine.flow.edits import Op
 from storage.jobs import StoredValue, find_value
 from storage.steps import StepRow
 from ui.flow_view.job_watch import Look
-from ui.kit.code_view import value_view
 from ui.kit.feedback import fold
 from ui.kit.parts import words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
+from ui.parts.value_view import answer_view
 from ui.playground.run.failure import Fix, RunFrom, failure_card
 from ui.playground.run.live_text import LiveText
 from ui.playground.run.step_parts import (
@@ -111,7 +111,7 @@ class StepValuesPanel:
                 words(_("The run was stopped. The steps that ended before are kept."), "fp-t2", tag="p")
             elif values[0] is not None:
                 download = downloading(values[0].value, f"result-{job.id}")
-                value_view(values[0].value, label=_("Result"), download=download, reader=self.reader)
+                answer_view(values[0].value, label=_("Result"), download=download, reader=self.reader)
 
     async def _read(self, look: Look, node_id: str, index_path: str, *names: str) -> list[StoredValue | None] | None:
         """Reads the values and clears the box for them; None when another request was made meanwhile."""

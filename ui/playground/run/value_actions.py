@@ -79,7 +79,7 @@ def pointing(
 
     Returns the strip and the callback for a selected path.
 
-    The callback is passed to `value_view(..., on_pick=...)`. Both are None for people who may not edit.
+    The callback is passed to `answer_view(..., on_pick=...)`. Both are None for people who may not edit.
     """
     if edit is None:
         return None, None

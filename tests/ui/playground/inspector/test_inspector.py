@@ -160,12 +160,12 @@ async def test_the_output_of_a_list_is_shown_item_by_item_and_can_be_returned(
     await opened(user, flow_id, "page_scraper")
     newest(user, "Tabs").value = "output"
     await user.should_see("item 1 of 3", retries=40)
-    assert '"Page 0"' in page_text(user)
+    assert "Page 0" in page_text(user)
 
     following = next(one for one in user.find(kind=ui.button).elements if one.props.get("aria-label") == "Next item")
     UserInteraction(user, {following}, None).click()
     await user.should_see("item 2 of 3", retries=40)
-    assert '"Page 1"' in page_text(user)
+    assert "Page 1" in page_text(user)
 
     press(user, "Return this")
     await user.should_see("Callers get it as", retries=40)

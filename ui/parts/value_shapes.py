@@ -1,0 +1,135 @@
+"""How a value is shown to people: which texts are web addresses, pictures or Markdown, and which lists are tables.
+
+Pure functions without NiceGUI. Every text may be hostile: it is only classified here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from engine.core.safe_markdown import MOST_FOREIGN
+from engine.flow.json_values import as_number, ordered_by
+from engine.table_files.writing import csv_line, csv_rows
+from ui.kit.text import _
+
+Json = Any
+
+_LONGEST_ADDRESS = 2_000
+_PICTURE_ENDS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif")
+#: The kinds of pictures that a `data:` text may hold, and how their bytes begin. SVG is left out: it may hold scripts.
+_PICTURES: Mapping[str, tuple[bytes, ...]] = {
+    "data:image/png;base64,": (b"\x89PNG\r\n\x1a\n",),
+    "data:image/jpeg;base64,": (b"\xff\xd8\xff",),
+    "data:image/gif;base64,": (b"GIF87a", b"GIF89a"),
+    "data:image/webp;base64,": (b"RIFF",),
+}
+_LONGEST_PICTURE = 3_000_000
+#: Columns of a table that are shown; the JSON has the others.
+MOST_COLUMNS = 12
+
+
+def web_address(text: str) -> str | None:
+    """Returns the text as an address that a click may open: http or https, with a host and without a password."""
+    shown = text.strip()
+    if not shown.lower().startswith(("http://", "https://")) or len(shown) > _LONGEST_ADDRESS:
+        return None
+    if not shown.isprintable() or " " in shown or "\\" in shown:
+        return None
+    try:
+        parts = urlsplit(shown)
+        good = bool(parts.hostname) and parts.username is None and parts.password is None and parts.port != 0
+    except ValueError:
+        return None
+    return shown if good else None
+
+
+def is_picture_address(address: str) -> bool:
+    """True when a web address ends like that of a picture."""
+    return urlsplit(address).path.lower().endswith(_PICTURE_ENDS)
+
+
+def held_picture(text: str) -> str | None:
+    """Returns a `data:` text that really holds a picture; None for every other text."""
+    if len(text) > _LONGEST_PICTURE or not text.startswith("data:image/"):
+        return None
+    kind = next((one for one in _PICTURES if text.startswith(one)), None)
+    if kind is None:
+        return None
+    try:
+        content = base64.b64decode(text[len(kind) :], validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return text if content.startswith(_PICTURES[kind]) else None
+
+
+def is_markdown(text: str) -> bool:
+    """True when a text of several lines is written in Markdown, and short enough to be rendered."""
+    if len(text) > MOST_FOREIGN or "\n" not in text.strip():
+        return False
+    lines = [line.strip() for line in text.split("\n")]
+    headings = any(line.startswith(("# ", "## ", "### ", "#### ", "```")) for line in lines)
+    points = sum(line.startswith(("- ", "* ", "+ ")) or _is_numbered(line) for line in lines)
+    rows = sum(line.startswith("|") and line.endswith("|") and len(line) > 2 for line in lines)
+    return headings or points > 1 or rows > 1 or text.count("**") > 1 or "](http" in text
+
+
+def _is_numbered(line: str) -> bool:
+    number, dot, rest = line.partition(". ")
+    return bool(dot and rest) and number.isdecimal() and len(number) < 4
+
+
+@dataclass(frozen=True)
+class ValueTable:
+    """A list of groups as a table: the names of the columns in the order in which they appear, and the rows."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Mapping[str, Json], ...]
+
+    @property
+    def shown_columns(self) -> tuple[str, ...]:
+        """The columns that are shown."""
+        return self.columns[:MOST_COLUMNS]
+
+    def is_numeric(self, column: str) -> bool:
+        """True when every value of a column is a number or missing."""
+        values = [value for row in self.rows if (value := row.get(column)) is not None]
+        return bool(values) and all(as_number(value) is not None for value in values)
+
+    def sorted_by(self, column: str, *, descending: bool) -> ValueTable:
+        """Returns the table in another order: numbers, then texts; what is missing comes last."""
+        keyed = [{"by": row.get(column), "row": row} for row in self.rows]
+        return ValueTable(self.columns, tuple(one["row"] for one in ordered_by(keyed, "by", descending)))
+
+    def as_csv(self) -> str:
+        """Returns the whole table as CSV, with all columns; cells that a spreadsheet would execute are marked."""
+        return csv_line(self.columns) + csv_rows(self.columns, self.rows)
+
+
+def table_of(value: Json) -> ValueTable | None:
+    """Returns a list of groups as a table; None for other values and for groups without fields."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        return None
+    if not all(isinstance(item, Mapping) for item in value):
+        return None
+    columns = tuple(dict.fromkeys(str(name) for item in value for name in item))
+    return ValueTable(columns, tuple(value)) if columns else None
+
+
+def in_words(value: Json) -> str:
+    """Returns a plain value as people read it: texts as they are, Yes and No, numbers as in the JSON, lists in a line."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return _("Yes") if value else _("No")
+        case None:
+            return ""
+        case list() if all(not isinstance(item, list | dict) for item in value):
+            return ", ".join(in_words(item) for item in value)
+    return json.dumps(value, ensure_ascii=False)
