@@ -79,6 +79,7 @@ class ItemRow:
     job_id: str
     status: str
     error: dict[str, Json] | None
+    steps_failed: int
 
 
 _COLUMNS: list[Any] = [
@@ -141,7 +142,7 @@ def batch_job_ids(
 def list_items(session: Session, batch_id: str, after: int, limit: int) -> list[ItemRow]:
     """Returns the items after the index `after`, in order. The caller has checked the batch's workspace."""
     rows = session.execute(
-        select(Job.item_index, Job.id, Job.status, Job.error)
+        select(Job.item_index, Job.id, Job.status, Job.error, Job.steps_failed)
         .where(Job.batch_id == batch_id, Job.item_index > after)
         .order_by(Job.item_index)
         .limit(limit)

@@ -86,6 +86,14 @@ _INSERT = Statement(
             :webhook_by_caller, :run_options, :value_bytes)
     """
 )
+#: Counts the failed steps of the job `:id` from its rows.
+FAILED_STEPS = """
+    select count(distinct step.node_id) from (select distinct node_id from steps where job_id = :id) step
+      join (select distinct node_id from steps where job_id = :id and error is not null) failed
+        on failed.node_id = step.node_id
+           or substr(failed.node_id, 1, length(step.node_id) + 1) = step.node_id || '.'
+     where step.node_id not like '%.%'
+"""
 _OPTIONAL = {
     **dict.fromkeys(("flow_version", "snapshot_id", "key_id", "batch_id", "item_index", "traceparent", "webhook_url")),
     "webhook_by_caller": False,
@@ -108,7 +116,9 @@ _CLAIM = Statement(
               steps_total, run_options, traceparent, last_seq
     """
 )
-# A step that runs again in a later attempt replaces its values, so then their bytes are summed again.
+# A step that runs again in a later attempt replaces its values, so then their bytes are summed and failed steps are
+# counted again; so are the steps that a Playground run took from an earlier one. A step of a called flow counts as the
+# step that calls it.
 _END = Statement(
     f"""
     update jobs set status = :status, error = :error, owner = null, last_seq = last_seq + 1,
@@ -116,9 +126,12 @@ _END = Statement(
                select coalesce(sum({STORED_BYTES}), 0) from job_values where job_id = :id) else value_bytes end,
            completed_at = case when coalesce(started_at, created_at) > :at then coalesce(started_at, created_at)
                                else :at end,
+           steps_failed = case when attempts > 1 or run_options is not null then ({FAILED_STEPS})
+                               else steps_failed end,
            steps_done = case when :status = 'completed' then steps_total else steps_done end
      where id = :id and status = :was and (:owner is null or (owner = :owner and attempts = :attempt))
-    returning workspace_id, flow_id, key_id, batch_id, counted, environment, webhook_url, webhook_by_caller, last_seq
+    returning workspace_id, flow_id, key_id, batch_id, counted, environment, webhook_url, webhook_by_caller, last_seq,
+              steps_failed
     """  # noqa: S608 - no outside text
 )
 # Only the transaction that ends the last item finds no open item, so a batch ends exactly once.
@@ -161,6 +174,7 @@ class _EndedRow(NamedTuple):
     webhook_url: str | None
     webhook_by_caller: bool
     last_seq: int
+    steps_failed: int
 
 
 def insert_job(session: Session, row: Mapping[str, Any], payload: tuple[str, int]) -> None:
@@ -248,6 +262,8 @@ def end_job(
         put_value(session, job_id, "result", result)
     _STOP_STEPS.run(session, {"id": job_id, "at": at})
     data = {} if error is None else {"code": error["code"], "message": error["message"], "node_id": error["node_id"]}
+    if row.steps_failed and status == "completed":
+        data = {"steps_failed": row.steps_failed}
     add_events(session, job_id, row.last_seq, [(f"job.{status}", at, data)])
     if row.webhook_url:
         _add_webhook(session, row, row.webhook_url, f"job.{status}", at, job_id=job_id)

@@ -52,6 +52,8 @@ class JobRow:
     steps_total: int
     steps_done: int
     items_failed: int
+    #: How many steps failed; one that runs for each item of a list counts once, however many of its items failed.
+    steps_failed: int
     #: None: the price of at least one model call is unknown.
     cost_nanos: int | None
     input_tokens: int
@@ -74,6 +76,11 @@ class JobRow:
         return self.status in ENDED
 
     @property
+    def went_on(self) -> bool:
+        """True when it completed although steps failed: they were skipped, took a default value, or lost items."""
+        return self.status == "completed" and self.steps_failed > 0
+
+    @property
     def ends_by(self) -> int | None:
         """The latest time at which it can still run; None while it waits for its first start."""
         return None if self.started_at is None else self.started_at + self.limit_ms
@@ -94,6 +101,8 @@ class JobFilters:
     """Which jobs to list; None and empty mean all. `created_after` and `created_before` are milliseconds."""
 
     statuses: tuple[str, ...] = ()
+    #: True: only jobs of which a step failed.
+    steps_failed: bool = False
     environments: tuple[str, ...] = ()
     flow_id: str | None = None
     #: The flows that the reader may see; None: every flow, empty: none.
@@ -311,6 +320,8 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if filters.statuses:
         found.append(Job.status.in_(filters.statuses))
+    if filters.steps_failed:
+        found.append(Job.steps_failed > 0)
     if filters.environments:
         found.append(Job.environment.in_(filters.environments))
     if filters.flow_ids is not None:

@@ -27,6 +27,8 @@ class ServerFigures:
     oldest_queued_seconds: float
     workers: int
     last_hour: dict[str, int]
+    #: How many of the completed ones had steps that failed.
+    last_hour_went_on: int
     last_hour_nanos: int
     database_bytes: int
 
@@ -43,6 +45,7 @@ def server_figures(session: Session) -> ServerFigures:
         )
     }
     queued, oldest = open_jobs.get("queued", (0, None))
+    last_hour, went_on = _jobs_since(session, at - HOUR)
     return ServerFigures(
         queued=queued,
         processing=open_jobs.get("processing", (0, None))[0],
@@ -51,7 +54,8 @@ def server_figures(session: Session) -> ServerFigures:
             select(func.count()).select_from(WorkerProcess).where(WorkerProcess.beat_at > at - LIVING_MS)
         )
         or 0,
-        last_hour=_jobs_since(session, at - HOUR),
+        last_hour=last_hour,
+        last_hour_went_on=went_on,
         last_hour_nanos=session.scalar(
             select(func.coalesce(func.sum(ModelCall.cost_nanos), 0)).where(ModelCall.at >= at - HOUR)
         )
@@ -60,16 +64,17 @@ def server_figures(session: Session) -> ServerFigures:
     )
 
 
-def _jobs_since(session: Session, since: int) -> dict[str, int]:
+def _jobs_since(session: Session, since: int) -> tuple[dict[str, int], int]:
+    """Counts jobs by status, and the completed ones of which steps failed."""
     # Joined by workspace, so that the index on (workspace, created) is used.
     counts = session.execute(
         text(
-            "select j.status, count(*) as jobs from workspaces w join jobs j on j.workspace_id = w.id and j.created_at >= :since "
-            "group by j.status"
+            "select j.status, count(*) as jobs, sum(case when j.steps_failed > 0 then 1 else 0 end) as lost "
+            "from workspaces w join jobs j on j.workspace_id = w.id and j.created_at >= :since group by j.status"
         ),
         {"since": since},
-    )
-    return {row.status: row.jobs for row in counts}
+    ).all()
+    return {row.status: row.jobs for row in counts}, sum(row.lost for row in counts if row.status == "completed")
 
 
 def _size(session: Session) -> int:

@@ -61,6 +61,11 @@ class StepRow:
         return self.attempt == 0
 
     @property
+    def went_on(self) -> bool:
+        """True when it failed and the job went on: it was skipped, or its default value was used."""
+        return self.error is not None and self.status in {"skipped", "completed"}
+
+    @property
     def index(self) -> tuple[int, ...]:
         """The positions of the items, one for each Splitter around the node."""
         return tuple(int(part) for part in self.index_path.split("/")) if self.index_path else ()
@@ -91,11 +96,13 @@ class Progress:
     events: tuple[tuple[str, int, dict[str, Any]], ...]
     steps_done: int
     items_failed: int
+    steps_failed: int = 0
 
 
 _SUMS = Statement(
     """
     update jobs set last_seq = last_seq + :events, items_failed = :items_failed,
+           steps_failed = :steps_failed,
            steps_done = case when steps_done > :steps_done then steps_done else :steps_done end,
            cost_nanos = case when :cost_known then cost_nanos + :cost else null end,
            input_tokens = input_tokens + :input_tokens, output_tokens = output_tokens + :output_tokens,
@@ -122,6 +129,7 @@ def write_progress(session: Session, progress: Progress) -> bool:
             "events": len(progress.events),
             "steps_done": progress.steps_done,
             "items_failed": progress.items_failed,
+            "steps_failed": progress.steps_failed,
             "cost_known": None not in costs,
             "cost": sum(cost or 0 for cost in costs),
             "input_tokens": sum(call["input_tokens"] for call in calls),
@@ -179,7 +187,7 @@ _TAKE_STEPS = Statement(
     """
     insert into steps (job_id, node_id, index_path, status, attempt, tries, started_at, ended_at, duration_ms, error,
                        warnings, cost_nanos, input_tokens, output_tokens, model_calls, simulated, items)
-    select :job_id, step.node_id, step.index_path, step.status, 0, 0, :at, :at, 0, null,
+    select :job_id, step.node_id, step.index_path, step.status, 0, 0, :at, :at, 0, step.error,
            step.warnings, 0, 0, 0, 0, step.simulated, step.items
       from steps step
       join job_values kept on kept.job_id = step.job_id and kept.node_id = step.node_id

@@ -289,6 +289,8 @@ class Job(Base):
     steps_total: Mapped[int]
     steps_done: Mapped[int]
     items_failed: Mapped[int]
+    #: How many steps failed, though the job may have gone on without them; a step that runs per item counts once.
+    steps_failed: Mapped[int] = mapped_column(server_default="0")
     cost_nanos: Mapped[int | None]
     input_tokens: Mapped[int]
     output_tokens: Mapped[int]

@@ -47,6 +47,7 @@ _JOB = {
     "item_index": None,
     "result": {"summary": "A page for examples."},
     "error": None,
+    "steps_failed": 0,
     "execution_time_seconds": 3.25,
     "created_at": "2026-01-31T12:00:00.000Z",
     "started_at": "2026-01-31T12:00:00.250Z",
@@ -142,6 +143,11 @@ class Job(Published):
     item_index: int | None = Field(description="Its place in the batch, from 0; null for a single job.")
     result: Any = Field(description="What the flow returned; null until `status` is `completed`.")
     error: JobError | None = Field(description="Set when `status` is `failed`.")
+    steps_failed: int = Field(
+        description="How many steps failed. A `completed` job with more than 0 went on without what they would have given: they were "
+        "skipped, took a default value, or failed for items of a list. A step that runs for each item of a list counts once, "
+        "and a step of a called flow as the step that calls it."
+    )
     execution_time_seconds: float | None = Field(description="From start to end; null while it has not ended.")
     created_at: AwareDatetime = Field(description="When it was accepted.")
     started_at: AwareDatetime | None = Field(description="When a worker began it; null while it has not begun.")
@@ -294,6 +300,7 @@ class EventData(Published):
     duration_ms: int | None = Field(None, description="How long the step took.")
     code: str | None = Field(None, description="Why it failed, as in the `error` of a job.")
     message: str | None = Field(None, description="The same as a sentence for people.")
+    steps_failed: int | None = Field(None, description="Of `job.completed`: how many steps failed, when any did.")
     call: int | None = Field(
         None, description="Which answer of the step's model the text is of; a new number begins anew."
     )
@@ -306,8 +313,8 @@ class StreamEvent(Published):
 
     id: str = Field(description="Its number; send it as `Last-Event-ID` to go on after it.", examples=["3"])
     event: EventName = Field(
-        description="What happened; more names may come, pass over those you do not know. The last one is `job.completed`, "
-        "`job.failed` (with `code`, `message`, `node_id`) or `job.cancelled`; it has `data_erased_at` when the data of the job "
+        description="What happened; more names may come, pass over those you do not know. The last one is `job.completed` "
+        "(with `steps_failed` when steps failed), `job.failed` (with `code`, `message`, `node_id`) or `job.cancelled`; it has `data_erased_at` when the data of the job "
         "were erased. `job.queued` and `job.processing` have `attempt`. Steps have `node_id` and `index`: `step.started`; with "
         "`duration_ms` too `step.completed`, `step.failed` (`code`, `message`), `step.skipped` (both when it had failed) and "
         "`step.cancelled`; `step.delta` has `call` and `text`.",

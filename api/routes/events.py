@@ -108,9 +108,12 @@ def _end_alone(job: JobRow) -> EventRow:
     automatically would never stop.
     """
     failed = {name: (job.error or {}).get(name) for name in _OF_FAILED} if job.status == "failed" else {}
+    lost = {"steps_failed": job.steps_failed} if job.went_on else {}
     at = job.data_erased_at
     erased = {} if at is None else {"data_erased_at": to_rfc3339(at)}
-    return EventRow(max(job.last_seq, 1), job.completed_at or at or 0, f"job.{job.status}", {**failed, **erased})
+    return EventRow(
+        max(job.last_seq, 1), job.completed_at or at or 0, f"job.{job.status}", {**failed, **lost, **erased}
+    )
 
 
 def event_text(job: JobRow, row: EventRow) -> bytes:

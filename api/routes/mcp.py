@@ -317,10 +317,16 @@ def _told(view: Mapping[str, Any]) -> str:
     """
     match view["status"]:
         case "completed":
-            return f"The job {view['job_id']} is completed. Its result:\n{_outcome(view)}"
+            return f"The job {view['job_id']} is completed{_lost(view)}. Its result:\n{_outcome(view)}"
         case "failed":
             return f"The job {view['job_id']} failed: {view['error']['message']}"
     return _outcome(view)
+
+
+def _lost(view: Mapping[str, Any]) -> str:
+    """Returns the addition that tells a completed job with failed steps from a whole one."""
+    count = view["steps_failed"]
+    return f", but {count} of its steps failed and it went on without them" if count else ""
 
 
 def _as_answer(tool: FlowTool, view: Mapping[str, Any]) -> types.CallToolResult:

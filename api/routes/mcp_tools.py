@@ -34,6 +34,7 @@ JOB_OUTPUT: JsonSchema = {
         "status": {"enum": list(get_args(Status)), "description": "`queued` and `processing`: not ended yet."},
         "steps_done": {"type": "integer"},
         "steps_total": {"type": "integer"},
+        "steps_failed": {"type": "integer", "description": "More than 0 in a completed job: it went on without them."},
         "result": {"description": "What the flow returned, of a completed job."},
         "error": {
             "type": "object",
@@ -87,7 +88,7 @@ def job_content(view: Mapping[str, Any]) -> dict[str, Any]:
     told = {"job_id": view["job_id"], "status": view["status"]}
     told |= {name: view["progress"][name] for name in ("steps_done", "steps_total")}
     if view["status"] == "completed":
-        told["result"] = view["result"]
+        told |= {"result": view["result"], "steps_failed": view["steps_failed"]}
     if view["error"]:
         told["error"] = {name: view["error"][name] for name in ("code", "message")}
     return told

@@ -68,6 +68,11 @@ def _gauges(figures: ServerFigures, free_bytes: int) -> CollectorRegistry:
             "How long the oldest waiting job has been waiting.",
             figures.oldest_queued_seconds,
         ),
+        (
+            "flowport_jobs_last_hour_steps_failed",
+            "Completed jobs of the last hour in which steps failed.",
+            figures.last_hour_went_on,
+        ),
         ("flowport_workers", "Worker processes that live.", figures.workers),
         ("flowport_model_dollars_last_hour", "What model calls of the last hour cost.", figures.last_hour_nanos / 1e9),
         ("flowport_database_bytes", "Size of the database.", figures.database_bytes),

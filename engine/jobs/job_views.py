@@ -40,6 +40,7 @@ def job_view(job: JobRow, result: Json) -> dict[str, Any]:
         "item_index": job.item_index,
         "result": result if job.status == "completed" else None,
         "error": _error(job.error) if job.status == "failed" else None,
+        "steps_failed": job.steps_failed,
         "execution_time_seconds": _execution_time(job),
         "created_at": to_rfc3339(job.created_at),
         "started_at": _time(job.started_at),
@@ -95,6 +96,7 @@ def item_view(item: ItemRow) -> dict[str, Any]:
         "status": item.status,
         "result": None,
         "error": _error(item.error) if item.status == "failed" else None,
+        "steps_failed": item.steps_failed,
     }
 
 

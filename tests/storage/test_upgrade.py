@@ -301,6 +301,34 @@ def test_values_that_were_cut_count_as_they_are_stored(tmp_path: Path) -> None:
     assert counted == stored
 
 
+def test_failed_steps_of_jobs_from_before_are_counted(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    job_id = next(iter(unpack(RELEASES[0], data)["jobs"].values()))
+    error = json.dumps({"code": "http_status", "message": "no"})
+    with sqlite3.connect(data / "flowport.db") as connection:
+        for node, index, failed in (
+            ("call", "", None),
+            ("call.read", "", error),
+            ("call.write", "", error),
+            ("item", "0", error),
+            ("item", "1", error),
+            ("whole", "", None),
+        ):
+            connection.execute(
+                "insert into steps (job_id, node_id, index_path, status, attempt, tries, started_at, error, input_tokens,"
+                " output_tokens, model_calls, simulated) values (?, ?, ?, 'skipped', 1, 1, 1, ?, 0, 0, 0, 0)",
+                (job_id, node, index, failed),
+            )
+    database = open_database(data)
+    try:
+        with database.reading() as session:
+            counts = dict(session.execute(text("select id, steps_failed from jobs")).all())
+    finally:
+        database.close()
+    assert counts.pop(job_id) == 2, "the call and the step of the list"
+    assert set(counts.values()) == {0}
+
+
 def test_where_people_signed_in_before_the_upgrade_is_known_after_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
     unpack(RELEASES[0], data)

@@ -24,7 +24,7 @@ from engine.jobs.job_values import encoded
 from engine.jobs.transitions import claim, finish, give_back, job_error, timed_out
 from engine.jobs.worker.plan_loader import PlanLoader, Prepared
 from engine.jobs.worker.spans import JobSpans, Spans
-from engine.jobs.worker.step_writer import JobRecorder, StepWriter, redacted_error
+from engine.jobs.worker.step_writer import JobRecorder, StepWriter, lost_items, redacted_error
 from engine.run.runner import run_flow
 from engine.run.steps import Recorder, RunOutcome, Services
 from storage.database import Database
@@ -301,12 +301,11 @@ class Runs:
 def _failed_before(prepared: Prepared) -> int:
     """Returns how many items failed in lists that an earlier attempt completed: these items do not run again."""
     nodes = prepared.plan.nodes
-    lists = (
-        output
+    return sum(
+        lost_items(output)
         for key, output in prepared.kept.items()
         if (planned := nodes.get(key.node_id)) is not None and planned.closes_list
     )
-    return sum(output.get("failed_count") or 0 for output in lists if isinstance(output, dict))
 
 
 def _as_result(result: Json, redaction: Redaction) -> tuple[str, int]:

@@ -24,7 +24,7 @@ from engine.flow.node_type import Json
 from engine.jobs.job_values import cut, encoded
 from engine.jobs.notifier import job_changed
 from engine.jobs.worker.model_stream import Piece, Streamed
-from engine.run.steps import RunError, StepEnded, StepKey, StepStarted
+from engine.run.steps import INNER, RunError, StepEnded, StepKey, StepStarted
 from storage.database import Database
 from storage.job_changes import Claimed, Lease
 from storage.steps import NewValue, Progress, write_progress
@@ -57,6 +57,8 @@ class JobRecorder:
     done: set[str] = field(default_factory=set)
     #: The items that failed: the Splitter, and the position in its list.
     failed_items: set[tuple[str, tuple[int, ...]]] = field(default_factory=set)
+    #: The nodes that failed; a step of a called flow counts as the node that calls it.
+    failed_steps: set[str] = field(default_factory=set)
     #: The number of items that failed in lists which an earlier attempt completed.
     failed_before: int = 0
     closed: bool = False
@@ -91,6 +93,7 @@ class JobRecorder:
             self._add(_Text(piece, self.clock.now()))
         self.running.pop(step.key, None)
         self.done |= step.through
+        self._note_failure(step)
         if step.key.is_inner:
             pass  # counts as a part of the step that called the flow
         elif not step.key.index:
@@ -98,6 +101,12 @@ class JobRecorder:
         elif step.status == "failed":
             self.failed_items.add((step.splitter, step.key.index))
         self._add(step)
+
+    def _note_failure(self, step: StepEnded) -> None:
+        if step.error is not None:
+            self.failed_steps.add(step.key.node_id.partition(INNER)[0])
+        elif step.through and not self.failed_steps & step.through and lost_items(step.output):
+            self.failed_steps.add(step.key.node_id)  # items that a list's time limit ended, which no step reports
 
     @property
     def items_failed(self) -> int:
@@ -236,9 +245,22 @@ def _write(session: Session, progress: Progress) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class _Counts:
+    """The counts of a recorder at one moment: a thread reads them while the run goes on."""
+
+    steps_done: int
+    items_failed: int
+    steps_failed: int
+
+    @classmethod
+    def of(cls, recorder: JobRecorder) -> _Counts:
+        return cls(len(recorder.done), recorder.items_failed, len(recorder.failed_steps))
+
+
 async def _as_progress(batch: list[tuple[JobRecorder, list[_Item]]]) -> list[Progress]:
     """Turns reports into rows; in a thread when that takes long, as for the HTML of a page."""
-    reported = [(recorder, items, frozenset(recorder.done), recorder.items_failed) for recorder, items in batch]
+    reported = [(recorder, items, _Counts.of(recorder)) for recorder, items in batch]
     if all(_is_small(item) for _, items in batch for item in items):
         return [_progress(*one) for one in reported]
     return await asyncio.to_thread(lambda: [_progress(*one) for one in reported])
@@ -253,7 +275,7 @@ def _is_small(item: _Item) -> bool:
     return True
 
 
-def _progress(recorder: JobRecorder, items: list[_Item], done: frozenset[str], items_failed: int) -> Progress:
+def _progress(recorder: JobRecorder, items: list[_Item], counts: _Counts) -> Progress:
     """Turns reports into rows. The end of a step replaces its start."""
     steps: dict[StepKey, dict[str, Any]] = {}
     values: dict[tuple[StepKey, str], NewValue] = {}
@@ -288,9 +310,15 @@ def _progress(recorder: JobRecorder, items: list[_Item], done: frozenset[str], i
         values=tuple(values.values()),
         calls=tuple(calls),
         events=tuple(events),
-        steps_done=len(done),
-        items_failed=items_failed,
+        steps_done=counts.steps_done,
+        items_failed=counts.items_failed,
+        steps_failed=counts.steps_failed,
     )
+
+
+def lost_items(output: Json) -> int:
+    """Returns how many items the output of a Flatten says have failed."""
+    return output.get("failed_count") or 0 if isinstance(output, dict) else 0
 
 
 def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:

@@ -335,6 +335,7 @@ async def test_results_come_as_a_line_for_each_item_in_its_place(house: House):
         "status": "completed",
         "result": {"text": "line\nnext"},
         "error": None,
+        "steps_failed": 0,
     }
     assert lines[0]["error"] == (await house.get(f"/jobs/{ids[0]}")).json()["error"]
     assert (lines[1]["result"], lines[1]["result_expired"]) == (None, True)
