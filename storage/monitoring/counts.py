@@ -36,16 +36,21 @@ class Took:
     p95: int
 
 
-#: (slot, flow id, status) -> number of jobs.
-Counts = dict[tuple[int, str, str], int]
+#: What completed jobs of which a step failed are counted as, in place of their status, and as an error.
+STEPS_FAILED = "steps_failed"
+
+#: (slot, flow id, status or STEPS_FAILED, key id or "") -> number of jobs.
+Counts = dict[tuple[int, str, str, str], int]
 #: (slot, flow id, connection, model) -> cost.
 Costs = dict[tuple[int, str, str, str], Cost]
-#: (flow id, error code) -> number of failures, and the time of the last one.
-Failures = dict[tuple[str, str], tuple[int, Millis]]
-#: (slot, flow id, code) -> number of refused calls, and the time of the last one.
-Refusals = dict[tuple[int, str, str], tuple[int, Millis]]
+#: (flow id, error code or STEPS_FAILED, key id or "") -> number of failures, and the time of the last one.
+Failures = dict[tuple[str, str, str], tuple[int, Millis]]
+#: (slot, flow id, code, key id or "") -> number of refused calls, and the time of the last one.
+Refusals = dict[tuple[int, str, str, str], tuple[int, Millis]]
 
 RUN_TIME = Job.completed_at - Job.started_at
+_WENT_ON = (Job.status == "completed") & (Job.steps_failed > 0)
+_KEY = func.coalesce(Job.key_id, "").label("key_id")
 COMPLETED = (Job.status == "completed", Job.started_at.is_not(None), Job.completed_at.is_not(None))
 
 
@@ -88,12 +93,13 @@ def percentiles(
 def count_jobs(session: Session, mine: list[ColumnElement[bool]], period: Period) -> Counts:
     """Counts jobs by the time at which they were accepted."""
     slot = period.slot(Job.created_at)
+    status = case((_WENT_ON, STEPS_FAILED), else_=Job.status)
     rows = session.execute(
-        select(slot.label("slot"), Job.flow_id, Job.status, func.count().label("jobs"))
+        select(slot.label("slot"), Job.flow_id, status.label("status"), _KEY, func.count().label("jobs"))
         .where(*mine)
-        .group_by(slot, Job.flow_id, Job.status)
+        .group_by(slot, Job.flow_id, status, _KEY)
     )
-    return {(int(row.slot), row.flow_id, row.status): row.jobs for row in rows}
+    return {(int(row.slot), row.flow_id, row.status, row.key_id): row.jobs for row in rows}
 
 
 def add_costs(session: Session, mine: list[ColumnElement[bool]], period: Period) -> Costs:
@@ -121,14 +127,14 @@ def add_costs(session: Session, mine: list[ColumnElement[bool]], period: Period)
 
 
 def count_failures(session: Session, mine: list[ColumnElement[bool]]) -> Failures:
-    """Counts failed jobs; the time of the last one is when it ended."""
-    code = func.coalesce(Job.error["code"].as_string(), "").label("code")
+    """Counts jobs that failed, and completed ones of which a step failed; the time of the last one is when it ended."""
+    code = case((_WENT_ON, STEPS_FAILED), else_=func.coalesce(Job.error["code"].as_string(), "")).label("code")
     rows = session.execute(
-        select(Job.flow_id, code, func.count().label("jobs"), func.max(Job.completed_at).label("last_at"))
-        .where(*mine, Job.status == "failed")
-        .group_by(Job.flow_id, code)
+        select(Job.flow_id, code, _KEY, func.count().label("jobs"), func.max(Job.completed_at).label("last_at"))
+        .where(*mine, (Job.status == "failed") | _WENT_ON)
+        .group_by(Job.flow_id, code, _KEY)
     )
-    return {(row.flow_id, row.code): (row.jobs, Millis(row.last_at or 0)) for row in rows}
+    return {(row.flow_id, row.code, row.key_id): (row.jobs, Millis(row.last_at or 0)) for row in rows}
 
 
 def count_refusals(session: Session, filters: Filters, workspace_id: str, period: Period) -> Refusals:
@@ -141,14 +147,15 @@ def count_refusals(session: Session, filters: Filters, workspace_id: str, period
             slot.label("slot"),
             RefusalCount.flow_id,
             RefusalCount.code,
+            RefusalCount.key_id,
             func.sum(RefusalCount.count).label("refused"),
             func.max(RefusalCount.minute).label("minute"),
         )
         .where(*filters.refusals(workspace_id, period))
-        .group_by(slot, RefusalCount.flow_id, RefusalCount.code)
+        .group_by(slot, RefusalCount.flow_id, RefusalCount.code, RefusalCount.key_id)
     )
     return {
-        (int(row.slot), row.flow_id, row.code): (
+        (int(row.slot), row.flow_id, row.code, row.key_id or ""): (
             int(row.refused),
             Millis(min((row.minute + 1) * MINUTE - 1, period.until)),
         )

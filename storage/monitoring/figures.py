@@ -6,7 +6,7 @@ cover completed jobs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
@@ -17,6 +17,7 @@ from storage.environments import read_environments
 from storage.monitoring.counts import (
     COMPLETED,
     RUN_TIME,
+    STEPS_FAILED,
     Cost,
     Costs,
     Counts,
@@ -39,7 +40,7 @@ from storage.workspaces import get_limits
 class Kind:
     """One kind of failure of a flow: its code, how often it occurred, and when last.
 
-    `refused`: the call created no job.
+    `refused`: the call created no job. The code STEPS_FAILED: jobs that were completed although a step failed.
     """
 
     code: str
@@ -84,6 +85,30 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class CallerFigures:
+    """The calls with one key in the period; `key_id` is empty for calls with no known key."""
+
+    key_id: str
+    by_status: Mapping[str, int]
+    kinds: tuple[Kind, ...]
+
+    @property
+    def requests(self) -> int:
+        """The number of accepted jobs."""
+        return sum(self.by_status.values())
+
+    @property
+    def refused(self) -> int:
+        """The number of calls that created no job."""
+        return sum(kind.count for kind in self.kinds if kind.refused)
+
+    @property
+    def last_error(self) -> Kind | None:
+        """The failure or refusal that occurred last, or None."""
+        return max(self.kinds, key=lambda kind: kind.last_at, default=None)
+
+
+@dataclass(frozen=True)
 class Now:
     """The present load and the limits; None: no limit. `waiting` jobs have a slot and wait for a worker; `outside` are
     items of batches that wait for a slot.
@@ -115,6 +140,8 @@ class Figures:
     costs: Costs
     now: Now
     kinds: tuple[Kind, ...] = field(default=())
+    #: The most calling keys first.
+    callers: tuple[CallerFigures, ...] = field(default=())
 
     @property
     def requests(self) -> int:
@@ -139,7 +166,8 @@ class Figures:
 
 def success_of(by_status: Mapping[str, int]) -> float | None:
     """Returns completed jobs divided by completed and failed ones, 0 to 1; None without any."""
-    completed, failed = by_status.get("completed", 0), by_status.get("failed", 0)
+    completed = by_status.get("completed", 0) + by_status.get(STEPS_FAILED, 0)
+    failed = by_status.get("failed", 0)
     return completed / (completed + failed) if completed + failed else None
 
 
@@ -149,16 +177,17 @@ def read_figures(session: Session, workspace_id: str, filters: Filters, period: 
     counts = count_jobs(session, mine, period)
     costs = add_costs(session, mine, period)
     refusals = count_refusals(session, filters, workspace_id, period)
-    kinds = _kinds(count_failures(session, mine), refusals)
+    failures = count_failures(session, mine)
+    kinds = _kinds(failures, refusals, lambda flow_id, _key_id: flow_id)
     statuses: list[dict[str, int]] = [{} for _ in period.starts]
     by_status: dict[str, int] = {}
-    for (slot, _flow, status), jobs in counts.items():
+    for (slot, _flow, status, _key), jobs in counts.items():
         by_status[status] = by_status.get(status, 0) + jobs
         statuses[slot][status] = statuses[slot].get(status, 0) + jobs
-    for (slot, _flow, _code), (refused, _last) in refusals.items():
+    for (slot, _flow, _code, _key), (refused, _last) in refusals.items():
         statuses[slot]["refused"] = statuses[slot].get("refused", 0) + refused
     took = percentiles(session, mine, RUN_TIME, Job.flow_id, where=COMPLETED)
-    flows = _list_flows(session, workspace_id, filters, {*kinds, *(flow for _slot, flow, _status in counts)})
+    flows = _list_flows(session, workspace_id, filters, {*kinds, *(flow for _slot, flow, _status, _key in counts)})
     endpoints = _endpoints(flows, period, counts, costs, took, kinds)
     before = filters.jobs(workspace_id, period.before)
     return Figures(
@@ -172,21 +201,39 @@ def read_figures(session: Session, workspace_id: str, filters: Filters, period: 
         costs=costs,
         now=_load_limits(session, workspace_id, filters),
         kinds=_together(kinds),
+        callers=_callers(counts, failures, refusals),
     )
 
 
-def _kinds(failures: Failures, refusals: Refusals) -> dict[str, list[Kind]]:
-    """Returns flow id -> its kinds of failures and refusals."""
+def _kinds(failures: Failures, refusals: Refusals, group: Callable[[str, str], str]) -> dict[str, list[Kind]]:
+    """Returns the kinds of failures and refusals of each group. `group(flow id, key id)` names the group of a call."""
+    summed: dict[tuple[str, str, bool], tuple[int, Millis]] = {}
+    every = (
+        *((flow_id, key_id, code, False, one) for (flow_id, code, key_id), one in failures.items()),
+        *((flow_id, key_id, code, True, one) for (_slot, flow_id, code, key_id), one in refusals.items()),
+    )
+    for flow_id, key_id, code, refused, (count, last_at) in every:
+        name = group(flow_id, key_id), code, refused
+        before = summed.get(name, (0, Millis(0)))
+        summed[name] = (before[0] + count, max(before[1], last_at))
     found: dict[str, list[Kind]] = {}
-    for (flow_id, code), (count, last_at) in failures.items():
-        found.setdefault(flow_id, []).append(Kind(code, False, count, last_at))
-    summed: dict[tuple[str, str], tuple[int, Millis]] = {}
-    for (_slot, flow_id, code), (count, last_at) in refusals.items():
-        before = summed.get((flow_id, code), (0, Millis(0)))
-        summed[flow_id, code] = (before[0] + count, max(before[1], last_at))
-    for (flow_id, code), (count, last_at) in summed.items():
-        found.setdefault(flow_id, []).append(Kind(code, True, count, last_at))
+    for (name, code, refused), (count, last_at) in summed.items():
+        found.setdefault(name, []).append(Kind(code, refused, count, last_at))
     return found
+
+
+def _callers(counts: Counts, failures: Failures, refusals: Refusals) -> tuple[CallerFigures, ...]:
+    """Returns one entry for each key, the most calling first."""
+    by_status: dict[str, dict[str, int]] = {}
+    for (_slot, _flow, status, key_id), jobs in counts.items():
+        mine = by_status.setdefault(key_id, {})
+        mine[status] = mine.get(status, 0) + jobs
+    kinds = _kinds(failures, refusals, lambda _flow_id, key_id: key_id)
+    found = [
+        CallerFigures(key_id, by_status.get(key_id, {}), tuple(kinds.get(key_id, ())))
+        for key_id in {*by_status, *kinds}
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.requests, -one.refused, one.key_id)))
 
 
 def _together(kinds: Mapping[str, list[Kind]]) -> tuple[Kind, ...]:
@@ -238,7 +285,7 @@ def _endpoints(
     by_slot = {flow_id: [0] * len(period.starts) for flow_id in flows}
     by_status: dict[str, dict[str, int]] = {flow_id: {} for flow_id in flows}
     spent = dict.fromkeys(flows, Cost())
-    for (slot, flow_id, status), jobs in counts.items():
+    for (slot, flow_id, status, _key), jobs in counts.items():
         by_slot[flow_id][slot] += jobs
         by_status[flow_id][status] = by_status[flow_id].get(status, 0) + jobs
     for (_slot, flow_id, *_model), cost in costs.items():

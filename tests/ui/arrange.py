@@ -17,6 +17,8 @@ from engine.jobs.transitions import finish
 from storage.flows import get_draft
 from storage.job_changes import Lease, claim_job
 from storage.refusals import Counted, RefusedRow, add_refusals
+from storage.steps import Progress
+from storage.tables import Step
 from tests.ui.conftest import Site
 
 FAILED = {
@@ -55,6 +57,34 @@ def ended(site: Site, flow_id: str, status: str = "completed", environment: str 
     if status == "failed":
         options.setdefault("error", FAILED)
     assert site.database.write_now(finish, job_id, status, lease=Lease("boot_test", 1), **options)
+    return job_id
+
+
+def went_on(site: Site, flow_id: str, *, status: str = "skipped", key_id: str | None = None) -> str:
+    """Creates a completed job whose step `text_template` failed and was skipped or took its default value."""
+    job_id = accepted(site, flow_id, key_id=key_id)
+    site.database.write_now(claim_job, "boot_test", job_id)
+    lease = Lease("boot_test", 1)
+    step = {
+        **dict.fromkeys(column.name for column in Step.__table__.columns if column.name != "job_id"),
+        "node_id": "text_template",
+        "index_path": "",
+        "status": status,
+        "attempt": 1,
+        "tries": 1,
+        "started_at": site.clock.now(),
+        "ended_at": site.clock.now(),
+        "duration_ms": 5,
+        "error": FAILED,
+        "cost_nanos": 0,
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "model_calls": 0,
+        "simulated": False,
+    }
+    progress = Progress(job_id, site.workspace_id, flow_id, lease, (step,), (), (), (), 2, 0, 1)
+    result = ('{"output":null}', 15)
+    assert site.database.write_now(finish, job_id, "completed", lease=lease, result=result, progress=progress)
     return job_id
 
 

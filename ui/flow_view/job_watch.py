@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from engine.flow.document import Document
 from engine.flow.graph import Graph
 from engine.jobs.worker.plan_loader import trimmed
+from engine.run.steps import INNER
 from storage.jobs import JobRow, get_job
 from storage.steps import StepRow, list_steps
 from ui.flow_view.list_frames import lists_of
@@ -72,6 +73,13 @@ def step_of(look: Look, node_id: str, index_path: str | None = None) -> StepRow 
     return next((step for step in steps if step.status == "failed"), steps[0] if steps else None)
 
 
+def items_around(document: Document, steps: Sequence[StepRow], step: StepRow) -> int | None:
+    """Returns how many items the innermost list around a step has; None when it is not known."""
+    splitter = lists_of(document).get(step.node_id.partition(INNER)[0])
+    outer = step.index[:-1]
+    return next((one.items for one in steps if one.node_id == splitter and one.index == outer), None)
+
+
 def _items(splitter: list[StepRow]) -> int:
     """The number of items, as far as it is known."""
     return sum(step.items or 0 for step in splitter)
@@ -84,7 +92,7 @@ def _item_status(steps: list[StepRow], items: int, look: Look, reader: Reader) -
     """
     mine = [step for step in steps if step.index_path] or steps
     over = [step for step in mine if step.ended_at is not None]
-    failed = [step for step in over if step.status == "failed"]
+    failed = [step for step in over if step.error]
     total = max(items, len(mine))
     message = _first_message(failed)
     if failed and total > 1:
@@ -116,13 +124,15 @@ def _status(steps: list[StepRow], reader: Reader) -> dict[str, Any]:
     word = _("Reused") if step.reused else words.get(step.status, _("Cancelled"))
     if step.items is not None and step.status == "completed":
         word = f"{number(step.items, reader)} {_('item') if step.items == 1 else _('items')}"
+    if step.went_on:
+        word = _("Failed, skipped") if step.status == "skipped" else _("Failed, default used")
     return {
-        "state": STATES[step.status],
+        "state": "failed" if step.went_on else STATES[step.status],
         "word": word,
         "time": "" if step.ended_at is None or step.reused else duration((step.duration_ms or 0) / 1000, reader),
         "done": int(step.ended_at is not None),
         "total": 0,
-        "message": _first_message(steps) if step.status == "failed" else "",
+        "message": _first_message(steps) if step.error else "",
     }
 
 

@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 from storage.job_documents import list_key_labels
 from storage.jobs import PUBLIC, JobFilters, JobRow, list_jobs
 from storage.refusals import RefusedRow, list_refused_calls
-from ui.kit.parts import STATES, badge, button, card, icon, link, link_button, words
+from ui.kit.parts import STATES, badge, button, card, icon, link, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.accept_field import UnknownField, accept_field, draft_fields, in_draft, unknown_field_of
-from ui.parts.job_words import environment_word, job_state, job_took
-from ui.parts.refusal_words import what_was_wrong
+from ui.parts.job_words import environment_word, job_took, state_words
+from ui.parts.refusal_words import caller_sees, what_was_wrong
 
 MOST = 5
 LOOK_SECONDS = 1.0
@@ -94,8 +94,8 @@ class FirstCalls:
                 self._job(call, seen) if isinstance(call, JobRow) else self._refused(call, seen)
 
     def _job(self, job: JobRow, seen: RecentCalls) -> None:
-        state = job_state(job)
-        word, symbol, kind = STATES[state]
+        state, word = state_words(job, self.times.reader)
+        _word, symbol, kind = STATES[state]
         with ui.element("li").classes("fp-call"):
             icon(symbol or "circle", f"fp-{kind}" if kind else "fp-t3")
             with ui.element("div").classes("fp-grow"):
@@ -132,7 +132,7 @@ class FirstCalls:
                 badge(_("In the draft"), kind="warn", icon="edit")
             elif there is False and self.page_session.may("edit flows"):
                 button(_("Accept this field"), lambda: self._accept(field), small=True)
-            link_button(_("What the caller sees"), "/docs/errors/validation_failed", kind="link", small=True)
+            caller_sees("validation_failed", kind="link", small=True)
 
     async def _accept(self, field: UnknownField) -> None:
         if await accept_field(self.page_session, field):

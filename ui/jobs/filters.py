@@ -12,6 +12,8 @@ from ui.kit.parts import ENVIRONMENTS
 from ui.parts.time_range import Span, span_of
 
 STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
+#: The entry of the filter for completed jobs of which a step failed.
+STEPS_FAILED = "steps_failed"
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,10 @@ class Narrowed:
     def filters(self, now: int, zone: tzinfo) -> JobFilters:
         """Returns the filters for the database query."""
         since, until = self.span.limits(now, zone)
+        steps_failed = self.status == STEPS_FAILED
         return JobFilters(
-            statuses=(self.status,) if self.status in STATUSES else (),
+            statuses=(self.status,) if self.status in STATUSES else ("completed",) if steps_failed else (),
+            steps_failed=steps_failed,
             environments=(self.environment,) if self.environment in ENVIRONMENTS else (),
             flow_id=self.flow or None,
             key_id=self.key or None,

@@ -1,13 +1,20 @@
-"""The card of a failed job: what happened, why, what to do, and the retry with what it will run."""
+"""The card of a failed job: what happened, why, what to do, and the retry with what it will run; and the note of a
+job that went on without a step.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlencode
 
+from nicegui import ui
+
+from engine.run.steps import INNER
 from storage.jobs import JobRow
+from ui.jobs.step_list import FailedStep, StepLine, step_link, step_path
 from ui.kit import feedback
-from ui.kit.parts import button, link_button, words
+from ui.kit.parts import button, link_button, note, words
 from ui.kit.text import _
 
 
@@ -34,10 +41,48 @@ def draw_failure(
             retry = f"{_('Retry from')} {label} {_('with')} {version}"
             button(retry, lambda: on_retry(node_id), icon="replay", kind="main")
         if node_id and can_change:
-            link_button(f"{_('Change')} {label}", f"/playground/{job.flow_id}?node={node_id}", icon="tune")
+            link_button(_("Go on with a default text"), change_path(job, node_id, "/policy/default"), icon="edit")
+            link_button(f"{_('Change')} {label}", change_path(job, node_id), icon="tune")
     if can_retry:
         with box:
             words(_about_retry(job, version), "fp-hint fp-retry-hint", tag="p")
+
+
+def draw_went_on(
+    job: JobRow, failed: Sequence[FailedStep], *, can_change: bool, open_step: Callable[[StepLine], Awaitable[None]]
+) -> None:
+    """Draws which steps of a completed job failed, what they gave instead, and where that is changed."""
+    many = job.steps_failed != 1
+    strong = _("{count} steps failed, and the job went on.").format(count=job.steps_failed)
+    with note(
+        _("The result lacks what they would have given.") if many else _("The result lacks what it would have given."),
+        kind="warn",
+        icon="warning",
+        strong=strong if many else _("1 step failed, and the job went on."),
+    ) as box:
+        box.classes("fp-went-on")
+        with ui.element("ul"):
+            for one in failed:
+                _draw_failed_step(job, one, can_change=can_change, open_step=open_step)
+
+
+def _draw_failed_step(
+    job: JobRow, one: FailedStep, *, can_change: bool, open_step: Callable[[StepLine], Awaitable[None]]
+) -> None:
+    with ui.element("li"):
+        with words("", "fp-grow"):
+            step_link(step_path(job.id, one.line), one.label, lambda: open_step(one.line))
+            words(f" {one.what} ", "fp-t2")
+            words(one.message, "fp-t2")
+        if can_change and INNER not in one.line.node_id:
+            link_button(
+                _("Change {step}").format(step=one.label), change_path(job, one.line.node_id), icon="tune", small=True
+            )
+
+
+def change_path(job: JobRow, node_id: str, field: str = "/policy/on_error") -> str:
+    """The URL of the Playground at what happens when a node fails, with the input of the job."""
+    return f"/playground/{job.flow_id}?{urlencode({'node': node_id, 'job': job.id, 'field': field})}"
 
 
 def _about_retry(job: JobRow, version: str) -> str:

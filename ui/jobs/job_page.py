@@ -31,9 +31,9 @@ from ui.flow_view.job_watch import Look, look_at, statuses
 from ui.flow_view.list_frames import frames_of
 from ui.flow_view.node_views import NODE_VIEWS
 from ui.jobs.erase_dialog import sure_to_erase
-from ui.jobs.job_failure import draw_failure
+from ui.jobs.job_failure import draw_failure, draw_went_on
 from ui.jobs.step_drawer import StepDrawer
-from ui.jobs.step_list import StepLine, StepList, step_lines
+from ui.jobs.step_list import FailedStep, StepLine, StepList, failed_steps, step_lines
 from ui.kit.parts import (
     button,
     card,
@@ -83,14 +83,14 @@ def register(app: App) -> None:
     """Registers `/jobs/{job_id}`."""
 
     @page_at("/jobs/{job_id}")
-    async def open_job(request: Request, job_id: str, step: str = "") -> Response | None:
+    async def open_job(request: Request, job_id: str, step: str = "", item: str = "") -> Response | None:
         page_session = open_page_session(app, request)
         try:
             seen = await page_session.query(load_job, job_id)
         except NotFound:
             return nothing_here(request)
         base = app.settings.public_url or f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
-        await JobDetailPage(page_session, seen, base).build(step)
+        await JobDetailPage(page_session, seen, base).build(step, item)
         return None
 
 
@@ -112,8 +112,8 @@ class JobDetailPage:
         """The job as last read."""
         return self.seen.look.job
 
-    async def build(self, step: str) -> None:
-        """Draws the page; `step` opens that node's step."""
+    async def build(self, step: str, item: str = "") -> None:
+        """Draws the page; `step` opens that node's step, of the item with the index path `item`."""
         title = self.seen.flow.title or _("Deleted flow")
         self.inner = await self.page_session.query(read_inner, self.document)
         with opened(self.page_session, title, active="jobs", crumbs=((_("Jobs"), "/jobs"),)) as self.page:
@@ -123,12 +123,13 @@ class JobDetailPage:
                 with ui.element("div").classes("fp-col"):
                     self.error_place = ui.element("div").classes("fp-col")
                     with ui.element("div") as self.steps_place:
-                        self.steps = StepList(self.times, self._choose)
+                        self.steps = StepList(self.job.id, self.times, self._choose)
                     self._draw_graph()
                     self.values_place = ui.element("div").classes("fp-col")
                 self.drawer = StepDrawer(self.page_session, self.times, self._step_closed, self._move)
         self._draw()
-        line = next((one for one in self.lines if one.node_id == step), None)
+        mine = [one for one in self.lines if one.node_id == step]
+        line = next((one for one in mine if one.index_path == item), next(iter(mine), None))
         if line is None and self.job.status == "failed":
             line = next((one for one in self.lines if one.step is not None and one.step.status == "failed"), None)
         if line is not None:
@@ -160,13 +161,13 @@ class JobDetailPage:
     def _draw(self) -> None:
         self.page.badges.clear()
         with self.page.badges, ui.element("span").classes("fp-row").props("role=status"):
-            job_badge(self.job)
+            job_badge(self.job, self.times.reader)
             if self.job.simulated:
                 status_badge("simulated")
         self._draw_actions()
         self._draw_sub()
-        self._draw_error()
         self.lines = step_lines(self.document, self.seen.look, self.times, self.inner)
+        self._draw_error()
         if self.job.data_erased_at is None:
             self.steps.draw(self.lines, ended=self.job.ended)
         else:
@@ -272,6 +273,11 @@ class JobDetailPage:
                     can_retry=self.page_session.may("run flows") and self._has_node(job),
                     on_retry=self._run_again,
                 )
+            elif job.went_on and (failed := self._failed_steps()):
+                draw_went_on(job, failed, can_change=not self.seen.flow.deleted, open_step=self._choose)
+
+    def _failed_steps(self) -> list[FailedStep]:
+        return failed_steps(self.document, self.seen.look, self.lines, self.times.reader)
 
     def _draw_values(self) -> None:
         self.values_place.clear()

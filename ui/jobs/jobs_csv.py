@@ -29,7 +29,7 @@ PIECE = 500
 HEAD = (
     "job_id", "status", "flow_id", "flow", "flow_version", "environment", "key", "created_at", "started_at",
     "completed_at", "execution_time_seconds", "attempts", "cost_usd", "input_tokens", "output_tokens", "model_calls",
-    "simulated", "error_code", "error_node", "error_message", "request_id",
+    "simulated", "error_code", "error_node", "error_message", "request_id", "steps_failed",
 )  # fmt: skip
 
 
@@ -83,4 +83,5 @@ def _cells(job: JobRow, titles: Mapping[str, str], keys: Mapping[str, str]) -> t
         error.get("node_label") or error.get("node_id"),
         error.get("message"),
         job.request_id,
+        job.steps_failed,
     )

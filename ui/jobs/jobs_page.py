@@ -13,7 +13,7 @@ from starlette.requests import Request
 from engine.core.errors import ParameterInvalid
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
-from ui.jobs.filters import STATUSES, Narrowed
+from ui.jobs.filters import STATUSES, STEPS_FAILED, Narrowed
 from ui.jobs.jobs_csv import CSV_PATH
 from ui.jobs.refused_calls import RefusedCalls, RefusedView, load_refused
 from ui.kit import feedback
@@ -111,7 +111,11 @@ class JobsList:
         with box.add_slot("prepend"):
             icon("search", size=16)
         box.on_value_change(lambda event: self._narrow(q=(event.value or "").strip()))
-        statuses = {ANY: _("Any status"), **{status: STATES[status][0] for status in STATUSES}}
+        statuses = {ANY: _("Any status")}
+        for status in STATUSES:
+            statuses[status] = STATES[status][0]
+            if status == "completed":
+                statuses[STEPS_FAILED] = STATES[STEPS_FAILED][0]
         self._select(_("Status"), statuses, self.narrowed.status, "status")
         self._select(_("Flow"), {ANY: _("All flows"), **by_word(self.seen.titles)}, self.narrowed.flow, "flow")
         environments = {ANY: _("Any environment"), **{name: word for name, (word, *_rest) in ENVIRONMENTS.items()}}

@@ -13,7 +13,7 @@ from ui.kit.parts import button, icon, icon_button, link_button, note, sentence,
 from ui.kit.text import _
 from ui.kit.times import Times
 from ui.parts.accept_field import UnknownField, where_it_counts
-from ui.parts.refusal_words import what_was_wrong
+from ui.parts.refusal_words import caller_sees, what_was_wrong
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,7 @@ def explain(one: Explained, times: Times) -> None:
                 button(_("Accept this field"), one.accept, icon="add", kind="main")
             if action is not None and not one.in_draft:
                 link_button(*action)
-            if call.code == "validation_failed":
-                link_button(_("What the caller sees"), "/docs/errors/validation_failed", kind="quiet")
+            caller_sees(call.code, kind="quiet")
             words(f"{_('Request id')} {call.request_id}", "fp-mono fp-s12 fp-t3")
 
 

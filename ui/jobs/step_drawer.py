@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 
 from storage.jobs import StoredValue, find_value, get_job
 from ui.jobs.step_list import StepLine
-from ui.kit.parts import STATES, icon, icon_button, key_values, note, status_badge, status_line, words
+from ui.kit.parts import icon, icon_button, key_values, note, status_badge, status_line, words
 from ui.kit.tab_bar import tab_bar
 from ui.kit.text import _, duration, number
 from ui.kit.times import Times
 from ui.page_session import PageSession
+from ui.parts.job_words import step_words
 from ui.parts.value_view import answer_view
 
 TABS = {"input": _("Input"), "output": _("Output"), "tries": _("Tries"), "log": _("Log")}
@@ -95,7 +96,7 @@ class StepDrawer:
                 with ui.element("div").classes("fp-grow"):
                     words(line.label, "fp-cut", tag="h2")
                     with ui.element("div").classes("fp-row fp-s12"):
-                        status_line(step.status, self._status_words()).classes("fp-b")
+                        status_line(step_words(step)[0], self._status_words()).classes("fp-b")
                         if step.simulated:
                             status_badge("simulated")
                 icon_button("arrow_back", _("Step before"), lambda: self.on_move(-1), tip=False)
@@ -138,7 +139,7 @@ class StepDrawer:
         assert self.line is not None
         assert self.line.step is not None
         step = self.line.step
-        word = STATES[step.status][0]
+        word = step_words(step)[1]
         took = duration(self.line.length_ms / 1000, self.times.reader)
         if step.tries > 1:
             return f"{word} {_('after')} {step.tries} {_('tries')}, {took}"

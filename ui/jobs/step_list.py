@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
 
 from nicegui import ui
 
@@ -14,13 +16,21 @@ from engine.run.steps import INNER
 from storage.steps import StepRow
 from ui.flow_view.job_watch import Look
 from ui.flow_view.list_frames import lists_of
-from ui.kit.parts import Column, TableElement, card, segments, status_line, table, tile, words
-from ui.kit.text import _, number
+from ui.kit.parts import Column, TableElement, Words, card, link, segments, status_line, table, tile, words
+from ui.kit.text import Reader, _, number
 from ui.kit.times import Times
 from ui.parts.charts import WaterfallBar, chart, length_note, waterfall
+from ui.parts.job_words import step_words
 
 #: Most steps that are shown; a job may have thousands.
 MOST = 300
+#: Browser handler of a link that the page follows itself, unless it is opened in another tab.
+_OPEN_HERE = """(event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  event.stopPropagation();
+  emit();
+}"""
 _BARS = {"completed": "done", "failed": "failed", "running": "running", "skipped": "stopped", "cancelled": "stopped"}
 
 
@@ -74,6 +84,60 @@ def step_lines(document: Document, look: Look, times: Times, inner: Mapping[str,
     return [*lines, *(StepLine(node_id, types[node_id], names[node_id], None) for node_id in rest)]
 
 
+@dataclass(frozen=True)
+class FailedStep:
+    """A node that failed while the job went on. `line` is its first failure; `what` says what happened then."""
+
+    line: StepLine
+    label: str
+    what: str
+    message: str
+
+
+def failed_steps(document: Document, look: Look, lines: Sequence[StepLine], reader: Reader) -> list[FailedStep]:
+    """Returns the nodes with a failure that did not end the job, in the order of their starts."""
+    names = {node.id: node.name for node in document.nodes}
+    steps: dict[str, list[StepRow]] = {}
+    for step in look.steps:
+        steps.setdefault(step.node_id, []).append(step)
+    found: dict[str, FailedStep] = {}
+    for line in lines:
+        step = line.step
+        if step is None or not step.error or line.node_id in found:
+            continue
+        mine = [one for one in steps[line.node_id] if one.index_path] or steps[line.node_id]
+        failed = sum(one.error is not None for one in mine)
+        label = names.get(line.node_id) or line.label.partition(",")[0]
+        found[line.node_id] = FailedStep(
+            line, label, _went_on_words(step, failed, len(mine), reader), str(step.error.get("message") or "")
+        )
+    return list(found.values())
+
+
+def _went_on_words(step: StepRow, failed: int, total: int, reader: Reader) -> str:
+    counts = {"failed": number(failed, reader), "total": number(total, reader)}
+    if step.index_path:
+        said = {
+            "skipped": _("failed for {failed} of {total} items and was skipped for them:"),
+            "completed": _("failed for {failed} of {total} items and gave its default value for them:"),
+        }.get(step.status, _("failed for {failed} of {total} items, which were left out:"))
+        return said.format(**counts)
+    return _("failed and was skipped:") if step.status == "skipped" else _("failed and gave its default value:")
+
+
+def step_path(job_id: str, line: StepLine) -> str:
+    """The URL of a job's page with this step open."""
+    said = {"step": line.node_id, **({"item": line.index_path} if line.index_path else {})}
+    return f"/jobs/{job_id}?{urlencode(said)}"
+
+
+def step_link(path: str, text: str, on_open: Callable[[], Any], classes: str = "") -> Words:
+    """A link to a step that opens it on the page; with a modifier key the browser opens the path."""
+    anchor = link(text, path, classes)
+    anchor.on("click", on_open, [], js_handler=_OPEN_HERE)
+    return anchor
+
+
 def _in_order(steps: Sequence[StepRow], order: Sequence[str]) -> Sequence[StepRow]:
     """Sorts the steps; of those that began in the same millisecond the producer of data is before its user."""
     place = {node_id: at for at, node_id in enumerate(order)}
@@ -87,6 +151,10 @@ def _shown(steps: Sequence[StepRow]) -> Sequence[StepRow]:
         return steps
     ranked = sorted(range(len(steps)), key=lambda at: (bool(steps[at].index_path), steps[at].status != "failed", at))
     return [steps[at] for at in sorted(ranked[:MOST])]
+
+
+def _bar(step: StepRow) -> str:
+    return "failed" if step.went_on else _BARS[step.status]
 
 
 def _totals(look: Look) -> dict[tuple[str, tuple[int, ...]], int]:
@@ -104,7 +172,8 @@ def _item_words(step: StepRow, total: int | None) -> str:
 class StepList:
     """The card; `on_choose(line)` is called with the selected step."""
 
-    def __init__(self, times: Times, on_choose: Callable[[StepLine], Awaitable[None]]) -> None:
+    def __init__(self, job_id: str, times: Times, on_choose: Callable[[StepLine], Awaitable[None]]) -> None:
+        self.job_id = job_id
         self.times = times
         self.on_choose = on_choose
         self.lines: Sequence[StepLine] = ()
@@ -113,6 +182,8 @@ class StepList:
         self.chart: ui.plotly | None = None
         self.ended = False
         self.rows: list[tuple[StepLine, ui.element]] = []
+        #: What the links of the waterfall show.
+        self.linked: list[tuple[Any, ...]] = []
         with card(_("Steps"), padded=False) as box:
             self.count = words("", "fp-s13 fp-t3").props("role=status").move(box.head, 0)
             with box.head:
@@ -135,6 +206,7 @@ class StepList:
             return False
         self.chart.update_figure(waterfall(self._bars()))
         self.chart.props["aria-label"] = self._chart_label()
+        self._draw_links()
         return True
 
     def mark(self, line: StepLine | None) -> None:
@@ -144,7 +216,7 @@ class StepList:
             row.classes(add="fp-on") if one.same(line) else row.classes(remove="fp-on")
 
     def _sentence(self) -> str:
-        statuses = [line.step.status for line in self.lines if line.step is not None]
+        statuses = ["failed" if line.step.went_on else line.step.status for line in self.lines if line.step is not None]
         said = [
             f"{number(statuses.count(status), self.times.reader)} {word}"
             for status, word in (
@@ -181,7 +253,7 @@ class StepList:
                 line.label,
                 line.begin_ms,
                 line.length_ms if line.step is not None else 0,
-                _BARS[line.step.status] if line.step is not None else "",
+                _bar(line.step) if line.step is not None else "",
                 self._note(line),
             )
             for line in self.lines[:MOST]
@@ -189,18 +261,41 @@ class StepList:
 
     def _draw_waterfall(self) -> None:
         with ui.element("div").classes("fp-waterfall"):
-            self.chart = chart(waterfall(self._bars()), self._chart_label(), self._picked)
+            self.chart = chart(waterfall(self._bars()), self._chart_label())
+            self.links = ui.element("ul").classes("fp-waterfall-links")
+            self.links.props["aria-label"] = _("Steps")
+        self.linked = []
+        self._draw_links()
+
+    def _draw_links(self) -> None:
+        """Lays a link over each line of the waterfall: its name and its bar. Redrawn when the steps changed."""
+        lines = self.lines[:MOST]
+        said = [(line.node_id, line.index_path, line.label, line.step is None, self._note(line)) for line in lines]
+        if said == self.linked:
+            return
+        self.linked = said
+        self.links.clear()
+        self.rows = []
+        with self.links:
+            for line in lines:
+                with ui.element("li") as row:
+                    self.rows.append((line, row))
+                    if line.step is None:
+                        words(line.label, "fp-cut fp-t2")
+                        continue
+                    with step_link(step_path(self.job_id, line), "", lambda line=line: self.on_choose(line)) as anchor:
+                        words(line.label, "fp-cut")
+                    anchor.props["title"] = f"{line.label}: {self._note(line)}"
+        self.mark(self.chosen)
 
     def _chart_label(self) -> str:
         return f"{_('Waterfall of the steps')}: {self._sentence()}"
 
-    async def _picked(self, number_of_bar: int) -> None:
-        if 0 <= number_of_bar < len(self.lines):
-            await self.on_choose(self.lines[number_of_bar])
-
     def _note(self, line: StepLine) -> str:
         if line.step is None:
             return _("not run") if self.ended else _("waiting")
+        if line.step.went_on:
+            return _("failed, skipped") if line.step.status == "skipped" else _("default used")
         if line.step.status in {"skipped", "cancelled"}:
             return _("skipped") if line.step.status == "skipped" else _("stopped")
         return length_note(line.length_ms, self.times.reader)
@@ -230,14 +325,12 @@ class StepList:
                 if step is None:
                     words(line.label, "fp-t2")
                 else:
-                    pick = ui.element("button").classes("fp-plain-button fp-b").props("type=button")
-                    with pick:
-                        words(line.label)
+                    step_link(step_path(self.job_id, line), line.label, lambda: self.on_choose(line), "fp-row-link")
             with rows.cell():
                 if step is None:
                     words(_("Not run") if self.ended else _("Waiting"), "fp-t3")
                 else:
-                    status_line(step.status)
+                    status_line(*step_words(step))
             reader = self.times.reader
             rows.cell(length_note(line.begin_ms, reader) if step is not None else "", "fp-t2")
             rows.cell(length_note(line.length_ms, reader) if step is not None else "")

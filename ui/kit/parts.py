@@ -65,6 +65,7 @@ STATES: dict[str, tuple[str, str | None, Kind]] = {
     "not_saved": (_("Not saved yet"), "edit", ""),
     "undeployed": (_("Undeployed"), "cloud_off", ""),
     "completed": (_("Completed"), "check_circle", "ok"),
+    "steps_failed": (_("Completed with failed steps"), "warning", "warn"),
     "done": (_("Done"), "check_circle", "ok"),
     "processing": (_("Running"), "progress_activity", "acc"),
     "running": (_("Running"), "progress_activity", "acc"),

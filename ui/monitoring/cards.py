@@ -109,7 +109,7 @@ class ChartCards:
 
     def show(self, figures: Figures, curves: Curves, filters: Filters, range_name: str) -> None:
         """Draws the figures and curves."""
-        self.drawings = Drawings(figures, curves, filters, self.reader)
+        self.drawings = Drawings(figures, curves, filters, self.reader, range_name)
         self.slot_words = RANGE_WORDS[range_name][3]
         for name, card in self.cards.items():
             drawing = self.drawings.costs(self.by) if name == "costs" else getattr(self.drawings, name)()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from storage.monitoring.counts import Cost, Took
+from storage.monitoring.counts import STEPS_FAILED, Cost, Took
 from storage.monitoring.curves import Curves
 from storage.monitoring.figures import Figures, Kind
 from storage.monitoring.period import Filters
@@ -47,10 +47,33 @@ class Drawing:
     worded: int = 1
 
 
+def jobs_path(
+    filters: Filters, range_name: str, kind: Kind | None, *, refused: bool = False, status: str = "failed"
+) -> str:
+    """The URL of the Jobs page with these filters: of one kind of error, or of all failed or refused calls."""
+    said: dict[str, str | None] = {"flow": filters.flow_id, "key": filters.key_id, "range": range_name}
+    if kind.refused if kind else refused:
+        said |= {"tab": "refused", "code": kind.code if kind else None}
+    elif kind and kind.code == STEPS_FAILED:
+        said |= {"status": STEPS_FAILED, "environment": filters.environment}
+    else:
+        said |= {"status": status, "environment": filters.environment, "q": kind.code if kind else None}
+    return f"/jobs?{urlencode({name: value for name, value in said.items() if value})}"
+
+
+def _what_it_did(kind: Kind) -> str:
+    if kind.refused:
+        return _("refused the call")
+    return _("the job went on without it") if kind.code == STEPS_FAILED else _("made the job fail")
+
+
 class Drawings:
     """Computes all charts from the figures of one read."""
 
-    def __init__(self, figures: Figures, curves: Curves, filters: Filters, reader: Reader) -> None:
+    def __init__(
+        self, figures: Figures, curves: Curves, filters: Filters, reader: Reader, range_name: str = ""
+    ) -> None:
+        self.range_name = range_name
         self.figures = figures
         self.curves = curves
         self.filters = filters
@@ -64,6 +87,7 @@ class Drawings:
         """Jobs by status and refused calls, stacked."""
         parts = (
             (_("Completed"), BLUE, ("completed",)),
+            (_("Completed, steps failed"), PURPLE, (STEPS_FAILED,)),
             (_("Not ended yet"), TEAL, ("queued", "processing")),
             (_("Cancelled"), QUIET, ("cancelled",)),
             (_("Failed"), RED, ("failed",)),
@@ -162,7 +186,10 @@ class Drawings:
         kinds = self.figures.kinds
         shown = kinds if len(kinds) <= MOST_KINDS else kinds[: MOST_KINDS - 2]
         rest = kinds[len(shown) :]
-        ranks = [self._rank(kind_word(kind), kind.count, refused=kind.refused) for kind in shown]
+        ranks = [
+            self._rank(kind_word(kind), kind.count, refused=kind.refused, went_on=kind.code == STEPS_FAILED)
+            for kind in shown
+        ]
         paths = [self.path(kind) for kind in shown]
         others_word = {False: _("Other failures"), True: _("Other refused calls")}
         for refused in (False, True):
@@ -178,7 +205,7 @@ class Drawings:
             tuple(
                 (
                     Cell(kind_word(kind), self.path(kind)),
-                    Cell(_("refused the call") if kind.refused else _("made the job fail")),
+                    Cell(_what_it_did(kind)),
                     Cell(self._count(kind.count)),
                 )
                 for kind in kinds
@@ -209,18 +236,7 @@ class Drawings:
 
     def path(self, kind: Kind | None, *, refused: bool = False) -> str:
         """The URL of the Jobs page with these filters."""
-        if kind.refused if kind else refused:
-            return "/jobs?tab=refused"
-        said: dict[str, str] = {"status": "failed"}
-        if self.filters.flow_id:
-            said["flow"] = self.filters.flow_id
-        if self.filters.key_id:
-            said["key"] = self.filters.key_id
-        if self.filters.environment:
-            said["environment"] = self.filters.environment
-        if kind and kind.code:
-            said["q"] = kind.code
-        return f"/jobs?{urlencode(said)}"
+        return jobs_path(self.filters, self.range_name, kind, refused=refused)
 
     def _percentiles(self, tooks: Sequence[Took | None], label: str, empty: str) -> Drawing:
         def of(name: str, colour: str, pick: Callable[[Took], int], *, dashed: bool = False) -> Series:
@@ -265,8 +281,8 @@ class Drawings:
         ]
         return (_("Time"), *(one.name for one in series)), tuple(rows)
 
-    def _rank(self, name: str, count: int, *, refused: bool) -> Rank:
-        kind, colour = (_("refused"), AMBER) if refused else (_("failed"), RED)
+    def _rank(self, name: str, count: int, *, refused: bool, went_on: bool = False) -> Rank:
+        kind, colour = (_("refused"), AMBER) if refused else (_("went on"), PURPLE) if went_on else (_("failed"), RED)
         return Rank(name, count, kind, colour, self._count(count))
 
     def _count(self, value: float) -> str:

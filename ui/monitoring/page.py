@@ -7,7 +7,7 @@ same for one flow.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from ui.kit.assets import asset_url
 from ui.kit.parts import button, link_button, words
 from ui.kit.text import Reader, _
 from ui.kit.times import when
+from ui.monitoring.callers import CallerTable
 from ui.monitoring.cards import ChartCards
 from ui.monitoring.endpoints import EndpointTable
 from ui.monitoring.filter_bar import FilterBar, View, load_choices, range_choice
@@ -85,7 +86,7 @@ def register(app: App) -> None:
             quota.draw()
             with page.actions:
                 FilterBar(board.view, choices, board.turn).build()
-            board.build(table=True)
+            board.build(table=True, keys={key.id: key.label for key in choices.keys})
             if seen is not None:
                 board.show(seen)
         every(LOOK_SECONDS, board.follow)
@@ -123,14 +124,15 @@ class Board:
         self.sub: Any = None
         self.drawn_at = 0.0
 
-    def build(self, *, table: bool) -> None:
-        """Draws the empty elements; `show` fills them."""
+    def build(self, *, table: bool, keys: Mapping[str, str] | None = None) -> None:
+        """Draws the empty elements; `show` fills them. `keys`: the labels of keys for the table of callers."""
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("monitoring.css")}">')
         if self.sub is None:
             self.sub = words("", "fp-sub fp-under", tag="p")
         with ui.element("div").classes("fp-col fp-monitoring"):
             self.endpoints = EndpointTable(self.times) if table else None
             self.tiles = ui.element("div").classes("fp-tiles fp-tiles--six")
+            self.callers = CallerTable(self.times, keys) if keys is not None else None
             self.nothing = ui.element("section").classes("fp-card")
             self.charts_place = ui.element("div")
             with self.charts_place:
@@ -166,6 +168,8 @@ class Board:
         if self.endpoints is not None:
             self.endpoints.show(figures.endpoints, self.view.range_name)
             self.endpoints.place.visible = bool(figures.endpoints)
+        if self.callers is not None:
+            self.callers.show(figures, self.view.filters, self.view.range_name)
         self.tiles.clear()
         with self.tiles:
             monitoring_tiles(figures, self.view.range_name, self.reader, of_api=self.view.filters.of_api)

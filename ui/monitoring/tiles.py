@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from nicegui import ui
 
 from engine.core.clock import DAY, next_month
-from storage.monitoring.counts import Cost
+from storage.monitoring.counts import STEPS_FAILED, Cost
 from storage.monitoring.figures import Figures, Now
 from storage.monitoring.period import RANGES
 from ui.kit.parts import ENVIRONMENTS, icon, meter, words
@@ -25,10 +25,12 @@ def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_ap
         _under(f"{said}{span}", symbol=arrow)
     with _tile(_("Success")):
         words("–" if figures.success is None else percent(figures.success, reader), tag="b")
-        failed = figures.by_status.get("failed", 0)
+        failed, lost = figures.by_status.get("failed", 0), figures.by_status.get(STEPS_FAILED, 0)
         if failed:
             _under(f"{number(failed, reader)} {_('failed')}", "fp-bad")
-        else:
+        if lost:
+            _under(f"{number(lost, reader)} {_('with failed steps')}", "fp-warn", "warning")
+        if not failed and not lost:
             _under(_("none failed") if figures.requests else "")
     with _tile(_("Slowest 5 %")):
         took, before = figures.took, figures.took_before

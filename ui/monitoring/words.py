@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.core.clock import DAY, HOUR, MINUTE, Millis
-from storage.monitoring.counts import Cost
+from storage.monitoring.counts import STEPS_FAILED, Cost
 from storage.monitoring.figures import Kind
 from storage.monitoring.period import Period
 from ui.kit import text
@@ -44,6 +44,7 @@ _FAILURES = {
     "model_rate_limited": _("Model rate limited"),
     "output_invalid": _("Answer did not fit"),
     "node_failed": _("Step failed"),
+    STEPS_FAILED: _("A step failed, the job went on"),
     "": _("Failed"),
 }
 

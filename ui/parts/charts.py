@@ -53,10 +53,11 @@ _BAR_COLOURS = {"done": OK, "failed": BAD, "running": RUNNING, "stopped": QUIET}
 
 
 def waterfall(bars: Sequence[WaterfallBar]) -> dict[str, Any]:
-    """A figure that shows when each step ran and for how long, the first one on top."""
+    """A figure that shows when each step ran and for how long, the first one on top. The page writes the names, as
+    links, into its left margin.
+    """
     shown = list(bars[:_MOST])
     longest = max((bar.begin_ms + bar.length_ms for bar in shown), default=1) / 1000 or 1
-    names = [_short(bar.label) for bar in shown]
     places = list(range(len(shown)))
     return {
         "data": [
@@ -94,14 +95,8 @@ def waterfall(bars: Sequence[WaterfallBar]) -> dict[str, Any]:
                 "ticks": "",
             },
             "annotations": [
-                *(
-                    {**_beside(place, name), "x": 0, "xanchor": "left", "xshift": -168, "font": {"color": TEXT}}
-                    for place, name in zip(places, names, strict=True)
-                ),
-                *(
-                    {**_beside(place, bar.note), "x": 1, "xanchor": "right", "xshift": 78}
-                    for place, bar in zip(places, shown, strict=True)
-                ),
+                {**_beside(place, bar.note), "x": 1, "xanchor": "right", "xshift": 78}
+                for place, bar in zip(places, shown, strict=True)
             ],
         },
         "config": CONFIG,
@@ -207,8 +202,3 @@ def plain(label: str) -> str:
 def _beside(place: int, text: str) -> dict[str, Any]:
     """An annotation at the end of a bar's line."""
     return {"y": place, "text": text, "xref": "paper", "showarrow": False}
-
-
-def _short(label: str) -> str:
-    """Shortens a long label, which would leave no room for the bars."""
-    return plain(label if len(label) <= 24 else f"{label[:23]}…")

@@ -10,7 +10,7 @@ from storage.jobs import JobRow
 from ui.kit.parts import Column, environment_badge, link, status_badge, status_line, table, words
 from ui.kit.text import _
 from ui.kit.times import Times
-from ui.parts.job_words import job_state, job_took
+from ui.parts.job_words import job_took, state_words, why_failed
 
 
 def job_table(
@@ -35,12 +35,14 @@ def job_table(
     for job in jobs:
         with rows.row(on_open=lambda job=job: ui.navigate.to(f"/jobs/{job.id}")):
             with rows.cell(), link("", f"/jobs/{job.id}", "fp-quiet-link"):
-                status_line(job_state(job)).classes("fp-b")
+                status_line(*state_words(job, times.reader)).classes("fp-b fp-wrap-text")
             with rows.cell():
                 if titles is not None:
                     words(titles.get(job.flow_id) or _("Deleted flow"), "fp-b")
                     words(" ")
                 words(f"v{job.flow_version}" if job.flow_version is not None else _("canvas"), "fp-t3")
+                if job.status == "failed" and (why := why_failed(job)):
+                    words(why, "fp-why fp-s12 fp-bad", tag="div").props["title"] = why
             with rows.cell(), ui.element("span").classes("fp-row"):
                 environment_badge(job.environment)
                 if job.simulated:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from nicegui import ui
 
 from storage.jobs import JobRow
+from storage.steps import StepRow
 from ui.kit.parts import ENVIRONMENTS, STATES, link, status_badge, status_line
-from ui.kit.text import _
+from ui.kit.text import Reader, _, plural
 from ui.kit.times import Times
 
 
@@ -17,16 +18,40 @@ def job_state(job: JobRow) -> str:
     return job.status
 
 
-def job_badge(job: JobRow) -> ui.element:
+def state_words(job: JobRow, reader: Reader) -> tuple[str, str]:
+    """A key of `ui.kit.parts.STATES` and its words: `Completed, 1 step failed` for a job that went on without a step."""
+    if job.went_on:
+        failed = plural(job.steps_failed, _("step failed"), _("steps failed"), reader)
+        return "steps_failed", f"{STATES['completed'][0]}, {failed}"
+    state = job_state(job)
+    return state, STATES[state][0]
+
+
+def step_words(step: StepRow) -> tuple[str, str]:
+    """A key of `ui.kit.parts.STATES` and its words; a step that failed and was skipped says both."""
+    if step.went_on:
+        return "failed", _("Failed, skipped") if step.status == "skipped" else _("Failed, default used")
+    state = "reused" if step.reused else step.status
+    return state, STATES[state][0]
+
+
+def why_failed(job: JobRow) -> str:
+    """`Read the page: The server answered 404.`, from a failed job's error; empty when none is kept."""
+    error = job.error or {}
+    node, message = str(error.get("node_label") or ""), str(error.get("message") or "")
+    return f"{node}: {message}" if node and message else message
+
+
+def job_badge(job: JobRow, reader: Reader) -> ui.element:
     """The state as a badge."""
-    return status_badge(job_state(job))
+    return status_badge(*state_words(job, reader))
 
 
 def job_line(job: JobRow, times: Times) -> ui.element:
     """`Failed, 4 min ago`, as a link to the job."""
-    state = job_state(job)
+    state, said = state_words(job, times.reader)
     with link("", f"/jobs/{job.id}", "fp-quiet-link") as anchor:
-        status_line(state, f"{STATES[state][0]}, {times.ago(job.completed_at or job.created_at)}")
+        status_line(state, f"{said}, {times.ago(job.completed_at or job.created_at)}")
     return anchor
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jsonpointer
 
 from storage.refusals import RefusedRow
+from ui.kit.parts import ButtonKind, link_button
 from ui.kit.text import _
 
 CODES = {
@@ -25,6 +26,15 @@ CODES = {
     "shutting_down": _("The server was stopping"),
 }
 _FIELDS = {"required": _("is missing"), "unknown_field": _("unknown field")}
+
+
+def caller_sees(code: str, *, kind: ButtonKind = "normal", small: bool = False) -> None:
+    """Draws the link to the page about an error, which callers are referred to. It opens in a new tab, so that the call
+    stays in view.
+    """
+    if code in CODES:
+        to = link_button(_("What the caller sees"), f"/docs/errors/{code}", icon="open_in_new", kind=kind, small=small)
+        to.props("target=_blank rel=noopener")
 
 
 def refusal_word(code: str) -> str:

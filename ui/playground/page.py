@@ -78,7 +78,7 @@ def register(app: App) -> None:
         return RedirectResponse(f"/playground/{await _empty_draft(page_session)}")
 
     @page_at("/playground/{flow_id}", reconnect_timeout=RECONNECT_SECONDS)
-    async def open_flow(request: Request, flow_id: str, node: str = "", job: str = "") -> None:
+    async def open_flow(request: Request, flow_id: str, node: str = "", job: str = "", field: str = "") -> None:
         page_session = open_page_session(app, request)
         try:
             flow = await page_session.query(get_flow, flow_id)
@@ -88,7 +88,7 @@ def register(app: App) -> None:
                 feedback.refusal_card(refusal)
             return
         page = PlaygroundPage(page_session, drafts, draft, flow, as_steps=request.cookies.get(STEPS_COOKIE) == "1")
-        await page.build(select=node, job=job)
+        await page.build(select=node, job=job, field=field)
 
 
 def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: str) -> dict[str, Any] | None:
@@ -153,14 +153,16 @@ class PlaygroundPage:
         self.shown_marks: dict[str, Marks] = {}
         self.shown_frames: list[ListScope] = []
 
-    async def build(self, *, select: str, job: str) -> None:
-        """Builds the page, with the node `select` selected and the input of the job `job` filled in."""
+    async def build(self, *, select: str, job: str, field: str = "") -> None:
+        """Builds the page, with the node `select` selected, the keyboard focus in its field with the JSON pointer
+        `field`, and the input of the job `job` filled in.
+        """
         ui.add_head_html(_STYLE)
         payload = await self.page_session.query(next_input, self.draft.flow_id, self.draft.document)
         self.dependencies = await self._load_dependencies()
         self.flows = [] if self.page_session.may("edit flows") else await self.page_session.query(list_flows)
         given = await self.page_session.query(payload_of_job, self.draft.flow_id, job) if job else None
-        self.first_selection = select
+        self.first_selection, self.first_field = select, field
         with (
             frame(
                 self.first_flow.title,
@@ -330,7 +332,8 @@ class PlaygroundPage:
         self.document_changed()
         if self.first_selection:
             self.canvas.focus_node(self.first_selection)
-            await self.open_node(self.first_selection)
+            await self.open_node(self.first_selection, tab="set_up" if self.first_field else None)
+            self.inspector.focus(self.first_field)
 
     async def run(self, mode: str, node_id: str) -> None:
         """Starts a run: of all nodes (`all`), up to and including one node (`node`), or from one node on (`from`)."""

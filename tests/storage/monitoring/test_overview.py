@@ -16,7 +16,7 @@ from engine.actions.workspaces import ensure_workspace
 from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.ids import new_id
 from storage.database import Database, open_database
-from storage.monitoring.counts import Cost, Took
+from storage.monitoring.counts import STEPS_FAILED, Cost, Took
 from storage.monitoring.curves import Curves, read_curves, read_mark
 from storage.monitoring.figures import Figures, read_figures
 from storage.monitoring.period import RANGES, Filters, Period
@@ -90,6 +90,7 @@ class World:
             "steps_total": 1,
             "steps_done": 1,
             "items_failed": 0,
+            "steps_failed": 0,
             "cost_nanos": 0,
             "input_tokens": 0,
             "output_tokens": 0,
@@ -183,6 +184,31 @@ def test_jobs_are_counted_by_what_became_of_them(world: World) -> None:
     assert figures.by_status == {"completed": 2, "failed": 1, "cancelled": 1, "processing": 1}
     assert figures.success == pytest.approx(2 / 3)
     assert figures.requests_before == 1
+
+
+def test_completed_jobs_with_failed_steps_are_counted_apart_and_by_key(world: World) -> None:
+    flow = world.flow()
+    world.job(flow, NOW - HOUR, key_id="key_a")
+    world.job(flow, NOW - HOUR, key_id="key_a", steps_failed=2)
+    world.job(flow, NOW - HOUR, key_id="key_b", code="timeout")
+    world.refused(NOW - HOUR, 4, flow_id=flow, key_id="key_b")
+    world.refused(NOW - HOUR, 1, flow_id=flow)
+
+    figures = world.figures()
+
+    assert figures.by_status == {"completed": 1, STEPS_FAILED: 1, "failed": 1}
+    assert figures.success == pytest.approx(2 / 3), "its status is completed"
+    assert {(kind.code, kind.refused): kind.count for kind in figures.kinds} == {
+        (STEPS_FAILED, False): 1,
+        ("timeout", False): 1,
+        ("validation_failed", True): 5,
+    }
+    assert [(one.key_id, one.requests, one.refused, len(one.kinds)) for one in figures.callers] == [
+        ("key_a", 2, 0, 1),
+        ("key_b", 1, 4, 2),
+        ("", 0, 1, 1),
+    ]
+    assert [one.key_id for one in world.figures(filters=Filters(key_id="key_b")).callers] == ["key_b"]
 
 
 def test_playground_runs_count_only_when_they_are_asked_for(world: World) -> None:

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 import pytest
+from nicegui import ui
 from nicegui.testing import User
 from sqlalchemy import update
 
@@ -20,7 +21,7 @@ from storage.jobs import find_job, list_jobs
 from storage.refusals import Counted, add_refusals
 from storage.tables import Usage, Workspace
 from storage.usage import usage_subject
-from tests.ui.arrange import accepted, buttons, draft, ended, page_text, press, refused, texts
+from tests.ui.arrange import accepted, buttons, draft, ended, page_text, press, refused, texts, went_on
 from tests.ui.conftest import Site
 from ui.jobs.refused_calls import load_refused
 
@@ -408,3 +409,79 @@ async def test_calls_with_unknown_keys_are_counted_for_the_owners_of_the_server_
     seen = [site.database.read_now(load_refused, workspace).unknown_keys for workspace in (site.workspace_id, other)]
 
     assert seen == [3, 0]
+
+
+async def test_a_completed_job_says_how_many_steps_failed_and_is_found_by_that(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    whole, lost = ended(site, flow_id), went_on(site, flow_id)
+
+    await user.open("/jobs")
+    assert {"Completed", "Completed, 1 step failed"} <= set(texts(user))
+    await user.open("/jobs?status=steps_failed")
+    assert _rows(user) == [f"/jobs/{lost}"]
+    assert [one.value for one in user.find(kind=ui.select).elements if "steps_failed" in one.options]
+    await user.open("/jobs?status=completed")
+    assert set(_rows(user)) == {f"/jobs/{lost}", f"/jobs/{whole}"}, "its status is completed"
+    (row,) = csv.DictReader(
+        io.StringIO((await user.http_client.get("/jobs/export.csv?status=steps_failed")).text.removeprefix("\ufeff"))
+    )
+    assert (row["job_id"], row["status"], row["steps_failed"]) == (lost, "completed", "1")
+
+
+@pytest.mark.parametrize(("status", "said"), [("skipped", "was skipped"), ("completed", "gave its default value")])
+async def test_the_page_of_such_a_job_names_the_step_and_leads_to_it(
+    site: Site, user: User, status: str, said: str
+) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    job_id = went_on(site, flow_id, status=status)
+
+    await user.open(f"/jobs/{job_id}")
+
+    told = page_text(user)
+    assert "1 step failed, and the job went on." in told
+    assert said in told
+    assert "answered 500." in told
+    assert f"/jobs/{job_id}?step=text_template" in _links(user)
+    change = f"/playground/{flow_id}?node=text_template&job={job_id}&field=%2Fpolicy%2Fon_error"
+    assert change in _links(user)
+    assert "Change Greet" in buttons(user)
+
+
+async def test_a_list_of_jobs_says_why_one_failed(site: Site, user: User) -> None:
+    ended(site, site.flow("Greeting", live=True), "failed")
+    await user.open("/jobs")
+    assert "Greet: `https://example.com` answered 500." in texts(user)
+
+
+async def test_names_and_bars_of_steps_are_links_that_open_the_step(site: Site, user: User) -> None:
+    job_id = went_on(site, site.flow("Greeting", live=True))
+    path = f"/jobs/{job_id}?step=text_template"
+
+    await user.open(f"/jobs/{job_id}")
+    in_waterfall = [link for link in _links(user) if link == path]
+    assert len(in_waterfall) == 2, "the note and the line of the waterfall"
+    await user.open(path)
+    assert "It has no output." in page_text(user) or "It had no input." in page_text(user), "the step is open"
+    assert "Failed, skipped" in page_text(user)
+
+
+async def test_a_failed_step_suggests_a_default_text_and_leads_to_if_it_fails(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    job_id = ended(site, flow_id, "failed")
+
+    await user.open(f"/jobs/{job_id}")
+
+    to = f"/playground/{flow_id}?node=text_template&job={job_id}&field=%2Fpolicy%2F"
+    assert [link for link in _links(user) if link.startswith(to)] == [f"{to}default", f"{to}on_error"]
+    assert buttons(user).index("Go on with a default text") < buttons(user).index("Change Greet")
+
+
+async def test_what_the_caller_sees_opens_beside_the_page_at_that_error(site: Site, user: User) -> None:
+    refused(site, site.flow("Greeting", live=True))
+    await user.open("/jobs?tab=refused")
+    press(user, "Explain")
+    await user.should_see("What the caller sees")
+
+    assert user.client is not None
+    (to,) = [one for one in user.client.elements.values() if one.props.get("href") == "/docs/errors/validation_failed"]
+    assert to.props["target"] == "_blank"

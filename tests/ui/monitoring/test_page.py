@@ -7,12 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from nicegui.testing import User
 
+from engine.actions.keys import create_key
 from engine.core.clock import HOUR, Millis
-from storage.monitoring.counts import Cost, Took
+from storage.monitoring.counts import STEPS_FAILED, Cost, Took
 from storage.monitoring.curves import Curves
 from storage.monitoring.figures import Endpoint, Figures, Kind, Now
 from storage.monitoring.period import Filters, Period
+from tests.ui.arrange import accepted, refused, texts, went_on
+from tests.ui.conftest import Site
 from ui.kit.text import ENGLISH
 from ui.monitoring.charts_over_time import Series, TimeAxis, lines, scale, stacked_bars
 from ui.monitoring.drawn_charts import Drawings
@@ -178,7 +182,10 @@ def test_a_press_on_an_error_leads_to_its_jobs() -> None:
 
     drawing = _drawings(_figures(), filters).errors()
 
-    assert drawing.paths == ("/jobs?tab=refused", "/jobs?status=failed&flow=flow_1&environment=live&q=timeout")
+    assert drawing.paths == (
+        "/jobs?flow=flow_1&tab=refused&code=validation_failed",
+        "/jobs?flow=flow_1&status=failed&environment=live&q=timeout",
+    )
     assert [row[0].path for row in drawing.rows] == list(drawing.paths)
 
 
@@ -216,3 +223,38 @@ def test_an_address_says_what_is_shown_and_what_there_is_not_is_left_out() -> No
     assert View.of({"range": "9y", "flow": "flow_x", "key": "key_x", "environment": "moon"}, nowhere) == View()
     assert View("7d", Filters("flow_1", "key_2")).path() == "/monitoring?range=7d&flow=flow_1&key=key_2"
     assert View().path() == "/monitoring"
+
+
+def test_jobs_that_went_on_without_a_step_have_a_colour_and_a_place_among_the_errors() -> None:
+    statuses: list[dict[str, int]] = [{} for _ in range(SLOTS)]
+    statuses[5] = {"completed": 4, STEPS_FAILED: 2}
+    drawings = _drawings(_figures(statuses=tuple(statuses), kinds=(Kind(STEPS_FAILED, False, 2, NOW),)))
+
+    assert drawings.requests().columns == ("Time", "Completed", "Completed, steps failed")
+    errors = drawings.errors()
+    assert [cell.text for cell in errors.rows[0]] == [
+        "A step failed, the job went on",
+        "the job went on without it",
+        "2",
+    ]
+    assert errors.paths == ("/jobs?status=steps_failed",)
+
+
+async def test_who_called_what_failed_and_why_stands_by_key(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    shop = site.database.write_now(create_key, site.owner, "Web shop", "live").id
+    went_on(site, flow_id, key_id=shop)
+    accepted(site, flow_id, key_id=shop)
+    refused(site, flow_id, times=3)
+
+    await user.open("/monitoring?range=7d")
+    await user.should_see("Calls by key")
+
+    said = texts(user)
+    assert "1 with failed steps" in said
+    assert {"Web shop", "No known key"} <= set(said)
+    links = {str(one.props["href"]) for one in user.client.elements.values() if one.props.get("href")}  # type: ignore[union-attr]
+    assert f"/jobs?key={shop}&range=7d" in links
+    assert f"/jobs?key={shop}&range=7d&status=steps_failed" in links
+    assert "/jobs?range=7d&tab=refused" in links
+    assert any("A step failed, the job went on" in text for text in said)

@@ -267,3 +267,56 @@ async def test_items_are_listed_under_their_node_and_the_next_failed_one_is_foun
     assert "Dear 26" in page_text(user)
     press(user, "Next failed (1)")
     await user.should_see("item 26 of 30", retries=60)
+
+
+async def test_the_items_that_reached_a_step_are_told_of_the_whole_list(site: Site, user: User) -> None:
+    file: dict[str, Any] = {
+        "format": 1,
+        "title": "List",
+        "nodes": [
+            {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "x", "type": "array"}]}},
+            {"id": "each", "type": "array_splitter", "inputs": {"items": "{{ api_input.out.x }}"}},
+            {"id": "letter", "type": "text_template", "label": "Letter", "inputs": {"template": "{{ each.out }}"}},
+        ],
+        "edges": [
+            {"id": "e1", "source": "api_input", "target": "each"},
+            {"id": "e2", "source": "each", "target": "letter"},
+        ],
+    }
+    flow_id = site.flow("List", saved=False, file=file)
+    came = [Did("letter", f"Dear {place}", str(place)) for place in (1, 3, 4)]
+    job_id = playground_run(site, flow_id, {"x": [1] * 5}, Did("each", {"total": 5}, items=5), *came)
+    await opened(user, flow_id, f"?job={job_id}")
+    await user.should_see("Completed", retries=60)
+    row = next(
+        one
+        for one in user.client.elements.values()  # type: ignore[union-attr]
+        if "fp-rs" in one.classes and any(getattr(part, "text", "") == "Letter" for part in one.descendants())
+    )
+    UserInteraction(user, {row}, None).click()
+    await user.should_see("item 2 of 5", retries=60)
+    push(user, "Next item")
+    await user.should_see("item 4 of 5", retries=60)
+
+
+async def test_a_step_that_failed_and_was_skipped_is_shown_as_failed(site: Site, user: User, flow_id: str) -> None:
+    skipped = Did("text_template", status="skipped", error=BROKEN)
+    job_id = playground_run(site, flow_id, {"who": "Ann"}, Did("set_fields", {"name": "Ann"}), skipped)
+    await opened(user, flow_id, f"?job={job_id}")
+    await user.should_see("Completed", retries=60)
+    row = next(
+        one
+        for one in user.client.elements.values()  # type: ignore[union-attr]
+        if "fp-rs" in one.classes and any(getattr(part, "text", "") == "Letter" for part in one.descendants())
+    )
+    UserInteraction(user, {row}, None).click()
+    await user.should_see("The template broke.", retries=60)
+    assert "Failed, skipped" in page_text(user)
+
+    press(user, "Go on with a default text")
+    await user.should_see("Use a default text", retries=60)
+    press(user, "Use a default text")
+    await until(
+        lambda: draft(site, flow_id).node("text_template").policy.default == "Letter gave no answer.",  # type: ignore[union-attr]
+        lambda: draft(site, flow_id).node("text_template"),
+    )

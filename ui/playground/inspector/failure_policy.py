@@ -1,5 +1,5 @@
 """The group "If it fails" of a node: time limit, number of tries, and what happens after the last one, with a default
-value.
+value in the shape of the node's output.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from typing import Any
 
 from nicegui import ui
 
+from engine.flow.default_output import default_output
 from engine.flow.document import Node, Policy
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import THE_JOBS, NodeType
 from ui.forms.form import Form
-from ui.forms.specs import FieldSpec, specs_of_model
+from ui.forms.specs import FieldSpec, specs_of_model, specs_of_schema
 from ui.kit.feedback import fold
+from ui.kit.parts import button, note
 from ui.kit.text import _
 
-_WORDS = {"fail": _("Stop the job"), "skip": _("Skip this step"), "use_default": _("Use a default value")}
+_WORDS = {"fail": _("Stop the job"), "use_default": _("Use a default value"), "skip": _("Skip this step")}
 
 
 class Failing:
@@ -30,18 +32,63 @@ class Failing:
         self.kind = kind
         self.node = node
         self.edit_soon = edit_soon
+        self.readonly = readonly
+        self.suggest: ui.element | None = None
         now = node()
         policy = now.policy if now else Policy()
-        with fold(_("If it fails"), open_at_first=policy != Policy()):
+        with fold(_("If it fails"), open_at_first=policy != Policy()) as self.group:
             place = ui.element("div").classes("fp-foldin")
         with place:
+            self.advice = ui.element("div")
             self.form = Form(self._specs(policy), policy.model_dump(), self._changed, read_only=readonly)
+        self._advise(policy)
 
     def follow(self, policy: Policy) -> None:
         """Updates the fields after another tab or an undo changed the node."""
         if {**Policy().model_dump(), **self.form.value} != policy.model_dump():
-            self.form.specs = self._specs(policy)
-            self.form.set_value(policy.model_dump())
+            self._show(policy)
+
+    def focus(self, pointer: str) -> None:
+        """Opens the group and moves the keyboard focus into one of its fields."""
+        self.group.props("open")
+        # the browser opens and closes the group by itself, so the property alone may already be set
+        self.group.client.run_javascript(f"getHtmlElement({self.group.id}).open = true")
+        if pointer == "/default" and self.suggest is not None:
+            self.suggest.run_method("focus")
+        else:
+            self.form.focus(pointer)
+
+    def _show(self, policy: Policy) -> None:
+        self.form.specs = self._specs(policy)
+        self.form.set_value(policy.model_dump())
+        self._advise(policy)
+
+    def _advise(self, policy: Policy) -> None:
+        """Suggests a default text, which callers see, before anybody chooses to skip the step."""
+        self.advice.clear()
+        self.suggest = None
+        if self.readonly or policy.on_error == "use_default":
+            return
+        with self.advice, note(_advice(policy), icon="lightbulb", strong=_("Suggestion:")):
+            self.suggest = button(_("Use a default text"), self._take_advice, icon="edit", small=True)
+
+    def _take_advice(self) -> None:
+        node = self.node()
+        if node is None:
+            return
+        values = {
+            **Policy().model_dump(),
+            **self.form.value,
+            "on_error": "use_default",
+            "default": self._suggested(node),
+        }
+        self.edit_soon(update_node(node, policy=values))
+        self._show(Policy.model_validate(values))
+        self.form.focus("/default")
+
+    def _suggested(self, node: Node) -> Any:
+        sentence = _("{step} gave no answer.").format(step=node.name)
+        return default_output(self.kind.out_schema(node.config, node.inputs), sentence)
 
     def _specs(self, policy: Policy) -> tuple[FieldSpec, ...]:
         node = self.node()
@@ -52,10 +99,22 @@ class Failing:
             if spec.name == "timeout_seconds"
             else replace(spec, choices=tuple(_WORDS.items()))
             if spec.name == "on_error"
+            else self._default_spec(spec, node)
+            if spec.name == "default"
             else spec
             for spec in specs_of_model(Policy)
             if spec.name != "default" or policy.on_error == "use_default"
         )
+
+    def _default_spec(self, spec: FieldSpec, node: Node | None) -> FieldSpec:
+        """The field of the default value, with a box for each part of the node's output where they are known."""
+        schema = self.kind.out_schema(node.config, node.inputs) if node is not None else None
+        value = node.policy.default if node is not None else None
+        fits = value is None or isinstance(value, dict if (schema or {}).get("type") == "object" else str)
+        if not schema or not fits or schema.get("type") not in {"object", "string"}:
+            return spec
+        (shaped,) = specs_of_schema({"type": "object", "properties": {"default": {**schema, "title": spec.title}}})
+        return replace(shaped, help=spec.help)
 
     def _changed(self, pointer: str, _value: Any) -> None:
         node = self.node()
@@ -64,8 +123,18 @@ class Failing:
         values = {**Policy().model_dump(), **self.form.value}
         if values["on_error"] != "use_default":
             values["default"] = None
+        elif pointer == "/on_error" and values["default"] is None:
+            values["default"] = self._suggested(node)
         self.edit_soon(update_node(node, policy=values))
         if pointer == "/on_error":
-            self.form.specs = self._specs(Policy.model_validate(values))
-            self.form.set_value(values)
+            self._show(Policy.model_validate(values))
             self.form.focus("/on_error")
+
+
+def _advice(policy: Policy) -> str:
+    if policy.on_error == "skip":
+        return _(
+            "a text in place of what is missing. A skipped step leaves a gap: the job is completed, and callers see "
+            "only by its count of failed steps that something is missing."
+        )
+    return _("go on with a text that says what is missing, so that callers get the rest of the answer.")

@@ -178,6 +178,8 @@ class SetUpTab:
             for form in self.forms:
                 if _has(form, wanted):
                     form.focus(wanted)
+        elif pointer.startswith("/policy") and self.failing:
+            self.failing.focus(pointer.removeprefix("/policy"))
 
     async def _filled(self) -> None:
         await self.secrets.load()  # the pasted curl command may have created secrets

@@ -14,6 +14,7 @@ from nicegui import ui
 from engine.flow.document import Node
 from engine.flow.edits import Op
 from storage.steps import StepRow
+from ui.flow_view.job_watch import items_around
 from ui.kit.feedback import error_card
 from ui.kit.frame import reader
 from ui.kit.parts import button, words
@@ -57,6 +58,8 @@ class ValuesTab:
         steps = await self.last_run.steps(self.node.id)
         step = steps[min(self.item, len(steps) - 1)] if steps else None
         stored = await self.last_run.value(step, self.name) if step else None
+        look = await self.last_run.look()
+        total = items_around(self.draft.document, look.steps, step) if look and step else None
         if self.place.is_deleted:
             return
         self.place.clear()
@@ -65,13 +68,13 @@ class ValuesTab:
                 self._draw_nothing()
                 return
             if len(steps) > 1:
-                self._draw_pager(steps)
+                self._draw_pager(steps, total)
             step_facts(step, self.reader)
             if self.name == "output" and step.error:
                 self._draw_error(step)
-            elif stored is None:
+            if stored is None and not (self.name == "output" and step.error):
                 words(nothing_words(step, self.name), "fp-t2", tag="p")
-            else:
+            elif stored is not None:
                 step_value(
                     stored,
                     step,
@@ -88,13 +91,13 @@ class ValuesTab:
             with ui.element("div"):
                 button(_("Run this node"), self.run, icon="play_arrow", small=True)
 
-    def _draw_pager(self, steps: Sequence[StepRow]) -> None:
+    def _draw_pager(self, steps: Sequence[StepRow], total: int | None) -> None:
         async def go(to: int) -> None:
             self.item = max(0, min(to, len(steps) - 1))
             self.on_item(self.item)
             await self.draw()
 
-        item_pager(steps, min(self.item, len(steps) - 1), go, self.reader)
+        item_pager(steps, min(self.item, len(steps) - 1), go, self.reader, total=total)
 
     def _draw_error(self, step: StepRow) -> None:
         error: dict[str, Any] = step.error or {}

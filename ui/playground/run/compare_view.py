@@ -14,11 +14,11 @@ from storage.jobs import JobRow, find_value
 from storage.run_comparison import RecentRun, compare_outputs, list_recent_runs
 from ui.flow_view.job_watch import look_at
 from ui.kit import feedback
-from ui.kit.parts import STATES, Column, TableElement, button, status_line, table, words
+from ui.kit.parts import Column, TableElement, button, status_line, table, words
 from ui.kit.text import Reader, _, cost, duration, number, plural
 from ui.kit.times import Times
 from ui.page_session import PageSession
-from ui.parts.job_words import environment_word, version_words
+from ui.parts.job_words import environment_word, state_words, version_words
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.compare import NodeCompared, Sign, Spent, compare_nodes, difference
 
@@ -88,7 +88,9 @@ class CompareView:
     def _run_words(self, run: RecentRun) -> str:
         job = run.job
         what = _("Draft") if job.flow_version is None else f"{version_words(job)}, {environment_word(job.environment)}"
-        return f"{self.times.moment(job.created_at)} · {what} · {STATES[job.status][0]} · {run.payload}"
+        return (
+            f"{self.times.moment(job.created_at)} · {what} · {state_words(job, self.times.reader)[1]} · {run.payload}"
+        )
 
     async def _choose(self, name: str, job_id: str) -> None:
         setattr(self, name, job_id)
@@ -175,7 +177,8 @@ class CompareView:
 
     def _of_job(self, job: JobRow) -> Spent:
         ms = (job.completed_at or 0) - (job.started_at or job.completed_at or 0)
-        return Spent(job.status, "", ms, job.input_tokens + job.output_tokens, job.model_calls, job.cost_nanos)
+        state, said = state_words(job, self.reader)
+        return Spent(state, said, ms, job.input_tokens + job.output_tokens, job.model_calls, job.cost_nanos)
 
     def _draw_outputs(self, node: NodeCompared) -> None:
         outputs = node.outputs

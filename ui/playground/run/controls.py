@@ -11,6 +11,7 @@ from storage.jobs import JobRow
 from ui.kit.parts import button, icon_button, status_badge, words
 from ui.kit.tab_bar import tab_bar
 from ui.kit.text import Reader, _, cost, duration, tokens
+from ui.parts.job_words import state_words
 
 #: Browser handler that enlarges the panel or restores its size; the server does not store the size.
 _RESIZE = """(event) => {
@@ -38,7 +39,7 @@ class Controls:
         self.reader = reader
         self.clock = clock
         self.may_run = may_run
-        self._said: tuple[str, bool] | None = None
+        self._said: tuple[str, str, bool] | None = None
         with ui.element("div").classes("fp-rh"):
             words(_("Run"), tag="h2")
             self.state = ui.element("span").classes("fp-row").props("role=status")
@@ -65,12 +66,14 @@ class Controls:
         self.stop_button.visible = going and self.may_run
         self.stop_button.set_enabled(not stopping)
         self.run_button.visible = not going
-        state = "cancelling" if going and (stopping or job.cancel_requested_at) else job.status
-        if self._said != (state, job.simulated):
-            self._said = (state, job.simulated)
+        state, said = state_words(job, self.reader)
+        if going and stopping:
+            state, said = "cancelling", ""
+        if self._said != (state, said, job.simulated):
+            self._said = (state, said, job.simulated)
             self.state.clear()
             with self.state:
-                status_badge(state)
+                status_badge(state, said)
                 if job.simulated:
                     status_badge("simulated")
         self.figures.text = self._figures(job)

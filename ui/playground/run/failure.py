@@ -40,6 +40,10 @@ def failure_card(
     with card.actions:
         if on_fix is not None:
             button(_("Fix it"), lambda: on_fix(fixed, pointer), icon="build", small=True)
+            if node.type not in {"api_input", "api_output"} and node.policy.on_error != "use_default":
+                button(
+                    _("Go on with a default text"), lambda: on_fix(fixed, "/policy/default"), icon="edit", small=True
+                )
         if on_run_from is not None and node.type != "api_input":
             button(_("Run from here"), lambda: on_run_from(fixed), icon="resume", small=True)
 

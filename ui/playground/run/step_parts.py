@@ -14,31 +14,45 @@ from storage.jobs import StoredValue
 from storage.steps import StepRow
 from ui.kit.parts import button, icon, icon_button, status_badge, words
 from ui.kit.text import Reader, _, cost, duration, number, plural, tokens
+from ui.parts.job_words import step_words
 from ui.parts.value_view import answer_view
 from ui.playground.run.value_actions import pointing
 
 
 def item_pager(
-    steps: Sequence[StepRow], at: int, go: Callable[[int], Awaitable[None]], reader: Reader, *, name: str = ""
+    steps: Sequence[StepRow],
+    at: int,
+    go: Callable[[int], Awaitable[None]],
+    reader: Reader,
+    *,
+    total: int | None,
+    name: str = "",
 ) -> None:
-    """Draws the choice of a list item: previous, next, by number, next failed."""
+    """Draws the choice of a list item: previous, next, by number, next failed.
+
+    `steps` are those of the items that reached the node, which may be fewer than the `total` items of the list; None:
+    their number is not known, and those that came are counted.
+    """
     last = len(steps) - 1
+    place = steps[at].index[-1] if steps[at].index else at
 
     async def go_to(text: str) -> None:
         if text.isdecimal():
-            await go(max(0, min(int(text) - 1, last)))
+            around = steps[at].index[:-1]
+            same = [number for number, step in enumerate(steps) if step.index[:-1] == around] or [at]
+            await go(min(same, key=lambda number: abs(_item_number(steps, number) - int(text))))
 
     async def next_failed() -> None:
-        failed = [place for place, step in enumerate(steps) if step.status == "failed"]
+        failed = [place for place, step in enumerate(steps) if step.error]
         await go(next((place for place in failed if place > at), failed[0]))
 
     with ui.element("div").classes("fp-row fp-pager").props("role=group") as row:
         row.props["aria-label"] = f"{_('Items')} {name}".strip()
         before = icon_button("chevron_left", _("Item before"), lambda: go(at - 1), tip=False)
         before.set_enabled(at > 0)
-        words(f"{_('item')} {number(at + 1, reader)} {_('of')} {number(last + 1, reader)}", "fp-num fp-b fp-nw").props(
-            "role=status"
-        )
+        outer = "".join(f"{number(part + 1, reader)} · " for part in steps[at].index[:-1])
+        said = f"{_('item')} {outer}{number(place + 1, reader)} {_('of')} {number(max(total or len(steps), place + 1), reader)}"
+        words(said, "fp-num fp-b fp-nw").props("role=status")
         after = icon_button("chevron_right", _("Next item"), lambda: go(at + 1), tip=False)
         after.set_enabled(at < last)
         if last > 3:
@@ -46,9 +60,14 @@ def item_pager(
             box.classes("fp-item-no").props["aria-label"] = _("Go to item")
             box.on("keydown.enter", lambda: go_to(str(box.value or "").strip()))
         words("", "fp-sp")
-        failed = sum(step.status == "failed" for step in steps)
+        failed = sum(step.error is not None for step in steps)
         if failed:
             button(f"{_('Next failed')} ({number(failed, reader)})", next_failed, kind="link", small=True)
+
+
+def _item_number(steps: Sequence[StepRow], at: int) -> int:
+    index = steps[at].index
+    return (index[-1] if index else at) + 1
 
 
 def step_facts(step: StepRow, reader: Reader) -> None:
@@ -60,7 +79,7 @@ def step_facts(step: StepRow, reader: Reader) -> None:
         said.append(tokens(step.input_tokens + step.output_tokens, reader))
         said.append(cost(None if step.cost_nanos is None else step.cost_nanos / 1e9, reader))
     with ui.element("div").classes("fp-row fp-s12 fp-t2"):
-        status_badge("reused" if step.reused else step.status)
+        status_badge(*step_words(step))
         if step.simulated:
             status_badge("simulated")
         words(" · ".join(said), "fp-num")

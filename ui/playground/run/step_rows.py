@@ -18,6 +18,7 @@ from storage.steps import StepRow
 from ui.flow_view.job_watch import Look
 from ui.kit.parts import status_icon, words
 from ui.kit.text import Reader, _, cost, duration, number, plural, tokens
+from ui.parts.job_words import step_words
 
 #: Number of items listed under a node; the pager beside the value reaches the others.
 MOST_ITEMS = 20
@@ -127,7 +128,7 @@ class StepRows:
     def _item_line(self, step: StepRow, chosen: tuple[str, str | None]) -> RowWords:
         where = " · ".join(number(part + 1, self.reader) for part in step.index)
         return RowWords(
-            "reused" if step.reused else step.status,
+            step_words(step)[0],
             f"{_('Item')} {where}",
             "",
             duration((step.duration_ms or 0) / 1000, self.reader) if step.ended_at and not step.reused else "",

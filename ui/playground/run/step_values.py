@@ -12,7 +12,7 @@ from engine.flow.document import Node
 from engine.flow.edits import Op
 from storage.jobs import StoredValue, find_value
 from storage.steps import StepRow
-from ui.flow_view.job_watch import Look
+from ui.flow_view.job_watch import Look, items_around
 from ui.kit.feedback import fold
 from ui.kit.parts import words
 from ui.kit.text import Reader, _
@@ -80,11 +80,11 @@ class StepValuesPanel:
             step_facts(step, self.reader)
             if step.error:
                 self._draw_error(step.error, look.job.id)
-            elif output is None:
+            if output is None and not step.error:
                 words(nothing_words(step, "output"), "fp-t2", tag="p")
                 if step.status == "running":
                     self.live.draw(step)
-            else:
+            elif output is not None:
                 step_value(
                     output,
                     step,
@@ -135,7 +135,8 @@ class StepValuesPanel:
         async def go(to: int) -> None:
             await self.on_item(step.node_id, items[max(0, min(to, len(items) - 1))].index_path)
 
-        item_pager(items, items.index(step), go, self.reader, name=title)
+        total = items_around(self.draft.document, look.steps, step)
+        item_pager(items, items.index(step), go, self.reader, total=total, name=title)
 
     def _draw_error(self, error: dict[str, Any], job_id: str) -> None:
         failure_card(error, self.draft.document, job_id=job_id, on_fix=self.on_fix, on_run_from=self.on_run_from)

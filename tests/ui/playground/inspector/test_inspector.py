@@ -204,6 +204,34 @@ async def test_a_default_value_is_asked_for_only_where_it_is_used(site: Site, us
     )
 
 
+async def test_a_default_text_is_suggested_before_skipping_and_has_the_shape_of_the_output(
+    site: Site, user: User, flow_id: str
+) -> None:
+    await user.open(f"/playground/{flow_id}?node=page_scraper&field=/policy/on_error")
+    canvas(user).trigger("ready", {"flowId": flow_id, "pending": []})
+    await user.should_see("Use a default text", retries=40)
+    choice = next(one for one in user.find(kind=ui.select).elements if "Use a default value" in one.options)
+    assert list(choice.options) == ["Stop the job", "Use a default value", "Skip this step"]
+    assert user.client is not None
+    group = next(
+        one
+        for one in user.client.elements.values()
+        if one.tag == "details" and any(getattr(part, "text", "") == "If it fails" for part in one.descendants())
+    )
+    assert group.props.get("open") is True
+
+    press(user, "Use a default text")
+    await told(
+        site, flow_id, lambda flow: (node := flow.node("page_scraper")) and node.policy.on_error == "use_default"
+    )
+
+    node = draft(site, flow_id).node("page_scraper")
+    assert node is not None
+    assert node.policy.default["text"] == "Read the page gave no answer."
+    assert node.policy.default["links"] == []
+    assert "Use a default text" not in page_text(user)
+
+
 #: A flow with missing settings, which are reported once the form is drawn.
 ENDS: dict[str, Any] = {
     **FLOW,
