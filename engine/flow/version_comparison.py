@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +12,9 @@ from engine.flow.contract import TYPE_WORDS, input_fields, result_schema
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Catalog
 from engine.flow.validation import without_parked
+
+#: Values of nodes that change no answer.
+_SAME_ANSWERS = frozenset({"config/samples", "label"})
 
 Weight = Literal["breaking", "careful", "harmless"]
 
@@ -124,7 +128,7 @@ def caller_changes(before: Document, after: Document, catalog: Catalog) -> tuple
         found += _field_changes(name, old.get(name), field)
     found += [
         CallerChange(
-            "breaking", f"The field `{name}` is gone; calls that send it get 400.", name, sent_now_refused=True
+            "breaking", f"The field `{name}` is gone. Calls that send it are refused.", name, sent_now_refused=True
         )
         for name in old
         if name not in new
@@ -134,6 +138,11 @@ def caller_changes(before: Document, after: Document, catalog: Catalog) -> tuple
     )
     weights: dict[Weight, int] = {"breaking": 0, "careful": 1, "harmless": 2}
     return tuple(sorted(found, key=lambda change: weights[change.weight]))
+
+
+def answers_may_differ(before: Document, after: Document) -> bool:
+    """True when `after` may answer a call in another way than `before`, also when fields and result are the same."""
+    return not compare_documents(before, after).only_in(_SAME_ANSWERS)
 
 
 def _node_change(old: Node | None, new: Node) -> NodeChange | None:
@@ -168,7 +177,7 @@ def _field_changes(name: str, old: Mapping[str, Any] | None, new: Mapping[str, A
             return [
                 CallerChange(
                     "breaking",
-                    f"New required field `{name}`; calls without it get 400.",
+                    f"New required field `{name}`. Calls without it are refused.",
                     name,
                     missing_now_refused=True,
                 )
@@ -188,7 +197,7 @@ def _field_changes(name: str, old: Mapping[str, Any] | None, new: Mapping[str, A
     if new.get("required") and not old.get("required"):
         found.append(
             CallerChange(
-                "breaking", f"`{name}` is now required; calls without it get 400.", name, missing_now_refused=True
+                "breaking", f"`{name}` is now required. Calls without it are refused.", name, missing_now_refused=True
             )
         )
     if not new.get("required") and old.get("required"):
@@ -196,8 +205,13 @@ def _field_changes(name: str, old: Mapping[str, Any] | None, new: Mapping[str, A
     if was == is_now:
         found += _rule_changes(name, old, new)
     if old.get("default") != new.get("default") and not new.get("required"):
-        found.append(CallerChange("careful", f"`{name}` has another default: {new.get('default')!r}.", name))
+        found.append(CallerChange("careful", f"When `{name}` is left out, it is now {_default_words(new)}.", name))
     return found
+
+
+def _default_words(field: Mapping[str, Any]) -> str:
+    default = field.get("default")
+    return "empty" if default is None else f"`{json.dumps(default, ensure_ascii=False)}`"
 
 
 def _rule_changes(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[CallerChange]:

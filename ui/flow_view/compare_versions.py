@@ -15,6 +15,7 @@ from engine.flow.layout import with_places
 from engine.flow.version_comparison import (
     Comparison,
     NodeChange,
+    answers_may_differ,
     caller_changes,
     compare_documents,
     content_of,
@@ -172,7 +173,8 @@ def _draw_callers(old: Document, new: Document) -> None:
     changes = caller_changes(old, new, CATALOG)
     words(_("What callers notice"), tag="h3")
     if not changes:
-        words(_("Nothing: they send and get what they did before."), "fp-t2", tag="p")
+        same = _("Nothing changes for callers: they send and get what they did before.")
+        words(_("Same fields; answers may differ.") if answers_may_differ(old, new) else same, "fp-t2", tag="p")
         return
     with ui.element("ul").classes("fp-changes"):
         for change in changes:

@@ -17,6 +17,7 @@ from engine.flow.document import Document, load_document
 from engine.flow.version_comparison import draft_changes
 from storage.flows import FlowRow, get_draft, get_version
 from storage.keys import KeyRow, list_keys
+from ui.flows.made_up_note import MadeUp, load_made_up
 from ui.flows.recent_calls import FirstCalls
 from ui.flows.state import draft_differs, newer_draft
 from ui.flows.try_it import LABEL as TRY_LABEL
@@ -41,6 +42,7 @@ class ApiTabContents:
     keys: tuple[KeyRow, ...]
     changes: str
     payload: dict[str, Any]
+    made_up: MadeUp
 
 
 def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) -> ApiTabContents:
@@ -58,7 +60,9 @@ def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) ->
     ]
     document = load_document(text)
     payload = example_payload(session, workspace_id, flow.id, document)
-    return ApiTabContents(flow, document, tuple(keys), _changes(session, workspace_id, flow, document), payload)
+    changes = _changes(session, workspace_id, flow, document)
+    made_up = load_made_up(session, workspace_id, flow.id, document)
+    return ApiTabContents(flow, document, tuple(keys), changes, payload, made_up)
 
 
 def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document) -> str:
@@ -104,7 +108,15 @@ class ApiTab:
                 self.code_place = ui.element("div")
                 self._draw_code()
                 host = self.base.split("://", 1)[-1]
-                TryItNow(self.page_session, self.try_keys, flow.id, self.seen.document, self.seen.payload, host)
+                TryItNow(
+                    self.page_session,
+                    self.try_keys,
+                    flow.id,
+                    self.seen.document,
+                    self.seen.payload,
+                    host,
+                    made_up=self.seen.made_up,
+                )
             with ui.element("div").classes("fp-col"):
                 FirstCalls(self.page_session, flow.id, flow.deployed_at or 0)
                 self.keys_place = ui.element("div")
@@ -117,7 +129,7 @@ class ApiTab:
     def _draw_not_live(self, flow: FlowRow) -> None:
         if flow.ever_deployed:
             title = _("The API is switched off")
-            said = _("Calls get 404. Deploy it again any time; the address stays the same:")
+            said = _("Calls are refused. You can deploy it again at any time; the address stays the same:")
         else:
             title = _("Not an API yet")
             said = _("Deploy API turns this flow into an address that programs can call. It takes a few seconds.")
@@ -199,8 +211,9 @@ class ApiTab:
                 chosen = next((one for one in self.seen.keys if one.id == self.chosen), None)
                 with ui.element("p").classes("fp-code-foot fp-s12 fp-t2"):
                     words(
-                        f"{_('Put in the text of')} {chosen.label} ({chosen.masked}) {_('for')} {YOUR_KEY}; "
-                        f"{_('Flowport keeps no copy of it.')}"
+                        _(
+                            "Write your key {label} ({masked}) in place of {place}. Flowport keeps no copy of it."
+                        ).format(label=chosen.label, masked=chosen.masked, place=YOUR_KEY)
                         if chosen
                         else _("Create a key to get code that runs as it is.")
                     )

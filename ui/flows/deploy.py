@@ -15,6 +15,7 @@ from ui.flows.canvas_choice import CanvasChoice, PutOnCanvas, load_canvas
 from ui.flows.deploy_checks import Checks, look_before_deploy
 from ui.flows.deploy_options import CallersAndLimits, DeployOptions, load_callers_and_limits
 from ui.flows.flow_actions import save_as
+from ui.flows.made_up_note import made_up_note
 from ui.flows.try_it import try_keys_of
 from ui.kit import feedback
 from ui.kit.answer import answer_of
@@ -109,11 +110,12 @@ class DeployDialog:
         self._step(1)
         with self.body:
             _no_problems(self.checks, self._mend if self.page_session.may("edit flows") else None)
+            made_up_note(self.page_session, self.checks.made_up)
             if flow.live_version is not None:
                 _what_changes(self.checks)
                 self._way_out()
         with self.acts:
-            words(_("Ready in under 3 seconds. Roll back any time."), "fp-s13 fp-t2 fp-grow")
+            words(_("It takes a few seconds. You can go back to an older version at any time."), "fp-s13 fp-t2 fp-grow")
             keep = _("Cancel") if flow.live_version is None else f"{_('Keep version')} {flow.live_version}"
             button(keep, self.dialog.close, kind="quiet")
             button(_("Next"), self._options, kind="main").props["aria-label"] = f"{_('Next')}: {_('version')} {number}"
@@ -184,7 +186,11 @@ class DeployDialog:
             return
         with self.body:
             if was and was != done.version:
-                words(f"{_('Jobs in flight finish on version')} {was}.", "fp-s13 fp-t2 fp-before", tag="p")
+                words(
+                    _("Runs that have begun finish with version {number}.").format(number=was),
+                    "fp-s13 fp-t2 fp-before",
+                    tag="p",
+                )
             with ui.element("div").classes("fp-col"):
                 await ApiTab(
                     self.page_session, try_keys_of(self.page_session.app), base_address(self.page_session), lambda: None
@@ -207,6 +213,7 @@ async def _roll(
         words(title, tag="h2")
         words(_what_happens(checks), tag="p")
         _no_problems(checks)
+        made_up_note(page_session, checks.made_up)
         if live is not None:
             _what_changes(checks)
         choice = CanvasChoice(page_session, checks.number, canvas)
@@ -230,7 +237,9 @@ async def _roll(
     said = _("Version {number} is live and on the canvas.") if choice.wanted else _("Version {number} is live.")
     feedback.told(
         said.format(number=done.version),
-        f"{_('Jobs in flight finish on version')} {live}." if live and live != done.version else "",
+        _("Runs that have begun finish with version {number}.").format(number=live)
+        if live and live != done.version
+        else "",
     )
     return done
 
@@ -241,7 +250,7 @@ async def _save_first(page_session: PageSession, flow: FlowRow) -> bool:
         title = _("Save the flow first")
         dialog.props["aria-label"] = title
         words(title, tag="h2")
-        words(_("An API stands on a saved version. With a title the flow goes into Saved Flows as version 1."), tag="p")
+        words(_("Give it a title. It is then in Saved Flows as version 1, and this version goes live."), tag="p")
         with ui.element("div").classes("fp-f"):
             label = words(_("Title"), tag="label")
             box = ui.input(value="" if flow.title == UNTITLED else flow.title)
@@ -265,9 +274,7 @@ async def _show_problems(checks: Checks) -> None:
         title = f"{flow.title} {_('cannot be deployed yet')}"
         dialog.props["aria-label"] = title
         words(title, tag="h2")
-        words(
-            f"{count}. {_('A press on one opens its place in the Playground. Nothing changed for callers.')}", tag="p"
-        )
+        words(f"{count}. {_('Click one to open the step that has it. Nothing has changed for callers.')}", tag="p")
         with ui.element("ul").classes("fp-problems fp-problems--scroll"):
             for problem in checks.problems:
                 place = f"/playground/{flow.id}" + (f"?node={problem.node_id}" if problem.node_id else "")
@@ -311,7 +318,11 @@ def _no_problems(checks: Checks, mend: Callable[[FlowWarning], Awaitable[None]] 
 
 def _what_changes(checks: Checks) -> None:
     if not checks.changes:
-        note(_("Request and result keep their shape: every call that works goes on working."), icon="check")
+        if checks.answers_may_differ:
+            said = _("Every call that works goes on working, and what the flow does with it has changed.")
+            note(said, icon="info", strong=_("Same fields; answers may differ."))
+        else:
+            note(_("They send and get what they did before."), icon="check", strong=_("Nothing changes for callers."))
         return
     words(_("What changes for callers"), "fp-s13 fp-b fp-over", tag="h3")
     with ui.element("ul").classes("fp-problems"):
@@ -331,5 +342,5 @@ def _what_happens(checks: Checks) -> str:
         return f"{_('Callers get version')} {checks.number}."
     back = _("This goes back to an older version. ") if checks.number < live else ""
     return f"{_('Callers get version')} {checks.number} {_('instead of version')} {live}. {back}" + _(
-        "The address stays, and running jobs finish on the version they began with."
+        "The address stays the same, and runs that have begun finish with the version they began with."
     )

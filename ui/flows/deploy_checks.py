@@ -14,12 +14,13 @@ from engine.core.settings import Settings
 from engine.flow.accept_field import has_field
 from engine.flow.document import Document, load_document
 from engine.flow.flow_warnings import FlowWarning
-from engine.flow.version_comparison import CallerChange, caller_changes
+from engine.flow.version_comparison import CallerChange, answers_may_differ, caller_changes, content_of
 from engine.nodes import CATALOG
 from storage.database import now
 from storage.flows import FlowRow, get_draft, get_flow, get_version
 from storage.keys import list_keys
 from storage.sent_fields import CALLS, count_sent_fields
+from ui.flows.made_up_note import MadeUp, load_made_up
 from ui.flows.try_it import LABEL as TRY_LABEL
 from ui.kit.text import _, plural
 
@@ -46,7 +47,10 @@ class Checks:
     problems: tuple[Problem, ...]
     changes: tuple[Noticed, ...]
     labels: Mapping[str, str]
-    warnings: tuple[FlowWarning, ...] = ()
+    warnings: tuple[FlowWarning, ...]
+    made_up: MadeUp
+    #: True when calls may be answered in another way than by the live version.
+    answers_may_differ: bool
 
     @property
     def heading(self) -> tuple[str, str]:
@@ -59,8 +63,8 @@ class Checks:
             return _("It can go live, but calls that no longer fit will get an error."), "warn"
         if breaking:
             return _("It can go live, but callers will miss something in the result."), "warn"
-        if self.warnings:
-            things = plural(len(self.warnings), _("thing"), _("things"))
+        if count := len(self.warnings) + bool(self.made_up.steps):
+            things = plural(count, _("thing"), _("things"))
             return _("It can go live. Look at {things} first.").format(things=things), "warn"
         return _("No problems."), "ok"
 
@@ -78,13 +82,22 @@ def look_before_deploy(
         number = version or flow.newest_version
         document = load_document(get_version(session, workspace_id, flow_id, number).document)
     changes: tuple[Noticed, ...] = ()
+    differ = False
     if flow.live_version is not None:
         live = load_document(get_version(session, workspace_id, flow_id, flow.live_version).document)
         found = caller_changes(live, document, CATALOG)
         changes = tuple(_noticed(session, workspace_id, flow_id, document, found))
+        of_version = number <= flow.newest_version
+        differ = older or (
+            answers_may_differ(live, document)
+            if of_version
+            else answers_may_differ(content_of(live), content_of(document))
+        )
     problems = tuple(problems_before_deploy(session, workspace_id, flow_id, document, settings))
     warnings = tuple(warnings_before_deploy(session, workspace_id, document))
-    return Checks(flow, number, problems, changes, {node.id: node.name for node in document.nodes}, warnings)
+    labels = {node.id: node.name for node in document.nodes}
+    made_up = load_made_up(session, workspace_id, flow_id, document)
+    return Checks(flow, number, problems, changes, labels, warnings, made_up, differ)
 
 
 def _noticed(
@@ -121,7 +134,7 @@ def _hit(change: CallerChange, document: Document, sent: Mapping[str, Mapping[st
     if not keys:
         return Noticed(change, f"{_('No key')} {did} {_('in the last 7 days.')}", hits=False)
     sure = change.missing_now_refused or not has_field(document, name)
-    then = _("will get 400") if sure else _("may get 400")
+    then = _("will be refused") if sure else _("may be refused")
     named = f": {', '.join(sorted(keys))}." if len(keys) <= MOST_NAMED else "."
     said = f"{plural(len(keys), _('key'), _('keys'))} {did} {_('in the last 7 days and')} {then}{named}"
     return Noticed(change, said, hits=True)

@@ -59,12 +59,14 @@ class DeployOptions:
         reader = times_of(page_session).reader
         with ui.element("dl").classes("fp-options"):
             with _row(_("Limits")):
-                words(f"{allowed.plan} {_('plan. A call above a limit gets 429.')}", tag="p")
+                words(
+                    f"{allowed.plan} {_('plan. Calls above a limit are refused until there is room again.')}", tag="p"
+                )
                 with ui.element("ul").classes("fp-lines fp-s13"):
                     for use in allowed.environments:
                         words(_allowed_words(use, reader), tag="li")
                 seconds = flow_limit_ms(flow.settings) // SECOND
-                words(f"{_('A job may run for')} {duration(seconds, reader)}.", "fp-t2 fp-s13", tag="p")
+                words(f"{_('One run may take')} {duration(seconds, reader)}.", "fp-t2 fp-s13", tag="p")
                 link_button(_("Limits and plan"), "/settings/limits", kind="link", small=True)
             with _row(_("Keys")):
                 self._keys(allowed.keys)
@@ -73,14 +75,17 @@ class DeployOptions:
                     _("Anybody may read the API docs"), value=bool(flow.settings.get("public_docs"))
                 )
                 words(
-                    _("Off: only people who are signed in here. Calling the API always takes a key."),
+                    _("Off: only people who are signed in here can read them. Calling it needs a key in any case."),
                     "fp-hint",
                     tag="p",
                 )
 
     def _keys(self, keys: tuple[KeyRow, ...]) -> None:
         if not keys:
-            words(_("No key yet. You create the first one in the next step, with code that uses it."), tag="p")
+            words(
+                _("No key yet. A key is what a program shows to be let in. You create the first one in the next step."),
+                tag="p",
+            )
             return
         words(f"{plural(len(keys), _('key'), _('keys'))} {_('may call it.')}", tag="p")
         with ui.element("ul").classes("fp-lines fp-s13"):

@@ -87,7 +87,7 @@ async def undeploy_flow(page_session: PageSession, flow: FlowRow) -> bool:
     if outcome.refused:
         return False
     feedback.told(
-        f"{flow.title} {_('is undeployed.')}", _("Calls get 404 until it is deployed again, at the same address.")
+        f"{flow.title} {_('is undeployed.')}", _("Calls are refused until it is deployed again, at the same address.")
     )
     return True
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from storage.job_documents import list_key_labels
 from storage.jobs import PUBLIC, JobFilters, JobRow, list_jobs
 from storage.refusals import RefusedRow, list_refused_calls
-from ui.kit.parts import STATES, badge, button, card, icon, link, words
+from ui.kit.parts import STATES, badge, button, card, icon, link, status_badge, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import every, one_at_a_time, times_of
@@ -109,6 +109,8 @@ class FirstCalls:
                 with ui.element("div").classes("fp-s12 fp-t2 fp-cut"):
                     words(f"202, {said} ")
                     words(f"· {who}", "fp-t3")
+                if job.simulated:
+                    status_badge("simulated", _("Made-up answer"))
 
     def _refused(self, call: RefusedRow, seen: RecentCalls) -> None:
         with ui.element("li").classes("fp-call"):

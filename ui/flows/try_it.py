@@ -20,6 +20,7 @@ from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Document
 from storage.keys import list_keys
 from ui.flows.internal_api_client import OwnAnswer, call_public
+from ui.flows.made_up_note import MadeUp, made_up_badge
 from ui.forms.form import Form
 from ui.forms.specs import specs_of_schema
 from ui.kit import feedback
@@ -81,6 +82,8 @@ class TryItNow:
         document: Document,
         payload: dict[str, Any],
         host: str,
+        *,
+        made_up: MadeUp,
     ) -> None:
         self.page_session = page_session
         self.keys = keys
@@ -88,7 +91,9 @@ class TryItNow:
         self.host = host
         self.reader = times_of(page_session).reader
         fields = input_fields(document)
-        with card(_("Try it now"), _("A real call through the public endpoint. It counts as one request.")):
+        with card(_("Try it now"), _("A real call through the public endpoint. It counts as one request.")) as box:
+            with box.head:
+                made_up_badge(made_up)
             self.form = Form(specs_of_schema(payload_schema(fields)), payload, types=True, row=len(fields) <= 3)
             with self.form.element if len(fields) <= 3 else ui.element("div").classes("fp-row fp-send"):
                 self.send_button = button(_("Send"), self.send, icon="send")

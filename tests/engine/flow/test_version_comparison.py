@@ -3,7 +3,7 @@
 import pytest
 
 from engine.flow.document import Document
-from engine.flow.version_comparison import caller_changes, compare_documents, draft_changes
+from engine.flow.version_comparison import answers_may_differ, caller_changes, compare_documents, draft_changes
 from engine.nodes import CATALOG
 
 
@@ -97,3 +97,18 @@ def test_a_draft_is_compared_by_content_only():
     assert draft_changes(version, draft).same
     assert not compare_documents(version, draft).same
     assert draft_changes(flow(A), flow(A, template="y")).sentence == "1 change in Letter"
+
+
+def test_answers_may_differ_when_a_step_does_something_else():
+    sampled = flow(A).model_dump()
+    sampled["nodes"][0]["config"]["samples"] = [{"title": "One", "payload": {}}]
+    sampled["nodes"][1]["label"] = "Another name"
+    assert not answers_may_differ(flow(A), Document.model_validate(sampled))
+    assert answers_may_differ(flow(A), flow(A, template="y"))
+
+
+def test_a_default_is_said_in_words():
+    (change,) = caller_changes(flow(A), flow({**A, "default": "z"}), CATALOG)
+    assert change.sentence == 'When `a` is left out, it is now `"z"`.'
+    (change,) = caller_changes(flow({**A, "default": "z"}), flow(A), CATALOG)
+    assert change.sentence == "When `a` is left out, it is now empty."

@@ -54,25 +54,25 @@ def noticed(
             [LANG],
             [],
             {"Shop": (9, 4), "App": (2, 2), "Batch": (5, 0), "Gone": (3, 3)},
-            ("breaking", "2 keys sent `lang` in the last 7 days and will get 400: App, Shop.", True),
+            ("breaking", "2 keys sent `lang` in the last 7 days and will be refused: App, Shop.", True),
         ),
         (
             [],
             [{**LANG, "required": True}],
             {"Shop": (9, 0), "Gone": (3, 0)},
-            ("breaking", "1 key called without `lang` in the last 7 days and will get 400: Shop.", True),
+            ("breaking", "1 key called without `lang` in the last 7 days and will be refused: Shop.", True),
         ),
         (
             [LANG],
             [{**LANG, "required": True}],
             {"Shop": (9, 9), "App": (3, 1)},
-            ("breaking", "1 key called without `lang` in the last 7 days and will get 400: App.", True),
+            ("breaking", "1 key called without `lang` in the last 7 days and will be refused: App.", True),
         ),
         (
             [LANG],
             [{**LANG, "enum": ["de", "en"]}],
             {"Shop": (9, 9)},
-            ("breaking", "1 key sent `lang` in the last 7 days and may get 400: Shop.", True),
+            ("breaking", "1 key sent `lang` in the last 7 days and may be refused: Shop.", True),
         ),
         ([LANG], [], {"Shop": (9, 0)}, ("breaking", "No key sent `lang` in the last 7 days.", False)),
         ([], [LANG], {"Shop": (9, 0)}, ("harmless", "", False)),
@@ -95,4 +95,4 @@ def test_of_many_keys_only_the_number_is_said(database: Database, workspace: str
 
     ((_weight, said, hits),) = noticed(database, workspace, clock, flow_with(LANG), flow_with(), calls)
 
-    assert (said, hits) == ("6 keys sent `lang` in the last 7 days and will get 400.", True)
+    assert (said, hits) == ("6 keys sent `lang` in the last 7 days and will be refused.", True)

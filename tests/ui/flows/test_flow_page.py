@@ -106,7 +106,7 @@ async def test_a_newer_draft_is_put_live_after_saying_what_changes(site: Site, u
 
     press(user, "Update API")
     await user.should_see("Update Greeting", retries=30)
-    assert "calls without it get 400" in page_text(user)
+    assert "Calls without it are refused" in page_text(user)
     press(user, "Next")
     press(user, "Update API")
     await user.should_see("Version 2 is live.", retries=30)
@@ -126,7 +126,7 @@ async def test_a_required_field_that_callers_do_not_send_is_made_optional_in_the
 
     press(user, "Update API")
     await user.should_see("Make it optional", retries=30)
-    assert "and will get 400: Shop." in page_text(user)
+    assert "and will be refused: Shop." in page_text(user)
     press(user, "Make it optional")
     await user.should_see(", which may be left out.", retries=30)
 

@@ -1,0 +1,77 @@
+"""Warns that a flow answers with made-up text, with the button that leads to a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from engine.actions.called_flows import read_library
+from engine.flow.document import Document
+from engine.flow.made_up_answers import MadeUpStep, made_up_steps
+from storage.connections import list_connections
+from ui.kit.parts import button, link_button, note, status_badge
+from ui.kit.text import _
+from ui.page_session import PageSession
+from ui.parts.model_wanted import ask_for_model
+
+#: Most steps that are named.
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """The steps whose answers are made up; `connected`: there is a connection to a model that they can use."""
+
+    flow_id: str
+    steps: tuple[MadeUpStep, ...]
+    connected: bool
+
+
+def load_made_up(session: Session, workspace_id: str, flow_id: str, document: Document) -> MadeUp:
+    """Looks for the steps in a document and in the flows that it calls."""
+    steps = made_up_steps(document, read_library(session, workspace_id, document))
+    return MadeUp(flow_id, steps, bool(list_connections(session, workspace_id)))
+
+
+def made_up_note(page_session: PageSession, made_up: MadeUp) -> None:
+    """Draws the warning; nothing when no answer is made up."""
+    if not made_up.steps:
+        return
+    with note(
+        _sentence(made_up),
+        kind="warn",
+        icon="science",
+        strong=_("Callers will get made-up answers: connect a model."),
+    ).classes("fp-note--act"):
+        if made_up.connected and page_session.may("edit flows"):
+            place = f"/playground/{made_up.flow_id}?node={made_up.steps[0].node_id}"
+            link_button(_("Choose a model"), place, icon="auto_awesome", small=True)
+        elif page_session.may("manage connections"):
+            link_button(_("Connect a model"), "/settings/models", icon="auto_awesome", small=True)
+        elif page_session.may("edit flows"):
+            button(_("Ask the owner"), lambda: _ask(page_session, made_up), icon="mail", small=True)
+
+
+def made_up_badge(made_up: MadeUp) -> None:
+    """Draws the badge; nothing when no answer is made up."""
+    if made_up.steps:
+        status_badge("simulated", _("Made-up answers"))
+
+
+async def _ask(page_session: PageSession, made_up: MadeUp) -> None:
+    await ask_for_model(page_session, _sentence(made_up).rstrip("."), made_up.flow_id)
+
+
+def _sentence(made_up: MadeUp) -> str:
+    names = ", ".join(f"“{step.name}”" for step in made_up.steps[:MOST_NAMED])
+    if len(made_up.steps) > MOST_NAMED:
+        more = len(made_up.steps) - MOST_NAMED
+        return _("{names} and {more} more use the Simulated model, which only pretends to answer.").format(
+            names=names, more=more
+        )
+    if len(made_up.steps) > 1:
+        return _("{names} use the Simulated model, which only pretends to answer.").format(names=names)
+    if made_up.steps[0].called:
+        return _("{names} calls a flow with the Simulated model, which only pretends to answer.").format(names=names)
+    return _("{names} uses the Simulated model, which only pretends to answer.").format(names=names)
