@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, exists, select
+from sqlalchemy import Select, and_, exists, not_, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
@@ -18,6 +18,12 @@ from engine.core.ids import new_id
 from storage.database import now
 from storage.statements import Statement, from_json
 from storage.tables import Deployment, Flow, FlowVersion
+
+
+#: The title of a flow that nobody gave one.
+UNTITLED = "Untitled flow"
+#: The draft of a flow with nothing in it, as the engine writes it.
+EMPTY_DRAFT = '{"format":1,"nodes":[],"edges":[],"notes":[]}'
 
 
 class FlowState(StrEnum):
@@ -149,10 +155,18 @@ _LINE = [
 ]
 
 
+_EMPTY = and_(Flow.newest_version == 0, Flow.title == UNTITLED, Flow.draft == EMPTY_DRAFT)
+
+
 def list_flows(session: Session, workspace_id: str) -> list[FlowRow]:
-    """Returns every flow, the one changed last first."""
-    rows = session.execute(_owned(workspace_id).order_by(Flow.updated_at.desc(), Flow.id))
+    """Returns every flow with something in it, the one changed last first."""
+    rows = session.execute(_owned(workspace_id).where(not_(_EMPTY)).order_by(Flow.updated_at.desc(), Flow.id))
     return [FlowRow(**row) for row in rows.mappings()]
+
+
+def list_empty_flows(session: Session, workspace_id: str) -> list[str]:
+    """Returns the ids of the new flows in which nothing is yet: no title, no version, an empty draft."""
+    return [row.id for row in session.execute(_owned(workspace_id).where(_EMPTY).order_by(Flow.id))]
 
 
 def find_flow(session: Session, workspace_id: str, flow_id: str) -> FlowRow | None:

@@ -33,6 +33,7 @@ from engine.nodes.known_datasets import missing_datasets
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import (
+    UNTITLED,
     add_deployment,
     find_document,
     get_draft,
@@ -47,7 +48,6 @@ from storage.flows import (
 if TYPE_CHECKING:
     from storage.tables import Flow
 
-UNTITLED = "Untitled flow"
 EMPTY = Document()
 #: The setting with the name of the template whose description the flow still has.
 TEMPLATE = "template"

@@ -30,7 +30,7 @@ def run_panel(page: Page) -> Locator:
 
 
 def opened(page: Page, flow_id: str = "") -> Page:
-    page.goto(f"/playground/{flow_id}" if flow_id else "/playground")
+    page.goto(f"/playground/{flow_id}" if flow_id else "/playground/new")
     page.locator("[data-loaded=true]").wait_for(state="attached")
     return page
 

@@ -60,7 +60,7 @@ def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False)
         if page_session.may("edit flows"):
             with ui.element("div").classes("fp-row fp-or"):
                 words(_("Or"), "fp-t2")
-                link_button(_("start with an empty canvas"), "/playground", icon="add", kind="link")
+                link_button(_("start with an empty canvas"), "/playground/new", icon="add", kind="link")
                 import_button(page_session, quiet=True)
                 link(_("see all templates"), "/templates", "fp-b")
         checklist(steps)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from storage.first_steps import FirstSteps, find_first_steps
-from storage.flows import FlowRow, list_flows
+from storage.flows import FlowRow, FlowState, list_flows
 from storage.monitoring.overview import Activity, list_activity
 from ui.flows import first_run, flow_actions
 from ui.flows.import_file import import_button, take_dropped
@@ -89,7 +89,7 @@ class FlowsPage:
                 if may_edit:
                     self.upload = import_button(self.page_session)
                     take_dropped(ui.context.client.content, self.upload)
-                    link_button(_("New flow"), "/playground", icon="add", kind="main")
+                    link_button(_("New flow"), "/playground/new", icon="add", kind="main")
             self.sub = words(self._sentence(), "fp-sub fp-under", tag="p")
             with ui.element("div").classes("fp-filters") as self.filters:
                 box = ui.input(placeholder=_("Find a flow"), on_change=lambda event: self._find(event.value))
@@ -109,6 +109,8 @@ class FlowsPage:
         live = sum(flow.live_version is not None for flow in saved)
         if not self.library.flows:
             return _("Flows you save stand here.")
+        if not saved:
+            return _("Nothing is saved yet. Save As in the Playground puts a draft here.")
         return (
             f"{plural(len(saved), _('flow'), _('flows'))}, {live} {_('live')}. {_('A click opens the page of a flow.')}"
         )
@@ -165,8 +167,9 @@ class FlowsPage:
             if saved:
                 self._table(saved, _("Saved flows"))
             if fresh:
-                words(_("Not saved yet"), "fp-over", tag="h2")
-                self._table(fresh, _("Not saved yet"))
+                words(_("Drafts"), "fp-over", tag="h2")
+                words(_("These are not saved yet. Save As puts them among the saved flows."), "fp-s13 fp-t2", tag="p")
+                self._table(fresh, _("Drafts"))
             if len(drawn) < len(shown):
                 with ui.element("div").classes("fp-row"):
                     words(f"{_('The first')} {len(drawn)} {_('of')} {number(len(shown), self.reader)}.", "fp-t2")
@@ -273,6 +276,7 @@ class FlowsPage:
 _KINDS = {
     "all": (_("All"), lambda _flow: True),
     "live": (_("Live"), lambda flow: flow.live_version is not None),
-    "draft": (_("Draft"), lambda flow: flow.live_version is None and not flow.ever_deployed),
-    "undeployed": (_("Undeployed"), lambda flow: flow.live_version is None and flow.ever_deployed),
+    "saved": (_("Not deployed"), lambda flow: flow.state is FlowState.DRAFT),
+    "undeployed": (_("Undeployed"), lambda flow: flow.state is FlowState.UNDEPLOYED),
+    "draft": (_("Drafts"), lambda flow: flow.state is FlowState.NOT_SAVED),
 }

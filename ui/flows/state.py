@@ -1,4 +1,4 @@
-"""The state of a flow as labels and icons: Live v4, Draft differs, Draft, Not saved yet, Undeployed."""
+"""The state of a flow as labels and icons: Live v4, Draft differs, Not deployed, Not saved yet, Undeployed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ui.kit.parts import status_badge, status_line
 from ui.kit.text import _
 
 #: States in which nobody can call the flow -> badge.
-_QUIET = {FlowState.NOT_SAVED: "not_saved", FlowState.DRAFT: "draft", FlowState.UNDEPLOYED: "undeployed"}
+_QUIET = {FlowState.NOT_SAVED: "not_saved", FlowState.DRAFT: "saved", FlowState.UNDEPLOYED: "undeployed"}
 
 
 def draft_differs(flow: FlowRow) -> bool:

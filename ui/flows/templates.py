@@ -163,7 +163,7 @@ def register(app: App) -> None:
         with opened(page_session, _("Templates"), active="templates", sub=sub) as page:
             if page_session.may("edit flows"):
                 with page.actions:
-                    link_button(_("Empty canvas"), "/playground", icon="add")
+                    link_button(_("Empty canvas"), "/playground/new", icon="add")
             if not connections:
                 with card(_("Some templates ask a model")), ui.element("div").classes("fp-col"):
                     words(

@@ -60,7 +60,7 @@ _BUTTONS: dict[ButtonKind, tuple[str, str, str | None]] = {  # props, classes, Q
 #: State -> (label, icon, kind). An icon of None is a dot.
 STATES: dict[str, tuple[str, str | None, Kind]] = {
     "live": (_("Live"), None, "ok"),
-    "draft": (_("Draft"), "edit", ""),
+    "saved": (_("Not deployed"), "folder_open", ""),
     "draft_differs": (_("Draft differs"), "edit", "warn"),
     "not_saved": (_("Not saved yet"), "edit", ""),
     "undeployed": (_("Undeployed"), "cloud_off", ""),

@@ -156,6 +156,10 @@ class Drafts:
             await draft.read_again(page_session)
         return draft
 
+    def is_open(self, flow_id: str) -> bool:
+        """True when a tab shows the draft."""
+        return flow_id in self._open
+
     @asynccontextmanager
     async def borrowed(self, page_session: PageSession, flow_id: str) -> AsyncIterator[OpenDraft]:
         """Opens the shared draft for one action of a page that does not show it. Raises the same refusals as `open`."""

@@ -20,7 +20,7 @@ from engine.flow.contract import sample_payload
 from engine.flow.document import Document
 from engine.flow.edits import Op, difference_ops
 from engine.flow.flow_warnings import FlowWarning
-from storage.flows import FlowRow, get_draft, get_flow, list_flows
+from storage.flows import FlowRow, get_flow, list_empty_flows, list_flows
 from storage.jobs import find_job, read_value
 from ui.flow_view.canvas_types import ListScope, Marks
 from ui.flow_view.job_watch import Look
@@ -53,6 +53,8 @@ RECONNECT_SECONDS = 60.0
 LOOK_SECONDS = 10.0
 #: Name of the cookie that stores whether this browser shows flows as a list of steps.
 STEPS_COOKIE = "fp_steps"
+#: Name of the cookie that stores which flow this browser showed last.
+LAST_COOKIE = "fp_last_flow"
 #: Browser handler for Ctrl+Enter (run) and Ctrl+S (save). It first moves the focus out of the focused input so that the
 #: input sends its value to the server. The script is constant: it contains no text of a flow.
 _KEYS = """(event) => {
@@ -67,15 +69,27 @@ _KEYS = """(event) => {
 
 
 def register(app: App) -> None:
-    """Registers `/playground` and `/playground/{id}`."""
+    """Registers `/playground` (the last flow), `/playground/new` and `/playground/{id}`."""
     drafts = drafts_of(app)
 
     @page_at("/playground")
-    async def open_new(request: Request) -> RedirectResponse | None:
+    async def open_last(request: Request) -> RedirectResponse | None:
+        page_session = open_page_session(app, request)
+        flows = [flow.id for flow in await page_session.query(list_flows)]
+        last = request.cookies.get(LAST_COOKIE, "")
+        if flows:
+            return RedirectResponse(f"/playground/{last if last in flows else flows[0]}")
+        if page_session.may("edit flows"):
+            return RedirectResponse("/playground/new")
+        _draw_nothing_here(page_session)
+        return None
+
+    @page_at("/playground/new")
+    async def open_new(request: Request) -> RedirectResponse:
         page_session = open_page_session(app, request)
         if not page_session.may("edit flows"):
-            return await _newest_flow(page_session)
-        return RedirectResponse(f"/playground/{await _empty_draft(page_session)}")
+            return RedirectResponse("/playground")
+        return RedirectResponse(f"/playground/{await _empty_flow(page_session, drafts)}")
 
     @page_at("/playground/{flow_id}", reconnect_timeout=RECONNECT_SECONDS)
     async def open_flow(request: Request, flow_id: str, node: str = "", job: str = "", field: str = "") -> None:
@@ -91,6 +105,11 @@ def register(app: App) -> None:
         await page.build(select=node, job=job, field=field)
 
 
+def _set_cookie(name: str, value: str) -> str:
+    """Returns the script that sets a cookie for a year. `value` is a digit or the id of a flow, which has no quotes."""
+    return f"document.cookie = '{name}={value};path=/;max-age=31536000;samesite=lax'"
+
+
 def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: str) -> dict[str, Any] | None:
     """Returns the stored input of a job of this flow.
 
@@ -103,11 +122,8 @@ def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: st
     return payload if isinstance(payload, dict) else {}
 
 
-async def _newest_flow(page_session: PageSession) -> RedirectResponse | None:
-    """Leads somebody who may only look to the flow that changed last, or says that there is none."""
-    flows = await page_session.query(list_flows)
-    if flows:
-        return RedirectResponse(f"/playground/{flows[0].id}")
+def _draw_nothing_here(page_session: PageSession) -> None:
+    """Tells somebody who may only look that there is no flow."""
     with (
         opened(page_session, _("Flow Playground"), active="playground", sub=""),
         feedback.empty(
@@ -119,16 +135,16 @@ async def _newest_flow(page_session: PageSession) -> RedirectResponse | None:
         ),
     ):
         pass
-    return None
 
 
-async def _empty_draft(page_session: PageSession) -> str:
-    """Returns a flow of the workspace that was never edited; creates one when there is none."""
-    for flow in await page_session.query(list_flows):
-        if not flow.newest_version and flow.draft_revision == 1:
-            row = await page_session.query(get_draft, flow.id)
-            if row.document == Document().dumps():
-                return flow.id
+async def _empty_flow(page_session: PageSession, drafts: Drafts) -> str:
+    """Returns a flow with nothing in it that no tab shows; creates one when there is none.
+
+    Such flows are in no list: a new flow is kept once something is in it.
+    """
+    for flow_id in await page_session.query(list_empty_flows):
+        if not drafts.is_open(flow_id):
+            return flow_id
     return await page_session.execute(create_flow)
 
 
@@ -152,6 +168,7 @@ class PlaygroundPage:
         self.warned: list[FlowWarning] = []
         self.shown_marks: dict[str, Marks] = {}
         self.shown_frames: list[ListScope] = []
+        self.remembered = False
 
     async def build(self, *, select: str, job: str, field: str = "") -> None:
         """Builds the page, with the node `select` selected, the keyboard focus in its field with the JSON pointer
@@ -294,8 +311,16 @@ class PlaygroundPage:
         self.inspector.document_changed()
         self.run_panel.document_changed()
         self.blank.draw(empty=not document.nodes)
+        self._remember()
         self._draw_steps()
         self.bar.draw_sentence()
+
+    def _remember(self) -> None:
+        """Stores in a cookie that this browser showed this flow last, once something is in it."""
+        if self.remembered or not (self.draft.document.nodes or self.first_flow.newest_version):
+            return
+        self.remembered = True
+        ui.run_javascript(_set_cookie(LAST_COOKIE, self.draft.flow_id))
 
     def _frame_lists(self, document: Document) -> None:
         """Sends the canvas a frame for each group of nodes that run once per item of a list."""
@@ -468,7 +493,7 @@ class PlaygroundPage:
         """Switches between the canvas and the list of steps and stores the choice in a cookie."""
         self.as_steps = as_steps
         self.root.classes("fp-pg--steps") if as_steps else self.root.classes(remove="fp-pg--steps")
-        ui.run_javascript(f"document.cookie = '{STEPS_COOKIE}={int(as_steps)};path=/;max-age=31536000;samesite=lax'")
+        ui.run_javascript(_set_cookie(STEPS_COOKIE, str(int(as_steps))))
         if not as_steps:
             self.canvas.fit()
 

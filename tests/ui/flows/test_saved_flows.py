@@ -28,7 +28,7 @@ async def test_each_flow_stands_there_with_its_state_in_words(site: Site, user: 
     await user.open("/flows")
 
     said = texts(user)
-    for state in ("Not saved yet", "Draft", "Live v1", "Draft differs", "Undeployed"):
+    for state in ("Not saved yet", "Not deployed", "Live v1", "Draft differs", "Undeployed"):
         assert state in said
     assert "4 flows, 2 live. A click opens the page of a flow." in said
     assert any(text.startswith("Failed, ") for text in said)
