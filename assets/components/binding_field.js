@@ -49,7 +49,8 @@ class Chip extends CM.WidgetType {
     icon.dataset.icon = this.broken ? "link_off" : this.shown.icon;
     chip.append(icon, this.shown.text);
     const value = shared.data.find((one) => one.raw === this.raw)?.value;
-    chip.title = this.broken ? "This data cannot be found. Choose it again from the list below." : value ? `Last run: ${value}` : this.raw;
+    if (this.broken) chip.dataset.raw = this.raw;
+    chip.title = this.broken ? "This data cannot be found. Press to choose what to use instead." : value ? `Last run: ${value}` : this.raw;
     return chip;
   }
   ignoreEvent() {
@@ -154,7 +155,7 @@ export default {
     placeholder: { type: String, default: "" },
     language: { type: String, default: "" },
   },
-  emits: ["change", "active"],
+  emits: ["change", "active", "broken"],
   mounted() {
     this.sent = this.value;
     this.attributes = new CM.Compartment();
@@ -191,6 +192,7 @@ export default {
           keydown: (event) => this.keys(event),
           focus: () => { shared.last = this; this.$emit("active"); },
           blur: () => { this.flush(); },
+          click: (event) => { this.broke(event.target.closest?.(".fp-chip--bad")); },
           dragover: (event) => { if (event.dataTransfer.types.includes(DRAGGED)) { event.preventDefault(); event.dataTransfer.dropEffect = "copy"; } },
           drop: (event) => this.drop(event),
         })),
@@ -264,6 +266,12 @@ export default {
       }
       if (event.key !== "Escape") event.stopPropagation(); // Escape closes what it stands in, unless a list is open here
       return event.key === "Enter" && this.single && !this.view.dom.querySelector(".cm-tooltip-autocomplete") ? (event.preventDefault(), true) : false;
+    },
+    // A pressed chip whose data cannot be found: the server opens what can be used instead.
+    broke(chip) {
+      if (!chip || this.readonly) return;
+      this.flush();
+      this.$emit("broken", chip.dataset.raw);
     },
     drop(event) {
       const raw = event.dataTransfer.getData(DRAGGED);

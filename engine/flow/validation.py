@@ -288,7 +288,10 @@ def _target_problem(
     target = document.node(reference.node_id)
     if target is None:
         return Problem(
-            "bad_reference", f"`{reference}` names a node that is not there. Choose other data.", node.id, pointer
+            "bad_reference",
+            f"{node.name} needs data of a step that is not there any more: `{reference}`. Choose other data.",
+            node.id,
+            pointer,
         )
     if not graph.is_ancestor(target.id, node.id):
         return Problem(
@@ -307,7 +310,9 @@ def _target_problem(
         return None
     if schema_at(out_schema(target, catalog, document), reference.path) is None:
         shown = ".".join(str(part) for part in reference.path)
-        return Problem("unknown_field", f"{target.name} has no `{shown}`.", node.id, pointer)
+        return Problem(
+            "unknown_field", f"{node.name} needs `{shown}` of {target.name}, which is not there.", node.id, pointer
+        )
     return None
 
 

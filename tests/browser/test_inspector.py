@@ -126,9 +126,18 @@ def test_data_is_dragged_completed_mapped_and_returned(page: Page, terminal: Ter
     expect(chips).to_have_text(["Read the page › text", "API Input › site"])
     page.keyboard.type(" {{ gone.out.x }}")
     expect(inspector.locator(".fp-chip--bad")).to_have_text("gone › x")
-    expect(inspector).to_contain_text("names a node that is not there")
+    expect(inspector).to_contain_text("Summarise needs data of a step that is not there any more")
+
+    # A press on it offers what to use instead.
+    inspector.locator(".fp-chip--bad").click()
+    instead = page.get_by_role("menu", name="Replace with")
+    expect(instead).to_contain_text("Summarise needs “gone › x” of a step that was deleted.")
+    instead.get_by_role("menuitem", name="API Input › site").click()
+    expect(chips).to_have_text(["Read the page › text", "API Input › site", "API Input › site"])
+    prompt.click()
+    page.keyboard.press("Control+End")
     page.keyboard.press("Backspace")  # a chip is deleted as one character
-    expect(inspector.locator(".fp-chip--bad")).to_have_count(0)
+    expect(chips).to_have_text(["Read the page › text", "API Input › site"])
     inspector.get_by_role("switch", name="Raw form").click()
     expect(prompt).to_contain_text("{{ api_input.out.site }}")
     inspector.get_by_role("switch", name="Raw form").click()

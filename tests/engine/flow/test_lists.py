@@ -65,7 +65,9 @@ def test_data_is_known_through_lists_and_branches():
         ("o", "api_output", {"all": "{{ f.out }}", "first": "{{ v.out.title }}", "gone": "{{ v.out.titel }}"}),
     ]
     document = flow(nodes, "in>page page>s s>c c.yes>h h>f f>v v>o")
-    assert [problem.message for problem in deploy_problems(document, WORK)] == ["v has no `titel`."]
+    assert [problem.message for problem in deploy_problems(document, WORK)] == [
+        "o needs `titel` of v, which is not there."
+    ]
     splitter = document.node("s")
     assert splitter is not None
     assert out_schema(splitter, WORK, document)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import jsonpointer
@@ -16,6 +17,8 @@ from ui.flow_view.canvas_types import NodeName
 from ui.kit.parts import button, icon, icon_button, sentence, words
 from ui.kit.text import _
 from ui.playground.inspector.binding_field import BindingField
+from ui.playground.inspector.broken_chips import draw_replacements
+from ui.playground.state.replacements import BrokenData, replaced
 from ui.playground.state.suggestions import Suggestion
 
 #: Called with the node's new inputs and the name of the input that changed.
@@ -29,6 +32,7 @@ class Place:
     pointer: str
     field: BindingField
     trouble: ui.element
+    menus: dict[str, ui.menu] = dataclass_field(default_factory=dict)  #: what to use instead of each broken chip
 
 
 class Bindings:
@@ -65,6 +69,7 @@ class Bindings:
         self.names: dict[str, ui.input] = {}
         self.errors: dict[str, str] = {}
         self.broken: Callable[[str], list[str]] = lambda _text: []
+        self.replacements: Callable[[str], BrokenData | None] = lambda _raw: None
         self.on_drawn: Callable[[], Any] | None = None
         self.box = ui.element("div").classes("fp-stack")
         self.draw()
@@ -95,11 +100,24 @@ class Bindings:
             )
             place.field.show_trouble(bad=bool(mine and mine[1]), broken=self.broken(place.field.text))
             place.trouble.clear()
-            if mine is None:
-                continue
-            with place.trouble, ui.element("p").classes("fp-hint fp-bad" if mine[1] else "fp-hint fp-warn fp-row"):
-                icon("error" if mine[1] else "warning", size=14)
-                sentence(mine[0], tag="span")
+            place.menus.clear()
+            with place.trouble:
+                if mine is not None:
+                    with ui.element("p").classes("fp-hint fp-bad" if mine[1] else "fp-hint fp-warn fp-row"):
+                        icon("error" if mine[1] else "warning", size=14)
+                        sentence(mine[0], tag="span")
+                if not self.readonly:
+                    self._draw_replacements(place)
+
+    def _draw_replacements(self, place: Place) -> None:
+        for raw in dict.fromkeys(self.broken(place.field.text)):
+            if (found := self.replacements(raw)) is not None:
+                place.menus[raw] = draw_replacements(found, lambda new, raw=raw: self._replace(place, raw, new))
+
+    def _replace(self, place: Place, raw: str, new: str) -> Any:
+        text = replaced(place.field.text, raw, new)
+        place.field.put(text)
+        return place.field.on_change(text)
 
     def has_field(self, pointer: str) -> bool:
         """True when a problem at this pointer is shown at one of the fields."""
@@ -201,8 +219,14 @@ class Bindings:
             field.show_raw(self.raw)
         trouble = ui.element("div")
         field.describe(trouble.html_id)
-        self.places.append(Place(pointer, field, trouble))
+        place = Place(pointer, field, trouble)
+        field.on("broken", lambda event: self._open_replacements(place, str(event.args)))
+        self.places.append(place)
         return field
+
+    def _open_replacements(self, place: Place, raw: str) -> None:
+        if raw in place.menus:
+            place.menus[raw].open()
 
     # Changes of the inputs.
 

@@ -29,6 +29,7 @@ from ui.playground.inspector.input_fields import draw_inputs
 from ui.playground.state.available_data import NOT_RUN, broken_finder, source_of
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.preview import nodes_in, preview_of
+from ui.playground.state.replacements import broken_data
 from ui.playground.state.suggestions import Suggestion, suggestions
 
 Edit = Callable[[Sequence[Op]], Awaitable[Any]]
@@ -119,6 +120,7 @@ class EdgeMapping:
             return
         document, node_id = self.draft.document, self.edge.target
         self.bindings.broken = broken_finder(document, node_id, self.catalog)
+        self.bindings.replacements = lambda raw: broken_data(document, node_id, raw, self.catalog, self.outputs)
         self.bindings.show_problems(
             {one.pointer: (one.message, one.blocks_import) for one in problems if one.node_id == node_id}
         )

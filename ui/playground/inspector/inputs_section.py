@@ -26,6 +26,7 @@ from ui.playground.inspector.previews import Previews, nodes_used
 from ui.playground.inspector.renaming import with_readers
 from ui.playground.state.available_data import NOT_RUN, broken_finder, earlier_nodes, source_of
 from ui.playground.state.last_run import LastRun
+from ui.playground.state.replacements import broken_data
 from ui.playground.state.suggestions import Suggestion, suggestions
 
 #: Number of earlier nodes whose data is listed at first; the search loads the others.
@@ -104,7 +105,11 @@ class InputsSection:
 
     def show_problems(self, problems: Sequence[Problem]) -> None:
         """Shows the problems of this node at the fields they concern."""
-        self.bindings.broken = broken_finder(self.draft.document, self.node_id, self.catalog)
+        document = self.draft.document
+        self.bindings.broken = broken_finder(document, self.node_id, self.catalog)
+        self.bindings.replacements = lambda raw: broken_data(
+            document, self.node_id, raw, self.catalog, self.previews.outputs
+        )
         self.bindings.show_problems({one.pointer: (one.message, one.blocks_import) for one in problems})
 
     def has_field(self, pointer: str) -> bool:

@@ -164,7 +164,8 @@ def _inside(
         return
     properties = schema.get("properties")
     known: dict[str, Any] = dict(properties) if isinstance(properties, Mapping) else {}
-    if isinstance(value, dict):
+    # A schema with fields is complete, unless it says otherwise: a field of the last run that it lacks was removed since.
+    if isinstance(value, dict) and (properties is None or schema.get("additionalProperties") is True):
         known |= {name: {} for name in list(value)[:MOST_ENTRIES] if name not in known}
     for name, part in known.items():
         inner = value.get(name, NOT_RUN) if isinstance(value, dict) else NOT_RUN

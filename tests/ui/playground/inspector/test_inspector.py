@@ -14,13 +14,14 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
+from engine.actions.flows import save_draft
 from engine.actions.jobs import RunOptions, run_in_playground
 from engine.core.ids import FlowId
 from engine.flow.document import Document
-from engine.flow.edits import Op, update_node
+from engine.flow.edits import Op, apply_ops, update_node
 from storage.tables import Job, Step, Value
 from tests.factories import document
-from tests.ui.arrange import draft, page_text, press, until
+from tests.ui.arrange import choose, draft, page_text, press, until
 from tests.ui.conftest import Site
 
 FLOW: dict[str, Any] = {
@@ -150,6 +151,28 @@ async def test_a_field_saves_the_piece_that_changed_and_marks_what_cannot_be_fou
     node = draft(site, flow_id).node("text_template")
     assert node is not None
     assert node.inputs["template"].startswith("To {{")
+
+
+async def test_a_broken_chip_is_replaced_by_the_likely_data(site: Site, user: User, flow_id: str) -> None:
+    node = draft(site, flow_id).node("text_template")
+    assert node is not None
+    wrong = apply_ops(
+        draft(site, flow_id), [update_node(node, inputs={"template": "Dear {{ api_input.out.sit | upper }}"})]
+    )
+    site.database.write_now(save_draft, site.owner, flow_id, wrong, 1)
+    await opened(user, flow_id, "text_template")
+    field = newest(user, "BindingField", "Template")
+    await user.should_see("Letter needs “api_input › sit”, which cannot be found there.", retries=40)
+    assert "Letter needs `sit` of api_input, which is not there." in page_text(user)
+
+    UserInteraction(user, {field}, None).trigger("broken", "{{ api_input.out.sit | upper }}")
+    menu = next(one for one in user.find(kind=ui.menu).elements if one.props.get("aria-label") == "Replace with")
+    await until(lambda: menu.value)
+    choose(user, "api_input › site")
+
+    await told(site, flow_id, lambda flow: "{{ api_input.out.site | upper }}" in str(flow.node("text_template")))
+    await until(lambda: not field.props["broken"])
+    assert field.text == "Dear {{ api_input.out.site | upper }}"
 
 
 async def test_the_output_of_a_list_is_shown_item_by_item_and_can_be_returned(
