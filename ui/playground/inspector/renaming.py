@@ -49,9 +49,9 @@ class Rename:
         with around:
             return await feedback.confirm(
                 _("Rename “{old}” to “{new}” where it is used, too?").format(old=self.old, new=self.new),
-                _("{steps} read it: {named}. If only the name here changes, they find nothing there any more.").format(
-                    steps=steps, named=named + more
-                ),
+                _(
+                    "It is used in {steps}: {named}. With another name only here, nothing is found there any more."
+                ).format(steps=steps, named=named + more),
                 verb=_("Rename it everywhere"),
                 keep=_("Only here"),
             )

@@ -76,7 +76,7 @@ async def test_a_field_of_api_input_is_asked_about_once_when_its_name_is_typed(
     flow_id = await opened(site, user, "api_input")
     await type_name(user, "hea", "headl", "headline")
     await user.should_see("Rename “title” to “headline” where it is used, too?")
-    assert "2 steps read it: Sort it, Letter." in page_text(user)
+    assert "It is used in 2 steps: Sort it, Letter." in page_text(user)
     assert names(site, flow_id) == ["title"], "nothing is edited while it is asked"
 
     press(user, "Rename it everywhere" if everywhere else "Only here")
