@@ -143,6 +143,7 @@ READS = {
     "called_flows.read_library",
     "datasets.known_datasets",
     "deployments.problems_before_deploy",
+    "deployments.warnings_before_deploy",
     "erasing.find_part",
     "flows.find_version_of_draft",
     "guesses.is_audited",
