@@ -154,7 +154,7 @@ class ApiTab:
             said = _("Version {number}, which was live before, is still on the canvas.").format(
                 number=flow.newest_version
             )
-        with note(said, kind="warn", icon="edit", strong=strong):
+        with note(said, kind="warn", icon="edit", strong=strong).classes("fp-note--act"):
             button(_("Compare"), self.on_compare, small=True)
             if self.on_restore is not None and not newer_draft(flow) and self.page_session.may("edit flows"):
                 back = _("Put version {number} on the canvas").format(number=flow.live_version)

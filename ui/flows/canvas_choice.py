@@ -64,9 +64,10 @@ class CanvasChoice:
         self.box: ui.checkbox | None = None
         if canvas.same or not page_session.may("edit flows"):
             return
-        self.box = ui.checkbox(_("Also put version {number} on the canvas").format(number=number), value=True)
-        self.box.props("dense")
-        words(self._what_stays(), "fp-hint", tag="p")
+        with ui.element("div").classes("fp-canvas-choice"):
+            self.box = ui.checkbox(_("Also put version {number} on the canvas").format(number=number), value=True)
+            self.box.props("dense")
+            words(self._what_stays(), "fp-hint", tag="p")
 
     @property
     def wanted(self) -> bool:

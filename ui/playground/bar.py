@@ -174,9 +174,8 @@ class PlaygroundBar:
         if comparison.same:
             words(_("and is what you see"), "fp-t3 fp-wide")
             return
-        count = len(comparison.nodes) or len(comparison.edges_added) + len(comparison.edges_removed)
-        said = f"{_('differs from the draft in')} {plural(count, _('place'), _('places'))}"
-        with button(said, self._show_difference, kind="link", small=True).classes("fp-differs"):
+        with button(_("Draft differs"), self._show_difference, kind="link", small=True) as differs:
+            differs.props["aria-label"] = _("Draft differs: show where")
             ui.tooltip(comparison.sentence).props("delay=400")
 
     def _let_deploy(self, why_not: str) -> None:

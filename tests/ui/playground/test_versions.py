@@ -36,4 +36,4 @@ async def test_making_an_older_version_live_puts_it_on_the_canvas(site: Site, us
     await until(lambda: draft(site, flow_id).nodes[1].inputs["template"] == "Hello {{ api_input.out.name }}")
     await user.should_see("and is what you see")
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).state == "Live"
-    assert "differs from the draft" not in page_text(user)
+    assert "Draft differs" not in page_text(user)
