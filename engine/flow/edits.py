@@ -190,18 +190,18 @@ def add_node(
     inputs are bound when exactly one kind of earlier data fits, so that the usual case needs no mapping.
     """
     ops: list[Op] = []
-    document = with_places(document, catalog)
+    placed = with_places(document, catalog)
     edge = next((edge for edge in document.edges if edge.id == between), None)
     if edge is not None:
         after, port = edge.source, edge.source_port
-    start = document.node(after) if after else None
+    start = placed.node(after) if after else None
     if start is not None and not (kind.accepts_input and _ports_of(start, catalog)):
         start = None
     node_id = new_node_id(kind.type, (node.id for node in document.nodes))
-    first = None if kind.accepts_input else _only_start(document, catalog)
+    first = None if kind.accepts_input else _only_start(placed, catalog)
     if position is None and first is not None:
         position = Position(x=first.position.x - STEP_X, y=first.position.y)
-    place = position or _free_place(document, start)
+    place = position or _free_place(placed, start)
     node = Node(id=node_id, type=kind.type, type_version=kind.version, label=_new_label(document, kind), position=place)
     if start is not None and edge is not None:
         ops.append({"op": "removeEdge", "edge": edge.model_dump()})
@@ -223,18 +223,22 @@ def add_node(
 
 def with_room(document: Document, ops: Sequence[Op], node_id: str, catalog: Catalog) -> list[Op]:
     """Returns the operations that add a node, with its place beside the node it comes after, and with the moves of the
-    nodes that make room.
+    nodes that make room. In a flow without positions every node gets one.
     """
-    moved = make_room(document, apply_ops(document, ops), node_id, catalog)
+    placed = with_places(document, catalog)
+    moved = make_room(placed, apply_ops(placed, ops), node_id, catalog)
     own = moved.pop(node_id, None)
-    placed = [
+    added = [
         {**op, "node": {**op["node"], "position": own.model_dump()}}
         if own and op["op"] == "addNode" and op["node"]["id"] == node_id
         else op
         for op in ops
     ]
-    return placed + [
-        update_node(node, position=moved[node.id].model_dump()) for node in document.nodes if node.id in moved
+    places = {node.id: moved.get(node.id, node.position) for node in placed.nodes}
+    return added + [
+        update_node(node, position=places[node.id].model_dump())
+        for node in document.nodes
+        if node.position != places[node.id]
     ]
 
 

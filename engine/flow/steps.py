@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from engine.flow.document import Document, Edge, Node, Position
 from engine.flow.edits import Op, add_node, apply_ops, connect_ops, new_edge, paste_ops, with_room
 from engine.flow.graph import Graph
-from engine.flow.layout import STEP_X
+from engine.flow.layout import STEP_X, with_places
 from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
 
@@ -95,7 +95,7 @@ def insert_before(document: Document, kind: NodeType, catalog: Catalog, before: 
         ]
         ops += [_remove_edge(edge) for edge in leading]
     else:
-        node = document.node(before)
+        node = with_places(document, catalog).node(before)
         place = Position(x=node.position.x - STEP_X, y=node.position.y) if node else None
         new_id, ops = add_node(document, kind, catalog, position=place)
     joined = any(op["op"] == "addEdge" and op["edge"]["target"] == before for op in ops)

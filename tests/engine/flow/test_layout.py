@@ -54,6 +54,14 @@ def test_a_node_that_is_put_in_between_moves_the_later_ones_right_and_undo_moves
     assert places(apply_ops(after, invert(ops))) == places(before)
 
 
+def test_a_first_addition_to_a_flow_without_positions_gives_every_node_one_and_undo_takes_them_back():
+    before = without_places(chain((0, 0), (260, 0), (520, 0)))
+    new, ops = add_node(before, PROMPT, CATALOG, between="e0")
+    after = apply_ops(before, ops)
+    assert places(after) == {"n0": (0, 0), new: (260, 0), "n1": (520, 0), "n2": (780, 0)}
+    assert places(apply_ops(after, invert(ops))) == places(before)
+
+
 def test_nothing_moves_when_there_is_room_and_a_wrapped_row_stays_where_it_is():
     before = chain((0, 0), (520, 0), (0, 160), (260, 160))
     new, ops = add_node(before, PROMPT, CATALOG, between="e0")
