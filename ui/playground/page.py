@@ -351,14 +351,27 @@ class PlaygroundPage:
     # Events of the canvas.
 
     async def canvas_loaded(self) -> None:
-        """Sends all marks to a canvas that just loaded, and opens the node that the page's address names."""
+        """Sends all marks and the last run to a canvas that just loaded, and opens the node that the page's address
+        names.
+        """
         self.shown_marks = {}
         self.shown_frames = []
         self.document_changed()
+        await self._show_last_run()
         if self.first_selection:
             self.canvas.focus_node(self.first_selection)
             await self.open_node(self.first_selection, tab="set_up" if self.first_field else None)
             self.inspector.focus(self.first_field)
+
+    async def _show_last_run(self) -> None:
+        """Shows the run that the panel shows, or before the first one of this page the newest one of the flow."""
+        if self.run_panel.job_id is not None:
+            self.canvas.set_status(self.run_panel.shown)  # type: ignore[arg-type]
+            return
+        look = await self._last_job()
+        if look is not None and self.run_panel.job_id is None and not self.root.is_deleted:
+            with self.root:
+                self.run_panel.show_again(look)
 
     async def run(self, mode: str, node_id: str) -> None:
         """Starts a run: of all nodes (`all`), up to and including one node (`node`), or from one node on (`from`)."""

@@ -320,3 +320,20 @@ async def test_a_step_that_failed_and_was_skipped_is_shown_as_failed(site: Site,
         lambda: draft(site, flow_id).node("text_template").policy.default == "Letter gave no answer.",  # type: ignore[union-attr]
         lambda: draft(site, flow_id).node("text_template"),
     )
+
+
+async def test_after_a_reload_the_last_run_is_shown_again(site: Site, user: User, flow_id: str) -> None:
+    playground_run(
+        site,
+        flow_id,
+        {"who": "Ann"},
+        Did("api_input", {"who": "Ann", "count": None}),
+        Did("set_fields", {"name": "Ann"}),
+        Did("text_template", status="failed", error=BROKEN),
+        status="failed",
+        error=BROKEN,
+    )
+    await opened(user, flow_id, "?node=")
+    await user.should_see("Failed", retries=40)
+    await user.should_see("The template broke.", retries=40)
+    assert len(jobs(site)) == 1

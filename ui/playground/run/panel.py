@@ -135,6 +135,14 @@ class RunPanel:
         )
         background_tasks.create(follow, name=f"run panel {job_id}")
 
+    def show_again(self, look: Look) -> None:
+        """Shows the newest run of the flow, which another page, or this one before a reload, has begun."""
+        if not look.job.ended:
+            self.watch(JobId(look.job.id))
+            return
+        self.job_id = JobId(look.job.id)
+        self._show(look)
+
     # Drawing.
 
     def _draw(self, payload: dict[str, Any]) -> None:
