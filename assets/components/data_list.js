@@ -32,10 +32,10 @@ export default {
           <template v-for="one in lines(source)" :key="one.raw">
             <div class="fp-dat" role="listitem" :style="{ '--level': one.level }">
               <button v-if="one.inside?.length" type="button" class="fp-datfold" :aria-expanded="opened.has(one.raw)" :aria-label="words.inside + ' ' + one.path" @click="fold(one)"><i class="fp-chip-i" aria-hidden="true" data-icon="chevron_right"></i></button>
-              <span class="fp-chip fp-chip--pick" role="button" tabindex="0" draggable="true" :aria-label="words.insert + ' ' + source.label + ' › ' + (one.whole ? one.name : one.path)"
+              <span class="fp-chip fp-chip--pick" role="button" tabindex="0" draggable="true" :aria-label="words.insert + ' ' + said(source, one)"
                     :title="one.value ? words.last + ' ' + one.value : ''"
                     @mousedown="hold" @click="pick(one)" @keydown.enter.prevent.stop="pick(one)" @keydown.space.prevent.stop="pick(one)" @dragstart="drag($event, one)" @dragend="dropped"><span>{{ query ? one.path : one.name }}</span><span class="fp-ty">{{ one.type }}</span></span>
-              <span v-if="values && one.value" class="fp-datval fp-cut">{{ one.value }}</span>
+              <span v-if="(values || one.open) && one.value" class="fp-datval fp-cut">{{ one.value }}</span>
             </div>
           </template>
         </div>
@@ -68,8 +68,12 @@ export default {
     // What the text fields complete after "{{".
     publish() {
       shared.data = this.sources.flatMap((source) =>
-        flat(source).map((one) => ({ raw: one.raw, label: `${source.label} › ${one.path}`, type: one.type, value: one.value })),
+        flat(source).map((one) => ({ raw: one.raw, label: this.said(source, one), type: one.type, value: one.value })),
       );
+    },
+    // The item of a list is "this item", whatever its Splitter is called.
+    said(source, one) {
+      return one.open ? one.name : `${source.label} › ${one.whole ? one.name : one.path}`;
     },
     lines(source) {
       const wanted = this.query.trim().toLowerCase();

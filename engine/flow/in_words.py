@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from engine.flow.document import Document
+from engine.flow.lists import SPLITTER
 from engine.flow.references import BadReference, Json, Reference, split_text
+
+
+def data_names(document: Document) -> dict[str, str]:
+    """Returns node id -> what its data is called: the node's label, or "this item" for an Array Splitter."""
+    splitters = [node for node in document.nodes if node.type == SPLITTER]
+    items = {node.id: f"this item of {node.name}" if len(splitters) > 1 else "this item" for node in splitters}
+    return {node.id: node.name for node in document.nodes} | items
 
 
 def in_words(reference: Reference, labels: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from engine.core.errors import Problem
 from engine.flow.contract import final_nodes
 from engine.flow.document import NODE_ID, Document, Edge, Node
 from engine.flow.graph import SOURCES, Graph
-from engine.flow.in_words import binding_in_words
+from engine.flow.in_words import binding_in_words, data_names
 from engine.flow.lists import SPLITTER, ListScopes, across_list, list_problems
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.ports import out_schema, schema_at
@@ -74,7 +74,7 @@ def marks(document: Document, catalog: Catalog) -> dict[str, Mark]:
     """Returns a mark for every node."""
     graph = Graph(document)
     counts = Counter(problem.node_id for problem in problems(document, catalog))
-    labels = {node.id: node.name for node in document.nodes}
+    labels = data_names(document)
     return {node.id: _mark(node, counts[node.id], node.id in graph.parked, catalog, labels) for node in document.nodes}
 
 

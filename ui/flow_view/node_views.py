@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.flow.document import Document
-from engine.flow.in_words import text_in_words
+from engine.flow.in_words import data_names, text_in_words
 from engine.flow.node_type import GROUPS, NodeType
 from engine.flow.steps import SINGLE
 from engine.nodes import CATALOG, NODE_TYPES
@@ -27,20 +27,21 @@ def view_of(kind: NodeType) -> NodeTypeView:
 
 def names_of(document: Document) -> dict[str, NodeName]:
     """What chips show of each node, by its id."""
+    called = data_names(document)
     return {
-        node.id: NodeName(label=node.name, icon=kind.icon if (kind := CATALOG.get(node.type)) else "help")
+        node.id: NodeName(label=called[node.id], icon=kind.icon if (kind := CATALOG.get(node.type)) else "help")
         for node in document.nodes
     }
 
 
 def labels_of(document: Document) -> dict[str, str]:
-    """Node id -> label, as chips show it."""
+    """Node id -> label."""
     return {node.id: node.name for node in document.nodes}
 
 
 def readable(text: str, document: Document) -> str:
     """A binding with its references in words: `Summarise › facts`."""
-    return text_in_words(text, labels_of(document))
+    return text_in_words(text, data_names(document))
 
 
 NODE_VIEWS: dict[str, NodeTypeView] = {kind.type: view_of(kind) for kind in NODE_TYPES}

@@ -46,19 +46,21 @@ class DataList(Element, component=_COMPONENT):
 
 def _source(source: Source) -> dict[str, Any]:
     kind = CATALOG.get(source.node.type)
-    data = [_datum(datum) for datum in source.data]
-    data[-1]["whole"] = True
     return {
         "id": source.node.id,
         "label": source.node.name,
         "group": kind.group if kind else "transform",
         "icon": kind.icon if kind else "help",
-        "data": data,
+        "data": [_datum(datum) for datum in source.data],
     }
 
 
 def _datum(datum: Datum) -> dict[str, Any]:
     shown: dict[str, Any] = {"raw": datum.raw, "name": datum.name, "type": datum.type_word}
+    if datum.whole:
+        shown["whole"] = True
+    if datum.open:
+        shown["open"] = True
     if datum.value:
         shown["value"] = datum.value
     if datum.inside:

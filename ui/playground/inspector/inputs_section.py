@@ -24,7 +24,7 @@ from ui.playground.inspector.data_list import DataList
 from ui.playground.inspector.input_fields import draw_inputs
 from ui.playground.inspector.previews import Previews, nodes_used
 from ui.playground.inspector.renaming import with_readers
-from ui.playground.state.available_data import NOT_RUN, broken_finder, earlier_nodes, source_of
+from ui.playground.state.available_data import NOT_RUN, broken_finder, earlier_nodes, outside_lists, source_of
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.replacements import broken_data
 from ui.playground.state.suggestions import Suggestion, suggestions
@@ -156,8 +156,15 @@ class InputsSection:
             return
         if self.data_list is not None and self.no_data is not None:
             nodes = [one for node_id in shown if (one := self.draft.document.node(node_id)) is not None]
+            outside = outside_lists(self.draft.document, self.node_id)
             sources = [
-                source_of(one, self.catalog, self.previews.outputs.get(one.id, NOT_RUN), self.draft.document)
+                source_of(
+                    one,
+                    self.catalog,
+                    self.previews.outputs.get(one.id, NOT_RUN),
+                    self.draft.document,
+                    outside=one.id in outside,
+                )
                 for one in nodes
             ]
             self.data_list.show(sources, more=len(shown) < len(earlier))

@@ -11,9 +11,8 @@ from nicegui import ui
 
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op
-from engine.flow.in_words import in_words
+from engine.flow.in_words import data_names, in_words
 from engine.nodes import CATALOG
-from ui.flow_view.node_views import labels_of
 from ui.kit import feedback
 from ui.kit.parts import button, drop_menu, icon, menu_item, words
 from ui.kit.text import _
@@ -27,7 +26,7 @@ def value_actions(
     document: Callable[[], Document], node_id: str, path: Path, edit: Edit, done: Callable[[], Any] | None = None
 ) -> None:
     """Draws the buttons "Return this" and "Use in ..." for one value into the current container."""
-    shown = in_words(reference_to(node_id, path), labels_of(document()))
+    shown = in_words(reference_to(node_id, path), data_names(document()))
 
     async def give() -> None:
         name, ops = return_ops(document(), node_id, path, CATALOG)
@@ -90,7 +89,7 @@ def pointing(
         with strip:
             with ui.element("span").classes("fp-chip"):
                 icon("my_location", size=14)
-                words(in_words(reference_to(node_id, path), labels_of(document())))
+                words(in_words(reference_to(node_id, path), data_names(document())))
             value_actions(document, node_id, path, edit)
 
     return strip, pick

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from engine.flow.document import Document, Node
@@ -38,7 +38,7 @@ NOT_RUN: Final = NotRun()
 @dataclass(frozen=True)
 class Datum:
     """One chip: the inserted reference, its name, its type in words, the beginning of its last value, and nested
-    chips.
+    chips. `whole`: it is the whole output of its node. `open`: its value is shown without being asked for.
     """
 
     raw: str
@@ -46,14 +46,26 @@ class Datum:
     type_word: str
     value: str = ""
     inside: tuple[Datum, ...] = ()
+    is_list: bool = False
+    whole: bool = False
+    open: bool = False
 
 
 @dataclass(frozen=True)
 class Source:
-    """An earlier node with its data; the chip for its whole output comes last."""
+    """An earlier node with its data. The chip for its whole output comes last, that for the item of a list first."""
 
     node: Node
     data: tuple[Datum, ...]
+
+    @property
+    def whole(self) -> Datum:
+        """The chip for the whole output."""
+        return next(datum for datum in self.data if datum.whole)
+
+    def label(self, datum: Datum) -> str:
+        """The name of one chip with its node; the item of a list needs no node."""
+        return datum.name if datum.open else f"{self.node.name} › {datum.name}"
 
 
 def sources_for(
@@ -66,32 +78,55 @@ def sources_for(
 ) -> list[Source]:
     """The earlier nodes of this node, nearest first, with their data. `values` are their outputs in the last run."""
     nodes = {node.id: node for node in document.nodes}
+    outside = outside_lists(document, node_id)
     return [
-        source_of(nodes[other], catalog, (values or {}).get(other, NOT_RUN), document)
+        source_of(nodes[other], catalog, (values or {}).get(other, NOT_RUN), document, outside=other in outside)
         for other in earlier_nodes(document, node_id)[:most]
     ]
 
 
 def earlier_nodes(document: Document, node_id: str) -> list[str]:
-    """The nodes whose data this node may use, nearest first: they run before it and are not inside a list that has
-    ended.
+    """The nodes whose data this node may use: the Splitters whose items it runs for, the innermost first, then the
+    others, nearest first. They run before it and are not inside a list that has ended.
     """
     graph = Graph(document)
     scopes = ListScopes(document, graph)
-    return [other for other in reversed(graph.ancestors(node_id)) if scopes.sees(node_id, other)]
+    around = [one for one in reversed(scopes.around.get(node_id, ())) if graph.is_ancestor(one, node_id)]
+    others = [one for one in reversed(graph.ancestors(node_id)) if one not in around]
+    return around + [one for one in others if scopes.sees(node_id, one)]
 
 
-def source_of(node: Node, catalog: Catalog, value: Any = NOT_RUN, document: Document | None = None) -> Source:
+def outside_lists(document: Document, node_id: str) -> set[str]:
+    """The nodes outside the innermost list that this node runs for: it sees the same data of them for every item."""
+    scopes = ListScopes(document, Graph(document))
+    around = scopes.around.get(node_id, ())
+    return {one for one, given in scopes.gives.items() if len(given) < len(around)}
+
+
+def source_of(
+    node: Node, catalog: Catalog, value: Any = NOT_RUN, document: Document | None = None, *, outside: bool = False
+) -> Source:
     """The data of one node, from its schema, or where that says nothing from the value of the last run.
 
-    With `document`, a node that passes data on offers the fields of the data it receives.
+    With `document`, a node that passes data on offers the fields of the data it receives. `outside`: the data is for a
+    node inside a list that this node is not in, so its lists are told to be whole.
     """
     schema = out_schema(node, catalog, document)
     data = list(_inside(node.id, (), schema, value, 1))
+    raw, shown, is_list = str(Reference(node.id, "out")), shown_value(value), _is_list(schema, value)
     if node.type in _WITH_INDEX:
-        data += [Datum(str(Reference(node.id, root)), root, type_word("integer")) for root in ("index", "total")]
-    whole = _("everything") if data else _("result")
-    return Source(node, (*data, Datum(str(Reference(node.id, "out")), whole, type_word(schema), shown_value(value))))
+        word = type_word(schema) if schema else type_word(schema_of(value))
+        item = Datum(raw, _("this item"), word, shown, is_list=is_list, whole=True, open=True)
+        numbers = [Datum(str(Reference(node.id, root)), root, type_word("integer")) for root in ("index", "total")]
+        return Source(node, (item, *data, *numbers))
+    name = _("everything") if data else _("result")
+    data.append(Datum(raw, name, type_word(schema), shown, is_list=is_list, whole=True))
+    return Source(node, tuple(map(_said_whole, data) if outside else data))
+
+
+def _said_whole(datum: Datum) -> Datum:
+    inside = tuple(_said_whole(one) for one in datum.inside)
+    return replace(datum, type_word=_("Whole list") if datum.is_list else datum.type_word, inside=inside)
 
 
 def flat(source: Source) -> Iterator[Datum]:
@@ -177,7 +212,8 @@ def _datum(
 ) -> Datum:
     word = type_word(schema) if schema.get("type") or schema.get("format") else type_word(schema_of(value))
     inside = tuple(_inside(node_id, path, schema, value, depth + 1))
-    return Datum(str(Reference(node_id, "out", path)), name, word, shown_value(value), inside)
+    raw = str(Reference(node_id, "out", path))
+    return Datum(raw, name, word, shown_value(value), inside, is_list=_is_list(schema, value))
 
 
 def _is_list(schema: Mapping[str, Any], value: Any) -> bool:

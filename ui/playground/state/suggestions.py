@@ -16,7 +16,7 @@ from ui.playground.state.available_data import Datum, Source, flat, sources_for
 
 #: The lowest score of a suggestion that is offered.
 _SURE = 60
-_LIST, _WEB, _GROUP = type_word("array"), type_word({"format": "uri"}), type_word("object")
+_WEB, _GROUP = type_word({"format": "uri"}), type_word("object")
 #: Number of earlier nodes that are searched.
 _NEAREST = 20
 #: The largest number of a node's fields that are offered for an empty API Output.
@@ -50,8 +50,7 @@ def suggestions(
         if node.inputs.get(name) not in (None, "", [], {}) or not _takes_one(kind, name, info):
             continue
         if best := _best(name, info, earlier):
-            label = f"{best[0].node.name} › {best[1].name}"
-            sentence = f"{_('Fill')} {info.title or name} {_('with')} {label}"
+            sentence = f"{_('Fill')} {info.title or name} {_('with')} {best[0].label(best[1])}"
             found.append(Suggestion(name, sentence, {name: best[1].raw}))
     return found
 
@@ -60,9 +59,9 @@ def _fields_for_nothing(verb: str, sources: list[Source]) -> list[Suggestion]:
     """Suggests all fields of the previous node for an empty API Output or an empty row of a dataset."""
     if not sources:
         return []
-    data = [one for one in sources[0].data[:-1] if one.raw.startswith(f"{{{{ {sources[0].node.id}.out")]
+    data = [one for one in sources[0].data if not one.whole and one.raw.startswith(f"{{{{ {sources[0].node.id}.out")]
     fields = [one for one in data if one.name.isidentifier()][:_MOST_FIELDS]
-    chosen = {one.name: one.raw for one in fields} or {"result": sources[0].data[-1].raw}
+    chosen = {one.name: one.raw for one in fields} or {"result": sources[0].whole.raw}
     sentence = f"{verb} {', '.join(chosen)} {_('of')} {sources[0].node.name}"
     return [Suggestion("", sentence, chosen)]
 
@@ -92,7 +91,7 @@ def _best(name: str, info: FieldInfo, earlier: list[Source]) -> tuple[Source, Da
 def _likeness(name: str, datum: Datum, *, wants_list: bool, wants_web: bool) -> int:
     """Scores a candidate from 0 to 110 by equal name, contained name, type, and format of the last value."""
     mine, its = _plain(name), _plain(datum.name)
-    is_list = datum.type_word.startswith(_LIST)
+    is_list = datum.is_list
     if wants_list != is_list and (wants_list or is_list):
         return 0
     score = 80 if mine == its else 50 if mine in its.split("_") else 0

@@ -16,6 +16,7 @@ from engine.models.price import Price
 from engine.nodes import CATALOG
 from storage.connections import ConnectionRow, PriceRow
 from tests.factories import document
+from ui.flow_view.node_views import names_of, readable
 from ui.playground.inspector.binding_field import with_change
 from ui.playground.inspector.fields_from_example import draft_from
 from ui.playground.state.available_data import broken_finder, flat, sources_for
@@ -226,3 +227,51 @@ def test_a_field_is_saved_by_the_piece_that_changed(
     base = zlib.crc32(made_to.encode("utf-16-le"))
 
     assert with_change(known, {**change, "base": base}) == after
+
+
+def in_lists() -> Document:
+    """Summarise gives facts; each is read in a list, and its letters in a list within."""
+    return reader(
+        each={"type": "array_splitter", "label": "Facts", "inputs": {"items": "{{ prompt.out.facts }}"}},
+        look={"type": "set_fields", "label": "Look", "inputs": {"fact": "{{ each.out }}", "letters": ["a", "b"]}},
+        inner={"type": "array_splitter", "label": "Letters", "inputs": {"items": "{{ look.out.letters }}"}},
+        write={"type": "set_fields", "label": "Write"},
+    )
+
+
+def test_in_a_list_the_item_comes_first_with_its_value_and_other_lists_say_they_are_whole() -> None:
+    values = {"each": {"title": "Rome", "tags": ["old"]}, "prompt": {"facts": ["a", "b"]}}
+
+    sources = sources_for(in_lists(), "look", CATALOG, values)
+
+    assert [source.node.name for source in sources] == ["Facts", "Summarise", "Read the page", "API Input"]
+    item = sources[0].data[0]
+    assert (item.name, item.raw, item.open) == ("this item", "{{ each.out }}", True)
+    assert item.value == '{"title": "Rome", "tags": ["old"]}'
+    words = {datum.raw: datum.type_word for source in sources for datum in flat(source)}
+    assert words["{{ prompt.out.facts }}"] == "Whole list"
+    assert words["{{ each.out.tags }}"] == "List", "a list of the item"
+    assert words["{{ page_scraper.out.text }}"] == "Text"
+    first = next(flat(sources_for(in_lists(), "each", CATALOG)[0]))
+    assert (first.name, first.type_word) == ("facts", "List of Text"), "before the list nothing is said"
+
+
+def test_in_a_list_within_a_list_the_inner_item_comes_first() -> None:
+    sources = sources_for(in_lists(), "write", CATALOG, {"look": {"letters": ["a", "b"]}})
+
+    assert [source.node.name for source in sources][:3] == ["Letters", "Facts", "Look"]
+    assert [source.data[0].name for source in sources][:2] == ["this item", "this item"]
+    words = {datum.raw: datum.type_word for source in sources for datum in flat(source)}
+    assert words["{{ look.out.letters }}"] == "Whole list"
+
+
+def test_an_offer_and_the_chips_call_the_item_this_item() -> None:
+    one = reader(
+        each={"type": "array_splitter", "label": "Facts", "inputs": {"items": "{{ prompt.out.facts }}"}},
+        http_request={"type": "http_request"},
+    )
+    offers = suggestions(one, "http_request", CATALOG, {"each": "https://b.example/x"}, source="each")
+    assert [offer.sentence for offer in offers] == ["Fill Web address with this item"]
+    assert names_of(one)["each"]["label"] == "this item"
+    assert names_of(in_lists())["inner"]["label"] == "this item of Letters"
+    assert readable("About {{ each.out.title }}", one) == "About this item › title"
