@@ -341,10 +341,17 @@ def test_a_failed_job_shows_what_the_model_server_said(page: Page, dialogs: list
 
 def test_a_job_shows_what_it_was_given_and_what_the_model_said(page: Page, dialogs: list[str], filled: Filled) -> None:
     is_there(page, f"/jobs/{filled.jobs['asked']}?step=api_input")
+    drawer = page.locator(".fp-drawer")
+    drawer.get_by_role("button", name=f"Show all {len(HOSTILE)}").click()
+    expect(drawer.locator(".fp-val-list > li")).to_have_count(len(HOSTILE))
     read = plain(page.evaluate(TEXT))
 
     assert "<script>window.__hostile=1</script>" in read
     assert "{{7*7}}" in read
+    harmless(page)
+    drawer.get_by_text("The same as JSON, for programs").click()
+    expect(drawer.locator(".fp-tree")).to_contain_text("<script>window.__hostile=1</script>")
+    harmless(page)
     assert dialogs == []
 
 

@@ -111,6 +111,7 @@ class TryItNow:
         self.answers.visible = True
         self.answers.clear()
         with self.answers:
+            self.result = ui.element("div").classes("fp-answer-result")
             first, second = ui.element("div"), ui.element("div")
         try:
             key = await self.keys.key_for(self.page_session)
@@ -147,6 +148,7 @@ class TryItNow:
     def _show(self, place: ui.element, answer: OwnAnswer, seconds: float | None = None) -> None:
         if place.is_deleted:
             return
+        self._show_result(answer)
         place.clear()
         state = answer.body.get("status") if isinstance(answer.body, dict) else None
         good = answer.status < 300 and state != "failed"
@@ -157,12 +159,18 @@ class TryItNow:
                 words("", "fp-sp")
                 took = answer.seconds if seconds is None else seconds
                 words(f"{_('after')} {duration(took, self.reader)}", "fp-s12 fp-t2 fp-num")
-            if isinstance(answer.body, dict) and answer.body.get("result") is not None:
-                readable(answer.body["result"], label=_("Result"), reader=self.reader)
             text = json.dumps(answer.body, ensure_ascii=False, indent=2)
             code(text[:20_000], "json", inside=True, copy=False, name=f"{_('Answer')} {answer.status}").classes(
                 "fp-answer"
             )
+
+    def _show_result(self, answer: OwnAnswer) -> None:
+        """Shows the result above both answers as people read it."""
+        result = answer.body.get("result") if isinstance(answer.body, dict) else None
+        if result is not None:
+            with self.result:
+                words(_("Result"), "fp-b fp-s13")
+                readable(result, label=_("Result"), reader=self.reader)
 
     def _show_wrong_fields(self, body: Any) -> None:
         errors = body.get("errors") if isinstance(body, dict) else None

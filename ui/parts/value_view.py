@@ -145,7 +145,7 @@ class _Drawn:
             for name, one in group.items():
                 if self.left <= 0:
                     break
-                with ui.element("div").classes("fp-val"):
+                with ui.element("div").classes("fp-val").classes("fp-val--tall" if _is_wide(one) else ""):
                     with ui.element("dt"):
                         self._name(str(name), (*path, str(name)))
                     with ui.element("dd"):
@@ -317,6 +317,11 @@ class _TableView:
                     for column in table.shown_columns:
                         with ui.element("td").classes("fp-r" if table.is_numeric(column) else ""):
                             self.drawn.cell(row.get(column))
+
+
+def _is_wide(value: Any) -> bool:
+    """True for a value that needs the whole width, below its name."""
+    return (isinstance(value, Mapping) and bool(value)) or table_of(value) is not None
 
 
 def _link(address: str) -> None:

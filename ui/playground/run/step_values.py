@@ -111,6 +111,7 @@ class StepValuesPanel:
                 words(_("The run was stopped. The steps that ended before are kept."), "fp-t2", tag="p")
             elif values[0] is not None:
                 download = downloading(values[0].value, f"result-{job.id}")
+                words(_("Result"), tag="h3")
                 answer_view(values[0].value, label=_("Result"), download=download, reader=self.reader)
 
     async def _read(self, look: Look, node_id: str, index_path: str, *names: str) -> list[StoredValue | None] | None:
