@@ -23,7 +23,7 @@ from ui.page_session import PageSession
 #: Text longer than this, or with line breaks, gets a multi-line field.
 LONG = 60
 _KINDS: Mapping[str, Kind] = {
-    "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "json", "object": "json",
+    "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "any", "object": "any",
 }  # fmt: skip
 _YES_NO = ((True, _("Yes")), (False, _("No")))
 
@@ -82,4 +82,7 @@ def _spec(column: ColumnLine, value: Any) -> FieldSpec:
         kind = "textarea"
     word = column_word(column.type) if column.type in _KINDS else type_word(own)
     choices = _YES_NO if kind == "select" else ()
-    return FieldSpec(name=column.name, title=column.name, kind=kind, type_word=word, nullable=True, choices=choices)
+    only = (column.type if column.type in _KINDS else own) if kind == "any" else ""
+    return FieldSpec(
+        name=column.name, title=column.name, kind=kind, type_word=word, nullable=True, choices=choices, only=only
+    )

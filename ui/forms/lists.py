@@ -1,311 +1,421 @@
-"""The form fields with several entries: lists of texts, lists of objects (the API Input's fields), names and values.
+"""Parts of a form with items: one box per item, or one block per item with fields.
 
-Drawn by `ui/forms/form.py`. Adding, removing and moving report the whole list as changed; typing reports one entry.
+Adding, removing and moving an item changes its own row only. The list is told as a whole, typing as one item.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
 
 from nicegui import ui
 
-from ui.forms.specs import Absent, FieldSpec, Json, fields_for, is_rule, without_other_rules
-from ui.forms.values import pointer_to
-from ui.kit.feedback import fold
+from ui.forms.boxes import Box
+from ui.forms.groups import Group, redraw_moved
+from ui.forms.part import Owner, Part
+from ui.forms.specs import ABSENT, Absent, FieldSpec, Json, describes_field, fields_for
+from ui.forms.values import lines_of
+from ui.kit.feedback import told
 from ui.kit.parts import button, icon, icon_button, words
 from ui.kit.text import _, type_word
 
-_EMPTY: Mapping[str, Json] = {"number": 0, "integer": 0}
+#: Lines that are taken from one paste.
+_MOST_LINES = 1000
 
 
-class EditedForm(Protocol):
-    """The methods of `ui.forms.form.Form` that the fields here call."""
-
-    read_only: bool
-
-    def at(self, pointer: str) -> Json:
-        """The value at a pointer; ABSENT when there is none."""
-
-    def change(self, pointer: str, value: Json) -> None:
-        """Stores a value and calls `on_change`."""
-
-    def watch(self, pointer: str, changed: Callable[[], None]) -> None:
-        """Calls `changed` after each edit inside the part at `pointer`."""
-
-    def draw(self, specs: Sequence[FieldSpec], pointer: str) -> None:
-        """Draws fields of the object at `pointer`."""
-
-    def draw_input(self, spec: FieldSpec, pointer: str, label: str) -> ui.element:
-        """Draws a text box without a label above it."""
-        ...
-
-    def focus(self, pointer: str) -> None:
-        """Moves the keyboard focus into a field."""
-
-
-def draw_list(form: EditedForm, spec: FieldSpec, pointer: str) -> None:
-    """Draws one line per entry."""
-    item = spec.item
-    if item is None:
-        return
-    word = spec.item_word or _("entry")
-
-    def show(*, write: bool = False) -> None:
-        rows.clear()
-        entries, box = _list_at(form, pointer), None
-        with rows:
-            for at in range(len(entries)):
-                with ui.element("div").classes("fp-item"):
-                    with ui.element("div").classes("fp-f"):
-                        box = form.draw_input(item, pointer_to(pointer, at), f"{spec.title}, {word} {at + 1}")
-                    _row_buttons(form, pointer, at, len(entries), f"{word} {at + 1}", show)
-        if write and box is not None:
-            box.run_method("focus")
-
-    def add() -> None:
-        form.change(pointer, [*_list_at(form, pointer), _EMPTY.get(item.kind, "")])
-        show(write=True)
-
-    rows = ui.element("div").classes("fp-list")
-    show()
-    _add_button(form, word, add)
-
-
-def draw_objects(form: EditedForm, spec: FieldSpec, pointer: str) -> None:
-    """Draws one block per entry: its summary and, when it is unfolded, its fields."""
-    word = spec.item_word or (_("field") if describes_field(spec) else _("entry"))
-    opened: set[int] = set()
-
-    def show() -> None:
-        blocks.clear()
-        entries = _list_at(form, pointer)
-        with blocks:
-            for at in range(len(entries)):
-                _Block(form, spec, pointer, at, len(entries), word, opened, reshaped)
-
-    def reshaped() -> None:
-        opened.clear()  # the indexes of the entries changed
-        show()
-
-    def add() -> None:
-        entries = _list_at(form, pointer)
-        opened.clear()
-        opened.add(len(entries))
-        fresh = _new_item(spec)
-        form.change(pointer, [*entries, fresh])
-        show()
-        if first := next(iter(fields_for(spec, fresh)), None):
-            form.focus(pointer_to(pointer_to(pointer, len(entries)), first.name))
-
-    blocks = ui.element("div").classes("fp-list")
-    show()
-    _add_button(form, word, add)
-
-
-class _Block:
-    """One object of a list: a head that folds it, and its fields."""
+class ItemList(Part):
+    """A list with a row for each item. A row in which nothing was written is no item yet."""
 
     def __init__(
-        self,
-        form: EditedForm,
-        spec: FieldSpec,
-        pointer: str,
-        at: int,
-        count: int,
-        word: str,
-        opened: set[int],
-        show_all: Callable[[], None],
+        self, owner: Owner, spec: FieldSpec, around: Part | None, value: Json, label: str | None = None
     ) -> None:
-        self.form, self.spec, self.at, self.opened, self.word = form, spec, at, opened, word
-        self.here = pointer_to(pointer, at)
-        with ui.element("div").classes("fp-block"):
-            with ui.element("div").classes("fp-bh"):
-                with ui.element("button").classes("fp-bt").props("type=button") as self.head:
-                    icon("chevron_right", size=16)
-                    self.name = words("", "fp-b fp-cut")
-                    self.note = words("", "fp-t3 fp-cut")
-                self.head.on("click", self._toggle, [])
-                _row_buttons(form, pointer, at, count, f"{word} {at + 1}", show_all)
-            self.body = ui.element("div").classes("fp-bb")
-        self._summary()
-        self._show()
+        super().__init__(owner, spec, around, value)
+        self.title = label or spec.title
+        self.word = spec.item_word or (_("field") if describes_field(spec) else _("item"))
+        self.rows: list[_Row] = []
+        self._touched = False
+        with self.labelled(label, group=True).place:
+            self._place = ui.element("div").classes("fp-list")
+            if not owner.read_only:
+                text = _add_text(self.word)
+                add = button(text, self.add, icon="add", small=True)
+                if label is not None:
+                    add.props["aria-label"] = f"{text}, {label}"
+        self.show()
 
-    def _summary(self) -> None:
-        item = _object_at(self.form, self.here)
-        names = {one.name for one in self.spec.fields}
-        chosen = {one.name: {str(value): word for value, word in one.choices} for one in self.spec.fields}
-        texts = [
-            chosen[one.name].get(str(item[one.name]), str(item[one.name]))
-            for one in fields_for(self.spec, item)
-            if isinstance(item.get(one.name), str) and item[one.name]
-        ]
-        name = str(item.get("name") or item.get("title") or "") or (texts[0] if texts and "type" not in names else "")
-        self.name.text = name or f"{self.word.capitalize()} {self.at + 1}"
-        if "type" in names:
-            kind = {"type": item.get("type") or "string", "format": item.get("format"), "items": item.get("items")}
-            about = type_word(kind)
-            self.note.text = f"{about}, {_('required')}" if item.get("required") else about
+    # The value.
+
+    @property
+    def value(self) -> Json:
+        """The items of the rows in which something was written."""
+        return [row.value for row in self.rows if not isinstance(row.value, Absent)] if self._touched else self.known
+
+    def key_of(self, inner: Part) -> int:
+        """The index of the item among those that count. A row in which nothing was written has the next one."""
+        before = 0
+        for row in self.rows:
+            if row.part is inner:
+                break
+            before += not isinstance(row.value, Absent)
+        return before
+
+    def inner(self) -> Iterator[Part]:
+        """The parts of the rows."""
+        return (row.part for row in self.rows if row.part is not None)
+
+    def at(self, key: str) -> Part | None:
+        """The part of the item with this index; None while its block is folded."""
+        row = self._counted(key)
+        return row.part if row is not None and row.is_open else None
+
+    def unfold(self, key: str) -> None:
+        """Unfolds the block of the item."""
+        if (row := self._counted(key)) is not None:
+            row.open(unfold=True)
+
+    def _counted(self, key: str) -> _Row | None:
+        counted = [row for row in self.rows if not isinstance(row.value, Absent)]
+        return counted[int(key)] if key.isdigit() and int(key) < len(counted) else None
+
+    def show(self) -> None:
+        """Shows the known items: each row keeps its elements and takes its item."""
+        items = self.known if isinstance(self.known, Sequence) and not isinstance(self.known, str) else ()
+        self._touched = False
+        for row in self.rows[len(items) :]:
+            row.element.delete()
+        del self.rows[len(items) :]
+        for at, item in enumerate(items):
+            if at < len(self.rows):
+                self.rows[at].take(item)
+            else:
+                self._draw_row(item)
+        self._number()
+
+    def respec(self, spec: FieldSpec) -> bool:
+        """Takes other fields for the blocks; what was typed in them stays."""
+        if (spec.title, spec.help, spec.kind, spec.item) != (
+            self.spec.title, self.spec.help, self.spec.kind, self.spec.item,
+        ):  # fmt: skip
+            return False
+        self.spec = spec
+        return all(row.respec(spec) for row in self.rows)
+
+    def inner_changed(self) -> None:
+        """Remembers that somebody typed here, and what the value is now."""
+        self._touched = True
+        self.known = self.value
+        for row in self.rows:
+            row.summarise()
+
+    # What people do.
+
+    def add(self) -> None:
+        """Adds an empty row at the end and moves the keyboard into it."""
+        self._insert(len(self.rows), self._new_item())
+        self.rows[-1].begin()
+
+    def _new_item(self) -> Json:
+        fresh = {one.name: one.new for one in self.spec.fields if not isinstance(one.new, Absent)}
+        if describes_field(self.spec):
+            return {"name": "", "type": "string", **fresh}
+        return fresh or ABSENT
+
+    def enter(self, row: _Row) -> None:
+        """Goes on to the next row, or adds one after the last."""
+        at = self.rows.index(row)
+        if at + 1 < len(self.rows):
+            self.rows[at + 1].begin()
         else:
-            self.note.text = " ".join(text for text in texts if text != name)[:80]
+            self.add()
 
-    def _toggle(self) -> None:
-        self.opened.symmetric_difference_update({self.at})
-        self._show()
+    def paste(self, row: _Row, text: str) -> None:
+        """Makes an item of each pasted line. They begin in this row when nothing stands in it, else after it."""
+        lines = lines_of(text)
+        at = self.rows.index(row)
+        if not row.is_empty:
+            at += 1
+            self._draw_row(ABSENT, at)
+        for number, line in enumerate(lines[:_MOST_LINES]):
+            if number:
+                self._draw_row(ABSENT, at + number)
+            self.rows[at + number].write(line)
+        self._number()
+        self._changed()
+        if len(lines) > _MOST_LINES:
+            told(
+                _("The first 1,000 lines were taken."),
+                _("A list this long is better sent by a program or kept in a dataset."),
+            )
 
-    def _show(self) -> None:
-        is_open = self.at in self.opened
-        self.head.props["aria-expanded"] = "true" if is_open else "false"
-        self.body.clear()
-        self.body.visible = is_open
-        if is_open:
-            with self.body:
-                draw_object(self.form, self.spec, self.here, self._summary)
-
-
-def draw_object(form: EditedForm, spec: FieldSpec, here: str, changed: Callable[[], None] | None = None) -> None:
-    """Draws the fields of the object at `here`. In the API Input they depend on the type that the object describes."""
-    state = {"kind": _kind_of(_object_at(form, here)), "shown": _names(spec, _object_at(form, here))}
-    place = ui.element("div").classes("fp-form")
-
-    def show() -> None:
-        item = _object_at(form, here)
-        specs = fields_for(spec, item)
-        follows_type = specs is not spec.fields and "type" in {one.name for one in spec.fields}
-        place.clear()
-        with place:
-            form.draw([one for one in specs if not (follows_type and is_rule(one))], here)
-            if follows_type and (rules := [one for one in specs if is_rule(one)]):
-                used = any(one.name in item for one in rules)
-                with fold(_("Rules and examples"), open_at_first=used), ui.element("div").classes("fp-form"):
-                    form.draw(rules, here)
-
-    def edited() -> None:
-        if place.is_deleted:
+    def move(self, row: _Row, by: int) -> None:
+        """Moves a row up or down."""
+        at = self.rows.index(row)
+        to = at + by
+        if not 0 <= to < len(self.rows):
             return
-        item = _object_at(form, here)
-        before, state["kind"] = state["kind"], _kind_of(item)
-        if "type" in {one.name for one in spec.fields} and before != state["kind"]:
-            if before[0] != state["kind"][0]:
-                form.change(here, without_other_rules(spec, item))
-            show()
-            form.focus(pointer_to(here, "type" if before[0] != state["kind"][0] else "required"))
-        elif state["shown"] != _names(spec, item):
-            show()
-            form.focus(pointer_to(here, "operator"))
-        state["shown"] = _names(spec, item)
-        if changed is not None:
-            changed()
+        self.rows.insert(to, self.rows.pop(at))
+        row.element.move(target_index=to)
+        self._number()
+        self._changed()
 
-    show()
-    form.watch(here, edited)
+    def remove(self, row: _Row) -> None:
+        """Removes a row."""
+        self.rows.remove(row)
+        row.element.delete()
+        self._number()
+        self._changed()
 
+    def _insert(self, at: int, item: Json) -> None:
+        self._draw_row(item, at)
+        self._number()
+        if not isinstance(item, Absent):
+            self._changed()
 
-def _object_at(form: EditedForm, pointer: str) -> Mapping[str, Json]:
-    item = form.at(pointer)
-    return item if isinstance(item, Mapping) else {}
+    def _changed(self) -> None:
+        self._touched = True
+        self.known = self.value
+        self.tell()
 
+    def _draw_row(self, item: Json, at: int | None = None) -> None:
+        at = len(self.rows) if at is None else at
+        with self._place:
+            row = (_Block if self.spec.kind == "objects" else _Line)(self, item, at)
+        if at < len(self.rows):
+            row.element.move(target_index=at)
+        self.rows.insert(at, row)
 
-def _names(spec: FieldSpec, item: Mapping[str, Json]) -> list[str]:
-    return [one.name for one in fields_for(spec, item)]
+    def _number(self) -> None:
+        """Gives each row its number after rows came, went or moved."""
+        for at, row in enumerate(self.rows):
+            row.number(at, len(self.rows))
+            if row.part is not None:
+                redraw_moved(row.part)
 
+    def rename(self, label: str) -> None:
+        """Names the list and its rows by its new place."""
+        self.title = label
+        super().rename(label)
+        for row in self.rows:
+            row.numbered()
 
-def _kind_of(item: Mapping[str, Json]) -> tuple[Json, bool]:
-    return item.get("type", "string"), bool(item.get("required"))
-
-
-def draw_pairs(form: EditedForm, spec: FieldSpec, pointer: str) -> None:
-    """Draws rows of a name and a value, both free."""
-    word = spec.item_word or _("entry")
-    value = form.at(pointer)
-    rows: list[list[str]] = [[str(name), str(one)] for name, one in value.items()] if isinstance(value, Mapping) else []
-
-    def tell() -> None:
-        form.change(pointer, {name: one for name, one in rows if name})
-
-    def edit(row: list[str], at: int, text: str | None) -> None:
-        row[at] = text or ""
-        tell()
-
-    def remove(row: list[str]) -> None:
-        rows.remove(row)
-        tell()
-        show()
-
-    def show(*, write: bool = False) -> None:
-        place.clear()
-        boxes: list[ui.input] = []
-        with place:
-            for number, row in enumerate(rows, 1):
-                with ui.element("div").classes("fp-item"):
-                    for at, what in enumerate((_("Name"), _("Value"))):
-                        with ui.element("div").classes("fp-f"):
-                            box = ui.input(value=row[at], on_change=lambda e, row=row, at=at: edit(row, at, e.value))
-                            box.props("outlined dense debounce=250")
-                            box.props["placeholder"] = what
-                            box.props["aria-label"] = f"{spec.title}, {what} {number}"
-                            box.set_enabled(not form.read_only)
-                            boxes.append(box)
-                    if not form.read_only:
-                        icon_button("close", f"{_('Remove')} {word} {number}", lambda row=row: remove(row), tip=False)
-        if write:
-            boxes[-2].run_method("focus")  # the name box of the added row
-
-    def add() -> None:
-        rows.append(["", ""])
-        show(write=True)
-
-    place = ui.element("div").classes("fp-list")
-    show()
-    _add_button(form, word, add)
+    def focus(self) -> None:
+        """Moves the keyboard focus into the first row."""
+        if self.rows:
+            self.rows[0].begin()
 
 
-def _list_at(form: EditedForm, pointer: str) -> list[Json]:
-    value = form.at(pointer)
-    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+class _Row:
+    """What the rows of a list share: their buttons."""
+
+    element: ui.element
+    part: Part | None = None
+    is_open = True
+
+    def __init__(self, items: ItemList, at: int) -> None:
+        self.items = items
+        self._at, self._count = at, 0
+        self._buttons: list[tuple[ui.button, str]] = []
+
+    @property
+    def value(self) -> Json:
+        """The item; ABSENT while nothing was written."""
+        return self.part.value if self.part is not None else ABSENT
+
+    @property
+    def is_empty(self) -> bool:
+        """True while nothing stands in the row, also nothing that cannot be read."""
+        return isinstance(self.value, Absent) and not (self.part is not None and any(self.part.unread()))
+
+    @property
+    def name(self) -> str:
+        """What the row is called: `item 2`."""
+        return f"{self.items.word} {self._at + 1}"
+
+    def open(self, *, unfold: bool) -> None:
+        """Unfolds or folds the row, where it can be folded."""
+
+    def take(self, item: Json) -> None:
+        """Shows another item."""
+        if self.part is not None:
+            self.part.take(item)
+
+    def begin(self) -> None:
+        """Moves the keyboard focus into the row."""
+        if self.part is not None:
+            self.part.focus()
+
+    def write(self, text: str) -> None:
+        """Writes a pasted line into the row."""
+        if isinstance(self.part, Box):
+            self.part.write(text)
+
+    def respec(self, spec: FieldSpec) -> bool:
+        """Takes the description of the list's items."""
+        return True
+
+    def summarise(self) -> None:
+        """Shows what the row holds, where that is shown apart."""
+
+    def draw_buttons(self) -> None:
+        """Draws the buttons that move and remove the row."""
+        if self.items.owner.read_only:
+            return
+        for symbol, text, do in (
+            ("arrow_upward", _("Move up"), lambda: self.items.move(self, -1)),
+            ("arrow_downward", _("Move down"), lambda: self.items.move(self, 1)),
+            ("close", _("Remove"), lambda: self.items.remove(self)),
+        ):
+            self._buttons.append((icon_button(symbol, f"{text} {self.name}", do, tip=False), text))
+
+    def number(self, at: int, count: int) -> None:
+        """Takes the row's place in the list."""
+        if (at, count) == (self._at, self._count):
+            return
+        self._at, self._count = at, count
+        for made, text in self._buttons:
+            made.props["aria-label"] = f"{text} {self.name}"
+        if self._buttons:
+            (up, _up), (down, _down), _remove = self._buttons
+            up.visible = down.visible = count > 1
+            up.set_enabled(at > 0)
+            down.set_enabled(at < count - 1)
+        self.numbered()
+
+    def numbered(self) -> None:
+        """Shows the new number."""
 
 
-def describes_field(spec: FieldSpec) -> bool:
-    """True when each entry describes a field of an API Input or of an answer: it has a name, a type and rules."""
-    return {"name", "type", "format"} <= {one.name for one in spec.fields}
+class _Line(_Row):
+    """An item with a box of its own."""
+
+    def __init__(self, items: ItemList, item: Json, at: int) -> None:
+        super().__init__(items, at)
+        spec = items.spec.item
+        assert spec is not None
+        with ui.element("div").classes("fp-item") as self.element:
+            self.part = part = items.owner.make(spec, items, item, f"{items.title}, {self.name}")
+            self.draw_buttons()
+        if not isinstance(part, Box):
+            self.element.classes("fp-item--big")
+        elif not items.owner.read_only:
+            part.as_item(lambda text: items.paste(self, text), lambda: items.enter(self))
+
+    def numbered(self) -> None:
+        """Names the box by its place."""
+        if self.part is not None:
+            self.part.rename(f"{self.items.title}, {self.name}")
 
 
-def _new_item(spec: FieldSpec) -> dict[str, Json]:
-    fresh = {one.name: one.new for one in spec.fields if not isinstance(one.new, Absent)}
-    return {"name": "", "type": "string", **fresh} if describes_field(spec) else fresh
+class _Block(_Row):
+    """An item with fields: a head that folds it, and its fields, drawn when it is first unfolded."""
+
+    def __init__(self, items: ItemList, item: Json, at: int) -> None:
+        super().__init__(items, at)
+        self._item = item
+        self.is_open = False
+        with ui.element("div").classes("fp-block") as self.element:
+            with ui.element("div").classes("fp-bh"):
+                with ui.element("button").classes("fp-bt").props("type=button") as self._head:
+                    icon("chevron_right", size=16)
+                    self._name = words("", "fp-b fp-cut")
+                    self._note = words("", "fp-t3 fp-cut")
+                self._head.on("click", lambda: self.open(unfold=not self.is_open), [])
+                self.draw_buttons()
+            self._body = ui.element("div").classes("fp-bb")
+        self.open(unfold=isinstance(item, Absent))
+        self.summarise()
+
+    @property
+    def value(self) -> Json:
+        """The object; an item that was only added counts once something was written in it."""
+        if self.part is None:
+            return self._item
+        value = self.part.value
+        return ABSENT if isinstance(self._item, Absent) and not value else value
+
+    def drawn(self) -> Part:
+        """The fields of the block, drawn if they are not yet."""
+        if self.part is None:
+            spec = self.items.spec
+            inside = FieldSpec(name="", title="", kind="group", type_word=spec.type_word, fields=spec.fields)
+            with self._body:
+                self.part = Group(self.items.owner, inside, _InBlock(self.items), self._item)
+        return self.part
+
+    def take(self, item: Json) -> None:
+        """Shows another object."""
+        self._item = item
+        super().take(item)
+        self.summarise()
+
+    def begin(self) -> None:
+        """Unfolds the block and moves the keyboard into its first field."""
+        self.open(unfold=True)
+        self.drawn().focus()
+
+    def write(self, text: str) -> None:
+        """Not called: lines are pasted into boxes."""
+
+    def respec(self, spec: FieldSpec) -> bool:
+        """Takes other fields."""
+        if self.part is None:
+            return True
+        part = self.part
+        return part.respec(FieldSpec(name="", title="", kind="group", type_word=spec.type_word, fields=spec.fields))
+
+    def numbered(self) -> None:
+        """Shows the number where the object has no name of its own."""
+        self.summarise()
+
+    def open(self, *, unfold: bool) -> None:
+        """Unfolds or folds the block."""
+        self.is_open = unfold
+        if unfold:
+            self.drawn()
+        self._head.props["aria-expanded"] = "true" if unfold else "false"
+        self._body.visible = unfold
+
+    def summarise(self) -> None:
+        """Shows name and type, or what is written in the block."""
+        spec, value = self.items.spec, self.value
+        item: Mapping[str, Json] = value if isinstance(value, Mapping) else {}
+        name, about = summary_of(spec, item)
+        name = name or f"{self.items.word.capitalize()} {self._at + 1}"
+        if (name, about) != (self._name.text, self._note.text):
+            self._name.text, self._note.text = name, about
 
 
-def _add_button(form: EditedForm, word: str, add: Callable[[], None]) -> None:
-    if not form.read_only:
-        button(f"{_('Add')} {_article(word)} {word}", add, icon="add", small=True)
+class _InBlock(Part):
+    """Stands between a list and the fields of one block, which have the block's place in the list."""
+
+    def __init__(self, items: ItemList) -> None:
+        super().__init__(items.owner, items.spec, items, ABSENT)
+        self._items = items
+
+    def pointer_of(self, inner: Part) -> str:
+        """The place of the item."""
+        return self._items.pointer_of(inner)
 
 
-def _article(word: str) -> str:
-    return _("an") if word[:1].lower() in "aeiou" else _("a")
+def summary_of(spec: FieldSpec, item: Mapping[str, Json]) -> tuple[str, str]:
+    """Name and description of an object: `url` and `Web address, required`, or the texts in it."""
+    names = {one.name for one in spec.fields}
+    chosen = {one.name: {str(value): word for value, word in one.choices} for one in spec.fields}
+    texts = [
+        chosen[one.name].get(str(item[one.name]), str(item[one.name]))
+        for one in fields_for(spec, item)
+        if isinstance(item.get(one.name), str | int | float)
+        and not isinstance(item[one.name], bool)
+        and item[one.name] != ""
+    ]
+    name = str(item.get("name") or item.get("title") or "") or (texts[0] if texts and "type" not in names else "")
+    if "type" in names and describes_field(spec):
+        kind = {"type": item.get("type") or "string", "format": item.get("format"), "items": item.get("items")}
+        about = type_word(kind)
+        return name, f"{about}, {_('required')}" if item.get("required") else about
+    return name, " ".join(text for text in texts if text != name)[:80]
 
 
-def _row_buttons(form: EditedForm, pointer: str, at: int, count: int, name: str, show: Callable[[], None]) -> None:
-    """Buttons to move an entry up or down and to remove it."""
-    if form.read_only:
-        return
-
-    def put(entries: list[Json]) -> None:
-        form.change(pointer, entries)
-        show()
-
-    def move(to: int) -> None:
-        entries = _list_at(form, pointer)
-        entries.insert(to, entries.pop(at))
-        put(entries)
-
-    def remove() -> None:
-        entries = _list_at(form, pointer)
-        del entries[at]
-        put(entries)
-
-    if count > 1:
-        up = icon_button("arrow_upward", f"{_('Move up')} {name}", lambda: move(at - 1), tip=False)
-        up.set_enabled(at > 0)
-        down = icon_button("arrow_downward", f"{_('Move down')} {name}", lambda: move(at + 1), tip=False)
-        down.set_enabled(at < count - 1)
-    icon_button("close", f"{_('Remove')} {name}", remove, tip=False)
+def _add_text(word: str) -> str:
+    if word[:1].lower() in "aeiou":
+        return _("Add an {thing}").format(thing=word)
+    return _("Add a {thing}").format(thing=word)

@@ -13,7 +13,7 @@ A model field may say how it is drawn: `Field(json_schema_extra={"widget": "text
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast, get_args
 
@@ -24,7 +24,19 @@ from ui.kit.text import _, type_word
 
 Json = Any
 Kind = Literal[
-    "text", "textarea", "code", "number", "integer", "switch", "select", "list", "objects", "pairs", "group", "json"
+    "text",
+    "textarea",
+    "code",
+    "number",
+    "integer",
+    "switch",
+    "select",
+    "list",
+    "objects",
+    "pairs",
+    "group",
+    "json",
+    "any",
 ]
 _KINDS: Final = frozenset(get_args(Kind))
 #: Depth at which a form offers JSON in place of fields, because a schema may refer to itself.
@@ -70,6 +82,8 @@ class FieldSpec:
     nullable: bool = False
     secret: bool = False
     is_address: bool = False
+    #: The JSON type that a value of kind `any` or `json` must have: `array`, `object`, or "" for every type.
+    only: str = ""
     item_word: str = ""
     inverted: str = ""
     new: Json = ABSENT
@@ -153,6 +167,7 @@ def _spec(schemas: _Schemas, name: str, schema: Mapping[str, Any], *, required: 
         max_items=whole.get("maxItems"),
         nullable=nullable,
         secret=whole.get("format") == "password",
+        only=str(whole.get("type")) if kind in {"any", "json"} and whole.get("type") in {"array", "object"} else "",
         item_word=str(whole.get("item") or ""),
         inverted=str(whole.get("inverted") or ""),
         new=whole.get("new", ABSENT),
@@ -164,7 +179,10 @@ def _spec(schemas: _Schemas, name: str, schema: Mapping[str, Any], *, required: 
         item, _null = schemas.resolve(part)
         if kind == "objects":
             return replace(spec, fields=_fields(schemas, item, depth + 1))
-        return replace(spec, item=_spec(schemas, "", part, required=True, depth=depth + 1))
+        made = _spec(schemas, "", part, required=True, depth=depth + 1)
+        return replace(spec, item=replace(made, kind="select", choices=YES_NO) if made.kind == "switch" else made)
+    if kind == "pairs":
+        return replace(spec, item=FieldSpec(name="", title="", kind="text", type_word=type_word("string")))
     return spec
 
 
@@ -185,14 +203,14 @@ def _kind(schemas: _Schemas, schema: Mapping[str, Any], depth: int) -> Kind:  # 
     if kind == "array":
         item, _null = schemas.resolve(schema.get("items") or {})
         if item.get("type") == "object":
-            return "objects" if item.get("properties") else "json"
-        return "list" if item.get("type") in {"string", "number", "integer"} else "json"
+            return "objects" if item.get("properties") else "any"
+        return "list" if item.get("type") in {"string", "number", "integer", "boolean", "array"} else "any"
     if kind == "object":
         if schema.get("properties"):
             return "group"
         values = schema.get("additionalProperties")
-        return "pairs" if isinstance(values, Mapping) and values.get("type") == "string" else "json"
-    return "json"
+        return "pairs" if isinstance(values, Mapping) and values.get("type") == "string" else "any"
+    return "any"
 
 
 def _example(schema: Mapping[str, Any]) -> str:
@@ -229,9 +247,9 @@ _BY_TYPE: Mapping[str, frozenset[str]] = {
     "object": frozenset({"fields", "default", "example"}),
 }
 _KIND_OF_TYPE: Mapping[str, Kind] = {
-    "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "json", "object": "json",
+    "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "any", "object": "any",
 }  # fmt: skip
-_YES_NO = ((True, _("Yes")), (False, _("No")))
+YES_NO = ((True, _("Yes")), (False, _("No")))
 
 
 def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
@@ -245,7 +263,7 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
         hidden = {"value"} if operator in ALONE else set()
         hidden |= set() if operator in LETTERS else {"ignore_case"}
         return tuple(one for one in spec.fields if one.name not in hidden)
-    if not {"type", "format", "pattern"} <= names:
+    if not describes_type(spec):
         return spec.fields
     kind = item.get("type", "string") if isinstance(item, Mapping) else "string"
     wanted = _ALWAYS | _BY_TYPE.get(kind, frozenset())
@@ -260,16 +278,33 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
     return tuple(sorted(shown, key=lambda one: order.get(one.name, len(order))))
 
 
-def without_other_rules(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Json]:
-    """The object after its type changed, without the rules of its former type."""
+def after_type_change(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Json]:
+    """The object after its type changed: without the rules of its former type, and a list with items of text."""
+    if not describes_type(spec):
+        return dict(item)
+    names = {one.name for one in spec.fields}
     kept = {one.name for one in fields_for(spec, item)} - {"default", "example", "enum"}
-    return {
-        name: value for name, value in item.items() if name in kept or name not in {one.name for one in spec.fields}
-    }
+    changed = {name: value for name, value in item.items() if name in kept or name not in names}
+    return {**changed, "items": {"type": "string"}} if item.get("type") == "array" else changed
+
+
+def describes_type(spec: FieldSpec) -> bool:
+    """True for an object that describes a field or the items of a list: it has a type and its rules."""
+    return {"type", "format", "pattern"} <= {one.name for one in spec.fields}
+
+
+def describes_field(spec: FieldSpec) -> bool:
+    """True when each object describes a field of an API Input or of an answer: it has a name, a type and rules."""
+    return {"name", "type", "format"} <= {one.name for one in spec.fields}
+
+
+def folded_fields(spec: FieldSpec, shown: Sequence[FieldSpec]) -> frozenset[str]:
+    """The names of the less common rules of a field, which are folded at first."""
+    return frozenset(one.name for one in shown if is_rule(one)) if describes_type(spec) else frozenset()
 
 
 def is_rule(spec: FieldSpec) -> bool:
-    """True for the less common rules of an API Input field, which are folded at first."""
+    """True for the less common rules of an API Input field."""
     return spec.name not in _ALWAYS | {"items", "fields"}
 
 
@@ -279,8 +314,10 @@ def _retyped(spec: FieldSpec, kind: str) -> FieldSpec:
     if spec.name == "format":
         return replace(spec, choices=tuple((value, type_word({"format": value})) for value, _word in spec.choices))
     if spec.name in {"default", "example"}:
-        choices = _YES_NO if kind == "boolean" else ()
-        return replace(spec, kind=_KIND_OF_TYPE.get(kind, "json"), type_word=type_word(kind), choices=choices)
+        choices = YES_NO if kind == "boolean" else ()
+        only = kind if kind in {"array", "object"} else ""
+        kind_of = _KIND_OF_TYPE.get(kind, "any")
+        return replace(spec, kind=kind_of, type_word=type_word(kind), choices=choices, only=only)
     if spec.name == "enum":
         part = "text" if kind == "string" else cast("Kind", kind)
         item = FieldSpec(name="", title="", kind=part, type_word=type_word(kind), required=True)

@@ -45,14 +45,42 @@ def parse(spec: FieldSpec, text: str) -> tuple[Json, str]:
         if not math.isfinite(value):
             return ABSENT, _("Write a number, like 0.5")
         return (int(stripped) if stripped.lstrip("-").isdigit() else value), ""
+    return _parse_json(spec, stripped)
+
+
+def _parse_json(spec: FieldSpec, text: str) -> tuple[Json, str]:
     try:
-        return json.loads(stripped, parse_constant=_no_constant), ""
+        value = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
+        value = ABSENT
+    if spec.only == "array" and not isinstance(value, list):
+        return ABSENT, _("Write a list in square brackets, its texts in double quotes, like") + ' ["first", "second"]'
+    if spec.only == "object" and not isinstance(value, dict):
+        return ABSENT, _("Write a group in curly brackets, its texts in double quotes, like") + ' {"name": "value"}'
+    if isinstance(value, Absent):
         return ABSENT, _("This is not JSON. Texts stand in double quotes, like") + ' {"name": "value"}'
+    return value, ""
 
 
 def _no_constant(name: str) -> Json:
     raise ValueError(name)
+
+
+def same(one: Json, other: Json) -> bool:
+    """True when two values are the same JSON: 1 and true are not."""
+    if isinstance(one, Absent) or isinstance(other, Absent):
+        return one is other
+    return json.dumps(one, default=list) == json.dumps(other, default=list)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a pasted text that hold something, without marks of a list in front (`- ` or `• `)."""
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line]
+    for mark in ("- ", "* ", "• "):
+        if lines and all(line.startswith(mark) for line in lines):
+            return [line.removeprefix(mark).strip() for line in lines]
+    return lines
 
 
 def problem_of(spec: FieldSpec, value: Json) -> str:
@@ -68,9 +96,9 @@ def problem_of(spec: FieldSpec, value: Json) -> str:
     if isinstance(value, bool):
         return ""
     if isinstance(value, int | float):
-        return _between(value, spec.minimum, spec.maximum, "")
+        return _between(value, spec.minimum, spec.maximum)
     if isinstance(value, Sequence):
-        return _between(len(value), spec.min_items, spec.max_items, _("entries"))
+        return _between(len(value), spec.min_items, spec.max_items, _("item"), _("items"))
     return ""
 
 
@@ -88,9 +116,18 @@ def problems_of(specs: Sequence[FieldSpec], value: Json, pointer: str = "") -> d
             for at, item in enumerate(own):
                 found |= problems_of(fields_for(spec, item), item, pointer_to(page_session, at))
         elif spec.kind == "list" and spec.item is not None and isinstance(own, list | tuple):
-            for at, item in enumerate(own):
-                if sentence := problem_of(spec.item, item):
-                    found[pointer_to(page_session, at)] = sentence
+            found |= _item_problems(spec.item, own, page_session)
+    return found
+
+
+def _item_problems(spec: FieldSpec, items: Sequence[Json], pointer: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for at, item in enumerate(items):
+        here = pointer_to(pointer, at)
+        if sentence := problem_of(spec, item):
+            found[here] = sentence
+        elif spec.kind == "list" and spec.item is not None and isinstance(item, list | tuple):
+            found |= _item_problems(spec.item, item, here)
     return found
 
 
@@ -99,16 +136,19 @@ def _text_problem(spec: FieldSpec, value: str) -> str:
         return _("Write a web address, like https://example.com")
     if spec.type_word == type_word({"format": "email"}) and "@" not in value:
         return _("Write an e-mail address, like name@example.com")
-    return _between(len(value), spec.min_length, spec.max_length, _("characters"))
+    return _between(len(value), spec.min_length, spec.max_length, _("character"), _("characters"))
 
 
-def _between(value: float, least: float | None, most: float | None, unit: str) -> str:
-    unit = f" {unit}" if unit else ""
+def _between(value: float, least: float | None, most: float | None, one: str = "", many: str = "") -> str:
     if least is not None and value < least:
-        return _("At least") + f" {number(least)}{unit}"
+        return _("At least") + f" {_amount(least, one, many)}"
     if most is not None and value > most:
-        return _("At most") + f" {number(most)}{unit}"
+        return _("At most") + f" {_amount(most, one, many)}"
     return ""
+
+
+def _amount(count: float, one: str, many: str) -> str:
+    return f"{number(count)} {one if count == 1 else many}".rstrip()
 
 
 # --- Access by pointer -------------------------------------------------------------------------------------------
@@ -119,13 +159,14 @@ def pointer_to(pointer: str, key: str | int) -> str:
     return f"{pointer}/{jsonpointer.escape(str(key))}"
 
 
-def _parts(pointer: str) -> list[str]:
+def keys_of(pointer: str) -> list[str]:
+    """The keys of a pointer: `/fields/0` -> `fields`, `0`."""
     return [jsonpointer.unescape(part) for part in pointer.split("/")[1:]]
 
 
 def get_at(value: Json, pointer: str) -> Json:
     """The value at a pointer; ABSENT when there is none."""
-    for part in _parts(pointer):
+    for part in keys_of(pointer):
         if isinstance(value, Mapping):
             value = value.get(part, ABSENT)
         elif isinstance(value, Sequence) and not isinstance(value, str) and part.isdigit() and int(part) < len(value):
@@ -137,7 +178,7 @@ def get_at(value: Json, pointer: str) -> Json:
 
 def with_value(value: Json, pointer: str, new: Json) -> Json:
     """A copy with `new` at the pointer. ABSENT removes the key; missing objects on the path are created."""
-    parts = _parts(pointer)
+    parts = keys_of(pointer)
     if not parts:
         return new
     head, rest = parts[0], "".join(f"/{jsonpointer.escape(part)}" for part in parts[1:])

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from engine.flow.contract import payload_schema
 from engine.nodes.api_input import Config as ApiInputConfig
-from ui.forms.specs import ABSENT, FieldSpec, fields_for, is_rule, specs_of_model, specs_of_schema, without_other_rules
+from ui.forms.specs import ABSENT, FieldSpec, after_type_change, fields_for, is_rule, specs_of_model, specs_of_schema
 from ui.forms.values import get_at, parse, pointer_to, problem_of, problems_of, with_value
 
 
@@ -52,7 +52,7 @@ def test_a_model_becomes_fields_in_its_order_with_its_words() -> None:
         ("tags", "Tags", "list"),
         ("rules", "Rules", "objects"),
         ("headers", "Headers", "pairs"),
-        ("body", "Body", "json"),
+        ("body", "Body", "any"),
         ("one", "One rule", "group"),
     ]
 
@@ -151,9 +151,9 @@ def test_the_default_of_an_api_input_field_has_the_fields_type() -> None:
 def test_a_new_type_takes_the_rules_of_the_old_one_away() -> None:
     fields = _named(specs_of_model(ApiInputConfig), "fields")
 
-    left = without_other_rules(fields, {"name": "x", "type": "array", "description": "d", "default": 12, "minimum": 1})
+    left = after_type_change(fields, {"name": "x", "type": "array", "description": "d", "default": 12, "minimum": 1})
 
-    assert left == {"name": "x", "type": "array", "description": "d"}
+    assert left == {"name": "x", "type": "array", "description": "d", "items": {"type": "string"}}
 
 
 def test_name_and_type_come_first_and_finer_rules_are_folded() -> None:
@@ -219,7 +219,7 @@ def test_what_cannot_be_read_is_told_with_an_example(spec: FieldSpec, typed: str
         (_spec("select", choices=(("a", "A"), ("b", "B"))), "c", "Choose one of A, B"),
         (_spec("text", type_word="Web address"), "example.com", "Write a web address, like https://example.com"),
         (_spec("text", type_word="Web address"), "{{ api_input.out.url }}", ""),
-        (_spec("list", min_items=1), [], "At least 1 entries"),
+        (_spec("list", min_items=1), [], "At least 1 item"),
     ],
 )
 def test_a_wrong_value_is_told(spec: FieldSpec, value: Any, sentence: str) -> None:

@@ -15,6 +15,8 @@ from nicegui import ui
 from ui.kit.parts import sentence, words
 from ui.kit.text import _, type_word
 from ui.playground.inspector.bindings import Bindings
+from ui.playground.inspector.bound_values import BoundValue
+from ui.playground.inspector.row_buttons import RowButtons
 
 _AS_TEXT = frozenset({"string", ""})
 
@@ -33,19 +35,12 @@ def draw_fields(bindings: Bindings, fields: Sequence[Mapping[str, Any]]) -> None
 
 def _draw_field(bindings: Bindings, field: Mapping[str, Any]) -> None:
     name = str(field["name"])
-    value = bindings.inputs.get(name)
     with ui.element("div").classes("fp-f"):
-        with ui.element("div").classes("fp-lab"):
+        with ui.element("div").classes("fp-lab") as head:
             words(name)
             optional = "" if field.get("required") else f", {_('optional')}"
             words(f"{type_word(dict(field))}{optional}", "fp-t3")
-        bindings.field(
-            f"/inputs/{jsonpointer.escape(name)}",
-            name,
-            _shown(value),
-            lambda text: _put(bindings, field, text),
-            single=field.get("type") not in {"object", "array"},
-        ).classes("fp-binding--short")
+        bindings.shown[name] = _CalledField(bindings, field, head)
         bindings.previews[name] = ui.element("div")
         hint = str(field.get("description") or "")
         if field.get("default") is not None:
@@ -54,14 +49,46 @@ def _draw_field(bindings: Bindings, field: Mapping[str, Any]) -> None:
             sentence(hint, "fp-hint")
 
 
+class _CalledField:
+    """One field: text with chips, of which a number becomes a number; a list or group may be written as such."""
+
+    def __init__(self, bindings: Bindings, field: Mapping[str, Any], head: ui.element) -> None:
+        name = str(field["name"])
+        value = bindings.inputs.get(name)
+        self._bound: BoundValue | None = None
+        where = f"/inputs/{jsonpointer.escape(name)}"
+        if field.get("type") in {"object", "array"}:
+            self._bound = BoundValue(
+                bindings, lambda: where, name, value, lambda new: _put(bindings, field, new), single=False
+            )
+            with head:
+                words("", "fp-sp")
+                self._bound.draw_menu(name)
+            return
+        self._field = bindings.field(
+            where, name, _shown(value), lambda text: _put(bindings, field, text), single=True
+        ).classes("fp-binding--short")
+
+    def put(self, value: Any) -> None:
+        """Shows a value that was changed elsewhere."""
+        if self._bound is not None:
+            self._bound.put(value)
+        else:
+            self._field.put(_shown(value))
+
+
 def _draw_leftover(bindings: Bindings, name: str) -> None:
-    with ui.element("div").classes("fp-f"):
+    def remove() -> Any:
+        element.delete()
+        return bindings.put_all({old: value for old, value in bindings.inputs.items() if old != name}, name)
+
+    with ui.element("div").classes("fp-f") as element:
         with ui.element("div").classes("fp-row"):
             words(name, "fp-b")
             words(_("is no field of the called flow"), "fp-warn fp-s12")
             words("", "fp-sp")
-            rest = {old: value for old, value in bindings.inputs.items() if old != name}
-            bindings.row_buttons(name, 0, 1, lambda _to: None, lambda: bindings.put_anew(rest, name))
+            if not bindings.readonly:
+                RowButtons(remove).name(name, 0, 1)
         bindings.field(
             f"/inputs/{jsonpointer.escape(name)}",
             name,
@@ -75,9 +102,11 @@ def _shown(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _put(bindings: Bindings, field: Mapping[str, Any], text: str) -> Any:
+def _put(bindings: Bindings, field: Mapping[str, Any], text: Any) -> Any:
     """Stores a value: text typed for a number becomes a number, and an empty field is removed from the inputs."""
     name = str(field["name"])
+    if not isinstance(text, str):
+        return bindings.put(name, text)
     if not text.strip():
         bindings.inputs = {old: value for old, value in bindings.inputs.items() if old != name}
         return bindings.on_change(dict(bindings.inputs), name)

@@ -6,15 +6,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import Any
+from typing import Any, Protocol
 
-import jsonpointer
 from nicegui import ui
 
 from engine.flow.document import Node
 from engine.flow.node_type import NodeType
 from ui.flow_view.canvas_types import NodeName
-from ui.kit.parts import button, icon, icon_button, sentence, words
+from ui.kit.parts import button, icon, sentence, words
 from ui.kit.text import _
 from ui.playground.inspector.binding_field import BindingField
 from ui.playground.inspector.broken_chips import draw_replacements
@@ -27,12 +26,31 @@ Changed = Callable[[dict[str, Any], str], Any]
 
 @dataclass
 class Place:
-    """One field and the elements below it."""
+    """One field and the elements below it. `where` gives its pointer, which changes when rows move."""
 
-    pointer: str
+    where: Callable[[], str]
     field: BindingField
     trouble: ui.element
     menus: dict[str, ui.menu] = dataclass_field(default_factory=dict)  #: what to use instead of each broken chip
+
+    @property
+    def pointer(self) -> str:
+        """The pointer of the value that the field shows now."""
+        return self.where()
+
+
+class Shown(Protocol):
+    """What shows the value of one input, or all inputs where their names are free."""
+
+    def put(self, value: Any) -> None:
+        """Shows a value that was changed elsewhere, in the same fields where it has the same type."""
+
+
+class FreeRows(Shown, Protocol):
+    """What shows inputs whose names are free."""
+
+    def add(self, name: str, value: Any) -> Any:
+        """Adds an input and moves the keyboard into it."""
 
 
 class Bindings:
@@ -62,11 +80,13 @@ class Bindings:
         #: The fields of the flow that the node calls, with their types; None for nodes whose inputs have free names.
         self.fields = fields
         self.raw = False
-        self.places: list[Place] = []
+        self._places: list[Place] = []
+        #: What shows each input, by its name.
+        self.shown: dict[str, Shown] = {}
+        #: What shows the inputs where their names are free.
+        self.rows: FreeRows | None = None
         self.previews: dict[str, ui.element] = {}
         self.offers: dict[str, ui.element] = {}
-        #: Text boxes for the names of inputs that the designer names, by the pointer of the named input.
-        self.names: dict[str, ui.input] = {}
         self.errors: dict[str, str] = {}
         self.broken: Callable[[str], list[str]] = lambda _text: []
         self.replacements: Callable[[str], BrokenData | None] = lambda _raw: None
@@ -74,20 +94,23 @@ class Bindings:
         self.box = ui.element("div").classes("fp-stack")
         self.draw()
 
+    @property
+    def places(self) -> list[Place]:
+        """The fields that are there now."""
+        self._places = [one for one in self._places if not one.field.is_deleted]
+        return self._places
+
     # Calls from the inspector.
 
     def take(self, raw: str, name: str) -> Any:
         """Inserts a chip when no field has the focus: into the first field, or as a new input of this name where names
         are free.
         """
-        if not self.kind.free_form or self.fields is not None:
-            if self.places:
-                self.places[0].field.insert(raw)
-            return None
-        fresh = self.free_name(name)
-        done = self.put_anew({**self.inputs, fresh: raw}, fresh)
-        self.focus(f"/inputs/{jsonpointer.escape(fresh)}")
-        return done
+        if self.rows is not None:
+            return self.rows.add(self.free_name(name), raw)
+        if self.places:
+            self.places[0].field.insert(raw)
+        return None
 
     def show_problems(self, problems: Mapping[str, tuple[str, bool]]) -> None:
         """Marks fields by pointer (`/inputs/url`) with a sentence and whether the value is wrong (True) or only
@@ -154,41 +177,47 @@ class Bindings:
                 place.field.focus()
                 return
 
-    def name(self, pointer: str) -> None:
-        """Moves the keyboard focus into the name box of a new field."""
-        if pointer in self.names:
-            self.names[pointer].run_method("select")
+    def follow(self, node: Node) -> None:
+        """Shows the inputs after the draft changed elsewhere."""
+        self.node = node
+        self.show(dict(node.inputs))
 
-    def follow(self, node: Node) -> bool:
-        """Updates the fields after the draft changed elsewhere. False when the node now needs other fields."""
-        if list(node.inputs) != list(self.inputs) and self.kind.free_form:
-            return False
-        for name, value in node.inputs.items():
-            if isinstance(value, dict | list) and value != self.inputs.get(name):
-                return False
-        self.node, self.inputs = node, dict(node.inputs)
-        for place in self.places:
-            value = _at(self.inputs, place.pointer)
-            if isinstance(value, str) or value is None:
-                place.field.put(value or "")
-        return True
+    def show(self, inputs: dict[str, Any]) -> None:
+        """Shows inputs that are already stored. Fields whose value is of the same type stay, and so does the cursor."""
+        self.inputs = inputs
+        if self.rows is not None:
+            self.rows.put(inputs)
+        for name, shown in self.shown.items():
+            shown.put(inputs.get(name))
+        self.drawn()
 
     # Drawing.
 
     def draw(self) -> None:
         """Draws all fields again."""
         self.box.clear()
-        self.places.clear()
+        self._places.clear()
         self.previews.clear()
         self.offers.clear()
-        self.names.clear()
+        self.shown.clear()
+        self.rows = None
         with self.box:
             self._draw(self)
+        self.drawn()
+
+    def drawn(self) -> None:
+        """Called after fields came: shows what stands around them."""
         if self.on_drawn is not None:
             self.on_drawn()
 
     def field(
-        self, pointer: str, label: str, value: Any, on_change: Callable[[Any], Any], *, single: bool
+        self,
+        pointer: str | Callable[[], str],
+        label: str,
+        value: Any,
+        on_change: Callable[[Any], Any],
+        *,
+        single: bool,
     ) -> BindingField:
         """Draws one field. A literal that is not a string is shown as JSON and keeps its type."""
         literal = value is not None and not isinstance(value, str)
@@ -219,9 +248,9 @@ class Bindings:
             field.show_raw(self.raw)
         trouble = ui.element("div")
         field.describe(trouble.html_id)
-        place = Place(pointer, field, trouble)
+        place = Place((lambda: pointer) if isinstance(pointer, str) else pointer, field, trouble)
         field.on("broken", lambda event: self._open_replacements(place, str(event.args)))
-        self.places.append(place)
+        self._places.append(place)
         return field
 
     def _open_replacements(self, place: Place, raw: str) -> None:
@@ -237,12 +266,10 @@ class Bindings:
             self.inputs.pop(name)
         return self.on_change(dict(self.inputs), name)
 
-    def put_anew(self, inputs: dict[str, Any], name: str) -> Any:
-        """Stores other inputs and draws them again."""
+    def put_all(self, inputs: dict[str, Any], name: str) -> Any:
+        """Stores other inputs, which the fields show already."""
         self.inputs = inputs
-        done = self.on_change(dict(inputs), name)
-        self.draw()
-        return done
+        return self.on_change(dict(inputs), name)
 
     def free_name(self, wish: str) -> str:
         """A name that no field has yet."""
@@ -251,19 +278,6 @@ class Bindings:
         while name in self.inputs:
             name, number = f"{wish}_{number}", number + 1
         return name
-
-    def row_buttons(
-        self, name: str, at: int, count: int, move: Callable[[int], Any], remove: Callable[[], Any]
-    ) -> None:
-        """Buttons to move a row up or down and to remove it."""
-        if self.readonly:
-            return
-        if count > 1:
-            up = icon_button("arrow_upward", f"{_('Move up')} {name}", lambda: move(at - 1), tip=False)
-            up.set_enabled(at > 0)
-            down = icon_button("arrow_downward", f"{_('Move down')} {name}", lambda: move(at + 1), tip=False)
-            down.set_enabled(at < count - 1)
-        icon_button("close", f"{_('Remove')} {name}", remove, tip=False)
 
 
 def preview(box: ui.element, text: str, *, item: int | None = None, trouble: str = "") -> None:
@@ -279,16 +293,3 @@ def preview(box: ui.element, text: str, *, item: int | None = None, trouble: str
 
 def _within(pointer: str, around: str) -> bool:
     return pointer == around or pointer.startswith(f"{around}/")
-
-
-def _at(inputs: Mapping[str, Any], pointer: str) -> Any:
-    value: Any = inputs
-    for part in pointer.removeprefix("/inputs").split("/")[1:]:
-        key = jsonpointer.unescape(part)
-        if isinstance(value, dict):
-            value = value.get(key)
-        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return None
-    return value

@@ -114,6 +114,17 @@ class EdgeMapping:
         self.bindings.on_drawn = self._show_around
         self._show_around()
 
+    def follow(self) -> bool:
+        """Updates the fields after the draft changed elsewhere. False when the editor must be drawn again."""
+        target = self.target
+        if target is None or self.bindings is None or self.edge not in self.draft.document.edges:
+            return False
+        if self.bindings.fields is not None:  # another flow may be called now
+            return False
+        self.bindings.name_nodes(names_of(self.draft.document))
+        self.bindings.follow(target)
+        return True
+
     def show_problems(self, problems: Sequence[Problem]) -> None:
         """Marks the inputs that have a problem."""
         if self.bindings is None:
@@ -148,7 +159,7 @@ class EdgeMapping:
 
     async def _changed(self, inputs: dict[str, Any], _name: str) -> None:
         target = self.target
-        if target is not None and inputs != target.inputs:
+        if target is not None and list(inputs.items()) != list(target.inputs.items()):  # their order counts, too
             await self.edit([update_node(target, inputs=inputs)])
             self._show_around()
 
@@ -183,8 +194,7 @@ class EdgeMapping:
         for offer in offers:
             inputs |= offer.inputs
         if await self.edit([update_node(target, inputs=inputs)]):
-            self.bindings.inputs = inputs
-            self.bindings.draw()
+            self.bindings.show(inputs)
 
 
 def offer_to_fill(draft: OpenDraft, edge: Mapping[str, Any], *, edit: Edit, after: Callable[[], Any]) -> None:

@@ -59,8 +59,7 @@ class Failing:
             self.form.focus(pointer)
 
     def _show(self, policy: Policy) -> None:
-        self.form.specs = self._specs(policy)
-        self.form.set_value(policy.model_dump())
+        self.form.reshape(self._specs(policy), policy.model_dump())
         self._advise(policy)
 
     def _advise(self, policy: Policy) -> None:
@@ -128,7 +127,6 @@ class Failing:
         self.edit_soon(update_node(node, policy=values))
         if pointer == "/on_error":
             self._show(Policy.model_validate(values))
-            self.form.focus("/on_error")
 
 
 def _advice(policy: Policy) -> str:

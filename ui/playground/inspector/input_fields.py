@@ -15,9 +15,10 @@ from engine.flow.rules import Rule
 from ui.kit.parts import sentence, words
 from ui.kit.text import _
 from ui.playground.inspector.binding_fields import draw_fields
-from ui.playground.inspector.binding_rows import draw_free, draw_list, draw_rows
+from ui.playground.inspector.binding_rows import draw_free
 from ui.playground.inspector.bindings import Bindings
-from ui.playground.inspector.rule_rows import draw_rules
+from ui.playground.inspector.bound_values import BoundValue
+from ui.playground.inspector.rule_rows import RuleRows
 
 
 def draw_inputs(bindings: Bindings) -> None:
@@ -38,22 +39,31 @@ def _draw_input(bindings: Bindings, name: str, info: FieldInfo) -> None:
             words(title)
             if not info.is_required():
                 words(_("optional"), "fp-t3")
-        kinds = _kinds(info)
         if get_args(info.annotation)[:1] == (Rule,) and isinstance(value, list | None):
-            draw_rules(bindings, name, value or [], title)
-        elif isinstance(value, dict) or (value is None and "object" in kinds and "string" not in kinds):
-            draw_rows(bindings, name, value or {}, title)
-        elif isinstance(value, list) or (value is None and "array" in kinds and "string" not in kinds):
-            draw_list(bindings, name, value or [], title)
+            bindings.shown[name] = RuleRows(bindings, name, value or [])
         else:
             single = _widget(info) not in {"textarea", "code"}
-            field = bindings.field(f"/inputs/{name}", title, value, lambda new: bindings.put(name, new), single=single)
-            if not info.is_required():
-                field.classes("fp-binding--short")
+            bindings.shown[name] = BoundValue(
+                bindings,
+                lambda: f"/inputs/{name}",
+                title,
+                _usual(info) if value is None else value,
+                lambda new: bindings.put(name, new),
+                single=single,
+                tall=not single and info.is_required(),
+            )
         bindings.offers[name] = ui.element("div")
         bindings.previews[name] = ui.element("div")
         if info.description:
             sentence(info.description, "fp-hint")
+
+
+def _usual(info: FieldInfo) -> list[str] | dict[str, str] | None:
+    """What an input without a value is shown as: an empty list, an empty group, or a text field."""
+    kinds = _kinds(info)
+    if "string" in kinds:
+        return None
+    return {} if "object" in kinds else [] if "array" in kinds else None
 
 
 def _widget(info: FieldInfo) -> str:

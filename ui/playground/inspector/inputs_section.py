@@ -120,14 +120,13 @@ class InputsSection:
         """Moves the keyboard focus into the field that a problem concerns."""
         self.bindings.focus(pointer)
 
-    def follow(self, node: Node) -> bool:
-        """Updates the fields after the draft changed elsewhere. False when the node now needs other fields."""
-        return self.bindings.follow(node)
+    def follow(self, node: Node) -> None:
+        """Updates the fields after the draft changed elsewhere."""
+        self.bindings.follow(node)
 
     def put(self, inputs: dict[str, Any]) -> None:
         """Shows inputs that are already stored in the draft."""
-        self.bindings.inputs = inputs
-        self.bindings.draw()
+        self.bindings.show(inputs)
 
     def take_fields(self, fields: Sequence[Mapping[str, Any]] | None) -> None:
         """Draws the fields of another called flow in place of the present ones."""
@@ -193,7 +192,7 @@ class InputsSection:
 
     async def _inputs_changed(self, inputs: dict[str, Any], _name: str) -> None:
         node = self.node
-        if node is None or inputs == node.inputs:
+        if node is None or list(inputs.items()) == list(node.inputs.items()):  # their order counts, too
             return
         op = update_node(node, inputs=inputs)
         layout = self.bindings.box.client.layout  # the question stays when another step is selected

@@ -138,6 +138,8 @@ class Inspector:
         """Updates the shown node or connection after another tab or an undo changed it: in place where possible,
         otherwise redrawn.
         """
+        if self.mapping is not None and self.mapping.follow():
+            return
         if self.edge_id is not None:
             await self.show_edge(self.edge_id)
             return

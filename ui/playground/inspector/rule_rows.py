@@ -1,4 +1,7 @@
-"""The rules of a Condition as rows: a value, a comparison from a list, another value. Called by `input_fields.py`."""
+"""The rules of a Condition as rows: a value, a comparison from a list, another value. Called by `input_fields.py`.
+
+A change of one rule draws no other rule again.
+"""
 
 from __future__ import annotations
 
@@ -7,104 +10,177 @@ from typing import Any
 from nicegui import ui
 
 from engine.flow.rules import ALONE, LETTERS, MATCH_CAPITALS, OPERATOR_TITLES
+from ui.forms.values import same
 from ui.kit.parts import button, words
 from ui.kit.text import _
 from ui.playground.inspector.bindings import Bindings
+from ui.playground.inspector.bound_values import BoundValue
+from ui.playground.inspector.row_buttons import RowButtons
 
 
-def draw_rules(bindings: Bindings, name: str, rules: list[Any], title: str) -> None:
-    """Draws one block per rule.
+class RuleRows:
+    """One block per rule.
 
     An entry that is not a rule (from a hand-written file) is shown as a problem and can be removed.
     """
 
-    def put(entries: list[Any]) -> Any:
-        return bindings.put_anew({**bindings.inputs, name: entries}, name)
+    def __init__(self, bindings: Bindings, name: str, rules: list[Any]) -> None:
+        self.bindings, self.name = bindings, name
+        self.rows: list[_Rule] = []
+        self._place = ui.element("div").classes("fp-list")
+        if not bindings.readonly:
+            button(_("Add a rule"), self._add, icon="add", small=True).classes("fp-self-start")
+        self._fill(rules)
 
-    def move(at: int, to: int) -> Any:
-        entries = _rules(bindings, name)
-        entries.insert(to, entries.pop(at))
-        return put(entries)
+    def put(self, value: Any) -> None:
+        """Shows other rules: each block keeps its fields and takes its rule."""
+        rules = value if isinstance(value, list) else []
+        for row in self.rows[len(rules) :]:
+            row.element.delete()
+        del self.rows[len(rules) :]
+        for row, rule in zip(self.rows, rules, strict=False):
+            row.put(rule)
+        self._fill(rules[len(self.rows) :])
 
-    def change(at: int, key: str, value: Any) -> Any:
-        entries = _rules(bindings, name)
-        entries[at] = {**_rule(entries[at]), key: value}
-        return bindings.put(name, entries)
+    def move(self, row: _Rule, by: int) -> Any:
+        """Moves a rule up or down."""
+        to = self.rows.index(row) + by
+        if not 0 <= to < len(self.rows):
+            return None
+        self.rows.remove(row)
+        self.rows.insert(to, row)
+        row.element.move(target_index=to)
+        return self.told()
 
-    def compare(at: int, title: str) -> Any:
-        entries = _rules(bindings, name)
-        operator = next(one for one, words in OPERATOR_TITLES.items() if words == title)
-        rule = {**_rule(entries[at]), "operator": operator}
-        if operator in ALONE:
-            rule.pop("right", None)
-        entries[at] = rule
-        return put(entries)
+    def remove(self, row: _Rule) -> Any:
+        """Removes a rule; the others stay as they are."""
+        self.rows.remove(row)
+        row.element.delete()
+        return self.told()
 
-    with ui.element("div").classes("fp-list"):
-        for at, item in enumerate(rules):
-            rule, label = _rule(item), f"{_('Rule')} {at + 1}"
-            operator = rule.get("operator", "equals")
-            with ui.element("div").classes("fp-block"):
-                with ui.element("div").classes("fp-bh"):
-                    words(label, "fp-b").style("flex: 1; padding-left: 8px")
-                    bindings.row_buttons(
-                        label,
-                        at,
-                        len(rules),
-                        lambda to, at=at: move(at, to),
-                        lambda at=at: put([one for number, one in enumerate(_rules(bindings, name)) if number != at]),
-                    )
-                with ui.element("div").classes("fp-bb fp-stack"):
-                    _side(bindings, f"/inputs/{name}/{at}/left", f"{label}, {_('value')}", rule.get("left"),
-                          lambda value, at=at: change(at, "left", value))  # fmt: skip
-                    _comparison(
-                        bindings, f"{label}, {_('comparison')}", operator, lambda word, at=at: compare(at, word)
-                    )
-                    if operator not in ALONE:
-                        _side(bindings, f"/inputs/{name}/{at}/right", f"{label}, {_('compared with')}", rule.get("right"),
-                              lambda value, at=at: change(at, "right", value))  # fmt: skip
-                    if operator in LETTERS:
-                        _capitals(bindings, label, rule, lambda on, at=at: change(at, "ignore_case", not on))
+    def told(self) -> Any:
+        """Stores the rules as they are shown now."""
+        self._number()
+        return self.bindings.put(self.name, [row.rule for row in self.rows])
 
-    def add() -> Any:
-        fresh = {"left": "", "operator": "equals", "right": "", "ignore_case": True}
-        done = put([*_rules(bindings, name), fresh])
-        bindings.focus(f"/inputs/{name}/{len(_rules(bindings, name)) - 1}/left")
+    def _number(self) -> None:
+        for at, row in enumerate(self.rows):
+            row.number(at, len(self.rows))
+
+    def _fill(self, rules: list[Any]) -> None:
+        for rule in rules:
+            with self._place:
+                self.rows.append(_Rule(self, rule))
+        self._number()
+
+    def _add(self) -> Any:
+        self._fill([{"left": "", "operator": "equals", "right": "", "ignore_case": True}])
+        done = self.told()
+        self.rows[-1].left.focus()
+        self.bindings.drawn()
         return done
 
-    if not bindings.readonly:
-        button(_("Add a rule"), add, icon="add", small=True).classes("fp-self-start")
 
+class _Rule:
+    """One rule."""
 
-def _side(bindings: Bindings, pointer: str, label: str, value: Any, on_change: Any) -> None:
-    with ui.element("div"):
-        bindings.field(pointer, label, value, on_change, single=True)
+    def __init__(self, rules: RuleRows, rule: Any) -> None:
+        self.rules, self.rule = rules, rule
+        bindings = rules.bindings
+        self._quiet = False
+        self._buttons: RowButtons | None = None
+        self._label = ""
+        with ui.element("div").classes("fp-block") as self.element:
+            with ui.element("div").classes("fp-bh"):
+                self._title = words("", "fp-b fp-rule-title")
+                if not bindings.readonly:
+                    self._buttons = RowButtons(lambda: rules.remove(self), lambda by: rules.move(self, by))
+            with ui.element("div").classes("fp-bb fp-stack"):
+                self.left = self._side("left")
+                self._comparison = self._draw_comparison()
+                with ui.element("div") as self._right_box:
+                    self.right = self._side("right")
+                self._capitals = self._draw_capitals()
+        self._show()
 
+    @property
+    def _operator(self) -> Any:
+        return self._as_rule().get("operator", "equals")
 
-def _comparison(bindings: Bindings, label: str, operator: Any, on_pick: Any) -> None:
-    box = ui.select(
-        list(OPERATOR_TITLES.values()),
-        value=next((words for one, words in OPERATOR_TITLES.items() if one == operator), None),
-        on_change=lambda event: on_pick(event.value),
-    )
-    box.props("outlined dense options-dense").classes("w-full")
-    box.props["aria-label"] = label
-    box.set_enabled(not bindings.readonly)
+    def put(self, rule: Any) -> None:
+        """Shows another rule."""
+        if same(rule, self.rule):
+            return
+        self.rule = rule
+        self.left.put(self._as_rule().get("left"))
+        self.right.put(self._as_rule().get("right"))
+        self._quiet = True
+        self._comparison.value = OPERATOR_TITLES.get(self._operator)
+        self._capitals.value = self._as_rule().get("ignore_case") is not True
+        self._quiet = False
+        self._show()
 
+    def number(self, at: int, count: int) -> None:
+        """Takes the rule's place."""
+        label = f"{_('Rule')} {at + 1}"
+        if self._buttons is not None:
+            self._buttons.name(label, at, count)
+        if label == self._label:
+            return
+        self._label = self._title.text = label
+        self.left.rename(f"{label}, {_('value')}")
+        self.right.rename(f"{label}, {_('compared with')}")
+        self._comparison.props["aria-label"] = f"{label}, {_('comparison')}"
+        self._capitals.props["aria-label"] = f"{label}, {MATCH_CAPITALS}"
 
-def _capitals(bindings: Bindings, label: str, rule: dict[str, Any], on_change: Any) -> None:
-    toggle = ui.switch(
-        MATCH_CAPITALS, value=rule.get("ignore_case") is not True, on_change=lambda event: on_change(bool(event.value))
-    )
-    toggle.props("dense")
-    toggle.props["aria-label"] = f"{label}, {MATCH_CAPITALS}"
-    toggle.set_enabled(not bindings.readonly)
+    def _as_rule(self) -> dict[str, Any]:
+        return dict(self.rule) if isinstance(self.rule, dict) else {}
 
+    def _side(self, key: str) -> BoundValue:
+        return BoundValue(
+            self.rules.bindings,
+            lambda: f"/inputs/{self.rules.name}/{self.rules.rows.index(self)}/{key}",
+            "",
+            self._as_rule().get(key),
+            lambda value: self._change(key, value),
+        )
 
-def _rule(item: Any) -> dict[str, Any]:
-    return dict(item) if isinstance(item, dict) else {}
+    def _draw_comparison(self) -> ui.select:
+        box = ui.select(
+            list(OPERATOR_TITLES.values()),
+            value=OPERATOR_TITLES.get(self._operator),
+            on_change=lambda event: self._compare(event.value),
+        )
+        box.props("outlined dense options-dense").classes("w-full")
+        box.set_enabled(not self.rules.bindings.readonly)
+        return box
 
+    def _draw_capitals(self) -> ui.switch:
+        toggle = ui.switch(
+            MATCH_CAPITALS,
+            value=self._as_rule().get("ignore_case") is not True,
+            on_change=lambda event: self._quiet or self._change("ignore_case", not event.value),
+        ).props("dense")
+        toggle.set_enabled(not self.rules.bindings.readonly)
+        return toggle
 
-def _rules(bindings: Bindings, name: str) -> list[Any]:
-    value = bindings.inputs.get(name)
-    return list(value) if isinstance(value, list) else []
+    def _show(self) -> None:
+        self._right_box.visible = self._operator not in ALONE
+        self._capitals.visible = self._operator in LETTERS
+
+    def _change(self, key: str, value: Any) -> Any:
+        self.rule = {**self._as_rule(), key: value}
+        return self.rules.told()
+
+    def _compare(self, title: str) -> Any:
+        if self._quiet:
+            return None
+        operator = next(one for one, words in OPERATOR_TITLES.items() if words == title)
+        rule = {**self._as_rule(), "operator": operator}
+        if operator in ALONE:
+            rule.pop("right", None)
+        elif self.right.value not in (None, ""):
+            rule["right"] = self.right.value
+        self.rule = rule
+        self._show()
+        return self.rules.told()

@@ -50,46 +50,24 @@ class SecretHeaders:
 
 
 class _Rows:
+    """The rows of one field. Adding, changing or removing a row leaves the others as they are."""
+
     def __init__(
         self, owner: SecretHeaders, form: Form, spec: FieldSpec, pointer: str, value: Mapping[str, Json]
     ) -> None:
         self.owner, self.form, self.spec, self.pointer = owner, form, spec, pointer
-        self.rows: list[list[str]] = [[str(name), str(secret_id or "")] for name, secret_id in value.items()]
+        self.rows: list[_Row] = []
         self.place = ui.element("div").classes("fp-list")
-        self._show()
+        for name, secret_id in value.items():
+            self._draw(str(name), str(secret_id or ""))
         if not form.read_only:
             button(_("Add a header"), self._add, icon="add", small=True)
 
-    def _show(self) -> None:
-        self.place.clear()
-        with self.place:
-            for number, row in enumerate(self.rows, 1):
-                self._row(number, row)
+    def tell(self) -> None:
+        """Stores the headers that have a name."""
+        self.form.change(self.pointer, {row.name: row.secret_id for row in self.rows if row.name})
 
-    def _row(self, number: int, row: list[str]) -> None:
-        read_only = self.form.read_only
-        with ui.element("div").classes("fp-item"):
-            with ui.element("div").classes("fp-f"):
-                box = ui.input(value=row[0], on_change=lambda event: self._put(row, 0, event.value or ""))
-                box.props("outlined dense debounce=250 autocomplete=off spellcheck=false maxlength=200")
-                box.props["placeholder"] = "Authorization"
-                box.props["aria-label"] = f"{self.spec.title}, {_('Name')} {number}"
-                box.set_enabled(not read_only)
-                self.newest = box
-            with ui.element("div").classes("fp-f"):
-                names = self._names(row[1])
-                pick = ui.select(
-                    list(dict.fromkeys(names.values())),
-                    value=names.get(row[1], _NONE),
-                    on_change=lambda event: self._picked(row, event.value),
-                )
-                pick.props("outlined dense options-dense").classes("w-full")
-                pick.props["aria-label"] = f"{self.spec.title}, {_('Secret')} {number}"
-                pick.set_enabled(not read_only)
-            if not read_only:
-                icon_button("close", f"{_('Remove')} {self.spec.title} {number}", lambda: self._remove(row), tip=False)
-
-    def _names(self, chosen: str) -> dict[str, str]:
+    def names(self, chosen: str) -> dict[str, str]:
         """The label of each secret in the list, by id; equal names are numbered."""
         found = {"": _NONE}
         for secret in self.owner.secrets:
@@ -101,34 +79,82 @@ class _Rows:
             found["new"] = _NEW
         return found
 
-    def _put(self, row: list[str], at: int, text: str) -> None:
-        row[at] = text.strip()
-        self.form.change(self.pointer, {name: secret_id for name, secret_id in self.rows if name})
+    def make(self, row: _Row) -> None:
+        """Asks for a new secret and puts it into the row."""
 
-    def _picked(self, row: list[str], word: str | None) -> None:
-        if word == _NEW:
-            background_tasks.create(self._make(row), name="new secret")
-            return
-        self._put(row, 1, next((one for one, name in self._names(row[1]).items() if name == word), ""))
+        async def ask() -> None:
+            with self.place:
+                hosts = host_entry(self.owner.url())
+                made = await ask_secret(self.owner.page_session, suggestion=row.name, hosts=hosts)
+            if made is not None:
+                await self.owner.load()
+            if self.place.is_deleted:
+                return
+            row.secret_id = made or row.secret_id
+            for one in self.rows:
+                one.offer()
+            if made is not None:
+                self.tell()
 
-    async def _make(self, row: list[str]) -> None:
+        background_tasks.create(ask(), name="new secret")
+
+    def remove(self, row: _Row) -> None:
+        """Removes a row."""
+        self.rows.remove(row)
+        row.element.delete()
+        self.tell()
+
+    def _draw(self, name: str, secret_id: str) -> None:
         with self.place:
-            made = await ask_secret(self.owner.page_session, suggestion=row[0], hosts=host_entry(self.owner.url()))
-        if made is not None:
-            await self.owner.load()
-            self._put(row, 1, made)
-        if not self.place.is_deleted:
-            self._show()
+            self.rows.append(_Row(self, name, secret_id, len(self.rows) + 1))
 
     def _add(self) -> None:
-        self.rows.append(["", ""])
-        self._show()
-        self.newest.run_method("focus")
+        self._draw("", "")
+        self.rows[-1].box.run_method("focus")
 
-    def _remove(self, row: list[str]) -> None:
-        self.rows.remove(row)
-        self._put(["", ""], 0, "")
-        self._show()
+
+class _Row:
+    """The name of one header and its secret."""
+
+    def __init__(self, rows: _Rows, name: str, secret_id: str, number: int) -> None:
+        self._rows, self.name, self.secret_id, self._quiet = rows, name, secret_id, False
+        read_only, title = rows.form.read_only, rows.spec.title
+        with ui.element("div").classes("fp-item") as self.element:
+            with ui.element("div").classes("fp-f"):
+                self.box = ui.input(value=name, on_change=lambda event: self._named(event.value or ""))
+                self.box.props("outlined dense debounce=250 autocomplete=off spellcheck=false maxlength=200")
+                self.box.props["placeholder"] = "Authorization"
+                self.box.props["aria-label"] = f"{title}, {_('Name')} {number}"
+                self.box.set_enabled(not read_only)
+            with ui.element("div").classes("fp-f"):
+                self.pick = ui.select([_NONE], value=_NONE, on_change=lambda event: self._picked(event.value))
+                self.pick.props("outlined dense options-dense").classes("w-full")
+                self.pick.props["aria-label"] = f"{title}, {_('Secret')} {number}"
+                self.pick.set_enabled(not read_only)
+            if not read_only:
+                icon_button("close", f"{_('Remove')} {title} {number}", lambda: rows.remove(self), tip=False)
+        self.offer()
+
+    def offer(self) -> None:
+        """Shows the secrets that there are now."""
+        names = self._rows.names(self.secret_id)
+        self._quiet = True
+        self.pick.set_options(list(dict.fromkeys(names.values())), value=names.get(self.secret_id, _NONE))
+        self._quiet = False
+
+    def _named(self, name: str) -> None:
+        self.name = name.strip()
+        self._rows.tell()
+
+    def _picked(self, word: str | None) -> None:
+        if self._quiet:
+            return
+        if word == _NEW:
+            self._rows.make(self)
+            return
+        names = self._rows.names(self.secret_id)
+        self.secret_id = next((one for one, name in names.items() if name == word), "")
+        self._rows.tell()
 
 
 async def ask_secret(page_session: PageSession, *, suggestion: str = "", hosts: str = "") -> str | None:

@@ -159,8 +159,10 @@ class SetUpTab:
     def follow(self) -> bool:
         """Updates the fields after another tab or an undo changed the node. False when the tab must be drawn again."""
         node = self.node
-        if node is None or self.called.is_stale(node) or (self.inputs and not self.inputs.follow(node)):
+        if node is None or self.called.is_stale(node):
             return False
+        if self.inputs is not None:
+            self.inputs.follow(node)
         for form in self.forms if self._held is None else ():
             shown = form.value
             if any(shown.get(spec.name) != node.config.get(spec.name) for spec in form.specs):

@@ -12,6 +12,7 @@ from engine.core.errors import PayloadInvalid
 from engine.flow.contract import input_fields, payload_schema, sample_payload, samples_of
 from ui.forms.form import Field, Form
 from ui.forms.specs import specs_of_schema
+from ui.kit.feedback import told
 from ui.kit.parts import segments, words
 from ui.kit.text import _
 from ui.parts.open_drafts import OpenDraft
@@ -51,22 +52,53 @@ class InputForm:
         self.box.props("role=group")
         self.box.props["aria-label"] = _("Input")
         self.chosen = self._same_sample()
-        self._draw()
+        with self.box:
+            self._row_place = ui.element("div").classes("fp-sample-place")
+            with ui.element("div").classes("fp-lab"):
+                words(_("Input"))
+                words("", "fp-sp")
+                ways = {"form": _("Form"), "json": "JSON"}
+                self.ways = segments(ways, "form", self._switch, label=_("Input as"))
+            self._body = ui.element("div")
+        self._names: list[str] = []
+        self._look()
+        self._draw_row()
+        self._draw_body()
 
     def document_changed(self) -> None:
         """Updates the form after the API Input's fields changed; typed values stay."""
         fields, samples = input_fields(self.draft.document), samples_of(self.draft.document)
         if fields == self.fields and samples == self.samples:
             return
-        fresh = sample_payload(self.draft.document)
+        same_fields = fields == self.fields
         if not self.touched:
-            self.payload = fresh
-        elif fields != self.fields:
-            names = {str(field.get("name")) for field in fields}
-            self.payload = fresh | {name: value for name, value in self.payload.items() if name in names}
+            self.payload = sample_payload(self.draft.document)
+        elif not same_fields:
+            self._keep_typed(fields)
         if self.chosen is None or self.chosen >= len(samples):
             self.chosen = self._same_sample()
-        self._draw()
+        self._look()
+        self._draw_row()
+        if not same_fields or not self.touched:
+            self._show_payload()
+
+    def _keep_typed(self, fields: Sequence[dict[str, Any]]) -> None:
+        """Takes over what was typed into the fields that are there now, also into one that was renamed."""
+        payload = dict(self.payload)
+        now = _names_of(fields, self._names)
+        changed = [at for at, (old, new) in enumerate(zip(self._names, now, strict=False)) if old != new]
+        if len(now) == len(self._names) and len(changed) == 1:
+            old, new = self._names[changed[0]], now[changed[0]]
+            if old in payload and new not in payload:
+                payload = {new if name == old else name: value for name, value in payload.items()}
+        self.payload = sample_payload(self.draft.document) | {name: payload[name] for name in now if name in payload}
+
+    def _show_payload(self) -> None:
+        """Shows the fields and the input in the view that is open; fields that stay keep their elements."""
+        if self.form is not None and self.fields:
+            self.form.reshape(specs_of_schema(payload_schema(self.fields)), self.payload)
+        elif not self.json_trouble:  # JSON that cannot be read stays to be corrected
+            self._draw_body()
 
     def ready(self) -> bool:
         """True when all input can be parsed; otherwise the field shows what is wrong."""
@@ -92,32 +124,37 @@ class InputForm:
 
     # Drawing.
 
-    def _draw(self) -> None:
+    def _look(self) -> None:
         self.fields, self.samples = input_fields(self.draft.document), samples_of(self.draft.document)
-        self.form = self.row = self.json_field = None
-        self.json_trouble = ""
-        self.box.clear()
-        with self.box:
-            if self.samples or (self.fields and self.edit is not None):
+        self._names = _names_of(self.fields, self._names)
+
+    def _draw_row(self) -> None:
+        self.row = None
+        self._row_place.clear()
+        if self.samples or (self.fields and self.edit is not None):
+            with self._row_place:
                 self.row = SampleRow(
                     self.samples,
                     self.chosen,
                     around=self.box,
                     document=lambda: self.draft.document,
                     payload=lambda: self.payload,
+                    ready=self.ready,
                     on_choose=self._choose,
                     on_run_all=self.on_run_all,
                     edit=self.edit if self.fields else None,
                 )
-            with ui.element("div").classes("fp-lab"):
-                words(_("Input"))
-                words("", "fp-sp")
-                ways = {"form": _("Form"), "json": "JSON"}
-                self.ways = segments(ways, "json" if self.as_json else "form", self._switch, label=_("Input as"))
+
+    def _draw_body(self) -> None:
+        self.form = self.json_field = None
+        self.json_trouble = ""
+        self._body.clear()
+        with self._body:
             if self.as_json:
                 self._draw_json()
             elif self.fields:
-                self.form = Form(specs_of_schema(payload_schema(self.fields)), self.payload, self._typed, types=True)
+                specs = specs_of_schema(payload_schema(self.fields))
+                self.form = Form(specs, self.payload, self._typed, types=True, json_views=False)
             else:
                 words(_("This flow takes no input yet. Add an API Input and define its fields."), "fp-t2", tag="p")
 
@@ -147,12 +184,11 @@ class InputForm:
     def _switch(self, to: str) -> None:
         if (to == "json") == self.as_json:
             return
-        if self.as_json and self.json_trouble:  # switching to the form would lose JSON that cannot be parsed
-            self.ready()
-            self.ways.value = "json"
+        if not self.ready():  # the other view would lose what cannot be read
+            self.ways.value = "json" if self.as_json else "form"
             return
         self.as_json = to == "json"
-        self._draw()
+        self._draw_body()
 
     def _typed(self, pointer: str, value: Any) -> None:
         if self.form is not None:
@@ -164,12 +200,39 @@ class InputForm:
             self.row.mark()
 
     def _choose(self, place: int | None) -> None:
-        self.samples = samples_of(self.draft.document)
+        before, changed = self.payload, self._is_changed()
+        self._look()
         self.chosen = place if place is not None and 0 <= place < len(self.samples) else None
         if self.chosen is not None:
             self.payload, self.touched = payload_of(self.samples[self.chosen]), True
-        self._draw()
+        self._draw_row()
+        if self.payload == before:
+            return
+        self._draw_body()
+        if changed:
+            with self.box:
+                told(
+                    _("The sample stands where you had typed."),
+                    action=_("Put mine back"),
+                    on_action=lambda: self._put_back(before),
+                )
+
+    def _put_back(self, payload: dict[str, Any]) -> None:
+        self._take(payload)
+        self._draw_body()
+
+    def _is_changed(self) -> bool:
+        """True when the input was typed and is none of the samples."""
+        return self.touched and self._same_sample() is None
 
     def _same_sample(self) -> int | None:
         samples = samples_of(self.draft.document)
         return next((place for place, sample in enumerate(samples) if payload_of(sample) == self.payload), None)
+
+
+def _names_of(fields: Sequence[dict[str, Any]], before: Sequence[str]) -> list[str]:
+    """The names of the fields; a field whose name is being rewritten has the one it had."""
+    names = [str(field.get("name") or "") for field in fields]
+    if len(names) != len(before):
+        return names
+    return [name or old for name, old in zip(names, before, strict=True)]

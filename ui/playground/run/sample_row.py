@@ -30,7 +30,8 @@ class SampleRow:
     """Drawn into the current container and redrawn after each edit.
 
     `chosen` is the index of the sample that the input came from, None when it came from none. `around` is an element
-    that stays when the row is removed, so that messages can still be shown.
+    that stays when the row is removed, so that messages can still be shown. `ready` is false, and shows why, while something
+    typed cannot be read: it would not be in the sample.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class SampleRow:
         around: ui.element,
         document: Callable[[], Document],
         payload: Callable[[], dict[str, Any]],
+        ready: Callable[[], bool],
         on_choose: Callable[[int | None], None],
         on_run_all: Callable[[], Awaitable[None]] | None,
         edit: Edit | None,
@@ -50,6 +52,7 @@ class SampleRow:
         self.around = around
         self.document = document
         self.payload = payload
+        self.ready = ready
         self.on_choose = on_choose
         self.edit = edit
         if samples:
@@ -104,6 +107,8 @@ class SampleRow:
             menu_item(_("Delete this sample"), self._delete, icon="delete", danger=True)
 
     async def _keep(self) -> None:
+        if not self.ready():
+            return
         title = await ask_text(_("Keep this input"), _("Title"), f"{_('Sample')} {len(self.samples) + 1}", _("Keep"))
         if title and await self._edited(add_sample(self.document(), title, self.payload())):
             self.on_choose(len(self.samples))
@@ -118,6 +123,8 @@ class SampleRow:
 
     async def _overwrite(self) -> None:
         assert self.chosen is not None
+        if not self.ready():
+            return
         if await self._edited(overwrite_sample(self.document(), self.chosen, self.payload())):
             with self.around:
                 feedback.told(f"{title_of(self.samples[self.chosen], self.chosen)} {_('holds this input now.')}")

@@ -43,6 +43,7 @@ async def test_the_rules_of_a_condition_are_picked_from_a_list(site: Site, user:
             element
             for element in user.client.elements.values()
             if label in (element.props.get("aria-label"), element.props.get("label"))
+            and all(one.visible for one in element.ancestors(include_self=True))
         }
 
     async def become(wanted: list[dict[str, Any]]) -> None:

@@ -1,0 +1,247 @@
+"""Tests of drawn forms: lists as boxes, values of any type, what stays as it was typed, and when errors are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from nicegui import ui
+from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
+
+from engine.flow.contract import payload_schema
+from engine.nodes.api_input import Config as ApiInputConfig
+from tests.ui.arrange import page_text
+from ui.forms.form import Form
+from ui.forms.specs import FieldSpec, specs_of_model, specs_of_schema
+
+Draw = Callable[..., Form]
+FIELDS = [
+    {"name": "reviews", "type": "array", "items": {"type": "string"}},
+    {"name": "stars", "type": "array", "items": {"type": "integer"}},
+    {
+        "name": "people",
+        "type": "array",
+        "items": {"type": "object", "fields": [{"name": "who", "type": "string"}, {"name": "age", "type": "integer"}]},
+    },
+]
+
+
+@pytest.fixture
+async def draw(user: User) -> Draw:
+    """Draws a form on a page of the program."""
+    await user.open("/templates")
+
+    def drawn(specs: Any, value: Any = None, **options: Any) -> Form:
+        assert user.client is not None
+        with user.client.layout:
+            return Form(specs, value, **options)
+
+    return drawn
+
+
+def payload_specs(*fields: dict[str, Any]) -> tuple[FieldSpec, ...]:
+    return specs_of_schema(payload_schema(fields or FIELDS))
+
+
+def parts(form: Form, kind: type[Any] | tuple[type[Any], ...]) -> list[Any]:
+    """The visible elements of this kind in the form, in the order in which they stand."""
+    found = []
+
+    def walk(element: ui.element) -> None:
+        if not element.visible:
+            return
+        if isinstance(element, kind):
+            found.append(element)
+        for slot in element.slots.values():
+            for child in slot.children:
+                walk(child)
+
+    walk(form.element)
+    return found
+
+
+def label_of(element: ui.element) -> str:
+    """The accessible name of a control."""
+    if isinstance(element, ui.switch):
+        return element.text
+    labels = {
+        one.props.get("for"): getattr(one, "text", "")
+        for one in element.client.elements.values()
+        if one.tag in {"label", "div"} and hasattr(one, "text")
+    }
+    return str(element.props.get("aria-label") or labels.get(f"{element.html_id}-in", ""))
+
+
+def box(form: Form, label: str) -> Any:
+    """The control with this label."""
+    controls = parts(form, (ui.input, ui.textarea, ui.select, ui.switch))
+    found = [one for one in controls if label_of(one) == label]
+    assert found, f"no {label} among {[label_of(one) for one in controls]}"
+    return found[-1]
+
+
+def press(user: User, form: Form, name: str, number: int = 0) -> None:
+    buttons = [one for one in parts(form, ui.button) if name in {one.text, one.props.get("aria-label")}]
+    UserInteraction(user, {buttons[number]}, None).click()
+
+
+def leave(user: User, element: ui.element) -> None:
+    UserInteraction(user, {element}, None).trigger("blur")
+
+
+def paste(user: User, element: ui.element, text: str) -> None:
+    """Pastes text of several lines, as the browser hands it over."""
+    UserInteraction(user, {element}, None).trigger("paste", text)
+
+
+async def test_a_list_has_a_box_per_item_and_pasted_lines_become_items(user: User, draw: Draw) -> None:
+    form = draw(payload_specs(), {})
+    press(user, form, "Add an item")
+    box(form, "reviews, item 1").value = "Great"
+    press(user, form, "Add an item")
+    assert form.value == {"reviews": ["Great"]}, "a box in which nothing was written is no item"
+    paste(user, box(form, "reviews, item 2"), "- Slow\n- Broken\n\n- Fine\n")
+    assert form.value == {"reviews": ["Great", "Slow", "Broken", "Fine"]}
+
+
+async def test_nothing_else_is_drawn_again_when_an_item_comes_moves_or_goes(user: User, draw: Draw) -> None:
+    form = draw(payload_specs(), {"reviews": ["a", "b", "c"]})
+    first, second, third = (box(form, f"reviews, item {number}") for number in (1, 2, 3))
+    press(user, form, "Add an item")
+    press(user, form, "Move up item 3")
+    press(user, form, "Remove item 1")
+    assert form.value == {"reviews": ["c", "b"]}
+    assert (box(form, "reviews, item 1"), box(form, "reviews, item 2")) == (third, second)
+    assert first.is_deleted
+
+
+async def test_a_wrong_number_stays_and_is_told_in_words_for_numbers_when_its_box_is_left(
+    user: User, draw: Draw
+) -> None:
+    form = draw(payload_specs(), {"stars": [5]})
+    press(user, form, "Add an item", 1)
+    wrong = box(form, "stars, item 2")
+    wrong.value = "four"
+    assert "Write a whole number" not in page_text(user), "nobody is told while typing"
+    leave(user, wrong)
+    assert "Write a whole number, like 12" in page_text(user)
+    press(user, form, "Add an item", 1)
+    press(user, form, "Move up item 2")
+    assert box(form, "stars, item 1").value == "four"
+    assert form.unread == {"/stars/0": "Write a whole number, like 12"}
+    box(form, "stars, item 1").value = "4"
+    assert "Write a whole number" not in page_text(user)
+    assert form.value == {"stars": [4, 5]}
+
+
+async def test_pasted_lines_of_which_one_is_no_number_keep_it_to_be_corrected(user: User, draw: Draw) -> None:
+    form = draw(payload_specs(), {})
+    press(user, form, "Add an item", 1)
+    paste(user, box(form, "stars, item 1"), "5\nfour\n3")
+    assert form.value == {"stars": [5, 3]}
+    assert box(form, "stars, item 2").value == "four"
+    assert list(form.unread.values()) == ["Write a whole number, like 12"]
+
+
+async def test_groups_in_a_list_are_blocks_with_their_fields(user: User, draw: Draw) -> None:
+    form = draw(payload_specs(), {})
+    press(user, form, "Add an item", 2)
+    box(form, "who").value = "Ada"
+    box(form, "age").value = "36"
+    assert form.value == {"people": [{"who": "Ada", "age": 36}]}
+
+
+async def test_the_json_of_a_list_is_its_other_view_and_wrong_json_is_not_lost(user: User, draw: Draw) -> None:
+    form = draw(payload_specs(), {"stars": [5]}, types=True)
+    press(user, form, "Write it as JSON: stars")
+    text = box(form, "stars")
+    text.value = "[5, 4"
+    press(user, form, "Back to the boxes: stars")
+    assert text.value == "[5, 4"
+    assert "Write a list in square brackets" in page_text(user)
+    text.value = "[5, 4]"
+    press(user, form, "Back to the boxes: stars")
+    assert (box(form, "stars, item 2").value, form.value) == ("4", {"stars": [5, 4]})
+
+
+async def test_a_value_of_any_type_is_text_a_number_a_list_or_a_group_three_levels_deep(user: User, draw: Draw) -> None:
+    form = draw(payload_specs({"name": "any", "type": "object"}), {})
+    press(user, form, "Add a value to any")
+    box(form, "any, Name 1").value = "shops"
+    box(form, "any, Value 1, Type").value = "list"
+    box(form, "any, Value 1, Each item is").value = "group"
+    press(user, form, "Add an item, any, Value 1")
+    press(user, form, "Add a value to any, Value 1, item 1")
+    box(form, "any, Value 1, item 1, Name 1").value = "town"
+    box(form, "any, Value 1, item 1, Value 1").value = "Ulm"
+    assert form.value == {"any": {"shops": [{"town": "Ulm"}]}}
+
+
+async def test_another_type_keeps_what_was_written(user: User, draw: Draw) -> None:
+    form = draw((FieldSpec(name="any", title="any", kind="any", type_word="Anything"),), {})
+    box(form, "any").value = "twelve"
+    box(form, "any, Type").value = "number"
+    assert (box(form, "any").value, form.value) == ("twelve", {})
+    assert list(form.unread) == ["/any"]
+    box(form, "any, Type").value = "list"
+    assert form.value == {"any": ["twelve"]}
+    box(form, "any, Type").value = "text"
+    assert form.value == {"any": '["twelve"]'}
+
+
+async def test_a_row_without_a_name_and_one_whose_name_is_taken_stay(user: User, draw: Draw) -> None:
+    form = draw(payload_specs({"name": "any", "type": "object"}), {"any": {"a": "1"}})
+    press(user, form, "Add a value to any")
+    name = box(form, "any, Name 2")
+    name.value = "a"
+    box(form, "any, Value 2").value = "2"
+    leave(user, name)
+    assert name.props["error-message"] == "Another value has this name."
+    assert (form.value, list(form.unread.values())) == ({"any": {"a": "1"}}, ["Another value has this name."])
+    name.value = "b"
+    assert form.value == {"any": {"a": "1", "b": "2"}}
+
+
+async def test_a_new_type_of_a_field_leaves_its_other_boxes_as_they_are(user: User, draw: Draw) -> None:
+    form = draw(specs_of_model(ApiInputConfig), {})
+    press(user, form, "Add a field")
+    name = box(form, "Name")
+    name.value = "reviews"
+    box(form, "Type").value = "List"
+    box(form, "Required").value = True
+    assert box(form, "Name") is name
+    assert form.value["fields"] == [{"name": "reviews", "type": "array", "items": {"type": "string"}, "required": True}]
+
+
+async def test_a_sample_that_cannot_be_read_stays_when_another_is_added(user: User, draw: Draw) -> None:
+    form = draw(specs_of_model(ApiInputConfig), {})
+    press(user, form, "Add a sample")
+    press(user, form, "Add a value to Request body")
+    box(form, "Request body, Value 1").value = "typed"
+    press(user, form, "Add a sample")
+    assert [one.value for one in parts(form, ui.textarea)] == ["typed"]
+
+
+async def test_an_untouched_form_shows_nothing_red_and_the_button_shows_what_is_missing(user: User, draw: Draw) -> None:
+    form = draw(payload_specs({"name": "url", "type": "string", "format": "uri", "required": True}), {})
+    url = box(form, "url")
+    leave(user, url)
+    assert "This is required" not in page_text(user)
+    url.value = "example.com"
+    assert "Write a web address" not in page_text(user)
+    leave(user, url)
+    assert "Write a web address, like https://example.com" in page_text(user)
+    url.value = ""
+    assert form.problems() == {"/url": "This is required"}
+    assert "This is required" in page_text(user)
+
+
+async def test_values_from_elsewhere_are_shown_in_the_same_boxes(user: User, draw: Draw) -> None:
+    form = draw(payload_specs(), {"reviews": ["a", "b"], "stars": [1]})
+    first, star = box(form, "reviews, item 1"), box(form, "stars, item 1")
+    star.value = "many"
+    form.set_value({"reviews": ["c"], "stars": [1]})
+    assert (box(form, "reviews, item 1"), first.value) == (first, "c")
+    assert star.value == "many", "what cannot be read stays while the value is the same"
