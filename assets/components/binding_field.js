@@ -155,7 +155,7 @@ export default {
     placeholder: { type: String, default: "" },
     language: { type: String, default: "" },
   },
-  emits: ["change", "active", "broken"],
+  emits: ["change", "active", "broken", "left"],
   mounted() {
     this.sent = this.value;
     this.attributes = new CM.Compartment();
@@ -191,7 +191,7 @@ export default {
         CM.Prec.highest(EditorView.domEventHandlers({
           keydown: (event) => this.keys(event),
           focus: () => { shared.last = this; this.$emit("active"); },
-          blur: () => { this.flush(); },
+          blur: () => { this.flush(); this.$emit("left"); },
           click: (event) => { this.broke(event.target.closest?.(".fp-chip--bad")); },
           dragover: (event) => { if (event.dataTransfer.types.includes(DRAGGED)) { event.preventDefault(); event.dataTransfer.dropEffect = "copy"; } },
           drop: (event) => this.drop(event),

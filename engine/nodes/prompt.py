@@ -27,9 +27,63 @@ from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Json, ModelQuestion, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
-from engine.nodes.api_input import InputField
+from engine.nodes.api_input import FieldRules, FieldType, Format, InputField
 
 SIMULATED = "simulated"
+
+
+class AnswerRules(FieldRules):
+    """A part of the answer without its name: its type and what the model must keep to."""
+
+    type: FieldType = Field(default="string", title="Type", description="What kind of value the model gives.")
+    required: bool = Field(
+        default=False, title="Required", description="The model must give it. Otherwise it may leave it empty."
+    )
+    description: str = Field(
+        default="",
+        max_length=1_000,
+        title="Description",
+        description="Tells the model what belongs here, like `The page in two sentences`.",
+    )
+    default: Any = Field(default=None, title="Default", description="What the model gives when it finds nothing.")
+    example: Any = Field(default=None, title="Example", description="Shows the model what you expect.")
+    format: Format | None = Field(
+        default=None, title="Format", description="The text is a web address, an e-mail address or a date and time."
+    )
+    enum: tuple[Any, ...] | None = Field(
+        default=None, title="Allowed values", description="The model chooses one of these, like `good` or `bad`."
+    )
+    minimum: float | None = Field(default=None, title="Smallest", description="The smallest number it may give.")
+    maximum: float | None = Field(default=None, title="Largest", description="The largest number it may give.")
+    min_length: int | None = Field(
+        default=None, ge=0, title="Shortest", description="The answer has at least so many characters."
+    )
+    max_length: int | None = Field(
+        default=None, ge=0, title="Longest", description="The answer has at most so many characters."
+    )
+    min_items: int | None = Field(
+        default=None, ge=0, title="Fewest items", description="The model lists at least so many."
+    )
+    max_items: int | None = Field(
+        default=None, ge=0, title="Most items", description="The model lists at most so many."
+    )
+    pattern: str | None = Field(
+        default=None, max_length=200, title="Pattern", description="A pattern that the answer must match."
+    )
+    items: AnswerRules | None = Field(
+        default=None, title="Items", description="What each item is that the model lists."
+    )
+    fields: tuple[AnswerField, ...] | None = Field(
+        default=None, title="Fields", description="What the model gives for each part of the group."
+    )
+
+
+class AnswerField(AnswerRules, InputField):
+    """One field of the answer."""
+
+    name: str = Field(
+        max_length=200, title="Name", description="What later steps and callers know the value by, like `summary`."
+    )
 
 
 class Config(NodeConfig):
@@ -54,7 +108,7 @@ class Config(NodeConfig):
         title="Longest answer",
         description="In tokens; 100 tokens are about 75 words. Empty: the model's own limit.",
     )
-    output_fields: tuple[InputField, ...] = Field(
+    output_fields: tuple[AnswerField, ...] = Field(
         default=(),
         title="Output fields",
         description="The fields of the answer. Without any, the answer is text.",

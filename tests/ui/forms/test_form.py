@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from engine.flow.contract import payload_schema
 from engine.nodes.api_input import Config as ApiInputConfig
+from engine.nodes.prompt import Config as PromptConfig
 from ui.forms.specs import ABSENT, FieldSpec, after_type_change, fields_for, is_rule, specs_of_model, specs_of_schema
 from ui.forms.values import get_at, parse, pointer_to, problem_of, problems_of, with_value
 
@@ -269,3 +270,14 @@ def test_keys_with_slashes_and_tildes_have_pointers() -> None:
 
     assert get_at(with_value({}, pointer, 1), pointer) == 1
     assert get_at({"a": [1]}, "/a/7") is ABSENT
+
+
+def test_help_texts_belong_to_their_node() -> None:
+    asked = {one.name: one.help for one in _named(specs_of_model(ApiInputConfig), "fields").fields}
+    answered = {one.name: one.help for one in _named(specs_of_model(PromptConfig), "output_fields").fields}
+
+    assert list(asked) == list(answered)
+    assert [name for name, help_text in answered.items() if help_text == asked[name]] == []
+    assert not [
+        text for text in answered.values() if "call" in text.replace("callers know", "") or "sent" in text.split()
+    ]

@@ -12,6 +12,7 @@ from engine.flow.document import Position
 from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, paste_ops
 from engine.flow.layout import with_places
 from engine.nodes import CATALOG
+from storage.connections import list_connections
 from storage.traffic import sum_by_node
 from ui.flow_view.node_views import NODE_VIEWS, labels_of
 from ui.kit import feedback
@@ -22,6 +23,7 @@ from ui.parts.open_drafts import OpenDraft
 from ui.playground.canvas.canvas_element import EditableCanvas
 from ui.playground.inspector.connection_mapping import offer_to_fill
 from ui.playground.state.edit_conflicts import MyFields, Overwritten, put_back
+from ui.playground.state.only_model import only_model, wants_model, with_model
 from ui.playground.state.traffic import DAYS, KINDS, traffic_view
 
 
@@ -105,6 +107,7 @@ class CanvasEvents:
         """Applies an edit of the server for this tab. The person can undo it; other tabs receive it."""
         if not ops:
             return True
+        ops = await self._with_only_model(ops)
         try:
             revision = await self.draft.change(self.page_session, self.client_id, ops)
         except Refusal as refusal:
@@ -170,6 +173,13 @@ class CanvasEvents:
             added = await self.edit(ops, select=[node_id])
         if added:
             await self.around.open_node(node_id, tab="set_up")
+
+    async def _with_only_model(self, ops: Sequence[Op]) -> Sequence[Op]:
+        """Chooses the model of a new node when there is just one."""
+        if not wants_model(ops, CATALOG):
+            return ops
+        model = only_model(await self.page_session.query(list_connections))
+        return with_model(ops, CATALOG, model) if model else ops
 
     async def add_after(self, kind: str, after: str | None) -> None:
         """Adds a node after this one; without `after`, after the last node that has no successor."""

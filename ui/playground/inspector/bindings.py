@@ -32,6 +32,8 @@ class Place:
     field: BindingField
     trouble: ui.element
     menus: dict[str, ui.menu] = dataclass_field(default_factory=dict)  #: what to use instead of each broken chip
+    #: True once the field was left or a problem was clicked: until then nobody is told that its value is missing.
+    left: bool = False
 
     @property
     def pointer(self) -> str:
@@ -81,6 +83,7 @@ class Bindings:
         self.fields = fields
         self.raw = False
         self._places: list[Place] = []
+        self._problems: dict[str, tuple[str, bool]] = {}
         #: What shows each input, by its name.
         self.shown: dict[str, Shown] = {}
         #: What shows the inputs where their names are free.
@@ -114,13 +117,16 @@ class Bindings:
 
     def show_problems(self, problems: Mapping[str, tuple[str, bool]]) -> None:
         """Marks fields by pointer (`/inputs/url`) with a sentence and whether the value is wrong (True) or only
-        missing.
+        missing. A missing value is told once its field was left.
         """
+        self._problems = dict(problems)
         for place in self.places:
             mine = next(
                 (found for pointer, found in problems.items() if _within(pointer, place.pointer)),
                 None,
             )
+            if mine is not None and not mine[1] and not place.left and not place.field.text.strip():
+                mine = None
             place.field.show_trouble(bad=bool(mine and mine[1]), broken=self.broken(place.field.text))
             place.trouble.clear()
             place.menus.clear()
@@ -174,8 +180,14 @@ class Bindings:
         """Moves the keyboard focus into the field that a problem concerns."""
         for place in self.places:
             if _within(pointer, place.pointer):
+                self._leave(place)
                 place.field.focus()
                 return
+
+    def _leave(self, place: Place) -> None:
+        if not place.left:
+            place.left = True
+            self.show_problems(self._problems)
 
     def follow(self, node: Node) -> None:
         """Shows the inputs after the draft changed elsewhere."""
@@ -250,6 +262,7 @@ class Bindings:
         field.describe(trouble.html_id)
         place = Place((lambda: pointer) if isinstance(pointer, str) else pointer, field, trouble)
         field.on("broken", lambda event: self._open_replacements(place, str(event.args)))
+        field.on("left", lambda _event: self._leave(place), [])
         self._places.append(place)
         return field
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nicegui import background_tasks, ui
 
 from engine.core.errors import Problem
+from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
 from engine.flow.flow_warnings import FlowWarning
 from engine.flow.node_type import Catalog, NodeType
 from ui.forms.form import Form
-from ui.forms.specs import FieldSpec, specs_of_model
+from ui.forms.specs import Absent, FieldSpec, specs_of_model, specs_of_schema
+from ui.forms.values import get_at
 from ui.kit.parts import button, icon, note, words
 from ui.kit.text import _
 from ui.page_session import PageSession
@@ -69,6 +72,13 @@ class SetUpTab:
         self.catalog = catalog
         #: An edit that renames a field which other steps read, while the name is typed.
         self._held: Op | None = None
+        #: Pointers of settings whose problem was clicked.
+        self._asked: set[str] = set()
+        self._shown: tuple[Sequence[Problem], Sequence[FlowWarning], Callable[[Problem], Awaitable[Any]] | None] = (
+            (),
+            (),
+            None,
+        )
         self._editing = asyncio.Lock()  # edits wait while it is asked about a rename
         self.models = ModelPicker(page_session, draft.flow_id)
 
@@ -132,11 +142,14 @@ class SetUpTab:
         mend: Callable[[Problem], Awaitable[Any]] | None = None,
     ) -> None:
         """Shows each problem at its field; warnings, and problems without a field, are listed above the fields."""
+        self._shown = (problems, warned, mend)
         mine = [problem for problem in problems if problem.node_id == self.node_id]
         if self.inputs is not None:
             self.inputs.show_problems(mine)
         in_settings = {
-            one.pointer.removeprefix("/config"): one.message for one in mine if one.pointer.startswith("/config/")
+            one.pointer.removeprefix("/config"): one.message
+            for one in mine
+            if one.pointer.startswith("/config/") and not self._is_quiet(one)
         }
         for form in self.forms:
             form.show_errors({pointer: text for pointer, text in in_settings.items() if _has(form, pointer)})
@@ -155,6 +168,14 @@ class SetUpTab:
                             button(
                                 warning.verb, lambda one=warning.problem: mend(one), icon="auto_fix_high", small=True
                             )
+
+    def _is_quiet(self, problem: Problem) -> bool:
+        """True for a setting that was not made yet, until somebody clicked its problem."""
+        node = self.node
+        if problem.blocks_import or node is None or problem.pointer in self._asked:
+            return False
+        value = get_at(node.config, problem.pointer.removeprefix("/config"))
+        return isinstance(value, Absent) or value in (None, "")
 
     def follow(self) -> bool:
         """Updates the fields after another tab or an undo changed the node. False when the tab must be drawn again."""
@@ -177,6 +198,8 @@ class SetUpTab:
             self.inputs.focus(pointer)
         elif pointer.startswith("/config/"):
             wanted = pointer.removeprefix("/config")
+            self._asked.add(pointer)
+            self.show_problems(*self._shown)
             for form in self.forms:
                 if _has(form, wanted):
                     form.focus(wanted)
@@ -197,12 +220,22 @@ class SetUpTab:
 
     async def _specs(self) -> list[FieldSpec]:
         """The fields of the settings, with the model as a choice among the workspace's models."""
-        specs = list(specs_of_model(self.kind.config))
+        specs = self._with_sample_fields(list(specs_of_model(self.kind.config)))
         if any(spec.widget == "secrets" for spec in specs):
             await self.secrets.load()
         if any(spec.widget == "model" for spec in specs):
             await self.models.load()
         return await self.called.offered(specs)
+
+    def _with_sample_fields(self, specs: Sequence[FieldSpec]) -> list[FieldSpec]:
+        """The settings of an API Input, with a box for each of its fields in a sample."""
+        node = self.node
+        if node is None or node.type != "api_input":
+            return list(specs)
+        inside = specs_of_schema(payload_schema(input_fields(self.draft.document)))
+        return [
+            replace(one, fields=_with_payload(one.fields, inside)) if one.name == "samples" else one for one in specs
+        ]
 
     def _draw_form(self, specs: list[FieldSpec]) -> None:
         node = self.node
@@ -226,11 +259,20 @@ class SetUpTab:
         held, self._held = self._held, None
         if config == node.config:
             return
+        if pointer.startswith("/fields") and node.type == "api_input":
+            background_tasks.create(self._reshape_samples(form), name="fields of the samples")
         op = update_node(node, config=config)
         if pointer.endswith("/name") and Rename(self.draft.document, op, self.catalog):
             self._held = op  # other steps read the old name: the edit waits until the new one is typed
             return
         self._edit_soon(op, is_rename=held is not None)
+
+    async def _reshape_samples(self, form: Form) -> None:
+        """Shows the fields that there are now in the samples, once the draft has them."""
+        async with self._editing:
+            specs = self._with_sample_fields(form.specs)
+        if specs != list(form.specs) and not form.element.is_deleted:
+            form.reshape(specs, form.value)
 
     def _settle(self) -> None:
         """Makes the edit of a renamed field once its name is typed, after a question about the steps that read it."""
@@ -302,3 +344,10 @@ class SetUpTab:
 
 def _has(form: Form, pointer: str) -> bool:
     return any(pointer == f"/{spec.name}" or pointer.startswith(f"/{spec.name}/") for spec in form.specs)
+
+
+def _with_payload(fields: Sequence[FieldSpec], inside: tuple[FieldSpec, ...]) -> tuple[FieldSpec, ...]:
+    """The fields of a sample; its request body is a group when the API Input has fields."""
+    if not inside:
+        return tuple(fields)
+    return tuple(replace(one, kind="group", fields=inside) if one.name == "payload" else one for one in fields)

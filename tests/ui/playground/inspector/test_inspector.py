@@ -273,8 +273,8 @@ ENDS: dict[str, Any] = {
     [
         ("api_input", "Two fields are named", False),
         ("api_output", "Connect a node before", False),
-        ("dataset_source", "Choose a dataset", True),
-        ("dataset_sink", "Choose a dataset", True),
+        ("dataset_source", "No datasets yet", True),
+        ("dataset_sink", "No datasets yet", True),
     ],
 )
 async def test_what_happens_if_it_fails_is_asked_of_every_node_that_can(

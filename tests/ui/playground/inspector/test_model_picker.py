@@ -113,3 +113,13 @@ async def test_the_owner_uses_a_server_that_was_found(site: Site, user: User, lo
     await show(user, flow_id)
     press(user, "Use it")
     await kept(site, flow_id, "ollama:llama3.2:3b")
+
+
+async def test_a_new_prompt_has_the_only_model_there_is(site: Site, user: User) -> None:
+    connect(site, models=["only"])
+    flow_id = site.flow("Letter", saved=False)
+    await opened(user, flow_id)
+    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas")  # type: ignore[union-attr]
+    UserInteraction(user, {canvas}, None).trigger("addrequest", {"type": "prompt", "after": "text_template"})
+    await user.should_see("Longest answer", retries=40)
+    await kept(site, flow_id, "box:only")

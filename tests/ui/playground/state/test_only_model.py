@@ -1,0 +1,43 @@
+"""Tests of the model that a new node has already: the only one there is to choose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.nodes import CATALOG
+from storage.connections import ConnectionRow
+from ui.playground.state.only_model import only_model, wants_model, with_model
+
+
+def connection(name: str, *models: str) -> ConnectionRow:
+    return ConnectionRow(
+        id=name, name=name, provider="vllm", base_url=None, secret_id=None, local=True, models=models, created_at=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "model"),
+    [
+        ([], None),
+        ([connection("box")], None),
+        ([connection("box", "llama")], "box:llama"),
+        ([connection("empty"), connection("box", "llama")], "box:llama"),
+        ([connection("box", "llama", "mistral")], None),
+        ([connection("box", "llama"), connection("other", "llama")], None),
+    ],
+)
+def test_the_only_model_is_chosen_and_never_one_of_several(rows: list[ConnectionRow], model: str | None) -> None:
+    assert only_model(rows) == model
+
+
+def test_a_new_node_that_needs_a_model_gets_it_and_one_that_has_one_keeps_it() -> None:
+    def add(kind: str, **config: Any) -> dict[str, Any]:
+        return {"op": "addNode", "node": {"id": kind, "type": kind, "config": config}}
+
+    ops = [add("prompt"), add("prompt", model="simulated"), add("set_fields")]
+    assert wants_model(ops, CATALOG)
+    assert not wants_model(ops[1:], CATALOG)
+    made = with_model(ops, CATALOG, "box:llama")
+    assert [op["node"]["config"] for op in made] == [{"model": "box:llama"}, {"model": "simulated"}, {}]

@@ -1,0 +1,45 @@
+"""The model of a new node when there is just one to choose: it is chosen already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from engine.flow.edits import Op
+from engine.flow.node_type import Catalog
+from storage.connections import ConnectionRow
+
+#: The setting that holds the model of a node.
+_SETTING: Final = "model"
+
+
+def only_model(connections: Iterable[ConnectionRow]) -> str | None:
+    """The model as `CONNECTION:model-name` when the connections offer exactly one; the Simulated model does not count."""
+    models = [f"{row.name}:{model}" for row in connections for model in row.offered]
+    return models[0] if len(models) == 1 else None
+
+
+def wants_model(ops: Sequence[Op], catalog: Catalog) -> bool:
+    """True when an operation adds a node that needs a model and has none."""
+    return any(_wants(op, catalog) for op in ops)
+
+
+def with_model(ops: Sequence[Op], catalog: Catalog, model: str) -> list[Op]:
+    """The operations, with this model in every new node that needs one and has none."""
+    return [
+        {**op, "node": {**op["node"], "config": {**op["node"].get("config", {}), _SETTING: model}}}
+        if _wants(op, catalog)
+        else op
+        for op in ops
+    ]
+
+
+def _wants(op: Op, catalog: Catalog) -> bool:
+    if op["op"] != "addNode":
+        return False
+    kind = catalog.get(op["node"]["type"])
+    field = kind.config.model_fields.get(_SETTING) if kind else None
+    extra = field.json_schema_extra if field else None
+    return (
+        isinstance(extra, dict) and extra.get("widget") == _SETTING and not op["node"].get("config", {}).get(_SETTING)
+    )
