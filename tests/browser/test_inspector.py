@@ -165,3 +165,24 @@ def test_data_is_dragged_completed_mapped_and_returned(page: Page, terminal: Ter
     drag(page, mapping.get_by_role("button", name="Insert Summarise › everything"), second)
     expect(mapping.locator(".fp-binding .fp-chip")).to_have_text(["Summarise › facts", "Summarise"])
     expect(page.get_by_test_id("node-set_fields")).to_contain_text("facts, field_2")
+
+
+def test_the_cursor_stays_where_it_was_put_after_a_field_was_renamed(page: Page, terminal: Terminal) -> None:
+    nodes = [
+        {**node, "inputs": {"a": "1", "b": "2", "c": "3"}} if node["id"] == "set_fields" else node
+        for node in FLOW["nodes"]
+    ]  # type: ignore[index]
+    flow_id = terminal.made({**FLOW, "nodes": nodes})
+    page.goto(f"/playground/{flow_id}?node=set_fields")
+    page.locator("[data-loaded=true]").wait_for()
+    inspector = page.get_by_role("complementary", name="Note")
+    inspector.get_by_role("textbox", name="Field name a").fill("first")
+    inspector.get_by_role("textbox", name="Field name b").click()
+    expect(page.get_by_test_id("node-set_fields")).to_contain_text("first")
+    page.keyboard.press("End")
+    page.keyboard.type("_two")
+    inspector.get_by_role("textbox", name="c", exact=True).click()
+    expect(page.get_by_test_id("node-set_fields")).to_contain_text("b_two")
+    page.keyboard.press("End")
+    page.keyboard.type("4")
+    expect(inspector.locator(".fp-binding .cm-content")).to_have_text(["1", "2", "34"])

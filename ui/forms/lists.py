@@ -6,6 +6,7 @@ Adding, removing and moving an item changes its own row only. The list is told a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from nicegui import ui
 
@@ -291,6 +292,8 @@ class _Line(_Row):
         super().__init__(items, at)
         spec = items.spec.item
         assert spec is not None
+        if spec.kind == "text":
+            spec = replace(spec, kind="textarea")  # a long text is wrapped
         with ui.element("div").classes("fp-item") as self.element:
             self.part = part = items.owner.make(spec, items, item, f"{items.title}, {self.name}")
             self.draw_buttons()
