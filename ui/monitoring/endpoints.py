@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
+from storage.monitoring.counts import STEPS_FAILED
 from storage.monitoring.figures import Endpoint
 from ui.kit.parts import Column, Words, icon, link, table, words
 from ui.kit.text import _, duration, number, percent, plural
@@ -99,9 +100,11 @@ class _EndpointRow:
                 with self.spark:
                     said = f"{plural(one.requests, _('request'), _('requests'), reader)}, {_('the last')} {self.span}"
                     sparkline(one.by_slot, said=said)
-        if self.shown is None or self.shown.success != one.success:
+        if self.shown is None or self.shown.by_status != one.by_status:
             self.success.clear()
-            low = one.success is not None and one.success < GOOD
+            lost = one.by_status.get(STEPS_FAILED, 0)
+            low = (one.success is not None and one.success < GOOD) or lost > 0
+            self.success.props["title"] = f"{number(lost, reader)} {_('with failed steps')}" if lost else ""
             self.success.classes(add="fp-warn fp-b" if low else "", remove="" if low else "fp-warn fp-b")
             with self.success:
                 if low:

@@ -42,6 +42,7 @@ _FAILURES = {
     "model_key_missing": _("Model key missing"),
     "model_key_refused": _("Model key refused"),
     "model_rate_limited": _("Model rate limited"),
+    "invalid_json": _("Text was not valid JSON"),
     "output_invalid": _("Answer did not fit"),
     "node_failed": _("Step failed"),
     STEPS_FAILED: _("A step failed, the job went on"),

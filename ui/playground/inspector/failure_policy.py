@@ -1,9 +1,10 @@
-"""The group "If it fails" of a node: time limit, number of tries, and what happens after the last one, with a default
-value in the shape of the node's output.
+"""The group "If it fails" of a node: what happens when it fails, with a default value in the shape of its output, the
+number of tries, and the time limit.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,15 @@ from ui.kit.feedback import fold
 from ui.kit.parts import button, note
 from ui.kit.text import _
 
+#: Browser function that opens the group and moves the keyboard focus into it. The browser opens and closes the group by
+#: itself, so the property that the server knows may already be set.
+_OPEN = """(group, first) => {
+  group.open = true;
+  group.scrollIntoView({block: "start"});
+  group.querySelector(`:scope > div :is(${first})`)?.focus({preventScroll: true});
+}"""
+#: The fields in the order in which they are shown.
+_ORDER = ("on_error", "default", "retries", "timeout_seconds")
 _WORDS = {"fail": _("Stop the job"), "use_default": _("Use a default value"), "skip": _("Skip this step")}
 
 
@@ -33,7 +43,8 @@ class Failing:
         self.node = node
         self.edit_soon = edit_soon
         self.readonly = readonly
-        self.suggest: ui.element | None = None
+        #: True: a default value of unknown shape is edited as JSON, also when it is a text.
+        self.as_json = False
         now = node()
         policy = now.policy if now else Policy()
         with fold(_("If it fails"), open_at_first=policy != Policy()) as self.group:
@@ -41,6 +52,9 @@ class Failing:
         with place:
             self.advice = ui.element("div")
             self.form = Form(self._specs(policy), policy.model_dump(), self._changed, read_only=readonly)
+            self.other = button(
+                _("Write a list or a group instead"), self._as_json, icon="data_object", kind="link", small=True
+            )
         self._advise(policy)
 
     def follow(self, policy: Policy) -> None:
@@ -49,14 +63,10 @@ class Failing:
             self._show(policy)
 
     def focus(self, pointer: str) -> None:
-        """Opens the group and moves the keyboard focus into one of its fields."""
+        """Opens the group and moves the keyboard focus into one of its fields, or to the suggestion of a default."""
         self.group.props("open")
-        # the browser opens and closes the group by itself, so the property alone may already be set
-        self.group.client.run_javascript(f"getHtmlElement({self.group.id}).open = true")
-        if pointer == "/default" and self.suggest is not None:
-            self.suggest.run_method("focus")
-        else:
-            self.form.focus(pointer)
+        first = "button" if pointer == "/default" else "input, [tabindex='0']"
+        self.group.client.run_javascript(f"({_OPEN})(getHtmlElement({self.group.id}), {json.dumps(first)})")
 
     def _show(self, policy: Policy) -> None:
         self.form.reshape(self._specs(policy), policy.model_dump())
@@ -64,12 +74,18 @@ class Failing:
 
     def _advise(self, policy: Policy) -> None:
         """Suggests a default text, which callers see, before anybody chooses to skip the step."""
+        self.other.visible = not self.readonly and any(
+            spec.name == "default" and spec.kind == "textarea" for spec in self.form.specs
+        )
         self.advice.clear()
-        self.suggest = None
         if self.readonly or policy.on_error == "use_default":
             return
         with self.advice, note(_advice(policy), icon="lightbulb", strong=_("Suggestion:")):
-            self.suggest = button(_("Use a default text"), self._take_advice, icon="edit", small=True)
+            button(_("Use a default text"), self._take_advice, icon="edit", small=True)
+
+    def _as_json(self) -> None:
+        self.as_json = True
+        self._show(Policy.model_validate({**Policy().model_dump(), **self.form.value}))
 
     def _take_advice(self) -> None:
         node = self.node()
@@ -83,7 +99,6 @@ class Failing:
         }
         self.edit_soon(update_node(node, policy=values))
         self._show(Policy.model_validate(values))
-        self.form.focus("/default")
 
     def _suggested(self, node: Node) -> Any:
         sentence = _("{step} gave no answer.").format(step=node.name)
@@ -101,19 +116,25 @@ class Failing:
             else self._default_spec(spec, node)
             if spec.name == "default"
             else spec
-            for spec in specs_of_model(Policy)
+            for spec in sorted(specs_of_model(Policy), key=lambda spec: _ORDER.index(spec.name))
             if spec.name != "default" or policy.on_error == "use_default"
         )
 
     def _default_spec(self, spec: FieldSpec, node: Node | None) -> FieldSpec:
-        """The field of the default value, with a box for each part of the node's output where they are known."""
+        """The field of the default value, with a box for each part of the node's output where they are known, and a box
+        for a text where nothing is known of it.
+        """
         schema = self.kind.out_schema(node.config, node.inputs) if node is not None else None
         value = node.policy.default if node is not None else None
-        fits = value is None or isinstance(value, dict if (schema or {}).get("type") == "object" else str)
-        if not schema or not fits or schema.get("type") not in {"object", "string"}:
-            return spec
-        (shaped,) = specs_of_schema({"type": "object", "properties": {"default": {**schema, "title": spec.title}}})
-        return replace(shaped, help=spec.help)
+        kind = (schema or {}).get("type")
+        if schema and kind in {"object", "string"}:
+            if value is not None and not isinstance(value, dict if kind == "object" else str):
+                return spec
+            (shaped,) = specs_of_schema({"type": "object", "properties": {"default": {**schema, "title": spec.title}}})
+            return replace(shaped, help=spec.help)
+        if kind is None and not self.as_json and (value is None or isinstance(value, str)):
+            return replace(spec, kind="textarea", type_word=_("Text"))
+        return spec
 
     def _changed(self, pointer: str, _value: Any) -> None:
         node = self.node()
