@@ -45,10 +45,10 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     """Returns the goals that fit what was asked, the best first, or the nearest three."""
     known = goals or all_goals()
     index = _index(known)
-    wanted = list(dict.fromkeys(index.meanings(asked)))
+    not_yet, rest = _not_yet(asked, known)
+    wanted = list(dict.fromkeys(index.meanings(rest)))
     ranked = sorted(((index.score(goal, wanted), -place, goal) for place, goal in enumerate(known.goals)), reverse=True)
     hits = [goal for score, _place, goal in ranked if score > 0]
-    not_yet = _not_yet(asked, known)
     if hits and not not_yet and index.covered(hits[0], wanted) >= _COVERED:
         fitting = [goal for goal in hits if index.covered(goal, wanted) >= _COVERED]
         return Found(tuple(fitting[:MOST]), fits=True)
@@ -57,12 +57,15 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     return Found(tuple(nearest[:NEAREST]), fits=False, not_yet=not_yet)
 
 
-def _not_yet(asked: str, goals: Goals) -> str:
+def _not_yet(asked: str, goals: Goals) -> tuple[str, str]:
+    """The sentence about what no flow can do, if it was asked for, and what was asked besides."""
     said = f" {' '.join(_words(asked))} "
     for one in goals.not_yet:
-        if any(f" {' '.join(_words(words))} " in said for words in one.words):
-            return one.says
-    return ""
+        for words in one.words:
+            phrase = f" {' '.join(_words(words))} "
+            if phrase in said:
+                return one.says, said.replace(phrase, " ")
+    return "", asked
 
 
 class _Index:

@@ -1,11 +1,14 @@
-"""The first-run page: "Make your first API in a minute", cards to begin with and a checklist of the first steps."""
+"""The first-run page: "What should your API do?" with its goals, cards to begin with and a checklist of the first steps."""
 
 from __future__ import annotations
 
 from nicegui import ui
 from starlette.requests import Request
 
+from engine.flow.goals import all_goals
 from storage.first_steps import FirstSteps, find_first_steps
+from ui.flows.goal_box import GoalBox
+from ui.flows.goal_questions import GoalQuestions
 from ui.flows.import_file import import_button
 from ui.flows.templates import all_templates, simulated_note, template_card
 from ui.kit.parts import icon, link, link_button, words
@@ -21,34 +24,41 @@ def register(app: App) -> None:
     """Registers `/start`."""
 
     @page_at("/start")
-    async def open_start(request: Request) -> None:
+    async def open_start(request: Request, goal: str = "", asked: str = "") -> None:
         page_session = open_page_session(app, request)
+        if (wanted := all_goals().find(goal)) is not None:
+            questions = GoalQuestions(page_session, wanted, asked=asked)
+            await questions.load()
+            with opened(page_session, wanted.title, active="playground", h1=False):
+                questions.draw()
+            return
         steps = await page_session.query(find_first_steps)
         with opened(page_session, _("Make your first API in a minute"), active="playground", h1=False):
-            body = ui.element("div")
-            with body:
-                cards(page_session, steps)
+            place = cards(page_session, steps, asked=asked)
 
         async def look() -> None:
             nonlocal steps
             fresh = await page_session.query(find_first_steps)
             if fresh != steps:
                 steps = fresh
-                body.clear()
-                with body:
-                    cards(page_session, steps)
+                place.clear()
+                with place:
+                    checklist(steps)
 
         every(LOOK_SECONDS, look)
 
 
-def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False) -> None:
-    """Draws headline, cards, other ways to begin, the checklist and a note about the Simulated model.
+def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False, asked: str = "") -> ui.element:
+    """Draws headline, the box for goals, cards, other ways to begin, the checklist and a note about the Simulated model.
 
-    `beside`: the page has a title of its own.
+    `beside`: the page has a title of its own; `asked`: what is in the box at first. Returns the place of the checklist.
     """
     heading, below = ("h2", "h3") if beside else ("h1", "h2")
     with ui.element("div").classes("fp-first"):
         words(_("Make your first API in a minute"), "fp-headline", tag=heading)
+        if page_session.may("edit flows"):
+            GoalBox(heading=below, asked=asked)
+            words(_("Or take a ready-made flow"), "fp-shelf", tag=below)
         words(
             _("Pick one. Each runs at once, offline, with a sample filled in and nothing to set up."),
             "fp-lead",
@@ -56,15 +66,18 @@ def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False)
         )
         with ui.element("div").classes("fp-cards"):
             for template in all_templates()[:MOST_CARDS]:
-                template_card(page_session, template, heading=below)
+                template_card(page_session, template, heading="h3")
         if page_session.may("edit flows"):
             with ui.element("div").classes("fp-row fp-or"):
                 words(_("Or"), "fp-t2")
                 link_button(_("start with an empty canvas"), "/playground/new", icon="add", kind="link")
                 import_button(page_session, quiet=True)
                 link(_("see all templates"), "/templates", "fp-b")
-        checklist(steps)
+        place = ui.element("div").classes("fp-col")
+        with place:
+            checklist(steps)
         simulated_note(page_session)
+    return place
 
 
 def checklist(steps: FirstSteps) -> None:

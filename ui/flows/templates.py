@@ -100,6 +100,11 @@ def all_templates() -> tuple[Template, ...]:
     return tuple(sorted(usable, key=lambda one: (FIRST.index(one.name) if one.name in FIRST else 99, one.file.title)))
 
 
+def find_template(name: str) -> Template:
+    """Returns the template of this name. Raises StopIteration when there is none; tests hold that goals name real ones."""
+    return next(one for one in all_templates() if one.name == name)
+
+
 def shelves(templates: Sequence[Template]) -> list[tuple[str, list[Template]]]:
     """Groups the templates by purpose; groups without templates are left out."""
     by_name = {one.name: one for one in templates}
@@ -248,11 +253,7 @@ async def _model_connected(name: str) -> None:
 def template_card(page_session: PageSession, template: Template, *, heading: str) -> None:
     """Draws a card; a click anywhere on it uses the template."""
     with ui.element("article").classes("fp-card fp-template"):
-        with ui.element("div").classes("fp-sketch").props("aria-hidden=true"):
-            for number, (group, symbol) in enumerate(template.kinds):
-                if number:
-                    ui.element("span").classes("fp-sketch-line")
-                tile(group, symbol, small=True)
+        template_sketch(template)
         with ui.element("div").classes("fp-template-text"):
             words(template.file.title, tag=heading)
             words(template.file.description, "fp-s13 fp-t2", tag="p")
@@ -277,6 +278,15 @@ def template_card(page_session: PageSession, template: Template, *, heading: str
                 use.props["aria-label"] = f"{_('Use this template')}: {template.file.title}"
             else:
                 words(_("Editors can use it."), "fp-s12 fp-t3")
+
+
+def template_sketch(template: Template) -> None:
+    """Draws the steps of a template as a row of icons."""
+    with ui.element("div").classes("fp-sketch").props("aria-hidden=true"):
+        for number, (group, symbol) in enumerate(template.kinds):
+            if number:
+                ui.element("span").classes("fp-sketch-line")
+            tile(group, symbol, small=True)
 
 
 async def use_template(page_session: PageSession, template: Template) -> None:

@@ -58,6 +58,7 @@ def test_the_set_up_link_and_what_leads_to_it(page: Page, set_up_path: str) -> N
     "path",
     [
         "/start",
+        "/start?goal=sort-reviews",
         "/flows",
         "/templates",
         "/jobs",

@@ -145,6 +145,10 @@ def test_what_no_flow_can_do_is_told_with_the_nearest_goals(asked: str, word: st
     assert len(found.goals) == NEAREST
 
 
+def test_beside_what_no_flow_can_do_the_rest_of_the_wish_is_found() -> None:
+    assert find_goals("summarise a web page every morning").goals[0].name == "summarise-a-page"
+
+
 def test_there_are_goals_enough_and_each_is_told_apart() -> None:
     goals = all_goals().goals
 

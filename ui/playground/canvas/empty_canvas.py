@@ -1,4 +1,4 @@
-"""What an empty canvas shows: two ways to begin."""
+"""What an empty canvas shows: three ways to begin."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ class Blank:
                     words(_("Add an API Input"), "fp-b", tag="div")
                     words(_("Define the fields of the request"), "fp-t2", tag="div")
             first.on("click", self._begin, [])
+            with ui.element("a").classes("fp-choice").props("href=/start"):
+                tile("ai", "search")
+                with ui.element("span"):
+                    words(_("Say what it should do"), "fp-b", tag="div")
+                    words(_("We ask two or three questions and make the flow"), "fp-t2", tag="div")
             with ui.element("a").classes("fp-choice").props("href=/templates"):
                 tile("transform", "dashboard")
                 with ui.element("span"):

@@ -1,0 +1,149 @@
+"""The box "What should your API do?" and the questions of a goal, up to the result of its first run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from nicegui import ui
+from nicegui.testing import User
+from sqlalchemy.orm import Session
+
+from engine.flow.contract import samples_of
+from storage.flows import list_flows
+from storage.jobs import JobFilters, JobRow, list_jobs
+from storage.tables import Job
+from tests.ui.arrange import buttons, draft, h1, page_text, press, until
+from tests.ui.conftest import Site
+from tests.ui.playground.runs import working
+
+
+def hrefs(user: User) -> list[str]:
+    """The addresses of the links on the page, in order."""
+    assert user.client is not None
+    return [str(one.props["href"]) for one in user.client.elements.values() if one.visible and one.props.get("href")]
+
+
+def goal_links(user: User) -> list[str]:
+    return [path for path in hrefs(user) if path.startswith("/start?goal=")]
+
+
+def type_into(user: User, label: str, text: str) -> None:
+    """Types into the box with this label, as the browser reports it."""
+    assert user.client is not None
+    boxes = [one for one in user.client.elements.values() if isinstance(one, ui.input | ui.textarea)]
+    (box,) = (one for one in boxes if one.props.get("aria-label") == label or _label_of(user, one).startswith(label))
+    box.set_value(text)
+
+
+def _label_of(user: User, box: ui.element) -> str:
+    assert user.client is not None
+    wanted = str(box.props.get("aria-labelledby", ""))
+    return next((getattr(one, "text", "") for one in user.client.elements.values() if one.html_id == wanted), "")
+
+
+async def test_what_is_typed_finds_goals_and_each_leads_to_its_questions(user: User) -> None:
+    await user.open("/start")
+    assert "/start?goal=summarise-a-page" in goal_links(user)  # an example
+
+    type_into(user, "What should your API do?", "Kundenbewertungen sortieren")
+
+    assert goal_links(user)[0] == "/start?goal=sort-reviews&asked=Kundenbewertungen%20sortieren"
+    assert "Nothing does exactly this yet" not in page_text(user)
+
+
+async def test_what_no_goal_does_is_told_with_the_nearest_three_and_the_way_to_an_empty_flow(user: User) -> None:
+    await user.open("/start?asked=book+a+flight")
+
+    assert "Nothing does exactly this yet." in page_text(user)
+    assert len(goal_links(user)) == 3
+    assert "/playground" in hrefs(user)
+
+    type_into(user, "What should your API do?", "read a page every morning")
+    assert "A flow does not start by itself at a time." in page_text(user)
+    assert len(goal_links(user)) == 3
+
+
+async def test_the_answers_fill_the_flow_which_runs_and_shows_what_it_answers(site: Site, user: User) -> None:
+    await user.open("/start?goal=answer-by-word")
+    assert h1(user) == ["Answer differently when a text mentions a word"]
+    type_into(user, "Which word should it look for?", "delivery")
+    type_into(user, "What is the answer when the word is there?", "We deliver on Friday.")
+
+    async with working(site):
+        press(user, "Make it and run it")
+        await user.should_see("This is what your flow answers")
+
+    assert "We deliver on Friday." in page_text(user)
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    assert flow.title == "Answer differently when a text mentions a word"
+    made = draft(site, flow.id)
+    condition = made.node("condition")
+    assert condition is not None
+    assert condition.inputs["rules"][0]["right"] == "delivery"
+    assert [one["title"] for one in samples_of(made)] == ["First try"]
+    assert any(path.startswith(f"/playground/{flow.id}?job=") for path in hrefs(user))
+    assert "Deploy API" in buttons(user)
+
+
+async def test_running_it_again_with_other_answers_changes_the_same_flow(site: Site, user: User) -> None:
+    await user.open("/start?goal=filter-lines")
+    async with working(site):
+        press(user, "Make it and run it")
+        await until(lambda: "We drove an hour for the Rye loaf." in page_text(user))
+
+        type_into(user, "Which word must be in a line?", "burnt")
+        press(user, "Make it and run it")
+        await until(lambda: "We drove an hour for the Rye loaf." not in page_text(user))
+        await user.should_see("This is what your flow answers")
+
+    assert "My loaf was burnt." in page_text(user)
+
+    assert len(site.database.read_now(list_flows, site.workspace_id)) == 1
+
+
+async def test_an_answer_that_cannot_be_used_is_told_at_its_question_and_makes_no_flow(site: Site, user: User) -> None:
+    await user.open("/start?goal=summarise-a-page")
+    type_into(user, "Which page should it try first?", "the bakery")
+    press(user, "Make it and run it")
+
+    await user.should_see("This is no web address.")
+    assert site.database.read_now(list_flows, site.workspace_id) == []
+
+
+async def test_a_run_that_fails_says_what_happened_and_what_to_do(site: Site, user: User) -> None:
+    await user.open("/start?goal=text-of-a-page")
+    type_into(user, "Which page should it try first?", "practice.flowport.example/cake-of-1974")
+    press(user, "Make it and run it")
+    await user.should_see("Your flow is running")
+    await until(lambda: _runs(site))
+
+    def fail(session: Session) -> None:
+        job = session.get_one(Job, _runs(site)[0].id)
+        job.status, job.completed_at, job.last_seq = "failed", job.created_at + 5, job.last_seq + 1
+        job.error = {"message": "The page answered 404.", "why": "It is gone.", "remedy": "Check the address."}
+
+    site.database.write_now(fail)
+
+    await user.should_see("The run stopped before its end")
+    assert all(words in page_text(user) for words in ("The page answered 404.", "It is gone.", "Check the address."))
+
+
+def _runs(site: Site) -> Sequence[JobRow]:
+    return site.database.read_now(list_jobs, site.workspace_id, JobFilters(environments=("playground",))).jobs
+
+
+async def test_a_viewer_is_offered_no_goal_and_told_why_on_its_page(site: Site) -> None:
+    user = await site.sign_in("viewer")
+    await user.open("/start")
+    assert goal_links(user) == []
+
+    await user.open("/start?goal=summarise-a-page")
+    assert "Make it and run it" not in buttons(user)
+    assert "Editors and owners can make this flow." in page_text(user)
+
+
+@pytest.mark.parametrize("goal", ["nobody", "../x"])
+async def test_an_unknown_goal_shows_the_start_page(user: User, goal: str) -> None:
+    await user.open(f"/start?goal={goal}")
+    assert h1(user) == ["Make your first API in a minute"]

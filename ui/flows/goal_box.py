@@ -1,0 +1,109 @@
+"""The box "What should your API do?": what people type in everyday words leads to goals, each a link to its questions."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from nicegui import ui
+
+from engine.flow.goal_search import find_goals
+from engine.flow.goals import Goal, all_goals
+from ui.flows.templates import find_template
+from ui.kit.parts import icon, link, note, words
+from ui.kit.text import _, plural
+
+#: Shown while the box is empty.
+_EXAMPLES = (
+    "summarise-a-page",
+    "page-title-and-summary",
+    "sort-reviews",
+    "prices-from-a-shop",
+    "translate-a-text",
+    "check-links",
+    "answer-by-word",
+    "classify-emails",
+)
+
+
+class GoalBox:
+    """The box with what it finds below. `asked` is in it at first."""
+
+    def __init__(self, *, heading: str, asked: str = "") -> None:
+        with ui.element("section").classes("fp-goals") as self.element:
+            title = words(_("What should your API do?"), "fp-goals-title", tag=heading)
+            self.element.props["aria-labelledby"] = title.html_id
+            self.box = ui.input(
+                value=asked, placeholder=_("Say it in your words, like: sort reviews into good and bad")
+            )
+            self.box.props("outlined clearable debounce=200 maxlength=200 type=search")
+            self.box.props["aria-label"] = _("What should your API do?")
+            self.box.classes("fp-goals-box")
+            with self.box.add_slot("prepend"):
+                icon("search")
+            self.said = words("", "fp-hide").props("role=status")
+            self.place = ui.element("div")
+        self.box.on_value_change(self._show)
+        self.box.on("keydown.enter", self._open_first, [])
+        self._show()
+
+    @property
+    def _asked(self) -> str:
+        return str(self.box.value or "").strip()
+
+    def _show(self) -> None:
+        asked = self._asked
+        self.place.clear()
+        with self.place:
+            if not asked:
+                self._draw_examples()
+                self.said.text = ""
+                return
+            found = find_goals(asked)
+            if found.fits:
+                self.said.text = f"{plural(len(found.goals), _('goal'), _('goals'))} {_('found')}"
+            else:
+                self._draw_nothing_fits(found.not_yet)
+            with ui.element("ul").classes("fp-goals-list"):
+                for goal in found.goals:
+                    _goal_entry(goal, asked)
+            if not found.fits:
+                with ui.element("p").classes("fp-t2"):
+                    words(_("Or build it step by step:") + " ")
+                    link(_("begin with an empty flow"), "/playground", "fp-b")
+                    words(" " + _("and add a step with +."))
+
+    def _draw_examples(self) -> None:
+        with ui.element("ul").classes("fp-goals-examples"):
+            for name in _EXAMPLES:
+                goal = all_goals().find(name)
+                if goal is not None:
+                    with ui.element("li"):
+                        link(goal.title, goal_path(goal), "fp-chip fp-chip--pick")
+
+    def _draw_nothing_fits(self, not_yet: str) -> None:
+        strong = _("That cannot be done yet.") if not_yet else _("Nothing does exactly this yet.")
+        self.said.text = " ".join(part for part in (strong, not_yet, _("These three come nearest.")) if part)
+        note(" ".join(part for part in (not_yet, _("These three come nearest:")) if part), icon="info", strong=strong)
+
+    def _open_first(self) -> None:
+        asked = self._asked
+        found = find_goals(asked)
+        if asked and found.fits:
+            ui.navigate.to(goal_path(found.goals[0], asked))
+
+
+def goal_path(goal: Goal, asked: str = "") -> str:
+    """The address of a goal's questions. `asked` leads back to what was found."""
+    return f"/start?goal={quote(goal.name)}" + (f"&asked={quote(asked)}" if asked else "")
+
+
+def _goal_entry(goal: Goal, asked: str) -> None:
+    with ui.element("li"), link("", goal_path(goal, asked), "fp-goal"):
+        with ui.element("span").classes("fp-grow"):
+            words(goal.title, "fp-b fp-goal-title")
+            words(goal.says, "fp-t2 fp-s13")
+        if find_template(goal.template).simulated:
+            words(_("Asks a model"), "fp-s12 fp-sim fp-nw")
+        else:
+            words(_("No model needed"), "fp-s12 fp-ok fp-nw")
+        icon("arrow_forward", "fp-acc")
