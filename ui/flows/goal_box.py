@@ -69,7 +69,7 @@ class GoalBox:
             if not found.fits:
                 with ui.element("p").classes("fp-t2"):
                     words(_("Or build it step by step:") + " ")
-                    link(_("begin with an empty flow"), "/playground", "fp-b")
+                    link(_("begin with an empty flow"), "/playground/new", "fp-b")
                     words(" " + _("and add a step with +."))
 
     def _draw_examples(self) -> None:

@@ -24,7 +24,6 @@ from storage.flows import get_flow
 from storage.jobs import read_value
 from ui.flow_view.job_watch import Look, look_at
 from ui.flows.deploy import deploy_flow
-from ui.flows.goal_result import draw_value
 from ui.flows.templates import find_template, template_sketch
 from ui.forms.form import Form
 from ui.forms.specs import specs_of_schema
@@ -32,7 +31,9 @@ from ui.kit import feedback
 from ui.kit.parts import button, icon, link, link_button, note, status_badge, words
 from ui.kit.text import _
 from ui.page_session import PageSession
+from ui.page_shell import times_of
 from ui.parts.model_wanted import model_button
+from ui.parts.value_view import readable
 
 SIMULATED = "simulated"
 #: How long the page waits for a change of the job before it reads it again, in seconds.
@@ -217,7 +218,7 @@ class GoalQuestions:
                         "fp-hint",
                         tag="p",
                     )
-                draw_value(result)
+                readable(result, label=_("What your flow answers"), reader=times_of(self.page_session).reader)
                 with ui.element("div").classes("fp-row fp-goal-go"):
                     link_button(_("Open it in the Playground"), path, icon="schema", kind="main")
                     if self.page_session.may("deploy"):

@@ -184,7 +184,7 @@ def test_answers_go_into_the_nodes_as_text_and_as_values() -> None:
     prompt = document.node("prompt")
     assert prompt is not None
     assert prompt.config["output_fields"][0]["enum"] == ["great", "awful"]
-    assert samples_of(document)[0]["payload"]["texts"] == ["Fine <kinds> bread"]
+    assert samples_of(document)[0]["payload"]["reviews"] == ["Fine <kinds> bread"]
 
 
 def test_what_looks_like_a_blank_inside_an_answer_stays_as_it_was_typed() -> None:

@@ -57,7 +57,7 @@ async def test_what_no_goal_does_is_told_with_the_nearest_three_and_the_way_to_a
 
     assert "Nothing does exactly this yet." in page_text(user)
     assert len(goal_links(user)) == 3
-    assert "/playground" in hrefs(user)
+    assert "/playground/new" in hrefs(user)
 
     type_into(user, "What should your API do?", "read a page every morning")
     assert "A flow does not start by itself at a time." in page_text(user)
