@@ -313,7 +313,8 @@ def _no_problems(checks: Checks, mend: Callable[[FlowWarning], Awaitable[None]] 
                 button(warning.verb, lambda warning=warning: mend(warning), icon="auto_fix_high", small=True)
             elif warning.problem.node_id:
                 place = f"/playground/{flow.id}?node={warning.problem.node_id}"
-                link_button(warning.verb or _("Open this step"), place, kind="quiet")
+                to_fill_in = warning.verb if warning.mend is None else ""
+                link_button(to_fill_in or _("Open this step"), place, kind="quiet")
 
 
 def _what_changes(checks: Checks) -> None:

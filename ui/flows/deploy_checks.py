@@ -56,7 +56,7 @@ class Checks:
     def heading(self) -> tuple[str, str]:
         """What the checks found, in one sentence, and whether that is `ok` or `warn`."""
         breaking = [one for one in self.changes if one.change.weight == "breaking"]
-        refused = [one for one in breaking if one.change.sent_now_refused or one.change.missing_now_refused]
+        refused = [one for one in self.changes if one.change.sent_now_refused or one.change.missing_now_refused]
         if any(one.hits for one in refused):
             return _("Some calls that work today will get an error."), "warn"
         if refused:

@@ -13,6 +13,7 @@ from engine.core.paths import ASSETS
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops, invert
 from engine.flow.flow_warnings import flow_warnings, mending_ops
+from engine.flow.layout import with_places
 from engine.flow.validation import deploy_problems
 from engine.nodes import CATALOG
 from tests.factories import document, greeting
@@ -32,7 +33,7 @@ def flow(nodes: dict[str, dict[str, Any]], edges: str, fields: list[dict[str, An
         source, target = edge.split(">")
         node, _dot, port = source.partition(".")
         made.append({"id": f"e{at}", "source": node, "target": target, **({"source_port": port} if port else {})})
-    return document(
+    made_up = document(
         {
             "format": 1,
             "title": "Warned",
@@ -40,6 +41,7 @@ def flow(nodes: dict[str, dict[str, Any]], edges: str, fields: list[dict[str, An
             "edges": made,
         }
     )
+    return with_places(made_up, CATALOG)  # as the draft of a Playground, in which all nodes have a place
 
 
 def condition(**inputs: Any) -> dict[str, Any]:

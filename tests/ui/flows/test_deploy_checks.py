@@ -96,3 +96,27 @@ def test_of_many_keys_only_the_number_is_said(database: Database, workspace: str
     ((_weight, said, hits),) = noticed(database, workspace, clock, flow_with(LANG), flow_with(), calls)
 
     assert (said, hits) == ("6 keys sent `lang` in the last 7 days and will be refused.", True)
+
+
+GROUP = {"name": "who", "type": "object", "fields": [{"name": "city", "type": "string"}]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "heading"),
+    [
+        ([], [LANG], "No problems."),
+        ([LANG], [], "It can go live, but calls that no longer fit will get an error."),
+        ([GROUP], [{**GROUP, "fields": []}], "It can go live, but calls that no longer fit will get an error."),
+    ],
+)
+def test_one_heading_sums_up_what_the_checks_found(
+    database: Database, workspace: str, before: list[dict[str, Any]], after: list[dict[str, Any]], heading: str
+) -> None:
+    from ui.flows.deploy_checks import look_before_deploy
+
+    owner = command_line(workspace)
+    flow_id = database.write_now(create_flow, owner, "Greeting", flow_with(*before))
+    database.write_now(save_as, owner, flow_id, "Greeting")
+    database.write_now(deploy, owner, flow_id)
+    database.write_now(save_draft, owner, flow_id, flow_with(*after), 1)
+    assert database.read_now(look_before_deploy, workspace, flow_id).heading[0] == heading

@@ -126,6 +126,6 @@ async def test_what_callers_will_be_refused_for_is_never_called_no_problem(site:
     site.database.write_now(save_draft, site.owner, flow_id, document(file), 1)
     await user.open(f"/flows/{flow_id}")
     press(user, "Update API")
-    await user.should_see("is gone; calls that send it get 400.")
+    await user.should_see("What changes for callers")
     assert "It can go live, but calls that no longer fit will get an error." in page_text(user)
     assert "No problems." not in page_text(user)
