@@ -19,7 +19,6 @@ from storage.database import now
 from storage.statements import Statement, from_json
 from storage.tables import Deployment, Flow, FlowVersion
 
-
 #: The title of a flow that nobody gave one.
 UNTITLED = "Untitled flow"
 #: The draft of a flow with nothing in it, as the engine writes it.

@@ -107,6 +107,7 @@ WHO_MAY_CALL = {
     "GET /flows": SIGNED_IN,
     "GET /flows/{flow_id}": SIGNED_IN,
     "GET /playground": SIGNED_IN,
+    "GET /playground/new": SIGNED_IN,
     "GET /playground/{flow_id}": SIGNED_IN,
     "GET /playground/batches/{batch_id}/results.csv": SIGNED_IN,
     "GET /templates": SIGNED_IN,
