@@ -8,10 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import update
 
 from api.app import create_api
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
+from storage.tables import Job
 from tests.api.arrange import SERVER, House
 
 TOKEN = "scrape-me-please"
@@ -77,6 +79,7 @@ async def test_calls_and_jobs_are_counted(house: House, client: httpx.AsyncClien
     await client.post(path, json={"canary": "canary-in-a-body"}, headers=headers)
     await client.get("/public/v1/canary-in-an-address", headers=headers)
     house.finish(accepted.json()["job_id"])
+    house.database.write_now(lambda session: session.execute(update(Job).values(steps_failed=2)))
 
     found = await scrape(client)
 
@@ -87,6 +90,7 @@ async def test_calls_and_jobs_are_counted(house: House, client: httpx.AsyncClien
     assert found["flowport_api_call_seconds_count", (route,)] == 3
     assert found["flowport_jobs", ("queued",)] == 1
     assert found["flowport_jobs_last_hour", ("completed",)] == 1
+    assert found["flowport_jobs_last_hour_steps_failed", ()] == 1, "the other one has not ended"
     assert found["flowport_database_bytes", ()] > 100_000
     assert found["flowport_disk_free_bytes", ()] > 0
     assert "canary" not in str(found)

@@ -253,6 +253,8 @@ async def test_who_called_what_failed_and_why_stands_by_key(site: Site, user: Us
     said = texts(user)
     assert "1 with failed steps" in said
     assert {"Web shop", "No known key"} <= set(said)
+    marked = [one for one in user.client.elements.values() if one.props.get("title") == "1 with failed steps"]  # type: ignore[union-attr]
+    assert len(marked) == 1, "the endpoint's success"
     links = {str(one.props["href"]) for one in user.client.elements.values() if one.props.get("href")}  # type: ignore[union-attr]
     assert f"/jobs?key={shop}&range=7d" in links
     assert f"/jobs?key={shop}&range=7d&status=steps_failed" in links

@@ -255,6 +255,28 @@ async def test_a_default_text_is_suggested_before_skipping_and_has_the_shape_of_
     assert "Use a default text" not in page_text(user)
 
 
+async def test_a_default_of_unknown_shape_is_a_text_or_on_request_json(site: Site, user: User) -> None:
+    file: dict[str, Any] = {
+        **FLOW,
+        "nodes": [FLOW["nodes"][0], {"id": "parse_json", "type": "parse_json", "label": "Read the note"}],
+        "edges": [{"id": "e1", "source": "api_input", "target": "parse_json"}],
+    }
+    flow_id = site.flow("Note", saved=False, file=file)
+    await opened(user, flow_id, "parse_json")
+    press(user, "Use a default text")
+    await told(site, flow_id, lambda flow: flow.node("parse_json").policy.default == "Read the note gave no answer.")  # type: ignore[union-attr]
+    await user.should_see("Write a list or a group instead", retries=40)
+    boxes = [one.value for one in user.find(kind=ui.textarea).elements]
+    assert "Read the note gave no answer." in boxes, "without quotes"
+
+    press(user, "Write a list or a group instead")
+    await until(lambda: "Write a list or a group instead" not in page_text(user), lambda: page_text(user))
+    assert '"Read the note gave no answer."' in [
+        getattr(one, "value", None)
+        for one in user.client.elements.values()  # type: ignore[union-attr]
+    ]
+
+
 #: A flow with missing settings, which are reported once the form is drawn.
 ENDS: dict[str, Any] = {
     **FLOW,
