@@ -5,6 +5,7 @@ const GRID_KEPT = "flowport-canvas-grid";
 const PADDING = 0.12;
 const FAR = [0.3, 0.36], FARTHER = [0.15, 0.18]; // text is under 4 or 2 px: what nobody can read is not painted
 const NEAREST = 1; // fitting never magnifies
+const PLUS_ROOM = 70; // right of a node, up to the + of a named port
 const LOW = 360; // up to here all of the height is the flow's: no minimap, and fitting leaves no room for the tools
 
 export function viewing(flow, root) {
@@ -63,12 +64,12 @@ export function viewing(flow, root) {
     flow.setViewport({ x: x - dx, y: y - dy, zoom }, { duration: duration(80) });
   }
 
-  /** Moves the view just as far as it takes to see these nodes. */
+  /** Moves the view just as far as it takes to see these nodes with their +. */
   function show(ids) {
     const nodes = ids.map(flow.findNode).filter(Boolean), { x, y, zoom } = viewport.value, { width, height } = dimensions.value;
     if (!nodes.length) return;
     const near = (low, high, size, room) => (low < room ? room - low : high > size - room ? Math.max(size - room - high, room - low) : 0);
-    const left = Math.min(...nodes.map((n) => n.position.x * zoom + x)), right = Math.max(...nodes.map((n) => (n.position.x + n.dimensions.width) * zoom + x));
+    const left = Math.min(...nodes.map((n) => n.position.x * zoom + x)), right = Math.max(...nodes.map((n) => (n.position.x + n.dimensions.width + PLUS_ROOM) * zoom + x));
     const top = Math.min(...nodes.map((n) => n.position.y * zoom + y)), bottom = Math.max(...nodes.map((n) => (n.position.y + n.dimensions.height) * zoom + y));
     const dx = near(left, right, width, 32), dy = near(top, bottom, height, 32);
     if (dx || dy) flow.setViewport({ x: x + dx, y: y + dy, zoom }, { duration: duration(200) });
