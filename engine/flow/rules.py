@@ -92,7 +92,7 @@ class FieldRule(BaseModel):
         max_length=500,
         title="Field",
         description="Which field of the item, like `price` or `author.name`. Empty: the item itself.",
-        json_schema_extra={"widget": "line", "example": "the item itself"},
+        json_schema_extra={"widget": "item_field", "example": "the item itself"},
     )
     operator: Operator = Field(
         "equals",

@@ -14,7 +14,7 @@ field. Each has the name you give it, or one like `sum_price`.
 * Numbers in text count as numbers. What is no number is left out of sums and averages, and the step says how often. A sum of nothing is
   0; an average, a smallest or a largest of nothing is null.
 
-An item stands in one group only. To count every tag of items that have several, use **Collect into a list** on the lists of tags first.
+An item stands in one group only.
 """
 
 from __future__ import annotations

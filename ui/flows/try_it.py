@@ -102,6 +102,8 @@ class TryItNow:
                 words(_("Editors and owners can send calls from here."), "fp-hint", tag="p")
             self.answers = ui.element("div").classes("fp-answers").props("role=status")
             self.answers.visible = False
+        #: Where the result of the last call stands; made anew for each call.
+        self.result: ui.element = self.answers
 
     async def send(self) -> None:
         """Sends the content of the form and polls the job until it ends."""

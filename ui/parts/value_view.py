@@ -221,8 +221,9 @@ class _Drawn:
 
     def _long(self, text: str, first: int, classes: str = "") -> None:
         """Draws a text with its lines; a long one is folded."""
-        begin = text if len(text) <= first else text[:first]
-        begin = "\n".join(begin.split("\n")[:_FIRST_LINES])
+        begin = text
+        if len(text) > first + first // 4 or text.count("\n") > _FIRST_LINES + _FIRST_LINES // 4:
+            begin = "\n".join(text[:first].split("\n")[:_FIRST_LINES])
         block = words(begin if begin == text else f"{begin.rstrip()}…", f"fp-val-text {classes}", tag="div")
         block.props("dir=auto")
         if begin == text:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class _Drawn:
     """One field of the form that is drawn, with the place of its chips."""
 
-    spec: FieldSpec
+    wants_number: bool
     box: ui.element
     chips: ui.element
 
@@ -42,7 +42,7 @@ class ItemFieldChoice:
         """Draws the text box and a chip for each field."""
         box = form.draw_input(spec, pointer, spec.title)
         box.props["autocomplete"] = "off"
-        drawn = _Drawn(spec, box, ui.element("div").classes("fp-item-fields"))
+        drawn = _Drawn(pointer.startswith("/measures/"), box, ui.element("div").classes("fp-item-fields"))
         drawn.chips.set_visibility(not form.read_only)
         self._drawn = [one for one in self._drawn if not one.box.is_deleted] + [drawn]
         self._show(drawn)
@@ -58,8 +58,7 @@ class ItemFieldChoice:
 
     def _show(self, drawn: _Drawn) -> None:
         drawn.chips.clear()
-        wants_number = drawn.spec.name == "field"
-        fields = sorted(self._fields, key=lambda one: wants_number and not one.is_number)
+        fields = sorted(self._fields, key=lambda one: drawn.wants_number and not one.is_number)
         if not fields:
             return
         with drawn.chips:

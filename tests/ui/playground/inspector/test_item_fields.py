@@ -49,6 +49,24 @@ async def test_a_click_on_a_field_of_the_items_chooses_it(site: Site, user: User
     await until(lambda: config().get("measures") == [{"field": "stars"}], config)
 
 
+async def test_the_field_of_a_filter_is_picked_too(site: Site, user: User) -> None:
+    nodes = [FLOW["nodes"][0], {**FLOW["nodes"][1], "type": "filter_list"}]
+    flow_id = site.flow("Reviews", saved=False, file={**FLOW, "nodes": nodes})
+    given = {"reviews": [{"mood": "good", "who": {"name": "Ann"}}]}
+    playground_run(site, flow_id, given, Did("api_input", given))
+
+    def rules() -> Any:
+        node = draft(site, flow_id).node("group_count")
+        assert node is not None
+        return node.config.get("rules")
+
+    await opened(user, flow_id, "group_count")
+    press(user, "Add a rule")
+    await user.should_see("In the items:")
+    press_chip(user, "who.name")
+    await until(lambda: rules() and rules()[0].get("field") == "who.name", rules)
+
+
 def press_chip(user: User, name: str) -> None:
     """Presses the newest chip of this field."""
     assert user.client is not None
