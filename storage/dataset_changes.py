@@ -205,7 +205,7 @@ def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data
         if key is None:
             raise Invalid(
                 f"`{key_column}` is the key column, but this row has no value in it",
-                remedy=f"Bind `{key_column}` in “Save rows” to data that is always there.",
+                remedy=f"Fill in `{key_column}` in “Save rows” with data that is always there.",
             )
         use_key(session, dataset, key_column)
         found = session.scalars(

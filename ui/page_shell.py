@@ -79,7 +79,7 @@ def warn_of_low_disk(page_session: PageSession) -> None:
         return
     if disk.state != "ok":
         strong = f"{_('The disk is nearly full:')} {size(disk.free, reader())} {_('are free.')}"
-        with note(_("When it is full, calls are answered with 503."), kind="warn", icon="warning", strong=strong):
+        with note(_("When it is full, Flowport can take no more calls."), kind="warn", icon="warning", strong=strong):
             link(_("See Data"), "/settings/data")
 
 

@@ -133,7 +133,7 @@ def _input_problems(node: Node, callee: Callee) -> Iterator[Problem]:
         if field.get("required") and field.get("default") is None and empty:
             yield Problem(
                 "input_missing",
-                f"{node.name}: `{name}` has no value yet. “{callee.title}” needs it.",
+                f"“{node.name}” is not ready yet: fill in “{name}”, which “{callee.title}” needs.",
                 node.id,
                 f"/inputs/{name}",
                 blocks_import=False,

@@ -52,15 +52,15 @@ class Policy(Part):
         ge=0,
         le=10,
         title="Tries again",
-        description="How often to try again after a passing fault: no connection, a timeout, 408, 429 or 5xx.",
+        description="How often to try again when the fault may pass: no connection, no answer in time, a busy service.",
     )
     on_error: Literal["fail", "skip", "use_default"] = Field(
         default="fail",
         title="When it fails",
-        description="Stop the job, skip this node, or go on with a default value.",
+        description="Stop the run, leave this step out, or go on with a value that you choose.",
     )
     default: Any = Field(
-        default=None, title="Default value", description="Used when the node fails and the choice above says so."
+        default=None, title="Default value", description="What later steps get instead when this step fails."
     )
 
 

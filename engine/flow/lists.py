@@ -21,7 +21,14 @@ DEEPEST = 8
 #: The ids of the Splitters around a node, outermost first.
 Lists = tuple[str, ...]
 
-_WORDS = {dict: "an object", str: "text", bool: "yes or no", int: "a number", float: "a number", type(None): "nothing"}
+_WORDS = {
+    dict: "a group of values",
+    str: "text",
+    bool: "yes or no",
+    int: "a number",
+    float: "a number",
+    type(None): "nothing",
+}
 
 
 class ListScopes:
@@ -120,8 +127,8 @@ def not_a_list(name: str, binding: Json, value: Json) -> NodeFailed:
     return NodeFailed(
         f"{shown} is {_WORDS.get(type(value), 'something else')}, not a list.",
         code="not_a_list",
-        why="The data bound to it was no list in this run." + hint,
-        remedy="Bind it to a list. The step before shows in its output which of its data are lists.",
+        why="The data chosen for it was no list in this run." + hint,
+        remedy="Choose a list. The step before shows in its output which of its data are lists.",
     )
 
 

@@ -92,7 +92,7 @@ def why_not_connected(document: Document, source: str, target: str, catalog: Cat
     if (kind := catalog.get(start.type)) and not kind.ports:
         return f"{kind.title} ends the flow; nothing runs after it."
     if Graph(document).is_ancestor(target, source):
-        return "This would make a loop."
+        return "These steps would wait for each other in a circle. To repeat steps for a list, use “For each item”."
     return None
 
 
@@ -214,7 +214,9 @@ def _model_problems(node: Node, model: type[BaseModel], value: dict, at: str) ->
             if item["type"] == "extra_forbidden":
                 yield Problem("unknown_key", f"`{name}` is not a setting of {node.name}.", node.id, pointer)
             elif item["type"] == "missing":
-                yield Problem("setting_missing", f"`{name}` has no value yet.", node.id, pointer, blocks_import=False)
+                yield Problem(
+                    "setting_missing", f"`{name}` is not filled in yet.", node.id, pointer, blocks_import=False
+                )
             else:
                 yield Problem("invalid_value", f"{wrong_value(model, item)}.", node.id, pointer)
 
@@ -258,7 +260,7 @@ def _reference_problems(
         if isinstance(reference, BadReference):
             yield Problem(
                 "bad_reference",
-                f"`{{{{ {reference.text} }}}}` does not name data. Data is named like `{{{{ api_input.out.url }}}}`.",
+                f"`{{{{ {reference.text} }}}}` is no value of an earlier step. Choose one under “Data from earlier steps”.",
                 node.id,
                 pointer,
             )
@@ -323,7 +325,7 @@ def _missing_inputs(node: Node, kind: NodeType) -> Iterator[Problem]:
             title = kind.inputs.model_fields[name].title or name
             yield Problem(
                 "input_missing",
-                f"{node.name}: {title} has no value yet.",
+                f"“{node.name}” is not ready yet: fill in “{title}”.",
                 node.id,
                 f"/inputs/{name}",
                 blocks_import=False,

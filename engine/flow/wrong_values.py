@@ -29,13 +29,13 @@ _MUST: Mapping[str, str] = {
 _MUST_BE = {
     "int_": "must be a whole number",
     "float_": "must be a number",
-    "bool_": "must be true or false",
+    "bool_": "must be yes or no",
     "list_": "must be a list",
     "tuple_": "must be a list",
-    "dict_": "must be an object",
-    "model_": "must be an object",
+    "dict_": "must be a group of values",
+    "model_": "must be a group of values",
 }
-_KINDS = {dict: "an object", list: "a list", tuple: "a list", type(None): "nothing"}
+_KINDS = {dict: "a group of values", list: "a list", tuple: "a list", type(None): "nothing"}
 _COUNTED = {"string_too_long", "string_too_short", "too_long", "too_short"}
 _LONGEST = 40
 

@@ -3,7 +3,7 @@
 Every flow that becomes an API starts here. Add a field for each value callers send, choose its type and whether it must be
 there. Requests that do not match are refused with the name of every wrong field, so later steps can rely on the values.
 
-A field that is not required may have a default; without one it is null. Later steps use the values as `API Input › name`.
+A field that is not required may have a default; without one it is empty (`null`). Later steps use the values as `API Input › name`.
 Samples are ready-made requests for the Run panel and the code examples.
 """
 
@@ -51,14 +51,14 @@ class FieldRules(NodeConfig):
 class InputField(FieldRules):
     """One field of the request body."""
 
-    name: str = Field(max_length=200, title="Name", description="The key in the request body, like `url`.")
+    name: str = Field(max_length=200, title="Name", description="The name under which callers send it, like `url`.")
 
 
 class Sample(NodeConfig):
     """A ready-made request."""
 
     title: str = Field(default="Sample", max_length=200, title="Title")
-    payload: dict[str, Any] = Field(default_factory=dict, title="Request body")
+    payload: dict[str, Any] = Field(default_factory=dict, title="What is sent")
 
 
 class Config(NodeConfig):

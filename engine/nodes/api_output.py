@@ -1,8 +1,8 @@
 """What callers get back: you choose the fields.
 
-Without this node the output of the flow's last node is returned as `{"output": ...}`.
-Add a field for each value callers should see and put data from earlier steps into it. A field that uses a node which was
-skipped is null, with a warning on the step.
+Without this node callers get what the flow's last step gives, under the name `output`.
+Add a field for each value callers should see and put data from earlier steps into it. A field that uses a step which was
+skipped is empty (`null`), and the run says so.
 """
 
 from __future__ import annotations

@@ -4,18 +4,19 @@ Put it at the end of the nodes that run once per item. **Value** says what is co
 the output of each node connected to this one is. The entries stand in the order of the items, whichever was ready first.
 
 `items` is the list, `count` how many entries it has, `total_count` how many items there were, `failed_count` how many of them
-failed, and `errors` says which and why: `{"index", "message"}`.
+failed, and `errors` says which and why.
 
 | When an item fails | |
 |---|---|
 | Leave it out | the list has the others, and `errors` the failed ones |
-| Put null in its place | the list keeps its length |
+| Keep its place empty | the list keeps its length |
 | Fail | the node fails, and no more items begin |
 
-When every item failed, the node fails, unless null is put in their place. **Lists in lists**: *The innermost* ends the nearest
+When every item failed, the node fails, unless their places are kept empty. **Lists in lists**: *The innermost* ends the nearest
 **For each item**, *All* ends every one around and makes one flat list.
 
-Without **For each item** before it, it takes the lists in the list bound to **Value** apart: `[[1, 2], [3]]` becomes `[1, 2, 3]`.
+Without **For each item** before it, it takes the lists in the list under **Value** apart: a list of two lists
+becomes one list with the items of both.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, Nod
 class Config(NodeConfig):
     levels: Annotated[Literal[1, "all"], BeforeValidator(lambda value: 1 if value == "1" else value)] = Field(
         1,
-        title="Ends",
-        description="Whether only the nearest “For each item” ends here, or all that stand around.",
+        title="Which lists end here",
+        description="When one list is inside another: only the inner one, or all of them.",
         json_schema_extra={"words": {"1": "The innermost list", "all": "All lists"}},
     )
     on_item_error: Literal["exclude", "include_null", "fail"] = Field(
@@ -41,7 +42,7 @@ class Config(NodeConfig):
         title="When an item fails",
         description="What happens with an item one of whose nodes failed.",
         json_schema_extra={
-            "words": {"exclude": "Leave it out", "include_null": "Put null in its place", "fail": "Fail"}
+            "words": {"exclude": "Leave it out", "include_null": "Keep its place empty", "fail": "Fail"}
         },
     )
     depth: int = Field(

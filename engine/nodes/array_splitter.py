@@ -1,7 +1,8 @@
 """Repeat the next steps for each item of a list.
 
-Bind **Items** to a list: the addresses of a website, the rows of a table, the sentences of a text. Every node connected after
-this one then runs once per item. `out` is the item itself; `index` counts from 0 and `total` says how many there are.
+Choose a list under **Items**: the addresses of a website, the rows of a table, the sentences of a text. Every node connected after
+this one then runs once per item. `out` is the item itself; `index` is its
+place, counted from 0, and `total` says how many there are.
 
 Close the list with **Collect into a list**: it makes one list of what came out for each item, in the order of the items, no matter
 which was ready first. Data from before this node can be used inside the list; it is the same for each item. A second one
@@ -13,8 +14,8 @@ inside a list makes a list in the list.
 | At the same time | up to *At once* items run together |
 | In groups | *Group size* items run together; the next group begins when the whole group has ended |
 
-With an empty list the nodes between are skipped and “Collect into a list” gives an empty list. What is not a list is an error that says
-what it is instead. Its time limit counts for the whole list: items that are not through by then have failed.
+With an empty list the nodes between are skipped and “Collect into a list” gives an empty list. When **Items** is no list, the
+step fails and says what it is instead. Its time limit counts for the whole list: items that are not through by then have failed.
 """
 
 from __future__ import annotations

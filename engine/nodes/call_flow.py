@@ -1,12 +1,12 @@
 """Run another saved flow as one step.
 
 Choose a flow of this workspace: its input fields stand below and take values like those of any other node. `out` is its result:
-the object of its API Output, or `{"output": ...}` when it has none.
+the fields of its API Output, or `output` when it has none.
 
 What is called is the flow's live version, or its newest saved one while none is live. **Deploying fixes that version**: a later
 change of the called flow does not change your API. When a newer version is live, the node says so; Update API takes it over.
 
-The called flow runs inside this job: it takes no slot and no call of the quota, its cost counts with the job, and it ends with
+The called flow runs inside this job: it does not count as a call of its own, its cost counts with the job, and it ends with
 the job's time limit or when the job is cancelled. Its steps stand with the job's steps, as `Call Flow › Step`. Flows may call
 flows five deep; a flow that calls itself, also by way of others, is refused.
 """

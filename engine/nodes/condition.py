@@ -1,13 +1,13 @@
 """Go one way for yes, another way for no.
 
-Add a rule: some data, a comparison, and what it is compared with. When the rules are true the flow goes on by the port `yes`,
-otherwise by `no`; the nodes on the other side are skipped. Connect what should happen to each of the two.
+Add a rule: some data, a comparison, and what it is compared with. When the rules are true the flow goes the way `yes`,
+otherwise the way `no`; the steps on the other way are skipped. Connect what should happen to each of the two.
 
 * **All of them** needs every rule to be true, **Any of them** one.
 * Capitals do not matter for *is*, *contains*, *starts with*, *ends with* and *is one of*, and their opposites, until you switch on
   **Match capitals** in the rule. It is on in rules made before the switch existed.
 * `out` is **Value**; while it is empty, the data of the node before the Condition is passed on.
-* A node is skipped when everything before it was skipped. Data of a skipped node is null.
+* A node is skipped when everything before it was skipped. Data of a skipped node is empty.
 * To bring both sides together again, connect them to a **First Value**.
 """
 
@@ -36,7 +36,7 @@ from engine.flow.rules import (
 class Config(NodeConfig):
     match: Match = Field(
         "all",
-        title="Goes on by yes when these are true",
+        title="Go the “yes” way when these are true",
         description="Whether every rule must be true or one is enough.",
         json_schema_extra={"words": {**MATCH_TITLES}},
     )
@@ -46,7 +46,7 @@ class Inputs(NodeInputs):
     rules: tuple[Rule, ...] = Field(
         max_length=MAX_RULES,
         title="Rules",
-        description="What must be true for the flow to go on by yes.",
+        description="What must be true to go the “yes” way.",
         json_schema_extra={"item": "rule"},
     )
     value: Any = Field(

@@ -1,13 +1,13 @@
 """Add a row to a dataset or change one.
 
-Choose a dataset and bind its columns to data. A column that is not there yet is added.
+Choose a dataset and say what goes into each column. A column that is not there yet is added.
 
 * **Add a row** appends one each time.
 * **Update** writes over the rows whose key column has the same value; without one nothing is written.
 * **Update or add** does the same and adds a row when there is none.
 
-The **key column** tells which rows are the same, like `id` or `e-mail`; bind it, too. `5` and `"5"` are the same key. Columns
-you do not bind keep their values.
+The **key column** tells which rows are the same, like `id` or `e-mail`; fill it in, too. The number 5 and the text 5 are the same key.
+Columns you leave out keep their values.
 
 After **For each item** it keeps a row for each item. A step writes once: another try of it, also after a crash of the
 server, does not write the row again. Runs in the Playground write, too.
@@ -63,7 +63,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 def _check(node: Node, document: Document) -> list[Problem]:
     found = list(no_dataset_yet(node))
     if not node.inputs:
-        found.append(_problem("no_columns", "Bind at least one column of the row to data.", node, "/inputs"))
+        found.append(_problem("no_columns", "Fill in at least one column of the row.", node, "/inputs"))
     if node.config.get("mode", "append") == "append":
         return found
     key = node.config.get("key_column")
@@ -71,7 +71,7 @@ def _check(node: Node, document: Document) -> list[Problem]:
         message = "Choose the key column, which tells the row to be updated."
         found.append(_problem("no_key_column", message, node, "/config/key_column"))
     elif isinstance(key, str) and node.inputs and key not in node.inputs:
-        message = f"The key column `{key}` is not among the columns of the row. Bind it to data, too."
+        message = f"The key column `{key}` is not among the columns of the row. Add it there and fill it in."
         found.append(_problem("no_key_column", message, node, "/config/key_column"))
     return found
 

@@ -1,6 +1,6 @@
 """Take rows from a dataset.
 
-Choose a dataset; its rows come out as a list, each row an object with the columns as fields. Connect **For each item** to
+Choose a dataset; its rows come out as a list; each row has the columns as fields. Connect **For each item** to
 work on them one by one, or **Sort and Limit**, **Filter List** or a **Text Template** to use them as a whole.
 
 * **Rules** keep only the rows you want, like `status` *is* `new`. They work as in Filter List.
@@ -8,7 +8,7 @@ work on them one by one, or **Sort and Limit**, **Filter List** or a **Text Temp
 * Rows are read when the step runs: what was added to the dataset after you deployed is there, too.
 * In the Playground a flow may begin with this node. To become an API it also needs an API Input.
 
-A step takes at most 20 MiB of rows. A row whose column has no value has null there, or no such field.
+A step takes at most 20 MiB of rows. A column without a value is empty, or missing in that row.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Config(NodeConfig):
         "",
         max_length=MAX_PATTERN,
         title="Pattern",
-        description="A regular expression, like `[A-Z]{2}-\\d{4}`. Brackets pick parts of what is found.",
+        description="What the text looks like (a regular expression): `\\d+` finds numbers, `[A-Z]{2}-\\d{4}` codes like AB-1234.",
         json_schema_extra={"widget": "code", "example": "[A-Z]{2}-\\d{4}"},
     )
     all: bool = Field(True, title="Find all", description="Switch this off to stop at the first match.")

@@ -1,6 +1,6 @@
 """Keep the items of a list that fit your rules.
 
-Bind **Items** to a list, then add rules: a field of the item, a comparison and a value. Write the field as `price`, or
+Choose a list under **Items**, then add rules: a field of the item, a comparison and a value. Write the field as `price`, or
 `author.name` for a field inside a field, or `tags[0]` for the first of a list. Leave it empty to look at the item itself,
 like in a list of addresses.
 

@@ -1,6 +1,6 @@
 """Group the items of a list and count them.
 
-Bind **Items** to a list and choose under **Group by** the field that tells the groups apart, like `mood` or `author.name`. Write a
+Choose a list under **Items** and choose under **Group by** the field that tells the groups apart, like `mood` or `author.name`. Write a
 single dot, `.`, to group the items themselves, like a list of words. Leave it empty to have everything in one group.
 
 `groups` has one entry for each group, in the order in which the groups first appear: `key` is what its items have in common, `count`
@@ -265,7 +265,8 @@ NODE = NodeType(
     group="lists",
     icon="stacks",
     synonyms=(
-        "count, sum, total, average, mean, group, group by, statistics, how many, add up, tally, pivot, aggregate, minimum, "
+        "count, sum, total, average, mean, group, group by, statistics, how many, add up, tally, pivot, aggregate, "
+        "minimum, "
         "maximum"
     ),
     config=Config,

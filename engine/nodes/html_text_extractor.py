@@ -27,13 +27,13 @@ class Config(NodeConfig):
         "",
         max_length=500,
         title="Selector",
-        description="Take only what this CSS selector matches, like `article`. Empty: everything.",
+        description="Only this part of the page, by its name in the HTML, like `article` (a CSS selector). Empty: everything.",
     )
     drop: tuple[str, ...] = Field(
         (),
         max_length=50,
         title="Leave out",
-        description="CSS selectors of what to leave out, like `nav` or `.advert`.",
+        description="Parts to leave out, by their names in the HTML, like `nav` or `.advert` (CSS selectors).",
         json_schema_extra={"item": "selector"},
     )
     keep_links: bool = Field(False, title="Keep links", description="Write links as [text](address).")

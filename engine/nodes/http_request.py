@@ -7,7 +7,7 @@ names: with another address the step fails before anything is sent.
 
 `body` is the answer as text, `json` the same as data when it is JSON (else null), next to `status` and `headers` (their names in
 lower case). An answer of 400 or more fails the step with `http_status`; where **Tries again** is more than 0, 408, 425, 429 and
-5xx are tried again. Switch off **Fail on an error status** to decide yourself with a Condition.
+5xx are tried again. Switch off **Fail when the service reports an error** to decide yourself with a Condition.
 
 A POST carries an `Idempotency-Key` that stays the same over all tries of a step, so that a service which knows it does the work
 once. Addresses inside private networks are closed until the owner opens them.
@@ -43,8 +43,8 @@ class Config(NodeConfig):
     )
     fail_on_status: bool = Field(
         True,
-        title="Fail on an error status",
-        description="An answer of 400 or more fails the step.",
+        title="Fail when the service reports an error",
+        description="Off: the step goes on, and later steps can look at `status`.",
     )
 
 
@@ -63,7 +63,7 @@ class Inputs(NodeInputs):
     body: Any = Field(
         None,
         title="Body",
-        description="What is sent: an object or list as JSON, anything else as text.",
+        description="What is sent along: a text, or named values.",
         json_schema_extra={"widget": "textarea"},
     )
 

@@ -11,7 +11,7 @@ from engine.flow.lists import not_a_list
 from engine.flow.node_type import Json
 
 #: The field `items` of a node's Inputs.
-ITEMS: Any = Field(title="Items", description="The list. Text that is a JSON list is read as one.")
+ITEMS: Any = Field(title="Items", description="The list. A text that holds a list in JSON form works, too.")
 
 
 def items_of(value: Json) -> list[Json]:

@@ -72,7 +72,7 @@ class Config(NodeConfig):
         "",
         max_length=500,
         title="Selector",
-        description="A CSS selector, like `.price` or `article h2`. Used when Content is Selector.",
+        description="Which part of the page, by its name in the HTML, like `.price` (a CSS selector). Used when Content is Selector.",
     )
     respect_robots: bool = Field(
         True,
@@ -82,7 +82,7 @@ class Config(NodeConfig):
     use_browser: bool = Field(
         False,
         title="Open in a browser",
-        description="Draw the page in a browser first, for pages that scripts make. Slower; the server needs a Chromium.",
+        description="For pages that stay empty otherwise: open them as a browser does. Slower; the server needs Chromium.",
     )
 
 

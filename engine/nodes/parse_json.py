@@ -1,9 +1,10 @@
 """Turn text in JSON form into fields you can use.
 
-Bind **Text** to the text that holds JSON: the answer of a model, the `body` of an HTTP Request, a field of your own. The
-result is the value itself: an object, a list, a number.
+Some services and models answer with a text in which names and values stand in brackets, called JSON. Put that text under
+**Text**: the answer of a model, the `body` of an HTTP Request, a field of your own. Later steps can then use each value by
+its name.
 
-JSON is also found inside a Markdown fence, as models like to answer:
+JSON is also found between three backquotes, as models like to answer:
 
 ````
 Here you are:
@@ -12,8 +13,8 @@ Here you are:
 ```
 ````
 
-and in one line of words around an object or a list. When the text cannot be read, the error says in which line and column,
-and shows the place. Data that is an object or a list already passes through as it is.
+and with a line of words around it. When the text cannot be read, the error says in which line and column, and shows the
+place. Data that needs no reading passes through as it is.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ def read_json(text: str) -> Json:
         raise NodeFailed(
             "The text is empty, so there is no JSON in it.",
             code="invalid_json",
-            why="The text bound to it was empty in this run.",
-            remedy="Bind Text to data that is there.",
+            why="The text chosen for it was empty in this run.",
+            remedy="Choose data that is there for “Text”.",
         )
     try:
         value = STRICT.decode(whole)

@@ -3,9 +3,9 @@
 Write what the model should do and put data from earlier steps into it as chips. **System text** says who the model is and what
 always holds; it is optional.
 
-Without output fields the answer is the model's text. With **output fields** the answer is an object: each field has a name, a
+Without output fields the answer is the model's text. With **output fields** the answer has these fields: each has a name, a
 type and, best of all, a description that tells the model what belongs there. The answer is checked, and a model whose answer
-does not fit is told what is wrong and asked again, up to **Attempts** times. A field that is not required may be null.
+does not fit is told what is wrong and asked again, up to **Attempts** times. A field that is not required may be empty.
 
 Models come from connections that the owner sets up under Settings, Models and secrets. The **Simulated model** needs no
 connection: it copies words and numbers out of the prompt, so that a flow can be tried before a real model is connected. Where it

@@ -1,7 +1,7 @@
 """Put several values together under names.
 
-Each field has a name and a value; later steps use them as `Set Fields › name`. A value that is one reference alone keeps its
-type (a number stays a number); with text around it, it becomes text.
+Each field has a name and a value; later steps use them as `Set Fields › name`. A value from an earlier step stays what it is (a
+number stays a number); with text around it, it becomes text.
 """
 
 from __future__ import annotations

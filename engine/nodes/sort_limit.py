@@ -1,6 +1,6 @@
 """Put a list in order and keep the first few.
 
-Bind **Items** to a list. **Sort by** names the field to sort by, like `price` or `author.name`. Write a single dot, `.`, to
+Choose a list under **Items**. **Sort by** names the field to sort by, like `price` or `author.name`. Write a single dot, `.`, to
 sort the items themselves, like a list of words. Leave it empty to keep the order and only cut the list.
 
 * Numbers come before texts, and numbers in text count as numbers: `"9"` stands before `"10"`.

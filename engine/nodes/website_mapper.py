@@ -47,7 +47,7 @@ class Config(NodeConfig):
     )
     max_pages: int = Field(100, ge=1, le=5_000, title="Most pages", description="The search ends with so many pages.")
     same_site: bool = Field(
-        True, title="Same site", description="Follow only links that stay on the host of the start page."
+        True, title="Same site", description="Follow only links that stay on the website of the start page."
     )
     include: tuple[str, ...] = Field(
         (),

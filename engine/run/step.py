@@ -217,8 +217,8 @@ class StepRun:
         return NodeFailed(
             f"{title} has no value.",
             code="input_missing",
-            why="The value bound to it was empty in this run.",
-            remedy="Bind it to data that is always there, or give the field a default.",
+            why="The value chosen for it was empty in this run.",
+            remedy="Choose data that is always there, or give the field a default value.",
             pointer=pointer,
         )
 
@@ -237,8 +237,8 @@ class StepRun:
             pointer = "".join(f"/{jsonpointer.escape(str(part))}" for part in ("inputs", *first["loc"]))
             raise NodeFailed(
                 f"{wrong_value(kind.inputs, first)}.",
-                why="The data bound to it was of another kind in this run.",
-                remedy="Bind it to data that fits: this step's input shows what came, the step before what it has.",
+                why="The data chosen for it was of another kind in this run.",
+                remedy="Choose data that fits: this step's input shows what came, the step before what it has.",
                 pointer=pointer,
             ) from error
         running = kind.run(config, values, self)

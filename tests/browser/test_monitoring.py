@@ -133,9 +133,9 @@ def test_a_refused_call_is_seen_and_leads_to_the_refused_ones(page: Page, world:
 
     assert world.call({"topik": "bread"}).status_code == 400
 
-    expect(page.get_by_role("img", name="Errors by kind: The body did not fit, 1 refused")).to_be_visible()
+    expect(page.get_by_role("img", name="Errors by kind: What was sent did not fit, 1 refused")).to_be_visible()
     page.get_by_text("Show as a table").nth(3).click()
-    page.get_by_role("table", name="Errors by kind").get_by_role("link", name="The body did not fit").click()
+    page.get_by_role("table", name="Errors by kind").get_by_role("link", name="What was sent did not fit").click()
     expect(page).to_have_url(f"{world.server.url}/jobs?tab=refused")
 
 

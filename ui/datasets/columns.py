@@ -40,7 +40,9 @@ class ColumnHeads:
         with feedback.refusals_told() as outcome:
             await self.page_session.execute(rename_column, self.dataset.id, column.name, name)
         if not outcome.refused:
-            feedback.told(f"{column.name} {_('is now')} {name}.", _("Nodes that name the column must be changed, too."))
+            feedback.told(
+                f"{column.name} {_('is now')} {name}.", _("Steps of flows that use this column must be changed, too.")
+            )
             await self.on_change()
 
     async def _remove(self, column: ColumnLine) -> None:

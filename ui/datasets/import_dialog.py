@@ -70,9 +70,7 @@ class ImportDialog:
         self.body.clear()
         with self.body:
             words(
-                _(
-                    "A CSV file with the columns' names in its first line, or JSON: a list of objects, or one in each line."
-                ),
+                _("A table saved as CSV with the names of its columns in the first line, or a JSON file."),
                 "fp-t2",
                 tag="p",
             )

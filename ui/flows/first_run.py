@@ -60,7 +60,7 @@ def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False,
             GoalBox(heading=below, asked=asked)
             words(_("Or take a ready-made flow"), "fp-shelf", tag=below)
         words(
-            _("Pick one. Each runs at once, offline, with a sample filled in and nothing to set up."),
+            _("Pick one. A sample is filled in and nothing has to be set up: you only press Run."),
             "fp-lead",
             tag="p",
         )
@@ -86,7 +86,7 @@ def checklist(steps: FirstSteps) -> None:
         (_("Run"), _("Press Run. The sample is filled in."), steps.run),
         (_("Change"), _("Change one setting and run again."), steps.changed),
         (_("Deploy"), _("Press Deploy API. Ready in seconds."), steps.deployed),
-        (_("Call"), _("Copy the curl line into a terminal."), steps.called),
+        (_("Call"), _("Press Try it now, or copy the code into a program."), steps.called),
     )
     following = next((number for number, entry in enumerate(entries) if not entry[2]), None)
     words(_("Four steps. They tick themselves."), "fp-over", tag="h2")

@@ -88,7 +88,8 @@ def _draw_docs(settings: FlowSettings) -> None:
         switch.set_enabled(settings.may_edit)
         hint = words(
             _(
-                "Fields, errors and code, without a sign-in. Off: only people who are signed in here. Calling the API always takes a key."
+                "Fields, errors and code, without a sign-in. Off: only people who are signed in here. Calling the "
+                "API always takes a key."
             ),
             "fp-hint",
             tag="p",
@@ -111,7 +112,8 @@ def _draw_kept(settings: FlowSettings) -> None:
             _("Keep inputs, results and steps for"),
             _("days"),
             _(
-                "Empty: as long as the server keeps them, 30 days unless its owner chose otherwise. Afterwards a job's URL answers 410; its line in Jobs stays."
+                "Leave it empty for the server's own time: 30 days unless its owner changed it. After that the "
+                "values are deleted; the line in Jobs stays."
             ),
         )
         with days.place:
@@ -139,8 +141,8 @@ def _draw_mcp(settings: FlowSettings) -> None:
         switch.set_enabled(settings.may_edit)
         hint = words(
             _(
-                "Assistants that speak the Model Context Protocol find it by title and description and call it with an API key. "
-                "Each call is a job and counts toward the limits."
+                "AI assistants, like Claude, can find this flow by its title and description and use it with an "
+                "API key (MCP). Each use counts toward the limits."
             ),
             "fp-hint",
             tag="p",

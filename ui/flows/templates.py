@@ -164,7 +164,7 @@ def register(app: App) -> None:
         connections = await page_session.query(list_connections)
         wanted = ModelWanted(page_session, _("the templates that ask a model"), on_connected=_model_connected)
         await wanted.load()
-        sub = _("Flows that run at once, offline, with samples filled in. Use one, then change it.")
+        sub = _("Ready-made flows with a sample filled in. Run one, then change it.")
         with opened(page_session, _("Templates"), active="templates", sub=sub) as page:
             if page_session.may("edit flows"):
                 with page.actions:

@@ -91,7 +91,9 @@ class TryItNow:
         self.host = host
         self.reader = times_of(page_session).reader
         fields = input_fields(document)
-        with card(_("Try it now"), _("A real call through the public endpoint. It counts as one request.")) as box:
+        with card(
+            _("Try it now"), _("This is a real call, as a program would make it. It counts as one request.")
+        ) as box:
             with box.head:
                 made_up_badge(made_up)
             self.form = Form(specs_of_schema(payload_schema(fields)), payload, types=True, row=len(fields) <= 3)

@@ -92,5 +92,5 @@ def _about_retry(job: JobRow, version: str) -> str:
         return f"{_('The retry is a new run of the same canvas.')} {kept}"
     return (
         f"{_('The retry is a run in the Playground with')} {version}: "
-        f"{_('the caller does not get its result, this job stays failed, and it takes no request of the plan.')} {kept}"
+        f"{_('the caller does not get its result, this job stays failed, and it does not count toward your plan.')} {kept}"
     )

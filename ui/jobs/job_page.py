@@ -189,7 +189,7 @@ class JobDetailPage:
                 again = button(_("Run again"), self._run_again, icon="replay")
                 with again:
                     ui.tooltip(
-                        f"{_('A run in the Playground with')} {self._version()} {_('and this input. It takes no request of the plan.')}"
+                        f"{_('A run in the Playground with')} {self._version()} {_('and this input. It does not count toward your plan.')}"
                     )
             if not flow.deleted and kept:
                 link_button(

@@ -93,7 +93,8 @@ def _reasons(call: RefusedRow, field: UnknownField | None) -> tuple[str, str, tu
         case "validation_failed":
             return (
                 _(
-                    "The body must have the fields of the API Input, and no others: an unknown field is often a typing mistake."
+                    "The caller must send the fields of the API Input and no others: an unknown field is often a "
+                    "typing mistake."
                 ),
                 _("Tell the caller, or change the API Input's fields and update the API."),
                 playground,

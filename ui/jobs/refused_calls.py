@@ -119,7 +119,7 @@ class RefusedCalls:
             self._select(_("Reason"), reasons, view.code, "code")
             span_choice(view.span, self._span)
         words(
-            _("Refused calls are no jobs: they cost nothing and do not count. Values are never kept."),
+            _("Refused calls did not run: they cost nothing and do not count. What they sent is not kept."),
             "fp-s13 fp-t2 fp-before",
             tag="p",
         )
@@ -202,7 +202,7 @@ class RefusedCalls:
             feedback.empty(
                 "verified",
                 _("Nothing was refused"),
-                _("A call with a wrong body, key or over a limit shows up here."),
+                _("A call that sends something wrong, has no valid key or is above a limit shows up here."),
             ),
         ):
             pass

@@ -1,6 +1,6 @@
 """Feedback to the person on a page: toasts, error cards, confirmations and empty states.
 
-    told("Version 5 is live.", "Jobs in flight finish on version 4.", action="Undo", on_action=undo)
+    told("Version 5 is live.", "Runs that have already begun finish with version 4.", action="Undo", on_action=undo)
     failed("Not saved.", "The connection was lost, your edits are kept here.", action="Try again", on_action=save)
     with refusals_told():                  an engine Refusal inside becomes a toast (sentence and remedy); True in `.refused`
         await deploy(...)

@@ -185,7 +185,7 @@ class Board:
     def _sentence(self) -> str:
         span = f"{_('The last')} {RANGE_WORDS[self.view.range_name][1]}"
         if not self.view.filters.of_api:
-            return f"{span} {_('of runs in the Playground. They hold no slot and do not count for the month.')}"
+            return f"{span} {_('of runs in the Playground. They do not count toward your plan.')}"
         if self.endpoints is None:
             return f"{span} {_('of calls to this API. Runs in the Playground do not count.')}"
         return f"{span} {_('of calls to your APIs. Runs in the Playground do not count.')}"

@@ -76,7 +76,7 @@ def _running(now: Now, reader: Reader, *, of_api: bool) -> None:
     held = now.running + now.waiting
     with _tile(_("Running")):
         if of_api:
-            _of(held, now.concurrency, _("Jobs that hold a slot"), reader)
+            _of(held, now.concurrency, _("Runs at the same time"), reader)
         else:
             words(number(held, reader), tag="b")
         waiting = now.waiting + now.outside

@@ -25,13 +25,13 @@ FIRST_RANGE = "24h"
 
 _FAILURES = {
     "timeout": _("Time limit passed"),
-    "worker_lost": _("Worker stopped"),
+    "worker_lost": _("A part of the server stopped"),
     "budget_exceeded": _("Budget used up"),
     "result_too_large": _("Result too large"),
     "address_not_allowed": _("Address not allowed"),
     "http_status": _("Website answered with an error"),
     "page_not_found": _("Page not found"),
-    "page_blocked_by_robots": _("Page closed to robots"),
+    "page_blocked_by_robots": _("Page closed to programs"),
     "page_needs_browser": _("Page needs a browser"),
     "response_too_large": _("Answer too large"),
     "not_a_list": _("Not a list"),
@@ -41,9 +41,9 @@ _FAILURES = {
     "model_unreachable": _("Model not reachable"),
     "model_key_missing": _("Model key missing"),
     "model_key_refused": _("Model key refused"),
-    "model_rate_limited": _("Model rate limited"),
-    "invalid_json": _("Text was not valid JSON"),
-    "output_invalid": _("Answer did not fit"),
+    "model_rate_limited": _("Model was asked too often"),
+    "invalid_json": _("Text could not be read as JSON"),
+    "output_invalid": _("Model's answer did not fit"),
     "node_failed": _("Step failed"),
     STEPS_FAILED: _("A step failed, the job went on"),
     "": _("Failed"),
@@ -51,7 +51,7 @@ _FAILURES = {
 
 
 def kind_word(kind: Kind) -> str:
-    """The label of a kind of error: `Model rate limited`, `The body did not fit`."""
+    """The label of a kind of error: `Model was asked too often`, `The body did not fit`."""
     if kind.refused:
         return refusal_word(kind.code)
     return _FAILURES.get(kind.code, kind.code.replace("_", " ").capitalize())

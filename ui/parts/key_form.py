@@ -107,7 +107,7 @@ class KeyForm:
 
     def _draw_end(self) -> None:
         at = self.key.expires_at if self.key is not None else None
-        field = Field(_("Ends"), help_text=_("From then on calls with it get 401."))
+        field = Field(_("Ends"), help_text=_("From then on calls with it are refused."))
         with field.place:
             choice = ui.select(
                 {name: word for name, (word, _days) in ENDS.items()}, value=NEVER if at is None else ON_A_DAY

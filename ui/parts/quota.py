@@ -79,7 +79,7 @@ class QuotaNote:
         state = _("are used up.") if use.full else _("are nearly used up.")
         strong = " ".join((_("This month's requests of"), title, state))
         then = f"{_('The month begins again on')} {self.times.day(self.seen.resets_at)} (UTC)."
-        refused = f"{_('Calls get 429 until then.')} " if use.full else ""
+        refused = f"{_('Until then calls are refused.')} " if use.full else ""
         said = f"{share}. {then} {refused}{self._who()}"
         kind = "bad" if use.full else "warn"
         with note(said, kind=kind, icon="error" if use.full else "warning", strong=strong):

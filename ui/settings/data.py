@@ -132,7 +132,7 @@ class DataPage:
                 f"{size(seen.room.used, reader)} {cap_text}",
                 seen.room.used,
                 cap,
-                _("Above the cap the oldest values of the workspace that uses most go first."),
+                _("When it is full, the oldest values of the workspace that uses most are deleted first."),
             )
             taken = seen.disk.total - seen.disk.free
             self._line(

@@ -71,7 +71,12 @@ class KeysPage:
             self.making = ui.element("div")
             self.list = ui.element("div")
             self._draw()
-            note(_("Keep keys out of web pages, apps and repositories. A revoked key is refused within one second."))
+            note(
+                _(
+                    "Never put a key into a web page, an app or a shared folder. A revoked key is refused within "
+                    "one second."
+                )
+            )
         every(LOOK_SECONDS, self._look)
 
     @one_at_a_time

@@ -86,9 +86,9 @@ class LimitsPage:
                 for use in self.seen.environments:
                     self._draw_environment(use)
             again = f"{_('The month starts again at 0 on')} {self.times.day(self.seen.resets_at)} (UTC)."
-            said = f"{_('A call above a limit gets 429.')} {again}"
+            said = f"{_('A call above a limit is refused; the caller may send it again later.')} {again}"
             if (requests := PLANS[limits.plan].requests) is not None:
-                said += f" {_('One key may send')} {number(requests, reader)} {_('calls a second, polling too.')}"
+                said += f" {_('One key may send')} {number(requests, reader)} {_('calls a second; asking for a result counts, too.')}"
             words(said, "fp-hint", tag="p")
 
     def _draw_environment(self, use: EnvironmentUse) -> None:
@@ -138,8 +138,8 @@ class PlanCard:
                 select = ui.select(words_of, value=limits.plan, on_change=self._say_planned)
                 self.choice = self.plan.control(select.props("outlined dense options-dense"))
             hint = _(
-                "Limits of your own. Empty: Production has what the plan says, Staging and Development a quarter of "
-                "Production's, in addition to it. `unlimited` takes a limit away."
+                "Limits of your own. A field that stays empty has the plan's limit; Staging and Development each "
+                "get a quarter of Production's on top. Write `unlimited` for no limit."
             )
             sentence(hint, "fp-hint")
             with ui.element("div").classes("fp-own-limits"):

@@ -22,7 +22,13 @@ async def ask_price(page_session: PageSession, connection: str, model: str, pric
         title = f"{_('Price of')} {model}"
         dialog.props["aria-label"] = title
         words(title, tag="h2")
-        words(_("US dollars a million tokens. Your price wins over the price table from now on."), tag="p")
+        words(
+            _(
+                "In US dollars for a million tokens, which are about 750,000 words. From now on it counts in place "
+                "of the built-in one."
+            ),
+            tag="p",
+        )
         with ui.element("div").classes("fp-form"):
             boxes: list[tuple[Field, ui.input]] = []
             for label, nanos in (

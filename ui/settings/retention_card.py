@@ -27,7 +27,8 @@ def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[]
             _("Values"),
             _("days"),
             _(
-                "Inputs, results, steps and events of jobs. Afterwards a call for the job gets 410 `job_expired`. A flow may say otherwise in its own settings."
+                "Inputs, results and steps of jobs. After that they are deleted, and a caller who asks is told "
+                "that the job has expired. A flow may have its own time in its settings."
             ),
         )
         with values.place:
@@ -40,10 +41,11 @@ def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[]
         with rows.place:
             rows_box = rows.control(ui.input(value=str(rules.rows_months)).props("outlined dense inputmode=numeric"))
         cap = Field(
-            _("Cap of the database"),
+            _("Largest size of the database"),
             "GB",
             _(
-                "Above it values go before their time: the oldest of the workspace that uses most above its share, never those of the last hour. 0: no cap."
+                "When the database grows larger, the oldest inputs and results are deleted early, first those of "
+                "the workspace that uses most, never those of the last hour. 0: no limit."
             ),
         )
         with cap.place:

@@ -24,7 +24,8 @@ from ui.kit.times import Times
 from ui.page_session import PageSession
 
 _HOSTS_HELP = _(
-    "One a line: a name, *.name or an IP address, each with or without a port, like api.example.com. It is sent nowhere else."
+    "One a line: a name, *.name or an IP address, each with or without a port, like api.example.com. It is sent "
+    "nowhere else."
 )
 
 
@@ -77,7 +78,10 @@ def draw_secrets(  # noqa: C901 - draws one card from top to bottom
                 button(_("Add a secret"), add, icon="add", small=True)
         if not secrets:
             words(
-                _("None yet. A header that carries a token takes it from here, so that no flow holds it."),
+                _(
+                    "None yet. Keep the key or password of another service here: HTTP Request sends it, and nobody "
+                    "can read it in a flow."
+                ),
                 "fp-s13 fp-t2",
             )
             return
@@ -102,7 +106,8 @@ def _tell(secrets: Sequence[SecretRow], *, hosts_found: bool, looked: Callable[[
     if hosts_found:
         with note(
             _(
-                "A secret now goes only to hosts that it names. The upgrade took them from the flows that use it; please look whether they are right."
+                "A secret now goes only to hosts that it names. The upgrade took them from the flows that use it; "
+                "please look whether they are right."
             ),
             icon="info",
         ):
@@ -110,7 +115,8 @@ def _tell(secrets: Sequence[SecretRow], *, hosts_found: bool, looked: Callable[[
     if any(row.hosts is None for row in secrets):
         note(
             _(
-                "A secret that may go to any host can be had by whoever decides about the address of a step that uses it. It stays so until you name its hosts, so that APIs which are live go on."
+                "Whoever can change the address in a step can have such a secret sent to themselves. Name the "
+                "servers it may go to. Until then it goes on as before, so that live APIs keep working."
             ),
             kind="warn",
             icon="warning",

@@ -49,13 +49,13 @@ async def test_text_that_is_a_json_list_is_read_and_an_empty_list_stays_empty():
 
 
 @pytest.mark.parametrize(
-    ("items", "word"), [({"pages": [], "n": 1}, "an object"), ("abc", "text"), (5, "a number"), ("[1,", "text"), (True, "yes or no")]
+    ("items", "word"), [({"pages": [], "n": 1}, "a group of values"), ("abc", "text"), (5, "a number"), ("[1,", "text"), (True, "yes or no")]
 )  # fmt: skip
 async def test_what_is_no_list_is_named(items, word):
     with pytest.raises(NodeFailed, match=f"Items is {word}, not a list") as failed:
         await run_node("filter_list", {}, {"items": items})
     assert failed.value.code == "not_a_list"
-    assert ("`pages`" in failed.value.why) is (word == "an object")
+    assert ("`pages`" in failed.value.why) is (word == "a group of values")
 
 
 @pytest.mark.parametrize(

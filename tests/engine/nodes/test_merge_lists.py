@@ -28,7 +28,7 @@ async def test_nothing_is_left_out_and_told():
     assert context.warnings == ["List 2 was nothing, so it was left out."]
 
 
-@pytest.mark.parametrize(("value", "kind"), [("x", "text"), (3, "a number"), ({"a": 1}, "an object")])
+@pytest.mark.parametrize(("value", "kind"), [("x", "text"), (3, "a number"), ({"a": 1}, "a group of values")])
 async def test_what_is_no_list_is_named_by_its_place(value, kind):
     with pytest.raises(NodeFailed, match=f"List 2 is {kind}, not a list"):
         await run_node("merge_lists", {}, {"lists": [[1], value]})

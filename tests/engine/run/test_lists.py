@@ -209,7 +209,7 @@ async def test_what_comes_out_of_a_list(document, x, expected):
 @pytest.mark.parametrize(
     ("document", "payload", "code", "message", "item"),
     [
-        (each(), {"x": {"a": [1]}}, "not_a_list", "`{{ in.out.x }}` is an object, not a list.", None),
+        (each(), {"x": {"a": [1]}}, "not_a_list", "`{{ in.out.x }}` is a group of values, not a list.", None),
         (each(), {"x": "text"}, "not_a_list", "`{{ in.out.x }}` is text, not a list.", None),
         (each(), {"x": None}, "not_a_list", "`{{ in.out.x }}` is nothing, not a list.", None),
         (each(), {"x": ["bad", "bad1"]}, "http_status", "All 2 items failed. The first: bad broke.", 0),

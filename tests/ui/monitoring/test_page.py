@@ -79,8 +79,8 @@ def test_an_unknown_cost_is_never_a_zero(cost: Cost, said: str) -> None:
 
 
 def test_errors_are_called_by_words_and_new_codes_by_their_own() -> None:
-    assert kind_word(Kind("model_rate_limited", False, 1, NOW)) == "Model rate limited"
-    assert kind_word(Kind("concurrency_limit_exceeded", True, 1, NOW)) == "All job slots were in use"
+    assert kind_word(Kind("model_rate_limited", False, 1, NOW)) == "Model was asked too often"
+    assert kind_word(Kind("concurrency_limit_exceeded", True, 1, NOW)) == "Too many runs at the same time"
     assert kind_word(Kind("something_new", False, 1, NOW)) == "Something new"
 
 

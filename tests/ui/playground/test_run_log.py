@@ -40,7 +40,7 @@ def test_events_are_told_in_their_order_with_node_and_item():
     )
     assert told(found) == [
         ("info", "", "", "The run was accepted."),
-        ("info", "", "", "A worker began."),
+        ("info", "", "", "The run began."),
         ("info", "a", "2", "started"),
         ("info", "a", "2", "finished in 1.5 s"),
         ("error", "b", "", "failed after 0.02 s: It broke."),

@@ -84,7 +84,7 @@ async def test_an_answer_that_was_added_is_opened_to_be_written(site: Site, user
     await opened(user, flow_id)
     await user.should_see("2 warnings")
     choose(user, "Add an answer for “no”")
-    await user.should_see("Answer for no: Template has no value yet.")
+    await user.should_see("“Answer for no” is not ready yet: fill in “Template”.")
     await until(lambda: any(one.value == "Answer for no" for one in user.find(kind=ui.input).elements))
 
 

@@ -82,7 +82,7 @@ async def test_how_long_things_are_kept(site: Site, user: User) -> None:
     press(user, "Save")
     await user.should_see("Write a number.")
     box(user, "Values").value = "7"
-    box(user, "Cap of the database").value = "2,5"
+    box(user, "Largest size of the database").value = "2,5"
     press(user, "Save")
     await user.should_see("It counts within ten minutes.")
     assert site.database.read_now(read_rules) == Rules(7, 13, 2.5)

@@ -320,7 +320,7 @@ async def test_the_owner_looks_at_the_hosts_that_an_upgrade_found(site: Site, us
     assert not {"They are right", "Hosts"} & set(buttons(user))
     await site.sign_in("owner")
     await user.open(PAGE)
-    await user.should_see("A secret that may go to any host")
+    await user.should_see("Whoever can change the address in a step")
     press(user, "They are right")
     await user.should_not_see("The upgrade took them from the flows", retries=20)
     assert site.database.read_now(find_setting, site.workspace_id, SECRET_HOSTS_FOUND) is None
@@ -328,7 +328,7 @@ async def test_the_owner_looks_at_the_hosts_that_an_upgrade_found(site: Site, us
     await user.should_see("Hosts of Old token")
     box(user, "Hosts").value = "api.example.com"
     press(user, "Keep them")
-    await user.should_not_see("A secret that may go to any host", retries=20)
+    await user.should_not_see("Whoever can change the address in a step", retries=20)
 
 
 # Requests for a model.

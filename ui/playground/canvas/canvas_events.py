@@ -215,7 +215,9 @@ class CanvasEvents:
                 await self.draft.change(self.page_session, str(one["clientId"]), one["ops"], int(one["seq"]))
         except (Refusal, KeyError, TypeError, ValueError) as error:
             refusal = (
-                error if isinstance(error, Refusal) else EditRefused(_("What this browser had kept cannot be read."))
+                error
+                if isinstance(error, Refusal)
+                else EditRefused(_("The edits that this browser had kept while it was offline cannot be read."))
             )
             feedback.refused(refusal)
         self.canvas.load_graph({**with_places(self.draft.document, CATALOG).as_json(), "rev": self.draft.revision})

@@ -30,14 +30,16 @@ class Blank:
                 words(_("Nobody has added a node yet. What an editor adds shows up here at once."), "fp-t2", tag="p")
                 return
             words(_("Start with the input"), tag="h2")
-            words(_("Every flow that becomes an API begins with what callers send."), "fp-t2", tag="p").style(
-                "margin: 6px 0 12px"
-            )
+            words(
+                _("First say what goes in: a web address, a text, a list. Whoever calls the flow sends it."),
+                "fp-t2",
+                tag="p",
+            ).style("margin: 6px 0 12px")
             with ui.element("button").classes("fp-choice").props("type=button") as first:
                 tile("io", "input")
                 with ui.element("span"):
                     words(_("Add an API Input"), "fp-b", tag="div")
-                    words(_("Define the fields of the request"), "fp-t2", tag="div")
+                    words(_("Choose what callers send"), "fp-t2", tag="div")
             first.on("click", self._begin, [])
             with ui.element("a").classes("fp-choice").props("href=/start"):
                 tile("ai", "search")

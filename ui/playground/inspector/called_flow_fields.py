@@ -71,7 +71,7 @@ class CalledFields:
             note(said, kind="warn", icon="update", strong=_("There is a newer version:"))
         elif callee.version:
             words(
-                f"{_('Runs version')} {callee.version}. {_('Deploying fixes it: later changes of the called flow do not change this API.')}",
+                f"{_('Runs version')} {callee.version}. {_('When you deploy, this API keeps that version: later changes of the called flow do not change it.')}",
                 "fp-hint",
                 tag="p",
             )

@@ -67,7 +67,8 @@ async def ask_for_curl(page_session: PageSession) -> tuple[CurlCommand, dict[str
             with command.place:
                 box = command.control(ui.textarea(placeholder=_EXAMPLE)).classes("fp-mono")
                 box.props(
-                    "outlined dense debounce=200 input-style='min-height: 150px' autofocus autocomplete=off spellcheck=false"
+                    "outlined dense debounce=200 input-style='min-height: 150px' autofocus autocomplete=off "
+                    "spellcheck=false"
                 )
             place = ui.element("div").classes("fp-form").props("role=status")
         found = _ParsedCurl(page_session, place)
@@ -149,7 +150,7 @@ class _ParsedCurl:
         for header in command.credentials:
             if not may:
                 note(
-                    f"{header}: {_('this looks like a credential. Only the owner keeps secrets; the header waits for one to be chosen.')}",
+                    f"{header}: {_('this looks like a password or a key. Only the owner keeps secrets; choose one here when it is there.')}",
                     icon="lock",
                 )
                 continue

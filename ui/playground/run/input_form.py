@@ -176,7 +176,7 @@ class InputForm:
             if isinstance(value, dict):
                 self._take(value)
             else:
-                trouble = _('The input is an object: {"name": value}.')
+                trouble = _('Write the fields with their values in curly brackets, like {"name": "Ada"}.')
         self.json_trouble = trouble
         if self.json_field is not None:
             self.json_field.error(trouble)

@@ -75,11 +75,9 @@ def _event_words(name: str, data: Mapping[str, Any], reader: Reader) -> tuple[Le
     attempt = int(data.get("attempt") or 1)
     match name:
         case "job.queued":
-            return (
-                ("warning", _("The run was put back into the queue.")) if data else ("info", _("The run was accepted."))
-            )
+            return ("warning", _("The run waits for its turn again.")) if data else ("info", _("The run was accepted."))
         case "job.processing":
-            said = _("A worker began.")
+            said = _("The run began.")
             return ("info", said) if attempt == 1 else ("warning", f"{said} {_('Attempt')} {attempt}.")
         case "job.completed":
             return "info", _("The run is completed.")

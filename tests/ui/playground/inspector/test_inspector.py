@@ -124,7 +124,7 @@ def newest(user: User, kind: str, name: str = "") -> Any:
 async def test_an_empty_input_is_filled_by_one_click_on_its_offer(site: Site, user: User, flow_id: str) -> None:
     await opened(user, flow_id, "page_scraper")
     await user.should_see("Fill Web address with api_input › site", retries=40)
-    assert "Read the page: Web address has no value yet." in page_text(user)
+    assert "“Read the page” is not ready yet: fill in “Web address”." in page_text(user)
 
     press(user, "Fill Web address with api_input › site")
     await user.should_not_see("Fill Web address with api_input › site", retries=40)
