@@ -19,7 +19,7 @@ OPEN: tuple[BatchState, ...] = ("running", "paused", "stopping")
 
 @dataclass(frozen=True)
 class StoredBatch:
-    """A Playground batch as it is stored. `document` is the snapshot as JSON text; None when retention removed it."""
+    """A Playground batch as it is stored. `document` is its snapshot as JSON text."""
 
     id: str
     workspace_id: str
@@ -31,7 +31,7 @@ class StoredBatch:
     state: BatchState
     trouble: str
     closed: bool
-    document: str | None
+    document: str
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,6 @@ def list_open_batches(session: Session) -> Sequence[StoredBatch]:
 
 
 def _stored(session: Session, *conditions: Any, order: Sequence[Any], limit: int | None = None) -> list[StoredBatch]:
-    document = select(Snapshot.document).where(Snapshot.id == PlaygroundBatch.snapshot_id).scalar_subquery()
     rows = session.execute(
         select(
             Batch.id,
@@ -141,9 +140,10 @@ def _stored(session: Session, *conditions: Any, order: Sequence[Any], limit: int
             PlaygroundBatch.state,
             PlaygroundBatch.trouble,
             PlaygroundBatch.closed,
-            document,
+            Snapshot.document,
         )
         .join(PlaygroundBatch, PlaygroundBatch.batch_id == Batch.id)
+        .join(Snapshot, Snapshot.id == PlaygroundBatch.snapshot_id)
         .where(*conditions)
         .order_by(*order)
         .limit(limit)

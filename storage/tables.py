@@ -475,11 +475,14 @@ class Batch(Base):
 
 
 class PlaygroundBatch(Base):
-    """The state of a Playground batch, from which the server continues it after a restart."""
+    """The state of a Playground batch, from which the server continues it after a restart.
+
+    It goes together with its document, since erasing and retention remove that when the data of the runs go.
+    """
 
     __tablename__ = "playground_batches"
     batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True)
-    snapshot_id: Mapped[str]
+    snapshot_id: Mapped[str] = mapped_column(ForeignKey("snapshots.id", ondelete="CASCADE"), index=True)
     #: On whose behalf the rows run.
     user_id: Mapped[str]
     #: Where the rows come from (`engine/playground_batches/rows.py`).
@@ -496,7 +499,9 @@ class PlaygroundBatchRow(Base):
     """A row of a Playground batch that is no job: its input was refused, or it waits to run again."""
 
     __tablename__ = "playground_batch_rows"
-    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True)
+    batch_id: Mapped[str] = mapped_column(
+        ForeignKey("playground_batches.batch_id", ondelete="CASCADE"), primary_key=True
+    )
     row: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     #: `refused` or `again`.
     state: Mapped[str]

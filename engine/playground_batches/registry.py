@@ -61,8 +61,6 @@ class PlaygroundBatches:
         """Continues the batches that had rows to run when the server ended. Called once, when the server starts."""
         for stored in await self._database.read(list_open_batches):
             runner = await self._load(stored)
-            if runner is None:
-                continue
             self.run(runner)
             if runner.state == "stopping":
                 await runner.stop()
@@ -83,10 +81,8 @@ class PlaygroundBatches:
         if self._open.get(runner.batch.flow_id) is runner:
             del self._open[runner.batch.flow_id]
 
-    async def _load(self, stored: StoredBatch) -> BatchRunner | None:
-        """Builds the runner of a stored batch; None when retention removed its document."""
-        if stored.document is None:
-            return None
+    async def _load(self, stored: StoredBatch) -> BatchRunner:
+        """Builds the runner of a stored batch."""
         batch = PlaygroundBatch(
             stored.id,
             WorkspaceId(stored.workspace_id),

@@ -167,7 +167,8 @@ def test_nobody_is_shown_what_was_not_removed_yet(world: World, ada: Any) -> Non
 
 def test_runs_of_a_batch_that_are_erased_together_take_their_document_along(world: World, ada: Any) -> None:
     document = document_of(fields=[{"name": "text", "type": "string"}])
-    batch = world.write(begin_playground_batch, ada, world.add_flow(document), document, 3)
+    source = {"kind": "listed", "rows": [[CANARY, {"text": CANARY}]] * 3, "skip": []}
+    batch = world.write(begin_playground_batch, ada, world.add_flow(document), document, 3, source)
     jobs = [world.write(run_in_batch, ada, batch, {"text": CANARY}, row=row, title="") for row in (1, 2, 3)]
     for job_id in jobs:
         end_job(world, job_id, CANARY)
@@ -182,6 +183,7 @@ def test_runs_of_a_batch_that_are_erased_together_take_their_document_along(worl
     world.write(erase_data, ada, jobs[2])
     assert finish_erasing(world.database)
     assert snapshots() == 0
+    assert world.read(lambda session: session.scalar(text("select count(*) from playground_batches"))) == 0
 
 
 def test_pages_that_other_jobs_share_keep_no_remains(world: World, ada: Any) -> None:
