@@ -161,7 +161,7 @@ def test_data_is_dragged_completed_mapped_and_returned(page: Page, terminal: Ter
     mapping.get_by_role("button", name="Return facts of Summarise").click()
     expect(mapping.locator(".fp-binding .fp-chip")).to_have_text(["Summarise › facts"])
     mapping.get_by_role("button", name="Add a field").click()
-    second = mapping.get_by_role("textbox", name="field_2")
+    second = mapping.get_by_role("textbox", name="field_2", exact=True)
     drag(page, mapping.get_by_role("button", name="Insert Summarise › everything"), second)
     expect(mapping.locator(".fp-binding .fp-chip")).to_have_text(["Summarise › facts", "Summarise"])
     expect(page.get_by_test_id("node-set_fields")).to_contain_text("facts, field_2")
