@@ -38,7 +38,7 @@ def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_ap
         if took is not None and before is not None:
             _slower(took.p95 - before.p95, before.p95, reader)
         else:
-            _under(_("take this long or longer"))
+            _under(_("take this long or longer") if took is not None else "")
     with _tile(_("Cost")):
         _cost(figures.cost, range_name, reader)
     _running(figures.now, reader, of_api=of_api)
