@@ -64,14 +64,15 @@ async def _ask(page_session: PageSession, made_up: MadeUp) -> None:
 
 
 def _sentence(made_up: MadeUp) -> str:
+    first, *others = made_up.steps
     names = ", ".join(f"“{step.name}”" for step in made_up.steps[:MOST_NAMED])
     if len(made_up.steps) > MOST_NAMED:
         more = len(made_up.steps) - MOST_NAMED
         return _("{names} and {more} more use the Simulated model, which only pretends to answer.").format(
             names=names, more=more
         )
-    if len(made_up.steps) > 1:
+    if others:
         return _("{names} use the Simulated model, which only pretends to answer.").format(names=names)
-    if made_up.steps[0].called:
+    if first.called:
         return _("{names} calls a flow with the Simulated model, which only pretends to answer.").format(names=names)
     return _("{names} uses the Simulated model, which only pretends to answer.").format(names=names)
