@@ -51,7 +51,7 @@ SETTINGS = (
 TO_DO = (
     Hit(
         _("New flow"),
-        "/playground",
+        "/playground/new",
         _TO_DO,
         symbol="add",
         synonyms="new, new flow, create, create a flow, build, make a flow, start, begin, draw",
