@@ -61,7 +61,7 @@ def test_a_list_is_framed_counted_and_looked_into(page: Page, terminal: Terminal
 
     page.get_by_role("button", name="Auto layout").click()
     page.get_by_role("menuitem", name="Wrap to the view").click()
-    expect(page.get_by_test_id("node-condition")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_test_id("node-condition")).to_be_in_viewport(ratio=0.99)
     frame = page.get_by_test_id("scope-array_splitter").bounding_box()
     outside = [page.get_by_test_id(f"node-{name}").bounding_box() for name in ("api_input", "array_splitter")]
     for box in outside:

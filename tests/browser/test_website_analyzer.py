@@ -62,7 +62,8 @@ def build(page: Page) -> None:
             prompt.get_by_role("combobox", name="Connection").click()
             page.get_by_role("option", name="Simulated model (no key needed)").click()
             field = prompt.get_by_role("textbox", name="Prompt")
-            drag(page, prompt.get_by_role("button", name="Insert Page Scraper › text"), field)
+            field.click()
+            prompt.get_by_role("button", name="Insert Page Scraper › text").click()
             expect(field).to_have_text("Page Scraper › text")
     expect(page.get_by_test_id("node-array_splitter")).not_to_contain_text("problem")  # its list is bound
 

@@ -320,7 +320,9 @@ class PlaygroundPage:
         if self.remembered or not (self.draft.document.nodes or self.first_flow.newest_version):
             return
         self.remembered = True
-        ui.run_javascript(_set_cookie(LAST_COOKIE, self.draft.flow_id))
+        self.canvas.client.run_javascript(
+            _set_cookie(LAST_COOKIE, self.draft.flow_id)
+        )  # the pressed button may be gone
 
     def _frame_lists(self, document: Document) -> None:
         """Sends the canvas a frame for each group of nodes that run once per item of a list."""

@@ -45,8 +45,9 @@ function inRows(document, types, mode, width, scopes, ordered = true) {
     if (mode === "row") return ranks.length;
     let full = start + 1;
     while (full < ranks.length && fits(start, full - start + 1)) full++;
-    const cut = framed.filter((at) => at[0] > start && at[0] < full && at.at(-1) >= full && fits(at[0], at.at(-1) - at[0] + 1));
-    return Math.min(full, ...cut.map(([first]) => first));
+    const cut = framed.filter((at) => at[0] > start && at[0] < full && at.at(-1) >= full).map(([first]) => first);
+    const over = framed.filter((at) => at[0] < start && at.at(-1) >= start).map((at) => at.at(-1) + 1); // a frame of several rows has them alone
+    return Math.min(full, ...cut, ...over);
   };
   const places = new Map();
   for (let start = 0, top = 0; start < ranks.length; start = end(start)) {
