@@ -39,3 +39,9 @@ def find_first_steps(session: Session, workspace_id: str) -> FirstSteps:
         )
     ).one()
     return FirstSteps(row.run, row.changed, row.deployed, row.called)
+
+
+def was_called(session: Session, workspace_id: str, flow_id: str) -> bool:
+    """Tells whether a caller ever sent a job to this flow."""
+    of_callers = exists().where(Job.workspace_id == workspace_id, Job.flow_id == flow_id, Job.environment.in_(PUBLIC))
+    return bool(session.execute(select(of_callers)).scalar())

@@ -55,6 +55,8 @@ class PlaygroundBar:
         #: The live document that callers use; None while the flow is not deployed.
         self.live: Document | None = None
         self.deploy_button: ui.button | None = None
+        self.on_read: Callable[[], Any] | None = None  #: called after the stored flow was read again
+        self.live_differs = False  #: whether the draft would answer callers differently
         self._compared: tuple[Document, Document | None] | None = None
 
     def draw(self) -> None:
@@ -152,6 +154,7 @@ class PlaygroundBar:
         if self._compared is not None and all(one is other for one, other in zip(state, self._compared, strict=True)):
             return
         self._compared = state
+        self.live_differs = False
         self.live_box.clear()
         with self.live_box:
             if self.flow.live_version:
@@ -167,6 +170,7 @@ class PlaygroundBar:
         if self.live is None:
             return
         comparison = draft_changes(self.live, self.draft.document)
+        self.live_differs = not comparison.same
         # In a flow that calls others an update can change what callers get although the document is the same: it
         # deploys the newer version of a called flow.
         calls = any(node.type == "call_flow" for node in self.draft.document.nodes)
@@ -217,6 +221,10 @@ class PlaygroundBar:
         if found.verb and mend is not None and self.page_session.may("edit flows"):
             fix = menu_item(found.verb, lambda: mend(found.problem), icon="auto_fix_high").classes("fp-found-fix")
             fix.props["aria-label"] = f"{found.verb}: {found.problem.message}"
+
+    async def deploy(self) -> None:
+        """Opens the deploy dialog, as the button does."""
+        await self._deploy()
 
     async def _rename(self) -> None:
         title = await ask_text(_("Rename the flow"), _("Title"), self.flow.title, _("Rename"))
@@ -280,4 +288,6 @@ class PlaygroundBar:
         self._draw_buttons()
         self._compared = None
         await self.read_live()
+        if self.on_read is not None:
+            self.on_read()
         return True

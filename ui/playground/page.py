@@ -41,8 +41,10 @@ from ui.playground.canvas.palette import palette
 from ui.playground.canvas.step_actions import StepActions
 from ui.playground.canvas.steps_list import StepsList
 from ui.playground.inspector.inspector import Inspector
+from ui.playground.next_step_line import NEXT_COOKIE, Guide, NextStepLine
 from ui.playground.run.panel import RunPanel
 from ui.playground.state.dependencies import FlowDependencies, load_dependencies
+from ui.playground.state.next_step import NextStep, load_past
 
 _STYLE = "".join(
     f'<link rel="stylesheet" href="{asset_url(name)}">' for name in ("pages.css", "playground.css")
@@ -66,6 +68,16 @@ _KEYS = """(event) => {
   if (typing?.matches("input, textarea")) { typing.blur(); typing.focus(); }
   setTimeout(() => emit(key)); // a field tells its value a moment after it was left
 }"""
+
+
+#: Makes the Run panel large and brings it into view. The script is constant.
+_LARGE_RUN_PANEL = """
+  const work = document.querySelector(".fp-work");
+  if (work) work.dataset.run = "large";
+  const panel = document.querySelector(".fp-runp");
+  panel?.querySelector(".fp-run-size")?.setAttribute("aria-pressed", "true");
+  panel?.scrollIntoView({ block: "nearest" });
+"""
 
 
 def register(app: App) -> None:
@@ -102,6 +114,7 @@ def register(app: App) -> None:
                 feedback.refusal_card(refusal)
             return
         page = PlaygroundPage(page_session, drafts, draft, flow, as_steps=request.cookies.get(STEPS_COOKIE) == "1")
+        page.next_hidden = request.cookies.get(NEXT_COOKIE) == "0"
         await page.build(select=node, job=job, field=field)
 
 
@@ -169,6 +182,8 @@ class PlaygroundPage:
         self.shown_marks: dict[str, Marks] = {}
         self.shown_frames: list[ListScope] = []
         self.remembered = False
+        self.next_hidden = False
+        self.guide: Guide | None = None
 
     async def build(self, *, select: str, job: str, field: str = "") -> None:
         """Builds the page, with the node `select` selected, the keyboard focus in its field with the JSON pointer
@@ -206,6 +221,7 @@ class PlaygroundPage:
             self.bar.mend = self._mend
             self.bar.draw()
             await self.bar.read_live()
+            line = NextStepLine(self._take_next, hidden=self.next_hidden)
             with ui.element("div").classes("fp-work fp-work--wide") as self.work:
                 self.palette = self._left_column()
                 with ui.element("div").classes("fp-stage"):
@@ -237,6 +253,11 @@ class PlaygroundPage:
                 )
                 self.inspector.catalog = self.dependencies.catalog
                 self.inspector.mend = self._mend
+        past = await self.page_session.query(load_past, self.draft.flow_id)
+        self.guide = Guide(self.page_session, self.draft, self.bar, self.run_panel, line, past)
+        self.bar.on_read = self._saw_result
+        self.run_panel.on_run, self.run_panel.on_progress = self._run_began, self._draw_next
+        self.run_panel.steps.box.on("pointerdown", self._saw_result, [])
         # so that the first saved sample does not replace an input that ran
         self.run_panel.input.touched = given is not None or payload != sample_payload(self.draft.document)
         self.draft.listeners[self.client_id] = self._changed_elsewhere
@@ -276,6 +297,9 @@ class PlaygroundPage:
         """
         self.bar.draw_sentence()
         await self._read_dependencies()
+        if self.guide is not None and self.bar.flow.live_version and not self.guide.past.called:
+            self.guide.past = await self.page_session.query(load_past, self.draft.flow_id)
+            self._draw_next()
 
     async def _read_dependencies(self) -> None:
         fresh = await self._load_dependencies()
@@ -314,6 +338,7 @@ class PlaygroundPage:
         self._remember()
         self._draw_steps()
         self.bar.draw_sentence()
+        self._draw_next()
 
     def _remember(self) -> None:
         """Stores in a cookie that this browser showed this flow last, once something is in it."""
@@ -523,3 +548,54 @@ class PlaygroundPage:
         """
         await self.events.add("api_input")
         self.inspector.take_keyboard()
+
+    # The next step.
+
+    def _draw_next(self) -> None:
+        if self.guide is not None and not self.root.is_deleted:
+            self.guide.draw(self.found[0] if self.found else None)
+
+    def _run_began(self) -> None:
+        if self.guide is not None:
+            self.guide.run_began()
+            self._draw_next()
+
+    def _saw_result(self) -> None:
+        """The person touched the result, or went on to save or deploy."""
+        if self.guide is not None:
+            self.guide.saw_result()
+            self._draw_next()
+
+    async def _take_next(self, step: NextStep) -> None:
+        """Does the next step, or leads to where it is done."""
+        match step.name:
+            case "add_input":
+                await self._begin()
+            case "describe_input" | "mend" | "connect":
+                if step.node_id:
+                    await self._go_to_field(step.node_id, step.pointer)
+            case "add_step":
+                await self._choose_a_step(step.node_id)
+            case "run" | "run_again":
+                await self.run("all", "")
+            case "look" | "look_at_failure":
+                self._show_result()
+            case "save":
+                await self.bar.save()
+            case "deploy" | "update":
+                await self.bar.deploy()
+            case "call":
+                ui.navigate.to(f"/flows/{self.draft.flow_id}")
+            case "watch":
+                ui.navigate.to(f"/monitoring?flow={self.draft.flow_id}")
+
+    async def _choose_a_step(self, node_id: str) -> None:
+        """Selects the node that the step goes behind, and moves the keyboard focus into the search of the palette."""
+        await self.open_node(node_id)
+        self.palette.classes("fp-pal--open")
+        ui.run_javascript("document.querySelector('.fp-pal input')?.focus()")
+
+    def _show_result(self) -> None:
+        self.run_panel.show_end()
+        ui.run_javascript(_LARGE_RUN_PANEL)
+        self._saw_result()

@@ -64,6 +64,8 @@ class RunPanel:
         self.look: Look | None = None
         #: The state of each node in the run, by node id.
         self.shown: dict[str, dict[str, Any]] = {}
+        self.on_run: Callable[[], None] | None = None  #: called when a run is shown from now on
+        self.on_progress: Callable[[], None] | None = None  #: called after each reading of the run
         self._starting = False
         self._stopping = False
         self.live = LiveText(page_session)
@@ -122,6 +124,8 @@ class RunPanel:
     def watch(self, job_id: JobId) -> None:
         """Shows this job and follows it until it ends."""
         self.job_id, self.look, self.shown, self._stopping = job_id, None, {}, False
+        if self.on_run is not None:
+            self.on_run()
         self.on_status(None)
         self.steps.begin()
         self.log.begin()
@@ -261,3 +265,10 @@ class RunPanel:
         self._tick()
         self.steps.show(look, fresh)
         background_tasks.create(self.log.follow(look), name="run panel log")
+        if self.on_progress is not None:
+            self.on_progress()
+
+    def show_end(self) -> None:
+        """Shows how the run ended, also while a step of it was chosen."""
+        self.controls.tabs.value = "steps"
+        self.steps.show_end()

@@ -73,6 +73,12 @@ class StepsTab:
         self._show_rows()
         self._show_values()
 
+    def show_end(self) -> None:
+        """Shows the end of the run in place of the chosen step."""
+        self.node_id, self.index_path, self._drawn = None, None, None
+        self._show_rows()
+        self._show_values()
+
     def _show_rows(self) -> None:
         if self._look is not None:
             self.rows.show(self._look, self._shown, self.draft.document, (self.node_id or "", self.index_path))

@@ -1,0 +1,80 @@
+"""The next step of a flow, from an empty canvas to the first call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engine.core.errors import Problem
+from tests.factories import document
+from ui.playground.state.next_step import Progress, next_step
+
+INPUT = {"id": "api_input", "type": "api_input", "label": "API Input", "config": {"fields": [{"name": "text"}]}}
+PROMPT = {"id": "prompt", "type": "prompt", "label": "Summarise"}
+EDGE = {"id": "e1", "source": "api_input", "target": "prompt"}
+
+
+def flow(*nodes: dict[str, Any], edges: tuple[dict[str, Any], ...] = ()) -> Progress:
+    return Progress(document({"format": 1, "title": "X", "nodes": list(nodes), "edges": list(edges)}))
+
+
+DRAWN = flow(INPUT, PROMPT, edges=(EDGE,))
+ANSWERED = replace(DRAWN, run="completed", looked=True)
+SAVED = replace(ANSWERED, saved=True)
+LIVE = replace(SAVED, live_version=3)
+PROBLEM = Problem("no_model", "Choose a model.", "prompt", "/config/model")
+
+#: In the order in which a person meets them: what the step is, its button, and where it leads.
+STEPS = [
+    (flow(), "add_input", "Add an API Input", ""),
+    (flow(PROMPT), "add_input", "Add an API Input", ""),
+    (flow({"id": "api_input", "type": "api_input"}), "describe_input", "Open API Input", "api_input"),
+    (flow(INPUT), "add_step", "Choose a step", "api_input"),
+    (flow({"id": "rows", "type": "dataset_source"}), "add_step", "Choose a step", "rows"),
+    (flow(INPUT, PROMPT), "connect", "Show it", "prompt"),
+    (replace(DRAWN, problem=PROBLEM), "mend", "Show me", "prompt"),
+    (DRAWN, "run", "Run", ""),
+    (replace(DRAWN, run="running"), "wait", "", ""),
+    (replace(DRAWN, run="stopped"), "run", "Run", ""),
+    (replace(DRAWN, run="failed", looked=False), "look_at_failure", "Show what happened", ""),
+    (replace(DRAWN, run="failed", changed=True), "run_again", "Run", ""),
+    (replace(DRAWN, run="completed", looked=False), "look", "Show the result", ""),
+    (replace(ANSWERED, changed=True), "run_again", "Run", ""),
+    (ANSWERED, "save", "Save As", ""),
+    (SAVED, "deploy", "Deploy API", ""),
+    (replace(SAVED, may_deploy=False), "save", "", ""),
+    (LIVE, "call", "Show how to call it", ""),
+    (replace(LIVE, live_differs=True, called=True), "update", "Update API", ""),
+    (replace(LIVE, live_differs=True, may_deploy=False), "update", "", ""),
+    (replace(LIVE, called=True), "watch", "Open Monitoring", ""),
+]
+
+
+@pytest.mark.parametrize(("progress", "name", "verb", "node_id"), STEPS)
+def test_the_next_step_is_the_first_that_is_not_done(progress: Progress, name: str, verb: str, node_id: str) -> None:
+    step = next_step(progress)
+
+    assert step is not None
+    assert (step.name, step.verb, step.node_id) == (name, verb, node_id)
+    assert step.sentence.endswith(".") or step.sentence.endswith("?")
+
+
+@pytest.mark.parametrize("progress", [flow(), DRAWN, LIVE])
+def test_somebody_who_may_only_look_has_no_next_step(progress: Progress) -> None:
+    assert next_step(replace(progress, may_edit=False)) is None
+
+
+def test_a_problem_is_told_in_its_own_words_and_leads_to_its_field() -> None:
+    step = next_step(replace(DRAWN, problem=PROBLEM))
+
+    assert step is not None
+    assert (step.sentence, step.pointer) == ("Choose a model.", "/config/model")
+
+
+def test_an_unconnected_step_is_named() -> None:
+    step = next_step(flow(INPUT, PROMPT))
+
+    assert step is not None
+    assert "“Summarise”" in step.sentence

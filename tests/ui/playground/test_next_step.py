@@ -1,0 +1,77 @@
+"""The line under the Playground's bar: it knows how far the flow is, its button does the step, and it can be hidden."""
+
+from __future__ import annotations
+
+from nicegui.testing import User
+
+from tests.ui.arrange import buttons, draft, ended, page_text, press, until
+from tests.ui.conftest import Site
+from tests.ui.playground.runs import Did, playground_run, working
+from tests.ui.playground.test_run_panel import FLOW, named, opened, push
+
+
+def step_of(user: User) -> str:
+    """The name of the step that the line shows; "" while it is hidden."""
+    line = named(user, "Next step")
+    return str(line.props.get("data-step")) if line.visible else ""
+
+
+async def test_it_leads_from_the_first_node_to_the_first_call(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file={"format": 1, "title": "Letter", "nodes": [], "edges": []})
+    await user.open(f"/playground/{flow_id}")
+    await until(lambda: step_of(user) == "add_input")
+
+    press(user, "Add an API Input")
+    await until(lambda: step_of(user) == "describe_input")
+    assert [node.type for node in draft(site, flow_id).nodes] == ["api_input"]
+
+
+async def test_it_follows_a_run_and_then_asks_to_save_and_deploy(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    await opened(user, flow_id)
+    await until(lambda: step_of(user) == "run")
+
+    async with working(site):
+        press(user, "Run")
+        await until(lambda: step_of(user) == "look")
+    press(user, "Show the result")
+    await until(lambda: step_of(user) == "save")
+
+
+async def test_what_happened_before_counts(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await opened(user, flow_id)
+    await until(lambda: step_of(user) == "run")
+
+    playground_run(site, flow_id, {"name": "Ada"}, Did("text_template", output="Hello Ada"), result="Hello Ada")
+    await user.open(f"/playground/{flow_id}")
+    await until(lambda: step_of(user) == "call")
+
+    ended(site, flow_id)
+    await user.open(f"/playground/{flow_id}")
+    await until(lambda: step_of(user) == "watch")
+
+
+async def test_it_is_gone_when_hidden_and_comes_back_when_asked_for(site: Site, user: User) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    await opened(user, flow_id)
+
+    push(user, "Hide the next step")
+    assert step_of(user) == ""
+    user.http_client.cookies.set("fp_next", "0")  # as the browser does
+    await user.open(f"/playground/{flow_id}")
+    assert step_of(user) == ""
+
+    push(user, "Show the next step")
+    await until(lambda: step_of(user) == "run")
+
+
+async def test_a_viewer_has_no_next_step(site: Site) -> None:
+    flow_id = site.flow("Letter", saved=False, file=FLOW)
+    user = await site.sign_in("viewer")
+    await user.open(f"/playground/{flow_id}")
+
+    assert step_of(user) == ""
+    assert not named(user, "Show the next step").visible
+    assert "Add an API Input" not in buttons(user)
+    assert "Begin with what callers send." not in page_text(user)

@@ -1,0 +1,156 @@
+"""What to do next with a flow, from its first node to the first call. One pure function; imports no NiceGUI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy.orm import Session
+
+from engine.core.errors import Problem
+from engine.flow.document import Document, Node
+from engine.flow.graph import SOURCES, Graph
+from storage.first_steps import was_called
+from storage.jobs import JobFilters, list_jobs
+from ui.kit.text import _
+
+Run = Literal["none", "running", "failed", "stopped", "completed"]
+Name = Literal[
+    "add_input", "describe_input", "add_step", "connect", "mend", "run", "wait", "look_at_failure", "look", "run_again",
+    "save", "deploy", "update", "call", "watch",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a flow is. `problem`: the first one that stops a run; `looked`: the person looked at the last run.
+
+    `changed`: the document changed since it ran. `live_version`: None while it is not deployed; `live_differs`: the
+    draft would answer differently.
+    """
+
+    document: Document
+    problem: Problem | None = None
+    run: Run = "none"
+    changed: bool = False
+    looked: bool = True
+    saved: bool = False
+    live_version: int | None = None
+    live_differs: bool = False
+    called: bool = False
+    may_edit: bool = True
+    may_deploy: bool = True
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """One step: its sentence, the label of its button ("" for none), and the field that it leads to."""
+
+    name: Name
+    sentence: str
+    verb: str = ""
+    icon: str = ""
+    node_id: str = ""
+    pointer: str = ""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What happened before this page was opened: whether a run answered, and whether anybody called the flow."""
+
+    run: Run
+    called: bool
+
+
+def load_past(session: Session, workspace_id: str, flow_id: str) -> Past:
+    """Reads the past of a flow."""
+    newest = list_jobs(session, workspace_id, JobFilters(flow_id=flow_id, environments=("playground",)), limit=1).jobs
+    answered = bool(newest) and newest[0].status == "completed"
+    return Past("completed" if answered else "none", was_called(session, workspace_id, flow_id))
+
+
+def run_of(status: str) -> Run:
+    """The state of a run by the status of its job."""
+    match status:
+        case "completed":
+            return "completed"
+        case "failed":
+            return "failed"
+        case "cancelled":
+            return "stopped"
+    return "running"
+
+
+def next_step(progress: Progress) -> NextStep | None:
+    """The next step; None for somebody who may only look."""
+    if not progress.may_edit:
+        return None
+    return _to_build(progress) or _to_run(progress) or _to_publish(progress)
+
+
+def _to_build(progress: Progress) -> NextStep | None:
+    """What the document still needs before it can run."""
+    nodes = progress.document.nodes
+    sources = [node for node in nodes if node.type in SOURCES]
+    if not sources:
+        return NextStep("add_input", _("Begin with what callers send."), _("Add an API Input"), "input")
+    if len(nodes) == len(sources):
+        return _behind_the_input(sources[0])
+    parked = Graph(progress.document).parked
+    loose = next((node for node in nodes if node.id in parked), None)
+    if loose is not None:
+        sentence = _("“{name}” is not connected yet: draw a line to it from the step whose data it needs.")
+        return NextStep("connect", sentence.format(name=loose.name), _("Show it"), "my_location", loose.id)
+    if (problem := progress.problem) is not None:
+        return NextStep("mend", problem.message, _("Show me"), "my_location", problem.node_id or "", problem.pointer)
+    return None
+
+
+def _behind_the_input(source: Node) -> NextStep:
+    if source.type == "api_input" and not source.config.get("fields"):
+        return NextStep(
+            "describe_input",
+            _("Say what callers send: add a field, like “text”."),
+            _("Open API Input"),
+            "edit",
+            source.id,
+            "/config/fields",
+        )
+    sentence = _("Add a step that does something with it: press + behind “{name}”.")
+    return NextStep("add_step", sentence.format(name=source.name), _("Choose a step"), "add", source.id)
+
+
+def _to_run(progress: Progress) -> NextStep | None:
+    """What the last run asks for."""
+    match progress.run:
+        case "none":
+            return NextStep("run", _("Try it: the input below is filled in."), _("Run"), "play_arrow")
+        case "running":
+            return NextStep("wait", _("It runs. Each step says when it is done."))
+    if progress.changed:
+        return NextStep("run_again", _("You changed the flow. See what it answers now."), _("Run"), "play_arrow")
+    if progress.run == "stopped":
+        return NextStep("run", _("The run was stopped. Try it again when you like."), _("Run"), "play_arrow")
+    if progress.run == "failed":
+        sentence = _("The run stopped at a step. See what happened and what to do.")
+        return NextStep("look_at_failure", sentence, _("Show what happened"), "error")
+    if not progress.looked:
+        return NextStep("look", _("It answered. Is it what you wanted?"), _("Show the result"), "visibility")
+    return None
+
+
+def _to_publish(progress: Progress) -> NextStep:
+    """What makes it an API."""
+    if not progress.saved:
+        return NextStep("save", _("Give it a name, and it stays under Saved Flows."), _("Save As"), "save")
+    if progress.live_version is None:
+        if not progress.may_deploy:
+            return NextStep("save", _("It is saved. Ask an owner to deploy it, then others can call it."))
+        return NextStep("deploy", _("Deploy it: then other programs can call it."), _("Deploy API"), "rocket_launch")
+    if progress.live_differs:
+        sentence = _("Callers still get version {number}. Update the API when your change is ready.")
+        verb = _("Update API") if progress.may_deploy else ""
+        return NextStep("update", sentence.format(number=progress.live_version), verb, "rocket_launch")
+    if not progress.called:
+        return NextStep("call", _("It is live. Send the first call."), _("Show how to call it"), "terminal")
+    return NextStep("watch", _("It is live, and calls arrive. See how they go."), _("Open Monitoring"), "monitoring")
