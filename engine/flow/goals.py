@@ -280,6 +280,6 @@ def _holder(written: Mapping[str, Any], place: str) -> tuple[Any, str | int]:
         raise KeyError(place)
     for part in path[:-1]:
         holder = holder[int(part)] if isinstance(holder, list) else holder[part]
-    last: str | int = int(path[-1]) if isinstance(holder, list) else path[-1]
+    last: Any = int(path[-1]) if isinstance(holder, list) else path[-1]
     holder[last]  # raises when the place itself is not there
     return holder, last
