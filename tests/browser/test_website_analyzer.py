@@ -69,7 +69,7 @@ def build(page: Page) -> None:
 
     # The last node is dragged out of the palette, and a connection is drawn to it.
     page.get_by_role("button", name="Close").last.click()
-    page.get_by_role("button", name="Fit", exact=False).first.click()
+    page.get_by_test_id("tool-fit").click()
     nodes.get_by_role("button", name="API Output").drag_to(
         page.locator(".vue-flow__pane"), target_position={"x": 700, "y": 420}
     )
