@@ -65,7 +65,7 @@ def test_from_a_refused_field_to_an_api_that_takes_it(
     canvas.close()
 
     page.goto(f"/flows/{flow_id}")
-    page.get_by_role("button", name="Update API").click()
+    page.get_by_role("button", name="Update API").first.click()
     dialog = page.get_by_role("dialog", name="Update Greet")
     expect(dialog).to_contain_text("New field lang, which may be left out.")
     dialog.get_by_role("button", name="Next").click()

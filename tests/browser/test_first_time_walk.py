@@ -75,7 +75,7 @@ def build(person: Counted) -> None:
     page = person.page
     person.click(page.get_by_role("link", name="start with an empty canvas"))
     drawn(page)
-    person.click(page.get_by_role("button", name="Add an API Input"))
+    person.click(page.get_by_role("button", name="Add an API Input").first)
     person.click(inspector(page, "API Input").get_by_role("button", name="Add a field"))
     person.fill(inspector(page, "API Input").get_by_role("textbox", name="Name"), "url")
     person.click(page.get_by_role("complementary", name="Nodes").get_by_role("button", name="Page Scraper"))
@@ -90,7 +90,7 @@ def run(person: Counted) -> None:
 
 def deploy(person: Counted) -> None:
     page = person.page
-    person.click(page.get_by_role("button", name="Deploy API"))
+    person.click(page.get_by_role("button", name="Deploy API").first)
     dialog = page.get_by_role("dialog")
     title = dialog.get_by_label("Title")
     expect(title).to_be_focused()

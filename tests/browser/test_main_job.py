@@ -53,7 +53,7 @@ def build_and_run(page: Page, site: WebSite) -> None:
     page.get_by_role("link", name="Flow Playground").first.click()
     page.locator("[data-loaded=true]").wait_for()
 
-    page.get_by_role("button", name="Save As").click()
+    page.get_by_role("button", name="Save As").first.click()
     page.get_by_role("dialog").get_by_label("Title").fill("Read a story")
     page.get_by_role("dialog").get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("heading", name="Read a story")).to_be_visible()
