@@ -23,6 +23,9 @@ _TAGS = {
 
 #: Longer texts of others are not rendered: the time grows with the square of the length where a text is made for that.
 MOST_FOREIGN = 5_000
+#: Tables are rendered up to this number of cells. Rows are filled up to the number of columns, so that few letters could
+#: make a very large page.
+_MOST_CELLS = 2_500
 
 
 class _Renderer(markdown2.Markdown):
@@ -51,8 +54,10 @@ def foreign_html(text: str) -> str:
     """
     if len(text) > MOST_FOREIGN:
         raise ValueError("too long to be rendered")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # as the parser reads them
+    cells = len(lines) * max(line.count("|") + 1 for line in lines)
     return nh3.clean(
-        _FOREIGN.render(text),
+        (_FOREIGN if cells <= _MOST_CELLS else _FOREIGN_WITHOUT_TABLES).render(text),
         tags=_TAGS,
         attributes={"a": {"href"}},
         url_schemes={"http", "https"},
@@ -70,7 +75,13 @@ def _picture_as_link(
     return f'<a href="{escape(address)}">{escape(tokens[at].content or address)}</a>'
 
 
-_FOREIGN = MarkdownIt("commonmark", {"html": False}).enable("table")
-_FOREIGN.add_render_rule("image", _picture_as_link)
-_FOREIGN.add_render_rule("heading_open", lambda *_: "<p><strong>")
-_FOREIGN.add_render_rule("heading_close", lambda *_: "</strong></p>")
+def _parser(*rules: str) -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable(list(rules))
+    parser.add_render_rule("image", _picture_as_link)
+    parser.add_render_rule("heading_open", lambda *_: "<p><strong>")
+    parser.add_render_rule("heading_close", lambda *_: "</strong></p>")
+    return parser
+
+
+_FOREIGN = _parser("table")
+_FOREIGN_WITHOUT_TABLES = _parser()

@@ -57,6 +57,14 @@ def test_texts_that_are_made_to_be_slow_are_not(text: str) -> None:
     assert time.process_time() - begun < 2, "markdown2 needs 7 seconds for some of them"
 
 
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_a_table_of_few_letters_makes_no_large_page(end: str) -> None:
+    wide = ("|a" * 100 + "|\n" + "|-" * 100 + "|\n" + "|x\n" * 1_500).replace("\n", end)
+    assert len(foreign_html(wide[:MOST_FOREIGN])) < 10 * MOST_FOREIGN, "rows are filled up to the number of columns"
+    real = "|name|price|\n|-|-|\n" + "|a tart|3.20|\n" * 200
+    assert foreign_html(real).count("<td>") == 400
+
+
 def test_a_longer_text_is_not_rendered() -> None:
     with pytest.raises(ValueError, match="too long"):
         foreign_html("x" * (MOST_FOREIGN + 1))
