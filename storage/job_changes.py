@@ -117,8 +117,9 @@ _CLAIM = Statement(
     """
 )
 # A step that runs again in a later attempt replaces its values, so then their bytes are summed and failed steps are
-# counted again; so are the steps that a Playground run took from an earlier one. A step of a called flow counts as the
-# step that calls it.
+# counted again; so are the steps that a Playground run took from an earlier one. What the worker counted is kept when it
+# is more: no row tells of items that their list's time limit ended. A step of a called flow counts as the step that
+# calls it.
 _END = Statement(
     f"""
     update jobs set status = :status, error = :error, owner = null, last_seq = last_seq + 1,
@@ -126,8 +127,9 @@ _END = Statement(
                select coalesce(sum({STORED_BYTES}), 0) from job_values where job_id = :id) else value_bytes end,
            completed_at = case when coalesce(started_at, created_at) > :at then coalesce(started_at, created_at)
                                else :at end,
-           steps_failed = case when attempts > 1 or run_options is not null then ({FAILED_STEPS})
-                               else steps_failed end,
+           steps_failed = case when attempts > 1 or run_options is not null then (
+               select max(counted) from (select ({FAILED_STEPS}) as counted union all select jobs.steps_failed) both_counts)
+               else steps_failed end,
            steps_done = case when :status = 'completed' then steps_total else steps_done end
      where id = :id and status = :was and (:owner is null or (owner = :owner and attempts = :attempt))
     returning workspace_id, flow_id, key_id, batch_id, counted, environment, webhook_url, webhook_by_caller, last_seq,

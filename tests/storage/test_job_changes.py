@@ -38,7 +38,7 @@ ERROR = {"code": "timeout", "message": "It took too long.", "node_id": "slow", "
 
 #: Columns whose initial values `insert_job` sets.
 SET_BY_CHANGES = {"status", "owner", "attempts", "created_at", "enqueued_at", "started_at", "cancel_requested_at"}
-SET_BY_CHANGES |= {"steps_done", "value_bytes"}
+SET_BY_CHANGES |= {"steps_done", "steps_failed", "value_bytes"}
 
 
 @pytest.fixture
@@ -231,6 +231,19 @@ def test_after_a_second_attempt_the_values_that_are_stored_are_counted_anew(worl
         world.write(end_job, job_id, "completed", lease=lease, result=("[1]", 3))
     assert row(world, "job_1", "value_bytes") == (2 + 30 + 3,)
     assert row(world, "job_2", "value_bytes") == (999 + 3,)
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_failed_steps_are_those_that_rows_tell_of_or_what_the_worker_counted(world: World, rows: int) -> None:
+    """No row tells of items that the time limit of their list ended."""
+    running(world, run_options={"row": 1}, steps_failed=1)
+    step = {"job_id": "job_1", "index_path": "", "status": "skipped", "attempt": 1, "tries": 1, "started_at": 1}
+    step |= {"input_tokens": 0, "output_tokens": 0, "model_calls": 0, "simulated": False, "error": ERROR}
+    if rows:
+        add_rows(world, Step, *({**step, "node_id": f"n{number}"} for number in range(rows)))
+    ended = world.write(end_job, "job_1", "completed", lease=ME)
+    assert ended is not None
+    assert row(world, "job_1", "steps_failed") == (max(1, rows),)
 
 
 @pytest.mark.parametrize(
