@@ -11,6 +11,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -34,7 +35,8 @@ from engine.flow.layout import STEP_X, STEP_Y, make_room, with_places
 from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.ports import out_schema
-from engine.flow.references import Reference, rename_node
+from engine.flow.reference_edits import change_references
+from engine.flow.references import Reference
 from engine.flow.wrong_values import what_it_must_be
 
 Op = dict[str, Any]
@@ -294,6 +296,7 @@ def _fitting(node_id: str, schema: Mapping[str, Any], name: str) -> Reference | 
 
 def paste_ops(
     document: Document,
+    catalog: Catalog,
     nodes: Sequence[Mapping[str, Any]],
     edges: Sequence[Mapping[str, Any]],
     notes: Sequence[Mapping[str, Any]] = (),
@@ -318,11 +321,15 @@ def paste_ops(
     left = min((part.position.x for part in [*copies, *texts]), default=0)
     top = min((part.position.y for part in [*copies, *texts]), default=0)
     dx, dy = (at.x - left, at.y - top) if at else (shift, shift)
+
+    def renamed(reference: Reference) -> Reference | None:
+        new = ids.get(reference.node_id)
+        return replace(reference, node_id=new) if new else None
+
     ops: list[Op] = []
     for node in copies:
-        inputs: Any = node.inputs
-        for old, new in ids.items():
-            inputs = rename_node(inputs, old, new) if old != new else inputs
+        kind = catalog.get(node.type)
+        inputs = change_references(node, kind, renamed) if kind else node.inputs
         place = Position(x=node.position.x + dx, y=node.position.y + dy)
         ops.append(
             {

@@ -208,26 +208,6 @@ def _prepare_text(text: str) -> Rendering:
     )
 
 
-def rename_node(binding: Json, old: str, new: str) -> Json:
-    """Returns the binding with every reference to node `old` changed to `new`; used when nodes are pasted."""
-    if isinstance(binding, str):
-        return "".join(
-            piece
-            if isinstance(piece, str)
-            else str(Reference(new, piece.root, piece.path))
-            if isinstance(piece, Reference) and piece.node_id == old
-            else str(piece)
-            if isinstance(piece, Reference)
-            else "{{ " + piece.text + " }}"
-            for piece in split_text(binding)
-        )
-    if isinstance(binding, dict):
-        return {key: rename_node(item, old, new) for key, item in binding.items()}
-    if isinstance(binding, list):
-        return [rename_node(item, old, new) for item in binding]
-    return binding
-
-
 def as_text(value: Json) -> str:
     """Returns a JSON value as text: strings unchanged, null as empty text, anything else as compact JSON."""
     if isinstance(value, str):

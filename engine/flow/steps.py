@@ -152,7 +152,7 @@ def duplicate(document: Document, node_id: str, catalog: Catalog) -> tuple[str, 
     node = document.node(node_id)
     if node is None or node.type in SINGLE:
         return "", []
-    new, ops = paste_ops(document, [node.model_dump()], [])
+    new, ops = paste_ops(document, catalog, [node.model_dump()], [])
     ports = _ports(document, node_id, catalog)
     if ports:
         ops += _put_behind(apply_ops(document, ops), new[0], (node_id, ports[0]), catalog)

@@ -91,11 +91,31 @@ def test_drawing_an_edge_binds_data_of_the_same_name():
 
 def test_pasted_nodes_get_new_ids_and_keep_their_references_among_themselves():
     nodes = [node.model_dump() for node in START.nodes]
-    new, ops = paste_ops(START, nodes, [edge.model_dump() for edge in START.edges])
+    new, ops = paste_ops(START, CATALOG, nodes, [edge.model_dump() for edge in START.edges])
     after = apply_ops(START, ops)
     assert new == ["api_input_2", "set_fields_2"]
     assert after.node("set_fields_2").inputs == {"a": "{{ api_input_2.out.template }}"}  # type: ignore[union-attr]
     assert len(after.edges) == 2
+
+
+def test_pasted_nodes_follow_each_other_also_where_new_ids_are_old_ones_and_in_templates():
+    def text(node_id: str, template: str) -> dict:
+        return {"id": node_id, "type": "text_template", "inputs": {"template": template}}
+
+    start = Document.model_validate(
+        {"format": 1, "nodes": [text("a", "x"), text("a_2", "{{ a.out }} {{ 7*7 }}")], "edges": []}
+    )
+    nodes = [
+        text("a", "x"),
+        text("a_2", '{{ a.out }} {{a.out["k"]}} {{ 7*7 }}'),
+        text("b", "{% if a.out %}{{ a_2.out | upper }}{% endif %} {{ ab.out }}"),
+    ]
+    new, ops = paste_ops(start, CATALOG, nodes, [])
+    assert new == ["a_3", "a_4", "b"]
+    after = apply_ops(start, ops)
+    assert after.node("a_4").inputs["template"] == "{{ a_3.out }} {{a_3.out.k}} {{ 7*7 }}"  # type: ignore[union-attr]
+    pasted = after.node("b").inputs["template"]  # type: ignore[union-attr]
+    assert pasted == "{% if a_3.out %}{{ a_4.out | upper }}{% endif %} {{ ab.out }}"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +147,7 @@ def test_a_flow_may_have_1_mib_as_it_is_stored(text, fits):
 
 
 def test_pasting_nothing_changes_nothing():
-    assert paste_ops(START, [], [edge.model_dump() for edge in START.edges], at=Position(x=1, y=1)) == ([], [])
+    assert paste_ops(START, CATALOG, [], [edge.model_dump() for edge in START.edges], at=Position(x=1, y=1)) == ([], [])
 
 
 def test_editing_what_somebody_else_removed_changes_nothing():

@@ -103,7 +103,9 @@ def ops_for(document: Document, edit: tuple[str, int, int, str]) -> list[Op]:
         ]
     if what == "paste":
         parts = [one.model_dump() for one in (node, other)[: 1 + (node is not other)]]
-        return paste_ops(document, parts, [edge.model_dump()] if edge else [], [note.model_dump()] if note else [])[1]
+        return paste_ops(
+            document, CATALOG, parts, [edge.model_dump()] if edge else [], [note.model_dump()] if note else []
+        )[1]
     if what == "align":  # notes are aligned together with nodes
         nodes = [update_node(one, position={"x": one.position.x, "y": float(first)}) for one in document.nodes]
         return nodes + [update_note(one, position={"x": one.position.x, "y": float(first)}) for one in document.notes]

@@ -14,7 +14,6 @@ from engine.flow.references import (
     as_text,
     find_references,
     parse_reference,
-    rename_node,
     render,
     split_text,
 )
@@ -115,14 +114,6 @@ def test_every_reference_has_the_pointer_of_the_text_it_stands_in():
 )  # fmt: skip
 def test_how_a_value_is_written_as_text(value, text):
     assert as_text(value) == text
-
-
-def test_a_pasted_node_takes_its_references_along():
-    binding = {"x": ["{{ a.out.n }} {{ ab.out }} {{ 7*7 }}", '{{a.out["k"]}}', "{{ a.index }}"], "{{ a.out }}": 5}
-    assert rename_node(binding, "a", "a_2") == {
-        "x": ["{{ a_2.out.n }} {{ ab.out }} {{ 7*7 }}", "{{ a_2.out.k }}", "{{ a_2.index }}"],
-        "{{ a.out }}": 5,
-    }
 
 
 @given(st.text(alphabet="{} a.out[0]\"'\\|x", max_size=30))

@@ -272,7 +272,7 @@ class CanvasEvents:
         parts = [message.get(name) or [] for name in ("nodes", "edges", "notes")]
         async with self.draft.making:
             try:
-                new, ops = paste_ops(self.draft.document, *parts, at=_place(message))
+                new, ops = paste_ops(self.draft.document, CATALOG, *parts, at=_place(message))
             except Refusal as refusal:
                 feedback.refused(refusal)
                 return
