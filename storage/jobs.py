@@ -9,7 +9,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Row, Select, Text, and_, bindparam, cast, exists, func, or_, select, true
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Row,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound, ParameterInvalid
@@ -17,7 +32,7 @@ from engine.core.job_status import ENDED
 from storage.database import now
 from storage.job_changes import SHARED_ATTEMPTS
 from storage.statements import Statement
-from storage.tables import Batch, Job, Value
+from storage.tables import TRIED, Batch, Job, Value
 from storage.value_sizes import VALUE_CAP, WHOLE
 
 Json = Any
@@ -255,15 +270,15 @@ def find_last_run_payload(
     session: Session, workspace_id: str, flow_id: str, key_ids: Collection[str] = (), *, completed: bool
 ) -> Json:
     """Returns the payload of the last run of a flow by a person: in the Playground, rows of a batch left out, or with one
-    of these keys. None without one. `completed`: only runs that completed count.
+    of these Development keys. None without one. `completed`: only runs that completed count.
     """
-    by_person = or_(and_(Job.environment == "playground", Job.batch_id.is_(None)), Job.key_id.in_(key_ids))
     job_id = session.scalar(
         select(Job.id)
         .where(
             Job.flow_id == flow_id,
             Job.workspace_id == workspace_id,
-            by_person,
+            text(TRIED),
+            or_(Job.environment == "playground", Job.key_id.in_(key_ids)),
             Job.status == "completed" if completed else true(),
         )
         .order_by(Job.created_at.desc(), Job.id.desc())

@@ -257,6 +257,10 @@ class Usage(Base):
     month_count: Mapped[int]
 
 
+#: The jobs that people may have started by hand; a query that says this uses `ix_jobs_tried`.
+TRIED = "environment in ('playground', 'dev') and batch_id is null"
+
+
 class Job(Base):
     """The state of one job. Open jobs have the status queued or processing."""
 
@@ -354,6 +358,16 @@ class Job(Base):
             "created_at",
             sqlite_where=text("environment = 'playground' and run_options is not null"),
             postgresql_where=text("environment = 'playground' and run_options is not null"),
+        ),
+        Index(
+            "ix_jobs_tried",
+            "flow_id",
+            "created_at",
+            "id",
+            "environment",
+            "key_id",  # lets a search for a person's runs pass over those of other keys without reading them
+            sqlite_where=text(TRIED),
+            postgresql_where=text(TRIED),
         ),
         Index(
             "ix_jobs_alone",

@@ -18,7 +18,7 @@ from engine.jobs.submit.accept import Caller, SubmitOptions
 from engine.jobs.submit.batches import accept_batch
 from storage.batches import batch_job_ids, list_batches
 from storage.database import Database
-from storage.jobs import JobFilters, list_jobs
+from storage.jobs import JobFilters, find_last_run_payload, list_jobs
 from tests.ui.arrange import accepted, ended, refused
 from tests.ui.conftest import Site
 
@@ -126,3 +126,14 @@ def test_no_call_and_no_worker_reads_a_growing_table_from_end_to_end(site: Site)
 
     assert any("insert into jobs" in statement.lower() for statement in statements)
     assert full_reads(site.database, statements) == []
+
+
+def test_the_last_input_of_a_flow_is_found_without_reading_the_jobs_of_its_callers(site: Site) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    with caught(site.database) as statements:
+        for keys in ((), ("key_1", "key_2")):
+            for completed in (True, False):
+                site.database.read_now(find_last_run_payload, site.workspace_id, flow_id, keys, completed=completed)
+    found = [line for one in plans(site.database, statements).values() for line in one if "jobs" in line]
+    assert len(found) == 4
+    assert all("USING INDEX ix_jobs_tried (flow_id=?)" in line for line in found), found
