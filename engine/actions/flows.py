@@ -225,9 +225,8 @@ def change_flow_settings(session: Session, principal: Principal, flow_id: str, c
 
 
 def note_difference_from_live(session: Session, flow: Flow) -> None:
-    """Stores whether the draft differs from the live version; to be called when either has changed."""
-    live = find_document(session, flow.id, flow.live_version) if flow.live_version is not None else None
-    flow.differs_from_live = live is not None and not draft_changes(load_document(live), load_document(flow.draft)).same
+    """Stores whether the stored draft differs from the live version; to be called when another version is live."""
+    flow.differs_from_live = _differs(_find_version(session, flow, flow.live_version), load_document(flow.draft))
 
 
 def find_version_of_draft(session: Session, workspace_id: str, flow_id: str) -> int | None:
@@ -311,9 +310,19 @@ def _put_draft(session: Session, flow: Flow, document: Document) -> None:
     flow.draft = _draft_text(document)
     flow.draft_revision += 1
     flow.draft_saved_at = flow.updated_at = now(session)
-    newest = find_document(session, flow.id, flow.newest_version) if flow.newest_version else None
-    flow.draft_differs = newest is None or unpinned(load_document(newest)) != content_of(document)
-    note_difference_from_live(session, flow)
+    newest = _find_version(session, flow, flow.newest_version)
+    live = newest if flow.live_version == flow.newest_version else _find_version(session, flow, flow.live_version)
+    flow.draft_differs = newest is None or unpinned(newest) != content_of(document)
+    flow.differs_from_live = _differs(live, document)
+
+
+def _find_version(session: Session, flow: Flow, number: int | None) -> Document | None:
+    text = find_document(session, flow.id, number) if number else None
+    return None if text is None else load_document(text)
+
+
+def _differs(live: Document | None, draft: Document) -> bool:
+    return live is not None and not draft_changes(live, draft).same
 
 
 def _draft_text(document: Document) -> str:
