@@ -58,12 +58,21 @@ class PlaygroundBatches:
         task.add_done_callback(self._tasks.discard)
 
     async def resume(self) -> None:
-        """Continues the batches that had rows to run when the server ended. Called once, when the server starts."""
+        """Continues the batches that had rows to run when the server ended. Called once, when the server starts.
+
+        A batch that cannot be continued keeps no server from starting.
+        """
         for stored in await self._database.read(list_open_batches):
-            runner = await self._load(stored)
-            self.run(runner)
-            if runner.state == "stopping":
-                await runner.stop()
+            try:
+                await self._resume(stored)
+            except Exception:
+                log.exception("the batch %s cannot be continued", stored.id)
+
+    async def _resume(self, stored: StoredBatch) -> None:
+        runner = await self._load(stored)
+        self.run(runner)
+        if runner.state == "stopping":
+            await runner.stop()
 
     async def close(self) -> None:
         """Stops without changing a stored state; the next start continues."""

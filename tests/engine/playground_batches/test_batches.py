@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.members import ensure_owner
@@ -25,7 +26,7 @@ from storage.dataset_changes import checked_rows
 from storage.datasets import list_rows
 from storage.jobs import JobFilters, list_jobs
 from storage.members import list_people
-from storage.tables import DatasetRow, User
+from storage.tables import DatasetRow, PlaygroundBatch, User
 from tests.engine.jobs.world import World, open_world
 from tests.logical_time import LogicalClock
 
@@ -140,6 +141,27 @@ async def test_a_batch_continues_after_a_restart_with_each_row_once(world: World
     assert len(servers.jobs()) == 7
     assert (continued.progress.done, continued.progress.failed, continued.progress.remaining) == (6, 1, 0)
     assert servers.batches.running(servers.flow_id) is None, "an ended batch holds no memory"
+
+
+async def test_a_batch_that_cannot_be_read_keeps_no_other_from_continuing(
+    world: World, servers: Servers, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = servers.begin(listed(*"123456"))
+    await until(lambda: len(servers.jobs()) == 4)
+    servers.flow_id = world.add_flow(READING)
+    servers.begin(listed("7"))
+    await servers.batches.close()
+    world.write(
+        lambda session: session.execute(
+            update(PlaygroundBatch).where(PlaygroundBatch.batch_id == broken.batch.id).values(source={})
+        )
+    )
+    await servers.restart()
+    continued = await servers.newest()
+    async with working(world):
+        await until(lambda: continued.over)
+    assert continued.progress.done == 1
+    assert f"the batch {broken.batch.id} cannot be continued" in caplog.text
 
 
 async def test_a_paused_batch_stays_paused_and_a_stopped_one_stopped(world: World, servers: Servers) -> None:
