@@ -33,7 +33,7 @@ _SHORTEST_PART: Final = 5
 class Found:
     """What the search shows. `fits`: the first goal does what was asked; otherwise these are the nearest.
 
-    `not_yet`: a sentence about what no flow can do, when it was asked for.
+    `not_yet`: the topic of what no flow can do, when it was asked for.
     """
 
     goals: tuple[Goal, ...]
@@ -58,13 +58,13 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
 
 
 def _not_yet(asked: str, goals: Goals) -> tuple[str, str]:
-    """The sentence about what no flow can do, if it was asked for, and what was asked besides."""
+    """The topic of what no flow can do, if it was asked for, and what was asked besides."""
     said = f" {' '.join(_words(asked))} "
     for one in goals.not_yet:
         for words in one.words:
             phrase = f" {' '.join(_words(words))} "
             if phrase in said:
-                return one.says, said.replace(phrase, " ")
+                return one.topic, said.replace(phrase, " ")
     return "", asked
 
 

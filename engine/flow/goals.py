@@ -67,10 +67,10 @@ class Goal:
 
 @dataclass(frozen=True)
 class NotYet:
-    """What no flow can do: the words by which it is recognised, and the sentence that says so."""
+    """What no flow can do: the words by which it is recognised. The pages have the sentences, by `topic`."""
 
     words: tuple[str, ...]
-    says: str
+    topic: str
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def all_goals() -> Goals:
     """Reads the goals once per process."""
     value = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     same = {word: line.split()[0] for line in value["same_words"] for word in line.split()}
-    not_yet = tuple(NotYet(tuple(one["words"]), one["says"]) for one in value["not_yet"])
+    not_yet = tuple(NotYet(tuple(one["words"]), one["topic"]) for one in value["not_yet"])
     return Goals(tuple(_goal(one) for one in value["goals"]), same, not_yet, frozenset(value["small_words"].split()))
 
 

@@ -7,6 +7,7 @@ from nicegui import ui
 from nicegui.testing import User
 
 from engine.core.paths import ASSETS
+from engine.flow.goals import all_goals
 from engine.nodes import CATALOG, NODE_TYPES
 from tests.factories import greeting
 from tests.ui.arrange import press_named, until
@@ -184,6 +185,10 @@ def test_no_search_of_the_palette_ends_with_nothing() -> None:
 
 def test_nodes_named_for_what_is_missing_exist() -> None:
     assert {node for one in NOT_YET for node in one.nodes} <= set(CATALOG)
+
+
+def test_what_no_goal_does_is_told_in_the_words_of_the_search() -> None:
+    assert {one.topic for one in all_goals().not_yet} == {one.topic for one in NOT_YET if one.topic}
 
 
 @pytest.mark.parametrize(

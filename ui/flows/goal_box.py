@@ -9,6 +9,7 @@ from nicegui import ui
 from engine.flow.goal_search import find_goals
 from engine.flow.goals import Goal, all_goals
 from ui.flows.templates import find_template
+from ui.kit.not_yet import NotYet, missing_topic
 from ui.kit.parts import icon, link, note, words
 from ui.kit.text import _, plural
 
@@ -25,6 +26,10 @@ _EXAMPLES = (
 )
 
 
+#: As many characters are searched; the box takes no more.
+_LONGEST = 200
+
+
 class GoalBox:
     """The box with what it finds below. `asked` is in it at first."""
 
@@ -35,7 +40,7 @@ class GoalBox:
             self.box = ui.input(
                 value=asked, placeholder=_("Say it in your words, like: sort reviews into good and bad")
             )
-            self.box.props("outlined clearable debounce=200 maxlength=200 type=search")
+            self.box.props(f"outlined clearable debounce=200 maxlength={_LONGEST} type=search")
             self.box.props["aria-label"] = _("What should your API do?")
             self.box.classes("fp-goals-box")
             with self.box.add_slot("prepend"):
@@ -48,7 +53,7 @@ class GoalBox:
 
     @property
     def _asked(self) -> str:
-        return str(self.box.value or "").strip()
+        return str(self.box.value or "").strip()[:_LONGEST]
 
     def _show(self) -> None:
         asked = self._asked
@@ -62,7 +67,7 @@ class GoalBox:
             if found.fits:
                 self.said.text = f"{plural(len(found.goals), _('goal'), _('goals'))} {_('found')}"
             else:
-                self._draw_nothing_fits(found.not_yet)
+                self._draw_nothing_fits(missing_topic(found.not_yet))
             with ui.element("ul").classes("fp-goals-list"):
                 for goal in found.goals:
                     _goal_entry(goal, asked)
@@ -80,10 +85,14 @@ class GoalBox:
                     with ui.element("li"):
                         link(goal.title, goal_path(goal), "fp-chip fp-chip--pick")
 
-    def _draw_nothing_fits(self, not_yet: str) -> None:
-        strong = _("That cannot be done yet.") if not_yet else _("Nothing does exactly this yet.")
-        self.said.text = " ".join(part for part in (strong, not_yet, _("These three come nearest.")) if part)
-        note(" ".join(part for part in (not_yet, _("These three come nearest:")) if part), icon="info", strong=strong)
+    def _draw_nothing_fits(self, missing: NotYet | None) -> None:
+        strong = missing.title if missing else _("Nothing does exactly this yet.")
+        instead = missing.instead if missing else ""
+        self.said.text = " ".join(part for part in (strong, instead, _("These three come nearest.")) if part)
+        with note(instead, icon="info", strong=strong):
+            if missing:
+                link(_("Show me how"), missing.path, "fp-b fp-nw")
+        words(_("These three come nearest:"), "fp-t2", tag="p")
 
     def _open_first(self) -> None:
         asked = self._asked

@@ -1,7 +1,7 @@
 """What people look for and Flowport does not have: said honestly, with the nearest that it has.
 
-The search of the frame (ui/kit/search.py) and that of the palette show these entries. Whoever adds such a feature
-removes its entry here.
+The search of the frame (ui/kit/search.py), that of the palette and the box for goals show these entries. Whoever adds
+such a feature removes its entry here, and its topic in `assets/goals.yaml`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from ui.kit.text import _
 
 @dataclass(frozen=True)
 class NotYet:
-    """Something that is missing. `instead` says what to do; `path` leads there, `nodes` are node types that help."""
+    """Something that is missing. `instead` says what to do; `path` leads there, `nodes` are node types that help.
+
+    `topic`: its name in `assets/goals.yaml`, when goals can be about it.
+    """
 
     title: str
     instead: str
     path: str
     synonyms: str
     nodes: tuple[str, ...] = ()
+    topic: str = ""
 
     @property
     def said(self) -> Said:
@@ -36,6 +40,7 @@ NOT_YET: tuple[NotYet, ...] = (
             "schedule, scheduled, scheduler, cron, timer, timetable, calendar, every day, every morning, every hour, "
             "daily, weekly, hourly, nightly, automatic, automatically, recurring, reminder"
         ),
+        topic="schedule",
     ),
     NotYet(
         _("No step sends or reads e-mail yet."),
@@ -43,6 +48,7 @@ NOT_YET: tuple[NotYet, ...] = (
         "/docs/nodes/http_request",
         "email, e-mail, mail, send email, send an email, gmail, outlook, smtp, inbox, newsletter",
         ("http_request",),
+        topic="mail",
     ),
     NotYet(
         _("Flows do not read PDF, Word or other files yet."),
@@ -50,6 +56,7 @@ NOT_YET: tuple[NotYet, ...] = (
         "/datasets",
         "pdf, word, docx, file, files, upload, upload a file, attachment, ocr, scan",
         ("api_input", "dataset_source"),
+        topic="files",
     ),
     NotYet(
         _("Flows work with text, not with pictures, sound or video yet."),
@@ -57,6 +64,7 @@ NOT_YET: tuple[NotYet, ...] = (
         "/docs/nodes/http_request",
         "image, images, picture, photo, video, audio, voice, speech, transcribe, draw",
         ("http_request",),
+        topic="media",
     ),
     NotYet(
         _("There are no ready-made connections to other programs yet."),
@@ -67,6 +75,15 @@ NOT_YET: tuple[NotYet, ...] = (
             "discord, sharepoint, drive, airtable, jira, sap, crm, plugin, integrations"
         ),
         ("http_request",),
+        topic="programs",
+    ),
+    NotYet(
+        _("Pages behind a sign-in cannot be read yet."),
+        _("HTTP Request can ask a service that gives out keys for its API."),
+        "/docs/nodes/http_request",
+        "behind a login, behind a sign-in, page with a password, members area, paywall",
+        ("http_request",),
+        topic="behind_sign_in",
     ),
     NotYet(
         _("Own program code does not run inside a flow yet."),
@@ -114,6 +131,11 @@ def not_yet(text: str) -> NotYet | None:
     """Returns the missing feature that this search is about, or None."""
     whole = f" {' '.join(text.casefold().split())} "
     return next((one for one in NOT_YET if any(f" {said} " in whole for said in one.said.called)), None)
+
+
+def missing_topic(topic: str) -> NotYet | None:
+    """Returns the missing feature with this topic, or None."""
+    return next((one for one in NOT_YET if topic and one.topic == topic), None)
 
 
 def nearest_not_yet(text: str) -> NotYet | None:

@@ -60,7 +60,8 @@ async def test_what_no_goal_does_is_told_with_the_nearest_three_and_the_way_to_a
     assert "/playground/new" in hrefs(user)
 
     type_into(user, "What should your API do?", "read a page every morning")
-    assert "A flow does not start by itself at a time." in page_text(user)
+    assert "Flowport does not start flows by the clock yet." in page_text(user)
+    assert "/docs/guides/best-practices#at-a-certain-time" in hrefs(user)
     assert len(goal_links(user)) == 3
 
 
