@@ -10,6 +10,7 @@ import binascii
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -96,8 +97,12 @@ class ValueTable:
         """The columns that are shown."""
         return self.columns[:MOST_COLUMNS]
 
-    def is_numeric(self, column: str) -> bool:
-        """True when every value of a column is a number or missing."""
+    @cached_property
+    def numeric_columns(self) -> frozenset[str]:
+        """The shown columns in which every value is a number or missing. They are found once, not for every cell."""
+        return frozenset(column for column in self.shown_columns if self._is_numeric(column))
+
+    def _is_numeric(self, column: str) -> bool:
         values = [value for row in self.rows if (value := row.get(column)) is not None]
         return bool(values) and all(as_number(value) is not None for value in values)
 

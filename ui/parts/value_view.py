@@ -188,8 +188,8 @@ class _Drawn:
             show(last)
             shown.delete()
 
-        named = _("Show all") if last == count else _("Show the first")
-        shown = button(f"{named} {number(last, self.reader)}", more, kind="link", small=True)
+        said = _("Show all {count}") if last == count else _("Show the first {count}")
+        shown = button(said.format(count=number(last, self.reader)), more, kind="link", small=True)
 
     def _text(self, text: str, name: str) -> None:
         if not text:
@@ -237,7 +237,8 @@ class _Drawn:
             turn_button.text = _("Show less") if opened else all_of_it
             turn_button.props["aria-expanded"] = "true" if opened else "false"
 
-        all_of_it = f"{_('Show all')} ({plural(len(text), _('character'), _('characters'), self.reader)})"
+        length = plural(len(text), _("character"), _("characters"), self.reader)
+        all_of_it = _("Show all ({length})").format(length=length)
         turn_button = button(all_of_it, turn, kind="link", small=True)
         turn_button.props["aria-expanded"] = "false"
 
@@ -254,10 +255,7 @@ class _TableView:
         drawn.left -= min(len(table.rows), _FIRST_ROWS) * len(table.shown_columns)
         self.heads: dict[str, tuple[ui.element, ui.icon]] = {}
         with ui.element("div").classes("fp-row fp-val-bar"):
-            rows = plural(len(table.rows), _("row"), _("rows"), drawn.reader)
-            hidden = len(table.columns) - len(table.shown_columns)
-            more = f", {plural(hidden, _('column'), _('columns'), drawn.reader)} {_('not shown')}" if hidden else ""
-            words(f"{rows}{more}", "fp-s12 fp-t3")
+            words(self._size_words(), "fp-s12 fp-t3")
             words("", "fp-sp")
             self._csv_button(name)
         with ui.element("div").classes("fp-scroll"), ui.element("table").classes("fp-tb fp-val-table") as whole:
@@ -269,10 +267,18 @@ class _TableView:
         self._rows()
         drawn.show_more(len(table.rows), self._all)
 
+    def _size_words(self) -> str:
+        table, reader = self.table, self.drawn.reader
+        rows = plural(len(table.rows), _("row"), _("rows"), reader)
+        if not (hidden := len(table.columns) - len(table.shown_columns)):
+            return rows
+        columns = plural(hidden, _("column"), _("columns"), reader)
+        return _("{rows}, {columns} not shown").format(rows=rows, columns=columns)
+
     def _csv_button(self, name: str) -> None:
         text = self.table.as_csv()
         if len(text) <= _MOST_COPIED:
-            copy_button(text, _("Copy as CSV"), name=f"{_('Copy as CSV')}: {name}", kind="quiet")
+            copy_button(text, _("Copy as CSV"), name=_("Copy as CSV: {name}").format(name=name), kind="quiet")
             return
 
         def save() -> None:
@@ -282,7 +288,7 @@ class _TableView:
 
     def _head(self, column: str) -> None:
         with ui.element("th").props("scope=col") as head:
-            head.classes("fp-r" if self.table.is_numeric(column) else "")
+            head.classes("fp-r" if column in self.table.numeric_columns else "")
             with ui.element("button").classes("fp-val-sort").props("type=button") as sorter:
                 words(column).props("dir=auto")
                 arrow = icon("arrow_upward", size=14)
@@ -311,12 +317,13 @@ class _TableView:
 
     def _rows(self) -> None:
         table = self.table.sorted_by(self.by, descending=self.descending) if self.by else self.table
+        numeric = self.table.numeric_columns
         self.body.clear()
         with self.body:
             for row in table.rows[: self.first]:
                 with ui.element("tr"):
                     for column in table.shown_columns:
-                        with ui.element("td").classes("fp-r" if table.is_numeric(column) else ""):
+                        with ui.element("td").classes("fp-r" if column in numeric else ""):
                             self.drawn.cell(row.get(column))
 
 

@@ -81,7 +81,8 @@ def test_a_list_of_groups_is_a_table() -> None:
     table = table_of([{"key": "good", "count": 3}, {"count": 12, "note": None, "key": None}])
     assert table is not None
     assert table.columns == ("key", "count", "note")
-    assert (table.is_numeric("count"), table.is_numeric("key"), table.is_numeric("note")) == (True, False, False)
+    assert table.numeric_columns == {"count"}
+    assert table.numeric_columns is table.numeric_columns, "a large table is looked through once, not for each cell"
     assert [row["count"] for row in table.sorted_by("count", descending=True).rows] == [12, 3]
     assert [row.get("key") for row in table.sorted_by("key", descending=True).rows] == ["good", None]
     assert table.as_csv() == "key,count,note\r\ngood,3,\r\n,12,\r\n"
