@@ -149,7 +149,11 @@ def _in_order(steps: Sequence[StepRow], order: Sequence[str]) -> Sequence[StepRo
 def _shown(steps: Sequence[StepRow]) -> Sequence[StepRow]:
     if len(steps) <= MOST:
         return steps
-    ranked = sorted(range(len(steps)), key=lambda at: (bool(steps[at].index_path), steps[at].status != "failed", at))
+
+    def failed(step: StepRow) -> bool:
+        return step.status == "failed" or step.went_on
+
+    ranked = sorted(range(len(steps)), key=lambda at: (bool(steps[at].index_path), not failed(steps[at]), at))
     return [steps[at] for at in sorted(ranked[:MOST])]
 
 
@@ -184,6 +188,7 @@ class StepList:
         self.rows: list[tuple[StepLine, ui.element]] = []
         #: What the links of the waterfall show.
         self.linked: list[tuple[Any, ...]] = []
+        self.anchors: list[ui.element | None] = []
         with card(_("Steps"), padded=False) as box:
             self.count = words("", "fp-s13 fp-t3").props("role=status").move(box.head, 0)
             with box.head:
@@ -264,29 +269,41 @@ class StepList:
             self.chart = chart(waterfall(self._bars()), self._chart_label())
             self.links = ui.element("ul").classes("fp-waterfall-links")
             self.links.props["aria-label"] = _("Steps")
-        self.linked = []
+        self.linked, self.anchors = [], []
         self._draw_links()
 
     def _draw_links(self) -> None:
-        """Lays a link over each line of the waterfall: its name and its bar. Redrawn when the steps changed."""
+        """Lays a link over each line of the waterfall: its name and its bar.
+
+        A line that stays keeps its link, because a press or the keyboard focus would be lost with it: of a running step
+        only the note changes, twice a second.
+        """
         lines = self.lines[:MOST]
-        said = [(line.node_id, line.index_path, line.label, line.step is None, self._note(line)) for line in lines]
-        if said == self.linked:
-            return
+        said = [(line.node_id, line.index_path, line.label, line.step is None) for line in lines]
+        same = next((at for at, (one, other) in enumerate(zip(said, self.linked, strict=False)) if one != other), None)
+        kept = min(len(said), len(self.linked)) if same is None else same
+        for _line, row in self.rows[kept:]:
+            row.delete()
+        self.rows = [(line, row) for line, (_before, row) in zip(lines, self.rows[:kept], strict=False)]
+        del self.anchors[kept:]
         self.linked = said
-        self.links.clear()
-        self.rows = []
         with self.links:
-            for line in lines:
+            for place, line in enumerate(lines[kept:], start=kept):
                 with ui.element("li") as row:
                     self.rows.append((line, row))
-                    if line.step is None:
-                        words(line.label, "fp-cut fp-t2")
-                        continue
-                    with step_link(step_path(self.job_id, line), "", lambda line=line: self.on_choose(line)) as anchor:
-                        words(line.label, "fp-cut")
-                    anchor.props["title"] = f"{line.label}: {self._note(line)}"
+                    self.anchors.append(self._draw_link(place, line))
+        for line, anchor in zip(lines, self.anchors, strict=True):
+            if anchor is not None:
+                anchor.props["title"] = f"{line.label}: {self._note(line)}"
         self.mark(self.chosen)
+
+    def _draw_link(self, place: int, line: StepLine) -> ui.element | None:
+        if line.step is None:
+            words(line.label, "fp-cut fp-t2")
+            return None
+        with step_link(step_path(self.job_id, line), "", lambda: self.on_choose(self.lines[place])) as anchor:
+            words(line.label, "fp-cut")
+        return anchor
 
     def _chart_label(self) -> str:
         return f"{_('Waterfall of the steps')}: {self._sentence()}"
