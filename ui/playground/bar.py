@@ -58,6 +58,8 @@ class PlaygroundBar:
         self.on_read: Callable[[], Any] | None = None  #: called after the stored flow was read again
         self.live_differs = False  #: whether the draft would answer callers differently
         self._compared: tuple[Document, Document | None] | None = None
+        #: The problems and the warnings that the list shows.
+        self._listed: tuple[list[FlowWarning], list[FlowWarning]] | None = None
 
     def draw(self) -> None:
         """Draws the bar into the current container."""
@@ -203,12 +205,16 @@ class PlaygroundBar:
         counted += [plural(len(warned), _("warning"), _("warnings"))] if warned else []
         self.problems_button.text = ", ".join(counted) or _("No problems")
         self.problems_button.props(f"icon=sym_o_{'warning' if found else 'info' if warned else 'check_circle'}")
+        listed = ([with_button(problem, self.draft.document) for problem in found], list(warned))
+        if listed == self._listed:
+            return  # the list may be open
+        self._listed = listed
         self.problems_list.clear()
         with self.problems_list:
             if not counted:
                 words(_("Nothing stands in the way of a deployment."), "fp-person", tag="p")
-            for problem in found:
-                self._draw_found(with_button(problem, self.draft.document), "warning", "fp-bad")
+            for problem in listed[0]:
+                self._draw_found(problem, "warning", "fp-bad")
             if warned:
                 words(_("These stop no deployment. Look at them all the same:"), "fp-person fp-t2", tag="p")
             for warning in warned:

@@ -73,6 +73,11 @@ async def test_the_button_stands_in_the_settings_of_the_step_too(site: Site, use
     flow_id = site.flow("Refunds", saved=False, file=FLOW)
     await opened(user, flow_id, "o")
     await user.should_see("API Output: it returns only what Sorry gives")
+    before = newest_button(user, "Return whichever ran")
+    choose(user, "Make “lang” optional")
+    await user.should_see("1 warning")
+    assert newest_button(user, "Return whichever ran") is before, "a press is not lost by a change elsewhere"
+
     press(user, "Return whichever ran")
     await until(lambda: draft(site, flow_id).node("first_value"))
 

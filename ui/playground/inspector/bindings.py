@@ -34,6 +34,7 @@ class Place:
     menus: dict[str, ui.menu] = dataclass_field(default_factory=dict)  #: what to use instead of each broken chip
     #: True once the field was left or a problem was clicked: until then nobody is told that its value is missing.
     left: bool = False
+    told: tuple[Any, ...] = (None, ())  #: what stands below the field
 
     @property
     def pointer(self) -> str:
@@ -127,20 +128,27 @@ class Bindings:
             )
             if mine is not None and not mine[1] and not place.left and not place.field.text.strip():
                 mine = None
-            place.field.show_trouble(bad=bool(mine and mine[1]), broken=self.broken(place.field.text))
-            place.trouble.clear()
-            place.menus.clear()
-            with place.trouble:
-                if mine is not None:
-                    with ui.element("p").classes("fp-hint fp-bad" if mine[1] else "fp-hint fp-warn fp-row"):
-                        icon("error" if mine[1] else "warning", size=14)
-                        sentence(mine[0], tag="span")
-                if not self.readonly:
-                    self._draw_replacements(place)
+            broken = self.broken(place.field.text)
+            place.field.show_trouble(bad=bool(mine and mine[1]), broken=broken)
+            instead = {} if self.readonly else {raw: self.replacements(raw) for raw in broken}
+            self._draw_trouble(place, mine, {raw: found for raw, found in instead.items() if found is not None})
 
-    def _draw_replacements(self, place: Place) -> None:
-        for raw in dict.fromkeys(self.broken(place.field.text)):
-            if (found := self.replacements(raw)) is not None:
+    def _draw_trouble(self, place: Place, mine: tuple[str, bool] | None, instead: Mapping[str, BrokenData]) -> None:
+        """Draws what stands below a field. It stays while it is the same: leaving a field by a press on one of these
+        buttons must not put another button in its place.
+        """
+        told = (mine, tuple(instead.items()))
+        if told == place.told:
+            return
+        place.told = told
+        place.trouble.clear()
+        place.menus.clear()
+        with place.trouble:
+            if mine is not None:
+                with ui.element("p").classes("fp-hint fp-bad" if mine[1] else "fp-hint fp-warn fp-row"):
+                    icon("error" if mine[1] else "warning", size=14)
+                    sentence(mine[0], tag="span")
+            for raw, found in instead.items():
                 place.menus[raw] = draw_replacements(found, lambda new, raw=raw: self._replace(place, raw, new))
 
     def _replace(self, place: Place, raw: str, new: str) -> Any:

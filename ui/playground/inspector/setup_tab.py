@@ -79,6 +79,7 @@ class SetUpTab:
             (),
             None,
         )
+        self._listed: tuple[object, ...] = ((), (), ())
         self._editing = asyncio.Lock()  # edits wait while it is asked about a rename
         self.models = ModelPicker(page_session, draft.flow_id)
 
@@ -153,21 +154,37 @@ class SetUpTab:
         }
         for form in self.forms:
             form.show_errors({pointer: text for pointer, text in in_settings.items() if _has(form, pointer)})
+        apart = [one for one in mine if not self._has_field(one)]
+        self._list_above(apart, [one for one in warned if one.problem.node_id == self.node_id], mend)
+
+    def _has_field(self, problem: Problem) -> bool:
+        """True when a problem is shown at its field."""
+        in_inputs = self.inputs is not None and self.inputs.has_field(problem.pointer)
+        return problem.pointer.startswith("/config/") or in_inputs
+
+    def _list_above(
+        self,
+        problems: Sequence[Problem],
+        warned: Sequence[FlowWarning],
+        mend: Callable[[Problem], Awaitable[Any]] | None,
+    ) -> None:
+        """Lists problems and warnings above the fields. The list stays while it is the same: leaving a field by a press
+        on one of its buttons must not put another button in its place.
+        """
+        listed = (tuple(problems), tuple(warned), tuple(one.mend is not None for one in warned))
+        if listed == self._listed:
+            return
+        self._listed = listed
         self.problems_box.clear()
         with self.problems_box:
-            for one in mine:
-                told = one.pointer.startswith("/config/") or (self.inputs and self.inputs.has_field(one.pointer))
-                if not told:
-                    with ui.element("div").classes("fp-note fp-note--warn"):
-                        icon("warning", "fp-warn")
-                        words(one.message)
+            for one in problems:
+                with ui.element("div").classes("fp-note fp-note--warn"):
+                    icon("warning", "fp-warn")
+                    words(one.message)
             for warning in warned:
-                if warning.problem.node_id == self.node_id:
-                    with note(warning.problem.message, kind="warn", icon="info").classes("fp-note--act"):
-                        if warning.mend is not None and mend is not None and not self.readonly:
-                            button(
-                                warning.verb, lambda one=warning.problem: mend(one), icon="auto_fix_high", small=True
-                            )
+                with note(warning.problem.message, kind="warn", icon="info").classes("fp-note--act"):
+                    if warning.mend is not None and mend is not None and not self.readonly:
+                        button(warning.verb, lambda one=warning.problem: mend(one), icon="auto_fix_high", small=True)
 
     def _is_quiet(self, problem: Problem) -> bool:
         """True for a setting that was not made yet, until somebody clicked its problem."""

@@ -165,8 +165,11 @@ async def test_a_broken_chip_is_replaced_by_the_likely_data(site: Site, user: Us
     await user.should_see("Letter needs “api_input › sit”, which cannot be found there.", retries=40)
     assert "Letter needs `sit` of api_input, which is not there." in page_text(user)
 
+    drawn = [one.id for one in user.find(kind=ui.menu).elements if one.props.get("aria-label") == "Replace with"]
+    UserInteraction(user, {field}, None).trigger("left")
     UserInteraction(user, {field}, None).trigger("broken", "{{ api_input.out.sit | upper }}")
     menu = next(one for one in user.find(kind=ui.menu).elements if one.props.get("aria-label") == "Replace with")
+    assert [menu.id] == drawn, "a press on the button is not lost when the field is left"
     await until(lambda: menu.value)
     choose(user, "api_input › site")
 
