@@ -75,9 +75,11 @@ class Box(Part):
         self.box.on("keydown", lambda _event: enter(), js_handler=_ENTER)
 
     def write(self, text: str) -> None:
-        """Puts text into the box as if it was typed."""
-        self._touched = self.left = True
+        """Puts text into the box as if it was typed, without telling the form: the caller does, once for all boxes."""
+        self._touched = self.left = self._quiet = True
         self.box.value = text
+        self._quiet = False
+        self._read(text)
         self.show_error()
 
     def _typed(self, text: str | None) -> None:
@@ -85,11 +87,15 @@ class Box(Part):
             return
         self._touched = True
         self.outside = ""
-        parsed, self.wrong = parse(self.spec, text or "")
+        self._read(text or "")
         if not self.wrong:
-            self.known = parsed
             self.tell()
         self.show_error()
+
+    def _read(self, text: str) -> None:
+        parsed, self.wrong = parse(self.spec, text)
+        if not self.wrong:
+            self.known = parsed
 
     def _leave(self) -> None:
         self.left = self.left or self._touched

@@ -97,13 +97,16 @@ def paste(user: User, element: ui.element, text: str) -> None:
 
 
 async def test_a_list_has_a_box_per_item_and_pasted_lines_become_items(user: User, draw: Draw) -> None:
-    form = draw(payload_specs(), {})
+    changes: list[tuple[str, Any]] = []
+    form = draw(payload_specs(), {}, on_change=lambda pointer, value: changes.append((pointer, value)))
     press(user, form, "Add an item")
     box(form, "reviews, item 1").value = "Great"
     press(user, form, "Add an item")
     assert form.value == {"reviews": ["Great"]}, "a box in which nothing was written is no item"
+    changes.clear()
     paste(user, box(form, "reviews, item 2"), "- Slow\n- Broken\n\n- Fine\n")
     assert form.value == {"reviews": ["Great", "Slow", "Broken", "Fine"]}
+    assert changes == [("/reviews", form.value["reviews"])], "one change, however many lines there are"
 
 
 async def test_nothing_else_is_drawn_again_when_an_item_comes_moves_or_goes(user: User, draw: Draw) -> None:
@@ -218,8 +221,8 @@ async def test_a_new_type_of_a_field_leaves_its_other_boxes_as_they_are(user: Us
 async def test_a_sample_that_cannot_be_read_stays_when_another_is_added(user: User, draw: Draw) -> None:
     form = draw(specs_of_model(ApiInputConfig), {})
     press(user, form, "Add a sample")
-    press(user, form, "Add a value to Request body")
-    box(form, "Request body, Value 1").value = "typed"
+    press(user, form, "Add a value to What is sent")
+    box(form, "What is sent, Value 1").value = "typed"
     press(user, form, "Add a sample")
     assert [one.value for one in parts(form, ui.textarea)] == ["typed"]
 
