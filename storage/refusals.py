@@ -1,7 +1,7 @@
 """Queries for calls that the public API refused: counts per minute, flow, key and code, and the last 1,000 of each
 workspace.
 
-They store pointers, codes and types, but no value that was sent. A call without a valid key belongs to no workspace: it
+They store pointers, codes, types and what the flow asks for, but no value that was sent. A call without a valid key belongs to no workspace: it
 is only counted, under the empty workspace id.
 """
 
@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import Select, delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from storage.tables import RefusalCount, RefusedCall
 
 KEPT_CALLS = 1_000
+#: Wrong fields of a call that are stored; further ones are left out.
+MOST_STORED_FIELDS = 20
 
 
 class Counted(NamedTuple):
@@ -90,13 +92,22 @@ def list_refused_calls(
     workspace_id: str,
     filters: RefusalFilters = RefusalFilters(),
     *,
-    flow_id: str | None = None,
     limit: int = 100,
 ) -> list[RefusedRow]:
     """Returns refused calls, newest first."""
-    statement = select(RefusedCall).where(RefusedCall.workspace_id == workspace_id)
+    statement = _narrowed(select(RefusedCall), workspace_id, filters)
+    return [_row(call) for call in session.scalars(statement.order_by(RefusedCall.id.desc()).limit(limit))]
+
+
+def count_refused_calls(session: Session, workspace_id: str, filters: RefusalFilters = RefusalFilters()) -> int:
+    """Returns how many refused calls `list_refused_calls` would list without a limit."""
+    return session.scalar(_narrowed(select(func.count(RefusedCall.id)), workspace_id, filters)) or 0
+
+
+def _narrowed(statement: Select[Any], workspace_id: str, filters: RefusalFilters) -> Select[Any]:
+    statement = statement.where(RefusedCall.workspace_id == workspace_id)
     for column, value in (
-        (RefusedCall.flow_id, flow_id if flow_id is not None else filters.flow_id),
+        (RefusedCall.flow_id, filters.flow_id),
         (RefusedCall.key_id, filters.key_id),
         (RefusedCall.code, filters.code),
     ):
@@ -106,7 +117,7 @@ def list_refused_calls(
         statement = statement.where(RefusedCall.at >= filters.since)
     if filters.until is not None:
         statement = statement.where(RefusedCall.at <= filters.until)
-    return [_row(call) for call in session.scalars(statement.order_by(RefusedCall.id.desc()).limit(limit))]
+    return statement
 
 
 def count_refusals(

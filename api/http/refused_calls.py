@@ -12,16 +12,17 @@ from sqlalchemy.orm import Session
 from api.http.parameters import is_id
 from api.http.problem_json import status_of
 from engine.core.clock import MINUTE
-from engine.core.errors import FieldError, NotDeployed, NotFound, Refusal
+from engine.core.errors import FieldError, NotDeployed, NotFound, PayloadInvalid, Refusal
 from engine.jobs.submit.accept import Caller
 from storage.database import Database
 from storage.deferred_writes import Later
 from storage.flows import which_flows_exist
 from storage.keys import find_owner_of_secret
-from storage.refusals import Counted, RefusedRow, add_refusals
+from storage.refusals import MOST_STORED_FIELDS, Counted, RefusedRow, add_refusals
 
-_MOST_FIELDS = 20
-
+#: Codes of wrong fields whose details name what the flow asks for, and nothing that was sent.
+_ASKED = frozenset({"type_error", "required", "unknown_field", "enum", "format", "minimum", "maximum"})
+_LONGEST_DETAIL = 500
 
 #: A refused call, and the hash of its key when the caller is not known.
 _Heard = tuple[RefusedRow, str | None]
@@ -53,16 +54,17 @@ class RefusalRecorder(Later[_Heard]):
             flow_id="" if unknown_flow else flow_id,
             status=status_of(refusal),
             code=refusal.code,
-            fields=tuple(_field(error) for error in refusal.errors[:_MOST_FIELDS]),
+            fields=tuple(_field(error, refusal) for error in refusal.errors[:MOST_STORED_FIELDS]),
         )
         self.add((call, key_hash))
 
 
-def _field(error: FieldError) -> dict[str, str]:
-    """Returns what is stored of a wrong field: its pointer and the violated rule, for a wrong type also both types, and
-    for an unknown field its type. Never its value.
+def _field(error: FieldError, refusal: Refusal) -> dict[str, str]:
+    """Returns what is stored of a wrong field: its pointer, the violated rule, what the flow asks for instead, and for
+    an unknown field its type. Never its value.
     """
-    detail = error.detail if error.code in {"type_error", "required"} else ""
+    asked = _ASKED if isinstance(refusal, PayloadInvalid) else {"type_error", "required"}
+    detail = error.detail[:_LONGEST_DETAIL] if error.code in asked else ""
     kept = {"pointer": error.pointer[:200], "code": error.code, "detail": detail}
     return {**kept, "sent": error.sent} if error.sent else kept
 

@@ -40,6 +40,8 @@ async def test_a_refused_call_is_kept_with_its_fields_and_without_values(house: 
         ("/https:~1~1", "unknown_field"),
     }
     assert "very-private" not in str(call)
+    (unknown,) = [field for field in call.fields if field["code"] == "unknown_field"]
+    assert unknown["detail"].startswith("the flow has no field of this name; it has `url`")
 
 
 async def test_refused_calls_are_counted_by_code(house: House):

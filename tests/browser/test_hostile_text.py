@@ -324,7 +324,7 @@ def test_the_docs_show_every_title_that_is_live(page: Page, dialogs: list[str], 
 
 def test_refused_calls_show_the_names_that_were_sent(page: Page, dialogs: list[str], filled: Filled) -> None:
     page.goto("/jobs?tab=refused")
-    expect(page.get_by_text("unknown field").first).to_be_visible()
+    expect(page.get_by_text("the flow has no field of this name").first).to_be_visible()
 
     shows(page, [text[:150] for text in HOSTILE])  # long names are stored in part
     harmless(page)

@@ -9,14 +9,15 @@ from sqlalchemy.orm import Session
 
 from storage.job_documents import list_key_labels
 from storage.jobs import PUBLIC, JobFilters, JobRow, list_jobs
-from storage.refusals import RefusedRow, list_refused_calls
+from storage.refusals import RefusalFilters, RefusedRow, list_refused_calls
 from ui.kit.parts import STATES, badge, button, card, icon, link, status_badge, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import every, one_at_a_time, times_of
-from ui.parts.accept_field import UnknownField, accept_field, draft_fields, in_draft, unknown_field_of
+from ui.parts.accept_field import UnknownField, accept_field, asked_types, draft_fields, in_draft, unknown_fields_of
 from ui.parts.job_words import environment_word, job_took, state_words
-from ui.parts.refusal_words import caller_sees, what_was_wrong
+from ui.parts.refusal_words import what_was_wrong
+from ui.parts.refused_answer import caller_sees
 
 MOST = 5
 LOOK_SECONDS = 1.0
@@ -29,6 +30,7 @@ class RecentCalls:
     calls: tuple[JobRow | RefusedRow, ...]
     labels: dict[str, str]
     known: dict[str, frozenset[str]]
+    types: dict[str, str]
 
 
 def load_recent_calls(session: Session, workspace_id: str, flow_id: str, since: int) -> RecentCalls:
@@ -36,15 +38,18 @@ def load_recent_calls(session: Session, workspace_id: str, flow_id: str, since: 
     filters = JobFilters(flow_id=flow_id, environments=PUBLIC, created_after=since - 1)
     jobs = list_jobs(session, workspace_id, filters, limit=MOST).jobs
     refused = [
-        call for call in list_refused_calls(session, workspace_id, flow_id=flow_id, limit=MOST) if call.at >= since
+        call
+        for call in list_refused_calls(session, workspace_id, RefusalFilters(flow_id=flow_id), limit=MOST)
+        if call.at >= since
     ]
     both = sorted([*jobs, *refused], key=_at, reverse=True)[:MOST]
-    known = draft_fields(session, workspace_id, {flow_id}) if any(_field(call) for call in both) else {}
-    return RecentCalls(tuple(both), list_key_labels(session, workspace_id), known)
+    known = draft_fields(session, workspace_id, {flow_id}) if any(_fields(call) for call in both) else {}
+    types = asked_types(session, workspace_id, {flow_id}).get(flow_id, {}) if refused else {}
+    return RecentCalls(tuple(both), list_key_labels(session, workspace_id), known, types)
 
 
-def _field(call: JobRow | RefusedRow) -> UnknownField | None:
-    return None if isinstance(call, JobRow) else unknown_field_of(call)
+def _fields(call: JobRow | RefusedRow) -> tuple[UnknownField, ...]:
+    return () if isinstance(call, JobRow) else unknown_fields_of(call)
 
 
 def _at(call: JobRow | RefusedRow) -> int:
@@ -123,18 +128,19 @@ class FirstCalls:
                 with ui.element("div").classes("fp-s12 fp-t2 fp-cut"):
                     words(f"{call.status}, {_('refused')} ")
                     words(f"· {seen.labels.get(call.key_id) or _('unknown key')}", "fp-t3")
-                if (field := unknown_field_of(call)) is not None:
-                    self._unknown(field, seen)
+                with ui.element("div").classes("fp-row fp-wrap-row fp-call-acts"):
+                    for field in unknown_fields_of(call):
+                        self._unknown(field, seen)
+                    caller_sees(call, seen.types, kind="link", small=True)
 
     def _unknown(self, field: UnknownField, seen: RecentCalls) -> None:
         """Draws a button that adds the unknown field to the flow, or a text when the draft already has it."""
         there = in_draft(field, seen.known)
-        with ui.element("div").classes("fp-row fp-call-acts"):
-            if there:
-                badge(_("In the draft"), kind="warn", icon="edit")
-            elif there is False and self.page_session.may("edit flows"):
-                button(_("Accept this field"), lambda: self._accept(field), small=True)
-            caller_sees("validation_failed", kind="link", small=True)
+        if there:
+            badge(_("In the draft"), kind="warn", icon="edit")
+        elif there is False and self.page_session.may("edit flows"):
+            accept = button(_("Accept this field"), lambda: self._accept(field), small=True)
+            accept.props["aria-label"] = f"{_('Accept this field')}: {field.name}"
 
     async def _accept(self, field: UnknownField) -> None:
         if await accept_field(self.page_session, field):

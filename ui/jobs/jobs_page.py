@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,13 +13,14 @@ from starlette.requests import Request
 from engine.core.errors import ParameterInvalid
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
+from storage.refusals import RefusalFilters, count_refused_calls
 from ui.jobs.filters import STATUSES, STEPS_FAILED, Narrowed
 from ui.jobs.jobs_csv import CSV_PATH
 from ui.jobs.refused_calls import RefusedCalls, RefusedView, load_refused
 from ui.kit import feedback
-from ui.kit.parts import ENVIRONMENTS, STATES, button, icon, link_button, words
+from ui.kit.parts import ENVIRONMENTS, STATES, button, icon, link_button, note, words
 from ui.kit.tab_bar import tab_bar
-from ui.kit.text import _
+from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.parts.job_table import job_table
@@ -39,15 +40,31 @@ class JobListContents:
     page: JobPage
     titles: Mapping[str, str]
     keys: Mapping[str, str]
+    #: Calls of the same flow, key and time that were refused. They are no jobs.
+    refused: int
 
 
 def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> JobListContents:
-    """Reads a page of jobs. An invalid cursor starts with the newest."""
+    """Reads a page of jobs, and counts the refused calls. An invalid cursor starts with the newest."""
     try:
         page = list_jobs(session, workspace_id, filters, PAGE_SIZE, cursor or None)
     except ParameterInvalid:
         page = list_jobs(session, workspace_id, filters, PAGE_SIZE)
-    return JobListContents(page, list_flow_titles(session, workspace_id), list_key_labels(session, workspace_id))
+    refused = count_refused_calls(session, workspace_id, _refusals_like(filters))
+    return JobListContents(
+        page, list_flow_titles(session, workspace_id), list_key_labels(session, workspace_id), refused
+    )
+
+
+def _refusals_like(filters: JobFilters) -> RefusalFilters:
+    """The filters of refused calls that fit those of jobs: the same flow, key and time."""
+    after, before = filters.created_after, filters.created_before
+    return RefusalFilters(
+        flow_id=filters.flow_id,
+        key_id=filters.key_id,
+        since=None if after is None else after + 1,
+        until=None if before is None else before - 1,
+    )
 
 
 def register(app: App) -> None:
@@ -59,38 +76,57 @@ def register(app: App) -> None:
         said = dict(request.query_params)
         first = "refused" if tab == "refused" else "all"
         times = times_of(page_session)
-        narrowed = Narrowed.of(said) if first == "all" else Narrowed()
-        view = RefusedView.of(said) if first == "refused" else RefusedView()
+        view = RefusedView.of(said)
+        alike = Narrowed(flow=view.flow, key=view.key, span=view.span)
+        narrowed = Narrowed.of(said) if first == "all" else alike
+        if first == "all":
+            view = replace(view, code="", call="")
         now, zone = times.clock.now(), times.reader.zone
         jobs = await page_session.query(load_jobs, narrowed.filters(now, zone), narrowed.cursor)
         calls = await page_session.query(load_refused, view.filters(now, zone))
         quota = await quota_note(page_session)
         with opened(page_session, _("Jobs"), active="jobs") as page:
             quota.draw()
-            tabs = tab_bar({"all": _("All jobs"), "refused": _("Refused")}, first)
+            tabs = tab_bar({"all": _("All jobs"), "refused": _refused_word(calls.count)}, first)
+
+            def counted(count: int) -> None:
+                next(tab for tab in tabs if tab.props["name"] == "refused").props["label"] = _refused_word(count)
+
             with page.actions:
                 csv = link_button(_("Download CSV"), CSV_PATH + narrowed.query(), icon="download")
-                csv.props("download").set_visibility(first == "all")
+                csv.props("download").classes("" if first == "all" else "fp-unseen")
             with ui.tab_panels(tabs, value=first, animated=False):
                 with ui.tab_panel("all"):
-                    listed = JobsList(page_session, narrowed, tabs, jobs, csv)
+                    listed = JobsList(page_session, narrowed, tabs, jobs, csv, counted)
                 with ui.tab_panel("refused"):
-                    refused = RefusedCalls(page_session, view, tabs, calls)
+                    refused = RefusedCalls(page_session, view, tabs, calls, counted)
             quota.watch()
 
-        def opened_tab() -> None:
+        async def opened_tab() -> None:
             on_refused = tabs.value == "refused"
-            csv.set_visibility(not on_refused)
+            # The button keeps its place, so that the tabs do not move.
+            csv.classes(add="fp-unseen" if on_refused else "", remove="" if on_refused else "fp-unseen")
+            source: Narrowed | RefusedView = listed.narrowed if on_refused else refused.view
+            await (refused if on_refused else listed).take(source.flow, source.key, source.span)
             ui.navigate.history.replace(refused.view.path() if on_refused else listed.narrowed.path())
 
         tabs.on_value_change(opened_tab)
 
 
 class JobsList:
-    """The tab with all jobs; `csv` is the link to the same list as a file."""
+    """The tab with all jobs; `csv` is the link to the same list as a file.
+
+    `counted` is told how many calls were refused whenever that changes.
+    """
 
     def __init__(
-        self, page_session: PageSession, narrowed: Narrowed, tabs: ui.tabs, seen: JobListContents, csv: ui.element
+        self,
+        page_session: PageSession,
+        narrowed: Narrowed,
+        tabs: ui.tabs,
+        seen: JobListContents,
+        csv: ui.element,
+        counted: Callable[[int], None],
     ) -> None:
         self.page_session = page_session
         self.narrowed = narrowed
@@ -98,14 +134,16 @@ class JobsList:
         self.times = times_of(page_session)
         self.seen = seen
         self.csv = csv
-        with ui.element("div").classes("fp-filters"):
+        self.counted = counted
+        self.filters = ui.element("div").classes("fp-filters")
+        with self.filters:
             self._draw_filters()
         self.body = ui.element("div").classes("fp-col")
         self._draw()
         every(LOOK_SECONDS, self.look)
 
     def _draw_filters(self) -> None:
-        box = ui.input(value=self.narrowed.q, placeholder=_("Job id or words of an error"))
+        box = ui.input(value=self.narrowed.q, placeholder=_("Job id or error text"))
         box.props("outlined dense clearable debounce=300").classes("fp-finder")
         box.props["aria-label"] = _("Search in jobs")
         with box.add_slot("prepend"):
@@ -132,6 +170,16 @@ class JobsList:
     async def _span(self, span: Span) -> None:
         await self._narrow(span=span)
 
+    async def take(self, flow: str, key: str, span: Span) -> None:
+        """Takes over the filters that the refused calls have, when this tab is opened."""
+        if (flow, key, span) != (self.narrowed.flow, self.narrowed.key, self.narrowed.span):
+            self.narrowed = replace(self.narrowed, flow=flow, key=key, span=span, cursor="")
+            self.csv.props["href"] = CSV_PATH + self.narrowed.query()
+            self.filters.clear()
+            with self.filters:
+                self._draw_filters()
+        await self.look()
+
     async def _narrow(self, **changes: Any) -> None:
         self.narrowed = replace(self.narrowed, **{"cursor": "", **changes})
         self.csv.props["href"] = CSV_PATH + self.narrowed.query()
@@ -147,12 +195,14 @@ class JobsList:
         fresh = await self.page_session.query(load_jobs, filters, self.narrowed.cursor)
         if fresh != self.seen or any(job.status == "processing" for job in fresh.page.jobs):
             self.seen = fresh
+            self.counted(fresh.refused)
             self._draw()
 
     def _draw(self) -> None:
         page = self.seen.page
         self.body.clear()
         with self.body:
+            self._draw_refused()
             with ui.element("section").classes("fp-card"):
                 if page.jobs:
                     job_table(page.jobs, self.times, titles=self.seen.titles, keys=self.seen.keys, label=_("Jobs"))
@@ -168,6 +218,15 @@ class JobsList:
                         cursor = page.next_cursor
                         button(_("Older jobs"), lambda: self._narrow(cursor=cursor), icon="chevron_right")
 
+    def _draw_refused(self) -> None:
+        """Draws how many calls are not in the list because they were refused."""
+        count = self.seen.refused
+        if not count or self.narrowed.q or self.narrowed.cursor:
+            return
+        one = _("call was refused and did not become a job.")
+        with note("", icon="block", strong=plural(count, one, _("calls were refused and did not become jobs."))):
+            button(_("Show refused calls"), lambda: self.tabs.set_value("refused"), small=True)
+
     def _draw_empty(self) -> None:
         if not self.narrowed.empty or self.narrowed.cursor:
             with feedback.empty("filter_alt_off", _("No job fits these filters"), _("Take one away to see more.")):
@@ -177,6 +236,11 @@ class JobsList:
                 "inbox", _("No jobs yet"), _("Each call of an API and each run in the Playground becomes a job here.")
             ):
                 link_button(_("Go to Saved Flows"), "/flows", icon="folder_open")
+
+
+def _refused_word(count: int) -> str:
+    """The label of the tab with its number."""
+    return f"{_('Refused')} {count}" if count else _("Refused")
 
 
 def by_word(options: Mapping[str, str]) -> dict[str, str]:

@@ -1,121 +1,179 @@
-"""Explains one kind of refused call: what happened, why, what to do, and the button that does it."""
+"""Explains one kind of refused call: what happened, why, what to do, and the buttons that do it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nicegui import ui
 
 from storage.refusals import RefusedRow
-from ui.kit.parts import button, icon, icon_button, link_button, note, sentence, words
+from ui.kit.parts import badge, button, copy_button, icon, icon_button, link_button, note, sentence, words
 from ui.kit.text import _
 from ui.kit.times import Times
-from ui.parts.accept_field import UnknownField, where_it_counts
-from ui.parts.refusal_words import caller_sees, what_was_wrong
+from ui.parts.accept_field import UnknownField, unknown_field, where_it_counts
+from ui.parts.refusal_words import field_name, field_reason, refusal_word, to_caller, what_was_wrong
+from ui.parts.refused_answer import caller_sees
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """An unknown field of the call. `accept` and `undo` are None when they are not possible."""
+
+    in_draft: bool | None
+    accept: Callable[[], Any] | None
+    undo: Callable[[], Any] | None
 
 
 @dataclass(frozen=True)
 class Explained:
-    """A refused call and its remedies; `accept` and `undo` are None when they are not possible."""
+    """A refused call with what can be done about it.
+
+    `types`: field name -> type that the flow asks for. `flow` and `key` are names, empty when there is none.
+    """
 
     call: RefusedRow
     first_at: int
     times: int
     key: str
-    field: UnknownField | None
-    in_draft: bool | None
-    accept: Callable[[], Any] | None
-    undo: Callable[[], Any] | None
+    flow: str
+    types: Mapping[str, str]
+    remedies: Mapping[UnknownField, Remedy]
     close: Callable[[], Any]
 
 
 def explain(one: Explained, times: Times) -> None:
     """Draws the card in the current slot."""
     call = one.call
-    often = f"{one.times} {_('times')}" if one.times > 1 else _("once")
-    with ui.element("section").classes("fp-card fp-explain"):
+    with ui.element("section").classes("fp-card fp-explain") as box:
         with ui.element("div").classes("fp-row"):
             icon("block", "fp-bad")
-            words(f"{what_was_wrong(call)}, {often}, {_('key')} {one.key}", tag="h2")
+            heading = words(what_was_wrong(call), tag="h2")
             words("", "fp-sp")
             icon_button("close", _("Close"), one.close, tip=False)
-        happened = (
-            f"{_('Calls were refused with')} {call.status} {_('since')} {times.moment(one.first_at)}."
-            if one.times > 1
-            else f"{_('A call was refused with')} {call.status}, {times.moment(call.at)}."
-        )
-        why, todo, action = _reasons(call, one.field)
+        box.props["aria-labelledby"] = heading.html_id
         with ui.element("div").classes("fp-thirds"):
-            for heading, text in ((_("What happened"), happened), (_("Why"), why), (_("What to do"), todo)):
-                with ui.element("div"):
-                    words(heading, "fp-s12 fp-t3", tag="h3")
-                    sentence(text, "fp-s13")
-        if one.field is not None and one.in_draft:
-            _in_draft(one, one.field)
-        if call.fields:
-            with ui.element("ul").classes("fp-errlist"):
-                for field in call.fields:
-                    with ui.element("li"):
-                        words(str(field.get("pointer") or "/"), "fp-mono fp-b")
-                        words(f" {field.get('detail', '')}")
+            with _third(_("What happened")):
+                sentence(_happened(one, times), "fp-s13")
+            with _third(_("Why")):
+                sentence(_why(call), "fp-s13")
+                if call.fields:
+                    _draw_fields(one)
+            with _third(_("What to do")):
+                _draw_to_caller(one)
+        for field, remedy in one.remedies.items():
+            if remedy.in_draft:
+                _draw_in_draft(field, remedy)
         with ui.element("div").classes("fp-row fp-wrap-row"):
-            if one.accept is not None:
-                button(_("Accept this field"), one.accept, icon="add", kind="main")
-            if action is not None and not one.in_draft:
-                link_button(*action)
-            caller_sees(call.code, kind="quiet")
+            if (place := _place(call)) is not None:
+                link_button(*place)
+            caller_sees(call, one.types, kind="quiet")
             words(f"{_('Request id')} {call.request_id}", "fp-mono fp-s12 fp-t3")
 
 
-def _in_draft(one: Explained, field: UnknownField) -> None:
-    kind = f" {_('as')} {field.word}, {_('optional')}" if one.undo is not None else ""
+def _third(heading: str) -> ui.element:
+    with ui.element("div") as element:
+        words(heading, "fp-s12 fp-t3", tag="h3")
+    return element
+
+
+def _happened(one: Explained, times: Times) -> str:
+    call = one.call
+    who = _("The key {key}").format(key=one.key) if one.key else _("A caller")
+    what = f"{_('called')} {one.flow}" if one.flow else _("called an address of this server")
+    when = (
+        f"{one.times} {_('times since')} {times.moment(one.first_at)}, {_('the last time')} {times.moment(call.at)}"
+        if one.times > 1
+        else times.moment(call.at)
+    )
+    fields = ", ".join(dict.fromkeys(field_name(field) for field in call.fields))
+    about = f" {_('It is about')} {fields}." if fields else ""
+    return f"{who} {what} {when}. {_('It got the answer')} {call.status} ({refusal_word(call.code)}), {_('and nothing ran.')}{about}"
+
+
+def _draw_fields(one: Explained) -> None:
+    """Draws each wrong field with its reason, and beside an unknown field the button that adds it to the flow."""
+    with ui.element("ul").classes("fp-errlist"):
+        for field in one.call.fields:
+            with ui.element("li"):
+                words(f"{field_name(field)}:", "fp-b")
+                words(f" {field_reason(field, one.types)}")
+                found = unknown_field(one.call, field)
+                remedy = one.remedies.get(found) if found is not None else None
+                if found is not None and remedy is not None and remedy.in_draft:
+                    badge(_("In the draft"), kind="warn", icon="edit")
+
+
+def _draw_to_caller(one: Explained) -> None:
+    """Draws the sentence for the caller with its copy button, and the fields that the flow could accept instead."""
+    said = to_caller(one.call, one.types)
+    words(_("Send this to the caller:"), "fp-s13", tag="p")
+    with ui.element("div").classes("fp-say"):
+        words(said, "fp-s13 fp-grow", tag="p")
+        copy_button(said, name=_("Copy the sentence for the caller"))
+    open_fields = [(field, one_of) for field, one_of in one.remedies.items() if one_of.accept is not None]
+    if not open_fields:
+        return
+    names = ", ".join(f"`{field.name}`" for field, _one in open_fields)
+    enough = len(open_fields) == len(one.call.fields)
+    sentence(
+        _("Or let the flow accept {names} as optional, then press Update API.").format(names=names)
+        + ("" if enough else f" {_('The other fields stay wrong until the caller corrects them.')}"),
+        "fp-s13",
+    )
+    for field, remedy in open_fields:
+        accept = button(
+            _("Accept this field") if len(open_fields) == 1 else _("Accept {name}").format(name=field.name),
+            remedy.accept,
+            icon="add",
+            kind="main" if enough else "normal",
+            small=True,
+        )
+        accept.props["aria-label"] = f"{_('Accept this field')}: {field.name} ({field.word})"
+
+
+def _draw_in_draft(field: UnknownField, remedy: Remedy) -> None:
+    kind = f" {_('as')} {field.word}, {_('optional')}" if remedy.undo is not None else ""
     strong = f"{field.name} {_('is in the draft')}{kind}."
     with note(where_it_counts(), kind="ok", icon="check_circle", strong=strong):
-        if one.undo is not None:
-            button(_("Undo"), one.undo, icon="undo", small=True)
+        if remedy.undo is not None:
+            button(_("Undo"), remedy.undo, icon="undo", small=True)
         link_button(_("Open in Playground"), f"/playground/{field.flow_id}?node=api_input", icon="schema", small=True)
 
 
-def _reasons(call: RefusedRow, field: UnknownField | None) -> tuple[str, str, tuple[str, str] | None]:
-    """Draws why, what to do, and a link to the place where it is done."""
-    playground = (_("Open in Playground"), f"/playground/{call.flow_id}") if call.flow_id else None
+def _why(call: RefusedRow) -> str:
     match call.code:
-        case "validation_failed" if field is not None:
-            return (
-                f"{_('The API Input of the live version has no field')} `{field.name}`. "
-                + _("An unknown field is often a typing mistake, so it is not ignored."),
-                f"{_('Accept')} `{field.name}` {_('as an optional field of the draft')} ({field.word}), "
-                + _("then update the API. Or tell the caller to leave it out."),
-                playground,
-            )
         case "validation_failed":
-            return (
-                _(
-                    "The caller must send the fields of the API Input and no others: an unknown field is often a "
-                    "typing mistake."
-                ),
-                _("Tell the caller, or change the API Input's fields and update the API."),
-                playground,
+            return _(
+                "A call must send the fields of the flow and no others. A field that the flow does not know is often a "
+                "typing mistake, so it is not ignored."
             )
         case "unauthorized":
-            return (
-                _("The key is unknown, revoked or has expired."),
-                _("Check which key the caller sends; create a new one when it is lost."),
-                (_("API Keys"), "/settings/keys"),
-            )
+            return _("The key is unknown, revoked or has expired.")
         case "concurrency_limit_exceeded" | "monthly_quota_exceeded":
-            return (
-                _("The limit of its environment, or of this key, was used up at that moment."),
-                _("The caller may try again after the time the answer names. Or raise the limit."),
-                (_("Limits and plan"), "/settings/limits"),
-            )
+            return _("The limit of its environment, or of this key, was used up at that moment.")
+        case "rate_limited":
+            return _("The key sent more calls in a second than its plan allows.")
         case "flow_not_deployed":
-            return (
-                _("The flow's API was switched off."),
-                _("Deploy it again, or tell the caller to stop."),
-                (_("Open the flow"), f"/flows/{call.flow_id}"),
-            )
+            return _("The flow's API was switched off.")
+        case "not_allowed":
+            return _("This key is limited to other flows.")
+        case "not_found":
+            return _("There is no flow of yours at the address that was called.")
         case _other:
-            return _("The answer told the caller the reason."), _("Ask the caller for the answer they got."), None
+            return f"{refusal_word(call.code)}."
+
+
+def _place(call: RefusedRow) -> tuple[str, str] | None:
+    """The label and the path of the place where the reason can be changed."""
+    match call.code:
+        case "validation_failed" if call.flow_id:
+            return _("Change the fields in the Playground"), f"/playground/{call.flow_id}?node=api_input"
+        case "unauthorized" | "not_allowed":
+            return _("API Keys"), "/settings/keys"
+        case "concurrency_limit_exceeded" | "monthly_quota_exceeded" | "rate_limited":
+            return _("Limits and plan"), "/settings/limits"
+        case "flow_not_deployed" if call.flow_id:
+            return _("Open the flow to deploy it again"), f"/flows/{call.flow_id}"
+    return None

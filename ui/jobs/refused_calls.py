@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any
@@ -12,15 +12,23 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from storage.job_documents import list_flow_titles, list_key_labels
-from storage.refusals import RefusalFilters, RefusedRow, count_unknown_keys, list_refused_calls
+from storage.refusals import RefusalFilters, RefusedRow, count_refused_calls, count_unknown_keys, list_refused_calls
 from storage.workspaces import is_first_workspace
-from ui.jobs.refusal_explained import Explained, explain
+from ui.jobs.refusal_explained import Explained, Remedy, explain
 from ui.kit import feedback
 from ui.kit.parts import Column, TableElement, badge, button, link_button, note, table, words
 from ui.kit.text import _, number
 from ui.page_session import PageSession
 from ui.page_shell import every, one_at_a_time, times_of
-from ui.parts.accept_field import UnknownField, accept_field, draft_fields, in_draft, take_back, unknown_field_of
+from ui.parts.accept_field import (
+    UnknownField,
+    accept_field,
+    asked_types,
+    draft_fields,
+    in_draft,
+    take_back,
+    unknown_fields_of,
+)
 from ui.parts.refusal_words import CODES, refusal_word, what_was_wrong
 from ui.parts.time_range import Span, span_choice, span_of
 
@@ -31,17 +39,19 @@ ANY = ""
 
 @dataclass(frozen=True)
 class RefusedView:
-    """The filters of the tab as the URL contains them; empty means no filter."""
+    """The filters of the tab and the explained call as the URL contains them; empty means no filter."""
 
     flow: str = ""
     key: str = ""
     code: str = ""
     span: Span = field(default_factory=Span)
+    #: The request id of a call whose explanation is open.
+    call: str = ""
 
     @classmethod
     def of(cls, said: Mapping[str, str]) -> RefusedView:
         """Reads the filters from the query of a URL."""
-        return cls(said.get("flow", ""), said.get("key", ""), said.get("code", ""), span_of(said))
+        return cls(said.get("flow", ""), said.get("key", ""), said.get("code", ""), span_of(said), said.get("call", ""))
 
     def filters(self, now: int, zone: tzinfo) -> RefusalFilters:
         """Returns the filters for the database query."""
@@ -50,33 +60,34 @@ class RefusedView:
 
     def path(self) -> str:
         """The URL of this view."""
-        said = {"tab": "refused", "flow": self.flow, "key": self.key, "code": self.code, **self.span.said()}
+        mine = {"tab": "refused", "flow": self.flow, "key": self.key, "code": self.code}
+        said = {**mine, **self.span.said(), "call": self.call}
         return "/jobs?" + urlencode({name: value for name, value in said.items() if value})
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A group of equal refusals: the newest, their number, and the field with which they would be accepted."""
+    """A group of equal refusals: the newest, the request ids of all, and the fields that the flow could get."""
 
     newest: RefusedRow
     first_at: int
+    request_ids: frozenset[str]
     times: int
-    field: UnknownField | None
-
-    @property
-    def same(self) -> tuple[str, str, str]:
-        """Identifies the group while refusals are added to it."""
-        return (self.newest.code, self.newest.flow_id + self.newest.key_id, what_was_wrong(self.newest))
+    fields: tuple[UnknownField, ...]
 
 
 @dataclass(frozen=True)
 class SeenRefusals:
-    """The data of the tab. `known` are the fields of the drafts to which unknown fields could be added."""
+    """The data of the tab. `known` are the fields of the drafts to which unknown fields could be added, `types` the
+    fields that callers of the live versions send. `count`: refused calls for any reason.
+    """
 
     refused: tuple[Refused, ...]
     titles: Mapping[str, str]
     keys: Mapping[str, str]
     known: Mapping[str, frozenset[str]]
+    types: Mapping[str, Mapping[str, str]]
+    count: int
     #: Calls of the same period with a key that was never created here. They belong to no workspace and are only
     #: counted.
     unknown_keys: int = 0
@@ -89,35 +100,47 @@ def load_refused(session: Session, workspace_id: str, filters: RefusalFilters = 
         same = (call.status, call.code, call.flow_id, call.key_id, what_was_wrong(call))
         groups.setdefault(same, []).append(call)
     refused = tuple(
-        Refused(calls[0], calls[-1].at, len(calls), unknown_field_of(calls[0])) for calls in groups.values()
+        Refused(
+            calls[0],
+            calls[-1].at,
+            frozenset(call.request_id for call in calls),
+            len(calls),
+            unknown_fields_of(calls[0]),
+        )
+        for calls in groups.values()
     )
-    flow_ids = {one.field.flow_id for one in refused if one.field is not None}
+    flow_ids = {field.flow_id for one in refused for field in one.fields}
     return SeenRefusals(
         refused,
         list_flow_titles(session, workspace_id),
         list_key_labels(session, workspace_id),
         draft_fields(session, workspace_id, flow_ids),
+        asked_types(session, workspace_id, {one.newest.flow_id for one in refused if one.newest.fields}),
+        count_refused_calls(session, workspace_id, replace(filters, code=None)),
         count_unknown_keys(session, filters) if is_first_workspace(session, workspace_id) else 0,
     )
 
 
 class RefusedCalls:
-    """The content of the tab."""
+    """The content of the tab; `counted` is told how many calls were refused whenever that changes."""
 
-    def __init__(self, page_session: PageSession, view: RefusedView, tabs: ui.tabs, seen: SeenRefusals) -> None:
+    def __init__(
+        self,
+        page_session: PageSession,
+        view: RefusedView,
+        tabs: ui.tabs,
+        seen: SeenRefusals,
+        counted: Callable[[int], None],
+    ) -> None:
         self.page_session = page_session
         self.view = view
         self.tabs = tabs
         self.times = times_of(page_session)
-        self.chosen: tuple[str, str, str] | None = None
         self.accepted: set[UnknownField] = set()
         self.seen = seen
-        with ui.element("div").classes("fp-filters"):
-            self._select(_("Flow"), {ANY: _("All flows"), **_by_word(seen.titles)}, view.flow, "flow")
-            self._select(_("Key"), {ANY: _("All keys"), **_by_word(seen.keys)}, view.key, "key")
-            reasons = {ANY: _("Every reason"), **{code: refusal_word(code) for code in CODES}}
-            self._select(_("Reason"), reasons, view.code, "code")
-            span_choice(view.span, self._span)
+        self.counted = counted
+        self.filters = ui.element("div").classes("fp-filters")
+        self._draw_filters()
         words(
             _("Refused calls did not run: they cost nothing and do not count. What they sent is not kept."),
             "fp-s13 fp-t2 fp-before",
@@ -126,6 +149,23 @@ class RefusedCalls:
         self.body = ui.element("div").classes("fp-col")
         self._draw()
         every(LOOK_SECONDS, self.look)
+
+    def _draw_filters(self) -> None:
+        seen, view = self.seen, self.view
+        self.filters.clear()
+        with self.filters:
+            self._select(_("Flow"), {ANY: _("All flows"), **_by_word(seen.titles)}, view.flow, "flow")
+            self._select(_("Key"), {ANY: _("All keys"), **_by_word(seen.keys)}, view.key, "key")
+            reasons = {ANY: _("Every reason"), **{code: refusal_word(code) for code in CODES}}
+            self._select(_("Reason"), reasons, view.code, "code")
+            span_choice(view.span, self._span)
+
+    async def take(self, flow: str, key: str, span: Span) -> None:
+        """Takes over the filters that the list of jobs has, when this tab is opened."""
+        if (flow, key, span) != (self.view.flow, self.view.key, self.view.span):
+            self.view = replace(self.view, flow=flow, key=key, span=span)
+            self._draw_filters()
+        await self.look()
 
     def _select(self, label: str, options: dict[str, str], value: str, name: str) -> None:
         choice = ui.select(options, value=value if value in options else ANY)
@@ -137,7 +177,7 @@ class RefusedCalls:
         await self._narrow(span=span)
 
     async def _narrow(self, **changes: Any) -> None:
-        self.view = replace(self.view, **changes)
+        self.view = replace(self.view, call="", **changes)
         ui.navigate.history.replace(self.view.path())
         await self.look()
 
@@ -150,6 +190,7 @@ class RefusedCalls:
         fresh = await self.page_session.query(load_refused, filters)
         if fresh != self.seen:
             self.seen = fresh
+            self.counted(fresh.count)
             self._draw()
 
     def _draw(self) -> None:
@@ -172,7 +213,7 @@ class RefusedCalls:
                 rows = table(columns, label=_("Refused calls"), stacks=True)
                 for one in self.seen.refused:
                     self._row(rows, one)
-            chosen = next((one for one in self.seen.refused if one.same == self.chosen), None)
+            chosen = self._chosen()
             if chosen is not None:
                 explain(self._explained(chosen), self.times)
 
@@ -191,7 +232,7 @@ class RefusedCalls:
         )
 
     def _draw_empty(self) -> None:
-        if self.view != RefusedView():
+        if replace(self.view, call="") != RefusedView():
             with feedback.empty(
                 "filter_alt_off", _("No refused call fits these filters"), _("Take one away to see more.")
             ):
@@ -209,7 +250,8 @@ class RefusedCalls:
 
     def _row(self, rows: TableElement, one: Refused) -> None:
         call = one.newest
-        with rows.row():
+        with rows.row(on_open=lambda: self._choose(one)) as row:
+            row.classes("fp-on" if one is self._chosen() else "")
             with rows.cell():
                 badge(str(call.status), kind="bad", icon="block")
             rows.cell(what_was_wrong(call), "fp-b fp-wrap-text")
@@ -217,50 +259,72 @@ class RefusedCalls:
             rows.cell(number(one.times, self.times.reader), "fp-b")
             rows.cell(self.seen.keys.get(call.key_id) or call.key_prefix or _("unknown"), "fp-t2")
             rows.cell(self.times.moment(call.at), "fp-t2")
-            with rows.cell(), ui.element("span").classes("fp-row fp-right"):
+            with (
+                rows.cell().on("click.stop", js_handler="() => {}"),
+                ui.element("span").classes("fp-row fp-right"),
+            ):
                 self._accepting(one)
                 show = button(_("Explain"), lambda: self._choose(one), small=True)
                 show.props["aria-label"] = f"{_('Explain')}: {what_was_wrong(call)}"
 
     def _accepting(self, one: Refused) -> None:
-        """Draws the button of a row, or a text when the draft already has the field."""
-        if one.field is None:
+        """Draws the button of a row, or a text when the draft already has the fields.
+
+        A call with several unknown fields is accepted in its explanation, field by field.
+        """
+        if not one.fields:
             return
-        there = in_draft(one.field, self.seen.known)
-        if there:
+        there = [in_draft(field, self.seen.known) for field in one.fields]
+        if all(there):
             badge(_("In the draft"), kind="warn", icon="edit")
-        elif there is False and self.page_session.may("edit flows"):
-            accept = button(_("Accept this field"), lambda: self._accept(one), icon="add", small=True)
-            accept.props["aria-label"] = f"{_('Accept this field')}: {one.field.name}"
+        elif there == [False] and self.page_session.may("edit flows"):
+            accept = button(_("Accept this field"), lambda: self._accept(one, one.fields[0]), icon="add", small=True)
+            accept.props["aria-label"] = f"{_('Accept this field')}: {one.fields[0].name}"
 
     def _explained(self, one: Refused) -> Explained:
-        there = None if one.field is None else in_draft(one.field, self.seen.known)
         return Explained(
             call=one.newest,
             first_at=one.first_at,
             times=one.times,
-            key=self.seen.keys.get(one.newest.key_id) or _("unknown"),
-            field=one.field,
-            in_draft=there,
-            accept=(lambda: self._accept(one)) if there is False and self.page_session.may("edit flows") else None,
-            undo=(lambda: self._take_back(one)) if there and one.field in self.accepted else None,
+            key=self.seen.keys.get(one.newest.key_id, ""),
+            flow=self.seen.titles.get(one.newest.flow_id, ""),
+            types=self.seen.types.get(one.newest.flow_id, {}),
+            remedies={field: self._remedy(one, field) for field in one.fields},
             close=lambda: self._choose(None),
         )
 
+    def _remedy(self, one: Refused, field: UnknownField) -> Remedy:
+        there = in_draft(field, self.seen.known)
+        return Remedy(
+            in_draft=there,
+            accept=(lambda: self._accept(one, field))
+            if there is False and self.page_session.may("edit flows")
+            else None,
+            undo=(lambda: self._take_back(field)) if there and field in self.accepted else None,
+        )
+
+    def _chosen(self) -> Refused | None:
+        """The explained group: the one with the call that the address names."""
+        return next((one for one in self.seen.refused if self.view.call in one.request_ids), None)
+
     def _choose(self, one: Refused | None) -> None:
-        self.chosen = one.same if one is not None else None
+        self._name_in_address(one)
         self._draw()
 
-    async def _accept(self, one: Refused) -> None:
-        if one.field is not None and await accept_field(self.page_session, one.field):
-            self.accepted.add(one.field)
-            self.chosen = one.same
+    def _name_in_address(self, one: Refused | None) -> None:
+        self.view = replace(self.view, call=one.newest.request_id if one is not None else "")
+        ui.navigate.history.replace(self.view.path())
+
+    async def _accept(self, one: Refused, field: UnknownField) -> None:
+        self._name_in_address(one)
+        if await accept_field(self.page_session, field):
+            self.accepted.add(field)
             await self.look()
             self._draw()
 
-    async def _take_back(self, one: Refused) -> None:
-        if one.field is not None and await take_back(self.page_session, one.field):
-            self.accepted.discard(one.field)
+    async def _take_back(self, field: UnknownField) -> None:
+        if await take_back(self.page_session, field):
+            self.accepted.discard(field)
             await self.look()
             self._draw()
 

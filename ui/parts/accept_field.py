@@ -21,7 +21,7 @@ from engine.flow.contract import input_fields
 from engine.flow.document import Document, load_document
 from engine.flow.edits import Op
 from engine.nodes import CATALOG
-from storage.flows import get_draft, list_flows
+from storage.flows import get_draft, get_version, list_flows
 from storage.refusals import RefusedRow
 from ui.kit import feedback
 from ui.kit.text import _, type_word
@@ -50,11 +50,16 @@ class UnknownField:
         return type_word(self.sent or "string")
 
 
-def unknown_field_of(call: RefusedRow) -> UnknownField | None:
-    """The field with which a refused call could be accepted: its only invalid field, when it is at the top level."""
-    if call.code != "validation_failed" or not call.flow_id or len(call.fields) != 1:
+def unknown_fields_of(call: RefusedRow) -> tuple[UnknownField, ...]:
+    """The fields that a refused call sent at the top level and its flow does not have, each once."""
+    found = (unknown_field(call, field) for field in call.fields)
+    return tuple(dict.fromkeys(field for field in found if field is not None))
+
+
+def unknown_field(call: RefusedRow, field: Mapping[str, str]) -> UnknownField | None:
+    """Returns a wrong field of a call as one that the flow could get; None when it is no unknown field of the top level."""
+    if call.code != "validation_failed" or not call.flow_id:
         return None
-    field = call.fields[0]
     parts = str(field.get("pointer", "")).split("/")[1:]
     if len(parts) == 3 and parts[0] == "items" and parts[1].isdigit():
         parts = parts[2:]  # the call was an item of a batch
@@ -80,6 +85,25 @@ def _fields_of_draft(session: Session, workspace_id: str, flow_id: str, revision
     """Names of a draft's API Input fields. Cached, because drafts are large and pages ask every second. Raises NotFound."""
     text = get_draft(session, workspace_id, flow_id).document
     return frozenset(str(field.get("name")) for field in input_fields(load_document(text)))
+
+
+def asked_types(session: Session, workspace_id: str, flow_ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """Flow id -> name -> type of the fields that callers of its live version send; flows that are not live are left
+    out.
+    """
+    found = {}
+    for flow in list_flows(session, workspace_id) if flow_ids else ():
+        if flow.id in flow_ids and flow.live_version is not None:
+            with contextlib.suppress(NotFound):
+                found[flow.id] = _types_of_version(session, workspace_id, flow.id, flow.live_version)
+    return found
+
+
+@cached(LRUCache(256), key=lambda *arguments: arguments[1:], lock=threading.Lock())
+def _types_of_version(session: Session, workspace_id: str, flow_id: str, number: int) -> dict[str, str]:
+    """Name -> type of a version's API Input fields. Cached, because a version never changes. Raises NotFound."""
+    fields = input_fields(load_document(get_version(session, workspace_id, flow_id, number).document))
+    return {str(field.get("name")): str(field.get("type") or "string") for field in fields}
 
 
 def in_draft(field: UnknownField, known: Mapping[str, frozenset[str]]) -> bool | None:

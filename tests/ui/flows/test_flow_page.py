@@ -237,7 +237,7 @@ async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User
 
     await user.should_see("watching, 2 of 5", retries=30)
 
-    assert "lang: unknown field" in page_text(user)
+    assert "lang: the flow has no field of this name" in page_text(user)
 
 
 def second_version_live(site: Site) -> str:

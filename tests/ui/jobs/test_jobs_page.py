@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from nicegui import ui
 from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy import update
 
 from engine.actions.flows import delete_flow
@@ -18,12 +19,13 @@ from engine.core.clock import HOUR, month_of
 from engine.flow.contract import input_fields
 from storage.flows import get_flow
 from storage.jobs import find_job, list_jobs
-from storage.refusals import Counted, add_refusals
+from storage.refusals import Counted, add_refusals, list_refused_calls
 from storage.tables import Usage, Workspace
 from storage.usage import usage_subject
-from tests.ui.arrange import accepted, buttons, draft, ended, page_text, press, refused, texts, went_on
+from tests.ui.arrange import accepted, buttons, draft, ended, page_text, press, refused, texts, until, went_on
 from tests.ui.conftest import Site
-from ui.jobs.refused_calls import load_refused
+from ui.jobs.refused_calls import RefusedView, load_refused
+from ui.parts.refused_answer import stored_answer
 
 
 async def test_jobs_are_listed_with_what_matters(site: Site, user: User) -> None:
@@ -86,10 +88,10 @@ async def test_refused_calls_are_put_together_and_explained(site: Site, user: Us
     refused(site, flow_id, times=3)
 
     await user.open("/jobs?tab=refused")
-    assert "lang: unknown field" in texts(user)
+    assert "lang: the flow has no field of this name" in texts(user)
     assert "3" in texts(user)
     press(user, "Explain")
-    await user.should_see("lang: unknown field, 3 times, key unknown")
+    await user.should_see("3 times since")
 
     assert "What to do" in texts(user)
 
@@ -105,7 +107,7 @@ async def test_calls_with_a_key_that_nobody_has_are_only_counted_for_the_owner(s
     await user.open("/jobs?tab=refused&code=validation_failed")
     assert said not in page_text(user)
     await (await site.sign_in("editor")).open("/jobs?tab=refused")
-    assert "lang: unknown field" in texts(user)
+    assert "lang: the flow has no field of this name" in texts(user)
     assert said not in page_text(user)
 
 
@@ -156,8 +158,8 @@ async def test_refused_calls_are_narrowed_by_what_the_address_says(site: Site, u
     refused(site, other, pointer="/deep")
 
     await user.open(f"/jobs?tab=refused&flow={other}&code=validation_failed&range=1h")
-    assert "deep: unknown field" in texts(user)
-    assert "lang: unknown field" not in texts(user)
+    assert "deep: the flow has no field of this name" in texts(user)
+    assert "lang: the flow has no field of this name" not in texts(user)
     await user.open("/jobs?tab=refused&key=key_none")
     assert "No refused call fits these filters" in page_text(user)
     site.clock.offset += 2 * HOUR
@@ -476,11 +478,101 @@ async def test_a_failed_step_suggests_a_default_text_and_leads_to_if_it_fails(si
     assert buttons(user).index("Go on with a default text") < buttons(user).index("Change Greet")
 
 
-async def test_what_the_caller_sees_opens_beside_the_page_at_that_error(site: Site, user: User) -> None:
+async def test_a_refused_call_is_told_field_by_field_with_a_sentence_for_its_caller(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    refused(site, flow_id, pointer="/customer", missing="name")
+    await user.open("/jobs?tab=refused")
+    assert "name: is missing; customer: the flow has no field of this name" in texts(user)
+    press(user, "Explain")
+    await user.should_see("Send this to the caller:")
+
+    said = "Send name (a text). The field customer is not known; leave it out."
+    assert said in texts(user)
+    assert user.client is not None
+    assert [one.props["data-copy"] for one in user.client.elements.values() if "data-copy" in one.props] == [said]
+    assert "It is about name, customer." in page_text(user)
+    assert "/customer" not in texts(user)
+    press(user, "Accept this field")
+    await user.should_see("customer is in the draft as Text, optional.", retries=30)
+    assert "customer" in [field["name"] for field in input_fields(draft(site, flow_id))]
+
+
+async def test_what_the_caller_sees_is_the_answer_of_that_call(site: Site, user: User) -> None:
+    refused(site, site.flow("Greeting", live=True), pointer="/customer", missing="name")
+    await user.open("/jobs?tab=refused&call=req_1")
+    press(user, "What the caller sees")
+    await user.should_see("The same as JSON, for programs")
+
+    assert "The caller got this answer instead of a job: 400, what was sent did not fit." in texts(user)
+    assert "/docs/errors/validation_failed" in _links(user)
+    body = stored_answer(site.database.read_now(list_refused_calls, site.workspace_id)[0])
+    assert body == {
+        "type": "/docs/errors/validation_failed",
+        "title": "The request body does not match the API Input fields",
+        "status": 400,
+        "detail": "2 fields are wrong",
+        "code": "validation_failed",
+        "request_id": "req_1",
+        "error_count": 2,
+        "errors": [
+            {"pointer": "/name", "code": "required", "detail": "missing"},
+            {"pointer": "/customer", "code": "unknown_field", "detail": "the flow has no field of this name"},
+        ],
+    }
+
+
+async def test_the_explained_call_stands_in_the_address(site: Site, user: User) -> None:
+    refused(site, site.flow("Greeting", live=True))
+    await user.open("/jobs?tab=refused")
+    assert "Send this to the caller:" not in texts(user)
+    (row,) = [one for one in user.find(kind=ui.element).elements if one.tag == "tr" and "fp-open" in one.classes]
+    UserInteraction(user, {row}, None).click()
+    await user.should_see("Send this to the caller:")
+
+    await user.open("/jobs?tab=refused&call=req_1")
+    assert "Send this to the caller:" in texts(user)
+    assert RefusedView(call="req_1").path() == "/jobs?tab=refused&call=req_1"
+
+
+async def test_refused_calls_are_counted_at_their_tab_and_hinted_at_beside_the_jobs(site: Site, user: User) -> None:
+    flow_id, other = site.flow("Greeting", live=True), site.flow("Other", live=True)
+    refused(site, flow_id, times=3)
+    await user.open("/jobs")
+    assert "3 calls were refused and did not become jobs. " in texts(user)
+    assert _tab_labels(user) == ["All jobs", "Refused 3"]
+    refused(site, flow_id)
+    await until(lambda: _tab_labels(user) == ["All jobs", "Refused 4"])
+
+    await user.open(f"/jobs?flow={other}")
+    assert _tab_labels(user) == ["All jobs", "Refused"]
+    assert "refused and did not become" not in page_text(user)
+
+
+async def test_both_tabs_keep_the_same_filters(site: Site, user: User) -> None:
+    flow_id, other = site.flow("Greeting", live=True), site.flow("Other", live=True)
+    refused(site, flow_id)
+    refused(site, other, pointer="/deep")
+    await user.open(f"/jobs?flow={other}&range=24h")
+
+    press(user, "Show refused calls")
+    await user.should_see("deep: the flow has no field of this name")
+
+    assert "lang: the flow has no field of this name" not in texts(user)
+    chosen = [box.value for box in user.find(kind=ui.select).elements if isinstance(box.options, dict)]
+    assert chosen.count(other) == 2
+    assert chosen.count("24h") == 2
+
+
+def _tab_labels(user: User) -> list[str]:
+    return [str(tab.props["label"]) for tab in sorted(user.find(kind=ui.tab).elements, key=lambda one: one.id)]
+
+
+async def test_what_the_caller_sees_links_to_the_page_of_that_error(site: Site, user: User) -> None:
     refused(site, site.flow("Greeting", live=True))
     await user.open("/jobs?tab=refused")
     press(user, "Explain")
-    await user.should_see("What the caller sees")
+    press(user, "What the caller sees")
+    await user.should_see("About this error in the docs")
 
     assert user.client is not None
     (to,) = [one for one in user.client.elements.values() if one.props.get("href") == "/docs/errors/validation_failed"]
