@@ -74,7 +74,7 @@ def build(keys: Keyboard) -> None:
     keys.reach("Find data", most=3)
     page.keyboard.type("items")
     keys.press("Enter")
-    expect(inspector(page, "API Output").get_by_role("textbox", name="items")).to_have_text(
+    expect(inspector(page, "API Output").get_by_role("textbox", name="items", exact=True)).to_have_text(
         "Collect into a list › items"
     )
     keys.press("Escape")

@@ -381,7 +381,7 @@ def test_the_search_of_the_frame_shows_titles_as_text(page: Page, dialogs: list[
     page.goto("/flows")
     page.wait_for_function("window.did_handshake === true")
     page.keyboard.press("Control+k")
-    page.get_by_label("Find a flow or a page").fill("<script")
+    page.get_by_label("Find a flow, a page or what you want to do").fill("<script")
     page.get_by_text("<script>window.__hostile=1</script>").last.wait_for()
 
     harmless(page)

@@ -100,6 +100,7 @@ def click_connection(page: Page, edge_id: str) -> None:
 
 def test_data_is_dragged_completed_mapped_and_returned(page: Page, terminal: Terminal) -> None:
     flow_id = terminal.made(FLOW)
+    page.set_viewport_size({"width": 1440, "height": 1400})  # the dragged chip and its field are both in view
     page.goto(f"/playground/{flow_id}?node=prompt")
     page.locator("[data-loaded=true]").wait_for()
     inspector = page.get_by_role("complementary", name="Summarise")

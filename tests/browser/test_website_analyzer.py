@@ -45,7 +45,7 @@ def test_with_the_mouse_built_run_mended_saved_compared_and_rolled_back(page: Pa
 
 def build(page: Page) -> None:
     nodes = page.get_by_role("complementary", name="Nodes")
-    page.get_by_role("button", name="Add an API Input").click()
+    page.locator(".fp-blank").get_by_role("button", name="Add an API Input").click()
     mine = inspector(page, "API Input")
     mine.get_by_role("button", name="Add a field").click()
     mine.get_by_role("textbox", name="Name").fill("url")
@@ -79,7 +79,7 @@ def build(page: Page) -> None:
     page.get_by_test_id("node-api_output").click()
     mine = inspector(page, "API Output")
     mine.get_by_role("button", name="Insert Collect into a list › items").click()
-    expect(mine.get_by_role("textbox", name="items")).to_have_text("Collect into a list › items")
+    expect(mine.get_by_role("textbox", name="items", exact=True)).to_have_text("Collect into a list › items")
     expect(page.get_by_role("button", name="No problems")).to_be_visible()
 
 
