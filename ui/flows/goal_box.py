@@ -24,6 +24,8 @@ _EXAMPLES = (
     "answer-by-word",
     "classify-emails",
 )
+#: Browser handler: Enter tells what is in the box, since a box tells its value only a moment after the last key.
+_ENTER = "(event) => { if (!event.isComposing) emit(event.target.value); }"
 
 
 #: As many characters are searched; the box takes no more.
@@ -48,7 +50,7 @@ class GoalBox:
             self.said = words("", "fp-hide").props("role=status")
             self.place = ui.element("div")
         self.box.on_value_change(self._show)
-        self.box.on("keydown.enter", self._open_first, [])
+        self.box.on("keydown.enter", lambda event: self._open_first(event.args), js_handler=_ENTER)
         self._show()
 
     @property
@@ -65,7 +67,7 @@ class GoalBox:
                 return
             found = find_goals(asked)
             if found.fits:
-                self.said.text = f"{plural(len(found.goals), _('goal'), _('goals'))} {_('found')}"
+                self.said.text = _("Found {goals}.").format(goals=plural(len(found.goals), _("goal"), _("goals")))
             else:
                 self._draw_nothing_fits(missing_topic(found.not_yet))
             with ui.element("ul").classes("fp-goals-list"):
@@ -94,8 +96,8 @@ class GoalBox:
                 link(_("Show me how"), missing.path, "fp-b fp-nw")
         words(_("These three come nearest:"), "fp-t2", tag="p")
 
-    def _open_first(self) -> None:
-        asked = self._asked
+    def _open_first(self, typed: object) -> None:
+        asked = typed.strip() if isinstance(typed, str) else self._asked
         found = find_goals(asked)
         if asked and found.fits:
             ui.navigate.to(goal_path(found.goals[0], asked))

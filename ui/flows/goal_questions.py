@@ -53,6 +53,8 @@ class GoalQuestions:
         #: The flow once it is made; pressing the button again changes its draft.
         self.flow_id: FlowId | None = None
         self.revision = 0
+        #: The run that the page shows; an earlier one goes on, but nobody looks at it any more.
+        self.job_id: JobId | None = None
 
     async def load(self) -> None:
         """Reads which models there are."""
@@ -138,12 +140,13 @@ class GoalQuestions:
         document = filled(self.goal, self.template.file.document, answers)
         document = _with_model(document, str(self.form.value.get(_MODEL) or SIMULATED))
         self.go.disable()
+        self.job_id = None
         self._show_running()
         try:
             await self._store(document)
             assert self.flow_id is not None
             payload = sample_payload(document)
-            job_id = await self.page_session.execute(run_in_playground, self.flow_id, document, payload)
+            self.job_id = job_id = await self.page_session.execute(run_in_playground, self.flow_id, document, payload)
         except Refusal as refusal:
             self._begin_result()
             with self.place:
@@ -168,17 +171,23 @@ class GoalQuestions:
         """Shows how far the run is until it ends, and then what it answered."""
         seen = -1
         async with self.page_session.app.waiters.subscribe(job_id) as changes:
-            while not self.place.is_deleted:
+            while self._is_shown(job_id):
                 look = await self.page_session.query(look_at, job_id, seen)
-                if self.place.is_deleted:
+                if not self._is_shown(job_id):
                     return
                 if look is not None:
                     seen = look.job.last_seq
                     if look.job.ended:
                         await self._show_end(look)
                         return
-                    self.progress.text = f"{look.job.steps_done} {_('of')} {look.job.steps_total} {_('steps are done')}"
+                    self.progress.text = _("{done} of {total} steps are done").format(
+                        done=look.job.steps_done, total=look.job.steps_total
+                    )
                 await changes.wait(WAIT_SECONDS)
+
+    def _is_shown(self, job_id: JobId) -> bool:
+        """False once the button was pressed again or the tab was closed."""
+        return self.job_id == job_id and not self.place.is_deleted
 
     # The result.
 
@@ -200,7 +209,7 @@ class GoalQuestions:
             return read_value(session, job_id, "result")
 
         result = await self.page_session.query(result_of)
-        if self.place.is_deleted:
+        if not self._is_shown(job_id):
             return
         self._begin_result()
         path = f"/playground/{self.flow_id}?job={job_id}"

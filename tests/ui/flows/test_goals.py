@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 from nicegui import ui
 from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy.orm import Session
 
 from engine.flow.contract import samples_of
@@ -101,6 +102,38 @@ async def test_running_it_again_with_other_answers_changes_the_same_flow(site: S
     assert "My loaf was burnt." in page_text(user)
 
     assert len(site.database.read_now(list_flows, site.workspace_id)) == 1
+
+
+async def test_a_run_that_was_begun_before_shows_nothing_any_more(site: Site, user: User) -> None:
+    await user.open("/start?goal=filter-lines")
+    press(user, "Make it and run it")
+    await until(lambda: len(_runs(site)) == 1)
+    (first,) = _runs(site)
+    press(user, "Make it and run it")
+    await until(lambda: len(_runs(site)) == 2)
+
+    def fail(session: Session, job_id: str, message: str) -> None:
+        job = session.get_one(Job, job_id)
+        job.status, job.completed_at, job.last_seq = "failed", job.created_at + 5, job.last_seq + 1
+        job.error = {"message": message}
+
+    (second,) = (one for one in _runs(site) if one.id != first.id)
+    site.database.write_now(fail, second.id, "The second run failed.")
+    await user.should_see("The second run failed.")
+
+    site.database.write_now(fail, first.id, "The first run failed.")
+    await until(lambda: first.id not in site.app.waiters._waiting)
+    assert "The first run failed." not in page_text(user)
+
+
+async def test_enter_opens_the_goal_of_what_stands_in_the_box(user: User) -> None:
+    await user.open("/start")
+    (box,) = (one for one in user.find(kind=ui.input).elements if one.props.get("type") == "search")
+
+    UserInteraction(user, {box}, None).trigger("keydown.enter", "sort reviews")
+
+    await user.should_see("Something else")
+    assert h1(user) == ["Sort reviews into good and bad, with a count"]
 
 
 async def test_an_answer_that_cannot_be_used_is_told_at_its_question_and_makes_no_flow(site: Site, user: User) -> None:
