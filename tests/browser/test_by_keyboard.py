@@ -108,7 +108,7 @@ def run_and_look_at_item_3(keys: Keyboard) -> None:
     expect(run.get_by_role("region", name="Value")).to_contain_text("item 3 of 4")
     keys.comes_to("Completed Item 3")
     keys.reach("Value", most=4)
-    expect(run.get_by_role("region", name="Value")).to_contain_text("Output")
+    expect(run.get_by_role("region", name="Value")).to_contain_text("item 3 of 4")
     assert page.locator(".fp-toast").count() == 0
 
 

@@ -90,7 +90,7 @@ def fail_and_mend(page: Page) -> None:
     page.get_by_test_id("node-page_scraper").click()
     scraper = inspector(page, "Page Scraper")
     field = scraper.get_by_role("textbox", name="Web address")
-    expect(field).to_have_text("For each item")
+    expect(field).to_have_text("this item")
     drag(page, scraper.get_by_role("button", name="Insert Website Mapper › total_pages"), field)
     expect(field).to_have_text("Website Mapper › total_pages")
     run = run_panel(page)
@@ -101,8 +101,8 @@ def fail_and_mend(page: Page) -> None:
     expect(run).to_contain_text("4 is not a full web address")
 
     page.get_by_test_id("node-page_scraper").click()
-    drag(page, scraper.get_by_role("button", name="Insert For each item › everything"), field)
-    expect(field).to_have_text("For each item")
+    drag(page, scraper.get_by_role("button", name="Insert this item", exact=True), field)
+    expect(field).to_have_text("this item")
     scraper.get_by_role("button", name="More for Page Scraper").click()
     page.get_by_role("menuitem", name="Run from here").click()
     expect(run).to_contain_text("Completed", timeout=30_000)
@@ -120,7 +120,7 @@ def look_at_item_3(page: Page) -> None:
 
 
 def save_compare_and_roll_back(page: Page) -> None:
-    page.get_by_role("button", name="Save As").click()
+    page.get_by_role("button", name="Save As").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Title").fill("Website analyzer")
     dialog.get_by_role("button", name="Save", exact=True).click()
