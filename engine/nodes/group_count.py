@@ -228,16 +228,28 @@ def _stored_name(measure: Any) -> str | None:
 
 def _schema(config: Mapping[str, Any], key: JsonSchema) -> JsonSchema:
     measures = config.get("measures")
-    names = [name for one in (measures or ()) if (name := _stored_name(one))]
+    found = {name: one for one in (measures or ()) if (name := _stored_name(one))}
     whole = {"type": "integer", "title": "Count"}
-    numbers = {"count": whole} | {name: {"type": "number"} for name in names}
-    group = {"type": "object", "properties": {"key": key, **numbers}, "required": ["key", *numbers]}
+    number = {"type": ["number", "null"]}  # of nothing there is no average, smallest or largest
+    numbers = {"count": whole} | {
+        name: {"type": "integer"} if one.get("operation") == "count" else number for name, one in found.items()
+    }
+    group = {"type": "object", "properties": {"key": _or_null(key), **numbers}, "required": ["key", *numbers]}
     fields = {
         "groups": {"type": "array", "title": "Groups", "items": group},
         "group_count": {"type": "integer", "title": "How many groups"},
         "total": {"type": "object", "title": "Of the whole list", "properties": numbers, "required": list(numbers)},
     }
     return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _or_null(key: JsonSchema) -> JsonSchema:
+    """Returns the schema of a key: items without the field are a group whose key is null."""
+    kinds = key.get("type")
+    if kinds is None:
+        return key
+    more = {"enum": [*key["enum"], None]} if "enum" in key and None not in key["enum"] else {}
+    return {**key, **more, "type": list(dict.fromkeys([*([kinds] if isinstance(kinds, str) else kinds), "null"]))}
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from engine.flow.document import Document
 from engine.flow.ports import out_schema
@@ -124,6 +125,18 @@ def test_later_nodes_know_the_fields_of_a_group():
     group = out_schema(node, CATALOG, document)["properties"]["groups"]["items"]
     assert list(group["properties"]) == ["key", "count", "average_stars"]
     assert "string" in group["properties"]["key"]["type"]
+
+
+async def test_what_callers_are_told_fits_groups_of_nothing_and_items_without_the_field():
+    names = ("count", "sum", "average", "min", "max")
+    config = {"by": "mood", "measures": [{"operation": one, "field": "stars"} for one in names]}
+    kind = CATALOG["group_count"]
+    assert kind.out_from is not None
+    item = {"type": "object", "properties": {"mood": {"type": "string", "enum": ["good", "bad"]}}}
+    schema = kind.out_from(config, {}, {"items": {"type": "array", "items": item}})
+    out = await run_node("group_count", config, {"items": [{"mood": "good"}, {"stars": 3}]})
+    assert [(one["key"], one["average_stars"]) for one in out["groups"]] == [("good", None), (None, 3)]
+    Draft202012Validator(schema).validate(out)
 
 
 def test_the_canvas_shows_what_it_does():
