@@ -276,20 +276,18 @@ class SetUpTab:
         held, self._held = self._held, None
         if config == node.config:
             return
-        if pointer.startswith("/fields") and node.type == "api_input":
-            background_tasks.create(self._reshape_samples(form), name="fields of the samples")
         op = update_node(node, config=config)
         if pointer.endswith("/name") and Rename(self.draft.document, op, self.catalog):
             self._held = op  # other steps read the old name: the edit waits until the new one is typed
             return
         self._edit_soon(op, is_rename=held is not None)
 
-    async def _reshape_samples(self, form: Form) -> None:
-        """Shows the fields that there are now in the samples, once the draft has them."""
-        async with self._editing:
+    def _reshape_samples(self) -> None:
+        """Shows the fields that the API Input has now in its samples."""
+        for form in self.forms:
             specs = self._with_sample_fields(form.specs)
-        if specs != list(form.specs) and not form.element.is_deleted:
-            form.reshape(specs, form.value)
+            if specs != list(form.specs):
+                form.reshape(specs, form.value)
 
     def _settle(self) -> None:
         """Makes the edit of a renamed field once its name is typed, after a question about the steps that read it."""
@@ -337,6 +335,7 @@ class SetUpTab:
                     await self.edit(ops)
             if self.problems_box.is_deleted:
                 return
+            self._reshape_samples()
             with self.problems_box:
                 await self._another_flow()
                 if self.inputs is not None:

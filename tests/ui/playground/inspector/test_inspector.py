@@ -364,3 +364,29 @@ def marked(user: User, css_class: str) -> Any:
     """The element with this class."""
     assert user.client is not None
     return next(one for one in user.client.elements.values() if css_class in one.classes)
+
+
+async def test_a_sample_has_a_box_for_a_field_as_soon_as_it_has_a_name(site: Site, user: User) -> None:
+    samples = [{"title": "First", "payload": {"a": "x"}}]
+    config = {"fields": [{"name": "a", "type": "string"}], "samples": samples}
+    file = {**FLOW, "nodes": [{"id": "api_input", "type": "api_input", "config": config}], "edges": []}
+    flow_id = site.flow("Sampled", saved=False, file=file)
+    await opened(user, flow_id, "api_input")
+    head = next(one for one in user.find(content="First").elements if "fp-b" in one.classes and one.visible)
+    assert head.parent_slot is not None
+    UserInteraction(user, {head.parent_slot.parent}, None).click()
+    before = {one.id for one in user.find(kind=ui.input).elements}
+
+    press(user, "Add a field")
+    await until(lambda: {one.id for one in user.find(kind=ui.input).elements} - before)
+    name = min((one for one in user.find(kind=ui.input).elements if one.id not in before), key=lambda one: one.id)
+    await told(site, flow_id, lambda flow: len(flow.nodes[0].config["fields"]) == 2)
+    name.set_value("country")
+
+    await told(site, flow_id, lambda flow: [one["name"] for one in flow.nodes[0].config["fields"]] == ["a", "country"])
+    await until(lambda: _labels(user).count("country") == 2, lambda: _labels(user))  # the other is in the Run panel
+
+
+def _labels(user: User) -> list[str]:
+    assert user.client is not None
+    return [getattr(one, "text", "") for one in user.client.elements.values() if one.tag == "label"]
