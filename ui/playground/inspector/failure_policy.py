@@ -43,8 +43,6 @@ class Failing:
         self.node = node
         self.edit_soon = edit_soon
         self.readonly = readonly
-        #: True: a default value of unknown shape is edited as JSON, also when it is a text.
-        self.as_json = False
         now = node()
         policy = now.policy if now else Policy()
         with fold(_("If it fails"), open_at_first=policy != Policy()) as self.group:
@@ -52,9 +50,6 @@ class Failing:
         with place:
             self.advice = ui.element("div")
             self.form = Form(self._specs(policy), policy.model_dump(), self._changed, read_only=readonly)
-            self.other = button(
-                _("Write a list or a group instead"), self._as_json, icon="data_object", kind="link", small=True
-            )
         self._advise(policy)
 
     def follow(self, policy: Policy) -> None:
@@ -74,18 +69,11 @@ class Failing:
 
     def _advise(self, policy: Policy) -> None:
         """Suggests a default text, which callers see, before anybody chooses to skip the step."""
-        self.other.visible = not self.readonly and any(
-            spec.name == "default" and spec.kind == "textarea" for spec in self.form.specs
-        )
         self.advice.clear()
         if self.readonly or policy.on_error == "use_default":
             return
         with self.advice, note(_advice(policy), icon="lightbulb", strong=_("Suggestion:")):
             button(_("Use a default text"), self._take_advice, icon="edit", small=True)
-
-    def _as_json(self) -> None:
-        self.as_json = True
-        self._show(Policy.model_validate({**Policy().model_dump(), **self.form.value}))
 
     def _take_advice(self) -> None:
         node = self.node()
@@ -121,8 +109,8 @@ class Failing:
         )
 
     def _default_spec(self, spec: FieldSpec, node: Node | None) -> FieldSpec:
-        """The field of the default value, with a box for each part of the node's output where they are known, and a box
-        for a text where nothing is known of it.
+        """The field of the default value, with a box for each part of the node's output where they are known, and a
+        value of any type where nothing is known of it.
         """
         schema = self.kind.out_schema(node.config, node.inputs) if node is not None else None
         value = node.policy.default if node is not None else None
@@ -132,8 +120,6 @@ class Failing:
                 return spec
             (shaped,) = specs_of_schema({"type": "object", "properties": {"default": {**schema, "title": spec.title}}})
             return replace(shaped, help=spec.help)
-        if kind is None and not self.as_json and (value is None or isinstance(value, str)):
-            return replace(spec, kind="textarea", type_word=_("Text"))
         return spec
 
     def _changed(self, pointer: str, _value: Any) -> None:
