@@ -26,6 +26,7 @@ from ui.playground.inspector.bindings import Bindings, preview
 from ui.playground.inspector.called_flow_fields import CalledFields
 from ui.playground.inspector.data_list import DataList
 from ui.playground.inspector.input_fields import draw_inputs
+from ui.playground.inspector.renaming import with_readers
 from ui.playground.state.available_data import NOT_RUN, broken_finder, source_of
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.preview import nodes_in, preview_of
@@ -159,9 +160,15 @@ class EdgeMapping:
 
     async def _changed(self, inputs: dict[str, Any], _name: str) -> None:
         target = self.target
-        if target is not None and list(inputs.items()) != list(target.inputs.items()):  # their order counts, too
-            await self.edit([update_node(target, inputs=inputs)])
-            self._show_around()
+        if target is None or self.bindings is None or list(inputs.items()) == list(target.inputs.items()):
+            return  # their order counts, too
+        op: Op = update_node(target, inputs=inputs)
+        ops: Sequence[Op] = [op]
+        if CATALOG[target.type].free_form and list(inputs) != list(target.inputs):
+            layout = self.bindings.box.client.layout  # the question stays when something else is selected
+            ops = await with_readers(self.draft.document, op, self.catalog, layout)
+        await self.edit(ops)
+        self._show_around()
 
     def _show_around(self) -> None:
         """Draws the suggestions and previews."""

@@ -38,7 +38,7 @@ async def opened(site: Site, user: User, node: str) -> str:
     assert user.client is not None
     canvas = {one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas"}
     UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
-    await user.should_see("Set up", retries=40)
+    await user.should_see("Set up" if node else "Run", retries=40)
     return flow_id
 
 
@@ -106,3 +106,17 @@ async def test_a_field_of_set_fields(site: Site, user: User) -> None:
     node = draft(site, flow_id).node("set_fields")
     assert node is not None
     assert list(node.inputs) == ["sort"]
+
+
+async def test_a_field_is_asked_about_in_the_mapping_of_a_connection_too(site: Site, user: User) -> None:
+    flow_id = await opened(site, user, "")
+    assert user.client is not None
+    canvas = {one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas"}
+    UserInteraction(user, canvas, None).trigger("select", {"nodes": [], "edges": ["e1"]})
+    await user.should_see("Into", retries=40)
+    box = name_box(user, "kind")
+    box.value = "sort"
+    UserInteraction(user, {box}, None).trigger("change")
+    await user.should_see("Rename “kind” to “sort” where it is used, too?")
+    press(user, "Rename it everywhere")
+    await until(lambda: template(site, flow_id) == "{{ api_input.out.title | upper }} {{ set_fields.out.sort }}")
