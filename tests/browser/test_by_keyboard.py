@@ -34,6 +34,11 @@ def build(keys: Keyboard) -> None:
     keys.reach("Add a field", most=1)
     keys.press("Enter")
     keys.comes_to("Name")
+    keys.reach("Remove field 1", most=1, key="Shift+Tab")
+    keys.press("Enter")
+    keys.comes_to("Add a field")  # the removed row does not take the keyboard with it
+    keys.press("Enter")
+    keys.comes_to("Name")
     keys.write("url")
     keys.press("Escape")
     keys.comes_to("API Input")

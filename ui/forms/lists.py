@@ -13,10 +13,11 @@ from nicegui import ui
 from ui.forms.boxes import Box
 from ui.forms.groups import Group, redraw_moved
 from ui.forms.part import Owner, Part
+from ui.forms.row_buttons import RowButtons
 from ui.forms.specs import ABSENT, Absent, FieldSpec, Json, describes_field, fields_for
 from ui.forms.values import lines_of
 from ui.kit.feedback import told
-from ui.kit.parts import button, icon, icon_button, words
+from ui.kit.parts import button, icon, words
 from ui.kit.text import _, type_word
 
 #: Lines that are taken from one paste.
@@ -34,13 +35,14 @@ class ItemList(Part):
         self.word = spec.item_word or (_("field") if describes_field(spec) else _("item"))
         self.rows: list[_Row] = []
         self._touched = False
+        self._add_button: ui.button | None = None
         with self.labelled(label, group=True).place:
             self._place = ui.element("div").classes("fp-list")
             if not owner.read_only:
                 text = _add_text(self.word)
-                add = button(text, self.add, icon="add", small=True)
+                self._add_button = button(text, self.add, icon="add", small=True)
                 if label is not None:
-                    add.props["aria-label"] = f"{text}, {label}"
+                    self._add_button.props["aria-label"] = f"{text}, {label}"
         self.show()
 
     # The value.
@@ -199,9 +201,11 @@ class ItemList(Part):
             row.numbered()
 
     def focus(self) -> None:
-        """Moves the keyboard focus into the first row."""
+        """Moves the keyboard focus into the first row, or to what adds one."""
         if self.rows:
             self.rows[0].begin()
+        elif self._add_button is not None:
+            self._add_button.run_method("focus")
 
 
 class _Row:
@@ -214,7 +218,7 @@ class _Row:
     def __init__(self, items: ItemList, at: int) -> None:
         self.items = items
         self._at, self._count = at, 0
-        self._buttons: list[tuple[ui.button, str]] = []
+        self._buttons: RowButtons | None = None
 
     @property
     def value(self) -> Json:
@@ -258,27 +262,16 @@ class _Row:
 
     def draw_buttons(self) -> None:
         """Draws the buttons that move and remove the row."""
-        if self.items.owner.read_only:
-            return
-        for symbol, text, do in (
-            ("arrow_upward", _("Move up"), lambda: self.items.move(self, -1)),
-            ("arrow_downward", _("Move down"), lambda: self.items.move(self, 1)),
-            ("close", _("Remove"), lambda: self.items.remove(self)),
-        ):
-            self._buttons.append((icon_button(symbol, f"{text} {self.name}", do, tip=False), text))
+        if not self.items.owner.read_only:
+            self._buttons = RowButtons(lambda: self.items.remove(self), lambda by: self.items.move(self, by))
 
     def number(self, at: int, count: int) -> None:
         """Takes the row's place in the list."""
         if (at, count) == (self._at, self._count):
             return
         self._at, self._count = at, count
-        for made, text in self._buttons:
-            made.props["aria-label"] = f"{text} {self.name}"
-        if self._buttons:
-            (up, _up), (down, _down), _remove = self._buttons
-            up.visible = down.visible = count > 1
-            up.set_enabled(at > 0)
-            down.set_enabled(at < count - 1)
+        if self._buttons is not None:
+            self._buttons.name(self.name, at, count)
         self.numbered()
 
     def numbered(self) -> None:

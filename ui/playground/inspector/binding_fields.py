@@ -12,11 +12,11 @@ from typing import Any
 import jsonpointer
 from nicegui import ui
 
+from ui.forms.row_buttons import RowButtons
 from ui.kit.parts import sentence, words
 from ui.kit.text import _, type_word
 from ui.playground.inspector.bindings import Bindings
 from ui.playground.inspector.bound_values import BoundValue
-from ui.playground.inspector.row_buttons import RowButtons
 
 _AS_TEXT = frozenset({"string", ""})
 

@@ -10,11 +10,11 @@ from typing import Any
 import jsonpointer
 from nicegui import ui
 
+from ui.forms.row_buttons import RowButtons
 from ui.kit.parts import button, words
 from ui.kit.text import _
 from ui.playground.inspector.bindings import Bindings
 from ui.playground.inspector.bound_values import BoundValue, NameBox
-from ui.playground.inspector.row_buttons import RowButtons
 
 
 def draw_free(bindings: Bindings) -> None:

@@ -13,12 +13,12 @@ from typing import Any, Final
 import jsonpointer
 from nicegui import ui
 
+from ui.forms.row_buttons import RowButtons
 from ui.forms.values import lines_of, same
 from ui.kit.parts import button, icon_button, menu_button, menu_item
 from ui.kit.text import _
 from ui.playground.inspector.binding_field import BindingField
 from ui.playground.inspector.bindings import Bindings
-from ui.playground.inspector.row_buttons import RowButtons
 
 LEVELS: Final = 3
 TEXT, LIST, GROUP, JSON = "text", "list", "group", "json"

@@ -10,12 +10,12 @@ from typing import Any
 from nicegui import ui
 
 from engine.flow.rules import ALONE, LETTERS, MATCH_CAPITALS, OPERATOR_TITLES
+from ui.forms.row_buttons import RowButtons
 from ui.forms.values import same
 from ui.kit.parts import button, words
 from ui.kit.text import _
 from ui.playground.inspector.bindings import Bindings
 from ui.playground.inspector.bound_values import BoundValue
-from ui.playground.inspector.row_buttons import RowButtons
 
 
 class RuleRows:
