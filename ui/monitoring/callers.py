@@ -43,7 +43,7 @@ class CallerTable:
         with self.place:
             with ui.element("div").classes("fp-chart-head"):
                 words(_("Calls by key"), tag="h2")
-                words(_("a number leads to these jobs"), "fp-s12 fp-t3")
+                words(_("each caller has a key of its own; a number leads to these jobs"), "fp-s12 fp-t3")
             rows = table(columns, label=_("Calls by key"), stacks=True)
             for one in figures.callers:
                 self._row(rows, one, filters, range_name)

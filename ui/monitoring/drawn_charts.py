@@ -250,7 +250,7 @@ class Drawings:
         highest = max((took.p95 / 1000 for took in tooks if took), default=0)
         known = any(tooks)
         figure = (
-            lines(self.axis, series, scale(highest, self._seconds, steps=_SECONDS if highest >= 3 else ()))
+            lines(self.axis, series, scale(highest, self._axis_words(highest), steps=_SECONDS if highest >= 3 else ()))
             if known
             else None
         )
@@ -291,6 +291,17 @@ class Drawings:
     def _seconds(self, value: float) -> str:
         whole = value >= 1 and float(value).is_integer() and value < 60
         return f"{number(value, self.reader)} s" if whole or not value else duration(value, self.reader)
+
+    def _axis_words(self, highest: float) -> Callable[[float], str]:
+        """The labels of an axis of seconds. A short axis is in milliseconds throughout, so that no two labels are the same."""
+        if highest >= 1:
+            return self._seconds
+
+        def milliseconds(value: float) -> str:
+            places = len(f"{value * 1000:.4f}".rstrip("0").partition(".")[2])
+            return f"{number(value * 1000, self.reader, places=places)} ms"
+
+        return milliseconds
 
     def _money(self, value: float) -> str:
         """Formats dollars with as many decimal places as the value needs: `$0.05`."""

@@ -23,6 +23,8 @@ def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_ap
         arrow, said = change(figures.requests, figures.requests_before, reader)
         span = f" {RANGE_WORDS[range_name][2]}" if said.endswith("%") else ""
         _under(f"{said}{span}", symbol=arrow)
+        if figures.now.quota_of is not None:
+            _under(_("all environments together"))
     with _tile(_("Success")):
         words("–" if figures.success is None else percent(figures.success, reader), tag="b")
         failed, lost = figures.by_status.get("failed", 0), figures.by_status.get(STEPS_FAILED, 0)
@@ -86,7 +88,8 @@ def _running(now: Now, reader: Reader, *, of_api: bool) -> None:
 
 def _quota(figures: Figures, reader: Reader) -> None:
     now = figures.now
-    with _tile(_("Month's quota")):
+    name = _("Month's quota")
+    with _tile(name if now.quota_of is None else f"{name}, {ENVIRONMENTS[now.quota_of][0]}"):
         _of(now.month_count, now.monthly, _("Requests of this month"), reader)
         until = figures.period.until
         days = -(-(next_month(until) - until) // DAY)
@@ -97,8 +100,6 @@ def _quota(figures: Figures, reader: Reader) -> None:
         left = max(0, now.monthly - now.month_count)
         close = now.month_count >= 0.8 * now.monthly
         said = f"{number(left, reader)} {_('left')}, {renews}"
-        if now.quota_of is not None:
-            said = f"{ENVIRONMENTS[now.quota_of][0]}: {said}"
         _under(said, "fp-warn fp-b" if close else "fp-t3", "warning" if close else "")
 
 

@@ -108,6 +108,28 @@ def test_an_axis_reaches_over_the_highest_value_in_whole_steps(highest: float) -
     assert all(float(at).is_integer() for at, _words in made.ticks)
 
 
+@pytest.mark.parametrize("highest", [0.001, 0.003, 0.011, 0.015, 0.02, 0.4, 0.99, 1.2, 9, 70, 4_000])
+def test_no_two_labels_of_the_run_time_are_the_same(highest: float) -> None:
+    took = Took(0, round(highest * 1000))
+    curves = Curves((took, *[None] * (SLOTS - 1)), (None,) * SLOTS, (0,) * SLOTS)
+    figure = Drawings(_figures(), curves, Filters(), ENGLISH).run_time().figure
+
+    assert figure is not None
+    said = figure["layout"]["yaxis"]["ticktext"]
+    assert len(set(said)) == len(said) > 2
+
+
+async def test_the_month_of_one_environment_is_told_from_the_requests_of_all(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    accepted(site, flow_id)
+    accepted(site, flow_id, "test")
+
+    await user.open("/monitoring")
+    await user.should_see("all environments together")
+
+    assert "Month's quota, Production" in texts(user)
+
+
 def test_names_at_the_ends_never_cover_each_other_and_stay_inside() -> None:
     series = [
         Series(name, "var(--fp-c1)", [0, 1, 1, 1], [""] * 4) for name in ("One", "Two", "Three", "A long name here")
