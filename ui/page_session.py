@@ -33,6 +33,7 @@ from storage.sessions import find_signed_in, hash_token, note_seen
 from storage.workspaces import get_limits
 from ui.kit import feedback, frame
 from ui.kit.search import Hit
+from ui.kit.text import _
 
 if TYPE_CHECKING:
     from engine.core.settings import Settings
@@ -164,12 +165,14 @@ class PageSession:
             return None
 
     def watch(self, client: Client, path: str) -> None:
-        """Empties the page when the session ends; `path` is the page to return to after a new sign-in.
+        """Empties the page when the session ends; `path` is the page to return to after a new sign-in. Also tells the
+        person of errors in the page's events.
 
         The check starts when the browser has connected: NiceGUI delivers a page early when a timer waits for its
         browser.
         """
         self._path = path
+        client.on_exception(_tell)
         watching = False
 
         def begin() -> None:
@@ -219,6 +222,16 @@ class PageSession:
         if client.elements:
             ui.navigate.to(f"/sign-in?ended=1&next={quote(self._path)}")
             client.remove_all_elements()
+
+
+def _tell(error: Exception) -> None:
+    """Tells the person why a press did nothing; called for what an event of the page raises and nobody has handled."""
+    if isinstance(error, Refusal):
+        feedback.refused(error)
+    elif not isinstance(error, SignedOut):
+        feedback.failed(
+            _("That did not work."), _("Something in Flowport failed. Load the page again and try once more.")
+        )
 
 
 def _nothing(_session: Session, _workspace_id: str) -> None:

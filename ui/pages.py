@@ -9,6 +9,7 @@ from nicegui import app as nicegui_app
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from engine.core.errors import Refusal
 from storage.flows import list_flows
 from ui import second_factor, sign_in
 from ui.access_guard import NO_STORE, AccessGuard, theme_of
@@ -100,8 +101,10 @@ async def _signed_out(_request: Request, _error: Exception) -> Response:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Log filter: drops the error of an event in a tab whose session has just ended, since the tab goes to sign-in."""
-    return not (record.exc_info and isinstance(record.exc_info[1], SignedOut))
+    """Log filter: drops the error of an event in a tab whose session has just ended, since the tab goes to sign-in, and
+    refusals, which the page tells.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], (SignedOut, Refusal)))
 
 
 async def _broken(request: Request, _error: Exception) -> Response:

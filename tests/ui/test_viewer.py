@@ -86,11 +86,11 @@ async def fire_everything(client: Client) -> int:
     return len(fired)
 
 
-def arrange(site: Site) -> dict[str, str]:
+def arrange(site: Site, key: str = "Shop") -> dict[str, str]:
     flow_id = site.flow(live=True)
     refused(site, flow_id)
-    site.database.write_now(create_key, site.owner, "Shop", "live")
-    site.database.write_now(invite, site.owner, "editor", "eve@example.com")
+    site.database.write_now(create_key, site.owner, key, "live")
+    site.database.write_now(invite, site.owner, "editor", f"{key.replace(' ', '.')}@example.com")
     return {"flow": flow_id, "job": ended(site, flow_id, "failed")}
 
 

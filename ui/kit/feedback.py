@@ -18,12 +18,14 @@ while a page is built or from one of its events.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from nicegui import ui
+from nicegui import Client, ui
+from nicegui.slot import Slot
 
 from engine.core.errors import Refusal
 from ui.kit.parts import button, copy_button, icon, icon_button, note, sentence, words
@@ -33,12 +35,20 @@ _AREA = "fp_toasts"
 _SECONDS = 6.0
 
 
+def open_page() -> Client:
+    """Returns the page of the event that is handled, also when the element that was pressed is gone meanwhile."""
+    for slot in reversed(Slot.get_stack()):
+        with contextlib.suppress(RuntimeError):  # the element of this slot was deleted
+            return slot.parent.client
+    raise RuntimeError("no page is open")
+
+
 def toast_area() -> ui.element:
     """Creates the container of this page's toasts.
 
     `frame()` creates it before there is a toast: screen readers announce changes only in regions that existed before.
     """
-    client = ui.context.client
+    client = open_page()
     area = client.storage.get(_AREA)
     if area is None or area.is_deleted:
         with client.layout:
@@ -204,7 +214,7 @@ async def confirm(
     typed: str = "",
 ) -> bool:
     """Asks for confirmation. With `typed` the button is enabled when this text (a flow's title) is typed."""
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         words(sentence, tag="p")

@@ -464,7 +464,8 @@ class PlaygroundPage:
         if node_id and self.steps.shown:
             self.steps.focus(node_id)
         elif node_id:  # node ids are slugs, so the id is safe inside the script
-            ui.run_javascript(f"document.querySelector('[data-node={node_id}]')?.focus({{preventScroll: true}})")
+            with self.root:  # the button that was pressed may be gone by now
+                ui.run_javascript(f"document.querySelector('[data-node={node_id}]')?.focus({{preventScroll: true}})")
         self.canvas.deselect([closed] if closed else [])
         await self._inspect(None)
 

@@ -268,7 +268,9 @@ async def test_a_default_of_unknown_shape_is_a_text_or_of_another_type(site: Sit
     await opened(user, flow_id, "parse_json")
     press(user, "Use a default text")
     await told(site, flow_id, lambda flow: flow.node("parse_json").policy.default == "Read the note gave no answer.")  # type: ignore[union-attr]
-    (kind,) = (one for one in user.find(kind=ui.select).elements if one.props.get("aria-label") == "Default value, Type")
+    (kind,) = (
+        one for one in user.find(kind=ui.select).elements if one.props.get("aria-label") == "Default value, Type"
+    )
     boxes = [one.value for one in user.find(kind=ui.textarea).elements]
     assert "Read the note gave no answer." in boxes, "without quotes"
 
