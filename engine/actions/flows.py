@@ -230,14 +230,16 @@ def note_difference_from_live(session: Session, flow: Flow) -> None:
 
 
 def find_version_of_draft(session: Session, workspace_id: str, flow_id: str) -> int | None:
-    """Returns the newest version with the content of the draft; None when replacing the draft would lose content.
+    """Returns the newest version with the content and the notes of the draft; None when replacing the draft would lose
+    some of it. Nodes that are not connected are in no version.
 
     Only the newest `MOST_COMPARED` versions are compared.
     """
     draft = load_document(get_draft(session, workspace_id, flow_id).document)
     for line in list_versions(session, workspace_id, flow_id)[:MOST_COMPARED]:
         version = get_version(session, workspace_id, flow_id, line.number)
-        if draft_changes(load_document(version.document), draft).same:
+        document = load_document(version.document)
+        if draft_changes(document, draft).same and _notes(document) == _notes(draft):
             return line.number
     return None
 
@@ -297,6 +299,10 @@ def _add_flow(
         draft=_draft_text(document),
         settings=settings or {},
     )
+
+
+def _notes(document: Document) -> list[str]:
+    return sorted(note.text for note in document.notes)
 
 
 def _leave_template(flow: Flow) -> None:

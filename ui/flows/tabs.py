@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.actions.flows import find_version_of_draft, restore_version
+from engine.actions.flows import restore_version
 from engine.flow.document import Document, load_document
 from storage.flows import DeploymentRow, FlowRow, VersionLine, get_draft, get_version, list_deployments, list_versions
 from storage.job_documents import list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
 from ui.flow_view.compare_versions import show_version
+from ui.flows.canvas_choice import load_canvas
 from ui.flows.deploy import deploy_flow
 from ui.flows.settings_tab import draw_settings
 from ui.kit import feedback
@@ -119,11 +120,18 @@ class FlowTabs:
             await self._make_live(version.number)
 
     async def restore(self, number: int) -> None:
-        """Replaces the draft by a version; asks first when no version has what is on the canvas."""
-        kept = await self.page_session.query(find_version_of_draft, self.flow().id)
-        sure = kept is not None or await feedback.confirm(
+        """Replaces the draft by a version; asks first when no version has all of what is on the canvas."""
+        canvas = await self.page_session.query(load_canvas, self.flow().id, number)
+        lost = (
+            _("What is on the canvas now was not saved as a version and is replaced. Callers notice nothing.")
+            if canvas.kept_as is None
+            else _(
+                "Steps that are not connected are in no version and are taken off the canvas. Callers notice nothing."
+            )
+        )
+        sure = (canvas.kept_as is not None and not canvas.loose) or await feedback.confirm(
             f"{_('Put version')} {number} {_('on the canvas?')}",
-            _("What is on the canvas now was not saved as a version and is replaced. Callers notice nothing."),
+            lost,
             verb=_("Put on the canvas"),
         )
         if sure and await self.page_session.try_execute(restore_version, self.flow().id, number) is not None:

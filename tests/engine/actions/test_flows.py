@@ -158,6 +158,8 @@ def test_the_version_that_holds_the_draft_is_found_however_old(database, ada, sa
     assert found() == 2
     database.write_now(restore_version, ada, saved, 1)
     assert found() == 1
+    change(database, ada, saved, "Hello {{ api_input.out.name }}", notes=[{"id": "note", "text": "Ask Bea"}])
+    assert found() is None, "the note would be lost"
 
 
 def test_a_parked_node_stays_in_the_draft_and_out_of_versions(database, ada):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import httpx
@@ -18,7 +19,7 @@ from engine.core.api_key_format import parse_key
 from engine.core.clock import DAY
 from engine.core.environments import ENVIRONMENTS
 from engine.flow.contract import input_fields
-from engine.flow.document import Document
+from engine.flow.document import Document, load_document
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.submit.accept import Caller, SubmitOptions, flow_webhook
 from engine.jobs.submit.batches import accept_batch
@@ -27,7 +28,7 @@ from storage.jobs import JobFilters, list_jobs
 from storage.keys import find_caller, list_keys
 from storage.sent_fields import CALLS, Sent, add_sent_fields
 from tests.engine.jobs.world import World
-from tests.factories import document, greeting
+from tests.factories import document, greeting, parked_node
 from tests.ui.arrange import box, buttons, code_block, draft, ended, page_text, press, refused, texts, until
 from tests.ui.conftest import Site
 
@@ -301,6 +302,22 @@ async def test_what_no_version_holds_is_saved_before_the_canvas_is_replaced(site
     assert "Third" in kept.document
     assert kept.note == "Was on the canvas before version 1 went live again"
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).state == "Live"
+
+
+async def test_steps_that_are_not_connected_are_not_taken_off_the_canvas_without_a_question(
+    site: Site, user: User
+) -> None:
+    flow_id = second_version_live(site)
+    draft_now = site.database.read_now(get_draft, site.workspace_id, flow_id)
+    file = json.loads(draft_now.document)
+    file["nodes"].append(parked_node())
+    loose = Document.model_validate(file)
+    site.database.write_now(save_draft, site.owner, flow_id, loose, draft_now.revision)
+    await user.open(f"/flows/{flow_id}?tab=versions")
+
+    press(user, "Put on the canvas")  # of version 1, which is not the one of the canvas
+    await user.should_see("Steps that are not connected are in no version", retries=30)
+    assert loose == load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
 
 
 async def test_a_version_is_viewed_and_compared_with_the_canvas(site: Site, user: User) -> None:
