@@ -81,6 +81,8 @@ _GROUP_OF = {word: frozenset(group.split()) for group in _ALIKE for word in grou
 #: Endings that are cut off, so that `branches` finds `branch` and `deploying` finds `deploy`.
 _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ed", "es", "s", "y", "e")
 _LONGEST = 200
+#: Words are corrected by longer words than this, at most so many, and if their lengths differ by no more than that.
+_SHORTEST, _MOST_CORRECTED, _LENGTHS_APART = 3, 4, 3
 
 #: Costs of a match, from the best to the worst. A missing word costs most.
 _TITLE, _SAID_WORD, _TITLE_START, _SAID_START, _INSIDE, _FORM, _TEXT, _ALIKE_WORD = range(8)
@@ -115,6 +117,15 @@ class Said:
     @cached_property
     def text_words(self) -> tuple[str, ...]:
         return _words(self.text)
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        """The title and the synonyms without endings."""
+        return frozenset(_stem(one) for one in (*self.title_words, *self.synonym_words))
+
+    @cached_property
+    def text_stems(self) -> frozenset[str]:
+        return frozenset(_stem(one) for one in self.text_words)
 
 
 def best(entries: Iterable[tuple[T, Said]], query: str) -> list[T]:
@@ -172,24 +183,27 @@ def _word_cost(said: Said, word: str) -> int | None:
     if len(word) > 2 and word in said.name:
         return _INSIDE
     stem = _stem(word)
-    if stem in {_stem(one) for one in (*said.title_words, *said.synonym_words)}:
+    if stem in said.stems:
         return _FORM
-    if any(one.startswith(word) or _stem(one) == stem for one in said.text_words):
+    if stem in said.text_stems or any(one.startswith(word) for one in said.text_words):
         return _TEXT
     alike = _GROUP_OF.get(word, frozenset())
     return _ALIKE_WORD if alike.intersection((*said.title_words, *said.synonym_words, *said.text_words)) else None
 
 
-def _query_words(wanted: str) -> list[str]:
-    words = list(_words(wanted)) or wanted.split()
-    return [word for word in words if word not in _FILLERS] or words
+@lru_cache(maxsize=64)
+def _query_words(wanted: str) -> tuple[str, ...]:
+    words = _words(wanted) or tuple(wanted.split())
+    return tuple(word for word in words if word not in _FILLERS) or words
 
 
+@lru_cache(maxsize=8_192)
 def _words(text: str) -> tuple[str, ...]:
     spaced = "".join(sign if sign.isalnum() or sign == "-" else " " for sign in text.casefold())
     return tuple(dict.fromkeys(spaced.split()))
 
 
+@lru_cache(maxsize=16_384)
 def _stem(word: str) -> str:
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) > 2:
@@ -198,15 +212,24 @@ def _stem(word: str) -> str:
 
 
 def _corrected(wanted: str, listed: tuple[Said, ...]) -> str:
+    """Returns the query with its first unknown words corrected. Looking for a similar word takes long where there are
+    thousands, so of a whole text only its first unknown words are looked up.
+    """
     known = _vocabulary(listed)
-    return " ".join(
-        word if word in known else next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.75)), word)
-        for word in _query_words(wanted)
-    )
+    words = _query_words(wanted)
+    unknown = [word for word in words if word not in known][:_MOST_CORRECTED]
+    corrected = {word: _similar(word, known) or word for word in unknown}
+    return " ".join(corrected.get(word, word) for word in words)
+
+
+def _similar(word: str, known: Iterable[str]) -> str | None:
+    """Returns the known word that is most like this one: nearly as long, and with the same first letter or the second."""
+    near = [one for one in known if abs(len(one) - len(word)) <= _LENGTHS_APART and set(word[:2]) & set(one[:2])]
+    return next(iter(difflib.get_close_matches(word, near, n=1, cutoff=0.75)), None)
 
 
 @lru_cache(maxsize=8)
-def _vocabulary(listed: tuple[Said, ...]) -> tuple[str, ...]:
-    """Returns every longer word of titles and synonyms."""
+def _vocabulary(listed: tuple[Said, ...]) -> dict[str, None]:
+    """Returns every longer word of titles and synonyms, in their order."""
     words = (word for said in listed for word in (*said.title_words, *said.synonym_words))
-    return tuple(dict.fromkeys(word for word in words if len(word) > 3))
+    return dict.fromkeys(word for word in words if len(word) > _SHORTEST)
