@@ -97,7 +97,7 @@ class GoalBox:
         words(_("These three come nearest:"), "fp-t2", tag="p")
 
     def _open_first(self, typed: object) -> None:
-        asked = typed.strip() if isinstance(typed, str) else self._asked
+        asked = typed.strip()[:_LONGEST] if isinstance(typed, str) else self._asked
         found = find_goals(asked)
         if asked and found.fits:
             ui.navigate.to(goal_path(found.goals[0], asked))

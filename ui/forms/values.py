@@ -54,11 +54,11 @@ def _parse_json(spec: FieldSpec, text: str) -> tuple[Json, str]:
     except (ValueError, RecursionError):
         value = ABSENT
     if spec.only == "array" and not isinstance(value, list):
-        return ABSENT, _("Write a list in square brackets, its texts in double quotes, like") + ' ["first", "second"]'
+        return ABSENT, _('Write a list in square brackets, its texts in double quotes, like ["first", "second"]')
     if spec.only == "object" and not isinstance(value, dict):
-        return ABSENT, _("Write a group in curly brackets, its texts in double quotes, like") + ' {"name": "value"}'
+        return ABSENT, _('Write a group in curly brackets, its texts in double quotes, like {"name": "value"}')
     if isinstance(value, Absent):
-        return ABSENT, _("This is not JSON. Texts stand in double quotes, like") + ' {"name": "value"}'
+        return ABSENT, _('This is not JSON. Texts stand in double quotes, like {"name": "value"}')
     return value, ""
 
 
@@ -141,9 +141,9 @@ def _text_problem(spec: FieldSpec, value: str) -> str:
 
 def _between(value: float, least: float | None, most: float | None, one: str = "", many: str = "") -> str:
     if least is not None and value < least:
-        return _("At least") + f" {_amount(least, one, many)}"
+        return _("At least {amount}").format(amount=_amount(least, one, many))
     if most is not None and value > most:
-        return _("At most") + f" {_amount(most, one, many)}"
+        return _("At most {amount}").format(amount=_amount(most, one, many))
     return ""
 
 

@@ -31,7 +31,7 @@ def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_ap
         if failed:
             _under(f"{number(failed, reader)} {_('failed')}", "fp-bad")
         if lost:
-            _under(f"{number(lost, reader)} {_('with failed steps')}", "fp-warn", "warning")
+            _under(_("{count} with failed steps").format(count=number(lost, reader)), "fp-warn", "warning")
         if not failed and not lost:
             _under(_("none failed") if figures.requests else "")
     with _tile(_("Slowest 5 %")):

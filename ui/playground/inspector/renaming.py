@@ -44,14 +44,15 @@ class Rename:
         """Asks whether the field is renamed in the steps that read it, too."""
         count = len(self.readers)
         named = ", ".join(self.readers[:_MOST_NAMED])
-        more = f" {_('and')} {plural(count - _MOST_NAMED, _('more'), _('more'))}" if count > _MOST_NAMED else ""
+        if count > _MOST_NAMED:
+            named = _("{names} and {count} more").format(names=named, count=count - _MOST_NAMED)
         steps = plural(count, _("step"), _("steps"))
         with around:
             return await feedback.confirm(
                 _("Rename “{old}” to “{new}” where it is used, too?").format(old=self.old, new=self.new),
                 _(
                     "It is used in {steps}: {named}. With another name only here, nothing is found there any more."
-                ).format(steps=steps, named=named + more),
+                ).format(steps=steps, named=named),
                 verb=_("Rename it everywhere"),
                 keep=_("Only here"),
             )

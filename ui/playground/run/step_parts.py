@@ -51,7 +51,9 @@ def item_pager(
         before = icon_button("chevron_left", _("Item before"), lambda: go(at - 1), tip=False)
         before.set_enabled(at > 0)
         outer = "".join(f"{number(part + 1, reader)} · " for part in steps[at].index[:-1])
-        said = f"{_('item')} {outer}{number(place + 1, reader)} {_('of')} {number(max(total or len(steps), place + 1), reader)}"
+        said = _("item {place} of {total}").format(
+            place=f"{outer}{number(place + 1, reader)}", total=number(max(total or len(steps), place + 1), reader)
+        )
         words(said, "fp-num fp-b fp-nw").props("role=status")
         after = icon_button("chevron_right", _("Next item"), lambda: go(at + 1), tip=False)
         after.set_enabled(at < last)

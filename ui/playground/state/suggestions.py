@@ -50,7 +50,7 @@ def suggestions(
         if node.inputs.get(name) not in (None, "", [], {}) or not _takes_one(kind, name, info):
             continue
         if best := _best(name, info, earlier):
-            sentence = f"{_('Fill')} {info.title or name} {_('with')} {best[0].label(best[1])}"
+            sentence = _("Fill {input} with {data}").format(input=info.title or name, data=best[0].label(best[1]))
             found.append(Suggestion(name, sentence, {name: best[1].raw}))
     return found
 
