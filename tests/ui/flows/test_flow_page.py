@@ -17,7 +17,7 @@ from engine.actions.keys import create_key
 from engine.actions.webhooks import set_webhook
 from engine.core.api_key_format import parse_key
 from engine.core.clock import DAY
-from engine.core.environments import ENVIRONMENTS
+from engine.core.environments import ENVIRONMENTS, Environment
 from engine.flow.contract import input_fields
 from engine.flow.document import Document, load_document
 from engine.jobs.server.job_waiters import JobWaiters
@@ -117,7 +117,7 @@ async def test_a_newer_draft_is_put_live_after_saying_what_changes(site: Site, u
 
 async def test_a_required_field_that_callers_do_not_send_is_made_optional_in_the_dialog(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", live=True)
-    key = site.database.write_now(create_key, site.owner, "Shop", "live")
+    key = site.database.write_now(create_key, site.owner, "Shop", Environment.LIVE)
     called = Sent(site.clock.now() // DAY, site.workspace_id, flow_id, key.id, CALLS)
     site.database.write_now(add_sent_fields, {called: 3})
     changed = greeting()
