@@ -75,19 +75,21 @@ class CanvasChoice:
         return self.box is not None and bool(self.box.value)
 
     async def keep_draft(self, draft: OpenDraft) -> None:
-        """Saves the draft as a version when no version holds its content. Raises Refusal."""
-        if self.wanted and self.canvas.kept_as is None:
+        """Saves the draft as a version when no version holds its content, which somebody may have changed since the box
+        was drawn. Raises Refusal.
+        """
+        if self.wanted and await self.page_session.query(find_version_of_draft, draft.flow_id) is None:
             note = _("Was on the canvas before version {number} went live again").format(number=self.number)
             await draft.save(self.page_session, note)
 
-    async def apply(self, draft: OpenDraft, put_on_canvas: PutOnCanvas | None) -> None:
-        """Puts the version on the canvas. Raises Refusal."""
+    async def apply(self, draft: OpenDraft, put_on_canvas: PutOnCanvas | None) -> bool:
+        """Puts the version on the canvas if that is wanted. True when it is there. Raises Refusal."""
         if not self.wanted:
-            return
+            return False
         if put_on_canvas is not None:
-            await put_on_canvas(self.canvas.document)
-        else:
-            await draft.change(self.page_session, "", difference_ops(draft.document, self.canvas.document))
+            return bool(await put_on_canvas(self.canvas.document))
+        await draft.change(self.page_session, "", difference_ops(draft.document, self.canvas.document))
+        return True
 
     def _what_stays(self) -> str:
         canvas = self.canvas

@@ -225,16 +225,17 @@ async def _roll(
     if not await answer_of(dialog):
         return None
     done: Deployed | None = None
+    on_canvas = False
     with feedback.refusals_told():
         async with drafts_of(page_session.app).borrowed(page_session, flow.id) as draft:
             await choice.keep_draft(draft)
             done = await draft.deploy(page_session, checks.number)
-            await choice.apply(draft, put_on_canvas)
+            on_canvas = await choice.apply(draft, put_on_canvas)
     if done is None:
         return None
     if on_live is not None:
         await on_live()
-    said = _("Version {number} is live and on the canvas.") if choice.wanted else _("Version {number} is live.")
+    said = _("Version {number} is live and on the canvas.") if on_canvas else _("Version {number} is live.")
     feedback.told(
         said.format(number=done.version),
         _("Runs that have begun finish with version {number}.").format(number=live)

@@ -287,6 +287,21 @@ async def test_without_the_tick_the_canvas_stays_and_its_version_is_no_newer_dra
     await until(lambda: template(site, flow_id) == "Hello {{ api_input.out.name }}")
 
 
+async def test_what_was_changed_while_the_question_stood_is_saved_too(site: Site, user: User) -> None:
+    flow_id = second_version_live(site)
+    await user.open(f"/flows/{flow_id}?tab=versions")
+    press(user, "Make live")
+    await user.should_see("What is on the canvas now stays under Versions as version 2.")
+
+    revision = site.database.read_now(get_draft, site.workspace_id, flow_id).revision
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Third")), revision)
+    press(user, "Make version 1 live")
+    await user.should_see("Version 1 is live and on the canvas.", retries=30)
+
+    kept = site.database.read_now(get_version, site.workspace_id, flow_id, 3)
+    assert "Third" in str(kept.document)
+
+
 async def test_what_no_version_holds_is_saved_before_the_canvas_is_replaced(site: Site, user: User) -> None:
     flow_id = second_version_live(site)
     revision = site.database.read_now(get_draft, site.workspace_id, flow_id).revision

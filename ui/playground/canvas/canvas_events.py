@@ -243,7 +243,8 @@ class CanvasEvents:
             feedback.refused(refusal)
             # a refused edit is acknowledged too, so that the browser does not send it again
             self.canvas.ack(message["seq"], self.draft.revision)
-            self.canvas.load_graph({**self.draft.document.as_json(), "rev": self.draft.revision}, fit=False)
+            placed = with_places(self.draft.document, CATALOG)
+            self.canvas.load_graph({**placed.as_json(), "rev": self.draft.revision}, fit=False)
             return
         self.canvas.ack(message["seq"], revision)
         self.around.document_changed()
