@@ -56,7 +56,7 @@ class Policy(Part):
     )
     on_error: Literal["fail", "skip", "use_default"] = Field(
         default="fail",
-        title="When it fails",
+        title="If it fails",
         description="Stop the run, leave this step out, or go on with a value that you choose.",
     )
     default: Any = Field(

@@ -105,7 +105,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
             timeout_seconds=context.timeout_seconds,
         )
     if answer.status in {404, 410}:
-        remedy = "Check the address. To go on without such pages, set “If it fails” to skip."
+        remedy = "Check the address. To go on without such pages, choose a default value or “Skip this step” under “If it fails”."
         raise status_failure(answer, url, code="page_not_found", remedy=remedy)
     if answer.status >= 400:
         raise status_failure(answer, url)

@@ -36,16 +36,17 @@ def draw_failure(
         copy_label=_("Copy with job id"),
         copy_text=text,
     )
+    changes = bool(node_id) and can_change
     with box.actions:
-        if can_retry:
-            retry = f"{_('Retry from')} {label} {_('with')} {version}"
-            button(retry, lambda: on_retry(node_id), icon="replay", kind="main")
-        if node_id and can_change:
-            link_button(_("Go on with a default text"), change_path(job, node_id, "/policy/default"), icon="edit")
+        if changes:
+            default = change_path(job, node_id, "/policy/default")
+            link_button(_("Go on with a default text"), default, icon="edit", kind="main")
             link_button(f"{_('Change')} {label}", change_path(job, node_id), icon="tune")
     if can_retry:
-        with box:
-            words(_about_retry(job, version), "fp-hint fp-retry-hint", tag="p")
+        with box, ui.element("div").classes("fp-retry"):
+            retry = f"{_('Retry from')} {label} {_('with')} {version}"
+            button(retry, lambda: on_retry(node_id), icon="replay", small=True)
+            words(_about_retry(job, version), "fp-hint fp-grow", tag="p")
 
 
 def draw_went_on(
@@ -89,8 +90,11 @@ def _about_retry(job: JobRow, version: str) -> str:
     """Explains what a retry does, before it is started."""
     kept = _("What the steps before it gave is kept; it and the steps after it run again.")
     if job.environment == "playground":
-        return f"{_('The retry is a new run of the same canvas.')} {kept}"
+        return f"{_('A retry helps when the fault has passed. It is a new run of the same canvas.')} {kept}"
     return (
-        f"{_('The retry is a run in the Playground with')} {version}: "
-        f"{_('the caller does not get its result, this job stays failed, and it does not count toward your plan.')} {kept}"
+        _(
+            "A retry helps when the fault has passed. You see its result here; the caller does not get it. It runs {version} "
+            "in the Playground, this job stays failed, and it does not count toward your plan."
+        ).format(version=version)
+        + f" {kept}"
     )

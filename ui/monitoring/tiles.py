@@ -22,7 +22,8 @@ def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_ap
         words(number(figures.requests, reader), tag="b")
         arrow, said = change(figures.requests, figures.requests_before, reader)
         span = f" {RANGE_WORDS[range_name][2]}" if said.endswith("%") else ""
-        _under(f"{said}{span}", symbol=arrow)
+        if said:
+            _under(f"{said}{span}", symbol=arrow)
         if figures.now.quota_of is not None:
             _under(_("all environments together"))
     with _tile(_("Success")):

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from nicegui import ui
 
 from storage.jobs import JobRow
-from ui.kit.parts import Column, environment_badge, link, status_badge, status_line, table, words
+from ui.kit.parts import Column, badge, environment_badge, link, sentence, status_badge, status_line, table, words
 from ui.kit.text import _
 from ui.kit.times import Times
-from ui.parts.job_words import job_took, state_words, why_failed
+from ui.parts.job_words import job_took, state_words, was_tried, why_failed
 
 
 def job_table(
@@ -31,23 +31,28 @@ def job_table(
         Column(_("Duration"), right=True),
         Column(_("Cost"), right=True),
     ]
-    rows = table(columns, label=label, stacks=True)
+    rows = table(columns, label=label, stacks=True).classes("fp-jobs")
     for job in jobs:
         with rows.row(on_open=lambda job=job: ui.navigate.to(f"/jobs/{job.id}")):
             with rows.cell(), link("", f"/jobs/{job.id}", "fp-quiet-link"):
                 status_line(*state_words(job, times.reader)).classes("fp-b fp-wrap-text")
-            with rows.cell():
+            with rows.cell(classes="fp-wrap-text"):
                 if titles is not None:
                     words(titles.get(job.flow_id) or _("Deleted flow"), "fp-b")
                     words(" ")
                 words(f"v{job.flow_version}" if job.flow_version is not None else _("canvas"), "fp-t3")
                 if job.status == "failed" and (why := why_failed(job)):
-                    words(why, "fp-why fp-s12 fp-bad", tag="div").props["title"] = why
-            with rows.cell(), ui.element("span").classes("fp-row"):
-                environment_badge(job.environment)
+                    sentence(why, "fp-job-why fp-s12 fp-bad", tag="div").props["title"] = why.replace("`", '"')
+            tried = was_tried(job, keys)
+            with rows.cell(), ui.element("span").classes("fp-row fp-wrap-row"):
+                if tried:
+                    place = badge(_("Try it now"), icon="play_arrow")
+                    place.props["title"] = _("A call from the page of its flow, in Development")
+                else:
+                    environment_badge(job.environment)
                 if job.simulated:
                     status_badge("simulated")
-            rows.cell(keys.get(job.key_id or "", ""), "fp-t2")
+            rows.cell("" if tried else keys.get(job.key_id or "", ""), "fp-t2")
             rows.cell(times.moment(job.started_at or job.created_at), "fp-t2")
             rows.cell(job_took(job, times), "fp-num")
             rows.cell(times.cost(job.cost_nanos) if job.ended or job.model_calls else "", "fp-t2")

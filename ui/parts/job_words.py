@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nicegui import ui
 
+from engine.actions.keys import TRY_LABEL
 from storage.jobs import JobRow
 from storage.steps import StepRow
 from ui.kit.parts import ENVIRONMENTS, STATES, link, status_badge, status_line
@@ -40,6 +43,11 @@ def why_failed(job: JobRow) -> str:
     error = job.error or {}
     node, message = str(error.get("node_label") or ""), str(error.get("message") or "")
     return f"{node}: {message}" if node and message else message
+
+
+def was_tried(job: JobRow, keys: Mapping[str, str]) -> bool:
+    """True for a call that somebody made with Try it now. `keys`: key id -> label."""
+    return job.environment == "dev" and keys.get(job.key_id or "") == TRY_LABEL
 
 
 def job_badge(job: JobRow, reader: Reader) -> ui.element:

@@ -29,7 +29,7 @@ def caller_sees(
 async def show_answer(call: RefusedRow, types: Mapping[str, str]) -> None:
     """Shows the answer of a refused call until the person closes it."""
     title = _("What the caller sees")
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg") as box:
+    with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--answer") as box:
         box.props["aria-label"] = title
         words(title, tag="h2")
         words(

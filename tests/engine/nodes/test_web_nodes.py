@@ -80,7 +80,7 @@ class TestPageScraper:
         error, _ = await run("page_scraper", {}, {"url": f"{SITE}/news/market-map"})
         assert error.code == "page_not_found"
         assert error.message == f"`{SITE}/news/market-map` answered 404 (Not Found)."
-        assert "skip" in error.remedy
+        assert "“Skip this step”" in error.remedy
 
     async def test_a_page_that_robots_txt_closes_is_not_asked_for(self, run):
         error, _ = await run("page_scraper", {}, {"url": f"{SITE}/private"})
