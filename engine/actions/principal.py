@@ -12,6 +12,8 @@ from engine.core.roles import Role
 OWNERS = (Role.OWNER,)
 EDITORS = (Role.OWNER, Role.EDITOR)
 EVERYBODY = tuple(Role)
+#: The name under which the user of the server's terminal is stored.
+COMMAND_LINE = "Command line"
 
 Permission = Literal[
     "look",
@@ -59,7 +61,7 @@ class Principal:
 
 def command_line(workspace_id: str) -> Principal:
     """Returns the principal for the user of the server's terminal, who acts as an owner."""
-    return Principal(WorkspaceId(workspace_id), "command line", "Command line", Role.OWNER)
+    return Principal(WorkspaceId(workspace_id), "command line", COMMAND_LINE, Role.OWNER)
 
 
 def may(principal: Principal, permission: Permission) -> bool:

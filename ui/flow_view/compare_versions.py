@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from nicegui import ui
 
+from engine.actions.principal import COMMAND_LINE
 from engine.flow.document import Document, load_document
 from engine.flow.layout import with_places
 from engine.flow.version_comparison import (
@@ -51,12 +52,12 @@ _STILL = "transition-show=fade"
 async def show_version(
     page_session: PageSession, flow: FlowRow, line: VersionLine, document: Document, draft: Document
 ) -> Literal["restore", "live"] | None:
-    """Shows a version beside the draft or another version. Returns what the person decided to do with it."""
+    """Shows a version beside what is live, the draft or another version. Returns what the person decided to do with it."""
     return await VersionDialog(page_session, flow, line, document, draft).ask()
 
 
 class VersionDialog:
-    """A dialog with one version at the left and what it is compared with at the right."""
+    """A dialog that compares one version with another or with the draft: at first with what callers get now."""
 
     def __init__(
         self, page_session: PageSession, flow: FlowRow, line: VersionLine, document: Document, draft: Document
@@ -72,11 +73,12 @@ class VersionDialog:
         """Opens the dialog and returns the decision, or None."""
         line, times = self.line, times_of(self.page_session)
         versions = await self.page_session.query(list_versions, self.flow.id)
-        names = {DRAFT: _("What is on the canvas")} | {
-            one.number: f"{_('Version')} {one.number}{f': {one.note}' if one.note else ''}"[:60]
-            for one in versions
-            if one.number != line.number
-        }
+        others = {one.number: one for one in versions if one.number != line.number}
+        live = self.flow.live_version
+        first = live if live in others else DRAFT
+        names = {first: ""} | {DRAFT: _("What is on the canvas")}
+        for number, one in others.items():
+            names[number] = f"{self._name(number)}{f': {one.note}' if one.note else ''}"[:60]
         with ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
             dialog.props["aria-label"] = f"{_('Version')} {line.number}"
             with ui.element("div").classes("fp-row"):
@@ -84,13 +86,13 @@ class VersionDialog:
                 if self.live:
                     status_badge("live")
             words(
-                f"{_('Saved')} {times.moment(line.created_at)}, {line.created_by}. {line.note}".strip(),
+                f"{_('Saved')} {times.moment(line.created_at)} {_('by')} {by_whom(line.created_by)}. {line.note}".strip(),
                 "fp-t2",
                 tag="p",
             )
             with ui.element("div").classes("fp-row fp-beside-pick"):
                 words(_("Compared with"), "fp-t2")
-                choice = ui.select(names, value=DRAFT, on_change=lambda event: self._compare(int(event.value)))
+                choice = ui.select(names, value=first, on_change=lambda event: self._compare(int(event.value)))
                 choice.props("outlined dense options-dense")
                 choice.props["aria-label"] = _("Compared with")
             self.body = ui.element("div").classes("fp-beside-body").props("tabindex=0 role=region")
@@ -101,21 +103,26 @@ class VersionDialog:
                     button(_("Put on the canvas"), lambda: dialog.submit("restore"))
                 if self.page_session.may("deploy") and not self.live:
                     button(_("Make live"), lambda: dialog.submit("live"), kind="main")
-            await self._compare(DRAFT)
+            await self._compare(first)
         return await answer_of(dialog)
 
+    def _name(self, number: int) -> str:
+        """`Version 2`, or of the live version that callers get it now."""
+        if number == DRAFT:
+            return _("What is on the canvas")
+        if number == self.flow.live_version:
+            return _("Callers get now: version {number}").format(number=number)
+        return f"{_('Version')} {number}"
+
     async def _compare(self, number: int) -> None:
-        """Draws the comparison with the older of the two at the left."""
+        """Draws the comparison with what comes first at the left: what callers get now, else the older of the two."""
         mine_document, other = content_of(self.document), content_of(self.draft)
         if number != DRAFT:
             mine_document = self.document
             other = load_document((await self.page_session.query(get_version, self.flow.id, number)).document)
-        mine, its = (
-            f"{_('Version')} {self.line.number}",
-            _("what is on the canvas") if number == DRAFT else f"{_('Version')} {number}",
-        )
-        before, after = (mine, mine_document), (its, other)
-        if number != DRAFT and number < self.line.number:
+        before, after = (self._name(self.line.number), mine_document), (self._name(number), other)
+        live = self.flow.live_version
+        if number == live or (number != DRAFT and self.line.number != live and number < self.line.number):
             before, after = after, before
         self.body.clear()
         with self.body:
@@ -131,13 +138,18 @@ async def show_difference(page_session: PageSession, flow: FlowRow, live: Docume
         words(f"{_('Callers get version')} {flow.live_version} {_('until you press Update API.')}", "fp-t2", tag="p")
         with ui.element("div").classes("fp-beside-body").props("tabindex=0 role=region") as body:
             body.props["aria-label"] = _("What differs")
-            name = f"{_('Version')} {flow.live_version}, {_('live')}"
-            draw_beside((name, content_of(live)), (_("what is on the canvas"), content_of(draft)))
+            name = _("Callers get now: version {number}").format(number=flow.live_version)
+            draw_beside((name, content_of(live)), (_("What is on the canvas"), content_of(draft)))
         with ui.element("div").classes("fp-acts"):
             button(_("Close"), dialog.close, kind="quiet")
             if page_session.may("deploy"):
                 button(_("Update API"), lambda: dialog.submit(True), icon="rocket_launch", kind="main")
     return bool(await answer_of(dialog))
+
+
+def by_whom(name: str) -> str:
+    """A person's name, or words for the command line of the server."""
+    return _("the command line") if name == COMMAND_LINE else name
 
 
 def draw_beside(before: tuple[str, Document], after: tuple[str, Document]) -> Comparison:
@@ -148,10 +160,13 @@ def draw_beside(before: tuple[str, Document], after: tuple[str, Document]) -> Co
     with ui.element("div").classes("fp-beside"):
         for name, document in (before, after):
             with ui.element("figure"):
-                words(name[:1].upper() + name[1:], "fp-b", tag="figcaption")
+                words(name, "fp-b", tag="figcaption")
                 with ui.element("div").classes("fp-graph fp-graph--small"):
                     _graph(f"{name} of a comparison", document, kinds)
-    words(f"{_('From')} {old_name} {_('to')} {new_name}", tag="h3")
+    with ui.element("h3").classes("fp-row fp-wrap-row"):
+        words(old_name)
+        icon("arrow_forward", "fp-t3", size=16)
+        words(new_name)
     if comparison.same:
         words(_("Nothing has changed."), "fp-t2", tag="p")
         return comparison
@@ -190,6 +205,7 @@ def _graph(name: str, document: Document, kinds: Mapping[str, Kind]) -> None:
         mine = [node.id for node in document.nodes if node.id in kinds]
         if mine:
             canvas.set_traffic(_marked(mine, kinds))
+            canvas.fit()  # a mark makes its node taller: both graphs stand at the same height again
 
     canvas = FlowCanvas(name, node_types=NODE_VIEWS, readonly=True, on_ready=show).classes("w-full h-full")
 

@@ -118,7 +118,7 @@ class ApiTab:
                     made_up=self.seen.made_up,
                 )
             with ui.element("div").classes("fp-col"):
-                FirstCalls(self.page_session, flow.id, flow.deployed_at or 0)
+                FirstCalls(self.page_session, flow.id)
                 self.keys_place = ui.element("div")
                 self._draw_keys()
                 self._draw_docs()

@@ -1,4 +1,4 @@
-"""First calls: the newest calls of a flow since it was deployed, refused ones included, updated live."""
+"""First calls: the newest calls of a flow with the version that answered, refused ones included, updated live."""
 
 from __future__ import annotations
 
@@ -33,15 +33,11 @@ class RecentCalls:
     types: dict[str, str]
 
 
-def load_recent_calls(session: Session, workspace_id: str, flow_id: str, since: int) -> RecentCalls:
-    """Reads the newest calls of a flow since a moment."""
-    filters = JobFilters(flow_id=flow_id, environments=PUBLIC, created_after=since - 1)
+def load_recent_calls(session: Session, workspace_id: str, flow_id: str) -> RecentCalls:
+    """Reads the newest calls of a flow, whichever version was live."""
+    filters = JobFilters(flow_id=flow_id, environments=PUBLIC)
     jobs = list_jobs(session, workspace_id, filters, limit=MOST).jobs
-    refused = [
-        call
-        for call in list_refused_calls(session, workspace_id, RefusalFilters(flow_id=flow_id), limit=MOST)
-        if call.at >= since
-    ]
+    refused = list_refused_calls(session, workspace_id, RefusalFilters(flow_id=flow_id), limit=MOST)
     both = sorted([*jobs, *refused], key=_at, reverse=True)[:MOST]
     known = draft_fields(session, workspace_id, {flow_id}) if any(_fields(call) for call in both) else {}
     types = asked_types(session, workspace_id, {flow_id}).get(flow_id, {}) if refused else {}
@@ -59,10 +55,9 @@ def _at(call: JobRow | RefusedRow) -> int:
 class FirstCalls:
     """The card; it reads the calls again every second."""
 
-    def __init__(self, page_session: PageSession, flow_id: str, since: int) -> None:
+    def __init__(self, page_session: PageSession, flow_id: str) -> None:
         self.page_session = page_session
         self.flow_id = flow_id
-        self.since = since
         self.times = times_of(page_session)
         self.calls: RecentCalls | None = None
         with card(_("First calls"), padded=False) as box:
@@ -78,7 +73,7 @@ class FirstCalls:
     @one_at_a_time
     async def look(self) -> None:
         """Reads the calls and draws them when something changed."""
-        fresh = await self.page_session.query(load_recent_calls, self.flow_id, self.since)
+        fresh = await self.page_session.query(load_recent_calls, self.flow_id)
         running = any(isinstance(call, JobRow) and not call.ended for call in fresh.calls)
         if fresh != self.calls or running:
             self.calls = fresh
@@ -112,7 +107,8 @@ class FirstCalls:
                 said = f"{word.lower()} {_('in') if job.ended and took else ''} {took}".replace("  ", " ").strip()
                 who = seen.labels.get(job.key_id or "") or environment_word(job.environment)
                 with ui.element("div").classes("fp-s12 fp-t2 fp-cut"):
-                    words(f"202, {said} ")
+                    version = f"{_('version')} {job.flow_version}, " if job.flow_version is not None else ""
+                    words(f"{version}{said} ")
                     words(f"· {who}", "fp-t3")
                 if job.simulated:
                     status_badge("simulated", _("Made-up answer"))
@@ -126,7 +122,7 @@ class FirstCalls:
                     words("", "fp-sp")
                     words(self.times.clock_time(call.at), "fp-s12 fp-t3 fp-num fp-nw")
                 with ui.element("div").classes("fp-s12 fp-t2 fp-cut"):
-                    words(f"{call.status}, {_('refused')} ")
+                    words(f"{_('refused')} ({call.status}) ")
                     words(f"· {seen.labels.get(call.key_id) or _('unknown key')}", "fp-t3")
                 with ui.element("div").classes("fp-row fp-wrap-row fp-call-acts"):
                     for field in unknown_fields_of(call):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from nicegui import ui
 from sqlalchemy.orm import Session
@@ -12,7 +13,7 @@ from engine.flow.document import Document, load_document
 from storage.flows import DeploymentRow, FlowRow, VersionLine, get_draft, get_version, list_deployments, list_versions
 from storage.job_documents import list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
-from ui.flow_view.compare_versions import show_version
+from ui.flow_view.compare_versions import by_whom, show_version
 from ui.flows.canvas_choice import load_canvas
 from ui.flows.deploy import deploy_flow
 from ui.flows.settings_tab import draw_settings
@@ -25,6 +26,26 @@ from ui.page_shell import times_of
 from ui.parts.job_table import job_table
 
 SHOWN_JOBS = 20
+#: Times in which a version was live that its row shows.
+MOST_PERIODS = 2
+
+
+@dataclass(frozen=True)
+class LivePeriod:
+    """A time in which callers got a version; `version` is None while the flow was undeployed, `until` None until now."""
+
+    version: int | None
+    since: int
+    until: int | None
+    actor: str
+
+
+def live_periods(history: Sequence[DeploymentRow]) -> list[LivePeriod]:
+    """Returns from when to when each version was live, newest first, from the history of an endpoint, newest first."""
+    ends = [None, *(entry.at for entry in history)]
+    return [
+        LivePeriod(entry.version, entry.at, until, entry.actor) for entry, until in zip(history, ends, strict=False)
+    ]
 
 
 class FlowTabs:
@@ -77,8 +98,15 @@ class FlowTabs:
                 link_button(_("Open in Playground"), f"/playground/{flow.id}", icon="schema")
             return
         with card(_("Versions"), _("A version never changes. The live one is what callers get."), padded=False):
-            columns = ["Version", "Note", "Saved", "By", Column(_("What to do"), hidden=True, right=True)]
-            rows = table([_(one) if isinstance(one, str) else one for one in columns], label=_("Versions"), stacks=True)
+            columns = [
+                Column(_("Version")),
+                Column(_("Note")),
+                Column(_("Saved")),
+                Column(_("When callers got it"), width="23%"),
+                Column(_("What to do"), hidden=True, right=True),
+            ]
+            rows = table(columns, label=_("Versions"), stacks=True, tall=True)
+            periods = live_periods(history)
             for version in versions:
                 with rows.row():
                     with rows.cell(), ui.element("span").classes("fp-row"):
@@ -86,20 +114,40 @@ class FlowTabs:
                         if version.number == flow.live_version:
                             status_badge("live")
                     rows.cell(version.note, "fp-t2 fp-wrap-text")
-                    rows.cell(self.times.moment(version.created_at), "fp-t2")
-                    rows.cell(version.created_by, "fp-t2")
+                    with rows.cell():
+                        words(self.times.moment(version.created_at), "fp-t2")
+                        words(f"{_('by')} {by_whom(version.created_by)}", "fp-s12 fp-t3", tag="div")
+                    with rows.cell(classes="fp-wrap-text"):
+                        self._when_live([one for one in periods if one.version == version.number])
                     with rows.cell(), ui.element("span").classes("fp-row fp-right"):
                         self._version_verbs(version)
         if history:
             with card(_("What was live"), padded=False):
-                rows = table([_("When"), _("What"), _("By")], label=_("What was live"), stacks=True)
-                for entry in history:
+                columns = [_("What callers got"), _("From"), _("To"), _("By")]
+                rows = table(columns, label=_("What was live"), stacks=True)
+                for period in periods:
                     with rows.row():
-                        rows.cell(self.times.moment(entry.at), "fp-t2")
                         rows.cell(
-                            f"{_('Version')} {entry.version} {_('went live')}" if entry.version else _("Undeployed")
+                            f"{_('Version')} {period.version}" if period.version else _("Nothing, it was undeployed"),
+                            "fp-b" if period.until is None else "",
                         )
-                        rows.cell(entry.actor, "fp-t2")
+                        rows.cell(self.times.moment(period.since), "fp-t2")
+                        rows.cell(_("now") if period.until is None else self.times.moment(period.until), "fp-t2")
+                        rows.cell(by_whom(period.actor), "fp-t2")
+
+    def _when_live(self, periods: Sequence[LivePeriod]) -> None:
+        """Draws when callers got a version, the newest time first."""
+        if not periods:
+            words(_("never live"), "fp-t3")
+        for period in periods[:MOST_PERIODS]:
+            since = self.times.moment(period.since)
+            if period.until is None:
+                words(_("live since {since}").format(since=since), "fp-ok fp-b", tag="div")
+                continue
+            until = self.times.moment(period.until)
+            words(_("live from {since} to {until}").format(since=since, until=until), "fp-t2", tag="div")
+        if len(periods) > MOST_PERIODS:
+            words(_("and earlier, see What was live"), "fp-s12 fp-t3", tag="div")
 
     def _version_verbs(self, version: VersionLine) -> None:
         view = button(_("View"), lambda: self.view(version), small=True, kind="quiet")
@@ -110,7 +158,7 @@ class FlowTabs:
             button(_("Make live"), lambda: self._make_live(version.number), small=True)
 
     async def view(self, version: VersionLine) -> None:
-        """Shows a version's graph, compared with the draft."""
+        """Shows a version's graph, compared with what is live now."""
         flow = self.flow()
         document, draft = await self.page_session.query(_load_documents, flow.id, version.number)
         chosen = await show_version(self.page_session, flow, version, document, draft)

@@ -16,7 +16,7 @@ from engine.actions.jobs import cancel_all
 from engine.actions.keys import create_key
 from engine.actions.webhooks import set_webhook
 from engine.core.api_key_format import parse_key
-from engine.core.clock import DAY
+from engine.core.clock import DAY, HOUR
 from engine.core.environments import ENVIRONMENTS, Environment
 from engine.flow.contract import input_fields
 from engine.flow.document import Document, load_document
@@ -341,14 +341,64 @@ async def test_a_version_is_viewed_and_compared_with_the_canvas(site: Site, user
     await user.open(f"/flows/{flow_id}")
 
     press(user, "Compare")
-    await user.should_see("From Version 1 to what is on the canvas", retries=30)
+    await user.should_see("Callers get now: version 1", retries=30)
+    assert _captions(user) == ["Callers get now: version 1", "What is on the canvas"]
     assert "Greet" in page_text(user)
     assert "Put on the canvas" in buttons(user)
     press(user, "Close")
 
     await user.open(f"/flows/{flow_id}?tab=versions")
     press(user, "View")
-    await user.should_see("From Version 1 to what is on the canvas", retries=30)
+    await user.should_see("Callers get now: version 1", retries=30)
+
+
+async def test_an_older_version_is_viewed_as_what_callers_would_get_in_place_of_now(site: Site, user: User) -> None:
+    flow_id = second_version_live(site)
+    await user.open(f"/flows/{flow_id}?tab=versions")
+
+    press(user, "View")  # of version 1, the last in the list
+    await user.should_see("Callers get now: version 2")
+
+    assert _captions(user) == ["Callers get now: version 2", "Version 1"]
+    said = texts(user)
+    assert said.index("Hi api_input › name") < said.index("Hello api_input › name"), "what goes away stands first"
+    assert any(text.endswith("by the command line. ") or "by the command line." in text for text in said)
+
+
+def _captions(user: User) -> list[str]:
+    found = [one for one in user.find(kind=ui.element).elements if one.tag == "figcaption"]
+    return [one.text for one in sorted(found, key=lambda one: one.id)]  # type: ignore[attr-defined]
+
+
+async def test_the_list_of_versions_says_when_each_was_live(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    site.clock.offset += HOUR
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Hi")), 1)
+    site.database.write_now(deploy, site.owner, flow_id)
+    site.clock.offset += HOUR
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Bye")), 2)
+    site.database.write_now(save_version, site.owner, flow_id)
+
+    await user.open(f"/flows/{flow_id}?tab=versions")
+
+    said = [text for text in texts(user) if text.startswith(("live ", "never live"))]
+    assert said[0] == "never live"
+    assert said[1].startswith("live since ")
+    assert said[2].startswith("live from ")
+    assert said[1].removeprefix("live since ") == said[2].rpartition(" to ")[2]
+    assert "by the command line" in texts(user)
+
+
+async def test_first_calls_go_on_when_another_version_goes_live(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    ended(site, flow_id)
+    site.clock.offset += HOUR
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Hi")), 1)
+    site.database.write_now(deploy, site.owner, flow_id)
+
+    await user.open(f"/flows/{flow_id}")
+    await user.should_see("watching, 1 of 5")
+    assert any(text.startswith("version 1, completed") for text in texts(user))
 
 
 async def test_two_versions_are_compared_with_each_other(site: Site, user: User) -> None:
@@ -365,7 +415,7 @@ async def test_two_versions_are_compared_with_each_other(site: Site, user: User)
     )
     choice.value = 2
 
-    await user.should_see("From Version 1 to Version 2", retries=30)
+    await until(lambda: _captions(user) == ["Callers get now: version 1", "Version 2"])
     await user.should_see("Hi api_input › name")
     await user.should_not_see("Bye api_input › name")
 

@@ -28,7 +28,7 @@ async def test_making_an_older_version_live_puts_it_on_the_canvas(site: Site, us
         if isinstance(one, ui.menu_item) and any(getattr(part, "text", "") == "Version 1" for part in one.descendants())
     )
     UserInteraction(user, {entry}, None).click()
-    await user.should_see("From Version 1 to what is on the canvas")
+    await user.should_see("Callers get now: version 2")
     press(user, "Make live")
     await user.should_see("Also put version 1 on the canvas")
     press(user, "Make version 1 live")
