@@ -14,7 +14,7 @@ from storage.flows import FlowRow, FlowState, list_flows
 from storage.monitoring.overview import Activity, list_activity
 from ui.flows import first_run, flow_actions
 from ui.flows.import_file import import_button, take_dropped
-from ui.flows.state import newer_draft, state_lines
+from ui.flows.state import draft_differs, newer_draft, state_lines
 from ui.kit import feedback
 from ui.kit.parts import (
     Column,
@@ -188,13 +188,16 @@ class FlowsPage:
         self._draw_body()
 
     def _table(self, flows: list[FlowRow], label: str) -> None:
+        may_deploy = self.page_session.may("deploy")
+        wide_state = any(flow.live_version is not None and draft_differs(flow) for flow in flows)
+        with_button = may_deploy and any(_wants_button(flow) for flow in flows)
         columns = [
             Column(_("Title")),
-            Column(_("State"), width="210px"),
-            Column(_("Last job"), width="200px"),
+            Column(_("State"), width="210px" if wide_state else "130px"),
+            Column(_("Last job"), width="190px"),
             Column(_("7 days"), width="116px"),
             Column(_("Errors"), right=True, width="76px"),
-            Column(_("What to do"), hidden=True, right=True, width="178px"),
+            Column(_("What to do"), hidden=True, right=True, width="178px" if with_button else "64px"),
         ]
         with ui.element("div").classes("fp-card"):
             rows = table(columns, label=label, tall=True).classes("fp-flows")
@@ -202,8 +205,8 @@ class FlowsPage:
                 activity = self.library.activity.get(flow.id)
                 with rows.row(on_open=lambda flow=flow: ui.navigate.to(f"/flows/{flow.id}")):
                     with rows.cell(classes="fp-title-cell"):
-                        link(flow.title, f"/flows/{flow.id}", "fp-row-link fp-cut")
-                        words(flow.description or self._changed(flow), "fp-s12 fp-t3 fp-cut", tag="div")
+                        link(flow.title, f"/flows/{flow.id}", "fp-row-link fp-two-lines")
+                        words(flow.description or self._changed(flow), "fp-s12 fp-t3 fp-two-lines", tag="div")
                     with rows.cell(classes="fp-state-cell"):
                         state_lines(flow)
                     with rows.cell(classes="fp-last-cell"):
@@ -231,7 +234,7 @@ class FlowsPage:
         may_deploy = self.page_session.may("deploy")
         if may_deploy and not flow.newest_version:
             button(_("Save As"), lambda: self._save_as(flow), small=True)
-        elif may_deploy and (flow.live_version is None or newer_draft(flow)):
+        elif may_deploy and _wants_button(flow):
             verb = _("Update API") if flow.live_version is not None else _("Deploy API")
             link_button(verb, f"/flows/{flow.id}?deploy=1", icon="rocket_launch", small=True)
         with menu_button(f"{_('More for')} {flow.title}"):
@@ -271,6 +274,11 @@ class FlowsPage:
     async def _delete(self, flow: FlowRow) -> None:
         if await flow_actions.delete(self.page_session, flow):
             await self._look()
+
+
+def _wants_button(flow: FlowRow) -> bool:
+    """Whether a row has a button beside its menu: Save As, Deploy API or Update API."""
+    return not flow.newest_version or flow.live_version is None or newer_draft(flow)
 
 
 _KINDS = {

@@ -50,6 +50,22 @@ async def test_a_flow_that_was_rolled_back_has_no_newer_draft_to_deploy(site: Si
     assert "Draft differs" not in texts(user)
 
 
+async def test_titles_get_the_width_that_states_and_buttons_do_not_need(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open("/flows")
+    narrow = _widths(user)
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Hi")), 1)
+
+    await user.open("/flows")
+
+    assert [wide > small for wide, small in zip(_widths(user), narrow, strict=True)] == [True, False, False, False, True]
+
+
+def _widths(user: User) -> list[int]:
+    heads = sorted((one for one in user.find(kind=ui.element).elements if one.tag == "th"), key=lambda one: one.id)
+    return [int(one.style["width"].removesuffix("px")) for one in heads if "width" in one.style]
+
+
 async def test_the_list_follows_what_is_typed(site: Site, user: User) -> None:
     site.flow("Website analyzer")
     site.flow("Summarise a text")
