@@ -6,7 +6,11 @@ const PADDING = 0.12;
 const FAR = [0.3, 0.36], FARTHER = [0.15, 0.18]; // text is under 4 or 2 px: what nobody can read is not painted
 const NEAREST = 1; // fitting never magnifies
 const PLUS_ROOM = 70; // right of a node, up to the + of a named port
-const LOW = 360; // up to here all of the height is the flow's: no minimap, and fitting leaves no room for the tools
+const LOW = 360; // up to here there is no minimap, and a flow that would get too small takes the room of the tools too
+const TOOLS = 64, READ_AT = 0.45; // height of the tools with the gap under them; zoom at which the names of nodes are still read
+const ROOM = 32; // between what is shown and the border of the view
+const MAP_WIDTH = 142 + 16 + 8, MAP_HEIGHT = 88 + 14 + 8; // the minimap in its corner, with a gap around it
+const FEW = 6, MANY = 40; // a flow of fewer nodes needs no minimap; in one of more the map may lie on a node
 
 export function viewing(flow, root) {
   const { viewport, dimensions } = flow;
@@ -34,9 +38,11 @@ export function viewing(flow, root) {
     if (!nodes.length) return;
     const left = Math.min(...nodes.map((n) => n.position.x)), top = Math.min(...nodes.map((n) => n.position.y));
     const right = Math.max(...nodes.map((n) => n.position.x + n.dimensions.width)), bottom = Math.max(...nodes.map((n) => n.position.y + n.dimensions.height));
-    const { width, height } = dimensions.value, tools = low.value ? 0 : 64;
+    const { width, height } = dimensions.value;
     const side = Math.min(48, width * PADDING), edge = Math.min(48, height * PADDING);
-    const zoom = Math.max(0.02, Math.min(NEAREST, (width - 2 * side) / (right - left), (height - tools - 2 * edge) / (bottom - top)));
+    const nearest = (tools) => Math.max(0.02, Math.min(NEAREST, (width - 2 * side) / (right - left), (height - tools - 2 * edge) / (bottom - top)));
+    const tools = low.value && nearest(TOOLS) < READ_AT && nearest(TOOLS) < nearest(0) ? 0 : TOOLS;
+    const zoom = nearest(tools);
     const x = (width - (right - left) * zoom) / 2 - left * zoom, y = (height - tools - (bottom - top) * zoom) / 2 - top * zoom;
     fitted = { x, y, zoom };
     await flow.setViewport(fitted, { duration: duration(ms) });
@@ -68,12 +74,23 @@ export function viewing(flow, root) {
   function show(ids) {
     const nodes = ids.map(flow.findNode).filter(Boolean), { x, y, zoom } = viewport.value, { width, height } = dimensions.value;
     if (!nodes.length) return;
-    const near = (low, high, size, room) => (low < room ? room - low : high > size - room ? Math.max(size - room - high, room - low) : 0);
+    const near = (from, to, size, below = ROOM) => (from < ROOM ? ROOM - from : to > size - below ? Math.max(size - below - to, ROOM - from) : 0);
     const left = Math.min(...nodes.map((n) => n.position.x * zoom + x)), right = Math.max(...nodes.map((n) => (n.position.x + n.dimensions.width + PLUS_ROOM) * zoom + x));
     const top = Math.min(...nodes.map((n) => n.position.y * zoom + y)), bottom = Math.max(...nodes.map((n) => (n.position.y + n.dimensions.height) * zoom + y));
-    const dx = near(left, right, width, 32), dy = near(top, bottom, height, 32);
+    const dx = near(left, right, width), dy = near(top, bottom, height, TOOLS);
     if (dx || dy) flow.setViewport({ x: x + dx, y: y + dy, zoom }, { duration: duration(200) });
   }
+
+  /** The minimap is of use where a flow is not seen at a glance, and lies on no node that could be seen. */
+  const mapped = computed(() => {
+    const nodes = flow.nodes.value, { x, y, zoom } = viewport.value, { width, height } = dimensions.value;
+    if (low.value || nodes.length < FEW) return false;
+    if (nodes.length > MANY) return true;
+    return !nodes.some((n) => {
+      const left = n.computedPosition.x * zoom + x, top = n.computedPosition.y * zoom + y;
+      return left < width && top < height && left + n.dimensions.width * zoom > width - MAP_WIDTH && top + n.dimensions.height * zoom > height - MAP_HEIGHT;
+    });
+  });
 
   function toggleGrid() {
     grid.value = !grid.value;
@@ -95,7 +112,7 @@ export function viewing(flow, root) {
   };
 
   return {
-    scopes, grid, low, far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, isFitted, centre, zoomTo, pan, show, toggleGrid, at, middle, sees,
+    scopes, grid, mapped, far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, isFitted, centre, zoomTo, pan, show, toggleGrid, at, middle, sees,
     zoomIn: () => flow.zoomIn({ duration: duration(120) }),
     zoomOut: () => flow.zoomOut({ duration: duration(120) }),
     zoomReset: () => flow.zoomTo(1, { duration: duration(120) }),
