@@ -11,7 +11,7 @@ from engine.actions.flows import UNTITLED, rename_flow
 from engine.core.errors import Problem
 from engine.flow.document import Document, load_document
 from engine.flow.flow_warnings import FlowWarning
-from engine.flow.version_comparison import draft_changes
+from engine.flow.version_comparison import Comparison, draft_changes
 from storage.flows import FlowRow, get_flow, get_version
 from ui.flow_view.compare_versions import show_difference
 from ui.flows.deploy import deploy_flow
@@ -69,10 +69,7 @@ class PlaygroundBar:
             self._draw_title()
             words("", "fp-vl")
             with ui.element("div").classes("fp-live"):
-                icon("edit", "fp-warn", size=16)
-                with ui.element("span"):
-                    words(_("Draft"), "fp-warn fp-b")
-                    self.when = words("")
+                self.draft_box = ui.element("span").classes("fp-row fp-live-draft")
                 self.live_box = ui.element("span").classes("fp-row").props("role=status")
             words("", "fp-sp")
             views = {"canvas": _("Canvas"), "steps": _("Steps")}
@@ -89,6 +86,7 @@ class PlaygroundBar:
             versions_button = button(_("Versions"), icon="history", kind="quiet", small=True).props(
                 "aria-haspopup=menu"
             )
+            versions_button.classes("fp-versions")
             with versions_button, drop_menu(_("Versions")) as menu:
                 entries = ui.element("div")
             versions = Versions(
@@ -105,16 +103,20 @@ class PlaygroundBar:
         self.draw_sentence()
 
     def _draw_title(self) -> None:
+        self._draw_title_box()
+        self.title_box.props["title"] = self.flow.title
+
+    def _draw_title_box(self) -> None:
         if not self.may_edit:
-            with ui.element("div").classes("fp-title fp-title--fixed"):
+            with ui.element("div").classes("fp-title fp-title--fixed") as self.title_box:
                 self.title = words(self.flow.title, "fp-cut", tag="h1")
             with badge(_("View only"), icon="visibility"):
                 ui.tooltip(_("You can look at this flow. To change or run flows, ask the owner to make you an editor."))
             return
-        with ui.element("button").classes("fp-title").props("type=button") as title:
+        with ui.element("button").classes("fp-title").props("type=button") as self.title_box:
             self.title = words(self.flow.title, "fp-cut", tag="h1")
             icon("edit", "fp-t3", size=14)
-        title.on("click", self._rename, [])
+        self.title_box.on("click", self._rename, [])
 
     async def read_live(self) -> None:
         """Reads the live version, to compare the draft with it."""
@@ -151,34 +153,57 @@ class PlaygroundBar:
             if age < 60
             else f"{plural(age // 60, 'min', 'min')} {_('ago')}"
         )
-        self.when.text = f", {_('saved')} {when}."
         state = (self.draft.document, self.live)
-        if self._compared is not None and all(one is other for one, other in zip(state, self._compared, strict=True)):
-            return
-        self._compared = state
-        self.live_differs = False
+        if self._compared is None or any(one is not other for one, other in zip(state, self._compared, strict=True)):
+            self._compared = state
+            self._draw_sentence()
+        self.when.text = f" {when}"
+        self.draft_box.props["title"] = f"{_('Saved')} {when}."
+
+    def _draw_sentence(self) -> None:
+        live = self.flow.live_version
+        comparison = draft_changes(self.live, self.draft.document) if live and self.live is not None else None
+        same = comparison is not None and comparison.same
+        self.live_differs = comparison is not None and not same
+        self.draft_box.clear()
+        with self.draft_box:
+            self._draw_saved(same=same)
         self.live_box.clear()
         with self.live_box:
-            if self.flow.live_version:
+            if same:
+                words(_("Same as live version {number}.").format(number=live), "fp-ok fp-b")
+            elif live:
                 words("", "fp-dot fp-ok")
-                with ui.element("span"):
-                    words(f"{_('Version')} {self.flow.live_version}", "fp-ok fp-b")
-                    words(f" {_('is live')}")
-                self._draw_difference()
+                words(_("Live: version {number}").format(number=live), "fp-ok fp-b")
             elif not self.flow.newest_version:
                 words(_("Not in Saved Flows yet."))
+            if comparison is not None:
+                self._draw_difference(comparison)
+        said = _("Callers get version {number}.").format(number=live) if live else None
+        if same:
+            said = _("Callers get version {number}. It is the same as what you see here.").format(number=live)
+        self.live_box.props.set_optional("title", said)
 
-    def _draw_difference(self) -> None:
-        if self.live is None:
+    def _draw_saved(self, *, same: bool) -> None:
+        """Shows that the draft is saved. `same`: callers get what is in it."""
+        if same:
+            icon("check_circle", "fp-ok", size=16)
+            words(_("Saved."))
+            self.when = words("", "fp-hide")
             return
-        comparison = draft_changes(self.live, self.draft.document)
-        self.live_differs = not comparison.same
+        if self.may_edit:
+            icon("edit", "fp-warn", size=16)
+        with ui.element("span"):
+            words(_("Draft"), "fp-warn fp-b")
+            words(f", {_('saved')}")
+            self.when = words("", "fp-live-when")
+
+    def _draw_difference(self, comparison: Comparison) -> None:
         # In a flow that calls others an update can change what callers get although the document is the same: it
         # deploys the newer version of a called flow.
         calls = any(node.type == "call_flow" for node in self.draft.document.nodes)
         self._let_deploy(_("Callers get what you see: nothing to update.") if comparison.same and not calls else "")
         if comparison.same:
-            words(_("and is what you see"), "fp-t3 fp-wide")
             return
         with button(_("Draft differs"), self._show_difference, kind="link", small=True) as differs:
             differs.props["aria-label"] = _("Draft differs: show where")
@@ -290,6 +315,7 @@ class PlaygroundBar:
             return False
         self.flow = flow
         self.title.text = self.flow.title
+        self.title_box.props["title"] = self.flow.title
         self.retitle(self.flow.title)
         self._draw_buttons()
         self._compared = None

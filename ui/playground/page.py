@@ -265,7 +265,7 @@ class PlaygroundPage:
         self.document_changed()
         every(LOOK_SECONDS, self._look)
         if given is not None:
-            self.run_panel.watch(JobId(job))
+            self.run_panel.watch(JobId(job), given)
 
     def _left_column(self) -> ui.element:
         """Draws the palette, or for somebody who may only look the list of flows."""
@@ -398,7 +398,7 @@ class PlaygroundPage:
         look = await self._last_job()
         if look is not None and self.run_panel.job_id is None and not self.root.is_deleted:
             with self.root:
-                self.run_panel.show_again(look)
+                await self.run_panel.show_again(look)
 
     async def run(self, mode: str, node_id: str) -> None:
         """Starts a run: of all nodes (`all`), up to and including one node (`node`), or from one node on (`from`)."""

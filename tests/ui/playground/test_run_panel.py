@@ -112,6 +112,18 @@ async def test_the_next_visit_begins_with_the_input_that_ran_last(site: Site, us
     assert "none" in page_text(user)  # of the samples
 
 
+async def test_a_result_of_another_input_is_marked(site: Site, user: User, flow_id: str) -> None:
+    playground_run(site, flow_id, {"who": "Zoe", "count": 7}, status="failed", error=BROKEN)
+    await opened(user, flow_id, "?again")
+    await until(lambda: "The template broke." in page_text(user))
+    await user.should_not_see("From the input before")
+
+    field(user, "who").value = "Ann"
+    await user.should_see("From the input before")
+    field(user, "who").value = "Zoe"
+    await user.should_not_see("From the input before")
+
+
 async def test_the_samples_are_gone_through_and_the_place_is_told(site: Site, user: User, flow_id: str) -> None:
     await opened(user, flow_id)
     assert "1 of 2" in page_text(user)

@@ -13,7 +13,7 @@ from nicegui.testing import User
 from engine.actions.flows import save_draft
 from engine.flow.edits import apply_ops, update_node
 from storage.flows import FlowRow, get_flow, list_flows
-from tests.ui.arrange import box, choose, draft, press, until
+from tests.ui.arrange import box, choose, draft, page_text, press, texts, until
 from tests.ui.conftest import Site
 
 
@@ -163,3 +163,18 @@ async def test_a_tab_that_closes_while_its_version_is_saved_logs_no_error(
     await settle(site)
 
     assert [record.getMessage() for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
+
+
+async def test_the_bar_says_what_callers_get(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/playground/{flow_id}")
+    await user.should_see("Same as live version 1.")
+    assert "Draft" not in texts(user)
+
+    document = draft(site, flow_id)
+    changed = apply_ops(document, [update_node(document.nodes[0], label="What comes in")])
+    site.database.write_now(save_draft, site.owner, flow_id, changed, row(site, flow_id).draft_revision)
+    await user.open(f"/playground/{flow_id}")
+    await user.should_see("Live: version 1")
+    assert "Draft differs" in page_text(user)
+    assert "Same as live version 1." not in texts(user)

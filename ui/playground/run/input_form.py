@@ -38,6 +38,7 @@ class InputForm:
         self.payload = payload
         self.edit = edit
         self.on_run_all = on_run_all
+        self.on_change: Callable[[], None] | None = None  #: called after the input was changed
         #: True once the person or a job has set the input, so that a sample does not replace it.
         self.touched = False
         self.as_json = False
@@ -198,6 +199,8 @@ class InputForm:
         self.payload, self.touched = payload, True
         if self.row is not None:
             self.row.mark()
+        if self.on_change is not None:
+            self.on_change()
 
     def _choose(self, place: int | None) -> None:
         before, changed = self.payload, self._is_changed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,8 @@ class RunPanel:
         self.last_job = last_job
         self.job_id: JobId | None = None
         self.look: Look | None = None
+        #: The input of the run that is shown; None while it is not known.
+        self.ran: Mapping[str, Any] | None = None
         #: The state of each node in the run, by node id.
         self.shown: dict[str, dict[str, Any]] = {}
         self.on_run: Callable[[], None] | None = None  #: called when a run is shown from now on
@@ -104,11 +107,7 @@ class RunPanel:
             await self.run()
             return
         job_id = earlier.job.id
-
-        def payload_of(session: Session, _workspace: str) -> Any:
-            return read_value(session, job_id, "payload")
-
-        given = await self.page_session.query(payload_of)
+        given = await self._payload_of(job_id)
         await self._start(given if isinstance(given, dict) else {}, RunOptions(start=node_id, reuse=job_id))
 
     async def stop(self) -> None:
@@ -121,14 +120,16 @@ class RunPanel:
             self._stopping = False
             self._tick()
 
-    def watch(self, job_id: JobId) -> None:
-        """Shows this job and follows it until it ends."""
+    def watch(self, job_id: JobId, payload: Mapping[str, Any] | None = None) -> None:
+        """Shows this job and follows it until it ends. `payload`: its input, where it is known."""
         self.job_id, self.look, self.shown, self._stopping = job_id, None, {}, False
+        self.ran = copy.deepcopy(payload)
         if self.on_run is not None:
             self.on_run()
         self.on_status(None)
         self.steps.begin()
         self.log.begin()
+        self._mark_earlier()
         follow = follow_job(
             self.page_session,
             job_id,
@@ -139,13 +140,23 @@ class RunPanel:
         )
         background_tasks.create(follow, name=f"run panel {job_id}")
 
-    def show_again(self, look: Look) -> None:
+    async def show_again(self, look: Look) -> None:
         """Shows the newest run of the flow, which another page, or this one before a reload, has begun."""
-        if not look.job.ended:
-            self.watch(JobId(look.job.id))
+        payload = await self._payload_of(look.job.id)
+        if self.job_id is not None or self.panel.is_deleted:
             return
-        self.job_id = JobId(look.job.id)
+        if not look.job.ended:
+            self.watch(JobId(look.job.id), payload)
+            return
+        self.job_id, self.ran = JobId(look.job.id), payload
         self._show(look)
+        self._mark_earlier()
+
+    async def _payload_of(self, job_id: str) -> Any:
+        def read(session: Session, _workspace: str) -> Any:
+            return read_value(session, job_id, "payload")
+
+        return await self.page_session.query(read)
 
     # Drawing.
 
@@ -180,7 +191,12 @@ class RunPanel:
                 self.log = LogView(self.page_session, self.draft, self.reader)
                 self.batch = BatchView(self.page_session, self.draft, self.reader, on_open=self._show_run)
                 self.compare = CompareView(self.page_session, self.draft, self.reader)
+        self.input.on_change = self._mark_earlier
         self._show_tab("steps")
+
+    def _mark_earlier(self) -> None:
+        """Says so when the run that is shown had another input than the form has now."""
+        self.steps.mark_earlier(earlier=self.ran is not None and self.ran != self.input.payload)
 
     async def run_clicked(self) -> None:
         """Starts a run; called by the Run button and Ctrl+Enter."""
@@ -247,7 +263,7 @@ class RunPanel:
             self._starting = False
             self.controls.busy(waits=False)
         self.controls.tabs.value = "steps"
-        self.watch(job_id)
+        self.watch(job_id, payload)
 
     def _tick(self) -> None:
         if self.look is not None:

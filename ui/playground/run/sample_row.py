@@ -66,6 +66,8 @@ class SampleRow:
                 self._draw_neighbours()
                 if on_run_all is not None:
                     icon_button("playlist_play", _("Run all samples"), on_run_all)
+            if not samples:
+                words(_("No sample kept yet"), "fp-t3 fp-s12 fp-sample-none")
             words("", "fp-sp")
             if edit is not None:
                 icon_button("bookmark_add", _("Keep this input as a sample"), self._keep)

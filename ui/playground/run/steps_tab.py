@@ -10,6 +10,7 @@ from nicegui import background_tasks, ui
 from engine.flow.document import Node
 from engine.run.steps import INNER
 from ui.flow_view.job_watch import Look, step_of
+from ui.kit.parts import icon, words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
 from ui.parts.open_drafts import OpenDraft
@@ -44,6 +45,10 @@ class StepsTab:
         self._shown: Mapping[str, dict[str, Any]] = {}
         self._drawn: Any = None
         with ui.element("div").classes("fp-rt fp-rt--steps") as self.box:
+            with ui.element("div").classes("fp-row fp-earlier").props("role=status") as self.earlier:
+                icon("history", size=16)
+                words(_("From the input before. Press Run to see what the new one gives."))
+            self.earlier.visible = False
             self.rows = StepRows(reader, self._choose)
             self.values = StepValuesPanel(
                 page_session,
@@ -64,6 +69,7 @@ class StepsTab:
     def begin(self) -> None:
         """Clears the tab at the start of another run."""
         self._look, self._shown, self._drawn = None, {}, None
+        self.earlier.visible = False
         self.values.clear()
         self.rows.say(_("Waiting for the first step."))
 
@@ -72,6 +78,10 @@ class StepsTab:
         self._look, self._shown = look, shown
         self._show_rows()
         self._show_values()
+
+    def mark_earlier(self, *, earlier: bool) -> None:
+        """Says above the steps and the result whether they are those of an input that was changed since."""
+        self.earlier.visible = earlier
 
     def show_end(self) -> None:
         """Shows the end of the run in place of the chosen step."""
