@@ -85,6 +85,7 @@ class StepValuesPanel:
                 if step.status == "running":
                     self.live.draw(step)
             elif output is not None:
+                words(_("Output"), tag="h3")
                 step_value(
                     output,
                     step,
