@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from difflib import SequenceMatcher
 
 from engine.flow.document import Document, Edge, Node
@@ -12,11 +12,12 @@ from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, JsonSchema
 from engine.flow.ports import out_schema, schema_at
 from engine.flow.reference_edits import change_references, references_of
-from engine.flow.references import Reference
+from engine.flow.references import Reference, split_text
 
 CONDITION = "condition"
 FIRST_VALUE = "first_value"
 ANSWER = "text_template"
+SET_FIELDS = "set_fields"
 
 #: A Condition and one of its ports.
 Side = tuple[str, str]
@@ -28,7 +29,10 @@ def other_side(port: str) -> str:
 
 
 class Branches:
-    """`only_on`: for each node the sides on which alone it runs. Nodes that join both sides, and API Output, have none."""
+    """`only_on`: for each node the sides on which alone it runs. Nodes that join both sides, and API Output, have none.
+
+    `reached_on`: the sides over which all connections into API Output lead. It runs whatever was decided all the same.
+    """
 
     def __init__(self, document: Document, graph: Graph, scopes: ListScopes) -> None:
         self.document = document
@@ -37,15 +41,20 @@ class Branches:
         self.nodes = {node.id: node for node in document.nodes}
         self.output = next((node for node in document.nodes if node.type == "api_output"), None)
         self.only_on: dict[str, frozenset[Side]] = dict.fromkeys(graph.ids, frozenset())
+        self.reached_on: frozenset[Side] = frozenset()
         incoming: dict[str, list[frozenset[Side]]] = {node_id: [] for node_id in graph.ids}
         leaving: dict[str, list[Edge]] = {node_id: [] for node_id in graph.ids}
         for edge in graph.edges:
             leaving[edge.source].append(edge)
         for node_id in graph.order:
-            if incoming[node_id] and self.nodes[node_id].type != "api_output":
+            if incoming[node_id]:
                 sides = frozenset.intersection(*incoming[node_id])
                 depth = len(scopes.gives[node_id])  # a Flatten runs whatever was decided for the items of its list
-                self.only_on[node_id] = frozenset(one for one in sides if len(scopes.around[one[0]]) <= depth)
+                alone = frozenset(one for one in sides if len(scopes.around[one[0]]) <= depth)
+                if self.nodes[node_id].type != "api_output":
+                    self.only_on[node_id] = alone
+                elif self.output is not None and node_id == self.output.id:
+                    self.reached_on = alone
             for edge in leaving[node_id]:
                 own = {(node_id, edge.source_port)} if self.nodes[node_id].type == CONDITION else set()
                 incoming[edge.target].append(self.only_on[node_id] | own)
@@ -63,6 +72,20 @@ class Branches:
         for condition, port in sorted(read):
             if (condition, other_side(port)) not in read:
                 yield self.nodes[condition], port
+
+    def reads_behind(self, condition: str, catalog: Catalog) -> bool:
+        """True when API Output reads a node that comes after this Condition."""
+        kind = catalog.get(self.output.type) if self.output else None
+        if self.output is None or kind is None:
+            return False
+        behind = set(self.graph.descendants(condition))
+        return any(one.node_id in behind for _, one in references_of(self.output, kind))
+
+    def into_output(self, side: Side) -> Edge | None:
+        """Returns a connection that leads from this side into API Output, the direct one first."""
+        entering = [edge for edge in self.graph.edges if self.output and edge.target == self.output.id]
+        direct = (edge for edge in entering if (edge.source, edge.source_port) == side)
+        return next(direct, next((edge for edge in entering if side in self.only_on[edge.source]), None))
 
     def first_read(self, output: Node, side: Side, catalog: Catalog) -> tuple[str, Node]:
         """Returns the first field of API Output that reads a node of this side, and that node."""
@@ -94,7 +117,9 @@ def branches_of(document: Document) -> Branches:
 
 def answer_ops(document: Document, catalog: Catalog, condition: str, port: str) -> list[Op]:
     """Returns the operations that add a text for an open branch, and return it when the flow went that way."""
-    node_id, ops = add_node(document, catalog[ANSWER], catalog, after=condition, port=port)
+    direct = branches_of(document).into_output((condition, port))
+    between = direct.id if direct and direct.source == condition else None
+    node_id, ops = add_node(document, catalog[ANSWER], catalog, after=condition, port=port, between=between)
     added = next(op for op in ops if op["op"] == "addNode")
     added["node"] = {**added["node"], "label": f"Answer for {port}"}
     after = apply_ops(document, ops)
@@ -120,7 +145,78 @@ def join_ops(document: Document, catalog: Catalog, condition: str, port: str, *,
         return _first_value(
             document, catalog, final, partner, [Reference(final.id, "out"), Reference(partner.id, "out")]
         )[1]
-    return _joined_output(document, catalog, branches, side, partner)
+    read = {one.node_id for _, one in references_of(branches.output, catalog[branches.output.type])}
+    if any(side in branches.only_on.get(one, ()) for one in read):
+        return _joined_output(document, catalog, branches, side, partner)
+    if (joiner := _open_joiner(branches, side, read)) is not None:
+        return _into(joiner, partner)
+    moved = _moved_answer(document, catalog, branches, side)
+    after = apply_ops(document, moved)
+    return [*moved, *_joined_output(after, catalog, branches_of(after), side, partner)] if moved else []
+
+
+def lead_to_output_ops(document: Document, catalog: Catalog, after: str, port: str | None) -> list[Op]:
+    """Returns the operations that lead a node, or a port of a Condition, to the API Output that the flow has.
+
+    Where API Output gives the answer of the other way of a Condition, both ways are joined. Empty when the node leads
+    to API Output already, or comes after it.
+    """
+    branches = branches_of(document)
+    output, node = branches.output, branches.nodes.get(after)
+    if output is None or node is None or branches.graph.cycles:
+        return []
+    if node.type == CONDITION and branches.open_ports(after):
+        open_ports = branches.open_ports(after)
+        port = port if port in open_ports else open_ports[0]
+        if not branches.scopes.around[after] and len(open_ports) == 1:
+            return answer_ops(document, catalog, after, port)
+    for condition, own in sorted(branches.only_on[after]):
+        other = (condition, other_side(own))
+        reads = any(
+            found == (branches.nodes[condition], other[1]) for found in branches.read_on_one_side(output, catalog)
+        )
+        if reads or (other in branches.reached_on and not branches.reads_behind(condition, catalog)):
+            return join_ops(document, catalog, *other, last=after)
+    taken = {(edge.source, edge.target) for edge in document.edges}
+    if after == output.id or (after, output.id) in taken or branches.graph.is_ancestor(output.id, after):
+        return []
+    ports = catalog[node.type].ports if node.type in catalog else ()
+    chosen = port if port in ports else next(iter(ports), None)
+    return [{"op": "addEdge", "edge": new_edge(after, output.id, chosen)}] if chosen else []
+
+
+def _open_joiner(branches: Branches, side: Side, read: Collection[str]) -> Node | None:
+    """Returns a First Value that API Output reads, and into which this side leads beside others."""
+    for edge in branches.graph.edges:
+        node = branches.nodes[edge.target]
+        from_side = side in branches.only_on[edge.source] or (edge.source, edge.source_port) == side
+        if from_side and node.type == FIRST_VALUE and node.id in read:
+            return node
+    return None
+
+
+def _moved_answer(document: Document, catalog: Catalog, branches: Branches, side: Side) -> list[Op]:
+    """Moves what API Output answers whatever is decided into a node of this side, which API Output then reads."""
+    output, edge = branches.output, branches.into_output(side)
+    if output is None or edge is None:
+        return []
+    answers = dict(output.inputs) or {"answer": ""}
+    (_name, text), *more = answers.items()
+    as_text = not more and isinstance(text, str) and "{%" not in text and not _is_one_reference(text)
+    kind = catalog[ANSWER if as_text else SET_FIELDS]
+    node_id, ops = add_node(document, kind, catalog, between=edge.id)
+    added = next(op for op in ops if op["op"] == "addNode")
+    inputs = ({"template": text} if text else {}) if as_text else answers
+    added["node"] = {**added["node"], "label": f"Answer for {side[1]}", "inputs": inputs}
+    ops = [op for op in ops if op["op"] != "updateNode" or op["id"] != node_id or "inputs" not in op["after"]]
+    reads = {one: str(Reference(node_id, "out", () if as_text else (one,))) for one in answers}
+    ops.append(update_node(output, inputs=reads))
+    return ops
+
+
+def _is_one_reference(text: str) -> bool:
+    pieces = list(split_text(text))
+    return len(pieces) == 1 and isinstance(pieces[0], Reference)
 
 
 def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:

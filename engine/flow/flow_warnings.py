@@ -27,6 +27,9 @@ from engine.flow.validation import without_parked
 #: Comparisons that mean something with an empty text at their right.
 _WITH_EMPTY = ALONE | {"equals", "not_equals"}
 
+#: Groups of nodes that only make values: whether they ran can be seen in the answer alone.
+_MAKES_VALUES = frozenset({"transform", "logic"})
+
 
 @dataclass(frozen=True)
 class FlowWarning:
@@ -48,6 +51,8 @@ def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
     return [
         *_open_branches(document, branches, catalog),
         *_one_sided_output(document, branches, catalog),
+        *_same_answer(document, branches, catalog),
+        *_empty_output(document, branches, catalog),
         *_empty_rules(used),
         *_unread_fields(document, used, graph, catalog),
         *_whole_lists(used, scopes, catalog),
@@ -71,6 +76,11 @@ def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> 
         ports = branches.open_ports(node.id)
         for port in ports[:1]:
             said = f"{node.name}: “{port}” leads nowhere. When it goes that way, callers get an empty value."
+            if _answers_all_the_same(branches, node.id, catalog):
+                said = (
+                    f"{node.name}: “{port}” leads nowhere. When it goes that way, callers still get the answer of "
+                    f"“{other_side(port)}”."
+                )
             if len(ports) > 1:
                 said = f"{node.name}: neither “yes” nor “no” leads anywhere yet, so it makes no difference."
             yield FlowWarning(
@@ -97,6 +107,73 @@ def _one_sided_output(document: Document, branches: Branches, catalog: Catalog) 
             "Return whichever ran",
             lambda condition=condition, port=port: join_ops(document, catalog, condition.id, port),
         )
+
+
+def _answers_all_the_same(branches: Branches, condition: str, catalog: Catalog) -> bool:
+    """True when API Output comes after this Condition, but reads nothing that depends on it: it is never skipped."""
+    output = branches.output
+    behind = output is not None and output.id in branches.graph.descendants(condition)
+    return behind and bool(output and output.inputs) and not branches.reads_behind(condition, catalog)
+
+
+def _same_answer(document: Document, branches: Branches, catalog: Catalog) -> Iterator[FlowWarning]:
+    """The innermost Condition whose way makes no difference to the answer, though one would think so."""
+    output = branches.output
+    if output is None:
+        return
+    for node_id in reversed(branches.graph.order):
+        node = branches.nodes[node_id]
+        if node.type != CONDITION or branches.scopes.around[node_id] or branches.open_ports(node_id):
+            continue  # an open branch is a warning of its own, whose button joins the two sides too
+        if not _answers_all_the_same(branches, node_id, catalog):
+            continue
+        port = next((port for port in ("yes", "no") if (node_id, port) in branches.reached_on), "")
+        if not port and not _only_makes_values(branches, node_id, catalog):
+            continue  # a side that does something, like sending a message, may well end in the same answer
+        said = (
+            f"{output.name}: only “{port}” of {node.name} leads to it, but callers always get its answer, also when "
+            f"it goes by “{other_side(port)}”."
+            if port
+            else f"{output.name}: both ways of {node.name} lead to it, so callers get the same answer either way."
+        )
+        port = port or "yes"
+        joins = branches.last_on((node_id, other_side(port)), catalog) is not None
+        yield FlowWarning(
+            Problem("same_answer", said, output.id, "/inputs", blocks_import=False),
+            "Join both ways" if joins else f"Add an answer for “{other_side(port)}”",
+            lambda port=port, joins=joins, node_id=node_id: (
+                join_ops(document, catalog, node_id, port)
+                if joins
+                else answer_ops(document, catalog, node_id, other_side(port))
+            ),
+        )
+        return
+
+
+def _only_makes_values(branches: Branches, condition: str, catalog: Catalog) -> bool:
+    """True when both sides lead into API Output over nodes that do nothing but make values."""
+    sides = {(condition, "yes"), (condition, "no")}
+    on_sides = [node for node in branches.document.nodes if not sides.isdisjoint(branches.only_on[node.id])]
+    makes = all((kind := catalog.get(node.type)) is not None and kind.group in _MAKES_VALUES for node in on_sides)
+    return makes and all(branches.into_output(side) is not None for side in sides)
+
+
+def _empty_output(document: Document, branches: Branches, catalog: Catalog) -> Iterator[FlowWarning]:
+    output = branches.output
+    if output is None or output.inputs:
+        return
+    before = [branches.nodes[one] for one in branches.graph.parents[output.id]]
+    gives = [
+        node for node in before if not branches.scopes.gives[node.id] and node.type not in {CONDITION, "api_input"}
+    ]
+    said = f"{output.name}: it has no fields yet, so callers get an empty answer."
+    problem = Problem("empty_output", said, output.id, "/inputs", blocks_import=False)
+    if len(before) == 1 and gives:
+        source = str(Reference(gives[0].id, "out"))
+        answer = update_node(output, inputs={"answer": source})
+        yield FlowWarning(problem, f"Return what {gives[0].name} gives", lambda: [answer])
+    else:
+        yield FlowWarning(problem, "Add a field")
 
 
 def _empty_rules(document: Document) -> Iterator[FlowWarning]:

@@ -218,7 +218,7 @@ class PlaygroundPage:
                 as_steps=self.as_steps,
                 show_as=self._show_as,
             )
-            self.bar.mend = self._mend
+            self.bar.mend = self.mend
             self.bar.draw()
             await self.bar.read_live()
             line = NextStepLine(self._take_next, hidden=self.next_hidden)
@@ -252,7 +252,7 @@ class PlaygroundPage:
                     on_visible=self._make_room,
                 )
                 self.inspector.catalog = self.dependencies.catalog
-                self.inspector.mend = self._mend
+                self.inspector.mend = self.mend
         past = await self.page_session.query(load_past, self.draft.flow_id)
         self.guide = Guide(self.page_session, self.draft, self.bar, self.run_panel, line, past)
         self.bar.on_read = self._saw_result
@@ -482,7 +482,7 @@ class PlaygroundPage:
         self.inspector.show_problems(self.found, self.warned)
         self._draw_steps()
 
-    async def _mend(self, problem: Problem) -> None:
+    async def mend(self, problem: Problem) -> None:
         """Presses the button of a problem or a warning: one edit that can be undone, or a way to the field."""
         async with self.draft.making:
             document = await self.draft.settled()
@@ -491,9 +491,9 @@ class PlaygroundPage:
         if not ops:
             await self._go_to(problem)
         elif done:
-            await self._show_mended(ops)
+            await self.show_mended(ops)
 
-    async def _show_mended(self, ops: Sequence[Op]) -> None:
+    async def show_mended(self, ops: Sequence[Op]) -> None:
         """Opens the step that was added and still has to be filled in; otherwise says that it is done."""
         added = [str(op["node"]["id"]) for op in ops if op["op"] == "addNode"]
         to_fill_in = next((one for one in self.found if one.node_id in added and one.pointer), None)

@@ -7,12 +7,20 @@ import { GRID, NODE_WIDTH, PORT_Y, snapped } from "./measures.js";
 const MIME = "application/x-flowport-node";
 const NO_EVENT_MS = 80; // some browsers fire no clipboard event without a text selection
 
-/** Node types that may come there, in the order of the palette: after a node, in the middle of a connection, or anywhere. */
-export function fitting(document, types, { after = null, edge = null } = {}) {
+const ONE_ANSWER = "A flow has one answer: lead both ways to it";
+
+/**
+ * Node types that may come there, in the order of the palette: after a node, in the middle of a connection, or anywhere. The
+ * API Output that is there is offered after a node that does not lead to it yet: the server leads it there.
+ */
+export function fitting(document, types, { after = null, port = null, edge = null } = {}) {
   const used = new Set([...document.nodes.values()].map((node) => node.type));
+  const taken = ([type, { single }]) => single && used.has(type);
+  const leads = ([type, { ports }]) => after && !ports.length && ![...document.edges.values()].some((one) => one.source === after && (one.source_port ?? "out") === (port ?? "out") && document.nodes.get(one.target)?.type === type);
   return Object.entries(types)
-    .filter(([type, { accepts_input, ports, single }]) => !(single && used.has(type)) && (accepts_input || !(after || edge)) && (ports.length || !edge))
-    .map(([type, about]) => ({ ...about, type, group_title: about.group_title ?? about.group }));
+    .filter(([, { accepts_input, ports }]) => (accepts_input || !(after || edge)) && (ports.length || !edge))
+    .filter((one) => !taken(one) || leads(one))
+    .map(([type, about]) => ({ ...about, type, group_title: about.group_title ?? about.group, tooltip: taken([type, about]) ? ONE_ANSWER : about.tooltip }));
 }
 
 export function adding({ editor, view, root, emit, editable, say, selection, types, typeOf, leaving, cut }) {
@@ -30,7 +38,7 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
     root.value.focus({ preventScroll: true }); // the + itself goes away
     const name = after && (drawing.nodes.get(after)?.label || typeOf(drawing.nodes.get(after)?.type).title);
     const title = edge ? "Add in this connection" : after ? `Add after ${name}` : "Add a node";
-    chooser.value = { after, port, edge, there, x: Math.round(event.clientX), y: Math.round(event.clientY), types: fitting(drawing, types(), { after, edge }), title };
+    chooser.value = { after, port, edge, there, x: Math.round(event.clientX), y: Math.round(event.clientY), types: fitting(drawing, types(), { after, port, edge }), title };
   }
   function chosen(type) {
     const { after, port, edge, there, x, y } = chooser.value;

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engine.core.paths import ASSETS
+from engine.flow.branches import lead_to_output_ops
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops, invert
 from engine.flow.flow_warnings import flow_warnings, mending_ops
@@ -306,3 +307,109 @@ def test_a_condition_that_leads_nowhere_at_all_is_one_warning() -> None:
     (warning,) = flow_warnings(flow({"c": condition()}, "api_input>c"), CATALOG)
     assert (warning.problem.code, warning.verb) == ("open_branch", "Add an answer for “yes”")
     assert warning.problem.message.startswith("Refund?: neither")
+
+
+def answered(after: Document) -> dict[str, Any]:
+    """What API Output returns, by the texts of the steps that it reads."""
+    given = after.node("o")
+    assert given is not None
+    return dict(given.inputs)
+
+
+def texts_joined(after: Document) -> list[str]:
+    """The labels of the steps whose values the First Value of a flow takes, in their order."""
+    joined = next(node for node in after.nodes if node.type == "first_value")
+    labels = {node.id: node.name for node in after.nodes}
+    return [labels[str(value).split(".")[0].strip("{ ")] for value in joined.inputs["values"]]
+
+
+def test_an_answer_that_hangs_only_on_yes_is_moved_to_yes_when_no_gets_its_own() -> None:
+    before = flow({"c": condition(), "o": output(answer="A refund.")}, "api_input>c c.yes>o")
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.code, warning.verb) == ("open_branch", "Add an answer for “no”")
+    assert "still get the answer of “yes”" in warning.problem.message, "API Output is never skipped"
+
+    after = mended(before, "open_branch")
+
+    assert answered(after) == {"answer": "{{ first_value.out }}"}
+    assert texts_joined(after) == ["Answer for yes", "Answer for no"]
+    assert [node.inputs for node in after.nodes if node.name == "Answer for yes"] == [{"template": "A refund."}]
+    assert codes(after) == []
+    assert [one.code for one in deploy_problems(after, CATALOG)] == ["input_missing"], "the answer for no"
+
+
+def test_the_warning_stays_until_both_ways_are_joined() -> None:
+    before = flow({"c": condition(), "o": output(answer="A refund."), "b": text()}, "api_input>c c.yes>o c.no>b")
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.code, warning.verb) == ("same_answer", "Join both ways")
+    assert "also when it goes by “no”" in warning.problem.message
+    after = mended(before, "same_answer")
+    assert texts_joined(after) == ["Answer for yes", "b"]
+    assert codes(after) == []
+
+
+@pytest.mark.parametrize("edges", ["c.yes>o c.no>o", "c.yes>a a>o c.no>o", "c.yes>a a>o c.no>b b>o"])
+def test_two_ways_into_one_answer_are_said_to_make_no_difference(edges: str) -> None:
+    nodes = {"c": condition(), "o": output(answer="Thanks."), "a": text(), "b": text()}
+    used = {name: node for name, node in nodes.items() if f"{name}>" in edges or f">{name}" in edges or name in "co"}
+    before = flow(used, f"api_input>c {edges}")
+    assert codes(before) == ["same_answer"]
+    after = mended(before, "same_answer")
+    assert codes(after) == []
+    assert answered(after) == {"answer": "{{ first_value.out }}"}
+    assert not [edge for edge in after.edges if edge.source == "c" and edge.target == "o"]
+
+
+def test_a_side_that_does_something_may_end_in_the_same_answer() -> None:
+    call = {"type": "http_request", "inputs": {"url": "https://example.com"}}
+    before = flow({"c": condition(), "h": call, "o": output(answer="Done.")}, "api_input>c c.yes>h h>o c.no>o")
+    assert codes(before) == []
+
+
+def test_several_fixed_fields_move_together() -> None:
+    before = flow({"c": condition(), "o": output(a="One", b="{{ api_input.out.text }}")}, "api_input>c c.yes>o")
+    after = mended(before, "open_branch")
+    moved = next(node for node in after.nodes if node.name == "Answer for yes")
+    assert (moved.type, moved.inputs) == ("set_fields", {"a": "One", "b": "{{ api_input.out.text }}"})
+    assert codes(after) == []
+
+
+def test_the_ways_of_a_condition_within_one_are_joined_in_any_order() -> None:
+    before = flow({"c": condition(), "d": condition(), "o": output(answer="Both.")}, "api_input>c c.yes>d d.yes>o")
+    assert codes(before) == ["open_branch", "open_branch"]
+    after = mended(mended(before, "open_branch"), "open_branch")
+    assert codes(after) == []
+    assert len(texts_joined(after)) == 3
+
+
+def test_an_output_without_fields_is_a_warning_with_what_the_step_before_gives() -> None:
+    before = flow({"a": text("{{ api_input.out.text }}"), "o": output()}, "api_input>a a>o")
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.code, warning.verb) == ("empty_output", "Return what a gives")
+    after = mended(before, "empty_output")
+    assert answered(after) == {"answer": "{{ a.out }}"}
+    assert codes(after) == []
+
+
+def test_an_output_after_the_input_asks_for_its_first_field() -> None:
+    (warning,) = flow_warnings(flow({"o": output()}, "api_input>o"), CATALOG)
+    assert (warning.problem.code, warning.verb, warning.mend) == ("empty_output", "Add a field", None)
+
+
+@pytest.mark.parametrize(
+    ("edges", "after", "port"), [("c.yes>o", "c", "no"), ("c.yes>o", "c", None), ("c.yes>o c.no>b", "b", "out")]
+)
+def test_leading_the_other_way_to_the_output_joins_both(edges: str, after: str, port: str | None) -> None:
+    nodes = {"c": condition(), "o": output(answer="Yes."), **({"b": text()} if ">b" in edges else {})}
+    before = flow(nodes, f"api_input>c {edges}")
+    led = apply_ops(before, lead_to_output_ops(before, CATALOG, after, port))
+    assert codes(led) == []
+    assert answered(led) == {"answer": "{{ first_value.out }}"}
+
+
+def test_a_step_apart_from_the_output_is_connected_with_it() -> None:
+    before = flow({"a": text(), "o": output(answer="{{ a.out }}"), "b": text()}, "api_input>a a>o api_input>b")
+    led = apply_ops(before, lead_to_output_ops(before, CATALOG, "b", None))
+    assert ("b", "o") in {(edge.source, edge.target) for edge in led.edges}
+    assert lead_to_output_ops(led, CATALOG, "b", None) == []
+    assert lead_to_output_ops(led, CATALOG, "o", None) == []

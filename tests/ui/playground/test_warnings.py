@@ -44,11 +44,15 @@ FLOW: dict[str, Any] = {
 }
 
 
+def canvas(user: User) -> UserInteraction:
+    assert user.client is not None
+    found = {one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas"}
+    return UserInteraction(user, found, None)
+
+
 async def opened(user: User, flow_id: str, node: str = "") -> None:
     await user.open(f"/playground/{flow_id}?node={node}")
-    assert user.client is not None
-    canvas = {one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas"}
-    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
+    canvas(user).trigger("ready", {"flowId": flow_id, "pending": []})
     await user.should_see("Set up" if node else "Run", retries=40)
 
 
@@ -91,6 +95,29 @@ async def test_an_answer_that_was_added_is_opened_to_be_written(site: Site, user
     choose(user, "Add an answer for “no”")
     await user.should_see("“Answer for no” is not ready yet: fill in “Template”.")
     await until(lambda: any(one.value == "Answer for no" for one in user.find(kind=ui.input).elements))
+
+
+async def test_a_second_api_output_joins_both_ways_in_place_of_being_added(site: Site, user: User) -> None:
+    nodes = [{**node, "inputs": {"answer": "A refund."}} if node["id"] == "o" else node for node in FLOW["nodes"]]
+    edges = [*FLOW["edges"][:1], {"id": "e2", "source": "condition", "source_port": "yes", "target": "o"}]
+    file = {**FLOW, "nodes": [node for node in nodes if node["id"] not in {"a", "b"}], "edges": edges}
+    flow_id = site.flow("Refunds", saved=False, file=file)
+    await opened(user, flow_id)
+    asked = {"type": "api_output", "position": None, "after": "condition", "port": "no", "between": None}
+    canvas(user).trigger("addrequest", asked)
+    await until(lambda: draft(site, flow_id).node("first_value"))
+    assert [node.id for node in draft(site, flow_id).nodes if node.type == "api_output"] == ["o"]
+    await until(lambda: any(one.value == "Answer for no" for one in user.find(kind=ui.input).elements))
+
+
+async def test_the_palette_says_that_a_flow_has_one_answer(site: Site, user: User) -> None:
+    flow_id = site.flow("Refunds", saved=False, file=FLOW)
+    await opened(user, flow_id)
+    canvas(user).trigger("addrequest", {"type": "api_output", "position": {"x": 0, "y": 0}})
+    await user.should_see("A flow has one answer: lead both ways to it.")
+    press(user, "Return whichever ran")
+    await until(lambda: draft(site, flow_id).node("first_value"))
+    assert [node.id for node in draft(site, flow_id).nodes if node.type == "api_output"] == ["o"]
 
 
 async def test_an_address_without_its_beginning_gets_it(site: Site, user: User) -> None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from engine.core.errors import Refusal
+from engine.core.errors import Problem, Refusal
+from engine.flow.branches import lead_to_output_ops
 from engine.flow.document import Position
 from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, paste_ops
+from engine.flow.flow_warnings import flow_warnings
 from engine.flow.layout import with_places
 from engine.nodes import CATALOG
 from storage.connections import list_connections
@@ -25,6 +27,9 @@ from ui.playground.inspector.connection_mapping import offer_to_fill
 from ui.playground.state.edit_conflicts import MyFields, Overwritten, put_back
 from ui.playground.state.only_model import only_model, wants_model, with_model
 from ui.playground.state.traffic import DAYS, KINDS, traffic_view
+
+#: Warnings about a way that does not lead to an answer of its own.
+_BRANCH_CODES = frozenset({"open_branch", "same_answer", "one_branch_read"})
 
 
 class Around(Protocol):
@@ -59,6 +64,12 @@ class Around(Protocol):
 
     def toggle_palette(self) -> None:
         """Opens or closes the palette (Ctrl+K)."""
+
+    async def mend(self, problem: Problem) -> None:
+        """Presses the button of a problem or a warning."""
+
+    async def show_mended(self, ops: Sequence[Op]) -> None:
+        """Opens the step that was added and still has to be filled in; otherwise says that it is done."""
 
 
 class CanvasEvents:
@@ -160,6 +171,9 @@ class CanvasEvents:
         node_type = CATALOG.get(kind)
         if node_type is None:
             return
+        if kind == "api_output" and any(node.type == kind for node in (await self.draft.settled()).nodes):
+            await self._lead_to_output(after if between is None else None, port)
+            return
         async with self.draft.making:
             node_id, ops = add_node(
                 await self.draft.settled(),
@@ -173,6 +187,26 @@ class CanvasEvents:
             added = await self.edit(ops, select=[node_id])
         if added:
             await self.around.open_node(node_id, tab="set_up")
+
+    async def _lead_to_output(self, after: str | None, port: str | None) -> None:
+        """Leads a step to the API Output that is there in place of adding a second one, or says how to do that."""
+        async with self.draft.making:
+            document = await self.draft.settled()
+            ops = lead_to_output_ops(document, CATALOG, after, port) if after else []
+            led = bool(ops) and await self.edit(ops)
+        if ops:
+            if led:
+                await self.around.show_mended(ops)
+            return
+        output = next(node for node in document.nodes if node.type == "api_output")
+        await self.around.open_node(output.id, tab="set_up")
+        branch = next((one for one in flow_warnings(document, CATALOG) if one.problem.code in _BRANCH_CODES), None)
+        feedback.told(
+            _("A flow has one answer: lead both ways to it."),
+            branch.problem.message if branch else _("Draw a line from the step whose data it should return."),
+            action=branch.verb if branch and branch.mend else "",
+            on_action=(lambda: self.around.mend(branch.problem)) if branch and branch.mend else None,
+        )
 
     async def _with_only_model(self, ops: Sequence[Op]) -> Sequence[Op]:
         """Chooses the model of a new node when there is just one."""
