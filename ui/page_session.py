@@ -24,10 +24,11 @@ from engine.actions.principal import Permission, Principal, may
 from engine.core.clock import MINUTE
 from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import WorkspaceId
+from engine.core.roles import Role
 from engine.models.local_servers import LocalServers
 from storage.database import Database
 from storage.flows import list_flows
-from storage.members import Person
+from storage.members import Person, list_people
 from storage.owner_notes import count_open_notes
 from storage.sessions import find_signed_in, hash_token, note_seen
 from storage.workspaces import get_limits
@@ -116,7 +117,14 @@ class PageSession:
         limits = self.app.database.read_now(get_limits, workspace_id)
         owner = self.may("manage connections")
         asked = self.app.database.read_now(count_open_notes, workspace_id) if owner else 0
-        return frame.FramePerson(self.person.name, self.person.email, self.person.role, limits.title, asked)
+        owners = ", ".join(one.name or one.email for one in self.owners)
+        return frame.FramePerson(self.person.name, self.person.email, self.person.role, limits.title, asked, owners)
+
+    @property
+    def owners(self) -> list[Person]:
+        """The owners who can sign in: whom to ask for what the person may not do."""
+        people = self.app.database.read_now(list_people, self.person.workspace_id)
+        return [one for one in people if one.role == Role.OWNER and not one.disabled]
 
     @property
     def session_hash(self) -> str:

@@ -141,7 +141,7 @@ export function difference(old, now) {
 const oneLine = (text) => text.replace(/\s*\n\s*/g, " ");
 
 export default {
-  template: `<div class="fp-in fp-in--area fp-binding" :class="{ 'fp-binding--one': single, 'fp-binding--code': language, 'fp-is-bad': bad }"></div>`,
+  template: `<div class="fp-in fp-in--area fp-binding" :class="{ 'fp-binding--one': single, 'fp-binding--code': language, 'fp-is-bad': bad, 'fp-binding--locked': readonly }"></div>`,
   props: {
     value: { type: String, default: "" },
     nodes: { type: Object, default: () => ({}) },
@@ -193,7 +193,7 @@ export default {
           focus: () => { shared.last = this; this.$emit("active"); },
           blur: () => { this.flush(); this.$emit("left"); },
           click: (event) => { this.broke(event.target.closest?.(".fp-chip--bad")); },
-          dragover: (event) => { if (event.dataTransfer.types.includes(DRAGGED)) { event.preventDefault(); event.dataTransfer.dropEffect = "copy"; } },
+          dragover: (event) => { if (!this.readonly && event.dataTransfer.types.includes(DRAGGED)) { event.preventDefault(); event.dataTransfer.dropEffect = "copy"; } },
           drop: (event) => this.drop(event),
         })),
         brackets,
@@ -205,12 +205,14 @@ export default {
         this.placeholder ? CM.placeholder(this.placeholder) : [],
         this.single ? EditorState.transactionFilter.of((one) => (one.newDoc.lines > 1 ? [one, { changes: this.joined(one.newDoc), sequential: true }] : one)) : [],
         EditorState.readOnly.of(this.readonly),
+        EditorView.editable.of(!this.readonly),
         this.attributes.of(this.attributesNow()),
         EditorView.updateListener.of((update) => { if (update.docChanged) this.typed(); }),
       ];
     },
     attributesNow() {
       const named = { "aria-label": this.label, "aria-multiline": String(!this.single), spellcheck: "false" };
+      if (this.readonly) Object.assign(named, { "aria-readonly": "true", tabindex: "0" }); // read and scrolled with the keyboard
       if (this.bad) named["aria-invalid"] = "true";
       if (this.describedby) named["aria-describedby"] = this.describedby;
       return CM.EditorView.contentAttributes.of(named);

@@ -37,7 +37,7 @@ export default {
                   <span v-if="row.time" class="fp-t2 fp-s12 fp-num">{{ row.time }}</span>
                 </span>
               </button>
-              <q-btn flat round no-caps :ripple="false" icon="sym_o_more_vert" :tabindex="stop(row)" :aria-label="words.more + ' ' + row.name" aria-haspopup="menu">
+              <q-btn v-if="row.may.length > 1" flat round no-caps :ripple="false" icon="sym_o_more_vert" :tabindex="stop(row)" :aria-label="words.more + ' ' + row.name" aria-haspopup="menu">
                 <q-menu role="dialog" :aria-label="words.more + ' ' + row.name" @hide="back(row)">
                   <div role="menu" :aria-label="words.more + ' ' + row.name">
                     <template v-for="(action, index) in actionsOf(row)" :key="index">
@@ -88,7 +88,8 @@ export default {
     kindOf: (row) => (STATES[row.state] ?? STATES.waiting)[1],
     actionsOf(row) {
       const found = ACTIONS.filter((action) => !action || row.may.includes(action[0]));
-      return found.filter((action, at) => action || (found[at - 1] && at < found.length - 1));
+      const apart = found.filter((action, at) => action || (at && found[at - 1])); // one line between two groups
+      return apart.at(-1) ? apart : apart.slice(0, -1);
     },
     stop(row) {
       return row.id === this.stopId ? 0 : -1;

@@ -27,6 +27,7 @@ from ui.kit.feedback import empty, fold
 from ui.kit.parts import ENVIRONMENTS, button, card, copy_button, icon, link, link_button, note, words
 from ui.kit.text import _
 from ui.page_session import PageSession
+from ui.parts.ask_owners import asking
 from ui.parts.key_form import KeyForm
 from ui.parts.key_parts import MadeKey, reveal
 
@@ -212,10 +213,13 @@ class ApiTab:
                 with ui.element("p").classes("fp-code-foot fp-s12 fp-t2"):
                     words(
                         _(
-                            "Write your key {label} ({masked}) in place of {place}. Flowport keeps no copy of it."
+                            "In place of {place}, put the key called {label} ({masked}). Whoever made it has kept it; "
+                            "Flowport cannot show it again."
                         ).format(label=chosen.label, masked=chosen.masked, place=YOUR_KEY)
                         if chosen
                         else _("Create a key to get code that runs as it is.")
+                        if self.page_session.may("manage keys")
+                        else asking(self.page_session, _("It takes a key, which editors and owners make."))
                     )
 
     def _draw_chooser(self) -> None:

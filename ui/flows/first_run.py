@@ -15,6 +15,7 @@ from ui.kit.parts import icon, link, link_button, words
 from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, opened
+from ui.parts.ask_owners import asking
 
 LOOK_SECONDS = 5.0
 MOST_CARDS = 4
@@ -39,7 +40,7 @@ def register(app: App) -> None:
         async def look() -> None:
             nonlocal steps
             fresh = await page_session.query(find_first_steps)
-            if fresh != steps:
+            if fresh != steps and page_session.may("edit flows"):
                 steps = fresh
                 place.clear()
                 with place:
@@ -55,27 +56,32 @@ def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False,
     """
     heading, below = ("h2", "h3") if beside else ("h1", "h2")
     with ui.element("div").classes("fp-first"):
-        words(_("Make your first API in a minute"), "fp-headline", tag=heading)
-        if page_session.may("edit flows"):
+        may_edit = page_session.may("edit flows")
+        headline = _("Make your first API in a minute") if may_edit else _("What flows can do")
+        words(headline, "fp-headline", tag=heading)
+        if may_edit:
             GoalBox(heading=below, asked=asked)
             words(_("Or take a ready-made flow"), "fp-shelf", tag=below)
         words(
-            _("Pick one. A sample is filled in and nothing has to be set up: you only press Run."),
+            _("Pick one. A sample is filled in and nothing has to be set up: you only press Run.")
+            if may_edit
+            else asking(page_session, _("Editors and owners make flows, from these or from nothing.")),
             "fp-lead",
             tag="p",
         )
         with ui.element("div").classes("fp-cards"):
             for template in all_templates()[:MOST_CARDS]:
                 template_card(page_session, template, heading="h3")
-        if page_session.may("edit flows"):
+        if may_edit:
             with ui.element("div").classes("fp-row fp-or"):
                 words(_("Or"), "fp-t2")
                 link_button(_("start with an empty canvas"), "/playground/new", icon="add", kind="link")
                 import_button(page_session, quiet=True)
                 link(_("see all templates"), "/templates", "fp-b")
         place = ui.element("div").classes("fp-col")
-        with place:
-            checklist(steps)
+        if may_edit:
+            with place:
+                checklist(steps)
         simulated_note(page_session)
     return place
 

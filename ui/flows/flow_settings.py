@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from nicegui import ui
 
 from engine.actions.flows import change_flow_settings
 from storage.flows import FlowRow
 from ui.kit import feedback
 from ui.kit.text import _
 from ui.page_session import PageSession
+
+T = TypeVar("T", bound=ui.element)
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,11 @@ class FlowSettings:
     flow: FlowRow
     may_edit: bool
     changed: Callable[[], Awaitable[None]]
+
+    def box(self, drawn: T) -> T:
+        """Dresses a text box of the tab; it shows its value and takes no typing where the person may not edit."""
+        drawn.props("outlined dense").props.set_bool("readonly", not self.may_edit)
+        return drawn
 
     async def keep(self, changes: dict[str, Any], when: str = "") -> bool:
         """Stores settings and shows a toast. A refusal is shown too. Returns True when the settings are stored."""

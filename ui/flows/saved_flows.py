@@ -177,7 +177,7 @@ class FlowsPage:
             if not shown:
                 with feedback.empty("search_off", _("No flow fits"), _("Look for other words, or show all flows.")):
                     button(_("Show all"), self._show_all)
-            if not self.library.steps.all_done:
+            if not self.library.steps.all_done and self.page_session.may("edit flows"):
                 first_run.checklist(self.library.steps)
 
     def _show_all(self) -> None:

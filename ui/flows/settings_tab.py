@@ -20,6 +20,7 @@ from ui.kit.parts import button, card, copy_button, link, words
 from ui.kit.text import _, duration
 from ui.page_session import PageSession
 from ui.page_shell import base_address
+from ui.parts.ask_owners import ask_note
 
 MOST_DAYS = 3_650
 
@@ -30,10 +31,10 @@ def _draw_title(settings: FlowSettings) -> None:
     with card(_("Title and description")), ui.element("div").classes("fp-form fp-narrow"):
         title = Field(_("Title"))
         with title.place:
-            title_box = title.control(ui.input(value=flow.title).props("outlined dense maxlength=200"))
+            title_box = title.control(settings.box(ui.input(value=flow.title)).props("maxlength=200"))
         about = Field(_("Description"), help_text=_("People read it in Saved Flows, callers in the API's docs."))
         with about.place:
-            about_box = about.control(ui.textarea(value=flow.description).props("outlined dense autogrow"))
+            about_box = about.control(settings.box(ui.textarea(value=flow.description)).props("autogrow"))
 
         async def rename() -> None:
             title.error("")
@@ -45,8 +46,9 @@ def _draw_title(settings: FlowSettings) -> None:
             feedback.told(_("Saved."))
             await settings.changed()
 
-        with ui.element("div"):
-            button(_("Save"), rename).set_enabled(settings.may_edit)
+        if settings.may_edit:
+            with ui.element("div"):
+                button(_("Save"), rename)
 
 
 def _draw_limit(settings: FlowSettings) -> None:
@@ -60,7 +62,7 @@ def _draw_limit(settings: FlowSettings) -> None:
             f"{_('A job that takes longer is stopped and fails with')} `timeout`. {_('From')} {least} {_('seconds to')} {duration(most)}.",
         )
         with limit.place:
-            box = limit.control(ui.input(value=str(seconds)).props("outlined dense inputmode=numeric"))
+            box = limit.control(settings.box(ui.input(value=str(seconds))).props("inputmode=numeric"))
 
         async def keep() -> None:
             text = (box.value or "").strip()
@@ -70,8 +72,9 @@ def _draw_limit(settings: FlowSettings) -> None:
             limit.error("")
             await settings.keep({"limit_seconds": int(text)}, _("It counts for the next job."))
 
-        with ui.element("div"):
-            button(_("Save the limit"), keep).set_enabled(settings.may_edit)
+        if settings.may_edit:
+            with ui.element("div"):
+                button(_("Save the limit"), keep)
         with ui.element("p").classes("fp-hint"):
             words(_("How many jobs run at once is a limit of each environment, and of each key:") + " ")
             link(_("Limits and plan"), "/settings/limits")
@@ -118,7 +121,7 @@ def _draw_kept(settings: FlowSettings) -> None:
         )
         with days.place:
             shown = "" if kept is None else str(kept)
-            box = days.control(ui.input(value=shown).props("outlined dense inputmode=numeric"))
+            box = days.control(settings.box(ui.input(value=shown)).props("inputmode=numeric"))
 
         async def keep() -> None:
             text = (box.value or "").strip()
@@ -128,8 +131,9 @@ def _draw_kept(settings: FlowSettings) -> None:
             days.error("")
             await settings.keep({KEEP_DAYS: int(text) if text else None}, _("It counts from the next clean-up on."))
 
-        with ui.element("div"):
-            button(_("Save the days"), keep).set_enabled(settings.may_edit)
+        if settings.may_edit:
+            with ui.element("div"):
+                button(_("Save the days"), keep)
 
 
 def _draw_mcp(settings: FlowSettings) -> None:
@@ -173,5 +177,7 @@ SECTIONS: tuple[Callable[[FlowSettings], None], ...] = (
 def draw_settings(page_session: PageSession, flow: FlowRow, changed: Callable[[], Awaitable[None]]) -> None:
     """Draws every section in the current slot."""
     settings = FlowSettings(page_session, flow, page_session.may("edit flows"), changed)
+    if not settings.may_edit:
+        ask_note(page_session, _("Editors and owners can change this."))
     for section in SECTIONS:
         section(settings)

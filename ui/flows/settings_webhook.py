@@ -50,9 +50,10 @@ class WebhookCard:
             )
             for environment in WEBHOOK_SETTINGS:
                 self._draw_address(environment)
-            with ui.element("div").classes("fp-row fp-wrap-row"):
-                button(_("Save the webhooks"), self._keep).set_enabled(self.settings.may_edit)
-                button(_("New signing secret"), self._renew, kind="quiet").set_enabled(self.settings.may_edit)
+            if self.settings.may_edit:
+                with ui.element("div").classes("fp-row fp-wrap-row"):
+                    button(_("Save the webhooks"), self._keep)
+                    button(_("New signing secret"), self._renew, kind="quiet")
             self.secret = ui.element("div")
             with ui.element("p").classes("fp-hint"):
                 link(_("How to check a signature"), "/docs/guides/webhooks", new_tab=True)
@@ -64,11 +65,10 @@ class WebhookCard:
         hint = _("Like https://example.com/hook. Empty: nobody is called.") if environment == "live" else ""
         field = Field(name, f"{_('keys')} {key_prefix(environment)}", hint)
         with field.place, ui.element("div").classes("fp-row"):
-            box = field.control(ui.input(value=url).props("outlined dense inputmode=url").classes("fp-grow"))
-            if url:
+            box = field.control(self.settings.box(ui.input(value=url)).props("inputmode=url").classes("fp-grow"))
+            if url and self.settings.may_edit:
                 test = button(_("Send a test"), lambda: self._test(environment), kind="quiet", small=True)
                 test.props["aria-label"] = f"{_('Send a test')}, {name}"
-                test.set_enabled(self.settings.may_edit)
         self.boxes[environment] = (field, box)
 
     async def _keep(self) -> None:

@@ -26,6 +26,7 @@ from ui.kit.search import Hit
 from ui.kit.text import _, plural
 from ui.page_session import App, Offered, PageSession, open_page_session, page_at
 from ui.page_shell import opened
+from ui.parts.ask_owners import asking
 from ui.parts.model_wanted import ModelWanted, model_button
 
 FOLDER = ASSETS / "templates"
@@ -164,9 +165,12 @@ def register(app: App) -> None:
         connections = await page_session.query(list_connections)
         wanted = ModelWanted(page_session, _("the templates that ask a model"), on_connected=_model_connected)
         await wanted.load()
+        may_edit = page_session.may("edit flows")
         sub = _("Ready-made flows with a sample filled in. Run one, then change it.")
+        if not may_edit:
+            sub = asking(page_session, _("Ready-made flows. Editors and owners begin with one."))
         with opened(page_session, _("Templates"), active="templates", sub=sub) as page:
-            if page_session.may("edit flows"):
+            if may_edit:
                 with page.actions:
                     link_button(_("Empty canvas"), "/playground/new", icon="add")
             if not connections:
@@ -276,8 +280,6 @@ def template_card(page_session: PageSession, template: Template, *, heading: str
                 )
                 use.props("outline no-caps :ripple=false").classes("fp-use")
                 use.props["aria-label"] = f"{_('Use this template')}: {template.file.title}"
-            else:
-                words(_("Editors can use it."), "fp-s12 fp-t3")
 
 
 def template_sketch(template: Template) -> None:

@@ -29,6 +29,7 @@ from ui.kit.parts import badge, button, card, icon, words
 from ui.kit.text import _, duration
 from ui.page_session import App, PageSession
 from ui.page_shell import times_of
+from ui.parts.ask_owners import asking
 from ui.parts.value_view import readable
 
 LABEL = TRY_LABEL
@@ -96,12 +97,16 @@ class TryItNow:
         ) as box:
             with box.head:
                 made_up_badge(made_up)
-            self.form = Form(specs_of_schema(payload_schema(fields)), payload, types=True, row=len(fields) <= 3)
+            may = page_session.may("manage keys")
+            self.form = Form(
+                specs_of_schema(payload_schema(fields)), payload, types=True, row=len(fields) <= 3, read_only=not may
+            )
             with self.form.element if len(fields) <= 3 else ui.element("div").classes("fp-row fp-send"):
                 self.send_button = button(_("Send"), self.send, icon="send")
-            self.send_button.set_enabled(page_session.may("manage keys"))
-            if not page_session.may("manage keys"):
-                words(_("Editors and owners can send calls from here."), "fp-hint", tag="p")
+            self.send_button.visible = may
+            if not may:
+                said = asking(page_session, _("Editors and owners can send calls from here."))
+                words(said, "fp-hint", tag="p")
             self.answers = ui.element("div").classes("fp-answers").props("role=status")
             self.answers.visible = False
         #: Where the result of the last call stands; made anew for each call.

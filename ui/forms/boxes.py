@@ -60,7 +60,8 @@ class Box(Part):
         box.on_value_change(lambda event: self._typed(event.value))
         box.on("blur", self._leave, [])
         box.props("outlined dense debounce=250")
-        box.props["placeholder"] = spec.example
+        if not self.owner.read_only:
+            box.props["placeholder"] = spec.example
         if spec.kind in {"number", "integer"}:
             box.props(f"inputmode={'numeric' if spec.kind == 'integer' else 'decimal'}")
         if spec.kind in _PLAIN or spec.is_address:

@@ -244,7 +244,7 @@ class _Row:
                 box.props["placeholder"] = _("Name")
                 box.props["aria-label"] = f"{title}, {_('Name')} {number}"
                 box.on("blur", self._leave, [])
-                box.set_enabled(not read_only)
+                box.props.set_bool("readonly", read_only)
             spec = rows.spec.item
             assert spec is not None
             self.part = rows.owner.make(spec, rows, value, f"{title}, {_('Value')} {number}")

@@ -19,9 +19,19 @@ from ui.kit.text import _
 
 
 def draw_failure(
-    job: JobRow, *, version: str, can_change: bool, can_retry: bool, on_retry: Callable[[str], Awaitable[None]]
+    job: JobRow,
+    *,
+    version: str,
+    can_look: bool,
+    why_not: str,
+    can_retry: bool,
+    on_retry: Callable[[str], Awaitable[None]],
 ) -> None:
-    """Draws the card in the current slot. `version` names what a retry runs; `on_retry(node id)` starts it."""
+    """Draws the card in the current slot.
+
+    `version` names what a retry runs; `on_retry(node id)` starts it. `why_not` tells somebody who may not change the
+    flow who may.
+    """
     error = job.error or {}
     node_id = str(error.get("node_id") or "")
     label = str(error.get("node_label") or node_id)
@@ -36,12 +46,17 @@ def draw_failure(
         copy_label=_("Copy with job id"),
         copy_text=text,
     )
-    changes = bool(node_id) and can_change
+    changes = bool(node_id) and can_look
     with box.actions:
-        if changes:
+        if changes and why_not:
+            link_button(_("See the step"), change_path(job, node_id), icon="visibility")
+        elif changes:
             default = change_path(job, node_id, "/policy/default")
             link_button(_("Go on with a default text"), default, icon="edit", kind="main")
             link_button(f"{_('Change')} {label}", change_path(job, node_id), icon="tune")
+    if why_not:
+        with box:
+            words(why_not, "fp-hint fp-retry-hint", tag="p")
     if can_retry:
         with box, ui.element("div").classes("fp-retry"):
             retry = f"{_('Retry from')} {label} {_('with')} {version}"

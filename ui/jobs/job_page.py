@@ -48,6 +48,7 @@ from ui.kit.parts import (
 from ui.kit.text import _, tokens
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, nothing_here, opened, times_of
+from ui.parts.ask_owners import asking
 from ui.parts.job_words import environment_word, job_badge, job_state, job_took, version_words
 from ui.parts.value_view import answer_view
 
@@ -269,12 +270,20 @@ class JobDetailPage:
                 draw_failure(
                     job,
                     version=self._version(),
-                    can_change=not self.seen.flow.deleted,
+                    can_look=not self.seen.flow.deleted,
+                    why_not=self._why_not(),
                     can_retry=self.page_session.may("run flows") and self._has_node(job),
                     on_retry=self._run_again,
                 )
             elif job.went_on and (failed := self._failed_steps()):
-                draw_went_on(job, failed, can_change=not self.seen.flow.deleted, open_step=self._choose)
+                can_change = not self.seen.flow.deleted and not self._why_not()
+                draw_went_on(job, failed, can_change=can_change, open_step=self._choose)
+
+    def _why_not(self) -> str:
+        """Whom to ask for a change of the flow; empty for somebody who may change it."""
+        if self.page_session.may("edit flows"):
+            return ""
+        return asking(self.page_session, _("Editors and owners can change the flow."))
 
     def _failed_steps(self) -> list[FailedStep]:
         return failed_steps(self.document, self.seen.look, self.lines, self.times.reader)

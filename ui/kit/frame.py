@@ -36,7 +36,7 @@ from nicegui.elements.mixins.text_element import TextElement
 from ui.kit.assets import asset_url
 from ui.kit.feedback import toast_area
 from ui.kit.parts import button, drop_menu, icon, icon_button, link, link_button, menu_item, words
-from ui.kit.places import PLACES
+from ui.kit.places import places_for
 from ui.kit.roles import role_word
 from ui.kit.search import Hit, Search, search_dialog
 from ui.kit.text import ENGLISH, Reader, _, plural
@@ -79,7 +79,7 @@ class FramePerson:
     """The signed-in person as the frame shows them.
 
     `role` is owner, editor or viewer; `plan` is the plan's name (`Pro`); `asked` is the number of open notes to this
-    owner.
+    owner; `owners` names whom to ask for what the role may not do.
     """
 
     name: str
@@ -87,6 +87,7 @@ class FramePerson:
     role: str = ""
     plan: str = ""
     asked: int = 0
+    owners: str = ""
 
     @property
     def initials(self) -> str:
@@ -138,7 +139,7 @@ def frame(
     ui.add_head_html(_HEAD + _EARLY_PAINT[theme])
     dark = ui.dark_mode({"light": False, "dark": True, "system": None}[theme])
     areas = [Hit(word, path, symbol=symbol) for word, symbol, path in AREAS.values()]
-    open_search = search_dialog(search, areas, PLACES)
+    open_search = search_dialog(search, areas, places_for(person.role, person.owners))
     client = ui.context.client
     client.layout.classes("fp-app fp-app--rail" if rail else "fp-app")
     client.page_container.classes("fp-page")
@@ -288,7 +289,7 @@ def _account(person: FramePerson, dark: ui.dark_mode, *, rail: bool) -> None:
             else:
                 with ui.element("span").classes("fp-cut"):
                     words(person.name or person.email, "fp-b fp-cut", tag="div")
-                    words(f"{person.plan} {_('plan')}" if person.plan else person.role, "fp-t3 fp-s12", tag="div")
+                    words(_standing(person), "fp-t3 fp-s12 fp-cut", tag="div")
             with ui.menu().props('anchor="top left" self="bottom left" :offset="[0, 6]" role=dialog') as menu:
                 menu.props["aria-label"] = _("Account")
                 with ui.element("div").classes("fp-person"):
@@ -311,6 +312,12 @@ def _account(person: FramePerson, dark: ui.dark_mode, *, rail: bool) -> None:
             }
             for choice, (word, symbol) in choices.items():
                 menu_item(word, lambda choice=choice: _set_theme(dark, choice), icon=symbol)
+
+
+def _standing(person: FramePerson) -> str:
+    """Returns the role and the plan: `Viewer, Free plan`."""
+    plan = f"{person.plan} {_('plan')}" if person.plan else ""
+    return ", ".join(part for part in (role_word(person.role), plan) if part)
 
 
 def _set_theme(dark: ui.dark_mode, choice: Theme) -> None:

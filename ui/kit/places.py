@@ -6,6 +6,10 @@ address; tests/ui/test_finding.py opens every address.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from engine.actions.principal import ROLES
+from engine.core.roles import Role
 from engine.nodes import NODE_TYPES
 from ui.kit.search import Hit
 from ui.kit.text import _
@@ -55,6 +59,7 @@ TO_DO = (
         _TO_DO,
         symbol="add",
         synonyms="new, new flow, create, create a flow, build, make a flow, start, begin, draw",
+        needs="edit flows",
     ),
     Hit(
         _("Import a flow"),
@@ -62,6 +67,7 @@ TO_DO = (
         _("Saved Flows: Import"),
         symbol="upload",
         synonyms="import, import flow, open a file, yaml, move a flow",
+        needs="edit flows",
     ),
     Hit(
         _("Download a flow as a file"),
@@ -76,6 +82,7 @@ TO_DO = (
         _("Saved Flows: open the flow, Deploy API"),
         symbol="rocket_launch",
         synonyms="deploy, publish, go live, live, release, put online, launch, production",
+        needs="deploy",
     ),
     Hit(
         _("Go back to an earlier version"),
@@ -83,6 +90,7 @@ TO_DO = (
         _("Saved Flows: open the flow, Versions"),
         symbol="history",
         synonyms="version, versions, roll back, rollback, yesterday, undo, restore a flow, older, revert",
+        needs="edit flows",
     ),
     Hit(
         _("Invite somebody"),
@@ -90,6 +98,7 @@ TO_DO = (
         _("Settings, Team"),
         symbol="person_add",
         synonyms="invite, invitation, add a person, add user, colleague, share, give access, new person",
+        needs="manage people",
     ),
     Hit(
         _("Make an API key"),
@@ -97,6 +106,7 @@ TO_DO = (
         _("Settings, API Keys"),
         symbol="key",
         synonyms="new key, create key, make a key, authorization, access token",
+        needs="manage keys",
     ),
     Hit(
         _("Connect a model"),
@@ -107,6 +117,7 @@ TO_DO = (
             "connect, openai, chatgpt, gpt, claude, anthropic, gemini, mistral, ollama, azure, connect ai, "
             "real answers, made-up answers, simulated"
         ),
+        needs="manage connections",
     ),
     Hit(
         _("Keep a secret"),
@@ -114,6 +125,7 @@ TO_DO = (
         _("Settings, Models and secrets"),
         symbol="lock",
         synonyms="secret, secrets, password of a service, bearer",
+        needs="manage connections",
     ),
     Hit(
         _("Change your password"),
@@ -128,6 +140,7 @@ TO_DO = (
         _("Settings, Data"),
         symbol="save",
         synonyms="backup, back up, restore, safe copy",
+        needs="change the server",
     ),
     Hit(
         _("See what failed"),
@@ -166,6 +179,7 @@ TO_DO = (
         _("Datasets: Import a file"),
         symbol="table_rows",
         synonyms="csv, excel, spreadsheet, table, database, import csv, import table",
+        needs="edit datasets",
     ),
     Hit(
         _("Begin with an example"),
@@ -232,3 +246,16 @@ NODES = tuple(
 )
 
 PLACES = (*SETTINGS, *TO_DO, *HELP, *NODES)
+
+
+def places_for(role: str, owners: str) -> list[Hit]:
+    """Returns the places; one whose action the role may not do says who does it, and leads to the team.
+
+    It stays findable, so that whoever looks for it learns whom to ask.
+    """
+    return [place if role in ROLES[place.needs] else _asking(place, owners) for place in PLACES]
+
+
+def _asking(place: Hit, owners: str) -> Hit:
+    who = _("Editors and owners do this") if Role.EDITOR in ROLES[place.needs] else _("Owners do this")
+    return replace(place, path="/settings/team", who=f"{who}. {_('Ask:')} {owners}" if owners else who, symbol="lock")

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 
+from engine.actions.principal import Permission
 from ui.kit.finding import Said, best
 from ui.kit.not_yet import NotYet, nearest_not_yet, not_yet
 from ui.kit.parts import icon, link, words
@@ -23,13 +24,19 @@ from ui.kit.text import _
 
 @dataclass(frozen=True)
 class Hit:
-    """One search result: its title, its path, a short note, and the words by which it is found beside these two."""
+    """One search result: its title, its path, a short note, and the words by which it is found beside these two.
+
+    `needs` is the permission for what the title says. `who` says to somebody without it who does it, and is shown in
+    place of the note.
+    """
 
     title: str
     path: str
     note: str = ""
     symbol: str = "arrow_forward"
     synonyms: str = ""
+    needs: Permission = "look"
+    who: str = ""
 
     @property
     def said(self) -> Said:
@@ -100,7 +107,7 @@ def _result(hit: Hit) -> None:
     with ui.element("li"), link("", hit.path):
         icon(hit.symbol, "fp-t3")
         words(hit.title, "fp-b fp-cut")
-        words(hit.note, "fp-t3 fp-s12 fp-cut")
+        words(hit.who or hit.note, "fp-t3 fp-s12" if hit.who else "fp-t3 fp-s12 fp-cut")
 
 
 def _missing(one: NotYet) -> None:

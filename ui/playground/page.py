@@ -31,6 +31,7 @@ from ui.kit.frame import frame
 from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, opened
+from ui.parts.ask_owners import asking
 from ui.parts.mending import ops_to_mend
 from ui.parts.open_drafts import Drafts, OpenDraft, drafts_of
 from ui.playground.bar import PlaygroundBar
@@ -414,7 +415,10 @@ class PlaygroundPage:
         await (self.save() if event.args == "s" else self.run("all", ""))
 
     async def save(self) -> None:
-        """Saves the draft (Ctrl+S)."""
+        """Saves the draft (Ctrl+S); somebody who may only look is told who may."""
+        if not self.bar.may_edit:
+            feedback.told(asking(self.page_session, _("You can look at this flow; editors and owners change it.")))
+            return
         await self.bar.save()
 
     def toggle_palette(self) -> None:

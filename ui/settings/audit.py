@@ -12,10 +12,11 @@ from starlette.requests import Request
 
 from storage.audit import AuditFilters, AuditRow, list_actors, list_entries
 from ui.kit import feedback
-from ui.kit.parts import Column, button, link, link_button, note, table, words
+from ui.kit.parts import Column, button, link, link_button, table, words
 from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
+from ui.parts.ask_owners import ask_note
 from ui.parts.time_range import Span, span_choice
 from ui.settings.audit_csv import CSV_PATH, PATH, AuditView
 from ui.settings.audit_lines import KINDS, Places, is_about_its_actor, load_places, more, what, who
@@ -64,7 +65,7 @@ class AuditPage:
             self.seen = await self._see()
         with settings_page(self.page_session, "audit", _("Who did what, when and from where.")) as page:
             if not may:
-                note(_("The owners of this Flowport see the audit log."), icon="lock")
+                ask_note(self.page_session, _("Only owners see who did what."))
                 return
             with page.actions:
                 self.csv = link_button(_("Download CSV"), CSV_PATH + self.view.query(), icon="download")

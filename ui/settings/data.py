@@ -23,10 +23,11 @@ from engine.diagnostics.disk import Disk, folder_size, read_disk
 from engine.jobs.server.retention import Rules, read_rules
 from storage.retention import Room, read_room
 from storage.workspaces import is_first_workspace
-from ui.kit.parts import button, card, key_values, meter, note, words
+from ui.kit.parts import button, card, key_values, meter, words
 from ui.kit.text import _, plural, size
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import nothing_here, one_at_a_time, times_of
+from ui.parts.ask_owners import ask_note
 from ui.settings.backups_card import BackupsCard, draw_restore
 from ui.settings.navigation import settings_page
 from ui.settings.retention_card import draw_retention
@@ -98,7 +99,7 @@ class DataPage:
         )
         with settings_page(self.page_session, "data", _("Everything is kept in one folder on this server.")) as page:
             if self.seen is None:
-                note(_("The owner of this server looks after its data."), icon="lock")
+                ask_note(self.page_session, _("Owners look after the data of this server."))
                 return
             self.room = ui.element("div").classes("fp-col")
             self._draw_room(self.seen)

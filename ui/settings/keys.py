@@ -19,6 +19,7 @@ from ui.kit.parts import Column, badge, button, card, environment_badge, menu_bu
 from ui.kit.text import _, number, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
+from ui.parts.ask_owners import ask_note
 from ui.parts.key_form import KeyForm
 from ui.parts.key_parts import MadeKey, ask_overlap, reveal
 from ui.settings.navigation import settings_page
@@ -68,6 +69,8 @@ class KeysPage:
             if self.may:
                 with page.actions:
                     self.create = button(_("Create a key"), self._begin, icon="add")
+            else:
+                ask_note(self.page_session, _("Editors and owners make, change and revoke keys."))
             self.making = ui.element("div")
             self.list = ui.element("div")
             self._draw()

@@ -21,6 +21,7 @@ from ui.kit.parts import ENVIRONMENTS, button, card, environment_badge, meter, s
 from ui.kit.text import _, number
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
+from ui.parts.ask_owners import ask_note
 from ui.settings.navigation import settings_page
 
 LOOK_SECONDS = 2.0
@@ -67,7 +68,7 @@ class LimitsPage:
             if self.page_session.may("change the plan"):
                 PlanCard(self).build()
             else:
-                words(_("The owner changes the plan."), "fp-s13 fp-t2", tag="p")
+                ask_note(self.page_session, _("Owners change the plan."))
         every(LOOK_SECONDS, self.look)
 
     @one_at_a_time

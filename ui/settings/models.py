@@ -28,10 +28,11 @@ from storage.owner_notes import OwnerNoteRow, list_open_notes
 from storage.secrets import SecretRow, list_secrets
 from storage.settings import SECRET_HOSTS_FOUND, find_setting
 from ui.kit import feedback
-from ui.kit.parts import button, card, note, status_badge, words
+from ui.kit.parts import button, card, status_badge, words
 from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import one_at_a_time, times_of
+from ui.parts.ask_owners import ask_note
 from ui.parts.found_servers import FoundServers
 from ui.settings.connection_card import CardActions, ConnectionCard, Prices, prices_of
 from ui.settings.connection_forms import ConnectionForm
@@ -98,6 +99,8 @@ class ModelsPage:
             if self.may:
                 with page.actions:
                     self.add_button = button(_("Add a connection"), self._begin, icon="add")
+            else:
+                ask_note(self.page_session, _("Owners set up models and secrets."))
             self.making = ui.element("div")
             self.asked = ui.element("div")
             self.list = ui.element("div").classes("fp-col")
@@ -117,8 +120,6 @@ class ModelsPage:
                 )
             self.secrets = ui.element("div")
             await self._draw()
-            if not self.may:
-                note(_("The owner of this Flowport sets up connections."), icon="lock")
 
     @one_at_a_time
     async def _look(self) -> None:

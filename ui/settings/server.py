@@ -32,6 +32,7 @@ from ui.kit.parts import button, card, icon, note, words
 from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import times_of
+from ui.parts.ask_owners import ask_note
 from ui.settings.navigation import settings_page
 
 #: State -> (icon, CSS class, text for screen readers).
@@ -98,7 +99,7 @@ class ServerPage:
             self.page_session, "server", _("How this server is reached, and what it may reach.")
         ) as page:
             if seen is None:
-                note(_("The owner of this server sets this up."), icon="lock")
+                ask_note(self.page_session, _("Owners set this up."))
                 return
             with page.actions:
                 self.check_button = button(_("Check this server"), self._check, icon="troubleshoot", kind="main")

@@ -23,12 +23,13 @@ from storage.links import Invitation, list_invitations
 from storage.members import Person, list_people
 from storage.second_factors import owners_need_second_factor, people_with_second_factor
 from ui.kit import feedback
-from ui.kit.parts import Column, badge, button, card, link, menu_button, menu_item, note, table, words
+from ui.kit.parts import Column, badge, button, card, link, menu_button, menu_item, table, words
 from ui.kit.reveal import reveal_once
 from ui.kit.roles import role_word
 from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import base_address, every, one_at_a_time, times_of
+from ui.parts.ask_owners import ask_note
 from ui.settings.navigation import settings_page
 from ui.settings.team_forms import InviteForm, ask_role, ask_shut_out
 
@@ -91,9 +92,7 @@ class TeamPage:
                 with page.actions:
                     self.begin = button(_("Invite somebody"), self._begin, icon="person_add")
             else:
-                owners = ", ".join(f"{one.name} ({one.email})" for one in self.seen.owners)
-                said = _("Owners invite people and change roles. Ask:")
-                note(f"{said} {owners}.", icon="lock")
+                ask_note(self.page_session, _("Owners invite people and change roles."))
             self.making = ui.element("div")
             self.list = ui.element("div").classes("fp-col")
             self._draw()
@@ -198,13 +197,16 @@ class TeamPage:
             menu_item(_("Shut out..."), lambda: self._shut_out(one), icon="block", danger=True)
 
     def _draw_requirement(self) -> None:
-        with card(_("Second factor of owners")), ui.element("div").classes("fp-row fp-wrap-row"):
+        with card(_("A second check when owners sign in")), ui.element("div").classes("fp-row fp-wrap-row"):
             if self.seen.needed:
                 said = _("Needed: an owner signs in with a code of an app, or sets one up right after the password.")
                 words(said, "fp-s13 fp-t2 fp-grow")
                 button(_("Need it no longer"), lambda: self._require(needed=False))
                 return
-            said = _("Not needed: each person chooses it under Your account. Once needed, open sessions go on.")
+            said = _(
+                "At the moment each person decides under Your account whether to sign in with a code from an app too. If "
+                "owners need it, they are asked for the code, or to set it up, the next time they sign in."
+            )
             words(said, "fp-s13 fp-t2 fp-grow")
             if self.page_session.person.id in self.seen.with_factor:
                 button(_("Owners need it"), lambda: self._require(needed=True), icon="phonelink_lock")

@@ -136,7 +136,7 @@ async def test_a_viewer_sees_the_choice_and_makes_none(site: Site) -> None:
     flow_id = flow(site, {"dataset": goods})
     user = await site.sign_in("viewer")
     await open_node(user, flow_id, "rows", "Open it (2 columns)")
-    assert not select(user, "Dataset").enabled
+    assert select(user, "Dataset").props["readonly"]
     await user.should_not_see("New dataset")
 
 

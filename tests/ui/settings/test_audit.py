@@ -130,7 +130,7 @@ async def test_only_owners_read_the_log(site: Site, role: str) -> None:
     await user.open("/settings/audit")
     file = await user.http_client.get("/settings/audit/export.csv")
 
-    assert "The owners of this Flowport see the audit log." in page_text(user)
+    assert "Only owners see who did what." in page_text(user)
     assert "guest@example.com" not in page_text(user)
     assert file.status_code == 404
     assert "guest" not in file.text

@@ -137,7 +137,7 @@ async def test_others_see_neither_figures_nor_buttons(site: Site, user: User) ->
         await site.sign_in(role)
         for path in ("/settings/data", "/settings/server"):
             await user.open(path)
-            await user.should_see("The owner of this server")
+            await user.should_see("Owners ")
             assert not {"Back up now", "Check this server", "Save", "Save the list"} & set(buttons(user))
             assert str(site.settings.data) not in page_text(user)
 

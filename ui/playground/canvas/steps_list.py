@@ -58,7 +58,8 @@ class StepsList(Element, component=_COMPONENT):
         self.may_run = may_run
         self.shown = False
         self.look = look
-        self.props.update(rows=[], inspected="", words=_WORDS, readonly=not may_edit)
+        told = _WORDS if may_edit else {**_WORDS, "keys": _("Arrows go from step to step.")}
+        self.props.update(rows=[], inspected="", words=told, readonly=not may_edit)
         self.on("shown", lambda event: self._seen(event.args))
         self.on("verb", lambda event: on_verb(str(event.args.get("verb")), str(event.args.get("id"))))
 

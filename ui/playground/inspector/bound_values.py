@@ -371,7 +371,7 @@ class NameBox:
         self.input = box = ui.input(value=name).props("outlined dense autocomplete=off spellcheck=false")
         box.classes(classes)
         box.props["aria-label"] = label
-        box.set_enabled(not readonly)
+        box.props.set_bool("readonly", readonly)
         box.on("change", lambda _event: renamed((box.value or "").strip()))
 
     def put(self, name: str) -> None:

@@ -77,7 +77,7 @@ class DatasetChoice:
         box.props["aria-label"] = spec.title
         if not options:
             box.props["placeholder"] = _("No datasets yet")
-        box.set_enabled(not form.read_only)
+        box.props.set_bool("readonly", form.read_only)
         with ui.element("div").classes("fp-row"):
             if not form.read_only and self.page_session.may("edit datasets"):
                 button(_("New dataset"), lambda: self._make(pick), icon="add", small=True)
@@ -107,7 +107,7 @@ class DatasetChoice:
         )
         box.props("outlined dense options-dense").classes("w-full")
         box.props["aria-label"] = spec.title
-        box.set_enabled(not form.read_only)
+        box.props.set_bool("readonly", form.read_only)
         self._keys = box
 
     def _key_options(self, chosen: str | None) -> list[str]:

@@ -86,7 +86,7 @@ class Inspector:
         self.set_up: SetUpTab | None = None
         self.values: ValuesTab | None = None
         self.mapping: EdgeMapping | None = None
-        self.title: ui.input | None = None
+        self.title: ui.input | None = None  #: None for somebody who may not rename the node
         self._drawing = asyncio.Lock()  # a second selection waits until the first is drawn
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("inspector.css")}">')
         self.panel = ui.element("aside").classes("fp-insp").props("tabindex=-1")
@@ -226,26 +226,33 @@ class Inspector:
             with ui.element("div").style("min-width: 0; flex: 1"):
                 words(node.name, "fp-hide", tag="h2")
                 with ui.element("div").classes("fp-ititle"):
-                    self.title = box = ui.input(value=node.label, placeholder=node.id).props(
-                        "borderless dense maxlength=200"
-                    )
-                    box.props["aria-label"] = _("Label")
-                    box.on("change", lambda: self._rename(node.id, box.value or ""))
-                    box.on("keydown.enter", js_handler="(event) => event.target.blur()")
-                    box.set_enabled(may_edit)
-                    icon("edit", "fp-t3", size=16)
+                    if may_edit:
+                        self.title = self._draw_title(node)
+                    else:
+                        words(node.name, "fp-b fp-cut").props("aria-hidden=true")
                 with ui.element("div").classes("fp-s12 fp-t3 fp-itype"):
                     words(kind.title if kind else node.type)
                     if kind and node.config.get("model") == "simulated":
                         status_badge("simulated")
-            if kind and kind.type != "api_input" and self.page_session.may("run flows"):
+            if self._may_run(kind):
                 icon_button("play_arrow", _("Run this node"), self._run_node)
             if may_edit:
                 with menu_button(f"{_('More for')} {node.name}"):
-                    if kind and kind.type != "api_input" and self.page_session.may("run flows"):
+                    if self._may_run(kind):
                         menu_item(_("Run from here"), self._run_from, icon="resume")
                     menu_item(_("Delete this node"), lambda: self.on_delete(node.id), icon="delete", danger=True)
             icon_button("close", _("Close"), self.on_close)
+
+    def _may_run(self, kind: NodeType | None) -> bool:
+        return kind is not None and kind.type != "api_input" and self.page_session.may("run flows")
+
+    def _draw_title(self, node: Node) -> ui.input:
+        box = ui.input(value=node.label, placeholder=node.id).props("borderless dense maxlength=200")
+        box.props["aria-label"] = _("Label")
+        box.on("change", lambda: self._rename(node.id, box.value or ""))
+        box.on("keydown.enter", js_handler="(event) => event.target.blur()")
+        icon("edit", "fp-t3", size=16)
+        return box
 
     async def _run_node(self) -> None:
         if self.node_id:
@@ -288,7 +295,7 @@ class Inspector:
                         last_run=self.last_run,
                         item=self.item,
                         on_item=self._choose_item,
-                        run=self._run_node if kind.type != "api_input" else None,
+                        run=self._run_node if self._may_run(kind) else None,
                         edit=self.edit if self.page_session.may("edit flows") else None,
                     )
                     await tab.draw()

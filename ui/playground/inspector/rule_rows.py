@@ -152,7 +152,7 @@ class _Rule:
             on_change=lambda event: self._compare(event.value),
         )
         box.props("outlined dense options-dense").classes("w-full")
-        box.set_enabled(not self.rules.bindings.readonly)
+        box.props.set_bool("readonly", self.rules.bindings.readonly)
         return box
 
     def _draw_capitals(self) -> ui.switch:

@@ -125,12 +125,12 @@ class _Row:
                 self.box.props("outlined dense debounce=250 autocomplete=off spellcheck=false maxlength=200")
                 self.box.props["placeholder"] = "Authorization"
                 self.box.props["aria-label"] = f"{title}, {_('Name')} {number}"
-                self.box.set_enabled(not read_only)
+                self.box.props.set_bool("readonly", read_only)
             with ui.element("div").classes("fp-f"):
                 self.pick = ui.select([_NONE], value=_NONE, on_change=lambda event: self._picked(event.value))
                 self.pick.props("outlined dense options-dense").classes("w-full")
                 self.pick.props["aria-label"] = f"{title}, {_('Secret')} {number}"
-                self.pick.set_enabled(not read_only)
+                self.pick.props.set_bool("readonly", read_only)
             if not read_only:
                 icon_button("close", f"{_('Remove')} {title} {number}", lambda: rows.remove(self), tip=False)
         self.offer()

@@ -21,6 +21,7 @@ from ui.forms.values import get_at
 from ui.kit.parts import button, icon, note, words
 from ui.kit.text import _
 from ui.page_session import PageSession
+from ui.parts.ask_owners import asking
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.inspector.called_flow_fields import CalledFields
 from ui.playground.inspector.curl_paste import paste_button
@@ -92,6 +93,8 @@ class SetUpTab:
         """Draws the tab into the current container."""
         node = self.node
         assert node is not None
+        if self.readonly:
+            words(asking(self.page_session, _("Editors and owners can change this.")), "fp-hint", tag="p")
         self.problems_box = ui.element("div").classes("fp-stack").props("role=status")
         if node.type == "http_request" and not self.readonly:
             paste_button(self.page_session, lambda: self.node, self.edit, self._filled)

@@ -35,6 +35,7 @@ from ui.kit.parts import (
 )
 from ui.kit.text import Reader, _, duration, number, plural
 from ui.page_session import PageSession
+from ui.parts.ask_owners import asking
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.batch_csv import csv_path
 from ui.playground.run.batch_set_up import BatchSetUp
@@ -103,6 +104,10 @@ class BatchView:
         with self.content:
             if earlier is not None and not known:
                 self._draw_earlier(earlier)
+            if not self.page_session.may("run flows"):
+                said = _("You can look at this flow; editors and owners run it.")
+                words(asking(self.page_session, said), "fp-t2", tag="p")
+                return
             set_up = BatchSetUp(self.page_session, self.draft, self.reader, on_start=self._start, ran=ran)
         await set_up.draw()
 

@@ -50,7 +50,7 @@ class Controls:
             self.run_button.props("title='Ctrl+Enter'")
             if not may_run:
                 self.run_button.disable()
-                self.run_button.props["title"] = _("Your role may look at runs, not start them.")
+                self.run_button.props["title"] = _("You can look at this flow; editors and owners run it.")
             self.stop_button = button(_("Stop"), on_stop, icon="stop", small=True)
             self.stop_button.visible = False
             size = icon_button("unfold_more", _("Larger Run panel"), tip=False).classes("fp-run-size")

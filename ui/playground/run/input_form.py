@@ -23,7 +23,8 @@ from ui.playground.run.samples import Sample, payload_of
 class InputForm:
     """The input form.
 
-    `payload` is the input of the next run. Values stay when the fields change or the view is switched.
+    `payload` is the input of the next run. Values stay when the fields change or the view is switched. `why_not` tells
+    somebody who may not run the flow who may; the form then accepts no changes.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class InputForm:
         *,
         edit: Edit | None,
         on_run_all: Callable[[], Awaitable[None]] | None,
+        why_not: str = "",
     ) -> None:
         self.draft = draft
         self.payload = payload
         self.edit = edit
         self.on_run_all = on_run_all
         self.on_change: Callable[[], None] | None = None  #: called after the input was changed
+        self.why_not = why_not
         #: True once the person or a job has set the input, so that a sample does not replace it.
         self.touched = False
         self.as_json = False
@@ -54,6 +57,8 @@ class InputForm:
         self.box.props["aria-label"] = _("Input")
         self.chosen = self._same_sample()
         with self.box:
+            if why_not:
+                words(why_not, "fp-hint fp-why-not", tag="p")
             self._row_place = ui.element("div").classes("fp-sample-place")
             with ui.element("div").classes("fp-lab"):
                 words(_("Input"))
@@ -155,7 +160,8 @@ class InputForm:
                 self._draw_json()
             elif self.fields:
                 specs = specs_of_schema(payload_schema(self.fields))
-                self.form = Form(specs, self.payload, self._typed, types=True, json_views=False)
+                read_only = bool(self.why_not)
+                self.form = Form(specs, self.payload, self._typed, types=True, json_views=False, read_only=read_only)
             else:
                 words(_("This flow takes no input yet. Add an API Input and define its fields."), "fp-t2", tag="p")
 
@@ -164,6 +170,7 @@ class InputForm:
         with field.place:
             text = ui.textarea(value=json.dumps(self.payload, indent=2, ensure_ascii=False))
             text.props("outlined autogrow autocomplete=off autocapitalize=off spellcheck=false debounce=250")
+            text.props.set_bool("readonly", bool(self.why_not))
             field.control(text.classes("fp-mono"))
         text.on_value_change(lambda event: self._typed_json(str(event.value or "")))
 

@@ -140,6 +140,8 @@ class LogView:
 
     def _nothing(self) -> str:
         if not self.begun:
+            if not self.page_session.may("run flows"):
+                return _("When somebody runs this flow, what happens is here, line by line.")
             return _("Press Run to see here what happens, line by line.")
         return _("Nothing of this kind happened.") if self.lines else _("Nothing has happened yet.")
 

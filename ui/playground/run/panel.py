@@ -20,6 +20,7 @@ from ui.kit import feedback
 from ui.kit.frame import reader
 from ui.kit.text import _
 from ui.page_session import PageSession
+from ui.parts.ask_owners import asking
 from ui.playground.run.batch_view import BatchView
 from ui.playground.run.compare_view import CompareView
 from ui.playground.run.controls import Controls
@@ -175,8 +176,13 @@ class RunPanel:
                 on_tab=self._open_tab,
             )
             with ui.element("div").classes("fp-rb"):
+                said = _("You can look at this flow; editors and owners run it.")
                 self.input = InputForm(
-                    self.draft, payload, edit=edit, on_run_all=self._run_samples if may_run else None
+                    self.draft,
+                    payload,
+                    edit=edit,
+                    on_run_all=self._run_samples if may_run else None,
+                    why_not="" if may_run else asking(self.page_session, said),
                 )
                 self.steps = StepsTab(
                     self.page_session,

@@ -40,7 +40,7 @@ class RowWords:
 class StepRows:
     """The list. `on_choose(node_id, index_path)` is called when a row is chosen; the path is None for a node."""
 
-    def __init__(self, reader: Reader, on_choose: Callable[[str, str | None], Any]) -> None:
+    def __init__(self, reader: Reader, on_choose: Callable[[str, str | None], Any], *, may_run: bool = True) -> None:
         self.reader = reader
         self.on_choose = on_choose
         self.rows: dict[tuple[str, str | None], _StepButton] = {}
@@ -48,7 +48,11 @@ class StepRows:
         self.inner: Mapping[str, Node] = {}
         self.box = ui.element("div").classes("fp-rc fp-rl").props("tabindex=0 role=region")
         self.box.props["aria-label"] = _("Steps")
-        self.say(_("Press Run to see every step here."))
+        self.say(
+            _("Press Run to see every step here.")
+            if may_run
+            else _("When somebody runs this flow, every step of the run is here.")
+        )
 
     def say(self, sentence: str) -> None:
         """Shows a sentence in place of the steps."""

@@ -49,7 +49,7 @@ class StepsTab:
                 icon("history", size=16)
                 words(_("From the input before. Press Run to see what the new one gives."))
             self.earlier.visible = False
-            self.rows = StepRows(reader, self._choose)
+            self.rows = StepRows(reader, self._choose, may_run=on_run_from is not None)
             self.values = StepValuesPanel(
                 page_session,
                 draft,
