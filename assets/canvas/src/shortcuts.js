@@ -1,4 +1,7 @@
 // The list of keys, as `?` shows it. keyboard.js acts on them.
+const LOOK = { title: "Look", keys: [
+  ["+ and -", "Zoom in and out"], ["0", "100 %"], ["F", "Fit: see everything"], ["Z", "Zoom to what is selected"], ["Arrows", "Move the view when nothing is selected"], ["G", "Grid"], ["?", "This list"],
+] };
 export const SHORTCUTS = [
   { title: "Go about", keys: [
     ["Tab, Shift+Tab", "Next or previous node, in the order of the flow"], ["Enter", "Open the node, write in the note"], ["Space", "Select"], ["Ctrl+A", "Select everything"], ["Escape", "Let go"],
@@ -11,7 +14,13 @@ export const SHORTCUTS = [
   { title: "Edit", keys: [
     ["Ctrl+Z", "Undo"], ["Ctrl+Y, Ctrl+Shift+Z", "Redo"], ["Ctrl+C", "Copy, also to another tab or flow"], ["Ctrl+X", "Cut"], ["Ctrl+V", "Paste"], ["Ctrl+D", "Duplicate"], ["Ctrl+S", "Save"], ["Ctrl+Enter", "Run"],
   ] },
-  { title: "Look", keys: [
-    ["+ and -", "Zoom in and out"], ["0", "100 %"], ["F", "Fit: see everything"], ["Z", "Zoom to what is selected"], ["Arrows", "Move the view when nothing is selected"], ["G", "Grid"], ["?", "This list"],
+  LOOK,
+];
+// The keys of a canvas that only shows the flow.
+export const LOOKING = [
+  { title: "Go about", keys: [
+    ["Tab, Shift+Tab", "Next or previous node, in the order of the flow"], ["Enter", "Open the node"], ["Space", "Select"], ["Ctrl+A", "Select everything"], ["Escape", "Let go"],
+    ["Ctrl+F", "Find in this flow"], ["Ctrl+C", "Copy, also to another tab or flow"], ["Menu, Shift+F10", "Every action here"],
   ] },
+  LOOK,
 ];
