@@ -14,7 +14,7 @@ from nicegui import ui
 
 from ui.forms.part import Owner, Part
 from ui.forms.specs import ABSENT, Absent, FieldSpec, Json
-from ui.forms.values import parse, problem_of
+from ui.forms.values import completed_address, parse, problem_of
 from ui.kit.parts import sentence
 from ui.kit.text import _
 
@@ -99,8 +99,16 @@ class Box(Part):
             self.known = parsed
 
     def _leave(self) -> None:
+        self.complete()
         self.left = self.left or self._touched
         self.show_error()
+
+    def complete(self) -> None:
+        """Writes a web address in full that was typed without `https://`."""
+        if self.spec.is_address and isinstance(self.known, str) and not self.owner.read_only:
+            whole = completed_address(self.known)
+            if whole != self.known:
+                self.box.value = whole
 
     def own_error(self) -> str:
         """What is wrong with the typed text or its value."""

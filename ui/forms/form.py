@@ -102,6 +102,7 @@ class Form:
 
     def problems(self) -> dict[str, str]:
         """Returns what is wrong, by pointer, and shows it at the fields."""
+        self._root.complete()
         found = {**problems_of(self.specs, self._root.value), **self.unread}
         self.show_errors(found)
         return found

@@ -110,6 +110,11 @@ class Part:
     def inner_changed(self) -> None:
         """Called after an inner part changed."""
 
+    def complete(self) -> None:
+        """Completes what was typed, here and in the parts inside, before the values are used."""
+        for one in self.inner():
+            one.complete()
+
     # What is wrong.
 
     def unread(self) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The values of a form: parsing, validation, and access by JSON pointer. Pure functions without NiceGUI.
 
 parse(spec, "12")                       (12, "") or (ABSENT, "Write a whole number, like 12")
+completed_address("www.a.org")           "https://www.a.org": what people type of a web address
 problem_of(spec, value)                 "" or a sentence: missing, too small, not one of the choices, ...
 problems_of(specs, value)               {pointer: sentence} for a whole form
 get_at(value, "/a/0")                   reads by JSON pointer
@@ -16,6 +17,7 @@ from collections.abc import Mapping, Sequence
 
 import jsonpointer
 
+from engine.flow.contract import fits_format
 from ui.forms.specs import ABSENT, Absent, FieldSpec, Json, fields_for
 from ui.kit.text import _, number, type_word
 
@@ -46,6 +48,16 @@ def parse(spec: FieldSpec, text: str) -> tuple[Json, str]:
             return ABSENT, _("Write a number, like 0.5")
         return (int(stripped) if stripped.lstrip("-").isdigit() else value), ""
     return _parse_json(spec, stripped)
+
+
+def completed_address(text: str) -> str:
+    """Returns a web address that was typed without `https://` in full; every other text as it is."""
+    address = text.strip()
+    host = address.partition("/")[0]
+    if "://" in address or "{{" in address or "@" in host or not all(host.partition(".")[::2]):
+        return address if fits_format("uri", address) else text
+    whole = f"https://{address}"
+    return whole if fits_format("uri", whole) else text
 
 
 def _parse_json(spec: FieldSpec, text: str) -> tuple[Json, str]:

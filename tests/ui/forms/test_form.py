@@ -11,7 +11,7 @@ from engine.flow.contract import payload_schema
 from engine.nodes.api_input import Config as ApiInputConfig
 from engine.nodes.prompt import Config as PromptConfig
 from ui.forms.specs import ABSENT, FieldSpec, after_type_change, fields_for, is_rule, specs_of_model, specs_of_schema
-from ui.forms.values import get_at, parse, pointer_to, problem_of, problems_of, with_value
+from ui.forms.values import completed_address, get_at, parse, pointer_to, problem_of, problems_of, with_value
 
 
 class Rule(BaseModel):
@@ -281,3 +281,24 @@ def test_help_texts_belong_to_their_node() -> None:
     assert not [
         text for text in answered.values() if "call" in text.replace("callers know", "") or "sent" in text.split()
     ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "whole"),
+    [
+        ("www.wikipedia.org", "https://www.wikipedia.org"),
+        (" example.com:8080/a?b=c ", "https://example.com:8080/a?b=c"),
+        (" https://example.com ", "https://example.com"),
+        ("http://example.com", "http://example.com"),
+        ("{{ api_input.out.url }}", "{{ api_input.out.url }}"),
+        ("example.com/{{ api_input.out.page }}", "example.com/{{ api_input.out.page }}"),
+        ("ada@example.com", "ada@example.com"),
+        ("ftp://example.com", "ftp://example.com"),
+        ("the bakery. In town", "the bakery. In town"),
+        ("bakery", "bakery"),
+        ("www.", "www."),
+        ("", ""),
+    ],
+)
+def test_an_address_without_https_is_completed_and_every_other_text_stays(typed: str, whole: str) -> None:
+    assert completed_address(typed) == whole

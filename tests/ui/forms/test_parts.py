@@ -232,13 +232,30 @@ async def test_an_untouched_form_shows_nothing_red_and_the_button_shows_what_is_
     url = box(form, "url")
     leave(user, url)
     assert "This is required" not in page_text(user)
-    url.value = "example.com"
+    url.value = "nowhere"
     assert "Write a web address" not in page_text(user)
     leave(user, url)
     assert "Write a web address, like https://example.com" in page_text(user)
     url.value = ""
     assert form.problems() == {"/url": "This is required"}
     assert "This is required" in page_text(user)
+
+
+async def test_a_web_address_without_https_is_completed_when_its_box_is_left(user: User, draw: Draw) -> None:
+    changes: list[tuple[str, Any]] = []
+    address = {"type": "string", "format": "uri"}
+    fields = ({"name": "url", **address}, {"name": "more", "type": "array", "items": address})
+    form = draw(payload_specs(*fields), {"more": ["a"]}, on_change=lambda *change: changes.append(change))
+    url, item = box(form, "url"), box(form, "more, item 1")
+
+    url.value, item.value = "www.wikipedia.org", "example.com/page"
+    assert url.value == "www.wikipedia.org", "nothing changes while somebody is typing"
+    leave(user, url)
+    assert url.value == "https://www.wikipedia.org"
+    assert form.problems() == {}
+
+    assert form.value == {"url": "https://www.wikipedia.org", "more": ["https://example.com/page"]}
+    assert changes[-2:] == [("/url", "https://www.wikipedia.org"), ("/more/0", "https://example.com/page")]
 
 
 async def test_values_from_elsewhere_are_shown_in_the_same_boxes(user: User, draw: Draw) -> None:
