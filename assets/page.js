@@ -60,6 +60,14 @@
     }
   };
 
+  // Scrolls to an element that was drawn just now, as soon as it is there.
+  window.fpIntoView = (id, block, looks = 30) => requestAnimationFrame(() => {
+    const element = document.getElementById(id);
+    if (!element && looks) return window.fpIntoView(id, block, looks - 1);
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    element?.scrollIntoView({ block, behavior });
+  });
+
   // Opens and closes a branch of a value's tree.
   window.fpFold = (event) => {
     const twist = event.target.closest("[aria-expanded]");

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from nicegui import ui
 
 from ui.kit.parts import button, copy_button, environment_badge, icon, words
+from ui.kit.scroll import into_view
 from ui.kit.text import _
 
 
@@ -21,7 +22,7 @@ def reveal_once(
     symbol: str = "key",
     environment: str = "",
 ) -> ui.element:
-    """Draws the card. `copy` is the label of its copy button, `safe` the sentence that the person confirms."""
+    """Draws the card and scrolls to it. `copy` is the label of its copy button, `safe` the sentence that is confirmed."""
     with ui.element("section").classes("fp-card fp-reveal") as card:
         card.props["aria-label"] = title
         icon(symbol, "fp-ok", size=20)
@@ -41,4 +42,5 @@ def reveal_once(
                 done = button(_("Done"), on_done, small=True)
                 done.disable()
                 kept.on_value_change(lambda event: done.set_enabled(bool(event.value)))
+    into_view(card, "center")
     return card
