@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from engine.core.safe_markdown import MOST_FOREIGN
+from engine.flow.document import Document
 from engine.flow.json_values import as_number, ordered_by
 from engine.table_files.writing import csv_line, csv_rows
 from ui.kit.text import _
@@ -33,6 +34,8 @@ _PICTURES: Mapping[str, tuple[bytes, ...]] = {
 _LONGEST_PICTURE = 3_000_000
 #: Columns of a table that are shown; the JSON has the others.
 MOST_COLUMNS = 12
+#: What the node Group and count calls its groups and how many each has.
+GROUP, COUNT = "key", "count"
 
 
 def web_address(text: str) -> str | None:
@@ -124,6 +127,16 @@ def table_of(value: Json) -> ValueTable | None:
         return None
     columns = tuple(dict.fromkeys(str(name) for item in value for name in item))
     return ValueTable(columns, tuple(value)) if columns else None
+
+
+def names_of_groups(document: Document) -> dict[str, str]:
+    """The name that people know for the column `key` of a count: the field by which the flow groups.
+
+    Empty when the flow counts by several fields, since a result does not say which of its tables came from which step.
+    """
+    fields = {str(node.config.get("by") or "").strip() for node in document.nodes if node.type == "group_count"}
+    named = {field.rpartition(".")[2] for field in fields} - {""}
+    return {GROUP: named.pop()} if len(named) == 1 == len(fields) else {}
 
 
 def in_words(value: Json) -> str:

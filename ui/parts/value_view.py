@@ -21,6 +21,8 @@ from ui.kit.markdown import foreign_markdown
 from ui.kit.parts import button, copy_button, icon, link_button, segments, words
 from ui.kit.text import ENGLISH, Reader, _, number, plural
 from ui.parts.value_shapes import (
+    COUNT,
+    GROUP,
     ValueTable,
     held_picture,
     in_words,
@@ -77,11 +79,12 @@ def readable(
     download: Download | None = None,
     on_pick: OnPick | None = None,
     reader: Reader = ENGLISH,
+    heads: Mapping[str, str] | None = None,
 ) -> ui.element:
-    """Draws the value without its JSON."""
+    """Draws the value without its JSON. `heads`: the names of columns of counts (`value_shapes.names_of_groups`)."""
     with ui.element("div").classes("fp-value").props("role=group") as whole:
         whole.props["aria-label"] = label
-        drawn = _Drawn(on_pick, reader)
+        drawn = _Drawn(on_pick, reader, heads or {})
         if isinstance(value, Mapping) and list(value) == ["output"] and on_pick is None:
             drawn.draw(value["output"], ("output",), label)
         else:
@@ -103,8 +106,9 @@ def _more_note(download: Download | None) -> None:
 class _Drawn:
     """Draws nested values. It stops after a fixed number of values, so that a large one cannot block the page."""
 
-    def __init__(self, on_pick: OnPick | None, reader: Reader) -> None:
+    def __init__(self, on_pick: OnPick | None, reader: Reader, heads: Mapping[str, str]) -> None:
         self.on_pick = on_pick
+        self.heads = heads
         self.reader = reader
         self.left = _MOST_VALUES
         self.cut = False
@@ -290,11 +294,16 @@ class _TableView:
         with ui.element("th").props("scope=col") as head:
             head.classes("fp-r" if column in self.table.numeric_columns else "")
             with ui.element("button").classes("fp-val-sort").props("type=button") as sorter:
-                words(column).props("dir=auto")
+                words(self._named(column)).props("dir=auto")
                 arrow = icon("arrow_upward", size=14)
                 arrow.visible = False
             sorter.on("click", lambda: self._sort(column), [])
         self.heads[column] = (head, arrow)
+
+    def _named(self, column: str) -> str:
+        """The column of a count that tells its groups apart has the name of their field; the others have their own."""
+        counts = {GROUP, COUNT} <= set(self.table.columns)
+        return self.drawn.heads.get(column, column) if counts else column
 
     def _sort(self, column: str) -> None:
         """Sorts by a column, the second time in the other direction; the third time as it came."""

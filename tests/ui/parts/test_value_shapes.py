@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.flow.document import Document
 from tests.browser.hostile import HOSTILE
 from ui.parts.value_shapes import (
     ValueTable,
@@ -14,6 +15,7 @@ from ui.parts.value_shapes import (
     in_words,
     is_markdown,
     is_picture_address,
+    names_of_groups,
     table_of,
     web_address,
 )
@@ -102,3 +104,19 @@ def test_values_are_in_words() -> None:
     assert [in_words(one) for one in (True, False, None, 4.20, 2026, ["a", 1, True], {"a": [1]}, [["a"]])] == [
         "Yes", "No", "", "4.2", "2026", "a, 1, Yes", '{"a": [1]}', '[["a"]]',
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        (["mood"], {"key": "mood"}),
+        (["author.name"], {"key": "name"}),
+        ([""], {}),
+        (["."], {}),
+        (["a", "b"], {}),
+        ([], {}),
+    ],
+)
+def test_the_column_of_a_count_has_the_name_of_its_field(fields: list[str], names: dict[str, str]) -> None:
+    nodes = [{"id": f"count_{at}", "type": "group_count", "config": {"by": by}} for at, by in enumerate(fields)]
+    assert names_of_groups(Document.model_validate({"nodes": nodes, "edges": []})) == names

@@ -154,3 +154,14 @@ async def test_a_huge_value_is_cut_with_its_download() -> None:
 @pytest.mark.parametrize("value", [None, True, 0, "", [], {}, [[]], [{}], {"output": None}, [[[[[[["deep"]]]]]]]])
 async def test_small_values_are_drawn_too(value: Any) -> None:
     await seen(value, lambda user: _equal(bool(page_text(user)), True))
+
+
+async def test_the_column_of_a_count_is_named_after_its_field() -> None:
+    from ui.parts.value_view import readable
+
+    counts = [{"key": "positive", "count": 3}]
+    value = {"counts": counts, "others": [{"key": "a", "value": 1}]}
+    async with user_simulation(lambda: readable(value, label="Result", heads={"key": "mood"})) as user:
+        await user.open("/")
+        heads = [child.text for head in tags(user, "th") for child in head.descendants() if getattr(child, "text", "")]
+    assert heads == ["mood", "count", "key", "value"]
