@@ -75,6 +75,7 @@ def test_from_a_refused_field_to_an_api_that_takes_it(
     expect(dialog.locator(".fp-endpoint-url")).to_have_text(f"{server.url}/public/v1/flows/execute/{flow_id}")
     assert httpx.get(f"{server.url}/docs/flows/{flow_id}").status_code == 200
     dialog.get_by_role("button", name="Send").click()
+    dialog.get_by_text("What a program gets, as code").click()
     expect(dialog.get_by_text("202 Accepted")).to_be_visible()
     expect(dialog.get_by_text("200 Completed")).to_be_visible()
     assert filled.call("greet", {"name": "Ada", "lang": "de"}).status_code == 200

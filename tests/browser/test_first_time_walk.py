@@ -105,7 +105,8 @@ def deploy(person: Counted) -> None:
 def call(person: Counted) -> None:
     dialog = person.page.get_by_role("dialog")
     person.click(dialog.get_by_role("button", name="Send"))
-    expect(dialog.get_by_text("200 Completed")).to_be_visible(timeout=30_000)
+    expect(dialog.locator(".fp-answer-result")).to_be_visible(timeout=30_000)
+    expect(dialog.locator(".fp-answer-result .fp-err")).to_have_count(0)
 
 
 def drawn(page: Page) -> None:

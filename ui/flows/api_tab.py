@@ -36,11 +36,15 @@ MOST_KEYS = 8
 
 @dataclass(frozen=True)
 class ApiTabContents:
-    """The data of the tab: the document that callers reach (or would reach), and the keys that may call it."""
+    """The data of the tab: the document that callers reach (or would reach), and the keys that may call it.
+
+    `other_keys`: how many keys may call other flows only.
+    """
 
     flow: FlowRow
     document: Document
     keys: tuple[KeyRow, ...]
+    other_keys: int
     changes: str
     payload: dict[str, Any]
     made_up: MadeUp
@@ -54,16 +58,14 @@ def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) ->
         if number
         else get_draft(session, workspace_id, flow.id).document
     )
-    keys = [
-        key
-        for key in list_keys(session, workspace_id)
-        if key.status(at) == "active" and (key.flow_ids is None or flow.id in key.flow_ids)
-    ]
+    active = [key for key in list_keys(session, workspace_id) if key.status(at) == "active"]
+    others = [key for key in active if key.flow_ids is not None and flow.id not in key.flow_ids]
+    keys = [key for key in active if key.flow_ids is None or flow.id in key.flow_ids]
     document = load_document(text)
     payload = example_payload(session, workspace_id, flow.id, document)
     changes = _changes(session, workspace_id, flow, document)
     made_up = load_made_up(session, workspace_id, flow.id, document)
-    return ApiTabContents(flow, document, tuple(keys), changes, payload, made_up)
+    return ApiTabContents(flow, document, tuple(keys), len(others), changes, payload, made_up)
 
 
 def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document) -> str:
@@ -83,12 +85,15 @@ class ApiTab:
         base: str,
         on_compare: Callable[[], object],
         on_restore: Callable[[], object] | None = None,
+        *,
+        try_first: bool = False,
     ) -> None:
         self.page_session = page_session
         self.try_keys = keys
         self.base = base
         self.on_compare = on_compare
         self.on_restore = on_restore
+        self.try_first = try_first
         self.made: MadeKey | None = None
         self.chosen: str | None = None
         self.making = False
@@ -105,24 +110,30 @@ class ApiTab:
         with ui.element("div").classes("fp-cols"):
             with ui.element("div").classes("fp-col"):
                 self._draw_notes(flow)
+                if self.try_first:
+                    self._draw_try(flow)
                 self.reveal_place = ui.element("div")
                 self.code_place = ui.element("div")
                 self._draw_code()
-                host = self.base.split("://", 1)[-1]
-                TryItNow(
-                    self.page_session,
-                    self.try_keys,
-                    flow.id,
-                    self.seen.document,
-                    self.seen.payload,
-                    host,
-                    made_up=self.seen.made_up,
-                )
+                if not self.try_first:
+                    self._draw_try(flow)
             with ui.element("div").classes("fp-col"):
                 FirstCalls(self.page_session, flow.id)
                 self.keys_place = ui.element("div")
                 self._draw_keys()
                 self._draw_docs()
+
+    def _draw_try(self, flow: FlowRow) -> None:
+        host = self.base.split("://", 1)[-1]
+        TryItNow(
+            self.page_session,
+            self.try_keys,
+            flow.id,
+            self.seen.document,
+            self.seen.payload,
+            host,
+            made_up=self.seen.made_up,
+        )
 
     def _endpoint(self) -> str:
         return self.base + endpoint_path(self.seen.flow.id)
@@ -255,11 +266,13 @@ class ApiTab:
                     self._stop_making,
                     flows={self.seen.flow.id: self.seen.flow.title},
                     flow_ids=[self.seen.flow.id],
-                    label=_("First key") if not shown else "",
+                    label=_("First key") if not shown and not self.seen.other_keys else "",
                 )
             elif not shown:
                 words(
-                    _("No key yet. Every call names one, so that you can stop just that caller."),
+                    _("The keys that you have are for other flows. Create one for this flow.")
+                    if self.seen.other_keys
+                    else _("No key yet. Every call names one, so that you can stop just that caller."),
                     "fp-s13 fp-t2",
                     tag="p",
                 )

@@ -193,7 +193,11 @@ class DeployDialog:
                 )
             with ui.element("div").classes("fp-col"):
                 await ApiTab(
-                    self.page_session, try_keys_of(self.page_session.app), base_address(self.page_session), lambda: None
+                    self.page_session,
+                    try_keys_of(self.page_session.app),
+                    base_address(self.page_session),
+                    lambda: None,
+                    try_first=True,
                 ).draw(flow)
         with self.acts:
             words(_("It stays open and shows the first calls as they come."), "fp-s13 fp-t2 fp-grow")

@@ -32,23 +32,23 @@ MOST_KEYS = 6
 
 @dataclass(frozen=True)
 class CallersAndLimits:
-    """Who may call the flow, and how often."""
+    """Who may call the flow, and how often. `other_keys`: how many keys may call other flows only."""
 
     plan: str
     environments: tuple[EnvironmentUse, ...]
     keys: tuple[KeyRow, ...]
+    other_keys: int
 
 
 def load_callers_and_limits(session: Session, workspace_id: str, flow: FlowRow) -> CallersAndLimits:
     """Reads limits, use and the active keys that may call this flow."""
     at = now(session)
-    keys = tuple(
-        key
-        for key in list_keys(session, workspace_id)
-        if key.status(at) == "active" and key.label != TRY_LABEL and (key.flow_ids is None or flow.id in key.flow_ids)
-    )
+    active = [key for key in list_keys(session, workspace_id) if key.status(at) == "active" and key.label != TRY_LABEL]
+    keys = tuple(key for key in active if key.flow_ids is None or flow.id in key.flow_ids)
     limits = get_limits(session, workspace_id)
-    return CallersAndLimits(limits.title, read_environments(session, workspace_id, limits), keys)
+    return CallersAndLimits(
+        limits.title, read_environments(session, workspace_id, limits), keys, len(active) - len(keys)
+    )
 
 
 class DeployOptions:
@@ -69,7 +69,7 @@ class DeployOptions:
                 words(f"{_('One run may take')} {duration(seconds, reader)}.", "fp-t2 fp-s13", tag="p")
                 link_button(_("Limits and plan"), "/settings/limits", kind="link", small=True)
             with _row(_("Keys")):
-                self._keys(allowed.keys)
+                self._keys(allowed.keys, allowed.other_keys)
             with _row(_("API docs")):
                 self.public_docs = ui.switch(
                     _("Anybody may read the API docs"), value=bool(flow.settings.get("public_docs"))
@@ -80,10 +80,14 @@ class DeployOptions:
                     tag="p",
                 )
 
-    def _keys(self, keys: tuple[KeyRow, ...]) -> None:
+    def _keys(self, keys: tuple[KeyRow, ...], other_keys: int) -> None:
         if not keys:
             words(
-                _("No key yet. A key is what a program shows to be let in. You create the first one in the next step."),
+                _("The keys that you have are for other flows. You create one for this flow in the next step.")
+                if other_keys
+                else _(
+                    "No key yet. A key is what a program shows to be let in. You create the first one in the next step."
+                ),
                 tag="p",
             )
             return

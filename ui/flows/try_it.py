@@ -1,4 +1,4 @@
-"""Try it now: a real call of the public endpoint, with both responses and their times.
+"""Try it now: a real call of the public endpoint, with its result in plain words and both responses as code.
 
 The key for it is named "Try it now" and is created on first use. Only the memory of this process has its secret, so the
 key gets a new secret after a restart.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nicegui import ui
@@ -16,20 +18,27 @@ from engine.actions.deployments import endpoint_path
 from engine.actions.keys import TRY_LABEL, create_key, rotate_key
 from engine.core.environments import Environment
 from engine.core.errors import Refusal
+from engine.core.ids import JobId
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Document
+from engine.flow.node_type import Json
+from storage.jobs import find_job
 from storage.keys import list_keys
 from ui.flows.internal_api_client import OwnAnswer, call_public
 from ui.flows.made_up_note import MadeUp, made_up_badge
 from ui.forms.form import Form
-from ui.forms.specs import specs_of_schema
+from ui.forms.specs import FieldSpec, specs_of_schema
+from ui.forms.values import same
 from ui.kit import feedback
 from ui.kit.code_view import code
-from ui.kit.parts import badge, button, card, icon, words
+from ui.kit.feedback import error_card, fold
+from ui.kit.parts import badge, button, card, icon, link_button, note, words
+from ui.kit.scroll import into_view
 from ui.kit.text import _, duration
 from ui.page_session import App, PageSession
 from ui.page_shell import times_of
 from ui.parts.ask_owners import asking
+from ui.parts.value_shapes import names_of_groups
 from ui.parts.value_view import readable
 
 LABEL = TRY_LABEL
@@ -72,8 +81,60 @@ def try_keys_of(app: App) -> TryKeys:
     return app.shared(TryKeys)
 
 
+#: Browser handler: Enter in a field of one line sends. The box is left first, so that it tells what was typed.
+_ENTER = """(event) => {
+  const box = event.target;
+  if (event.key !== "Enter" || event.isComposing || !box.matches("input") || box.getAttribute("role") === "combobox") return;
+  event.preventDefault();
+  box.blur();
+  box.focus();
+  setTimeout(() => emit());
+}"""
+#: A sample longer than this is a text of several lines.
+_ONE_LINE = 60
+
+
+def roomy(specs: Sequence[FieldSpec], payload: Mapping[str, Any]) -> tuple[FieldSpec, ...]:
+    """The fields with a box of several lines where the text that is in it at first is long."""
+    return tuple(_roomy(spec, payload.get(spec.name)) for spec in specs)
+
+
+def _roomy(spec: FieldSpec, value: Any) -> FieldSpec:
+    if spec.kind == "text" and isinstance(value, str) and not spec.is_address:
+        return replace(spec, kind="textarea") if len(value) > _ONE_LINE or "\n" in value else spec
+    if spec.kind == "list" and spec.item is not None and isinstance(value, list):
+        longest = max((one for one in value if isinstance(one, str)), key=len, default="")
+        return replace(spec, item=_roomy(spec.item, longest))
+    if spec.kind == "group" and isinstance(value, Mapping):
+        return replace(spec, fields=roomy(spec.fields, value))
+    return spec
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A finished call: what was sent, the answers as programs get them, and the error of a job that failed."""
+
+    sent: Json
+    answers: tuple[tuple[OwnAnswer, float], ...]
+    error: Mapping[str, Any] | None = None
+
+    @property
+    def last(self) -> Any:
+        """The body of the last answer; an empty one when it is no JSON object."""
+        body = self.answers[-1][0].body
+        return body if isinstance(body, dict) else {}
+
+    @property
+    def refused(self) -> bool:
+        """True when a call got no job or no look at it."""
+        return self.answers[-1][0].status >= 300
+
+
 class TryItNow:
-    """The card with the form and the two responses."""
+    """The card with the form, the result in plain words and both responses as code.
+
+    The last result stays until a new one is there; it is marked while the form holds another input.
+    """
 
     def __init__(
         self,
@@ -90,99 +151,172 @@ class TryItNow:
         self.keys = keys
         self.flow_id = flow_id
         self.host = host
+        self.heads = names_of_groups(document)
         self.reader = times_of(page_session).reader
-        fields = input_fields(document)
-        with card(
-            _("Try it now"), _("This is a real call, as a program would make it. It counts as one request.")
-        ) as box:
+        self.sent: Json = None
+        specs = specs_of_schema(payload_schema(input_fields(document)))
+        with card(_("Try it now")) as box:
             with box.head:
                 made_up_badge(made_up)
             may = page_session.may("manage keys")
-            self.form = Form(
-                specs_of_schema(payload_schema(fields)), payload, types=True, row=len(fields) <= 3, read_only=not may
+            words(
+                _("This is a real call, as a program would make it. It counts as one request."),
+                "fp-hint fp-try-says",
+                tag="p",
             )
-            with self.form.element if len(fields) <= 3 else ui.element("div").classes("fp-row fp-send"):
-                self.send_button = button(_("Send"), self.send, icon="send")
-            self.send_button.visible = may
-            if not may:
-                said = asking(page_session, _("Editors and owners can send calls from here."))
-                words(said, "fp-hint", tag="p")
+            with ui.element("div").classes("fp-try"):
+                self.form = Form(roomy(specs, payload), payload, self._typed, types=True, read_only=not may)
+                with ui.element("div").classes("fp-row fp-try-send"):
+                    self.send_button = button(_("Send"), self.send, icon="send", kind="main")
+                    self.running = ui.element("div").classes("fp-row").props("role=status")
+            if may:
+                self.form.element.on("keydown", self.send, js_handler=_ENTER)
+            else:
+                self.send_button.visible = False
+                words(asking(page_session, _("Editors and owners can send calls from here.")), "fp-hint", tag="p")
+            self.old = ui.element("div").classes("fp-try-old").props("role=status")
             self.answers = ui.element("div").classes("fp-answers").props("role=status")
             self.answers.visible = False
-        #: Where the result of the last call stands; made anew for each call.
-        self.result: ui.element = self.answers
+
+    # The last result.
+
+    def _typed(self, _pointer: str, _value: Json) -> None:
+        self._mark()
+
+    def _mark(self) -> None:
+        """Marks the result when the form holds another input than the one it came from."""
+        old = self.answers.visible and (bool(self.form.unread) or not same(self.form.value, self.sent))
+        if old == bool(self.old.default_slot.children):
+            return
+        self.answers.classes(toggle="fp-answers--old")
+        self.old.clear()
+        if old:
+            with self.old:
+                note(
+                    _("You have changed the input. Press Send for a new answer."),
+                    icon="history",
+                    strong=_("This is the answer to the input before."),
+                )
+
+    # The call.
 
     async def send(self) -> None:
-        """Sends the content of the form and polls the job until it ends."""
-        if self.form.problems():
+        """Sends the content of the form, polls the job until it ends, and shows the result."""
+        if not self.send_button.enabled:
             return
-        self.send_button.disable()
-        self.answers.visible = True
-        self.answers.clear()
-        with self.answers:
-            self.result = ui.element("div").classes("fp-answer-result")
-            first, second = ui.element("div"), ui.element("div")
+        if wrong := self.form.problems():
+            self._mark()
+            self.form.focus(next(iter(wrong)))
+            return
+        self._tell_running()
         try:
-            key = await self.keys.key_for(self.page_session)
-            accepted = await self._call("POST", endpoint_path(self.flow_id), key, self.form.value)
-            self._show(first, accepted)
-            if accepted.status == 202:
-                await self._follow(second, accepted, key)
-            else:
-                self._show_wrong_fields(accepted.body)
+            call = await self._call(self.form.value)
         except Refusal as refusal:
-            self.answers.visible = False
             feedback.refused(refusal)
+            return
         finally:
+            self._stop_running()
+        if self.answers.is_deleted:
+            return
+        self._show(call)
+
+    def _tell_running(self) -> None:
+        self.send_button.disable()
+        self.running.clear()
+        with self.running:
+            icon("progress_activity", "fp-acc", size=16)
+            words(_("Running"), "fp-acc fp-b fp-s13")
+
+    def _stop_running(self) -> None:
+        if not self.running.is_deleted:
+            self.running.clear()
             self.send_button.enable()
 
-    async def _call(self, method: str, path: str, key: str, payload: Any = None) -> OwnAnswer:
+    async def _call(self, payload: dict[str, Json]) -> _Call:
+        key = await self.keys.key_for(self.page_session)
+        accepted = await self._request("POST", endpoint_path(self.flow_id), key, payload)
+        first = (accepted, accepted.seconds)
+        if accepted.status != 202:
+            return _Call(payload, (first,))
+        spent = accepted.seconds
+        while True:
+            answer = await self._request("GET", f"{accepted.body['url']}?wait={WAIT_SECONDS}", key)
+            spent += answer.seconds
+            if answer.status != 200 or answer.body["status"] in _ENDED or self.answers.is_deleted:
+                break
+        error = None
+        if answer.status == 200 and answer.body["status"] == "failed":
+            job = await self.page_session.query(find_job, JobId(str(answer.body["job_id"])))
+            error = (job.error if job else None) or answer.body.get("error") or {}
+        return _Call(payload, (first, (answer, spent)), error)
+
+    async def _request(self, method: str, path: str, key: str, payload: Any = None) -> OwnAnswer:
         return await call_public(
             self.page_session.app.public_api, method, path, key=key, host=self.host, payload=payload
         )
 
-    async def _follow(self, place: ui.element, accepted: OwnAnswer, key: str) -> None:
-        path = str(accepted.body["url"])
-        with place, ui.element("div").classes("fp-row fp-answer-head"):
-            icon("progress_activity", "fp-acc", size=16)
-            words(_("Running"), "fp-acc fp-b fp-s13")
-        spent = accepted.seconds
-        while not place.is_deleted:
-            answer = await self._call("GET", f"{path}?wait={WAIT_SECONDS}", key)
-            spent += answer.seconds
-            if answer.status != 200 or answer.body["status"] in _ENDED:
-                self._show(place, answer, spent)
-                return
+    # What came of it.
 
-    def _show(self, place: ui.element, answer: OwnAnswer, seconds: float | None = None) -> None:
-        if place.is_deleted:
-            return
-        self._show_result(answer)
-        place.clear()
+    def _show(self, call: _Call) -> None:
+        self.sent = call.sent
+        self.answers.visible = True
+        self.answers.clear()
+        with self.answers:
+            with ui.element("div").classes("fp-answer-result") as result:
+                self._draw_outcome(call)
+            with fold(_("What a program gets, as code")), ui.element("div").classes("fp-answer-codes"):
+                for answer, seconds in call.answers:
+                    self._draw_code(answer, seconds)
+        self._show_wrong_fields(call.last)
+        self._mark()
+        into_view(result)
+
+    def _draw_outcome(self, call: _Call) -> None:
+        """Draws the result, or what happened, why and what to do, as people read it."""
+        body = call.last
+        if call.refused:
+            error_card(
+                _("The call was refused"),
+                happened=str(body.get("detail") or body.get("title") or _("It was not accepted.")),
+                todo=_("Change what is marked above and send it again.")
+                if body.get("errors")
+                else _("Send it again in a moment. When it stays like this, look at the flow in the Playground."),
+            )
+        elif call.error is not None:
+            card_ = error_card(
+                _("The flow could not answer"),
+                happened=str(call.error.get("message") or _("A step failed.")),
+                why=str(call.error.get("why") or ""),
+                todo=str(call.error.get("remedy") or _("Change the input above and send it again.")),
+            )
+            with card_.actions:
+                link_button(_("See the job"), f"/jobs/{body.get('job_id')}", small=True).props("target=_blank")
+        elif body.get("status") == "cancelled":
+            words(_("The run was cancelled before it had an answer."), "fp-b")
+        else:
+            with ui.element("div").classes("fp-row fp-answer-head"):
+                words(_("Result"), "fp-b fp-s13")
+                words("", "fp-sp")
+                took = duration(call.answers[-1][1], self.reader)
+                words(f"{_('after')} {took}", "fp-s12 fp-t2 fp-num")
+            readable(body.get("result"), label=_("Result"), reader=self.reader, heads=self.heads)
+
+    def _draw_code(self, answer: OwnAnswer, seconds: float) -> None:
         state = answer.body.get("status") if isinstance(answer.body, dict) else None
         good = answer.status < 300 and state != "failed"
         word = {202: _("Accepted"), 200: str(state or "").capitalize()}.get(answer.status, _("Refused"))
-        with place:
+        with ui.element("div"):
             with ui.element("div").classes("fp-row fp-answer-head"):
                 badge(f"{answer.status} {word}", kind="ok" if good else "bad", icon="check" if good else "error")
                 words("", "fp-sp")
-                took = answer.seconds if seconds is None else seconds
-                words(f"{_('after')} {duration(took, self.reader)}", "fp-s12 fp-t2 fp-num")
+                words(f"{_('after')} {duration(seconds, self.reader)}", "fp-s12 fp-t2 fp-num")
             text = json.dumps(answer.body, ensure_ascii=False, indent=2)
             code(text[:20_000], "json", inside=True, copy=False, name=f"{_('Answer')} {answer.status}").classes(
                 "fp-answer"
             )
 
-    def _show_result(self, answer: OwnAnswer) -> None:
-        """Shows the result above both answers as people read it."""
-        result = answer.body.get("result") if isinstance(answer.body, dict) else None
-        if result is not None:
-            with self.result:
-                words(_("Result"), "fp-b fp-s13")
-                readable(result, label=_("Result"), reader=self.reader)
-
-    def _show_wrong_fields(self, body: Any) -> None:
-        errors = body.get("errors") if isinstance(body, dict) else None
+    def _show_wrong_fields(self, body: Mapping[str, Any]) -> None:
+        errors = body.get("errors")
         if isinstance(errors, list):
             self.form.show_errors(
                 {

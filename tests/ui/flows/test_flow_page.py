@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import httpx
 from nicegui import ui
 from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
 
 from api.app import create_api
 from engine.actions.deployments import deploy
@@ -23,14 +25,16 @@ from engine.flow.document import Document, load_document
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.submit.accept import Caller, SubmitOptions, flow_webhook
 from engine.jobs.submit.batches import accept_batch
+from engine.jobs.transitions import finish
 from storage.flows import get_draft, get_flow, get_version
+from storage.job_changes import Lease, claim_job
 from storage.jobs import JobFilters, list_jobs
 from storage.keys import find_caller, list_keys
 from storage.sent_fields import CALLS, Sent, add_sent_fields
-from tests.engine.jobs.world import World
 from tests.factories import document, greeting, parked_node
-from tests.ui.arrange import box, buttons, code_block, draft, ended, page_text, press, refused, texts, until
+from tests.ui.arrange import FAILED, box, buttons, code_block, draft, ended, page_text, press, refused, texts, until
 from tests.ui.conftest import Site
+from tests.ui.playground.runs import working
 
 
 async def test_deploying_shows_the_endpoint(site: Site, user: User) -> None:
@@ -210,8 +214,9 @@ async def test_try_it_now_makes_a_real_call_with_a_key_of_its_own(site: Site, us
     flow_id = site.flow("Greeting", live=True)
     await user.open(f"/flows/{flow_id}")
 
-    press(user, "Send")
-    await user.should_see("202 Accepted")
+    async with working(site, "dev"):
+        press(user, "Send")
+        await user.should_see("202 Accepted")
 
     keys = site.database.read_now(list_keys, site.workspace_id)
     assert [(key.label, key.environment) for key in keys] == [("Try it now", "dev")]
@@ -219,15 +224,126 @@ async def test_try_it_now_makes_a_real_call_with_a_key_of_its_own(site: Site, us
 
 async def test_the_answer_of_a_call_is_shown_in_plain_words_above_its_json(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", live=True)
-    runs = World(site.settings.data, site.database, site.workspace_id).runs()
     await user.open(f"/flows/{flow_id}")
 
-    press(user, "Send")
-    await user.should_see("202 Accepted")
-    await runs.carry(site.database.read_now(list_jobs, site.workspace_id, JobFilters()).jobs[0].id)
-    await user.should_see("200 Completed")
+    async with working(site, "dev"):
+        press(user, "Send")
+        await user.should_see("200 Completed")
 
     assert [text for text in texts(user) if "Hello" in text] == ["Hello some text", '"Hello some text"']
+
+
+def reading() -> dict[str, Any]:
+    """A flow whose input is a web address."""
+    file = greeting("Hello {{ api_input.out.url }}")
+    file["nodes"][0]["config"]["fields"] = [{"name": "url", "type": "string", "format": "uri", "required": True}]
+    return file
+
+
+def form_around(user: User, label: str) -> ui.element:
+    """The form with this field."""
+    return [one for one in box(user, label).ancestors() if "fp-form" in one.classes][-1]
+
+
+OLD_ANSWER = "This is the answer to the input before."
+
+
+async def test_an_answer_is_marked_while_the_form_holds_another_input(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}")
+    async with working(site, "dev"):
+        press(user, "Send")
+        await user.should_see("200 Completed")
+    assert OLD_ANSWER not in page_text(user)
+
+    box(user, "name").set_value("Grace")
+    assert OLD_ANSWER in page_text(user)
+
+    box(user, "name").set_value("some text")
+    assert OLD_ANSWER not in page_text(user)
+
+    box(user, "name").set_value("")  # what is required and missing is not sent
+    press(user, "Send")
+    await user.should_see("This is required")
+    assert OLD_ANSWER in page_text(user)
+    assert len(site.database.read_now(list_jobs, site.workspace_id, JobFilters()).jobs) == 1
+
+
+async def test_enter_in_a_field_of_one_line_sends_as_the_button_does(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}")
+    box(user, "name").set_value("Grace")
+
+    async with working(site, "dev"):
+        UserInteraction(user, {form_around(user, "name")}, None).trigger("keydown")
+        await user.should_see("200 Completed")
+
+    assert "Hello Grace" in texts(user)
+
+
+async def test_a_call_of_which_a_step_failed_says_what_happened_why_and_what_to_do(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}")
+    press(user, "Send")
+    await until(lambda: site.database.read_now(list_jobs, site.workspace_id, JobFilters()).jobs)
+    job_id = site.database.read_now(list_jobs, site.workspace_id, JobFilters()).jobs[0].id
+
+    site.database.write_now(claim_job, "boot_test", job_id)
+    site.database.write_now(finish, job_id, "failed", lease=Lease("boot_test", 1), error=FAILED)
+
+    await user.should_see("The flow could not answer")
+    shown = page_text(user)
+    assert all(part in shown for part in (" answered 500.", "The server had a fault.", "Try again later."))
+    assert shown.index("The server had a fault.") < shown.index("200 Failed")
+
+
+async def test_a_refused_call_says_so_in_plain_words_and_marks_the_field(site: Site, user: User) -> None:
+    flow_id = site.flow("Reading", live=True, file=reading())
+    await user.open(f"/flows/{flow_id}")
+    box(user, "url").set_value("nowhere at all")
+
+    press(user, "Send")
+
+    await user.should_see("Write a web address, like https://example.com")
+    assert site.database.read_now(list_jobs, site.workspace_id, JobFilters()).jobs == ()
+
+
+async def test_a_web_address_without_https_is_completed_before_it_is_sent(site: Site, user: User) -> None:
+    flow_id = site.flow("Reading", live=True, file=reading())
+    await user.open(f"/flows/{flow_id}")
+    box(user, "url").set_value(" www.wikipedia.org")
+
+    async with working(site, "dev"):
+        press(user, "Send")
+        await user.should_see("200 Completed")
+
+    assert box(user, "url").value == "https://www.wikipedia.org"
+    assert "Hello https://www.wikipedia.org" in texts(user)
+
+
+async def test_in_the_dialog_a_call_can_be_tried_above_the_code(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/flows/{flow_id}")
+    press(user, "Deploy API")
+    await user.should_see("Next")
+    press(user, "Next")
+    await user.should_see("Limits and plan")
+    press(user, "Deploy API")
+    await user.should_see("Version 1 is live.")
+
+    shown = page_text(user)
+    assert shown.index("Try it now") < shown.index("/public/v1/flows/execute/")
+
+
+async def test_keys_for_other_flows_are_not_called_none(site: Site, user: User) -> None:
+    other = site.flow("Other", live=True)
+    flow_id = site.flow("Greeting", live=True)
+    site.database.write_now(create_key, site.owner, "Shop", Environment.LIVE, flow_ids=[other])
+
+    await user.open(f"/flows/{flow_id}")
+
+    assert "No key yet" not in page_text(user)
+    assert "The keys that you have are for other flows." in page_text(user)
 
 
 async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User) -> None:

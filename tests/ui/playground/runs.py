@@ -95,14 +95,14 @@ def _put(session: Any, job_id: str, node_id: str, index_path: str, name: str, va
 
 
 @contextlib.asynccontextmanager
-async def working(site: Site) -> AsyncIterator[None]:
-    """A worker on the test's event loop that takes every Playground run."""
+async def working(site: Site, environment: str = "playground") -> AsyncIterator[None]:
+    """A worker on the test's event loop that takes every job of this environment."""
     runs = World(site.settings.data, site.database, site.workspace_id).runs()
 
     async def work() -> None:
         carried: set[str] = set()
         while True:
-            waiting = JobFilters(statuses=("queued",), environments=("playground",))
+            waiting = JobFilters(statuses=("queued",), environments=(environment,))
             for job in site.database.read_now(list_jobs, site.workspace_id, waiting).jobs:
                 if job.id not in carried:
                     carried.add(job.id)
