@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -29,7 +30,7 @@ _PROMPT = "prompt/inputs/prompt"
 #: Text with these parts would be read as a reference or a template, not as words.
 _MARKS = ("{{", "}}", "{%", "%}", "{#", "#}")
 
-Kind = Literal["text", "long", "address", "choice", "number", "words"]
+Kind = Literal["text", "long", "address", "choice", "number", "words", "addresses"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Goal:
-    """One wish. `sets`: `node/pointer` -> the value with blanks; `instruction`: the first paragraph of the prompt."""
+    """One wish. `sets`: `node/pointer` -> the value with blanks; `instruction`: the first paragraph of the prompt.
+
+    `flow_title`: the title of the flow, with blanks; empty for the title of the goal.
+    """
 
     name: str
     title: str
@@ -58,11 +62,21 @@ class Goal:
     questions: tuple[Question, ...]
     sets: Mapping[str, Json]
     instruction: str = ""
+    flow_title: str = ""
 
     @property
     def places(self) -> dict[str, Json]:
         """All values with blanks, by place; the prompt stands under its own place."""
         return {**self.sets, **({_PROMPT: self.instruction} if self.instruction else {})}
+
+    @property
+    def asked_fields(self) -> frozenset[str]:
+        """The fields of the API Input whose first value a question asks."""
+        whole = {f"<{question.name}>" for question in self.questions}
+        begin = f"{_SAMPLES}/0/payload/"
+        return frozenset(
+            place.removeprefix(begin) for place, put in self.sets.items() if place.startswith(begin) and put in whole
+        )
 
 
 @dataclass(frozen=True)
@@ -117,6 +131,26 @@ def first_answers(goal: Goal, document: Document) -> dict[str, Json]:
     return found
 
 
+def title_of(goal: Goal, answers: Mapping[str, Json]) -> str:
+    """Returns the title of the flow. `answers` are those of `read_answer`."""
+    return str(_with_answers(goal.flow_title or goal.title, answers))
+
+
+def answers_in(goal: Goal, document: Document) -> dict[str, Json]:
+    """Returns what stands in the questions of a goal that made this document, as far as it can be read from it.
+
+    The document may have been changed since; who needs to know fills in the answers and compares.
+    """
+    written = document.as_json()
+    found: dict[str, Json] = {}
+    for place, put in goal.places.items():
+        with suppress(KeyError, IndexError, TypeError):
+            for name, value in _taken_from(put, _get(written, place), goal).items():
+                found.setdefault(name, value)
+    first = first_answers(goal, document)
+    return {one.name: _shown(one, found[one.name]) if one.name in found else first[one.name] for one in goal.questions}
+
+
 def read_answer(question: Question, typed: Json) -> Json:
     """Returns the answer as it is filled in. Raises BadAnswer with a sentence for the person."""
     if question.kind == "choice":
@@ -127,6 +161,8 @@ def read_answer(question: Question, typed: Json) -> Json:
         return _number(question, typed)
     if question.kind == "words":
         return _words(question, typed)
+    if question.kind == "addresses":
+        return [_address(one) for one in _words(question, typed)]
     text = _plain(str(typed or "").strip())
     if not text:
         raise BadAnswer("Write something here.")
@@ -160,6 +196,7 @@ def _goal(value: Mapping[str, Any]) -> Goal:
         questions,
         value.get("sets", {}),
         value.get("instruction", ""),
+        value.get("flow_title", ""),
     )
 
 
@@ -232,6 +269,47 @@ def _with_answers(value: Json, answers: Mapping[str, Json]) -> Json:
             for piece in ([part] if is_answer else _between(part.split(blank), _said(answer)))
         ]
     return "".join(parts)
+
+
+def _taken_from(put: Json, value: Json, goal: Goal) -> dict[str, Json]:
+    """The answers that stand in a value in place of the blanks."""
+    names = [question.name for question in goal.questions]
+    for name in names:
+        if put == f"<{name}>":
+            return {name: value}
+        if put == f"<{name} as fields>":
+            return {name: [field["description"] for field in value]}
+    if not isinstance(put, str) or not isinstance(value, str):
+        return {}
+    return _read_back(put, value.partition("\n\n")[0] if put == goal.instruction else value, names)
+
+
+def _read_back(pattern: str, text: str, names: Sequence[str]) -> dict[str, Json]:
+    """The answers in a text that was made from a pattern with blanks: each ends where the pattern goes on."""
+    found: dict[str, Json] = {}
+    rest = pattern
+    while here := [name for name in names if f"<{name}>" in rest]:
+        name = min(here, key=lambda one: rest.index(f"<{one}>"))
+        before, _blank, rest = rest.partition(f"<{name}>")
+        after = rest.partition("<")[0]
+        if not text.startswith(before):
+            return found
+        text = text.removeprefix(before)
+        end = text.find(after) if after != rest else len(text) - len(rest) if text.endswith(rest) else -1
+        if end < 0:
+            return found
+        found.setdefault(name, text[:end])
+        text = text[end:]
+    return found
+
+
+def _shown(question: Question, value: Json) -> Json:
+    """The answer as a form shows it: of a choice its words, of a list a list."""
+    if question.kind == "choice":
+        return next((word for word, choice in question.choices.items() if choice == value), value)
+    if question.kind in {"words", "addresses"} and isinstance(value, str):
+        return value.split(", ")
+    return value
 
 
 def _turns(count: int) -> Iterator[bool]:

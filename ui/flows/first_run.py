@@ -25,16 +25,16 @@ def register(app: App) -> None:
     """Registers `/start`."""
 
     @page_at("/start")
-    async def open_start(request: Request, goal: str = "", asked: str = "") -> None:
+    async def open_start(request: Request, goal: str = "", asked: str = "", flow: str = "") -> None:
         page_session = open_page_session(app, request)
         if (wanted := all_goals().find(goal)) is not None:
             questions = GoalQuestions(page_session, wanted, asked=asked)
-            await questions.load()
-            with opened(page_session, wanted.title, active="playground", h1=False):
+            await questions.load(flow)
+            with opened(page_session, wanted.title, active="start", h1=False):
                 questions.draw()
             return
         steps = await page_session.query(find_first_steps)
-        with opened(page_session, _("Make your first API in a minute"), active="playground", h1=False):
+        with opened(page_session, _("Make your first API in a minute"), active="start", h1=False):
             place = cards(page_session, steps, asked=asked)
 
         async def look() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -10,35 +11,75 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from engine.actions.datasets import bring_samples
-from engine.actions.flows import create_flow, save_draft
+from engine.actions.flows import create_flow, rename_flow, save_draft
 from engine.actions.jobs import run_in_playground
 from engine.core.errors import Refusal
 from engine.core.ids import FlowId, JobId
-from engine.flow.contract import sample_payload
-from engine.flow.document import Document
-from engine.flow.goals import LONGEST, BadAnswer, Goal, Question, filled, first_answers, read_answer
+from engine.flow.contract import input_fields, payload_schema, sample_payload
+from engine.flow.document import Document, load_document
+from engine.flow.goals import (
+    LONGEST,
+    BadAnswer,
+    Goal,
+    Question,
+    answers_in,
+    filled,
+    first_answers,
+    read_answer,
+    title_of,
+)
 from engine.flow.node_type import Json
+from engine.flow.version_comparison import draft_changes
 from engine.table_files.samples import sample_tables
 from storage.connections import ConnectionRow, list_connections
-from storage.flows import get_flow
-from storage.jobs import read_value
+from storage.flows import FlowRow, find_flow, get_draft, get_flow
+from storage.jobs import JobFilters, list_jobs, read_value
 from ui.flow_view.job_watch import Look, look_at
 from ui.flows.deploy import deploy_flow
+from ui.flows.goal_box import goal_path
+from ui.flows.state import draft_differs
 from ui.flows.templates import find_template, template_sketch
+from ui.flows.try_it import roomy
 from ui.forms.form import Form
 from ui.forms.specs import specs_of_schema
 from ui.kit import feedback
 from ui.kit.parts import button, icon, link, link_button, note, status_badge, words
+from ui.kit.scroll import into_view
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.model_wanted import model_button
+from ui.parts.value_shapes import names_of_groups
 from ui.parts.value_view import readable
 
 SIMULATED = "simulated"
 #: How long the page waits for a change of the job before it reads it again, in seconds.
 WAIT_SECONDS = 0.4
 _MODEL = "fp_model"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A flow that a goal made: its row, its draft, and its newest run."""
+
+    flow: FlowRow
+    document: Document
+    job_id: JobId | None
+
+    @property
+    def flow_id(self) -> FlowId:
+        """The id of the flow."""
+        return FlowId(self.flow.id)
+
+
+def load_made(session: Session, workspace_id: str, flow_id: str) -> Made | None:
+    """Reads a flow that was made here; None when it is gone."""
+    flow = find_flow(session, workspace_id, flow_id)
+    if flow is None:
+        return None
+    document = load_document(get_draft(session, workspace_id, flow_id).document)
+    runs = list_jobs(session, workspace_id, JobFilters(flow_id=flow_id, environments=("playground",)), limit=1).jobs
+    return Made(flow, document, JobId(runs[0].id) if runs else None)
 
 
 class GoalQuestions:
@@ -48,17 +89,39 @@ class GoalQuestions:
         self.page_session = page_session
         self.goal = goal
         self.template = find_template(goal.template)
+        self.asked = asked
         self.back = f"/start?asked={quote(asked)}" if asked else "/start"
         self.connections: Sequence[ConnectionRow] = ()
         #: The flow once it is made; pressing the button again changes its draft.
-        self.flow_id: FlowId | None = None
-        self.revision = 0
+        self.made: Made | None = None
+        #: A flow that was made here and then changed elsewhere. It is left as it is.
+        self.changed: Made | None = None
         #: The run that the page shows; an earlier one goes on, but nobody looks at it any more.
         self.job_id: JobId | None = None
 
-    async def load(self) -> None:
-        """Reads which models there are."""
+    async def load(self, flow_id: str = "") -> None:
+        """Reads which models there are, and the flow that was made here before."""
         self.connections = await self.page_session.query(list_connections)
+        if not flow_id or not self.page_session.may("edit flows"):
+            return
+        before = await self.page_session.query(load_made, flow_id)
+        if before is not None and self._is_from_here(before.document):
+            self.made = before
+        else:
+            self.changed = before
+
+    def _is_from_here(self, document: Document) -> bool:
+        """True when the answers that stand in a document make this document."""
+        try:
+            answers = self._read(answers_in(self.goal, document))
+        except BadAnswer:
+            return False
+        ours = _with_model(filled(self.goal, self.template.file.document, answers), _model_of(document))
+        return draft_changes(ours, document).same
+
+    def _read(self, shown: Mapping[str, Json]) -> dict[str, Json]:
+        """The answers as they are filled in. Raises BadAnswer."""
+        return {one.name: read_answer(one, shown.get(one.name)) for one in self.goal.questions}
 
     def draw(self) -> None:
         """Draws the questions into the current container."""
@@ -75,11 +138,26 @@ class GoalQuestions:
                 template_sketch(self.template)
                 self.form = Form(specs_of_schema(self._schema()), self._first())
                 self._draw_model_note()
+                self._draw_changed()
                 with ui.element("div").classes("fp-row fp-goal-go"):
-                    self.go = button(_("Make it and run it"), self._make, icon="play_arrow", kind="main", big=True)
+                    verb = _("Make it and run it") if self.made is None else _("Run it again")
+                    self.go = button(verb, self._make, icon="play_arrow", kind="main", big=True)
                     words(_("You can change every step later."), "fp-t2 fp-s13")
             self.place = ui.element("section").classes("fp-goal-result").props("role=status")
             self.place.visible = False
+            if self.made is not None and self.made.job_id is not None:
+                job_id = self.made.job_id
+                ui.timer(0.01, lambda: self._resume(job_id), once=True)
+
+    def _draw_changed(self) -> None:
+        if self.changed is None:
+            return
+        with note(
+            _("It stays as it is. The button below makes a new one."),
+            icon="info",
+            strong=_("The flow that you made here was changed since."),
+        ).classes("fp-note--act"):
+            link_button(_("Open it in the Playground"), f"/playground/{self.changed.flow_id}", small=True)
 
     # The questions.
 
@@ -96,7 +174,12 @@ class GoalQuestions:
 
     def _first(self) -> dict[str, Json]:
         models = list(self._models())
-        return first_answers(self.goal, self.template.file.document) | ({_MODEL: models[0]} if models else {})
+        answers = (
+            answers_in(self.goal, self.made.document)
+            if self.made is not None
+            else first_answers(self.goal, self.template.file.document)
+        )
+        return answers | ({_MODEL: models[0]} if models else {})
 
     def _models(self) -> dict[str, str]:
         """The models to choose from, the connected ones first; none when the flow asks no model or none is there."""
@@ -109,7 +192,10 @@ class GoalQuestions:
         if not self.template.simulated or self._models():
             return
         with note(
-            _("until a model is connected. The flow is the same, and you can connect one later."),
+            _(
+                "until a model is connected. That takes somebody with a key of a provider of models, like OpenAI. Until "
+                "then everything else works, and the flow stays the same."
+            ),
             kind="sim",
             icon="science",
             strong=_("The answers are made up"),
@@ -137,35 +223,86 @@ class GoalQuestions:
         answers = self._answers()
         if answers is None:
             return
-        document = filled(self.goal, self.template.file.document, answers)
-        document = _with_model(document, str(self.form.value.get(_MODEL) or SIMULATED))
+        model = str(self.form.value.get(_MODEL) or SIMULATED)
         self.go.disable()
         self.job_id = None
         self._show_running()
         try:
-            await self._store(document)
-            assert self.flow_id is not None
-            payload = sample_payload(document)
-            self.job_id = job_id = await self.page_session.execute(run_in_playground, self.flow_id, document, payload)
+            made = await self._store(answers, model)
         except Refusal as refusal:
-            self._begin_result()
-            with self.place:
-                feedback.refusal_card(refusal)
+            self._show_refusal(refusal)
             return
         finally:
             self.go.enable()
+        self.go.text = _("Run it again")
+        await self._run(made, sample_payload(made.document))
+
+    async def _run(self, made: Made, payload: dict[str, Any]) -> None:
+        """Runs the flow with this input."""
+        self.job_id = None
+        self._show_running()
+        try:
+            self.job_id = job_id = await self.page_session.execute(
+                run_in_playground, made.flow_id, made.document, payload
+            )
+        except Refusal as refusal:
+            self._show_refusal(refusal)
+            return
         await self._follow(job_id)
 
-    async def _store(self, document: Document) -> None:
-        """Makes the flow at the first time, with the tables that it brings; later it changes the draft."""
-        if self.flow_id is not None:
-            self.revision = await self.page_session.execute(save_draft, self.flow_id, document, self.revision)
+    async def _store(self, answers: Mapping[str, Json], model: str) -> Made:
+        """Makes the flow at the first time, with the tables that it brings; later it changes the draft.
+
+        The address of the page then names the flow, so that it is found again after a look at another page.
+        """
+        document = _with_model(filled(self.goal, self.template.file.document, answers), model)
+        made = await self._mine()
+        if made is None:
+            if samples := sample_tables(document):
+                await self.page_session.execute(bring_samples, samples)
+            begin = _with_model(self._unchanged() or document, model)
+            title = title_of(self.goal, answers)
+            made = await self._load(await self.page_session.execute(create_flow, title, begin, self.goal.says))
+            ui.navigate.history.replace(f"{goal_path(self.goal, self.asked)}&flow={quote(made.flow_id)}")
+        if not draft_changes(made.document, document).same:  # answers of one's own are the first change of the flow
+            await self.page_session.execute(save_draft, made.flow_id, document, made.flow.draft_revision)
+        if made.flow.title == self._title_in(made.document) != (title := title_of(self.goal, answers)):
+            await self.page_session.execute(rename_flow, made.flow_id, title)
+        self.made = await self._load(made.flow_id)
+        return self.made
+
+    async def _load(self, flow_id: FlowId) -> Made:
+        made = await self.page_session.query(load_made, flow_id)
+        assert made is not None
+        return made
+
+    async def _mine(self) -> Made | None:
+        """The flow that this page made; None when there is none, or when it was changed elsewhere since."""
+        if self.made is None:
+            return None
+        stored = await self.page_session.query(load_made, self.made.flow_id)
+        return stored if stored is not None and draft_changes(self.made.document, stored.document).same else None
+
+    def _unchanged(self) -> Document | None:
+        """The flow with the answers that stood in the questions at first; None when one of them is missing."""
+        document = self.template.file.document
+        try:
+            return filled(self.goal, document, self._read(first_answers(self.goal, document)))
+        except BadAnswer:
+            return None
+
+    def _title_in(self, document: Document) -> str:
+        return title_of(self.goal, self._read(answers_in(self.goal, document)))
+
+    async def _resume(self, job_id: JobId) -> None:
+        """Shows the newest run of the flow, when the page is opened again."""
+        self.job_id = job_id
+        look = await self.page_session.query(look_at, job_id)
+        if look is not None and look.job.ended:
+            await self._show_end(look)
             return
-        if samples := sample_tables(document):
-            await self.page_session.execute(bring_samples, samples)
-        self.flow_id = await self.page_session.execute(create_flow, self.goal.title, document, self.goal.says)
-        flow = await self.page_session.query(get_flow, self.flow_id)
-        self.revision = flow.draft_revision
+        self._show_running()
+        await self._follow(job_id)
 
     async def _follow(self, job_id: JobId) -> None:
         """Shows how far the run is until it ends, and then what it answered."""
@@ -199,46 +336,102 @@ class GoalQuestions:
         self._begin_result()
         with self.place, ui.element("div").classes("fp-card fp-row fp-goal-running"):
             icon("progress_activity", "fp-acc")
-            words(_("Your flow is running"), "fp-b")
+            words(_("Your flow is running. Its answer appears here."), "fp-b")
             self.progress = words("", "fp-t2 fp-s13")
+        into_view(self.place)
+
+    def _show_refusal(self, refusal: Refusal) -> None:
+        self._begin_result()
+        with self.place:
+            feedback.refusal_card(refusal)
+        into_view(self.place)
 
     async def _show_end(self, look: Look) -> None:
-        job_id = look.job.id
+        job_id = JobId(look.job.id)
 
-        def result_of(session: Session, _workspace: str) -> Json:
-            return read_value(session, job_id, "result")
+        def values_of(session: Session, _workspace: str) -> tuple[Json, Json]:
+            return read_value(session, job_id, "result"), read_value(session, job_id, "payload")
 
-        result = await self.page_session.query(result_of)
-        if not self._is_shown(job_id):
+        result, payload = await self.page_session.query(values_of)
+        if not self._is_shown(job_id) or self.made is None:
             return
         self._begin_result()
-        path = f"/playground/{self.flow_id}?job={job_id}"
         with self.place:
-            if look.job.status != "completed":
-                self._draw_failure(look.job.error or {}, path)
-                return
-            with ui.element("div").classes("fp-card fp-goal-card"):
-                with ui.element("div").classes("fp-row"):
-                    words(_("This is what your flow answers"), "fp-grow", tag="h2")
-                    status_badge("simulated" if look.job.simulated else "completed")
-                if look.job.simulated:
-                    words(
-                        _("No model is connected: the words are copied from the input, only to show the form."),
-                        "fp-hint",
-                        tag="p",
-                    )
-                readable(result, label=_("What your flow answers"), reader=times_of(self.page_session).reader)
-                with ui.element("div").classes("fp-row fp-goal-go"):
-                    link_button(_("Open it in the Playground"), path, icon="schema", kind="main")
-                    if self.page_session.may("deploy"):
-                        button(_("Deploy API"), self._deploy, icon="rocket_launch")
+            if look.job.status == "completed":
+                self._draw_result(self.made, result, payload, simulated=look.job.simulated, job_id=job_id)
+            else:
+                self._draw_failure(look.job.error or {}, _run_path(self.made, job_id))
+        into_view(self.place)
+
+    def _draw_result(self, made: Made, result: Json, payload: Json, *, simulated: bool, job_id: str) -> None:
+        with ui.element("div").classes("fp-card fp-goal-card"):
+            with ui.element("div").classes("fp-row"):
+                words(_("This is what your flow answers"), "fp-grow", tag="h2")
+                status_badge("simulated" if simulated else "completed")
+            reader, heads = times_of(self.page_session).reader, names_of_groups(made.document)
+            readable(result, label=_("What your flow answers"), reader=reader, heads=heads)
+            if simulated:
                 words(
                     _(
-                        "Not quite right? Change an answer above and run it again, or change the steps in the Playground."
+                        "This answer is made up: the Simulated model guesses it from the words of your input, to show how "
+                        "the flow works. Real answers need a connected model."
                     ),
                     "fp-hint",
                     tag="p",
                 )
+            self._draw_tried(made, payload)
+            self.acts = ui.element("div").classes("fp-goal-acts")
+            self._draw_acts(made, job_id)
+            words(
+                _("Not quite right? Change an answer above and run it again, or change the steps in the Playground."),
+                "fp-hint",
+                tag="p",
+            )
+
+    def _draw_tried(self, made: Made, payload: Json) -> None:
+        """Draws the input that was tried, to try another one, where no question above asks for it."""
+        fields = input_fields(made.document)
+        if all(str(field.get("name")) in self.goal.asked_fields for field in fields) or not isinstance(payload, dict):
+            return
+        with ui.element("section").classes("fp-goal-tried") as section:
+            title = words(_("This was tried. Try something else:"), "fp-b fp-s13", tag="h3")
+            section.props["aria-labelledby"] = title.html_id
+            form = Form(roomy(specs_of_schema(payload_schema(fields)), payload), payload)
+
+            async def again() -> None:
+                if wrong := form.problems():
+                    form.focus(next(iter(wrong)))
+                    return
+                await self._run(made, form.value)
+
+            button(_("Try it with this"), again, icon="play_arrow", small=True)
+
+    def _draw_acts(self, made: Made, job_id: str) -> None:
+        """Draws what can be done with the flow, and once it is deployed that it is live."""
+        self.acts.clear()
+        flow = made.flow
+        live = flow.live_version is not None
+        with self.acts:
+            if live and not draft_differs(flow):
+                with note(
+                    _("Every program with a key can call it now."),
+                    kind="ok",
+                    icon="check_circle",
+                    strong=_("Version {number} is live.").format(number=flow.live_version),
+                ).classes("fp-note--act"):
+                    link_button(_("Open the flow's page"), f"/flows/{flow.id}", icon="arrow_forward", small=True)
+            elif live:
+                note(
+                    _("Callers get what you see here once you press Update API."),
+                    icon="info",
+                    strong=_("Version {number} is live, with other answers.").format(number=flow.live_version),
+                )
+            with ui.element("div").classes("fp-row fp-goal-go"):
+                kind = "normal" if live else "main"
+                link_button(_("Open it in the Playground"), _run_path(made, job_id), icon="schema", kind=kind)
+                if self.page_session.may("deploy") and (not live or draft_differs(flow)):
+                    verb = _("Update API") if live else _("Deploy API")
+                    button(verb, lambda: self._deploy(made, job_id), icon="rocket_launch")
 
     def _draw_failure(self, error: Mapping[str, Any], path: str) -> None:
         card = feedback.error_card(
@@ -251,9 +444,17 @@ class GoalQuestions:
         with card.actions:
             link_button(_("See where in the Playground"), path, icon="schema", small=True)
 
-    async def _deploy(self) -> None:
-        if self.flow_id is not None:
-            await deploy_flow(self.page_session, await self.page_session.query(get_flow, self.flow_id))
+    async def _deploy(self, made: Made, job_id: str) -> None:
+        async def on_live() -> None:
+            if not self.acts.is_deleted:
+                self.made = await self._load(made.flow_id)
+                self._draw_acts(self.made, job_id)
+
+        await deploy_flow(self.page_session, await self.page_session.query(get_flow, made.flow_id), on_live=on_live)
+
+
+def _run_path(made: Made, job_id: str) -> str:
+    return f"/playground/{made.flow_id}?job={job_id}"
 
 
 def _schema_of(question: Question) -> dict[str, Any]:
@@ -266,11 +467,18 @@ def _schema_of(question: Question) -> dict[str, Any]:
             return asked | {"type": "integer", "minimum": question.least, "maximum": question.most}
         case "words":
             return asked | {"type": "array", "items": {"type": "string"}}
+        case "addresses":
+            return asked | {"type": "array", "items": {"type": "string", "format": "uri"}}
         case "long":
             return asked | {"type": "string", "maxLength": LONGEST}
         case "address":
-            return asked | {"type": "string", "example": "https://example.com"}
+            return asked | {"type": "string", "format": "uri"}
     return asked | {"type": "string"}
+
+
+def _model_of(document: Document) -> str:
+    """The model that the first step with one asks."""
+    return next((str(node.config["model"]) for node in document.nodes if node.config.get("model")), SIMULATED)
 
 
 def _with_model(document: Document, model: str) -> Document:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from engine.actions.datasets import bring_samples
 from engine.actions.flows import create_flow
 from engine.core.paths import ASSETS
-from engine.flow.document import FlowFile, parse_flow_file
+from engine.flow.document import Document, FlowFile, parse_flow_file
 from engine.flow.graph import Graph
 from engine.nodes import CATALOG
 from engine.table_files.samples import sample_tables
@@ -68,6 +68,8 @@ SHELVES = {
     _("Decide and shape"): ("answer-by-word", "answer-by-kind", "find-in-a-text", "order-from-a-text"),
 }
 _DATA, _MORE, _ALL = _("Keep data"), _("More"), _("All of them")
+#: Columns of steps that fit into a card at their usual size.
+_MOST_LARGE = 6
 _DATASET_NODES = frozenset({"dataset_source", "dataset_sink"})
 
 
@@ -75,12 +77,14 @@ _DATASET_NODES = frozenset({"dataset_source", "dataset_sink"})
 class Template:
     """A flow file by name.
 
-    `kinds`: (group, icon) of its nodes in order; `simulated`: one of its nodes uses the Simulated model.
+    `kinds`: (group, icon) of its nodes in order; `columns`: the same as they are drawn, those that run side by side in
+    one column; `simulated`: one of its nodes uses the Simulated model.
     """
 
     name: str
     file: FlowFile
     kinds: tuple[tuple[str, str], ...]
+    columns: tuple[tuple[tuple[str, str], ...], ...]
     simulated: bool
     keeps_data: bool = False
 
@@ -147,9 +151,25 @@ def _read(path: Path) -> Template:
         path.stem,
         file,
         tuple((kind.group, kind.icon) for kind in kinds),
+        _columns(file.document),
         any(node.config.get("model") == "simulated" for node in ordered),
         any(node.type in _DATASET_NODES for node in ordered),
     )
+
+
+def _columns(document: Document) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """The steps by their distance from the beginning: the branches of a flow come to stand below each other."""
+    types = {node.id: node.type for node in document.nodes}
+    graph = Graph(document)
+    columns: dict[str, int] = {}
+    for node_id in graph.order:
+        before = [columns[edge.source] for edge in graph.edges if edge.target == node_id and edge.source in columns]
+        columns[node_id] = 1 + max(before, default=-1)
+    found: list[list[tuple[str, str]]] = [[] for _at in range(max(columns.values(), default=-1) + 1)]
+    for node_id, at in columns.items():
+        if (kind := CATALOG.get(types[node_id])) is not None:
+            found[at].append((kind.group, kind.icon))
+    return tuple(tuple(column) for column in found if column)
 
 
 def register(app: App) -> None:
@@ -283,12 +303,22 @@ def template_card(page_session: PageSession, template: Template, *, heading: str
 
 
 def template_sketch(template: Template) -> None:
-    """Draws the steps of a template as a row of icons."""
-    with ui.element("div").classes("fp-sketch").props("aria-hidden=true"):
-        for number, (group, symbol) in enumerate(template.kinds):
+    """Draws the steps of a template as a row of icons, and its branches below each other."""
+    many = len(template.columns) > _MOST_LARGE or max(map(len, template.columns), default=0) > 2
+    with ui.element("div").classes("fp-sketch").classes("fp-sketch--many" if many else "").props("aria-hidden=true"):
+        width = 1
+        for number, column in enumerate(template.columns):
             if number:
-                ui.element("span").classes("fp-sketch-line")
-            tile(group, symbol, small=True)
+                parts = max(width, len(column))
+                with (
+                    ui.element("span").classes("fp-sketch-lines").classes("fp-sketch-lines--split" if parts > 1 else "")
+                ):
+                    for _part in range(parts):
+                        ui.element("span").classes("fp-sketch-line")
+            with ui.element("span").classes("fp-sketch-column"):
+                for group, symbol in column:
+                    tile(group, symbol, small=True)
+            width = len(column)
 
 
 async def use_template(page_session: PageSession, template: Template) -> None:

@@ -7,7 +7,7 @@
         ...                                   # the page's content
 
     frame(title, *, active, person, crumbs=(), sub=None, rail=False, h1=True, search=None)
-        active   "playground" | "flows" | "templates" | "datasets" | "jobs" | "monitoring" | "settings"
+        active   "start" | "playground" | "flows" | "templates" | "datasets" | "jobs" | "monitoring" | "settings"
         crumbs   ((text, path), ...) before the title; path None for plain text
         rail     56 px navigation and a page without padding that fills the window (Playground); its h1 is not visible
         h1       False when the page writes its own h1; the frame then draws no title
@@ -43,12 +43,13 @@ from ui.kit.text import ENGLISH, Reader, _, plural
 
 __all__ = ["AREAS", "THEME_COOKIE", "Area", "FramePerson", "Hit", "PageFrame", "Search", "frame", "reader"]
 
-Area = Literal["playground", "flows", "templates", "datasets", "jobs", "monitoring", "settings"]
+Area = Literal["start", "playground", "flows", "templates", "datasets", "jobs", "monitoring", "settings"]
 Theme = Literal["light", "dark", "system"]
 THEME_COOKIE = "fp_theme"
 
 #: Area -> (label, icon, path), in the order of the navigation.
 AREAS: dict[Area, tuple[str, str, str]] = {
+    "start": (_("Start"), "lightbulb", "/start"),
     "playground": (_("Flow Playground"), "schema", "/playground"),
     "flows": (_("Saved Flows"), "folder_open", "/flows"),
     "templates": (_("Templates"), "dashboard", "/templates"),

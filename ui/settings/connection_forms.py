@@ -49,6 +49,15 @@ class ConnectionForm:
         self.boxes: dict[str, ui.input | ui.textarea] = {}
         self.fields: dict[str, Field] = {}
         with ui.element("div").classes("fp-form fp-narrow"):
+            if row is None:
+                words(
+                    _(
+                        "This takes a key from the provider of the model, for which it charges. When you have none, ask "
+                        "whoever looks after such accounts where you work. Until then everything works with made-up answers."
+                    ),
+                    "fp-s13 fp-t2",
+                    tag="p",
+                )
             self._draw_provider()
             self._draw_name()
             self._draw_rest()

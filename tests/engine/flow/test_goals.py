@@ -8,7 +8,17 @@ from engine.core.paths import ASSETS
 from engine.flow.contract import check_payload, input_fields, samples_of
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.goal_search import MOST, NEAREST, find_goals
-from engine.flow.goals import BadAnswer, Goal, Question, all_goals, filled, first_answers, read_answer
+from engine.flow.goals import (
+    BadAnswer,
+    Goal,
+    Question,
+    all_goals,
+    answers_in,
+    filled,
+    first_answers,
+    read_answer,
+    title_of,
+)
 from engine.flow.validation import deploy_problems, problems
 from engine.nodes import CATALOG
 
@@ -260,3 +270,54 @@ def test_an_answer_is_read_as_it_is_meant(asked: Question, typed: object, read: 
 def test_an_answer_that_cannot_be_used_says_why(asked: Question, typed: object, said: str) -> None:
     with pytest.raises(BadAnswer, match=said):
         read_answer(asked, typed)
+
+
+def own_answer(question: Question) -> object:
+    """An answer that differs from the one that stands there at first."""
+    match question.kind:
+        case "choice":
+            return list(question.choices)[1]
+        case "number":
+            return 5
+        case "words":
+            return ["Some, words", "others in <text>"]
+        case "addresses":
+            return ["example.org/a", "https://example.org/b"]
+        case "address":
+            return "www.example.org"
+    return "Some, words. In <language>."
+
+
+@pytest.mark.parametrize("goal", GOALS)
+@pytest.mark.parametrize("own", [False, True])
+def test_the_answers_can_be_read_from_the_flow_that_they_made(goal: Goal, own: bool) -> None:
+    first = first_answers(goal, template_of(goal))
+    shown = {one.name: own_answer(one) if own else first[one.name] for one in goal.questions}
+    answers = {one.name: read_answer(one, shown[one.name]) for one in goal.questions}
+    document = filled(goal, template_of(goal), answers)
+
+    again = answers_in(goal, document)
+
+    assert (
+        filled(goal, template_of(goal), {one.name: read_answer(one, again[one.name]) for one in goal.questions})
+        == document
+    )
+    assert title_of(goal, answers) == title_of(
+        goal, {one.name: read_answer(one, again[one.name]) for one in goal.questions}
+    )
+
+
+def test_the_title_has_the_chosen_language() -> None:
+    goal = all_goals().find("page-title-and-summary")
+    assert goal is not None
+    assert title_of(goal, {"language": "German"}) == "A page's title and a summary in German"
+
+
+def test_a_list_of_addresses_is_completed_and_each_is_checked() -> None:
+    question = Question("pages", "Which?", "addresses")
+    assert read_answer(question, ["www.example.org", "https://example.org"]) == [
+        "https://www.example.org",
+        "https://example.org",
+    ]
+    with pytest.raises(BadAnswer, match="no web address"):
+        read_answer(question, ["www.example.org", "the bakery"])

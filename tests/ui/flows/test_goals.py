@@ -10,11 +10,13 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy.orm import Session
 
+from engine.actions.flows import save_draft
 from engine.flow.contract import samples_of
-from storage.flows import list_flows
+from storage.first_steps import find_first_steps
+from storage.flows import FlowRow, list_flows
 from storage.jobs import JobFilters, JobRow, list_jobs
 from storage.tables import Job
-from tests.ui.arrange import buttons, draft, h1, page_text, press, until
+from tests.ui.arrange import box, buttons, draft, h1, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
 
@@ -95,7 +97,7 @@ async def test_running_it_again_with_other_answers_changes_the_same_flow(site: S
         await until(lambda: "We drove an hour for the Rye loaf." in page_text(user))
 
         type_into(user, "Which word must be in a line?", "burnt")
-        press(user, "Make it and run it")
+        press(user, "Run it again")
         await until(lambda: "We drove an hour for the Rye loaf." not in page_text(user))
         await user.should_see("This is what your flow answers")
 
@@ -109,7 +111,8 @@ async def test_a_run_that_was_begun_before_shows_nothing_any_more(site: Site, us
     press(user, "Make it and run it")
     await until(lambda: len(_runs(site)) == 1)
     (first,) = _runs(site)
-    press(user, "Make it and run it")
+    await user.should_see("Run it again")
+    press(user, "Run it again")
     await until(lambda: len(_runs(site)) == 2)
 
     def fail(session: Session, job_id: str, message: str) -> None:
@@ -134,6 +137,139 @@ async def test_enter_opens_the_goal_of_what_stands_in_the_box(user: User) -> Non
 
     await user.should_see("Something else")
     assert h1(user) == ["Sort reviews into good and bad, with a count"]
+
+
+async def test_a_flow_and_its_answer_are_there_again_after_a_look_at_another_page(site: Site, user: User) -> None:
+    await user.open("/start?goal=filter-lines")
+    type_into(user, "Which word must be in a line?", "burnt")
+    async with working(site):
+        press(user, "Make it and run it")
+        await until(lambda: "My loaf was burnt." in page_text(user))
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+
+    await user.open("/settings/models")
+    await user.open(f"/start?goal=filter-lines&flow={flow.id}")
+    await user.should_see("This is what your flow answers")
+
+    assert box(user, "Which word must be in a line?").value == "burnt"
+    type_into(user, "Which word must be in a line?", "Rye")
+    async with working(site):
+        press(user, "Run it again")
+        await until(lambda: "We drove an hour for the Rye loaf." in page_text(user))
+    assert len(site.database.read_now(list_flows, site.workspace_id)) == 1
+
+
+async def test_a_flow_that_was_changed_elsewhere_is_left_as_it_is(site: Site, user: User) -> None:
+    await user.open("/start?goal=filter-lines")
+    press(user, "Make it and run it")
+    await until(lambda: _runs(site))
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    mine = draft(site, flow.id)
+    nodes = tuple(
+        node.model_copy(update={"label": "Mine"}) if node.type == "filter_list" else node for node in mine.nodes
+    )
+    changed = mine.model_copy(update={"nodes": nodes})
+    site.database.write_now(save_draft, site.owner, flow.id, changed, flow.draft_revision)
+
+    await user.open(f"/start?goal=filter-lines&flow={flow.id}")
+    assert "The flow that you made here was changed since." in page_text(user)
+    press(user, "Make it and run it")
+    await until(lambda: len(_runs(site)) == 2)
+
+    assert draft(site, flow.id) == changed
+    assert len(site.database.read_now(list_flows, site.workspace_id)) == 2
+
+
+@pytest.mark.parametrize("flow_id", ["flow_unknown", "<script>"])
+async def test_an_address_with_an_unknown_flow_shows_the_questions(user: User, flow_id: str) -> None:
+    await user.open(f"/start?goal=filter-lines&flow={flow_id}")
+
+    assert "Make it and run it" in buttons(user)
+    assert "was changed since" not in page_text(user)
+
+
+async def test_the_text_that_was_tried_is_shown_and_another_can_be_tried(site: Site, user: User) -> None:
+    await user.open("/start?goal=answer-by-word")
+    async with working(site):
+        press(user, "Make it and run it")
+        await user.should_see("This was tried. Try something else:")
+        assert box(user, "text").value == "I have a question: what about refund?"
+        made = draft(site, list_of_flows(site)[0].id)
+
+        box(user, "text").set_value("When do you open?")
+        press(user, "Try it with this")
+        await until(lambda: "Thank you for writing. You hear from us tomorrow." in answers(user))
+
+    assert box(user, "text").value == "When do you open?"
+    assert draft(site, list_of_flows(site)[0].id) == made
+
+
+async def test_what_a_question_asks_for_is_not_asked_again_below_the_answer(site: Site, user: User) -> None:
+    await user.open("/start?goal=filter-lines")
+    async with working(site):
+        press(user, "Make it and run it")
+        await user.should_see("This is what your flow answers")
+
+    assert "This was tried. Try something else:" not in page_text(user)
+
+
+async def test_once_deployed_the_page_says_that_the_flow_is_live(site: Site, user: User) -> None:
+    await user.open("/start?goal=filter-lines")
+    async with working(site):
+        press(user, "Make it and run it")
+        await user.should_see("This is what your flow answers")
+    (flow,) = list_of_flows(site)
+
+    press(user, "Deploy API")
+    await user.should_see("Save the flow first")
+    press(user, "Save As")
+    await user.should_see("Next")
+    press(user, "Next")
+    await user.should_see("Limits and plan")
+    press(user, "Deploy API")
+
+    await user.should_see("Every program with a key can call it now.")
+    assert f"/flows/{flow.id}" in hrefs(user)
+
+
+async def test_the_name_of_the_flow_has_the_chosen_language(site: Site, user: User) -> None:
+    await user.open("/start?goal=translate-a-text")
+    choose_in(user, "Into which language?", "French")
+    press(user, "Make it and run it")
+    await until(lambda: _runs(site))
+    assert [flow.title for flow in list_of_flows(site)] == ["Translate a text into French"]
+
+    choose_in(user, "Into which language?", "Polish")
+    await user.should_see("Run it again")
+    press(user, "Run it again")
+    await until(lambda: len(_runs(site)) == 2)
+    assert [flow.title for flow in list_of_flows(site)] == ["Translate a text into Polish"]
+
+
+@pytest.mark.parametrize(("own", "changed"), [("", False), ("burnt", True)])
+async def test_answers_of_ones_own_are_the_first_change(site: Site, user: User, own: str, changed: bool) -> None:
+    await user.open("/start?goal=filter-lines")
+    if own:
+        type_into(user, "Which word must be in a line?", own)
+    press(user, "Make it and run it")
+    await until(lambda: _runs(site))
+
+    assert site.database.read_now(find_first_steps, site.workspace_id).changed is changed
+
+
+def list_of_flows(site: Site) -> Sequence[FlowRow]:
+    return site.database.read_now(list_flows, site.workspace_id)
+
+
+def answers(user: User) -> str:
+    """The answer of the flow, without the questions above it and the input below."""
+    assert user.client is not None
+    shown = [one for one in user.client.elements.values() if one.props.get("aria-label") == "What your flow answers"]
+    return "\n".join(getattr(child, "text", "") for one in shown for child in one.descendants())
+
+
+def choose_in(user: User, label: str, word: str) -> None:
+    box(user, label).set_value(word)
 
 
 async def test_an_answer_that_cannot_be_used_is_told_at_its_question_and_makes_no_flow(site: Site, user: User) -> None:

@@ -56,8 +56,9 @@ async def test_the_navigation_leads_to_the_six_places() -> None:
 
         links = _links(user)
 
-    places = ("Flow Playground", "Saved Flows", "Templates", "Jobs", "Monitoring", "Settings")
+    places = ("Start", "Flow Playground", "Saved Flows", "Templates", "Jobs", "Monitoring", "Settings")
     assert [links[place] for place in places] == [
+        "/start",
         "/playground",
         "/flows",
         "/templates",
