@@ -69,7 +69,7 @@ SHELVES = {
 }
 _DATA, _MORE, _ALL = _("Keep data"), _("More"), _("All of them")
 #: Columns of steps that fit into a card at their usual size.
-_MOST_LARGE = 6
+_MOST_LARGE = 5
 _DATASET_NODES = frozenset({"dataset_source", "dataset_sink"})
 
 
