@@ -138,7 +138,7 @@ def save_compare_and_roll_back(page: Page) -> None:
     dialog = page.get_by_role("dialog", name="Version 1")
     dialog.get_by_role("combobox", name="Compared with").click()
     page.get_by_role("option", name="Version 2").click()
-    expect(dialog.get_by_role("heading", name="From Version 1 to Version 2")).to_be_visible()
+    expect(dialog.locator("figcaption")).to_have_text(["Version 1", "Version 2"])
     expect(dialog).to_contain_text("Sum up changed")
     expect(dialog.get_by_test_id("traffic-prompt")).to_have_count(2)
     dialog.get_by_role("button", name="Put on the canvas").click()

@@ -166,6 +166,7 @@ def draw_beside(before: tuple[str, Document], after: tuple[str, Document]) -> Co
     with ui.element("h3").classes("fp-row fp-wrap-row"):
         words(old_name)
         icon("arrow_forward", "fp-t3", size=16)
+        words(f" {_('to')} ", "fp-hide")
         words(new_name)
     if comparison.same:
         words(_("Nothing has changed."), "fp-t2", tag="p")
