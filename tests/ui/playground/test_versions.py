@@ -34,6 +34,6 @@ async def test_making_an_older_version_live_puts_it_on_the_canvas(site: Site, us
     press(user, "Make version 1 live")
 
     await until(lambda: draft(site, flow_id).nodes[1].inputs["template"] == "Hello {{ api_input.out.name }}")
-    await user.should_see("and is what you see")
+    await user.should_see("Same as live version 1.")
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).state == "Live"
     assert "Draft differs" not in page_text(user)
