@@ -58,7 +58,13 @@ async def test_titles_get_the_width_that_states_and_buttons_do_not_need(site: Si
 
     await user.open("/flows")
 
-    assert [wide > small for wide, small in zip(_widths(user), narrow, strict=True)] == [True, False, False, False, True]
+    assert [wide > small for wide, small in zip(_widths(user), narrow, strict=True)] == [
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def _widths(user: User) -> list[int]:
