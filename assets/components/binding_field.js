@@ -147,6 +147,7 @@ export default {
     nodes: { type: Object, default: () => ({}) },
     broken: { type: Array, default: () => [] },
     single: { type: Boolean, default: false },
+    item: { type: Boolean, default: false },
     raw: { type: Boolean, default: false },
     bad: { type: Boolean, default: false },
     readonly: { type: Boolean, default: false },
@@ -155,12 +156,13 @@ export default {
     placeholder: { type: String, default: "" },
     language: { type: String, default: "" },
   },
-  emits: ["change", "active", "broken", "left"],
+  emits: ["change", "active", "broken", "left", "lines"],
   mounted() {
     this.sent = this.value;
     this.attributes = new CM.Compartment();
     this.syntax = new CM.Compartment();
-    this.view = new CM.EditorView({ doc: this.value, parent: this.$el, extensions: this.extensions() });
+    // the caret stands at the end, so that a chip goes behind what is there
+    this.view = new CM.EditorView({ doc: this.value, selection: { anchor: this.value.length }, parent: this.$el, extensions: this.extensions() });
     if (this.language) {
       const known = CM.languages.find((one) => one.name.toLowerCase() === this.language);
       known?.load().then((loaded) => this.view?.dispatch({ effects: this.syntax.reconfigure(loaded) }));
@@ -190,7 +192,7 @@ export default {
       return [
         CM.Prec.highest(EditorView.domEventHandlers({
           keydown: (event) => this.keys(event),
-          focus: () => { shared.last = this; this.$emit("active"); },
+          focus: () => { shared.last = this; this.fresh = false; this.$emit("active"); },
           blur: () => { this.flush(); this.$emit("left"); },
           click: (event) => { this.broke(event.target.closest?.(".fp-chip--bad")); },
           dragover: (event) => { if (!this.readonly && event.dataTransfer.types.includes(DRAGGED)) { event.preventDefault(); event.dataTransfer.dropEffect = "copy"; } },
@@ -203,6 +205,7 @@ export default {
         chips(this),
         EditorView.lineWrapping,
         this.placeholder ? CM.placeholder(this.placeholder) : [],
+        this.item ? EditorState.transactionFilter.of((one) => (this.split(one) ? [] : one)) : [],
         this.single ? EditorState.transactionFilter.of((one) => (one.newDoc.lines > 1 ? [one, { changes: this.joined(one.newDoc), sequential: true }] : one)) : [],
         EditorState.readOnly.of(this.readonly),
         EditorView.editable.of(!this.readonly),
@@ -223,6 +226,18 @@ export default {
     redraw() {
       this.view?.dispatch({ effects: REDRAW.of(null) });
     },
+    // Several lines put into an item of a list, pasted or by another way, are for the server, which makes an item of each.
+    split(transaction) {
+      if (!transaction.docChanged || this.quiet || !transaction.isUserEvent("input")) return false;
+      let text = "";
+      transaction.changes.iterChanges((_from, _to, _at, _end, inserted) => (text += inserted.toString()));
+      if (!/\S[^\S\n]*\n\s*\S/.test(text)) return false;
+      queueMicrotask(() => {
+        this.flush();
+        this.$emit("lines", text.slice(0, 1000000));
+      });
+      return true;
+    },
     joined(doc) {
       const changes = [];
       for (let line = 1; line < doc.lines; line += 1) changes.push({ from: doc.line(line).to, to: doc.line(line + 1).from, insert: " " });
@@ -241,7 +256,8 @@ export default {
       const change = difference(this.read(), text);
       if (change.from === change.to && !change.text) return;
       this.quiet = true;
-      this.view.dispatch({ changes: { from: change.from, to: change.to, insert: change.text } });
+      const selection = this.view.hasFocus ? undefined : { anchor: text.length };
+      this.view.dispatch({ changes: { from: change.from, to: change.to, insert: change.text }, selection });
       this.quiet = false;
     },
     typed() {
@@ -293,8 +309,14 @@ export default {
       const spaced = (text) => (apart && !this.single && !this.language && /^[\p{L}\p{N}]$/u.test(text) ? " " : "");
       const insert = spaced(doc.sliceString(at.from - 1, at.from)) + raw + spaced(doc.sliceString(at.to, at.to + 1));
       this.view.dispatch({ changes: { ...at, insert }, selection: { anchor: at.from + insert.length }, userEvent: "input.paste", scrollIntoView: true });
-      this.view.focus();
+      if (this.fresh) this.fresh = shared.last = null; // the next chip is another field's
+      else this.view.focus();
       this.flush();
+    },
+    // Takes the next chip without the keyboard, which is in the name of the field.
+    takeNext() {
+      shared.last = this;
+      this.fresh = !this.read();
     },
     focus() {
       this.view?.focus();

@@ -19,6 +19,7 @@ from engine.flow.graph import Graph
 from engine.flow.in_words import in_words
 from engine.flow.lists import SPLITTER, ListScopes
 from engine.flow.node_type import Catalog, NodeType
+from engine.flow.ports import binding_schema
 from engine.flow.reference_edits import change_references, references_of
 from engine.flow.references import Reference, split_text
 from engine.flow.rules import ALONE
@@ -56,6 +57,7 @@ def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
         *_empty_rules(used),
         *_unread_fields(document, used, graph, catalog),
         *_whole_lists(used, scopes, catalog),
+        *_grouped_by_whole_items(used, catalog),
     ]
 
 
@@ -288,6 +290,25 @@ def _whole_lists(used: Document, scopes: ListScopes, catalog: Catalog) -> Iterat
                 "Use this item",
                 lambda node=node, kind=kind, listed=listed, splitter=splitter: _per_item(node, kind, listed, splitter),
             )
+
+
+def _grouped_by_whole_items(used: Document, catalog: Catalog) -> Iterator[FlowWarning]:
+    """Items that are told apart by all of what they hold, though they have fields: they were texts before."""
+    for node in used.nodes:
+        if node.type != "group_count" or str(node.config.get("by") or "").strip() != ".":
+            continue
+        item = binding_schema(node.inputs.get("items"), used, catalog).get("items") or {}
+        fields = item.get("properties") if isinstance(item, Mapping) else None
+        if not isinstance(fields, Mapping) or not fields:
+            continue
+        chosen = next((name for name, one in fields.items() if isinstance(one, Mapping) and one.get("enum")), None)
+        chosen = str(chosen or next(iter(fields)))
+        said = f"{node.name}: the items have fields now, like “{chosen}”, but are grouped by the whole item."
+        yield FlowWarning(
+            Problem("grouped_by_item", said, node.id, "/config/by", blocks_import=False),
+            f"Group by “{chosen}”",
+            lambda node=node, chosen=chosen: [update_node(node, config={**node.config, "by": chosen})],
+        )
 
 
 def _per_item(node: Node, kind: NodeType, listed: Reference, splitter: str) -> list[Op]:

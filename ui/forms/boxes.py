@@ -20,7 +20,7 @@ from ui.kit.text import _
 
 #: Browser handler: text of several lines is handed to the server, which makes an item of each line.
 _SEVERAL_LINES = """(event) => {
-  const text = event.clipboardData?.getData("text/plain") ?? "";
+  const text = event.clipboardData?.getData("text/plain") ?? event.data ?? event.dataTransfer?.getData("text/plain") ?? "";
   if (!/[\\r\\n]/.test(text.trim())) return;
   event.preventDefault();
   emit(text.slice(0, 1000000));
@@ -72,7 +72,9 @@ class Box(Part):
 
     def as_item(self, paste: Callable[[str], Any], enter: Callable[[], Any]) -> None:
         """Makes the box an item of a list: pasted lines become items, and Enter goes on to the next one."""
-        self.box.on("paste", lambda event: paste(str(event.args)), js_handler=_SEVERAL_LINES)
+        # keyboards of phones and programs that type for somebody put text in without a paste
+        for name in ("paste", "beforeinput"):
+            self.box.on(name, lambda event: paste(str(event.args)), js_handler=_SEVERAL_LINES)
         self.box.on("keydown", lambda _event: enter(), js_handler=_ENTER)
 
     def write(self, text: str) -> None:

@@ -8,7 +8,17 @@ from nicegui import ui
 
 from ui.forms.boxes import Drawn
 from ui.forms.part import Owner, Part
-from ui.forms.specs import ABSENT, Absent, FieldSpec, Json, after_type_change, fields_for, folded_fields
+from ui.forms.specs import (
+    ABSENT,
+    Absent,
+    FieldSpec,
+    Json,
+    after_type_change,
+    as_shown,
+    as_stored,
+    fields_for,
+    folded_fields,
+)
 from ui.forms.values import same
 from ui.kit.feedback import fold
 from ui.kit.parts import button, icon_button
@@ -25,7 +35,8 @@ class Group(Part):
         self, owner: Owner, spec: FieldSpec, around: Part | None, value: Json, label: str | None = None
     ) -> None:
         super().__init__(owner, spec, around, value)
-        self._own: dict[str, Json] = dict(value) if isinstance(value, Mapping) else {}
+        #: The values as they are shown: a text with allowed values has a type of its own.
+        self._own: dict[str, Json] = as_shown(spec, value) if isinstance(value, Mapping) else {}
         self._given = isinstance(value, Mapping)
         self.parts: list[Part] = []
         self._fold: ui.element | None = None
@@ -50,7 +61,7 @@ class Group(Part):
     @property
     def value(self) -> Json:
         """The object, with the values that have no field; ABSENT while nothing was ever in it."""
-        value = self._collected()
+        value = as_stored(self.spec, self._collected())
         return value if value or self._given or self.around is None else self.known
 
     def _collected(self) -> dict[str, Json]:
@@ -67,7 +78,7 @@ class Group(Part):
         if isinstance(value, Mapping) or not self._given or not same(value, self.known):
             self.known = value
             self._given = isinstance(value, Mapping)
-            self._own = dict(value) if isinstance(value, Mapping) else {}
+            self._own = as_shown(self.spec, value) if isinstance(value, Mapping) else {}
             self._arrange()
             for one in self.parts:
                 one.take(self._own.get(one.spec.name, ABSENT))

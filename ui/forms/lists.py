@@ -14,7 +14,7 @@ from ui.forms.boxes import Box
 from ui.forms.groups import Group, redraw_moved
 from ui.forms.part import Owner, Part
 from ui.forms.row_buttons import RowButtons
-from ui.forms.specs import ABSENT, Absent, FieldSpec, Json, describes_field, fields_for
+from ui.forms.specs import ABSENT, ONE_OF, Absent, FieldSpec, Json, as_shown, describes_field, fields_for
 from ui.forms.values import lines_of
 from ui.kit.feedback import told
 from ui.kit.parts import button, icon, words
@@ -406,7 +406,7 @@ def summary_of(spec: FieldSpec, item: Mapping[str, Json]) -> tuple[str, str]:
     name = str(item.get("name") or item.get("title") or "") or (texts[0] if texts and "type" not in names else "")
     if "type" in names and describes_field(spec):
         kind = {"type": item.get("type") or "string", "format": item.get("format"), "items": item.get("items")}
-        about = type_word(kind)
+        about = _("One of these words") if as_shown(spec, item).get("type") == ONE_OF else type_word(kind)
         return name, f"{about}, {_('required')}" if item.get("required") else about
     return name, " ".join(text for text in texts if text != name)[:80]
 

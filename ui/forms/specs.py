@@ -237,9 +237,13 @@ def _choice_word(value: Json) -> str:
 
 # --- The fields that describe a field of the API Input ------------------------------------------------------------
 
+#: The type of a text that is one of given words. It is stored as a text with its allowed values.
+ONE_OF = "one_of"
+_WORD = _("word")
 _ALWAYS = frozenset({"name", "type", "required", "description"})
 _BY_TYPE: Mapping[str, frozenset[str]] = {
-    "string": frozenset({"default", "example", "format", "enum", "min_length", "max_length", "pattern"}),
+    "string": frozenset({"default", "example", "format", "min_length", "max_length", "pattern"}),
+    ONE_OF: frozenset({"default", "example", "enum"}),
     "number": frozenset({"default", "example", "enum", "minimum", "maximum"}),
     "integer": frozenset({"default", "example", "enum", "minimum", "maximum"}),
     "boolean": frozenset({"default", "example"}),
@@ -247,7 +251,7 @@ _BY_TYPE: Mapping[str, frozenset[str]] = {
     "object": frozenset({"fields", "default", "example"}),
 }
 _KIND_OF_TYPE: Mapping[str, Kind] = {
-    "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "any", "object": "any",
+    ONE_OF: "text", "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "any", "object": "any",
 }  # fmt: skip
 YES_NO = ((True, _("Yes")), (False, _("No")))
 
@@ -265,7 +269,7 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
         return tuple(one for one in spec.fields if one.name not in hidden)
     if not describes_type(spec):
         return spec.fields
-    kind = item.get("type", "string") if isinstance(item, Mapping) else "string"
+    kind = as_shown(spec, item).get("type", "string") if isinstance(item, Mapping) else "string"
     wanted = _ALWAYS | _BY_TYPE.get(kind, frozenset())
     if "name" not in names:  # the object describes the items of a list, which are never optional and have no default
         wanted -= {"required", "default", "example"}
@@ -274,7 +278,8 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
         if one.name not in wanted or (one.name == "default" and isinstance(item, Mapping) and item.get("required")):
             continue
         shown.append(_retyped(one, kind))
-    order = {name: at for at, name in enumerate(("name", "type", "required", "description", "items", "fields"))}
+    first = ("name", "type", *(["enum"] if kind == ONE_OF else []), "required", "description", "items", "fields")
+    order = {name: at for at, name in enumerate(first)}
     return tuple(sorted(shown, key=lambda one: order.get(one.name, len(order))))
 
 
@@ -285,7 +290,22 @@ def after_type_change(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Js
     names = {one.name for one in spec.fields}
     kept = {one.name for one in fields_for(spec, item)} - {"default", "example", "enum"}
     changed = {name: value for name, value in item.items() if name in kept or name not in names}
+    if item.get("type") == ONE_OF:
+        return {**changed, "enum": list(item.get("enum") or [])}
     return {**changed, "items": {"type": "string"}} if item.get("type") == "array" else changed
+
+
+def as_shown(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Json]:
+    """The object as its form shows it: a text with allowed values has the type "one of these words"."""
+    is_one_of = describes_type(spec) and item.get("type", "string") == "string" and item.get("enum") is not None
+    return {**item, "type": ONE_OF} if is_one_of else dict(item)
+
+
+def as_stored(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Json]:
+    """The object as the document has it: the reverse of `as_shown`."""
+    if not describes_type(spec) or item.get("type") != ONE_OF:
+        return dict(item)
+    return {**item, "type": "string", "enum": item.get("enum") or []}
 
 
 def describes_type(spec: FieldSpec) -> bool:
@@ -305,12 +325,14 @@ def folded_fields(spec: FieldSpec, shown: Sequence[FieldSpec]) -> frozenset[str]
 
 def is_rule(spec: FieldSpec) -> bool:
     """True for the less common rules of an API Input field."""
-    return spec.name not in _ALWAYS | {"items", "fields"}
+    return spec.name not in _ALWAYS | {"items", "fields"} and spec.item_word != _WORD
 
 
 def _retyped(spec: FieldSpec, kind: str) -> FieldSpec:
     if spec.name == "type":
-        return replace(spec, choices=tuple((value, type_word(str(value))) for value, _word in spec.choices))
+        choices = [(value, type_word(str(value))) for value, _word in spec.choices]
+        at = next((at for at, (value, _word) in enumerate(choices) if value == "string"), -1) + 1
+        return replace(spec, choices=(*choices[:at], (ONE_OF, _("One of these words")), *choices[at:]))
     if spec.name == "format":
         return replace(spec, choices=tuple((value, type_word({"format": value})) for value, _word in spec.choices))
     if spec.name in {"default", "example"}:
@@ -319,6 +341,9 @@ def _retyped(spec: FieldSpec, kind: str) -> FieldSpec:
         kind_of = _KIND_OF_TYPE.get(kind, "any")
         return replace(spec, kind=kind_of, type_word=type_word(kind), choices=choices, only=only)
     if spec.name == "enum":
+        if kind == ONE_OF:
+            item = FieldSpec(name="", title="", kind="text", type_word=type_word("string"), required=True)
+            return replace(spec, title=_("Words"), kind="list", item=item, item_word=_WORD)
         part = "text" if kind == "string" else cast("Kind", kind)
         item = FieldSpec(name="", title="", kind=part, type_word=type_word(kind), required=True)
         return replace(spec, kind="list", item=item, item_word=_("value"))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 
 from engine.core.errors import Problem
+from engine.flow.contract import input_fields
 from engine.flow.document import Document
 from engine.flow.version_comparison import draft_changes
 from ui.kit.parts import button, icon, icon_button, words
 from ui.kit.text import _
 from ui.page_session import PageSession
-from ui.playground.state.next_step import NextStep, Past, Progress, Run, next_step, run_of
+from ui.playground.state.next_step import NextStep, Past, Progress, Run, is_filled, next_step, run_of
 
 if TYPE_CHECKING:
     from ui.parts.open_drafts import OpenDraft
@@ -108,13 +109,15 @@ class Guide:
         """The person looked at the result of the run."""
         self.looked = True
 
-    def draw(self, problem: Problem | None) -> None:
-        """Shows the next step. `problem`: the first one of the document."""
+    def draw(self, problem: Problem | None, warning: Problem | None = None) -> None:
+        """Shows the next step. `problem`: the first one of the document; `warning`: the first rule that is empty."""
         flow = self.bar.flow
         step = next_step(
             Progress(
                 self.draft.document,
                 problem=problem,
+                warning=warning,
+                filled=is_filled(input_fields(self.draft.document), self.run_panel.input.payload),
                 run=self._run,
                 changed=self.ran is not None and self._differs(self.ran),
                 looked=self.looked,

@@ -71,8 +71,10 @@ _KEYS = """(event) => {
 }"""
 
 
-#: Makes the Run panel large and brings it into view. The script is constant.
+#: Makes the Run panel large and brings it into view, unless it shows enough of the result. The script is constant.
 _LARGE_RUN_PANEL = """
+  const shown = document.querySelector(".fp-runp")?.getBoundingClientRect();
+  if (shown && shown.height >= 240 && shown.top >= 0 && shown.bottom <= innerHeight + 1) return;
   const work = document.querySelector(".fp-work");
   if (work) work.dataset.run = "large";
   const panel = document.querySelector(".fp-runp");
@@ -258,6 +260,7 @@ class PlaygroundPage:
         self.guide = Guide(self.page_session, self.draft, self.bar, self.run_panel, line, past)
         self.bar.on_read = self._saw_result
         self.run_panel.on_run, self.run_panel.on_progress = self._run_began, self._draw_next
+        self.run_panel.input.on_typed = self._draw_next
         self.run_panel.steps.box.on("pointerdown", self._saw_result, [])
         # so that the first saved sample does not replace an input that ran
         self.run_panel.input.touched = given is not None or payload != sample_payload(self.draft.document)
@@ -558,7 +561,8 @@ class PlaygroundPage:
 
     def _draw_next(self) -> None:
         if self.guide is not None and not self.root.is_deleted:
-            self.guide.draw(self.found[0] if self.found else None)
+            empty_rule = next((one.problem for one in self.warned if one.problem.code == "empty_rule"), None)
+            self.guide.draw(self.found[0] if self.found else None, empty_rule)
 
     def _run_began(self) -> None:
         if self.guide is not None:

@@ -413,3 +413,27 @@ def test_a_step_apart_from_the_output_is_connected_with_it() -> None:
     assert ("b", "o") in {(edge.source, edge.target) for edge in led.edges}
     assert lead_to_output_ops(led, CATALOG, "b", None) == []
     assert lead_to_output_ops(led, CATALOG, "o", None) == []
+
+
+def test_items_that_became_groups_are_grouped_by_one_of_their_fields() -> None:
+    verdict = {"name": "verdict", "type": "string", "enum": ["positive", "negative"]}
+    answer = {"type": "prompt", "inputs": {"prompt": "{{ s.out }}"}, "config": {"output_fields": [verdict]}}
+    nodes = {
+        "s": {"type": "array_splitter", "inputs": {"items": "{{ api_input.out.items }}"}},
+        "p": answer,
+        "f": {"type": "array_flatten"},
+        "g": {"type": "group_count", "label": "Count", "inputs": {"items": "{{ f.out.items }}"}, "config": {"by": "."}},
+        "o": output(groups="{{ g.out.groups }}"),
+    }
+    edges = "api_input>s s>p p>f f>g g>o"
+    listed = [{"name": "items", "type": "array", "items": {"type": "string"}, "required": True}]
+    (warning,) = flow_warnings(flow(nodes, edges, listed), CATALOG)
+    assert (warning.problem.code, warning.verb) == ("grouped_by_item", "Group by “verdict”")
+    after = mended(flow(nodes, edges, listed), "grouped_by_item")
+    grouped = after.node("g")
+    assert grouped is not None
+    assert grouped.config["by"] == "verdict"
+    assert codes(after) == []
+
+    texts = {**nodes, "p": text("{{ s.out }}")}
+    assert codes(flow(texts, edges, listed)) == [], "texts have no fields to group by"

@@ -10,7 +10,18 @@ from pydantic import BaseModel, Field
 from engine.flow.contract import payload_schema
 from engine.nodes.api_input import Config as ApiInputConfig
 from engine.nodes.prompt import Config as PromptConfig
-from ui.forms.specs import ABSENT, FieldSpec, after_type_change, fields_for, is_rule, specs_of_model, specs_of_schema
+from ui.forms.specs import (
+    ABSENT,
+    FieldSpec,
+    after_type_change,
+    as_shown,
+    as_stored,
+    fields_for,
+    folded_fields,
+    is_rule,
+    specs_of_model,
+    specs_of_schema,
+)
 from ui.forms.values import completed_address, get_at, parse, pointer_to, problem_of, problems_of, with_value
 
 
@@ -117,7 +128,8 @@ def test_the_form_of_a_sample_payload_follows_the_api_input() -> None:
 @pytest.mark.parametrize(
     ("kind", "shown", "not_shown"),
     [
-        ("string", {"format", "pattern", "max_length"}, {"minimum", "items", "fields"}),
+        ("string", {"format", "pattern", "max_length"}, {"minimum", "items", "fields", "enum"}),
+        ("one_of", {"enum"}, {"minimum", "items", "format", "pattern"}),
         ("integer", {"minimum", "maximum", "enum"}, {"format", "pattern", "items"}),
         ("array", {"items", "min_items"}, {"minimum", "fields", "enum"}),
         ("object", {"fields"}, {"items", "minimum", "pattern"}),
@@ -302,3 +314,19 @@ def test_help_texts_belong_to_their_node() -> None:
 )
 def test_an_address_without_https_is_completed_and_every_other_text_stays(typed: str, whole: str) -> None:
     assert completed_address(typed) == whole
+
+
+def test_a_text_with_allowed_values_is_one_of_these_words() -> None:
+    fields = _named(specs_of_model(ApiInputConfig), "fields")
+    stored = {"name": "mood", "type": "string", "enum": ["good", "bad"]}
+    shown = as_shown(fields, stored)
+
+    offered = fields_for(fields, shown)
+    words = _named(offered, "enum")
+
+    assert shown["type"] == "one_of"
+    assert ("one_of", "One of these words") in _named(offered, "type").choices
+    assert (words.title, [one.name for one in offered][:3]) == ("Words", ["name", "type", "enum"])
+    assert "enum" not in folded_fields(fields, offered), "the words are not hidden among the rules"
+    assert as_stored(fields, shown) == stored
+    assert as_stored(fields, {"name": "mood", "type": "one_of"}) == {"name": "mood", "type": "string", "enum": []}

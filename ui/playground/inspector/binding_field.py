@@ -86,6 +86,15 @@ class BindingField(Element, component=_COMPONENT):
         """Moves the keyboard focus into the field."""
         self.run_method("focus")
 
+    def take_next(self) -> None:
+        """Makes this the field that takes the next chip; the keyboard focus stays where it is."""
+        self.run_method("takeNext")
+
+    def split_lines(self, on_lines: Callable[[str], Any]) -> None:
+        """Makes the field an item of a list: text of several lines that is put in goes to `on_lines`."""
+        self.props["item"] = True
+        self.on("lines", lambda event: on_lines(str(event.args)))
+
     def _changed(self, event: GenericEventArguments) -> Any:
         text = with_change(self.text, event.args)
         if text is None:

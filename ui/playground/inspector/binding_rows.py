@@ -55,10 +55,9 @@ class _Fields:
         self.number()
 
     def add(self, name: str, value: Any) -> Any:
-        """Adds a field with a value and moves the keyboard into it."""
-        row = self._append(name, value)
+        """Adds a field with a value. The keyboard stays at the chips, so that the next one makes a field of its own."""
+        self._append(name, value)
         done = self.told(name)
-        row.bound.focus()
         self.bindings.drawn()
         return done
 
@@ -104,6 +103,7 @@ class _Fields:
         row = self._append(f"field_{number}", "")
         done = self.told(row.name)
         row.box.select()
+        row.bound.take_next()
         self.bindings.drawn()
         return done
 

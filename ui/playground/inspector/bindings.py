@@ -53,11 +53,12 @@ class FreeRows(Shown, Protocol):
     """What shows inputs whose names are free."""
 
     def add(self, name: str, value: Any) -> Any:
-        """Adds an input and moves the keyboard into it."""
+        """Adds an input; the keyboard stays where it is."""
 
 
 class Bindings:
-    """The inputs of one node as fields. A clicked chip goes into the field that last had the focus.
+    """The inputs of one node as fields. A clicked chip goes into the field that last had the focus, or was just
+    added.
 
     `draw` draws the fields of a node type (`input_fields.draw_inputs`), which calls `field` for each of them.
     """

@@ -21,6 +21,8 @@ from ui.playground.inspector.binding_field import BindingField
 from ui.playground.inspector.bindings import Bindings
 
 LEVELS: Final = 3
+#: Lines that are taken from one paste.
+_MOST_LINES: Final = 1000
 TEXT, LIST, GROUP, JSON = "text", "list", "group", "json"
 _TURNS: Final = {
     TEXT: (_("Write it as text"), "notes"),
@@ -48,9 +50,11 @@ class BoundValue:
         single: bool = True,
         tall: bool = False,
         level: int = 1,
+        on_lines: Callable[[str], Any] | None = None,
     ) -> None:
         self.bindings, self.where, self.label = bindings, where, label
         self.value: Any = value
+        self._on_lines = on_lines
         self._changed, self._single, self._tall, self._level = changed, single, tall, level
         self.kind = kind_of(value, level)
         self._box = ui.element("div").classes("fp-bound")
@@ -90,6 +94,11 @@ class BoundValue:
         elif self._inner is not None:
             self._inner.focus()
 
+    def take_next(self) -> None:
+        """Makes this the value that takes the next chip; the keyboard focus stays where it is."""
+        if self._field is not None:
+            self._field.take_next()
+
     def draw_menu(self, name: str) -> None:
         """Draws the menu that turns the value into text, a list, a group or JSON."""
         if self.bindings.readonly:
@@ -124,6 +133,8 @@ class BoundValue:
                 self._field = self.bindings.field(
                     self.where, self.label, self.value, self._told, single=self._single and self.kind == TEXT
                 ).classes("" if self._tall else "fp-binding--short")
+                if self._on_lines is not None and self.kind == TEXT:
+                    self._field.split_lines(self._on_lines)
 
     def _told(self, value: Any) -> Any:
         self.value = value
@@ -186,6 +197,15 @@ class BoundList:
         row.element.move(target_index=to)
         return self.told()
 
+    def paste(self, row: _Item, text: str) -> Any:
+        """Makes an item of each line. They begin in this row when nothing stands in it, else after it."""
+        at, items = self.rows.index(row), self.value
+        begin = at if items[at] in ("", None) else at + 1
+        self.put([*items[:begin], *lines_of(text)[:_MOST_LINES], *items[at + 1 :]])
+        done = self.told()
+        self.bindings.drawn()
+        return done
+
     def told(self) -> Any:
         """Stores the list as it is shown now."""
         self.number()
@@ -217,7 +237,15 @@ class _Item:
         self.items = items
         bindings = items.bindings
         with ui.element("div").classes("fp-row fp-pairrow") as self.element:
-            self.bound = BoundValue(bindings, self._where, "", value, self._told, level=items.level + 1)
+            self.bound = BoundValue(
+                bindings,
+                self._where,
+                "",
+                value,
+                self._told,
+                level=items.level + 1,
+                on_lines=lambda text: items.paste(self, text),
+            )
             self._buttons = None
             if not bindings.readonly:
                 self.bound.draw_menu(items.label)

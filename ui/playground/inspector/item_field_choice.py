@@ -42,6 +42,7 @@ class ItemFieldChoice:
         """Draws the text box and a chip for each field."""
         box = form.draw_input(spec, pointer, spec.title)
         box.props["autocomplete"] = "off"
+        _say_itself(box)
         drawn = _Drawn(pointer.startswith("/measures/"), box, ui.element("div").classes("fp-item-fields"))
         drawn.chips.set_visibility(not form.read_only)
         self._drawn = [one for one in self._drawn if not one.box.is_deleted] + [drawn]
@@ -74,3 +75,14 @@ class ItemFieldChoice:
             box.run_method("focus")
 
         return pick
+
+
+def _say_itself(box: ui.element) -> None:
+    """Says beside a dot what it stands for."""
+    assert isinstance(box, ui.input)
+
+    def say() -> None:
+        box.props.set_optional("suffix", _("the item itself") if (box.value or "").strip() == ITSELF else None)
+
+    say()
+    box.on_value_change(say)

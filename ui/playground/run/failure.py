@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from engine.flow.document import Document
+from engine.flow.document import Document, Node
+from engine.flow.edits import Op, update_node
 from engine.nodes import CATALOG
+from engine.outbound.practice_site import PRACTICE_HOST
 from ui.kit import feedback
 from ui.kit.parts import button
 from ui.kit.text import _
@@ -15,9 +17,28 @@ from ui.kit.text import _
 Fix = Callable[[str, str], Awaitable[None]]
 RunFrom = Callable[[str], Awaitable[None]]
 
+#: Codes of connections that failed: no field of the step is likely wrong.
+_NOT_REACHED = frozenset({"connect_failed", "timed_out"})
+PRACTICE = f"https://{PRACTICE_HOST}/"
+
+
+async def _practise(node: Node, edit: Callable[[Sequence[Op]], Awaitable[Any]]) -> None:
+    """Puts the address of the practice site, which always answers, into the step."""
+    if await edit([update_node(node, inputs={**node.inputs, "url": PRACTICE})]):
+        feedback.told(
+            _("{step} opens the practice site now.").format(step=node.name),
+            _("It is the site of a small bakery that always answers. Press Run to try it; Undo takes it back."),
+        )
+
 
 def failure_card(
-    error: Mapping[str, Any], document: Document, *, job_id: str | None, on_fix: Fix | None, on_run_from: RunFrom | None
+    error: Mapping[str, Any],
+    document: Document,
+    *,
+    job_id: str | None,
+    on_fix: Fix | None,
+    on_run_from: RunFrom | None,
+    edit: Callable[[Sequence[Op]], Awaitable[Any]] | None = None,
 ) -> None:
     """Draws the card into the current container. People who may only read get no buttons."""
     node_id = error.get("node_id")
@@ -29,7 +50,6 @@ def failure_card(
         happened=str(error.get("message", "")),
         why=str(error.get("why", "")),
         todo=str(error.get("remedy", "")),
-        code=str(error.get("code", "")),
         copy_label=_("Copy with job id"),
         copy_text=f"{job_id or ''}\n{text}".strip(),
     )
@@ -39,7 +59,10 @@ def failure_card(
     pointer = str(error.get("pointer") or "") or first_field(document, fixed)
     with card.actions:
         if on_fix is not None:
-            button(_("Fix it"), lambda: on_fix(fixed, pointer), icon="build", small=True)
+            if edit is not None and error.get("code") in _NOT_REACHED and "url" in node.inputs:
+                button(_("Try the practice site"), lambda: _practise(node, edit), icon="travel_explore", small=True)
+            elif error.get("code") not in _NOT_REACHED:
+                button(_("Fix it"), lambda: on_fix(fixed, pointer), icon="build", small=True)
             if node.type not in {"api_input", "api_output"} and node.policy.on_error != "use_default":
                 button(
                     _("Go on with a default text"), lambda: on_fix(fixed, "/policy/default"), icon="edit", small=True

@@ -42,6 +42,7 @@ class InputForm:
         self.on_run_all = on_run_all
         self.on_change: Callable[[], None] | None = None  #: called after the input was changed
         self.why_not = why_not
+        self.on_typed: Callable[[], Any] | None = None  #: called after the person changed the input
         #: True once the person or a job has set the input, so that a sample does not replace it.
         self.touched = False
         self.as_json = False
@@ -206,6 +207,8 @@ class InputForm:
         self.payload, self.touched = payload, True
         if self.row is not None:
             self.row.mark()
+        if self.on_typed is not None:
+            self.on_typed()
         if self.on_change is not None:
             self.on_change()
 
@@ -216,6 +219,8 @@ class InputForm:
         if self.chosen is not None:
             self.payload, self.touched = payload_of(self.samples[self.chosen]), True
         self._draw_row()
+        if self.on_typed is not None:
+            self.on_typed()
         if self.payload == before:
             return
         self._draw_body()

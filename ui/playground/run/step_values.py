@@ -141,4 +141,11 @@ class StepValuesPanel:
         item_pager(items, items.index(step), go, self.reader, total=total, name=title)
 
     def _draw_error(self, error: dict[str, Any], job_id: str) -> None:
-        failure_card(error, self.draft.document, job_id=job_id, on_fix=self.on_fix, on_run_from=self.on_run_from)
+        failure_card(
+            error,
+            self.draft.document,
+            job_id=job_id,
+            on_fix=self.on_fix,
+            on_run_from=self.on_run_from,
+            edit=self.edit,
+        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
@@ -31,6 +32,10 @@ class Progress:
 
     document: Document
     problem: Problem | None = None
+    #: A rule that is empty: the flow can run, but hardly does what it should.
+    warning: Problem | None = None
+    #: Whether the input of the next run is written.
+    filled: bool = True
     run: Run = "none"
     changed: bool = False
     looked: bool = True
@@ -69,6 +74,18 @@ def load_past(session: Session, workspace_id: str, flow_id: str) -> Past:
     return Past("completed" if answered else "none", was_called(session, workspace_id, flow_id))
 
 
+def is_filled(fields: Sequence[Mapping[str, Any]], payload: Mapping[str, Any]) -> bool:
+    """True when no required field of the input is empty, and not all fields are."""
+    written = [field for field in fields if not _is_empty(payload.get(str(field.get("name"))))]
+    return all(field in written for field in fields if field.get("required")) and bool(written or not fields)
+
+
+def _is_empty(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_is_empty(one) for one in value)
+    return value is None or value == {} or (isinstance(value, str) and not value.strip())
+
+
 def run_of(status: str) -> Run:
     """The state of a run by the status of its job."""
     match status:
@@ -102,8 +119,14 @@ def _to_build(progress: Progress) -> NextStep | None:
         sentence = _("“{name}” is not connected yet: draw a line to it from the step whose data it needs.")
         return NextStep("connect", sentence.format(name=loose.name), _("Show it"), "my_location", loose.id)
     if (problem := progress.problem) is not None:
-        return NextStep("mend", problem.message, _("Show me"), "my_location", problem.node_id or "", problem.pointer)
+        return _at_problem(problem)
+    if (warning := progress.warning) is not None and (progress.run == "none" or progress.changed):
+        return _at_problem(warning)
     return None
+
+
+def _at_problem(problem: Problem) -> NextStep:
+    return NextStep("mend", problem.message, _("Show me"), "my_location", problem.node_id or "", problem.pointer)
 
 
 def _behind_the_input(source: Node) -> NextStep:
@@ -124,6 +147,8 @@ def _to_run(progress: Progress) -> NextStep | None:
     """What the last run asks for."""
     match progress.run:
         case "none":
+            if not progress.filled:
+                return NextStep("run", _("Try it: write an input below, then press Run."), _("Run"), "play_arrow")
             return NextStep("run", _("Try it: the input below is filled in."), _("Run"), "play_arrow")
         case "running":
             return NextStep("wait", _("It runs. Each step says when it is done."))

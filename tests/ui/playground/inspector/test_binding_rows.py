@@ -168,3 +168,23 @@ async def test_an_undo_shows_the_former_value_in_the_same_field(site: Site, user
     await until(lambda: field.text == "before", lambda: field.text)
     assert not field.is_deleted
     assert name_box(user, "Field name c").value == "renamed"
+
+
+async def test_lines_put_into_an_item_become_items(site: Site, user: User, flow_id: str) -> None:
+    await opened(user, flow_id, "first_value")
+    await user.should_see("Add an item")
+    second = next(one for one in user.client.elements.values() if one.props.get("label", "").endswith(" 2"))  # type: ignore[union-attr]
+    assert second.props["item"] is True
+    UserInteraction(user, {second}, None).trigger("lines", "- three\n- four\n\n- five")
+    wanted = ["one", "two", "three", "four", "five"]
+    await until(lambda: inputs_of(site, flow_id, "first_value")["values"] == wanted)
+
+
+async def test_each_chip_makes_a_field_of_its_own(site: Site, user: User, flow_id: str) -> None:
+    await opened(user, flow_id, "set_fields")
+    await user.should_see("Add a field")
+    assert user.client is not None
+    chips = next(one for one in user.client.elements.values() if type(one).__name__ == "DataList")
+    for _time in range(2):
+        UserInteraction(user, {chips}, None).trigger("pick", {"raw": CHIP, "name": "site"})
+    await until(lambda: list(inputs_of(site, flow_id)) == ["a", "b", "c", "site", "site_2"])

@@ -9,7 +9,7 @@ import pytest
 
 from engine.core.errors import Problem
 from tests.factories import document
-from ui.playground.state.next_step import Progress, next_step
+from ui.playground.state.next_step import Progress, is_filled, next_step
 
 INPUT = {"id": "api_input", "type": "api_input", "label": "API Input", "config": {"fields": [{"name": "text"}]}}
 PROMPT = {"id": "prompt", "type": "prompt", "label": "Summarise"}
@@ -78,3 +78,30 @@ def test_an_unconnected_step_is_named() -> None:
 
     assert step is not None
     assert "“Summarise”" in step.sentence
+
+
+@pytest.mark.parametrize(
+    ("payload", "filled"),
+    [({}, False), ({"text": " ", "tags": ["a"]}, False), ({"text": "Hi"}, True), ({"text": "Hi", "tags": [""]}, True)],
+)
+def test_the_input_is_called_filled_in_only_when_it_is(payload: dict[str, Any], filled: bool) -> None:
+    fields = [{"name": "text", "required": True}, {"name": "tags", "type": "array"}]
+    assert is_filled(fields, payload) is filled
+    step = next_step(replace(DRAWN, filled=filled))
+    assert step is not None
+    assert ("filled in" in step.sentence) is filled
+
+
+def test_optional_fields_that_are_all_empty_are_no_input() -> None:
+    assert not is_filled([{"name": "tags"}], {"tags": ["", ""]})
+    assert is_filled([], {})
+
+
+def test_an_empty_rule_is_told_before_the_run() -> None:
+    rule = Problem("empty_rule", "Refund?: rule 1 does nothing useful yet.", "condition", "/inputs/rules/0/left")
+    step = next_step(replace(DRAWN, warning=rule))
+    assert step is not None
+    assert (step.name, step.sentence, step.pointer) == ("mend", rule.message, rule.pointer)
+    ran = next_step(replace(ANSWERED, warning=rule))
+    assert ran is not None
+    assert ran.name == "save", "a warning stops nobody who saw what it answers"
