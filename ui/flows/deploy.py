@@ -36,15 +36,20 @@ async def deploy_flow(
     version: int | None = None,
     on_live: OnLive | None = None,
     put_on_canvas: PutOnCanvas | None = None,
+    on_saved: OnLive | None = None,
 ) -> Deployed | None:
     """Asks the necessary questions, deploys, and shows the endpoint until the dialog is closed.
 
     Returns None when nothing was deployed. `version` deploys an older version, which needs one confirmation only.
     `on_live` is called before the dialog is closed. `put_on_canvas` is what a page with a canvas offers for an older
-    version; without it the stored draft is changed.
+    version; without it the stored draft is changed. `on_saved` is called after a flow that was never saved got its
+    title, while the dialog goes on.
     """
-    if not flow.newest_version and not await _save_first(page_session, flow):
-        return None
+    if not flow.newest_version:
+        if not await _save_first(page_session, flow):
+            return None
+        if on_saved is not None:
+            await on_saved()
     async with drafts_of(page_session.app).borrowed(page_session, flow.id) as draft:
         await draft.settled()
     checks = await page_session.query(look_before_deploy, flow.id, version, page_session.app.settings)

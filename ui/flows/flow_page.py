@@ -114,7 +114,7 @@ class FlowPage:
         """Deploys the flow. While the dialog shows the endpoint, the page does not show it too."""
         self.deploying = True
         try:
-            done = await deploy_flow(self.page_session, self.flow, on_live=self._went_live)
+            done = await deploy_flow(self.page_session, self.flow, on_live=self._went_live, on_saved=self.look)
         finally:
             self.deploying = False
         if self.tabs.is_deleted:

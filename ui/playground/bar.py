@@ -282,7 +282,7 @@ class PlaygroundBar:
             feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
 
     async def _deploy(self) -> None:
-        await deploy_flow(self.page_session, self.flow, on_live=self._read_flow)
+        await deploy_flow(self.page_session, self.flow, on_live=self._read_flow, on_saved=self._read_flow)
         await self._read_flow()
 
     async def _restore(self, document: Document) -> None:

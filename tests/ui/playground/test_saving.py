@@ -178,3 +178,16 @@ async def test_the_bar_says_what_callers_get(site: Site, user: User) -> None:
     await user.should_see("Live: version 1")
     assert "Draft differs" in page_text(user)
     assert "Same as live version 1." not in texts(user)
+
+
+async def test_the_page_behind_the_deploy_dialog_knows_that_the_flow_was_saved(site: Site, user: User) -> None:
+    flow_id = site.flow("Untitled flow", saved=False)
+    await opened(user, flow_id)
+    await user.should_see("Not in Saved Flows yet.")
+    press(user, "Deploy API")
+    await user.should_see("Save the flow first")
+    box = max((one for one in user.find(kind=ui.input).elements), key=lambda one: one.id)
+    box.value = "Hello service"
+    press(user, "Save As")
+    await user.should_see("Deploy Hello service")
+    await until(lambda: "Not in Saved Flows yet." not in page_text(user))
