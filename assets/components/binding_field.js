@@ -205,8 +205,9 @@ export default {
         chips(this),
         EditorView.lineWrapping,
         this.placeholder ? CM.placeholder(this.placeholder) : [],
-        this.item ? EditorState.transactionFilter.of((one) => (this.split(one) ? [] : one)) : [],
         this.single ? EditorState.transactionFilter.of((one) => (one.newDoc.lines > 1 ? [one, { changes: this.joined(one.newDoc), sequential: true }] : one)) : [],
+        // the last filter sees a change first
+        this.item ? EditorState.transactionFilter.of((one) => (this.split(one) ? [] : one)) : [],
         EditorState.readOnly.of(this.readonly),
         EditorView.editable.of(!this.readonly),
         this.attributes.of(this.attributesNow()),

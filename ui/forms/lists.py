@@ -228,7 +228,8 @@ class _Row:
     @property
     def is_empty(self) -> bool:
         """True while nothing stands in the row, also nothing that cannot be read."""
-        return isinstance(self.value, Absent) and not (self.part is not None and any(self.part.unread()))
+        nothing = isinstance(self.value, Absent) or self.value == ""
+        return nothing and not (self.part is not None and any(self.part.unread()))
 
     @property
     def name(self) -> str:

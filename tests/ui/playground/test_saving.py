@@ -182,7 +182,7 @@ async def test_the_bar_says_what_callers_get(site: Site, user: User) -> None:
 
 async def test_the_page_behind_the_deploy_dialog_knows_that_the_flow_was_saved(site: Site, user: User) -> None:
     flow_id = site.flow("Untitled flow", saved=False)
-    await opened(user, flow_id)
+    await user.open(f"/playground/{flow_id}")
     await user.should_see("Not in Saved Flows yet.")
     press(user, "Deploy API")
     await user.should_see("Save the flow first")
