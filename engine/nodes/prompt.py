@@ -70,15 +70,16 @@ class AnswerRules(FieldRules):
     pattern: str | None = Field(
         default=None, max_length=200, title="Pattern", description="A pattern that the answer must match."
     )
-    items: AnswerRules | None = Field(
+    # the models are frozen, which a type checker does not see: a narrower type is safe
+    items: AnswerRules | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default=None, title="Items", description="What each item is that the model lists."
     )
-    fields: tuple[AnswerField, ...] | None = Field(
+    fields: tuple[AnswerField, ...] | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default=None, title="Fields", description="What the model gives for each part of the group."
     )
 
 
-class AnswerField(AnswerRules, InputField):
+class AnswerField(AnswerRules, InputField):  # pyright: ignore[reportIncompatibleVariableOverride]
     """One field of the answer."""
 
     name: str = Field(
