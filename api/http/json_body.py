@@ -67,7 +67,7 @@ class Bodies:
         """
         content_type = single_header(request, "Content-Type")
         if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
-            _check_media_type(content_type, request.headers.get("content-encoding"))
+            check_media_type(content_type, request.headers.get("content-encoding"))
         async with self._received(request) as body:
             return await _beside(parse_object, body) if body.strip() else {}
 
@@ -221,10 +221,13 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _check_media_type(content_type: str | None, encoding: str | None) -> None:
+def check_media_type(content_type: str | None, encoding: str | None) -> None:
+    """Requires JSON in UTF-8 that is not compressed. Raises UnsupportedMediaType."""
     kind, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
+    if not content_type:
+        raise UnsupportedMediaType("It came without a Content-Type")
     if kind != "application/json":
-        raise UnsupportedMediaType(f"It came as {kind[:100]}" if kind else "It came without a Content-Type")
+        raise UnsupportedMediaType(f"It came as {kind[:100]}" if kind else "Its Content-Type cannot be read")
     if any(parameter.startswith("charset=") and parameter[8:].strip('"') != "utf-8" for parameter in parameters):
         raise UnsupportedMediaType("Only UTF-8 is read")
     if encoding and encoding.strip().lower() != "identity":

@@ -17,14 +17,15 @@ import pydantic_core
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http import parameters
 from api.http.addresses import MCP_PATH
 from api.http.context import Context
-from api.http.json_body import parse_object
+from api.http.json_body import check_media_type, parse_object
 from api.http.route_classes import RawRoute
-from api.routes.mcp_messages import check_media_type, refused_message
+from api.routes.mcp_messages import refused_message
 from api.routes.mcp_tools import (
     CANCEL_JOB,
     GET_JOB,
@@ -65,7 +66,7 @@ router = APIRouter(route_class=RawRoute, include_in_schema=False)
 
 
 #: Only POST: without sessions, the stream of a GET would carry no events, and revoking the key would not end it.
-@router.post(MCP_PATH, response_class=Response)
+@router.post(MCP_PATH, response_class=JSONResponse)
 async def call_mcp(request: Request) -> ASGIApp:
     """Passes the request to the MCP library, which builds the responses."""
     return request.app.state.mcp
@@ -84,12 +85,14 @@ class Mcp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Checks the request and passes it to the library, which has no limits on the time or the number of values of a
-        body. Raises Unauthorized, UnsupportedMediaType, and what `Bodies.checked` raises.
+        body. Raises Unauthorized, ParameterInvalid, UnsupportedMediaType, and what `Bodies.checked` raises.
         """
         request = Request(scope, receive)
         self._context.caller(request)  # sets `request.state.caller`, which the handlers read
         self._context.refuse_when_stopping()
-        check_media_type(request)
+        parameters.query(request)
+        content_type = parameters.single_header(request, "Content-Type")
+        check_media_type(content_type, request.headers.get("content-encoding"))
         async with self._context.bodies.checked(request) as body:
             if self._running is None:
                 self._running = asyncio.create_task(self._run(), name="mcp")
@@ -100,7 +103,8 @@ class Mcp:
                 await refused(scope, receive, send)
                 return
             request.state.tells_progress = _asks_for_progress(request, body)
-            await self._managers[request.state.tells_progress].handle_request(scope, _again(body, receive), send)
+            manager = self._managers[request.state.tells_progress]
+            await manager.handle_request(_accepting_json(scope), _again(body, receive), send)
 
     async def close(self) -> None:
         """Ends all open calls."""
@@ -258,6 +262,15 @@ def _asks_for_progress(request: Request, body: bytes) -> bool:
     return progress_token_from_params(message.get("params")) is not None and check_accept_headers(request)[1]
 
 
+def _accepting_json(scope: Scope) -> Scope:
+    """Returns the scope with JSON in its Accept header. The route has found that the client takes JSON; the library
+    refuses a client that sends no Accept header, or several.
+    """
+    sent = [value for name, value in scope["headers"] if name == b"accept"]
+    others = [(name, value) for name, value in scope["headers"] if name != b"accept"]
+    return {**scope, "headers": [*others, (b"accept", b", ".join([*sent, b"application/json"]))]}
+
+
 def _again(body: bytes, receive: Receive) -> Receive:
     """Returns a `receive` that first returns a body that was already received."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
@@ -288,8 +301,12 @@ def _trace_of(ctx: Any) -> TraceContext:
 
 
 def _read_view(session: Session, caller: Caller, job_id: str) -> dict[str, Any]:
-    """Returns the published job. Raises NotFound, and Expired when its result is not stored any more."""
+    """Returns the published job. Raises NotFound, and Expired when its result is not stored any more, though nobody
+    erased it.
+    """
     job = get_job(session, caller.workspace_id, job_id, caller.scope)
+    if job.data_erased_at is not None:
+        return job_view(job, None)
     if job.status == "completed" and not job.has_result:
         raise Expired("Results are kept for a limited time, and this one's is over")
     return job_view(job, read_value(session, job_id, "result") if job.has_result else None)
@@ -299,12 +316,14 @@ def _outcome(view: Mapping[str, Any]) -> str:
     """Describes the state of a job in words; for a completed job returns its result as JSON."""
     job_id, steps = view["job_id"], view["progress"]
     match view["status"]:
+        case "completed" if view["data_erased_at"]:
+            return f"The job {job_id} is completed.{_erased(view)}"
         case "completed":
             return json.dumps(view["result"], ensure_ascii=False)
         case "failed":
             return f"{view['error']['message']} (job {job_id})"
         case "cancelled":
-            return f"The job {job_id} was cancelled."
+            return f"The job {job_id} was cancelled.{_erased(view)}"
     return (
         f"The job {job_id} is still {view['status']}, {steps['steps_done']} of {steps['steps_total']} steps done. "
         f"Call the tool {GET_JOB} with this job_id for its result; it waits up to {WAIT_SECONDS} seconds."
@@ -316,10 +335,12 @@ def _told(view: Mapping[str, Any]) -> str:
     from a result.
     """
     match view["status"]:
+        case "completed" if view["data_erased_at"]:
+            return f"The job {view['job_id']} is completed{_lost(view)}.{_erased(view)}"
         case "completed":
             return f"The job {view['job_id']} is completed{_lost(view)}. Its result:\n{_outcome(view)}"
         case "failed":
-            return f"The job {view['job_id']} failed: {view['error']['message']}"
+            return f"The job {view['job_id']} failed: {view['error']['message']}{_erased(view)}"
     return _outcome(view)
 
 
@@ -327,6 +348,12 @@ def _lost(view: Mapping[str, Any]) -> str:
     """Returns the addition that tells a completed job with failed steps from a whole one."""
     count = view["steps_failed"]
     return f", but {count} of its steps failed and it went on without them" if count else ""
+
+
+def _erased(view: Mapping[str, Any]) -> str:
+    """Returns the sentence that tells a job whose data were erased; an empty string for any other."""
+    at = view["data_erased_at"]
+    return f" Its data were erased at {at}: its result and its input are not kept." if at else ""
 
 
 def _as_answer(tool: FlowTool, view: Mapping[str, Any]) -> types.CallToolResult:

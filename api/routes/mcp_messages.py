@@ -10,17 +10,8 @@ import pydantic_core
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api.http.problem_json import UnsupportedMediaType
-
 _PARSE_ERROR, _INVALID_REQUEST = -32700, -32600
 _VERSION = "MCP-Protocol-Version"
-
-
-def check_media_type(request: Request) -> None:
-    """Raises UnsupportedMediaType, because the library would answer with a text without a media type."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise UnsupportedMediaType(f"It came as {kind[:100]}" if kind else "It came without a Content-Type")
 
 
 def refused_message(request: Request, body: bytes) -> Response | None:
@@ -54,8 +45,11 @@ def _unknown_version(id_: int | str | None, version: str | None) -> Response | N
     known = (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS)
     if version is None or version in known:
         return None
-    told = f"Unknown version in the header {_VERSION}; this server knows {', '.join(known)}"
-    # The versions without a handshake, from the list of the library; clients choose one of them.
+    told = (
+        f"Unknown version in the header {_VERSION}; this server knows {', '.join(HANDSHAKE_PROTOCOL_VERSIONS)} after "
+        f"`initialize`, and without it {', '.join(MODERN_PROTOCOL_VERSIONS)}"
+    )
+    # MCP wants the versions that need no `initialize` here; clients choose one of them.
     data = {"supported": list(MODERN_PROTOCOL_VERSIONS), "requested": version[:100]}
     return _error(id_, UNSUPPORTED_PROTOCOL_VERSION, told, data)
 

@@ -35,13 +35,14 @@ JOB_OUTPUT: JsonSchema = {
         "steps_done": {"type": "integer"},
         "steps_total": {"type": "integer"},
         "steps_failed": {"type": "integer", "description": "More than 0 in a completed job: it went on without them."},
-        "result": {"description": "What the flow returned, of a completed job."},
+        "result": {"description": "What the flow returned, of a completed job; null when its data were erased."},
         "error": {
             "type": "object",
             "description": "Why a failed job failed.",
             "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
             "required": ["code", "message"],
         },
+        "data_erased_at": {"type": "string", "description": "When the data of the job were erased, if they were."},
     },
     "required": ["job_id", "status", "steps_done", "steps_total"],
 }
@@ -91,6 +92,8 @@ def job_content(view: Mapping[str, Any]) -> dict[str, Any]:
         told |= {"result": view["result"], "steps_failed": view["steps_failed"]}
     if view["error"]:
         told["error"] = {name: view["error"][name] for name in ("code", "message")}
+    if view["data_erased_at"]:
+        told["data_erased_at"] = view["data_erased_at"]
     return told
 
 

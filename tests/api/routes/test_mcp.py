@@ -59,6 +59,7 @@ def offer(house: House, flow_id: str = "") -> None:
     house.database.write_now(change_flow_settings, house.principal, flow_id or house.flow_id, {"mcp": True})
 
 
+PING = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}'
 QUEUED = JobFilters(statuses=("queued",))
 
 
@@ -194,6 +195,21 @@ async def test_a_failed_job_is_told_as_one(house: House):
     assert (answer.is_error, answer.structured_content["status"]) == (False, "failed")
     assert answer.structured_content["error"] == {"code": "http_status", "message": FAILED["message"]}
     assert answer.content[0].text == f"The job {job_id} failed: {FAILED['message']}"
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
+async def test_a_job_whose_data_were_erased_is_told_as_one(house: House, status: str):
+    """As `GET /jobs/{job_id}` does; 410 is for results whose time is over."""
+    job_id = (await house.submit()).json()["job_id"]
+    house.finish(job_id, status)
+    at = (await house._call("DELETE", f"/jobs/{job_id}/data", None)).json()["data_erased_at"]
+    async with session(house) as client:
+        answer = await client.call_tool("get_job", {"job_id": job_id})
+
+    assert (answer.is_error, answer.structured_content["status"]) == (False, status)
+    assert answer.structured_content["data_erased_at"] == at
+    assert answer.structured_content.get("result") is None
+    assert f"Its data were erased at {at}" in answer.content[0].text
 
 
 async def test_the_text_of_a_completed_job_has_its_status_and_its_result(house: House):
@@ -431,13 +447,40 @@ async def test_an_unknown_version_is_told_with_those_there_are(house: House):
     assert (answer.status_code, body["id"]) == (400, 7)
     assert body["error"]["message"].startswith("Unknown version")
     assert "2025-06-18" in body["error"]["message"]
+    assert body["error"]["data"]["supported"] == ["2026-07-28"]
+    assert body["error"]["message"].endswith("and without it 2026-07-28")
 
 
-async def test_a_body_of_another_media_type_is_a_problem(house: House):
-    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {house.key}"}
-    sent = {**headers, "Content-Type": "text/plain"}
-    answer = await house.client.post("/mcp", content=b"{}", headers=sent)
-    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+@pytest.mark.parametrize(
+    ("query", "headers", "status", "code", "told"),
+    [
+        ("", {"Content-Type": "text/plain"}, 415, "unsupported_media_type", "It came as text/plain"),
+        ("", {"Content-Type": ";;;"}, 415, "unsupported_media_type", "cannot be read"),
+        ("", {"Content-Type": "application/json; charset=iso-8859-1"}, 415, "unsupported_media_type", "UTF-8"),
+        ("", {"Content-Encoding": "gzip"}, 415, "unsupported_media_type", "compressed"),
+        ("", {"Accept": "text/html"}, 406, "not_acceptable", "application/json"),
+        ("", {"Accept": "application/json;q=0, */*"}, 406, "not_acceptable", "application/json"),
+        ("?foo=1", {}, 400, "invalid_parameter", "`foo`"),
+    ],
+)
+async def test_what_is_wrong_before_a_message_is_read_is_a_problem_as_everywhere(
+    house: House, query: str, headers: dict[str, str], status: int, code: str, told: str
+):
+    sent = {"Content-Type": "application/json", "Authorization": f"Bearer {house.key}", **headers}
+    answer = await house.client.post(f"/mcp{query}", content=PING, headers=sent)
+
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert told in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("accept", [[], ["application/json"], ["*/*"], ["text/event-stream", "application/json;q=0.5"]])
+async def test_every_accept_header_that_takes_json_is_taken(house: House, accept: list[str]):
+    house.client.headers.pop("accept")
+    sent = [("Content-Type", "application/json"), ("Authorization", f"Bearer {house.key}")]
+    answer = await house.client.post("/mcp", content=PING, headers=[*sent, *(("Accept", kind) for kind in accept)])
+
+    assert (answer.status_code, answer.json()["result"]) == (200, {})
 
 
 async def send_message(house: House, content: bytes | AsyncIterator[bytes]) -> tuple[int, str, str]:
