@@ -9,11 +9,11 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Compare the body with the request fields in the flow's API docs. If the flow should take the field, its owner presses Accept this field under Jobs, Refused, or adds it to the API Input in the Playground, and then Update API.",
     ),
     "invalid_json": (
-        "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, nesting deeper than 64 levels, more than 10,000 keys or 200,000 values, or text that is not UTF-8.",
+        "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, nesting deeper than 64 levels, more than 10,000 keys or 200,000 values, text that is not UTF-8, a byte order mark (BOM) at its begin, or a `\\u` escape that names half of a character (a lone surrogate).",
         "Let a JSON library write the body instead of putting text together, and send UTF-8. Split what has too many keys or values.",
     ),
     "invalid_parameter": (
-        "A query parameter or a header has a value that cannot be used, is unknown, or stands twice; or `Authorization` and `X-API-Key` name two keys.",
+        "A query parameter or a header has a value that cannot be used, is unknown, or stands twice; or `Authorization` and `X-API-Key` name two keys, or `Authorization` holds something other than `Bearer`, like `Basic`, beside an `X-API-Key`.",
         "The detail names it. Take it out, or correct its value.",
     ),
     "malformed_request": (
@@ -76,7 +76,10 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "The address of the request leaves its headers no room: together they may have 16 KiB.",
         "Send the data in the body instead of the address.",
     ),
-    "unsupported_media_type": ("These routes take JSON only.", "Send the header `Content-Type: application/json`."),
+    "unsupported_media_type": (
+        "These routes take JSON in UTF-8 only, as it is: the `Content-Type` is missing, is another one or names another `charset`, or the body is compressed (`Content-Encoding`). `detail` says which.",
+        "Send the header `Content-Type: application/json` and an uncompressed body in UTF-8.",
+    ),
     "idempotency_key_reused": (
         "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default. Or the data of the job that it made were erased, so nobody can tell if the request is the same.",
         "Use a new key for a new request, and the same key only to repeat the same one.",

@@ -13,7 +13,7 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     "worker_lost": (
         "The worker stopped",
-        "The process that ran the job died again and again, for example because the machine had no memory left. A job is taken up by another worker a few times before this is said.",
+        "The process that ran the job died again and again, for example because the machine had no memory left. Another worker takes the job up twice before this is said; `attempts` counts all three.",
         "Send the request again. If it stays, whoever runs the server looks at its log and at the memory of the machine.",
     ),
     "budget_exceeded": (
@@ -28,8 +28,8 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     "address_not_allowed": (
         "The address may not be called",
-        "A step wanted to reach an address inside the server's own network, or one with a scheme other than http and https, or to send a secret to a host that the secret does not name. Such addresses are closed unless whoever runs the server opens them.",
-        "Check the address that was sent. If it should be reachable, it is added to `FLOWPORT_OUTBOUND_ALLOW` on the server; a host for a secret is added under Settings, Models and secrets. `message` says which of the two it is.",
+        "A step wanted to reach an address inside the server's own network, a public one at a port other than 80, 443, 8080 and 8443, or one with a scheme other than http and https, or to send a secret to a host that the secret does not name. Such addresses and ports are closed unless whoever runs the server opens them.",
+        "Check the address that was sent. If it should be reachable, the owner adds it under Settings, Server (`FLOWPORT_OUTBOUND_ALLOW` on the server), with its port where that is another, like `example.com:8444`; a host for a secret is added under Settings, Models and secrets. `message` says which of the two it is.",
     ),
     "http_status": (
         "A website answered with an error",
@@ -111,7 +111,7 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
 #: code -> (message, node_id, node_label) of the example, with a node type that raises this error.
 JOB_ERROR_EXAMPLES: dict[str, tuple[str, str | None, str | None]] = {
     "timeout": ("The step took longer than its 60 seconds.", "prompt", "Summarise"),
-    "worker_lost": ("The worker stopped three times while it ran this job.", None, None),
+    "worker_lost": ("The worker process stopped 3 times while it ran this job.", None, None),
     "budget_exceeded": ("The job has spent its budget of $0.50.", "prompt", "Summarise"),
     "result_too_large": ("The result has 14 MiB; 10 MiB are allowed.", "api_output", "API Output"),
     "address_not_allowed": ("10.0.0.7 is inside a private network.", "http_request", "Ask the shop"),

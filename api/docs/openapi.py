@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,9 +102,11 @@ def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     document["components"]["schemas"] = schemas | {
         name: one for name, one in own_schemas().items() if name not in schemas
     }
-    for path in document["paths"].values():
-        for operation in path.values():
-            _mend(operation)
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    for operation in operations:
+        _mend(operation)
+    for operation in operations:
+        _add_request_id(operation, operations)
     for schema in document["components"]["schemas"].values():
         if "examples" in schema:
             schema["examples"] = [_with_nulls(schema, one) for one in schema["examples"]]
@@ -153,6 +155,8 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
         kept = {method: dict(call) for method, call in operations.items() if call["operationId"] in _OF_A_FLOW}
         for call in kept.values():
             if call["operationId"] == "run_flow":
+                if contract.request.get("required"):
+                    call["requestBody"] = {**call["requestBody"], "required": True}
                 call["summary"] = f"Run {contract.title}"
                 call["description"] = f"{contract.description}\n\n{call['description']}".strip()
             call["operationId"] = call["operationId"].replace("run_flow", f"run_{slug}")
@@ -192,8 +196,10 @@ _SENT = {"Payload", "BatchPayload"}
 
 def _mend(operation: dict[str, Any]) -> None:
     """Corrects what FastAPI generates by default and this API does differently: titles, the media type of streams, the
-    JSON media type of problems, and 422 for invalid parameters.
+    JSON media type of problems, 422 for invalid parameters, and the body of a submit, which may be empty.
     """
+    if operation["operationId"] == "run_flow":
+        operation["requestBody"].pop("required", None)
     for parameter in operation.get("parameters", ()):
         del parameter["schema"]["title"]
         parameter["schema"].pop("description", None)
@@ -209,6 +215,14 @@ def _mend(operation: dict[str, Any]) -> None:
                 content["schema"].pop("title", None)
                 if kind in {"text/event-stream", "application/x-ndjson"}:
                     content["schema"] = {}
+
+
+def _add_request_id(operation: dict[str, Any], operations: Sequence[Mapping[str, Any]]) -> None:
+    """Adds the header X-Request-Id, which every call takes; routes of submits declare it."""
+    declared = next(one for other in operations for one in other.get("parameters", ()) if one["name"] == "X-Request-Id")
+    parameters = operation.setdefault("parameters", [])
+    if declared not in parameters:
+        parameters.append(declared)
 
 
 def _streams(paths: dict[str, Any]) -> Iterator[dict[str, Any]]:

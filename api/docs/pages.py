@@ -36,6 +36,7 @@ from engine.core.safe_markdown import clean_html
 from engine.core.settings import Settings
 from engine.flow.contract import input_fields, payload_schema, result_schema, sample_payload
 from engine.flow.document import Document, load_document
+from engine.jobs.transitions import MAX_ATTEMPTS
 from engine.nodes import CATALOG, NODE_TYPES
 from storage.database import Database
 from storage.flows import FlowRow, find_public_docs_flow, get_draft, get_version, list_flows
@@ -414,8 +415,9 @@ def _spoken(text: object) -> Markup:
 def _job_error(code: str) -> dict[str, Any]:
     title, why, todo = JOB_ERROR_TEXTS[code]
     message, node_id, label = JOB_ERROR_EXAMPLES[code]
+    attempts = MAX_ATTEMPTS if code == "worker_lost" else 1
     error = {"code": code, "message": message, "node_id": node_id, "node_label": label, "item_index": None}
-    job = {"job_id": "job_7Qm2VxK1", "status": "failed", "result": None, "error": {**error, "attempts": 1}}
+    job = {"job_id": "job_7Qm2VxK1", "status": "failed", "result": None, "error": {**error, "attempts": attempts}}
     where = ("Where it stands", "in the `error` of a job that failed; the call itself was accepted with 202")
     example = json.dumps(job, indent=2)
     return {"code": code, "title": title, "where": where, "why": why, "todo": todo, "example": example}

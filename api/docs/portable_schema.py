@@ -4,6 +4,8 @@ The schemas keep their meaning; what such tools are known to fail on is expresse
 
 * A list without `items` gets `{}`.
 * A pattern that only RE2 can read moves to the description, because other tools would reject the whole document.
+* A web address has the pattern of those that the API takes, because to tools `uri` means every scheme. A field with a
+  pattern of its own has words instead.
 * A default that generators cannot write in their own types moves to the description, too. The server applies it to
   missing fields, so clients need not know it. Responses have no defaults.
 * Allowed values that generators cannot enumerate (fractions, booleans, texts that would get the same identifier) move
@@ -18,6 +20,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+from engine.flow.contract import WEB_ADDRESS
 from engine.flow.patterns import why_not
 
 JsonSchema = dict[str, Any]
@@ -60,6 +63,10 @@ def portable(schema: JsonSchema, *, of_answer: bool = False) -> JsonSchema:
     if kind == "array" or (isinstance(kind, list) and "array" in kind):
         found.setdefault("items", {})
     said = [found["description"]] if found.get("description") else []
+    if found.get("format") == "uri" and not of_answer:
+        if "pattern" in found:
+            said.append("Begins with `http://` or `https://`.")
+        found.setdefault("pattern", WEB_ADDRESS)
     if not reads_everywhere(found.get("pattern", "")):
         said.append(f"Must match the pattern `{found.pop('pattern')}` (RE2).")
     if "default" in found and (of_answer or not _can_be_written(found)):

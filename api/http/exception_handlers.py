@@ -73,8 +73,12 @@ HANDLERS: dict[Any, Any] = {
 
 
 def _no_such_address(request: Request) -> Refusal:
-    meant = meant_by(request.scope["path"])
-    if meant is not None and (meant == BASE or any(route.path_regex.match(meant) for route in request.app.routes)):
+    path = request.scope["path"]
+    meant = meant_by(path)
+    if (meant or path) in {"/public", BASE}:
+        remedy = f"Call {BASE}/flows for the flows of your key; /docs describes every call"
+        return NoSuchAddress("All addresses of the public API begin like this one, and none ends here", remedy=remedy)
+    if meant is not None and any(route.path_regex.match(meant) for route in request.app.routes):
         return NoSuchAddress("It is nearly an address of the public API", remedy=f"Call {meant[:200]}")
     return NoSuchAddress("The public API has no such call; /public/v1/openapi.json lists them all")
 

@@ -148,11 +148,17 @@ class Job(Published):
         "skipped, took a default value, or failed for items of a list. A step that runs for each item of a list counts once, "
         "and a step of a called flow as the step that calls it."
     )
-    execution_time_seconds: float | None = Field(description="From start to end; null while it has not ended.")
+    execution_time_seconds: float | None = Field(
+        description="From start to end; null while it has not ended. 0 when it ended before it began."
+    )
     created_at: AwareDatetime = Field(description="When it was accepted.")
-    started_at: AwareDatetime | None = Field(description="When a worker began it; null while it has not begun.")
+    started_at: AwareDatetime | None = Field(
+        description="When a worker began it; null while it has not begun, and for ever when it was cancelled before."
+    )
     completed_at: AwareDatetime | None = Field(description="When it ended, in whatever way.")
-    ends_by: AwareDatetime | None = Field(description="The latest moment it can still be running; null while queued.")
+    ends_by: AwareDatetime | None = Field(
+        description="The latest moment it can still be running. Null until it begins, and for ever when it was cancelled before."
+    )
     attempts: int = Field(description="How often a worker took it.")
     progress: Progress
     usage: JobUsage
@@ -162,7 +168,8 @@ class Job(Published):
         description="Set when the data of the job were erased: `result` is null from then on and nothing of its input is kept."
     )
     result_truncated: bool | None = Field(
-        None, description="True in a list when the result is larger than 256 KiB: ask for the job itself."
+        None,
+        description="True in a list and in a webhook when the result is larger than 256 KiB and left out: ask for the job itself.",
     )
 
 
@@ -289,7 +296,10 @@ class EventData(Published):
     at: AwareDatetime = Field(description="When it happened.")
     batch_id: str | None = Field(None, description="Of an item of a batch: its batch.")
     item_index: int | None = Field(None, description="Of an item of a batch: its place in it, from 0.")
-    attempt: int | None = Field(None, description="How often a worker has taken the job.")
+    attempt: int | None = Field(
+        None,
+        description="Of `job.processing`, and of a `job.queued` after the first: how often a worker has taken the job.",
+    )
     node_id: str | None = Field(
         None,
         description="The step; null in a `job.failed` that was no single node's. With a dot in a flow that is called.",
@@ -315,7 +325,7 @@ class StreamEvent(Published):
     event: EventName = Field(
         description="What happened; more names may come, pass over those you do not know. The last one is `job.completed` "
         "(with `steps_failed` when steps failed), `job.failed` (with `code`, `message`, `node_id`) or `job.cancelled`; it has `data_erased_at` when the data of the job "
-        "were erased. `job.queued` and `job.processing` have `attempt`. Steps have `node_id` and `index`: `step.started`; with "
+        "were erased. `job.processing` has `attempt`, and so has a `job.queued` that tells that the job goes back into the queue; the first one has none. Steps have `node_id` and `index`: `step.started`; with "
         "`duration_ms` too `step.completed`, `step.failed` (`code`, `message`), `step.skipped` (both when it had failed) and "
         "`step.cancelled`; `step.delta` has `call` and `text`.",
     )

@@ -98,7 +98,6 @@ async def test_an_address_that_is_none_is_a_problem_too(house: House, method: st
         ("//healthz", "/healthz"),
         ("/v1/flows/execute/flow_1", "/public/v1/flows/execute/flow_1"),
         ("//v1/jobs", "/public/v1/jobs"),
-        ("/v1", "/public/v1"),
         ("/public/v1/jobs/", "/public/v1/jobs"),
         ("/public/v1/jobs/job_1/", "/public/v1/jobs/job_1"),
         ("/Public/V1/Jobs/job_Ab", "/public/v1/jobs/job_Ab"),
@@ -115,6 +114,16 @@ async def test_an_address_that_is_nearly_right_is_told_the_right_one(house: Hous
     problem = ProblemDetails.model_validate(response.json())
     assert (problem.status, problem.code) == (404, "not_found")
     assert problem.detail.endswith(f"Call {meant}")
+
+
+@pytest.mark.parametrize("asked", ["/public", "/public/", "/public/v1", "/public/v1/", "//public/v1", "/v1", "/V1/"])
+async def test_the_beginning_of_all_addresses_names_a_call_that_there_is(house: House, asked: str):
+    sent = {"Authorization": f"Bearer {house.key}"}
+    problem = ProblemDetails.model_validate((await house.client.get(SERVER + asked, headers=sent)).json())
+
+    assert (problem.status, problem.code) == (404, "not_found")
+    assert "Call /public/v1/flows for" in problem.detail
+    assert (await house.client.get(f"{SERVER}/public/v1/flows", headers=sent)).status_code == 200
 
 
 async def test_a_slash_that_is_escaped_is_none(house: House):

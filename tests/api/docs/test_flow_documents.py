@@ -13,7 +13,7 @@ from api.app import api_document
 from api.docs.openapi import contract_of, flow_document, served_at
 from api.docs.portable_schema import portable, reads_everywhere
 from engine.core.paths import ASSETS
-from engine.flow.contract import check_payload, input_fields, sample_payload
+from engine.flow.contract import WEB_ADDRESS, check_payload, input_fields, sample_payload
 from engine.flow.document import Document, parse_flow_file
 from tests.api.docs.odd_flows import ODD_FLOWS
 
@@ -112,6 +112,17 @@ def test_a_default_that_no_generated_client_can_write_is_told_in_words(schema: d
     assert ("default" in found) == kept
     assert found["description"] == ("What it is." if kept else said)
     assert "default" not in portable(schema, of_answer=True)
+
+
+@pytest.mark.parametrize("pattern", ["", r"\.pdf$"])
+def test_a_web_address_says_which_schemes_are_taken(pattern: str):
+    rule = {"type": "string", "format": "uri"} | ({"pattern": pattern} if pattern else {})
+    found = portable(rule)
+
+    assert found["pattern"] == (pattern or WEB_ADDRESS)
+    assert reads_everywhere(found["pattern"])
+    assert ("http://" in found.get("description", "")) == bool(pattern)
+    assert portable(rule, of_answer=True) == rule
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from api.app import api_document
 from api.docs.openapi import FlowContract, flow_document, served_at, slug_of
+from api.docs.portable_schema import portable
 from engine.core.paths import ASSETS
 from engine.secrets.webhook_signing import signed_headers
 
@@ -94,7 +95,7 @@ def test_the_document_of_a_flow_has_its_concrete_path_and_its_own_schemas():
     assert call["operationId"] == "run_summarise_a_page"
     assert (call["parameters"][0]["in"], call["parameters"][0]["name"]) == ("query", "wait")
     assert document["components"]["schemas"]["Payload"] == {
-        **CONTRACT.request,
+        **portable(CONTRACT.request),
         "title": "Payload",
         "examples": [{"url": "https://example.com"}],
     }
@@ -192,6 +193,26 @@ def test_the_document_of_a_flow_has_every_call_for_its_jobs_and_batches():
     own = {"run_summarise_a_page", "run_summarise_a_page_batch"}
     of_jobs = {"get_job", "cancel_job", "erase_job_data", "stream_job_events"}
     assert ids == own | of_jobs | {"get_batch", "get_batch_results", "cancel_batch"}
+
+
+def test_only_a_flow_with_required_fields_needs_a_body():
+    """An empty body counts as `{}`, which a batch never is."""
+    path = "/public/v1/flows/execute"
+    optional = replace(CONTRACT, request={name: part for name, part in CONTRACT.request.items() if name != "required"})
+    without = flow_document(api_document(), optional, SERVER)
+
+    assert "required" not in WHOLE["paths"][f"{path}/{{flow_id}}"]["post"]["requestBody"]
+    assert "required" not in without["paths"][f"{path}/flow_1"]["post"]["requestBody"]
+    assert OF_THE_FLOW["paths"][f"{path}/flow_1"]["post"]["requestBody"]["required"] is True
+    for document, flow in ((WHOLE, "{flow_id}"), (without, "flow_1"), (OF_THE_FLOW, "flow_1")):
+        assert document["paths"][f"{path}/{flow}/batch"]["post"]["requestBody"]["required"] is True
+
+
+def test_every_call_declares_the_request_id_that_it_takes_over():
+    for path, operations in WHOLE["paths"].items():
+        for operation in operations.values():
+            names = [one["name"] for one in operation["parameters"]]
+            assert names.count("X-Request-Id") == 1, path
 
 
 def test_the_headers_of_answers_are_told():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.flow.contract import check_payload, payload_schema, sample_payload
+from engine.flow.contract import check_payload, fits_format, payload_schema, sample_payload
 from engine.flow.document import Document
 
 FIELDS = [
@@ -55,6 +55,33 @@ def test_a_wrong_field_is_named(payload, pointer, code):
 @pytest.mark.parametrize("payload", RIGHT)
 def test_what_is_just_within_a_rule_is_taken(payload):
     assert check_payload(FIELDS, {**URL, **payload})[1] == []
+
+
+@pytest.mark.parametrize(
+    ("address", "fits"),
+    [
+        ("https://example.com", True),
+        ("HTTP://Example.com:8080/a?b#c", True),
+        ("http://ann:secret@example.com/", True),
+        ("https://bücher.example/ä?ü=ö", True),
+        ("http://[::1]:8080/", True),
+        ("http://localhost", True),
+        ("http://a?b", True),
+        ("ftp://a.example/", False),
+        ("//a.example/", False),
+        ("https://", False),
+        ("http://:80/", False),
+        ("http://ann@", False),
+        ("http:///a", False),
+        ("http://[::1/", False),
+        ("http://a b.example/", False),
+        ("http://a.example/\u2003", False),
+        ("http://a.example/\n", False),
+        ("\x01http://a.example/", False),
+    ],
+)
+def test_a_web_address_has_http_and_a_host_and_no_blanks(address: str, fits: bool):
+    assert fits_format("uri", address) == fits
 
 
 def test_a_made_up_payload_has_as_many_items_as_are_wanted():
