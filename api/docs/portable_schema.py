@@ -64,9 +64,7 @@ def portable(schema: JsonSchema, *, of_answer: bool = False) -> JsonSchema:
         found.setdefault("items", {})
     said = [found["description"]] if found.get("description") else []
     if found.get("format") == "uri" and not of_answer:
-        if "pattern" in found:
-            said.append("Begins with `http://` or `https://`.")
-        found.setdefault("pattern", WEB_ADDRESS)
+        said += _name_schemes(found)
     if not reads_everywhere(found.get("pattern", "")):
         said.append(f"Must match the pattern `{found.pop('pattern')}` (RE2).")
     if "default" in found and (of_answer or not _can_be_written(found)):
@@ -90,6 +88,14 @@ def portable(schema: JsonSchema, *, of_answer: bool = False) -> JsonSchema:
         if name in found:
             found[name] = [portable(part, of_answer=of_answer) for part in found[name]]
     return found
+
+
+def _name_schemes(schema: JsonSchema) -> list[str]:
+    """Adds the pattern of web addresses to a schema, or returns a sentence when it has a pattern of its own."""
+    if "pattern" in schema:
+        return ["Begins with `http://` or `https://`."]
+    schema["pattern"] = WEB_ADDRESS
+    return []
 
 
 def reads_everywhere(pattern: str) -> bool:

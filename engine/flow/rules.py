@@ -77,8 +77,13 @@ def _ignore_case() -> Any:
     return Field(
         False,
         title="Ignore capitals",
-        description="When it is on, “Refund” and “refund” are different.",
-        json_schema_extra={"inverted": MATCH_CAPITALS, "new": True},
+        description="`true`: capitals make no difference, “refund” is also found as “Refund”. `false`, or left out: they do. The "
+        f"form has the opposite as a switch: {MATCH_CAPITALS}.",
+        json_schema_extra={
+            "inverted": MATCH_CAPITALS,
+            "inverted_help": "When it is on, “Refund” and “refund” are different.",
+            "new": True,
+        },
     )
 
 

@@ -10,7 +10,8 @@ lower case). An answer of 400 or more fails the step with `http_status`; where *
 5xx are tried again. Switch off **Fail when the service reports an error** to decide yourself with a Condition.
 
 A POST carries an `Idempotency-Key` that stays the same over all tries of a step, so that a service which knows it does the work
-once. Addresses inside private networks are closed until the owner opens them.
+once. Public addresses are open at the ports 80, 443, 8080 and 8443. Other ports, and addresses inside private networks, are closed
+until the owner opens them; such a step fails with `address_not_allowed`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ A page that is not there fails with `page_not_found`, so you can decide under **
 pages that the site's robots.txt closes to programs, and leaves the pause between pages that it asks for (`Crawl-delay`, at most
 5 seconds). It runs no scripts: a page that draws itself in the browser has no text to read, and the node says so
 (`page_needs_browser`). **Open in a browser** draws such a page first. That takes seconds instead of milliseconds and needs a
-Chromium on the server. Scripts of a page reach only the page's own host and the public web.
+Chromium on the server. Scripts of a page reach only the page's own host and the public web. Public addresses are open at the
+ports 80, 443, 8080 and 8443; other ports, and addresses inside private networks, fail with `address_not_allowed` until the owner
+opens them.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@
 A model field may say how it is drawn: `Field(json_schema_extra={"widget": "textarea", "item": "rule", "words": {"main":
 "Main content"}})`. `widget` is one of `Kind`, the name of a widget that the page draws (`Form(widgets=...)`), or
 `hidden`; `item` is the word on the add button; `words` are the labels of the choices; `example` is the placeholder;
-`inverted` is the label of a switch that is on when the value is false; `new` is the value in an entry that is added.
+`inverted` is the label of a switch that is on when the value is false, and `inverted_help` its help, as the description
+tells the value; `new` is the value in an entry that is added.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ def _spec(schemas: _Schemas, name: str, schema: Mapping[str, Any], *, required: 
         type_word=type_word(whole),
         is_address=whole.get("format") == "uri",
         widget=str(whole.get("widget") or ""),
-        help=str(schema.get("description") or whole.get("description") or ""),
+        help=str(whole.get("inverted_help") or schema.get("description") or whole.get("description") or ""),
         required=required,
         default=whole.get("default", ABSENT),
         example=_example(whole),

@@ -199,7 +199,7 @@ class ServerPage:
             words(_("For flows"), "fp-s13 fp-b", tag="h3")
             words(
                 _(
-                    "Flows may read the public web. Addresses inside your network are refused unless they stand here: a name, *.name, an IP address or a network, each with or without a port."
+                    "Flows may read the public web at its usual ports (80, 443, 8080 and 8443). Addresses inside your network, and public ones at other ports, are refused unless they stand here: a name, *.name, an IP address or a network, each with or without a port."
                 ),
                 "fp-s13 fp-t2",
                 tag="p",

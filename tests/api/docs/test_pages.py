@@ -19,7 +19,7 @@ from api.docs.job_error_texts import JOB_ERROR_EXAMPLES, JOB_ERROR_TEXTS
 from api.docs.pages import GUIDES, _entries, docs_router
 from api.docs.reference import operation_pages
 from api.docs.schema_words import example_value, field_rows, plain_schema, type_words
-from api.docs.search import Entry, search
+from api.docs.search import Entry, plain, search
 from api.http.problem_json import PUBLISHED, problem_example
 from api.http.schemas import Batch, BatchSummary, Job
 from engine.actions.deployments import deploy
@@ -110,6 +110,12 @@ async def test_every_error_code_has_a_page(client, code):
     assert "`" not in answer.text.partition("<pre")[0], "names stand as code"
 
 
+async def test_a_lost_worker_was_tried_as_often_as_its_example_says(client):
+    page = (await client.get("/docs/errors/worker_lost.md")).text
+    assert "stopped 3 times" in page
+    assert '"attempts": 3' in page
+
+
 def test_the_example_of_every_error_says_more_than_its_title():
     assert JOB_ERROR_EXAMPLES.keys() == JOB_ERROR_TEXTS.keys()
     assert {node for _, node, _ in JOB_ERROR_EXAMPLES.values()} <= {None, *(kind.type for kind in NODE_TYPES)}
@@ -143,6 +149,14 @@ async def test_every_node_has_a_page_with_all_its_fields_and_an_example(client, 
     assert f"&#34;type&#34;: &#34;{kind.type}&#34;" in page
     assert "{{ node" not in page
     assert f'href="/docs/nodes/{kind.type}"' in (await client.get("/docs/nodes")).text
+
+
+@pytest.mark.parametrize("kind", ["condition", "filter_list", "dataset_source"])
+async def test_the_setting_for_capitals_is_told_as_the_document_has_it(client, kind):
+    """The form has its opposite as a switch, whose help would say the contrary here."""
+    page = plain((await client.get(f"/docs/nodes/{kind}.md")).text)
+    assert "true: capitals make no difference" in page.replace("`", "")
+    assert "When it is on" not in page
 
 
 async def test_an_unknown_node_has_no_page_and_the_index_leads_to_the_nodes(client):

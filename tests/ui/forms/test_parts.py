@@ -11,6 +11,7 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.flow.contract import payload_schema
+from engine.flow.rules import FieldRule
 from engine.nodes.api_input import Config as ApiInputConfig
 from tests.ui.arrange import page_text
 from ui.forms.form import Form
@@ -265,3 +266,8 @@ async def test_values_from_elsewhere_are_shown_in_the_same_boxes(user: User, dra
     form.set_value({"reviews": ["c"], "stars": [1]})
     assert (box(form, "reviews, item 1"), first.value) == (first, "c")
     assert star.value == "many", "what cannot be read stays while the value is the same"
+
+
+def test_a_switch_with_the_opposite_meaning_has_a_help_of_its_own() -> None:
+    (spec,) = (one for one in specs_of_model(FieldRule) if one.name == "ignore_case")
+    assert (spec.inverted, spec.help) == ("Match capitals", "When it is on, “Refund” and “refund” are different.")
