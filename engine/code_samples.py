@@ -1,9 +1,10 @@
 """Creates code samples in curl, Python and JavaScript for a flow's endpoint and for all other calls of the API. Pure
 functions.
 
-All samples except those of `one_call_examples` repeat a request after 429, 502, 503, 504, a lost connection or a timeout, not before Retry-After and with
-growing, randomised pauses. Those in Python and JavaScript stop at a 429 without Retry-After, where waiting does not
-help, and repeat a 409 `idempotency_in_progress`; curl cannot distinguish these. Requests that start work keep one
+All samples except those of `one_call_examples` repeat a request after 408, 429, 500, 502, 503, 504, a lost connection or
+a timeout, not before Retry-After and with growing, randomised pauses. Those in Python and JavaScript repeat a 408 or 500
+twice at most, stop at a 429 without Retry-After, where waiting does not help, and repeat a 409
+`idempotency_in_progress`; curl cannot distinguish these. Requests that start work keep one
 Idempotency-Key for all tries, so a request whose response was lost runs only once. The API key is read from
 `FLOWPORT_API_KEY` and not written into the code.
 """
@@ -86,7 +87,7 @@ curl -sS "{_origin(endpoint)}/public/v1/jobs/JOB_ID?wait=30" \\
 """
 
 
-#: Options of curl: at most 300 seconds per try, and retries after 429, 500 to 504 and timeouts.
+#: Options of curl: at most 300 seconds per try, and retries after 408, 429, 500 to 504 and timeouts.
 _CURL = "curl -sS --fail-with-body --max-time 300 --retry 10 --retry-max-time 900 --retry-connrefused"
 
 _PYTHON_CALL = '''\
@@ -105,6 +106,7 @@ def call(method, url, **options):
             problem = f"HTTP {response.status_code}: {response.text}"
             asked = response.headers.get("Retry-After", "")  # a 429 without it stays one, however long you wait
             again = response.status_code in (502, 503, 504) or (response.status_code == 429 and asked != "")
+            again = again or (response.status_code in (408, 500) and attempt < 2)  # these seldom pass by themselves
             again = again or '"idempotency_in_progress"' in response.text  # 409: an earlier try is being accepted
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             problem, again, asked = error, True, ""
@@ -135,6 +137,7 @@ async function call(method, url, { headers, body } = {}) {
       problem = `HTTP ${response.status}: ${text}`;
       asked = Number(response.headers.get("Retry-After")) || 0; // a 429 without it stays one, however long you wait
       again = [502, 503, 504].includes(response.status) || (response.status === 429 && asked > 0);
+      again ||= [408, 500].includes(response.status) && attempt < 2; // these seldom pass by themselves
       again ||= text.includes('"idempotency_in_progress"'); // 409: an earlier try is being accepted
     } catch (error) {
       problem = error.cause ?? error; // no connection, or no answer in time
@@ -299,11 +302,13 @@ def events(url):
     """Yields (name, data) of every event; goes on after the last one when the connection is lost. Ends with the job."""
     last, failures = "0", 0
     while failures < 10:
+        asked = ""
         try:
             # Every 15 seconds something comes, so 60 silent seconds are a lost connection.
             with requests.get(url, headers={{**HEADERS, "Last-Event-ID": last}}, stream=True, timeout=(10, 60)) as answer:
-                if answer.status_code not in (200, 429, 502, 503, 504):
+                if answer.status_code not in (200, 408, 429, 500, 502, 503, 504):
                     raise SystemExit(f"HTTP {{answer.status_code}}: {{answer.text}}")
+                asked = answer.headers.get("Retry-After", "")
                 event = {{}}
                 for line in answer.iter_lines() if answer.ok else ():
                     field, _, value = line.decode().partition(": ")
@@ -320,7 +325,7 @@ def events(url):
         except LOST:
             pass
         failures += 1
-        time.sleep(min(2**failures, 30))
+        time.sleep(max(int(asked) if asked.isdigit() else 0, min(2**failures, 30)))
     raise SystemExit("The stream was lost too often")
 
 
@@ -437,13 +442,18 @@ const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds 
 async function* events(url) {{
   let last = "0";
   for (let failures = 0; failures < 10; ) {{
+    let asked = 0;
+    const silent = new AbortController(); // every 15 seconds something comes, so 60 silent seconds are a lost connection
+    const timer = setTimeout(() => silent.abort(), 60_000);
     try {{
-      const answer = await fetch(url, {{ headers: {{ ...HEADERS, "Last-Event-ID": last }} }});
-      if (!answer.ok && ![429, 502, 503, 504].includes(answer.status)) {{
+      const answer = await fetch(url, {{ headers: {{ ...HEADERS, "Last-Event-ID": last }}, signal: silent.signal }});
+      asked = Number(answer.headers.get("Retry-After")) || 0;
+      if (!answer.ok && ![408, 429, 500, 502, 503, 504].includes(answer.status)) {{
         throw Object.assign(new Error(`HTTP ${{answer.status}}: ${{await answer.text()}}`), {{ final: true }});
       }}
       let text = "";
       for await (const piece of answer.ok ? answer.body.pipeThrough(new TextDecoderStream()) : []) {{
+        timer.refresh();
         const blocks = (text + piece).split("\\n\\n");
         text = blocks.pop();
         for (const block of blocks) {{
@@ -457,9 +467,11 @@ async function* events(url) {{
       }}
     }} catch (error) {{
       if (error.final) throw error;
+    }} finally {{
+      clearTimeout(timer);
     }}
     failures += 1;
-    await sleep(Math.min(2 ** failures, 30));
+    await sleep(Math.max(asked, Math.min(2 ** failures, 30)));
   }}
   throw new Error("The stream was lost too often");
 }}

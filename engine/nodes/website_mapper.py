@@ -20,8 +20,7 @@ The start page is always read, and listed when the patterns allow it.
 Pictures, PDFs and other files are not listed, and neither are links that lead nowhere (404). A page that could not be read just
 now is listed with a warning: it may be there when you need it. Each page is listed once, without visitor counters such as
 `utm_source`. The node reads pages that robots.txt allows, waits **Delay** seconds between two requests to a host (longer when
-the site asks for it), and with its usual time limit of Most pages times Delay plus 60 seconds ends with what it has found. Sites
-at other ports than 80, 443, 8080 and 8443, and in private networks, are closed until the owner opens them.
+the site asks for it), and with its usual time limit of Most pages times Delay plus 60 seconds ends with what it has found.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -55,6 +56,11 @@ class Endpoint(ThreadingHTTPServer):
         self.erased = False
         #: The result comes with the answer to a submit that waits, as `?wait` asks; otherwise the wait ends before.
         self.quick = False
+        #: The status of the first stream, with Retry-After 4.
+        self.stream_status = 200
+        #: The status of every submit before the third.
+        self.submit_status = 0
+        self.stream_times: list[float] = []
         self.over = threading.Event()
         self.streams: list[str | None] = []
 
@@ -74,6 +80,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.submits.append(json.loads(body))
         if self.server.silent and len(self.server.submits) == 1:
             self._say_nothing()
+            return
+        if self.server.submit_status and len(self.server.submits) < 4:
+            self._answer(self.server.submit_status, {"code": "internal"}, {})
             return
         if len(self.server.submits) == 1 and self.server.conflict:
             self._answer(409, {"code": self.server.conflict}, {})
@@ -114,6 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _stream(self) -> None:
         """The first stream breaks off after two events; the second has the rest."""
         self.server.streams.append(self.headers["Last-Event-ID"])
+        self.server.stream_times.append(time.monotonic())
+        if self.server.stream_status != 200 and len(self.server.streams) == 1:
+            self._answer(self.server.stream_status, {"code": "rate_limited"}, {"Retry-After": "4"})
+            return
         if self.server.erased:
             self.send_response(200)
             self.end_headers()
@@ -128,6 +141,8 @@ class _Handler(BaseHTTPRequestHandler):
             if after < seq and (len(self.server.streams) > 1 or seq < 3):
                 data = json.dumps({"job_id": "job_1", "seq": seq, "text": "a: b, ü"}, ensure_ascii=False)
                 self.wfile.write(f": still here\n\nid: {seq}\nevent: {name}\ndata: {data}\n\n".encode())
+        if self.server.silent and len(self.server.streams) == 1:
+            self._say_nothing()
         if self.server.torn and len(self.server.streams) == 1:
             self.wfile.write(b"id: 3\nevent: job.completed\n")
 
@@ -296,6 +311,48 @@ def test_the_events_go_on_after_a_lost_connection_without_gap_or_repeat(
         "job.completed",
     ]
     assert done.stdout.count("a: b, ü") == 3
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_the_events_are_asked_for_again_when_the_answer_says_so(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.stream_status = 429
+    url = endpoint.address.replace("/flows/execute/flow_1", "/jobs/job_1/events")
+
+    done = run_text(language, getattr(call_examples("GET", url, answers="events"), language), tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert endpoint.stream_times[1] - endpoint.stream_times[0] >= 4
+    assert "job.completed" in done.stdout
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_a_stream_that_falls_silent_is_asked_for_again(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.silent = True
+    url = endpoint.address.replace("/flows/execute/flow_1", "/jobs/job_1/events")
+    text = getattr(call_examples("GET", url, answers="events"), language)
+    text = text.replace("(10, 60)", "(10, 1)").replace("60_000", "1_000")
+
+    done = run_text(language, text, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert len(endpoint.streams) == 2
+    assert [done.stdout.count(name) for name in ("job.queued", "step.delta", "job.completed")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("status", [408, 500])
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_what_seldom_passes_is_repeated_twice(language: str, status: int, endpoint: Endpoint, tmp_path: Path):
+    endpoint.submit_status = status
+
+    done = run_example(language, endpoint, tmp_path)
+
+    assert done.returncode == 1
+    assert str(status) in done.stderr
+    assert len(endpoint.submits) == 3
+    assert len(set(endpoint.idempotency_keys)) == 1
 
 
 @pytest.mark.parametrize("language", ["curl", "python", "javascript"])
