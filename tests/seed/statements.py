@@ -164,7 +164,7 @@ testing.3 | Monitor first few production requests closely.
     ui/flows/test_flow_page.py::test_first_calls_show_accepted_and_refused_ones
 testing.4 | Have rollback plan (keep previous version deployable).
     live/test_deployments.py::test_an_older_version_goes_live_again
-    ui/flows/test_flow_page.py::test_versions_can_be_put_live_again
+    ui/flows/test_flow_page.py::test_a_version_that_goes_live_again_comes_onto_the_canvas_too
 trouble.401.1 | 401 Unauthorized: check API key is correct.
     live/test_calls.py::test_a_missing_malformed_unknown_and_revoked_key_get_the_same_401
     seed/test_told.py::test_the_guides_advise_what_the_server_says

@@ -197,6 +197,7 @@ class PlaygroundPage:
         self.dependencies = await self._load_dependencies()
         self.flows = [] if self.page_session.may("edit flows") else await self.page_session.query(list_flows)
         given = await self.page_session.query(payload_of_job, self.draft.flow_id, job) if job else None
+        past = await self.page_session.query(load_past, self.draft.flow_id)  # no query once there are timers: `every`
         self.first_selection, self.first_field = select, field
         with (
             frame(
@@ -256,7 +257,6 @@ class PlaygroundPage:
                 )
                 self.inspector.catalog = self.dependencies.catalog
                 self.inspector.mend = self.mend
-        past = await self.page_session.query(load_past, self.draft.flow_id)
         self.guide = Guide(self.page_session, self.draft, self.bar, self.run_panel, line, past)
         self.bar.on_read = self._saw_result
         self.run_panel.on_run, self.run_panel.on_progress = self._run_began, self._draw_next
