@@ -55,8 +55,9 @@
     if (label) {
       const before = button.dataset.label ?? label.textContent;
       button.dataset.label = before;
+      button.style.minWidth = `${button.offsetWidth}px`; // a narrower button would let the text beside it wrap anew
       label.textContent = word;
-      setTimeout(() => { label.textContent = before; if (said) said.textContent = ""; }, 1600);
+      setTimeout(() => { label.textContent = before; if (said) said.textContent = ""; }, 4000);
     }
   };
 

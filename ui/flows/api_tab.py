@@ -25,6 +25,7 @@ from ui.flows.try_it import TryItNow, TryKeys
 from ui.kit.code_view import code
 from ui.kit.feedback import empty, fold
 from ui.kit.parts import ENVIRONMENTS, button, card, copy_button, icon, link, link_button, note, words
+from ui.kit.scroll import into_view
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.parts.ask_owners import asking
@@ -257,7 +258,7 @@ class ApiTab:
         shown = [key for key in self.seen.keys if key.label != TRY_LABEL]
         with self.keys_place, card(_("Keys that may call it")) as box:
             with box.head:
-                if self.page_session.may("manage keys") and not self.making and shown:
+                if self.page_session.may("manage keys") and not self.making:
                     button(_("Create a key"), self._begin_key, icon="add", small=True)
             if self.making:
                 KeyForm(
@@ -302,6 +303,7 @@ class ApiTab:
     def _begin_key(self) -> None:
         self.making = True
         self._draw_keys()
+        into_view(self.keys_place)  # the button beside the code is far from here
 
     def _stop_making(self) -> None:
         self.making = False
@@ -318,6 +320,13 @@ class ApiTab:
         self.reveal_place.clear()
         with self.reveal_place:
             reveal(made, self._key_is_safe)
+
+    def show_unkept_key(self) -> bool:
+        """Scrolls to the new key when nobody has said to have kept it. False when there is none."""
+        if self.made is None:
+            return False
+        into_view(self.reveal_place, "center")
+        return True
 
     def _key_is_safe(self) -> None:
         self.made = None

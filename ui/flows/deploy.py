@@ -197,17 +197,30 @@ class DeployDialog:
                     tag="p",
                 )
             with ui.element("div").classes("fp-col"):
-                await ApiTab(
+                api = ApiTab(
                     self.page_session,
                     try_keys_of(self.page_session.app),
                     base_address(self.page_session),
                     lambda: None,
                     try_first=True,
-                ).draw(flow)
+                )
+                await api.draw(flow)
         with self.acts:
             words(_("It stays open and shows the first calls as they come."), "fp-s13 fp-t2 fp-grow")
             link_button(_("Open the flow's page"), f"/flows/{flow.id}", kind="quiet")
-            button(_("Done"), self.dialog.close, kind="main")
+            button(_("Done"), lambda: self._leave(api), kind="main")
+
+    def _leave(self, api: ApiTab) -> None:
+        """Closes the dialog; asks first when it shows a key that nobody has said to have kept."""
+        if not api.show_unkept_key():
+            self.dialog.close()
+            return
+        feedback.failed(
+            _("The key is not kept yet."),
+            _("It is shown this one time. Copy it and tick the box below it."),
+            action=_("Close all the same"),
+            on_action=self.dialog.close,
+        )
 
 
 async def _roll(

@@ -335,6 +335,28 @@ async def test_in_the_dialog_a_call_can_be_tried_above_the_code(site: Site, user
     assert shown.index("Try it now") < shown.index("/public/v1/flows/execute/")
 
 
+async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/flows/{flow_id}")
+    press(user, "Deploy API")
+    await user.should_see("Next")
+    press(user, "Next")
+    await user.should_see("Limits and plan")
+    press(user, "Deploy API")
+    await user.should_see("Version 1 is live.")
+    press(user, "Create a key")
+    press(user, "Create a key")
+    await user.should_see('Copy the key "First key" now')
+    dialog_done = max((one for one in user.find(kind=ui.button, content="Done").elements), key=lambda one: one.id)
+    assert dialog_done.enabled is False, "the key's own button waits for the tick"
+    done = min((one for one in user.find(kind=ui.button, content="Done").elements), key=lambda one: one.id)
+    UserInteraction(user, {done}, None).click()
+    await user.should_see("The key is not kept yet.")
+    await user.should_see('Copy the key "First key" now')
+    press(user, "Close all the same")
+    await user.should_not_see('Copy the key "First key" now')
+
+
 async def test_keys_for_other_flows_are_not_called_none(site: Site, user: User) -> None:
     other = site.flow("Other", live=True)
     flow_id = site.flow("Greeting", live=True)
