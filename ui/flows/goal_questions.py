@@ -98,6 +98,8 @@ class GoalQuestions:
         self.changed: Made | None = None
         #: The run that the page shows; an earlier one goes on, but nobody looks at it any more.
         self.job_id: JobId | None = None
+        #: The input that the person tried last in place of the sample.
+        self.tried: dict[str, Any] | None = None
 
     async def load(self, flow_id: str = "") -> None:
         """Reads which models there are, and the flow that was made here before."""
@@ -136,13 +138,22 @@ class GoalQuestions:
                 return
             with ui.element("section").classes("fp-card fp-goal-card"):
                 template_sketch(self.template)
-                self.form = Form(specs_of_schema(self._schema()), self._first())
+                self.form = Form(
+                    specs_of_schema(self._schema()), self._first(), lambda _pointer, _value: self._mark_old()
+                )
                 self._draw_model_note()
                 self._draw_changed()
                 with ui.element("div").classes("fp-row fp-goal-go"):
                     verb = _("Make it and run it") if self.made is None else _("Run it again")
                     self.go = button(verb, self._make, icon="play_arrow", kind="main", big=True)
                     words(_("You can change every step later."), "fp-t2 fp-s13")
+            self.old = note(
+                _("Press {verb} to see what the flow answers now.").format(verb=_("Run it again")),
+                kind="warn",
+                icon="history",
+                strong=_("This is from the answers before."),
+            ).props("role=status")
+            self.old.visible = False
             self.place = ui.element("section").classes("fp-goal-result").props("role=status")
             self.place.visible = False
             if self.made is not None and self.made.job_id is not None:
@@ -235,7 +246,7 @@ class GoalQuestions:
         finally:
             self.go.enable()
         self.go.text = _("Run it again")
-        await self._run(made, sample_payload(made.document))
+        await self._run(made, sample_payload(made.document) if self.tried is None else self.tried)
 
     async def _run(self, made: Made, payload: dict[str, Any]) -> None:
         """Runs the flow with this input."""
@@ -328,7 +339,12 @@ class GoalQuestions:
 
     # The result.
 
+    def _mark_old(self) -> None:
+        """Says that the result belongs to other answers than those that the form holds now."""
+        self.old.visible = self.place.visible and self.made is not None
+
     def _begin_result(self) -> None:
+        self.old.visible = False
         self.place.visible = True
         self.place.clear()
 
@@ -402,6 +418,7 @@ class GoalQuestions:
                 if wrong := form.problems():
                     form.focus(next(iter(wrong)))
                     return
+                self.tried = form.value
                 await self._run(made, form.value)
 
             button(_("Try it with this"), again, icon="play_arrow", small=True)
@@ -427,11 +444,10 @@ class GoalQuestions:
                     strong=_("Version {number} is live, with other answers.").format(number=flow.live_version),
                 )
             with ui.element("div").classes("fp-row fp-goal-go"):
-                kind = "normal" if live else "main"
-                link_button(_("Open it in the Playground"), _run_path(made, job_id), icon="schema", kind=kind)
+                link_button(_("Open it in the Playground"), _run_path(made, job_id), icon="schema")
                 if self.page_session.may("deploy") and (not live or draft_differs(flow)):
                     verb = _("Update API") if live else _("Deploy API")
-                    button(verb, lambda: self._deploy(made, job_id), icon="rocket_launch")
+                    button(verb, lambda: self._deploy(made, job_id), icon="rocket_launch", kind="main")
 
     def _draw_failure(self, error: Mapping[str, Any], path: str) -> None:
         card = feedback.error_card(
