@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from itertools import islice
 from typing import Protocol
 
 from uvicorn.middleware.proxy_headers import _TrustedHosts
@@ -28,6 +29,8 @@ KEPT_BACK = 96
 #: This many connections above the limit are still read until the head of the request is complete, so that the 503 has
 #: the form that the request needs. Further ones get the 503 immediately.
 TURNED_AWAY_AT_ONCE = 32
+#: How many idle connections are asked whether something has arrived on them, before the first of them is closed.
+LOOKED_AT = 32
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,10 @@ class Connection(Protocol):
         """Closes the connection, which is idle, because a new connection needs its slot."""
         ...
 
+    def has_unread(self) -> bool:
+        """True when the client has sent something that the server has not read yet."""
+        ...
+
 
 class Connections:
     """Counts the open connections of a server. Not thread-safe: only the event loop may use it."""
@@ -90,7 +97,7 @@ class Connections:
     def enter(self, connection: Connection, address: str) -> Standing:
         """Counts a new connection if a slot is free or can be freed.
 
-        At the total limit the connection that has been idle longest is closed. At the limit of one caller only idle
+        At the total limit an idle connection is closed (`_next_to_leave`). At the limit of one caller only idle
         connections of the same caller are closed, because one address may be shared by many people.
         """
         caller = "" if self._is_proxy(address) else network_of(address)
@@ -98,11 +105,11 @@ class Connections:
         if caller and self._of_caller[caller] >= self.limits.most_of_one:
             places = self._idle_of[caller]
         if places is not self._idle or len(self._callers) >= self.limits.most:
-            longest = next(iter(self._unproven if places is self._idle else ()), None) or next(iter(places), None)
-            if longest is None:
+            leaving = self._next_to_leave(places)
+            if leaving is None:
                 return self._turn_away(connection)
-            self.leave(longest)
-            longest.make_room()
+            self.leave(leaving)
+            leaving.make_room()
         self._callers[connection] = caller
         self._of_caller[caller] += 1
         self.idle(connection)
@@ -139,6 +146,17 @@ class Connections:
         if connection in self._callers:
             self._idle[connection] = None
             self._idle_of[self._callers[connection]][connection] = None
+
+    def _next_to_leave(self, places: dict[Connection, None]) -> Connection | None:
+        """Returns the connection that gives up its slot, None when all are busy.
+
+        At the total limit that is the longest idle one without a whole request. One whose client has sent something
+        that is not read yet is passed over: else a burst of silent connections, which the event loop accepts at once,
+        would close the connection of a request that has just arrived.
+        """
+        unproven = self._unproven if places is self._idle else {}
+        silent = (one for one in islice(unproven, LOOKED_AT) if not one.has_unread())
+        return next(silent, None) or next(iter(unproven), None) or next(iter(places), None)
 
     def _is_proxy(self, address: str) -> bool:
         """Tells whether the address is a trusted proxy or a loopback address."""

@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import functools
 import math
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -179,6 +180,15 @@ class _Watched(asyncio.Protocol):
     def make_room(self) -> None:
         """Closes the connection, so that a new one gets its slot."""
         self.transport.close()
+
+    def has_unread(self) -> bool:
+        """True when the client has sent something that the event loop has not read yet."""
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        if descriptor < 0:  # it is closed
+            return False
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
 
     def look(self, now: float) -> None:
         """Aborts the connection when its client has read too little in the allowed time."""

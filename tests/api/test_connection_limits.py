@@ -23,6 +23,12 @@ class Line:
 
     gone = False
 
+    def __init__(self, *, unread: bool = False) -> None:
+        self.unread = unread
+
+    def has_unread(self) -> bool:
+        return self.unread
+
     def make_room(self) -> None:
         self.gone = True
 
@@ -154,3 +160,20 @@ def test_the_limits_leave_descriptors_for_everything_else(descriptors: int) -> N
     assert limits.most <= MOST
     if descriptors >= 256:
         assert limits.most + limits.backlog + TURNED_AWAY_AT_ONCE + 40 <= descriptors
+
+
+def test_a_request_that_has_arrived_is_not_closed_by_a_burst_of_silent_connections() -> None:
+    connections = Connections(LIMITS)
+    asking = Line(unread=True)
+    connections.enter(asking, "127.0.0.1")
+    silent = entered(connections, "127.0.0.1", 3 * LIMITS.most, busy=False)
+    assert not asking.gone
+    assert [line.gone for line in silent].count(True) == 2 * LIMITS.most + 1
+
+
+def test_when_all_have_sent_something_the_first_makes_room() -> None:
+    connections = Connections(LIMITS)
+    lines = [Line(unread=True) for _ in range(LIMITS.most + 1)]
+    for line in lines:
+        assert connections.enter(line, "127.0.0.1") is Standing.IN
+    assert [line.gone for line in lines] == [True, *[False] * LIMITS.most]

@@ -19,7 +19,7 @@ ADVICE = {
     "best-practices": [
         "Never put a key into version control",
         "Rotate keys regularly",
-        "Repeat on 429, 502, 503, 504 and lost connections, with pauses that grow",
+        "Repeat on 408, 429, 500, 502, 503, 504 and lost connections, with pauses that grow",
         "300 seconds is a good value",
         "Begin with a few requests",
     ],
