@@ -161,8 +161,10 @@ export default {
     this.sent = this.value;
     this.attributes = new CM.Compartment();
     this.syntax = new CM.Compartment();
-    // the caret stands at the end, so that a chip goes behind what is there
-    this.view = new CM.EditorView({ doc: this.value, selection: { anchor: this.value.length }, parent: this.$el, extensions: this.extensions() });
+    this.view = new CM.EditorView({ doc: this.value, parent: this.$el, extensions: this.extensions() });
+    // The caret stands at the end, so that a chip goes behind what is there. The document counts a line end of two
+    // characters once, so its end is not the length of the value.
+    this.view.dispatch({ selection: { anchor: this.view.state.doc.length } });
     if (this.language) {
       const known = CM.languages.find((one) => one.name.toLowerCase() === this.language);
       known?.load().then((loaded) => this.view?.dispatch({ effects: this.syntax.reconfigure(loaded) }));
@@ -257,8 +259,9 @@ export default {
       const change = difference(this.read(), text);
       if (change.from === change.to && !change.text) return;
       this.quiet = true;
-      const selection = this.view.hasFocus ? undefined : { anchor: text.length };
-      this.view.dispatch({ changes: { from: change.from, to: change.to, insert: change.text }, selection });
+      this.view.dispatch({ changes: { from: change.from, to: change.to, insert: change.text } });
+      // the document counts a line end of two characters once, so its end is asked for after the change
+      if (!this.view.hasFocus) this.view.dispatch({ selection: { anchor: this.view.state.doc.length } });
       this.quiet = false;
     },
     typed() {

@@ -75,8 +75,8 @@ def build(keys: Keyboard) -> None:
     add(keys, "array_flatten", first="Value")
     keys.press("Escape")
     keys.comes_to("Collect into a list")
-    add(keys, "api_output", first="Return items, count")
-    keys.reach("Find data", most=3)
+    add(keys, "api_output", first="Return what Collect into a list gives")
+    keys.reach("Find data", most=5)
     page.keyboard.type("items")
     keys.press("Enter")
     expect(inspector(page, "API Output").get_by_role("textbox", name="items", exact=True)).to_have_text(

@@ -79,7 +79,7 @@ def test_from_a_refused_field_to_an_api_that_takes_it(
     expect(dialog.get_by_text("202 Accepted")).to_be_visible()
     expect(dialog.get_by_text("200 Completed")).to_be_visible()
     assert filled.call("greet", {"name": "Ada", "lang": "de"}).status_code == 200
-    expect(dialog).to_contain_text("watching, 2 of 5")
+    expect(dialog).to_contain_text("watching, 5 of 5")
     dialog.get_by_role("button", name="Done").click()
     expect(page.get_by_text("Live v3")).to_be_visible()
 
@@ -101,7 +101,7 @@ def test_a_failed_call_is_retried_from_its_failed_node_as_a_run_of_its_version(p
     job = filled.run("lost", "lost", {"name": "Ada"})
     assert job["status"] == "failed"
     page.goto(f"/jobs/{job['job_id']}")
-    expect(page.get_by_text("The retry is a run in the Playground with version 2")).to_be_visible()
+    expect(page.get_by_text("It runs version 2 in the Playground, this job stays failed")).to_be_visible()
 
     page.get_by_role("button", name="Retry from Read the page with version 2").click()
 

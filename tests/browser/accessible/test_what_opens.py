@@ -91,7 +91,10 @@ OPENED = {
     "undeploying": ("/flows/{fetch}", [("button", "Undeploy API")]),
     "a version beside another": ("/flows/{fetch}?tab=versions", [("button", "View version 1")]),
     "an older version going live": ("/flows/{fetch}?tab=versions", [("button", "Make live")]),
-    "a refused call, explained": ("/jobs?tab=refused", [("button", "Explain: text: is missing and 1 more")]),
+    "a refused call, explained": (
+        "/jobs?tab=refused",
+        [("button", "Explain: text: is missing; txt: the flow has no field of this name")],
+    ),
     "steps as a table": ("/jobs/{failed}", [("button", "Table")]),
     "the flows of Monitoring": ("/monitoring", [("button", "Flow: All flows")]),
     "a key being changed": ("/settings/keys", [("button", "More for Shop"), ("menuitem", "Change...")]),
