@@ -10,7 +10,8 @@ QUICK_CPU := 230
 # 18 servers with their workers, and the workers that tests kill, read the modules anew: 4 s each. Two runs of schemathesis
 # and a page that is stopped after its 10 s of CPU time take 40 s more.
 PROCESS_CPU := 340
-BROWSER_CPU := 540
+# A press of everything that an owner sees (30 s) and the boxes of thirty flows are among them.
+BROWSER_CPU := 640
 PYTEST := $(PY) -m pytest -q
 QUICK := $(PYTEST) -n 2 --dist worksteal -p no:schemathesis -m "not process and not browser and not slow and not chaos" \
 	$(foreach folder,browser chaos commands contract hosting live soak,--ignore=tests/$(folder)) --allow-hosts= --cpu-budget $(QUICK_CPU)
