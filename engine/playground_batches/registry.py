@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -17,8 +19,12 @@ from engine.playground_batches.rows import Rows, rows_from_json
 from engine.playground_batches.runner import BatchLine, BatchRunner
 from storage.batches import BatchRun, list_batch_runs
 from storage.database import Database
+from storage.job_results import small_results
 from storage.jobs import read_value
 from storage.playground_batches import StoredBatch, find_newest_batch, list_open_batches, list_rows_outside_jobs
+
+#: Number of results that one statement reads.
+CHUNK = 500
 
 log = logging.getLogger(__name__)
 
@@ -115,15 +121,21 @@ class PlaygroundBatches:
 
 def _lines(session: Session, stored: StoredBatch) -> list[BatchLine]:
     """The rows of a batch that have begun: a line for each of its jobs, and for each row that is no job."""
-    lines = {run.row: _line(session, run) for run in list_batch_runs(session, stored.workspace_id, stored.id)}
+    runs = list_batch_runs(session, stored.workspace_id, stored.id)
+    completed = [run.job.id for run in runs if run.job.status == "completed"]
+    results: dict[str, Any] = {}
+    for chunk in (completed[at : at + CHUNK] for at in range(0, len(completed), CHUNK)):
+        small, large = small_results(session, stored.workspace_id, chunk)
+        results |= small | {job_id: read_value(session, job_id, "result") for job_id in large}
+    lines = {run.row: _line(run, results) for run in runs}
     for row in list_rows_outside_jobs(session, stored.workspace_id, stored.id):
         state = "queued" if row.state == "again" else "refused"
         lines[row.row] = BatchLine(row.row, row.title, state, None, row.text, dataset_row=row.dataset_row)
     return [lines[number] for number in sorted(lines)]
 
 
-def _line(session: Session, run: BatchRun) -> BatchLine:
+def _line(run: BatchRun, results: Mapping[str, Any]) -> BatchLine:
     line = BatchLine(run.row, run.title, run.job.status, JobId(run.job.id), dataset_row=run.dataset_row)
     if line.ended:
-        line.take(run.job, read_value(session, run.job.id, "result") if run.job.status == "completed" else None)
+        line.take(run.job, results.get(run.job.id))
     return line
