@@ -65,7 +65,8 @@ class App:
     """What all pages need from the server; `app.py` creates it once.
 
     `vault` encrypts and decrypts secrets; `public_api` is the app behind `/public`, with which a page can really call
-    an endpoint. `batches` runs the batches of the Playground. `local_servers` caches the model servers found on this machine.
+    an endpoint. `batches` runs the batches of the Playground. `local_servers` caches the model servers found on this
+    machine.
     """
 
     database: Database
@@ -117,7 +118,8 @@ class PageSession:
         limits = self.app.database.read_now(get_limits, workspace_id)
         owner = self.may("manage connections")
         asked = self.app.database.read_now(count_open_notes, workspace_id) if owner else 0
-        owners = ", ".join(one.name or one.email for one in self.owners)
+        # whom to ask: an owner may do everything, so that nobody reads it
+        owners = "" if owner else ", ".join(one.name or one.email for one in self.owners)
         return frame.FramePerson(self.person.name, self.person.email, self.person.role, limits.title, asked, owners)
 
     @property
