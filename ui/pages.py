@@ -9,7 +9,7 @@ from nicegui import app as nicegui_app
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from engine.core.errors import Refusal
+from engine.core.errors import Refusal, Unavailable
 from storage.flows import list_flows
 from ui import second_factor, sign_in
 from ui.access_guard import NO_STORE, AccessGuard, theme_of
@@ -27,7 +27,7 @@ from ui.page_memory import give_back_memory
 from ui.page_session import App, SignedOut, open_page_session, page_at
 from ui.page_sessions import tie_sockets
 from ui.page_shell import nothing_here
-from ui.playground import page as playground
+from ui.playground import routes as playground
 from ui.playground.run import batch_csv
 from ui.script_marks import mark_scripts
 from ui.settings import about, account, audit, audit_csv, data, keys, limits, models, server, team
@@ -102,9 +102,10 @@ async def _signed_out(_request: Request, _error: Exception) -> Response:
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Log filter: drops the error of an event in a tab whose session has just ended, since the tab goes to sign-in, and
-    refusals, which the page tells.
+    refusals, which the page tells. A refusal because the server cannot do it now stays: whoever runs it has to know.
     """
-    return not (record.exc_info and isinstance(record.exc_info[1], (SignedOut, Refusal)))
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, (SignedOut, Refusal)) or isinstance(error, Unavailable)
 
 
 async def _broken(request: Request, _error: Exception) -> Response:

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.live.caller import Terminal
+from ui.playground.inspector.inspector import FIRST_FIELD
 
 pytestmark = pytest.mark.browser
 
@@ -148,6 +149,9 @@ def test_on_a_phone_the_flow_is_a_list_of_steps_to_edit_and_run(playground: Page
     playground.set_viewport_size({"width": 390, "height": 844})
     playground.get_by_role("button", name="Letter Text Template").click()
     label = inspector(playground).get_by_role("textbox", name="Label")
+    label.focus()
+    playground.evaluate(f"({FIRST_FIELD})(document.querySelector('.fp-insp'))")
+    expect(label).to_be_focused()  # opening a step takes the keyboard from no field that was pressed meanwhile
     label.fill("Note")
     label.press("Tab")
     inspector(playground, "Note").get_by_role("button", name="Close").click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from nicegui import ui
@@ -25,37 +26,38 @@ from ui.parts.open_drafts import OpenDraft
 from ui.playground.versions.versions_menu import Versions
 
 
+@dataclass(frozen=True)
+class BarCalls:
+    """What the bar calls of the page around it.
+
+    `mend` presses the button of a problem or a warning; `put_on_canvas` is False when the edit was refused; `read` is
+    called after the stored flow was read again.
+    """
+
+    toggle_palette: Callable[[], Any]
+    go_to: Callable[[Problem], Awaitable[Any]]
+    mend: Callable[[Problem], Awaitable[Any]]
+    put_on_canvas: Callable[[Document], Awaitable[bool]]
+    retitle: Callable[[str], Any]
+    show_as: Callable[[bool], Any]
+    read: Callable[[], None]
+
+
 class PlaygroundBar:
     """The bar of one tab. It keeps the flow's row as last read."""
 
     def __init__(
-        self,
-        page_session: PageSession,
-        draft: OpenDraft,
-        flow: FlowRow,
-        *,
-        toggle_palette: Callable[[], Any],
-        go_to: Callable[[Problem], Awaitable[Any]],
-        put_on_canvas: Callable[[Document], Awaitable[bool]],
-        retitle: Callable[[str], Any],
-        as_steps: bool,
-        show_as: Callable[[bool], Any],
+        self, page_session: PageSession, draft: OpenDraft, flow: FlowRow, calls: BarCalls, *, as_steps: bool
     ) -> None:
         self.page_session = page_session
         self.may_edit = page_session.may("edit flows")
         self.draft = draft
         self.flow = flow
-        self.toggle_palette = toggle_palette
-        self.go_to = go_to
-        self.mend: Callable[[Problem], Awaitable[Any]] | None = None  #: presses the button of a problem or a warning
-        self.put_on_canvas = put_on_canvas
-        self.retitle = retitle
+        self.calls = calls
         self.as_steps = as_steps
-        self.show_as = show_as
         #: The live document that callers use; None while the flow is not deployed.
         self.live: Document | None = None
         self.deploy_button: ui.button | None = None
-        self.on_read: Callable[[], Any] | None = None  #: called after the stored flow was read again
         self.live_differs = False  #: whether the draft would answer callers differently
         self._compared: tuple[Document, Document | None] | None = None
         #: The problems and the warnings that the list shows.
@@ -65,7 +67,7 @@ class PlaygroundBar:
         """Draws the bar into the current container."""
         with ui.element("div").classes("fp-pbar"):
             name, label = ("add", _("Add a node")) if self.may_edit else ("account_tree", _("All flows"))
-            icon_button(name, label, self.toggle_palette).classes("fp-more")
+            icon_button(name, label, self.calls.toggle_palette).classes("fp-more")
             self._draw_title()
             words("", "fp-vl")
             with ui.element("div").classes("fp-live"):
@@ -76,7 +78,7 @@ class PlaygroundBar:
             segments(
                 views,
                 "steps" if self.as_steps else "canvas",
-                lambda view: self.show_as(view == "steps"),
+                lambda view: self.calls.show_as(view == "steps"),
                 label=_("Show the flow as"),
             ).classes("fp-views")
             self.problems_button = button(_("No problems"), icon="check_circle", kind="quiet", small=True)
@@ -246,11 +248,12 @@ class PlaygroundBar:
                 self._draw_found(warning, "info", "fp-warn")
 
     def _draw_found(self, found: FlowWarning, symbol: str, kind: str) -> None:
-        item = menu_item(found.problem.message, lambda: self.go_to(found.problem), icon=symbol)
+        item = menu_item(found.problem.message, lambda: self.calls.go_to(found.problem), icon=symbol)
         item.classes(f"fp-found {kind}-sign")
-        mend = self.mend
-        if found.verb and mend is not None and self.page_session.may("edit flows"):
-            fix = menu_item(found.verb, lambda: mend(found.problem), icon="auto_fix_high").classes("fp-found-fix")
+        if found.verb and self.page_session.may("edit flows"):
+            fix = menu_item(found.verb, lambda: self.calls.mend(found.problem), icon="auto_fix_high").classes(
+                "fp-found-fix"
+            )
             fix.props["aria-label"] = f"{found.verb}: {found.problem.message}"
 
     async def deploy(self) -> None:
@@ -286,11 +289,11 @@ class PlaygroundBar:
         await self._read_flow()
 
     async def _restore(self, document: Document) -> None:
-        if await self.put_on_canvas(document):
+        if await self.calls.put_on_canvas(document):
             feedback.told(_("The version is on the canvas."), _("Undo takes it back. Nothing changed for callers."))
 
     async def _make_live(self, number: int) -> None:
-        await deploy_flow(self.page_session, self.flow, number, put_on_canvas=self.put_on_canvas)
+        await deploy_flow(self.page_session, self.flow, number, put_on_canvas=self.calls.put_on_canvas)
         await self._read_flow()
 
     async def _save_as(self) -> None:
@@ -316,10 +319,9 @@ class PlaygroundBar:
         self.flow = flow
         self.title.text = self.flow.title
         self.title_box.props["title"] = self.flow.title
-        self.retitle(self.flow.title)
+        self.calls.retitle(self.flow.title)
         self._draw_buttons()
         self._compared = None
         await self.read_live()
-        if self.on_read is not None:
-            self.on_read()
+        self.calls.read()
         return True

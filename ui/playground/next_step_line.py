@@ -11,6 +11,7 @@ from engine.core.errors import Problem
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
 from engine.flow.version_comparison import draft_changes
+from ui.kit.cookies import cookie_script
 from ui.kit.parts import button, icon, icon_button, words
 from ui.kit.text import _
 from ui.page_session import PageSession
@@ -67,8 +68,7 @@ class NextStepLine:
 
     def _remember(self, *, hidden: bool) -> None:
         self.hidden = hidden
-        cookie = f"{NEXT_COOKIE}={int(not hidden)};path=/;max-age=31536000;samesite=lax"
-        ui.run_javascript(f"document.cookie = '{cookie}'")
+        ui.run_javascript(cookie_script(NEXT_COOKIE, str(int(not hidden))))
         self._draw()
         shown = self._show_again if hidden else self._button
         ui.run_javascript(f"document.getElementById('{shown.html_id}')?.focus()")

@@ -9,32 +9,30 @@ from typing import Any
 from nicegui import background_tasks, ui
 from nicegui.events import GenericEventArguments
 from sqlalchemy.orm import Session
-from starlette.requests import Request
-from starlette.responses import RedirectResponse
 
-from engine.actions.flows import create_flow
 from engine.actions.samples import next_input
-from engine.core.errors import NotFound, Problem
+from engine.core.errors import Problem
 from engine.core.ids import JobId
 from engine.flow.contract import sample_payload
 from engine.flow.document import Document
 from engine.flow.edits import Op, difference_ops
 from engine.flow.flow_warnings import FlowWarning
-from storage.flows import FlowRow, get_flow, list_empty_flows, list_flows
+from storage.flows import FlowRow, list_flows
 from storage.jobs import find_job, read_value
 from ui.flow_view.canvas_types import ListScope, Marks
 from ui.flow_view.job_watch import Look
 from ui.flow_view.list_frames import frames_of
 from ui.kit import feedback
 from ui.kit.assets import asset_url
+from ui.kit.cookies import cookie_script
 from ui.kit.frame import frame
 from ui.kit.text import _
-from ui.page_session import App, PageSession, open_page_session, page_at
-from ui.page_shell import every, opened
+from ui.page_session import PageSession
+from ui.page_shell import every
 from ui.parts.ask_owners import asking
 from ui.parts.mending import ops_to_mend
-from ui.parts.open_drafts import Drafts, OpenDraft, drafts_of
-from ui.playground.bar import PlaygroundBar
+from ui.parts.open_drafts import Drafts, OpenDraft
+from ui.playground.bar import BarCalls, PlaygroundBar
 from ui.playground.canvas.canvas_events import CanvasEvents
 from ui.playground.canvas.empty_canvas import Blank
 from ui.playground.canvas.flow_list import flow_list
@@ -42,17 +40,14 @@ from ui.playground.canvas.palette import palette
 from ui.playground.canvas.step_actions import StepActions
 from ui.playground.canvas.steps_list import StepsList
 from ui.playground.inspector.inspector import Inspector
-from ui.playground.next_step_line import NEXT_COOKIE, Guide, NextStepLine
-from ui.playground.run.panel import RunPanel
+from ui.playground.next_step_line import Guide, NextStepLine
+from ui.playground.run.panel import PanelCalls, RunPanel
 from ui.playground.state.dependencies import FlowDependencies, load_dependencies
 from ui.playground.state.next_step import NextStep, load_past
 
 _STYLE = "".join(
     f'<link rel="stylesheet" href="{asset_url(name)}">' for name in ("pages.css", "playground.css")
 )  # pages.css styles the flow page's elements that the deploy dialog also shows
-#: How long, in seconds, NiceGUI keeps a page whose connection is lost. Within this time the canvas reconnects and sends
-#: its unacknowledged edits to the same page (docs/dev/canvas_protocol.md).
-RECONNECT_SECONDS = 60.0
 LOOK_SECONDS = 10.0
 #: Name of the cookie that stores whether this browser shows flows as a list of steps.
 STEPS_COOKIE = "fp_steps"
@@ -83,49 +78,6 @@ _LARGE_RUN_PANEL = """
 """
 
 
-def register(app: App) -> None:
-    """Registers `/playground` (the last flow), `/playground/new` and `/playground/{id}`."""
-    drafts = drafts_of(app)
-
-    @page_at("/playground")
-    async def open_last(request: Request) -> RedirectResponse | None:
-        page_session = open_page_session(app, request)
-        flows = [flow.id for flow in await page_session.query(list_flows)]
-        last = request.cookies.get(LAST_COOKIE, "")
-        if flows:
-            return RedirectResponse(f"/playground/{last if last in flows else flows[0]}")
-        if page_session.may("edit flows"):
-            return RedirectResponse("/playground/new")
-        _draw_nothing_here(page_session)
-        return None
-
-    @page_at("/playground/new")
-    async def open_new(request: Request) -> RedirectResponse:
-        page_session = open_page_session(app, request)
-        if not page_session.may("edit flows"):
-            return RedirectResponse("/playground")
-        return RedirectResponse(f"/playground/{await _empty_flow(page_session, drafts)}")
-
-    @page_at("/playground/{flow_id}", reconnect_timeout=RECONNECT_SECONDS)
-    async def open_flow(request: Request, flow_id: str, node: str = "", job: str = "", field: str = "") -> None:
-        page_session = open_page_session(app, request)
-        try:
-            flow = await page_session.query(get_flow, flow_id)
-            draft = await drafts.open(page_session, flow_id)
-        except NotFound as refusal:
-            with frame(_("Flow not found"), active="playground", person=page_session.frame_person):
-                feedback.refusal_card(refusal)
-            return
-        page = PlaygroundPage(page_session, drafts, draft, flow, as_steps=request.cookies.get(STEPS_COOKIE) == "1")
-        page.next_hidden = request.cookies.get(NEXT_COOKIE) == "0"
-        await page.build(select=node, job=job, field=field)
-
-
-def _set_cookie(name: str, value: str) -> str:
-    """Returns the script that sets a cookie for a year. `value` is a digit or the id of a flow, which has no quotes."""
-    return f"document.cookie = '{name}={value};path=/;max-age=31536000;samesite=lax'"
-
-
 def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: str) -> dict[str, Any] | None:
     """Returns the stored input of a job of this flow.
 
@@ -138,32 +90,6 @@ def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: st
     return payload if isinstance(payload, dict) else {}
 
 
-def _draw_nothing_here(page_session: PageSession) -> None:
-    """Tells somebody who may only look that there is no flow."""
-    with (
-        opened(page_session, _("Flow Playground"), active="playground", sub=""),
-        feedback.empty(
-            "account_tree",
-            _("There is no flow to look at yet"),
-            _(
-                "Flows show up here as soon as somebody has made one. You can look at them; editors and owners make them."
-            ),
-        ),
-    ):
-        pass
-
-
-async def _empty_flow(page_session: PageSession, drafts: Drafts) -> str:
-    """Returns a flow with nothing in it that no tab shows; creates one when there is none.
-
-    Such flows are in no list: a new flow is kept once something is in it.
-    """
-    for flow_id in await page_session.query(list_empty_flows):
-        if not drafts.is_open(flow_id):
-            return flow_id
-    return await page_session.execute(create_flow)
-
-
 class PlaygroundPage:
     """One browser tab of the Playground.
 
@@ -171,7 +97,14 @@ class PlaygroundPage:
     """
 
     def __init__(
-        self, page_session: PageSession, drafts: Drafts, draft: OpenDraft, flow: FlowRow, *, as_steps: bool
+        self,
+        page_session: PageSession,
+        drafts: Drafts,
+        draft: OpenDraft,
+        flow: FlowRow,
+        *,
+        as_steps: bool,
+        next_hidden: bool,
     ) -> None:
         self.page_session = page_session
         self.drafts = drafts
@@ -185,7 +118,7 @@ class PlaygroundPage:
         self.shown_marks: dict[str, Marks] = {}
         self.shown_frames: list[ListScope] = []
         self.remembered = False
-        self.next_hidden = False
+        self.next_hidden = next_hidden
         self.guide: Guide | None = None
 
     async def build(self, *, select: str, job: str, field: str = "") -> None:
@@ -215,14 +148,17 @@ class PlaygroundPage:
                 self.page_session,
                 self.draft,
                 self.first_flow,
-                toggle_palette=self.toggle_palette,
-                go_to=self._go_to,
-                put_on_canvas=self._put_on_canvas,
-                retitle=frame_page.title,
+                BarCalls(
+                    toggle_palette=self.toggle_palette,
+                    go_to=self._go_to,
+                    mend=self.mend,
+                    put_on_canvas=self._put_on_canvas,
+                    retitle=frame_page.title,
+                    show_as=self._show_as,
+                    read=self._saw_result,
+                ),
                 as_steps=self.as_steps,
-                show_as=self._show_as,
             )
-            self.bar.mend = self.mend
             self.bar.draw()
             await self.bar.read_live()
             line = NextStepLine(self._take_next, hidden=self.next_hidden)
@@ -238,11 +174,16 @@ class PlaygroundPage:
                     self.page_session,
                     self.draft,
                     payload if given is None else given,
-                    on_status=self._show_status,
-                    on_open=self.open_node,
-                    on_fix=self._go_to_field,
-                    on_edit=self.events.edit,
-                    last_job=self._last_job,
+                    PanelCalls(
+                        status=self._show_status,
+                        open_node=self.open_node,
+                        fix=self._go_to_field,
+                        edit=self.events.edit,
+                        last_job=self._last_job,
+                        run=self._run_began,
+                        progress=self._draw_next,
+                        result_seen=self._saw_result,
+                    ),
                 )
                 self.run_panel.name_inner(self.dependencies.calls.inner)
                 self.inspector = Inspector(
@@ -254,14 +195,10 @@ class PlaygroundPage:
                     on_close=self.close_inspector,
                     on_delete=self.events.delete_node,
                     on_visible=self._make_room,
+                    mend=self.mend,
                 )
                 self.inspector.catalog = self.dependencies.catalog
-                self.inspector.mend = self.mend
         self.guide = Guide(self.page_session, self.draft, self.bar, self.run_panel, line, past)
-        self.bar.on_read = self._saw_result
-        self.run_panel.on_run, self.run_panel.on_progress = self._run_began, self._draw_next
-        self.run_panel.input.on_typed = self._draw_next
-        self.run_panel.steps.box.on("pointerdown", self._saw_result, [])
         # so that the first saved sample does not replace an input that ran
         self.run_panel.input.touched = given is not None or payload != sample_payload(self.draft.document)
         self.draft.listeners[self.client_id] = self._changed_elsewhere
@@ -350,7 +287,7 @@ class PlaygroundPage:
             return
         self.remembered = True
         self.canvas.client.run_javascript(
-            _set_cookie(LAST_COOKIE, self.draft.flow_id)
+            cookie_script(LAST_COOKIE, self.draft.flow_id)
         )  # the pressed button may be gone
 
     def _frame_lists(self, document: Document) -> None:
@@ -541,7 +478,7 @@ class PlaygroundPage:
         """Switches between the canvas and the list of steps and stores the choice in a cookie."""
         self.as_steps = as_steps
         self.root.classes("fp-pg--steps") if as_steps else self.root.classes(remove="fp-pg--steps")
-        ui.run_javascript(_set_cookie(STEPS_COOKIE, str(int(as_steps))))
+        ui.run_javascript(cookie_script(STEPS_COOKIE, str(int(as_steps))))
         if not as_steps:
             self.canvas.fit()
 

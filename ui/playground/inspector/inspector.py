@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 Edit = Callable[[Sequence[Op]], Awaitable[Any]]
 
 
-#: Browser function that finds the first field or button of the open tab, or the panel when the tab has none.
-_FIRST_FIELD = """(panel) => {
+#: Browser function that moves the keyboard focus to the first field or button of the open tab, or to the panel when the
+#: tab has none. A field of the panel that the person has pressed meanwhile keeps it: what is typed belongs there.
+FIRST_FIELD = """(panel) => {
+  if (panel.contains(document.activeElement)) return;
   const found = panel.querySelectorAll(".fp-ibody :is(input, textarea, [contenteditable=true], button)");
   ([...found].find((one) => !one.disabled && one.checkVisibility()) ?? panel).focus();
 }"""
@@ -51,7 +53,7 @@ _UNLESS_USED = """(event) => {
 
 class Inspector:
     """Shows one node or one connection at a time. `edit` applies changes to the draft; `on_visible` hears whether the
-    inspector is shown.
+    inspector is shown; `mend` presses the button of a warning.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Inspector:
         on_close: Callable[[], Any],
         on_delete: Callable[[str], Any],
         on_visible: Callable[[bool], Any],
+        mend: Callable[[Problem], Awaitable[Any]],
     ) -> None:
         self.page_session = page_session
         self.draft = draft
@@ -81,7 +84,7 @@ class Inspector:
         self.item = 0
         self.found: Sequence[Problem] = ()
         self.warned: Sequence[FlowWarning] = ()
-        self.mend: Callable[[Problem], Awaitable[Any]] | None = None  #: presses the button of a warning
+        self.mend = mend
         self.catalog: Catalog = CATALOG  #: replaced by a catalog that knows the columns of the workspace's datasets
         self.set_up: SetUpTab | None = None
         self.values: ValuesTab | None = None
@@ -174,7 +177,7 @@ class Inspector:
 
     def take_keyboard(self) -> None:
         """Moves the keyboard focus to the first field that is shown."""
-        self.panel.client.run_javascript(f"({_FIRST_FIELD})(getHtmlElement({self.panel.id}))")
+        self.panel.client.run_javascript(f"({FIRST_FIELD})(getHtmlElement({self.panel.id}))")
 
     async def show_last_run(self) -> None:
         """Updates previews, available data and values after a run."""

@@ -24,7 +24,8 @@ class InputForm:
     """The input form.
 
     `payload` is the input of the next run. Values stay when the fields change or the view is switched. `why_not` tells
-    somebody who may not run the flow who may; the form then accepts no changes.
+    somebody who may not run the flow who may; the form then accepts no changes. `on_change` is called after the person
+    typed or chose another input.
     """
 
     def __init__(
@@ -34,15 +35,15 @@ class InputForm:
         *,
         edit: Edit | None,
         on_run_all: Callable[[], Awaitable[None]] | None,
+        on_change: Callable[[], None],
         why_not: str = "",
     ) -> None:
         self.draft = draft
         self.payload = payload
         self.edit = edit
         self.on_run_all = on_run_all
-        self.on_change: Callable[[], None] | None = None  #: called after the input was changed
+        self.on_change = on_change
         self.why_not = why_not
-        self.on_typed: Callable[[], Any] | None = None  #: called after the person changed the input
         #: True once the person or a job has set the input, so that a sample does not replace it.
         self.touched = False
         self.as_json = False
@@ -207,10 +208,7 @@ class InputForm:
         self.payload, self.touched = payload, True
         if self.row is not None:
             self.row.mark()
-        if self.on_typed is not None:
-            self.on_typed()
-        if self.on_change is not None:
-            self.on_change()
+        self.on_change()
 
     def _choose(self, place: int | None) -> None:
         before, changed = self.payload, self._is_changed()
@@ -219,8 +217,7 @@ class InputForm:
         if self.chosen is not None:
             self.payload, self.touched = payload_of(self.samples[self.chosen]), True
         self._draw_row()
-        if self.on_typed is not None:
-            self.on_typed()
+        self.on_change()
         if self.payload == before:
             return
         self._draw_body()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nicegui import background_tasks, ui
@@ -36,44 +37,44 @@ if TYPE_CHECKING:
 TABS = {"steps": _("Steps"), "log": _("Log"), "batch": _("Batch"), "compare": _("Compare")}
 
 
-class RunPanel:
-    """Runs the draft.
+@dataclass(frozen=True)
+class PanelCalls:
+    """What the Run panel calls of the page around it.
 
-    `on_status` gets the changed states of nodes, None when a run begins; `on_fix` gets a node and a field.
+    `status` gets the changed states of nodes, None when a run begins; `fix` gets a node and a field; `run` is called
+    when another run is shown, `progress` after each reading of the run and each change of the input, and `result_seen`
+    when the person presses into the steps and their results.
     """
 
-    def __init__(
-        self,
-        page_session: PageSession,
-        draft: OpenDraft,
-        payload: dict[str, Any],
-        *,
-        on_status: Callable[[dict[str, Any] | None], None],
-        on_open: Callable[[str], Awaitable[None]],
-        on_fix: Callable[[str, str], Awaitable[None]],
-        on_edit: Callable[[Sequence[Op]], Awaitable[Any]],
-        last_job: Callable[[], Awaitable[Look | None]],
-    ) -> None:
+    status: Callable[[dict[str, Any] | None], None]
+    open_node: Callable[[str], Awaitable[None]]
+    fix: Callable[[str, str], Awaitable[None]]
+    edit: Callable[[Sequence[Op]], Awaitable[Any]]
+    last_job: Callable[[], Awaitable[Look | None]]
+    run: Callable[[], None]
+    progress: Callable[[], None]
+    result_seen: Callable[[], None]
+
+
+class RunPanel:
+    """Runs the draft and shows the run."""
+
+    def __init__(self, page_session: PageSession, draft: OpenDraft, payload: dict[str, Any], calls: PanelCalls) -> None:
         self.page_session = page_session
         self.draft = draft
         self.reader = reader()
-        self.on_status = on_status
-        self.on_open = on_open
-        self.on_fix = on_fix
-        self.on_edit = on_edit
-        self.last_job = last_job
+        self.calls = calls
         self.job_id: JobId | None = None
         self.look: Look | None = None
         #: The input of the run that is shown; None while it is not known.
         self.ran: Mapping[str, Any] | None = None
         #: The state of each node in the run, by node id.
         self.shown: dict[str, dict[str, Any]] = {}
-        self.on_run: Callable[[], None] | None = None  #: called when a run is shown from now on
-        self.on_progress: Callable[[], None] | None = None  #: called after each reading of the run
         self._starting = False
         self._stopping = False
         self.live = LiveText(page_session)
         self._draw(payload)
+        self.steps.box.on("pointerdown", calls.result_seen, [])
 
     # Calls from other parts of the page.
 
@@ -102,7 +103,7 @@ class RunPanel:
         """
         if self.running:
             return
-        earlier = await self.last_job()
+        earlier = await self.calls.last_job()
         if earlier is None:
             feedback.told(_("Everything runs: there is no earlier run whose outputs could be used."))
             await self.run()
@@ -125,9 +126,8 @@ class RunPanel:
         """Shows this job and follows it until it ends. `payload`: its input, where it is known."""
         self.job_id, self.look, self.shown, self._stopping = job_id, None, {}, False
         self.ran = copy.deepcopy(payload)
-        if self.on_run is not None:
-            self.on_run()
-        self.on_status(None)
+        self.calls.run()
+        self.calls.status(None)
         self.steps.begin()
         self.log.begin()
         self._mark_earlier()
@@ -163,7 +163,7 @@ class RunPanel:
 
     def _draw(self, payload: dict[str, Any]) -> None:
         may_run = self.page_session.may("run flows")
-        edit = self.on_edit if self.page_session.may("edit flows") else None
+        edit = self.calls.edit if self.page_session.may("edit flows") else None
         with ui.element("section").classes("fp-runp") as self.panel:
             self.panel.props["aria-label"] = _("Run")
             self.controls = Controls(
@@ -182,6 +182,7 @@ class RunPanel:
                     payload,
                     edit=edit,
                     on_run_all=self._run_samples if may_run else None,
+                    on_change=self._input_changed,
                     why_not="" if may_run else asking(self.page_session, said),
                 )
                 self.steps = StepsTab(
@@ -189,16 +190,19 @@ class RunPanel:
                     self.draft,
                     self.reader,
                     live=self.live,
-                    on_open=self.on_open,
-                    on_fix=self.on_fix if edit else None,
+                    on_open=self.calls.open_node,
+                    on_fix=self.calls.fix if edit else None,
                     on_run_from=self.run_from if may_run else None,
                     edit=edit,
                 )
                 self.log = LogView(self.page_session, self.draft, self.reader)
                 self.batch = BatchView(self.page_session, self.draft, self.reader, on_open=self._show_run)
                 self.compare = CompareView(self.page_session, self.draft, self.reader)
-        self.input.on_change = self._mark_earlier
         self._show_tab("steps")
+
+    def _input_changed(self) -> None:
+        self._mark_earlier()
+        self.calls.progress()
 
     def _mark_earlier(self) -> None:
         """Says so when the run that is shown had another input than the form has now."""
@@ -259,7 +263,7 @@ class RunPanel:
                 _("The flow cannot run yet."),
                 first.message,
                 action=_("Show me") if first.node_id else "",
-                on_action=lambda: self.on_fix(first.node_id or "", first.pointer),
+                on_action=lambda: self.calls.fix(first.node_id or "", first.pointer),
             )
             return
         except Refusal as refusal:
@@ -283,12 +287,11 @@ class RunPanel:
             changed |= dict.fromkeys([node_id for node_id in self.shown if node_id not in fresh])
         self.shown = fresh
         if changed:
-            self.on_status(changed)
+            self.calls.status(changed)
         self._tick()
         self.steps.show(look, fresh)
         background_tasks.create(self.log.follow(look), name="run panel log")
-        if self.on_progress is not None:
-            self.on_progress()
+        self.calls.progress()
 
     def show_end(self) -> None:
         """Shows how the run ended, also while a step of it was chosen."""

@@ -47,7 +47,8 @@ class StepsTab:
         with ui.element("div").classes("fp-rt fp-rt--steps") as self.box:
             with ui.element("div").classes("fp-row fp-earlier").props("role=status") as self.earlier:
                 icon("history", size=16)
-                words(_("From the input before. Press Run to see what the new one gives."))
+                again = _("From the input before. Press Run to see what the new one gives.")
+                words(again if on_run_from is not None else _("From the input before."))
             self.earlier.visible = False
             self.rows = StepRows(reader, self._choose, may_run=on_run_from is not None)
             self.values = StepValuesPanel(
