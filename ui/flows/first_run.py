@@ -57,7 +57,8 @@ def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False,
     heading, below = ("h2", "h3") if beside else ("h1", "h2")
     with ui.element("div").classes("fp-first"):
         may_edit = page_session.may("edit flows")
-        headline = _("Make your first API in a minute") if may_edit else _("What flows can do")
+        first = _("Make another API in a minute") if steps.deployed else _("Make your first API in a minute")
+        headline = first if may_edit else _("What flows can do")
         words(headline, "fp-headline", tag=heading)
         if may_edit:
             GoalBox(heading=below, asked=asked)

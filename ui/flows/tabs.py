@@ -117,7 +117,7 @@ class FlowTabs:
                     with rows.cell():
                         words(self.times.moment(version.created_at), "fp-t2")
                         words(f"{_('by')} {by_whom(version.created_by)}", "fp-s12 fp-t3", tag="div")
-                    with rows.cell(classes="fp-wrap-text"):
+                    with rows.cell(classes="fp-wrap-text fp-roomy"):
                         self._when_live([one for one in periods if one.version == version.number])
                     with rows.cell(), ui.element("span").classes("fp-row fp-right"):
                         self._version_verbs(version)
