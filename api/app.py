@@ -74,7 +74,7 @@ class PublicApi(FastAPI):
 
     def stop(self) -> None:
         """Makes submits fail with 503 and ends waiting calls and event streams."""
-        self._context.stopping.set()
+        self._context.stop()
 
     async def close(self) -> None:
         """Writes the buffered records of refused calls, used keys and sent fields to the database."""

@@ -28,9 +28,9 @@ def result_sizes(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
     return {row.job_id: row.size for row in rows}
 
 
-def result_texts(session: Session, job_ids: Sequence[str]) -> dict[str, bytes]:
-    """Returns job id -> its result as JSON in UTF-8."""
-    return {row.job_id: row.data.encode() for row in session.execute(_TEXTS, {"ids": list(job_ids)})}
+def result_texts(session: Session, job_ids: Sequence[str]) -> dict[str, str]:
+    """Returns job id -> its result as JSON text."""
+    return {row.job_id: row.data for row in session.execute(_TEXTS, {"ids": list(job_ids)})}
 
 
 def small_results(session: Session, workspace_id: str, job_ids: Sequence[str]) -> tuple[dict[str, Json], set[str]]:

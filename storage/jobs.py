@@ -31,7 +31,7 @@ from engine.core.errors import NotFound, ParameterInvalid
 from engine.core.job_status import ENDED
 from storage.database import now
 from storage.job_changes import SHARED_ATTEMPTS
-from storage.statements import Statement
+from storage.statements import Statement, from_json
 from storage.tables import TRIED, Batch, Job, Value
 from storage.value_sizes import VALUE_CAP, WHOLE
 
@@ -109,6 +109,10 @@ class KeyScope:
 
     environment: str
     flow_ids: frozenset[str] | None = None
+
+    def covers(self, job: JobRow) -> bool:
+        """Whether the key may see this job of its workspace."""
+        return job.environment == self.environment and (self.flow_ids is None or job.flow_id in self.flow_ids)
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,40 @@ def find_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope |
     return None if row is None else as_job(row)
 
 
+_JSON_COLUMNS = ("error", "run_options")
+_BOOLEAN_COLUMNS = ("counted", "simulated")
+_NAMES = [name for name in JobRow.__dataclass_fields__ if name != "has_result"]
+_JOB_AND_RESULT = Statement(
+    f"""
+    select {", ".join(f"jobs.{name}" for name in _NAMES)}, result.size, case when :most < 0 or result.size <= :most then result.data end
+      from jobs left join job_values result
+           on result.job_id = jobs.id and result.node_id = '' and result.index_path = '' and result.name = 'result'
+     where jobs.id = :id and jobs.workspace_id = :workspace_id
+    """  # noqa: S608 - no outside text
+)
+_DECODE = tuple(
+    (_NAMES.index(name), from_json if name in _JSON_COLUMNS else bool) for name in (*_JSON_COLUMNS, *_BOOLEAN_COLUMNS)
+)
+
+
+def find_job_and_result(
+    session: Session, workspace_id: str, job_id: str, scope: KeyScope, most: int = -1
+) -> tuple[JobRow, str | None] | None:
+    """Returns a job that the key may see and its result as JSON text, in one statement; None without such a job.
+
+    The text is None without a result, and when the result has more than `most` bytes; -1: of any size.
+    """
+    row = _JOB_AND_RESULT.row(session, {"id": job_id, "workspace_id": workspace_id, "most": most})
+    if row is None:
+        return None
+    values = list(row)
+    for at, decode in _DECODE:
+        values[at] = decode(values[at])
+    *described, size, text = values
+    job = JobRow(*described, has_result=size is not None)
+    return (job, text) if scope.covers(job) else None
+
+
 _STATUS = Statement("select status from jobs where id = :id and workspace_id = :workspace_id")
 
 
@@ -218,8 +256,13 @@ def get_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope | 
     """Returns the same as `find_job`. Raises NotFound."""
     job = find_job(session, workspace_id, job_id, scope)
     if job is None:
-        raise NotFound(f"No job has the id {job_id[:100]!r}")
+        raise no_such_job(job_id)
     return job
+
+
+def no_such_job(job_id: str) -> NotFound:
+    """Returns the refusal for the id of a job that does not exist, or that the reader may not see."""
+    return NotFound(f"No job has the id {job_id[:100]!r}")
 
 
 def list_jobs(

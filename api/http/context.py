@@ -83,11 +83,21 @@ class Context:
         With `find_batch_status` as `look` it waits for a batch. The key is checked at each wake-up; the returned caller
         has the key as it is at the end. Raises Unauthorized.
         """
-        waiting = wait_until_ended(
-            self.database, self.waiters, caller.workspace_id, job_id, seconds, lambda: self.caller_now(caller), look
-        )
-        await self.unless_stopping(waiting)
-        return self.caller_now(caller)
+        known = caller
+
+        def check() -> bool:
+            nonlocal known
+            known = self.caller_now(caller)
+            return not self.stopping.is_set()
+
+        if not self.stopping.is_set():
+            await wait_until_ended(self.database, self.waiters, caller.workspace_id, job_id, seconds, check, look)
+        return known
+
+    def stop(self) -> None:
+        """Ends waiting calls and event streams, and refuses new work. Called on the event loop."""
+        self.stopping.set()
+        self.waiters.wake_all()
 
     async def unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Returns the result of `work`, or None as soon as the server stops."""

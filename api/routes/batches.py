@@ -165,7 +165,7 @@ def _read_lines(session: Session, caller: Caller, batch_id: str, after: int) -> 
         gone = item.status == "completed" and item.job_id not in sizes
         line = dump(item_view(item) | ({"result_expired": True} if gone else {}))
         if item.job_id in sizes:
-            line = with_result(line, result_texts(session, [item.job_id])[item.job_id])
+            line = with_result(line, result_texts(session, [item.job_id])[item.job_id].encode())
         lines.append(line + b"\n")
         total += len(line)
         if total > PAGE_BYTES:

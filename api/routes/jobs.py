@@ -20,11 +20,13 @@ from engine.jobs.job_views import job_view
 from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.jobs.submit.accept import Caller
 from storage.job_results import LIST_CAP, result_sizes, result_texts
-from storage.jobs import JobFilters, JobRow, cursor_after, get_job, list_jobs
+from storage.jobs import JobFilters, JobRow, cursor_after, find_job_and_result, list_jobs, no_such_job
 
 #: Value of Retry-After while a job has not ended.
 ASK_AGAIN_SECONDS = 2
 CANCEL_WAIT_SECONDS = 3
+#: A result of at most this many bytes is read on the event loop.
+SMALL_RESULT = 64 * 1024
 #: Limit of the bytes of one page of a list. A page has at least one job, also when that is larger.
 PAGE_BYTES = 512 * 1024
 
@@ -147,7 +149,14 @@ async def job_answer(context: Context, request: Request, caller: Caller, job_id:
     """Returns the job as a response, and its row. The response is 304 when the caller already has this state. Raises
     NotFound, Expired.
     """
-    job, content = await context.database.read(_read_job, caller, job_id)
+    asked = caller.workspace_id, job_id, caller.scope
+    found = context.database.look_up(find_job_and_result, *asked, SMALL_RESULT)
+    if found is not None and found[1] is None and found[0].has_result:  # too large to be read on the event loop
+        found = await context.database.read(find_job_and_result, *asked)
+    if found is None:
+        raise no_such_job(job_id)
+    job, result = found
+    content = _job_body(job, result)
     headers = {"ETag": etag_of(content), "Cache-Control": "no-store"}
     if not job.ended:
         headers["Retry-After"] = str(ASK_AGAIN_SECONDS)
@@ -158,14 +167,14 @@ async def job_answer(context: Context, request: Request, caller: Caller, job_id:
     return Response(content, headers=headers, media_type="application/json"), job
 
 
-def _read_job(session: Session, caller: Caller, job_id: str) -> tuple[JobRow, bytes]:
-    job = get_job(session, caller.workspace_id, job_id, caller.scope)
+def _job_body(job: JobRow, result: str | None) -> bytes:
+    """Returns the JSON of a job. Raises Expired when the result of a completed job is not kept any more."""
     view = dump(job_view(job, None))
     if job.status != "completed" or job.data_erased_at is not None:
-        return job, view
-    if not job.has_result:
+        return view
+    if result is None:
         raise Expired("Results are kept for a limited time, and this one's is over")
-    return job, with_result(view, result_texts(session, [job_id])[job_id])
+    return with_result(view, result.encode())
 
 
 def _read_page(
@@ -187,7 +196,7 @@ def _read_page(
             break
         rows.append((job, row))
     texts = result_texts(session, [job.id for job, _ in rows if 0 < sizes.get(job.id, 0) <= LIST_CAP])
-    data = [with_result(row, texts.get(job.id, b"null")) for job, row in rows]
+    data = [with_result(row, texts.get(job.id, "null").encode()) for job, row in rows]
     next_place = (
         page.next_cursor if len(rows) == len(page.jobs) else cursor_after(rows[-1][0].created_at, rows[-1][0].id)
     )

@@ -34,6 +34,10 @@ class JobNotifier(Protocol):
         """These jobs have new events."""
         ...
 
+    def ended(self, *job_ids: str) -> None:
+        """These jobs, or batches, have ended."""
+        ...
+
 
 def wake_workers(session: Session) -> None:
     """Wakes the workers after the commit, so that they read the queue."""
@@ -54,3 +58,10 @@ def job_changed(session: Session, job_id: str) -> None:
     notifier: JobNotifier | None = session.info.get(NOTIFIER)
     if notifier is not None:
         after_commit(session, notifier.changed, job_id)
+
+
+def job_ended(session: Session, job_id: str) -> None:
+    """Does the same for a job, or a batch, that has ended: also those wake up who wait for the end alone."""
+    notifier: JobNotifier | None = session.info.get(NOTIFIER)
+    if notifier is not None:
+        after_commit(session, notifier.ended, job_id)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import BatchNotCancellable, JobNotCancellable
 from engine.jobs.huey_queue import send
-from engine.jobs.notifier import cancel_wanted, job_changed
+from engine.jobs.notifier import cancel_wanted, job_changed, job_ended
 from engine.jobs.waiting_items import admit_all_waiting, admit_waiting
 from storage.batches import BatchRow, get_batch, note_cancel_of_batch, open_items
 from storage.job_changes import (
@@ -136,9 +136,9 @@ def _tell_end(session: Session, ended: Ended) -> None:
     """Notifies those who wait for the job after the commit, and those who wait for its batch when this was its last
     item.
     """
-    job_changed(session, ended.id)
+    job_ended(session, ended.id)
     if ended.batch_ended is not None:
-        job_changed(session, ended.batch_ended)
+        job_ended(session, ended.batch_ended)
 
 
 def reclaim(session: Session, owner: str, suspects: Collection[str] | None = None) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterable
+from typing import Self
 
 from sqlalchemy.orm import Session
 
@@ -29,29 +30,50 @@ Look = Callable[[Session, str, str], str | None]
 
 
 class Changes:
-    """The changes of one job, or the end of one batch, as one waiting reader receives them."""
+    """The changes of one job, or the end of one batch, as one waiting reader receives them. `async with` begins and ends
+    the subscription.
+    """
 
-    def __init__(self, job_id: str) -> None:
+    def __init__(self, waiters: JobWaiters, job_id: str, *, ends_only: bool) -> None:
         self.job_id = job_id
-        self._event = asyncio.Event()
+        self.ends_only = ends_only
+        self._waiters = waiters
+        self._changed = False
+        self._waiting: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._waiters.add(self)
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._waiters.remove(self)
 
     def notify(self) -> None:
         """Records that something changed."""
-        self._event.set()
+        self._changed = True
+        self._wake()
 
     async def wait(self, seconds: float) -> bool:
         """Returns True as soon as something has changed since the last wait, False after `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._event.wait()
-        except TimeoutError:
-            return False
-        self._event.clear()
-        return True
+        if not self._changed:
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.create_future()
+            timer = loop.call_later(seconds, self._wake)
+            try:
+                await self._waiting
+            finally:
+                timer.cancel()
+                self._waiting = None
+        changed, self._changed = self._changed, False
+        return changed
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
 
 class JobWaiters:
-    """The waiting readers by job or batch id. Belongs to one event loop; `notify` may be called from any thread.
+    """The waiting readers by job or batch id. Belongs to one event loop; notifications may come from any thread.
 
     It is also the JobNotifier (`engine.jobs.notifier`) of a server that has no worker of its own.
     """
@@ -63,15 +85,6 @@ class JobWaiters:
         self._poller: asyncio.Task[None] | None = None
         self._notified_at = 0.0
 
-    def notify(self, job_id: str) -> None:
-        """Wakes the readers of a job that has a new event. May be called from any thread."""
-        self._notified_at = self._database.clock.monotonic()
-        loop = self._loop
-        if loop is None or job_id not in self._waiting:
-            return
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and no reader is left
-            loop.call_soon_threadsafe(self._notify_readers, job_id)
-
     def wake(self) -> None:
         """Does nothing: this process runs no jobs."""
 
@@ -79,32 +92,51 @@ class JobWaiters:
         """Does nothing: this process runs no jobs, and the worker that runs this one polls for cancellations."""
 
     def changed(self, *job_ids: str) -> None:
-        """Calls `notify` for each job."""
-        for job_id in job_ids:
-            self.notify(job_id)
+        """Wakes the readers of jobs that have new events, except those that wait for the end alone."""
+        self._notify(job_ids, ended=False)
 
-    @contextlib.asynccontextmanager
-    async def subscribe(self, job_id: str) -> AsyncIterator[Changes]:
-        """Receives the changes of a job from now on. Read the job after this."""
+    def ended(self, *job_ids: str) -> None:
+        """Wakes the readers of jobs or batches that have ended."""
+        self._notify(job_ids, ended=True)
+
+    def subscribe(self, job_id: str, *, ends_only: bool = False) -> Changes:
+        """Receives the changes of a job from now on, or its end alone. Read the job after this."""
+        return Changes(self, job_id, ends_only=ends_only)
+
+    def add(self, changes: Changes) -> None:
+        """Begins a subscription."""
         self._loop = asyncio.get_running_loop()
-        changes = Changes(job_id)
-        self._waiting.setdefault(job_id, set()).add(changes)
+        self._waiting.setdefault(changes.job_id, set()).add(changes)
         if self._poller is None:
             self._poller = self._loop.create_task(self._poll(), name="job-waiters")
-        try:
-            yield changes
-        finally:
-            mine = self._waiting[job_id]
-            mine.discard(changes)
-            if not mine:
-                del self._waiting[job_id]
-            if not self._waiting and self._poller is not None:
-                self._poller.cancel()
-                self._poller = None
 
-    def _notify_readers(self, job_id: str) -> None:
-        for changes in self._waiting.get(job_id, ()):
-            changes.notify()
+    def remove(self, changes: Changes) -> None:
+        """Ends a subscription."""
+        mine = self._waiting[changes.job_id]
+        mine.discard(changes)
+        if not mine:
+            del self._waiting[changes.job_id]
+        if not self._waiting and self._poller is not None:
+            self._poller.cancel()
+            self._poller = None
+
+    def wake_all(self) -> None:
+        """Wakes every reader, because the server stops. Called on the event loop."""
+        self._notify_readers(tuple(self._waiting), True)
+
+    def _notify(self, job_ids: Iterable[str], *, ended: bool) -> None:
+        self._notified_at = self._database.clock.monotonic()
+        waited_for = [job_id for job_id in job_ids if job_id in self._waiting]
+        if not waited_for or self._loop is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and no reader is left
+            self._loop.call_soon_threadsafe(self._notify_readers, waited_for, ended)
+
+    def _notify_readers(self, job_ids: Iterable[str], ended: bool) -> None:  # noqa: FBT001 - passed on by the loop
+        for job_id in job_ids:
+            for changes in self._waiting.get(job_id, ()):
+                if ended or not changes.ends_only:
+                    changes.notify()
 
     async def _poll(self) -> None:
         """Finds changes without a notification. It queries at most every 25 ms, and only after another commit."""
@@ -134,7 +166,7 @@ class JobWaiters:
             return
         for job_id, sequence in current.items():
             if seen.get(job_id) != sequence:  # also for a new id: the job may have changed before this query
-                self._notify_readers(job_id)
+                self._notify_readers((job_id,), True)
         seen.clear()
         seen.update(current)
 
@@ -146,7 +178,7 @@ async def wait_for_end(
 
     Raises NotFound. Holds no connection while it waits.
     """
-    await wait_until_ended(database, waiters, workspace_id, job_id, seconds, lambda: None)
+    await wait_until_ended(database, waiters, workspace_id, job_id, seconds, lambda: True)
     return await database.read(get_job, workspace_id, job_id)
 
 
@@ -156,19 +188,19 @@ async def wait_until_ended(
     workspace_id: str,
     job_id: str,
     seconds: float,
-    check: Callable[[], object],
+    check: Callable[[], bool],
     look: Look = find_status,
 ) -> None:
     """Waits until the job has ended or `seconds` have passed; the caller reads the job itself. Raises NotFound.
 
     After each notification only the status is queried, with `look`; with `find_batch_status` it waits for a batch.
-    `check` is called before each query, and raises when the caller may not read the job any more.
+    `check` is called before each of these queries: it raises when the caller may not read the job any more, and
+    returns False to end the wait.
     """
     monotonic = database.clock.monotonic
     until = monotonic() + seconds
-    async with waiters.subscribe(job_id) as changes:
+    async with waiters.subscribe(job_id, ends_only=True) as changes:
         while True:
-            check()
             status = database.look_up(look, workspace_id, job_id)
             if status is None:
                 raise NotFound(f"{job_id[:100]!r} is not there any more")
@@ -176,3 +208,5 @@ async def wait_until_ended(
             if status in ENDED or left <= 0:
                 return
             await changes.wait(min(left, READ_AGAIN_SECONDS))
+            if not check():
+                return

@@ -190,6 +190,10 @@ class Supervisor:
         """Notifies the waiting readers of changes that this process made."""
         self._waiters.changed(*job_ids)
 
+    def ended(self, *job_ids: str) -> None:
+        """Notifies the waiting readers of jobs and batches that this process ended."""
+        self._waiters.ended(*job_ids)
+
     # The worker that takes jobs from the queue.
 
     def _keep_running(self) -> None:
@@ -329,17 +333,18 @@ class Supervisor:
         child.kill()
 
     def _read_notices(self, child: _Child) -> None:
-        for line in _lines(child.process.stdout):
+        for lines in _chunks_of_lines(child.process.stdout):
             child.silent_looks, child.heard = 0, True
-            word, _, rest = line.partition(" ")
-            if word == "job":
-                self._waiters.notify(rest)
-            elif word == "ready":
-                child.lock_file = Path(rest)
-                if not child.alone:
-                    self._ready.set()
-            elif word == "drain":
-                child.replaceable.set()
+            said = [line.partition(" ")[::2] for line in lines]
+            self._waiters.changed(*(job_id for word, job_id in said if word == "job"))
+            self._waiters.ended(*(job_id for word, job_id in said if word == "end"))
+            for word, rest in said:
+                if word == "ready":
+                    child.lock_file = Path(rest)
+                    if not child.alone:
+                        self._ready.set()
+                elif word == "drain":
+                    child.replaceable.set()
 
     def _pass_log_on(self, child: _Child) -> None:
         for line in _lines(child.process.stderr):
@@ -360,14 +365,19 @@ class Supervisor:
 
 def _lines(pipe: IO[bytes] | None) -> Iterator[str]:
     """Yields the lines of a pipe as they arrive, without their line ends."""
+    for lines in _chunks_of_lines(pipe):
+        yield from lines
+
+
+def _chunks_of_lines(pipe: IO[bytes] | None) -> Iterator[list[str]]:
+    """Yields the lines that arrived together, without their line ends."""
     assert pipe is not None
     rest = b""
     while chunk := os.read(pipe.fileno(), 65_536):
         *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            yield line.decode(errors="replace").rstrip("\r")
+        yield [line.decode(errors="replace").rstrip("\r") for line in lines]
     if rest:
-        yield rest.decode(errors="replace")
+        yield [rest.decode(errors="replace")]
 
 
 def _exit_reason(code: int) -> str:

@@ -173,6 +173,10 @@ class _Worker:
         """Tells the supervisor that these jobs have new events."""
         self._notify_supervisor("".join(f"job {job_id}\n" for job_id in job_ids))
 
+    def ended(self, *job_ids: str) -> None:
+        """Tells the supervisor that these jobs or batches have ended."""
+        self._notify_supervisor("".join(f"end {job_id}\n" for job_id in job_ids))
+
     # The process.
 
     def work(self) -> int:

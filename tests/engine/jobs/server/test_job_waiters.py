@@ -57,7 +57,7 @@ async def test_a_change_by_another_process_is_found_without_a_notice(world: Worl
 
 async def test_notices_may_come_from_any_thread_and_before_anybody_waits(world: World) -> None:
     waiters = JobWaiters(world.database)
-    waiters.notify("job_x")
+    waiters.changed("job_x")
     async with waiters.subscribe("job_x") as changes:
-        await asyncio.to_thread(waiters.notify, "job_x")
+        await asyncio.to_thread(waiters.changed, "job_x")
         assert await changes.wait(20)

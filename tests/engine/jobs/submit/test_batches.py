@@ -244,7 +244,7 @@ async def test_who_waits_for_a_batch_hears_of_its_end(world: World) -> None:
 
     def wait(seconds: float) -> Any:
         return wait_until_ended(
-            world.database, waiters, world.workspace_id, made.batch_id, seconds, lambda: None, find_batch_status
+            world.database, waiters, world.workspace_id, made.batch_id, seconds, lambda: True, find_batch_status
         )
 
     await wait(0.05)
@@ -257,7 +257,7 @@ async def test_who_waits_for_a_batch_hears_of_its_end(world: World) -> None:
     assert batch_of(world, made.batch_id).ended
     with pytest.raises(NotFound):
         await wait_until_ended(
-            world.database, waiters, world.workspace_id, "batch_x", 5, lambda: None, find_batch_status
+            world.database, waiters, world.workspace_id, "batch_x", 5, lambda: True, find_batch_status
         )
 
 
