@@ -6,8 +6,9 @@ A read or a write is a plain function on a SQLAlchemy `Session`, passed to `read
     await database.write(deploy, principal, flow_id)       # one action, one transaction; an exception rolls it back
 
 Writes that wait at the same time share a transaction, each in its own savepoint. Each is answered after the COMMIT is
-on disk (`synchronous=FULL`). `now(session)` is the time of the transaction, from the clock with which the database was
-opened.
+on disk (`synchronous=FULL`). A plural action takes a list: `write_joined` calls it once for all of its items that wait
+at the same time, so that they share the reads, the statements and the savepoint. `now(session)` is the time of the
+transaction, from the clock with which the database was opened.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,10 @@ log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Item = TypeVar("Item")
+
+#: A function on a session and some items. Returns, for each item in order, its answer or the error that it raises.
+PluralAction = Callable[[Session, Sequence[Item]], Sequence[T | Exception]]
 
 MAX_BATCH = 256
 
@@ -60,13 +65,16 @@ _Notice = tuple[Callable[..., None], tuple[Any, ...]]
 
 @dataclass(slots=True)
 class _Write:
-    """One function that waits for the writer. `loop` None: a thread waits for the answer."""
+    """One function that waits for the writer. `loop` None: a thread waits for the answer. `joined`: `work` is a plural
+    action, and `args` holds one item.
+    """
 
     work: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     done: asyncio.Future[Any] | Future[Any]
     loop: asyncio.AbstractEventLoop | None = None
+    joined: bool = False
 
 
 @dataclass(slots=True)
@@ -157,6 +165,16 @@ class Database:
         self._submit(_Write(work, args, kwargs, done))
         return done.result()
 
+    async def write_joined(self, work: PluralAction[Item, T], item: Item) -> T:
+        """Runs a plural action on `item`, together with the other items that wait for it, and answers after the commit.
+
+        Raises the error that the action returns for the item.
+        """
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        self._submit(_Write(work, (item,), {}, done, loop, joined=True))
+        return await done
+
     def write_alone(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a function of the storage layer in this thread, in a transaction that is not shared with other writes.
         It may run only `Statement`s, no actions.
@@ -208,7 +226,8 @@ class Database:
         try:
             with storage_faults(), self.write_engine.connect() as connection, connection.begin():
                 sessions = _Sessions(connection, self._info_of(connection))
-                answers.extend(self._write_one(sessions, write, notices) for write in batch)
+                for group in _groups(batch):
+                    answers += self._write_group(sessions, group, notices)
         except BaseException as error:  # noqa: BLE001 - passed on to every waiting caller
             answers = [_Answer(write, error=error) for write in batch]
             notices = []
@@ -221,32 +240,61 @@ class Database:
             info[DRIVER] = connection.connection.driver_connection
         return info
 
-    def _write_one(self, sessions: _Sessions, write: _Write, notices: list[_Notice]) -> _Answer:
-        """Runs one write in its savepoint.
+    def _write_group(self, sessions: _Sessions, group: list[_Write], notices: list[_Notice]) -> list[_Answer]:
+        """Runs one write, or the plural action of several, in a savepoint.
+
+        When a plural action fails as a whole, each of its items gets a savepoint of its own, so that one item cannot fail
+        the others.
+        """
+        first = group[0]
+        try:
+            if not first.joined:
+                return [_Answer(first, self._run(sessions, first.work, first.args, first.kwargs, notices))]
+            found = self._run(sessions, first.work, ([write.args[0] for write in group],), {}, notices)
+        except DBAPIError as error:
+            if is_storage_fault(error):
+                raise
+            return self._write_singly(sessions, group, notices, error)
+        except Exception as error:  # noqa: BLE001 - handed to the caller who asked for this write
+            return self._write_singly(sessions, group, notices, error)
+        return [
+            _Answer(write, error=one) if isinstance(one, Exception) else _Answer(write, one)
+            for write, one in zip(group, found, strict=True)
+        ]
+
+    def _write_singly(
+        self, sessions: _Sessions, group: list[_Write], notices: list[_Notice], error: Exception
+    ) -> list[_Answer]:
+        if len(group) == 1:
+            return [_Answer(group[0], error=error)]
+        return [answer for write in group for answer in self._write_group(sessions, [write], notices)]
+
+    def _run(
+        self,
+        sessions: _Sessions,
+        work: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        notices: list[_Notice],
+    ) -> Any:
+        """Runs a function in its savepoint and returns its answer.
 
         Creating a session costs more than accepting a job, so an unused session is used again.
         """
         mine: list[_Notice] = []
         session = sessions.take(self.clock.now(), mine)
-        try:
-            with _savepoint(sessions.connection, session.info.get(DRIVER)):
-                try:
-                    answer = write.work(session, *write.args, **write.kwargs)
-                    if session.in_transaction():
-                        session.commit()
-                    elif not session.identity_map:
-                        sessions.give_back(session)
-                finally:
-                    if session.in_transaction() or session.identity_map:
-                        session.close()
-        except DBAPIError as error:
-            if is_storage_fault(error):
-                raise
-            return _Answer(write, error=error)
-        except Exception as error:  # noqa: BLE001 - handed to the caller who asked for this write
-            return _Answer(write, error=error)
+        with _savepoint(sessions.connection, session.info.get(DRIVER)):
+            try:
+                answer = work(session, *args, **kwargs)
+                if session.in_transaction():
+                    session.commit()
+                elif not session.identity_map:
+                    sessions.give_back(session)
+            finally:
+                if session.in_transaction() or session.identity_map:
+                    session.close()
         notices += mine
-        return _Answer(write, answer)
+        return answer
 
 
 class _Sessions:
@@ -273,6 +321,14 @@ class _Sessions:
     def give_back(self, session: Session) -> None:
         """Takes a session back that its work did not use through the ORM."""
         self._unused = session
+
+
+def _groups(batch: list[_Write]) -> Iterable[list[_Write]]:
+    """Puts the items of each plural action together, at the place of its first; every other write stays alone."""
+    groups: dict[object, list[_Write]] = {}
+    for write in batch:
+        groups.setdefault(write.work if write.joined else id(write), []).append(write)
+    return groups.values()
 
 
 @contextlib.contextmanager

@@ -39,6 +39,11 @@ def add_events(session: Session, job_id: str, last_seq: int, events: Sequence[tu
     )
 
 
+def add_first_events(session: Session, job_ids: Sequence[str], name: str, at: int) -> None:
+    """Stores the first event of new jobs, which has no data."""
+    _ADD.run(session, *({"job_id": job_id, "seq": 1, "at": at, "name": name, "data": "{}"} for job_id in job_ids))
+
+
 def list_events(
     session: Session, workspace_id: str, job_id: str, after: int = 0, limit: int = 500, *, name: str | None = None
 ) -> list[EventRow]:

@@ -7,15 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY
 from storage.database import now
+from storage.statements import Statement, insert_into
 from storage.tables import Idempotency
 
 #: How long an Idempotency-Key is remembered, in milliseconds.
 KEPT_MS = DAY
+
+_FIND = Statement("select fingerprint, flow_version, body, created_at from idempotency where scope = :scope")
+_REMOVE = Statement("delete from idempotency where scope = :scope")
+_INSERT = insert_into("idempotency", ("scope", "fingerprint", "flow_version", "status", "body", "created_at"))
 
 
 @dataclass(frozen=True)
@@ -35,34 +40,22 @@ def find_answer(session: Session, scope: str) -> EarlierAnswer | None:
     """Returns the answer that was stored within the last 24 hours, or None. An older one is removed, so that its key can be
     used again.
     """
-    row = session.execute(
-        select(Idempotency.fingerprint, Idempotency.flow_version, Idempotency.body, Idempotency.created_at).where(
-            Idempotency.scope == scope
-        )
-    ).one_or_none()
+    row = _FIND.row(session, {"scope": scope})
     if row is None:
         return None
-    if row.created_at <= now(session) - KEPT_MS:
-        session.execute(delete(Idempotency).where(Idempotency.scope == scope))
+    earlier = EarlierAnswer(*row)
+    if earlier.created_at <= now(session) - KEPT_MS:
+        _REMOVE.run(session, {"scope": scope})
         return None
-    return EarlierAnswer(*row)
+    return earlier
 
 
 def insert_answer(
     session: Session, scope: str, fingerprint: str, flow_version: int, answer: Mapping[str, Any], *, created_at: int
 ) -> None:
     """Stores an answer, in the transaction that stores the job."""
-    session.execute(
-        insert(Idempotency),
-        {
-            "scope": scope,
-            "fingerprint": fingerprint,
-            "flow_version": flow_version,
-            "status": 202,
-            "body": json.dumps(answer),
-            "created_at": created_at,
-        },
-    )
+    row = {"scope": scope, "fingerprint": fingerprint, "flow_version": flow_version, "status": 202}
+    _INSERT.run(session, {**row, "body": json.dumps(answer), "created_at": created_at})
 
 
 def remove_old_answers(session: Session) -> None:

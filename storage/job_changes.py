@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.ids import new_id
 from storage.database import now
-from storage.events import add_events
+from storage.events import add_events, add_first_events
 from storage.statements import Statement, from_json, insert_into, to_json
 from storage.tables import Job, WebhookDelivery
 from storage.usage import release_slot, usage_subject
@@ -179,13 +179,21 @@ class _EndedRow(NamedTuple):
     steps_failed: int
 
 
-def insert_job(session: Session, row: Mapping[str, Any], payload: tuple[str, int]) -> None:
-    """Adds a queued job with its payload (JSON text, bytes) and its first event."""
+def insert_jobs(session: Session, jobs: Sequence[tuple[Mapping[str, Any], tuple[str, int]]]) -> None:
+    """Adds queued jobs, each with its payload (JSON text, bytes) and its first event."""
     at = now(session)
-    added = {"run_options": to_json(row.get("run_options")), "value_bytes": payload[1], "at": at}
-    _INSERT.run(session, {**_OPTIONAL, **row, **added})
-    put_value(session, row["id"], "payload", payload)
-    add_events(session, row["id"], 1, [("job.queued", at, {})])
+    rows = []
+    for row, payload in jobs:
+        options = to_json(row.get("run_options"))
+        rows.append({**_OPTIONAL, **row, "run_options": options, "value_bytes": payload[1], "at": at})
+    _INSERT.run(session, *rows)
+    _PUT_VALUE.run(session, *(_own_value(row["id"], "payload", payload) for row, payload in jobs))
+    add_first_events(session, [row["id"] for row, _ in jobs], "job.queued", at)
+
+
+def insert_job(session: Session, row: Mapping[str, Any], payload: tuple[str, int]) -> None:
+    """Adds one queued job."""
+    insert_jobs(session, [(row, payload)])
 
 
 def claim_job(session: Session, owner: str, job_id: str, *, alone: bool = False) -> Claimed | None:
@@ -316,10 +324,12 @@ def queued_with_cancel(session: Session) -> Sequence[str]:
 
 def put_value(session: Session, job_id: str, name: str, value: tuple[str, int]) -> None:
     """Stores a value of the job itself (payload or result): JSON text and its bytes."""
+    _PUT_VALUE.run(session, _own_value(job_id, name, value))
+
+
+def _own_value(job_id: str, name: str, value: tuple[str, int]) -> dict[str, Any]:
     data, size = value
-    _PUT_VALUE.run(
-        session, {"job_id": job_id, "node_id": "", "index_path": "", "name": name, "size": size, "data": data}
-    )
+    return {"job_id": job_id, "node_id": "", "index_path": "", "name": name, "size": size, "data": data}
 
 
 def held_jobs(session: Session, owner: str) -> Sequence[tuple[str, int, bool]]:

@@ -6,6 +6,7 @@ The count changes in the same transaction as the job's row, so a slot can neithe
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, func, select
@@ -34,16 +35,6 @@ class Used:
     month_count: int
 
 
-_TAKE = Statement(
-    """
-    update usage set active = active + 1, month = :month,
-           month_count = case when month = :month then month_count + 1 else 1 end
-     where subject = :subject
-       and (:concurrency < 0 or active < :concurrency)
-       and (:monthly < 0 or (case when month = :month then month_count else 0 end) < :monthly)
-    returning active, month_count
-    """
-)
 _TAKE_ACTIVE = Statement(
     "update usage set active = active + 1 where subject = :subject and (:concurrency < 0 or active < :concurrency)"
     " returning active"
@@ -60,8 +51,17 @@ _COUNT = Statement(
 _READ = Statement(
     "select active, case when month = :month then month_count else 0 end from usage where subject = :subject"
 )
+_TAKEN = Statement(
+    """
+    update usage set active = active + :taken, month = :month,
+           month_count = case when month = :month then month_count + :taken else :taken end
+     where subject = :subject
+    """
+)
 _HAS = Statement("select 1 from usage where subject = :subject")
-_RELEASE = Statement("update usage set active = active - 1 where subject = :subject and active > 0")
+_RELEASE = Statement(
+    "update usage set active = case when active > :count then active - :count else 0 end where subject = :subject"
+)
 _OPEN = Statement(
     "insert into usage (subject, active, month, month_count) values (:subject, :active, :month, :month_count)"
     " on conflict (subject) do nothing"
@@ -79,22 +79,41 @@ def usage_subject(workspace_id: str, environment: str) -> str:
     return workspace_id if environment == "live" else f"{workspace_id}:{environment}"
 
 
-def take_slot(session: Session, subject: str, caps: Caps) -> Used | None:
-    """Takes a slot and counts a job of this month; returns None when either limit is reached.
+class SlotBook:
+    """The counters that one write transaction reads and raises: each row is read once, and `write` stores the sums."""
 
-    `subject` is a `usage_subject` or a key id. A subject without a row gets one, counted from the jobs table.
-    """
-    values = {
-        "subject": subject,
-        "month": month_of(now(session)),
-        "concurrency": -1 if caps.concurrency is None else caps.concurrency,
-        "monthly": -1 if caps.monthly is None else caps.monthly,
-    }
-    row = _TAKE.row(session, values)
-    if row is None and not _has_row(session, subject):
-        _OPEN.run(session, _counted(session, subject))
-        row = _TAKE.row(session, values)
-    return None if row is None else Used(*row)
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._month = month_of(now(session))
+        self._used: dict[str, Used] = {}
+        self._taken: dict[str, int] = {}
+
+    def used(self, subject: str) -> Used:
+        """Returns what a subject (a `usage_subject` or a key id) uses, with the slots taken here. One without a row gets
+        it, counted from the jobs table.
+        """
+        used = self._used.get(subject)
+        if used is None:
+            if not _has_row(self._session, subject):
+                _OPEN.run(self._session, _counted(self._session, subject))
+            used = self._used[subject] = read_usage(self._session, subject)
+        return used
+
+    def take(self, subject: str) -> Used:
+        """Takes a slot and counts a job of this month. The caller has compared `used` with the limits."""
+        used = self.used(subject)
+        self._taken[subject] = self._taken.get(subject, 0) + 1
+        taken = self._used[subject] = Used(used.active + 1, used.month_count + 1)
+        return taken
+
+    def write(self) -> None:
+        """Stores what was taken."""
+        rows = [
+            {"subject": subject, "taken": taken, "month": self._month} for subject, taken in sorted(self._taken.items())
+        ]
+        if rows:
+            _TAKEN.run(self._session, *rows)
+        self._taken.clear()
 
 
 def take_active(session: Session, subject: str, concurrency: int | None) -> bool:
@@ -120,10 +139,10 @@ def count_requests(session: Session, subject: str, count: int, monthly: int | No
 
 
 def release_slot(session: Session, *subjects: str | None) -> None:
-    """Releases the slot of an ended job."""
-    for subject in subjects:
-        if subject is not None:
-            _RELEASE.run(session, {"subject": subject})
+    """Releases the slot of an ended job; a subject that is named several times releases as many."""
+    counts = Counter(subject for subject in subjects if subject is not None)
+    if counts:
+        _RELEASE.run(session, *({"subject": subject, "count": count} for subject, count in sorted(counts.items())))
 
 
 def read_usage(session: Session, subject: str) -> Used:

@@ -12,7 +12,8 @@ from api.docs.openapi import slug_of
 from api.http.schemas import Status
 from engine.flow.contract import payload_schema
 from engine.flow.node_type import JsonSchema
-from engine.jobs.submit.accept import Caller, read_version
+from engine.jobs.submit.accept import Caller
+from engine.jobs.submit.bodies import read_version
 from storage.flows import list_flows
 
 #: The flow setting that offers a flow as a tool.

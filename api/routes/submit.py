@@ -19,13 +19,21 @@ from api.http.limit_headers import limit_headers
 from api.http.problem_json import UnsupportedMediaType
 from api.http.route_classes import BASE, RawRoute, refusals, with_headers
 from api.routes.jobs import ASK_AGAIN_SECONDS, job_answer
-from engine.actions.jobs import SubmitOptions, submit
+from engine.actions.jobs import SubmitOptions, submit_many
 from engine.core import errors
 from engine.core.clock import to_rfc3339
 from engine.core.job_status import ENDED
 from engine.flow.node_type import NodeFailed
 from engine.jobs.outbound_rules import check_callers_address, outbound_rules
-from engine.jobs.submit.accept import Accepted, Caller, check_body, check_flow_allowed, find_live_flow, read_key_again
+from engine.jobs.submit.accept import (
+    Accepted,
+    Caller,
+    Submit,
+    check_body,
+    check_flow_allowed,
+    find_live_flow,
+    read_key_again,
+)
 from engine.jobs.submit.batches import AcceptedBatch, accept_batch, check_batch
 
 T = TypeVar("T")
@@ -92,7 +100,7 @@ when it ends in time.
     """
     context, caller, options, payload, checked = await _read(request, flow_id, check_body)
     wait = parameters.wait_seconds(request, request.query_params.get("wait"))
-    accepted = await context.database.write(submit, caller, flow_id, payload, options, checked)
+    accepted = await context.database.write_joined(submit_many, Submit(caller, flow_id, payload, options, checked))
     request.state.job_id = accepted.job_id
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, [payload])

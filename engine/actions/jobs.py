@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,16 +19,8 @@ from engine.flow.graph import Graph
 from engine.jobs.huey_queue import send
 from engine.jobs.job_values import encoded
 from engine.jobs.notifier import job_changed
-from engine.jobs.submit.accept import (
-    Accepted,
-    Caller,
-    CheckedBody,
-    SubmitOptions,
-    accept,
-    flow_limit_ms,
-    read_key_again,
-    steps_of,
-)
+from engine.jobs.submit.accept import Accepted, Caller, Submit, accept, accept_many, flow_limit_ms, read_key_again
+from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, steps_of
 from engine.jobs.submit.limits import LimitsView
 from engine.jobs.transitions import cancel_batch, cancel_job
 from engine.jobs.worker.plan_loader import trimmed
@@ -91,6 +83,11 @@ def submit(
     ConcurrencyLimitExceeded; the first that applies in this order.
     """
     return accept(session, caller, flow_id, payload, options, checked)
+
+
+def submit_many(session: Session, calls: Sequence[Submit]) -> Sequence[Accepted | Exception]:
+    """Does the same for several calls: a plural action. Returns for each the accepted job or its refusal."""
+    return accept_many(session, calls)
 
 
 def cancel(session: Session, caller: Caller, job_id: str) -> JobRow:

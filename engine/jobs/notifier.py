@@ -53,15 +53,15 @@ def cancel_wanted(session: Session, job_id: str) -> None:
         after_commit(session, lambda: notifier.cancel(job_id))
 
 
-def job_changed(session: Session, job_id: str) -> None:
-    """Tells those who wait for this job, after the commit, to read it again."""
+def job_changed(session: Session, *job_ids: str) -> None:
+    """Tells those who wait for these jobs, after the commit, to read them again."""
     notifier: JobNotifier | None = session.info.get(NOTIFIER)
     if notifier is not None:
-        after_commit(session, notifier.changed, job_id)
+        after_commit(session, notifier.changed, *job_ids)
 
 
-def job_ended(session: Session, job_id: str) -> None:
-    """Does the same for a job, or a batch, that has ended: also those wake up who wait for the end alone."""
+def job_ended(session: Session, *job_ids: str) -> None:
+    """Does the same for jobs, or batches, that have ended: also those wake up who wait for the end alone."""
     notifier: JobNotifier | None = session.info.get(NOTIFIER)
     if notifier is not None:
-        after_commit(session, notifier.ended, job_id)
+        after_commit(session, notifier.ended, *job_ids)

@@ -19,7 +19,8 @@ from engine.core.errors import FlowInvalid, Invalid, NotAllowed
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.node_type import SecretValue
 from engine.jobs.at_work import AtWork
-from engine.jobs.submit.accept import Caller, SubmitOptions
+from engine.jobs.submit.accept import Caller
+from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.jobs.worker.runs import Runs
 from engine.jobs.worker.step_services import Outside

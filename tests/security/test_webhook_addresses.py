@@ -11,8 +11,8 @@ import pytest
 
 from engine.browser.page_requests import PageRequests
 from engine.jobs.outbound_rules import check_callers_address
-from engine.jobs.submit.accept import SubmitOptions
 from engine.jobs.submit.batches import accept_batch
+from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.webhook_delivery import Webhooks
 from engine.outbound.client import AddressNotAllowed, OutboundClient, OutboundRules, parse_allow_list
 from engine.outbound.errors import OutboundRefused

@@ -14,8 +14,9 @@ from nicegui.testing import User
 from sqlalchemy import event
 
 from engine.actions.jobs import cancel_all
-from engine.jobs.submit.accept import Caller, SubmitOptions
+from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.batches import accept_batch
+from engine.jobs.submit.bodies import SubmitOptions
 from storage.batches import batch_job_ids, list_batches
 from storage.database import Database
 from storage.jobs import JobFilters, find_last_run_payload, list_jobs

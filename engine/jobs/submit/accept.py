@@ -1,48 +1,35 @@
-"""Accepts a job: limit, quota, job row, payload, event and queue message in one transaction.
+"""Accepts jobs: limit, quota, job row, payload, event and queue message in one transaction.
 
 The transaction reads again whether the key is revoked and which version is live. Caches elsewhere only save parsing, so
-none of them has to be updated when a key is revoked or another version goes live.
+none of them has to be updated when a key is revoked or another version goes live. Calls that arrive at the same time
+are accepted together (`accept_many`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cachetools import LRUCache, cached
 from sqlalchemy.orm import Session
 
 from engine.core.clock import SECOND
-from engine.core.errors import (
-    FieldError,
-    IdempotencyKeyReused,
-    NotAllowed,
-    NotDeployed,
-    NotFound,
-    PayloadInvalid,
-    Unauthorized,
-)
+from engine.core.errors import NotAllowed, NotDeployed, NotFound, PayloadInvalid, Refusal, Unauthorized
 from engine.core.ids import JobId, new_id
-from engine.flow.contract import check_payload, input_fields, result_schema
-from engine.flow.document import Document, load_document
-from engine.flow.node_type import JsonSchema
-from engine.flow.validation import without_parked
+from engine.flow.contract import check_payload
 from engine.jobs.huey_queue import send
 from engine.jobs.job_values import encoded
 from engine.jobs.notifier import job_changed
-from engine.jobs.submit.limits import LimitsView, limits_now, take_slots
-from engine.nodes import CATALOG
+from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, Version, WithDefaults, body_for, read_version
+from engine.jobs.submit.idempotency import find_earlier, idempotency_scope, remember
+from engine.jobs.submit.limits import LimitCounter, LimitsView, limit_counters, limits_now, take_slots
 from storage.database import now
-from storage.flows import CalledFlow, find_called_flow, find_document, was_ever_deployed
-from storage.idempotency import find_answer, insert_answer
-from storage.job_changes import insert_job
+from storage.flows import CalledFlow, find_called_flow, was_ever_deployed
+from storage.idempotency import find_answer
+from storage.job_changes import insert_jobs
 from storage.jobs import KeyScope, find_status
 from storage.keys import find_caller, read_caller
-from storage.usage import Caps
+from storage.usage import Caps, SlotBook
 
 #: The time limit of a job whose flow sets none, and the range of `limit_seconds` in a flow's settings; in seconds.
 USUAL_LIMIT_SECONDS = 1_800
@@ -77,20 +64,6 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class SubmitOptions:
-    """What a request asks for beside its payload. `route` is part of the scope of the Idempotency-Key."""
-
-    version: int | None = None
-    cancel_after_seconds: float | None = None
-    webhook_url: str | None = None
-    idempotency_key: str | None = None
-    request_id: str = ""
-    #: The caller's trace, as `engine.core.trace_context.TraceContext.dumps` writes it.
-    trace: str | None = None
-    route: str = ""
-
-
-@dataclass(frozen=True)
 class Accepted:
     """A job that is stored and will run.
 
@@ -103,32 +76,6 @@ class Accepted:
     created_at: int
     replayed: bool
     limits: LimitsView
-
-
-@dataclass(frozen=True)
-class _Version:
-    """The data of a version that accepting a job needs."""
-
-    fields: tuple[Mapping[str, Any], ...]
-    steps: int
-    #: The JSON Schema of a job's result.
-    result: JsonSchema
-
-
-#: Applies the defaults of a version's fields to a body; returns the body and the errors found in it.
-WithDefaults = Callable[[Sequence[Mapping[str, Any]], Mapping[str, Any]], tuple[Any, Sequence[FieldError]]]
-
-
-@dataclass(frozen=True)
-class CheckedBody:
-    """A body with the defaults of a version, or the errors in it. `fingerprint` is empty when the request has no
-    Idempotency-Key.
-    """
-
-    flow_version: int
-    clean: Any
-    errors: Sequence[FieldError]
-    fingerprint: str
 
 
 def check_body(
@@ -146,7 +93,8 @@ def check_body(
     """
     number = options.version
     if options.idempotency_key is not None:
-        scope = idempotency_scope(caller, options.route or f"/flows/execute/{flow_id}", options.idempotency_key)
+        route = options.route or f"/flows/execute/{flow_id}"
+        scope = idempotency_scope(caller.workspace_id, caller.environment, route, options.idempotency_key)
         earlier = find_answer(session, scope)
         number = number if earlier is None else earlier.flow_version or number
     flow = find_called_flow(session, caller.workspace_id, flow_id)
@@ -159,21 +107,33 @@ def check_body(
     return body_for(session, flow_id, number, body, options, with_defaults)
 
 
-def body_for(
-    session: Session,
-    flow_id: str,
-    number: int,
-    body: Mapping[str, Any],
-    options: SubmitOptions,
-    with_defaults: WithDefaults,
-    checked: CheckedBody | None = None,
-) -> CheckedBody:
-    """Returns the body with the defaults of this version: `checked` when it was made for the same version."""
-    if checked is not None and checked.flow_version == number:
-        return checked
-    clean, errors = with_defaults(read_version(session, flow_id, number).fields, body)
-    needed = options.idempotency_key is not None and not errors
-    return CheckedBody(number, clean, errors, fingerprint_of(clean, options) if needed else "")
+@dataclass(frozen=True)
+class Submit:
+    """A call that asks for a job. `checked` is the result of `check_body` for the payload."""
+
+    caller: Caller
+    flow_id: str
+    payload: Mapping[str, Any]
+    options: SubmitOptions
+    checked: CheckedBody | None = None
+
+
+def accept_many(session: Session, calls: Sequence[Submit]) -> list[Accepted | Exception]:
+    """Stores a job for each call, for the live version of its flow. Returns for each the accepted job or its refusal.
+
+    The calls are decided in their order against rows that are read once, and written by a few statements. The refusals:
+    Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded,
+    ConcurrencyLimitExceeded.
+    """
+    group = _AcceptGroup(session)
+    answers: list[Accepted | Exception] = []
+    for call in calls:
+        try:
+            answers.append(group.accept(call))
+        except Refusal as refusal:
+            answers.append(refusal)
+    group.write()
+    return answers
 
 
 def accept(
@@ -184,64 +144,123 @@ def accept(
     options: SubmitOptions,
     checked: CheckedBody | None = None,
 ) -> Accepted:
-    """Stores a job for the live version. `checked` is the result of `check_body` for the payload.
+    """Stores a job for one call. Raises the refusals of `accept_many`."""
+    (answer,) = accept_many(session, [Submit(caller, flow_id, payload, options, checked)])
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
-    Raises Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded,
-    ConcurrencyLimitExceeded.
+
+class _AcceptGroup:
+    """The calls that one transaction accepts. Rows of keys, flows and limits are read once, since no call changes them;
+    `write` stores the jobs.
     """
-    caller = read_key_again(session, caller)
-    check_flow_allowed(session, caller, flow_id)  # before a replay, which reveals a job of this flow
-    scope = ""
-    if options.idempotency_key is not None:
-        scope = idempotency_scope(caller, options.route or f"/flows/execute/{flow_id}", options.idempotency_key)
-        earlier = find_earlier(session, scope, flow_id, payload, options, check_payload, checked)
-        if earlier is not None:
-            key_caps = Caps(caller.concurrency, caller.monthly)
-            limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, key_caps)
-            status = find_status(session, caller.workspace_id, earlier["job_id"]) or earlier["status"]
-            return Accepted(**{**earlier, "status": status}, replayed=True, limits=limits)
-    flow = find_live_flow(session, caller, flow_id)
-    number = choose_version(session, flow, options.version)
-    version = read_version(session, flow.id, number)
-    body = body_for(session, flow.id, number, payload, options, check_payload, checked)
-    if body.errors:
-        count = "1 field is wrong" if len(body.errors) == 1 else f"{len(body.errors)} fields are wrong"
-        raise PayloadInvalid(count, errors=tuple(body.errors))
-    limits = take_slots(
-        session,
-        caller.workspace_id,
-        caller.environment,
-        caller.key_id,
-        Caps(caller.concurrency, caller.monthly),
-        caller.label,
-        flow.id,
-    )
-    job_id = JobId(new_id("job"))
-    insert_job(
-        session,
-        {
-            "id": job_id,
-            "workspace_id": caller.workspace_id,
-            "flow_id": flow.id,
-            "flow_version": number,
-            "environment": caller.environment,
-            "key_id": caller.key_id,
-            "counted": True,
-            "limit_ms": limit_ms(flow.settings, options.cancel_after_seconds),
-            "steps_total": version.steps,
-            "request_id": options.request_id,
-            "traceparent": options.trace,
-            "webhook_url": options.webhook_url or flow_webhook(flow.settings, caller.environment),
-            "webhook_by_caller": options.webhook_url is not None,
-        },
-        encoded(body.clean),
-    )
-    send(session, job_id)
-    job_changed(session, job_id)
-    accepted = {"job_id": job_id, "status": "queued", "flow_id": flow.id, "created_at": now(session)}
-    if scope:
-        remember(session, scope, body.fingerprint, number, accepted)
-    return Accepted(**accepted, replayed=False, limits=limits)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._book = SlotBook(session)
+        self._jobs: list[tuple[dict[str, Any], tuple[str, int]]] = []
+        self._callers: dict[tuple[str | None, str], Caller] = {}
+        self._flows: dict[tuple[str, str], CalledFlow] = {}
+        self._counters: dict[tuple[str, str, str | None], list[LimitCounter]] = {}
+
+    def accept(self, call: Submit) -> Accepted:
+        """Decides one call. Raises its refusal, and then changes nothing."""
+        session, options = self._session, call.options
+        caller = self._caller(call.caller)
+        check_flow_allowed(session, caller, call.flow_id)  # before a replay, which reveals a job of this flow
+        scope = ""
+        if options.idempotency_key is not None:
+            scope = self._scope(caller, call)
+            if (replay := self._replay(caller, call, scope)) is not None:
+                return replay
+        flow = self._flow(caller, call.flow_id)
+        number = choose_version(session, flow, options.version)
+        version = read_version(session, flow.id, number)
+        body = body_for(session, flow.id, number, call.payload, options, check_payload, call.checked)
+        if body.errors:
+            count = "1 field is wrong" if len(body.errors) == 1 else f"{len(body.errors)} fields are wrong"
+            raise PayloadInvalid(count, errors=tuple(body.errors))
+        limits = take_slots(session, self._book, self._limits(caller), flow.id)
+        job_id = JobId(new_id("job"))
+        self._jobs.append((_job_row(caller, flow, job_id, number, version, options), encoded(body.clean)))
+        accepted = {"job_id": job_id, "status": "queued", "flow_id": flow.id, "created_at": now(session)}
+        if scope:
+            remember(session, scope, body.fingerprint, number, accepted)
+        return Accepted(**accepted, replayed=False, limits=limits)
+
+    def write(self) -> None:
+        """Stores the accepted jobs, their slots and their queue messages."""
+        if not self._jobs:
+            return
+        jobs, self._jobs = self._jobs, []
+        job_ids = [row["id"] for row, _ in jobs]
+        self._book.write()
+        insert_jobs(self._session, jobs)
+        send(self._session, *job_ids)
+        job_changed(self._session, *job_ids)
+
+    def _caller(self, caller: Caller) -> Caller:
+        sent = caller.key_id, caller.key_hash
+        known = self._callers.get(sent) if caller.key_id is not None else None
+        if known is None:
+            known = self._callers[sent] = read_key_again(self._session, caller)
+        return known
+
+    def _flow(self, caller: Caller, flow_id: str) -> CalledFlow:
+        found = self._flows.get((caller.workspace_id, flow_id))
+        if found is None:
+            found = self._flows[caller.workspace_id, flow_id] = find_live_flow(self._session, caller, flow_id)
+        return found
+
+    def _limits(self, caller: Caller) -> list[LimitCounter]:
+        of = caller.workspace_id, caller.environment, caller.key_id
+        counters = self._counters.get(of)
+        if counters is None:
+            caps = Caps(caller.concurrency, caller.monthly)
+            counters = self._counters[of] = limit_counters(self._session, *of, caps, caller.label)
+        return counters
+
+    def _scope(self, caller: Caller, call: Submit) -> str:
+        options = call.options
+        route = options.route or f"/flows/execute/{call.flow_id}"
+        return idempotency_scope(caller.workspace_id, caller.environment, route, options.idempotency_key or "")
+
+    def _replay(self, caller: Caller, call: Submit, scope: str) -> Accepted | None:
+        """Returns the answer to an earlier call with this Idempotency-Key, with the present status of its job."""
+        session = self._session
+
+        def body_as_of(number: int) -> CheckedBody:
+            return body_for(session, call.flow_id, number, call.payload, call.options, check_payload, call.checked)
+
+        earlier = find_earlier(session, scope, call.payload, body_as_of)
+        if earlier is None:
+            return None
+        self.write()  # the earlier call may be one of this group
+        key_caps = Caps(caller.concurrency, caller.monthly)
+        limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, key_caps)
+        status = find_status(session, caller.workspace_id, earlier["job_id"]) or earlier["status"]
+        return Accepted(**{**earlier, "status": status}, replayed=True, limits=limits)
+
+
+def _job_row(
+    caller: Caller, flow: CalledFlow, job_id: JobId, number: int, version: Version, options: SubmitOptions
+) -> dict[str, Any]:
+    return {
+        "id": job_id,
+        "workspace_id": caller.workspace_id,
+        "flow_id": flow.id,
+        "flow_version": number,
+        "environment": caller.environment,
+        "key_id": caller.key_id,
+        "counted": True,
+        "limit_ms": limit_ms(flow.settings, options.cancel_after_seconds),
+        "steps_total": version.steps,
+        "request_id": options.request_id,
+        "traceparent": options.trace,
+        "webhook_url": options.webhook_url or flow_webhook(flow.settings, caller.environment),
+        "webhook_by_caller": options.webhook_url is not None,
+    }
 
 
 def flow_limit_ms(settings: Mapping[str, Any]) -> int:
@@ -330,87 +349,3 @@ def choose_version(session: Session, flow: CalledFlow, wanted: int | None) -> in
     if not was_ever_deployed(session, flow.id, wanted):
         raise NotFound(f"Version {wanted} of this flow was never deployed")
     return wanted
-
-
-#: Cached data of versions. A version never changes, so an entry stays valid.
-_KEPT_VERSIONS = 512
-
-
-@cached(LRUCache(_KEPT_VERSIONS), key=lambda *arguments: arguments[1:], lock=threading.Lock())
-def read_version(session: Session, flow_id: str, number: int) -> _Version:
-    """Returns the fields, the number of steps and the schema of the result of a version. Raises NotFound."""
-    text = find_document(session, flow_id, number)
-    if text is None:
-        raise NotFound(f"Version {number} of this flow does not exist")
-    document = load_document(text)
-    return _Version(tuple(input_fields(document)), steps_of(document), result_schema(document, CATALOG))
-
-
-def steps_of(document: Document) -> int:
-    """Returns how many steps a run has when no node runs per item."""
-    return len(without_parked(document).nodes)
-
-
-def idempotency_scope(caller: Caller, route: str, key: str) -> str:
-    """Returns the SHA-256 of workspace, environment, route and Idempotency-Key, in hexadecimal."""
-    return hashlib.sha256(f"{caller.workspace_id}\n{caller.environment}\n{route}\n{key}".encode()).hexdigest()
-
-
-def fingerprint_of(body: Any, options: SubmitOptions | None) -> str:
-    """Returns a SHA-256 that is equal for equal bodies (in any order of keys) and options; without `options`, of the
-    body alone.
-    """
-    asked = None if options is None else [options.version, options.cancel_after_seconds, options.webhook_url]
-    said = body if options is None else [_comparable(body), asked]
-    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _comparable(value: Any) -> Any:
-    """Returns the value with equal numbers in the same form: `1.0` becomes `1`."""
-    match value:
-        case float():
-            return int(value) if value.is_integer() else value
-        case dict():
-            return {name: _comparable(inner) for name, inner in value.items()}
-        case list() | tuple():
-            return [_comparable(inner) for inner in value]
-    return value
-
-
-def find_earlier(
-    session: Session,
-    scope: str,
-    flow_id: str,
-    body: Mapping[str, Any],
-    options: SubmitOptions,
-    with_defaults: WithDefaults,
-    checked: CheckedBody | None = None,
-) -> dict[str, Any] | None:
-    """Returns the answer to an earlier request with this Idempotency-Key within 24 hours, or None. Raises
-    IdempotencyKeyReused.
-
-    Two requests are the same when their bodies, with the defaults of the version that the first one used, and their
-    options are equal. The version that is live now does not matter.
-    """
-    row = find_answer(session, scope)
-    if row is None:
-        return None
-    if not row.fingerprint:
-        raise IdempotencyKeyReused(
-            "The data of the job it made were erased, so nobody can tell if the body is the same"
-        )
-    if row.flow_version is None:  # an earlier release compared bodies without defaults
-        same = row.fingerprint == fingerprint_of(body, None)
-    else:
-        as_then = body_for(session, flow_id, row.flow_version, body, options, with_defaults, checked)
-        same = not as_then.errors and row.fingerprint == as_then.fingerprint
-    if not same:
-        raise IdempotencyKeyReused(
-            "The body, `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url` differs from that of the first request"
-        )
-    return json.loads(row.body)
-
-
-def remember(session: Session, scope: str, fingerprint: str, flow_version: int, accepted: Mapping[str, Any]) -> None:
-    """Stores the answer under the Idempotency-Key, in the transaction that stores the job."""
-    insert_answer(session, scope, fingerprint, flow_version, accepted, created_at=accepted["created_at"])

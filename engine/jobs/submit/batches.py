@@ -14,26 +14,21 @@ from engine.flow.contract import check_payload
 from engine.jobs.job_values import encoded
 from engine.jobs.submit.accept import (
     Caller,
-    CheckedBody,
-    SubmitOptions,
-    body_for,
     check_body,
     check_flow_allowed,
     choose_version,
-    find_earlier,
     find_live_flow,
     flow_webhook,
-    idempotency_scope,
     limit_ms,
     read_key_again,
-    read_version,
-    remember,
 )
+from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, body_for, read_version
+from engine.jobs.submit.idempotency import find_earlier, idempotency_scope, remember
 from engine.jobs.submit.limits import LimitsView, count_batch, limits_now
 from engine.jobs.waiting_items import admit_waiting
 from storage.batches import BatchStatus, add_batch, get_batch
 from storage.database import now
-from storage.job_changes import insert_job
+from storage.job_changes import insert_jobs
 from storage.usage import Caps
 
 MAX_ITEMS = 1_000
@@ -70,8 +65,12 @@ def accept_batch(
     caps = Caps(caller.concurrency, caller.monthly)
     scope = ""
     if options.idempotency_key is not None:
-        scope = idempotency_scope(caller, options.route, options.idempotency_key)
-        earlier = find_earlier(session, scope, flow_id, body, options, _check_items, checked)
+        scope = idempotency_scope(caller.workspace_id, caller.environment, options.route, options.idempotency_key)
+
+        def body_as_of(number: int) -> CheckedBody:
+            return body_for(session, flow_id, number, body, options, _check_items, checked)
+
+        earlier = find_earlier(session, scope, body, body_as_of)
         if earlier is not None:
             limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, caps)
             batch_id, ids = earlier["batch_id"], tuple(earlier["job_ids"])
@@ -109,8 +108,13 @@ def accept_batch(
         "request_id": options.request_id,
         "traceparent": options.trace,
     }
-    for index, (job_id, payload) in enumerate(zip(job_ids, payloads, strict=True)):
-        insert_job(session, {**row, "id": job_id, "item_index": index}, encoded(payload))
+    insert_jobs(
+        session,
+        [
+            ({**row, "id": job_id, "item_index": index}, encoded(payload))
+            for index, (job_id, payload) in enumerate(zip(job_ids, payloads, strict=True))
+        ],
+    )
     admit_waiting(session, caller.workspace_id, caller.environment)
     created_at = now(session)
     if scope:

@@ -15,7 +15,7 @@ from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.errors import ConcurrencyLimitExceeded, LimitReached, MonthlyQuotaExceeded
 from storage.database import now
 from storage.jobs import last_run_times
-from storage.usage import Caps, Used, count_requests, read_usage, take_slot, usage_subject
+from storage.usage import Caps, SlotBook, Used, count_requests, read_usage, usage_subject
 from storage.workspaces import get_limits
 
 WHERE_TO_RAISE = "The owner can raise it under Settings, Limits and plan."
@@ -38,39 +38,38 @@ class LimitsView:
 
 
 @dataclass(frozen=True)
-class _Counter:
+class LimitCounter:
+    """One of the limits that a job counts for, with the words for its refusal."""
+
     subject: str
     caps: Caps
     name: str
     remedy: str
+
+    def is_reached(self, used: Used) -> bool:
+        """Whether no further job fits."""
+        concurrency, monthly = self.caps.concurrency, self.caps.monthly
+        return (concurrency is not None and used.active >= concurrency) or (
+            monthly is not None and used.month_count >= monthly
+        )
 
 
 def limits_now(
     session: Session, workspace_id: str, environment: str, key_id: str | None = None, key_caps: Caps = Caps()
 ) -> LimitsView:
     """Returns the present limits and their use, without taking a slot."""
-    counters = _counters(session, workspace_id, environment, key_id, key_caps, "")
+    counters = limit_counters(session, workspace_id, environment, key_id, key_caps, "")
     return _view(session, [(counter, read_usage(session, counter.subject)) for counter in counters])
 
 
-def take_slots(
-    session: Session,
-    workspace_id: str,
-    environment: str,
-    key_id: str | None,
-    key_caps: Caps,
-    key_label: str,
-    flow_id: str,
-) -> LimitsView:
-    """Takes a slot of the environment and of the key. Raises MonthlyQuotaExceeded, or else ConcurrencyLimitExceeded."""
-    counters = _counters(session, workspace_id, environment, key_id, key_caps, key_label)
-    taken = []
+def take_slots(session: Session, book: SlotBook, counters: list[LimitCounter], flow_id: str) -> LimitsView:
+    """Takes a slot of each counter: the environment and the key. Raises MonthlyQuotaExceeded, or else
+    ConcurrencyLimitExceeded; then none is taken.
+    """
     for counter in counters:
-        used = take_slot(session, counter.subject, counter.caps)
-        if used is None:
-            raise _refusal(session, counters, counter, flow_id)
-        taken.append((counter, used))
-    return _view(session, taken)
+        if counter.is_reached(book.used(counter.subject)):
+            raise _refusal(session, book, counters, counter, flow_id)
+    return _view(session, [(counter, book.take(counter.subject)) for counter in counters])
 
 
 def count_batch(
@@ -83,7 +82,7 @@ def count_batch(
     items: int,
 ) -> None:
     """Counts all items in the month of the environment and of the key; takes no slot. Raises MonthlyQuotaExceeded."""
-    counters = _counters(session, workspace_id, environment, key_id, key_caps, key_label)
+    counters = limit_counters(session, workspace_id, environment, key_id, key_caps, key_label)
     _refuse_more_than_a_month(counters, items)
     for counter in counters:
         monthly = counter.caps.monthly
@@ -98,7 +97,7 @@ def count_batch(
             )
 
 
-def _refuse_more_than_a_month(counters: list[_Counter], items: int) -> None:
+def _refuse_more_than_a_month(counters: list[LimitCounter], items: int) -> None:
     """Refuses a batch that is larger than a whole month's quota. It sets no `retry_after`, since waiting does
     not help.
     """
@@ -112,18 +111,19 @@ def _refuse_more_than_a_month(counters: list[_Counter], items: int) -> None:
         )
 
 
-def _counters(
+def limit_counters(
     session: Session, workspace_id: str, environment: str, key_id: str | None, key_caps: Caps, key_label: str
-) -> list[_Counter]:
+) -> list[LimitCounter]:
+    """Returns the counters of a job: that of its environment, and that of its key."""
     caps = get_limits(session, workspace_id).caps[environment]
     name = f"{ENVIRONMENT_TITLES[environment]} of this workspace"
-    of_environment = _Counter(usage_subject(workspace_id, environment), caps, name, WHERE_TO_RAISE)
+    of_environment = LimitCounter(usage_subject(workspace_id, environment), caps, name, WHERE_TO_RAISE)
     if key_id is None:
         return [of_environment]
-    return [of_environment, _Counter(key_id, key_caps, f"the key “{key_label}”", WHERE_TO_RAISE_KEY)]
+    return [of_environment, LimitCounter(key_id, key_caps, f"the key “{key_label}”", WHERE_TO_RAISE_KEY)]
 
 
-def _view(session: Session, counters: list[tuple[_Counter, Used]]) -> LimitsView:
+def _view(session: Session, counters: list[tuple[LimitCounter, Used]]) -> LimitsView:
     at = now(session)
     concurrency = _tightest([(counter.caps.concurrency, used.active) for counter, used in counters])
     monthly = _tightest([(counter.caps.monthly, used.month_count) for counter, used in counters])
@@ -143,13 +143,15 @@ def _tightest(limits: list[tuple[int | None, int]]) -> tuple[int, int] | None:
     return min(known)[1:] if known else None
 
 
-def _refusal(session: Session, counters: list[_Counter], full: _Counter, flow_id: str) -> LimitReached:
+def _refusal(
+    session: Session, book: SlotBook, counters: list[LimitCounter], full: LimitCounter, flow_id: str
+) -> LimitReached:
     """Returns the refusal of a full counter.
 
     It names a used-up month before concurrency, since waiting some seconds would not help.
     """
     for counter in counters:
-        used = read_usage(session, counter.subject)
+        used = book.used(counter.subject)
         if counter.caps.monthly is not None and used.month_count >= counter.caps.monthly:
             at = now(session)
             return MonthlyQuotaExceeded(

@@ -18,8 +18,9 @@ from engine.core.clock import HOUR, MINUTE, SECOND, MovedClock
 from engine.core.environments import ENVIRONMENTS
 from engine.core.errors import Conflict, Invalid, NotFound
 from engine.core.ids import WorkspaceId
-from engine.jobs.submit.accept import Caller, SubmitOptions
+from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.batches import accept_batch
+from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.webhook_delivery import LEASE_MS, PAUSES, Webhooks
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.secrets.opening import open_all

@@ -23,7 +23,8 @@ from engine.core.clock import Clock, month_of
 from engine.core.ids import new_id
 from engine.flow.document import Document
 from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, NodeFailed, NodeType
-from engine.jobs.submit.accept import Accepted, Caller, SubmitOptions
+from engine.jobs.submit.accept import Accepted, Caller
+from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.jobs.worker.runs import Runs

@@ -21,7 +21,8 @@ from engine.actions.workspaces import ensure_workspace
 from engine.core.clock import Millis
 from engine.core.version import VERSION
 from engine.jobs.job_values import encoded
-from engine.jobs.submit.accept import Caller, SubmitOptions
+from engine.jobs.submit.accept import Caller
+from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.transitions import claim, finish
 from storage.database import open_database
 from storage.job_changes import Lease

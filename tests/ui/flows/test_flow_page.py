@@ -23,8 +23,9 @@ from engine.core.environments import ENVIRONMENTS, Environment
 from engine.flow.contract import input_fields
 from engine.flow.document import Document, load_document
 from engine.jobs.server.job_waiters import JobWaiters
-from engine.jobs.submit.accept import Caller, SubmitOptions, flow_webhook
+from engine.jobs.submit.accept import Caller, flow_webhook
 from engine.jobs.submit.batches import accept_batch
+from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.transitions import finish
 from storage.flows import get_draft, get_flow, get_version
 from storage.job_changes import Lease, claim_job

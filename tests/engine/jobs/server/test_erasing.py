@@ -25,7 +25,8 @@ from engine.jobs.server import erasing
 from engine.jobs.server.erasing import ERASED_MESSAGE, finish_erasing, is_clean
 from engine.jobs.server.maintenance import Maintenance
 from engine.jobs.server.retention import Retention, Rules
-from engine.jobs.submit.accept import Caller, SubmitOptions
+from engine.jobs.submit.accept import Caller
+from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.transitions import claim, finish
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries

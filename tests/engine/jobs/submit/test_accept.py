@@ -35,12 +35,11 @@ from engine.jobs.notifier import NOTIFIER
 from engine.jobs.submit.accept import (
     Accepted,
     Caller,
-    SubmitOptions,
     check_body,
     find_live_flow,
     read_key_again,
-    read_version,
 )
+from engine.jobs.submit.bodies import SubmitOptions, read_version
 from engine.jobs.transitions import claim, finish
 from storage.database import now
 from storage.idempotency import remove_old_answers

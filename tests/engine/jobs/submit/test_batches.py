@@ -18,8 +18,8 @@ from engine.core.clock import MovedClock
 from engine.core.errors import BatchNotCancellable, IdempotencyKeyReused, NotFound
 from engine.jobs.notifier import NOTIFIER
 from engine.jobs.server.job_waiters import JobWaiters, wait_until_ended
-from engine.jobs.submit.accept import SubmitOptions
 from engine.jobs.submit.batches import AcceptedBatch, accept_batch, check_batch
+from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.transitions import claim, finish, give_back
 from storage.batches import (
     BatchRow,

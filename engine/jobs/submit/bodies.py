@@ -1,0 +1,118 @@
+"""What accepting a job needs of a version of a flow, and a body that was checked against its fields."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cachetools import LRUCache, cached
+from sqlalchemy.orm import Session
+
+from engine.core.errors import FieldError, NotFound
+from engine.flow.contract import input_fields, result_schema
+from engine.flow.document import Document, load_document
+from engine.flow.node_type import JsonSchema
+from engine.flow.validation import without_parked
+from engine.nodes import CATALOG
+from storage.flows import find_document
+
+
+@dataclass(frozen=True)
+class SubmitOptions:
+    """What a request asks for beside its payload. `route` is part of the scope of the Idempotency-Key."""
+
+    version: int | None = None
+    cancel_after_seconds: float | None = None
+    webhook_url: str | None = None
+    idempotency_key: str | None = None
+    request_id: str = ""
+    #: The caller's trace, as `engine.core.trace_context.TraceContext.dumps` writes it.
+    trace: str | None = None
+    route: str = ""
+
+
+@dataclass(frozen=True)
+class Version:
+    """The data of a version that accepting a job needs."""
+
+    fields: tuple[Mapping[str, Any], ...]
+    steps: int
+    #: The JSON Schema of a job's result.
+    result: JsonSchema
+
+
+#: Applies the defaults of a version's fields to a body; returns the body and the errors found in it.
+WithDefaults = Callable[[Sequence[Mapping[str, Any]], Mapping[str, Any]], tuple[Any, Sequence[FieldError]]]
+
+
+@dataclass(frozen=True)
+class CheckedBody:
+    """A body with the defaults of a version, or the errors in it. `fingerprint` is empty when the request has no
+    Idempotency-Key.
+    """
+
+    flow_version: int
+    clean: Any
+    errors: Sequence[FieldError]
+    fingerprint: str
+
+
+def body_for(
+    session: Session,
+    flow_id: str,
+    number: int,
+    body: Mapping[str, Any],
+    options: SubmitOptions,
+    with_defaults: WithDefaults,
+    checked: CheckedBody | None = None,
+) -> CheckedBody:
+    """Returns the body with the defaults of this version: `checked` when it was made for the same version."""
+    if checked is not None and checked.flow_version == number:
+        return checked
+    clean, errors = with_defaults(read_version(session, flow_id, number).fields, body)
+    needed = options.idempotency_key is not None and not errors
+    return CheckedBody(number, clean, errors, fingerprint_of(clean, options) if needed else "")
+
+
+#: Cached data of versions. A version never changes, so an entry stays valid.
+_KEPT_VERSIONS = 512
+
+
+@cached(LRUCache(_KEPT_VERSIONS), key=lambda *arguments: arguments[1:], lock=threading.Lock())
+def read_version(session: Session, flow_id: str, number: int) -> Version:
+    """Returns the fields, the number of steps and the schema of the result of a version. Raises NotFound."""
+    text = find_document(session, flow_id, number)
+    if text is None:
+        raise NotFound(f"Version {number} of this flow does not exist")
+    document = load_document(text)
+    return Version(tuple(input_fields(document)), steps_of(document), result_schema(document, CATALOG))
+
+
+def steps_of(document: Document) -> int:
+    """Returns how many steps a run has when no node runs per item."""
+    return len(without_parked(document).nodes)
+
+
+def fingerprint_of(body: Any, options: SubmitOptions | None) -> str:
+    """Returns a SHA-256 that is equal for equal bodies (in any order of keys) and options; without `options`, of the
+    body alone.
+    """
+    asked = None if options is None else [options.version, options.cancel_after_seconds, options.webhook_url]
+    said = body if options is None else [_comparable(body), asked]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _comparable(value: Any) -> Any:
+    """Returns the value with equal numbers in the same form: `1.0` becomes `1`."""
+    match value:
+        case float():
+            return int(value) if value.is_integer() else value
+        case dict():
+            return {name: _comparable(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_comparable(inner) for inner in value]
+    return value
