@@ -12,6 +12,9 @@ from sqlalchemy.orm import Session
 from storage.statements import insert_into, to_json
 from storage.tables import Event, Job
 
+#: Name, time in milliseconds, data.
+NewEvent = tuple[str, int, dict[str, Any]]
+
 _ADD = insert_into("events", ("job_id", "seq", "at", "name", "data"))
 
 
@@ -25,18 +28,24 @@ class EventRow:
     data: dict[str, Any]
 
 
-def add_events(session: Session, job_id: str, last_seq: int, events: Sequence[tuple[str, int, dict[str, Any]]]) -> None:
+def add_events(session: Session, job_id: str, last_seq: int, events: Sequence[NewEvent]) -> None:
     """Stores (name, time, data) in order. `last_seq` is the number of the last one, which the job's row already has."""
-    if not events:
-        return
+    add_event_rows(session, event_rows(job_id, last_seq, events))
+
+
+def event_rows(job_id: str, last_seq: int, events: Sequence[NewEvent]) -> list[dict[str, Any]]:
+    """Returns the rows of a job's new events, for `add_event_rows`. `last_seq` as in `add_events`."""
     first = last_seq - len(events) + 1
-    _ADD.run(
-        session,
-        *(
-            {"job_id": job_id, "seq": first + number, "at": at, "name": name, "data": to_json(data)}
-            for number, (name, at, data) in enumerate(events)
-        ),
-    )
+    return [
+        {"job_id": job_id, "seq": first + number, "at": at, "name": name, "data": to_json(data)}
+        for number, (name, at, data) in enumerate(events)
+    ]
+
+
+def add_event_rows(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Stores the events of any number of jobs."""
+    if rows:
+        _ADD.run(session, *rows)
 
 
 def add_first_events(session: Session, job_ids: Sequence[str], name: str, at: int) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
 from storage.database import now
-from storage.events import add_events
+from storage.events import NewEvent, add_event_rows, event_rows
 from storage.job_changes import Lease
 from storage.jobs import as_value
 from storage.statements import Statement, insert_into, to_json
@@ -93,7 +93,7 @@ class Progress:
     steps: tuple[Mapping[str, Any], ...]
     values: tuple[NewValue, ...]
     calls: tuple[Mapping[str, Any], ...]
-    events: tuple[tuple[str, int, dict[str, Any]], ...]
+    events: tuple[NewEvent, ...]
     steps_done: int
     items_failed: int
     steps_failed: int = 0
@@ -113,43 +113,73 @@ _SUMS = Statement(
 )
 
 
-def write_progress(session: Session, progress: Progress) -> bool:
-    """Stores steps, values, model calls and events, and adds them to the job's totals.
+def write_progress(session: Session, *reports: Progress) -> list[bool]:
+    """Stores steps, values, model calls and events of jobs, and adds them to the jobs' totals.
 
-    Returns False when the worker lost the job.
+    Returns for each report whether it was stored: False when the worker lost the job.
     """
+    rows = StepRows()
+    stored = []
+    for progress in reports:
+        row = _SUMS.row(session, {**lease_of(progress.job_id, progress.lease), **totals(progress)})
+        stored.append(row is not None)
+        if row is not None:
+            rows.add(progress, row[0])
+    rows.write(session)
+    return stored
+
+
+def lease_of(job_id: str, lease: Lease) -> dict[str, Any]:
+    """Returns the parameters that let a statement change a job only while this lease holds."""
+    return {"id": job_id, "owner": lease.owner, "attempt": lease.attempt}
+
+
+def totals(progress: Progress) -> dict[str, Any]:
+    """Returns what a report adds to the totals of its job, as parameters of a statement."""
     calls = progress.calls
     costs = [call["cost_nanos"] for call in calls]
-    row = _SUMS.row(
-        session,
-        {
-            "id": progress.job_id,
-            "owner": progress.lease.owner,
-            "attempt": progress.lease.attempt,
-            "events": len(progress.events),
-            "steps_done": progress.steps_done,
-            "items_failed": progress.items_failed,
-            "steps_failed": progress.steps_failed,
-            "cost_known": None not in costs,
-            "cost": sum(cost or 0 for cost in costs),
-            "input_tokens": sum(call["input_tokens"] for call in calls),
-            "output_tokens": sum(call["output_tokens"] for call in calls),
-            "calls": len(calls),
-            "value_bytes": sum(value.size if value.size <= VALUE_CAP else len(value.data) for value in progress.values),
-            "simulated": any(call["simulated"] for call in calls) or any(step["simulated"] for step in progress.steps),
-        },
-    )
-    if row is None:
-        return False
-    add_events(session, progress.job_id, row[0], progress.events)
-    if progress.steps:
-        _PUT_STEP.run(session, *(_stored(progress.job_id, step) for step in progress.steps))
-    if progress.values:
-        _PUT_VALUE.run(session, *({"job_id": progress.job_id, **vars(value)} for value in progress.values))
-    if calls:
-        mine = {"job_id": progress.job_id, "workspace_id": progress.workspace_id, "flow_id": progress.flow_id}
-        session.execute(insert(_CALLS), [{**mine, **call} for call in calls])
-    return True
+    return {
+        "events": len(progress.events),
+        "steps_done": progress.steps_done,
+        "items_failed": progress.items_failed,
+        "steps_failed": progress.steps_failed,
+        "cost_known": None not in costs,
+        "cost": sum(cost or 0 for cost in costs),
+        "input_tokens": sum(call["input_tokens"] for call in calls),
+        "output_tokens": sum(call["output_tokens"] for call in calls),
+        "calls": len(calls),
+        "value_bytes": sum(value.size if value.size <= VALUE_CAP else len(value.data) for value in progress.values),
+        "simulated": any(call["simulated"] for call in calls) or any(step["simulated"] for step in progress.steps),
+    }
+
+
+class StepRows:
+    """The rows that the reports of a transaction add, each table written by one statement."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.values: list[dict[str, Any]] = []
+        self._steps: list[dict[str, Any]] = []
+        self._calls: list[dict[str, Any]] = []
+
+    def add(self, progress: Progress, last_seq: int) -> None:
+        """Takes the rows of a report. `last_seq`: the number of its last event."""
+        job_id = progress.job_id
+        self.events += event_rows(job_id, last_seq, progress.events)
+        self._steps += [_stored(job_id, step) for step in progress.steps]
+        self.values += [{"job_id": job_id, **vars(value)} for value in progress.values]
+        mine = {"job_id": job_id, "workspace_id": progress.workspace_id, "flow_id": progress.flow_id}
+        self._calls += [{**mine, **call} for call in progress.calls]
+
+    def write(self, session: Session) -> None:
+        """Stores the rows."""
+        add_event_rows(session, self.events)
+        if self._steps:
+            _PUT_STEP.run(session, *self._steps)
+        if self.values:
+            _PUT_VALUE.run(session, *self.values)
+        if self._calls:
+            session.execute(insert(_CALLS), self._calls)
 
 
 def list_steps(session: Session, workspace_id: str, job_id: str) -> list[StepRow]:

@@ -196,7 +196,7 @@ def _read_page(
             break
         rows.append((job, row))
     texts = result_texts(session, [job.id for job, _ in rows if 0 < sizes.get(job.id, 0) <= LIST_CAP])
-    data = [with_result(row, texts.get(job.id, "null").encode()) for job, row in rows]
+    data = [with_result(row, texts.pop(job.id, "null").encode()) for job, row in rows]
     next_place = (
         page.next_cursor if len(rows) == len(page.jobs) else cursor_after(rows[-1][0].created_at, rows[-1][0].id)
     )

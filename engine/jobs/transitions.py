@@ -4,23 +4,22 @@ notification.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from engine.core.errors import BatchNotCancellable, JobNotCancellable
-from engine.jobs.huey_queue import send
+from engine.jobs.huey_queue import job_id_of, send
 from engine.jobs.notifier import cancel_wanted, job_changed, job_ended
 from engine.jobs.waiting_items import admit_all_waiting, admit_waiting
 from storage.batches import BatchRow, get_batch, note_cancel_of_batch, open_items
 from storage.job_changes import (
     SHARED_ATTEMPTS,
     Claimed,
-    Ended,
     Lease,
     claim_job,
-    end_job,
+    claim_jobs,
     held_jobs,
     next_playground_job,
     owners,
@@ -29,7 +28,9 @@ from storage.job_changes import (
     requeue_job,
     requeue_stale,
 )
+from storage.job_ends import Ended, JobEnd, end_jobs
 from storage.jobs import JobRow, KeyScope, get_job
+from storage.queue import take_messages
 from storage.steps import Progress, write_progress
 from storage.workers import beats, remove_worker
 
@@ -53,6 +54,22 @@ def claim(session: Session, owner: str, job_id: str, *, alone: bool = False) -> 
     return claimed
 
 
+def claim_many(session: Session, owner: str, most: int, held: Container[str]) -> tuple[list[Claimed], int]:
+    """Takes up to `most` messages from the queue, and claims their jobs in the same transaction. Returns the claimed jobs
+    in order, and how many messages there were.
+
+    `held`: jobs that this process still handles. Either this is a second message, or the job was taken from this
+    process while it was suspended and its run here has not noticed yet. A second claim could have the same lease owner,
+    and the writes of both runs could not be told apart. A job that is still queued is sent again later.
+    """
+    messages = take_messages(session, most)
+    job_ids = [job_id for job_id in map(job_id_of, messages) if job_id not in held]
+    claimed = claim_jobs(session, owner, job_ids)
+    if claimed:
+        job_changed(session, *(job.id for job in claimed))
+    return claimed, len(messages)
+
+
 def finish(
     session: Session,
     job_id: str,
@@ -63,24 +80,35 @@ def finish(
     result: tuple[str, int] | None = None,
     progress: Progress | None = None,
 ) -> bool:
-    """Ends a job and stores the progress that is not stored yet. `lease` None: no worker holds the job. `result`: JSON
+    """Ends one job and stores the progress that is not stored yet. `lease` None: no worker holds the job. `result`: JSON
     text, bytes.
 
     Returns False when the job does not belong to the lease any more.
     """
-    if progress is not None and not write_progress(session, progress):
-        return False
-    ended = end_job(session, job_id, status, lease=lease, error=error, result=result)
-    if ended is None:
-        return False
+    return finish_many(session, [JobEnd(job_id, status, lease, error, result, progress)])[0]
+
+
+def finish_many(session: Session, ends: Sequence[JobEnd]) -> list[bool]:
+    """Ends jobs: a plural action. Returns for each False when the job does not belong to the lease any more."""
+    found = end_jobs(session, ends)
+    ended = [one for one in found if one is not None]
     _tell_end(session, ended)
-    if ended.environment != "playground":
-        admit_waiting(session, ended.workspace_id, ended.environment)
-    elif lease is not None:
-        waiting = next_playground_job(session, ended.workspace_id)
-        if waiting is not None:
-            send(session, waiting)
-    return True
+    for workspace_id, environment in dict.fromkeys((one.workspace_id, one.environment) for one in ended):
+        if environment != "playground":
+            admit_waiting(session, workspace_id, environment)
+    for end, one in zip(ends, found, strict=True):
+        if one is not None and one.environment == "playground" and end.lease is not None:
+            waiting = next_playground_job(session, one.workspace_id)
+            if waiting is not None:
+                send(session, waiting)
+    return [one is not None for one in found]
+
+
+def write_steps(session: Session, reports: Sequence[Progress]) -> list[bool]:
+    """Stores what running jobs reported: a plural action. Returns for each False when its worker lost the job."""
+    stored = write_progress(session, *reports)
+    job_changed(session, *(one.job_id for one, is_stored in zip(reports, stored, strict=True) if is_stored))
+    return stored
 
 
 def give_back(session: Session, job_id: str, lease: Lease, *, unpunished: bool = True) -> bool:
@@ -122,23 +150,23 @@ def cancel_batch(session: Session, workspace_id: str, batch_id: str, scope: KeyS
             raise BatchNotCancellable("Its items have all ended")
         return batch
     note_cancel_of_batch(session, batch_id)
+    waiting: list[JobEnd] = []
     for job_id, status in open_items(session, batch_id):
         if status == "processing":
             request_cancel(session, job_id)
             cancel_wanted(session, job_id)
-        elif (ended := end_job(session, job_id, "cancelled", lease=None)) is not None:
-            _tell_end(session, ended)
+        else:
+            waiting.append(JobEnd(job_id, "cancelled", None))
+    _tell_end(session, [one for one in end_jobs(session, waiting) if one is not None])
     admit_waiting(session, workspace_id, batch.environment)
     return get_batch(session, workspace_id, batch_id)
 
 
-def _tell_end(session: Session, ended: Ended) -> None:
-    """Notifies those who wait for the job after the commit, and those who wait for its batch when this was its last
-    item.
-    """
-    job_ended(session, ended.id)
-    if ended.batch_ended is not None:
-        job_ended(session, ended.batch_ended)
+def _tell_end(session: Session, ended: Sequence[Ended]) -> None:
+    """Notifies those who wait for the jobs after the commit, and those who wait for batches that ended with them."""
+    batches = [one.batch_ended for one in ended if one.batch_ended is not None]
+    if ended:
+        job_ended(session, *(one.id for one in ended), *batches)
 
 
 def reclaim(session: Session, owner: str, suspects: Collection[str] | None = None) -> int:

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from api.routes.jobs import PAGE_BYTES
 from engine.core.clock import MovedClock
 from engine.core.ids import new_id
-from storage.job_changes import Lease, claim_job, end_job, insert_job
+from storage.job_changes import Lease, claim_job, insert_job
+from storage.job_ends import end_job
 from storage.job_results import LIST_CAP
 from tests.api.arrange import House, open_house
 from tests.factories import greeting

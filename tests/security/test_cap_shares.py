@@ -115,7 +115,7 @@ def halfway(world: World, job_id: str, owner: str) -> None:
     )
     lease = Lease(owner, claimed.attempt)
     told = Progress(job_id, claimed.workspace_id, claimed.flow_id, lease, (), values, (), (), 0, 0)
-    assert world.write(write_progress, told)
+    assert world.write(write_progress, told) == [True]
 
 
 async def test_a_step_that_runs_again_is_counted_once(world: World) -> None:

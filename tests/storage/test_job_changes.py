@@ -14,10 +14,8 @@ from storage.batches import add_batch
 from storage.events import list_events
 from storage.job_changes import (
     Claimed,
-    Ended,
     Lease,
     claim_job,
-    end_job,
     held_jobs,
     insert_job,
     next_alone,
@@ -28,6 +26,7 @@ from storage.job_changes import (
     requeue_job,
     requeue_stale,
 )
+from storage.job_ends import Ended, end_job
 from storage.tables import Batch, Job, Step, Usage, Value, WebhookDelivery
 from tests.engine.jobs.world import World, add_workspace, open_world
 from tests.logical_time import STILL_AT, StillClock

@@ -98,7 +98,7 @@ def test_cost_grows_with_each_call_and_one_unknown_price_makes_it_unknown(world:
     def told(*calls: dict, attempt: int = 1) -> bool:
         lease = Lease("boot_w", attempt)
         progress = Progress(job_id, world.workspace_id, "flow", lease, (), (), calls, (("x", 1, {}),), 1, 0)
-        return world.write(write_progress, progress)
+        return world.write(write_progress, progress)[0]
 
     assert told(call(5), call(7))
     assert (world.job(job_id).cost_nanos, world.job(job_id).input_tokens, world.job(job_id).model_calls) == (12, 20, 2)

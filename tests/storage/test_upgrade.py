@@ -17,13 +17,14 @@ from engine.core.clock import MovedClock, SystemClock
 from engine.core.environments import ENVIRONMENTS
 from engine.flow.node_type import SecretValue
 from engine.jobs.submit.accept import flow_webhook
-from engine.jobs.transitions import finish, reclaim_all
+from engine.jobs.transitions import claim_many, finish, reclaim_all
 from engine.outbound.addresses import read_url
 from engine.outbound.secret_hosts import check_send
 from engine.secrets.sealing import open_vault
 from storage.backup import DatabaseDamaged, find_fault, require_sound, schema_of
 from storage.batches import get_batch
 from storage.database import open_database
+from storage.job_changes import Claimed
 from storage.migrations import upgrade as migrations
 from storage.migrations.upgrade import NewerData, newest_schema
 from storage.settings import SECRET_HOSTS_FOUND, SERVER, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT, find_setting
@@ -73,7 +74,9 @@ async def test_a_release_is_upgraded_and_its_jobs_in_flight_end(release: Path, t
         assert database.write_now(reclaim_all) == 1, "the job of a worker that is gone"
         runs = world.runs()
         waiting = [job for name, job in told["jobs"].items() if name not in {"Ann", "Bea"}]
-        await asyncio.gather(*(ended(runs, job) for job in waiting))
+        claimed, _ = await database.write(claim_many, runs.boot_id, 10, runs.open)
+        assert {job.id for job in claimed} == set(waiting), "the messages of the release are read"
+        await asyncio.gather(*(ended(runs, job) for job in claimed))
         for name, job_id in told["jobs"].items():
             assert world.job(job_id).status == "completed", world.job(job_id).error
             assert world.result(job_id) == {"output": {"text": f"Hello {name}"}}
@@ -82,9 +85,9 @@ async def test_a_release_is_upgraded_and_its_jobs_in_flight_end(release: Path, t
         database.close()
 
 
-async def ended(runs: Any, job_id: str) -> None:
+async def ended(runs: Any, job: Claimed) -> None:
     done = asyncio.get_running_loop().create_future()
-    runs.begin(job_id, lambda: done.set_result(None))
+    runs.begin([job], lambda: done.set_result(None))
     await done
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -21,7 +21,7 @@ from engine.core.trace_context import CURRENT_TRACE, TraceContext
 from engine.flow.json_values import is_small
 from engine.flow.node_type import Json
 from engine.jobs.job_values import encoded
-from engine.jobs.transitions import claim, finish, give_back, job_error, timed_out
+from engine.jobs.transitions import claim, finish_many, give_back, job_error, timed_out
 from engine.jobs.worker.plan_loader import PlanLoader, Prepared
 from engine.jobs.worker.spans import JobSpans, Spans
 from engine.jobs.worker.step_writer import JobRecorder, StepWriter, lost_items, redacted_error
@@ -29,6 +29,7 @@ from engine.run.runner import run_flow
 from engine.run.steps import Recorder, RunOutcome, Services
 from storage.database import Database
 from storage.job_changes import Claimed, Lease, next_alone
+from storage.job_ends import JobEnd
 
 log = logging.getLogger(__name__)
 each_job = logging.getLogger(EACH_JOB)
@@ -81,13 +82,12 @@ class Runs:
     stopping: bool = False
     #: Creates the spans of jobs; None when no traces are sent.
     spans: Spans | None = None
-    #: The ids of jobs whose message was taken but that this process did not start.
-    unclaimed: list[str] = field(default_factory=list)
     _busy: set[asyncio.Task[Any]] = field(default_factory=set)
 
-    def begin(self, job_id: str, done: Callable[[], None]) -> None:
-        """Starts to handle a job id from the queue; `done` is called when this process has finished with it."""
-        self._start_task(self.carry(job_id), job_id).add_done_callback(lambda _: done())
+    def begin(self, jobs: Sequence[Claimed], done: Callable[[], None]) -> None:
+        """Starts to handle jobs that this process has claimed; `done` is called at the end of each."""
+        for job in jobs:
+            self._start_task(self._carry(job), job.id).add_done_callback(lambda _: done())
 
     def begin_alone(self) -> None:
         """Starts to handle the jobs that must run alone in a process, one after the other."""
@@ -100,13 +100,7 @@ class Runs:
 
     async def carry(self, job_id: str, *, alone: bool = False) -> bool:
         """Claims a job and handles it until its end. Returns False, and at once, when there is nothing to claim."""
-        if self.stopping:
-            self.unclaimed.append(job_id)
-            return False
-        if job_id in self.open:
-            # Either this is a second message, or the job was taken from this process while it was suspended and its run
-            # here has not noticed yet. A second claim could have the same lease owner, and the writes of both runs
-            # could not be fields apart. A job that is still queued is sent again later.
+        if self.stopping or job_id in self.open:
             return False
         try:
             job = await self.database.write(claim, self.boot_id, job_id, alone=alone)
@@ -115,22 +109,26 @@ class Runs:
             return False
         if job is None:
             return False
+        await self._carry(job)
+        return True
+
+    async def _carry(self, job: Claimed) -> None:
+        """Handles a claimed job until its end."""
         run = self._new_run(job)
-        self.open[job_id] = run
+        self.open[job.id] = run
         if self.stopping:
             run.stop("released")
         try:
             await self._work(run)
         except Exception:
-            log.exception("Job %s fell out of its run", job_id)
+            log.exception("Job %s fell out of its run", job.id)
             await self._end(run, "failed", error=_fault(run))
         finally:
             run.recorder.close()
             if run.spans is not None:
                 run.spans.end(run.verdict or "lost", None)
-            if self.open.get(job_id) is run:
-                del self.open[job_id]
-        return True
+            if self.open.get(job.id) is run:
+                del self.open[job.id]
 
     def cancel(self, job_id: str) -> None:
         """Stops a job because its caller asked for it."""
@@ -247,7 +245,7 @@ class Runs:
             await self._end(run, "cancelled")
         elif run.verdict == "released":
             await run.recorder.settled()
-            await self._write_until_stored(give_back, run.job.id, run.lease)
+            await self._until_stored(lambda: self.database.write(give_back, run.job.id, run.lease))
         elif run.verdict != "lost":
             log.error("Job %s stopped because of a fault", run.job.id, exc_info=_exception_of(inner))
             await self._end(run, "failed", error=_fault(run))
@@ -276,9 +274,8 @@ class Runs:
         progress = await self.step_writer.take(run.recorder)
         if status == "completed" and run.recorder.incomplete:
             status, error, result = "failed", _fault(run), None
-        if not await self._write_until_stored(
-            finish, run.job.id, status, lease=run.lease, error=error, result=result, progress=progress
-        ):
+        end = JobEnd(run.job.id, status, run.lease, error, result, progress, stop_steps=run.recorder.may_have_running_steps)
+        if not await self._until_stored(lambda: self.database.write_joined(finish_many, end)):
             log.warning("Job %s was taken over; what this worker found is dropped", run.job.id)
             return
         if run.spans is not None:
@@ -286,12 +283,12 @@ class Runs:
         if each_job.isEnabledFor(logging.INFO):
             each_job.info("Job %s", status, extra=known(**_log_fields(run, status, error)))
 
-    async def _write_until_stored(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    async def _until_stored(self, write: Callable[[], Awaitable[T]]) -> T:
         """Repeats a write until storage accepts it: the job stays with this worker, since its lease holds."""
         pause = 0.2
         while True:
             try:
-                return await self.database.write(work, *args, **kwargs)
+                return await write()
             except StorageUnavailable as error:
                 log.warning("The end of a job cannot be stored yet: %s", error)
                 await asyncio.sleep(pause)

@@ -14,20 +14,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy.orm import Session
-
 from engine.core.clock import Clock
 from engine.core.errors import StorageUnavailable
 from engine.core.redaction import Redaction
 from engine.flow.json_values import is_small
 from engine.flow.node_type import Json
 from engine.jobs.job_values import cut, encoded
-from engine.jobs.notifier import job_changed
+from engine.jobs.transitions import write_steps
 from engine.jobs.worker.model_stream import Piece, Streamed
 from engine.run.steps import INNER, RunError, StepEnded, StepKey, StepStarted
 from storage.database import Database
 from storage.job_changes import Claimed, Lease
-from storage.steps import NewValue, Progress, write_progress
+from storage.steps import NewValue, Progress
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +110,11 @@ class JobRecorder:
     def items_failed(self) -> int:
         """The number of items that failed so far."""
         return self.failed_before + len(self.failed_items)
+
+    @property
+    def may_have_running_steps(self) -> bool:
+        """Whether rows of the job may say that a step is running: an earlier attempt left them, or its end was dropped."""
+        return bool(self.running) or self.closed or self.lease.attempt > 1
 
     def close(self) -> None:
         """Drops later reports, which come from a step that does not stop."""
@@ -220,7 +223,7 @@ class StepWriter:
     async def _write_one(self, progress: Progress) -> Literal["stored", "lost", "refused"]:
         while True:
             try:
-                return "stored" if await self._database.write(_write, progress) else "lost"
+                return "stored" if await self._database.write_joined(write_steps, progress) else "lost"
             except StorageUnavailable as error:
                 log.warning("Steps of %s cannot be stored yet: %s", progress.job_id, error)
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -236,13 +239,6 @@ class StepWriter:
             elif not done.done():
                 done.set_result(None)
         self._watchers = still
-
-
-def _write(session: Session, progress: Progress) -> bool:
-    if not write_progress(session, progress):
-        return False
-    job_changed(session, progress.job_id)
-    return True
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,10 @@ from engine.core.logging_setup import log_to_stderr
 from engine.core.settings import Settings
 from engine.flow.node_type import Catalog
 from engine.jobs.at_work import AtWork
-from engine.jobs.huey_queue import Dispatch, send
+from engine.jobs.huey_queue import Dispatch
 from engine.jobs.notifier import NOTIFIER
 from engine.jobs.outbound_rules import outbound_rules
-from engine.jobs.transitions import FORGOTTEN_MS, send_forgotten
+from engine.jobs.transitions import FORGOTTEN_MS, claim_many, send_forgotten
 from engine.jobs.webhook_delivery import Webhooks
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.jobs.worker.runs import Runs
@@ -57,6 +57,7 @@ from engine.secrets.sealing import open_vault
 from storage.database import Database, open_database
 from storage.idempotency import remove_old_answers
 from storage.job_changes import held_jobs
+from storage.queue import has_messages
 from storage.workers import add_worker, beat, remove_worker
 
 log = logging.getLogger(__name__)
@@ -152,12 +153,8 @@ class _Worker:
         self.webhooks = Webhooks(database, self.outside.outbound, self._vault)
         self.reaper = Reaper(database, settings.data)
         self.watchdog = Watchdog(database, self.runs, self.loop, os._exit, self.at_work, self._report_alive)
-        self.dispatch = Dispatch(
-            database,
-            self._hand_over,
-            slots=options.slots,
-            poll_seconds=POLL_WITH_PIPE_SECONDS if options.pipes else POLL_SECONDS,
-        )
+        poll_seconds = POLL_WITH_PIPE_SECONDS if options.pipes else POLL_SECONDS
+        self.dispatch = Dispatch(self._take_jobs, slots=options.slots, poll_seconds=poll_seconds)
 
     # The methods of JobNotifier.
 
@@ -226,8 +223,21 @@ class _Worker:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
 
-    def _hand_over(self, job_id: str, done: Callable[[], None]) -> None:
-        self.loop.call_soon_threadsafe(self.runs.begin, job_id, done)
+    def _take_jobs(self, most: int) -> int:
+        """Claims the next jobs of the queue and begins them. Returns how many messages there were. Called in the
+        dispatcher's thread.
+        """
+        try:
+            if not self.database.look_up(has_messages):  # a read, so that an idle worker never takes the write lock
+                return 0
+            claimed, messages = self.database.write_now(claim_many, self.boot_id, most, self.runs.open)
+        except StorageUnavailable as error:
+            log.warning("Jobs could not be claimed; they stay queued: %s", error)
+            return 0
+        if claimed:
+            self.dispatch.begun(len(claimed))
+            self.loop.call_soon_threadsafe(self.runs.begin, claimed, self.dispatch.ended)
+        return messages
 
     def _wait_until_stopped(self) -> float:
         """Does the periodic work until a signal or the end of the pipe, or until nothing is left to do.
@@ -273,7 +283,7 @@ class _Worker:
         self._drain_until = time.monotonic() + self.options.drain_seconds
         self._notify_supervisor("drain\n")
         self.runs.stopping = True
-        self.runs.unclaimed += self.dispatch.stop()
+        self.dispatch.stop()
 
     def _run_commands(self, lines: list[bytes]) -> None:
         for line in lines:
@@ -289,9 +299,7 @@ class _Worker:
             reclaimed = self.reaper.pass_over(self.boot_id)
             if reclaimed:
                 log.warning("%d jobs of a worker that is gone were taken", reclaimed)
-            if self.runs.stopping:
-                self._send_back_unclaimed()
-            elif self.dispatch.has_room:
+            if not self.runs.stopping and self.dispatch.has_room:
                 self.database.write_now(send_forgotten, 0 if reclaimed or first else FORGOTTEN_MS)
             for job_id, _, cancel_requested in self.database.read_now(held_jobs, self.boot_id):
                 if cancel_requested:
@@ -324,7 +332,7 @@ class _Worker:
     def _stop(self, grace_seconds: float) -> None:
         """Claims nothing more, lets jobs end for `grace_seconds`, and puts the rest back into the queue."""
         self.runs.stopping = True
-        self.runs.unclaimed += self.dispatch.stop()
+        self.dispatch.stop()
         stopping = asyncio.run_coroutine_threadsafe(self.runs.stop(grace_seconds), self.loop)
         until = time.monotonic() + grace_seconds + 10
         while not stopping.done() and time.monotonic() < until:
@@ -336,7 +344,6 @@ class _Worker:
                 self._beat(first=False)
         self.watchdog.stop()
         with contextlib.suppress(StorageUnavailable):
-            self._send_back_unclaimed()
             self.database.write_now(remove_worker, self.boot_id)
         with contextlib.suppress(TimeoutError):
             asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(timeout=3)
@@ -347,14 +354,6 @@ class _Worker:
     async def _close(self) -> None:
         await self.webhooks.close()
         await self.outside.close()
-
-    def _send_back_unclaimed(self) -> None:
-        """Queues jobs again whose message was taken but that were not claimed; other workers would find them only some
-        seconds later.
-        """
-        unclaimed, self.runs.unclaimed = self.runs.unclaimed, []
-        if unclaimed:
-            self.database.write_now(send, *unclaimed)
 
     def _report_alive(self) -> None:
         self._notify_supervisor("alive\n")

@@ -101,7 +101,7 @@ def end_job(world: World, job_id: str, said: str, status: str = "failed", size: 
         steps_done=1,
         items_failed=0,
     )
-    assert world.write(write_progress, progress)
+    assert world.write(write_progress, progress) == [True]
     error = {**step("test", said)["error"], "node_label": "Test", "item_index": 3, "attempts": 1}
     more: Any = {"error": error} if status == "failed" else {"result": (json.dumps({"text": said * size}), 9)}
     assert world.write(finish, job_id, status, lease=lease, **more)

@@ -9,7 +9,7 @@ from sqlalchemy import select, text, update
 
 import app
 from engine.core.settings import Settings
-from engine.jobs.transitions import cancel_job, claim, finish, give_back, reclaim
+from engine.jobs.transitions import cancel_job, claim, claim_many, finish, give_back, reclaim
 from engine.jobs.worker.runs import MAX_RESULT
 from storage.events import list_events
 from storage.job_changes import Lease
@@ -277,8 +277,10 @@ async def test_stopping_lets_short_jobs_end_and_puts_long_ones_back_unpunished(w
     short = world.submit(world.add_flow(document_of(("slow", "test_sleep", {"seconds": 0.1})))).job_id
     long = world.submit(world.add_flow(document_of(("slow", "test_sleep", {"seconds": 30})))).job_id
     runs = world.runs()
-    for job_id in (short, long):
-        runs.begin(job_id, lambda: None)
+    ended: list[int] = []
+    claimed, messages = world.write(claim_many, runs.boot_id, 10, runs.open)
+    assert ([job.id for job in claimed], messages) == ([short, long], 2)
+    runs.begin(claimed, lambda: ended.append(1))
     while len([run for run in runs.open.values() if run.inner]) < 2:
         await asyncio.sleep(0.005)
     clock = asyncio.get_running_loop().time
@@ -289,10 +291,30 @@ async def test_stopping_lets_short_jobs_end_and_puts_long_ones_back_unpunished(w
     released = world.job(long)
     assert (released.status, released.attempts) == ("queued", 0)
     assert world.active() == 1
-    late = world.submit(world.add_flow()).job_id
-    await runs.carry(late)
-    assert runs.unclaimed == [late]
+    assert len(ended) == 2
     assert world.write(claim, "boot_next", long).attempt == 1
+
+
+async def test_a_job_that_was_claimed_while_the_worker_stops_goes_back_unpunished(world: World) -> None:
+    job_id = world.submit(world.add_flow(document_of(("slow", "test_sleep", {"seconds": 30})))).job_id
+    runs = world.runs()
+    claimed, _ = world.write(claim_many, runs.boot_id, 10, runs.open)
+    runs.stopping = True
+    runs.begin(claimed, lambda: None)
+    await runs.stop(5)
+    assert (world.job(job_id).status, world.job(job_id).attempts) == ("queued", 0)
+    assert not await runs.carry(job_id)
+
+
+def test_a_group_claims_in_the_order_of_acceptance_and_leaves_out_what_the_worker_still_handles(world: World) -> None:
+    flow_id = world.add_flow()
+    ids = [world.submit(flow_id).job_id for _ in range(4)]
+    claimed, messages = world.write(claim_many, "boot_w", 3, {ids[1]: None})
+    assert ([job.id for job in claimed], messages) == ([ids[0], ids[2]], 3)
+    assert [world.job(job_id).status for job_id in ids] == ["processing", "queued", "processing", "queued"]
+    assert all(job.payload is not None and job.attempt == 1 for job in claimed)
+    assert world.write(claim_many, "boot_w", 3, {})[0][0].id == ids[3]
+    assert world.write(claim_many, "boot_w", 3, {}) == ([], 0)
 
 
 async def test_a_released_job_is_not_the_old_workers_any_more(world: World) -> None:
