@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import Clock, Millis, SystemClock
 from engine.core.errors import StorageUnavailable
-from storage.engines import READERS, is_storage_fault, make_engine, sqlite_url, storage_faults
+from storage.engines import READERS, as_fault, is_storage_fault, make_engine, sqlite_url, storage_faults
 from storage.private import make_private
 from storage.statements import DRIVER
 
@@ -107,6 +107,7 @@ class Database:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._looking_up = threading.local()
         self._kept: list[Connection] = []
+        self._writing: Connection | None = None
         self._waiting: deque[_Write] = deque()
         self._arrived = threading.Semaphore(0)
         self._closing = False
@@ -132,15 +133,23 @@ class Database:
         """
         if not self.url.startswith("sqlite"):
             return self.read_now(work, *args, **kwargs)
-        session = getattr(self._looking_up, "session", None)
-        with storage_faults():
-            if session is None:
-                connection = self.read_engine.connect()
-                self._kept.append(connection)
-                driver = connection.connection.driver_connection
-                session = self._looking_up.session = Session(info={DRIVER: driver})
-            session.info["now"] = self.clock.now()
+        try:
+            session = self._looking_up.session
+        except AttributeError:
+            session = self._looking_up.session = self._new_look_up_session()
+        session.info["now"] = self.clock.now()
+        try:
             return work(session, *args, **kwargs)
+        except DBAPIError as error:
+            if is_storage_fault(error):
+                raise as_fault(error) from error
+            raise
+
+    def _new_look_up_session(self) -> Session:
+        with storage_faults():
+            connection = self.read_engine.connect()
+        self._kept.append(connection)
+        return Session(info={DRIVER: connection.connection.driver_connection})
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
@@ -197,6 +206,7 @@ class Database:
         self._readers.shutdown(wait=True)
         for connection in self._kept:
             connection.close()
+        self._close_writing_connection()
         self.read_engine.dispose()
         self.write_engine.dispose()
 
@@ -224,15 +234,31 @@ class Database:
         answers: list[_Answer] = []
         notices: list[_Notice] = []
         try:
-            with storage_faults(), self.write_engine.connect() as connection, connection.begin():
-                sessions = _Sessions(connection, self._info_of(connection))
-                for group in _groups(batch):
-                    answers += self._write_group(sessions, group, notices)
+            with storage_faults():
+                connection = self._writing_connection()
+                with connection.begin():
+                    sessions = _Sessions(connection, self._info_of(connection))
+                    for group in _groups(batch):
+                        answers += self._write_group(sessions, group, notices)
         except BaseException as error:  # noqa: BLE001 - passed on to every waiting caller
+            self._close_writing_connection()
             answers = [_Answer(write, error=error) for write in batch]
             notices = []
         _give_all(answers)
         _call_notices(notices)
+
+    def _writing_connection(self) -> Connection:
+        """Returns the connection of the writer thread. It stays open, since opening one takes as long as a small write."""
+        if self._writing is None:
+            self._writing = self.write_engine.connect()
+        return self._writing
+
+    def _close_writing_connection(self) -> None:
+        """Closes it after a fault, so that the next batch begins with a new one."""
+        connection, self._writing = self._writing, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection.close()
 
     def _info_of(self, connection: Connection) -> dict[str, Any]:
         info = dict(self.info)

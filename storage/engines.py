@@ -109,8 +109,15 @@ def storage_faults() -> Iterator[None]:
         yield
     except DBAPIError as error:
         if is_storage_fault(error):
-            raise StorageUnavailable(f"The database said: {_first_fault(error).orig}") from error
+            raise as_fault(error) from error
         raise
+
+
+def as_fault(error: DBAPIError) -> DBAPIError | StorageUnavailable:
+    """Returns StorageUnavailable for a fault of the storage, and any other error as it is."""
+    if not is_storage_fault(error):
+        return error
+    return StorageUnavailable(f"The database said: {_first_fault(error).orig}")
 
 
 def _first_fault(error: DBAPIError) -> DBAPIError:

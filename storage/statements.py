@@ -16,6 +16,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from engine.core.json_text import json_text
+
 #: The key in `session.info` for the driver connection, set by the database that opened the session.
 DRIVER = "driver"
 
@@ -85,7 +87,7 @@ def insert_into(table: str, columns: Sequence[str], or_update: Sequence[str] = (
 
 def to_json(value: Any) -> str | None:
     """Returns the value for a JSON column; None stays NULL."""
-    return None if value is None else json.dumps(value)
+    return None if value is None else json_text(value)
 
 
 def from_json(value: Any) -> Any:

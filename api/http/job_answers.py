@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
+
+from engine.core.json_text import json_bytes
 
 
 def job_path(job_id: str) -> str:
@@ -14,7 +15,7 @@ def job_path(job_id: str) -> str:
 
 def dump(body: Any) -> bytes:
     """Returns compact JSON in UTF-8."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return json_bytes(body)
 
 
 def with_result(view: bytes, result: bytes) -> bytes:

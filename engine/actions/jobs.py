@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from engine.actions.called_flows import read_library
 from engine.actions.principal import Principal, require_may
 from engine.core.errors import Conflict, FlowInvalid, NotFound, PayloadInvalid
-from engine.core.ids import JobId, new_id
+from engine.core.ids import JobId, new_job_id
 from engine.flow.called import call_problems, pinned
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document
@@ -188,7 +188,7 @@ def add_playground_job(
     batch_id: str | None = None,
 ) -> JobId:
     """Creates a job on a stored snapshot and notifies the workers. `document` is the part of the snapshot that runs."""
-    job_id = JobId(new_id("job"))
+    job_id = new_job_id()
     insert_job(
         session,
         {

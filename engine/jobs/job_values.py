@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+from engine.core.json_text import json_bytes
 from storage.value_sizes import VALUE_CAP
 
 Json = Any
@@ -20,8 +21,8 @@ def encoded(value: Json) -> tuple[str, int]:
     What JSON cannot express (NaN, lone surrogates) is replaced.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return text, len(text.encode())
+        data = json_bytes(value)
+        return data.decode(), len(data)
     except (ValueError, TypeError, RecursionError):
         text = json.dumps(_mended(value, 0), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
         return text, len(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from engine.core.clock import Millis
 from engine.flow.node_type import Json, SecretValue
@@ -15,21 +15,16 @@ StepStatus = Literal["completed", "failed", "skipped", "cancelled"]
 INNER = "."
 
 
-@dataclass(slots=True, unsafe_hash=True)
-class StepKey:
-    """Identifies a step: a node and, inside Splitters, the positions of its items, outermost first.
-
-    It must not be changed, though it is not `frozen`: one is created per step, and creating a frozen one takes twice as
-    long.
-    """
+class StepKey(NamedTuple):
+    """Identifies a step: a node and, inside Splitters, the positions of its items, outermost first."""
 
     node_id: str
-    index: tuple[int, ...] = ()
+    index: tuple[int, ...] = ()  # type: ignore[assignment] # hides tuple.index, which nobody calls on a key
 
     @property
     def index_path(self) -> str:
         """The positions as they are stored, for example `3/0`; empty outside a Splitter."""
-        return "/".join(str(number) for number in self.index)
+        return "/".join(map(str, self.index)) if self.index else ""
 
     @property
     def is_inner(self) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import SECOND
 from engine.core.errors import NotAllowed, NotDeployed, NotFound, PayloadInvalid, Refusal, Unauthorized
-from engine.core.ids import JobId, new_id
+from engine.core.ids import JobId, new_job_id
 from engine.flow.contract import check_payload
 from engine.jobs.huey_queue import send
 from engine.jobs.job_values import encoded
@@ -182,7 +182,7 @@ class _AcceptGroup:
             count = "1 field is wrong" if len(body.errors) == 1 else f"{len(body.errors)} fields are wrong"
             raise PayloadInvalid(count, errors=tuple(body.errors))
         limits = take_slots(session, self._book, self._limits(caller), flow.id)
-        job_id = JobId(new_id("job"))
+        job_id = new_job_id()
         self._jobs.append((_job_row(caller, flow, job_id, number, version, options), encoded(body.clean)))
         accepted = {"job_id": job_id, "status": "queued", "flow_id": flow.id, "created_at": now(session)}
         if scope:

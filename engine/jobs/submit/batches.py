@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.core.errors import FieldError, NotFound, PayloadInvalid
-from engine.core.ids import new_id
+from engine.core.ids import new_id, new_job_id
 from engine.flow.contract import check_payload
 from engine.jobs.job_values import encoded
 from engine.jobs.submit.accept import (
@@ -88,7 +88,7 @@ def accept_batch(
     count_batch(session, caller.workspace_id, caller.environment, caller.key_id, caps, caller.label, len(payloads))
     batch_id = new_id("batch")
     # Lists sort jobs with the same time by descending id, so descending ids keep the items in order.
-    job_ids = tuple(sorted((new_id("job") for _ in payloads), reverse=True))
+    job_ids = tuple(sorted((new_job_id() for _ in payloads), reverse=True))
     shared = {
         "workspace_id": caller.workspace_id,
         "flow_id": flow.id,

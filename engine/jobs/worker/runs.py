@@ -199,12 +199,30 @@ class Runs:
         run.inner = self._start(run, prepared)
         if run.verdict:
             run.inner.cancel()
-        await asyncio.wait({run.inner}, timeout=max(0.0, run.deadline - self.database.clock.monotonic()))
-        if not run.inner.done():
-            run.verdict = "timeout"
-            run.inner.cancel()
-            await asyncio.wait({run.inner}, timeout=STOP_SECONDS)
+        await self._until_done(run, run.inner)
         await self._conclude(run, run.inner)
+
+    async def _until_done(self, run: Run, inner: asyncio.Task[RunOutcome]) -> None:
+        """Returns when the run has ended, or does not stop within STOP_SECONDS after its time limit."""
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[None] = loop.create_future()
+
+        def end(_task: object = None) -> None:
+            if not over.done():
+                over.set_result(None)
+
+        def time_out() -> None:
+            nonlocal timer
+            if over.done():
+                return
+            run.verdict = "timeout"
+            inner.cancel()
+            timer = loop.call_later(STOP_SECONDS, end)
+
+        timer = loop.call_later(max(0.0, run.deadline - self.database.clock.monotonic()), time_out)
+        inner.add_done_callback(end)
+        await over
+        timer.cancel()
 
     def _start(self, run: Run, prepared: Prepared) -> asyncio.Task[RunOutcome]:
         job = run.job
@@ -274,7 +292,9 @@ class Runs:
         progress = await self.step_writer.take(run.recorder)
         if status == "completed" and run.recorder.incomplete:
             status, error, result = "failed", _fault(run), None
-        end = JobEnd(run.job.id, status, run.lease, error, result, progress, stop_steps=run.recorder.may_have_running_steps)
+        end = JobEnd(
+            run.job.id, status, run.lease, error, result, progress, stop_steps=run.recorder.may_have_running_steps
+        )
         if not await self._until_stored(lambda: self.database.write_joined(finish_many, end)):
             log.warning("Job %s was taken over; what this worker found is dropped", run.job.id)
             return

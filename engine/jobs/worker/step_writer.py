@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -29,8 +30,9 @@ from storage.steps import NewValue, Progress
 
 log = logging.getLogger(__name__)
 
-#: The seconds for which reports are gathered before they are written.
-GATHER_SECONDS = 0.02
+#: The seconds for which reports are gathered before they are written: of Playground runs and of text as it arrives, which
+#: people watch, and of other jobs, which usually end before.
+GATHER_SECONDS, GATHER_UNWATCHED_SECONDS = 0.02, 0.1
 #: The seconds before a write is tried again while the disk is full.
 AGAIN_SECONDS = 0.5
 
@@ -159,6 +161,8 @@ class StepWriter:
         #: The reports to write, by the recorder's identity, in the order of their first report.
         self._waiting: dict[int, tuple[JobRecorder, list[_Item]]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        #: When the first of the waiting reports is to be written, in seconds of the event loop.
+        self._due = math.inf
         self._writing: asyncio.Task[None] | None = None
         self._watchers: list[tuple[JobRecorder, int, asyncio.Future[None]]] = []
 
@@ -166,8 +170,11 @@ class StepWriter:
         """Takes a report, which is written within a few milliseconds."""
         self._waiting.setdefault(id(recorder), (recorder, []))[1].append(item)
         recorder.reported += 1
-        if self._writing is None and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._begin)
+        watched = recorder.job.environment == "playground" or isinstance(item, _Text)
+        due = asyncio.get_running_loop().time() + (GATHER_SECONDS if watched else GATHER_UNWATCHED_SECONDS)
+        if due < self._due:
+            self._due = due
+            self._set_timer()
 
     async def settled(self, recorder: JobRecorder, number: int) -> None:
         """Waits until the first `number` reports of a recorder are written or given up.
@@ -192,21 +199,34 @@ class StepWriter:
         (progress,) = await _as_progress([(recorder, items)])
         return progress
 
+    def _set_timer(self) -> None:
+        """Writes when the first report that waits is due; while a write is under way, after it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writing is None:
+            self._timer = asyncio.get_running_loop().call_at(self._due, self._begin)
+
     def _begin(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._writing is None and self._waiting:  # empty when the job ended and took its reports
+        if not self._waiting:  # the jobs ended and took their reports
+            self._due = math.inf
+        elif self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_all(), name="step-writer")
 
     async def _write_all(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting and (self._watchers or self._due <= asyncio.get_running_loop().time()):
                 batch, self._waiting = list(self._waiting.values()), {}
+                self._due = math.inf
                 await self._write(batch)
                 self._resolve_watchers()
         finally:
             self._writing = None
+        if self._waiting:
+            self._set_timer()
 
     async def _write(self, batch: list[tuple[JobRecorder, list[_Item]]]) -> None:
         progress = await _as_progress(batch)
@@ -267,7 +287,7 @@ def _is_small(item: _Item) -> bool:
         case StepStarted():
             return is_small(item.inputs)
         case StepEnded():
-            return is_small(item.output) and is_small([one.message for one in item.tries])
+            return is_small(item.output) and (not item.tries or is_small([one.message for one in item.tries]))
     return True
 
 
@@ -278,10 +298,12 @@ def _progress(recorder: JobRecorder, items: list[_Item], counts: _Counts) -> Pro
     calls: list[dict[str, Any]] = []
     events: list[tuple[str, int, dict[str, Any]]] = []
     redaction = recorder.redaction
+    have_ended = {item.key for item in items if isinstance(item, StepEnded)}
     for item in items:
         match item:
             case StepStarted():
-                steps[item.key] = _running(item, recorder.lease.attempt)
+                if item.key not in have_ended:
+                    steps[item.key] = _running(item, recorder.lease.attempt)
                 _put_value(values, item.key, "input", item.inputs, redaction)
                 events.append(("step.started", item.at, _where(item.key)))
             case StepEnded():

@@ -2,7 +2,7 @@
 
 import math
 
-from engine.core.ids import new_id
+from engine.core.ids import new_id, new_job_id
 
 
 def test_an_id_is_its_prefix_and_at_least_120_random_bits():
@@ -14,3 +14,13 @@ def test_an_id_is_its_prefix_and_at_least_120_random_bits():
     assert len(used) == 62, "every digit and letter comes up"
     assert all(len(tail) * math.log2(len(used)) >= 120 for tail in tails)
     assert {position for position in range(len(tails[0])) if len({tail[position] for tail in tails}) < 50} == set()
+
+
+def test_jobs_of_a_moment_begin_alike_and_have_as_many_random_bits():
+    tails = [new_job_id().removeprefix("job_") for _ in range(2_000)]
+    assert {len(tail) for tail in tails} == {22}
+    assert len({tail[0] for tail in tails}) <= 2, "one minute, or the turn of it"
+    chance = [tail[1:] for tail in tails]
+    assert len(set(chance)) == len(chance)
+    assert 21 * math.log2(62) >= 120
+    assert all(len({tail[position] for tail in chance}) >= 50 for position in range(21))
