@@ -30,14 +30,15 @@ class Later(Generic[T]):
     def __init__(self, database: Database, write: Callable[[Session, list[T]], None]) -> None:
         self._database = database
         self._write = write
-        self._items: list[T] = []
+        #: What is not written yet.
+        self.items: list[T] = []
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
 
     def add(self, item: T) -> None:
         """Adds an item, which is written within a second."""
-        if len(self._items) < MOST:
-            self._items.append(item)
+        if len(self.items) < MOST:
+            self.items.append(item)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write_soon())
 
@@ -52,11 +53,11 @@ class Later(Generic[T]):
         """Writes the items until none are left. Only one such task runs at a time, so that at most MOST items are kept
         while the database does not respond.
         """
-        while self._items:
+        while self.items:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DELAY_SECONDS):
                     await self._hurry.wait()
-            items, self._items = self._items, []
+            items, self.items = self.items, []
             try:
                 await self._database.write(self._write, items)
             except Unavailable as refusal:

@@ -23,8 +23,14 @@ class CallFigures:
             registry=self.registry,
         )
         ProcessCollector(registry=self.registry)
+        #: The series that were counted before: finding one by its labels takes a lock and a comparison of texts.
+        self._known: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
     def count(self, route: str, status: int, seconds: float) -> None:
         """Counts one answered call. `route` is the path template of its route, or `?` for a path without a route."""
-        self._calls.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        known = self._known.get((route, status))
+        if known is None:
+            known = self._known[route, status] = self._calls.labels(route, str(status)), self._seconds.labels(route)
+        calls, durations = known
+        calls.inc()
+        durations.observe(seconds)

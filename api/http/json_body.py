@@ -12,8 +12,8 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -21,6 +21,7 @@ from starlette.requests import Request
 from api.http.parameters import single_header
 from api.http.parser_words import json_words
 from api.http.problem_json import RequestTimeout, UnsupportedMediaType
+from engine.core.coroutines import resumed
 from engine.core.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge, TooManyConnections
 
 T = TypeVar("T")
@@ -48,6 +49,14 @@ class BodyLimits:
     max_bytes: int = 10 * 1024 * 1024
     receive_seconds: float = 30
     bytes_in_flight: int = 128 * 1024 * 1024
+
+
+@dataclass
+class _Body:
+    """A body that is being received. `counted`: how many of its bytes count towards `bytes_in_flight`."""
+
+    data: bytearray = field(default_factory=bytearray)
+    counted: int = 0
 
 
 class Bodies:
@@ -85,32 +94,44 @@ class Bodies:
         announced = request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > self.limits.max_bytes:
             raise self._too_large()
-        body = bytearray()
-        counted = 0
+        body = _Body()
         try:
+            running = self._receive(request, body)
             try:
-                async with asyncio.timeout(self.limits.receive_seconds):
-                    async for chunk in request.stream():
-                        body += chunk
-                        if len(body) > self.limits.max_bytes:
-                            raise self._too_large()
-                        if len(body) > _IN_THREAD:
-                            self._in_flight += len(body) - counted
-                            counted = len(body)
-                            if self._in_flight > self.limits.bytes_in_flight:
-                                most = _mebibytes(self.limits.bytes_in_flight)
-                                raise TooManyConnections(
-                                    f"The large bodies that are being received have {most} together",
-                                    remedy="Send the request again in a few seconds, or a smaller one.",
-                                )
-            except TimeoutError:
-                late = f"Its body did not arrive in full within {self.limits.receive_seconds:g} seconds"
-                raise RequestTimeout(late) from None
-            whole = bytes(body)
-            body.clear()
+                first = running.send(None)
+            except StopIteration:
+                pass  # it had arrived before, as a small body usually has
+            else:
+                await self._in_time(running, first)
+            whole = bytes(body.data)
+            body.data.clear()
             yield whole
         finally:
-            self._in_flight -= counted
+            self._in_flight -= body.counted
+
+    async def _in_time(self, running: Coroutine[Any, Any, None], first: object) -> None:
+        try:
+            async with asyncio.timeout(self.limits.receive_seconds):
+                await resumed(running, first)
+        except TimeoutError:
+            late = f"Its body did not arrive in full within {self.limits.receive_seconds:g} seconds"
+            raise RequestTimeout(late) from None
+
+    async def _receive(self, request: Request, body: _Body) -> None:
+        async for chunk in request.stream():
+            body.data += chunk
+            size = len(body.data)
+            if size > self.limits.max_bytes:
+                raise self._too_large()
+            if size > _IN_THREAD:
+                self._in_flight += size - body.counted
+                body.counted = size
+                if self._in_flight > self.limits.bytes_in_flight:
+                    most = _mebibytes(self.limits.bytes_in_flight)
+                    raise TooManyConnections(
+                        f"The large bodies that are being received have {most} together",
+                        remedy="Send the request again in a few seconds, or a smaller one.",
+                    )
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body may have {_mebibytes(self.limits.max_bytes)}")

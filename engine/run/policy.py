@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from engine.core.clock import Clock, Millis
+from engine.core.coroutines import resumed
 from engine.flow.node_type import Json, NodeFailed
 from engine.run.steps import Try
 
@@ -89,29 +89,11 @@ async def _within(seconds: float, running: Coroutine[Any, Any, Json], waits_for:
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
-            return await _resumed(running, waits_for)
+            return await resumed(running, waits_for)
     except TimeoutError:
         if limit.expired():
             raise _LimitPassed from None
         raise
-
-
-@types.coroutine
-def _resumed(running: Coroutine[Any, Any, Json], waits_for: Any) -> Generator[Any, Any, Json]:
-    """Continues a coroutine from where its first `send` left it."""
-    try:
-        while True:
-            try:
-                answer = yield waits_for
-            except GeneratorExit:
-                running.close()
-                raise
-            except BaseException as error:  # noqa: BLE001 - a cancellation is passed on
-                waits_for = running.throw(error)
-            else:
-                waits_for = running.send(answer)
-    except StopIteration as done:
-        return done.value
 
 
 def pause_before(number: int, retry_after: float | None) -> float:

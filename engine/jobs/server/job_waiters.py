@@ -38,6 +38,8 @@ class Changes:
         self.job_id = job_id
         self.ends_only = ends_only
         self._waiters = waiters
+        #: True once a notification said that the job has ended.
+        self.ended = False
         self._changed = False
         self._waiting: asyncio.Future[None] | None = None
 
@@ -48,8 +50,9 @@ class Changes:
     async def __aexit__(self, *_error: object) -> None:
         self._waiters.remove(self)
 
-    def notify(self) -> None:
-        """Records that something changed."""
+    def notify(self, *, ended: bool) -> None:
+        """Records that something changed. `ended`: the job has ended for certain."""
+        self.ended = self.ended or ended
         self._changed = True
         self._wake()
 
@@ -122,7 +125,7 @@ class JobWaiters:
 
     def wake_all(self) -> None:
         """Wakes every reader, because the server stops. Called on the event loop."""
-        self._notify_readers(tuple(self._waiting), True)
+        self._notify_readers(tuple(self._waiting), None)
 
     def _notify(self, job_ids: Iterable[str], *, ended: bool) -> None:
         self._notified_at = self._database.clock.monotonic()
@@ -132,11 +135,12 @@ class JobWaiters:
         with contextlib.suppress(RuntimeError):  # the loop has ended, and no reader is left
             self._loop.call_soon_threadsafe(self._notify_readers, waited_for, ended)
 
-    def _notify_readers(self, job_ids: Iterable[str], ended: bool) -> None:  # noqa: FBT001 - passed on by the loop
+    def _notify_readers(self, job_ids: Iterable[str], ended: bool | None) -> None:  # noqa: FBT001 - passed on by the loop
+        """Wakes readers. `ended` None: the job may have ended."""
         for job_id in job_ids:
             for changes in self._waiting.get(job_id, ()):
-                if ended or not changes.ends_only:
-                    changes.notify()
+                if ended is not False or not changes.ends_only:
+                    changes.notify(ended=ended is True)
 
     async def _poll(self) -> None:
         """Finds changes without a notification. It queries at most every 25 ms, and only after another commit."""
@@ -166,7 +170,7 @@ class JobWaiters:
             return
         for job_id, sequence in current.items():
             if seen.get(job_id) != sequence:  # also for a new id: the job may have changed before this query
-                self._notify_readers((job_id,), True)
+                self._notify_readers((job_id,), None)
         seen.clear()
         seen.update(current)
 
@@ -193,8 +197,8 @@ async def wait_until_ended(
 ) -> None:
     """Waits until the job has ended or `seconds` have passed; the caller reads the job itself. Raises NotFound.
 
-    After each notification only the status is queried, with `look`; with `find_batch_status` it waits for a batch.
-    `check` is called before each of these queries: it raises when the caller may not read the job any more, and
+    After a notification that does not tell the end, only the status is queried, with `look`; with `find_batch_status` it
+    waits for a batch. `check` is called after each notification: it raises when the caller may not read the job any more, and
     returns False to end the wait.
     """
     monotonic = database.clock.monotonic
@@ -208,5 +212,5 @@ async def wait_until_ended(
             if status in ENDED or left <= 0:
                 return
             await changes.wait(min(left, READ_AGAIN_SECONDS))
-            if not check():
+            if not check() or changes.ended:
                 return

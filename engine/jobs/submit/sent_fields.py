@@ -19,12 +19,9 @@ from storage.database import Database
 from storage.deferred_writes import Later
 from storage.sent_fields import CALLS, Sent, add_sent_fields
 
-#: Day, workspace, flow and key of a call, and how often it sent each field.
-_Call = tuple[tuple[int, str, str, str], Counter[str]]
 
-
-class SentFieldRecorder(Later[_Call]):
-    """Buffers the fields of accepted calls and writes them to the database within a second."""
+class SentFieldRecorder(Later[Counter[Sent]]):
+    """Counts the fields of accepted calls and writes the counts to the database within a second."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database, _write)
@@ -34,13 +31,17 @@ class SentFieldRecorder(Later[_Call]):
         """Counts the fields of the accepted payloads of one call. A field with null counts as not sent."""
         if caller.key_id is None:
             return
-        names = Counter(name for payload in payloads for name, value in payload.items() if value is not None)
-        names[CALLS] = len(payloads)
-        self.add(((self._clock.now() // DAY, caller.workspace_id, flow_id, caller.key_id), names))
+        if not self.items:
+            self.add(Counter())
+        counts = self.items[-1]
+        where = self._clock.now() // DAY, caller.workspace_id, flow_id, caller.key_id
+        for payload in payloads:
+            for name, value in payload.items():
+                if value is not None:
+                    counts[Sent(*where, name)] += 1
+        counts[Sent(*where, CALLS)] += len(payloads)
 
 
-def _write(session: Session, calls: list[_Call]) -> None:
-    counts: Counter[Sent] = Counter()
-    for where, names in calls:
-        counts.update({Sent(*where, name): count for name, count in names.items()})
-    add_sent_fields(session, counts)
+def _write(session: Session, counts: list[Counter[Sent]]) -> None:
+    for one in counts:
+        add_sent_fields(session, one)
