@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from api.commands.parser import main
+from engine.core.garbage import collect_garbage_seldom
 from engine.core.malloc import share_among_threads
 from engine.core.settings import BadSetting, Settings
 
@@ -210,8 +211,7 @@ async def _run(
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop)
-        gc.freeze()  # objects of the start live until the end: exclude them from later collections
-        gc.enable()
+        collect_garbage_seldom()
         await server.serve(sockets=[listener])
         await public_api.close()
     finally:

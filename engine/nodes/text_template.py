@@ -39,6 +39,7 @@ Values that are not text are written as JSON. The result is always text. A templ
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -98,7 +99,8 @@ def _is_quick(template: str, scope: Scope) -> bool:
         return True
     if len(template) > _SHORT or template.count("|") > _FEW or _ADDS_MUCH.search(template):
         return False
-    return all(isinstance(one, BadReference) or is_small(scope.find(one)) for one in template_references(template))
+    references = [split_filters(inside)[0] for inside in _insides(template)]
+    return all(isinstance(one, BadReference) or is_small(scope.find(one)) for one in references)
 
 
 def is_simple(template: str) -> bool:
@@ -130,7 +132,14 @@ def render_template(template: str, scope: Scope) -> str:
 
 
 def split_filters(inside: str) -> tuple[Reference | BadReference, list[tuple[str, list[Json]]]]:
-    """Parses the text between the braces as a reference and its filters. An invalid filter gives a BadReference."""
+    """Parses the text between the braces as a reference and its filters. An invalid filter gives a BadReference.
+
+    The caller must not change the answer: that of a short text is kept for the next run.
+    """
+    return _kept_filters(inside) if len(inside) <= _KEPT_LENGTH else _read_filters(inside)
+
+
+def _read_filters(inside: str) -> tuple[Reference | BadReference, list[tuple[str, list[Json]]]]:
     first, *rest = _split_pipes(inside)
     filters = []
     for text in rest:
@@ -140,6 +149,10 @@ def split_filters(inside: str) -> tuple[Reference | BadReference, list[tuple[str
             return BadReference(inside.strip()), []
         filters.append((match.group(1), arguments))
     return parse_reference(first), filters
+
+
+_KEPT_LENGTH = 300
+_kept_filters = functools.lru_cache(2_048)(_read_filters)
 
 
 def template_references(template: str) -> list[Reference | BadReference]:

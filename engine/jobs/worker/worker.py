@@ -30,6 +30,7 @@ from typing import NoReturn, TypeVar
 from engine.browser.browser import browser_of
 from engine.core.clock import Clock
 from engine.core.errors import StorageUnavailable
+from engine.core.garbage import collect_garbage_seldom
 from engine.core.logging_setup import log_to_stderr
 from engine.core.settings import Settings
 from engine.flow.node_type import Catalog
@@ -182,6 +183,7 @@ class _Worker:
             self.database.write_now(add_worker, self.boot_id, self.host, self.pid)
             self.watchdog.start()
             self._do_periodic_work(first=True)
+            collect_garbage_seldom()
             log.info("Worker %s is ready", self.boot_id)
             self._notify_supervisor(
                 f"ready {self._lock.path}\n"
