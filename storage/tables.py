@@ -7,7 +7,9 @@ creates them.
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, String, Text, false, text
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, String, Text, event, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMING = {
@@ -25,6 +27,18 @@ OPEN = ("queued", "processing")
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {int: BigInteger().with_variant(Integer, "sqlite"), str: String()}  # noqa: RUF012 - SQLAlchemy reads it once
+
+
+@event.listens_for(Base.metadata, "before_create")
+def _restrict_indexes(metadata: MetaData, connection: Any, **_options: Any) -> None:
+    """Gives PostgreSQL the conditions of the indexes too. An index that named them itself would load that dialect and
+    its drivers at every start of every process.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
 
 
 class Workspace(Base):
@@ -325,7 +339,6 @@ class Job(Base):
             "status",
             "owner",
             sqlite_where=text("status in ('queued', 'processing')"),
-            postgresql_where=text("status in ('queued', 'processing')"),
         ),
         Index(
             "ix_jobs_waiting",
@@ -335,7 +348,6 @@ class Job(Base):
             "item_index",
             "id",
             sqlite_where=text("status = 'queued' and batch_id is not null and not counted"),
-            postgresql_where=text("status = 'queued' and batch_id is not null and not counted"),
         ),
         Index(
             "ix_jobs_kept_values",
@@ -344,20 +356,17 @@ class Job(Base):
             "value_bytes",
             "values_gone_at",  # always null in this index; without the column SQLite would read each row to check it
             sqlite_where=text("completed_at is not null and values_gone_at is null"),
-            postgresql_where=text("completed_at is not null and values_gone_at is null"),
         ),
         Index(
             "ix_jobs_erasing",
             "data_erased_at",
             sqlite_where=text("data_erased_at is not null and values_gone_at is null"),
-            postgresql_where=text("data_erased_at is not null and values_gone_at is null"),
         ),
         Index(
             "ix_jobs_copies",
             "workspace_id",
             "created_at",
             sqlite_where=text("environment = 'playground' and run_options is not null"),
-            postgresql_where=text("environment = 'playground' and run_options is not null"),
         ),
         Index(
             "ix_jobs_tried",
@@ -367,13 +376,11 @@ class Job(Base):
             "environment",
             "key_id",  # lets a search for a person's runs pass over those of other keys without reading them
             sqlite_where=text(TRIED),
-            postgresql_where=text(TRIED),
         ),
         Index(
             "ix_jobs_alone",
             "enqueued_at",
             sqlite_where=text("status = 'queued' and attempts >= 2"),
-            postgresql_where=text("status = 'queued' and attempts >= 2"),
         ),
         Index(
             "ix_jobs_batch",
@@ -381,13 +388,11 @@ class Job(Base):
             "item_index",
             "status",  # lets a count of a batch's jobs read the index only
             sqlite_where=text("batch_id is not null"),
-            postgresql_where=text("batch_id is not null"),
         ),
         Index(
             "ix_jobs_batch_begun",
             "batch_id",
             sqlite_where=text("batch_id is not null and started_at is not null"),
-            postgresql_where=text("batch_id is not null and started_at is not null"),
         ),
     )
 
