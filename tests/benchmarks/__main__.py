@@ -16,10 +16,10 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from tests.benchmarks import canvas, fetched_list, finished, lists
+from tests.benchmarks import canvas, closed_loop, fetched_list, lists
 from tests.benchmarks.baseline import bare, wait_for_port
-from tests.benchmarks.finished import THREE_NODES
 from tests.benchmarks.load import CLIENTS, rate
+from tests.benchmarks.measured_flows import THREE_NODES
 from tests.benchmarks.pages import first_rows
 from tests.live_server import LiveServer, free_port, live_server
 
@@ -109,7 +109,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    closed_loop.main([])
     main()
-    finished.main()
     lists.main()
     fetched_list.main()

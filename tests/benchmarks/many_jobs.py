@@ -48,3 +48,35 @@ def _insert(database: sqlite3.Connection, table: str, rows: list[dict[str, objec
         names = list(rows[0])
         said = f"insert into {table} ({', '.join(names)}) values ({', '.join(f':{name}' for name in names)})"
         database.executemany(said, rows)
+
+
+def fill(data: Path, job_id: str, count: int) -> None:
+    """Adds `count` copies of the job by SQL alone, while no server runs. Their ids are random and inserted in order,
+    which keeps a million copies at minutes.
+    """
+    spread = DAYS * 86_400_000 // (count + 1)
+    with contextlib.closing(sqlite3.connect(data / "flowport.db", isolation_level=None)) as database:
+        for pragma in ("journal_mode=off", "synchronous=off", "cache_size=-500000", "temp_store=memory"):
+            database.execute(f"pragma {pragma}")
+        database.execute("create temp table copies (id text primary key, number integer) without rowid")
+        database.execute(
+            "insert into copies with recursive n (number) as (select 1 union all select number + 1 from n where number < ?)"
+            " select 'job_' || substr(lower(hex(randomblob(11))), 1, 22), number from n where number <= ?",
+            (count, count),
+        )
+        moments = ("created_at", "enqueued_at", "started_at", "completed_at")
+        changed = {name: f"{name} - number * {spread}" for name in moments}
+        _insert_copies(database, "jobs", job_id, {"id": "copies.id", **changed})
+        for table in PARTS:
+            _insert_copies(database, table, job_id, {"job_id": "copies.id"})
+        database.execute("pragma journal_mode=wal")
+
+
+def _insert_copies(database: sqlite3.Connection, table: str, job_id: str, changed: dict[str, str]) -> None:
+    own = "id" if table == "jobs" else "job_id"
+    columns = [row[1] for row in database.execute(f"pragma table_info({table})") if row[1] != "id" or own == "id"]
+    taken = ", ".join(changed.get(name, f"{table}.{name}") for name in columns)
+    database.execute(
+        f"insert into {table} ({', '.join(columns)}) select {taken} from copies, {table} where {table}.{own} = ? order by copies.id",
+        (job_id,),
+    )
