@@ -73,9 +73,11 @@ bench: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
 	@$(PY) -m tests.benchmarks
 
-# kill -9, again and again, for minutes.
+# kill -9 and SIGSTOP, again and again, for most of an hour; fewer jobs and kills take less.
+JOBS := 10000
+KILLS := 200
 chaos: .venv/dev.stamp
-	@$(PYTEST) -m chaos
+	@CHAOS_JOBS=$(JOBS) CHAOS_KILLS=$(KILLS) $(PYTEST) -m chaos
 
 # Load, bombs, schemathesis at length, hosting: what takes minutes. No promise is shown here alone.
 slow: .venv/dev.stamp

@@ -1,8 +1,9 @@
-"""Sends SIGKILL to the server, its worker or both while clients submit jobs, and then checks the rules L1 to L3."""
+"""Kills or stops the server, its worker or both while clients submit jobs, and then checks the rules L1 to L3."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import httpx
 
 from engine.jobs.server.supervisor import ALONE
-from tests.live_server import LiveServer
+from tests.live_server import TLS, LiveServer
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
 #: A flow with two paid model calls in sequence, of which the second needs the answer of the first.
@@ -57,6 +59,21 @@ FLOW = {
 }
 
 
+#: What happens, in this order again and again. Killed: SIGKILL. Paused: SIGSTOP, and SIGCONT within seconds. Stopped:
+#: SIGSTOP alone, so that the server has to replace the worker. Stranded: the worker is stopped, the server is killed and
+#: starts again, and then the old worker goes on.
+KINDS = (
+    "worker killed",
+    "server killed",
+    "worker paused",
+    "both killed",
+    "server paused",
+    "worker killed",
+    "stranded",
+    "worker stopped",
+)
+
+
 class Counted(OpenAIServer):
     """A model server that counts its calls by job and step. Each answer names its step, its job and the earlier answer,
     so the result of a job shows from which calls it was made.
@@ -83,9 +100,12 @@ class Chaos:
     #: No kill is made after this many seconds, because a busy machine needs long to restart a server.
     seconds: float = 240.0
     clients: int = 12
+    kinds: tuple[str, ...] = KINDS
     accepted: dict[int, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     killed: Counter[str] = field(default_factory=Counter)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _killed_enough: bool = False
 
     def run(self) -> None:
         """Runs the clients and the kills, and then checks every rule."""
@@ -96,7 +116,7 @@ class Chaos:
             self.server.start()
             try:
                 self._deploy()
-                clients = [threading.Thread(target=self._client, args=(number,)) for number in range(self.clients)]
+                clients = [threading.Thread(target=self._client) for _ in range(self.clients)]
                 for client in clients:
                     client.start()
                 self._kill_again_and_again(clients)
@@ -119,35 +139,44 @@ class Chaos:
         made = self.server.run("keys", "create", "--label", "Chaos", "--environment", "live", "--json").stdout
         self.key = json.loads(made)["key"]
 
-    def _client(self, number: int) -> None:
+    def _client(self) -> None:
         """Submits one job after the other, each until it is accepted, and waits for its end, so that every kill happens
         while jobs run.
 
         Each job has an Idempotency-Key, so repeating a request whose response was lost creates no second job.
         """
-        for n in range(number, self.jobs, self.clients):
-            with contextlib.suppress(_GaveUpError):
-                self.accepted[n] = self._submit(n)
-                self._wait(self.accepted[n])
+        headers = {"Authorization": f"Bearer {self.key}"}
+        with httpx.Client(base_url=self.server.url, headers=headers, timeout=10, verify=TLS) as client:
+            while (n := next(self._numbers)) < self.jobs:
+                self._until_its_turn(n)
+                with contextlib.suppress(_GaveUpError):
+                    self.accepted[n] = self._submit(client, n)
+                    self._wait(client, self.accepted[n])
 
-    def _wait(self, job_id: str) -> None:
-        url = f"{self.server.url}/public/v1/jobs/{job_id}?wait=5"
-        until = time.monotonic() + 120
+    def _until_its_turn(self, n: int) -> None:
+        """Waits until as many kills were made as belong before this job: the kills are spread over all jobs."""
+        while not self._killed_enough and n * self.kills >= self.jobs * (self.killed.total() + 1):
+            time.sleep(0.01)
+
+    def _wait(self, client: httpx.Client, job_id: str) -> None:
+        until = time.monotonic() + 240
         while time.monotonic() < until:
             with contextlib.suppress(httpx.TransportError, ValueError):
-                job = httpx.get(url, headers={"Authorization": f"Bearer {self.key}"}, timeout=10)
+                job = client.get(f"/public/v1/jobs/{job_id}?wait=5")
                 if job.status_code == 200 and job.json()["status"] in {"completed", "failed", "cancelled"}:
                     return
+                if job.status_code == 404:
+                    break
             time.sleep(0.05)
-        self.errors.append(f"{job_id} did not end")
+        self.errors.append(f"{job_id} did not end, or is lost")
 
-    def _submit(self, n: int) -> str:
-        headers = {"Authorization": f"Bearer {self.key}", "Idempotency-Key": f"job-{n}"}
-        url = f"{self.server.url}/public/v1/flows/execute/{self.flow_id}"
+    def _submit(self, client: httpx.Client, n: int) -> str:
         until = time.monotonic() + 240
         while time.monotonic() < until:
             try:
-                answer = httpx.post(url, json={"n": n}, headers=headers, timeout=10)
+                answer = client.post(
+                    f"/public/v1/flows/execute/{self.flow_id}", json={"n": n}, headers={"Idempotency-Key": f"job-{n}"}
+                )
             except httpx.TransportError:
                 time.sleep(0.1)
                 continue
@@ -161,24 +190,46 @@ class Chaos:
         raise _GaveUpError
 
     def _kill_again_and_again(self, clients: list[threading.Thread]) -> None:
-        kinds = ["worker", "server", "worker", "both"]
         until = time.monotonic() + self.seconds
-        for number in range(self.kills):
-            if time.monotonic() > until or not any(client.is_alive() for client in clients):
-                break
-            self._until_nobody_is_on_the_last_attempt()
-            self._until_a_call_begins(clients)
-            time.sleep(random.uniform(0.0, 0.5))
-            kind = kinds[number % len(kinds)]
-            worker = self._worker_pid()
-            if kind in {"worker", "both"} and worker is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker, signal.SIGKILL)
-            if kind in {"server", "both"}:
+        try:
+            for number in range(self.kills):
+                if time.monotonic() > until or not any(client.is_alive() for client in clients) or self.errors:
+                    break
+                self._until_nobody_is_on_the_last_attempt()
+                self._until_a_call_begins(clients)
+                time.sleep(random.uniform(0.0, 0.5))
+                kind = self.kinds[number % len(self.kinds)]
+                self._strike(kind)
+                self.killed[kind] += 1
+        finally:
+            self._killed_enough = True
+        assert self.killed.total() >= min(3, self.kills), self.killed
+
+    def _strike(self, kind: str) -> None:
+        worker = self._worker_pid()
+        assert self.server.process is not None
+        match kind:
+            case "worker killed":
+                _signal(worker, signal.SIGKILL)
+            case "server killed":
                 self.server.kill()
                 self._start_again()
-            self.killed[kind] += 1
-        assert sum(self.killed.values()) >= min(3, self.kills), self.killed
+            case "both killed":
+                _signal(worker, signal.SIGKILL)
+                self.server.kill()
+                self._start_again()
+            case "server paused":
+                _pause(self.server.process.pid, random.uniform(0.5, 4.0))
+            case "worker paused":
+                # The server replaces a worker after 6 s: it may happen, too, that both go on.
+                _pause(worker, random.uniform(0.5, 7.0))
+            case "worker stopped":
+                _signal(worker, signal.SIGSTOP)
+            case "stranded":
+                _signal(worker, signal.SIGSTOP)
+                self.server.kill()
+                self._start_again()
+                _signal(worker, signal.SIGCONT)
 
     def _start_again(self) -> None:
         try:
@@ -231,6 +282,7 @@ class Chaos:
         )
         assert again >= 1, "the kills met no job at work"
         rows = {row[0]: row[1:] for row in self._ask("select id, status, attempts from jobs")}
+        starts = dict(self._ask("select job_id, count(*) from events where name = 'job.processing' group by job_id"))
         assert set(rows) == set(self.accepted.values())
         headers = {"Authorization": f"Bearer {self.key}"}
         with httpx.Client(base_url=self.server.url, headers=headers, timeout=30) as client:
@@ -239,13 +291,14 @@ class Chaos:
                 assert job["status"] == "completed", job
                 assert job["result"] == {"n": n, "answer": f"nothing>first-{n}>second-{n}"}
         for n, job_id in self.accepted.items():
-            attempts = rows[job_id][1]
             first, second = self.model.calls[n, "first"], self.model.calls[n, "second"]
-            # Each crash may repeat only the model call that was in progress, never one that was finished.
+            # Each new start may repeat only the model call that was in progress, never one that was finished.
             assert first >= 1
             assert second >= 1
-            assert first + second <= 2 + (attempts - 1), (job_id, attempts, first, second)
-        assert all(active == 0 for (active,) in self._ask("select active from usage"))
+            assert first + second <= 2 + (starts[job_id] - 1), (job_id, starts[job_id], first, second)
+        used = self._ask("select subject, active, month_count from usage where active <> 0 or month_count <> 0")
+        # The key and its workspace: no slot is taken, and each job was counted once.
+        assert sorted(row[1:] for row in used) == [(0, self.jobs)] * 2, used
         ends = self._ask(
             "select job_id, count(*) from events where name in ('job.completed', 'job.failed', 'job.cancelled')"
             " group by job_id having count(*) <> 1"
@@ -266,6 +319,18 @@ class Chaos:
 
 class _GaveUpError(Exception):
     pass
+
+
+def _signal(pid: int | None, number: int) -> None:
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _pause(pid: int | None, seconds: float) -> None:
+    _signal(pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    _signal(pid, signal.SIGCONT)
 
 
 def _runs_alone(pid: int) -> bool:
