@@ -59,6 +59,8 @@ FLOW = {
 }
 
 
+#: How long a client goes on asking after the last kill.
+PATIENCE = 240.0
 #: What happens, in this order again and again. Killed: SIGKILL. Paused: SIGSTOP, and SIGCONT within seconds. Stopped:
 #: SIGSTOP alone, so that the server has to replace the worker. Stranded: the worker is stopped, the server is killed and
 #: starts again, and then the old worker goes on.
@@ -106,6 +108,7 @@ class Chaos:
     killed: Counter[str] = field(default_factory=Counter)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _killed_enough: bool = False
+    _struck: float = 0.0
 
     def run(self) -> None:
         """Runs the clients and the kills, and then checks every rule."""
@@ -159,8 +162,8 @@ class Chaos:
             time.sleep(0.01)
 
     def _wait(self, client: httpx.Client, job_id: str) -> None:
-        until = time.monotonic() + 240
-        while time.monotonic() < until:
+        begun = time.monotonic()
+        while time.monotonic() < max(begun, self._struck) + PATIENCE:
             with contextlib.suppress(httpx.TransportError, ValueError):
                 job = client.get(f"/public/v1/jobs/{job_id}?wait=5")
                 if job.status_code == 200 and job.json()["status"] in {"completed", "failed", "cancelled"}:
@@ -171,8 +174,8 @@ class Chaos:
         self.errors.append(f"{job_id} did not end, or is lost")
 
     def _submit(self, client: httpx.Client, n: int) -> str:
-        until = time.monotonic() + 240
-        while time.monotonic() < until:
+        begun = time.monotonic()
+        while time.monotonic() < max(begun, self._struck) + PATIENCE:
             try:
                 answer = client.post(
                     f"/public/v1/flows/execute/{self.flow_id}", json={"n": n}, headers={"Idempotency-Key": f"job-{n}"}
@@ -200,9 +203,12 @@ class Chaos:
                 time.sleep(random.uniform(0.0, 0.5))
                 kind = self.kinds[number % len(self.kinds)]
                 self._strike(kind)
+                self._struck = time.monotonic()
                 self.killed[kind] += 1
+                print(f"{self.killed.total()} of {self.kills}: {kind}, {len(self.accepted)} jobs", flush=True)
         finally:
             self._killed_enough = True
+        assert self.errors == []
         assert self.killed.total() >= min(3, self.kills), self.killed
 
     def _strike(self, kind: str) -> None:
