@@ -157,8 +157,8 @@ class Chaos:
                     self._wait(client, self.accepted[n])
 
     def _until_its_turn(self, n: int) -> None:
-        """Waits until as many kills were made as belong before this job: the kills are spread over all jobs."""
-        while not self._killed_enough and n * self.kills >= self.jobs * (self.killed.total() + 1):
+        """Waits for the kills that belong before this job, as `_until_enough_are_accepted` does for jobs."""
+        while not self._killed_enough and n * self.kills >= self.jobs * (self.killed.total() + 2):
             time.sleep(0.01)
 
     def _wait(self, client: httpx.Client, job_id: str) -> None:
@@ -198,6 +198,7 @@ class Chaos:
             for number in range(self.kills):
                 if time.monotonic() > until or not any(client.is_alive() for client in clients) or self.errors:
                     break
+                self._until_enough_are_accepted(number, clients)
                 self._until_nobody_is_on_the_last_attempt()
                 self._until_a_call_begins(clients)
                 time.sleep(random.uniform(0.0, 0.5))
@@ -232,16 +233,24 @@ class Chaos:
             case "worker stopped":
                 _signal(worker, signal.SIGSTOP)
             case "stranded":
+                # The stopped worker may hold the database's write lock, for which a starting server waits 10 s.
                 _signal(worker, signal.SIGSTOP)
                 self.server.kill()
+                goes_on = threading.Timer(random.uniform(0.5, 8.0), _signal, (worker, signal.SIGCONT))
+                goes_on.start()
                 self._start_again()
-                _signal(worker, signal.SIGCONT)
+                goes_on.join()
 
     def _start_again(self) -> None:
         try:
             self.server.start()
         except AssertionError:
             self.server.wait_until_ready()  # a second wait, because the machine may be busy with other tests
+
+    def _until_enough_are_accepted(self, kills: int, clients: list[threading.Thread]) -> None:
+        """Waits for the jobs that belong before this kill: the kills are spread over all jobs."""
+        while len(self.accepted) * self.kills < self.jobs * kills and any(client.is_alive() for client in clients):
+            time.sleep(0.01)
 
     def _until_a_call_begins(self, clients: list[threading.Thread]) -> None:
         """Waits for the next model call, so that the kill interrupts a job. A restarted worker may need seconds until
