@@ -73,10 +73,11 @@ bench: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
 	@$(PY) -m tests.benchmarks
 
-# kill -9 and SIGSTOP, again and again, for most of an hour; fewer jobs and kills take less.
+# kill -9 and SIGSTOP, again and again, for most of an hour (fewer jobs and kills take less), and power cuts.
 JOBS := 10000
 KILLS := 200
 chaos: .venv/dev.stamp
+	@./scripts/get-strace
 	@CHAOS_JOBS=$(JOBS) CHAOS_KILLS=$(KILLS) $(PYTEST) -m chaos
 
 # Load, bombs, schemathesis at length, hosting: what takes minutes. No promise is shown here alone.

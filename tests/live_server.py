@@ -51,6 +51,8 @@ class LiveServer:
     env: Mapping[str, str] = field(default_factory=dict)
     #: Limit of open files and connections of the server's processes; None for the limit of the tests.
     descriptors: int | None = None
+    #: Words before the command, of a program that runs it.
+    under: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -95,6 +97,7 @@ class LiveServer:
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 [
+                    *self.under,
                     *limited,
                     sys.executable,
                     str(ROOT / "app.py"),
