@@ -4,11 +4,12 @@ keyboard are forgiven. No model is asked.
 
 from __future__ import annotations
 
+import itertools
 import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from typing import Final
@@ -20,6 +21,37 @@ MOST: Final = 5
 NEAREST: Final = 3
 #: The part of what was asked, by weight, that a goal must cover to count as fitting.
 _COVERED: Final = 0.5
+#: A goal that covers this part of a wish does all of it: the parts of the wish are not looked at one by one.
+_WHOLE: Final = 0.8
+#: How much the other words of a wish count for the goal of one of its parts: in "summarise and translate a page" the
+#: page belongs to both.
+_BESIDE: Final = 0.25
+#: Words and marks between the parts of a wish.
+_BETWEEN: Final = frozenset(
+    [
+        "and",
+        "then",
+        "also",
+        "plus",
+        "afterwards",
+        "und",
+        "dann",
+        "danach",
+        "sowie",
+        "anschliessend",
+        "if",
+        "when",
+        "otherwise",
+        "else",
+        "wenn",
+        "falls",
+        "sonst",
+    ]
+)
+_MARKS: Final = ",;.:&+/\n"
+#: A wish with a word of each decides between two ways.
+_WHEN: Final = frozenset(["if", "when", "wenn", "falls"])
+_WAYS: Final = frozenset(["then", "otherwise", "else", "dann", "sonst"])
 #: The weight of a word by where it stands.
 _TITLE, _WORDS, _SAYS = 3.0, 2.0, 1.0
 #: What a word of the title costs that nobody asked for: the plainer goal comes first.
@@ -27,18 +59,29 @@ _UNASKED: Final = 0.25
 #: Shown when not one word is known.
 _BROAD: Final = ("summarise-a-text", "question-about-a-page", "classify-emails")
 _SHORTEST_PART: Final = 5
+_SEVERAL: Final = 2
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the search shows. `fits`: the first goal does what was asked; otherwise these are the nearest.
+    """What the search shows. `fits`: the goals do what was asked, the first best; otherwise these are the nearest.
 
-    `not_yet`: the topic of what no flow can do, when it was asked for.
+    `not_yet`: the topic of what no flow can do, when it was asked for. `parts`: name of a goal -> the part of the wish
+    that it does, when the wish names several things and no goal does all of them.
     """
 
     goals: tuple[Goal, ...]
     fits: bool
     not_yet: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a wish: its words as they were typed, and the goal that does it, if any."""
+
+    asked: str
+    goal: Goal | None
 
 
 def find_goals(asked: str, goals: Goals | None = None) -> Found:
@@ -47,14 +90,86 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     index = _index(known)
     not_yet, rest = _not_yet(asked, known)
     wanted = list(dict.fromkeys(index.meanings(rest)))
-    ranked = sorted(((index.score(goal, wanted), -place, goal) for place, goal in enumerate(known.goals)), reverse=True)
-    hits = [goal for score, _place, goal in ranked if score > 0]
-    if hits and not not_yet and index.covered(hits[0], wanted) >= _COVERED:
-        fitting = [goal for goal in hits if index.covered(goal, wanted) >= _COVERED]
-        return Found(tuple(fitting[:MOST]), fits=True)
+    hits = [goal for goal, score in _ranked(index, known.goals, wanted) if score > 0]
+    fitting = [goal for goal in hits if index.covered(goal, wanted) >= _COVERED]
+    whole = hits[:1] if hits and hits[0] in fitting else []
+    parts = _parts_of(rest, wanted, index, known)
+    lead = next((part.goal for part in parts[:1] if part.goal and part.goal.decides), None)
+    if whole and lead is None and (index.covered(whole[0], wanted) >= _WHOLE or len(_goals_of(parts)) < _SEVERAL):
+        parts = []
+    first = [lead] if lead else [*whole, *_goals_of(parts)]
+    # A wish whose parts are not all known is not said to be met, unless one goal does most of it.
+    fits = bool(whole or lead or (len(parts) >= _SEVERAL and all(part.goal for part in parts))) and not not_yet
+    named = {part.goal.name: part.asked for part in reversed(parts) if part.goal}
+    if fits:
+        return Found(_unlike([*first, *_goals_of(parts), *(fitting if whole else [])])[:MOST], fits=True, parts=named)
     broad = [goal for name in _BROAD if (goal := known.find(name)) is not None]
-    nearest = [*hits[:NEAREST], *(goal for goal in broad if goal not in hits[:NEAREST])]
-    return Found(tuple(nearest[:NEAREST]), fits=False, not_yet=not_yet)
+    nearest = _unlike([*_goals_of(parts), *hits, *broad])[:NEAREST]
+    return Found(nearest, fits=False, not_yet=not_yet, parts=named)
+
+
+def _ranked(index: _Index, goals: Iterable[Goal], wanted: Iterable[str]) -> list[tuple[Goal, float]]:
+    """The goals with their scores, the best first; of equal ones the one that stands first in the file."""
+    wanted = list(wanted)
+    return sorted(((goal, index.score(goal, wanted)) for goal in goals), key=lambda one: -one[1])
+
+
+def _goals_of(parts: Iterable[_Part]) -> list[Goal]:
+    return list(_unlike(part.goal for part in parts if part.goal))
+
+
+def _unlike(goals: Iterable[Goal]) -> tuple[Goal, ...]:
+    return tuple({goal.name: goal for goal in goals}.values())
+
+
+def _parts_of(asked: str, wanted: list[str], index: _Index, goals: Goals) -> list[_Part]:
+    """The parts of a wish that names several things; none when it names one.
+
+    A wish with "if" and "otherwise" begins with the goal that decides. What is answered on its ways is free text: it
+    needs no goal of its own.
+    """
+    plain = _words(asked)
+    deciding = [goal for goal in goals.goals if goal.decides]
+    decides = bool(deciding and _WHEN.intersection(plain) and _WAYS.intersection(plain))
+    found = [
+        _Part(part, _goal_of(meant, wanted, index, goals))
+        for part in _split(asked, ways_only=decides)
+        if (meant := list(index.meanings(part)))
+    ]
+    if not decides:
+        return found if len(found) >= _SEVERAL else []
+    goal, score = _ranked(index, deciding, index.meanings(_before_ways(asked)))[0]
+    if score <= 0:
+        goal, score = _ranked(index, deciding, wanted)[0]
+    return [_Part(asked.strip(), goal), *(part for part in found if part.goal and not part.goal.decides)]
+
+
+def _goal_of(meant: list[str], wanted: list[str], index: _Index, goals: Goals) -> Goal | None:
+    """The goal that does one part of a wish."""
+    fitting = [goal for goal in goals.goals if index.covered(goal, meant) >= _COVERED]
+    return max(fitting, key=lambda goal: index.score(goal, meant) + _BESIDE * index.score(goal, wanted), default=None)
+
+
+def _before_ways(asked: str) -> str:
+    """What decides: the words before "then" or "otherwise", without the "if"."""
+    before = itertools.takewhile(lambda word: word not in _WAYS, _words(asked))
+    return " ".join(word for word in before if word not in _WHEN)
+
+
+def _split(asked: str, *, ways_only: bool) -> list[str]:
+    """The wish between its commas and words like "and", as it was typed. `ways_only`: from the first "then" on."""
+    for mark in _MARKS:
+        asked = asked.replace(mark, " , ")
+    said = asked.split()
+    if ways_only:
+        said = said[next(at for at, word in enumerate(said) if "".join(_words(word)) in _WAYS) :]
+    parts: list[list[str]] = [[]]
+    for word in said:
+        if word == "," or "".join(_words(word)) in _BETWEEN:
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    return [" ".join(part) for part in parts if part]
 
 
 def _not_yet(asked: str, goals: Goals) -> tuple[str, str]:

@@ -51,7 +51,8 @@ class Question:
 class Goal:
     """One wish. `sets`: `node/pointer` -> the value with blanks; `instruction`: the first paragraph of the prompt.
 
-    `flow_title`: the title of the flow, with blanks; empty for the title of the goal.
+    `flow_title`: the title of the flow, with blanks; empty for the title of the goal. `decides`: its template has a
+    Condition with an answer for each way.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Goal:
     sets: Mapping[str, Json]
     instruction: str = ""
     flow_title: str = ""
+    decides: bool = False
 
     @property
     def places(self) -> dict[str, Json]:
@@ -197,6 +199,7 @@ def _goal(value: Mapping[str, Any]) -> Goal:
         value.get("sets", {}),
         value.get("instruction", ""),
         value.get("flow_title", ""),
+        value.get("decides", False),
     )
 
 

@@ -68,11 +68,17 @@ class GoalBox:
             found = find_goals(asked)
             if found.fits:
                 self.said.text = _("Found {goals}.").format(goals=plural(len(found.goals), _("goal"), _("goals")))
+                if len(found.parts) > 1:
+                    words(
+                        _("You named several things. Begin with the first one here, then add the others as steps."),
+                        "fp-t2 fp-goals-said",
+                        tag="p",
+                    )
             else:
                 self._draw_nothing_fits(missing_topic(found.not_yet))
             with ui.element("ul").classes("fp-goals-list"):
                 for goal in found.goals:
-                    _goal_entry(goal, asked)
+                    _goal_entry(goal, asked, found.parts.get(goal.name, ""))
             if not found.fits:
                 with ui.element("p").classes("fp-t2"):
                     words(_("Or build it step by step:") + " ")
@@ -108,11 +114,13 @@ def goal_path(goal: Goal, asked: str = "") -> str:
     return f"/start?goal={quote(goal.name)}" + (f"&asked={quote(asked)}" if asked else "")
 
 
-def _goal_entry(goal: Goal, asked: str) -> None:
+def _goal_entry(goal: Goal, asked: str, part: str) -> None:
     with ui.element("li"), link("", goal_path(goal, asked), "fp-goal"):
         with ui.element("span").classes("fp-grow"):
             words(goal.title, "fp-b fp-goal-title")
             words(goal.says, "fp-t2 fp-s13")
+            if part and part != asked:
+                words(_("For “{part}”").format(part=part), "fp-acc fp-s13")
         if find_template(goal.template).simulated:
             words(_("Asks a model"), "fp-s12 fp-sim fp-nw")
         else:

@@ -95,6 +95,19 @@ PHRASES = {
     "Rechtschreibung korrigieren": "correct-a-text",
     "kaputte Links finden": "check-links",
 }
+#: Wishes that name several things -> the goals that they lead to, the first one first.
+SEVERAL = {
+    "translate and summarise": ["translate-a-text", "summarise-a-text"],
+    "summarise and translate a page": ["summarise-a-page", "translate-a-text"],
+    "übersetzen und zusammenfassen": ["translate-a-text", "summarise-a-text"],
+    "classify emails and write a reply": ["reply-to-a-message", "classify-emails"],
+    "read invoices, save them in a table": ["keep-entries", "read-an-invoice"],
+    "If a customer writes refund then say A otherwise say B": ["answer-by-word"],
+    "If a customer writes refund then answer with our policy otherwise thank them": ["answer-by-word"],
+    "wenn ein Kunde Rückgabe schreibt dann Antwort A sonst B": ["answer-by-word"],
+    "If it is urgent then write a reply, otherwise translate it": ["answer-urgent-messages", "translate-a-text"],
+    "if a page says sold out then answer no else yes": ["sold-out"],
+}
 #: What no flow does.
 FOREIGN = ["book a flight to Paris", "make coffee", "do my taxes", "play music", "xyzzy", "ein Auto kaufen", ""]
 #: What people ask for and cannot have -> a word of the sentence that says so.
@@ -137,6 +150,25 @@ def test_a_goal_is_found_in_everyday_words(asked: str, name: str) -> None:
     assert found.fits
     assert found.goals[0].name == name
     assert len(found.goals) <= MOST
+
+
+@pytest.mark.parametrize(("asked", "names"), SEVERAL.items())
+def test_a_wish_that_names_several_things_leads_to_each_of_them(asked: str, names: list[str]) -> None:
+    found = find_goals(asked)
+
+    assert found.fits
+    assert found.goals[0].name == names[0]
+    assert set(names) <= {goal.name for goal in found.goals}
+
+
+def test_the_parts_of_a_wish_are_named_as_they_were_typed() -> None:
+    assert find_goals("Translate, and summarise it").parts == {
+        "translate-a-text": "Translate",
+        "summarise-a-text": "summarise it",
+    }
+    assert find_goals("sort reviews into good and bad").parts == {}
+    assert find_goals("book a flight and translate a text").parts == {"translate-a-text": "translate a text"}
+    assert not find_goals("book a flight and translate a text").fits
 
 
 @pytest.mark.parametrize("asked", FOREIGN)

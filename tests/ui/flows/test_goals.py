@@ -55,6 +55,18 @@ async def test_what_is_typed_finds_goals_and_each_leads_to_its_questions(user: U
     assert "Nothing does exactly this yet" not in page_text(user)
 
 
+async def test_a_wish_that_names_two_things_shows_which_goal_does_which(user: User) -> None:
+    await user.open("/start?asked=translate+and+summarise")
+
+    assert [path.partition("&")[0] for path in goal_links(user)[:2]] == [
+        "/start?goal=translate-a-text",
+        "/start?goal=summarise-a-text",
+    ]
+    assert "For “translate”" in page_text(user)
+    assert "For “summarise”" in page_text(user)
+    assert "Nothing does exactly this yet" not in page_text(user)
+
+
 async def test_what_no_goal_does_is_told_with_the_nearest_three_and_the_way_to_an_empty_flow(user: User) -> None:
     await user.open("/start?asked=book+a+flight")
 
