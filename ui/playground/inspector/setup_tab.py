@@ -18,6 +18,7 @@ from engine.flow.node_type import Catalog, NodeType
 from ui.forms.form import Form
 from ui.forms.specs import Absent, FieldSpec, specs_of_model, specs_of_schema
 from ui.forms.values import get_at
+from ui.kit import feedback
 from ui.kit.parts import button, icon, note, words
 from ui.kit.text import _
 from ui.page_session import PageSession
@@ -35,6 +36,7 @@ from ui.playground.inspector.renaming import Rename, with_readers
 from ui.playground.inspector.secret_headers import SecretHeaders
 from ui.playground.state.item_fields import item_fields
 from ui.playground.state.last_run import LastRun
+from ui.playground.state.point_at_value import return_ops, unreturned_fields
 
 #: Settings that are shown above the inputs; the others are shown below.
 _FIRST = frozenset({"model", "method", "dataset", "flow_id"})
@@ -80,6 +82,8 @@ class SetUpTab:
             (),
             None,
         )
+        #: The fields whose return is offered.
+        self._offered: list[str] = []
         self._listed: tuple[object, ...] = ((), (), ())
         self._editing = asyncio.Lock()  # edits wait while it is asked about a rename
         self.models = ModelPicker(page_session, draft.flow_id)
@@ -121,7 +125,9 @@ class SetUpTab:
         rest = sorted((spec for spec in specs if spec.name not in _FIRST), key=lambda spec: spec.widget != "fields")
         if node.type == "api_input" and not self.readonly:
             self._draw_example()
-        self._draw_form(rest)
+        self._draw_form([spec for spec in rest if spec.widget == "fields"])
+        self.offers_box = ui.element("div").classes("fp-stack").props("role=status")
+        self._draw_form([spec for spec in rest if spec.widget != "fields"])
         if self.kind.type not in {"api_input", "api_output"}:
             self.failing = Failing(self.kind, lambda: self.node, self._edit_soon, readonly=self.readonly)
         await self.look_again()
@@ -159,6 +165,25 @@ class SetUpTab:
             form.show_errors({pointer: text for pointer, text in in_settings.items() if _has(form, pointer)})
         apart = [one for one in mine if not self._has_field(one)]
         self._list_above(apart, [one for one in warned if one.problem.node_id == self.node_id], mend)
+        self._offer_to_return()
+
+    def _offer_to_return(self) -> None:
+        """Offers to return the fields which callers do not get, below the fields."""
+        fields = [] if self.readonly else unreturned_fields(self.draft.document, self.node_id, self.catalog)
+        if fields == self._offered:
+            return
+        self._offered = fields
+        self.offers_box.clear()
+        with self.offers_box:
+            for name in fields:
+                with note(_("Callers do not get “{name}” yet.").format(name=name)).classes("fp-note--act"):
+                    give = button(_("Return this"), lambda name=name: self._return(name), icon="add", small=True)
+                    give.props["aria-label"] = _("Return this: {name}").format(name=name)
+
+    async def _return(self, name: str) -> None:
+        returned_as, ops = return_ops(self.draft.document, self.node_id, (name,), self.catalog)
+        if ops and await self.edit(ops):
+            feedback.told(_("Callers get it as {name} after the next deployment.").format(name=returned_as))
 
     def _has_field(self, problem: Problem) -> bool:
         """True when a problem is shown at its field."""

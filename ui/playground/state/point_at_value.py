@@ -17,6 +17,7 @@ from engine.flow.graph import Graph
 from engine.flow.lists import FLATTEN, ListScopes
 from engine.flow.node_type import Catalog
 from engine.flow.ports import out_schema
+from engine.flow.reference_edits import references_of
 from engine.flow.references import Reference
 from engine.flow.validation import why_not_connected
 from engine.nodes import CATALOG
@@ -62,6 +63,41 @@ def return_ops(document: Document, node_id: str, path: Path, catalog: Catalog) -
     name = _free_name(name, output)
     add([update_node(output, inputs={**output.inputs, name: raw})])
     return name, ops
+
+
+def unreturned_fields(document: Document, node_id: str, catalog: Catalog) -> list[str]:
+    """Returns the fields which somebody gave this node, and which no node uses, though callers get other ones of it.
+
+    Only nodes whose fields are named by people are looked at: nobody means to return all that a page has.
+    """
+    node = document.node(node_id)
+    output = next((one for one in document.nodes if one.type == "api_output"), None)
+    if node is None or output is None:
+        return []
+    named = [name for name in _named_fields(node) if name.strip()]
+    used: set[str] = set()
+    returned = False
+    for reader in document.nodes:
+        kind = catalog.get(reader.type)
+        if kind is None or reader.id == node_id:
+            continue
+        passed_on = kind.source_input is not None and reader.inputs.get(kind.source_input) in (None, "", [])
+        if passed_on and any((edge.source, edge.target) == (node_id, reader.id) for edge in document.edges):
+            return []
+        for _pointer, reference in references_of(reader, kind):
+            if reference.node_id == node_id and reference.root == "out":
+                if not reference.path:
+                    return []
+                used.add(str(reference.path[0]))
+                returned = returned or reader.id == output.id
+    return [name for name in named if name not in used] if returned else []
+
+
+def _named_fields(node: Node) -> list[str]:
+    if node.type == "set_fields":
+        return list(node.inputs)
+    fields = node.config.get("output_fields")
+    return [str(one.get("name") or "") for one in fields if isinstance(one, dict)] if isinstance(fields, list) else []
 
 
 def _gathered(document: Document, node_id: str, path: Path, catalog: Catalog) -> tuple[str, Path, list[Op]]:

@@ -367,6 +367,28 @@ def marked(user: User, css_class: str) -> Any:
     return next(one for one in user.client.elements.values() if css_class in one.classes)
 
 
+async def test_a_new_field_that_callers_do_not_get_can_be_returned_with_one_press(site: Site, user: User) -> None:
+    nodes = [
+        {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "text", "type": "string"}]}},
+        {"id": "note", "type": "set_fields", "label": "Note", "inputs": {"a": "{{ api_input.out.text }}", "b": "new"}},
+        {"id": "api_output", "type": "api_output", "inputs": {"a": "{{ note.out.a }}"}},
+    ]
+    edges = [
+        {"id": "e1", "source": "api_input", "target": "note"},
+        {"id": "e2", "source": "note", "target": "api_output"},
+    ]
+    flow_id = site.flow("Note", saved=False, file={"format": 1, "title": "Note", "nodes": nodes, "edges": edges})
+    await opened(user, flow_id, "note")
+    await user.should_see("Callers do not get “b” yet.")
+
+    press(user, "Return this")
+
+    await until(lambda: "Callers do not get" not in page_text(user))
+    output = draft(site, flow_id).node("api_output")
+    assert output is not None
+    assert output.inputs == {"a": "{{ note.out.a }}", "b": "{{ note.out.b }}"}
+
+
 async def test_a_sample_has_a_box_for_a_field_as_soon_as_it_has_a_name(site: Site, user: User) -> None:
     samples = [{"title": "First", "payload": {"a": "x"}}]
     config = {"fields": [{"name": "a", "type": "string"}], "samples": samples}

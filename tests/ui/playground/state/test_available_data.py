@@ -10,7 +10,7 @@ import pytest
 
 from engine.flow.document import Document
 from engine.flow.draft_fields import SampleRefused
-from engine.flow.edits import apply_ops
+from engine.flow.edits import apply_ops, update_node
 from engine.flow.validation import problems
 from engine.models.price import Price
 from engine.nodes import CATALOG
@@ -20,7 +20,7 @@ from ui.flow_view.node_views import names_of, readable
 from ui.playground.inspector.binding_field import with_change
 from ui.playground.inspector.fields_from_example import draft_from
 from ui.playground.state.available_data import broken_finder, flat, sources_for
-from ui.playground.state.point_at_value import places_for, return_ops, use_ops
+from ui.playground.state.point_at_value import places_for, return_ops, unreturned_fields, use_ops
 from ui.playground.state.preview import nodes_in, preview_of, price_of, tokens_in
 from ui.playground.state.suggestions import suggestions
 
@@ -163,6 +163,26 @@ def test_return_this_makes_and_connects_the_api_output_once() -> None:
     name, ops = return_ops(flow, "api_input", ("who", "city"), CATALOG)
     assert name == "city"
     assert [op["op"] for op in ops] == ["updateNode"]
+
+
+def test_a_field_that_somebody_named_and_nobody_uses_is_not_returned_yet() -> None:
+    fields = [{"name": "facts", "type": "string"}, {"name": "mood", "type": "string"}]
+    flow = reader()
+    prompt = flow.node("prompt")
+    assert prompt is not None
+    flow = apply_ops(flow, [update_node(prompt, config={**prompt.config, "output_fields": fields})])
+    assert unreturned_fields(flow, "prompt", CATALOG) == [], "without an API Output nothing can be left out of it"
+
+    flow = apply_ops(flow, return_ops(flow, "prompt", ("facts",), CATALOG)[1])
+    assert unreturned_fields(flow, "prompt", CATALOG) == ["mood"]
+    assert unreturned_fields(flow, "page_scraper", CATALOG) == [], "nobody returns all that a page has"
+
+    output = flow.node("api_output")
+    assert output is not None
+    whole = apply_ops(flow, [update_node(output, inputs={**output.inputs, "all": "{{ prompt.out }}"})])
+    assert unreturned_fields(whole, "prompt", CATALOG) == []
+    flow = apply_ops(flow, return_ops(flow, "prompt", ("mood",), CATALOG)[1])
+    assert unreturned_fields(flow, "prompt", CATALOG) == []
 
 
 def test_return_this_inside_a_list_gathers_the_items_first() -> None:
