@@ -24,7 +24,7 @@ from engine.flow.flow_warnings import FlowWarning, flow_warnings
 from engine.flow.validation import deploy_problems, without_parked
 from engine.jobs.outbound_rules import rules_for_flows
 from engine.nodes import CATALOG
-from engine.nodes.known_datasets import missing_datasets
+from engine.nodes.known_datasets import missing_datasets, unknown_columns
 from engine.outbound.secret_hosts import host_problems, host_warnings
 from engine.outbound.written_addresses import address_problems
 from storage.audit import add_entry
@@ -92,8 +92,10 @@ def deploy(
 
 def warnings_before_deploy(session: Session, workspace_id: str, document: Document) -> list[FlowWarning]:
     """Returns what to look at before a deployment, which goes ahead all the same."""
+    datasets = known_datasets(session, workspace_id)
     return [
         *flow_warnings(document, CATALOG),
+        *(FlowWarning(one, "") for one in unknown_columns(document, datasets)),
         *(FlowWarning(one, "") for one in host_warnings(document, list_secrets(session, workspace_id))),
     ]
 

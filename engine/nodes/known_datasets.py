@@ -68,6 +68,25 @@ def missing_datasets(document: Document, known: Iterable[KnownDataset]) -> list[
     return found
 
 
+def unknown_columns(document: Document, known: Iterable[KnownDataset]) -> list[Problem]:
+    """Returns a warning for each column that a Save rows names and its dataset lacks.
+
+    Saving adds such a column, so a misspelt name makes a column of its own. A dataset without columns is still to be
+    filled: it lacks none.
+    """
+    known = tuple(known)
+    found = []
+    for node in without_parked(document).nodes:
+        dataset = find_known(known, node.config.get("dataset")) if node.type == "dataset_sink" else None
+        if dataset is None or not dataset.columns:
+            continue
+        for name in node.inputs:
+            if name.strip() and name not in dataset.columns:
+                message = f"{node.name}: {dataset.name} has no column “{name}”. Saving a row would add it."
+                found.append(Problem("no_column", message, node.id, f"/inputs/{name}", blocks_import=False))
+    return found
+
+
 def with_datasets(catalog: Catalog, known: Iterable[KnownDataset]) -> Catalog:
     """Returns the catalog with node types that know the datasets' columns and show a dataset by its name."""
     known = tuple(known)

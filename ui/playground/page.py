@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from nicegui import background_tasks, ui
 from nicegui.events import GenericEventArguments
 from sqlalchemy.orm import Session
 
+from engine.actions.datasets import add_column
 from engine.actions.samples import next_input
 from engine.core.errors import Problem
 from engine.core.ids import JobId
@@ -17,6 +18,9 @@ from engine.flow.contract import sample_payload
 from engine.flow.document import Document
 from engine.flow.edits import Op, difference_ops
 from engine.flow.flow_warnings import FlowWarning
+from engine.flow.ports import binding_schema
+from engine.nodes.known_datasets import find_known
+from storage.datasets import ColumnType
 from storage.flows import FlowRow, list_flows
 from storage.jobs import find_job, read_value
 from ui.flow_view.canvas_types import ListScope, Marks
@@ -428,6 +432,9 @@ class PlaygroundPage:
 
     async def mend(self, problem: Problem) -> None:
         """Presses the button of a problem or a warning: one edit that can be undone, or a way to the field."""
+        if problem.code == "no_column":
+            await self._add_column(problem)
+            return
         async with self.draft.making:
             document = await self.draft.settled()
             ops = ops_to_mend(problem, document, self.dependencies.catalog)
@@ -436,6 +443,22 @@ class PlaygroundPage:
             await self._go_to(problem)
         elif done:
             await self.show_mended(ops)
+
+    async def _add_column(self, problem: Problem) -> None:
+        """Adds the column that a Save rows names to its dataset."""
+        node = self.draft.document.node(problem.node_id or "")
+        dataset = find_known(self.dependencies.datasets, node.config.get("dataset")) if node else None
+        name = problem.pointer.removeprefix("/inputs/")
+        if node is None or dataset is None or name not in node.inputs:
+            return
+        kinds = binding_schema(node.inputs[name], self.draft.document, self.dependencies.catalog).get("type")
+        kinds = [kinds] if isinstance(kinds, str) else kinds or ()
+        kind: ColumnType = next((one for one in get_args(ColumnType) if one in kinds), "string")
+        with feedback.refusals_told() as outcome:
+            await self.page_session.execute(add_column, dataset.id, name, kind)
+        if not outcome.refused:
+            await self._read_dependencies()
+            feedback.told(_("{dataset} has the column “{name}” now.").format(dataset=dataset.name, name=name))
 
     async def show_mended(self, ops: Sequence[Op]) -> None:
         """Opens the step that was added and still has to be filled in; otherwise says that it is done."""

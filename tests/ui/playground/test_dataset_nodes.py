@@ -12,9 +12,12 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.datasets import add_dataset, delete_dataset, import_rows, rename_dataset
+from engine.actions.deployments import warnings_before_deploy
+from engine.flow.document import Document
+from engine.flow.edits import apply_ops, update_node
 from storage.dataset_changes import checked_rows
 from storage.datasets import list_datasets
-from tests.ui.arrange import draft, newest_button, page_text, press, texts, until
+from tests.ui.arrange import buttons, draft, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
 
 
@@ -36,6 +39,12 @@ def flow(site: Site, source: dict[str, Any], sink: dict[str, Any] | None = None)
     pairs = [("api_input", "rows"), ("rows", "each"), ("each", "sink")]
     edges = [{"id": f"e{at}", "source": one, "target": other} for at, (one, other) in enumerate(pairs)]
     return site.flow("Rows", file={"format": 1, "title": "Rows", "nodes": nodes, "edges": edges})
+
+
+def with_input(document: Document, node_id: str, inputs: dict[str, Any]) -> Document:
+    node = document.node(node_id)
+    assert node is not None
+    return apply_ops(document, [update_node(node, inputs=inputs)])
 
 
 def config_of(site: Site, flow_id: str, node_id: str) -> dict[str, Any]:
@@ -129,6 +138,41 @@ async def test_a_dataset_that_is_gone_is_told_and_keeps_its_place(
     assert any(said.split("`", maxsplit=1)[0] in text for text in texts(user)), page_text(user)
     assert select(user, "Dataset").value == named
     assert config_of(site, flow_id, "rows") == {"dataset": named}
+
+
+async def test_a_column_that_the_dataset_lacks_is_told_and_added_with_one_press(site: Site, user: User) -> None:
+    goods = add(site)
+    nodes = [
+        {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "count", "type": "integer"}]}},
+        {"id": "sink", "type": "dataset_sink", "label": "Keep it", "config": {"dataset": goods},
+         "inputs": {"sku": "B-2", "stock": "{{ api_input.out.count }}"}},
+    ]  # fmt: skip
+    edges = [{"id": "e1", "source": "api_input", "target": "sink"}]
+    flow_id = site.flow("Stock", file={"format": 1, "title": "Stock", "nodes": nodes, "edges": edges})
+    await open_node(user, flow_id, "sink", "New dataset")
+    await until(lambda: "Add the column" in buttons(user))
+    assert "Keep it: Goods has no column “stock”. Saving a row would add it." in page_text(user)
+
+    press(user, "Add the column")
+
+    await until(lambda: "Goods has no column" not in page_text(user))
+    (dataset,) = site.database.read_now(list_datasets, site.workspace_id)
+    assert [(one.name, one.type) for one in dataset.columns] == [
+        ("sku", "string"),
+        ("price", "number"),
+        ("stock", "integer"),
+    ]
+
+
+async def test_a_column_that_the_dataset_lacks_is_told_before_it_goes_live(site: Site, user: User) -> None:
+    goods = add(site)
+    flow_id = flow(site, {"dataset": goods}, {"dataset": goods})
+    kept = site.database.read_now(
+        warnings_before_deploy, site.workspace_id, with_input(draft(site, flow_id), "sink", {"skuu": "B-2"})
+    )
+    assert [one.problem.message for one in kept if one.problem.code == "no_column"] == [
+        "sink: Goods has no column “skuu”. Saving a row would add it."
+    ]
 
 
 async def test_a_viewer_sees_the_choice_and_makes_none(site: Site) -> None:

@@ -20,13 +20,14 @@ from engine.flow.node_type import Catalog
 from engine.flow.validation import marks, problems
 from engine.jobs.outbound_rules import rules_for_flows
 from engine.nodes import CATALOG
-from engine.nodes.known_datasets import KnownDataset, missing_datasets, with_datasets
+from engine.nodes.known_datasets import KnownDataset, missing_datasets, unknown_columns, with_datasets
 from engine.outbound.allow_list import OutboundRules
 from engine.outbound.secret_hosts import host_problems, host_warnings
 from engine.outbound.written_addresses import address_problems
 from storage.connections import list_connections
 from storage.secrets import SecretRow, list_secrets
 from ui.flow_view.canvas_types import Marks
+from ui.kit.text import _
 from ui.playground.state.called_flows import CalledFlows, load_called_flows
 
 
@@ -69,6 +70,7 @@ class FlowDependencies:
         return [
             *flow_warnings(document, self.catalog),
             *(FlowWarning(one, "") for one in host_warnings(document, self.secrets)),
+            *(FlowWarning(one, _("Add the column"), list) for one in unknown_columns(document, self.datasets)),
         ]
 
     def marks(self, document: Document) -> dict[str, Marks]:
