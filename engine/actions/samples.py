@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.keys import TRY_LABEL
 from engine.core.environments import Environment
-from engine.flow.contract import check_payload, input_fields, sample_payload
+from engine.flow.contract import input_fields, sample_payload
 from engine.flow.document import Document
 from storage.jobs import find_last_run_payload
 from storage.keys import list_keys
@@ -24,35 +24,36 @@ LONGEST_EXAMPLE = 20_000
 def example_payload(session: Session, workspace_id: str, flow_id: str, document: Document) -> dict[str, Any]:
     """Returns a valid input for code samples and Try it now.
 
-    It is the input of the last run in the Playground or through Try it now that completed, when the flow still takes it
-    and it is short; otherwise the flow's first sample, or generated values.
+    It is the input of the last run in the Playground or through Try it now that completed, when it is short. Values of
+    fields that the flow no longer has are left out; new fields take those of the flow's first sample, or generated
+    ones.
     """
     tried = _last_input(session, workspace_id, flow_id, document, completed=True)
-    if tried is None or len(json.dumps(tried, ensure_ascii=False)) > LONGEST_EXAMPLE:
+    if len(json.dumps(tried, ensure_ascii=False)) > LONGEST_EXAMPLE:
         return sample_payload(document)
-    return tried
+    return sample_payload(document, tried)
 
 
 def next_input(session: Session, workspace_id: str, flow_id: str, document: Document) -> dict[str, Any]:
-    """Returns what the Run panel begins with: the input of the last such run, however it ended, when the flow still
-    takes it; otherwise the flow's first sample, or generated values.
+    """Returns what the Run panel begins with: the input of the last such run, however it ended; fields that it lacks
+    take the values of the flow's first sample, or generated ones.
     """
-    tried = _last_input(session, workspace_id, flow_id, document, completed=False)
-    return sample_payload(document) if tried is None else tried
+    return sample_payload(document, _last_input(session, workspace_id, flow_id, document, completed=False))
 
 
 def _last_input(
     session: Session, workspace_id: str, flow_id: str, document: Document, *, completed: bool
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
+    """The values of the last run for fields that the flow has."""
     keys = [
         key.id
         for key in list_keys(session, workspace_id)
         if key.label == TRY_LABEL and key.environment == Environment.DEV
     ]
     tried = find_last_run_payload(session, workspace_id, flow_id, keys, completed=completed)
-    if not isinstance(tried, dict):
-        return None
-    fields = input_fields(document)
-    names = {str(field.get("name")) for field in fields}
-    known = {name: value for name, value in tried.items() if name in names and value is not None}
-    return known if known and not check_payload(fields, known)[1] else None
+    names = {str(field.get("name")) for field in input_fields(document)}
+    return (
+        {name: value for name, value in tried.items() if name in names and value is not None}
+        if isinstance(tried, dict)
+        else {}
+    )

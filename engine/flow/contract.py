@@ -113,19 +113,31 @@ def check_payload(fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> tu
     return value, list(errors)
 
 
-def sample_payload(document: Document) -> dict[str, Any]:
-    """Returns a payload that fits: the first sample, or else one made of examples, defaults and generated values."""
-    samples = samples_of(document)
+def sample_payload(document: Document, *tried: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a payload that fits: one of `tried`, the first sample, or else one in which each field has the first
+    value of those that it takes, or else its example, its default or a generated value.
+    """
     fields = input_fields(document)
-    if samples:
-        payload = samples[0].get("payload")
-        if isinstance(payload, dict) and not check_payload(fields, payload)[1]:
-            return payload
+    samples = [one.get("payload") for one in samples_of(document)[:1]]
+    known = [*(one for one in tried if one), *(one for one in samples if isinstance(one, Mapping))]
+    for payload in known:
+        if not check_payload(fields, payload)[1]:
+            return dict(payload)
     return {
-        field["name"]: _made_up(field)
+        name: value
         for field in fields
-        if field.get("name") and (field.get("required") or field.get("example") is not None)
+        if (name := field.get("name")) and (value := _first_fit(field, known)) is not None
     }
+
+
+def _first_fit(field: FieldDict, payloads: Iterable[Mapping[str, Any]]) -> Any:
+    """The first of the values in these payloads that a field takes; None for an optional field without one."""
+    name = field["name"]
+    for payload in payloads:
+        value = payload.get(name)
+        if value is not None and not check_payload([field], {name: value})[1]:
+            return value
+    return _made_up(field) if field.get("required") or field.get("example") is not None else None
 
 
 def example_payload(document: Document) -> dict[str, Any] | None:

@@ -77,3 +77,16 @@ def test_an_input_that_the_flow_no_longer_takes_or_that_is_long_is_not_code(data
     file = greeting()
     file["nodes"][0]["config"]["fields"][0]["max_length"] = 2
     assert shown(database, ada, flow_id, flow=document(file)) != {"name": "Ada"}
+
+
+def test_values_of_fields_that_are_still_there_are_kept_when_others_are_new(database, ada, flow_id):
+    file = greeting()
+    start = file["nodes"][0]["config"]
+    start["fields"] = [*start["fields"], {"name": "lang", "type": "string", "required": True}]
+    start["samples"] = [{"title": "One", "payload": {"lang": "German"}}]
+    more = document(file)
+    assert shown(database, ada, flow_id, flow=more)["lang"] == "German", "of a sample that lacks a field"
+
+    ran(database, ada, flow_id, "Mine")
+    assert shown(database, ada, flow_id, flow=more) == {"name": "Mine", "lang": "German"}
+    assert shown(database, ada, flow_id, next_input, more) == {"name": "Mine", "lang": "German"}
