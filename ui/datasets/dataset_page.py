@@ -21,7 +21,7 @@ from ui.datasets.row_table import RowTable
 from ui.datasets.words import rows_word, sum_line
 from ui.kit import feedback
 from ui.kit.assets import asset_url
-from ui.kit.parts import button, icon, link, menu_button, menu_item, words
+from ui.kit.parts import button, drop_menu, icon, link, menu_button, menu_item, words
 from ui.kit.text import _, number
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, nothing_here, one_at_a_time, opened, times_of
@@ -103,13 +103,13 @@ class DatasetDetailPage:
         every(LOOK_SECONDS, self._look)
 
     def _draw_actions(self) -> None:
+        with button(_("Export"), icon="download").props("aria-haspopup=menu"), drop_menu(_("Export")):
+            menu_item(_("Export as CSV"), lambda: dataset_actions.export(self.dataset, "csv"), icon="download")
+            menu_item(_("Export as JSON"), lambda: dataset_actions.export(self.dataset, "json"), icon="download")
         if self.may_edit:
             button(_("Import"), self._import, icon="upload")
             button(_("Add a row"), self._add, icon="add", kind="main")
-        with menu_button(_("More for this dataset")):
-            menu_item(_("Export as CSV"), lambda: dataset_actions.export(self.dataset, "csv"), icon="download")
-            menu_item(_("Export as JSON"), lambda: dataset_actions.export(self.dataset, "json"), icon="download")
-            if self.may_edit:
+            with menu_button(_("More for this dataset")):
                 menu_item(_("Add a column..."), self._add_column, icon="add_column_right")
                 menu_item(_("Rename..."), self._rename, icon="edit")
                 ui.separator()

@@ -325,6 +325,16 @@ async def test_the_rows_are_exported_as_csv_and_json(site: Site, user: User) -> 
         assert (await browser.get(f"/datasets/{empty}/export.json")).json() == []
 
 
+async def test_export_is_a_button_that_is_seen_also_by_a_viewer(site: Site, user: User) -> None:
+    dataset_id = add(site, "Goods")
+    await user.open(f"/datasets/{dataset_id}")
+    assert {"Export", "Import", "Add a row"} <= set(buttons(user))
+    viewer = await site.sign_in("viewer")
+    await viewer.open(f"/datasets/{dataset_id}")
+    assert "Export" in buttons(viewer)
+    assert "Import" not in buttons(viewer)
+
+
 @pytest.mark.parametrize("path", ["", "/export.csv", "/export.json"])
 async def test_a_strangers_dataset_is_not_there(site: Site, user: User, path: str) -> None:
     other = person(site.database.write_now(create_workspace, "Elsewhere"), name="Mallory")
