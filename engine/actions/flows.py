@@ -102,8 +102,16 @@ def import_flow(session: Session, principal: Principal, data: bytes, fallback_ti
     return Imported(FlowId(flow.id), tuple(found))
 
 
-def save_draft(session: Session, principal: Principal, flow_id: str, document: Document, based_on_revision: int) -> int:
-    """Stores the draft and returns its new revision.
+def save_draft(
+    session: Session,
+    principal: Principal,
+    flow_id: str,
+    document: Document,
+    based_on_revision: int,
+    *,
+    as_described: bool = False,
+) -> int:
+    """Stores the draft and returns its new revision. `as_described`: it still does what its template's description says.
 
     Raises VersionConflict when the stored draft is no longer at `based_on_revision`.
     """
@@ -114,7 +122,7 @@ def save_draft(session: Session, principal: Principal, flow_id: str, document: D
             f"This edit began at revision {based_on_revision} of the draft, which is now at {flow.draft_revision}",
             remedy="Reload the page to see the newer draft, then make the change again.",
         )
-    _put_draft(session, flow, document)
+    _put_draft(session, flow, document, as_described=as_described)
     return flow.draft_revision
 
 
@@ -309,8 +317,9 @@ def _leave_template(flow: Flow) -> None:
     flow.settings = {name: value for name, value in flow.settings.items() if name != TEMPLATE}
 
 
-def _put_draft(session: Session, flow: Flow, document: Document) -> None:
-    if TEMPLATE in flow.settings and not draft_changes(load_document(flow.draft), document).only_in(_OF_NO_TEMPLATE):
+def _put_draft(session: Session, flow: Flow, document: Document, *, as_described: bool = False) -> None:
+    described = not as_described and TEMPLATE in flow.settings
+    if described and not draft_changes(load_document(flow.draft), document).only_in(_OF_NO_TEMPLATE):
         flow.description = ""  # it describes the template, not what the flow does now
         _leave_template(flow)
     flow.draft = _draft_text(document)

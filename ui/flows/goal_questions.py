@@ -273,10 +273,13 @@ class GoalQuestions:
                 await self.page_session.execute(bring_samples, samples)
             begin = _with_model(self._unchanged() or document, model)
             title = title_of(self.goal, answers)
-            made = await self._load(await self.page_session.execute(create_flow, title, begin, self.goal.says))
+            made = await self._load(
+                await self.page_session.execute(create_flow, title, begin, self.goal.says, template=self.goal.template)
+            )
             ui.navigate.history.replace(f"{goal_path(self.goal, self.asked)}&flow={quote(made.flow_id)}")
         if not draft_changes(made.document, document).same:  # answers of one's own are the first change of the flow
-            await self.page_session.execute(save_draft, made.flow_id, document, made.flow.draft_revision)
+            revision = made.flow.draft_revision
+            await self.page_session.execute(save_draft, made.flow_id, document, revision, as_described=True)
         if made.flow.title == self._title_in(made.document) != (title := title_of(self.goal, answers)):
             await self.page_session.execute(rename_flow, made.flow_id, title)
         self.made = await self._load(made.flow_id)

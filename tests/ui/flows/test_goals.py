@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.flows import save_draft
 from engine.flow.contract import samples_of
+from engine.flow.edits import apply_ops, update_node
 from storage.first_steps import find_first_steps
 from storage.flows import FlowRow, list_flows
 from storage.jobs import JobFilters, JobRow, list_jobs
@@ -116,6 +117,24 @@ async def test_running_it_again_with_other_answers_changes_the_same_flow(site: S
     assert "My loaf was burnt." in page_text(user)
 
     assert len(site.database.read_now(list_flows, site.workspace_id)) == 1
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    assert flow.description.startswith("You send a list"), "other answers do not make it false"
+
+
+async def test_the_description_of_a_goal_goes_once_the_flow_does_something_else(site: Site, user: User) -> None:
+    await user.open("/start?goal=filter-lines")
+    press(user, "Make it and run it")
+    await until(lambda: len(_runs(site)) == 1)
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    made = draft(site, flow.id)
+    output = made.node("api_output")
+    assert output is not None
+    other = apply_ops(made, [update_node(output, inputs={"answer": "Nothing of the kind"})])
+
+    site.database.write_now(save_draft, site.owner, flow.id, other, flow.draft_revision)
+
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    assert flow.description == ""
 
 
 async def test_a_run_that_was_begun_before_shows_nothing_any_more(site: Site, user: User) -> None:
