@@ -17,6 +17,7 @@ from engine.flow.document import Document, load_document
 from engine.flow.version_comparison import draft_changes
 from storage.flows import FlowRow, get_draft, get_version
 from storage.keys import KeyRow, list_keys
+from storage.workspaces import Limits, get_limits
 from ui.flows.made_up_note import MadeUp, load_made_up
 from ui.flows.recent_calls import FirstCalls
 from ui.flows.state import draft_differs, newer_draft
@@ -28,8 +29,10 @@ from ui.kit.parts import ENVIRONMENTS, button, card, copy_button, icon, link, li
 from ui.kit.scroll import into_view
 from ui.kit.text import _
 from ui.page_session import PageSession
+from ui.page_shell import times_of
 from ui.parts.ask_owners import asking
 from ui.parts.key_form import KeyForm
+from ui.parts.key_limits import ends, own_limits, shared_limits
 from ui.parts.key_parts import MadeKey, reveal
 
 MOST_KEYS = 8
@@ -49,6 +52,7 @@ class ApiTabContents:
     changes: str
     payload: dict[str, Any]
     made_up: MadeUp
+    limits: Limits
 
 
 def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) -> ApiTabContents:
@@ -66,7 +70,8 @@ def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) ->
     payload = example_payload(session, workspace_id, flow.id, document)
     changes = _changes(session, workspace_id, flow, document)
     made_up = load_made_up(session, workspace_id, flow.id, document)
-    return ApiTabContents(flow, document, tuple(keys), len(others), changes, payload, made_up)
+    limits = get_limits(session, workspace_id)
+    return ApiTabContents(flow, document, tuple(keys), len(others), changes, payload, made_up, limits)
 
 
 def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document) -> str:
@@ -266,6 +271,7 @@ class ApiTab:
                     self._key_made,
                     self._stop_making,
                     flows={self.seen.flow.id: self.seen.flow.title},
+                    limits=self.seen.limits,
                     flow_ids=[self.seen.flow.id],
                     label=_("First key") if not shown and not self.seen.other_keys else "",
                 )
@@ -277,12 +283,19 @@ class ApiTab:
                     "fp-s13 fp-t2",
                     tag="p",
                 )
+            times = times_of(self.page_session)
             for key in shown[:MOST_KEYS]:
                 with ui.element("div").classes("fp-key-line"):
-                    words(key.label, "fp-s13 fp-b fp-cut")
-                    words(key.masked, "fp-mono fp-t3 fp-s12 fp-cut")
+                    with ui.element("div").classes("fp-key-what"):
+                        with ui.element("div").classes("fp-row"):
+                            words(key.label, "fp-s13 fp-b fp-cut")
+                            words(key.masked, "fp-mono fp-t3 fp-s12 fp-nw")
+                        words(" · ".join([ends(key, times), *own_limits(key, times.reader)]), "fp-s12 fp-t2", tag="div")
                     words("", "fp-sp")
                     words(ENVIRONMENTS[key.environment][0], "fp-s12 fp-t2 fp-nw")
+            if shown:
+                used = [key.environment for key in shown]
+                words(shared_limits(self.seen.limits, used, times.reader), "fp-hint", tag="p")
             if len(shown) > MOST_KEYS:
                 link_button(_("All keys"), "/settings/keys", kind="link", small=True)
 

@@ -12,13 +12,15 @@ from engine.core.clock import DAY
 from engine.core.environments import Environment
 from engine.core.errors import Refusal
 from storage.keys import KeyRow
+from storage.workspaces import Limits
 from ui.forms.form import Field
 from ui.kit.feedback import fold
-from ui.kit.parts import ENVIRONMENTS, button
+from ui.kit.parts import ENVIRONMENTS, button, words
 from ui.kit.text import _
 from ui.kit.times import when
 from ui.page_session import PageSession
 from ui.page_shell import times_of
+from ui.parts.key_limits import shared_limits
 from ui.parts.key_parts import MadeKey
 
 #: Label on screen -> environment.
@@ -43,7 +45,8 @@ Told = Callable[[MadeKey], Awaitable[None] | None]
 class KeyForm:
     """Creates a key, or changes `key`.
 
-    `flows` are the flows to choose from (id -> title), `flow_ids` those chosen at first.
+    `flows` are the flows to choose from (id -> title), `flow_ids` those chosen at first. `limits`: those of the
+    workspace.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class KeyForm:
         on_cancel: Callable[[], None],
         *,
         flows: Mapping[str, str],
+        limits: Limits,
         flow_ids: Sequence[str] | None = None,
         label: str = "",
         key: KeyRow | None = None,
@@ -61,6 +65,7 @@ class KeyForm:
         self.on_made = on_made
         self.key = key
         self.flows = flows
+        self.limits = limits
         self.times = times_of(page_session)
         if key is not None:
             label = key.label
@@ -68,6 +73,8 @@ class KeyForm:
         with ui.element("div").classes("fp-form fp-key-form"):
             self._draw_who(label)
             self._draw_flows(flow_ids)
+            self.may_send = words("", "fp-hint fp-may-send", tag="p")
+            self._say_how_often()
             more = key is not None and (key.expires_at, key.concurrency, key.monthly) != (None, None, None)
             with fold(_("Expiry and own limits"), open_at_first=more), ui.element("div").classes("fp-form"):
                 self._draw_end()
@@ -88,14 +95,20 @@ class KeyForm:
         with kind.place:
             choice = ui.select(list(WORDS), value=next(iter(WORDS))).props("outlined dense options-dense")
             self.environment = kind.control(choice)
+        choice.on_value_change(self._say_how_often)
+
+    def _say_how_often(self) -> None:
+        """Says how often a key of the chosen environment may call."""
+        environment = self.key.environment if self.key is not None else str(WORDS[str(self.environment.value)])
+        self.may_send.text = shared_limits(self.limits, [environment], self.times.reader)
 
     def _draw_flows(self, flow_ids: Sequence[str] | None) -> None:
         field = Field(_("May call"), help_text=_("A key for one program needs the flows of that program only."))
         one = len(self.flows) == 1
-        words = {ALL: _("All flows"), SOME: _("Only this flow") if one else _("Only these flows")}
+        choices = {ALL: _("All flows"), SOME: _("Only this flow") if one else _("Only these flows")}
         with field.place:
             self.which = field.control(
-                ui.select(words, value=ALL if flow_ids is None else SOME).props("outlined dense options-dense")
+                ui.select(choices, value=ALL if flow_ids is None else SOME).props("outlined dense options-dense")
             )
         self.chosen = Field(_("Flows"))
         with self.chosen.place:

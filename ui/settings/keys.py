@@ -14,13 +14,15 @@ from engine.core.environments import Environment
 from storage.flows import list_flows
 from storage.job_documents import list_flow_titles
 from storage.keys import KeyRow, list_keys
+from storage.workspaces import Limits, get_limits
 from ui.kit import feedback
 from ui.kit.parts import Column, badge, button, card, environment_badge, menu_button, menu_item, note, table, words
-from ui.kit.text import _, number, plural
+from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.ask_owners import ask_note
 from ui.parts.key_form import KeyForm
+from ui.parts.key_limits import own_limits, shared_limits
 from ui.parts.key_parts import MadeKey, ask_overlap, reveal
 from ui.settings.navigation import settings_page
 
@@ -34,13 +36,14 @@ class SeenKeys:
     keys: tuple[KeyRow, ...]
     titles: Mapping[str, str]
     flows: Mapping[str, str]
+    limits: Limits
 
 
 def load_keys(session: Session, workspace_id: str) -> SeenKeys:
     """Reads every key, the revoked ones last."""
     keys = sorted(list_keys(session, workspace_id), key=lambda key: key.revoked_at is not None)
     flows = {flow.id: flow.title for flow in list_flows(session, workspace_id)}
-    return SeenKeys(tuple(keys), list_flow_titles(session, workspace_id), flows)
+    return SeenKeys(tuple(keys), list_flow_titles(session, workspace_id), flows, get_limits(session, workspace_id))
 
 
 def register(app: App) -> None:
@@ -93,7 +96,7 @@ class KeysPage:
         self.create.visible = False
         self.making.clear()
         with self.making, card(_("A new key")):
-            KeyForm(self.page_session, self._made, self._stop, flows=self.seen.flows)
+            KeyForm(self.page_session, self._made, self._stop, flows=self.seen.flows, limits=self.seen.limits)
 
     def _stop(self) -> None:
         self.making.clear()
@@ -114,6 +117,8 @@ class KeysPage:
                     if self.may:
                         button(_("Create the first one"), self._begin)
                 return
+            used = [key.environment for key in self.seen.keys if key.revoked_at is None]
+            words(shared_limits(self.seen.limits, used, self.times.reader), "fp-hint fp-above-table", tag="p")
             columns = [
                 Column(_("Label")),
                 Column(_("Environment")),
@@ -142,7 +147,7 @@ class KeysPage:
                         with ui.element("div").classes("fp-s12 fp-t3"):
                             words(key.masked, "fp-mono")
                             words(f" · {_('by')} {key.created_by}")
-                            if own := self._own_limits(key):
+                            for own in own_limits(key, self.times.reader):
                                 words(f" · {own}")
                     with rows.cell():
                         environment_badge(key.environment)
@@ -170,20 +175,13 @@ class KeysPage:
             return f"{_('revoked')} {self.times.day(key.revoked_at)}"
         return self.times.day(key.expires_at) if key.expires_at else _("never")
 
-    def _own_limits(self, key: KeyRow) -> str:
-        reader = self.times.reader
-        said = []
-        if key.concurrency is not None:
-            said.append(f"{number(key.concurrency, reader)} {_('at once')}")
-        if key.monthly is not None:
-            said.append(f"{number(key.monthly, reader)} {_('a month')}")
-        return ", ".join(said)
-
     def _change(self, key: KeyRow) -> None:
         self.create.visible = False
         self.making.clear()
         with self.making, card(f"{_('Change')} {key.label}"):
-            KeyForm(self.page_session, self._changed, self._stop, flows=self.seen.flows, key=key)
+            KeyForm(
+                self.page_session, self._changed, self._stop, flows=self.seen.flows, limits=self.seen.limits, key=key
+            )
 
     async def _changed(self, made: MadeKey) -> None:
         feedback.told(f"{made.label} {_('is changed.')}", _("It counts for the next call."))

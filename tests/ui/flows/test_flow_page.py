@@ -369,6 +369,22 @@ async def test_keys_for_other_flows_are_not_called_none(site: Site, user: User) 
     assert "The keys that you have are for other flows." in page_text(user)
 
 
+async def test_the_keys_of_a_flow_have_their_end_and_their_limits(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    day = site.clock.now() + 30 * DAY
+    site.database.write_now(create_key, site.owner, "Shop", Environment.LIVE, expires_at=day, monthly=500)
+    site.database.write_now(create_key, site.owner, "Tests", Environment.TEST)
+
+    await user.open(f"/flows/{flow_id}")
+
+    said = page_text(user)
+    assert re.search(r"works until .+ · at most 500 requests a month", said)
+    assert "does not end" in said
+    assert "Each key may send 50 calls a second." in said
+    assert "All keys of Production together: 1,000 requests a month, 4 at once." in said
+    assert "All keys of Staging together: 250 requests a month, 1 at once." in said
+
+
 async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", live=True)
     await user.open(f"/flows/{flow_id}")

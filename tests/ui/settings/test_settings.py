@@ -7,6 +7,7 @@ from nicegui.testing import User
 
 from engine.actions.keys import create_key
 from engine.core.clock import DAY, HOUR
+from engine.core.environments import Environment
 from storage.keys import list_keys
 from storage.usage import Caps
 from storage.workspaces import get_limits
@@ -53,6 +54,22 @@ async def test_revoking_asks_first(site: Site, user: User) -> None:
     assert site.database.read_now(list_keys, site.workspace_id)[0].revoked_at is not None
 
 
+async def test_where_keys_are_made_and_listed_it_says_how_often_they_may_call(site: Site, user: User) -> None:
+    production = (
+        "Each key may send 50 calls a second. All keys of Production together: 1,000 requests a month, 4 at once."
+    )
+    await user.open("/settings/keys")
+    press(user, "Create a key")
+    await user.should_see(production)
+    box(user, "Environment").value = "Staging"
+    await user.should_see("All keys of Staging together: 250 requests a month, 1 at once.")
+    assert production not in page_text(user)
+
+    site.database.write_now(create_key, site.owner, "Shop", Environment.LIVE)
+    await user.open("/settings/keys")
+    assert production in page_text(user)
+
+
 async def test_a_key_gets_its_flows_its_end_and_its_limits_and_is_changed(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", live=True)
     site.flow("Other", live=True)
@@ -71,7 +88,8 @@ async def test_a_key_gets_its_flows_its_end_and_its_limits_and_is_changed(site: 
     box(user, "Jobs at once").value = "2"
     press(user, "Create a key")
     await user.should_see('Copy the key "Reports" now')
-    await user.should_see("2 at once, 500 a month", retries=20)
+    await user.should_see("at most 2 at once", retries=20)
+    assert "at most 500 requests a month" in page_text(user)
 
     (key,) = site.database.read_now(list_keys, site.workspace_id)
     assert (key.flow_ids, key.concurrency, key.monthly) == (frozenset({flow_id}), 2, 500)
