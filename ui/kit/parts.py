@@ -116,12 +116,28 @@ def sentence(text: str, classes: str = "", *, tag: str = "p") -> ui.element:
 
 
 def link(text: str, path: str, classes: str = "", *, new_tab: bool = False) -> Words:
-    """Creates an anchor. Enter it to put icons before further text."""
+    """Creates an anchor. Enter it to put icons before further text.
+
+    Help pages open in a new tab in any case, so that nobody loses the place that they needed help with.
+    """
     anchor = words(text, classes, tag="a")
     anchor.props["href"] = path
-    if new_tab:
+    if new_tab or is_help(path):
         anchor.props("target=_blank rel=noopener")
+        if text:
+            with anchor:
+                new_tab_sign()
     return anchor
+
+
+def is_help(path: str) -> bool:
+    """True for the address of a help page."""
+    return path == "/docs" or path.startswith("/docs/")
+
+
+def new_tab_sign() -> None:
+    """Draws the sign of links that open in a new tab."""
+    icon("open_in_new", "fp-new-tab", size=14)
 
 
 def icon(name: str, classes: str = "", *, size: Literal[14, 16, 18, 20, 32] = 18) -> ui.icon:

@@ -18,7 +18,7 @@ from nicegui import ui
 from engine.actions.principal import Permission
 from ui.kit.finding import Said, best
 from ui.kit.not_yet import NotYet, nearest_not_yet, not_yet
-from ui.kit.parts import icon, link, words
+from ui.kit.parts import icon, is_help, link, new_tab_sign, words
 from ui.kit.text import _
 
 
@@ -96,7 +96,7 @@ def search_dialog(
     async def go() -> None:
         await show()
         if first and (box.value or "").strip():
-            ui.navigate.to(first[0])
+            ui.navigate.to(first[0], new_tab=is_help(first[0]))
 
     box.on_value_change(show)
     box.on("keydown.enter", go, [])
@@ -108,6 +108,8 @@ def _result(hit: Hit) -> None:
         icon(hit.symbol, "fp-t3")
         words(hit.title, "fp-b fp-cut")
         words(hit.who or hit.note, "fp-t3 fp-s12" if hit.who else "fp-t3 fp-s12 fp-cut")
+        if is_help(hit.path):
+            new_tab_sign()
 
 
 def _missing(one: NotYet) -> None:
@@ -116,6 +118,8 @@ def _missing(one: NotYet) -> None:
         with ui.element("span"):
             words(one.title, "fp-b")
             words(one.instead, "fp-t2 fp-s13")
+        if is_help(one.path):
+            new_tab_sign()
 
 
 def _nothing(text: str, *, said: bool) -> None:

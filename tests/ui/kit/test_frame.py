@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
@@ -169,3 +170,15 @@ async def test_what_is_found_late_does_not_stand_in_place_of_what_was_typed_sinc
             await asyncio.sleep(0)
         await user.should_not_see("Found for nothing")
         await user.should_see("Found for summ")
+
+
+@pytest.mark.parametrize(("path", "apart"), [("/docs", True), ("/docs/guides/webhooks", True), ("/docsets", False)])
+async def test_a_help_page_opens_in_a_new_tab_and_says_so(path: str, apart: bool) -> None:
+    from ui.kit.parts import link
+
+    async with user_simulation(root=lambda: link("How to", path)) as user:
+        await user.open("/")
+        (anchor,) = user.find(content="How to").elements
+        signs = [one.props.get("name") for one in anchor.descendants() if isinstance(one, ui.icon)]
+        assert (anchor.props.get("target") == "_blank") is apart
+        assert signs == (["sym_o_open_in_new"] if apart else [])
