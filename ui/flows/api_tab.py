@@ -124,7 +124,7 @@ class ApiTab:
                 if not self.try_first:
                     self._draw_try(flow)
             with ui.element("div").classes("fp-col"):
-                FirstCalls(self.page_session, flow.id)
+                FirstCalls(self.page_session, flow)
                 self.keys_place = ui.element("div")
                 self._draw_keys()
                 self._draw_docs()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nicegui import ui
 from sqlalchemy.orm import Session
 
+from storage.flows import FlowRow
 from storage.job_documents import list_key_labels
 from storage.jobs import PUBLIC, JobFilters, JobRow, list_jobs
 from storage.refusals import RefusalFilters, RefusedRow, list_refused_calls
@@ -53,11 +54,13 @@ def _at(call: JobRow | RefusedRow) -> int:
 
 
 class FirstCalls:
-    """The card; it reads the calls again every second."""
+    """The card; it reads the calls again every second. Calls from before the live version went live stand apart."""
 
-    def __init__(self, page_session: PageSession, flow_id: str) -> None:
+    def __init__(self, page_session: PageSession, flow: FlowRow) -> None:
         self.page_session = page_session
-        self.flow_id = flow_id
+        self.flow_id = flow.id
+        self.live_version = flow.live_version
+        self.since = flow.deployed_at or 0
         self.times = times_of(page_session)
         self.calls: RecentCalls | None = None
         with card(_("First calls"), padded=False) as box:
@@ -80,7 +83,8 @@ class FirstCalls:
             self._draw(fresh)
 
     def _draw(self, seen: RecentCalls) -> None:
-        count = len(seen.calls)
+        older = [call for call in seen.calls if _at(call) < self.since]
+        count = len(seen.calls) - len(older)
         self.count.text = f"{_('watching')}, {count} {_('of')} {MOST}"
         left = MOST - count
         self.foot.text = (
@@ -91,6 +95,9 @@ class FirstCalls:
         self.list.clear()
         with self.list:
             for call in seen.calls:
+                if older and call is older[0]:
+                    before = _("Before version {number} went live:").format(number=self.live_version)
+                    words(before, "fp-call fp-s12 fp-t3", tag="li")
                 self._job(call, seen) if isinstance(call, JobRow) else self._refused(call, seen)
 
     def _job(self, job: JobRow, seen: RecentCalls) -> None:

@@ -544,7 +544,7 @@ async def test_the_list_of_versions_says_when_each_was_live(site: Site, user: Us
     assert "by the command line" in texts(user)
 
 
-async def test_first_calls_go_on_when_another_version_goes_live(site: Site, user: User) -> None:
+async def test_first_calls_from_before_another_version_went_live_stand_apart(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", live=True)
     ended(site, flow_id)
     site.clock.offset += HOUR
@@ -552,8 +552,14 @@ async def test_first_calls_go_on_when_another_version_goes_live(site: Site, user
     site.database.write_now(deploy, site.owner, flow_id)
 
     await user.open(f"/flows/{flow_id}")
-    await user.should_see("watching, 1 of 5")
+    await user.should_see("watching, 0 of 5")
+    assert "Before version 2 went live:" in page_text(user)
     assert any(text.startswith("version 1, completed") for text in texts(user))
+
+    ended(site, flow_id)
+    await user.should_see("watching, 1 of 5", retries=30)
+    shown = [text for text in texts(user) if text.startswith(("version ", "Before version"))]
+    assert [text[:12] for text in shown] == ["version 2, c", "Before versi", "version 1, c"]
 
 
 async def test_two_versions_are_compared_with_each_other(site: Site, user: User) -> None:
