@@ -14,7 +14,7 @@ from storage.tables import Job, Value
 #: How many runs are offered for a comparison, and how many outputs of each are compared.
 MOST_RUNS = 40
 MOST_OUTPUTS = 5_000
-_BEGINNING = 120
+_BEGINNING = 500
 
 
 @dataclass(frozen=True)

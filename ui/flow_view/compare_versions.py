@@ -4,14 +4,13 @@ API.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from nicegui import ui
 
 from engine.actions.principal import COMMAND_LINE
-from engine.flow.document import Document, load_document
+from engine.flow.document import Document, Node, Policy, load_document
 from engine.flow.layout import with_places
 from engine.flow.version_comparison import (
     Comparison,
@@ -30,6 +29,7 @@ from ui.flow_view.node_views import NODE_VIEWS, readable
 from ui.kit.answer import answer_of
 from ui.kit.parts import button, icon, sentence, status_badge, words
 from ui.kit.text import _, plural
+from ui.kit.value_words import around_difference, changed_parts, in_short
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 
@@ -225,20 +225,27 @@ def _draw_change(change: NodeChange, old: Document, new: Document) -> None:
     with ui.element("span"):
         words(change.name, "fp-b")
         words(f" {said}")
+    node = new.node(change.node_id)
     for difference in change.differences:
-        with ui.element("div").classes("fp-s12"):
-            words(difference.where.split("/")[-1], "fp-mono fp-t2")
-            words(_shown(difference.before, old), "fp-was")
-            icon("arrow_forward", "fp-t3", size=14)
-            words(_shown(difference.after, new), "fp-is")
+        for part in changed_parts(difference.before, difference.after):
+            before, after = around_difference(_shown(part.before, old), _shown(part.after, new), LONGEST_SHOWN)
+            with ui.element("div").classes("fp-s12"):
+                where = " › ".join([_setting(node, difference.where), *part.path])
+                words(where, "fp-t2 fp-b")
+                words(before or _("(empty)"), "fp-was")
+                icon("arrow_forward", "fp-t3", size=14)
+                words(f" {_('to')} ", "fp-hide")
+                words(after or _("(empty)"), "fp-is")
+
+
+def _setting(node: Node | None, where: str) -> str:
+    """The name of a setting as its form shows it."""
+    part, _slash, name = where.partition("/")
+    kind = CATALOG.get(node.type) if node is not None else None
+    model = {"config": kind.config, "inputs": kind.inputs, "policy": Policy}.get(part) if kind is not None else None
+    field = model.model_fields.get(name) if model is not None else None
+    return (field.title if field is not None else None) or name or part
 
 
 def _shown(value: Any, document: Document) -> str:
-    text = (
-        readable(value, document)
-        if isinstance(value, str)
-        else ""
-        if value is None
-        else json.dumps(value, ensure_ascii=False)
-    )
-    return (text[:LONGEST_SHOWN] + "…") if len(text) > LONGEST_SHOWN else text or _("(empty)")
+    return readable(in_short(value), document)

@@ -562,6 +562,21 @@ async def test_first_calls_from_before_another_version_went_live_stand_apart(sit
     assert [text[:12] for text in shown] == ["version 2, c", "Before versi", "version 1, c"]
 
 
+async def test_of_a_long_setting_the_part_that_differs_is_shown(site: Site, user: User) -> None:
+    long = "Dear friend, " * 60
+    flow_id = site.flow("Greeting", live=True, file=greeting(f"{long} old end"))
+    site.database.write_now(save_draft, site.owner, flow_id, document(greeting(f"{long} new end")), 1)
+    await user.open(f"/flows/{flow_id}")
+    press(user, "Compare")
+
+    await user.should_see("What is on the canvas", retries=30)
+    cut = [text for text in texts(user) if text.startswith("…")]
+    assert len(cut) == 2
+    assert cut[0].endswith("old end")
+    assert cut[1].endswith("new end")
+    assert "Template" in texts(user), "the setting has the name that its form has"
+
+
 async def test_two_versions_are_compared_with_each_other(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", live=True)
     site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Hi {{ api_input.out.name }}")), 1)

@@ -30,14 +30,12 @@ def test_lines_that_differ_are_shown_with_two_around_them():
         ("+", "five"),
     ]
     assert difference({"a": [1, 2]}, {"a": [1, 3]}) == [
-        (" ", '  "a": ['),
-        (" ", "    1,"),
-        ("-", "    2"),
-        ("+", "    3"),
-        (" ", "  ]"),
-        (" ", "}"),
+        (" ", "a:"),
+        (" ", "   • 1"),
+        ("-", "   • 2"),
+        ("+", "   • 3"),
     ]
-    assert difference(None, "x") == [("-", "null"), ("+", "x")]
+    assert difference(None, "x") == [("-", "(empty)"), ("+", "x")]
     long = difference([*range(1000)], [*range(5000, 6000)])
     assert (len(long), long[-1]) == (MOST_LINES + 1, ("…", ""))
 
@@ -104,8 +102,10 @@ async def test_the_tab_shows_the_two_newest_runs_and_how_an_output_differs(site:
     await user.should_see("The whole run", retries=60)
     shown = page_text(user)
     assert "- Dear Ann" not in shown
-    assert '-   "output": "Dear Ann"' in shown
-    assert '+   "output": "Dear Bob"' in shown
+    assert "- output: Dear Ann" in shown
+    assert "+ output: Dear Bob" in shown
+    choices = list(named(user, "First run").options.values())
+    assert choices[0].endswith(" · who: Bob"), "as people read it, not as JSON"
     assert "1.5 s → 4.0 s" in shown or "1.5 s → 4 s" in shown
     push(user, "Show how the output differs: Letter")
     await user.should_see("Letter, item 3", retries=60)

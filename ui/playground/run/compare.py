@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from storage.run_comparison import OutputsCompared
 from storage.steps import StepRow
 from ui.flow_view.job_watch import Look, statuses
 from ui.kit.text import ENGLISH, Reader
+from ui.kit.value_words import as_lines
 
 #: Number of characters of each value that are compared, and number of lines that are shown.
 MOST_CHARACTERS = 20_000
@@ -76,7 +76,7 @@ def difference(first: Any, second: Any) -> list[tuple[Sign, str]]:
 
     Empty: equal.
     """
-    mine, theirs = as_lines(first), as_lines(second)
+    mine, theirs = _lines(first), _lines(second)
     lines: list[tuple[Sign, str]] = []
     for line in list(difflib.unified_diff(mine, theirs, n=_AROUND, lineterm=""))[2:]:
         if line.startswith("@@"):
@@ -88,9 +88,8 @@ def difference(first: Any, second: Any) -> list[tuple[Sign, str]]:
     return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], ("…", "")]
 
 
-def as_lines(value: Any) -> Sequence[str]:
-    """A value as text: a string unchanged, everything else as JSON with one entry per line."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+def _lines(value: Any) -> list[str]:
+    text = value if isinstance(value, str) else "\n".join(as_lines(value))
     return text[:MOST_CHARACTERS].splitlines()
 
 

@@ -17,11 +17,14 @@ from ui.kit import feedback
 from ui.kit.parts import Column, TableElement, button, status_line, table, words
 from ui.kit.text import Reader, _, cost, duration, number, plural
 from ui.kit.times import Times
+from ui.kit.value_words import in_short_of_json
 from ui.page_session import PageSession
 from ui.parts.job_words import environment_word, state_words, version_words
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.compare import NodeCompared, Sign, Spent, compare_nodes, difference
 
+#: Characters of the input by which a run is recognised in the choice.
+_LONGEST_INPUT = 100
 _SIGN_WORDS = {"-": _("only in the first"), "+": _("only in the second")}
 _CLASSES = {"-": "fp-diff-out", "+": "fp-diff-in", " ": "", "…": "fp-t3"}
 
@@ -89,7 +92,8 @@ class CompareView:
         job = run.job
         what = _("Draft") if job.flow_version is None else f"{version_words(job)}, {environment_word(job.environment)}"
         return (
-            f"{self.times.moment(job.created_at)} · {what} · {state_words(job, self.times.reader)[1]} · {run.payload}"
+            f"{self.times.moment(job.created_at)} · {what} · {state_words(job, self.times.reader)[1]} · "
+            f"{in_short_of_json(run.payload, _LONGEST_INPUT)}"
         )
 
     async def _choose(self, name: str, job_id: str) -> None:

@@ -12,12 +12,15 @@ from typing import Any
 from engine.core.clock import Millis
 from engine.flow.node_type import NodeFailed
 from engine.flow.references import BadReference, Reference, Scope, as_text, find_references, render
+from engine.flow.rules import ALONE, OPERATOR_TITLES
 from engine.models.connections import ModelConnection, split_model
 from engine.models.price import Price
 from engine.models.prices import find_price
 from engine.models.provider_catalog import PROVIDERS
 from engine.nodes.text_template import render_template, template_references
 from storage.connections import ConnectionRow, PriceRow
+from ui.kit.text import _
+from ui.kit.value_words import in_short
 
 #: Length of a preview in characters; the field shows three lines of it.
 SHOWN = 600
@@ -49,10 +52,28 @@ def preview_of(value: Any, outputs: Mapping[str, Any], *, source: bool) -> Previ
     scope = Scope({node_id: _whole(output) for node_id, output in outputs.items()}, {})
     try:
         is_template = source and isinstance(value, str)
-        text = render_template(value, scope) if is_template else as_text(render(value, scope, []))
+        rendered = render_template(value, scope) if is_template else render(value, scope, [])
     except NodeFailed as failure:
         return Preview("", 0, failure.message)
-    return Preview(text[:SHOWN], len(text))
+    shown = rendered if isinstance(rendered, str) else _rules(rendered) or in_short(rendered)
+    return Preview(shown[:SHOWN], len(as_text(rendered)))
+
+
+def _rules(value: Any) -> str:
+    """The rules of a Condition as sentences: `my refund contains refund`; "" for any other value."""
+    if not isinstance(value, list) or not value or not all(isinstance(one, dict) and "left" in one for one in value):
+        return ""
+    said = []
+    for rule in value:
+        operator = str(rule.get("operator") or "equals")
+        title = OPERATOR_TITLES.get(operator, operator)  # type: ignore[call-overload]
+        right = [] if operator in ALONE else [_quoted(rule.get("right"))]
+        said.append(" ".join([_quoted(rule["left"]), title, *right]))
+    return "; ".join(said)
+
+
+def _quoted(value: Any) -> str:
+    return f"“{in_short(value)}”" if isinstance(value, str) else in_short(value) or _("(empty)")
 
 
 def tokens_in(characters: int) -> int:

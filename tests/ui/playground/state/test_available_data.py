@@ -138,6 +138,19 @@ def test_a_preview_holds_the_values_of_the_last_run() -> None:
     assert tokens_in(9) == 3
 
 
+def test_a_preview_shows_values_as_people_read_them() -> None:
+    outputs = {"api_input": {"text": "My refund", "tags": ["a", "b"], "urgent": True}}
+    rules = [
+        {"left": "{{ api_input.out.text }}", "operator": "contains", "right": "refund", "ignore_case": True},
+        {"left": "{{ api_input.out.urgent }}", "operator": "is_true"},
+    ]
+    shown = preview_of(rules, outputs, source=False)
+    assert shown.text == "“My refund” contains “refund”; yes is true (yes)"
+    whole = preview_of("{{ api_input.out }}", outputs, source=False)
+    assert whole.text == "text: My refund, tags: a, b, urgent: yes"
+    assert preview_of("{{ api_input.out.tags }}!", outputs, source=False).text == '["a","b"]!', "as the text is sent"
+
+
 def test_a_prompt_is_priced_by_the_owners_own_price_first() -> None:
     row = ConnectionRow("c", "shop", "openai_compatible", "https://models.example/v1", None, False, ("m",), 0)
 

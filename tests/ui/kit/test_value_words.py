@@ -1,0 +1,80 @@
+"""Values in words: on one line, as an outline, and where two of them differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ui.kit.value_words import Changed, around_difference, as_lines, changed_parts, in_short, in_short_of_json
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, ""),
+        ("a", "a"),
+        (2.5, "2.5"),
+        (True, "yes"),
+        (["red", "blue"], "red, blue"),
+        ({"name": "Ann", "age": 3, "gone": None}, "name: Ann, age: 3"),
+        ([{"name": "Ann"}, {"name": "Bob"}], "(name: Ann); (name: Bob)"),
+        ({"who": {"city": "Bonn"}}, "who: (city: Bonn)"),
+        ({"text": ""}, "text: (empty)"),
+    ],
+)
+def test_a_value_is_said_on_one_line(value: Any, said: str) -> None:
+    assert in_short(value) == said
+
+
+def test_json_that_is_cut_is_said_as_far_as_it_goes() -> None:
+    assert in_short_of_json('{"who":"Ann","n":1}', 50) == "who: Ann, n: 1"
+    assert in_short_of_json('{"who":"Ann","text":"long l', 50) == "who: Ann, text: long l…"
+    assert in_short_of_json('"' + "x" * 90 + '"', 10) == "x" * 9 + "…"
+
+
+def test_an_outline_has_a_line_for_each_name_and_item() -> None:
+    value = {"title": "A", "tags": ["x", "y"], "who": {"city": "Bonn"}, "note": "one\ntwo", "none": []}
+    assert as_lines(value) == [
+        "title: A", "tags:", "   • x", "   • y", "who:", "   city: Bonn", "note:", "   one", "   two", "none: (empty)",
+    ]  # fmt: skip
+
+
+def test_only_the_parts_that_differ_are_named_however_deep_they_are() -> None:
+    before = [{"name": "mood", "type": "string", "enum": ["good"]}, {"name": "why", "type": "string"}]
+    after = [{"name": "mood", "type": "string", "enum": ["good", "bad"]}, {"name": "count", "type": "number"}]
+    assert list(changed_parts(before, after)) == [
+        Changed(("mood", "enum"), ["good"], ["good", "bad"]),
+        Changed(("why",), {"name": "why", "type": "string"}, None),
+        Changed(("count",), None, {"name": "count", "type": "number"}),
+    ]
+    assert list(changed_parts({"a": 1}, {"a": 1})) == []
+    ((*path, _before, _after),) = [
+        (*one.path, one.before, one.after) for one in changed_parts([{"left": "a"}], [{"left": "b"}])
+    ]
+    assert path == ["1", "left"]
+
+
+def test_a_list_in_another_order_differs() -> None:
+    one, other = {"name": "a"}, {"name": "b"}
+    assert list(changed_parts([one, other], [other, one])) == [Changed(("order",), ["a", "b"], ["b", "a"])]
+
+
+@pytest.mark.parametrize("at", [0, 500, 999])
+def test_of_long_texts_the_part_around_the_difference_is_shown(at: int) -> None:
+    before = "x" * 1000
+    after = before[:at] + "NEW" + before[at:]
+    was, now = around_difference(before, after, 300)
+    assert "NEW" in now
+    assert len(now) < 310
+    assert len(was) < 310
+    assert around_difference("short", "other", 300) == ("short", "other")
+
+
+def test_a_deep_value_is_said_without_an_error() -> None:
+    value: Any = "x"
+    for _level in range(100):
+        value = [{"a": value}]
+    assert in_short(value)
+    assert as_lines(value)
+    assert list(changed_parts(value, [{"a": 1}]))
