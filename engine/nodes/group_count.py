@@ -6,6 +6,9 @@ single dot, `.`, to group the items themselves, like a list of words. Leave it e
 `groups` has one entry for each group, in the order in which the groups first appear: `key` is what its items have in common, `count`
 how many they are. `total` has the same numbers for the whole list, and `group_count` says how many groups there are.
 
+A group that no item is in has no row, unless it stands under **Groups that always have a row**: write there what the field may be,
+like `good` and `bad`, and each of them is told with a count of 0 when there is none.
+
 **Also work out** adds numbers to every group: how many items have a value, the sum, the average, the smallest or the largest of a
 field. Each has the name you give it, or one like `sum_price`.
 
@@ -44,6 +47,7 @@ OPERATIONS: Final[Mapping[str, str]] = {
 #: The names that every group has.
 _TAKEN: Final = frozenset({"key", "count"})
 MAX_MEASURES: Final = 20
+MAX_CHOICES: Final = 100
 #: Sums are exact to 50 digits, so that prices add up as people read them.
 _EXACT: Final = Context(prec=50)
 
@@ -83,6 +87,14 @@ class Config(NodeConfig):
         "themselves. Empty: all items are one group.",
         json_schema_extra={"widget": "item_field", "example": "kind"},
     )
+    choices: tuple[str, ...] = Field(
+        (),
+        max_length=MAX_CHOICES,
+        title="Groups that always have a row",
+        description="Like `good` and `bad`: each has a row, with 0 when no item is in it. Other groups have one when "
+        "there is an item.",
+        json_schema_extra={"item": "group"},
+    )
     measures: tuple[Measure, ...] = Field(
         (),
         max_length=MAX_MEASURES,
@@ -116,7 +128,9 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 def _grouped(items: Sequence[Json], config: Config) -> tuple[dict[str, Json], list[str]]:
     """Returns the node's `out` and its warnings."""
     by = config.by.strip()
-    groups: dict[str, _Group] = {}
+    groups: dict[str, _Group] = {
+        _same(choice): _Group(choice.strip()) for choice in config.choices if by and choice.strip()
+    }
     for item in items:
         key = value_at(item, by) if by else None
         same = _same(key)
@@ -129,7 +143,7 @@ def _grouped(items: Sequence[Json], config: Config) -> tuple[dict[str, Json], li
     ]
     total = {"count": len(items), **_numbers(items, config.measures)}
     warnings = list(_left_out(items, config.measures))
-    if by and items and list(groups) == [""]:
+    if by and items and all(same == "" or not group.items for same, group in groups.items()):
         warnings.insert(0, f"No item has a `{by}`, so all of them are one group.")
     return {"groups": found, "group_count": len(found), "total": total}, warnings
 

@@ -65,6 +65,22 @@ async def test_sums_are_as_people_add_them():
     assert one["sum_of_items"] == 4.3
 
 
+async def test_groups_of_a_fixed_list_have_a_row_without_an_item():
+    config = {"by": "mood", "choices": ["mixed", "Good", " "], "measures": [{"field": "stars"}]}
+    context = Alone()
+    found = await groups(config, [{"mood": "good", "stars": 3}, {"mood": "odd", "stars": 1}], context=context)
+    assert [(one["key"], one["count"], one["sum_stars"]) for one in found] == [
+        ("mixed", 0, 0),
+        ("Good", 1, 3),
+        ("odd", 1, 1),
+    ]
+    assert await groups({"by": "mood", "choices": ["good"]}, []) == [{"key": "good", "count": 0}]
+    assert context.warnings == []
+
+    await groups({"by": "modd", "choices": ["good"]}, [{"mood": "good"}], context=context)
+    assert context.warnings == ["No item has a `modd`, so all of them are one group."]
+
+
 async def test_the_total_is_of_the_whole_list():
     out = await run_node("group_count", {"by": "mood", "measures": [{"field": "stars"}]}, {"items": REVIEWS})
     assert (out["group_count"], out["total"]) == (3, {"count": 5, "sum_stars": 14})

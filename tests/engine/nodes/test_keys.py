@@ -22,7 +22,7 @@ KEYS = {
     "array_flatten": ("levels on_item_error depth", "value"),
     "filter_list": ("match rules", "items"),
     "sort_limit": ("by descending limit", "items"),
-    "group_count": ("by measures", "items"),
+    "group_count": ("by choices measures", "items"),
     "merge_lists": ("", "lists"),
     "text_template": ("", "template"),
     "set_fields": ("", ANY),

@@ -34,6 +34,7 @@ from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
 from ui.playground.inspector.renaming import Rename, with_readers
 from ui.playground.inspector.secret_headers import SecretHeaders
+from ui.playground.state.group_rows import groups_without_row
 from ui.playground.state.item_fields import item_fields
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.point_at_value import return_ops, unreturned_fields
@@ -82,8 +83,8 @@ class SetUpTab:
             (),
             None,
         )
-        #: The fields whose return is offered.
-        self._offered: list[str] = []
+        #: The fields whose return is offered, and the groups for which a row is.
+        self._offered: tuple[list[str], list[str]] = [], []
         self._listed: tuple[object, ...] = ((), (), ())
         self._editing = asyncio.Lock()  # edits wait while it is asked about a rename
         self.models = ModelPicker(page_session, draft.flow_id)
@@ -125,9 +126,10 @@ class SetUpTab:
         rest = sorted((spec for spec in specs if spec.name not in _FIRST), key=lambda spec: spec.widget != "fields")
         if node.type == "api_input" and not self.readonly:
             self._draw_example()
-        self._draw_form([spec for spec in rest if spec.widget == "fields"])
+        with_fields = [spec for spec in rest if spec.widget == "fields"]
+        self._draw_form(with_fields or rest)
         self.offers_box = ui.element("div").classes("fp-stack").props("role=status")
-        self._draw_form([spec for spec in rest if spec.widget != "fields"])
+        self._draw_form([spec for spec in rest if with_fields and spec.widget != "fields"])
         if self.kind.type not in {"api_input", "api_output"}:
             self.failing = Failing(self.kind, lambda: self.node, self._edit_soon, readonly=self.readonly)
         await self.look_again()
@@ -165,20 +167,34 @@ class SetUpTab:
             form.show_errors({pointer: text for pointer, text in in_settings.items() if _has(form, pointer)})
         apart = [one for one in mine if not self._has_field(one)]
         self._list_above(apart, [one for one in warned if one.problem.node_id == self.node_id], mend)
-        self._offer_to_return()
+        self._draw_offers()
 
-    def _offer_to_return(self) -> None:
-        """Offers to return the fields which callers do not get, below the fields."""
-        fields = [] if self.readonly else unreturned_fields(self.draft.document, self.node_id, self.catalog)
-        if fields == self._offered:
+    def _draw_offers(self) -> None:
+        """Offers below the fields: to return what callers do not get, and rows for groups that no item is in."""
+        document = self.draft.document
+        fields = [] if self.readonly else unreturned_fields(document, self.node_id, self.catalog)
+        rows = [] if self.readonly else groups_without_row(document, self.node_id, self.catalog)
+        if (fields, rows) == self._offered:
             return
-        self._offered = fields
+        self._offered = fields, rows
         self.offers_box.clear()
         with self.offers_box:
             for name in fields:
                 with note(_("Callers do not get “{name}” yet.").format(name=name)).classes("fp-note--act"):
                     give = button(_("Return this"), lambda name=name: self._return(name), icon="add", small=True)
                     give.props["aria-label"] = _("Return this: {name}").format(name=name)
+            if rows:
+                named = ", ".join(f"“{one}”" for one in rows)
+                said = _("Groups that no item is in have no row: {groups}.").format(groups=named)
+                with note(said).classes("fp-note--act"):
+                    button(_("Show zeros, too"), lambda: self._add_rows(rows), icon="add", small=True)
+
+    async def _add_rows(self, groups: Sequence[str]) -> None:
+        node = self.node
+        if node is not None:
+            config = {**node.config, "choices": [*(node.config.get("choices") or []), *groups]}
+            if await self.edit([update_node(node, config=config)]):
+                self.follow()
 
     async def _return(self, name: str) -> None:
         returned_as, ops = return_ops(self.draft.document, self.node_id, (name,), self.catalog)

@@ -389,6 +389,26 @@ async def test_a_new_field_that_callers_do_not_get_can_be_returned_with_one_pres
     assert output.inputs == {"a": "{{ note.out.a }}", "b": "{{ note.out.b }}"}
 
 
+async def test_groups_of_a_fixed_list_can_have_a_row_without_an_item(site: Site, user: User) -> None:
+    item = {"type": "object", "fields": [{"name": "mood", "type": "string", "enum": ["good", "bad"]}]}
+    field = {"name": "reviews", "type": "array", "items": item, "required": True}
+    nodes = [
+        {"id": "api_input", "type": "api_input", "config": {"fields": [field]}},
+        {"id": "count", "type": "group_count", "config": {"by": "mood"}, "inputs": {"items": "{{ api_input.out.reviews }}"}},
+    ]  # fmt: skip
+    edges = [{"id": "e1", "source": "api_input", "target": "count"}]
+    flow_id = site.flow("Count", saved=False, file={"format": 1, "title": "Count", "nodes": nodes, "edges": edges})
+    await opened(user, flow_id, "count")
+    await user.should_see("Groups that no item is in have no row: “good”, “bad”.")
+
+    press(user, "Show zeros, too")
+
+    await until(lambda: "have no row" not in page_text(user))
+    node = draft(site, flow_id).node("count")
+    assert node is not None
+    assert node.config["choices"] == ["good", "bad"]
+
+
 async def test_a_sample_has_a_box_for_a_field_as_soon_as_it_has_a_name(site: Site, user: User) -> None:
     samples = [{"title": "First", "payload": {"a": "x"}}]
     config = {"fields": [{"name": "a", "type": "string"}], "samples": samples}
