@@ -487,6 +487,10 @@ def _rules_problems(node: Node, field: FieldDict, here: str, level: int) -> list
                     f"{here}/{low}",
                 )
             )
+    words = field.get("enum") if field.get("type", "string") == "string" else None
+    if isinstance(words, list | tuple) and not any(isinstance(word, str) and word.strip() for word in words):
+        message = f"`{name}` is one of these words, but there are none yet. Write them, or choose the type Text."
+        found.append(Problem("no_words", message, node.id, f"{here}/enum", blocks_import=False))
     pattern = field.get("pattern")
     if isinstance(pattern, str) and (why := why_not(pattern)):
         found.append(

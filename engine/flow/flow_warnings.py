@@ -334,4 +334,7 @@ def _list_of(splitter: Node) -> Reference | None:
 
 
 def _is_blank(value: Any) -> bool:
+    """True for nothing, for an empty text, and for a list of nothing else."""
+    if isinstance(value, list | tuple):
+        return all(_is_blank(one) for one in value)
     return value is None or (isinstance(value, str) and not value.strip())

@@ -204,6 +204,7 @@ def test_an_output_that_reads_both_branches_is_right(both: str) -> None:
 EMPTY: list[tuple[dict[str, Any], str]] = [
     ({"left": "", "operator": "equals", "right": "", "ignore_case": True}, "it is empty"),
     ({"left": "{{ api_input.out.text }}", "operator": "contains", "right": " "}, "nothing to compare with"),
+    ({"left": "{{ api_input.out.text }}", "operator": "in", "right": [" "]}, "nothing to compare with"),
     ({"left": None, "operator": "is_empty"}, "nothing to look at"),
 ]
 

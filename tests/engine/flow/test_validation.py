@@ -86,6 +86,10 @@ WRONG = {
     "bad_pattern": flow(
         [api_input(fields=[{"name": "a", "pattern": "("}]), template(text="x")], [("api_input", "text_template")]
     ),
+    "no_words": flow(
+        [api_input(fields=[{"name": "a", "type": "string", "enum": ["", " "]}]), template(text="x")],
+        [("api_input", "text_template")],
+    ),
     "bad_default": flow(
         [api_input(fields=[{"name": "a", "type": "integer", "default": "x"}]), template(text="x")],
         [("api_input", "text_template")],
@@ -120,6 +124,14 @@ WRONG = {
 @pytest.mark.parametrize("code", WRONG)
 def test_each_problem_is_found(code):
     assert code in codes(WRONG[code])
+
+
+def test_one_of_no_words_is_a_problem_also_inside_a_group_and_stops_no_import():
+    inner = {"name": "b", "type": "object", "fields": [{"name": "c", "enum": []}, {"name": "d", "enum": ["x"]}]}
+    document = flow([api_input(fields=[inner]), template(text="x")], [("api_input", "text_template")])
+    (found,) = problems(document, CATALOG)
+    assert (found.code, found.pointer) == ("no_words", "/config/fields/0/fields/0/enum")
+    assert not found.blocks_import
 
 
 def test_the_nodes_of_a_cycle_are_named():
@@ -167,7 +179,7 @@ def test_groups_of_fields_may_be_three_levels_deep():
 def test_what_only_stops_a_deployment_is_no_obstacle_to_an_import():
     """Only these problems permit an import; every other problem prevents it."""
     only_for_deploy = {code for code in WRONG if all(not one.blocks_import for one in found_as(code))}
-    assert only_for_deploy == {"no_api_input", "no_processing_node", "several_final_nodes", "input_missing"}
+    assert only_for_deploy == {"no_api_input", "no_processing_node", "several_final_nodes", "input_missing", "no_words"}
 
 
 @pytest.mark.parametrize("node_id", ["system", "Big", "1a", "_a", "a-b", "ä", "", "a" * 64, "a\n"])

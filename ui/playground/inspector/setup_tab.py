@@ -236,7 +236,7 @@ class SetUpTab:
         if problem.blocks_import or node is None or problem.pointer in self._asked:
             return False
         value = get_at(node.config, problem.pointer.removeprefix("/config"))
-        return isinstance(value, Absent) or value in (None, "")
+        return isinstance(value, Absent) or value in (None, "", [])
 
     def follow(self) -> bool:
         """Updates the fields after another tab or an undo changed the node. False when the tab must be drawn again."""
