@@ -95,6 +95,34 @@ async def test_a_flow_is_built_in_the_list(site: Site, user: User) -> None:
     )
 
 
+async def test_a_step_that_ends_is_led_to_the_api_output_that_is_there(site: Site, user: User) -> None:
+    nodes = [
+        {"id": "api_input", "type": "api_input"},
+        {"id": "a", "type": "text_template", "inputs": {"template": "A"}},
+        {"id": "b", "type": "text_template", "inputs": {"template": "B"}},
+        {"id": "api_output", "type": "api_output", "label": "The answer", "inputs": {"a": "{{ a.out }}"}},
+    ]
+    pairs = [("api_input", "a"), ("api_input", "b"), ("a", "api_output")]
+    edges = [{"id": f"e{at}", "source": one, "target": other} for at, (one, other) in enumerate(pairs)]
+    flow_id = site.flow(saved=False, file={"format": 1, "title": "Two", "nodes": nodes, "edges": edges})
+    steps = await opened(user, flow_id)
+    assert user.client is not None
+    elements = user.client.elements
+
+    def offered() -> list[Any]:
+        return [one for one in elements.values() if one.props.get("data-type") == "api_output" and one.id > newest]
+
+    newest = max(elements)
+    await act(user, steps, "add")
+    await until(offered)
+    UserInteraction(user, {offered()[0]}, None).click()
+    await becomes(lambda: ("b", "api_output") in connections(site, flow_id), wanted=True)
+    assert len(names(steps)) == 4
+
+    await act(user, steps, "add")
+    await user.should_see("“The answer” is in the flow already: a flow has one answer.")
+
+
 async def test_steps_are_moved_copied_renamed_and_removed(site: Site, user: User, flow_id: str) -> None:
     steps = await opened(user, flow_id)
     await act(user, steps, "copy", "text_template")

@@ -11,6 +11,7 @@ from typing import Any
 
 from nicegui import ui
 
+from engine.flow.branches import lead_to_output_ops
 from engine.flow.document import Document
 from engine.flow.edits import Op, add_node, update_node
 from engine.flow.node_type import NodeType
@@ -131,7 +132,17 @@ class StepActions:
             return
         title = f"{_('Add a step after')} {way_words((node_id, port or 'out'), {node_id: node.name})}"
         kinds = fitting(document, CATALOG, after=node_id)
-        await self._add(title, kinds, lambda kind: insert_after(self.document(), kind, CATALOG, node_id, port), node_id)
+        if lead_to_output_ops(document, CATALOG, node_id, port):
+            kinds.append(CATALOG["api_output"])  # it is there already: choosing it leads the step to it
+        await self._add(title, kinds, lambda kind: self._made_after(kind, node_id, port), node_id)
+
+    def _made_after(self, kind: NodeType, node_id: str, port: str | None) -> tuple[str, list[Op]]:
+        """The new step and the operations that add it. A flow has one API Output: the present one is led to."""
+        document = self.document()
+        output = next((node for node in document.nodes if node.type == "api_output"), None)
+        if kind.type == "api_output" and output is not None:
+            return output.id, lead_to_output_ops(document, CATALOG, node_id, port)
+        return insert_after(document, kind, CATALOG, node_id, port)
 
     async def _add_before(self, node_id: str) -> None:
         document = self.document()
@@ -143,15 +154,20 @@ class StepActions:
     async def _add(
         self, title: str, kinds: Sequence[NodeType], make: Callable[[NodeType], tuple[str, list[Op]]], beside: str = ""
     ) -> None:
-        chosen = await choose_kind(title, kinds)
+        there = next((node.name for node in self.document().nodes if node.type == "api_output"), None)
+        hidden = there is not None and all(kind.type != "api_output" for kind in kinds)
+        hint = _("“{name}” is in the flow already: a flow has one answer.").format(name=there) if hidden else ""
+        chosen = await choose_kind(title, kinds, hint)
         if chosen is None:
             self._said("", beside)
             return
         async with self.making:
             new_id, ops = make(CATALOG[chosen])
-            added = await self.edit(ops)
+            was_there = self.document().node(new_id) is not None
+            added = bool(ops) and await self.edit(ops)
         if added:
-            self._said(f"{_('Added')} {self._name(new_id)}.")
+            said = _("It leads to {name} now.") if was_there else _("Added {name}.")
+            self._said(said.format(name=self._name(new_id)))
             await self.open_node(new_id)
 
     async def _choose(self, node_id: str) -> None:
@@ -207,8 +223,8 @@ class StepActions:
                 self.list.focus(focus)
 
 
-async def choose_kind(title: str, kinds: Sequence[NodeType]) -> str | None:
-    """Asks for one of these node types; None when the dialog was cancelled."""
+async def choose_kind(title: str, kinds: Sequence[NodeType], hint: str = "") -> str | None:
+    """Asks for one of these node types; None when the dialog was cancelled. `hint` says why another is not offered."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--kinds") as card:
         dialog.props["aria-label"] = title
         words(title, tag="h2")
@@ -218,6 +234,8 @@ async def choose_kind(title: str, kinds: Sequence[NodeType]) -> str | None:
             icon("search", size=16)
         answer = words("", "fp-pal-said", tag="p").props("role=status")
         groups = node_list(kinds, dialog.submit, drag=False)
+        if hint:
+            words(hint, "fp-hint", tag="p")
         with ui.element("div").classes("fp-acts"):
             button(_("Cancel"), dialog.close, kind="quiet")
 
