@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, and_, exists, not_, select
+from sqlalchemy import Select, and_, delete, exists, not_, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
@@ -166,6 +166,12 @@ def list_flows(session: Session, workspace_id: str) -> list[FlowRow]:
 def list_empty_flows(session: Session, workspace_id: str) -> list[str]:
     """Returns the ids of the new flows in which nothing is yet: no title, no version, an empty draft."""
     return [row.id for row in session.execute(_owned(workspace_id).where(_EMPTY).order_by(Flow.id))]
+
+
+def remove_untouched_flows(session: Session, workspace_id: str, before: int, keep: Collection[str]) -> None:
+    """Removes new flows from before that time in which nobody has ever done anything, except those in `keep`."""
+    untouched = (_EMPTY, Flow.draft_revision == 1, Flow.workspace_id == workspace_id, Flow.created_at < before)
+    session.execute(delete(Flow).where(*untouched, Flow.id.not_in(keep)))
 
 
 def find_flow(session: Session, workspace_id: str, flow_id: str) -> FlowRow | None:

@@ -5,7 +5,7 @@ None of them runs, imports or fetches anything that a flow names (S1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from engine.actions.called_flows import read_library
 from engine.actions.datasets import known_datasets
 from engine.actions.principal import Principal, require_may
+from engine.core.clock import HOUR
 from engine.core.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
 from engine.core.ids import FlowId
 from engine.flow.called import call_problems, unpinned
@@ -42,7 +43,9 @@ from storage.flows import (
     hold_flow,
     insert_flow,
     insert_version,
+    list_empty_flows,
     list_versions,
+    remove_untouched_flows,
 )
 
 if TYPE_CHECKING:
@@ -83,6 +86,19 @@ def create_flow(
     require_may(principal, "edit flows")
     settings = {TEMPLATE: template} if template else None
     return FlowId(_add_flow(session, principal, title.strip() or UNTITLED, description, document, settings).id)
+
+
+def begin_flow(session: Session, principal: Principal, shown: Collection[str]) -> FlowId:
+    """Returns a flow with nothing in it that no tab shows; creates one when there is none.
+
+    `shown`: the flows that tabs show. Further new flows that were left untouched for an hour are removed, so that who
+    only looked leaves no flow behind.
+    """
+    require_may(principal, "edit flows")
+    free = [one for one in list_empty_flows(session, principal.workspace_id) if one not in shown]
+    flow_id = FlowId(free[0]) if free else create_flow(session, principal)
+    remove_untouched_flows(session, principal.workspace_id, now(session) - HOUR, {*shown, flow_id})
+    return flow_id
 
 
 def import_flow(session: Session, principal: Principal, data: bytes, fallback_title: str = UNTITLED) -> Imported:

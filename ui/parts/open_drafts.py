@@ -156,9 +156,10 @@ class Drafts:
             await draft.read_again(page_session)
         return draft
 
-    def is_open(self, flow_id: str) -> bool:
-        """True when a tab shows the draft."""
-        return flow_id in self._open
+    @property
+    def shown(self) -> frozenset[str]:
+        """The flows whose drafts tabs show."""
+        return frozenset(self._open)
 
     @asynccontextmanager
     async def borrowed(self, page_session: PageSession, flow_id: str) -> AsyncIterator[OpenDraft]:

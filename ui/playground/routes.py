@@ -5,15 +5,15 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
-from engine.actions.flows import create_flow
+from engine.actions.flows import begin_flow
 from engine.core.errors import NotFound
-from storage.flows import get_flow, list_empty_flows, list_flows
+from storage.flows import get_flow, list_flows
 from ui.kit import feedback
 from ui.kit.frame import frame
 from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import opened
-from ui.parts.open_drafts import Drafts, drafts_of
+from ui.parts.open_drafts import drafts_of
 from ui.playground.next_step_line import NEXT_COOKIE
 from ui.playground.page import LAST_COOKIE, STEPS_COOKIE, PlaygroundPage
 
@@ -43,7 +43,7 @@ def register(app: App) -> None:
         page_session = open_page_session(app, request)
         if not page_session.may("edit flows"):
             return RedirectResponse("/playground")
-        return RedirectResponse(f"/playground/{await _empty_flow(page_session, drafts)}")
+        return RedirectResponse(f"/playground/{await page_session.execute(begin_flow, drafts.shown)}")
 
     @page_at("/playground/{flow_id}", reconnect_timeout=RECONNECT_SECONDS)
     async def open_flow(request: Request, flow_id: str, node: str = "", job: str = "", field: str = "") -> None:
@@ -79,14 +79,3 @@ def _draw_nothing_here(page_session: PageSession) -> None:
         ),
     ):
         pass
-
-
-async def _empty_flow(page_session: PageSession, drafts: Drafts) -> str:
-    """Returns a flow with nothing in it that no tab shows; creates one when there is none.
-
-    Such flows are in no list: a new flow is kept once something is in it.
-    """
-    for flow_id in await page_session.query(list_empty_flows):
-        if not drafts.is_open(flow_id):
-            return flow_id
-    return await page_session.execute(create_flow)

@@ -42,6 +42,7 @@ WHO_MAY = {
     "deployments.undeploy": EDITORS,
     "erasing.erase_data": EDITORS,
     "erasing.erase_part": EDITORS,
+    "flows.begin_flow": EDITORS,
     "flows.change_flow_settings": EDITORS,
     "flows.create_flow": EDITORS,
     "flows.delete_flow": EDITORS,

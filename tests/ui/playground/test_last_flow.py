@@ -5,6 +5,7 @@ from __future__ import annotations
 from nicegui.testing import User
 
 from engine.actions.flows import create_flow, save_draft
+from engine.core.clock import HOUR
 from engine.flow.document import Document
 from storage.flows import EMPTY_DRAFT, get_flow, list_empty_flows, list_flows
 from tests.factories import document
@@ -57,6 +58,19 @@ async def test_an_empty_flow_that_somebody_has_open_is_not_given_to_somebody_els
     other = (await leads_to(user, "/playground/new")).removeprefix("/playground/")
     assert other != mine
     assert set(empties(site)) == {mine, other}
+
+
+async def test_new_flows_that_were_left_untouched_are_removed_when_another_one_begins(site: Site, user: User) -> None:
+    touched, left, other = (site.database.write_now(create_flow, site.owner) for _number in range(3))
+    site.database.write_now(save_draft, site.owner, touched, document(), 1)
+    site.database.write_now(save_draft, site.owner, touched, Document(), 2)  # emptied again: there is an undo
+    site.clock.offset += 2 * HOUR
+    fresh = site.database.write_now(create_flow, site.owner)
+
+    opened = (await leads_to(user, "/playground/new")).removeprefix("/playground/")
+
+    assert opened in {touched, left, other, fresh}
+    assert set(empties(site)) == {touched, fresh, opened}
 
 
 async def test_an_empty_flow_with_a_title_is_kept(site: Site) -> None:
