@@ -34,11 +34,15 @@ _MAKES_VALUES = frozenset({"transform", "logic"})
 
 @dataclass(frozen=True)
 class FlowWarning:
-    """One warning. `verb` is the label of its button; without `mend` the button leads to the field."""
+    """One warning. `verb` is the label of its button; without `mend` the button leads to the field.
+
+    `accept`: the button of who means it as it is; its problem has a code of its own, and is never told.
+    """
 
     problem: Problem
     verb: str
     mend: Callable[[], list[Op]] | None = field(default=None, compare=False)
+    accept: FlowWarning | None = None
 
 
 def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
@@ -63,7 +67,8 @@ def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
 
 def mending_ops(document: Document, catalog: Catalog, problem: Problem) -> list[Op]:
     """Returns the operations that mend a warning in this document; empty when it is mended or needs a person."""
-    for warning in flow_warnings(document, catalog):
+    found_warnings = flow_warnings(document, catalog)
+    for warning in [*found_warnings, *(one.accept for one in found_warnings if one.accept)]:
         found = warning.problem
         if (found.code, found.node_id, found.pointer) == (problem.code, problem.node_id, problem.pointer):
             return warning.mend() if warning.mend else []
@@ -76,6 +81,8 @@ def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> 
         if node.type != CONDITION or branches.scopes.around[node.id]:
             continue
         ports = branches.open_ports(node.id)
+        if len(ports) == 1 and ports[0] in may_end(node):
+            continue
         for port in ports[:1]:
             said = f"{node.name}: “{port}” leads nowhere. When it goes that way, callers get an empty value."
             if _answers_all_the_same(branches, node.id, catalog):
@@ -89,7 +96,21 @@ def _open_branches(document: Document, branches: Branches, catalog: Catalog) -> 
                 Problem("open_branch", said, node.id, f"/ports/{port}", blocks_import=False),
                 f"Add an answer for “{port}”",
                 lambda node=node, port=port: answer_ops(document, catalog, node.id, port),
+                _may_end_here(node, port) if len(ports) == 1 else None,
             )
+
+
+def may_end(condition: Node) -> tuple[str, ...]:
+    """Returns the branches of a Condition that end nowhere on purpose."""
+    chosen = condition.config.get("may_end")
+    return ("yes", "no") if chosen == "both" else (str(chosen),) if chosen else ()
+
+
+def _may_end_here(condition: Node, port: str) -> FlowWarning:
+    chosen = "both" if may_end(condition) else port
+    change = update_node(condition, config={**condition.config, "may_end": chosen})
+    problem = Problem("open_branch_accepted", "", condition.id, f"/ports/{port}", blocks_import=False)
+    return FlowWarning(problem, "This branch may end here", lambda: [change])
 
 
 def _one_sided_output(document: Document, branches: Branches, catalog: Catalog) -> Iterator[FlowWarning]:

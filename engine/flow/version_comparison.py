@@ -14,7 +14,7 @@ from engine.flow.node_type import Catalog
 from engine.flow.validation import without_parked
 
 #: Values of nodes that change no answer.
-_SAME_ANSWERS = frozenset({"config/samples", "label"})
+_SAME_ANSWERS = frozenset({"config/samples", "config/may_end", "label"})
 
 Weight = Literal["breaking", "careful", "harmless"]
 

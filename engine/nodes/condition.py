@@ -14,7 +14,7 @@ otherwise the way `no`; the steps on the other way are skipped. Connect what sho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -39,6 +39,14 @@ class Config(NodeConfig):
         title="Go the “yes” way when these are true",
         description="Whether every rule must be true or one is enough.",
         json_schema_extra={"words": {**MATCH_TITLES}},
+    )
+    may_end: Literal["", "yes", "no", "both"] = Field(
+        "",
+        title="May end on purpose",
+        description="A branch that leads nowhere is a warning, except here. The run is the same in any case.",
+        json_schema_extra={
+            "words": {"": "Neither branch", "yes": "The “yes” branch", "no": "The “no” branch", "both": "Both branches"}
+        },
     )
 
 

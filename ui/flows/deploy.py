@@ -334,6 +334,8 @@ def _no_problems(checks: Checks, mend: Callable[[FlowWarning], Awaitable[None]] 
         with note(warning.problem.message, kind="warn", icon="warning").classes("fp-note--act"):
             if warning.mend is not None and mend is not None:
                 button(warning.verb, lambda warning=warning: mend(warning), icon="auto_fix_high", small=True)
+                if (accept := warning.accept) is not None:
+                    button(accept.verb, lambda accept=accept: mend(accept), icon="check", small=True)
             elif warning.problem.node_id:
                 place = f"/playground/{flow.id}?node={warning.problem.node_id}"
                 to_fill_in = warning.verb if warning.mend is None else ""

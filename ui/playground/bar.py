@@ -250,11 +250,12 @@ class PlaygroundBar:
     def _draw_found(self, found: FlowWarning, symbol: str, kind: str) -> None:
         item = menu_item(found.problem.message, lambda: self.calls.go_to(found.problem), icon=symbol)
         item.classes(f"fp-found {kind}-sign")
-        if found.verb and self.page_session.may("edit flows"):
-            fix = menu_item(found.verb, lambda: self.calls.mend(found.problem), icon="auto_fix_high").classes(
-                "fp-found-fix"
-            )
-            fix.props["aria-label"] = f"{found.verb}: {found.problem.message}"
+        if not self.page_session.may("edit flows"):
+            return
+        for one, sign in ((found, "auto_fix_high"), (found.accept, "check")):
+            if one is not None and one.verb:
+                fix = menu_item(one.verb, lambda one=one: self.calls.mend(one.problem), icon=sign)
+                fix.classes("fp-found-fix").props["aria-label"] = f"{one.verb}: {found.problem.message}"
 
     async def deploy(self) -> None:
         """Opens the deploy dialog, as the button does."""

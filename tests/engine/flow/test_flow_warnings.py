@@ -201,6 +201,27 @@ def test_an_output_that_reads_both_branches_is_right(both: str) -> None:
     assert codes(flow(nodes, "api_input>c c.yes>a c.no>b a>f b>f f>o")) == []
 
 
+@pytest.mark.parametrize(("may_end", "told"), [("", True), ("yes", True), ("no", False), ("both", False)])
+def test_a_branch_may_end_on_purpose(may_end: str, told: bool) -> None:
+    nodes = {"c": {**condition(), "config": {"may_end": may_end}}, "a": text(), "o": output(answer="{{ a.out }}")}
+    before = flow(nodes, "api_input>c c.yes>a a>o")
+    assert codes(before) == (["open_branch"] if told else [])
+    if told:
+        (warning,) = flow_warnings(before, CATALOG)
+        assert warning.accept is not None
+        after = apply_ops(before, mending_ops(before, CATALOG, warning.accept.problem))
+        assert codes(after) == []
+        node = after.node("c")
+        assert node is not None
+        assert node.config["may_end"] == ("both" if may_end else "no")
+
+
+def test_a_condition_that_leads_nowhere_at_all_is_a_warning_in_any_case() -> None:
+    before = flow({"c": {**condition(), "config": {"may_end": "both"}}, "t": text()}, "api_input>c api_input>t")
+    found = [one for one in flow_warnings(before, CATALOG) if one.problem.code == "open_branch"]
+    assert [one.accept for one in found] == [None]
+
+
 EMPTY: list[tuple[dict[str, Any], str]] = [
     ({"left": "", "operator": "equals", "right": "", "ignore_case": True}, "it is empty"),
     ({"left": "{{ api_input.out.text }}", "operator": "contains", "right": " "}, "nothing to compare with"),

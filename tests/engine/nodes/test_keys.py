@@ -28,7 +28,7 @@ KEYS = {
     "set_fields": ("", ANY),
     "parse_json": ("", "text"),
     "extract_pattern": ("pattern all", "text"),
-    "condition": ("match", "rules value"),
+    "condition": ("match may_end", "rules value"),
     "first_value": ("", "values"),
     "call_flow": ("flow_id version", ANY),
 }

@@ -10,7 +10,7 @@ from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.flows import save_draft
 from tests.factories import document, greeting
-from tests.ui.arrange import choose, draft, newest_button, page_text, press, until
+from tests.ui.arrange import buttons, choose, draft, newest_button, page_text, press, until
 from tests.ui.conftest import Site
 
 RULE = {"left": "{{ api_input.out.text }}", "operator": "contains", "right": "refund", "ignore_case": True}
@@ -84,6 +84,23 @@ async def test_the_button_stands_in_the_settings_of_the_step_too(site: Site, use
 
     press(user, "Return whichever ran")
     await until(lambda: draft(site, flow_id).node("first_value"))
+
+
+async def test_a_branch_that_ends_nowhere_on_purpose_is_accepted(site: Site, user: User) -> None:
+    nodes = [node for node in FLOW["nodes"] if node["id"] != "b"]
+    edges = [edge for edge in FLOW["edges"] if edge["id"] not in {"e3", "e5"}]
+    flow_id = site.flow("Refunds", saved=False, file={**FLOW, "nodes": nodes, "edges": edges})
+    await opened(user, flow_id, "condition")
+    await user.should_see("2 warnings")
+    await until(lambda: "This branch may end here" in buttons(user))
+
+    press(user, "This branch may end here")
+
+    await user.should_see("1 warning")
+    condition = draft(site, flow_id).node("condition")
+    assert condition is not None
+    assert condition.config["may_end"] == "no"
+    assert "“no” leads nowhere" not in page_text(user)
 
 
 async def test_an_answer_that_was_added_is_opened_to_be_written(site: Site, user: User) -> None:

@@ -229,6 +229,8 @@ class SetUpTab:
                 with note(warning.problem.message, kind="warn", icon="info").classes("fp-note--act"):
                     if warning.mend is not None and mend is not None and not self.readonly:
                         button(warning.verb, lambda one=warning.problem: mend(one), icon="auto_fix_high", small=True)
+                        if (accept := warning.accept) is not None:
+                            button(accept.verb, lambda one=accept.problem: mend(one), icon="check", small=True)
 
     def _is_quiet(self, problem: Problem) -> bool:
         """True for a setting that was not made yet, until somebody clicked its problem."""
