@@ -251,26 +251,3 @@ def _add_webhook(
             "by_caller": bool(row.webhook_by_caller),
         },
     )
-
-
-def _add_webhook(
-    session: Session, row: _EndedRow, url: str, event: str, at: int, *, job_id: str = "", batch_id: str | None = None
-) -> None:
-    session.execute(
-        insert(_WEBHOOKS),
-        {
-            "id": new_id("whd"),
-            "workspace_id": row.workspace_id,
-            "flow_id": row.flow_id,
-            "job_id": job_id,
-            "batch_id": batch_id,
-            "url": url,
-            "event": event,
-            "status": "waiting",
-            "tries": 0,
-            "next_at": at,
-            "log": [],
-            "created_at": at,
-            "by_caller": bool(row.webhook_by_caller),
-        },
-    )

@@ -224,7 +224,7 @@ def find_job_and_result(
     for at, decode in _DECODE:
         values[at] = decode(values[at])
     *described, size, text = values
-    job = JobRow(*described, size is not None)
+    job = JobRow._make([*described, size is not None])
     return (job, text) if scope.covers(job) else None
 
 
