@@ -5,8 +5,8 @@ A read or a write is a plain function on a SQLAlchemy `Session`, passed to `read
     flows = await database.read(list_flows, workspace_id)
     await database.write(deploy, principal, flow_id)       # one action, one transaction; an exception rolls it back
 
-Writes that wait at the same time share a transaction, each in its own savepoint. Each is answered after the COMMIT is
-on disk (`synchronous=FULL`). A plural action takes a list: `write_joined` calls it once for all of its items that wait
+Writes that wait at the same time share a transaction, each in its own savepoint. Each is answered after the COMMIT, which
+in a server is on disk then (`synchronous=FULL`). A plural action takes a list: `write_joined` calls it once for all of its items that wait
 at the same time, so that they share the reads, the statements and the savepoint. `now(session)` is the time of the
 transaction, from the clock with which the database was opened.
 """
@@ -97,13 +97,13 @@ class _Answer:
 class Database:
     """The open database of a data folder. A process opens one with `open_database` and ends it with `close`."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, *, durable: bool = True) -> None:
         self.url = url
         self.clock = clock
         #: Copied into `session.info` of every write of this process; holds the JobNotifier (`engine.jobs.notifier`).
         self.info: dict[str, Any] = {}
         self.read_engine = make_engine(url, immediate=False)
-        self.write_engine = make_engine(url, immediate=True)
+        self.write_engine = make_engine(url, immediate=True, durable=durable)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._looking_up = threading.local()
         self._kept: list[Connection] = []
@@ -403,8 +403,11 @@ def _call_notices(notices: list[_Notice]) -> None:
             log.exception("A notice after a commit failed")
 
 
-def open_database(data: Path, *, clock: Clock | None = None, url: str | None = None) -> Database:
-    """Opens the database of a data folder; first creates or migrates it, under a file lock, when that is necessary."""
+def open_database(data: Path, *, clock: Clock | None = None, url: str | None = None, durable: bool = True) -> Database:
+    """Opens the database of a data folder; first creates or migrates it, under a file lock, when that is necessary.
+
+    `durable` as in `storage.engines.make_engine`: a worker does not need it.
+    """
     from storage.migrations.upgrade import upgrade
 
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -412,4 +415,4 @@ def open_database(data: Path, *, clock: Clock | None = None, url: str | None = N
     target = url or sqlite_url(data)
     upgrade(target, data)
     make_private(data)
-    return Database(target, clock or SystemClock())
+    return Database(target, clock or SystemClock(), durable=durable)

@@ -26,8 +26,12 @@ CACHED_KIB = 4_000
 LOG_BYTES = 64 << 20
 
 
-def make_engine(url: str, *, immediate: bool) -> Engine:
-    """Creates an engine that starts transactions itself: IMMEDIATE for the writer, deferred for readers."""
+def make_engine(url: str, *, immediate: bool, durable: bool = True) -> Engine:
+    """Creates an engine that starts transactions itself: IMMEDIATE for the writer, deferred for readers.
+
+    `durable`: a commit waits until it is on disk. Otherwise it is there with the next durable commit of any process, or
+    with the next checkpoint; a power cut may undo the newest commits, in order, but never damages the file.
+    """
     if not url.startswith("sqlite"):
         return create_engine(url, pool_size=READERS + 1)
     engine = create_engine(
@@ -39,7 +43,7 @@ def make_engine(url: str, *, immediate: bool) -> Engine:
         connection.isolation_level = None  # transactions are started below
         for pragma in (
             "journal_mode=WAL",
-            "synchronous=FULL",
+            f"synchronous={'FULL' if durable else 'NORMAL'}",
             "foreign_keys=ON",
             "temp_store=MEMORY",
             f"cache_size=-{CACHED_KIB}",

@@ -52,8 +52,8 @@ def cheap_databases() -> Iterator[None]:
     with first.connect():
         pass  # the dialect detects the features of this SQLite on its first connection
 
-    def make_cheap_engine(url: str, *, immediate: bool) -> Engine:
-        engine = make_engine(url, immediate=immediate)
+    def make_cheap_engine(url: str, *, immediate: bool, durable: bool = True) -> Engine:
+        engine = make_engine(url, immediate=immediate, durable=durable)
         if url.startswith("sqlite"):
             event.listen(engine, "connect", _do_not_wait_for_the_disk)
             engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import Invalid
 from storage.database import Database, after_commit, open_database
+from storage.engines import make_engine, sqlite_url
 from storage.statements import Statement
 from storage.tables import Setting
 
@@ -73,3 +74,82 @@ async def test_verbs_of_one_transaction_leave_nothing_to_each_other(database: Da
     assert sorted(stored) == ["n0", "n2", "n4", "n6", "n7"]
     await database.write(mapped, "n8")  # the writer starts it after it has completed all earlier ones
     assert TOLD == ["n0", "n2", "n4", "n7"], "what was rolled back is told to nobody"
+
+
+CALLS: list[list[str]] = []
+
+
+def plain_many(session: Session, names: Sequence[str]) -> list[str | Exception]:
+    CALLS.append(list(names))
+    for name in names:
+        if name == "broken":
+            plain(session, name)
+            raise ValueError(name)
+    answers: list[str | Exception] = []
+    for name in names:
+        if name == "refused":
+            answers.append(Invalid("no"))
+        else:
+            plain(session, name)
+            answers.append(name)
+    return answers
+
+
+async def test_items_that_wait_together_are_written_by_one_call_and_answered_in_their_order(database: Database) -> None:
+    CALLS.clear()
+    TOLD.clear()
+    names = ["a", "refused", "b", "c"]
+    blocked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    held = asyncio.create_task(database.write(hold_until, blocked, loop))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(database.write_joined(plain_many, name)) for name in names]
+    await asyncio.sleep(0)
+    blocked.set()
+    await held
+
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [answer if isinstance(answer, str) else type(answer) for answer in answers] == ["a", Invalid, "b", "c"]
+    assert [name for call in CALLS for name in call] == names
+    assert len(CALLS) <= 2, "the first may have been taken with the write before it"
+    await database.write(mapped, "later")
+    assert sorted(TOLD) == ["a", "b", "c"]
+
+
+async def test_an_item_that_breaks_the_call_fails_alone(database: Database) -> None:
+    TOLD.clear()
+    blocked = asyncio.Event()
+    held = asyncio.create_task(database.write(hold_until, blocked, asyncio.get_running_loop()))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(database.write_joined(plain_many, name)) for name in ["a", "broken", "b"]]
+    await asyncio.sleep(0)
+    blocked.set()
+    await held
+
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [answer if isinstance(answer, str) else type(answer) for answer in answers] == ["a", ValueError, "b"]
+    stored = database.read_now(
+        lambda session: session.scalars(text("select name from settings where scope = 'test'")).all()
+    )
+    assert sorted(stored) == ["a", "b"]
+    await database.write(mapped, "later")
+    assert sorted(TOLD) == ["a", "b"]
+
+
+def hold_until(session: Session, event: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    """Keeps the writer busy until the event is set on the loop, so that other writes wait together."""
+
+    async def wait() -> None:
+        await event.wait()
+
+    asyncio.run_coroutine_threadsafe(wait(), loop).result(timeout=30)
+
+
+@pytest.mark.parametrize(("durable", "mode"), [(True, 2), (False, 1)])
+def test_only_what_is_not_durable_commits_without_the_disk(new_data: Path, durable: bool, mode: int) -> None:
+    engine = make_engine(sqlite_url(new_data), immediate=True, durable=durable)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("pragma synchronous").scalar() == mode
+    engine.dispose()

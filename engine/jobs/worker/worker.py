@@ -105,7 +105,9 @@ def run_worker(settings: Settings, options: WorkerOptions | None = None) -> int:
     """Runs a worker until SIGTERM, SIGINT or the end of the supervisor's pipe. Returns the exit code."""
     options = options or WorkerOptions()
     notices = _take_stdout() if options.pipes else None
-    database = open_database(settings.data, clock=options.clock)
+    # After a power cut a job whose claim, steps or end are not on disk yet goes on from what is there, so none of them waits
+    # for the disk. Acceptance does, and it writes everything before it, too.
+    database = open_database(settings.data, clock=options.clock, durable=False)
     boot_id, lock = new_boot(settings.data)
     try:
         worker = _Worker(settings, options, database, boot_id, lock, notices)
