@@ -18,6 +18,8 @@ import pytest
 
 COSTLY_SECONDS = 20.0
 SHOWN = 10
+#: Audit events of a process that is started; `multiprocessing` starts its processes with the last of them.
+_STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"})
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 #: An audit hook does not see the browser start, as Playwright's driver process starts it; these imports are counted
 #: instead.
@@ -47,10 +49,12 @@ class _Meter:
         self._config = config
         self._before = _cpu_seconds()
         self._started: Counter[str] = Counter()
+        #: Whether a process was started. Until then nobody looks for descendants, which takes longer than many tests.
+        self._has_started = False
         sys.addaudithook(self._count_process)
 
     def pytest_collection_finish(self) -> None:
-        self._before = _cpu_seconds()  # importing the test files is not counted as a cost of the first test
+        self._before = self._now()  # importing the test files is not counted as a cost of the first test
         if hasattr(self._config, "workeroutput"):
             self._config.workeroutput["reading"] = self._before  # type: ignore[attr-defined]
         elif (summary := self._config.pluginmanager.get_plugin("cpu_summary")) is not None:
@@ -61,7 +65,7 @@ class _Meter:
         try:
             return (yield)
         finally:
-            now = _cpu_seconds()
+            now = self._now()
             item.user_properties.append(("cpu", round(max(0.0, now - self._before), 3)))
             item.user_properties.append(("started", dict(self._started)))
             self._before = now
@@ -71,7 +75,11 @@ class _Meter:
         if "browser" in getattr(item, "fixturenames", ()):
             self._count_browsers()
 
+    def _now(self) -> float:
+        return _cpu_seconds() + (_descendants(os.getpid()) if self._has_started else 0.0)
+
     def _count_process(self, event: str, arguments: tuple[Any, ...]) -> None:
+        self._has_started = self._has_started or event in _STARTS
         if event != "subprocess.Popen" or not isinstance(arguments[1], (list, tuple)):
             return
         words = [os.fsdecode(word) for word in arguments[1]]
@@ -138,9 +146,9 @@ class _Summary:
 
 
 def _cpu_seconds() -> float:
-    """Returns the CPU seconds of this process, its finished children and all running descendants."""
+    """Returns the CPU seconds of this process and of its children that have ended."""
     times = os.times()
-    return times.user + times.system + times.children_user + times.children_system + _descendants(os.getpid())
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _descendants(pid: int) -> float:

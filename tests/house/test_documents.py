@@ -1,6 +1,7 @@
 """Documents name files, rules and pages that exist, and comments name documents and rules that exist."""
 
 import ast
+import functools
 import io
 import re
 import tokenize
@@ -82,6 +83,7 @@ def test_the_scan_sees_names_of_documents_in_comments_only(tmp_path):
     assert _DOCUMENT.findall(_comments(source)) == ["two.md", "docs/dev/flows.md", "gone.md", "one.md"]
 
 
+@functools.cache
 def _comments(path: Path) -> str:
     """Returns the comments of a Python file, and then its docstrings."""
     source = path.read_text(encoding="utf-8")
