@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run quick test one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image release-check
+.PHONY: run quick test processes browser one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image release-check
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
 # Sixty goals and forty templates are filled in and run, with thirty generated flows laid out: 70 s of the quick tests.
@@ -15,10 +15,9 @@ BROWSER_CPU := 640
 PYTEST := $(PY) -m pytest -q
 QUICK := $(PYTEST) -n 2 --dist worksteal -p no:schemathesis -m "not process and not browser and not slow and not chaos" \
 	$(foreach folder,browser chaos commands contract hosting live soak,--ignore=tests/$(folder)) --allow-hosts= --cpu-budget $(QUICK_CPU)
-# More at once than there are cores: tests that start processes wait for them, and browsers for the server.
 BY_FILE := --dist loadfile --no-loadscope-reorder
-PROCESS := $(PYTEST) -n 3 $(BY_FILE) -m "process and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
-BROWSER := $(PYTEST) tests/browser -n 3 $(BY_FILE) -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
+PROCESS := $(PYTEST) -n 2 $(BY_FILE) -m "process and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
+BROWSER := $(PYTEST) tests/browser -n 2 $(BY_FILE) -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
 
 .uv/bin/uv: scripts/uv.lock.txt
 	@./scripts/get-uv
@@ -42,12 +41,21 @@ run: setup
 quick: .venv/dev.stamp
 	@$(QUICK)
 
-# All that a newcomer needs: quick, then what starts processes, then what drives a real browser. Playwright's synchronous
-# interface and asyncio do not share a process, so the browser has a run of its own.
+# All that a newcomer needs: quick, then what starts processes beside what drives a real browser. The former wait half of
+# their time, so both together take little longer than the browser alone.
 test: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
 	@$(QUICK)
+	@$(MAKE) --no-print-directory -j 2 processes browser
+
+# Tests that start a process or listen on a socket.
+processes: .venv/dev.stamp
 	@$(PROCESS)
+
+# Tests in a real browser. Playwright's synchronous interface and asyncio do not share a process, so they have a run of
+# their own.
+browser: .venv/dev.stamp
+	@./scripts/get-browser $(PY)
 	@$(BROWSER)
 
 # One test, file or folder, as it stands:  make one T=tests/engine/flow/test_rules.py
