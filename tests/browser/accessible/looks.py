@@ -25,11 +25,45 @@ LOOKS: list[tuple[ViewportSize, Literal["light", "dark"], list[str] | None]] = [
     (DESK, "dark", OF_COLOURS),
     (PHONE, "dark", None),
 ]
-RUN_AXE = """async rules => {
-    const found = await axe.run(document, {resultTypes: ['violations'], preload: false, ...(rules && {runOnly: rules})});
-    return found.violations.flatMap(rule => rule.nodes.map(node =>
-        `${rule.id}: ${node.target.join(' ')} | ${node.html.slice(0, 160)} | ${(node.failureSummary || '').slice(0, 300)}`));
+#: Marks the texts whose contrast axe measures: of texts that look alike, the first, the one in the middle and the last,
+#: because measuring all of them takes most of axe's time on a long page. Texts look alike when their colour, their font,
+#: all that is drawn under them, and what axe excludes from the rule are the same.
+MARK_TEXTS = """() => {
+    const drawn = new Map(), alike = new Map();
+    const off = one => one.matches(':disabled, [aria-disabled=true]') || one.closest('[aria-disabled=true], [inert]');
+    const labels = new Set([...document.querySelectorAll('[aria-labelledby]')].filter(off)
+        .flatMap(one => one.getAttribute('aria-labelledby').split(/\\s+/)));
+    function ground(one) {
+        if (!drawn.has(one)) {
+            const style = getComputedStyle(one);
+            drawn.set(one, [style.backgroundColor, style.backgroundImage, style.backgroundClip, style.opacity,
+                style.filter, style.mixBlendMode, style.position, style.zIndex, style.visibility, style.clipPath,
+                style.overflow, labels.has(one.id) || Boolean(off(one)), one.tagName === 'LABEL' && off(one.control || one)].join());
+        }
+        return drawn.get(one);
+    }
+    for (const one of document.querySelectorAll('body, body *')) {
+        one.removeAttribute('data-contrast');
+        const typed = 'value' in one && one.matches('input, textarea, select');
+        if (!typed && ![...one.childNodes].some(part => part.nodeType === 3 && part.data.trim())) continue;
+        const style = getComputedStyle(one), box = one.getBoundingClientRect(), under = [];
+        for (let outer = one; outer; outer = outer.parentElement) under.push(ground(outer));
+        const x = box.left + box.width / 2, y = box.top + box.height / 2;
+        for (const other of document.elementsFromPoint(x, y)) under.push(ground(other));
+        const key = [typed && one.type, style.color, style.fontSize, style.fontWeight, style.textShadow,
+            style.webkitTextStroke, box.width < 2 || box.height < 2, ...under].join('|');
+        alike.set(key, [...(alike.get(key) || []), one]);
+    }
+    for (const texts of alike.values())
+        for (const one of [texts[0], texts[texts.length >> 1], texts.at(-1)]) one.setAttribute('data-contrast', '');
 }"""
+RUN_AXE = f"""async rules => {{
+    ({MARK_TEXTS})();
+    axe.configure({{rules: [{{id: 'color-contrast', selector: '[data-contrast]'}}]}});
+    const found = await axe.run(document, {{resultTypes: ['violations'], preload: false, ...(rules && {{runOnly: rules}})}});
+    return found.violations.flatMap(rule => rule.nodes.map(node =>
+        `${{rule.id}}: ${{node.target.join(' ')}} | ${{node.html.slice(0, 160)}} | ${{(node.failureSummary || '').slice(0, 300)}}`));
+}}"""
 #: Finds icons whose name is not in the icon font. Such a name is drawn as a word or not at all, while an icon is
 #: as wide as its font size.
 UNDRAWN_ICONS = """async () => {

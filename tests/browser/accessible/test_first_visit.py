@@ -40,6 +40,31 @@ def test_axe_finds_what_is_wrong(page: Page) -> None:
     assert rules >= {"image-alt", "color-contrast", "html-has-lang", "document-title"}
 
 
+def test_the_contrast_of_every_kind_of_text_is_measured(page: Page) -> None:
+    """Texts that look alike are measured three times at most (`looks.MARK_TEXTS`), whatever differs once is measured."""
+    alike = "<p class=alike>Readable</p>" * 20
+    odd = {
+        "colour": "<p class=alike><span style='color:#bbb'>Odd</span></p>",
+        "ground": "<div style='background:#555'><p class=alike>Odd</p></div>",
+        "laid under": "<div style='position:relative'><div style='position:absolute;inset:0;background:#555'></div>"
+        "<p class=alike style='position:relative'>Odd</p></div>",
+        "see-through": "<div style='opacity:.3'><p class=alike>Odd</p></div>",
+        "enabled": "<button disabled style='color:#ccc'>Off</button>" * 3 + "<button style='color:#ccc'>Odd</button>",
+        "size": "<p style='color:#888;font-size:30px'>Large</p>" * 3 + "<p style='color:#888;font-size:14px'>Odd</p>",
+        "typed": "<input aria-label=Fine value=fine><input aria-label=Odd value=odd style='color:#ccc'>",
+    }
+    style = "<style>body{background:#fff;color:#333} .alike{font:14px sans-serif}</style>"
+    found = {}
+    for name, html in odd.items():
+        page.set_content(
+            f"<html lang=en><title>Kinds</title>{style}<body><main>{alike}{html}{alike}</main></body></html>"
+        )
+        said = [one for one in findings(page) if "color-contrast" in one]
+        found[name] = bool(said) and all("Odd" in one or "odd" in one for one in said)
+
+    assert found == dict.fromkeys(odd, True)
+
+
 def test_the_set_up_link_and_what_leads_to_it(page: Page, set_up_path: str) -> None:
     # The page that visitors see while the server has no owner. This server has one, so the test answers the browser
     # itself.
