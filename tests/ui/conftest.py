@@ -128,10 +128,27 @@ class Site:
 
 @pytest.fixture(scope="session", autouse=True)
 def what_stays() -> Iterator[None]:
-    """Imports every page once, and excludes what was imported from garbage collection."""
+    """Imports every page once, and excludes what was imported from garbage collection.
+
+    FastAPI makes a validator for each parameter of each page when the pages are registered, in each test: these stay, too.
+    """
+    import fastapi.dependencies.utils as dependencies
     import nicegui.testing.general as general
 
     import ui.pages  # noqa: F401 - it imports every page
+
+    make_field = dependencies.create_model_field
+    made: dict[str, Any] = {}
+
+    def kept_field(name: str, type_: Any, **options: Any) -> Any:
+        key = f"{name} {type_!r} {options!r}"
+        if name == "body":  # models of bodies that have the same name are not the same
+            return make_field(name, type_, **options)
+        if key not in made:
+            made[key] = make_field(name, type_, **options)
+        return made[key]
+
+    dependencies.create_model_field = kept_field  # type: ignore[assignment]
 
     gc.collect()
     gc.freeze()
@@ -139,6 +156,7 @@ def what_stays() -> Iterator[None]:
     ui_run_with.gc = NoServers()  # type: ignore[assignment]
     yield
     general.gc = ui_run_with.gc = gc
+    dependencies.create_model_field = make_field
 
 
 @pytest.fixture
