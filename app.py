@@ -176,6 +176,7 @@ async def _run(
     from engine.jobs.server.supervisor import Supervisor
     from engine.models.local_servers import LocalServers
     from engine.playground_batches.registry import PlaygroundBatches
+    from storage.checkpoints import Checkpoints
     from storage.job_changes import next_alone
 
     waiters = JobWaiters(database)
@@ -190,6 +191,8 @@ async def _run(
     supervisor.start()  # the worker process starts in parallel with the imports below
     maintenance = Maintenance(database, settings, vault)
     maintenance.start()
+    checkpoints = Checkpoints(database.url)
+    checkpoints.start()
     stopping: list[asyncio.Task[None]] = []
     batches = PlaygroundBatches(database, waiters)
     local_servers = LocalServers(settings.local_servers)
@@ -219,6 +222,7 @@ async def _run(
         await batches.close()
         await asyncio.gather(looking, return_exceptions=True)
         await asyncio.to_thread(maintenance.stop)
+        await asyncio.to_thread(checkpoints.stop)
         await (stopping[0] if stopping else asyncio.to_thread(supervisor.stop))
 
 

@@ -24,6 +24,8 @@ CACHED_KIB = 4_000
 #: The size to which the write-ahead log is cut after a checkpoint, in bytes; a large transaction makes it longer for a
 #: while.
 LOG_BYTES = 64 << 20
+#: SQLite's default page size.
+PAGE_BYTES = 4_096
 
 
 def make_engine(url: str, *, immediate: bool, durable: bool = True) -> Engine:
@@ -48,6 +50,7 @@ def make_engine(url: str, *, immediate: bool, durable: bool = True) -> Engine:
             "temp_store=MEMORY",
             f"cache_size=-{CACHED_KIB}",
             f"journal_size_limit={LOG_BYTES}",
+            f"wal_autocheckpoint={LOG_BYTES // PAGE_BYTES}",  # `storage/checkpoints.py` does it before, off the commits
             "secure_delete=ON",  # overwrites deleted data; this is the default of Debian's SQLite only
             *([] if immediate else ["query_only=ON"]),
         ):

@@ -1,0 +1,102 @@
+"""Moves the write-ahead log of a SQLite database into the file, in a thread of the server.
+
+By default SQLite does this in the commit that makes the log longer than 1,000 pages. That commit, and every write behind
+it, then waits until those pages are on disk: with a million jobs they lie all over the file, which takes 50 ms and more.
+A checkpoint of this thread stops nobody, except for the last few pages of a long log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import struct
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.sqlite_file import file_of, is_sqlite
+
+log = logging.getLogger(__name__)
+
+#: The interval of checks, which read a few bytes of a file in memory.
+LOOK_SECONDS = 0.1
+#: The thread begins when so many pages are in the log and not in the file.
+PAGES = 1_000
+#: From this length on the log is started anew, for which writers wait until its last pages are in the file.
+LONG_PAGES = 4_000
+#: How often that is tried while others write, and the pause between two tries.
+TRIES, PAUSE_SECONDS = 40, 0.002
+
+#: Where the file `-shm` has the number of pages in the log, and of those that are in the database
+#: (https://sqlite.org/walformat.html#the_wal_index_file_format).
+_IN_LOG, _MOVED, _HEAD = 16, 96, 136
+
+
+@dataclass(frozen=True)
+class LogLength:
+    """The pages in the log, and how many of them are in the database file already."""
+
+    pages: int = 0
+    moved: int = 0
+
+
+class Checkpoints:
+    """Runs from `start` until `stop`; does nothing for another database than SQLite."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look_for_ever, name="checkpoints", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        if is_sqlite(self._url):
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread after the checkpoint that it is making."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def pass_over(self, connection: sqlite3.Connection) -> None:
+        """Makes a checkpoint when the log is long enough."""
+        length = log_length(file_of(self._url))
+        if length.pages - length.moved < PAGES:
+            return
+        connection.execute("pragma wal_checkpoint(passive)").fetchone()
+        if length.pages >= LONG_PAGES:
+            self._begin_anew(connection)
+
+    def _begin_anew(self, connection: sqlite3.Connection) -> None:
+        """Moves the pages that were written meanwhile too, so that the next write begins the log anew."""
+        for _ in range(TRIES):
+            with contextlib.suppress(sqlite3.OperationalError):
+                connection.execute("pragma wal_checkpoint(restart)").fetchone()
+                length = log_length(file_of(self._url))
+                if length.pages < LONG_PAGES or length.pages == length.moved:
+                    return
+            if self._stop.wait(PAUSE_SECONDS):
+                return
+
+    def _look_for_ever(self) -> None:
+        with contextlib.closing(sqlite3.connect(file_of(self._url), timeout=0, isolation_level=None)) as connection:
+            connection.execute("pragma synchronous=FULL")
+            while not self._stop.wait(LOOK_SECONDS):
+                try:
+                    self.pass_over(connection)
+                except (OSError, sqlite3.Error) as error:
+                    log.info("The write-ahead log was not moved into the file yet: %s", error)
+
+
+def log_length(database: Path) -> LogLength:
+    """Returns the length of the log, without a connection."""
+    try:
+        with database.with_name(f"{database.name}-shm").open("rb") as file:
+            head = file.read(_HEAD)
+    except FileNotFoundError:
+        return LogLength()
+    if len(head) < _HEAD:
+        return LogLength()
+    return LogLength(*(struct.unpack_from("=I", head, place)[0] for place in (_IN_LOG, _MOVED)))
