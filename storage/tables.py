@@ -749,3 +749,101 @@ class WorkerProcess(Base):
     beat_at: Mapped[int]
     host: Mapped[str]
     pid: Mapped[int]
+
+
+class RollupSpan(Base):
+    """The jobs of a workspace that the roll-up counts: those accepted from `since` to before `until`.
+
+    The tables `rollup_...` hold sums per hour of acceptance, which `storage/monitoring/folding.py` adds up in the
+    background. All times in them are milliseconds.
+    """
+
+    __tablename__ = "rollup_spans"
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[int]
+    until: Mapped[int]
+
+
+class RollupCarried(Base):
+    """A job that was accepted before the span's `until` and ended after it or has not ended. It is still needed for how
+    many jobs ran at once. `counted`: it is in the sums, since it had ended.
+    """
+
+    __tablename__ = "rollup_carried"
+    job_id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(index=True)
+    counted: Mapped[bool]
+
+
+class RollupJobs(Base):
+    """How many jobs accepted in the hour that begins at `start` ended in this way, and when the last of them ended.
+
+    `status` is that of the job or `steps_failed`; `code` is the error's. `key_id` is empty for calls without a key.
+    """
+
+    __tablename__ = "rollup_jobs"
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True)
+    flow_id: Mapped[str] = mapped_column(primary_key=True)
+    environment: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    status: Mapped[str] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    jobs: Mapped[int]
+    last_ended_at: Mapped[int]
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+
+
+class RollupCalls(Base):
+    """The model calls of the jobs accepted in the hour that begins at `start`, by the quarter of an hour of the call
+    (`at`). `unknown` of the `calls` have no known price.
+    """
+
+    __tablename__ = "rollup_calls"
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[int] = mapped_column(primary_key=True)
+    flow_id: Mapped[str] = mapped_column(primary_key=True)
+    environment: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    connection: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    nanos: Mapped[int]
+    calls: Mapped[int]
+    unknown: Mapped[int]
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+
+
+class RollupDurations(Base):
+    """How often each run time (`took`) or waiting time (`waited`) occurred among the jobs accepted in the hour or the
+    UTC day (`width`) that begins at `start`: a list of time, count, time, count.
+
+    Jobs are summed up for each filter: `flow_id` empty for all flows, `environment` empty for all public ones, `key_id`
+    empty for all keys. Times are as exact as the pages show them (`storage/monitoring/durations.py`).
+    """
+
+    __tablename__ = "rollup_durations"
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True)
+    width: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    flow_id: Mapped[str] = mapped_column(primary_key=True)
+    environment: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    counts: Mapped[list] = mapped_column(JSON)
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+
+
+class RollupBusy(Base):
+    """The most jobs at once in each minute of the hour that begins at `start`: a list of 60 numbers, for each filter as
+    in `rollup_durations`.
+    """
+
+    __tablename__ = "rollup_busy"
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True)
+    flow_id: Mapped[str] = mapped_column(primary_key=True)
+    environment: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    most: Mapped[list] = mapped_column(JSON)
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012

@@ -4,23 +4,24 @@ change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, func, literal, select, union_all
+from sqlalchemy import ColumnElement, case, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
-from engine.core.clock import DAY, MINUTE
+from engine.core.clock import HOUR, MINUTE
 from storage.database import now
 from storage.jobs import PUBLIC
-from storage.monitoring.counts import COMPLETED, RUN_TIME, Took, percentiles
+from storage.monitoring.counts import percentiles_by
+from storage.monitoring.durations import Took
+from storage.monitoring.folding import LONGEST
 from storage.monitoring.period import Filters, Period, open_jobs
-from storage.tables import ApiKey, Flow, Job, RefusalCount, Usage
+from storage.monitoring.rollup import of_scope, source_of, usable_span
+from storage.tables import ApiKey, Flow, Job, RefusalCount, RollupBusy, RollupCarried, Usage
 from storage.usage import usage_subject
 from storage.workspaces import get_limits
-
-#: A job may run for a day, and wait before that; older jobs hold no slot any more.
-_LONGEST = 3 * DAY
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,9 @@ class Curves:
 
 def read_curves(session: Session, workspace_id: str, filters: Filters, period: Period) -> Curves:
     """Returns the curves of one workspace."""
-    mine = filters.jobs(workspace_id, period)
-    slot = period.slot(Job.created_at)
-    took = percentiles(session, mine, RUN_TIME, slot, where=COMPLETED)
-    waited = percentiles(session, mine, Job.started_at - Job.created_at, slot, where=(Job.started_at.is_not(None),))
+    source = source_of(session, workspace_id, period)
+    took = percentiles_by(session, workspace_id, filters, source, "took", period)
+    waited = percentiles_by(session, workspace_id, filters, source, "waited", period)
     slots = range(len(period.starts))
     return Curves(
         tuple(took.get(one) for one in slots),
@@ -50,11 +50,69 @@ def read_curves(session: Session, workspace_id: str, filters: Filters, period: P
 
 
 def _at_once(session: Session, workspace_id: str, filters: Filters, period: Period) -> tuple[int, ...]:
-    """Returns the highest number of concurrent jobs in each slot.
+    """Returns the highest number of concurrent jobs in each slot: of each minute from the roll-up as far as it reaches,
+    and from the jobs after it.
 
     A job of the API takes a slot of the plan when it is accepted (an item of a batch: when it is admitted) and releases
     it when it ends. A Playground run holds no slot of the plan, so it counts from its start.
     """
+    span = usable_span(session, workspace_id)
+    if span is None or span.since > period.since or span.until <= period.since:
+        return _levels(session, filters, period, period.since, [_accepted_since(workspace_id, filters, period)])
+    highest = _levels(session, filters, period, span.until, _held_since(workspace_id, filters, period, span.until))
+    return tuple(map(max, highest, _most_until(session, workspace_id, filters, period, span.until)))
+
+
+def _most_until(session: Session, workspace_id: str, filters: Filters, period: Period, until: int) -> tuple[int, ...]:
+    """Returns the highest number of each slot up to `until`, from the roll-up. Slots begin at full minutes."""
+    table = RollupBusy
+    rows = session.execute(
+        select(table.start, table.most).where(
+            table.workspace_id == workspace_id,
+            table.start > period.since - HOUR,
+            table.start < until,
+            table.flow_id == (filters.flow_id or ""),
+            *of_scope(table, filters),
+        )
+    )
+    highest = [0] * len(period.starts)
+    for start, most in rows:
+        first = max(0, (period.since - start) // MINUTE)
+        if period.slot(start + first * MINUTE) == period.slot(start + HOUR - 1):
+            slot = period.slot(start + first * MINUTE)
+            highest[slot] = max(highest[slot], *most[first:])
+            continue
+        for minute in range(first, len(most)):
+            slot = period.slot(start + minute * MINUTE)
+            if slot < len(highest):  # later ones are empty
+                highest[slot] = max(highest[slot], most[minute])
+    return tuple(highest)
+
+
+def _accepted_since(workspace_id: str, filters: Filters, period: Period) -> list[ColumnElement[bool]]:
+    return [
+        *filters.jobs_at_any_time(workspace_id),
+        Job.created_at >= period.since - LONGEST,
+        Job.created_at <= period.until,
+    ]
+
+
+def _held_since(workspace_id: str, filters: Filters, period: Period, since: int) -> list[list[ColumnElement[bool]]]:
+    """Returns the conditions for jobs that held a slot after the end of the roll-up's span: accepted since then, or
+    carried over it.
+    """
+    by_id = filters.jobs_at_any_time(workspace_id, by_id=True)
+    carried = select(RollupCarried.job_id).where(RollupCarried.workspace_id == workspace_id)
+    return [
+        [*filters.jobs_at_any_time(workspace_id), Job.created_at >= since, Job.created_at <= period.until],
+        [*by_id, Job.created_at < since, Job.id.in_(carried)],
+    ]
+
+
+def _levels(
+    session: Session, filters: Filters, period: Period, since: int, chosen: Sequence[Sequence[ColumnElement[bool]]]
+) -> tuple[int, ...]:
+    """Returns the highest number in each slot from `since` on, from the rows of jobs."""
     begin: Any
     holds: Any
     if filters.of_api:
@@ -62,17 +120,14 @@ def _at_once(session: Session, workspace_id: str, filters: Filters, period: Peri
         holds = Job.counted
     else:
         begin, holds = Job.started_at, Job.started_at.is_not(None)
-    held = (
-        select(case((begin < period.since, period.since), else_=begin).label("begin"), Job.completed_at.label("end"))
-        .where(
-            *filters.jobs_at_any_time(workspace_id),
-            holds,
-            Job.created_at >= period.since - _LONGEST,
-            Job.created_at <= period.until,
-            Job.completed_at.is_(None) | (Job.completed_at >= period.since),
+    held = union_all(
+        *(
+            select(case((begin < since, since), else_=begin).label("begin"), Job.completed_at.label("end")).where(
+                *conditions, holds, Job.completed_at.is_(None) | (Job.completed_at >= since)
+            )
+            for conditions in chosen
         )
-        .cte("held")
-    )
+    ).cte("held")
     steps = union_all(
         select(held.c.begin.label("at"), literal(1).label("step")),
         select(held.c.end, literal(-1)).where(held.c.end.is_not(None), held.c.end <= period.until),

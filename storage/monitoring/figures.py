@@ -1,7 +1,7 @@
 """The figures of Monitoring for a period: counts, percentiles, costs, errors and refusals, computed by the database.
 
-A job belongs to the period in which it was accepted, with its whole cost. Percentiles are exact (nearest rank) and
-cover completed jobs.
+A job belongs to the period in which it was accepted, with its whole cost. Percentiles (nearest rank) cover completed
+jobs; over long periods they are as exact as the pages show them.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from sqlalchemy.orm import Session
 from engine.core.clock import Millis
 from storage.environments import read_environments
 from storage.monitoring.counts import (
-    COMPLETED,
-    RUN_TIME,
-    STEPS_FAILED,
     Cost,
     Costs,
     Counts,
     Failures,
     Refusals,
-    Took,
     add_costs,
+    count_all,
     count_failures,
     count_jobs,
     count_refusals,
-    percentiles,
+    percentiles_by,
+    sum_jobs,
 )
+from storage.monitoring.durations import Took
+from storage.monitoring.folding import STEPS_FAILED
 from storage.monitoring.period import Filters, Period, open_jobs
+from storage.monitoring.rollup import source_of
 from storage.tables import ApiKey, Flow, Job
 from storage.usage import read_usage
 from storage.workspaces import get_limits
@@ -173,11 +174,12 @@ def success_of(by_status: Mapping[str, int]) -> float | None:
 
 def read_figures(session: Session, workspace_id: str, filters: Filters, period: Period) -> Figures:
     """Returns the figures of one workspace for a period."""
-    mine = filters.jobs(workspace_id, period)
-    counts = count_jobs(session, mine, period)
-    costs = add_costs(session, mine, period)
+    source = source_of(session, workspace_id, period)
+    sums = sum_jobs(session, workspace_id, filters, period, source)
+    counts = count_jobs(sums)
+    costs = add_costs(session, workspace_id, filters, period, source)
     refusals = count_refusals(session, filters, workspace_id, period)
-    failures = count_failures(session, mine)
+    failures = count_failures(sums)
     kinds = _kinds(failures, refusals, lambda flow_id, _key_id: flow_id)
     statuses: list[dict[str, int]] = [{} for _ in period.starts]
     by_status: dict[str, int] = {}
@@ -186,18 +188,18 @@ def read_figures(session: Session, workspace_id: str, filters: Filters, period: 
         statuses[slot][status] = statuses[slot].get(status, 0) + jobs
     for (slot, _flow, _code, _key), (refused, _last) in refusals.items():
         statuses[slot]["refused"] = statuses[slot].get("refused", 0) + refused
-    took = percentiles(session, mine, RUN_TIME, Job.flow_id, where=COMPLETED)
+    took = percentiles_by(session, workspace_id, filters, source, "took")
     flows = _list_flows(session, workspace_id, filters, {*kinds, *(flow for _slot, flow, _status, _key in counts)})
     endpoints = _endpoints(flows, period, counts, costs, took, kinds)
-    before = filters.jobs(workspace_id, period.before)
+    earlier = source_of(session, workspace_id, period.before)
     return Figures(
         period=period,
         endpoints=tuple(endpoints),
         by_status=by_status,
         statuses=tuple(statuses),
-        took=percentiles(session, mine, RUN_TIME, where=COMPLETED).get(None),
-        took_before=percentiles(session, before, RUN_TIME, where=COMPLETED).get(None),
-        requests_before=session.scalar(select(func.count()).select_from(Job).where(*before)) or 0,
+        took=took.get(None),
+        took_before=percentiles_by(session, workspace_id, filters, earlier, "took").get(None),
+        requests_before=count_all(session, workspace_id, filters, earlier),
         costs=costs,
         now=_load_limits(session, workspace_id, filters),
         kinds=_together(kinds),

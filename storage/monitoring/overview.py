@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from engine.core.clock import DAY
+from engine.core.clock import DAY, Millis
 from storage.database import now
 from storage.jobs import PUBLIC, JobRow, as_job, select_jobs
+from storage.monitoring.counts import count_jobs, sum_jobs
+from storage.monitoring.folding import STEPS_FAILED
+from storage.monitoring.period import Filters, Period
+from storage.monitoring.rollup import source_of
 from storage.tables import Flow, Job
 
 
@@ -32,19 +36,17 @@ class Activity:
 
 def list_activity(session: Session, workspace_id: str, days: int = 7) -> dict[str, Activity]:
     """Returns flow id -> activity, for every flow that was ever called."""
-    today = now(session) // DAY
+    until = now(session)
+    today = until // DAY
     first = today - days + 1
-    day = Job.created_at // DAY
-    rows = session.execute(
-        select(Job.flow_id, day.label("day"), Job.status, func.count().label("jobs"))
-        .where(Job.workspace_id == workspace_id, Job.created_at >= first * DAY, Job.environment.in_(PUBLIC))
-        .group_by(Job.flow_id, day, Job.status)
-    )
+    period = Period(Millis(first * DAY), until, DAY)
+    source = source_of(session, workspace_id, period)
+    sums = sum_jobs(session, workspace_id, Filters(), period, source)
     counts: dict[str, dict[tuple[int, str], int]] = {}
-    for row in rows:
-        at = (int(row.day), row.status)
-        mine = counts.setdefault(row.flow_id, {})
-        mine[at] = mine.get(at, 0) + row.jobs
+    for (slot, flow_id, status, _key), jobs in count_jobs(sums).items():
+        at = (first + slot, "completed" if status == STEPS_FAILED else status)
+        mine = counts.setdefault(flow_id, {})
+        mine[at] = mine.get(at, 0) + jobs
     newest = _newest_jobs(session, workspace_id)
     return {
         flow_id: _activity(newest.get(flow_id), counts.get(flow_id, {}), range(first, today + 1))

@@ -60,8 +60,8 @@ class Period:
         last = (self.until + self.offset) // self.step
         return tuple(Millis(slot * self.step - self.offset) for slot in range(self.first, last + 1))
 
-    def slot(self, moment: Any) -> ColumnElement[int]:
-        """Returns the SQL expression for the slot, from 0, in which a column of milliseconds lies."""
+    def slot(self, moment: Any) -> Any:
+        """Returns the slot, from 0, in which a time in milliseconds lies, or the SQL expression for that of a column."""
         return (moment + self.offset) // self.step - self.first
 
 
@@ -78,31 +78,30 @@ class Filters:
         """True for figures of API calls, False for those of Playground runs."""
         return self.environment != "playground"
 
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The environments of the jobs that are selected."""
+        return (self.environment,) if self.environment else PUBLIC
+
     def fits(self, flow_id: str, key_id: str | None, environment: str) -> bool:
         """True when a job with these values is selected."""
-        return (
-            self.flow_id in {None, flow_id}
-            and self.key_id in {None, key_id}
-            and (environment == self.environment if self.environment else environment in PUBLIC)
-        )
+        return self.flow_id in {None, flow_id} and self.key_id in {None, key_id} and environment in self.environments
 
-    def jobs_at_any_time(self, workspace_id: str) -> list[ColumnElement[bool]]:
-        """Returns the conditions on `Job` without those of a period."""
-        found = [Job.workspace_id == workspace_id]
+    def jobs_at_any_time(self, workspace_id: str, *, by_id: bool = False) -> list[ColumnElement[bool]]:
+        """Returns the conditions on `Job` without those of a period. `by_id`: written so that SQLite finds the jobs by
+        their ids, not by an index on the workspace or flow.
+        """
+
+        def of(column: Any) -> Any:
+            return func.coalesce(column, "") if by_id else column
+
+        found: list[ColumnElement[bool]] = [of(Job.workspace_id) == workspace_id]
         found.append(Job.environment == self.environment if self.environment else Job.environment.in_(PUBLIC))
         if self.flow_id is not None:
-            found.append(Job.flow_id == self.flow_id)
+            found.append(of(Job.flow_id) == self.flow_id)
         if self.key_id is not None:
             found.append(Job.key_id == self.key_id)
         return found
-
-    def jobs(self, workspace_id: str, period: Period) -> list[ColumnElement[bool]]:
-        """Returns the conditions on `Job`: those that were accepted in the period."""
-        return [
-            *self.jobs_at_any_time(workspace_id),
-            Job.created_at >= period.since,
-            Job.created_at <= period.until,
-        ]
 
     def refusals(self, workspace_id: str, period: Period) -> list[ColumnElement[bool]]:
         """Returns the conditions on `RefusalCount`."""

@@ -1,4 +1,5 @@
-"""The server's background tasks: retention every ten minutes, a nightly backup, and the rest of interrupted erasures.
+"""The server's background tasks: the roll-up for Monitoring, retention every ten minutes, a nightly backup, and the rest
+of interrupted erasures.
 
 All of them run in one thread of the one server of a data folder.
 """
@@ -24,6 +25,7 @@ from engine.core.errors import Refusal
 from engine.core.settings import BadSetting, Settings
 from engine.jobs.server.erasing import finish_some
 from engine.jobs.server.retention import Retention
+from engine.jobs.server.rollup import Rollup
 from engine.secrets.sealing import Vault
 from storage.database import Database
 from storage.jobs import has_jobs
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 #: Seconds between two checks of what is due, and before the first check, because the start itself takes resources.
 LOOK_SECONDS = 30.0
 FIRST_SECONDS = 20.0
+#: Seconds between two checks while the roll-up is behind, as after an upgrade.
+BEHIND_SECONDS = 1.0
 RETENTION_SECONDS = 600.0
 #: The hour (local time) in which a backup is made, unless the last one is younger than BACKUP_AGE.
 NIGHT_HOUR = 3
@@ -59,6 +63,8 @@ class Maintenance:
         self._monotonic = monotonic
         self._stop = threading.Event()
         self._retention = Retention(database, self._stop)
+        self._rollup = Rollup(database, self._stop)
+        self._behind = False
         #: The first run comes late, so that the owner can change the rules first after an upgrade.
         self._retention_due = monotonic() + RETENTION_SECONDS
         self._backup_due = 0.0
@@ -81,6 +87,7 @@ class Maintenance:
     def pass_over(self) -> None:
         """Does what is due now. A full disk or another failure is logged, and the task is tried again later."""
         self._guarded(self._finish_erasing, "Erased data was not overwritten yet")
+        self._guarded(self._add_up, "The figures of Monitoring were not added up; they are read from the jobs")
         at = self._monotonic()
         if at >= self._retention_due:
             self._retention_due = at + RETENTION_SECONDS
@@ -101,6 +108,10 @@ class Maintenance:
 
     def _finish_erasing(self) -> None:
         finish_some(self._database, stop=self._stop)
+
+    def _add_up(self) -> None:
+        self._behind = False
+        self._behind = self._rollup.run()
 
     def _keep_within(self) -> None:
         if said := str(self._retention.run()):
@@ -129,4 +140,4 @@ class Maintenance:
         self._stop.wait(FIRST_SECONDS)
         while not self._stop.is_set():
             self.pass_over()
-            self._stop.wait(LOOK_SECONDS)
+            self._stop.wait(BEHIND_SECONDS if self._behind else LOOK_SECONDS)

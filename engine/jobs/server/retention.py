@@ -20,6 +20,7 @@ from engine.core.clock import DAY, HOUR
 from engine.core.errors import StorageUnavailable
 from storage.backup import DATABASE
 from storage.database import Database
+from storage.monitoring.folding import find_span, start_later
 from storage.retention import (
     LOG_TABLES,
     KeptFlow,
@@ -126,6 +127,8 @@ class Retention:
         file = self._room().file
         flows = self.database.read_now(list_kept_flows)
         rows_before = at - round(rules.rows_months * MONTH_DAYS * DAY)
+        for workspace_id in {flow.workspace_id for flow in flows}:
+            self._leave_rollup(workspace_id, rows_before)
         for flow in flows:
             self._old_values(flow, at - (flow.keep_days or rules.values_days) * DAY, report)
             self._old_jobs(flow, rows_before, report)
@@ -137,6 +140,12 @@ class Retention:
         if report.released:
             _checkpoint(self.database)
         return report
+
+    def _leave_rollup(self, workspace_id: str, before: int) -> None:
+        """Takes jobs out of the roll-up before their rows are removed, so that figures say the same as the rows."""
+        span = self.database.read_now(find_span, workspace_id)
+        if span is not None and span.since < before:
+            self.database.write_now(start_later, workspace_id, before)
 
     def _old_values(self, flow: KeptFlow, before: int, report: Report) -> None:
         while not self.stop.is_set():
