@@ -9,7 +9,10 @@ import sqlite3
 from pathlib import Path
 from typing import Literal
 
+from sqlalchemy.orm import Session
+
 from engine.core.errors import StorageUnavailable
+from storage.statements import DRIVER, Statement
 
 _PREFIX = "sqlite:///"
 
@@ -45,6 +48,18 @@ def write_anew(url: str) -> None:
             connection.execute("vacuum")
     except sqlite3.Error as error:
         raise StorageUnavailable(str(error)) from error
+
+
+_VERSION = Statement("pragma data_version")
+
+
+def read_version(session: Session) -> int | None:
+    """Returns a number that differs from the previous one on this connection when another connection has committed since;
+    None for another database than SQLite. Cheap enough for every tick of a page.
+    """
+    if DRIVER not in session.info:
+        return None
+    return _VERSION.row(session, {})[0]
 
 
 class DataVersion:

@@ -1,6 +1,7 @@
 """A signed-in person on one open page. Every event checks the session again before it reads or changes data (S18).
 
 rows = await page.query(list_flows)                       # a query; the workspace is passed first
+rows = await page.query_again(list_flows)                  # the same for what looks again and again
 done = await page.execute(deploy, flow_id)                   # an action; the principal is passed first
 done = await page.try_execute(deploy, flow_id)               # the same, but a refusal is shown and gives None
 
@@ -21,7 +22,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.principal import Permission, Principal, may
-from engine.core.clock import MINUTE
+from engine.core.clock import MINUTE, SECOND
 from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import WorkspaceId
 from engine.core.roles import Role
@@ -31,6 +32,7 @@ from storage.flows import list_flows
 from storage.members import Person, list_people
 from storage.owner_notes import count_open_notes
 from storage.sessions import find_signed_in, hash_token, note_seen
+from storage.sqlite_file import read_version
 from storage.workspaces import get_limits
 from ui.kit import feedback, frame
 from ui.kit.search import Hit
@@ -50,6 +52,8 @@ COOKIE = "flowport_session"
 STEP_COOKIE = "flowport_step"
 #: Interval at which an open page checks whether its person is still signed in.
 WATCH_SECONDS = 3.0
+#: For how long a repeated query has the same answer while nothing is committed.
+SAME_SECONDS = 10
 #: NiceGUI answers 500 when a page is not drawn within its default of 3 seconds. On a busy machine a late page is better
 #: than an error.
 PAGE_SECONDS = 30.0
@@ -58,6 +62,20 @@ PAGE_SECONDS = 30.0
 def page_at(path: str, **options: Any) -> ui.page:
     """The decorator of every page: `ui.page` with the options that all pages share."""
     return ui.page(path, language="en-US", response_timeout=PAGE_SECONDS, **options)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The answer to a query, when it was asked, and what was committed by then."""
+
+    asked: tuple[Any, ...]
+    version: int
+    at: int
+    answer: Any
+
+    def holds(self, asked: tuple[Any, ...], version: int | None, at: int) -> bool:
+        """True when a query would give the same."""
+        return version == self.version and asked == self.asked and 0 <= at - self.at < SAME_SECONDS * SECOND
 
 
 @dataclass(frozen=True)
@@ -103,6 +121,7 @@ class PageSession:
         self._cookie = cookie
         self._address = address
         self._noted = 0
+        self._answers: dict[Callable[..., Any], _Answer] = {}
         self._path = ""
 
     @property
@@ -152,6 +171,23 @@ class PageSession:
 
         return await self._guarded(self.app.database.read(work))
 
+    async def query_again(
+        self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Runs a query that an open page repeats. While nothing was committed since it was asked with the same
+        arguments, the same answer is given without a query, but not for longer than SAME_SECONDS, because time passes
+        too.
+        """
+        database = self.app.database
+        version, at = database.look_up(read_version), database.clock.now()
+        asked, last = (args, kwargs), self._answers.get(query)
+        if last is not None and last.holds(asked, version, at):
+            return last.answer
+        answer = await self.query(query, *args, **kwargs)
+        if version is not None:
+            self._answers[query] = _Answer(asked, version, at, answer)
+        return answer
+
     async def execute(
         self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
@@ -196,7 +232,7 @@ class PageSession:
 
     async def _look(self, timer: ui.timer) -> None:
         try:
-            await self.query(_nothing)
+            await self.query_again(_nothing)
         except SignedOut:
             timer.deactivate()
         except Unavailable:

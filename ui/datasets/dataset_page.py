@@ -123,7 +123,7 @@ class DatasetDetailPage:
         """Draws changes made here or by a flow. When the dataset was deleted meanwhile, opens the list."""
         wanted = self.offset, self.search
         try:
-            fresh = await self.page_session.query(load_dataset, self.dataset.id, *wanted)
+            fresh = await self.page_session.query_again(load_dataset, self.dataset.id, *wanted)
         except NotFound:
             ui.navigate.to("/datasets")
             return

@@ -79,7 +79,7 @@ class DatasetsPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.page_session.query(load_datasets)
+        fresh = await self.page_session.query_again(load_datasets)
         if fresh != self.seen:
             self.seen = fresh
             self._draw()

@@ -39,7 +39,7 @@ def register(app: App) -> None:
 
         async def look() -> None:
             nonlocal steps
-            fresh = await page_session.query(find_first_steps)
+            fresh = await page_session.query_again(find_first_steps)
             if fresh != steps and page_session.may("edit flows"):
                 steps = fresh
                 place.clear()

@@ -94,7 +94,7 @@ class FlowPage:
     @one_at_a_time
     async def look(self) -> None:
         """Reads the flow again, to show changes made by other people and by commands."""
-        fresh = await self.page_session.query(find_flow, self.flow.id)
+        fresh = await self.page_session.query_again(find_flow, self.flow.id)
         if self.tabs.is_deleted:  # the person has opened another page meanwhile
             return
         if fresh is None:

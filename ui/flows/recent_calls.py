@@ -76,7 +76,7 @@ class FirstCalls:
     @one_at_a_time
     async def look(self) -> None:
         """Reads the calls and draws them when something changed."""
-        fresh = await self.page_session.query(load_recent_calls, self.flow_id)
+        fresh = await self.page_session.query_again(load_recent_calls, self.flow_id)
         running = any(isinstance(call, JobRow) and not call.ended for call in fresh.calls)
         if fresh != self.calls or running:
             self.calls = fresh

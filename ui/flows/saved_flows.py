@@ -117,7 +117,7 @@ class FlowsPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.page_session.query(load_library)
+        fresh = await self.page_session.query_again(load_library)
         if fresh != self.library:
             self.library = fresh
             self._draw()

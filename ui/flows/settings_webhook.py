@@ -116,7 +116,7 @@ class WebhookCard:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.page_session.query(list_deliveries, self.flow_id)
+        fresh = await self.page_session.query_again(list_deliveries, self.flow_id)
         if fresh != self.seen:
             self.seen = fresh
             self._draw(fresh)

@@ -141,7 +141,7 @@ class JobDetailPage:
     async def _look(self) -> None:
         """Reads what changed since the last call, while the job runs."""
         job_id = self.job.id
-        fresh = await self.page_session.query(look_at, job_id, -1)
+        fresh = await self.page_session.query_again(look_at, job_id, -1)
         if fresh is None:
             return
         changed = fresh != self.seen.look

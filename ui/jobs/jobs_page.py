@@ -192,7 +192,7 @@ class JobsList:
         if self.tabs.value != "all":
             return
         filters = self.narrowed.filters(self.times.clock.now(), self.times.reader.zone)
-        fresh = await self.page_session.query(load_jobs, filters, self.narrowed.cursor)
+        fresh = await self.page_session.query_again(load_jobs, filters, self.narrowed.cursor)
         if fresh != self.seen or any(job.status == "processing" for job in fresh.page.jobs):
             self.seen = fresh
             self.counted(fresh.refused)

@@ -187,7 +187,7 @@ class RefusedCalls:
         if self.tabs.value != "refused":
             return
         filters = self.view.filters(self.times.clock.now(), self.times.reader.zone)
-        fresh = await self.page_session.query(load_refused, filters)
+        fresh = await self.page_session.query_again(load_refused, filters)
         if fresh != self.seen:
             self.seen = fresh
             self.counted(fresh.count)

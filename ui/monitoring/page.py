@@ -6,6 +6,7 @@ same for one flow.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from storage.database import now
 from storage.monitoring.curves import Curves, read_curves, read_mark
 from storage.monitoring.figures import Figures, read_figures
 from storage.monitoring.period import Filters, Period
+from storage.sqlite_file import read_version
 from ui.kit import feedback
 from ui.kit.assets import asset_url
 from ui.kit.parts import button, link_button, words
@@ -50,6 +52,30 @@ class MonitoringContents:
     curves: Curves | None
 
 
+def load_mark(session: Session, workspace_id: str) -> tuple[Any, ...]:
+    """Reads a value that differs when figures may have changed, and once a minute."""
+    return (*read_mark(session, workspace_id), now(session) // MINUTE)
+
+
+class Marks:
+    """The marks of all workspaces, shared by all open pages: each is read once after something was committed."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        #: Workspace -> (what was committed, the minute) when it was read, and its mark.
+        self._read: dict[str, tuple[tuple[int | None, int], tuple[Any, ...]]] = {}
+
+    async def read(self, page_session: PageSession) -> tuple[Any, ...]:
+        """Returns the mark of the person's workspace."""
+        database, workspace_id = page_session.app.database, page_session.person.workspace_id
+        async with self._lock:
+            state = (database.look_up(read_version), database.clock.now() // MINUTE)
+            known = self._read.get(workspace_id)
+            if known is None or known[0] != state or state[0] is None:
+                known = self._read[workspace_id] = (state, await page_session.query(load_mark))
+            return known[1]
+
+
 def load_figures(
     session: Session,
     workspace_id: str,
@@ -61,7 +87,7 @@ def load_figures(
 ) -> MonitoringContents | None:
     """Reads the figures of a view. Returns None when nothing happened since `mark`."""
     at = now(session)
-    fresh = (*read_mark(session, workspace_id), at // MINUTE, view)
+    fresh = (*load_mark(session, workspace_id), view)
     if fresh == mark:
         return None
     ahead = when(at).astimezone(reader.zone).utcoffset() or timedelta()
@@ -121,6 +147,7 @@ class Board:
         self.times = times_of(page_session)
         self.reader = self.times.reader
         self.mark: tuple[Any, ...] | None = None
+        self.marks = page_session.app.shared(Marks)
         self.sub: Any = None
         self.drawn_at = 0.0
 
@@ -148,6 +175,8 @@ class Board:
     async def look(self) -> None:
         """Reads the figures again when something happened, and once a minute."""
         view = self.view
+        if self.mark is not None and self.mark == (*await self.marks.read(self.page_session), view):
+            return
         seen = await self.page_session.query(load_figures, view, self.reader, self.mark)
         if seen is not None and view == self.view and not self.tiles.is_deleted:
             self.show(seen)

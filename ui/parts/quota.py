@@ -60,7 +60,7 @@ class QuotaNote:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.page_session.query(load_quota)
+        fresh = await self.page_session.query_again(load_quota)
         if fresh != self.seen:
             self.seen = fresh
             self._draw()

@@ -62,7 +62,7 @@ class AccountPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.page_session.query(list_browsers, self.page_session.person.id)
+        fresh = await self.page_session.query_again(list_browsers, self.page_session.person.id)
         if fresh != self.seen:
             self.seen = fresh
             self._draw_browsers()

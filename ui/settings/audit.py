@@ -78,7 +78,7 @@ class AuditPage:
 
     async def _see(self) -> SeenLog:
         filters = self.view.filters(self.times.clock.now(), self.times.reader.zone)
-        return await self.page_session.query(load_log, filters, self.view.before)
+        return await self.page_session.query_again(load_log, filters, self.view.before)
 
     @one_at_a_time
     async def _look(self) -> None:

@@ -87,7 +87,7 @@ class KeysPage:
 
     @one_at_a_time
     async def _look(self) -> None:
-        fresh = await self.page_session.query(load_keys)
+        fresh = await self.page_session.query_again(load_keys)
         if fresh != self.seen:
             self.seen = fresh
             self._draw()

@@ -74,7 +74,7 @@ class LimitsPage:
     @one_at_a_time
     async def look(self) -> None:
         """Shows the current limits and use."""
-        fresh = await self.page_session.query(load_limits)
+        fresh = await self.page_session.query_again(load_limits)
         if fresh != self.seen:
             self.seen = fresh
             self._draw_used()

@@ -99,7 +99,7 @@ class TeamPage:
         every(LOOK_SECONDS, self._look)
 
     async def _see(self) -> SeenTeam:
-        return await self.page_session.query(load_team, invitations=self.may)
+        return await self.page_session.query_again(load_team, invitations=self.may)
 
     @one_at_a_time
     async def _look(self) -> None:
