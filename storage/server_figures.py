@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import HOUR
 from storage.database import now
-from storage.tables import Job, ModelCall, WorkerProcess
+from storage.tables import Job, WorkerProcess
 
 #: A worker without a heartbeat for so long is not counted; a worker sends one every 5 s.
 LIVING_MS = 30_000
@@ -40,7 +40,7 @@ def server_figures(session: Session) -> ServerFigures:
         status: (count, oldest)
         for status, count, oldest in session.execute(
             select(Job.status, func.count(), func.min(Job.enqueued_at))
-            .where(Job.status.in_(["queued", "processing"]))
+            .where(text("jobs.status in ('queued', 'processing')"))  # exactly the condition of `ix_jobs_open`
             .group_by(Job.status)
         )
     }
@@ -56,25 +56,31 @@ def server_figures(session: Session) -> ServerFigures:
         or 0,
         last_hour=last_hour,
         last_hour_went_on=went_on,
-        last_hour_nanos=session.scalar(
-            select(func.coalesce(func.sum(ModelCall.cost_nanos), 0)).where(ModelCall.at >= at - HOUR)
-        )
-        or 0,
+        last_hour_nanos=_nanos_since(session, at - HOUR),
         database_bytes=_size(session),
     )
 
 
 def _jobs_since(session: Session, since: int) -> tuple[dict[str, int], int]:
     """Counts jobs by status, and the completed ones of which steps failed."""
-    # Joined by workspace, so that the index on (workspace, created) is used.
+    # Workspace by workspace, so that the index on (workspace, created) is used; SQLite keeps the order of a cross join.
     counts = session.execute(
         text(
             "select j.status, count(*) as jobs, sum(case when j.steps_failed > 0 then 1 else 0 end) as lost "
-            "from workspaces w join jobs j on j.workspace_id = w.id and j.created_at >= :since group by j.status"
+            "from workspaces w cross join jobs j where j.workspace_id = w.id and j.created_at >= :since group by j.status"
         ),
         {"since": since},
     ).all()
     return {row.status: row.jobs for row in counts}, sum(row.lost for row in counts if row.status == "completed")
+
+
+def _nanos_since(session: Session, since: int) -> int:
+    """Returns the cost of the model calls since a time, found as in `_jobs_since`."""
+    statement = text(
+        "select coalesce(sum(m.cost_nanos), 0) from workspaces w cross join model_calls m"
+        " where m.workspace_id = w.id and m.at >= :since"
+    )
+    return int(session.scalar(statement, {"since": since}) or 0)
 
 
 def _size(session: Session) -> int:

@@ -74,8 +74,10 @@ def _newest_jobs(session: Session, workspace_id: str) -> dict[str, JobRow]:
         .limit(1)
         .scalar_subquery()
     )
-    ids = select(newest).where(Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))
-    rows = session.execute(select_jobs().where(Job.workspace_id == workspace_id, Job.id.in_(ids)))
+    ids = session.scalars(select(newest).where(Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))).all()
+    # Without an index on the workspace: SQLite would read all of its jobs in place of these few.
+    mine = func.coalesce(Job.workspace_id, "") == workspace_id
+    rows = session.execute(select_jobs().where(mine, Job.id.in_([job_id for job_id in ids if job_id is not None])))
     return {row.flow_id: as_job(row) for row in rows}
 
 
