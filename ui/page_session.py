@@ -11,6 +11,7 @@ the page is emptied and redirected to the sign-in page, which says what happened
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -102,10 +103,10 @@ class App:
 
 
 class Offered:
-    """What pages add to the search of the frame when they are registered: the templates."""
+    """What pages add to the search of the frame: the templates. `find` is called at each search, in a thread."""
 
     def __init__(self) -> None:
-        self.hits: tuple[Hit, ...] = ()
+        self.find: Callable[[], tuple[Hit, ...]] = tuple
 
 
 class SignedOut(Exception):  # noqa: N818 - an expected event, not an error
@@ -160,7 +161,7 @@ class PageSession:
         """Returns the flows, and with a text also what the pages offer to be found, for the search of the frame."""
         flows = await self.query(list_flows)
         hits = [Hit(flow.title, f"/flows/{flow.id}", flow.state, symbol="schema") for flow in flows]
-        return [*hits, *self.app.shared(Offered).hits] if text else hits
+        return [*hits, *await asyncio.to_thread(self.app.shared(Offered).find)] if text else hits
 
     async def query(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query on the person's own workspace."""

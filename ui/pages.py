@@ -1,4 +1,7 @@
-"""Registers every page of the product, and the pages for unknown addresses and for errors."""
+"""Prepares the app of the pages: who may come in, the plain files, and the pages for unknown addresses and for errors.
+
+The pages themselves are registered when they are first opened (`ui/pages_on_demand.py`).
+"""
 
 from __future__ import annotations
 
@@ -13,50 +16,24 @@ from engine.core.errors import Refusal, Unavailable
 from storage.flows import list_flows
 from ui import second_factor, sign_in
 from ui.access_guard import NO_STORE, AccessGuard, theme_of
-from ui.datasets import dataset_page, files
-from ui.datasets import list_page as datasets
-from ui.flows import first_run, flow_page, templates
-from ui.flows import saved_flows as flows
-from ui.jobs import job_page, jobs_csv
-from ui.jobs import jobs_page as jobs
+from ui.datasets import files
+from ui.jobs import jobs_csv
 from ui.kit.plain_pages import error_page
+from ui.kit.search import Hit
 from ui.kit.signatures import remember_signatures
 from ui.kit.text import _
-from ui.monitoring import page as monitoring
 from ui.page_memory import give_back_memory
-from ui.page_session import App, SignedOut, open_page_session, page_at
+from ui.page_session import App, Offered, SignedOut, open_page_session, page_at
 from ui.page_sessions import tie_sockets
 from ui.page_shell import nothing_here
-from ui.playground import routes as playground
+from ui.pages_on_demand import PagesOnDemand
 from ui.playground.run import batch_csv
 from ui.script_marks import mark_scripts
-from ui.settings import about, account, audit, audit_csv, data, keys, limits, models, server, team
-
-PAGES = (
-    first_run,
-    flows,
-    flow_page,
-    templates,
-    datasets,
-    dataset_page,
-    jobs,
-    job_page,
-    monitoring,
-    keys,
-    models,
-    limits,
-    team,
-    account,
-    data,
-    server,
-    audit,
-    about,
-    playground,
-)
+from ui.settings import audit_csv
 
 
 def register(app: App, root: FastAPI) -> None:
-    """Adds the plain pages to `root`, the guard to NiceGUI's app, and every page.
+    """Adds the plain pages to `root`, and to NiceGUI's app the guard and what registers every page.
 
     Call it before `ui.run_with(root)`.
     """
@@ -73,7 +50,9 @@ def register(app: App, root: FastAPI) -> None:
     files.add_routes(root, app)
     tie_sockets()
     mark_scripts()
-    nicegui_app.add_middleware(AccessGuard, app=app)
+    app.shared(Offered).find = _templates_to_find
+    nicegui_app.add_middleware(PagesOnDemand, app=app)
+    nicegui_app.add_middleware(AccessGuard, app=app)  # the outer one: strangers have no page registered
     nicegui_app.add_exception_handler(404, _not_found)
     nicegui_app.add_exception_handler(SignedOut, _signed_out)
     logging.getLogger("nicegui").addFilter(_is_news)
@@ -88,8 +67,11 @@ def register(app: App, root: FastAPI) -> None:
     def open_settings() -> RedirectResponse:
         return RedirectResponse("/settings/keys", 303)
 
-    for page in PAGES:
-        page.register(app)
+
+def _templates_to_find() -> tuple[Hit, ...]:
+    from ui.flows.templates import as_hits
+
+    return as_hits()
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import segno
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -188,6 +187,8 @@ def _set_up_page(
     needed: bool = False,
     errors: dict[str, str] | None = None,
 ) -> str:
+    import segno
+
     picture = segno.make(told.uri, error="m").svg_data_uri(scale=4, border=3, light="#fff")
     return set_up_factor_page(
         picture,

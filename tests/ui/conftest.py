@@ -135,7 +135,10 @@ def what_stays() -> Iterator[None]:
     import fastapi.dependencies.utils as dependencies
     import nicegui.testing.general as general
 
-    import ui.pages  # noqa: F401 - it imports every page
+    from ui.pages_on_demand import MODULES, import_pages
+
+    for place in MODULES:
+        import_pages(place)
 
     make_field = dependencies.create_model_field
     made: dict[str, Any] = {}

@@ -24,7 +24,7 @@ from ui.kit.not_yet import nearest_not_yet
 from ui.kit.parts import card, icon, link_button, note, tile, words
 from ui.kit.search import Hit
 from ui.kit.text import _, plural
-from ui.page_session import App, Offered, PageSession, open_page_session, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import opened
 from ui.parts.ask_owners import asking
 from ui.parts.model_wanted import ModelWanted, model_button
@@ -172,12 +172,17 @@ def _columns(document: Document) -> tuple[tuple[tuple[str, str], ...], ...]:
     return tuple(tuple(column) for column in found if column)
 
 
-def register(app: App) -> None:
-    """Registers `/templates`."""
-    app.shared(Offered).hits = tuple(
+@cache
+def as_hits() -> tuple[Hit, ...]:
+    """Returns what the search of the frame finds of the templates."""
+    return tuple(
         Hit(one.file.title, f"/templates?q={quote(one.file.title)}", one.file.description, symbol="dashboard")
         for one in all_templates()
     )
+
+
+def register(app: App) -> None:
+    """Registers `/templates`."""
 
     @page_at("/templates")
     async def open_templates(request: Request) -> None:
