@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from api.commands.parser import main
 from engine.core.garbage import collect_garbage_seldom
+from engine.core.hidden_modules import hidden
 from engine.core.malloc import share_among_threads
 from engine.core.settings import BadSetting, Settings
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from api.uvicorn_server import Server
     from engine.jobs.server.job_waiters import JobWaiters
     from engine.models.local_servers import LocalServers
+    from engine.outbound.client import OutboundClient
     from engine.playground_batches.registry import PlaygroundBatches
     from engine.secrets.sealing import Vault
     from storage.database import Database
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 #: Seconds that requests in progress may take when the server stops. Workers have a time limit of their own.
 DRAIN_SECONDS = 10
+#: What libraries import if it is there and this server never uses: HTTP clients of NiceGUI's socket library, and the old
+#: Pydantic, for whose models FastAPI looks. They would take a tenth of the time and of the memory of a start.
+_NOT_USED = ("aiohttp", "requests", "pydantic.v1")
 
 
 def serve(settings: Settings) -> int:
@@ -168,14 +173,10 @@ async def _run(
     settings: Settings, database: Database, vault: Vault, listener: socket.socket, limits: ConnectionLimits
 ) -> None:
     """Runs all components that live on the event loop until the server stops."""
-    from api.app import create_api
     from engine.core.logging_setup import worker_line
     from engine.jobs.notifier import NOTIFIER
     from engine.jobs.server.job_waiters import JobWaiters
-    from engine.jobs.server.maintenance import Maintenance
     from engine.jobs.server.supervisor import Supervisor
-    from engine.models.local_servers import LocalServers
-    from engine.playground_batches.registry import PlaygroundBatches
     from storage.checkpoints import Checkpoints
     from storage.job_changes import next_alone
 
@@ -189,6 +190,11 @@ async def _run(
     )
     database.info[NOTIFIER] = supervisor
     supervisor.start()  # the worker process starts in parallel with the imports below
+
+    from engine.jobs.server.maintenance import Maintenance
+    from engine.models.local_servers import LocalServers
+    from engine.playground_batches.registry import PlaygroundBatches
+
     maintenance = Maintenance(database, settings, vault)
     maintenance.start()
     checkpoints = Checkpoints(database.url)
@@ -196,12 +202,16 @@ async def _run(
     stopping: list[asyncio.Task[None]] = []
     batches = PlaygroundBatches(database, waiters)
     local_servers = LocalServers(settings.local_servers)
-    looking = asyncio.create_task(_look_for_servers(local_servers, settings, database))
+    is_ready = asyncio.Event()
+    looking = asyncio.create_task(_look_for_servers(local_servers, settings, database, is_ready))
     try:
         await batches.resume()
-        public_api = create_api(database, waiters, settings)
-        pages = _pages(settings, database, waiters, vault, public_api, batches, local_servers)
-        server = _server(settings, _front(settings, database, public_api, pages), limits)
+        with hidden(*_NOT_USED):
+            from api.app import create_api
+
+            public_api = create_api(database, waiters, settings)
+            pages = _pages(settings, database, waiters, vault, public_api, batches, local_servers)
+        server = _server(settings, _front(settings, database, public_api, pages), limits, ready=is_ready.set)
 
         def stop() -> None:
             if server.should_exit:
@@ -226,21 +236,28 @@ async def _run(
         await (stopping[0] if stopping else asyncio.to_thread(supervisor.stop))
 
 
-async def _look_for_servers(local_servers: LocalServers, settings: Settings, database: Database) -> None:
-    """Finds model servers on this machine, in parallel with the start of the server."""
-    from engine.jobs.outbound_rules import outbound_rules
-    from engine.outbound.client import OutboundClient
-
+async def _look_for_servers(
+    local_servers: LocalServers, settings: Settings, database: Database, is_ready: asyncio.Event
+) -> None:
+    """Finds model servers on this machine, once the server is ready."""
     if not settings.local_servers:
         return
-    outbound = OutboundClient(await asyncio.to_thread(outbound_rules, settings, database))
+    await is_ready.wait()
+    outbound = await asyncio.to_thread(_outbound_client, settings, database)
     try:
         await local_servers.look(outbound)
     finally:
         await outbound.aclose()
 
 
-def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits) -> Server:
+def _outbound_client(settings: Settings, database: Database) -> OutboundClient:
+    from engine.jobs.outbound_rules import outbound_rules
+    from engine.outbound.client import OutboundClient
+
+    return OutboundClient(outbound_rules(settings, database))
+
+
+def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits, ready: Callable[[], None]) -> Server:
     """Builds the HTTP server. It is a single process, because the state of the pages is in its memory."""
     import uvicorn
 
@@ -262,7 +279,12 @@ def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits) -> Ser
         proxy_headers=False,  # ProxyHeaders handles them instead
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    return Server(config, ready=lambda: print(f"Flowport is ready on {settings.base_url}", flush=True))
+
+    def tell_ready() -> None:
+        print(f"Flowport is ready on {settings.base_url}", flush=True)
+        ready()
+
+    return Server(config, ready=tell_ready)
 
 
 def _front(settings: Settings, database: Database, public_api: PublicApi, pages: FastAPI) -> ASGIApp:

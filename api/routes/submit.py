@@ -24,7 +24,6 @@ from engine.core import errors
 from engine.core.clock import to_rfc3339
 from engine.core.job_status import ENDED
 from engine.flow.node_type import NodeFailed
-from engine.jobs.outbound_rules import check_callers_address, outbound_rules
 from engine.jobs.submit.accept import (
     Accepted,
     Caller,
@@ -205,6 +204,8 @@ async def _webhook_url(context: Context, request: Request) -> str | None:
     """
     url = parameters.webhook_url(request)
     if url is not None:
+        from engine.jobs.outbound_rules import check_callers_address, outbound_rules
+
         rules = await asyncio.to_thread(outbound_rules, context.settings, context.database)
         try:
             check_callers_address(rules, url)

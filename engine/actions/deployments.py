@@ -22,11 +22,8 @@ from engine.flow.called import call_problems, pinned
 from engine.flow.document import Document, load_document
 from engine.flow.flow_warnings import FlowWarning, flow_warnings
 from engine.flow.validation import deploy_problems, without_parked
-from engine.jobs.outbound_rules import rules_for_flows
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import missing_datasets, unknown_columns
-from engine.outbound.secret_hosts import host_problems, host_warnings
-from engine.outbound.written_addresses import address_problems
 from storage.audit import add_entry
 from storage.connections import list_connections
 from storage.database import now
@@ -92,6 +89,8 @@ def deploy(
 
 def warnings_before_deploy(session: Session, workspace_id: str, document: Document) -> list[FlowWarning]:
     """Returns what to look at before a deployment, which goes ahead all the same."""
+    from engine.outbound.secret_hosts import host_warnings
+
     datasets = known_datasets(session, workspace_id)
     return [
         *flow_warnings(document, CATALOG),
@@ -106,6 +105,10 @@ def problems_before_deploy(
     """Returns everything that prevents a deployment: invalid nodes and settings, references to missing objects, invalid
     calls, and addresses that can never be opened.
     """
+    from engine.jobs.outbound_rules import rules_for_flows
+    from engine.outbound.secret_hosts import host_problems
+    from engine.outbound.written_addresses import address_problems
+
     names = {connection.name for connection in list_connections(session, workspace_id)}
     library = read_library(session, workspace_id, document)
     return [

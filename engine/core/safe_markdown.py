@@ -5,14 +5,17 @@ that is not allowed (S27).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import markdown2
 import nh3
-from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
-from markdown_it.token import Token
+
+if TYPE_CHECKING:
+    from markdown2 import Markdown
+    from markdown_it import MarkdownIt
+    from markdown_it.renderer import RendererHTML
+    from markdown_it.token import Token
 
 #: The allowed tags: structured text and links, without images, styles or classes.
 _TAGS = {
@@ -28,14 +31,9 @@ MOST_FOREIGN = 5_000
 _MOST_CELLS = 2_500
 
 
-class _Renderer(markdown2.Markdown):
-    def _get_pygments_lexer(self, lexer_name: str) -> None:
-        """Disables syntax highlighting: inside inline code its HTML would be escaped and shown as text."""
-
-
 def clean_html(text: str) -> str:
     """Returns Markdown as HTML without scripts, styles, images or classes."""
-    rendered = _Renderer(extras=["fenced-code-blocks", "tables", "cuddled-lists"]).convert(text)
+    rendered = _renderer()(extras=["fenced-code-blocks", "tables", "cuddled-lists"]).convert(text)
     return nh3.clean(
         str(rendered),
         tags=_TAGS,
@@ -57,7 +55,7 @@ def foreign_html(text: str) -> str:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # as the parser reads them
     cells = len(lines) * max(line.count("|") + 1 for line in lines)
     return nh3.clean(
-        (_FOREIGN if cells <= _MOST_CELLS else _FOREIGN_WITHOUT_TABLES).render(text),
+        (_parser("table") if cells <= _MOST_CELLS else _parser()).render(text),
         tags=_TAGS,
         attributes={"a": {"href"}},
         url_schemes={"http", "https"},
@@ -75,13 +73,26 @@ def _picture_as_link(
     return f'<a href="{escape(address)}">{escape(tokens[at].content or address)}</a>'
 
 
+# Both parsers are loaded by the first text that needs them, not at the start of the server.
+
+
+@cache
+def _renderer() -> type[Markdown]:
+    from markdown2 import Markdown
+
+    class Renderer(Markdown):
+        def _get_pygments_lexer(self, lexer_name: str) -> None:
+            """Disables syntax highlighting: inside inline code its HTML would be escaped and shown as text."""
+
+    return Renderer
+
+
+@cache
 def _parser(*rules: str) -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
     parser = MarkdownIt("commonmark", {"html": False}).enable(list(rules))
     parser.add_render_rule("image", _picture_as_link)
     parser.add_render_rule("heading_open", lambda *_: "<p><strong>")
     parser.add_render_rule("heading_close", lambda *_: "</strong></p>")
     return parser
-
-
-_FOREIGN = _parser("table")
-_FOREIGN_WITHOUT_TABLES = _parser()

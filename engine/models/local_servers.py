@@ -6,15 +6,16 @@ import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.core.settings import MODEL_SERVER_PORTS
 from engine.models.connections import ModelConnection
 from engine.models.model_lists import names_in
 from engine.models.provider_catalog import ProviderName
-from engine.models.providers import allowed_for, models_url
-from engine.outbound.client import OutboundClient
 from engine.outbound.errors import OutboundFailed, OutboundRefused
+
+if TYPE_CHECKING:
+    from engine.outbound.client import OutboundClient
 
 #: This machine, and the host machine as seen from a container.
 HOSTS = ("127.0.0.1", "host.docker.internal")
@@ -94,6 +95,8 @@ async def find_local_servers(
 
 
 async def _ask(outbound: OutboundClient, host: str, port: int) -> FoundServer | None:
+    from engine.models.providers import allowed_for, models_url
+
     place = ModelConnection("local", "openai_compatible", f"http://{host}:{port}/v1", local=True)
     try:
         answer = await outbound.request(
