@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import gc
+import math
 import os
 import signal
 import socket
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from api.connection_limits import ConnectionLimits
     from api.uvicorn_server import Server
     from engine.jobs.server.job_waiters import JobWaiters
+    from engine.jobs.server.supervisor import Supervisor
+    from engine.jobs.worker_locks import ServeLock
     from engine.models.local_servers import LocalServers
     from engine.outbound.client import OutboundClient
     from engine.playground_batches.registry import PlaygroundBatches
@@ -57,22 +60,25 @@ def serve(settings: Settings) -> int:
     from api.connection_limits import limits_for
     from engine.core.file_descriptors import raise_limit
     from engine.jobs.worker_locks import AlreadyServing, serve_lock
-    from storage.backup import require_sound
+    from storage.backup import is_small, require_sound
 
     try:
         lock = serve_lock(settings.data)
     except AlreadyServing as error:
         print(error, file=sys.stderr)
         return 1
-    require_sound(settings.data)
+    if lock.damaged or is_small(settings.data):
+        # a large database is checked in the background (`engine.jobs.server.maintenance`) unless it was found damaged
+        require_sound(settings.data, seconds=math.inf)
     limits = limits_for(raise_limit())
     with contextlib.closing(_listen(settings, limits.backlog)) as listener, _opened(settings) as (database, vault):
+        lock.note_running()
         settings = _with_stored_address(settings, database)
         _set_up(database, settings)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_run(settings, database, vault, listener, limits))
+            runner.run(_run(settings, database, vault, listener, limits, lock))
     lock.release()
-    return 0
+    return int(lock.damaged)
 
 
 def worker(settings: Settings) -> int:
@@ -170,33 +176,26 @@ def _admin_password(settings: Settings) -> str:
 
 
 async def _run(
-    settings: Settings, database: Database, vault: Vault, listener: socket.socket, limits: ConnectionLimits
+    settings: Settings,
+    database: Database,
+    vault: Vault,
+    listener: socket.socket,
+    limits: ConnectionLimits,
+    lock: ServeLock,
 ) -> None:
     """Runs all components that live on the event loop until the server stops."""
-    from engine.core.logging_setup import worker_line
-    from engine.jobs.notifier import NOTIFIER
     from engine.jobs.server.job_waiters import JobWaiters
-    from engine.jobs.server.supervisor import Supervisor
-    from storage.checkpoints import Checkpoints
-    from storage.job_changes import next_alone
 
     waiters = JobWaiters(database)
-    supervisor = Supervisor(
-        _worker_command(settings),
-        os.environ,
-        waiters,
-        waits_alone=lambda: database.look_up(next_alone) is not None,
-        worker_line=worker_line(settings.log),
-    )
-    database.info[NOTIFIER] = supervisor
+    supervisor = _supervisor(settings, database, waiters)
     supervisor.start()  # the worker process starts in parallel with the imports below
 
     from engine.jobs.server.maintenance import Maintenance
     from engine.models.local_servers import LocalServers
     from engine.playground_batches.registry import PlaygroundBatches
+    from storage.checkpoints import Checkpoints
 
-    maintenance = Maintenance(database, settings, vault)
-    maintenance.start()
+    maintenance = Maintenance(database, settings, vault, after_crash=lock.after_crash)
     checkpoints = Checkpoints(database.url)
     checkpoints.start()
     stopping: list[asyncio.Task[None]] = []
@@ -222,8 +221,15 @@ async def _run(
             maintenance.end()
             stopping.append(asyncio.create_task(asyncio.to_thread(supervisor.stop)))
 
+        def stop_damaged() -> None:
+            lock.note_damaged()
+            if not server.should_exit:
+                stop()
+
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop)
+            loop.add_signal_handler(number, stop)
+        maintenance.start(on_damage=lambda: loop.call_soon_threadsafe(stop_damaged))
         collect_garbage_seldom()
         await server.serve(sockets=[listener])
         await public_api.close()
@@ -234,6 +240,24 @@ async def _run(
         await asyncio.to_thread(maintenance.stop)
         await asyncio.to_thread(checkpoints.stop)
         await (stopping[0] if stopping else asyncio.to_thread(supervisor.stop))
+
+
+def _supervisor(settings: Settings, database: Database, waiters: JobWaiters) -> Supervisor:
+    """Builds what keeps a worker process running, and makes it the JobNotifier of this process."""
+    from engine.core.logging_setup import worker_line
+    from engine.jobs.notifier import NOTIFIER
+    from engine.jobs.server.supervisor import Supervisor
+    from storage.job_changes import next_alone
+
+    supervisor = Supervisor(
+        _worker_command(settings),
+        os.environ,
+        waiters,
+        waits_alone=lambda: database.look_up(next_alone) is not None,
+        worker_line=worker_line(settings.log),
+    )
+    database.info[NOTIFIER] = supervisor
+    return supervisor
 
 
 async def _look_for_servers(

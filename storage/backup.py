@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine.core.errors import StorageUnavailable
@@ -13,6 +13,8 @@ from engine.core.errors import StorageUnavailable
 DATABASE = "flowport.db"
 #: The check of a large file stops after this many seconds. It finds faults in the first pages it reads.
 CHECK_SECONDS = 5.0
+#: Files up to this size are checked before each start, which takes some milliseconds.
+SMALL_BYTES = 4 << 20
 
 
 class DatabaseDamaged(Exception):  # noqa: N818 - shown to the person who starts the program
@@ -39,23 +41,34 @@ def require_sound(data: Path, *, seconds: float = CHECK_SECONDS) -> None:
     """Checks the database for at most `seconds` and writes nothing. Raises DatabaseDamaged."""
     fault = find_fault(data / DATABASE, seconds=seconds)
     if fault:
-        raise DatabaseDamaged(
-            f"The database {data / DATABASE} is damaged ({fault}). Flowport has not started and has changed nothing. "
-            "Keep a copy of the folder, then bring back a backup: `app.py restore FILE --data NEW_FOLDER` makes a new folder from "
-            f"one; the nightly ones are in {data / 'backups'}."
-        )
+        raise DatabaseDamaged(damage_told(data, fault, "Flowport has not started and has changed nothing."))
 
 
-def find_fault(path: Path, *, seconds: float = CHECK_SECONDS) -> str:
-    """Returns what is wrong with a database file; "" when no fault was found within `seconds`, or when there is no
-    file.
+def damage_told(data: Path, fault: str, outcome: str) -> str:
+    """Says that the database is damaged, what Flowport did about it, and what the reader can do."""
+    return (
+        f"The database {data / DATABASE} is damaged ({fault}). {outcome} "
+        "Keep a copy of the folder, then bring back a backup: `app.py restore FILE --data NEW_FOLDER` makes a new folder from "
+        f"one; the nightly ones are in {data / 'backups'}."
+    )
+
+
+def is_small(data: Path) -> bool:
+    """True when the database of a data folder is checked before each start."""
+    path = data / DATABASE
+    return path.exists() and path.stat().st_size <= SMALL_BYTES
+
+
+def find_fault(path: Path, *, seconds: float = CHECK_SECONDS, stopped: Callable[[], bool] = lambda: False) -> str:
+    """Returns what is wrong with a database file; "" when no fault was found within `seconds` or until `stopped`, or
+    when there is no file.
     """
     if not path.exists() or path.stat().st_size == 0:
         return ""
     until = time.monotonic() + seconds
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
     try:
-        connection.set_progress_handler(lambda: time.monotonic() > until, 20_000)
+        connection.set_progress_handler(lambda: time.monotonic() > until or stopped(), 20_000)
         found = [str(row[0]) for row in connection.execute("pragma quick_check(3)")]
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):

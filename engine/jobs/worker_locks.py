@@ -28,6 +28,8 @@ from storage.workers import beats, remove_worker
 
 SILENT_SECONDS = 30.0
 SERVE = "serve"
+#: What a server leaves in its lock file: nothing after a clean end.
+_RUNNING, _DAMAGED = b"running\n", b"damaged\n"
 
 
 class AlreadyServing(Exception):  # noqa: N818 - shown to the person who starts the program
@@ -66,7 +68,7 @@ def new_boot(data: Path) -> tuple[str, Lock]:
     return boot_id, Lock(folder / boot_id, descriptor)
 
 
-def serve_lock(data: Path) -> Lock:
+def serve_lock(data: Path) -> ServeLock:
     """Takes the lock that allows only one server per data folder. Raises AlreadyServing."""
     path = run_folder(data) / SERVE
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -77,16 +79,41 @@ def serve_lock(data: Path) -> Lock:
         raise AlreadyServing(
             f"Another Flowport server is running on {data}. Stop it first, or give this one another folder with --data."
         ) from error
-    return _ServeLock(path, descriptor)
+    return ServeLock(path, descriptor)
 
 
-class _ServeLock(Lock):
-    """A lock whose file is kept: if it were removed and created again, two processes could each lock a file of this
-    name.
+class ServeLock(Lock):
+    """The lock of the server. Its file also tells the next server how this one ended.
+
+    The file is kept: if it were removed and created again, two processes could each lock a file of this name.
     """
 
+    def __init__(self, path: Path, descriptor: int) -> None:
+        super().__init__(path, descriptor)
+        self._left = os.pread(descriptor, 100, 0)
+        #: True when the last server was killed, or ended with its machine.
+        self.after_crash = self._left == _RUNNING
+        #: True when the last server found the database damaged, or this one did.
+        self.damaged = self._left == _DAMAGED
+
+    def note_running(self) -> None:
+        """Notes that a server uses the database from now on; until `release`, every end of it counts as a crash."""
+        self.damaged = False
+        self._leave(_RUNNING)
+
+    def note_damaged(self) -> None:
+        """Notes that the database is damaged, so that the next server checks it before it starts."""
+        self.damaged = True
+        self._leave(_DAMAGED)
+
     def release(self) -> None:
+        if not self.damaged:
+            self._leave(b"")
         os.close(self.descriptor)
+
+    def _leave(self, text: bytes) -> None:
+        os.ftruncate(self.descriptor, 0)
+        os.pwrite(self.descriptor, text, 0)
 
 
 class Reaper:

@@ -12,6 +12,7 @@ from engine.actions.jobs import submit
 from engine.actions.principal import command_line
 from engine.backups.backups import backups_folder, new_name, write_backup
 from engine.jobs.submit.accept import Caller
+from storage.backup import SMALL_BYTES
 from storage.database import open_database
 from storage.job_changes import claim_job
 from storage.jobs import get_job
@@ -130,3 +131,21 @@ def test_a_damaged_or_newer_folder_is_left_alone(command: Command, data: Path):
     assert "restore FILE" in damaged.err
     assert "Traceback" not in damaged.err
     assert {name: prints(data)[name] for name in before} == before
+
+
+def test_a_large_database_that_a_server_found_damaged_is_checked_before_the_next_start(command: Command, data: Path):
+    command("keys", "list")
+    with sqlite3.connect(data / "flowport.db") as connection:
+        connection.execute("create table padding as select zeroblob(?) as value", (SMALL_BYTES,))
+    connection.close()
+    with (data / "flowport.db").open("r+b") as file:
+        file.seek(4_096 * 3)
+        file.write(b"\xa5" * 4_096 * 20)
+    (data / "run").mkdir(exist_ok=True)
+    (data / "run" / "serve").write_bytes(b"damaged\n")
+    before = prints(data)
+    for _ in range(2):
+        refused = command("serve")
+        assert (refused.code, refused.out) == (1, "")
+        assert "is damaged" in refused.err
+    assert prints(data) == before

@@ -1,5 +1,5 @@
-"""The server's background tasks: the roll-up for Monitoring, retention every ten minutes, a nightly backup, and the rest
-of interrupted erasures.
+"""The server's background tasks: the roll-up for Monitoring, retention every ten minutes, a nightly check of the database
+with a backup, and the rest of interrupted erasures.
 
 All of them run in one thread of the one server of a data folder.
 """
@@ -7,6 +7,7 @@ All of them run in one thread of the one server of a data folder.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from engine.jobs.server.erasing import finish_some
 from engine.jobs.server.retention import Retention
 from engine.jobs.server.rollup import Rollup
 from engine.secrets.sealing import Vault
+from storage.backup import DATABASE, damage_told, find_fault
 from storage.database import Database
 from storage.jobs import has_jobs
 
@@ -47,7 +49,10 @@ AGAIN_SECONDS = 3_600.0
 
 
 class Maintenance:
-    """Runs from `start` until `stop`, which the server calls. `pass_over` makes one check, for tests."""
+    """Runs from `start` until `stop`, which the server calls. `pass_over` makes one check, for tests.
+
+    `after_crash`: the last server did not end by itself, so the database is checked soon.
+    """
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class Maintenance:
         settings: Settings,
         vault: Vault,
         *,
+        after_crash: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
@@ -68,10 +74,13 @@ class Maintenance:
         #: The first run comes late, so that the owner can change the rules first after an upgrade.
         self._retention_due = monotonic() + RETENTION_SECONDS
         self._backup_due = 0.0
+        self.check_due = after_crash
+        self.on_damage: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=self._look_for_ever, name="maintenance", daemon=True)
 
-    def start(self) -> None:
-        """Starts the thread."""
+    def start(self, *, on_damage: Callable[[], object]) -> None:
+        """Starts the thread, which calls `on_damage` when the database is found damaged."""
+        self.on_damage = on_damage
         self._thread.start()
 
     def end(self) -> None:
@@ -86,6 +95,10 @@ class Maintenance:
 
     def pass_over(self) -> None:
         """Does what is due now. A full disk or another failure is logged, and the task is tried again later."""
+        if self.check_due:
+            self._guarded(self.is_sound, "The database was not checked")
+        if self._stop.is_set():
+            return
         self._guarded(self._finish_erasing, "Erased data was not overwritten yet")
         self._guarded(self._add_up, "The figures of Monitoring were not added up; they are read from the jobs")
         at = self._monotonic()
@@ -97,7 +110,12 @@ class Maintenance:
             self._guarded(self.back_up, "The nightly backup was not made")
 
     def back_up(self) -> None:
-        """Writes the nightly backup and removes old ones. Raises StorageUnavailable, BadSetting, SecretUnreadable."""
+        """Checks the database, writes the nightly backup and removes old ones; of a damaged database it makes none.
+
+        Raises StorageUnavailable, BadSetting, SecretUnreadable.
+        """
+        if not self.is_sound():
+            return
         data = self._settings.data
         at = self._database.clock.now()
         passphrase = self._database.read_now(find_passphrase, self._settings, self._vault)
@@ -105,6 +123,16 @@ class Maintenance:
         write_backup(data, target, at=at, passphrase=passphrase, key_file=self._settings.secret_key_file)
         remove_old_nightly(data)
         log.info("The nightly backup is made: %s", target.name)
+
+    def is_sound(self) -> bool:
+        """Reads the whole database, for seconds where it is large; returns whether no fault was found."""
+        fault = find_fault(self._settings.data / DATABASE, seconds=math.inf, stopped=self._stop.is_set)
+        self.check_due = False
+        if fault:
+            log.error("%s", damage_told(self._settings.data, fault, "Flowport ends, and does not start with it again."))
+            self._stop.set()
+            self.on_damage()
+        return not fault
 
     def _finish_erasing(self) -> None:
         finish_some(self._database, stop=self._stop)
@@ -127,7 +155,7 @@ class Maintenance:
             age >= LATE_AGE or age < -HOUR or (age >= BACKUP_AGE and time.localtime(at / SECOND).tm_hour == NIGHT_HOUR)
         )
 
-    def _guarded(self, work: Callable[[], None], failed: str) -> None:
+    def _guarded(self, work: Callable[[], object], failed: str) -> None:
         try:
             work()
         except (Refusal, BadSetting) as error:

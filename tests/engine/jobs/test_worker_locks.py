@@ -171,3 +171,28 @@ def test_one_server_per_data_folder(tmp_path: Path) -> None:
         serve_lock(tmp_path)
     lock.release()
     serve_lock(tmp_path).release()
+
+
+def test_a_server_learns_how_the_last_one_ended(tmp_path: Path) -> None:
+    first = serve_lock(tmp_path)
+    assert (first.after_crash, first.damaged) == (False, False)
+    first.note_running()
+    os.close(first.descriptor)  # as when it is killed
+
+    after = serve_lock(tmp_path)
+    assert (after.after_crash, after.damaged) == (True, False)
+    after.note_running()
+    after.note_damaged()
+    after.release()
+
+    refused = serve_lock(tmp_path)
+    assert (refused.after_crash, refused.damaged) == (False, True)
+    os.close(refused.descriptor)  # it refuses to start, and leaves the note
+
+    restored = serve_lock(tmp_path)
+    assert restored.damaged
+    restored.note_running()
+    restored.release()
+    clean = serve_lock(tmp_path)
+    assert (clean.after_crash, clean.damaged) == (False, False)
+    clean.release()

@@ -205,3 +205,35 @@ def test_a_backup_is_made_every_night_and_seven_are_kept(world: World, clock: Mo
     assert gaps == {24}
     assert 0 <= NIGHT_HOUR < 24
     assert not made[0].has_passphrase
+
+
+@pytest.mark.parametrize("after_crash", [True, False])
+def test_a_damaged_database_is_found_after_a_crash_and_at_night_and_no_backup_is_made(
+    world: World, clock: MovedClock, after_crash: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.submit(world.add_flow())
+    world.database.close()
+    with (world.data / "flowport.db").open("r+b") as file:
+        file.seek(4_096 * 40)
+        file.write(b"\xa5" * 4_096 * 20)
+    ended: list[bool] = []
+    settings = Settings(data=world.data, backup_passphrase="")
+    maintenance = Maintenance(world.database, settings, open_vault(world.data), after_crash=after_crash)
+    maintenance.on_damage = lambda: ended.append(True)
+    if after_crash:
+        maintenance.is_sound()
+    else:
+        maintenance.back_up()
+    assert ended == [True]
+    assert "is damaged" in caplog.text
+    assert "restore FILE" in caplog.text
+    assert list_backups(world.data) == []
+
+
+def test_a_sound_database_is_checked_once_after_a_crash(world: World) -> None:
+    settings = Settings(data=world.data, backup_passphrase="")
+    maintenance = Maintenance(world.database, settings, open_vault(world.data), after_crash=True)
+    assert maintenance.check_due
+    maintenance.pass_over()
+    assert not maintenance.check_due
+    assert not Maintenance(world.database, settings, open_vault(world.data)).check_due
