@@ -66,11 +66,11 @@ _OPEN = Statement(
     "insert into usage (subject, active, month, month_count) values (:subject, :active, :month, :month_count)"
     " on conflict (subject) do nothing"
 )
-_SET = Statement(
-    "insert into usage (subject, active, month, month_count) values (:subject, :active, :month, :month_count)"
-    " on conflict (subject) do update set active = :active, month = :month,"
-    " month_count = case when usage.month = :month and usage.month_count > :month_count"
-    " then usage.month_count else :month_count end"
+_SET_ACTIVE = Statement("update usage set active = :active where subject = :subject")
+#: The condition is written as in the index of open jobs, so that the other jobs are not read.
+_OPEN_JOBS = Statement(
+    "select workspace_id, environment, key_id, count(*) from jobs"
+    " where counted and status in ('queued', 'processing') group by workspace_id, environment, key_id"
 )
 
 
@@ -152,21 +152,28 @@ def read_usage(session: Session, subject: str) -> Used:
 
 
 def reconcile_usage(session: Session) -> int:
-    """Sets every counter to what the jobs table says; returns how many were wrong. A server calls it when it starts.
+    """Sets the slots in use to what the jobs table says; returns how many counters were wrong. A server calls it when it
+    starts.
 
-    The month's count is only raised: jobs that retention removed were accepted too.
+    The month's count of a subject that has a row stays: it grows with each accepted job, and retention removed some of
+    those. A subject without a row is counted from the jobs table.
     """
-    known = set(session.scalars(select(Usage.subject)))
+    active: Counter[str] = Counter()
+    for workspace_id, environment, key_id, count in _OPEN_JOBS.rows(session, {}):
+        if environment in ENVIRONMENTS:
+            active[usage_subject(workspace_id, environment)] += count
+        if key_id is not None:
+            active[key_id] += count
+    known = {row.subject: row.active for row in session.execute(select(Usage.subject, Usage.active))}
+    subjects = known.keys() | active.keys()
     for workspace_id in session.scalars(select(Workspace.id)):
-        known |= {usage_subject(workspace_id, environment) for environment in ENVIRONMENTS}
-    keys = select(Job.key_id).where(Job.status.in_(OPEN), Job.counted, Job.key_id.is_not(None)).distinct()
-    known |= {str(key_id) for key_id in session.scalars(keys)}
-    wrong = 0
-    for subject in sorted(known):
-        counted = _counted(session, subject)
-        wrong += read_usage(session, subject).active != counted["active"]
-        _SET.run(session, counted)
-    return wrong
+        subjects |= {usage_subject(workspace_id, environment) for environment in ENVIRONMENTS}
+    for subject in sorted(subjects - known.keys()):
+        _OPEN.run(session, _counted(session, subject))
+    wrong = [subject for subject in sorted(subjects) if known.get(subject, 0) != active[subject]]
+    for subject in wrong:
+        _SET_ACTIVE.run(session, {"subject": subject, "active": active[subject]})
+    return len(wrong)
 
 
 def _has_row(session: Session, subject: str) -> bool:
