@@ -11,7 +11,6 @@ from typing import Any
 
 import re2
 from markupsafe import Markup, escape
-from selectolax.lexbor import LexborHTMLParser
 
 from api.docs.search import plain
 from engine.core.safe_markdown import clean_html
@@ -78,6 +77,8 @@ def slug(heading: str) -> str:
 
 def as_markdown(page: str, address: str) -> str:
     """Returns the `article` element of a docs page, given as a whole HTML page, as Markdown with absolute links."""
+    from selectolax.lexbor import LexborHTMLParser
+
     article = LexborHTMLParser(page).css_first("article")
     assert article is not None
     return Writer(base=address, own_page=True).write(article) + "\n"

@@ -9,8 +9,6 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import nh3
-
 if TYPE_CHECKING:
     from markdown2 import Markdown
     from markdown_it import MarkdownIt
@@ -33,6 +31,8 @@ _MOST_CELLS = 2_500
 
 def clean_html(text: str) -> str:
     """Returns Markdown as HTML without scripts, styles, images or classes."""
+    import nh3
+
     rendered = _renderer()(extras=["fenced-code-blocks", "tables", "cuddled-lists"]).convert(text)
     return nh3.clean(
         str(rendered),
@@ -52,6 +52,9 @@ def foreign_html(text: str) -> str:
     """
     if len(text) > MOST_FOREIGN:
         raise ValueError("too long to be rendered")
+
+    import nh3
+
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # as the parser reads them
     cells = len(lines) * max(line.count("|") + 1 for line in lines)
     return nh3.clean(

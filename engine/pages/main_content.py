@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urldefrag, urljoin
-
-from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from engine.core.charsets import decode_body
 from engine.pages.markdown_writer import LONGEST_BASE, Writer, absolute
 from engine.pages.parsing_limits import LONGEST_PAGE, check_shape
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 __all__ = [
     "Content",
@@ -82,7 +83,7 @@ def read_page(html: str, url: str, *, content: Content = "main", selector: str |
     """
     html = html[:LONGEST_PAGE]
     check_shape(html)
-    tree = LexborHTMLParser(html)
+    tree = _parse(html)
     base = _base(tree, url)
     head = {
         "title": _title(tree),
@@ -125,7 +126,7 @@ def extract_text(
     """
     html = html[:LONGEST_PAGE]
     check_shape(html)
-    tree = LexborHTMLParser(html)
+    tree = _parse(html)
     title = _title(tree)
     for unwanted in drop:
         _remove(tree.root, _select(tree, unwanted))
@@ -137,7 +138,7 @@ def extract_text(
 
 def check_selector(selector: str) -> None:
     """Raises SelectorUnreadable for a text that is not a CSS selector."""
-    _select(LexborHTMLParser("<p>"), selector)
+    _select(_parse("<p>"), selector)
 
 
 def read_links(html: str, url: str) -> list[str]:
@@ -147,7 +148,7 @@ def read_links(html: str, url: str) -> list[str]:
     """
     html = html[:LONGEST_PAGE]
     check_shape(html)
-    tree = LexborHTMLParser(html)
+    tree = _parse(html)
     directives = {word.strip().lower() for word in _meta(tree, "robots").split(",")}
     if directives & {"nofollow", "none"}:
         return []
@@ -158,12 +159,19 @@ def needs_browser(html: str) -> bool:
     """True for a page with almost no text of its own, because a script loads and shows it."""
     html = html[:LONGEST_PAGE]
     check_shape(html)
-    tree = LexborHTMLParser(html)
+    tree = _parse(html)
     if tree.body is None or not tree.css("script"):
         return False
     asks_for_script = any("javascript" in (node.text() or "").lower() for node in tree.css("noscript"))
     has_root = bool(tree.css(_SCRIPT_ROOTS))
     return (has_root or asks_for_script) and len(_plain(tree.body)) < _LITTLE_TEXT
+
+
+def _parse(html: str) -> LexborHTMLParser:
+    # most workers never read a page, and the parser takes a megabyte
+    from selectolax.lexbor import LexborHTMLParser
+
+    return LexborHTMLParser(html)
 
 
 def _main_part(tree: LexborHTMLParser, html: str) -> LexborNode | None:
@@ -173,10 +181,10 @@ def _main_part(tree: LexborHTMLParser, html: str) -> LexborNode | None:
         _remove(marked[0], marked[0].css(_AROUND_CONTENT))
         if marked[0].text(deep=True).strip():
             return marked[0]
-    whole = LexborHTMLParser(html).body
+    whole = _parse(html).body
     if whole is None:
         return None
-    rest = LexborHTMLParser(html).body
+    rest = _parse(html).body
     assert rest is not None
     around = rest.css(_AROUND_CONTENT)
     _remove(rest, around)
@@ -203,7 +211,7 @@ def _by_trafilatura(html: str) -> LexborNode | None:
         )
     except Exception:  # noqa: BLE001 - any error on an unusual page; another way follows
         return None
-    part = LexborHTMLParser(found).body if found else None
+    part = _parse(found).body if found else None
     return part if part is not None and part.text(deep=True).strip() else None
 
 
@@ -255,6 +263,8 @@ def _links(tree: LexborHTMLParser, url: str, base: str) -> list[dict[str, str]]:
 
 
 def _select(tree: LexborHTMLParser, selector: str) -> list[LexborNode]:
+    from selectolax.lexbor import SelectolaxError
+
     try:
         return tree.css(selector.strip())
     except (SelectolaxError, ValueError) as error:
