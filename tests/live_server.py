@@ -86,7 +86,7 @@ class LiveServer:
             **self.env,
         }
 
-    def start(self, *, owner: bool = True) -> LiveServer:
+    def start(self, *, owner: bool = True, wait: bool = True) -> LiveServer:
         """Starts the server and waits until it is ready. `owner` creates an owner to sign in as."""
         env = self.environment()
         if owner:
@@ -112,7 +112,8 @@ class LiveServer:
                 stdout=log,
                 stderr=log,
             )
-        self.wait_until_ready()
+        if wait:
+            self.wait_until_ready()
         return self
 
     def wait_until_ready(self) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from tests.benchmarks import canvas, closed_loop, fetched_list, lists
+from tests.benchmarks import canvas, closed_loop, fetched_list, lists, start
 from tests.benchmarks.baseline import bare, wait_for_port
 from tests.benchmarks.load import CLIENTS, rate
 from tests.benchmarks.measured_flows import THREE_NODES
@@ -111,5 +111,6 @@ def main() -> None:
 if __name__ == "__main__":
     closed_loop.main([])
     main()
+    start.main()
     lists.main()
     fetched_list.main()
