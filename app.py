@@ -30,6 +30,7 @@ from engine.core.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from sqlalchemy.orm import Session
     from starlette.types import ASGIApp
 
     from api.app import PublicApi
@@ -152,10 +153,14 @@ def _set_up(database: Database, settings: Settings) -> None:
     from storage.settings import ADDRESS, SERVER, put_setting
     from storage.usage import reconcile_usage
 
-    workspace_id = database.write_now(ensure_workspace, settings.plan)
-    database.write_now(reconcile_usage)
-    database.write_now(end_cancelled)
-    database.write_now(put_setting, SERVER, ADDRESS, settings.base_url)
+    def make_consistent(session: Session) -> str:
+        workspace_id = ensure_workspace(session, settings.plan)
+        reconcile_usage(session)
+        end_cancelled(session)
+        put_setting(session, SERVER, ADDRESS, settings.base_url)
+        return workspace_id
+
+    workspace_id = database.write_now(make_consistent)  # one transaction, which the disk confirms once
     if settings.admin_email and not database.read_now(has_owner, workspace_id):
         hashed = password_hash_now(_admin_password(settings))
         database.write_now(ensure_owner, workspace_id, settings.admin_email, hashed)
@@ -205,11 +210,7 @@ async def _run(
     looking = asyncio.create_task(_look_for_servers(local_servers, settings, database, is_ready))
     try:
         await batches.resume()
-        with hidden(*_NOT_USED):
-            from api.app import create_api
-
-            public_api = create_api(database, waiters, settings)
-            pages = _pages(settings, database, waiters, vault, public_api, batches, local_servers)
+        public_api, pages = _faces(settings, database, waiters, vault, batches, local_servers)
         server = _server(settings, _front(settings, database, public_api, pages), limits, ready=is_ready.set)
 
         def stop() -> None:
@@ -258,6 +259,22 @@ def _supervisor(settings: Settings, database: Database, waiters: JobWaiters) -> 
     )
     database.info[NOTIFIER] = supervisor
     return supervisor
+
+
+def _faces(
+    settings: Settings,
+    database: Database,
+    waiters: JobWaiters,
+    vault: Vault,
+    batches: PlaygroundBatches,
+    local_servers: LocalServers,
+) -> tuple[PublicApi, FastAPI]:
+    """Builds the public API and the pages."""
+    with hidden(*_NOT_USED):
+        from api.app import create_api
+
+        public_api = create_api(database, waiters, settings)
+        return public_api, _pages(settings, database, waiters, vault, public_api, batches, local_servers)
 
 
 async def _look_for_servers(
