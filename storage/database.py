@@ -33,6 +33,7 @@ from engine.core.clock import Clock, Millis, SystemClock
 from engine.core.errors import StorageUnavailable
 from storage.engines import READERS, as_fault, is_storage_fault, make_engine, sqlite_url, storage_faults
 from storage.private import make_private
+from storage.queue import TURNS, Turns
 from storage.statements import DRIVER
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class Database:
         self.url = url
         self.clock = clock
         #: Copied into `session.info` of every write of this process; holds the JobNotifier (`engine.jobs.notifier`).
-        self.info: dict[str, Any] = {}
+        self.info: dict[str, Any] = {TURNS: Turns()}
         self.read_engine = make_engine(url, immediate=False)
         self.write_engine = make_engine(url, immediate=True, durable=durable)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")

@@ -1,26 +1,74 @@
-"""Queries for the queue: Huey's table in this database. `engine.jobs.huey_queue` creates and parses the messages."""
+"""Queries for the queue: Huey's table in this database. `engine.jobs.huey_queue` creates and parses the messages.
+
+Messages are taken in the order of their turns, which are fair: whoever queued ten thousand jobs does not keep others
+waiting. A turn is a number; a subject (an API key, or an environment without one) gets consecutive turns, and begins at
+the turn that is being served. So two subjects that both have jobs waiting take turns, and the jobs of one stay in their
+order. The column `priority` holds the negative turn, since Huey's index sorts by it in descending order.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy.orm import Session
 
 from storage.statements import Statement
 
 QUEUE = "jobs"
+#: The key in `session.info` for the Turns of a process, set by the database that opened the session.
+TURNS = "turns"
 
+#: The turn of messages that go before all others.
+_AHEAD = -1e15
 _HAS = Statement("select 1 from task where queue = :queue limit 1")
+_FIRST = Statement(
+    "select priority from task where queue = :queue and priority < :ahead order by priority desc, id limit 1"
+)
+_LAST = Statement(
+    "select priority from task where queue = :queue and priority < :ahead order by priority, id desc limit 1"
+)
 _TAKE = Statement(
     "delete from task where id in (select id from task where queue = :queue order by priority desc, id limit :most)"
-    " returning id, data"
+    " returning id, priority, data"
 )
-_SEND = Statement("insert into task (queue, data, priority) values (:queue, :data, 0)")
+_SEND = Statement("insert into task (queue, data, priority) values (:queue, :data, :priority)")
 
 
-def add_messages(session: Session, messages: Iterable[bytes]) -> None:
-    """Adds messages to the end of the queue."""
-    _SEND.run(session, *({"queue": QUEUE, "data": message} for message in messages))
+class Turns:
+    """The last turn of each subject that this process sends messages for. Used by the writer thread alone."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+        #: False while messages of another process may wait, whose subjects are not known here.
+        self._knows_all = False
+
+    def next(self, session: Session, subjects: Sequence[str]) -> list[float]:
+        """Returns the next turn of each subject, in order."""
+        first = _turn(_FIRST, session)
+        if first is None:  # nothing waits, so the count begins anew
+            self._last.clear()
+            self._knows_all = True
+            first = 0.0
+        if not self._knows_all:  # behind everything: nobody overtakes an earlier job of their own
+            return [_turn(_LAST, session) or 0.0] * len(subjects)
+        turns = []
+        for subject in subjects:
+            turn = self._last[subject] = max(first, self._last.get(subject, first - 1) + 1)
+            turns.append(turn)
+        return turns
+
+
+def add_messages(session: Session, messages: Sequence[tuple[bytes, str]]) -> None:
+    """Adds messages, each with its subject, to the queue."""
+    known: Turns = session.info.get(TURNS) or Turns()
+    turns = known.next(session, [subject for _, subject in messages])
+    rows = zip(messages, turns, strict=True)
+    _SEND.run(session, *({"queue": QUEUE, "data": data, "priority": -turn} for (data, _), turn in rows))
+
+
+def add_messages_ahead(session: Session, messages: Iterable[bytes]) -> None:
+    """Adds messages before all others, in order: of jobs that had their turn already, or that a person waits for."""
+    _SEND.run(session, *({"queue": QUEUE, "data": data, "priority": -_AHEAD} for data in messages))
 
 
 def has_messages(session: Session) -> bool:
@@ -30,4 +78,10 @@ def has_messages(session: Session) -> bool:
 
 def take_messages(session: Session, most: int) -> list[bytes]:
     """Removes up to `most` messages from the front of the queue, and returns them in order."""
-    return [data for _, data in sorted(_TAKE.rows(session, {"queue": QUEUE, "most": most}))]
+    rows = _TAKE.rows(session, {"queue": QUEUE, "most": most})
+    return [data for _, _, data in sorted(rows, key=lambda row: (-row[1], row[0]))]
+
+
+def _turn(statement: Statement, session: Session) -> float | None:
+    row = statement.row(session, {"queue": QUEUE, "ahead": -_AHEAD})
+    return None if row is None else -row[0]

@@ -16,7 +16,7 @@ from engine.flow.called import call_problems, pinned
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document
 from engine.flow.graph import Graph
-from engine.jobs.huey_queue import send
+from engine.jobs.huey_queue import send_ahead
 from engine.jobs.job_values import encoded
 from engine.jobs.notifier import job_changed
 from engine.jobs.submit.accept import Accepted, Caller, Submit, accept, accept_many, flow_limit_ms, read_key_again
@@ -207,7 +207,7 @@ def add_playground_job(
         },
         encoded(clean),
     )
-    send(session, job_id)
+    send_ahead(session, job_id)
     job_changed(session, job_id)
     return job_id
 

@@ -28,20 +28,30 @@ from huey.storage import BlackHoleStorage
 from sqlalchemy.orm import Session
 
 from engine.jobs.notifier import wake_workers
-from storage.queue import QUEUE, add_messages
+from storage.queue import QUEUE, add_messages, add_messages_ahead
 
 #: Huey stores a task's module and name in each message. These are the names that the first release stored, so that its
 #: messages can still be read.
 _NAMED: Final = {"name": "run_job", "__module__": "engine.jobs.queue"}
 #: The largest number of messages that one transaction takes from the table.
-TAKE = 256
+TAKE = 64
 
 
-def send(session: Session, *job_ids: str) -> None:
-    """Queues jobs within this transaction, and wakes the workers after its commit."""
+def send(session: Session, *jobs: tuple[str, str]) -> None:
+    """Queues jobs within this transaction, and wakes the workers after its commit. Each is a job id and its subject: whose
+    turn it takes (`storage.queue`).
+    """
+    if not jobs:
+        return
+    add_messages(session, [(message(job_id), subject) for job_id, subject in jobs])
+    wake_workers(session)
+
+
+def send_ahead(session: Session, *job_ids: str) -> None:
+    """Queues jobs before all others: those that had their turn already, and Playground runs, for which a person waits."""
     if not job_ids:
         return
-    add_messages(session, [message(job_id) for job_id in job_ids])
+    add_messages_ahead(session, [message(job_id) for job_id in job_ids])
     wake_workers(session)
 
 

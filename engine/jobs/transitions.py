@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.core.errors import BatchNotCancellable, JobNotCancellable
-from engine.jobs.huey_queue import job_id_of, send
+from engine.jobs.huey_queue import job_id_of, send, send_ahead
 from engine.jobs.notifier import cancel_wanted, job_changed, job_ended
 from engine.jobs.waiting_items import admit_all_waiting, admit_waiting
 from storage.batches import BatchRow, get_batch, note_cancel_of_batch, open_items
@@ -30,7 +30,7 @@ from storage.job_changes import (
 )
 from storage.job_ends import Ended, JobEnd, end_jobs
 from storage.jobs import JobRow, KeyScope, get_job
-from storage.queue import take_messages
+from storage.queue import has_messages, take_messages
 from storage.steps import Progress, write_progress
 from storage.workers import beats, remove_worker
 
@@ -39,8 +39,11 @@ from storage.workers import beats, remove_worker
 MAX_ATTEMPTS = SHARED_ATTEMPTS + 1
 #: A queued job is sent again when its queue message is older than this many milliseconds.
 FORGOTTEN_MS = 5_000
-#: The largest number of jobs that are sent again at once.
-FORGOTTEN_MOST = 256
+#: The same while messages wait, among which its own may be: a worker takes a message in the transaction that claims the
+#: job, so messages are hardly ever lost.
+FORGOTTEN_IN_QUEUE_MS = 60_000
+#: The largest number of jobs that are sent again at once, and whose turn they take.
+FORGOTTEN_MOST, FORGOTTEN = 256, "forgotten"
 
 
 def claim(session: Session, owner: str, job_id: str, *, alone: bool = False) -> Claimed | None:
@@ -100,7 +103,7 @@ def finish_many(session: Session, ends: Sequence[JobEnd]) -> list[bool]:
         if one is not None and one.environment == "playground" and end.lease is not None:
             waiting = next_playground_job(session, one.workspace_id)
             if waiting is not None:
-                send(session, waiting)
+                send_ahead(session, waiting)
     return [one is not None for one in found]
 
 
@@ -118,7 +121,7 @@ def give_back(session: Session, job_id: str, lease: Lease, *, unpunished: bool =
     """
     if not requeue_job(session, job_id, lease, unpunished=unpunished):
         return finish(session, job_id, "cancelled", lease=lease)
-    send(session, job_id)
+    send_ahead(session, job_id)
     job_changed(session, job_id)
     return True
 
@@ -214,8 +217,10 @@ def send_forgotten(session: Session, older_than_ms: int = FORGOTTEN_MS, most: in
     A second message does no harm: one claim succeeds.
     """
     admit_all_waiting(session)
+    if older_than_ms and has_messages(session):
+        older_than_ms = max(older_than_ms, FORGOTTEN_IN_QUEUE_MS)
     jobs = requeue_stale(session, older_than_ms=older_than_ms, most=most)
-    send(session, *jobs)
+    send(session, *((job_id, FORGOTTEN) for job_id in jobs))
     return len(jobs)
 
 

@@ -19,7 +19,7 @@ def admit_waiting(session: Session, workspace_id: str, environment: str) -> int:
         return 0
     subject = usage_subject(workspace_id, environment)
     full_keys: set[str] = set()
-    admitted: list[str] = []
+    admitted: list[tuple[str, str]] = []
     free = True
     while free and (page := waiting_items(session, workspace_id, environment, full_keys, _PAGE)):
         concurrency = get_limits(session, workspace_id).caps[environment].concurrency
@@ -34,7 +34,7 @@ def admit_waiting(session: Session, workspace_id: str, environment: str) -> int:
                 full_keys.add(key_id)
                 continue
             admit_item(session, job_id)
-            admitted.append(job_id)
+            admitted.append((job_id, f"batches of {key_id or workspace_id}"))
     send(session, *admitted)
     return len(admitted)
 

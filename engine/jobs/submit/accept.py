@@ -197,7 +197,7 @@ class _AcceptGroup:
         job_ids = [row["id"] for row, _ in jobs]
         self._book.write()
         insert_jobs(self._session, jobs)
-        send(self._session, *job_ids)
+        send(self._session, *((row["id"], row["key_id"] or row["workspace_id"]) for row, _ in jobs))
         job_changed(self._session, *job_ids)
 
     def _caller(self, caller: Caller) -> Caller:

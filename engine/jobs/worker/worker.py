@@ -57,7 +57,7 @@ from engine.secrets.opening import open_all, open_for_step
 from engine.secrets.sealing import open_vault
 from storage.database import Database, open_database
 from storage.idempotency import remove_old_answers
-from storage.job_changes import held_jobs
+from storage.job_changes import Claimed, held_jobs
 from storage.queue import has_messages
 from storage.workers import add_worker, beat, remove_worker
 
@@ -65,7 +65,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 #: The largest number of jobs that one process runs at a time.
-SLOTS = 1_000
+SLOTS = 5_000
+#: The longest time in seconds that the dispatcher waits for the event loop to begin jobs before it takes the next ones.
+BEGIN_SECONDS = 1.0
 GRACE_SECONDS = 20.0
 #: The seconds that jobs have to end when the server has died and this worker is its child.
 ORPHAN_GRACE_SECONDS = 5.0
@@ -240,8 +242,19 @@ class _Worker:
             return 0
         if claimed:
             self.dispatch.begun(len(claimed))
-            self.loop.call_soon_threadsafe(self.runs.begin, claimed, self.dispatch.ended)
+            begun = threading.Event()
+            self.loop.call_soon_threadsafe(self._begin, claimed, begun)
+            begun.wait(BEGIN_SECONDS)
         return messages
+
+    def _begin(self, jobs: list[Claimed], begun: threading.Event) -> None:
+        """Begins jobs on the event loop. `begun` is set once each has run for the first time.
+
+        The dispatcher waits for that: an event loop with more to do than it can would only make the jobs that it has
+        slower, and keep those of others waiting behind them.
+        """
+        self.runs.begin(jobs, self.dispatch.ended)
+        self.loop.call_soon(begun.set)
 
     def _wait_until_stopped(self) -> float:
         """Does the periodic work until a signal or the end of the pipe, or until nothing is left to do.

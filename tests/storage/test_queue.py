@@ -1,0 +1,83 @@
+"""The order in which queued jobs get their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.orm import Session
+
+from storage.database import Database, open_database
+from storage.queue import TURNS, Turns, add_messages, add_messages_ahead, has_messages, take_messages
+
+
+@pytest.fixture
+def database(new_data: Path) -> Iterator[Database]:
+    opened = open_database(new_data)
+    yield opened
+    opened.close()
+
+
+def add(database: Database, subject: str, *names: str) -> None:
+    database.write_now(add_messages, [(name.encode(), subject) for name in names])
+
+
+def take(database: Database, most: int) -> list[str]:
+    return [data.decode() for data in database.write_now(take_messages, most)]
+
+
+def test_jobs_of_one_subject_keep_their_order(database: Database) -> None:
+    add(database, "key_a", "1", "2")
+    add(database, "key_a", "3")
+    assert take(database, 2) == ["1", "2"]
+    add(database, "key_a", "4")
+    assert take(database, 9) == ["3", "4"]
+    assert not database.read_now(has_messages)
+
+
+def test_who_queued_ten_thousand_jobs_keeps_nobody_waiting(database: Database) -> None:
+    add(database, "key_many", *(f"m{number}" for number in range(10_000)))
+    assert take(database, 64)[-1] == "m63"
+    add(database, "key_few", "f0", "f1", "f2")
+    assert take(database, 6) == ["m64", "f0", "m65", "f1", "m66", "f2"]
+
+
+def test_a_subject_that_was_served_for_long_is_not_behind_when_another_comes(database: Database) -> None:
+    """Turns of the past do not count: both begin at the turn that is being served."""
+    for number in range(300):
+        add(database, "key_long", f"l{number}")
+        take(database, 1)
+    add(database, "key_long", "l300", "l301")
+    add(database, "key_new", *(f"n{number}" for number in range(50)))
+    assert take(database, 4) == ["l300", "n0", "l301", "n1"]
+
+
+def test_what_a_person_waits_for_goes_ahead(database: Database) -> None:
+    add(database, "key_a", "1", "2")
+    database.write_now(add_messages_ahead, [b"mine"])
+    database.write_now(add_messages_ahead, [b"and mine"])
+    add(database, "key_new", "3")
+    assert take(database, 9) == ["mine", "and mine", "1", "3", "2"]
+
+
+def test_after_a_restart_nobody_overtakes_jobs_of_their_own(database: Database) -> None:
+    add(database, "key_a", *(f"a{number}" for number in range(5)))
+    database.info[TURNS] = Turns()
+    add(database, "key_a", "later")
+    assert take(database, 9) == ["a0", "a1", "a2", "a3", "a4", "later"]
+    add(database, "key_a", "x", "y")
+    add(database, "key_b", "z")
+    assert take(database, 9) == ["x", "z", "y"]
+
+
+def test_messages_of_an_earlier_release_come_first_in_their_order(database: Database) -> None:
+    def old(session: Session) -> None:
+        for name in (b"old1", b"old2"):
+            session.connection().exec_driver_sql(
+                "insert into task (queue, data, priority) values ('jobs', ?, 0)", (name,)
+            )
+
+    database.write_now(old)
+    add(database, "key_a", "new")
+    assert take(database, 9) == ["old1", "old2", "new"]
