@@ -10,12 +10,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-import struct
 import threading
-from dataclasses import dataclass
-from pathlib import Path
 
 from storage.sqlite_file import file_of, is_sqlite
+from storage.write_ahead_log import LogPlace, end_of_log
 
 log = logging.getLogger(__name__)
 
@@ -28,24 +26,14 @@ LONG_PAGES = 4_000
 #: How often that is tried while others write, and the pause between two tries.
 TRIES, PAUSE_SECONDS = 40, 0.002
 
-#: Where the file `-shm` has the number of pages in the log, and of those that are in the database
-#: (https://sqlite.org/walformat.html#the_wal_index_file_format).
-_IN_LOG, _MOVED, _HEAD = 16, 96, 136
-
-
-@dataclass(frozen=True)
-class LogLength:
-    """The pages in the log, and how many of them are in the database file already."""
-
-    pages: int = 0
-    moved: int = 0
-
 
 class Checkpoints:
     """Runs from `start` until `stop`; does nothing for another database than SQLite."""
 
     def __init__(self, url: str) -> None:
         self._url = url
+        #: The end of what the last checkpoint moved.
+        self._moved = LogPlace()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look_for_ever, name="checkpoints", daemon=True)
 
@@ -62,20 +50,21 @@ class Checkpoints:
 
     def pass_over(self, connection: sqlite3.Connection) -> None:
         """Makes a checkpoint when the log is long enough."""
-        length = log_length(file_of(self._url))
-        if length.pages - length.moved < PAGES:
+        end = end_of_log(file_of(self._url))
+        moved = self._moved.frames if self._moved.salts == end.salts else 0
+        if end.frames - moved < PAGES:
             return
-        connection.execute("pragma wal_checkpoint(passive)").fetchone()
-        if length.pages >= LONG_PAGES:
+        _busy, _pages, moved = connection.execute("pragma wal_checkpoint(passive)").fetchone()
+        self._moved = LogPlace(end.salts, moved)
+        if end.frames >= LONG_PAGES:
             self._begin_anew(connection)
 
     def _begin_anew(self, connection: sqlite3.Connection) -> None:
         """Moves the pages that were written meanwhile too, so that the next write begins the log anew."""
         for _ in range(TRIES):
             with contextlib.suppress(sqlite3.OperationalError):
-                connection.execute("pragma wal_checkpoint(restart)").fetchone()
-                length = log_length(file_of(self._url))
-                if length.pages < LONG_PAGES or length.pages == length.moved:
+                busy, _pages, _moved = connection.execute("pragma wal_checkpoint(restart)").fetchone()
+                if not busy:
                     return
             if self._stop.wait(PAUSE_SECONDS):
                 return
@@ -88,15 +77,3 @@ class Checkpoints:
                     self.pass_over(connection)
                 except (OSError, sqlite3.Error) as error:
                     log.info("The write-ahead log was not moved into the file yet: %s", error)
-
-
-def log_length(database: Path) -> LogLength:
-    """Returns the length of the log, without a connection."""
-    try:
-        with database.with_name(f"{database.name}-shm").open("rb") as file:
-            head = file.read(_HEAD)
-    except FileNotFoundError:
-        return LogLength()
-    if len(head) < _HEAD:
-        return LogLength()
-    return LogLength(*(struct.unpack_from("=I", head, place)[0] for place in (_IN_LOG, _MOVED)))

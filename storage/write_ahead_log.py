@@ -3,6 +3,9 @@
 
 The log has a header of 32 bytes, and then a frame for each written page: a header of 24 bytes and the page. SQLite
 restarts the log with other salts when all frames have been copied into the database and no reader uses the log.
+
+Only the log may be read like this. SQLite's locks are those of the process on the database file and on the file `-shm`:
+whoever opens and closes one of these beside SQLite gives up all of them, and two processes then write at the same time.
 """
 
 from __future__ import annotations
@@ -51,3 +54,28 @@ def pages_since(database: Path, place: LogPlace) -> tuple[set[int], LogPlace]:
                 uncommitted = set()
                 end = number + 1
     return found, LogPlace(salts, end)
+
+
+def end_of_log(database: Path) -> LogPlace:
+    """Returns the end of the log, with the frames of a transaction that is being written. It reads about twenty frame
+    headers, since the frames with the salts of the log's header come first.
+    """
+    log = database.with_name(f"{database.name}-wal")
+    try:
+        with log.open("rb") as file:
+            head = file.read(_HEAD)
+            salts = head[16:24]
+            if len(salts) < 8:  # the log was truncated
+                return LogPlace()
+            length = _FRAME_HEAD + int.from_bytes(head[8:12])
+            first, last = 0, (log.stat().st_size - _HEAD) // length
+            while first < last:
+                middle = (first + last) // 2
+                file.seek(_HEAD + middle * length + 8)
+                if file.read(8) == salts:
+                    first = middle + 1
+                else:
+                    last = middle
+            return LogPlace(salts, first)
+    except FileNotFoundError:
+        return LogPlace()

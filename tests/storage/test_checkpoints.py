@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from storage.checkpoints import LONG_PAGES, PAGES, Checkpoints, log_length
+from engine.core.ids import new_id
+from storage.checkpoints import LONG_PAGES, PAGES, Checkpoints
 from storage.database import Database, open_database
 from storage.sqlite_file import file_of
 from storage.statements import Statement
+from storage.write_ahead_log import end_of_log
 
 _FILL = Statement("insert into settings (scope, name, value) values (:scope, 'fill', :value)")
 
@@ -32,47 +36,88 @@ def connection(database: Database) -> Iterator[sqlite3.Connection]:
 
 def fill(database: Database, pages: int) -> None:
     """Makes the log longer by about this many pages, in one commit."""
-    scope = str(log_length(file_of(database.url)))
-    rows = [{"scope": f"{scope} {number}", "value": f'"{"x" * 3_500}"'} for number in range(pages)]
+    rows = [{"scope": new_id("fill"), "value": f'"{"x" * 3_500}"'} for _ in range(pages)]
     database.write_now(lambda session: _FILL.run(session, *rows))
 
 
+def pages(database: Database) -> int:
+    return end_of_log(file_of(database.url)).frames
+
+
+def moved(connection: sqlite3.Connection) -> int:
+    """Returns how many pages of the log a checkpoint of this moment finds in the file, or moves there."""
+    return connection.execute("pragma wal_checkpoint(passive)").fetchone()[2]
+
+
+def size(database: Database) -> int:
+    return file_of(database.url).stat().st_size
+
+
 def test_no_commit_moves_the_log_and_the_thread_does(database: Database, connection: sqlite3.Connection) -> None:
-    file = file_of(database.url)
+    before = size(database)
     for _ in range(3):
         fill(database, PAGES // 2)
-    length = log_length(file)
-    assert length.pages > PAGES
-    assert length.moved < PAGES // 2, "the commits of the three writes left the pages in the log"
+    length = pages(database)
+    assert length > PAGES
+    assert size(database) == before, "the commits of the three writes left the pages in the log"
 
     Checkpoints(database.url).pass_over(connection)
 
-    length = log_length(file)
-    assert length.moved == length.pages
+    assert size(database) > before + PAGES * 3_500
+    assert moved(connection) == length == pages(database)
 
 
 def test_a_short_log_is_left_alone(database: Database, connection: sqlite3.Connection) -> None:
     Checkpoints(database.url).pass_over(connection)
     fill(database, PAGES // 4)
-    before = log_length(file_of(database.url))
+    before = size(database)
 
     Checkpoints(database.url).pass_over(connection)
 
-    assert log_length(file_of(database.url)) == before
+    assert size(database) == before
+
+
+def test_what_was_moved_is_not_moved_again(database: Database, connection: sqlite3.Connection) -> None:
+    checkpoints = Checkpoints(database.url)
+    fill(database, PAGES + 100)
+    checkpoints.pass_over(connection)
+    fill(database, 300)
+    before = size(database)
+    checkpoints.pass_over(connection)
+    assert size(database) == before
 
 
 def test_a_long_log_begins_anew_and_a_reader_is_not_in_the_way_of_writers(
     database: Database, connection: sqlite3.Connection
 ) -> None:
-    file = file_of(database.url)
     with database.reading() as session:
         assert session.connection().exec_driver_sql("select count(*) from settings").scalar() is not None
         fill(database, LONG_PAGES)
         Checkpoints(database.url).pass_over(connection)  # the reader still needs the log
         fill(database, 10)
-        assert log_length(file).pages > LONG_PAGES
+        assert pages(database) > LONG_PAGES
 
     Checkpoints(database.url).pass_over(connection)
     fill(database, 10)
 
-    assert log_length(file).pages < 100
+    assert pages(database) < 100
+
+
+@pytest.mark.process
+def test_looking_at_the_log_gives_up_no_lock(database: Database, connection: sqlite3.Connection) -> None:
+    """A process gives up its locks when it closes another descriptor of the same file. Then two processes write at the
+    same time, and the database is damaged.
+    """
+    fill(database, PAGES + 100)
+    file = file_of(database.url)
+    other = (
+        "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute('begin immediate')"
+    )
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("begin immediate")
+        Checkpoints(database.url).pass_over(connection)
+        ended = subprocess.run([sys.executable, "-c", other, str(file)], capture_output=True, text=True, check=False)
+        assert "database is locked" in ended.stderr
+        writer.execute("rollback")
+    ended = subprocess.run([sys.executable, "-c", other, str(file)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
