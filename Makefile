@@ -13,7 +13,7 @@ PROCESS_CPU := 340
 # A press of everything that an owner sees (30 s) and the boxes of thirty flows are among them.
 BROWSER_CPU := 640
 PYTEST := $(PY) -m pytest -q
-QUICK := $(PYTEST) -n 2 --dist worksteal -p no:schemathesis -m "not process and not browser and not slow and not chaos" \
+QUICK := $(PYTEST) -n 2 --dist worksteal -m "not process and not browser and not slow and not chaos" \
 	$(foreach folder,browser chaos commands contract hosting live soak,--ignore=tests/$(folder)) --allow-hosts= --cpu-budget $(QUICK_CPU)
 BY_FILE := --dist loadfile --no-loadscope-reorder
 PROCESS := $(PYTEST) -n 2 $(BY_FILE) -m "process and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
