@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run quick test processes browser one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image release-check
+.PHONY: run quick test chromium processes browser one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image release-check
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
 # Sixty goals and forty templates are filled in and run, with thirty generated flows laid out: 70 s of the quick tests.
@@ -41,21 +41,23 @@ run: setup
 quick: .venv/dev.stamp
 	@$(QUICK)
 
+# The browser of the tests, once: tests of both tiers below use it.
+chromium: .venv/dev.stamp
+	@./scripts/get-browser $(PY)
+
 # All that a newcomer needs: quick, then what starts processes beside what drives a real browser. The former wait half of
 # their time, so both together take little longer than the browser alone.
-test: .venv/dev.stamp
-	@./scripts/get-browser $(PY)
+test: chromium
 	@$(QUICK)
 	@$(MAKE) --no-print-directory -j 2 processes browser
 
 # Tests that start a process or listen on a socket.
-processes: .venv/dev.stamp
+processes: chromium
 	@$(PROCESS)
 
 # Tests in a real browser. Playwright's synchronous interface and asyncio do not share a process, so they have a run of
 # their own.
-browser: .venv/dev.stamp
-	@./scripts/get-browser $(PY)
+browser: chromium
 	@$(BROWSER)
 
 # One test, file or folder, as it stands:  make one T=tests/engine/flow/test_rules.py
