@@ -119,7 +119,7 @@ class Chaos:
             self.server.start()
             try:
                 self._deploy()
-                clients = [threading.Thread(target=self._client) for _ in range(self.clients)]
+                clients = [threading.Thread(target=self._client, daemon=True) for _ in range(self.clients)]
                 for client in clients:
                     client.start()
                 self._kill_again_and_again(clients)
@@ -130,8 +130,10 @@ class Chaos:
                 assert self.server.stop() == 0
                 self._check_no_process_is_left()
             finally:
-                if self.server.process is not None and self.server.process.poll() is None:
-                    self.server.kill()
+                for pid, _, _ in self._processes_left():  # one that is stopped would stay for ever
+                    _signal(pid, signal.SIGKILL)
+                if self.server.process is not None:
+                    self.server.process.wait(timeout=30)
 
     def _deploy(self) -> None:
         connection = ("--provider", "openai_compatible", "--base-url", self.model.url)
@@ -325,11 +327,15 @@ class Chaos:
     def _check_no_process_is_left(self) -> None:
         until = time.monotonic() + 60  # a worker ends itself within a few seconds after its server was killed
         while time.monotonic() < until:
-            left = [line for _, _, line in _processes() if str(self.folder) in line]
-            if not left:
+            if not self._processes_left():
                 return
             time.sleep(0.1)
-        raise AssertionError(left)
+        raise AssertionError(self._processes_left())
+
+    def _processes_left(self) -> list[tuple[int, int, str]]:
+        """Returns the workers of the data folder, and the server."""
+        server = self.server.process.pid if self.server.process is not None else None
+        return [one for one in _processes() if f"{self.folder}/" in one[2] or one[0] == server]
 
 
 class _GaveUpError(Exception):
