@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy.orm import Session
@@ -349,7 +350,13 @@ def _put_draft(session: Session, flow: Flow, document: Document, *, as_described
 
 def _find_version(session: Session, flow: Flow, number: int | None) -> Document | None:
     text = find_document(session, flow.id, number) if number else None
-    return None if text is None else load_document(text)
+    return None if text is None else _version_to_compare(text)
+
+
+@lru_cache(maxsize=8)
+def _version_to_compare(text: str) -> Document:
+    """Reads a version with which drafts are compared. It is kept, since that happens in the writer after every edit."""
+    return load_document(text)
 
 
 def _differs(live: Document | None, draft: Document) -> bool:

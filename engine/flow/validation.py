@@ -7,7 +7,7 @@ parked nodes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
@@ -70,10 +70,10 @@ def without_parked(document: Document) -> Document:
     )
 
 
-def marks(document: Document, catalog: Catalog) -> dict[str, Mark]:
-    """Returns a mark for every node."""
+def marks(document: Document, catalog: Catalog, found: Iterable[Problem] | None = None) -> dict[str, Mark]:
+    """Returns a mark for every node. `found`: the `problems` of the document, when they are known already."""
     graph = Graph(document)
-    counts = Counter(problem.node_id for problem in problems(document, catalog))
+    counts = Counter(problem.node_id for problem in (problems(document, catalog) if found is None else found))
     labels = data_names(document)
     return {node.id: _mark(node, counts[node.id], node.id in graph.parked, catalog, labels) for node in document.nodes}
 

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.actions.deployments import Deployed, deploy
 from engine.actions.flows import save_as, save_draft, save_version
@@ -24,6 +24,8 @@ from engine.flow.layout import with_places
 from engine.nodes import CATALOG
 from storage.flows import get_draft
 from ui.page_session import App, PageSession
+
+T = TypeVar("T")
 
 #: Called after a change with the operations, the new revision, the tab that made it and the person's name. Tab and name
 #: are empty when the stored draft was changed without a tab of this server.
@@ -46,6 +48,14 @@ class OpenDraft:
     seen: dict[str, int] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     making: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: The document from which something was derived last, what else it depends on, and what was derived.
+    _derived: tuple[Document, Any, Any] | None = None
+
+    def derive(self, about: Any, make: Callable[[Document], T]) -> T:
+        """Returns what `make` derives from the document and `about`. All tabs share it: it is made once for each change."""
+        if self._derived is None or self._derived[0] is not self.document or self._derived[1] != about:
+            self._derived = (self.document, about, make(self.document))
+        return self._derived[2]
 
     async def change(self, page_session: PageSession, client: str, ops: Sequence[Op], seq: int | None = None) -> int:
         """Applies and stores operations, sends them to the other tabs, and returns the revision. Raises Refusal."""

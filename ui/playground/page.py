@@ -266,11 +266,12 @@ class PlaygroundPage:
         sentence.
         """
         document = self.draft.document
-        self.found, self.warned = self.dependencies.problems(document), self.dependencies.warnings(document)
+        analysis = self.draft.derive(self.dependencies, self.dependencies.analyse)
+        self.found, self.warned = analysis.problems, analysis.warnings
         # the document refers to something that was not read yet
         if not self.dependencies.covers(document):
             background_tasks.create(self._read_dependencies(), name="dependencies of the flow")
-        fresh = self.dependencies.marks(document)
+        fresh = analysis.marks
         if changed := {node_id: mark for node_id, mark in fresh.items() if self.shown_marks.get(node_id) != mark}:
             self.canvas.set_marks(changed)
         self.shown_marks = fresh

@@ -32,6 +32,15 @@ from ui.playground.state.called_flows import CalledFlows, load_called_flows
 
 
 @dataclass(frozen=True)
+class Analysis:
+    """What a document and its dependencies say together: problems, warnings, and the marks of each node by its id."""
+
+    problems: list[Problem]
+    warnings: list[FlowWarning]
+    marks: dict[str, Marks]
+
+
+@dataclass(frozen=True)
 class FlowDependencies:
     """The dependencies as last read. `connections` are the connection names that a Prompt can use."""
 
@@ -52,38 +61,27 @@ class FlowDependencies:
         """True when everything that the document refers to was read."""
         return self.calls.knows(document) and not missing_datasets(document, self.datasets)
 
-    def problems(self, document: Document) -> list[Problem]:
-        """All problems of the document; an empty document has none."""
-        if not document.nodes:
-            return []
-        return [
-            *problems(document, self.catalog),
-            *unknown_connections(document, self.connections),
-            *missing_datasets(document, self.datasets),
-            *host_problems(document, self.secrets),
-            *address_problems(document, self.rules),
-            *self.calls.problems(document, self.flow_id),
-        ]
-
-    def warnings(self, document: Document) -> list[FlowWarning]:
-        """What to look at in the document, although it can be deployed."""
-        return [
+    def analyse(self, document: Document) -> Analysis:
+        """Returns what is wrong with the document and what its nodes show; an empty document has no problem."""
+        in_itself = problems(document, self.catalog) if document.nodes else []
+        datasets = missing_datasets(document, self.datasets)
+        hosts = host_problems(document, self.secrets)
+        addresses = address_problems(document, self.rules)
+        calls = self.calls.problems(document, self.flow_id)
+        connections = unknown_connections(document, self.connections)
+        found = [*in_itself, *connections, *datasets, *hosts, *addresses, *calls] if document.nodes else []
+        warned = [
             *flow_warnings(document, self.catalog),
             *(FlowWarning(one, "") for one in host_warnings(document, self.secrets)),
             *(FlowWarning(one, _("Add the column"), list) for one in unknown_columns(document, self.datasets)),
         ]
+        return Analysis(found, warned, self._marks(document, in_itself, [*calls, *datasets, *hosts, *addresses]))
 
-    def marks(self, document: Document) -> dict[str, Marks]:
-        """The marks of each node, by its id."""
+    def _marks(self, document: Document, in_itself: list[Problem], others: list[Problem]) -> dict[str, Marks]:
         found: dict[str, Marks] = {
-            node_id: Marks(**asdict(mark)) for node_id, mark in marks(document, self.catalog).items()
+            node_id: Marks(**asdict(mark)) for node_id, mark in marks(document, self.catalog, in_itself).items()
         }
-        for problem in (
-            *self.calls.problems(document, self.flow_id),
-            *missing_datasets(document, self.datasets),
-            *host_problems(document, self.secrets),
-            *address_problems(document, self.rules),
-        ):
+        for problem in others:
             if problem.node_id in found:
                 mark = found[problem.node_id]
                 mark["problems"] = mark.get("problems", 0) + 1

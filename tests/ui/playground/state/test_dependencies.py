@@ -24,11 +24,11 @@ def flow(kind: str, **config: object) -> Document:
 
 
 def codes(known: FlowDependencies, asked: Document) -> set[str]:
-    return {problem.code for problem in known.problems(asked)}
+    return {problem.code for problem in known.analyse(asked).problems}
 
 
 def test_an_empty_canvas_has_no_problem() -> None:
-    assert NOTHING.problems(Document()) == []
+    assert NOTHING.analyse(Document()).problems == []
 
 
 def test_a_dataset_that_is_not_there_is_a_problem_on_its_node_and_looked_up_again() -> None:
@@ -37,7 +37,7 @@ def test_a_dataset_that_is_not_there_is_a_problem_on_its_node_and_looked_up_agai
 
     assert "no_dataset" in codes(NOTHING, asked)
     assert "no_dataset" not in codes(known, asked)
-    assert NOTHING.marks(asked)["asks"]["problems"] == known.marks(asked)["asks"]["problems"] + 1
+    assert NOTHING.analyse(asked).marks["asks"]["problems"] == known.analyse(asked).marks["asks"]["problems"] + 1
     assert (NOTHING.covers(asked), known.covers(asked)) == (False, True)
 
 
@@ -64,4 +64,4 @@ def test_an_address_that_can_never_be_opened_is_a_problem_on_its_node_by_the_rul
 
     assert "bad_address" in codes(known, asked)
     assert "bad_address" not in codes(replace(NOTHING, rules=OutboundRules(parse_allow_list("localhost:8080"))), asked)
-    assert known.marks(asked)["reads"]["problems"] == NOTHING.marks(asked)["reads"]["problems"] + 1
+    assert known.analyse(asked).marks["reads"]["problems"] == NOTHING.analyse(asked).marks["reads"]["problems"] + 1
