@@ -55,6 +55,8 @@ STEP_COOKIE = "flowport_step"
 WATCH_SECONDS = 3.0
 #: For how long a repeated query has the same answer while nothing is committed.
 SAME_SECONDS = 10
+#: For how long all pages share what was committed.
+MOMENT_SECONDS = 0.1
 #: NiceGUI answers 500 when a page is not drawn within its default of 3 seconds. On a busy machine a late page is better
 #: than an error.
 PAGE_SECONDS = 30.0
@@ -100,6 +102,25 @@ class App:
     def shared(self, kind: type[T]) -> T:
         """Returns the object of this class that all pages of this server share; the first call creates it."""
         return self._shared.setdefault(kind, kind())
+
+
+class Committed:
+    """The number that SQLite changes with each commit, read once for all pages that look within a moment."""
+
+    def __init__(self) -> None:
+        self._version: int | None = None
+        self._until = 0.0
+
+    def read(self, database: Database) -> int | None:
+        """Returns the number; None for another database than SQLite."""
+        at = database.clock.monotonic()
+        if at >= self._until:
+            self._version, self._until = database.look_up(read_version), at + MOMENT_SECONDS
+        return self._version
+
+    def forget(self) -> None:
+        """Has the number read anew."""
+        self._until = 0.0
 
 
 class Offered:
@@ -180,7 +201,7 @@ class PageSession:
         too.
         """
         database = self.app.database
-        version, at = database.look_up(read_version), database.clock.now()
+        version, at = self.app.shared(Committed).read(database), database.clock.now()
         asked, last = (args, kwargs), self._answers.get(query)
         if last is not None and last.holds(asked, version, at):
             return last.answer
@@ -199,7 +220,10 @@ class PageSession:
             self._note(session)
             return verb(session, self.principal, *args, **kwargs)
 
-        return await self._guarded(self.app.database.write(work))
+        try:
+            return await self._guarded(self.app.database.write(work))
+        finally:
+            self.app.shared(Committed).forget()  # so that the page sees its own change at once
 
     async def try_execute(
         self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs

@@ -22,7 +22,6 @@ from storage.database import now
 from storage.monitoring.curves import Curves, read_curves, read_mark
 from storage.monitoring.figures import Figures, read_figures
 from storage.monitoring.period import Filters, Period
-from storage.sqlite_file import read_version
 from ui.kit import feedback
 from ui.kit.assets import asset_url
 from ui.kit.parts import button, link_button, words
@@ -34,7 +33,7 @@ from ui.monitoring.endpoints import EndpointTable
 from ui.monitoring.filter_bar import FilterBar, View, load_choices, range_choice
 from ui.monitoring.tiles import monitoring_tiles
 from ui.monitoring.words import RANGE_WORDS
-from ui.page_session import App, PageSession, open_page_session, page_at
+from ui.page_session import App, Committed, PageSession, open_page_session, page_at
 from ui.page_shell import every, opened, times_of
 from ui.parts.quota import quota_note
 
@@ -69,7 +68,7 @@ class Marks:
         """Returns the mark of the person's workspace."""
         database, workspace_id = page_session.app.database, page_session.person.workspace_id
         async with self._lock:
-            state = (database.look_up(read_version), database.clock.now() // MINUTE)
+            state = (page_session.app.shared(Committed).read(database), database.clock.now() // MINUTE)
             known = self._read.get(workspace_id)
             if known is None or known[0] != state or state[0] is None:
                 known = self._read[workspace_id] = (state, await page_session.query(load_mark))
