@@ -43,7 +43,8 @@ def stored(site: Site) -> dict[str, list[Any]]:
         for table in sorted(set(tables) - OWN):
             columns = [row[1] for row in database.execute(f'pragma table_info("{table}")') if row[1] != "seen_at"]
             listed = ", ".join(f'"{column}"' for column in columns)
-            found[table] = database.execute(f'select {listed} from "{table}" order by rowid').fetchall()
+            # in the order of the table, as not every table has a rowid
+            found[table] = database.execute(f'select {listed} from "{table}" not indexed').fetchall()
         return found
 
 
