@@ -290,14 +290,15 @@ class OutboundClient:
         with converted_errors(request.url, came_from, reach):
             async with self._pools.pool(reach, allow_extra) as pool:
                 connections = await pool.pool_for(request.url.scheme, host, port)
-                answer = await connections.handle_async_request(_core_request(request))
-                extensions = {**answer.extensions, _LISTED: pool.lists(connections, answer, host, port)}
-                try:
-                    yield httpx2.Response(
-                        answer.status, headers=answer.headers, stream=_CompressedBody(answer), extensions=extensions
-                    )
-                finally:
-                    await answer.aclose()
+                async with connections.group() as group:
+                    answer = await group.handle_async_request(_core_request(request))
+                    extensions = {**answer.extensions, _LISTED: pool.lists(connections, answer, host, port)}
+                    try:
+                        yield httpx2.Response(
+                            answer.status, headers=answer.headers, stream=_CompressedBody(answer), extensions=extensions
+                        )
+                    finally:
+                        await answer.aclose()
 
 
 class _CompressedBody(httpx2.AsyncByteStream):

@@ -28,7 +28,10 @@ CONNECT_SECONDS = 10.0
 #: Time limit of one connection attempt, in seconds, while there are other addresses to try.
 _FIRST_SECONDS = 3.0
 _MAX_ADDRESSES = 4
-_MAX_CONNECTIONS = 256
+_MAX_CONNECTIONS = 1_024
+#: The connections of one pool of httpcore2, which looks at all of its connections and requests whenever a request begins
+#: or ends.
+_IN_GROUP = 32
 _LOOK_UPS_AT_ONCE = 32
 
 #: Maps a host name and port to IP addresses as text. Raises OSError (socket.gaierror) when the name is unknown.
@@ -216,6 +219,37 @@ class ProxyTunnels(httpcore2.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
+class ConnectionGroups:
+    """Up to _MAX_CONNECTIONS connections, in groups that are opened when they are needed. Requests above that wait in
+    order.
+    """
+
+    def __init__(self, open_group: Callable[[], httpcore2.AsyncConnectionPool]) -> None:
+        self._open_group = open_group
+        self._groups: list[httpcore2.AsyncConnectionPool] = []
+        self._active: list[int] = []
+        self._room = asyncio.Semaphore(_MAX_CONNECTIONS)
+
+    @contextlib.asynccontextmanager
+    async def group(self) -> AsyncIterator[httpcore2.AsyncConnectionPool]:
+        """Provides the first group with a connection to spare, so that open connections are used again."""
+        async with self._room:
+            place = next((at for at, active in enumerate(self._active) if active < _IN_GROUP), len(self._groups))
+            if place == len(self._groups):
+                self._groups.append(self._open_group())
+                self._active.append(0)
+            self._active[place] += 1
+            try:
+                yield self._groups[place]
+            finally:
+                self._active[place] -= 1
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        for group in self._groups:
+            await group.aclose()
+
+
 @dataclass
 class ConnectionPool:
     """Open connections that share one set of address rules.
@@ -226,14 +260,14 @@ class ConnectionPool:
 
     guard: Guard
     backend: GuardedBackend
-    direct: httpcore2.AsyncConnectionPool
+    direct: ConnectionGroups
     #: Requests through the company proxy: `through_proxy` sends it host names, `tunnelled` sends it IP addresses that
     #: were checked here.
-    through_proxy: httpcore2.AsyncConnectionPool | None
-    tunnelled: httpcore2.AsyncConnectionPool | None
+    through_proxy: ConnectionGroups | None
+    tunnelled: ConnectionGroups | None
     active: int = field(default=0)
 
-    async def pool_for(self, scheme: str, host: str, port: int) -> httpcore2.AsyncConnectionPool:
+    async def pool_for(self, scheme: str, host: str, port: int) -> ConnectionGroups:
         """Chooses how to reach a host: through the company proxy for public addresses, directly for private ones.
 
         Raises Forbidden.
@@ -256,7 +290,7 @@ class ConnectionPool:
             return self.direct
         return self.tunnelled if self.tunnelled is not None and scheme == "https" else self.through_proxy
 
-    def lists(self, pool: httpcore2.AsyncConnectionPool, answer: httpcore2.Response, host: str, port: int) -> bool:
+    def lists(self, pool: ConnectionGroups, answer: httpcore2.Response, host: str, port: int) -> bool:
         """Tells whether the allow-list covers the host that answered.
 
         The IP address is unknown for responses through the proxy.
@@ -351,16 +385,16 @@ class ConnectionPools:
                 tunnelled = self._pool(ProxyTunnels(backend, guard, self._connector, proxy, self._tls), None)
         return ConnectionPool(guard, backend, self._pool(backend, None), named, tunnelled)
 
-    def _pool(
-        self, backend: httpcore2.AsyncNetworkBackend, proxy: httpcore2.Proxy | None
-    ) -> httpcore2.AsyncConnectionPool:
-        return httpcore2.AsyncConnectionPool(
-            ssl_context=self._tls,
-            proxy=proxy,
-            max_connections=_MAX_CONNECTIONS,
-            max_keepalive_connections=64,
-            keepalive_expiry=15.0,
-            network_backend=backend,
+    def _pool(self, backend: httpcore2.AsyncNetworkBackend, proxy: httpcore2.Proxy | None) -> ConnectionGroups:
+        return ConnectionGroups(
+            lambda: httpcore2.AsyncConnectionPool(
+                ssl_context=self._tls,
+                proxy=proxy,
+                max_connections=_IN_GROUP,
+                max_keepalive_connections=_IN_GROUP,
+                keepalive_expiry=15.0,
+                network_backend=backend,
+            )
         )
 
     async def _close_retired(self) -> None:
