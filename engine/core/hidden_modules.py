@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from typing import Any, cast
 
 
 @contextlib.contextmanager
@@ -14,7 +15,8 @@ def hidden(*names: str) -> Iterator[None]:
     A module that is imported already stays visible. Other threads must import nothing meanwhile.
     """
     absent = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))  # None in place of a module makes its import raise ImportError
+    modules = cast("dict[str, Any]", sys.modules)
+    modules.update(dict.fromkeys(absent))  # None in place of a module makes its import raise ImportError
     try:
         yield
     finally:
