@@ -281,9 +281,9 @@ async def _look_for_servers(
     local_servers: LocalServers, settings: Settings, database: Database, is_ready: asyncio.Event
 ) -> None:
     """Finds model servers on this machine, once the server is ready."""
-    await is_ready.wait()
-    if not await local_servers.any_port_open():
+    if not settings.local_servers:
         return
+    await is_ready.wait()
     outbound = await asyncio.to_thread(_outbound_client, settings, database)
     try:
         await local_servers.look(outbound)

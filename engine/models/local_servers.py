@@ -13,11 +13,12 @@ from engine.models.connections import ModelConnection
 from engine.models.model_lists import names_in
 from engine.models.provider_catalog import ProviderName
 from engine.outbound.errors import OutboundFailed, OutboundRefused
-from engine.outbound.open_ports import THIS_MACHINE, any_open
 
 if TYPE_CHECKING:
     from engine.outbound.client import OutboundClient
 
+#: This machine, and the host machine as seen from a container.
+HOSTS = ("127.0.0.1", "host.docker.internal")
 SEARCH_SECONDS = 3.0
 _MOST_BYTES = 1_000_000
 
@@ -64,10 +65,6 @@ class LocalServers:
         self.ports = tuple(ports)
         self.found: tuple[FoundServer, ...] = ()
 
-    async def any_port_open(self) -> bool:
-        """Tells whether there is anything to ask; without it, the server loads no HTTP client at its start."""
-        return await any_open(self.ports, seconds=SEARCH_SECONDS)
-
     async def look(self, outbound: OutboundClient) -> tuple[FoundServer, ...]:
         """Searches again and returns the servers found; takes at most SEARCH_SECONDS."""
         self.found = await find_local_servers(outbound, self.ports)
@@ -82,7 +79,7 @@ class LocalServers:
 
 
 async def find_local_servers(
-    outbound: OutboundClient, ports: Iterable[int] = MODEL_SERVER_PORTS, hosts: tuple[str, ...] = THIS_MACHINE
+    outbound: OutboundClient, ports: Iterable[int] = MODEL_SERVER_PORTS, hosts: tuple[str, ...] = HOSTS
 ) -> tuple[FoundServer, ...]:
     """Returns the servers that list their models, in the order of `ports`, within SEARCH_SECONDS.
 

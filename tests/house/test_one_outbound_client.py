@@ -23,7 +23,6 @@ OUTBOUND_CLIENT = {
         "allow_list",
         "error_messages",
         "practice_site",
-        "open_ports",  # opens and closes connections to this machine alone
     )
 }
 #: The modules that control a browser. Its pages have no network access: the outbound client answers their requests.

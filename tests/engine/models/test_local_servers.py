@@ -26,14 +26,6 @@ async def test_a_server_that_lists_models_is_found_and_other_things_are_not(outb
     assert server.hits("/v1/models") == 2, "asked under both names, listed once"
 
 
-async def test_nothing_is_asked_where_no_port_is_open():
-    with OpenAIServer() as server:
-        open_port = server.port
-        assert await LocalServers((1, open_port)).any_port_open()
-    assert not await LocalServers((1, open_port)).any_port_open()
-    assert not await LocalServers(()).any_port_open()
-
-
 @pytest.mark.parametrize(
     ("owner", "title", "provider"),
     [
