@@ -162,7 +162,13 @@ async def main(settings, database, vault):
     batches = PlaygroundBatches(database, waiters)
     public = create_api(database, waiters, settings)
     walk(public.routes)
-    walk(app._pages(settings, database, waiters, vault, public, batches, LocalServers()).routes)
+    pages = app._pages(settings, database, waiters, vault, public, batches, LocalServers())
+    from ui.page_session import App
+    from ui.pages_on_demand import MODULES, import_pages
+    for place in MODULES:
+        for module in import_pages(place):
+            module.register(App(database, waiters, settings, vault, public, batches))
+    walk(pages.routes)
 
 found = []
 settings = replace(Settings(), data=Path(sys.argv[1]))
