@@ -5,6 +5,7 @@ Each is one conditional statement, so that two processes can never both make it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +14,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from storage.database import now
-from storage.events import add_event_rows, add_events, add_first_events, event_rows
-from storage.statements import Statement, from_json, insert_into, to_json
+from storage.events import NewEvent, add_event_rows, add_events, add_first_events, event_rows
+from storage.statements import Statement, from_json, in_parts, insert_into, to_json
 from storage.tables import Job
 
 #: Exactly the condition of the index `ix_jobs_open`: SQLite uses a partial index only for the same condition.
@@ -57,20 +58,16 @@ class Claimed:
     payload: str | None = field(default=None, repr=False)
 
 
-_INSERT = Statement(
-    """
-    insert into jobs (id, workspace_id, flow_id, flow_version, snapshot_id, environment, key_id, batch_id, item_index, counted, status,
-                      attempts, created_at, enqueued_at, limit_ms, steps_total, steps_done, items_failed, cost_nanos,
-                      input_tokens, output_tokens, model_calls, simulated, last_seq, request_id, traceparent, webhook_url,
-                      webhook_by_caller, run_options, value_bytes)
-    values (:id, :workspace_id, :flow_id, :flow_version, :snapshot_id, :environment, :key_id, :batch_id, :item_index, :counted, 'queued',
-            0, :at, :at, :limit_ms, :steps_total, 0, 0, 0,
-            0, 0, 0, false, 1, :request_id, :traceparent, :webhook_url,
-            :webhook_by_caller, :run_options, :value_bytes)
-    """
-)
-_OPTIONAL = {
-    **dict.fromkeys(("flow_version", "snapshot_id", "key_id", "batch_id", "item_index", "traceparent", "webhook_url")),
+_COLUMNS = [column.name for column in Job.__table__.columns]
+_INSERT = insert_into("jobs", _COLUMNS)
+#: The initial values of a job; what is not here is null.
+_NEW = {
+    **dict.fromkeys(_COLUMNS),
+    **dict.fromkeys(("attempts", "steps_done", "items_failed", "steps_failed", "cost_nanos"), 0),
+    **dict.fromkeys(("input_tokens", "output_tokens", "model_calls"), 0),
+    "status": "queued",
+    "last_seq": 1,
+    "simulated": False,
     "webhook_by_caller": False,
 }
 #: The number of the event of a first claim; before it there is only `job.queued`.
@@ -80,22 +77,39 @@ _SMALL = 16_384
 _PUT_VALUE = insert_into("job_values", ("job_id", "node_id", "index_path", "name", "size", "data"))
 # A Playground run waits while four runs of its workspace are running. Rows are counted instead of slots, so that none
 # can leak. The redundant condition on `status` is that of the partial index `ix_jobs_open`, which SQLite then uses.
-_CLAIM = Statement(
-    """
-    update jobs set status = 'processing', owner = :owner, attempts = attempts + 1, last_seq = last_seq + 1,
-           started_at = coalesce(started_at, case when created_at > :at then created_at else :at end)
-     where id = :id and status = 'queued' and cancel_requested_at is null and (attempts < :shared or :alone)
-       and (environment <> 'playground' or (
-            select count(*) from jobs other
-             where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
-               and other.workspace_id = jobs.workspace_id) < :playground_slots)
-    returning id, workspace_id, flow_id, flow_version, snapshot_id, environment, attempts, limit_ms, started_at,
-              steps_total, run_options, traceparent, last_seq,
-              case when last_seq = :first_claim then (
-                  select data from job_values where job_id = jobs.id and node_id = '' and index_path = ''
-                     and name = 'payload' and size <= :small) end
-    """
-)
+_PLAYGROUND_HAS_ROOM = """
+    (select count(*) from jobs other
+      where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
+        and other.workspace_id = jobs.workspace_id) < :playground_slots
+"""
+
+
+@functools.cache
+def _claim(which: str) -> Statement:
+    """Returns the statement that claims the jobs which a condition names."""
+    return Statement(
+        f"""
+        update jobs set status = 'processing', owner = :owner, attempts = attempts + 1, last_seq = last_seq + 1,
+               started_at = coalesce(started_at, case when created_at > :at then created_at else :at end)
+         where {which} and status = 'queued' and cancel_requested_at is null and (attempts < :shared or :alone)
+        returning id, workspace_id, flow_id, flow_version, snapshot_id, environment, attempts, limit_ms, started_at,
+                  steps_total, run_options, traceparent, last_seq,
+                  case when last_seq = :first_claim then (
+                      select data from job_values where job_id = jobs.id and node_id = '' and index_path = ''
+                         and name = 'payload' and size <= :small) end
+        """  # noqa: S608 - no outside text
+    )
+
+
+def _claim_one() -> Statement:
+    return _claim(f"id = :id and (environment <> 'playground' or {_PLAYGROUND_HAS_ROOM})")
+
+
+def _claim_several(count: int) -> Statement:
+    """Claims no Playground runs: how many of them run must be counted anew after each."""
+    return _claim(f"id in ({', '.join(f':id{number}' for number in range(count))}) and environment <> 'playground'")
+
+
 _REQUEUE = Statement(
     """
     update jobs set status = 'queued', owner = null, enqueued_at = :at, last_seq = last_seq + 1,
@@ -112,7 +126,8 @@ def insert_jobs(session: Session, jobs: Sequence[tuple[Mapping[str, Any], tuple[
     rows = []
     for row, payload in jobs:
         options = to_json(row.get("run_options"))
-        rows.append({**_OPTIONAL, **row, "run_options": options, "value_bytes": payload[1], "at": at})
+        times = {"created_at": at, "enqueued_at": at}
+        rows.append({**_NEW, **row, **times, "run_options": options, "value_bytes": payload[1]})
     _INSERT.run(session, *rows)
     _PUT_VALUE.run(session, *(own_value(row["id"], "payload", payload) for row, payload in jobs))
     add_first_events(session, [row["id"] for row, _ in jobs], "job.queued", at)
@@ -137,29 +152,40 @@ def claim_jobs(session: Session, owner: str, job_ids: Sequence[str], *, alone: b
     at = now(session)
     shared = {"owner": owner, "at": at, "shared": SHARED_ATTEMPTS, "alone": alone, "playground_slots": PLAYGROUND_SLOTS}
     shared |= {"first_claim": _FIRST_CLAIM, "small": _SMALL}
-    claimed: list[Claimed] = []
-    events: list[dict[str, Any]] = []
+    rows: dict[str, Any] = {}
+    for part in in_parts(job_ids):
+        named = {f"id{number}": job_id for number, job_id in enumerate(part)}
+        rows |= {row[0]: row for row in _claim_several(len(part)).rows(session, {**shared, **named})}
     for job_id in job_ids:
-        row = _CLAIM.row(session, {**shared, "id": job_id})
-        if row is None:
-            continue
-        *described, attempt, limit_ms, started_at, steps_total, run_options, trace, last_seq, payload = row
-        events += event_rows(job_id, last_seq, [("job.processing", at, {"attempt": attempt})])
-        claimed.append(
-            Claimed(
-                *described,
-                attempt=attempt,
-                limit_ms=limit_ms,
-                started_at=started_at,
-                elapsed_ms=max(0, at - started_at),
-                steps_total=steps_total,
-                run_options=from_json(run_options),
-                trace=trace,
-                payload=payload,
-            )
-        )
-    add_event_rows(session, events)
+        if job_id not in rows and (row := _claim_one().row(session, {**shared, "id": job_id})) is not None:
+            rows[job_id] = row
+    claimed = [_claimed(rows[job_id], at) for job_id in dict.fromkeys(job_ids) if job_id in rows]
+    events = [event_rows(job.id, rows[job.id][_LAST_SEQ], [_processing(job, at)]) for job in claimed]
+    add_event_rows(session, [row for group in events for row in group])
     return claimed
+
+
+#: The place of `last_seq` in what a claim returns.
+_LAST_SEQ = 12
+
+
+def _processing(job: Claimed, at: int) -> NewEvent:
+    return "job.processing", at, {"attempt": job.attempt}
+
+
+def _claimed(row: Any, at: int) -> Claimed:
+    *described, attempt, limit_ms, started_at, steps_total, run_options, trace, _last_seq, payload = row
+    return Claimed(
+        *described,
+        attempt=attempt,
+        limit_ms=limit_ms,
+        started_at=started_at,
+        elapsed_ms=max(0, at - started_at),
+        steps_total=steps_total,
+        run_options=from_json(run_options),
+        trace=trace,
+        payload=payload,
+    )
 
 
 def requeue_job(session: Session, job_id: str, lease: Lease, *, unpunished: bool) -> bool:

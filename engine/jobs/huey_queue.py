@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -34,7 +35,9 @@ from storage.queue import QUEUE, add_messages, add_messages_ahead
 #: messages can still be read.
 _NAMED: Final = {"name": "run_job", "__module__": "engine.jobs.queue"}
 #: The largest number of messages that one transaction takes from the table.
-TAKE = 64
+TAKE = 32
+#: No job is taken while the event loop answers later than this, and the longest pause before it is asked again.
+MOST_LAG_SECONDS, LONGEST_PAUSE_SECONDS = 0.02, 0.1
 
 
 def send(session: Session, *jobs: tuple[str, str]) -> None:
@@ -96,16 +99,22 @@ class _Consumer(Consumer):
 
 
 class Dispatch:
-    """Takes jobs from the queue while fewer than `slots` run.
+    """Takes jobs from the queue while fewer than `slots` run and the event loop answers at once.
+
+    A loop with more to do than it can would only make the jobs that it has slower, and keep those of others waiting behind
+    them. `lag` returns after how many seconds the loop answers.
 
     `take(most)` is called in the dispatcher's thread. It takes up to `most` messages, tells `begun` how many jobs it begins,
     and returns the number of messages. Whoever runs the jobs calls `ended` (from any thread) at the end of each.
     """
 
-    def __init__(self, take: Callable[[int], int], *, slots: int, poll_seconds: float) -> None:
+    def __init__(
+        self, take: Callable[[int], int], lag: Callable[[], float], *, slots: int, poll_seconds: float
+    ) -> None:
         logging.getLogger("huey").setLevel(logging.WARNING)
         self.slots = slots
         self._take = take
+        self._lag = lag
         self._poll_seconds = poll_seconds
         self._busy = 0
         self._lock = threading.Lock()
@@ -152,7 +161,9 @@ class Dispatch:
 
     def _take_turn(self) -> None:
         most = min(TAKE, self.slots - self._busy)
-        if self._stopping or most <= 0 or self._take(most) == 0:
+        if self._busy > TAKE and (lag := self._lag()) > MOST_LAG_SECONDS:
+            time.sleep(min(lag, LONGEST_PAUSE_SECONDS))
+        elif self._stopping or most <= 0 or self._take(most) == 0:
             self._awake.wait(self._poll_seconds)
             self._awake.clear()
 

@@ -1,4 +1,4 @@
-"""A key with ten thousand waiting jobs does not keep the callers of another key waiting."""
+"""A key with twenty thousand waiting jobs does not keep the callers of another key waiting."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from tests.live_server import LiveServer, live_server
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-JOBS = 10_000
-CALLS = 200
+JOBS = 20_000
+CALLS = 100
+#: With the queue in the order of arrival a call waited for all of them: half a minute. A machine of two cores that runs the
+#: callers and the slow service, too, needs 0.1 s at the median and 0.4 s for the slowest.
+MOST_MS = 1_000
 NAME = {"name": "name", "type": "string", "required": True}
 
 
@@ -45,7 +48,7 @@ def durations(client: httpx.Client, flow_id: str, key: dict[str, str]) -> list[f
     return sorted(times)
 
 
-def test_ten_thousand_jobs_of_one_key_keep_no_other_caller_waiting(tmp_path: Path) -> None:
+def test_twenty_thousand_jobs_of_one_key_keep_no_other_caller_waiting(tmp_path: Path) -> None:
     with slow_server() as origin:
         allow = {"FLOWPORT_OUTBOUND_ALLOW": origin.removeprefix("http://")}
         with (
@@ -67,7 +70,6 @@ def test_ten_thousand_jobs_of_one_key_keep_no_other_caller_waiting(tmp_path: Pat
 
             left = client.get("/public/v1/jobs?status=queued&limit=1", headers=many).json()["data"]
             p99 = (alone[-2], beside[-2])
-            print([round(one) for one in alone[-8:]], [round(one) for one in beside[-8:]])
             print(f"p50 {alone[CALLS // 2]:.0f} and {beside[CALLS // 2]:.0f} ms, p99 {p99[0]:.0f} and {p99[1]:.0f} ms")
             assert left, "jobs of the other key were still waiting at the end"
-            assert p99[1] < max(150, 15 * p99[0])
+            assert p99[1] < MOST_MS

@@ -57,7 +57,7 @@ from engine.secrets.opening import open_all, open_for_step
 from engine.secrets.sealing import open_vault
 from storage.database import Database, open_database
 from storage.idempotency import remove_old_answers
-from storage.job_changes import Claimed, held_jobs
+from storage.job_changes import held_jobs
 from storage.queue import has_messages
 from storage.workers import add_worker, beat, remove_worker
 
@@ -66,8 +66,11 @@ T = TypeVar("T")
 
 #: The largest number of jobs that one process runs at a time.
 SLOTS = 5_000
-#: The longest time in seconds that the dispatcher waits for the event loop to begin jobs before it takes the next ones.
-BEGIN_SECONDS = 1.0
+#: After how many seconds a thread that computes lets another one run. A write takes many statements, each of which lets
+#: others run; with Python's 5 ms a busy event loop would make it a hundred times slower.
+SWITCH_SECONDS = 0.0005
+#: The longest time in seconds that the dispatcher waits for an answer of the event loop.
+LAG_SECONDS = 1.0
 GRACE_SECONDS = 20.0
 #: The seconds that jobs have to end when the server has died and this worker is its child.
 ORPHAN_GRACE_SECONDS = 5.0
@@ -159,7 +162,7 @@ class _Worker:
         self.reaper = Reaper(database, settings.data)
         self.watchdog = Watchdog(database, self.runs, self.loop, os._exit, self.at_work, self._report_alive)
         poll_seconds = POLL_WITH_PIPE_SECONDS if options.pipes else POLL_SECONDS
-        self.dispatch = Dispatch(self._take_jobs, slots=options.slots, poll_seconds=poll_seconds)
+        self.dispatch = Dispatch(self._take_jobs, self._lag, slots=options.slots, poll_seconds=poll_seconds)
 
     # The methods of JobNotifier.
 
@@ -188,6 +191,7 @@ class _Worker:
             self.watchdog.start()
             self._do_periodic_work(first=True)
             collect_garbage_seldom()
+            sys.setswitchinterval(SWITCH_SECONDS)
             log.info("Worker %s is ready", self.boot_id)
             self._notify_supervisor(
                 f"ready {self._lock.path}\n"
@@ -242,19 +246,16 @@ class _Worker:
             return 0
         if claimed:
             self.dispatch.begun(len(claimed))
-            begun = threading.Event()
-            self.loop.call_soon_threadsafe(self._begin, claimed, begun)
-            begun.wait(BEGIN_SECONDS)
+            self.loop.call_soon_threadsafe(self.runs.begin, claimed, self.dispatch.ended)
         return messages
 
-    def _begin(self, jobs: list[Claimed], begun: threading.Event) -> None:
-        """Begins jobs on the event loop. `begun` is set once each has run for the first time.
-
-        The dispatcher waits for that: an event loop with more to do than it can would only make the jobs that it has
-        slower, and keep those of others waiting behind them.
-        """
-        self.runs.begin(jobs, self.dispatch.ended)
-        self.loop.call_soon(begun.set)
+    def _lag(self) -> float:
+        """Returns after how many seconds the event loop answers, at most LAG_SECONDS. Called in the dispatcher's thread."""
+        asked = time.monotonic()
+        answered = threading.Event()
+        self.loop.call_soon_threadsafe(answered.set)
+        answered.wait(LAG_SECONDS)
+        return time.monotonic() - asked
 
     def _wait_until_stopped(self) -> float:
         """Does the periodic work until a signal or the end of the pipe, or until nothing is left to do.
