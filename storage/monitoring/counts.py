@@ -225,7 +225,7 @@ def add_costs(session: Session, workspace_id: str, filters: Filters, period: Per
     return costs
 
 
-def _cost_by(period: Period, table: Any, *sums: ColumnElement[Any]) -> Select[Any]:
+def _cost_by(period: Period, table: Any, *sums: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
     by = (period.slot(table.at), table.flow_id, table.connection, table.model)
     return select(*by, *sums).group_by(*by)
 

@@ -171,7 +171,7 @@ def next_step(session: Session, workspace_id: str, span: Span) -> Step:
     """Reads what the roll-up does not have yet: jobs that ended late, and the next jobs after the span."""
     step = Step(workspace_id, span, _end_of_step(session, workspace_id, span))
     step.more = step.until > span.until and step.until // HOUR * HOUR + HOUR <= now(session) - LAG
-    fresh: Sequence[Row[Any]] = ()
+    fresh: Sequence[Row[*tuple[Any, ...]]] = ()
     if step.until > span.until:
         fresh = session.execute(
             select(*_COLUMNS).where(
@@ -217,7 +217,9 @@ def _end_of_step(session: Session, workspace_id: str, span: Span) -> int:
     return end
 
 
-def _carry_on(step: Step, fresh: Iterable[Row[Any]], carried: Iterable[Row[Any]], late: AbstractSet[str]) -> None:
+def _carry_on(
+    step: Step, fresh: Iterable[Row[*tuple[Any, ...]]], carried: Iterable[Row[*tuple[Any, ...]]], late: AbstractSet[str]
+) -> None:
     """Decides which jobs are carried after the step. `late`: carried ones that the step adds to the sums."""
     for row in carried:
         counted = row.counted or row.id in late
@@ -230,7 +232,7 @@ def _carry_on(step: Step, fresh: Iterable[Row[Any]], carried: Iterable[Row[Any]]
             step.carried[row.id] = row.completed_at is not None
 
 
-def _add_jobs(step: Step, ended: Iterable[Row[Any]]) -> None:
+def _add_jobs(step: Step, ended: Iterable[Row[*tuple[Any, ...]]]) -> None:
     for row in ended:
         key = (row.created_at // HOUR * HOUR, row.flow_id, row.environment, row.key_id, row.status, row.code)
         count, last = step.jobs.get(key, (0, 0))
@@ -285,7 +287,7 @@ def scopes_of(flow_id: str, environment: str, key_id: str) -> Iterator[Scope]:
             yield Scope(flow, environment, key_id)
 
 
-def _add_durations(session: Session, step: Step, ended: Iterable[Row[Any]]) -> None:
+def _add_durations(session: Session, step: Step, ended: Iterable[Row[*tuple[Any, ...]]]) -> None:
     alike: dict[tuple[int, str, str, str, str], dict[int, int]] = {}
     for row in ended:
         if row.started_at is None:
@@ -331,7 +333,7 @@ def begin_of(row: Any) -> int | None:
     return row.created_at if row.batch_id is None else row.enqueued_at
 
 
-def _add_busy(session: Session, step: Step, rows: Iterable[Row[Any]]) -> None:
+def _add_busy(session: Session, step: Step, rows: Iterable[Row[*tuple[Any, ...]]]) -> None:
     """Adds the most jobs at once in each minute of the step."""
     since, until = step.before.until, step.until
     alike: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
