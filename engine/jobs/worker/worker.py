@@ -302,6 +302,7 @@ class _Worker:
         self._notify_supervisor("drain\n")
         self.runs.stopping = True
         self.dispatch.stop()
+        self._lag()  # until the event loop has begun the last jobs that were claimed, which count as busy then
 
     def _run_commands(self, lines: list[bytes]) -> None:
         for line in lines:
