@@ -211,9 +211,10 @@ _DECODE = tuple(
 
 
 def find_job_and_result(
-    session: Session, workspace_id: str, job_id: str, scope: KeyScope, most: int = -1
+    session: Session, workspace_id: str, job_id: str, scope: KeyScope | None = None, most: int = -1
 ) -> tuple[JobRow, str | None] | None:
-    """Returns a job that the key may see and its result as JSON text, in one statement; None without such a job.
+    """Returns a job and its result as JSON text, in one statement; None without such a job. With `scope` only one that
+    the key may see.
 
     The text is None without a result, and when the result has more than `most` bytes; -1: of any size.
     """
@@ -225,7 +226,7 @@ def find_job_and_result(
         values[at] = decode(values[at])
     *described, size, text = values
     job = JobRow._make([*described, size is not None])
-    return (job, text) if scope.covers(job) else None
+    return (job, text) if scope is None or scope.covers(job) else None
 
 
 _STATUS = Statement("select status from jobs where id = :id and workspace_id = :workspace_id")

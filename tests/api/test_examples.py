@@ -66,7 +66,8 @@ class Drawn:
             case 2:
                 return {"pattern": self.random.choice(PATTERNS)}
             case 3:
-                return {"enum": self.random.sample(["warm", "plain", "Ä", ""], self.random.randint(1, 3))}
+                words = self.random.sample(["warm", "plain", "Ä", ""], self.random.randint(1, 3))
+                return {"enum": words if any(words) else [*words, "plain"]}  # without a word it cannot be deployed
         least = self.random.randint(0, 40)
         return {"min_length": least, "max_length": least + self.random.randint(0, 5)}
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,23 +99,3 @@ def test_a_long_log_begins_anew_and_a_reader_is_not_in_the_way_of_writers(
     fill(database, 10)
 
     assert pages(database) < 100
-
-
-@pytest.mark.process
-def test_looking_at_the_log_gives_up_no_lock(database: Database, connection: sqlite3.Connection) -> None:
-    """A process gives up its locks when it closes another descriptor of the same file. Then two processes write at the
-    same time, and the database is damaged.
-    """
-    fill(database, PAGES + 100)
-    file = file_of(database.url)
-    other = (
-        "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute('begin immediate')"
-    )
-    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as writer:
-        writer.execute("begin immediate")
-        Checkpoints(database.url).pass_over(connection)
-        ended = subprocess.run([sys.executable, "-c", other, str(file)], capture_output=True, text=True, check=False)
-        assert "database is locked" in ended.stderr
-        writer.execute("rollback")
-    ended = subprocess.run([sys.executable, "-c", other, str(file)], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr

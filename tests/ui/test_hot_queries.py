@@ -20,6 +20,7 @@ from engine.jobs.submit.bodies import SubmitOptions
 from storage.batches import batch_job_ids, list_batches
 from storage.database import Database
 from storage.jobs import JobFilters, find_last_run_payload, list_jobs
+from storage.statements import DRIVER
 from tests.ui.arrange import accepted, ended, refused
 from tests.ui.conftest import Site
 
@@ -46,6 +47,8 @@ def caught(database: Database) -> Iterator[set[str]]:
     for engine in (database.read_engine, database.write_engine):
         engine.dispose()
         event.listen(engine, "connect", lambda connection, _: connection.set_trace_callback(statements.add))
+    for run in (database.write_now, database.look_up):  # their connections stay open
+        run(lambda session: session.info[DRIVER].set_trace_callback(statements.add))
     yield statements
 
 

@@ -112,6 +112,7 @@ WITHOUT = {
     "guesses.succeeded": "a part of verbs",
     "jobs.add_snapshot": "a part of verbs",
     "jobs.submit": "a key",
+    "jobs.submit_many": "a key",
     "jobs.cancel": "a key",
     "jobs.cancel_all": "a key",
     "links.add_link": "a part of verbs",
