@@ -49,6 +49,7 @@ def caught(database: Database) -> Iterator[set[str]]:
         event.listen(engine, "connect", lambda connection, _: connection.set_trace_callback(statements.add))
     for run in (database.write_now, database.look_up):  # their connections stay open
         run(lambda session: session.info[DRIVER].set_trace_callback(statements.add))
+    statements.clear()  # the end of that write
     yield statements
 
 
