@@ -16,9 +16,10 @@ BROWSER_CPU := 640
 PYTEST := $(PY) -m pytest -q
 QUICK := $(PYTEST) -n 2 --dist worksteal -m "not process and not browser and not slow and not chaos" \
 	$(foreach folder,browser chaos commands contract hosting live soak,--ignore=tests/$(folder)) --allow-hosts= --cpu-budget $(QUICK_CPU)
+# More at once than there are cores: tests that start processes wait for them, and browsers for the server.
 BY_FILE := --dist loadfile --no-loadscope-reorder
-PROCESS := $(PYTEST) -n 2 $(BY_FILE) -m "process and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
-BROWSER := $(PYTEST) tests/browser -n 2 $(BY_FILE) -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
+PROCESS := $(PYTEST) -n 3 $(BY_FILE) -m "process and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
+BROWSER := $(PYTEST) tests/browser -n 3 $(BY_FILE) -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
 
 .uv/bin/uv: scripts/uv.lock.txt
 	@./scripts/get-uv
@@ -46,11 +47,12 @@ quick: .venv/dev.stamp
 chromium: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
 
-# All that a newcomer needs: quick, then what starts processes beside what drives a real browser. The former wait half of
-# their time, so both together take little longer than the browser alone.
+# All that a newcomer needs: quick, then what starts processes, then what drives a real browser. Not side by side: attacks
+# are held to how fast the server answers an innocent caller meanwhile.
 test: chromium
 	@$(QUICK)
-	@$(MAKE) --no-print-directory -j 2 processes browser
+	@$(PROCESS)
+	@$(BROWSER)
 
 # Tests that start a process or listen on a socket.
 processes: chromium
