@@ -6,7 +6,8 @@ Each is one conditional statement, so that two processes can never both make it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,14 +16,12 @@ from sqlalchemy.orm import Session
 
 from storage.database import now
 from storage.events import NewEvent, add_event_rows, add_events, add_first_events, event_rows
+from storage.flow_limits import FLOW_HAS_ROOM, SHARED_ATTEMPTS, limited_flows, next_in_flow
 from storage.statements import Statement, from_json, in_parts, insert_into, to_json
 from storage.tables import Job
 
 #: Exactly the condition of the index `ix_jobs_open`: SQLite uses a partial index only for the same condition.
 _OPEN = text("jobs.status in ('queued', 'processing')")
-
-#: A job under which this many workers died runs alone in a worker the next time.
-SHARED_ATTEMPTS = 2
 
 #: How many Playground runs of a workspace may run at once.
 PLAYGROUND_SLOTS = 4
@@ -102,12 +101,13 @@ def _claim(which: str) -> Statement:
 
 
 def _claim_one() -> Statement:
-    return _claim(f"id = :id and (environment <> 'playground' or {_PLAYGROUND_HAS_ROOM})")
+    return _claim(f"id = :id and (environment <> 'playground' or {_PLAYGROUND_HAS_ROOM}) and {FLOW_HAS_ROOM}")
 
 
 def _claim_several(count: int) -> Statement:
-    """Claims no Playground runs: how many of them run must be counted anew after each."""
-    return _claim(f"id in ({', '.join(f':id{number}' for number in range(count))}) and environment <> 'playground'")
+    """Claims neither Playground runs nor jobs of limited flows: how many of them run must be counted anew after each."""
+    named = ", ".join(f":id{number}" for number in range(count))
+    return _claim(f"id in ({named}) and environment <> 'playground' and flow_concurrency is null")
 
 
 _REQUEUE = Statement(
@@ -141,26 +141,52 @@ def insert_job(session: Session, row: Mapping[str, Any], payload: tuple[str, int
 def claim_job(session: Session, owner: str, job_id: str, *, alone: bool = False) -> Claimed | None:
     """Claims a queued job for a worker.
 
-    None: it is claimed or ended, or it waits for a Playground slot or to run alone.
+    None: it is claimed or ended, or it waits for a Playground slot, for other jobs of its flow or to run alone.
     """
-    claimed = claim_jobs(session, owner, [job_id], alone=alone)
-    return claimed[0] if claimed else None
-
-
-def claim_jobs(session: Session, owner: str, job_ids: Sequence[str], *, alone: bool = False) -> list[Claimed]:
-    """Claims queued jobs for a worker; returns those that `claim_job` would return, in the same order."""
     at = now(session)
-    shared = {"owner": owner, "at": at, "shared": SHARED_ATTEMPTS, "alone": alone, "playground_slots": PLAYGROUND_SLOTS}
-    shared |= {"first_claim": _FIRST_CLAIM, "small": _SMALL}
+    row = _claim_one().row(session, {**_claim_values(owner, at, alone=alone), "id": job_id})
+    return None if row is None else _begun(session, [row], at)[0]
+
+
+def claim_jobs(session: Session, owner: str, job_ids: Sequence[str], held: Container[str] = ()) -> list[Claimed]:
+    """Claims queued jobs for a worker; returns those that `claim_job` would return, in the same order.
+
+    Jobs of a flow that limits how many run at once begin in the order of acceptance: for each that is named, the first
+    one that waits is claimed, unless it is in `held`.
+    """
+    at = now(session)
+    shared = _claim_values(owner, at, alone=False)
     rows: dict[str, Any] = {}
     for part in in_parts(job_ids):
         named = {f"id{number}": job_id for number, job_id in enumerate(part)}
         rows |= {row[0]: row for row in _claim_several(len(part)).rows(session, {**shared, **named})}
-    for job_id in job_ids:
-        if job_id not in rows and (row := _claim_one().row(session, {**shared, "id": job_id})) is not None:
+    left = [job_id for job_id in dict.fromkeys(job_ids) if job_id not in rows]
+    for job_id in _in_turn(session, left, held) if left else ():
+        if (row := _claim_one().row(session, {**shared, "id": job_id})) is not None:
             rows[job_id] = row
-    claimed = [_claimed(rows[job_id], at) for job_id in dict.fromkeys(job_ids) if job_id in rows]
-    events = [event_rows(job.id, rows[job.id][_LAST_SEQ], [_processing(job, at)]) for job in claimed]
+    order = dict.fromkeys([*job_ids, *rows])
+    return _begun(session, [rows[job_id] for job_id in order if job_id in rows], at)
+
+
+def _claim_values(owner: str, at: int, *, alone: bool) -> dict[str, Any]:
+    values = {"owner": owner, "at": at, "shared": SHARED_ATTEMPTS, "alone": alone, "playground_slots": PLAYGROUND_SLOTS}
+    return {**values, "first_claim": _FIRST_CLAIM, "small": _SMALL}
+
+
+def _in_turn(session: Session, job_ids: Sequence[str], held: Container[str]) -> list[str]:
+    """Returns the jobs, with those of limited flows replaced by as many that may begin now."""
+    flows = limited_flows(session, job_ids)
+    others = [job_id for job_id in job_ids if job_id not in flows]
+    named = Counter(flows.values())
+    return [*others, *(one for flow_id, count in named.items() for one in next_in_flow(session, flow_id, count, held))]
+
+
+def _begun(session: Session, rows: Sequence[Any], at: int) -> list[Claimed]:
+    """Returns the jobs of claimed rows, and stores their events."""
+    claimed = [_claimed(row, at) for row in rows]
+    events = [
+        event_rows(job.id, row[_LAST_SEQ], [_processing(job, at)]) for job, row in zip(claimed, rows, strict=True)
+    ]
     add_event_rows(session, [row for group in events for row in group])
     return claimed
 
@@ -258,7 +284,7 @@ _WAITING = text(
     """
     update jobs set enqueued_at = :at where id in (
         select id from jobs waiting where status in ('queued', 'processing') and status = 'queued' and (enqueued_at < :before or enqueued_at > :after)
-           and (batch_id is null or counted) and attempts < :shared
+           and (batch_id is null or counted) and attempts < :shared and flow_concurrency is null
            and (environment <> 'playground' or (
                 select count(*) from jobs other
              where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
@@ -271,15 +297,16 @@ _WAITING = text(
 
 # Exactly the condition of the index `ix_jobs_alone`: SQLite uses a partial index only for the same condition.
 _ALONE = Statement(
-    """
+    f"""
     select id from jobs
      where status = 'queued' and attempts >= 2 and cancel_requested_at is null
        and (environment <> 'playground' or (
             select count(*) from jobs other
              where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
                and other.workspace_id = jobs.workspace_id) < :playground_slots)
+       and {FLOW_HAS_ROOM}
      order by enqueued_at limit 1
-    """
+    """  # noqa: S608 - no outside text
 )
 
 
@@ -293,7 +320,8 @@ def requeue_stale(session: Session, *, older_than_ms: int, most: int) -> list[st
     """Returns queued jobs whose message is older than `older_than_ms`, or has a time in the future because the clock
     was set back.
 
-    Jobs that must run alone are left out: workers find them without a message (`next_alone`).
+    Jobs that must run alone are left out: workers find them without a message (`next_alone`). So are jobs of limited
+    flows (`storage.flow_limits.stale_in_flows`).
     """
     at = now(session)
     values = {"at": at, "before": at - older_than_ms, "after": at + 5_000, "most": most, "shared": SHARED_ATTEMPTS}

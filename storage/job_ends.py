@@ -52,6 +52,8 @@ class Ended:
     environment: str
     #: The id of the batch, when the job was its last item.
     batch_ended: str | None = None
+    #: Its flow limits how many of its jobs run at once.
+    flow_limited: bool = False
 
 
 #: Counts the failed steps of the job `:id` from its rows.
@@ -64,7 +66,7 @@ FAILED_STEPS = """
 """
 _RETURNED = """
     returning workspace_id, flow_id, key_id, batch_id, counted, environment, webhook_url, webhook_by_caller, last_seq,
-              steps_failed
+              steps_failed, flow_concurrency
 """
 _COMPLETED_AT = """
     case when coalesce(started_at, created_at) > :at then coalesce(started_at, created_at) else :at end
@@ -138,6 +140,7 @@ class _EndedRow(NamedTuple):
     webhook_by_caller: bool
     last_seq: int
     steps_failed: int
+    flow_concurrency: int | None
 
 
 def end_job(
@@ -166,7 +169,8 @@ def end_jobs(session: Session, ends: Sequence[JobEnd]) -> list[Ended | None]:
         if found is None:
             answers.append(None)
             continue
-        answers.append(Ended(end.job_id, found.workspace_id, found.flow_id, found.environment))
+        limited = found.flow_concurrency is not None
+        answers.append(Ended(end.job_id, found.workspace_id, found.flow_id, found.environment, flow_limited=limited))
         if found.counted:
             slots += (usage_subject(found.workspace_id, found.environment), found.key_id)
         if end.result is not None:

@@ -30,7 +30,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import NotFound, ParameterInvalid
 from engine.core.job_status import ENDED
 from storage.database import now
-from storage.job_changes import SHARED_ATTEMPTS
+from storage.flow_limits import SHARED_ATTEMPTS
 from storage.statements import Statement, from_json
 from storage.tables import OPEN, TRIED, Batch, Job, Value
 from storage.value_sizes import VALUE_CAP, WHOLE
@@ -242,6 +242,7 @@ _LONGEST_WAIT = Statement(
     """
     select min(enqueued_at) from jobs
      where status in ('queued', 'processing') and status = 'queued' and counted and attempts < :shared
+       and flow_concurrency is null
     """
 )
 
@@ -249,7 +250,8 @@ _LONGEST_WAIT = Statement(
 def longest_wait_ms(session: Session) -> int:
     """Returns how long the oldest job with a slot has waited for a worker, in milliseconds; 0 when none waits.
 
-    A job that waits to run alone in a worker is left out, because its wait says nothing about others.
+    Jobs that wait to run alone in a worker, or for other jobs of their flow, are left out, because their wait says
+    nothing about others.
     """
     row = _LONGEST_WAIT.row(session, {"shared": SHARED_ATTEMPTS})
     return 0 if row is None or row[0] is None else max(0, now(session) - row[0])

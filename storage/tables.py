@@ -331,6 +331,8 @@ class Job(Base):
     data_erased_at: Mapped[int | None]
     #: The stored bytes of its input, its result and the values of its steps; a workspace's use is the sum of them.
     value_bytes: Mapped[int] = mapped_column(server_default="0")
+    #: How many jobs of its flow may run at once (`storage.flow_limits`); null: its flow has no limit of its own.
+    flow_concurrency: Mapped[int | None]
     __table_args__ = (
         Index("ix_jobs_workspace_created", "workspace_id", "created_at", "id"),
         Index("ix_jobs_flow_created", "flow_id", "created_at", "id"),
@@ -381,6 +383,18 @@ class Job(Base):
             "ix_jobs_alone",
             "enqueued_at",
             sqlite_where=text("status = 'queued' and attempts >= 2"),
+        ),
+        Index(
+            "ix_jobs_flow_limited",
+            "flow_id",
+            "status",
+            "counted",
+            "created_at",
+            "item_index",
+            "id",
+            "flow_concurrency",
+            "completed_at",  # always null in this index; without the column SQLite would read each row to check it
+            sqlite_where=text("flow_concurrency is not null and completed_at is null"),
         ),
         Index(
             "ix_jobs_batch",

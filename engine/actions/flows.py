@@ -30,6 +30,8 @@ from engine.flow.document import (
 from engine.flow.readable_part import readable_part
 from engine.flow.validation import problems, without_parked
 from engine.flow.version_comparison import content_of, draft_changes
+from engine.jobs.submit.accept import flow_concurrency
+from engine.jobs.transitions import change_flow_concurrency
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import missing_datasets
 from storage.audit import add_entry
@@ -245,7 +247,10 @@ def change_flow_settings(session: Session, principal: Principal, flow_id: str, c
     """Merges `changes` into the flow's settings; the value None removes a setting. Callers validate the values."""
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
+    before = flow_concurrency(flow.settings)
     flow.settings = {name: value for name, value in {**flow.settings, **changes}.items() if value is not None}
+    if (number := flow_concurrency(flow.settings)) != before:
+        change_flow_concurrency(session, flow.id, number)
     add_entry(session, principal, "change flow settings", flow.id, f"{flow.title}: {', '.join(sorted(changes))}")
 
 

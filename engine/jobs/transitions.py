@@ -4,6 +4,7 @@ notification.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Container, Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ from engine.jobs.huey_queue import job_id_of, send, send_ahead
 from engine.jobs.notifier import cancel_wanted, job_changed, job_ended
 from engine.jobs.waiting_items import admit_all_waiting, admit_waiting
 from storage.batches import BatchRow, get_batch, note_cancel_of_batch, open_items
+from storage.flow_limits import SHARED_ATTEMPTS, limit_flow, next_in_flow, stale_in_flows
 from storage.job_changes import (
-    SHARED_ATTEMPTS,
     Claimed,
     Lease,
     claim_job,
@@ -67,7 +68,7 @@ def claim_many(session: Session, owner: str, most: int, held: Container[str]) ->
     """
     messages = take_messages(session, most)
     job_ids = [job_id for job_id in map(job_id_of, messages) if job_id not in held]
-    claimed = claim_jobs(session, owner, job_ids)
+    claimed = claim_jobs(session, owner, job_ids, held)
     if claimed:
         job_changed(session, *(job.id for job in claimed))
     return claimed, len(messages)
@@ -104,7 +105,23 @@ def finish_many(session: Session, ends: Sequence[JobEnd]) -> list[bool]:
             waiting = next_playground_job(session, one.workspace_id)
             if waiting is not None:
                 send_ahead(session, waiting)
+    for flow_id, count in Counter(one.flow_id for one in ended if one.flow_limited).items():
+        _send_of_flow(session, *((job_id, flow_id) for job_id in next_in_flow(session, flow_id, count)))
     return [one is not None for one in found]
+
+
+def change_flow_concurrency(session: Session, flow_id: str, number: int | None) -> None:
+    """Changes how many jobs of a flow run at once, also for those that wait; None: as many as other limits allow."""
+    waiting = limit_flow(session, flow_id, number)
+    may_begin = waiting if number is None else next_in_flow(session, flow_id, number)
+    _send_of_flow(session, *((job_id, flow_id) for job_id in may_begin))
+
+
+def _send_of_flow(session: Session, *jobs: tuple[str, str]) -> None:
+    """Sends jobs that waited for others of their flow; each is a job and its flow. They take a turn of the flow, not the
+    first one: otherwise a flow with many quick jobs would keep everybody else waiting.
+    """
+    send(session, *((job_id, f"flow {flow_id}") for job_id, flow_id in jobs))
 
 
 def write_steps(session: Session, reports: Sequence[Progress]) -> list[bool]:
@@ -221,7 +238,9 @@ def send_forgotten(session: Session, older_than_ms: int = FORGOTTEN_MS, most: in
         older_than_ms = max(older_than_ms, FORGOTTEN_IN_QUEUE_MS)
     jobs = requeue_stale(session, older_than_ms=older_than_ms, most=most)
     send(session, *((job_id, FORGOTTEN) for job_id in jobs))
-    return len(jobs)
+    of_flows = stale_in_flows(session, older_than_ms=older_than_ms, most=most)
+    _send_of_flow(session, *of_flows)
+    return len(jobs) + len(of_flows)
 
 
 def job_error(

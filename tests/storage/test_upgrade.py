@@ -17,7 +17,7 @@ from engine.core.clock import MovedClock, SystemClock
 from engine.core.environments import ENVIRONMENTS
 from engine.flow.node_type import SecretValue
 from engine.jobs.submit.accept import flow_webhook
-from engine.jobs.transitions import claim_many, finish, reclaim_all
+from engine.jobs.transitions import change_flow_concurrency, claim_many, finish, reclaim_all
 from engine.outbound.addresses import read_url
 from engine.outbound.secret_hosts import check_send
 from engine.secrets.sealing import open_vault
@@ -81,6 +81,18 @@ async def test_a_release_is_upgraded_and_its_jobs_in_flight_end(release: Path, t
             assert world.job(job_id).status == "completed", world.job(job_id).error
             assert world.result(job_id) == {"output": {"text": f"Hello {name}"}}
         assert world.active() == 0
+    finally:
+        database.close()
+
+
+def test_a_limit_of_a_flow_counts_for_the_jobs_that_wait_in_an_upgraded_folder(tmp_path: Path) -> None:
+    told = unpack(RELEASES[0], tmp_path / "data")
+    database = open_database(tmp_path / "data", clock=MovedClock(STOPPED_AT + 5_000 - SystemClock().now()))
+    try:
+        database.write_now(reclaim_all)
+        database.write_now(change_flow_concurrency, told["flow_id"], 1)
+        claimed, messages = database.write_now(claim_many, "boot_new", 10, ())
+        assert (len(claimed), messages > 1) == (1, True)
     finally:
         database.close()
 

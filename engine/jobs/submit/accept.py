@@ -34,6 +34,9 @@ from storage.usage import Caps, SlotBook
 #: The time limit of a job whose flow sets none, and the range of `limit_seconds` in a flow's settings; in seconds.
 USUAL_LIMIT_SECONDS = 1_800
 LIMIT_SECONDS = (10, 86_400)
+#: The name of the flow setting that says how many of its jobs run at once, and its range.
+FLOW_CONCURRENCY = "concurrency"
+FLOW_CONCURRENCY_RANGE = (1, 1_000)
 #: The name of the flow setting with the webhook address, for each environment.
 WEBHOOK_SETTINGS = {"live": "webhook_url", "test": "webhook_url_test", "dev": "webhook_url_dev"}
 
@@ -260,6 +263,7 @@ def _job_row(
         "traceparent": options.trace,
         "webhook_url": options.webhook_url or flow_webhook(flow.settings, caller.environment),
         "webhook_by_caller": options.webhook_url is not None,
+        "flow_concurrency": flow_concurrency(flow.settings),
     }
 
 
@@ -269,6 +273,14 @@ def flow_limit_ms(settings: Mapping[str, Any]) -> int:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         seconds = USUAL_LIMIT_SECONDS
     return round(min(max(seconds, LIMIT_SECONDS[0]), LIMIT_SECONDS[1]) * SECOND)
+
+
+def flow_concurrency(settings: Mapping[str, Any]) -> int | None:
+    """Returns how many jobs of a flow may run at once, or None when the flow has no limit of its own."""
+    number = settings.get(FLOW_CONCURRENCY)
+    if isinstance(number, bool) or not isinstance(number, int):
+        return None
+    return min(max(number, FLOW_CONCURRENCY_RANGE[0]), FLOW_CONCURRENCY_RANGE[1])
 
 
 def flow_webhook(settings: Mapping[str, Any], environment: str) -> str | None:

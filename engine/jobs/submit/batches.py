@@ -18,6 +18,7 @@ from engine.jobs.submit.accept import (
     check_flow_allowed,
     choose_version,
     find_live_flow,
+    flow_concurrency,
     flow_webhook,
     limit_ms,
     read_key_again,
@@ -107,6 +108,7 @@ def accept_batch(
         "steps_total": version.steps,
         "request_id": options.request_id,
         "traceparent": options.trace,
+        "flow_concurrency": flow_concurrency(flow.settings),
     }
     insert_jobs(
         session,

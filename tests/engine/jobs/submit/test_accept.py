@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, func, insert, select, update
@@ -491,6 +492,14 @@ def test_a_wrong_payload_is_told_before_any_limit(world: World) -> None:
 def test_the_time_limit_is_the_flows_or_lower(world: World, settings, cancel_after, limit: int) -> None:
     job_id = world.submit(world.add_flow(settings=settings), cancel_after_seconds=cancel_after).job_id
     assert world.job(job_id).limit_ms == limit
+
+
+@pytest.mark.parametrize(
+    ("kept", "number"), [(None, None), (1, 1), (1_000, 1_000), (0, 1), (5_000, 1_000), (True, None), ("2", None)]
+)
+def test_a_job_knows_how_many_of_its_flow_run_at_once(world: World, kept: Any, number: int | None) -> None:
+    job_id = world.submit(world.add_flow(settings={"concurrency": kept})).job_id
+    assert world.read(lambda session: session.get(Job, job_id).flow_concurrency) == number
 
 
 def test_the_same_idempotency_key_gives_the_same_job_and_uses_nothing(new_data: Path) -> None:
