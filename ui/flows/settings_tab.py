@@ -9,7 +9,13 @@ from nicegui import ui
 from engine.actions.flows import rename_flow
 from engine.core.clock import SECOND
 from engine.core.errors import Refusal
-from engine.jobs.submit.accept import LIMIT_SECONDS, flow_limit_ms
+from engine.jobs.submit.accept import (
+    FLOW_CONCURRENCY,
+    FLOW_CONCURRENCY_RANGE,
+    LIMIT_SECONDS,
+    flow_concurrency,
+    flow_limit_ms,
+)
 from storage.flows import FlowRow
 from storage.retention import KEEP_DAYS
 from ui.flows import settings_webhook
@@ -75,8 +81,40 @@ def _draw_limit(settings: FlowSettings) -> None:
         if settings.may_edit:
             with ui.element("div"):
                 button(_("Save the limit"), keep)
+
+
+def _draw_concurrency(settings: FlowSettings) -> None:
+    """Draws how many jobs of a flow run at the same time."""
+    least, most = FLOW_CONCURRENCY_RANGE
+    number = flow_concurrency(settings.flow.settings)
+    with card(_("Jobs at the same time")), ui.element("div").classes("fp-form fp-narrow"):
+        field = Field(
+            _("How many of its jobs run at the same time"),
+            help_text=_(
+                "For a flow that calls a slow service, or one that takes only a few calls at once. Further calls are "
+                "accepted and wait, in the order in which they came. Leave it empty for no limit of its own. All "
+                "environments count together; runs in the Playground do not count and do not wait."
+            ),
+        )
+        with field.place:
+            shown = "" if number is None else str(number)
+            box = field.control(settings.box(ui.input(value=shown)).props("inputmode=numeric"))
+
+        async def keep() -> None:
+            text = (box.value or "").strip()
+            if text and not (text.isdecimal() and least <= int(text) <= most):
+                field.error(f"{_('Write a whole number from')} {least} {_('to')} {most}, {_('or nothing.')}")
+                return
+            field.error("")
+            await settings.keep(
+                {FLOW_CONCURRENCY: int(text) if text else None}, _("It counts at once, also for jobs that wait.")
+            )
+
+        if settings.may_edit:
+            with ui.element("div"):
+                button(_("Save the number"), keep)
         with ui.element("p").classes("fp-hint"):
-            words(_("How many jobs run at once is a limit of each environment, and of each key:") + " ")
+            words(_("Each environment and each key has a limit for all flows together:") + " ")
             link(_("Limits and plan"), "/settings/limits")
             words(", ")
             link(_("API Keys"), "/settings/keys")
@@ -167,6 +205,7 @@ def _draw_mcp(settings: FlowSettings) -> None:
 SECTIONS: tuple[Callable[[FlowSettings], None], ...] = (
     _draw_title,
     _draw_limit,
+    _draw_concurrency,
     _draw_docs,
     _draw_kept,
     _draw_mcp,

@@ -32,8 +32,22 @@ from storage.job_changes import Lease, claim_job
 from storage.jobs import JobFilters, list_jobs
 from storage.keys import find_caller, list_keys
 from storage.sent_fields import CALLS, Sent, add_sent_fields
+from storage.tables import Job
 from tests.factories import document, greeting, parked_node
-from tests.ui.arrange import FAILED, box, buttons, code_block, draft, ended, page_text, press, refused, texts, until
+from tests.ui.arrange import (
+    FAILED,
+    accepted,
+    box,
+    buttons,
+    code_block,
+    draft,
+    ended,
+    page_text,
+    press,
+    refused,
+    texts,
+    until,
+)
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
 
@@ -622,17 +636,44 @@ async def test_settings_that_callers_and_jobs_feel_are_stored(site: Site, user: 
     next(box for box in user.find(kind=ui.input).elements if box.value == "1800").value = "60"
     press(user, "Save the limit")
     await user.should_see("It counts for the next job.", retries=30)
-    next(
-        box for box in user.find(kind=ui.input).elements if box.value == "" and box.props.get("inputmode") == "numeric"
-    ).value = "0"
+    box(user, "Keep inputs, results and steps for").value = "0"
     press(user, "Save the days")
     await user.should_see("Write a whole number from 1 to 3650")
-    next(box for box in user.find(kind=ui.input).elements if box.value == "0").value = "7"
+    box(user, "Keep inputs, results and steps for").value = "7"
     press(user, "Save the days")
     await user.should_see("It counts from the next clean-up on.", retries=30)
 
     flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
     assert dict(flow.settings) == {"limit_seconds": 60, "keep_days": 7}
+
+
+async def test_how_many_jobs_run_at_the_same_time_is_stored_and_removed(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    label = "How many of its jobs run at the same time"
+    job_id = accepted(site, flow_id)
+
+    def kept() -> tuple[dict[str, Any], int | None]:
+        flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
+        job = site.database.read_now(lambda session: session.get(Job, job_id))
+        assert job is not None
+        return dict(flow.settings), job.flow_concurrency
+
+    await user.open(f"/flows/{flow_id}?tab=settings")
+    for wrong in ("0", "1001", "2.5", "two"):
+        box(user, label).value = wrong
+        press(user, "Save the number")
+        await user.should_see("Write a whole number from 1 to 1000, or nothing.")
+
+    box(user, label).value = "2"
+    press(user, "Save the number")
+    await user.should_see("It counts at once, also for jobs that wait.", retries=30)
+    assert kept() == ({"concurrency": 2}, 2)
+
+    await user.open(f"/flows/{flow_id}?tab=settings")
+    assert box(user, label).value == "2"
+    box(user, label).value = ""
+    press(user, "Save the number")
+    await until(lambda: kept() == ({}, None))
 
 
 async def test_the_deliveries_tell_a_batch_from_a_job(site: Site, user: User) -> None:
