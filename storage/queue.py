@@ -2,7 +2,8 @@
 
 Messages are taken in the order of their turns, which are fair: whoever queued ten thousand jobs does not keep others
 waiting. A turn is a number; a subject (an API key, or an environment without one) gets consecutive turns, and begins at
-the turn that is being served. So two subjects that both have jobs waiting take turns, and the jobs of one stay in their
+the turn that is being served, or at the time in microseconds when nobody waits, so that the processes of a folder begin
+alike. So two subjects that both have jobs waiting take turns, and the jobs of one stay in their
 order. The column `priority` holds the negative turn, since Huey's index sorts by it in descending order.
 """
 
@@ -19,7 +20,7 @@ QUEUE = "jobs"
 TURNS = "turns"
 
 #: The turn of messages that go before all others.
-_AHEAD = -1e15
+_AHEAD = -1e18
 _HAS = Statement("select 1 from task where queue = :queue limit 1")
 _FIRST = Statement(
     "select priority from task where queue = :queue and priority < :ahead order by priority desc, id limit 1"
@@ -45,10 +46,12 @@ class Turns:
     def next(self, session: Session, subjects: Sequence[str]) -> list[float]:
         """Returns the next turn of each subject, in order."""
         first = _turn(_FIRST, session)
-        if first is None:  # nothing waits, so the count begins anew
+        if first is None:  # nothing waits, so all begin anew
             self._last.clear()
             self._knows_all = True
-            first = 0.0
+            first = (
+                session.info["now"] * 1_000.0
+            )  # microseconds: nobody queues so many; as `storage.database.now`, which cannot be imported here
         if not self._knows_all:  # behind everything: nobody overtakes an earlier job of their own
             return [_turn(_LAST, session) or 0.0] * len(subjects)
         turns = []

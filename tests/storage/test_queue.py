@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
+from engine.core.clock import MovedClock
 from storage.database import Database, open_database
 from storage.queue import TURNS, Turns, add_messages, add_messages_ahead, has_messages, take_messages
 
@@ -81,3 +82,18 @@ def test_messages_of_an_earlier_release_come_first_in_their_order(database: Data
     database.write_now(old)
     add(database, "key_a", "new")
     assert take(database, 9) == ["old1", "old2", "new"]
+
+
+def test_two_processes_begin_alike_after_the_queue_was_empty(new_data: Path) -> None:
+    clock = MovedClock()
+    server, worker = (open_database(new_data, clock=clock) for _ in range(2))
+    add(server, "key_a", *(f"a{number}" for number in range(50)))
+    take(server, 49)
+    add(server, "key_a", "a50")
+    take(server, 9)
+    clock.offset += 10
+    add(worker, "batches of key_b", *(f"b{number}" for number in range(5)))
+    add(server, "key_a", "next")
+    assert take(server, 9)[:2] == ["b0", "next"]
+    worker.close()
+    server.close()
