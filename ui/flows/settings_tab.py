@@ -57,6 +57,14 @@ def _draw_title(settings: FlowSettings) -> None:
                 button(_("Save"), rename)
 
 
+_NUMBER_OR_NOTHING = _("Write a whole number from {least} to {most}, or nothing.")
+
+
+def _is_within(text: str, least: int, most: int) -> bool:
+    """Whether the text is a whole number within these bounds."""
+    return text.isdecimal() and len(text) < 10 and least <= int(text) <= most
+
+
 def _draw_limit(settings: FlowSettings) -> None:
     """Draws how long a job of a flow may run."""
     least, most = LIMIT_SECONDS
@@ -72,8 +80,8 @@ def _draw_limit(settings: FlowSettings) -> None:
 
         async def keep() -> None:
             text = (box.value or "").strip()
-            if not text.isdigit() or not least <= int(text) <= most:
-                limit.error(f"{_('Write a whole number from')} {least} {_('to')} {most}.")
+            if not _is_within(text, least, most):
+                limit.error(_("Write a whole number from {least} to {most}.").format(least=least, most=most))
                 return
             limit.error("")
             await settings.keep({"limit_seconds": int(text)}, _("It counts for the next job."))
@@ -102,8 +110,8 @@ def _draw_concurrency(settings: FlowSettings) -> None:
 
         async def keep() -> None:
             text = (box.value or "").strip()
-            if text and not (text.isdecimal() and least <= int(text) <= most):
-                field.error(f"{_('Write a whole number from')} {least} {_('to')} {most}, {_('or nothing.')}")
+            if text and not _is_within(text, least, most):
+                field.error(_NUMBER_OR_NOTHING.format(least=least, most=most))
                 return
             field.error("")
             await settings.keep(
@@ -163,8 +171,8 @@ def _draw_kept(settings: FlowSettings) -> None:
 
         async def keep() -> None:
             text = (box.value or "").strip()
-            if text and not (text.isdigit() and 1 <= int(text) <= MOST_DAYS):
-                days.error(f"{_('Write a whole number from')} 1 {_('to')} {MOST_DAYS}, {_('or nothing.')}")
+            if text and not _is_within(text, 1, MOST_DAYS):
+                days.error(_NUMBER_OR_NOTHING.format(least=1, most=MOST_DAYS))
                 return
             days.error("")
             await settings.keep({KEEP_DAYS: int(text) if text else None}, _("It counts from the next clean-up on."))
