@@ -11,11 +11,9 @@ from collections.abc import Container, Sequence
 
 from sqlalchemy.orm import Session
 
+from engine.core.job_status import SHARED_ATTEMPTS
 from storage.database import now
 from storage.statements import Statement, in_parts
-
-#: A job under which this many workers died runs alone in a worker the next time.
-SHARED_ATTEMPTS = 2
 
 #: Exactly the condition of the index `ix_jobs_flow_limited`: SQLite uses a partial index only for the same condition.
 _LIMITED = "flow_concurrency is not null and completed_at is null"

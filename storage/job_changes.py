@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from engine.core.job_status import SHARED_ATTEMPTS
 from storage.database import now
 from storage.events import NewEvent, add_event_rows, add_events, add_first_events, event_rows
-from storage.flow_limits import FLOW_HAS_ROOM, SHARED_ATTEMPTS, limited_flows, next_in_flow
+from storage.flow_limits import FLOW_HAS_ROOM, limited_flows, next_in_flow
 from storage.statements import Statement, from_json, in_parts, insert_into, to_json
 from storage.tables import Job
 
@@ -251,11 +252,6 @@ def queued_with_cancel(session: Session) -> Sequence[str]:
     return session.scalars(
         select(Job.id).where(_OPEN, Job.status == "queued", Job.cancel_requested_at.is_not(None))
     ).all()
-
-
-def put_value(session: Session, job_id: str, name: str, value: tuple[str, int]) -> None:
-    """Stores a value of the job itself (payload or result): JSON text and its bytes."""
-    _PUT_VALUE.run(session, own_value(job_id, name, value))
 
 
 def own_value(job_id: str, name: str, value: tuple[str, int]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Ended:
 
 
 #: Counts the failed steps of the job `:id` from its rows.
-FAILED_STEPS = """
+_FAILED_STEPS = """
     select count(distinct step.node_id) from (select distinct node_id from steps where job_id = :id) step
       join (select distinct node_id from steps where job_id = :id and error is not null) failed
         on failed.node_id = step.node_id
@@ -82,7 +82,7 @@ _END = Statement(
                select coalesce(sum({STORED_BYTES}), 0) from job_values where job_id = :id) else value_bytes end,
            completed_at = {_COMPLETED_AT},
            steps_failed = case when attempts > 1 or run_options is not null then (
-               select max(counted) from (select ({FAILED_STEPS}) as counted union all select jobs.steps_failed) both_counts)
+               select max(counted) from (select ({_FAILED_STEPS}) as counted union all select jobs.steps_failed) both_counts)
                else steps_failed end,
            steps_done = case when :status = 'completed' then steps_total else steps_done end
      where id = :id and status = :was and (:owner is null or (owner = :owner and attempts = :attempt))
@@ -141,19 +141,6 @@ class _EndedRow(NamedTuple):
     last_seq: int
     steps_failed: int
     flow_concurrency: int | None
-
-
-def end_job(
-    session: Session,
-    job_id: str,
-    status: str,
-    *,
-    lease: Lease | None,
-    error: dict[str, Any] | None = None,
-    result: tuple[str, int] | None = None,
-) -> Ended | None:
-    """Ends one job. Returns None when it is not in the expected state any more."""
-    return end_jobs(session, [JobEnd(job_id, status, lease, error, result)])[0]
 
 
 def end_jobs(session: Session, ends: Sequence[JobEnd]) -> list[Ended | None]:

@@ -28,9 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound, ParameterInvalid
-from engine.core.job_status import ENDED
+from engine.core.job_status import ENDED, SHARED_ATTEMPTS
 from storage.database import now
-from storage.flow_limits import SHARED_ATTEMPTS
 from storage.statements import Statement, from_json
 from storage.tables import OPEN, TRIED, Batch, Job, Value
 from storage.value_sizes import VALUE_CAP, WHOLE

@@ -17,3 +17,6 @@ class JobStatus(StrEnum):
 
 #: Final statuses of a job or batch.
 ENDED = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+#: A job under which this many workers died runs alone in a worker the next time.
+SHARED_ATTEMPTS = 2

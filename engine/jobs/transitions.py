@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.core.errors import BatchNotCancellable, JobNotCancellable
+from engine.core.job_status import SHARED_ATTEMPTS
 from engine.jobs.huey_queue import job_id_of, send, send_ahead
 from engine.jobs.notifier import cancel_wanted, job_changed, job_ended
 from engine.jobs.waiting_items import admit_all_waiting, admit_waiting
 from storage.batches import BatchRow, get_batch, note_cancel_of_batch, open_items
-from storage.flow_limits import SHARED_ATTEMPTS, limit_flow, next_in_flow, stale_in_flows
+from storage.flow_limits import limit_flow, next_in_flow, stale_in_flows
 from storage.job_changes import (
     Claimed,
     Lease,

@@ -17,7 +17,7 @@ from api.routes.jobs import PAGE_BYTES
 from engine.core.clock import MovedClock
 from engine.core.ids import new_id
 from storage.job_changes import Lease, claim_job, insert_job
-from storage.job_ends import end_job
+from storage.job_ends import JobEnd, end_jobs
 from storage.job_results import LIST_CAP
 from tests.api.arrange import House, open_house
 from tests.factories import greeting
@@ -46,7 +46,7 @@ def add_ended_job(session: Session, workspace_id: str, flow_id: str, result: str
     insert_job(session, row, ("{}", 2))
     claim_job(session, "boot_gone", job_id)
     lease = Lease("boot_gone", 1)
-    assert end_job(session, job_id, "completed", lease=lease, result=(result, len(result.encode())))
+    assert end_jobs(session, [JobEnd(job_id, "completed", lease, result=(result, len(result.encode())))]) != [None]
     return job_id
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
 
 from engine.core.clock import Millis
 from storage.batches import add_batch
@@ -26,7 +27,7 @@ from storage.job_changes import (
     requeue_job,
     requeue_stale,
 )
-from storage.job_ends import Ended, end_job
+from storage.job_ends import Ended, JobEnd, end_jobs
 from storage.tables import Batch, Job, Step, Usage, Value, WebhookDelivery
 from tests.engine.jobs.world import World, add_workspace, open_world
 from tests.logical_time import STILL_AT, StillClock
@@ -50,6 +51,19 @@ def world(new_data: Path, clock: StillClock) -> Iterator[World]:
     made = open_world(new_data, clock=clock)
     yield made
     made.database.close()
+
+
+def end_job(
+    session: Session,
+    job_id: str,
+    status: str,
+    *,
+    lease: Lease | None,
+    error: dict[str, Any] | None = None,
+    result: tuple[str, int] | None = None,
+) -> Ended | None:
+    """Ends one job."""
+    return end_jobs(session, [JobEnd(job_id, status, lease, error, result)])[0]
 
 
 def add(world: World, job_id: str = "job_1", payload: tuple[str, int] = ("{}", 2), **columns: Any) -> str:
