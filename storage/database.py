@@ -5,10 +5,10 @@ A read or a write is a plain function on a SQLAlchemy `Session`, passed to `read
     flows = await database.read(list_flows, workspace_id)
     await database.write(deploy, principal, flow_id)       # one action, one transaction; an exception rolls it back
 
-Writes that wait at the same time share a transaction, each in its own savepoint. Each is answered after the COMMIT, which
-in a server is on disk then (`synchronous=FULL`). A plural action takes a list: `write_joined` calls it once for all of its items that wait
-at the same time, so that they share the reads, the statements and the savepoint. `now(session)` is the time of the
-transaction, from the clock with which the database was opened.
+Writes that wait at the same time share a transaction, each in its own savepoint. Each is answered after the COMMIT,
+which in a server is on disk then (`synchronous=FULL`). A plural action takes a list: `write_joined` calls it once for
+all of its items that wait at the same time, so that they share the reads, the statements and the savepoint.
+`now(session)` is the time of the transaction, from the clock with which the database was opened.
 """
 
 from __future__ import annotations

@@ -78,8 +78,8 @@ class Statement:
 
 
 class Insert(Statement):
-    """Adds rows to a table. Several rows share one statement: while a thread waits to be allowed to go on after each, a
-    busy event loop would make a group of rows take a hundred times as long.
+    """Adds rows to a table, several with one statement: the driver gives up the interpreter lock for each statement, and
+    beside a busy event loop getting it back takes longer than the statement.
     """
 
     def __init__(self, table: str, columns: Sequence[str], or_update: Sequence[str] = ()) -> None:

@@ -66,8 +66,8 @@ T = TypeVar("T")
 
 #: The largest number of jobs that one process runs at a time.
 SLOTS = 5_000
-#: After how many seconds a thread that computes lets another one run. A write takes many statements, each of which lets
-#: others run; with Python's 5 ms a busy event loop would make it a hundred times slower.
+#: The interval in seconds at which a thread that computes gives up the interpreter lock when another one waits for it.
+#: With Python's 5 ms the writer would wait that long after each of its statements while the event loop is busy.
 SWITCH_SECONDS = 0.0005
 #: The longest time in seconds that the dispatcher waits for an answer of the event loop.
 LAG_SECONDS = 1.0
