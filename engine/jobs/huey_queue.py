@@ -31,6 +31,8 @@ from sqlalchemy.orm import Session
 from engine.jobs.notifier import wake_workers
 from storage.queue import QUEUE, add_messages, add_messages_ahead
 
+log = logging.getLogger(__name__)
+
 #: Huey stores a task's module and name in each message. These are the names that the first release stored, so that its
 #: messages can still be read.
 _NAMED: Final = {"name": "run_job", "__module__": "engine.jobs.queue"}
@@ -160,6 +162,14 @@ class Dispatch:
                 thread.join(timeout=15)
 
     def _take_turn(self) -> None:
+        """Takes jobs once, or waits. After an error the next turn tries again: Huey would end the thread."""
+        try:
+            self._take_or_wait()
+        except Exception:
+            log.exception("Jobs could not be taken from the queue")
+            self._awake.wait(self._poll_seconds)
+
+    def _take_or_wait(self) -> None:
         most = min(TAKE, self.slots - self._busy)
         if self._busy > TAKE and (lag := self._lag()) > MOST_LAG_SECONDS:
             time.sleep(min(lag, LONGEST_PAUSE_SECONDS))
