@@ -213,7 +213,7 @@ class Runs:
 
         def time_out() -> None:
             nonlocal timer
-            if over.done():
+            if inner.done():
                 return
             run.verdict = "timeout"
             inner.cancel()
