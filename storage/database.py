@@ -32,8 +32,10 @@ from sqlalchemy.orm import Session
 from engine.core.clock import Clock, Millis, SystemClock
 from engine.core.errors import StorageUnavailable
 from storage.engines import READERS, as_fault, is_storage_fault, make_engine, sqlite_url, storage_faults
+from storage.file_bytes import FILE_BYTES, FILES_FOLDER, FileBytes
 from storage.private import make_private
 from storage.queue import TURNS, Turns
+from storage.sqlite_file import file_of
 from storage.statements import DRIVER
 
 log = logging.getLogger(__name__)
@@ -103,6 +105,9 @@ class Database:
         self.clock = clock
         #: Copied into `session.info` of every write of this process; holds the JobNotifier (`engine.jobs.notifier`).
         self.info: dict[str, Any] = {TURNS: Turns()}
+        #: The bytes of stored files, beside the database; writes find them under FILE_BYTES of `session.info`.
+        self.file_bytes = FileBytes(file_of(url).parent / FILES_FOLDER)
+        self.info[FILE_BYTES] = self.file_bytes
         self.read_engine = make_engine(url, immediate=False)
         self.write_engine = make_engine(url, immediate=True, durable=durable)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")

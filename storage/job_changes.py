@@ -121,6 +121,30 @@ _REQUEUE = Statement(
 )
 
 
+_REPLACE_PAYLOAD = Statement(
+    """
+    update job_values set data = :data, size = :size
+     where job_id = :id and node_id = '' and index_path = '' and name = 'payload'
+       and exists (select 1 from jobs where id = :id and status = 'processing' and owner = :owner and attempts = :attempt)
+    returning 1
+    """
+)
+_PAYLOAD_SIZE = Statement(
+    "select size from job_values where job_id = :id and node_id = '' and index_path = '' and name = 'payload'"
+)
+_ADD_VALUE_BYTES = Statement("update jobs set value_bytes = value_bytes + :more where id = :id")
+
+
+def replace_payload(session: Session, job_id: str, lease: Lease, data: str, size: int) -> bool:
+    """Stores another payload (JSON text, bytes) for a job that the worker still holds. Returns False when it does not."""
+    before = _PAYLOAD_SIZE.row(session, {"id": job_id})
+    wanted = {"id": job_id, "owner": lease.owner, "attempt": lease.attempt, "data": data, "size": size}
+    if before is None or _REPLACE_PAYLOAD.row(session, wanted) is None:
+        return False
+    _ADD_VALUE_BYTES.run(session, {"id": job_id, "more": size - before[0]})
+    return True
+
+
 def insert_jobs(session: Session, jobs: Sequence[tuple[Mapping[str, Any], tuple[str, int]]]) -> None:
     """Adds queued jobs, each with its payload (JSON text, bytes) and its first event."""
     at = now(session)

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-_FOLDERS = ("run", "backups", "pages")
+_FOLDERS = ("run", "backups", "pages", "files")
 _FILES = ("flowport.db", "flowport.db-wal", "flowport.db-shm", "flowport.db-journal", "secret.key", "migrate.lock")
 #: A folder in the root of every separate file system; it does not count as another's file.
 _IGNORED = {"lost+found"}

@@ -7,38 +7,14 @@ creates them.
 
 from __future__ import annotations
 
-from typing import Any
+from sqlalchemy import JSON, ForeignKey, Index, Text, false, text
+from sqlalchemy.orm import Mapped, mapped_column
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, String, Text, event, false, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
+from storage.table_base import Base
+from storage.tables_files import FileUse, StoredFile  # noqa: F401 - so that `Base.metadata` has every table
 
 #: The statuses of jobs that have not ended.
 OPEN = ("queued", "processing")
-
-
-class Base(DeclarativeBase):
-    metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {int: BigInteger().with_variant(Integer, "sqlite"), str: String()}  # noqa: RUF012 - SQLAlchemy reads it once
-
-
-@event.listens_for(Base.metadata, "before_create")
-def _restrict_indexes(metadata: MetaData, connection: Any, **_options: Any) -> None:
-    """Gives PostgreSQL the conditions of the indexes too. An index that named them itself would load that dialect and
-    its drivers at every start of every process.
-    """
-    if connection.dialect.name != "postgresql":
-        return
-    for table in metadata.tables.values():
-        for index in table.indexes:
-            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
 
 
 class Workspace(Base):

@@ -56,6 +56,21 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
         "The address that a step called sent more than a step may take.",
         "Ask it for less: another page, a filter, a part of the file.",
     ),
+    "file_not_found": (
+        "A file is not there",
+        "A step wanted to read a file that is not stored any more, or the address that was sent as a file did not answer with one. Files go with the data of their job, and a file that was uploaded and never used goes after a day.",
+        "Send the file again. For an address, open it in a browser: `message` says what it answered.",
+    ),
+    "file_not_taken": (
+        "A file does not fit",
+        "The file that came from the address, or that a step made, is of another kind or larger than the field or Flowport takes.",
+        "`message` names the file and what is taken. Send another file, or let the designer of the flow allow more in API Input.",
+    ),
+    "file_not_stored": (
+        "A file could not be stored",
+        "The workspace's space for files is used up, or the disk of the server is full.",
+        "The owner can raise the space under Settings, Server, Data, or keep values for a shorter time so that files go earlier.",
+    ),
     "not_a_list": (
         "A list was expected",
         "A step that works on lists was given something else. `message` names the value and the type that was found.",

@@ -94,6 +94,7 @@ STATUSES: dict[type[Refusal], int] = {
     errors.Invalid: 400,
     errors.Unauthorized: 401,
     errors.NotAllowed: 403,
+    errors.FileSpaceFull: 403,
     errors.NotFound: 404,
     MethodNotAllowed: 405,
     NotAcceptable: 406,

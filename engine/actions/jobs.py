@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import Conflict, FlowInvalid, NotFound, PayloadInvalid
+from engine.core.errors import Conflict, FlowInvalid, NotFound
 from engine.core.ids import JobId, new_job_id
 from engine.flow.called import call_problems, pinned
 from engine.flow.contract import check_payload, input_fields
@@ -19,8 +19,18 @@ from engine.flow.graph import Graph
 from engine.jobs.huey_queue import send_ahead
 from engine.jobs.job_values import encoded
 from engine.jobs.notifier import job_changed
-from engine.jobs.submit.accept import Accepted, Caller, Submit, accept, accept_many, flow_limit_ms, read_key_again
+from engine.jobs.submit.accept import (
+    Accepted,
+    Caller,
+    Submit,
+    accept,
+    accept_many,
+    flow_limit_ms,
+    read_key_again,
+    wrong_fields,
+)
 from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, steps_of
+from engine.jobs.submit.job_files import NamedFiles, look_up_files, name_files
 from engine.jobs.submit.limits import LimitsView
 from engine.jobs.transitions import cancel_batch, cancel_job
 from engine.jobs.worker.plan_loader import trimmed
@@ -131,7 +141,7 @@ def run_in_playground(
     flow = get_flow(session, principal.workspace_id, flow_id)
     wanted = trimmed(document, run_options.until)
     compile_plan(wanted, CATALOG, trial=True)
-    clean = clean_payload(wanted, payload)
+    clean = clean_payload(session, principal, wanted, payload)
     for earlier in filter(None, (run_options.reuse, run_options.again)):
         job = get_job(session, principal.workspace_id, earlier)
         if job.flow_id != flow.id:
@@ -161,14 +171,18 @@ def with_called_flows(
     return pinned(document, library)
 
 
-def clean_payload(document: Document, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the payload with defaults applied. Raises PayloadInvalid with every wrong field."""
+def clean_payload(session: Session, principal: Principal, document: Document, payload: Mapping[str, Any]) -> NamedFiles:
+    """Returns the payload with defaults applied, and the files that it names. Raises PayloadInvalid with every wrong
+    field.
+    """
     fields = input_fields(document)
     clean, errors = check_payload(fields, payload)
     if errors and fields:
-        count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
-        raise PayloadInvalid(count, errors=tuple(errors))
-    return clean
+        raise wrong_fields(errors)
+    named = look_up_files(session, principal.workspace_id, fields, clean)
+    if named.errors:
+        raise wrong_fields(named.errors)
+    return named
 
 
 def add_snapshot(session: Session, flow_id: str, document: Document) -> str:
@@ -181,7 +195,7 @@ def add_playground_job(
     principal: Principal,
     flow: FlowRow,
     document: Document,
-    clean: Mapping[str, Any],
+    clean: NamedFiles,
     *,
     snapshot_id: str,
     run_options: Mapping[str, Any] | None,
@@ -205,8 +219,9 @@ def add_playground_job(
             "request_id": "",
             "run_options": run_options,
         },
-        encoded(clean),
+        encoded(clean.payload),
     )
+    name_files(session, job_id, clean.file_ids)
     send_ahead(session, job_id)
     job_changed(session, job_id)
     return job_id

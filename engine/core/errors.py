@@ -4,6 +4,7 @@ Refusal
 ├── NotFound                    an id that is unknown, deleted or somebody else's (they look the same)
 │   └── NotDeployed             the caller's own flow, but its API is switched off
 ├── NotAllowed                  the caller's own thing, but this key or role may not do that
+├── FileSpaceFull               the workspace's space for files is used up
 ├── Unauthorized                no key, a wrong, an expired or a revoked key: always the same answer
 ├── Invalid                     what was sent is wrong; every wrong field is named
 │   ├── InvalidJson
@@ -29,6 +30,7 @@ Refusal
 ├── FolderNotEmpty              a backup is only restored into an empty data folder
 ├── Expired                     it was here, but its time is over
 ├── TooLarge
+│   └── FileTooLarge            more than a file may have
 └── Unavailable                 not now: the store cannot be written, the server is stopping or full
     ├── StorageUnavailable
     ├── TooManyConnections
@@ -267,6 +269,22 @@ class TooLarge(Refusal):
     """This is too large."""
 
     code = "body_too_large"
+
+
+class FileTooLarge(TooLarge):
+    """This file is too large."""
+
+    code = "file_too_large"
+
+
+class FileSpaceFull(Refusal):
+    """The space for files is used up."""
+
+    code = "file_space_full"
+    remedy = (
+        "The owner can raise it under Settings, Server, Data. Files are removed when no job, sample, dataset or "
+        "collection names them any more."
+    )
 
 
 class Unavailable(Refusal):

@@ -19,6 +19,14 @@ import jsonpointer
 from engine.core.errors import FieldError, Problem
 from engine.flow.document import MAX_NAME, Document, Node
 from engine.flow.example_texts import texts_like
+from engine.flow.file_values import (
+    FILE_SCHEMA,
+    SENT_AS_TEXT,
+    check_sent_file,
+    kinds_in_words,
+    largest_bytes,
+    size_in_words,
+)
 from engine.flow.graph import Graph
 from engine.flow.node_type import Catalog, JsonSchema
 from engine.flow.patterns import BadPattern, read_pattern, searchable, why_not
@@ -40,6 +48,7 @@ TYPE_WORDS = {
     "boolean": "true or false",
     "object": "an object",
     "array": "a list",
+    "file": "a file",
 }
 _KEYWORDS = {
     "minimum": "minimum",
@@ -216,6 +225,10 @@ def _unknown(name: str, known: Mapping[str, FieldDict]) -> str:
 
 def _check_value(field: FieldDict, value: Json, at: str, errors: _Found) -> Json:
     kind = str(field.get("type") or "string")
+    if kind == "file":
+        if (wrong := check_sent_file(field, value)) is not None:
+            errors.append(FieldError(at, *wrong))
+        return value
     if not _is_type(kind, value):
         errors.append(FieldError(at, "type_error", f"expected {TYPE_WORDS.get(kind, kind)}, got {_type_word(value)}"))
         return value
@@ -356,6 +369,8 @@ def fits_format(form: str, value: str) -> bool:
 
 def _field_schema(field: FieldDict, *, for_output: bool, with_null: bool, is_item: bool = False) -> dict[str, Any]:
     kind = str(field.get("type") or "string")
+    if kind == "file":
+        return _file_schema(field, for_output=for_output, with_null=with_null, is_item=is_item)
     schema: dict[str, Any] = {"type": kind}
     if field.get("description"):
         schema["description"] = field["description"]
@@ -379,6 +394,45 @@ def _field_schema(field: FieldDict, *, for_output: bool, with_null: bool, is_ite
         if "enum" in schema:
             schema["enum"].append(None)
     return schema
+
+
+#: What callers send for a file: text, or the object that an upload answered with.
+_SENT_FILE: dict[str, Any] = {
+    "anyOf": [
+        {
+            "type": "string",
+            "pattern": SENT_AS_TEXT,
+            "title": "File as text",
+            "description": "The `file_id` of an upload, an https address that the job fetches, or a base64 data URL",
+        },
+        {
+            "type": "object",
+            "title": "Uploaded file",
+            "description": "What `POST /public/v1/files` answered; its `file_id` counts",
+            "properties": {"file_id": {"type": "string"}},
+            "required": ["file_id"],
+        },
+    ]
+}
+#: An id for examples, which no upload has.
+EXAMPLE_FILE_ID = "file_1A2b3C4d5E6f7G8h9I0jKl"
+
+
+def _file_schema(field: FieldDict, *, for_output: bool, with_null: bool, is_item: bool) -> dict[str, Any]:
+    """Returns the schema of a file: for `out` and forms the file value, for callers everything that they may send."""
+    optional = not is_item and not field.get("required")
+    said = [str(field["description"])] if field.get("description") else []
+    if field.get("file_kinds"):
+        said.append(f"Taken are: {kinds_in_words(field['file_kinds'])}")
+    said.append(f"At most {size_in_words(largest_bytes(field))}")
+    if for_output:
+        schema = {**FILE_SCHEMA, **({"type": ["object", "null"]} if optional else {})}
+        return {**schema, **({"description": field["description"]} if field.get("description") else {})}
+    if not with_null:
+        rules = {name: field[name] for name in ("file_kinds", "max_file_mb") if field.get(name) is not None}
+        return {**FILE_SCHEMA, **rules, "description": field.get("description") or ""}
+    ways = [*_SENT_FILE["anyOf"], *([{"type": "null"}] if optional else [])]
+    return {"anyOf": ways, "format": "file", "description": ". ".join(said), "examples": [EXAMPLE_FILE_ID]}
 
 
 def _made_up(field: FieldDict) -> Json:
@@ -407,6 +461,8 @@ def _candidates(field: FieldDict) -> Iterator[Json]:
             yield _within(1.5, field.get("minimum"), field.get("maximum"))
         case "boolean":
             yield True
+        case "file":
+            yield EXAMPLE_FILE_ID
         case "array":
             items = field.get("items")
             least = field.get("min_items") or 0
@@ -496,6 +552,9 @@ def _rules_problems(node: Node, field: FieldDict, here: str, level: int) -> list
         found.append(
             Problem("bad_pattern", f"`{name}`: this pattern cannot be used: {why}.", node.id, f"{here}/pattern")
         )
+    if field.get("type") == "file" and field.get("default") is not None:
+        message = f"`{name}` is a file, and a file has no default. Later steps see whether it was sent."
+        return [*found, Problem("bad_default", message, node.id, f"{here}/default")]
     if isinstance(field.get("fields"), list | tuple):
         found += _fields_problems(node, field["fields"], f"{here}/fields", level + 1)
     if isinstance(field.get("items"), Mapping):

@@ -186,6 +186,7 @@ class Http(Protocol):
         query: Mapping[str, str] | None = None,
         content: bytes | None = None,
         timeout_seconds: float = 30.0,
+        max_bytes: int = 10 << 20,
         reach: Reach = "flows",
     ) -> HttpAnswer: ...
 
@@ -234,6 +235,36 @@ class Datasets(Protocol):
 
 
 @dataclass(frozen=True)
+class FileContent:
+    """A file with its bytes. `size` is their number; `media_type` was found from content and name."""
+
+    name: str
+    media_type: str
+    size: int
+    content: bytes = field(repr=False)
+
+
+class Files(Protocol):
+    """The stored files of the flow's workspace (`engine.flow.file_values` describes their values)."""
+
+    async def read(self, value: Json) -> FileContent:
+        """Returns the file that a file value (or the id alone) names. Raises NodeFailed."""
+        ...
+
+    async def keep(self, name: str, media_type: str, content: bytes) -> Json:
+        """Stores a file made by this step and returns its file value.
+
+        The name is cleaned. `media_type` counts when neither content nor name show one. It stays as long as the job's
+        data, or longer while something else names it. Raises NodeFailed.
+        """
+        ...
+
+    async def note_payload(self, payload: Mapping[str, Json]) -> None:
+        """Stores the payload of the job anew, with files in place of the data that was sent with it."""
+        ...
+
+
+@dataclass(frozen=True)
 class ModelQuestion:
     """A Prompt's request to a model.
 
@@ -266,6 +297,8 @@ class NodeContext(Protocol):
     def http(self) -> Http: ...
     @property
     def datasets(self) -> Datasets: ...
+    @property
+    def files(self) -> Files: ...
     @property
     def idempotency_key(self) -> str:
         """`job:step:item`, the same for every try.

@@ -19,7 +19,8 @@ ERROR_CODES = frozenset(
         "timeout", "worker_lost", "budget_exceeded", "result_too_large", "address_not_allowed", "http_status",
         "page_not_found", "page_blocked_by_robots", "page_needs_browser", "response_too_large", "not_a_list",
         "input_missing", "reference_missing", "template_error", "model_unreachable", "model_key_missing",
-        "model_key_refused", "model_rate_limited", "output_invalid", "node_failed",
+        "model_key_refused", "model_rate_limited", "output_invalid", "file_not_found", "file_not_taken", "file_not_stored",
+        "node_failed",
     }
 )  # fmt: skip
 _PUBLISHED_AS = {"timed_out": "timeout"}

@@ -17,9 +17,11 @@ from pydantic import Field
 from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
+from engine.flow.file_values import MAX_FILE_BYTES, MIB, FileKind, takes_files
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType
+from engine.nodes.sent_files import with_files
 
-FieldType = Literal["string", "number", "integer", "boolean", "object", "array"]
+FieldType = Literal["string", "number", "integer", "boolean", "object", "array", "file"]
 Format = Literal["uri", "email", "date-time"]
 
 
@@ -43,6 +45,16 @@ class FieldRules(NodeConfig):
     max_items: int | None = Field(default=None, ge=0, title="Most items", description="At most so many items.")
     pattern: str | None = Field(
         default=None, max_length=200, title="Pattern", description="A pattern the text must match."
+    )
+    file_kinds: tuple[FileKind, ...] | None = Field(
+        default=None, title="Kinds of files", description="Only files of these kinds are taken. None chosen: any file."
+    )
+    max_file_mb: float | None = Field(
+        default=None,
+        gt=0,
+        le=MAX_FILE_BYTES // MIB,
+        title="Largest file (MB)",
+        description=f"At most so many megabytes; never more than {MAX_FILE_BYTES // MIB}.",
     )
     items: FieldRules | None = Field(default=None, title="Items", description="What each item of the list is.")
     fields: tuple[InputField, ...] | None = Field(default=None, title="Fields", description="The fields of the group.")
@@ -82,8 +94,10 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Returns the job's payload, which already has its defaults applied."""
-    return dict(context.payload)
+    """Returns the job's payload, which already has its defaults applied, with the files that were sent."""
+    payload = dict(context.payload)
+    fields = [field.model_dump() for field in config.fields]
+    return await with_files(fields, payload, context) if takes_files(fields) else payload
 
 
 def _check(node: Node, document: Document) -> list[Problem]:
@@ -111,6 +125,7 @@ NODE = NodeType(
     out_schema=_out,
     summary=_summary,
     accepts_input=False,
+    timeout_seconds=300.0,
     check=_check,
     example=({"fields": [{"name": "url", "type": "string", "format": "uri", "required": True}]}, {}),
 )

@@ -19,7 +19,7 @@ opened unless a web node is given them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -27,15 +27,19 @@ from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Json, ModelQuestion, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
-from engine.nodes.api_input import FieldRules, FieldType, Format, InputField
+from engine.nodes.api_input import FieldRules, Format, InputField
 
 SIMULATED = "simulated"
+#: The types of API Input's fields without `file`: a model gives no files.
+AnswerType = Literal["string", "number", "integer", "boolean", "object", "array"]
 
 
 class AnswerRules(FieldRules):
     """A part of the answer without its name: its type and what the model must keep to."""
 
-    type: FieldType = Field(default="string", title="Type", description="What kind of value the model gives.")
+    type: AnswerType = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default="string", title="Type", description="What kind of value the model gives."
+    )
     required: bool = Field(
         default=False, title="Required", description="The model must give it. Otherwise it may leave it empty."
     )

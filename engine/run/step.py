@@ -259,6 +259,10 @@ class StepRun:
         return self.run.services.datasets
 
     @property
+    def files(self) -> Any:
+        return self.run.services.files
+
+    @property
     def idempotency_key(self) -> str:
         return self.run.idempotency_key(self.key)
 

@@ -159,7 +159,7 @@ class Recorder(Protocol):
 
 
 class Services(Protocol):
-    """What a run needs from outside: requests, datasets, models, secrets, other flows, threads and evaluator
+    """What a run needs from outside: requests, datasets, files, models, secrets, other flows, threads and evaluator
     processes.
     """
 
@@ -167,6 +167,8 @@ class Services(Protocol):
     def http(self) -> Any: ...
     @property
     def datasets(self) -> Any: ...
+    @property
+    def files(self) -> Any: ...
     async def ask_model(self, question: Any, *, on_call: Any = None, on_text: Any = None) -> Any:
         """Returns an answer with `.value`, `.simulated` and `.calls`."""
         ...

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.core.clock import SECOND
-from engine.core.errors import NotAllowed, NotDeployed, NotFound, PayloadInvalid, Refusal, Unauthorized
+from engine.core.errors import FieldError, NotAllowed, NotDeployed, NotFound, PayloadInvalid, Refusal, Unauthorized
 from engine.core.ids import JobId, new_job_id
 from engine.flow.contract import check_payload
 from engine.jobs.huey_queue import send
@@ -22,6 +22,7 @@ from engine.jobs.job_values import encoded
 from engine.jobs.notifier import job_changed
 from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, Version, WithDefaults, body_for, read_version
 from engine.jobs.submit.idempotency import find_earlier, idempotency_scope, remember
+from engine.jobs.submit.job_files import look_up_files, name_files
 from engine.jobs.submit.limits import LimitCounter, LimitsView, limit_counters, limits_now, take_slots
 from storage.database import now
 from storage.flows import CalledFlow, find_called_flow, was_ever_deployed
@@ -64,6 +65,11 @@ class Caller:
     def scope(self) -> KeyScope:
         """Which jobs and batches this caller sees."""
         return KeyScope(self.environment, self.flow_ids)
+
+    @property
+    def files_scope(self) -> KeyScope | None:
+        """Which files this caller sees; None for a person, who sees all files of the workspace."""
+        return None if self.key_id is None else self.scope
 
 
 @dataclass(frozen=True)
@@ -139,6 +145,12 @@ def accept_many(session: Session, calls: Sequence[Submit]) -> list[Accepted | Ex
     return answers
 
 
+def wrong_fields(errors: Sequence[FieldError]) -> PayloadInvalid:
+    """Returns the refusal of a body with these errors."""
+    count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
+    return PayloadInvalid(count, errors=tuple(errors))
+
+
 def accept(
     session: Session,
     caller: Caller,
@@ -163,6 +175,7 @@ class _AcceptGroup:
         self._session = session
         self._book = SlotBook(session)
         self._jobs: list[tuple[dict[str, Any], tuple[str, int]]] = []
+        self._file_ids: list[tuple[str, Sequence[str]]] = []
         self._callers: dict[tuple[str | None, str], Caller] = {}
         self._flows: dict[tuple[str, str], CalledFlow] = {}
         self._counters: dict[tuple[str, str, str | None], list[LimitCounter]] = {}
@@ -182,11 +195,17 @@ class _AcceptGroup:
         version = read_version(session, flow.id, number)
         body = body_for(session, flow.id, number, call.payload, options, check_payload, call.checked)
         if body.errors:
-            count = "1 field is wrong" if len(body.errors) == 1 else f"{len(body.errors)} fields are wrong"
-            raise PayloadInvalid(count, errors=tuple(body.errors))
+            raise wrong_fields(body.errors)
+        named = look_up_files(
+            session, caller.workspace_id, version.fields, body.clean, scope=caller.files_scope, key_id=caller.key_id
+        )
+        if named.errors:
+            raise wrong_fields(named.errors)
         limits = take_slots(session, self._book, self._limits(caller), flow.id)
         job_id = new_job_id()
-        self._jobs.append((_job_row(caller, flow, job_id, number, version, options), encoded(body.clean)))
+        self._jobs.append((_job_row(caller, flow, job_id, number, version, options), encoded(named.payload)))
+        if named.file_ids:
+            self._file_ids.append((job_id, named.file_ids))
         accepted = {"job_id": job_id, "status": "queued", "flow_id": flow.id, "created_at": now(session)}
         if scope:
             remember(session, scope, body.fingerprint, number, accepted)
@@ -200,6 +219,9 @@ class _AcceptGroup:
         job_ids = [row["id"] for row, _ in jobs]
         self._book.write()
         insert_jobs(self._session, jobs)
+        for job_id, file_ids in self._file_ids:
+            name_files(self._session, job_id, file_ids)
+        self._file_ids = []
         send(self._session, *((row["id"], row["key_id"] or row["workspace_id"]) for row, _ in jobs))
         job_changed(self._session, *job_ids)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from engine.core.errors import FieldError, NotFound, PayloadInvalid
+from engine.core.errors import FieldError, NotFound
 from engine.core.ids import new_id, new_job_id
 from engine.flow.contract import check_payload
 from engine.jobs.job_values import encoded
@@ -22,9 +22,11 @@ from engine.jobs.submit.accept import (
     flow_webhook,
     limit_ms,
     read_key_again,
+    wrong_fields,
 )
 from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, body_for, read_version
 from engine.jobs.submit.idempotency import find_earlier, idempotency_scope, remember
+from engine.jobs.submit.job_files import look_up_files, name_files
 from engine.jobs.submit.limits import LimitsView, count_batch, limits_now
 from engine.jobs.waiting_items import admit_waiting
 from storage.batches import BatchStatus, add_batch, get_batch
@@ -83,9 +85,22 @@ def accept_batch(
     version = read_version(session, flow.id, number)
     items = body_for(session, flow.id, number, body, options, _check_items, checked)
     if items.errors:
-        count = "1 field is wrong" if len(items.errors) == 1 else f"{len(items.errors)} fields are wrong"
-        raise PayloadInvalid(count, errors=tuple(items.errors))
-    payloads = items.clean
+        raise wrong_fields(items.errors)
+    named = [
+        look_up_files(
+            session,
+            caller.workspace_id,
+            version.fields,
+            item,
+            scope=caller.files_scope,
+            key_id=caller.key_id,
+            at=f"/items/{position}",
+        )
+        for position, item in enumerate(items.clean)
+    ]
+    if errors := [error for one in named for error in one.errors]:
+        raise wrong_fields(errors)
+    payloads = [one.payload for one in named]
     count_batch(session, caller.workspace_id, caller.environment, caller.key_id, caps, caller.label, len(payloads))
     batch_id = new_id("batch")
     # Lists sort jobs with the same time by descending id, so descending ids keep the items in order.
@@ -117,6 +132,8 @@ def accept_batch(
             for index, (job_id, payload) in enumerate(zip(job_ids, payloads, strict=True))
         ],
     )
+    for job_id, one in zip(job_ids, named, strict=True):
+        name_files(session, job_id, one.file_ids)
     admit_waiting(session, caller.workspace_id, caller.environment)
     created_at = now(session)
     if scope:

@@ -17,6 +17,7 @@ from engine.core.errors import Refusal
 from engine.core.trace_context import CURRENT_TRACE
 from engine.flow.node_type import DrawnPage, Json, ModelQuestion, NodeFailed, SecretValue
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
+from engine.jobs.worker.job_files import JobFiles
 from engine.jobs.worker.step_writer import JobRecorder
 from engine.jobs.worker.threads import Threads
 from engine.models.client import ModelAnswer, ModelRequest, Models
@@ -64,6 +65,7 @@ class JobServices:
         self._recorder = recorder
         self.http = _SettledClient(outside.outbound, recorder)
         self.datasets = WorkspaceDatasets(outside.database, workspace_id, recorder.settled)
+        self.files = JobFiles(outside.database, recorder.job, recorder.lease, recorder.settled)
 
     async def ask_model(
         self,

@@ -26,6 +26,7 @@ from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, Nod
 from engine.jobs.submit.accept import Accepted, Caller
 from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
+from engine.jobs.worker.job_files import JobFiles
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.jobs.worker.runs import Runs
 from engine.jobs.worker.step_writer import StepWriter
@@ -170,6 +171,7 @@ class NoServices:
     def __init__(self, recorder: Any, world: World) -> None:
         self.http = self
         self.datasets = WorkspaceDatasets(world.database, recorder.job.workspace_id, recorder.settled)
+        self.files = JobFiles(world.database, recorder.job, recorder.lease, recorder.settled)
         self._recorder = recorder
         self._world = world
 

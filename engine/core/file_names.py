@@ -1,0 +1,40 @@
+"""Cleans the names of files that somebody sends: they arrive as they are, for example `../../a b.pdf`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+#: The most characters of a file name; a name is also cut to so many bytes.
+MAX_FILE_NAME = 120
+_MOST_BYTES = 240
+_SEPARATORS = re.compile(r"[/\\]")
+#: What a name must not hold on one of the usual systems.
+_FORBIDDEN = re.compile(r'[<>:"|?*]')
+#: Characters that change how the text around them is shown: marks of direction, invisible ones, and private use.
+_UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+
+
+def clean_file_name(raw: str, otherwise: str = "file") -> str:
+    """Returns a name without folders, control characters and other signs that systems or readers stumble over.
+
+    Its ending stays. `otherwise` is returned when nothing is left.
+    """
+    name = _SEPARATORS.split(raw.strip())[-1]
+    name = unicodedata.normalize("NFC", "".join(sign for sign in name if unicodedata.category(sign) not in _UNSEEN))
+    name = re.sub(r"\s+", " ", _FORBIDDEN.sub("_", name)).strip(" .")
+    if not name:
+        return otherwise
+    if _RESERVED.match(name):
+        name = f"_{name}"
+    return _cut(name)
+
+
+def _cut(name: str) -> str:
+    stem, dot, ending = name.rpartition(".")
+    if not dot or not stem or len(ending) > 16:
+        stem, dot, ending = name, "", ""
+    while stem and (len(stem) + len(dot + ending) > MAX_FILE_NAME or len((stem + dot + ending).encode()) > _MOST_BYTES):
+        stem = stem[:-1]
+    return (stem.rstrip(" .") or "file") + dot + ending

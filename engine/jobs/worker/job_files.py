@@ -1,0 +1,108 @@
+"""The files that a run reads and makes. Implements `engine.flow.node_type.Files` for one attempt at a job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.core.errors import FileTooLarge, Refusal, StorageUnavailable
+from engine.files.keeping import Incoming, incoming_of, store_file, value_of
+from engine.flow.file_values import sent_file_id
+from engine.flow.node_type import FileContent, Json, NodeFailed
+from engine.jobs.job_values import encoded
+from storage.database import Database
+from storage.file_bytes import BytesGone
+from storage.files import FileRow, add_uses, find_file, is_named_by_job
+from storage.job_changes import Claimed, Lease, replace_payload
+
+
+class JobFiles:
+    """The files of the job's workspace. `settled` is awaited before each write."""
+
+    def __init__(
+        self,
+        database: Database,
+        job: Claimed,
+        lease: Lease | None = None,
+        settled: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
+        self._database = database
+        self._job = job
+        self._lease = lease
+        self._settled = settled
+
+    async def read(self, value: Json) -> FileContent:
+        """Returns the file that a value names. From then on the job names it, too. Raises NodeFailed."""
+        file_id = sent_file_id(value)
+        if file_id is None:
+            raise NodeFailed(
+                "This is no file.",
+                code="file_not_found",
+                why="A file comes from a field of API Input of the type File, or from a step that makes one.",
+                remedy="Take the value of such a field as the input of this step.",
+            )
+        row, is_named = await self._database.read(_find, self._job.workspace_id, file_id, self._job.id)
+        if row is None:
+            raise _gone(value)
+        if not is_named:
+            await self._database.write(add_uses, "job", self._job.id, [row.id])
+        try:
+            content = await asyncio.to_thread(self._database.file_bytes.read, row.sha256, row.size)
+        except BytesGone as error:
+            raise _gone(value) from error
+        return FileContent(row.name, row.media_type, row.size, content)
+
+    async def keep(self, name: str, media_type: str, content: bytes) -> Json:
+        """Stores a file for this job; the same content and name again are stored once. Raises NodeFailed."""
+        if self._settled is not None:
+            await self._settled()
+        try:
+            incoming = await asyncio.to_thread(incoming_of, self._database.file_bytes, content, name, media_type)
+            try:
+                row = await self._database.write(_store, incoming, self._job)
+            finally:
+                await asyncio.to_thread(incoming.discard)
+        except Refusal as refusal:
+            raise _not_kept(refusal) from refusal
+        return value_of(row)
+
+    async def note_payload(self, payload: Mapping[str, Json]) -> None:
+        """Stores the payload of the job anew, unless another worker has taken the job."""
+        if self._lease is not None:
+            text, size = await asyncio.to_thread(encoded, dict(payload))
+            await self._database.write(replace_payload, self._job.id, self._lease, text, size)
+
+
+def _find(session: Session, workspace_id: str, file_id: str, job_id: str) -> tuple[FileRow | None, bool]:
+    row = find_file(session, workspace_id, file_id)
+    return row, row is not None and is_named_by_job(session, job_id, file_id)
+
+
+def _store(session: Session, incoming: Incoming, job: Claimed) -> FileRow:
+    return store_file(
+        session, incoming, workspace_id=job.workspace_id, environment=job.environment, use=("job", job.id)
+    )
+
+
+def _gone(value: Json) -> NodeFailed:
+    name = value.get("name") if isinstance(value, Mapping) else None
+    said = f"“{name}”" if isinstance(name, str) and name else "This file"
+    return NodeFailed(
+        f"{said} is not stored any more.",
+        code="file_not_found",
+        why="A file is removed when no job, sample, dataset or collection names it any more, or with the data of its job.",
+        remedy="Send the file again.",
+    )
+
+
+def _not_kept(refusal: Refusal) -> NodeFailed:
+    return NodeFailed(
+        f"The file could not be stored: {(refusal.detail or refusal.title).rstrip('.')}.",
+        code="file_not_taken" if isinstance(refusal, FileTooLarge) else "file_not_stored",
+        why=f"{refusal.title}.",
+        remedy=refusal.remedy,
+        passing=isinstance(refusal, StorageUnavailable),
+    )

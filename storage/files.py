@@ -1,0 +1,259 @@
+"""Queries for stored files. A file is kept while a row of `file_uses` names it, and for a day after it was uploaded."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from sqlalchemy import and_, delete, exists, func, or_, select
+from sqlalchemy.orm import Session
+
+from engine.core.clock import DAY
+from engine.core.ids import new_id
+from storage.database import now
+from storage.file_bytes import FILE_BYTES, Draft, FileBytes
+from storage.jobs import KeyScope
+from storage.statements import Statement, insert_into
+from storage.tables import FileUse, Job, StoredFile
+
+#: How long a file that nothing names is kept after its upload, in milliseconds.
+UNUSED_MS: Final = DAY
+#: What may keep a file.
+UseKind = Literal["job", "flow", "dataset", "collection"]
+_MOST_IDS = 500
+
+_COLUMNS = (
+    "id", "workspace_id", "sha256", "name", "media_type", "size", "environment", "key_id", "created_by", "created_at",
+)  # fmt: skip
+_INSERT = insert_into("files", _COLUMNS)
+_ADD_USE = Statement(
+    """
+    insert into file_uses (kind, owner_id, file_id) values (:kind, :owner_id, :file_id)
+    on conflict (kind, owner_id, file_id) do nothing
+    """
+)
+_HAS_USE = Statement("select 1 from file_uses where kind = :kind and owner_id = :owner_id and file_id = :file_id")
+_DROP_USES = Statement("delete from file_uses where kind = :kind and owner_id = :owner_id")
+_IS_NAMED = Statement("select 1 from files where sha256 = :sha256 limit 1")
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """A stored file. `size` in bytes; `created_by`: the actor, for files that a person or key uploaded."""
+
+    id: str
+    workspace_id: str
+    sha256: str
+    name: str
+    media_type: str
+    size: int
+    environment: str
+    key_id: str | None
+    created_by: str | None
+    created_at: int
+
+
+def insert_file(
+    session: Session,
+    draft: Draft,
+    *,
+    workspace_id: str,
+    name: str,
+    media_type: str,
+    environment: str,
+    key_id: str | None = None,
+    created_by: str | None = None,
+) -> FileRow:
+    """Puts the bytes of a finished draft to their place and adds the row. Raises StorageUnavailable."""
+    bytes_of(session).place(draft)
+    row = FileRow(
+        new_id("file"),
+        workspace_id,
+        draft.sha256,
+        name,
+        media_type,
+        draft.size,
+        environment,
+        key_id,
+        created_by,
+        now(session),
+    )
+    _INSERT.run(session, vars(row))
+    return row
+
+
+def bytes_of(session: Session) -> FileBytes:
+    """Returns the folder of the bytes, in a write."""
+    return session.info[FILE_BYTES]
+
+
+def find_file(session: Session, workspace_id: str, file_id: str) -> FileRow | None:
+    """Returns a file of a workspace, or None."""
+    return find_files(session, workspace_id, [file_id]).get(file_id)
+
+
+def find_files(session: Session, workspace_id: str, file_ids: Collection[str]) -> dict[str, FileRow]:
+    """Returns the files of a workspace that have one of these ids (at most 500 are looked for at once), by id."""
+    found: dict[str, FileRow] = {}
+    ids = list(dict.fromkeys(file_ids))
+    for first in range(0, len(ids), _MOST_IDS):
+        rows = session.scalars(
+            select(StoredFile).where(
+                StoredFile.id.in_(ids[first : first + _MOST_IDS]), StoredFile.workspace_id == workspace_id
+            )
+        )
+        found |= {row.id: _row(row) for row in rows}
+    return found
+
+
+def find_visible(
+    session: Session, workspace_id: str, file_ids: Collection[str], scope: KeyScope, key_id: str | None
+) -> dict[str, FileRow]:
+    """Returns those of these files that an API key sees: files of its environment, and files that a job of its
+    environment names. A key that is limited to some flows sees its own uploads and the files of these flows' jobs.
+    """
+    known = find_files(session, workspace_id, file_ids)
+    of_its_own = StoredFile.environment == scope.environment
+    job = and_(FileUse.kind == "job", FileUse.owner_id == Job.id, Job.environment == scope.environment)
+    if scope.flow_ids is not None:
+        of_its_own = and_(of_its_own, StoredFile.key_id == (key_id or ""))
+        job = and_(job, Job.flow_id.in_(scope.flow_ids))
+    seen: set[str] = set()
+    ids = list(known)
+    for first in range(0, len(ids), _MOST_IDS):
+        named = exists().where(FileUse.file_id == StoredFile.id, job)
+        wanted = select(StoredFile.id).where(StoredFile.id.in_(ids[first : first + _MOST_IDS]), or_(of_its_own, named))
+        seen.update(session.scalars(wanted))
+    return {file_id: row for file_id, row in known.items() if file_id in seen}
+
+
+def find_same(session: Session, job_id: str, sha256: str, name: str) -> FileRow | None:
+    """Returns a file with this content and name that the job names already, or None."""
+    row = session.scalars(
+        select(StoredFile)
+        .join(FileUse, FileUse.file_id == StoredFile.id)
+        .where(FileUse.kind == "job", FileUse.owner_id == job_id, StoredFile.sha256 == sha256, StoredFile.name == name)
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else _row(row)
+
+
+def used_bytes(session: Session, workspace_id: str) -> int:
+    """Returns the bytes of all files of a workspace; equal files count each."""
+    return (
+        session.scalar(
+            select(func.coalesce(func.sum(StoredFile.size), 0)).where(StoredFile.workspace_id == workspace_id)
+        )
+        or 0
+    )
+
+
+def count_files(session: Session, workspace_id: str | None = None) -> tuple[int, int]:
+    """Returns the number and the bytes of the files of a workspace, or of all."""
+    wanted = select(func.count(), func.coalesce(func.sum(StoredFile.size), 0))
+    if workspace_id is not None:
+        wanted = wanted.where(StoredFile.workspace_id == workspace_id)
+    count, size = session.execute(wanted).one()
+    return count, size
+
+
+# What names a file.
+
+
+def add_uses(session: Session, kind: UseKind, owner_id: str, file_ids: Iterable[str]) -> None:
+    """Notes that something names these files, which exist."""
+    rows = [{"kind": kind, "owner_id": owner_id, "file_id": file_id} for file_id in dict.fromkeys(file_ids)]
+    if rows:
+        _ADD_USE.run(session, *rows)
+
+
+def set_uses(session: Session, workspace_id: str, kind: UseKind, owner_id: str, file_ids: Collection[str]) -> None:
+    """Notes which files something names now; ids that no file of the workspace has are left out."""
+    known = set(list_uses(session, kind, owner_id))
+    wanted = set(file_ids) & (known | set(find_files(session, workspace_id, set(file_ids) - known)))
+    if gone := known - wanted:
+        session.execute(
+            delete(FileUse).where(FileUse.kind == kind, FileUse.owner_id == owner_id, FileUse.file_id.in_(gone))
+        )
+    add_uses(session, kind, owner_id, sorted(wanted - known))
+
+
+def drop_uses(session: Session, kind: UseKind, owner_id: str) -> None:
+    """Forgets what something named; a file that nothing else names is removed by retention."""
+    _DROP_USES.run(session, {"kind": kind, "owner_id": owner_id})
+
+
+def list_uses(session: Session, kind: UseKind, owner_id: str) -> list[str]:
+    """Returns the ids of the files that something names."""
+    return list(session.scalars(select(FileUse.file_id).where(FileUse.kind == kind, FileUse.owner_id == owner_id)))
+
+
+def is_named_by_job(session: Session, job_id: str, file_id: str) -> bool:
+    """True when the job names this file already."""
+    wanted = {"kind": "job", "owner_id": job_id, "file_id": file_id}
+    return _HAS_USE.row(session, wanted) is not None
+
+
+# Removing.
+
+
+def list_unused(session: Session, before: int, most: int) -> list[str]:
+    """Returns files that were stored before a time and that nothing names."""
+    used = exists().where(FileUse.file_id == StoredFile.id)
+    return list(session.scalars(select(StoredFile.id).where(StoredFile.created_at < before, ~used).limit(most)))
+
+
+def list_only_named_by_job(session: Session, job_id: str) -> list[str]:
+    """Returns the files that this job names and nothing else."""
+    others = exists().where(FileUse.file_id == StoredFile.id, or_(FileUse.kind != "job", FileUse.owner_id != job_id))
+    return list(
+        session.scalars(
+            select(StoredFile.id)
+            .join(FileUse, FileUse.file_id == StoredFile.id)
+            .where(FileUse.kind == "job", FileUse.owner_id == job_id, ~others)
+        )
+    )
+
+
+def remove_files(session: Session, file_ids: Sequence[str], *, unused_only: bool = True) -> int:
+    """Removes files, and their bytes with the last row that names them. Returns how many files it removed.
+
+    `unused_only`: those that something names meanwhile stay.
+    """
+    wanted = select(StoredFile.id, StoredFile.sha256).where(StoredFile.id.in_(file_ids))
+    if unused_only:
+        wanted = wanted.where(~exists().where(FileUse.file_id == StoredFile.id))
+    rows: Any = session.execute(wanted).all()
+    if not rows:
+        return 0
+    ids = [row.id for row in rows]
+    session.execute(delete(FileUse).where(FileUse.file_id.in_(ids)))
+    session.execute(delete(StoredFile).where(StoredFile.id.in_(ids)))
+    remove_bytes_without_row(session, {row.sha256 for row in rows})
+    return len(rows)
+
+
+def remove_bytes_without_row(session: Session, hashes: Collection[str]) -> int:
+    """Removes bytes that no row names. Returns how many."""
+    removed = 0
+    for sha256 in hashes:
+        if _IS_NAMED.row(session, {"sha256": sha256}) is None:
+            bytes_of(session).remove(sha256)
+            removed += 1
+    return removed
+
+
+def list_hashes(session: Session) -> list[tuple[str, int]]:
+    """Returns the hash and the size of all bytes that rows name, in order."""
+    rows = session.execute(select(StoredFile.sha256, StoredFile.size).distinct().order_by(StoredFile.sha256))
+    return [(row.sha256, row.size) for row in rows]
+
+
+def has_row(session: Session, sha256: str) -> bool:
+    """True when a file has these bytes."""
+    return _IS_NAMED.row(session, {"sha256": sha256}) is not None
+
+
+def _row(row: StoredFile) -> FileRow:
+    return FileRow(**{name: getattr(row, name) for name in _COLUMNS})
