@@ -25,7 +25,8 @@ from api.http.json_body import Bodies, BodyLimits
 from api.http.problem_json import NoSuchAddress
 from api.http.refused_calls import RefusalRecorder
 from api.http.request_ids import request_id_from
-from api.routes import batches, events, flows, health, jobs, mcp, metrics, submit
+from api.http.upload import Uploads
+from api.routes import batches, events, files, flows, health, jobs, mcp, metrics, submit
 from engine.core.errors import Refusal
 from engine.core.logging_setup import EACH_CALL, known
 from engine.core.settings import Settings
@@ -38,7 +39,7 @@ each_call = logging.getLogger(EACH_CALL)
 
 #: In the order in which the router tries them: the routes that are called most often come first.
 _ROUTERS = (
-    submit.router, jobs.raw, jobs.router, events.router, batches.router, flows.router, health.router, metrics.router, mcp.router
+    submit.router, jobs.raw, jobs.router, events.router, batches.router, flows.router, files.raw, files.router, health.router, metrics.router, mcp.router
 )  # fmt: skip
 #: The routes are given to FastAPI directly, because FastAPI matches each request twice for a router that it includes.
 ROUTES = [route for router in _ROUTERS for route in router.routes]
@@ -121,7 +122,12 @@ class PublicApi(FastAPI):
 
 
 def create_api(
-    database: Database, waiters: JobWaiters, settings: Settings, *, body_limits: BodyLimits = BodyLimits()
+    database: Database,
+    waiters: JobWaiters,
+    settings: Settings,
+    *,
+    body_limits: BodyLimits = BodyLimits(),
+    uploads: Uploads | None = None,
 ) -> PublicApi:
     """Creates the public API on this database, whose notifier wakes the workers after each commit."""
     return PublicApi(
@@ -133,6 +139,7 @@ def create_api(
             callers=Callers(database),
             sent_fields=SentFieldRecorder(database),
             bodies=Bodies(body_limits),
+            uploads=uploads or Uploads(),
         )
     )
 

@@ -68,6 +68,18 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Results are kept for a time (30 days unless the owner chose otherwise), and this job's time is over.",
         "Fetch results soon after the job ends, and store what you need.",
     ),
+    "invalid_upload": (
+        "An upload is a form (`multipart/form-data`) with the file as its only part. This one holds no file, more than one part, or its end is missing; `detail` says which.",
+        "Let an HTTP library write the form: `curl -F file=@report.pdf`, `files=` in Python, `FormData` in JavaScript. Send each file with a call of its own.",
+    ),
+    "file_space_full": (
+        "All files of a workspace together may take so much space, and this one does not fit any more. `detail` says how much is used.",
+        "The owner can raise it under Settings, Server, Data. Files are removed when nothing uses them for a day, and with the data of their jobs, so a shorter time for results gives space back too.",
+    ),
+    "file_too_large": (
+        "A file may have 50 MB.",
+        "Send a smaller file, or split it: a PDF by pages, a table by rows.",
+    ),
     "body_too_large": (
         "A body may have 10 MiB.",
         "Send an address of the data instead of the data, or split the request.",

@@ -136,6 +136,13 @@ JOB_ERROR_EXAMPLES: dict[str, tuple[str, str | None, str | None]] = {
     "page_needs_browser": ("https://example.com/app is empty without a browser.", "page_scraper", "Read the page"),
     "response_too_large": ("https://example.com/all sent more than 10 MiB.", "http_request", "Ask the shop"),
     "not_a_list": ("A list was expected; a text was found.", "array_splitter", "For each link"),
+    "file_not_found": ("The address of the file answered with status 404.", "api_input", "API Input"),
+    "file_not_taken": (
+        "`/document` must be a file of this kind: PDF; `page.html` is text/html.",
+        "api_input",
+        "API Input",
+    ),
+    "file_not_stored": ("The files of this workspace take 5 GB of 5 GB.", "api_input", "API Input"),
     "input_missing": ("The address is empty.", "page_scraper", "Read the page"),
     "reference_missing": ("The step “Ask the shop” gave no `json.items`.", "set_fields", "Put together"),
     "template_error": ("The template names `title`, which is not there.", "text_template", "Write the text"),

@@ -28,6 +28,7 @@ VERSION = "1"
 _TAGS = [
     {"name": "flows", "description": "Run deployed flows, and see which ones a key may run."},
     {"name": "jobs", "description": "Read, follow and cancel what was accepted."},
+    {"name": "files", "description": "Upload files for flows, and download what jobs made."},
     {"name": "documents", "description": "This API as OpenAPI, whole or of one flow."},
     {"name": "webhooks", "description": "What this server sends to your address when a job or a batch has ended."},
 ]
@@ -35,8 +36,11 @@ _TAGS = [
 _HEADERS: dict[str, tuple[str, str | int]] = {
     "Allow": ("The methods this address takes.", "GET, HEAD"),
     "ETag": ("Changes when the job does; send it as `If-None-Match`.", '"5f2c7b9d0e1a4c3f8b6d2e7a9c0f1b3d"'),
-    "Idempotent-Replayed": ("`true` when an earlier request with this Idempotency-Key made the job.", "true"),
-    "Location": ("Path of the job or batch.", "/public/v1/jobs/job_3nXq8TfW2LrKc0ZbYp5VdA"),
+    "Idempotent-Replayed": (
+        "`true` when an earlier request with this Idempotency-Key made the job or the file.",
+        "true",
+    ),
+    "Location": ("Path of the job, batch or file.", "/public/v1/jobs/job_3nXq8TfW2LrKc0ZbYp5VdA"),
     "Preference-Applied": (
         "How long the call was ready to wait, whether `wait` or `Prefer` asked for it. Not at a 202.",
         "wait=30",

@@ -15,6 +15,7 @@ from api.http.call_figures import CallFigures
 from api.http.json_body import Bodies
 from api.http.refused_calls import RefusalRecorder
 from api.http.request_rate import WITHOUT_A_KEY, RequestRates, too_many
+from api.http.upload import Uploads
 from engine.core.errors import ParameterInvalid, ShuttingDown, Unauthorized
 from engine.core.settings import Settings
 from engine.diagnostics.readiness import Readiness
@@ -40,6 +41,7 @@ class Context:
     callers: Callers
     sent_fields: SentFieldRecorder
     bodies: Bodies
+    uploads: Uploads
     calls: CallFigures = field(default_factory=CallFigures)
     rates: RequestRates = field(default_factory=RequestRates)
     readiness: Readiness = field(default_factory=Readiness)

@@ -204,6 +204,7 @@ STATUSES: tuple[str, ...] = get_args(schemas.Status)
 
 FlowId = Annotated[str, Path(description="The id of the flow.")]
 JobId = Annotated[str, Path(description="The id of the job.")]
+FileId = Annotated[str, Path(description="The id of the file.")]
 BatchId = Annotated[str, Path(description="The id of the batch.")]
 Wait = Annotated[
     str | None,
@@ -231,6 +232,14 @@ IdempotencyKey = Annotated[
         description="1 to 255 visible ASCII characters, kept 24 hours: the same request with the same key gets the same job or batch, as "
         "it stands then. It is the same with an equal payload (what is left out equals its default) and the same X-Flow-Version, "
         "Cancel-After and X-Webhook-Url.",
+    ),
+]
+UploadKey = Annotated[
+    str | None,
+    _as(type="string", minLength=1, maxLength=255, pattern="^[!-~]{1,255}$"),
+    Header(
+        alias="Idempotency-Key",
+        description="1 to 255 visible ASCII characters, kept 24 hours: the same file and name with the same key get the same `file_id`.",
     ),
 ]
 CancelAfter = Annotated[

@@ -49,6 +49,12 @@ class UnsupportedMediaType(Refusal):
     remedy = "Send JSON with the header `Content-Type: application/json`"
 
 
+class NotMultipart(UnsupportedMediaType):
+    """A file must be sent as multipart/form-data."""
+
+    remedy = "Send it as the only part of a form, as `curl -F file=@report.pdf` does"
+
+
 class MalformedRequest(Refusal):
     """The HTTP request cannot be read."""
 
@@ -116,10 +122,12 @@ STATUSES: dict[type[Refusal], int] = {
 PUBLISHED: tuple[type[Refusal], ...] = (
     errors.PayloadInvalid,
     errors.InvalidJson,
+    errors.InvalidUpload,
     errors.ParameterInvalid,
     MalformedRequest,
     errors.Unauthorized,
     errors.NotAllowed,
+    errors.FileSpaceFull,
     errors.NotFound,
     errors.NotDeployed,
     MethodNotAllowed,
@@ -131,6 +139,7 @@ PUBLISHED: tuple[type[Refusal], ...] = (
     errors.JobNotEnded,
     errors.Expired,
     errors.TooLarge,
+    errors.FileTooLarge,
     AddressTooLong,
     UnsupportedMediaType,
     errors.IdempotencyKeyReused,

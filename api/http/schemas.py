@@ -30,6 +30,9 @@ _BATCH_ID = "batch_5TfWqK8nXr2LcZbYp0VdA3"
 _OF_KEY = "The environment of the key it was sent with: `live` is Production, `test` Staging, `dev` Development."
 
 
+_FILE_ID = "file_1A2b3C4d5E6f7G8h9I0jKl"
+
+
 class Published(BaseModel):
     """A body that is part of the contract: changing one breaks callers."""
 
@@ -357,3 +360,34 @@ class ProblemDetails(Published):
         None, description="How many fields are wrong; `errors` holds the first 100 of them."
     )
     errors: list[WrongField] | None = Field(None, description="Every wrong field at once, at most 100.", max_length=100)
+
+
+class UploadedFile(Published):
+    """A stored file. Send its `file_id` in a field of the type File."""
+
+    file_id: str = Field(description="Its id, for fields of the type File and for the download.")
+    name: str = Field(description="Its name, without folders and signs that systems stumble over.")
+    media_type: str = Field(description="What its content and name show.")
+    size: int = Field(description="Its size in bytes.")
+    created_at: AwareDatetime = Field(description="When it was uploaded.")
+    kept_until: AwareDatetime = Field(
+        description="When it is removed, unless a job, sample, dataset or collection uses it."
+    )
+    url: str = Field(description="Where it is downloaded, with the same key.")
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "file_id": _FILE_ID,
+                    "name": "invoice.pdf",
+                    "media_type": "application/pdf",
+                    "size": 48213,
+                    "created_at": "2026-01-31T12:00:00.000Z",
+                    "kept_until": "2026-02-01T12:00:00.000Z",
+                    "url": f"/public/v1/files/{_FILE_ID}",
+                }
+            ]
+        },
+    )

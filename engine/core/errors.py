@@ -8,6 +8,7 @@ Refusal
 ├── Unauthorized                no key, a wrong, an expired or a revoked key: always the same answer
 ├── Invalid                     what was sent is wrong; every wrong field is named
 │   ├── InvalidJson
+│   ├── InvalidUpload           a form that holds no file, more than one, or is cut off
 │   ├── PayloadInvalid          the body does not match the API Input fields
 │   ├── ParameterInvalid        a query parameter or header is wrong
 │   └── FlowInvalid             a flow document has problems
@@ -128,6 +129,12 @@ class InvalidJson(Invalid):
     """The request body is not valid JSON."""
 
     code = "invalid_json"
+
+
+class InvalidUpload(Invalid):
+    """The form with the file cannot be used."""
+
+    code = "invalid_upload"
 
 
 class PayloadInvalid(Invalid):

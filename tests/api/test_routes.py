@@ -27,6 +27,8 @@ WHO_MAY_CALL = {
     ("GET", "/public/v1/batches"): "key",
     ("POST", "/public/v1/batches/{batch_id}/cancel"): "key",
     ("GET", "/public/v1/batches/{batch_id}/results"): "key",
+    ("POST", "/public/v1/files"): "key",
+    ("GET", "/public/v1/files/{file_id}"): "key",
     ("GET", "/public/v1/flows"): "key",
     ("GET", "/public/v1/openapi/flows/{flow_id}.json"): "key",
     ("GET", "/public/v1/flows/{flow_id}/openapi.json"): "key",
@@ -59,7 +61,7 @@ async def test_a_call_without_a_key_is_refused(house: House, method: str, path: 
     kind = {"events": "text/event-stream", "results": "application/x-ndjson"}.get(
         path.rpartition("/")[2], "application/json"
     )
-    address = path.format(flow_id=house.flow_id, job_id="job_x", batch_id="batch_x")
+    address = path.format(flow_id=house.flow_id, job_id="job_x", batch_id="batch_x", file_id="file_x")
 
     response = await house.client.request(method, address, headers={"Accept": kind})
 

@@ -43,6 +43,8 @@ WHO_MAY_CALL = {
     "GET /public/v1/batches": KEY,
     "POST /public/v1/batches/{batch_id}/cancel": KEY,
     "GET /public/v1/batches/{batch_id}/results": KEY,
+    "POST /public/v1/files": KEY,
+    "GET /public/v1/files/{file_id}": KEY,
     "GET /public/v1/flows": KEY,
     "GET /public/v1/flows/{flow_id}/openapi.json": KEY,
     "GET /public/v1/openapi/flows/{flow_id}.json": KEY,

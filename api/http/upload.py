@@ -1,0 +1,169 @@
+"""Receives one file of a multipart form (RFC 7578): its bytes go to the disk as they arrive, within limits of size and
+time. What breaks off leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+from api.http.parameters import single_header
+from api.http.problem_json import NotMultipart, RequestTimeout
+from engine.core.errors import FileTooLarge, InvalidUpload, TooManyConnections
+from engine.files.keeping import FileIntake, Incoming
+from engine.flow.file_values import MAX_FILE_BYTES, size_in_words
+from storage.file_bytes import FileBytes
+
+#: Allowance for boundaries and headers around the file, in bytes.
+AROUND_BYTES = 16 * 1024
+_HEADER_BYTES = 8 * 1024
+#: The longest wait between two pieces, and the longest time for the whole file, in seconds.
+PIECE_SECONDS, FILE_SECONDS = 30.0, 600.0
+#: How many files are received at once; more are asked to come again.
+AT_ONCE = 32
+
+
+@dataclass
+class Uploads:
+    """The files that a process is receiving. Belongs to one event loop."""
+
+    most_bytes: int = MAX_FILE_BYTES
+    piece_seconds: float = PIECE_SECONDS
+    file_seconds: float = FILE_SECONDS
+    _open: int = field(default=0, init=False)
+
+    @contextlib.asynccontextmanager
+    async def receiving(self, request: Request, files: FileBytes) -> AsyncIterator[Incoming]:
+        """Context manager with the file of a request, which is on disk. Its end removes what was not stored.
+
+        Raises NotMultipart, InvalidUpload, FileTooLarge, RequestTimeout, TooManyConnections, ParameterInvalid,
+        StorageUnavailable and ClientDisconnect.
+        """
+        boundary = _boundary_of(request)
+        announced = request.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > self.most_bytes + AROUND_BYTES:
+            raise FileTooLarge(f"A file may have {size_in_words(self.most_bytes)}")
+        if self._open >= AT_ONCE:
+            raise TooManyConnections(f"{AT_ONCE} files are being received")
+        self._open += 1
+        intake = FileIntake(files, self.most_bytes)
+        incoming: Incoming | None = None
+        try:
+            form = _OneFile(boundary, intake)
+            await self._receive(request, form)
+            incoming = await asyncio.to_thread(intake.done, form.name, form.said_type)
+            yield incoming
+        finally:
+            self._open -= 1
+            intake.discard()
+
+    async def _receive(self, request: Request, form: _OneFile) -> None:
+        stream, size = request.stream(), 0
+        try:
+            async with asyncio.timeout(self.file_seconds):
+                while True:
+                    async with asyncio.timeout(self.piece_seconds):
+                        piece = await anext(stream, b"")
+                    if not piece:
+                        break
+                    size += len(piece)
+                    if size > self.most_bytes + AROUND_BYTES:
+                        raise FileTooLarge(f"A file may have {size_in_words(self.most_bytes)}")
+                    form.feed(piece)
+        except TimeoutError:
+            raise RequestTimeout("The file came too slowly") from None
+        form.end()
+
+
+class _OneFile:
+    """Parses a form that has exactly one part, which is a file."""
+
+    def __init__(self, boundary: bytes, intake: FileIntake) -> None:
+        self.name = ""
+        self.said_type = ""
+        self._intake = intake
+        self._parts = 0
+        self._ended = False
+        self._field = self._value = b""
+        self._disposition: dict[bytes, bytes] = {}
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._header_field,
+                "on_header_value": self._header_value,
+                "on_header_end": self._header_end,
+                "on_headers_finished": self._headers_finished,
+                "on_part_data": self._data,
+                "on_end": self._end,
+            },
+            max_header_size=_HEADER_BYTES,
+        )
+
+    def feed(self, piece: bytes) -> None:
+        """Parses bytes of the form. Raises InvalidUpload, FileTooLarge and StorageUnavailable."""
+        try:
+            self._parser.write(piece)
+        except FormParserError as error:
+            raise InvalidUpload(f"The form cannot be read: {str(error)[:200]}") from error
+
+    def end(self) -> None:
+        """Raises InvalidUpload unless the form came to its end and held a file."""
+        if not self._ended:
+            raise InvalidUpload("The form is cut off: the boundary at its end is missing")
+        if not self._parts:
+            raise InvalidUpload("The form holds no file")
+
+    def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > 1:
+            raise InvalidUpload("The form holds more than one part", remedy="Send each file with a call of its own.")
+
+    def _header_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def _header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _header_end(self) -> None:
+        name = self._field.lower()
+        if name == b"content-disposition":
+            self._disposition = parse_options_header(self._value)[1]
+        elif name == b"content-type":
+            self.said_type = self._value.decode("latin-1")
+        self._field = self._value = b""
+
+    def _headers_finished(self) -> None:
+        name = self._disposition.get(b"filename")
+        if name is None:
+            raise InvalidUpload("The part of the form is no file: it has no `filename`")
+        self.name = name.decode(errors="replace")
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        self._intake.write(data[start:end])
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def _boundary_of(request: Request) -> bytes:
+    content_type = single_header(request, "Content-Type")
+    kind, options = parse_options_header(content_type or "")
+    if kind != b"multipart/form-data":
+        raise NotMultipart(
+            "It came without a Content-Type"
+            if not content_type
+            else f"It came as {kind.decode(errors='replace')[:100]}"
+        )
+    if (encoding := request.headers.get("content-encoding")) and encoding.strip().lower() != "identity":
+        raise NotMultipart("A compressed body is not read")
+    boundary = options.get(b"boundary", b"")
+    if not 1 <= len(boundary) <= 200:
+        raise InvalidUpload("The Content-Type names no boundary")
+    return boundary

@@ -1,0 +1,258 @@
+"""Uploads and downloads of files by callers: good, hostile, too large, foreign, cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import ClientDisconnect
+
+from api.http.schemas import ProblemDetails, UploadedFile
+from engine.files.keeping import SPACE_GB
+from storage.files import count_files, list_uses
+from storage.jobs import read_value
+from storage.settings import SERVER, put_setting
+from tests.api.arrange import House
+
+PDF = b"%PDF-1.7\nnot a real one"
+FIELDS = [
+    {"name": "url", "type": "string"},
+    {"name": "document", "type": "file", "required": True},
+    {"name": "more", "type": "array", "items": {"type": "file"}},
+]
+
+
+async def upload(
+    house: House, content: bytes = PDF, name: str = "a.pdf", key: str | None = None, **headers: str
+) -> httpx.Response:
+    return await house.post("/files", files={"file": (name, content, "text/x-lie")}, key=key, headers=headers)
+
+
+async def file_id_of(house: House, **options: Any) -> str:
+    return (await upload(house, **options)).json()["file_id"]
+
+
+def left_behind(house: House) -> list[str]:
+    folder = house.database.file_bytes.folder
+    return [str(path) for path in folder.rglob("*") if path.is_file()]
+
+
+async def test_an_upload_can_be_downloaded_again(house: House):
+    response = await upload(house)
+
+    view = response.json()
+    UploadedFile.model_validate(view)
+    assert (response.status_code, response.headers["location"]) == (201, view["url"])
+    assert (view["name"], view["media_type"], view["size"]) == ("a.pdf", "application/pdf", len(PDF))
+    download = await house.get(f"/files/{view['file_id']}")
+    assert (download.status_code, download.content) == (200, PDF)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "media_type"),
+    [
+        (b"<html><script>alert(1)</script></html>", "a.pdf", "text/html"),
+        (b"<svg onload=alert(1)>", "a.svg", "image/svg+xml"),
+        (b"", "empty.bin", "text/plain"),
+    ],
+)
+async def test_no_browser_runs_what_somebody_uploaded(house: House, content: bytes, name: str, media_type: str):
+    file_id = await file_id_of(house, content=content, name=name)
+
+    download = await house.get(f"/files/{file_id}")
+
+    headers = download.headers
+    assert (download.content, headers["content-type"], headers["x-content-type-options"]) == (
+        content,
+        media_type,
+        "nosniff",
+    )
+    assert headers["content-disposition"].startswith("attachment;")
+    assert headers["content-security-policy"].startswith("sandbox;")
+    assert headers["cache-control"] == "private, no-store"
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("../../a b.pdf", "a b.pdf"),
+        ("C:\\Windows\\x.pdf", "x.pdf"),
+        ("<b>\u202ex.pdf", "_b_x.pdf"),
+        ("ü 💥.pdf", "ü 💥.pdf"),
+        ("x" * 5_000 + ".pdf", "x" * 116 + ".pdf"),
+    ],
+)
+async def test_a_name_arrives_clean_and_comes_back(house: House, raw: str, clean: str):
+    response = await upload(house, name=raw)
+
+    assert response.json()["name"] == clean
+    download = await house.get(f"/files/{response.json()['file_id']}")
+    assert "\r" not in download.headers["content-disposition"]
+    assert download.headers["content-disposition"].isascii()
+
+
+def form(*parts: bytes, end: bytes = b"--x--\r\n") -> bytes:
+    return b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + end
+
+
+_FILE = b'Content-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n' + PDF
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no form at all",
+        form(),
+        form(_FILE, end=b""),
+        form(_FILE, _FILE),
+        form(b'Content-Disposition: form-data; name="file"\r\n\r\ntext'),
+        form(b"\r\n" + PDF),
+        form(b"X-Long: " + b"x" * 20_000 + b"\r\n" + _FILE),
+        form(b"".join(b"X: y\r\n" for _ in range(5_000)) + _FILE),
+    ],
+    ids=["empty", "no form", "no part", "cut off", "two files", "a text", "no headers", "long header", "many headers"],
+)
+async def test_a_form_that_is_none_is_refused_and_leaves_nothing(house: House, body: bytes):
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    response = await house.post("/files", content=body, headers=headers)
+
+    problem = ProblemDetails.model_validate(response.json())
+    assert (problem.status, problem.code) == (400, "invalid_upload")
+    assert left_behind(house) == []
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "", "multipart/form-data", "multipart/form-data; boundary=" + "x" * 300]
+)
+async def test_another_content_type_is_refused(house: House, content_type: str):
+    response = await house.post("/files", content=form(_FILE), headers={"Content-Type": content_type})
+
+    assert response.status_code in {400, 415}
+    assert response.json()["code"] in {"unsupported_media_type", "invalid_upload"}
+    assert "form" in response.json()["detail"] or "boundary" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_file_that_is_too_large_is_refused_while_it_arrives(house: House, announced: bool):
+    house.api.state.context.uploads.most_bytes = 100_000
+    sent = 0
+
+    async def pieces() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield b"--x\r\n" + _FILE
+        while sent < 400:
+            sent += 1
+            yield b"x" * 10_000
+
+    headers = {"Content-Type": "multipart/form-data; boundary=x"} | ({"Content-Length": "4000000"} if announced else {})
+    response = await house.post("/files", content=pieces(), headers=headers)
+
+    assert (response.status_code, response.json()["code"]) == (413, "file_too_large")
+    assert sent <= (0 if announced else 11)
+    assert left_behind(house) == []
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(house: House):
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"--x\r\n" + _FILE
+        raise ClientDisconnect
+
+    with pytest.raises(AssertionError):  # httpx misses an answer, which nobody would get
+        await house.post("/files", content=pieces(), headers={"Content-Type": "multipart/form-data; boundary=x"})
+
+    assert left_behind(house) == []
+    assert house.database.read_now(count_files) == (0, 0)
+
+
+async def test_a_slow_upload_is_given_up(house: House):
+    house.api.state.context.uploads.piece_seconds = 0.01
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"--x\r\n" + _FILE
+        await asyncio.sleep(60)
+        yield b""
+
+    response = await house.post("/files", content=pieces(), headers={"Content-Type": "multipart/form-data; boundary=x"})
+
+    assert (response.status_code, response.json()["code"]) == (408, "request_timeout")
+    assert left_behind(house) == []
+
+
+async def test_the_space_of_a_workspace_has_an_end(house: House):
+    house.database.write_now(put_setting, SERVER, SPACE_GB, 30 / (1 << 30))
+    first = await upload(house)
+    second = await upload(house, content=PDF + b"other")
+
+    assert (first.status_code, second.status_code, second.json()["code"]) == (201, 403, "file_space_full")
+    assert "Settings, Server, Data" in second.json()["detail"]
+    assert len(left_behind(house)) == 1
+
+
+async def test_the_same_upload_with_the_same_key_is_one_file(house: House):
+    responses = [await upload(house, **{"Idempotency-Key": "once"}) for _ in range(2)]
+    other = await upload(house, name="b.pdf", **{"Idempotency-Key": "once"})
+
+    assert [one.json() for one in responses] == [responses[0].json()] * 2
+    assert [one.headers.get("idempotent-replayed") for one in responses] == [None, "true"]
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert house.database.read_now(count_files)[0] == 1
+
+
+async def test_a_flow_takes_an_uploaded_file(house: House):
+    flow_id = house.new_flow(fields=FIELDS)
+    file_id = await file_id_of(house)
+
+    response = await house.post(f"/flows/execute/{flow_id}", {"document": file_id, "more": [file_id]})
+
+    job_id = response.json()["job_id"]
+    value = {"name": "a.pdf", "media_type": "application/pdf", "size": len(PDF), "file_id": file_id}
+    assert house.database.read_now(read_value, job_id, "payload") == {"url": None, "document": value, "more": [value]}
+    assert house.database.read_now(list_uses, "job", job_id) == [file_id]
+
+
+async def test_a_batch_names_the_wrong_files_by_pointer(house: House):
+    flow_id = house.new_flow(fields=FIELDS)
+    file_id = await file_id_of(house)
+    unknown = "file_" + "0" * 22
+
+    good = await house.post(f"/flows/execute/{flow_id}/batch", {"items": [{"document": file_id}] * 2})
+    bad = await house.post(
+        f"/flows/execute/{flow_id}/batch", {"items": [{"document": file_id}, {"document": file_id, "more": [unknown]}]}
+    )
+
+    assert good.status_code == 202
+    assert [house.database.read_now(list_uses, "job", one) for one in good.json()["job_ids"]] == [[file_id]] * 2
+    assert (bad.status_code, bad.json()["errors"][0]["pointer"]) == (400, "/items/1/more/0")
+    assert bad.json()["errors"][0]["code"] == "file_not_found"
+
+
+async def test_a_key_sees_the_files_of_its_environment_and_flows(house: House):
+    flow_id = house.new_flow(fields=FIELDS)
+    file_id = await file_id_of(house)
+    foreign = house.new_key(principal=house.other_workspace()).key
+    staging = house.new_key("test").key
+    limited = house.new_key(flow_ids=[flow_id]).key
+    body = {"document": file_id}
+
+    for key in (foreign, staging, limited):
+        unknown = await house.get("/files/file_" + "0" * 22, key)
+        found = await house.get(f"/files/{file_id}", key)
+        assert found.status_code == unknown.status_code == 404
+    refused = await house.post(f"/flows/execute/{flow_id}", body, limited)
+    assert refused.json()["errors"][0]["code"] == "file_not_found"
+
+    await house.post(f"/flows/execute/{flow_id}", body)
+    assert (await house.get(f"/files/{file_id}", limited)).status_code == 200
+    assert (await house.get(f"/files/{file_id}", staging)).status_code == 404
+
+
+async def test_bytes_that_somebody_deleted_are_not_found(house: House):
+    file_id = await file_id_of(house)
+    for path in house.database.file_bytes.folder.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    assert (await house.get(f"/files/{file_id}")).status_code == 404
