@@ -92,6 +92,15 @@ def schema_of(path: Path) -> str:
     return row[0] if row else ""
 
 
+def list_file_hashes(path: Path) -> list[tuple[str, int]]:
+    """Returns hash and size of the bytes that the rows of a database file (or of a data folder) name. Raises
+    sqlite3.Error, also when the database is older than files.
+    """
+    database = path / DATABASE if path.is_dir() else path
+    with contextlib.closing(sqlite3.connect(database, timeout=10)) as connection:
+        return list(connection.execute("select distinct sha256, size from files order by sha256"))
+
+
 def read_pieces(path: Path, size: int) -> Iterator[bytes]:
     """Yields the content of a file in pieces of `size` bytes."""
     with path.open("rb") as file:

@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY
 from engine.core.errors import Invalid, TooLarge
-from engine.core.ids import new_id
+from engine.core.ids import file_ids_in, new_id
 from storage.database import now
 from storage.datasets import CHUNK, ColumnType, Row, as_json, hold_dataset
+from storage.files import drop_uses, note_named_files
 from storage.statements import Statement
 from storage.tables import Dataset, DatasetRow, DatasetWrite
 
@@ -110,6 +111,7 @@ def remove_dataset(session: Session, dataset: Dataset) -> None:
         session.execute(
             delete(table).where(table.dataset_id == dataset.id).execution_options(synchronize_session=False)
         )
+    drop_uses(session, "dataset", dataset.id)
     session.delete(dataset)
 
 
@@ -118,7 +120,14 @@ def remove_all_rows(session: Session, dataset: Dataset) -> None:
     session.execute(
         delete(DatasetRow).where(DatasetRow.dataset_id == dataset.id).execution_options(synchronize_session=False)
     )
+    drop_uses(session, "dataset", dataset.id)
     dataset.columns, dataset.row_count, dataset.byte_count = [], 0, 0
+
+
+def _note_files(session: Session, dataset: Dataset, texts: Iterable[str]) -> None:
+    """Keeps the files that rows name. Those of removed rows are found by `storage.files.forget_unnamed`."""
+    if ids := {file_id for text in texts for file_id in file_ids_in(text)}:
+        note_named_files(session, dataset.workspace_id, "dataset", dataset.id, ids)
 
 
 def find_row(session: Session, dataset: Dataset, row_id: int) -> DatasetRow | None:
@@ -147,6 +156,7 @@ def append_rows(session: Session, dataset: Dataset, new: NewRows, written_by: st
                 for row, text in zip(new.rows, new.texts, strict=True)
             ),
         )
+        _note_files(session, dataset, new.texts)
     dataset.updated_at = now(session)
 
 
@@ -159,6 +169,7 @@ def replace_row(session: Session, dataset: Dataset, row: DatasetRow, data: Row, 
         return False
     _grow(dataset, 0, json_size(text) - json_size(as_json(row.data)))
     widen(dataset, {name: wider("", value) for name, value in data.items()})
+    _note_files(session, dataset, [text])
     row.data = data
     row.key = _key_of(dataset, data)
     row.written_by = written_by

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import and_, delete, exists, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Text, and_, cast, delete, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from engine.core.clock import DAY
 from engine.core.ids import new_id
@@ -15,7 +15,7 @@ from storage.database import now
 from storage.file_bytes import FILE_BYTES, Draft, FileBytes
 from storage.jobs import KeyScope
 from storage.statements import Statement, insert_into
-from storage.tables import FileUse, Job, StoredFile
+from storage.tables import Dataset, DatasetRow, FileUse, Flow, FlowVersion, Job, StoredFile
 
 #: How long a file that nothing names is kept after its upload, in milliseconds.
 UNUSED_MS: Final = DAY
@@ -179,6 +179,15 @@ def set_uses(session: Session, workspace_id: str, kind: UseKind, owner_id: str, 
     add_uses(session, kind, owner_id, sorted(wanted - known))
 
 
+def note_named_files(
+    session: Session, workspace_id: str, kind: UseKind, owner_id: str, file_ids: Collection[str]
+) -> None:
+    """Notes that something names these files, in addition to others; ids that no file of the workspace has are left
+    out.
+    """
+    add_uses(session, kind, owner_id, sorted(find_files(session, workspace_id, file_ids)))
+
+
 def drop_uses(session: Session, kind: UseKind, owner_id: str) -> None:
     """Forgets what something named; a file that nothing else names is removed by retention."""
     _DROP_USES.run(session, {"kind": kind, "owner_id": owner_id})
@@ -195,6 +204,63 @@ def is_named_by_job(session: Session, job_id: str, file_id: str) -> bool:
     return _HAS_USE.row(session, wanted) is not None
 
 
+@dataclass(frozen=True)
+class KeptUse:
+    """A flow or dataset that may name a file. `seen`: its state, as `forget_unnamed` compares it."""
+
+    kind: UseKind
+    owner_id: str
+    file_id: str
+    seen: int | None
+
+
+def list_kept_uses(session: Session) -> list[KeptUse]:
+    """Returns the uses by flows and datasets whose text names the file no more."""
+    found = []
+    uses = session.execute(
+        select(FileUse.kind, FileUse.owner_id, FileUse.file_id).where(FileUse.kind.in_(("flow", "dataset")))
+    ).all()
+    for kind, owner_id, file_id in uses:
+        seen, names = (_flow_names if kind == "flow" else _dataset_names)(session, owner_id, file_id)
+        if not names:
+            found.append(KeptUse(kind, owner_id, file_id, seen))
+    return found
+
+
+def forget_unnamed(session: Session, uses: Collection[KeptUse]) -> int:
+    """Drops these uses, unless the flow or dataset was changed since `list_kept_uses`. Returns how many."""
+    dropped = 0
+    for use in uses:
+        changed = select(Flow.draft_revision if use.kind == "flow" else Dataset.updated_at)
+        changed = changed.where((Flow.id if use.kind == "flow" else Dataset.id) == use.owner_id)
+        if session.scalar(changed) == use.seen:
+            session.execute(
+                delete(FileUse).where(
+                    FileUse.kind == use.kind, FileUse.owner_id == use.owner_id, FileUse.file_id == use.file_id
+                )
+            )
+            dropped += 1
+    return dropped
+
+
+def _flow_names(session: Session, flow_id: str, file_id: str) -> tuple[int | None, bool]:
+    row = session.execute(
+        select(Flow.draft_revision, Flow.draft, Flow.deleted_at).where(Flow.id == flow_id)
+    ).one_or_none()
+    if row is None or row.deleted_at is not None:
+        return None if row is None else row.draft_revision, False
+    version = select(FlowVersion.number).where(FlowVersion.flow_id == flow_id, FlowVersion.document.contains(file_id))
+    return row.draft_revision, file_id in row.draft or session.scalar(version.limit(1)) is not None
+
+
+def _dataset_names(session: Session, dataset_id: str, file_id: str) -> tuple[int | None, bool]:
+    seen = session.scalar(select(Dataset.updated_at).where(Dataset.id == dataset_id))
+    named = select(DatasetRow.id).where(
+        DatasetRow.dataset_id == dataset_id, cast(DatasetRow.data, Text).contains(file_id)
+    )
+    return seen, session.scalar(named.limit(1)) is not None
+
+
 # Removing.
 
 
@@ -206,14 +272,10 @@ def list_unused(session: Session, before: int, most: int) -> list[str]:
 
 def list_only_named_by_job(session: Session, job_id: str) -> list[str]:
     """Returns the files that this job names and nothing else."""
-    others = exists().where(FileUse.file_id == StoredFile.id, or_(FileUse.kind != "job", FileUse.owner_id != job_id))
-    return list(
-        session.scalars(
-            select(StoredFile.id)
-            .join(FileUse, FileUse.file_id == StoredFile.id)
-            .where(FileUse.kind == "job", FileUse.owner_id == job_id, ~others)
-        )
-    )
+    other = aliased(FileUse)
+    others = exists().where(other.file_id == FileUse.file_id, or_(other.kind != "job", other.owner_id != job_id))
+    wanted = select(FileUse.file_id).where(FileUse.kind == "job", FileUse.owner_id == job_id, ~others)
+    return list(session.scalars(wanted))
 
 
 def remove_files(session: Session, file_ids: Sequence[str], *, unused_only: bool = True) -> int:

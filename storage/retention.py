@@ -132,6 +132,7 @@ _STEPS = Statement(
     """
 )
 _LAST_VALUES = Statement("delete from job_values where job_id = :id")
+_FILE_USES = Statement("delete from file_uses where kind = 'job' and owner_id = :id")
 # The runs of a batch share a snapshot, which is removed with the last of them.
 _SNAPSHOT = Statement(
     """
@@ -176,6 +177,7 @@ def clear_job(session: Session, job_id: str, most: int) -> int:
         if left <= 0:
             return 0
     _LAST_VALUES.run(session, {"id": job_id})
+    _FILE_USES.run(session, {"id": job_id})
     _SNAPSHOT.run(session, {"id": job_id})
     return left
 
@@ -190,6 +192,7 @@ _OF_A_JOB = tuple(
         "delete from events where job_id = :id",
         "delete from steps where job_id = :id",
         "delete from model_calls where job_id = :id",
+        "delete from file_uses where kind = 'job' and owner_id = :id",
         "delete from snapshots where id = (select snapshot_id from jobs where id = :id)",
         """delete from batches where id = (select batch_id from jobs where id = :id)
            and not exists (select 1 from jobs other where other.batch_id = batches.id and other.id <> :id)""",

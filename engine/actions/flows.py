@@ -17,7 +17,7 @@ from engine.actions.datasets import known_datasets
 from engine.actions.principal import Principal, require_may
 from engine.core.clock import HOUR
 from engine.core.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
-from engine.core.ids import FlowId
+from engine.core.ids import FlowId, file_ids_in
 from engine.flow.called import call_problems, unpinned
 from engine.flow.document import (
     MAX_BYTES,
@@ -36,6 +36,7 @@ from engine.nodes import CATALOG
 from engine.nodes.known_datasets import missing_datasets
 from storage.audit import add_entry
 from storage.database import now
+from storage.files import note_named_files
 from storage.flows import (
     UNTITLED,
     add_deployment,
@@ -321,7 +322,7 @@ def _add_flow(
     document: Document,
     settings: Mapping[str, Any] | None = None,
 ) -> Flow:
-    return insert_flow(
+    flow = insert_flow(
         session,
         principal.workspace_id,
         title[:MAX_NAME],
@@ -329,6 +330,14 @@ def _add_flow(
         draft=_draft_text(document),
         settings=settings or {},
     )
+    _note_files(session, flow)
+    return flow
+
+
+def _note_files(session: Session, flow: Flow) -> None:
+    """Keeps the files that the draft's samples name."""
+    if ids := file_ids_in(flow.draft):
+        note_named_files(session, flow.workspace_id, "flow", flow.id, ids)
 
 
 def _notes(document: Document) -> list[str]:
@@ -345,6 +354,7 @@ def _put_draft(session: Session, flow: Flow, document: Document, *, as_described
         flow.description = ""  # it describes the template, not what the flow does now
         _leave_template(flow)
     flow.draft = _draft_text(document)
+    _note_files(session, flow)
     flow.draft_revision += 1
     flow.draft_saved_at = flow.updated_at = now(session)
     newest = _find_version(session, flow, flow.newest_version)

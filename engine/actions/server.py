@@ -10,6 +10,7 @@ from engine.actions.principal import Principal, require_may
 from engine.backups.backups import check_passphrase
 from engine.backups.passphrase import seal_passphrase
 from engine.core.errors import FieldError, Invalid, NotAllowed
+from engine.files.keeping import SPACE_GB
 from engine.jobs.server.retention import CAP_GB, ROWS_MONTHS, VALUES_DAYS, Rules
 from engine.outbound.allow_list import parse_allow_list
 from engine.secrets.sealing import Vault
@@ -129,12 +130,23 @@ def set_rules(session: Session, principal: Principal, rules: Rules) -> None:
             remedy="Write 0.05 GB or more, or 0 for no cap.",
             errors=(FieldError("/cap", "minimum", "0.05 or more"),),
         )
-    for name, value in ((VALUES_DAYS, rules.values_days), (ROWS_MONTHS, rules.rows_months), (CAP_GB, rules.cap_gb)):
+    if rules.files_gb and not 0.01 <= rules.files_gb <= 100_000:
+        raise Invalid(
+            f"A space of {rules.files_gb:g} GB is not possible",
+            remedy="Write 0.01 GB or more, or 0 for no limit.",
+            errors=(FieldError("/files", "minimum", "0.01 or more"),),
+        )
+    for name, value in (
+        (VALUES_DAYS, rules.values_days),
+        (ROWS_MONTHS, rules.rows_months),
+        (CAP_GB, rules.cap_gb),
+        (SPACE_GB, rules.files_gb),
+    ):
         put_setting(session, SERVER, name, value)
     cap = f"{rules.cap_gb:g} GB" if rules.cap_gb else "no cap"
-    add_entry(
-        session, principal, "set retention", SERVER, f"{rules.values_days} days, {rules.rows_months} months, {cap}"
-    )
+    files = f"files {rules.files_gb:g} GB" if rules.files_gb else "files without limit"
+    said = f"{rules.values_days} days, {rules.rows_months} months, {cap}, {files}"
+    add_entry(session, principal, "set retention", SERVER, said)
 
 
 def set_backup_passphrase(session: Session, principal: Principal, vault: Vault, passphrase: str) -> None:

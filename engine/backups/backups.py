@@ -1,4 +1,4 @@
-"""Backups: one encrypted file with the database and the key of its secrets.
+"""Backups: one encrypted file with the database, the stored files and the key of its secrets.
 
 A backup is made while the server runs and restored into an empty folder. A backup with a passphrase can be restored on
 any machine. A nightly backup without a passphrase is encrypted with the server's own key and does not contain it: it
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.backups.sealed_file import PIECE, Head, read_head, seal, unseal
+from engine.backups.stored_files import FILES, bytes_in, link_files, packed, packed_size, unpack_files
 from engine.core.clock import to_rfc3339
 from engine.core.errors import BackupUnreadable, FolderNotEmpty, Invalid, NotFound, StorageUnavailable
 from engine.core.logging_setup import hide_in_logs
@@ -86,12 +87,13 @@ def write_backup(
     folder = backups_folder(data)
     _require_room(data, folder)
     copy = folder / f"{_WORK}{secrets.token_hex(6)}.db"
+    links = folder / f"{_WORK}{secrets.token_hex(6)}{FILES}"
     draft = target.with_name(f"{_WORK}{secrets.token_hex(6)}{SUFFIX}")
     try:
         copy_database(data, copy)
         made = {"at": to_rfc3339(at), "flowport": VERSION, "schema": schema_of(copy)}
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            pieces = _pieces(copy, key if passphrase else "")
+            pieces = _pieces(copy, key if passphrase else "", link_files(data, copy, links))
             seal(pieces, file, passphrase=passphrase, server_key=key.encode(), made=made)
             file.flush()
             os.fsync(file.fileno())
@@ -104,6 +106,7 @@ def write_backup(
     finally:
         for left in (draft, copy, copy.with_name(f"{copy.name}-journal")):
             left.unlink(missing_ok=True)
+        shutil.rmtree(links, ignore_errors=True)
 
 
 def restore_backup(
@@ -138,7 +141,7 @@ def restore_backup(
                 draft.replace(data / name)
         except BaseException:
             for draft in data.glob(f"{_WORK}*"):
-                draft.unlink(missing_ok=True)
+                _remove(draft)
             raise
     made = head.made
     return Restored(
@@ -183,7 +186,7 @@ def remove_unfinished(data: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         for path in (data / FOLDER).iterdir():
             if path.name.startswith(_WORK):
-                path.unlink(missing_ok=True)
+                _remove(path)
 
 
 def backups_folder(data: Path) -> Path:
@@ -224,37 +227,48 @@ def _require_room(data: Path, folder: Path) -> None:
     time.
     """
     size = (data / DATABASE).stat().st_size
+    needed = 2 * size + sum(size for _, size in bytes_in(data))
     free = shutil.disk_usage(folder).free
-    if free < size * 2 + (16 << 20):
+    if free < needed + (16 << 20):
         raise StorageUnavailable(
-            f"A backup needs {2 * size >> 20} MB of free disk space for a moment, and {free >> 20} MB are free",
+            f"A backup needs {needed >> 20} MB of free disk space for a moment, and {free >> 20} MB are free",
             remedy="Free some disk space, keep values for a shorter time, or remove older backups.",
         )
 
 
-def _pieces(copy: Path, key: str) -> Iterator[bytes]:
-    """Yields the contents of a backup: a JSON list of the files, then their bytes."""
+def _pieces(copy: Path, key: str, stored: list[tuple[Path, int]]) -> Iterator[bytes]:
+    """Yields the contents of a backup: a JSON list of the files, then their bytes.
+
+    `stored`: the stored files, which follow one another as one entry (`engine.backups.stored_files`).
+    """
     secret = f"{key}\n".encode() if key else b""
     files: list[dict[str, Any]] = [{"name": DATABASE, "size": copy.stat().st_size}]
     if secret:
         files.insert(0, {"name": KEY_FILE, "size": len(secret)})
+    if stored:
+        files.append({"name": FILES, "size": packed_size(stored)})
     yield json.dumps({"files": files}).encode()
     if secret:
         yield secret
     yield from read_pieces(copy, PIECE)
+    if stored:
+        yield from packed(stored)
 
 
 def _unpack(pieces: Iterator[bytes], data: Path, drafts: list[Path]) -> list[str]:
     """Writes the files into `drafts` and returns their names. Raises BackupUnreadable."""
     sizes = _list_of_files(next(pieces, b""))
     names = [name for name, _ in sizes]
-    if not set(names) <= {DATABASE, KEY_FILE} or DATABASE not in names:
+    if not set(names) <= {DATABASE, KEY_FILE, FILES} or DATABASE not in names:
         raise BackupUnreadable(
             "It holds files that this program does not know", remedy="Restore it with a newer Flowport."
         )
-    for _, size in sizes:
+    for name, size in sizes:
         draft = data / f"{_WORK}{secrets.token_hex(6)}"
         drafts.append(draft)
+        if name == FILES:
+            unpack_files(pieces, size, draft)
+            continue
         left = size
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as target:
             while left > 0:
@@ -276,6 +290,13 @@ def _list_of_files(piece: bytes) -> list[tuple[str, int]]:
         return [(str(file["name"]), int(file["size"])) for file in json.loads(piece)["files"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BackupUnreadable("Its list of files cannot be read") from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write(data: Path, name: str, content: bytes) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import string
 import threading
 import time
@@ -21,6 +22,15 @@ NodeId = NewType("NodeId", str)
 def new_id(prefix: str) -> str:
     """Returns `prefix_` and 22 random base62 characters (131 bits)."""
     return f"{prefix}_{random_base62(22)}"
+
+
+#: The form of a file's id.
+FILE_ID = re.compile(r"file_[0-9A-Za-z]{22}")
+
+
+def file_ids_in(text: str) -> set[str]:
+    """Returns the ids of files that stand in a text."""
+    return set(FILE_ID.findall(text)) if "file_" in text else set()
 
 
 def new_job_id() -> JobId:

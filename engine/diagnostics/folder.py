@@ -22,6 +22,7 @@ from engine.jobs.server.retention import read_rules
 from engine.jobs.worker_locks import SERVE, run_folder
 from storage.backup import DATABASE, find_fault, schema_of
 from storage.database import Database
+from storage.files import list_hashes
 from storage.jobs import first_job_at, last_enqueued_at
 from storage.migrations.upgrade import newest_schema
 from storage.retention import read_room
@@ -46,6 +47,7 @@ def check_folder_and_database(settings: Settings, database: Database, *, running
     yield from _disk(data, database)
     yield _clock(database)
     yield _database(data)
+    yield _files(database)
     yield _worker(data, database, running)
     yield from _backups(settings, database)
 
@@ -154,6 +156,21 @@ def _database(data: Path) -> Line:
             "Start the server once with this program.",
         )
     return Line("Database", "ok", f"No fault was found; schema {schema}.")
+
+
+def _files(database: Database) -> Line:
+    named = database.read_now(list_hashes)
+    if not named:
+        return Line("Files", "ok", "No files are stored.")
+    gone = [sha256 for sha256, size in named if not database.file_bytes.is_there(sha256, size)]
+    if gone:
+        return Line(
+            "Files",
+            "bad",
+            f"The bytes of {len(gone):,} of {len(named):,} files are missing in {database.file_bytes.folder}.",
+            "Copy the folder `files` back from a backup (`app.py restore` into a new folder); steps that read them fail.",
+        )
+    return Line("Files", "ok", f"{len(named):,} files, {megabytes(sum(size for _, size in named))}.")
 
 
 def _worker(data: Path, database: Database, running: bool | None) -> Line:  # noqa: FBT001 - private

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import unquote
 
+from engine.core.ids import FILE_ID
 from engine.core.media_types import HEAD_BYTES, TAIL_BYTES, media_type_of, plain_media_type
 
 Json = Any
 
-FILE_ID: Final = re.compile(r"file_[0-9A-Za-z]{22}")
 #: The value as JSON Schema.
 FILE_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -141,11 +141,6 @@ def sent_file_id(value: Json) -> str | None:
     if isinstance(value, Mapping):
         value = value.get("file_id")
     return value if isinstance(value, str) and FILE_ID.fullmatch(value) else None
-
-
-def file_ids_in(text: str) -> set[str]:
-    """Returns the ids of files that stand in a JSON text."""
-    return set(FILE_ID.findall(text)) if "file_" in text else set()
 
 
 def has_kind(media_type: str, kinds: Sequence[str] | None) -> bool:

@@ -21,6 +21,7 @@ from engine.core.errors import Refusal
 from engine.core.settings import Settings
 from engine.diagnostics.disk import Disk, folder_size, read_disk
 from engine.jobs.server.retention import Rules, read_rules
+from storage.files import count_files
 from storage.retention import Room, read_room
 from storage.workspaces import is_first_workspace
 from ui.kit.parts import button, card, key_values, meter, words
@@ -44,6 +45,8 @@ class SeenData:
     disk: Disk
     backups: tuple[BackupFile, ...]
     backup_bytes: int
+    #: The number and the bytes of this workspace's files.
+    files: tuple[int, int]
     has_passphrase: bool
 
 
@@ -58,6 +61,7 @@ def load_data(session: Session, workspace_id: str, settings: Settings) -> SeenDa
         disk=read_disk(data),
         backups=tuple(list_backups(data)),
         backup_bytes=folder_size(data, FOLDER),
+        files=count_files(session, workspace_id),
         has_passphrase=has_passphrase(session, settings),
     )
 
@@ -134,6 +138,16 @@ class DataPage:
                 seen.room.used,
                 cap,
                 _("When it is full, the oldest values of the workspace that uses most are deleted first."),
+            )
+            number, used = seen.files
+            space = round(seen.rules.files_gb * GB)
+            of_space = f"{_('of')} {size(space, reader)}" if space else _("no limit")
+            self._line(
+                _("Files"),
+                f"{plural(number, _('file'), _('files'), reader)}, {size(used, reader)} {of_space}",
+                used,
+                space,
+                _("Uploads and what jobs made, of this workspace. A file goes when nothing uses it any more."),
             )
             taken = seen.disk.total - seen.disk.free
             self._line(

@@ -50,12 +50,22 @@ def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[]
         )
         with cap.place:
             cap_box = cap.control(ui.input(value=f"{rules.cap_gb:g}").props("outlined dense inputmode=decimal"))
-        fields = {"/values": values, "/rows": rows, "/cap": cap}
+        files = Field(
+            _("Space for files"),
+            "GB",
+            _(
+                "What the files of each workspace may take: uploads and what jobs made. When it is used up, more files "
+                "are refused. A file goes when nothing uses it any more. 0: no limit."
+            ),
+        )
+        with files.place:
+            files_box = files.control(ui.input(value=f"{rules.files_gb:g}").props("outlined dense inputmode=decimal"))
+        fields = {"/values": values, "/rows": rows, "/cap": cap, "/files": files}
 
         async def save() -> None:
             for field in fields.values():
                 field.error("")
-            read = _read_rules(values_box.value or "", rows_box.value or "", cap_box.value or "")
+            read = _read_rules(values_box.value or "", rows_box.value or "", cap_box.value or "", files_box.value or "")
             if isinstance(read, str):
                 fields[read].error(_("Write a number."))
                 return
@@ -74,15 +84,18 @@ def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[]
             button(_("Save"), save)
 
 
-def _read_rules(values: str, rows: str, cap: str) -> Rules | str:
+def _read_rules(values: str, rows: str, cap: str, files: str) -> Rules | str:
     """Parses the rules. Returns the JSON pointer of the first field that is no number instead."""
     for pointer, text in (("/values", values), ("/rows", rows)):
         if not text.strip().isdigit():
             return pointer
-    try:
-        cap_gb = float(cap.strip().replace(",", ".") or "0")
-    except ValueError:
-        return "/cap"
-    if not 0 <= cap_gb < math.inf:
-        return "/cap"
-    return Rules(int(values), int(rows), cap_gb)
+    sizes = []
+    for pointer, text in (("/cap", cap), ("/files", files)):
+        try:
+            gigabytes = float(text.strip().replace(",", ".") or "0")
+        except ValueError:
+            return pointer
+        if not 0 <= gigabytes < math.inf:
+            return pointer
+        sizes.append(gigabytes)
+    return Rules(int(values), int(rows), *sizes)

@@ -33,6 +33,7 @@ from storage.erasing import (
     unclean_pages,
     unfinished,
 )
+from storage.files import drop_uses, list_only_named_by_job, remove_files
 from storage.jobs import JobRow, find_job
 from storage.sqlite_file import checkpoint, file_of, is_sqlite, write_anew
 from storage.write_ahead_log import LogPlace, pages_since
@@ -103,6 +104,8 @@ def erase(session: Session, jobs: Iterable[JobRow], copies: Copies = Copies()) -
             raise JobNotEnded(f"A run in the Playground that was made from it, {run.id}, is {run.status}")
     fresh = [*wanted, *(run for run in runs if run.data_erased_at is None)]
     for job in fresh:
+        remove_files(session, list_only_named_by_job(session, job.id), unused_only=False)
+        drop_uses(session, "job", job.id)
         mark_erased(session, job, _without_words(job.error))
     return len(fresh)
 

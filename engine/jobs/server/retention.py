@@ -18,8 +18,18 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR
 from engine.core.errors import StorageUnavailable
+from engine.files.keeping import SPACE_GB, USUAL_SPACE_GB
 from storage.backup import DATABASE
 from storage.database import Database
+from storage.files import (
+    UNUSED_MS,
+    forget_unnamed,
+    has_row,
+    list_kept_uses,
+    list_unused,
+    remove_bytes_without_row,
+    remove_files,
+)
 from storage.monitoring.folding import find_span, start_later
 from storage.retention import (
     LOG_TABLES,
@@ -54,6 +64,8 @@ FEWEST, MOST = 4, 2_000
 WRITES_PER_CHECKPOINT = 8
 #: The number of jobs that one query returns.
 JOBS = 50
+#: The number of files that one write removes.
+FEW_FILES = 20
 MONTH_DAYS = 30.44
 #: Unused space below this size stays in the file, because it is soon used again. Space above it is released at once,
 #: since SQLite searches its list of unused pages for each page that it releases: 15 us per page with a list of this
@@ -70,6 +82,8 @@ class Rules:
     values_days: int = 30
     rows_months: int = 13
     cap_gb: float = 5.0
+    #: How many GiB the files of each workspace may take; 0: no limit.
+    files_gb: float = USUAL_SPACE_GB
 
     @property
     def cap_bytes(self) -> int:
@@ -87,12 +101,14 @@ class Report:
     log_rows: int = 0
     over_cap: int = 0
     released: int = 0
+    files: int = 0
 
     def __str__(self) -> str:
         parts = (
             (self.values + self.over_cap, "jobs lost their values"),
             (self.jobs, "jobs were removed"),
             (self.log_rows, "lines of logs were removed"),
+            (self.files, "files were removed"),
             (self.released >> 20, "MB were given back to the disk"),
         )
         return ", ".join(f"{count} {what}" for count, what in parts if count)
@@ -105,6 +121,7 @@ def read_rules(session: Session) -> Rules:
         values_days=find_setting(session, SERVER, VALUES_DAYS) or usual.values_days,
         rows_months=find_setting(session, SERVER, ROWS_MONTHS) or usual.rows_months,
         cap_gb=usual.cap_gb if (cap := find_setting(session, SERVER, CAP_GB)) is None else cap,
+        files_gb=usual.files_gb if (space := find_setting(session, SERVER, SPACE_GB)) is None else space,
     )
 
 
@@ -118,6 +135,8 @@ class Retention:
     _rows: int = 40
     _pages: int = 20
     _writes: int = 0
+    #: The time for which uses and left bytes were looked at last, in milliseconds since 1970.
+    _files_looked_at: int = 0
 
     def run(self, rules: Rules | None = None) -> Report:
         """Removes everything that is due now. Raises StorageUnavailable; what was removed before that stays removed."""
@@ -135,6 +154,7 @@ class Retention:
         self._old_log_rows(rows_before, at - rules.values_days * DAY, report)
         if rules.cap_bytes:
             self._above_cap(flows, rules.cap_bytes, at - HOUR, report)
+        self._unused_files(at - UNUSED_MS, report)
         self._give_back()
         report.released = max(0, file - self._room().file)
         if report.released:
@@ -163,6 +183,28 @@ class Retention:
             few = max(1, self._rows // 20)
             for first in range(0, len(jobs), few):
                 report.jobs += self._write(remove_jobs, jobs[first : first + few])
+
+    def _unused_files(self, before: int, report: Report) -> None:
+        """Removes files that nothing names any more. Once a day, it looks what flows and datasets still name, and
+        removes bytes that a killed process left.
+        """
+        if before - self._files_looked_at >= DAY:
+            self._files_looked_at = before
+            gone = self.database.read_now(list_kept_uses)
+            for first in range(0, len(gone), FEW_FILES):
+                self._write(forget_unnamed, gone[first : first + FEW_FILES])
+            self.database.file_bytes.remove_old_drafts()
+            for sha256 in self.database.file_bytes.old_hashes():
+                if not self.database.read_now(has_row, sha256):
+                    self._write(remove_bytes_without_row, [sha256])
+        while not self.stop.is_set():
+            unused = self.database.read_now(list_unused, before, FEW_FILES)
+            if not unused:
+                return
+            removed = self._write(remove_files, unused)
+            report.files += removed
+            if not removed:  # something names them meanwhile
+                return
 
     def _old_log_rows(self, before: int, values_before: int, report: Report) -> None:
         for table in LOG_TABLES:
