@@ -1,17 +1,22 @@
 """The program of an evaluator process: it reads requests with JSON data from stdin and writes results to stdout, in a
 loop.
 
-A process either renders templates or reads pages. `pool.py` starts it as `python -I -S -B <this file> <kind> <project
-folder> <folder of jinja2>`, with an empty environment, in the folder `/`, with no file descriptors except the standard
-three. It permanently gives up what it does not need: memory above the limit, writing files, core dumps, and opening
-anything, files and sockets included. A call that takes too long ends the process from inside (timer and CPU limit), so
-nothing is left running when the worker has ended; the end of stdin ends it too.
+A process renders templates, reads pages, or reads one document. `pool.py` starts it as `python -I -S -B <this file>
+<kind> <project folder> <folder of jinja2>`, with an empty environment, in the folder `/`, with no file descriptors
+except the standard three. `<kind>` is `templates`, `pages` or `documents:<family>`. The process permanently gives up
+what it does not need: memory above the limit, writing files, core dumps, opening anything, files and sockets included,
+and, where the system has the filter for it, all system calls but some thirty. A call that takes too long ends the
+process from inside (two timers, one of them of CPU time), so nothing is left running when the worker has ended; the end
+of stdin ends it too.
 
-A first byte says that it is ready. A frame in either direction is four bytes of length (big-endian), then JSON; an
-answer has `"spent"` when the process should not be used again.
+A first byte says that it is ready: `!` with the filter of system calls, `?` without. A frame in either direction is two
+lengths of four bytes (big-endian), then JSON, then bytes that are no JSON: a document, or pictures. An answer has
+`"spent"` when the process should not be used again.
 
     templates: request `{"template", "data"}`, answer `{"text"}` or `{"wrong"}`
     pages: request `{"reader", "arguments"}`, answer `{"value"}` or `{"wrong", "message"}`; `wrong` is the name of an error
+    documents: request `{"reader", "arguments"}` and the file, answer `{"value"}` and pictures, or `{"wrong", "facts"}`;
+        `wrong` is a key of `engine.documents.sentences`
 """
 
 from __future__ import annotations
@@ -37,29 +42,45 @@ WARM_UP_TEMPLATES = (
 )
 
 
+Answer = tuple[dict[str, Any], bytes]
+
+
 def main() -> None:
     """Answers requests until stdin ends."""
     kind, *sys.path[:0] = sys.argv[1:]
+    kind, _, family = kind.partition(":")
     from engine.sandbox.limits import LIMITS
 
     limits = LIMITS[kind]  # type: ignore[index] - the pool passes a valid kind
     # imports everything that is needed later: nothing can be opened after `lock_up`
-    answer_to = _templates(limits.output) if kind == "templates" else _pages(limits.output)
-    lock_up(limits.memory)
+    if kind == "templates":
+        answer_to = _templates(limits.output)
+    elif kind == "pages":
+        answer_to = _pages(limits.output)
+    else:
+        answer_to = _documents(family, limits.seconds, limits.output, limits.content)
+    filtered = lock_up(limits.memory)
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
-    answers.write(b"!")  # ready
+    answers.write(b"!" if filtered else b"?")  # ready
     answers.flush()
     while (frame := _read(asked)) is not None:
         _give_up_after(limits.seconds)
-        answer = json.dumps(answer_to(frame)).encode("ascii")
-        del frame
-        answers.write(struct.pack(">I", len(answer)) + answer)
+        value, content = answer_to(*frame)
+        answer = json.dumps(value).encode("ascii")
+        del frame, value
+        answers.write(struct.pack(">II", len(answer), len(content)) + answer)
+        answers.write(content)
         answers.flush()
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _give_up_after(0)
 
 
-def lock_up(memory: int) -> None:
-    """Sets resource limits that this process cannot raise again. `memory`: bytes of address space."""
+def lock_up(memory: int) -> bool:
+    """Sets limits that this process cannot raise again. `memory`: bytes of address space.
+
+    Returns False when this system has no filter of system calls.
+    """
+    from engine.sandbox.system_calls import allow_only_listed_calls
+
     os.umask(0o777)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -67,19 +88,23 @@ def lock_up(memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
     if hasattr(resource, "RLIMIT_NPROC"):
         resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    try:
+        allow_only_listed_calls()
+    except OSError:
+        return False
+    return True
 
 
 def _give_up_after(seconds: float) -> None:
-    """Sets a timer and a CPU limit, whose signals end the process even inside C code.
+    """Sets timers of real time and of CPU time, whose signals end the process even inside C code; 0 stops both.
 
     The pool kills it a little earlier.
     """
-    signal.setitimer(signal.ITIMER_REAL, seconds + 0.5)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 2, resource.RLIM_INFINITY))
+    signal.setitimer(signal.ITIMER_REAL, seconds and seconds + 0.5)
+    signal.setitimer(signal.ITIMER_PROF, seconds and seconds + 2)
 
 
-def _templates(longest: int) -> Callable[[bytes], dict[str, Any]]:
+def _templates(longest: int) -> Callable[[bytes, bytes], Answer]:
     from engine.sandbox.rendering import Renderer
 
     renderer = Renderer(longest)
@@ -98,10 +123,10 @@ def _templates(longest: int) -> Callable[[bytes], dict[str, Any]]:
         except Exception as error:  # noqa: BLE001 - every error of a template is answered with a sentence
             return {"wrong": str(error)[:500]}
 
-    return answer
+    return lambda frame, _: (answer(frame), b"")
 
 
-def _pages(longest: int) -> Callable[[bytes], dict[str, Any]]:
+def _pages(longest: int) -> Callable[[bytes, bytes], Answer]:
     from engine.pages.readers import READERS, WRONG, warm_up
 
     warm_up()
@@ -123,16 +148,31 @@ def _pages(longest: int) -> Callable[[bytes], dict[str, Any]]:
             return {"wrong": name if name in WRONG else tangled, "message": str(error)[:500]}
         return {"value": value}
 
+    return lambda frame, _: (answer(frame), b"")
+
+
+def _documents(family: str, seconds: float, longest: int, largest: int) -> Callable[[bytes, bytes], Answer]:
+    from engine.documents.readers import read, warm_up
+
+    warm_up(family)
+
+    def answer(frame: bytes, content: bytes) -> Answer:
+        asked = json.loads(frame)
+        value, pictures = read(asked["reader"], asked["arguments"], content, seconds=seconds)
+        if len(json.dumps(value)) > longest or len(pictures) > largest:
+            return {"wrong": "says_too_much", "facts": {}}, b""
+        return value, pictures
+
     return answer
 
 
-def _read(stream: BinaryIO) -> bytes | None:
-    head = stream.read(4)
-    if len(head) < 4:
+def _read(stream: BinaryIO) -> tuple[bytes, bytes] | None:
+    head = stream.read(8)
+    if len(head) < 8:
         return None
-    size = struct.unpack(">I", head)[0]
-    body = stream.read(size)
-    return body if len(body) == size else None
+    sizes = struct.unpack(">II", head)
+    frame, content = (stream.read(size) for size in sizes)
+    return (frame, content) if (len(frame), len(content)) == sizes else None
 
 
 if __name__ == "__main__":

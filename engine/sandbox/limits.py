@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["templates", "pages"]
+Kind = Literal["templates", "pages", "documents"]
 
 
 @dataclass(frozen=True)
 class Limits:
     """Seconds; bytes of address space, of the request and of the answer (both as JSON); calls until the process is
-    replaced.
+    replaced; bytes that accompany the JSON of a request or an answer: a file, or pictures.
     """
 
     seconds: float
@@ -19,6 +19,7 @@ class Limits:
     input: int
     output: int
     calls: int
+    content: int = 0
 
 
 LIMITS: dict[Kind, Limits] = {
@@ -26,4 +27,6 @@ LIMITS: dict[Kind, Limits] = {
     "templates": Limits(seconds=2.0, memory=400 << 20, input=16 << 20, output=1 << 20, calls=500),
     # A page of 3 MiB of characters is up to six times as long as JSON, and is returned as text, Markdown and HTML.
     "pages": Limits(seconds=10.0, memory=1 << 30, input=32 << 20, output=32 << 20, calls=100),
+    # A file of 64 MiB; its text stands in the answer up to three times: whole, by pages, and as Markdown.
+    "documents": Limits(seconds=10.0, memory=1 << 30, input=1 << 20, output=48 << 20, calls=1, content=64 << 20),
 }

@@ -4,6 +4,7 @@ calls.
     sandbox = Sandbox()
     text = await sandbox.render(template, {"prompt": {"out": ...}})      # raises RenderFailed
     answer = await sandbox.read("page", {"html": ..., "url": ...})       # a reader of engine.pages.readers
+    answer, pictures = await sandbox.read_file("pdf", "text", {...}, content)  # a reader of engine.documents.readers
     await sandbox.close()
 
 Cancelling a call kills its process. An evaluator process ends by itself when the worker has ended in any way.
@@ -21,15 +22,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from engine.core.paths import PROJECT
 from engine.sandbox.limits import LIMITS, Kind
 
 Json = Any
+_T = TypeVar("_T")
 
 _PROGRAM: Final = Path(__file__).with_name("evaluator.py")
 #: The seconds in which a process imports its modules, even on a very busy machine.
@@ -55,13 +57,14 @@ class Sandbox:
     def __init__(self, size: int = SIZE) -> None:
         self._templates = _Pool("templates", size)
         self._pages = _Pool("pages", size)
+        self._documents = _Pool("documents", size)
 
     async def render(self, template: str, data: Mapping[str, Json]) -> str:
         """Renders a template. `data` is `{node id: {"out": value}}`, as JSON. Waits for a free process. Raises
         RenderFailed.
         """
         try:
-            answer = await self._templates.ask({"template": template, "data": data})
+            answer, _ = await self._templates.ask({"template": template, "data": data})
         except _Refused as refused:
             raise _not_rendered(refused) from None
         return _checked(answer)
@@ -72,22 +75,45 @@ class Sandbox:
         The time it waits for a free process does not count.
         """
         try:
-            answer = await self._pages.ask({"reader": reader, "arguments": arguments})
+            answer, _ = await self._pages.ask({"reader": reader, "arguments": arguments})
         except _Refused as refused:
             return {"wrong": "ReadingStopped", "message": _not_read(refused)}
         if "value" in answer or (isinstance(answer.get("wrong"), str) and isinstance(answer.get("message"), str)):
             return answer
         return {"wrong": "ReadingStopped", "message": _not_read(_Broke())}
 
+    async def read_file(
+        self, family: str, reader: str, arguments: Mapping[str, Json], content: bytes
+    ) -> tuple[dict[str, Json], bytes]:
+        """Reads a file in a process of its own: returns `{"value"}` and the bytes of pictures, or `{"wrong", "facts"}`.
+
+        `family`: the libraries to load, a key of `engine.documents.readers.FAMILIES`. `wrong`: a key of
+        `engine.documents.sentences`. The time it waits for a free process does not count.
+        """
+        try:
+            answer, pictures = await self._documents.ask({"reader": reader, "arguments": arguments}, content, family)
+        except _Refused as refused:
+            return {"wrong": _NOT_READ.get(type(refused), "ended"), "facts": {}}, b""
+        if isinstance(answer.get("value"), dict):
+            return answer, pictures
+        if isinstance(answer.get("wrong"), str) and isinstance(answer.get("facts"), dict):
+            return answer, b""
+        return {"wrong": "ended", "facts": {}}, b""
+
+    async def has_filter(self) -> bool:
+        """Returns False when this system cannot limit the system calls of its processes. Starts a process."""
+        return await self._pages.has_filter()
+
     @property
     def pids(self) -> list[int]:
         """The ids of the processes that run now."""
-        return [*self._templates.pids, *self._pages.pids]
+        return [*self._templates.pids, *self._pages.pids, *self._documents.pids]
 
     async def close(self) -> None:
         """Ends every process."""
         await self._templates.close()
         await self._pages.close()
+        await self._documents.close()
 
 
 class _Refused(Exception):  # noqa: N818 - private
@@ -118,6 +144,14 @@ class _Broke(_Refused):
     """The process ended, or its answer is invalid."""
 
 
+#: Why a file was not read, as a key of `engine.documents.sentences`.
+_NOT_READ: Final[Mapping[type[_Refused], str]] = {
+    _Stopping: "stopping",
+    _TooLarge: "too_large",
+    _TooLong: "too_slow",
+}
+
+
 class _Pool:
     """The evaluators of one kind."""
 
@@ -129,14 +163,23 @@ class _Pool:
         self._slots = asyncio.Semaphore(size)
         self._closed = False
 
-    async def ask(self, request: Mapping[str, Json]) -> dict[str, Json]:
-        """Returns the answer. Waits for a free process. Raises _Refused."""
+    async def ask(
+        self, request: Mapping[str, Json], content: bytes = b"", family: str = ""
+    ) -> tuple[dict[str, Json], bytes]:
+        """Returns the answer, and the bytes that accompany it. Waits for a free process. Raises _Refused."""
+        return await self._use(family, lambda evaluator: evaluator.ask(request, content))
+
+    async def has_filter(self) -> bool:
+        """Tells whether the processes run behind the filter of system calls. Raises _Refused."""
+        return await self._use("", lambda evaluator: evaluator.has_filter())
+
+    async def _use(self, family: str, work_with: Callable[[_Evaluator], _T]) -> _T:
         async with self._slots:
             if self._closed:
                 raise _Stopping
-            evaluator = self._free.pop() if self._free else _Evaluator(self._kind)
+            evaluator = self._free.pop() if self._free else _Evaluator(self._kind, family)
             self._busy.add(evaluator)
-            work = asyncio.get_running_loop().run_in_executor(self._threads, evaluator.ask, request)
+            work = asyncio.get_running_loop().run_in_executor(self._threads, work_with, evaluator)
             work.add_done_callback(lambda done: self._keep(evaluator, done))
             try:
                 return await asyncio.shield(work)
@@ -158,7 +201,7 @@ class _Pool:
             self._free.pop().close()
         await asyncio.to_thread(self._threads.shutdown)
 
-    def _keep(self, evaluator: _Evaluator, done: asyncio.Future[dict[str, Json]]) -> None:
+    def _keep(self, evaluator: _Evaluator, done: asyncio.Future[Any]) -> None:
         """Takes an evaluator back when its thread has finished, even when nobody waits for the answer any more."""
         done.cancelled() or done.exception()  # marks the exception as retrieved
         self._busy.discard(evaluator)
@@ -171,8 +214,10 @@ class _Pool:
 class _Evaluator:
     """One process and its pipes. One thread uses it at a time; another one may call `kill`."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, family: str) -> None:
         self._kind: Kind = kind
+        self._family = family
+        self._filtered = False
         self._limits = LIMITS[kind]
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -188,23 +233,31 @@ class _Evaluator:
         """False when it was killed, or when it has answered its number of calls."""
         return not self._killed and self._calls < self._limits.calls
 
-    def ask(self, request: Mapping[str, Json]) -> dict[str, Json]:
+    def has_filter(self) -> bool:
+        """Tells whether its system calls are limited to the list. It blocks. Raises _Refused."""
+        self._running()
+        return self._filtered
+
+    def ask(self, request: Mapping[str, Json], content: bytes) -> tuple[dict[str, Json], bytes]:
         """Sends a request and returns the answer. It blocks, so it runs in a thread. Raises _Refused."""
         try:
             frame = json.dumps(request, allow_nan=False).encode("ascii")
         except (ValueError, RecursionError):
             raise _TooDeep from None
-        if len(frame) > self._limits.input:
+        if len(frame) > self._limits.input or len(content) > self._limits.content:
             raise _TooLarge(len(frame))
         process = self._running()
         self._calls += 1
         until = time.monotonic() + self._limits.seconds
         try:
-            _write(process, struct.pack(">I", len(frame)) + frame, until)
-            size = struct.unpack(">I", _read(process, 4, until))[0]
-            if size > 8 * self._limits.output:  # text as ASCII JSON is at most six times as long
+            _write(process, struct.pack(">II", len(frame), len(content)) + frame, until)
+            _write(process, content, until)
+            size, more = struct.unpack(">II", _read(process, 8, until))
+            # text as ASCII JSON is at most six times as long
+            if size > 8 * self._limits.output or more > self._limits.content:
                 raise _Gone
             answer = json.loads(_read(process, size, until))
+            accompanying = _read(process, more, until)
         except TimeoutError:
             self.kill()
             raise _TooLong from None
@@ -217,7 +270,7 @@ class _Evaluator:
             raise _Broke
         if answer.get("spent"):
             self._calls = self._limits.calls
-        return answer
+        return answer, accompanying
 
     def kill(self) -> None:
         """Ends the process now; a thread that waits for it notices."""
@@ -240,13 +293,15 @@ class _Evaluator:
             if self._killed:
                 raise _Broke
             if self._process is None:
-                self._process = _start(self._kind)
+                self._process = _start(self._kind, self._family)
             else:
                 return self._process
         # The process sends its first byte after its imports; that time does not count for the request.
         with contextlib.suppress(TimeoutError, _Gone):
             _wait(self._process.stdout, _READ, time.monotonic() + _START_SECONDS)
-            if _read(self._process, 1, time.monotonic() + 1) == b"!":
+            ready = _read(self._process, 1, time.monotonic() + 1)
+            self._filtered = ready == b"!"
+            if ready in {b"!", b"?"}:
                 return self._process
         self.kill()
         raise _Broke
@@ -260,12 +315,14 @@ _READ: Final = select.POLLIN
 _WRITE: Final = select.POLLOUT
 
 
-def _start(kind: Kind) -> subprocess.Popen[bytes]:
+def _start(kind: Kind, family: str) -> subprocess.Popen[bytes]:
     import jinja2
+
+    kind_and_family = f"{kind}:{family}" if family else kind
 
     libraries = str(Path(jinja2.__file__).resolve().parents[1])
     process = subprocess.Popen(  # noqa: S603 - our own program, without data of a flow in its arguments
-        [sys.executable, "-I", "-S", "-B", str(_PROGRAM), kind, str(PROJECT), libraries],
+        [sys.executable, "-I", "-S", "-B", str(_PROGRAM), kind_and_family, str(PROJECT), libraries],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -1,0 +1,101 @@
+"""What a reader returns, and how it says that it cannot read."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.documents.page_ranges import MOST_PAGES, BadRange, pages_of
+
+#: The most characters of text that are read of one document.
+MOST_CHARACTERS = 4_000_000
+#: The most cells of tables that are read of one document.
+MOST_CELLS = 400_000
+
+
+class Unreadable(Exception):  # noqa: N818 - named after the fact
+    """The file cannot be read; `key` names a sentence of `engine.documents.sentences`, `facts` fill it."""
+
+    def __init__(self, key: str, **facts: str | int) -> None:
+        super().__init__(key)
+        self.key = key
+        self.facts = facts
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for: name and media type as told by whoever sent the file, the pages, and how (`text`, `markdown`,
+    `tables`).
+
+    `until`: the time of `time.monotonic` at which a reader should return what it has read.
+    """
+
+    name: str
+    media_type: str
+    pages: str
+    how: str
+    until: float
+
+    @property
+    def ending(self) -> str:
+        """The letters after the last dot of the name, small."""
+        return self.name.rsplit(".", 1)[-1].lower() if "." in self.name else ""
+
+    def chosen(self, total: int, unit: str = "page") -> list[int]:
+        """Returns the numbers of the pages to read. Raises Unreadable when none of them exists."""
+        try:
+            found = pages_of(self.pages, total)
+        except BadRange as error:
+            raise Unreadable("bad_pages", pages=self.pages, detail=str(error)) from None
+        if not found and total:
+            raise Unreadable("pages_outside", total=counted(total, unit), pages=self.pages.strip())
+        return found
+
+    @property
+    def late(self) -> bool:
+        return time.monotonic() > self.until
+
+
+@dataclass
+class Page:
+    """A page, slide or sheet. `layout`: the text of a PDF's page with its columns side by side."""
+
+    number: int
+    text: str
+    markdown: str = ""
+    layout: str = ""
+
+
+@dataclass
+class Read:
+    """A document that was read. `total`: its pages, also those that were not chosen. `notes`: sentences for the
+    designer about what was left out.
+    """
+
+    media_type: str
+    pages: list[Page]
+    title: str = ""
+    total: int = 1
+    tables: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def room(self) -> int:
+        """The characters that may still be read."""
+        return MOST_CHARACTERS - sum(len(page.text) for page in self.pages)
+
+
+def counted(number: int, unit: str) -> str:
+    """Returns `1 page` or `12 pages`."""
+    return f"1 {unit}" if number == 1 else f"{number:,} {unit}s"
+
+
+def cut_note(read: int, chosen: list[int], unit: str) -> str:
+    """The sentence about pages that were not read, because there are too many or they take too long."""
+    last = chosen[read - 1]
+    return f"Only the first {counted(read, unit)}, up to {unit} {last:,}, were read: there is too much for one step."
+
+
+def too_many_note(total: int, unit: str) -> str | None:
+    """The sentence about a document with more pages than are read; None when it has fewer."""
+    return f"It has {counted(total, unit)}; the first {MOST_PAGES:,} of them were read." if total > MOST_PAGES else None

@@ -1,0 +1,75 @@
+"""Reads web pages that are files, and the HTML that other readers make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from engine.core.charsets import decode_body
+from engine.documents.document import MOST_CHARACTERS, Page, Read, Unreadable, Wish
+from engine.documents.rows import Row, table_of
+from engine.pages.markdown_writer import Writer
+from engine.pages.parsing_limits import PageTooTangled, check_shape
+
+MEDIA_TYPE = "text/html"
+_MOST_TABLES = 500
+
+
+def read_html(content: bytes, wish: Wish) -> Read:
+    """Reads a whole page, with its menus: a file has been chosen by a person. Raises Unreadable."""
+    html = decode_body(content, wish.media_type)
+    try:
+        check_shape(html)
+    except PageTooTangled as error:
+        raise Unreadable("unsafe", detail=str(error)) from None
+    read = read_html_text(html, MEDIA_TYPE, wish)
+    if wish.pages.strip():
+        read.notes.append("A web page has no pages to choose from, so all of it was read.")
+    return read
+
+
+def read_html_text(html: str, media_type: str, wish: Wish, title: str = "") -> Read:
+    """Reads HTML as text, Markdown or tables. Raises Unreadable for HTML without text."""
+    tree = LexborHTMLParser(html)
+    if tree.body is None:
+        raise Unreadable("no_text")
+    text = Writer(markdown=False, links=False).write(tree.body)
+    page = Page(1, text[:MOST_CHARACTERS])
+    read = Read(media_type, [page], title or _title(tree))
+    if len(text) > MOST_CHARACTERS:
+        read.notes.append(f"Only its first {MOST_CHARACTERS:,} characters were read.")
+    if wish.how == "markdown":
+        page.markdown = Writer().write(tree.body)[:MOST_CHARACTERS]
+    if wish.how == "tables":
+        read.tables = tables_in(tree.body)
+    if not text:
+        raise Unreadable("no_text")
+    return read
+
+
+def tables_in(top: LexborNode) -> list[dict[str, Any]]:
+    """Returns the tables that hold no other table and have several columns."""
+    tables = []
+    for node in top.css("table")[:_MOST_TABLES]:
+        if node.css_first("table table, table") is not None and len(node.css("table")) > 1:
+            continue
+        rows: list[Row] = [[_cell(cell) for cell in row.css("td, th")] for row in node.css("tr")]
+        if max(map(len, rows), default=0) < 2:
+            continue
+        caption = node.css_first("caption")
+        title = " ".join(caption.text(deep=True).split()) if caption is not None else f"Table {len(tables) + 1}"
+        tables.append(table_of(rows, title, 1))
+    return tables
+
+
+def _cell(node: LexborNode) -> str:
+    return " ".join(Writer(markdown=False, links=False).write(node).split())
+
+
+def _title(tree: LexborHTMLParser) -> str:
+    for selector in ("head > title", "h1", "h2"):
+        node = tree.css_first(selector)
+        if node is not None and (title := " ".join(node.text(deep=True).split())):
+            return title[:300]
+    return ""

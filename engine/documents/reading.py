@@ -1,0 +1,133 @@
+"""Reads a document in an evaluator process, for nodes and for whoever else holds a file.
+
+    read = await read_document(content, pages="1-3", as_="text", apart=context.read_file_apart)
+    read["text"], read["pages"][0]["text"], read["tables"][0]["rows"], read["title"], read["notes"]
+
+No library that reads files is imported here: this runs in the server and in the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Literal, Protocol
+
+from engine.documents.sentences import sentence
+from engine.flow.node_type import NodeFailed
+
+Json = Any
+As = Literal["text", "markdown", "tables"]
+#: Family, reader, arguments and file -> `{"value"}` or `{"wrong", "facts"}`, and pictures (`Sandbox.read_file`).
+Apart = Callable[[str, str, Mapping[str, Json], bytes], Awaitable[tuple[dict[str, Json], bytes]]]
+
+#: The largest file that is read, in bytes.
+LARGEST: Final = 64 << 20
+#: The time limit and the memory of the process, as sentences name them.
+_LIMITS: Final = {"seconds": "10", "memory": "1 GB"}
+
+
+class Content(Protocol):
+    """A file with its bytes (`FileContent`)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def media_type(self) -> str: ...
+    @property
+    def content(self) -> bytes: ...
+
+
+async def read_document(content: Content, *, pages: str = "", as_: As = "text", apart: Apart) -> dict[str, Json]:
+    """Reads a file. Raises NodeFailed with a sentence for the flow's designer.
+
+    Returns `text`; `markdown` (with `as_="markdown"`); `layout` (PDF: text with its columns side by side); `pages`, a
+    list of `{"number", "text"}`; `tables` (with `as_="tables"`), a list of `{"title", "page", "columns", "rows"}` with
+    rows as objects; `title`; `media_type`; `page_count`, the pages of the whole document; `notes`, sentences about what
+    was left out. `pages` chooses pages, slides or sheets: `1-3, 5`.
+    """
+    value, _ = await _ask("document", content, {"pages": pages, "as": as_}, apart)
+    read = _checked(value, content.name)
+    parts = read["pages"]
+    return {
+        "text": _joined(parts, "text"),
+        "markdown": _joined(parts, "markdown") if as_ == "markdown" else "",
+        "layout": _joined(parts, "layout"),
+        "pages": [{"number": part["number"], "text": part["text"]} for part in parts],
+        "tables": read["tables"],
+        "title": read["title"],
+        "media_type": read["media_type"],
+        "page_count": read["total"],
+        "notes": read["notes"][:20],
+    }
+
+
+async def page_images(content: Content, *, pages: str = "", width: int = 1_200, apart: Apart) -> list[bytes]:
+    """Returns pages of a PDF as PNG pictures, `width` pixels wide, at most 20. Raises NodeFailed."""
+    arguments = {"pages": pages, "width": max(100, min(width, 3_000))}
+    value, drawn = await _ask("pictures", content, arguments, apart)
+    pictures, at = [], 0
+    for one in value.get("pictures", ()):
+        size = one.get("size") if isinstance(one, dict) else None
+        picture = drawn[at : at + size] if isinstance(size, int) and size > 0 else b""
+        if not picture.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise _failed("ended", content.name, {})
+        pictures.append(picture)
+        at += len(picture)
+    return pictures
+
+
+def family_of(content: Content) -> str:
+    """Returns the key of `engine.documents.readers.FAMILIES` for a file, by its first bytes, and for text by its
+    name.
+    """
+    head = content.content[:1024]
+    if b"%PDF-" in head:
+        return "pdf"
+    if head.startswith(b"PK"):
+        return "zip"
+    if head.startswith(b"\xd0\xcf\x11\xe0"):
+        return "ole"
+    is_csv = content.name.lower().endswith((".csv", ".tsv")) or content.media_type.startswith("text/csv")
+    return "csv" if is_csv else "text"
+
+
+async def _ask(reader: str, content: Content, arguments: Mapping[str, Json], apart: Apart) -> tuple[Any, bytes]:
+    size = len(content.content)
+    if not size:
+        raise _failed("empty", content.name, {})
+    if size > LARGEST:
+        raise _failed(
+            "too_large", content.name, {"size": f"it has {size / (1 << 20):,.0f} MB", "most": f"{LARGEST >> 20} MB"}
+        )
+    about = {"name": content.name[:300], "media_type": content.media_type[:200], **arguments}
+    answer, drawn = await apart(family_of(content), reader, about, content.content)
+    if "wrong" in answer:
+        raise _failed(answer["wrong"], content.name, answer["facts"])
+    return answer["value"], drawn
+
+
+def _failed(key: str, name: str, facts: Mapping[str, Json]) -> NodeFailed:
+    told = sentence(key, {**_LIMITS, **facts, "name": name[:80] or "The file"})
+    return NodeFailed(told.message, why=told.why, remedy=told.remedy)
+
+
+def _joined(parts: list[dict[str, Json]], key: str) -> str:
+    return "\n\n".join(part[key] for part in parts if part[key])
+
+
+def _checked(value: Json, name: str) -> dict[str, Any]:
+    """Returns the answer of the process, which is not trusted, when it has the shape of a document."""
+    shapes = {"media_type": str, "title": str, "total": int, "pages": list, "tables": list, "notes": list}
+    page = {"number": int, "text": str, "markdown": str, "layout": str}
+    table = {"title": str, "page": int, "columns": list, "rows": list}
+    if (
+        _has(value, shapes)
+        and all(_has(one, page) for one in value["pages"])
+        and all(_has(one, table) for one in value["tables"])
+        and all(isinstance(one, str) for one in value["notes"])
+    ):
+        return value
+    raise _failed("ended", name, {})
+
+
+def _has(value: Json, shape: Mapping[str, type]) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(key), kind) for key, kind in shape.items())
