@@ -132,6 +132,9 @@ class _Outside:
     async def read_apart(self, reader: str, arguments: Any) -> Any:
         return await self._sandbox.read(reader, arguments)
 
+    async def read_file_apart(self, family: str, reader: str, arguments: Any, content: bytes) -> Any:
+        return await self._sandbox.read_file(family, reader, arguments, content)
+
     async def ask_model(self, question: ModelQuestion, *, on_call: Any = None, on_text: Any = None) -> ModelAnswer:
         name, _ = split_model(question.model)
         connection = None if name is None else await asyncio.to_thread(self._connection, name)

@@ -27,7 +27,6 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 #: The share of the time limit after which readers return what they have.
 _ENOUGH = 0.75
 
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 #: Other files that people send, by their first bytes: what they are.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG", "a picture"),
@@ -78,7 +77,7 @@ def warm_up(family: str) -> None:
 
 
 def read(
-    reader: str, arguments: Mapping[str, Json], content: bytes, *, seconds: float
+    family: str, reader: str, arguments: Mapping[str, Json], content: bytes, *, seconds: float
 ) -> tuple[dict[str, Json], bytes]:
     """Runs the reader `document` or `pictures`. Returns `{"value"}` and pictures, or `{"wrong", "facts"}`.
 
@@ -90,8 +89,8 @@ def read(
     )  # fmt: skip
     try:
         if reader == "pictures":
-            return _pictures(content, wish, arguments["width"])
-        return {"value": _told(_read(content, wish))}, b""
+            return _pictures(family, content, wish, arguments["width"])
+        return {"value": _told(_read(family, content, wish))}, b""
     except Unreadable as error:
         return {"wrong": error.key, "facts": error.facts}, b""
     except MemoryError:
@@ -102,8 +101,8 @@ def read(
         return {"wrong": "damaged", "facts": {"detail": f"The reader says: {type(error).__name__}."}}, b""
 
 
-def _pictures(content: bytes, wish: Wish, width: int) -> tuple[dict[str, Json], bytes]:
-    if b"%PDF-" not in content[:1024]:
+def _pictures(family: str, content: bytes, wish: Wish, width: int) -> tuple[dict[str, Json], bytes]:
+    if family != "pdf":
         raise Unreadable("no_pages")
     from engine.documents.pdf import page_pictures
 
@@ -111,14 +110,14 @@ def _pictures(content: bytes, wish: Wish, width: int) -> tuple[dict[str, Json], 
     return {"value": {"pictures": told}}, drawn
 
 
-def _read(content: bytes, wish: Wish) -> Read:
-    if b"%PDF-" in content[:1024]:
+def _read(family: str, content: bytes, wish: Wish) -> Read:
+    if family == "pdf":
         from engine.documents.pdf import read_pdf
 
         return read_pdf(content, wish)
-    if content.startswith(b"PK"):
+    if family == "zip":
         return _read_archive(content, wish)
-    if content.startswith(_OLE):
+    if family == "ole":
         return _read_old_office(content, wish)
     for head, what in _OTHERS:
         if content.startswith(head):
@@ -268,11 +267,11 @@ def _parse_html() -> None:
 
     read_html(b"<h1>x</h1><table><tr><td>a<td>b</table>", Wish("", "", "", "tables", time.monotonic() + 1))
     sent = b"From: a <a@b.c>\nTo: =?utf-8?q?x?= <b@c.d>\nDate: Fri, 27 Nov 2026 10:00:00 +0000\nSubject: x\n\nx"
-    _read(sent, Wish("x.eml", "", "", "text", time.monotonic() + 1))
+    _read("text", sent, Wish("x.eml", "", "", "text", time.monotonic() + 1))
 
 
 def _parse_csv() -> None:
-    _read(b"a,b\n1,2", Wish("x.csv", "", "", "tables", time.monotonic() + 1))
+    _read("csv", b"a,b\n1,2", Wish("x.csv", "", "", "tables", time.monotonic() + 1))
 
 
 _WARM: Mapping[str, Callable[[], None]] = {

@@ -19,6 +19,8 @@ As = Literal["text", "markdown", "tables"]
 #: Family, reader, arguments and file -> `{"value"}` or `{"wrong", "facts"}`, and pictures (`Sandbox.read_file`).
 Apart = Callable[[str, str, Mapping[str, Json], bytes], Awaitable[tuple[dict[str, Json], bytes]]]
 
+#: Bytes that programs put before the beginning of a PDF.
+_BEFORE_PDF: Final = b"\xef\xbb\xbf\0 \t\r\n"
 #: The largest file that is read, in bytes.
 LARGEST: Final = 64 << 20
 #: The time limit and the memory of the process, as sentences name them.
@@ -80,7 +82,8 @@ def family_of(content: Content) -> str:
     name.
     """
     head = content.content[:1024]
-    if b"%PDF-" in head:
+    said = content.name.lower().endswith(".pdf") or content.media_type.startswith("application/pdf")
+    if head.lstrip(_BEFORE_PDF).startswith(b"%PDF-") or (said and b"%PDF-" in head):
         return "pdf"
     if head.startswith(b"PK"):
         return "zip"

@@ -50,9 +50,9 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "pages_outside": Sentence(
         "“{name}” has {total}, and none of them is in “{pages}”.",
         "",
-        "Change **Pages** in the node, or leave it empty.",
+        "Change Pages in the node, or leave it empty.",
     ),
-    "bad_pages": Sentence("“{pages}” does not say which pages to read.", "{detail}", "Change **Pages** in the node."),
+    "bad_pages": Sentence("“{pages}” does not say which pages to read.", "{detail}", "Change Pages in the node."),
     "no_pages": Sentence(
         "“{name}” has no pages to show as pictures: only PDFs have.", "", "Use a PDF, or the text of the file."
     ),
@@ -68,17 +68,17 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
     "says_too_much": Sentence(
         "“{name}” has too much text.",
         "What it says is longer than a step may hold.",
-        "Choose some of its **Pages** in the node, or split the file.",
+        "Choose some of its Pages in the node, or split the file.",
     ),
     "too_slow": Sentence(
         "Reading “{name}” took longer than {seconds} seconds, so it was stopped.",
         "Some files are made so that reading them never ends.",
-        "Choose some of its **Pages** in the node, or save it again with the program that made it.",
+        "Choose some of its Pages in the node, or save it again with the program that made it.",
     ),
     "memory": Sentence(
         "“{name}” needs more memory than a document may use.",
         "It was stopped at {memory}. In a table, one cell far away from the others can be the reason.",
-        "Choose some of its **Pages** in the node, or delete empty rows and columns, and save it again.",
+        "Choose some of its Pages in the node, or delete empty rows and columns, and save it again.",
     ),
     "ended": Sentence(
         "“{name}” could not be read: the reader stopped in the middle.",

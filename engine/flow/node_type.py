@@ -345,6 +345,15 @@ class NodeContext(Protocol):
         """
         ...
 
+    async def read_file_apart(
+        self, family: str, reader: str, arguments: Mapping[str, Json], content: bytes
+    ) -> tuple[dict[str, Json], bytes]:
+        """Reads a file in an evaluator process of its own; `engine.documents.reading` is built on it.
+
+        Returns `{"value"}` and the bytes of pictures, or `{"wrong", "facts"}`.
+        """
+        ...
+
     async def call_flow(self, flow_id: str, version: int | None, values: Mapping[str, Json]) -> Json:
         """Runs another flow of this workspace as a part of this step and returns its result. Raises NodeFailed."""
         ...

@@ -302,6 +302,11 @@ class StepRun:
     async def read_apart(self, reader: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
         return await self.run.services.read_apart(reader, arguments)
 
+    async def read_file_apart(
+        self, family: str, reader: str, arguments: Mapping[str, Json], content: bytes
+    ) -> tuple[dict[str, Json], bytes]:
+        return await self.run.services.read_file_apart(family, reader, arguments, content)
+
     async def call_flow(self, flow_id: str, version: int | None, values: Mapping[str, Json]) -> Json:
         called = await self.run.services.called_flow(flow_id, version)
         inner = InnerRecorder(self.run.recorder, self.key)

@@ -186,3 +186,7 @@ class Services(Protocol):
     async def read_apart(self, reader: str, arguments: Any) -> Any:
         """Reads a page in another process."""
         ...
+
+    async def read_file_apart(self, family: str, reader: str, arguments: Any, content: bytes) -> Any:
+        """Reads a file in another process."""
+        ...

@@ -158,7 +158,7 @@ def _documents(family: str, seconds: float, longest: int, largest: int) -> Calla
 
     def answer(frame: bytes, content: bytes) -> Answer:
         asked = json.loads(frame)
-        value, pictures = read(asked["reader"], asked["arguments"], content, seconds=seconds)
+        value, pictures = read(family, asked["reader"], asked["arguments"], content, seconds=seconds)
         if len(json.dumps(value)) > longest or len(pictures) > largest:
             return {"wrong": "says_too_much", "facts": {}}, b""
         return value, pictures

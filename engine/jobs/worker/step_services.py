@@ -108,6 +108,15 @@ class JobServices:
         """
         return await self._outside.sandbox.read(reader, arguments)
 
+    async def read_file_apart(
+        self, family: str, reader: str, arguments: Mapping[str, Json], content: bytes
+    ) -> tuple[dict[str, Json], bytes]:
+        """Reads a file in an evaluator process of its own (`Sandbox.read_file`).
+
+        The cancellation of the step kills the process.
+        """
+        return await self._outside.sandbox.read_file(family, reader, arguments, content)
+
     async def _connection(self, model: str) -> ModelConnection | None:
         name, _ = split_model(model)
         if name is None:

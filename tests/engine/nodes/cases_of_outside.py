@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from tests.engine.documents import made_files as made
+from tests.engine.documents.made_files import Sent
 from tests.engine.nodes.node_case import GIVEN, SITE, Case, Fails, Problem, bad, good, odd
 from tests.stand_ins.web_site import Page
 
 URL = {"url": GIVEN}
+FILE = {"file": GIVEN}
 ODD = "{{ 7*7 }} {% for x in y %} Grüße 你好 \U0001f980"
 GOODS = [{"id": 1, "name": "Rye", "kind": "bread"}, {"id": 2, "name": "Cake", "kind": "sweet"}]
 BREAD = {"rules": [{"field": "kind", "value": "bread"}]}
@@ -103,6 +106,16 @@ CASES: dict[str, list[Case]] = {
         bad("a secret that was deleted", Fails("There is no such secret.", "It was deleted.", "Choose another one."), f"{SITE}/data", config={"secret_headers": {"X-Key": "sec_2"}}, inputs=URL),
         bad("a header without its secret", Problem("/config/secret_headers", "Choose the secret for the header `X-Key`."), config={"secret_headers": {"X-Key": ""}}, inputs=URL),
         bad("a method that is none", Problem("/config/method", "“Method” must be 'GET', 'POST', 'PUT', 'PATCH', 'DELETE' or 'HEAD', but is the text `FETCH`."), config={"method": "FETCH"}, inputs=URL),
+    ],
+    "read_document": [
+        good("the text of a PDF", {"text": "General terms of delivery.", "pages": [{"number": 2, "text": "General terms of delivery."}], "page_count": 2, "title": "Invoice 2041", "name": "bill.pdf", "media_type": "application/pdf"}, Sent("bill.pdf", made.INVOICE), config={"pages": "last"}, inputs=FILE, only=("text", "pages", "page_count", "title", "name", "media_type")),
+        good("the rows of a table in Word", {"tables": [{"title": "Table 1", "page": 1, "columns": ["Day", "Opens"], "rows": [{"Day": "Monday", "Opens": "7:00"}, {"Day": "Sunday", "Opens": "8:30"}]}]}, Sent("hours.docx", made.WORD), config={"as": "tables"}, inputs=FILE, only=("tables",)),
+        odd("another script, and data that looks like a template", {"text": ODD, "layout": "", "pages": [{"number": 1, "text": ODD}], "page_count": 1, "title": "", "name": "Größe {{ 7*7 }}.txt", "media_type": "text/plain"}, Sent("Größe {{ 7*7 }}.txt", ODD.encode()), inputs=FILE),
+        odd("no table in it", {"tables": []}, Sent("a.txt", b"words"), config={"as": "tables"}, inputs=FILE, only=("tables",), warns=("No table was found in it.",)),
+        bad("a text that is no file", Fails("File takes a file.", "What came in this run is the text “C:\\bill.pdf”.", "Choose data that is a file, like a field of the type File of API Input."), "C:\\bill.pdf", inputs=FILE),
+        bad("a scanned page", Fails("“scan.pdf” has no text: its pages are pictures.", "It was probably scanned or photographed.", "Give the file to a Prompt node: a model that sees pictures can look at its pages."), Sent("scan.pdf", made.scanned_pdf()), inputs=FILE),
+        bad("pages that are not there", Fails("“bill.pdf” has 2 pages, and none of them is in “5-6”.", "", "Change Pages in the node, or leave it empty."), Sent("bill.pdf", made.INVOICE), config={"pages": "5-6"}, inputs=FILE),
+        bad("pages that are none", Problem("/config/pages", "`two` names no pages. Write pages like `1-3, 5`, `4-` for the fourth and all after it, or `last`."), config={"pages": "two"}, inputs=FILE),
     ],
     "prompt": [
         good("text", "It is large.", "Paris", config={"model": "box:small-model"}, inputs={"prompt": f"How is {GIVEN}?"}, says=("It is large.",)),

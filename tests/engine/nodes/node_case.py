@@ -23,6 +23,7 @@ from engine.run.plan import compile_plan
 from engine.run.runner import run_flow
 from engine.run.state import RunOptions
 from engine.sandbox.pool import Sandbox
+from tests.engine.documents.made_files import Sent
 from tests.engine.jobs.world import World
 from tests.engine.nodes.node_in_flow import Notebook
 from tests.stand_ins.network import Names
@@ -181,14 +182,31 @@ async def what_comes(kind: str, case: Case, services: Services) -> tuple[Json, t
     if services.model:
         services.model.say(*case.says)
     plan, notebook = compile_plan(document, CATALOG, trial=True), Notebook()
+    given = services.files.hold(case.given) if isinstance(case.given, Sent) else case.given
     outcome = await run_flow(
-        plan, {"value": case.given}, system={}, services=services, recorder=notebook, options=RunOptions(new_id("job"))
+        plan, {"value": given}, system={}, services=services, recorder=notebook, options=RunOptions(new_id("job"))
     )
     warnings = notebook.steps["end" if kind == "api_output" else "node"].warnings
     if outcome.error:
         return Fails(outcome.error.message, outcome.error.why, outcome.error.remedy), warnings
     out = outcome.result if kind == "api_output" else outcome.result["out"]
     return {key: out[key] for key in case.only} if case.only else out, warnings
+
+
+class _HeldFiles:
+    """Files in memory, with their values."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Sent] = {}
+
+    def hold(self, file: Sent) -> dict[str, Json]:
+        """Returns the value of a file that steps can read."""
+        file_id = new_id("file")
+        self._held[file_id] = file
+        return {"name": file.name, "media_type": file.media_type, "size": file.size, "file_id": file_id}
+
+    async def read(self, value: Json) -> Sent:
+        return self._held[value["file_id"]]
 
 
 class Services:
@@ -200,6 +218,7 @@ class Services:
         self.model = model
         self.http = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")), Names())
         self.datasets = WorkspaceDatasets(world.database, world.workspace_id)
+        self.files = _HeldFiles()
         self._models = Models(self.http)
         self._sandbox = Sandbox(1)
         self._connection = ModelConnection("box", "openai_compatible", model.url) if model else None
@@ -227,6 +246,9 @@ class Services:
 
     async def read_apart(self, reader: str, arguments: Any) -> Any:
         return await self._sandbox.read(reader, arguments)
+
+    async def read_file_apart(self, family: str, reader: str, arguments: Any, content: bytes) -> Any:
+        return await self._sandbox.read_file(family, reader, arguments, content)
 
     async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
         """Returns a flow that greets the given name."""

@@ -14,7 +14,7 @@ BEFORE = [
     {
         "id": "api_input",
         "type": "api_input",
-        "config": {"fields": [{"name": "url", "type": "string", "format": "uri"}]},
+        "config": {"fields": [{"name": "url", "type": "string", "format": "uri"}, {"name": "file", "type": "file"}]},
     },
     {"id": "page_scraper", "type": "page_scraper", "inputs": {"url": "{{ api_input.out.url }}"}},
 ]

@@ -24,6 +24,7 @@ KEYS = {
     "sort_limit": ("by descending limit", "items"),
     "group_count": ("by choices measures", "items"),
     "merge_lists": ("", "lists"),
+    "read_document": ("pages as", "file"),
     "text_template": ("", "template"),
     "set_fields": ("", ANY),
     "parse_json": ("", "text"),
@@ -51,6 +52,7 @@ USUAL = {
     "page_scraper": {"content": "main", "selector": "", "respect_robots": True, "use_browser": False},
     "http_request": {"method": "GET", "secret_headers": {}, "fail_on_status": True},
     "array_splitter": {"mode": "sequential", "max_concurrency": 10, "chunk_size": 10},
+    "read_document": {"pages": "", "as": "text"},
     "array_flatten": {"levels": 1, "on_item_error": "exclude", "depth": 1},
 }
 

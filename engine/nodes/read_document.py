@@ -1,0 +1,185 @@
+"""Read the text of a PDF, Word, Excel or other file.
+
+**File** is a file that a caller sends: give API Input a field of the type File, and choose it here. What the file is counts, not
+its name: a Word document that is called `.pdf` is read all the same.
+
+| File | What comes out |
+|---|---|
+| PDF | its pages; **layout** is the text as it is printed, with columns side by side, which helps a model with tables and invoices |
+| Word (.docx) | headings, lists, tables and footnotes |
+| PowerPoint (.pptx) | each slide with its tables and notes |
+| Excel and OpenDocument tables (.xlsx, .xls, .ods) | each sheet as a page and as a table |
+| CSV | one table |
+| Web page (.html) | its text, with links and tables |
+| E-mail (.eml) | sender, date, subject and text, and the names of attached files |
+| Text and Markdown | as it is |
+
+**Give back** decides what comes out beside the text: *Markdown* has headings, lists and tables, *Tables* has the rows of each table,
+ready for **For each item** or a dataset. In a PDF, tables are found by how words stand below each other; check what was found.
+
+**Pages** chooses some of a long file: `1-3, 5`, `4-` for the fourth and all after it, or `last`. For slides and sheets, their numbers
+count.
+
+A scanned PDF has no text, only pictures of its pages: give such a file to a Prompt node, whose model can look at it. Files with a
+password are not read. A damaged or hostile file ends this step with a sentence that says so, after ten seconds at most; nothing else
+is harmed, because every file is read in a process of its own that can reach nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, create_model
+
+from engine.core.errors import Problem
+from engine.documents.page_ranges import HOW_TO_WRITE, BadRange, read_ranges
+from engine.documents.reading import read_document
+from engine.flow.document import Document, Node
+from engine.flow.file_values import is_file_value, sent_file_id
+from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType
+
+_PAGES = Field(
+    "",
+    max_length=200,
+    title="Pages",
+    description="Only these pages, slides or sheets, like `1-3, 5` or `last`. Empty: all of them.",
+)
+_AS = Field(
+    "text",
+    title="Give back",
+    description="Markdown keeps headings, lists and tables. Tables gives the rows of each table. The text always comes.",
+    json_schema_extra={"words": {"text": "Text", "markdown": "Text and Markdown", "tables": "Text and tables"}},
+)
+
+# `as` is a word of Python, so the class cannot be written as one.
+Config: type[NodeConfig] = create_model(
+    "Config",
+    __base__=NodeConfig,
+    __module__=__name__,
+    **{"pages": (str, _PAGES), "as": (Literal["text", "markdown", "tables"], _AS)},  # pyright: ignore[reportArgumentType]
+)
+
+
+class Inputs(NodeInputs):
+    file: Any = Field(
+        title="File",
+        description="The file to read, like a field of the type File of API Input.",
+        json_schema_extra={"takes": "file"},
+    )
+
+
+async def run(config: Any, inputs: Inputs, context: NodeContext) -> Json:
+    """Reads the file in a process of its own. Raises NodeFailed for what cannot be read."""
+    content = await context.files.read(_one_file(inputs.file))
+    how = getattr(config, "as")
+    read = await read_document(content, pages=config.pages, as_=how, apart=context.read_file_apart)
+    for note in read["notes"]:
+        context.warn(note)
+    if how == "tables" and not read["tables"]:
+        context.warn("No table was found in it.")
+    read["name"] = content.name
+    return {name: read[name] for name in _out({"as": how}, {})["properties"]}
+
+
+def _one_file(value: Json) -> Json:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if is_file_value(value) or sent_file_id(value) is not None:
+        return value
+    if isinstance(value, list) and value and all(map(is_file_value, value)):
+        raise NodeFailed(
+            f"Read Document reads one file at a time, and these are {len(value)}.",
+            remedy="Put “For each item” before it, and choose its item as the file.",
+            pointer="/inputs/file",
+        )
+    raise NodeFailed(
+        "File takes a file.",
+        why=f"What came in this run is {_in_words(value)}.",
+        remedy="Choose data that is a file, like a field of the type File of API Input.",
+        pointer="/inputs/file",
+    )
+
+
+def _in_words(value: Json) -> str:
+    match value:
+        case str():
+            return f"the text “{value[:60]}{'…' if len(value) > 60 else ''}”"
+        case bool():
+            return "yes or no"
+        case int() | float():
+            return "a number"
+        case list():
+            return "an empty list" if not value else "a list of something else"
+        case _:
+            return "a group of data that is no file"
+
+
+def _check(node: Node, document: Document) -> list[Problem]:
+    pages = node.config.get("pages")
+    try:
+        read_ranges(pages if isinstance(pages, str) else "")
+    except BadRange as error:
+        return [Problem("bad_pages", f"{error} {HOW_TO_WRITE}", node.id, "/config/pages", blocks_import=False)]
+    return []
+
+
+_TEXT: JsonSchema = {"type": "string"}
+_PAGE: JsonSchema = {
+    "type": "object",
+    "properties": {"number": {"type": "integer", "title": "Number"}, "text": {**_TEXT, "title": "Text"}},
+    "required": ["number", "text"],
+}
+_TABLE: JsonSchema = {
+    "type": "object",
+    "properties": {
+        "title": {**_TEXT, "title": "Title"},
+        "page": {"type": "integer", "title": "Page"},
+        "columns": {"type": "array", "title": "Columns", "items": _TEXT},
+        "rows": {"type": "array", "title": "Rows", "items": {"type": "object"}},
+    },
+    "required": ["title", "page", "columns", "rows"],
+}
+
+
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
+    fields: dict[str, JsonSchema] = {"text": {**_TEXT, "title": "Text"}}
+    if config.get("as") == "markdown":
+        fields["markdown"] = {**_TEXT, "title": "Markdown"}
+    if config.get("as") == "tables":
+        fields["tables"] = {"type": "array", "title": "Tables", "items": _TABLE}
+    fields |= {
+        "layout": {**_TEXT, "title": "Layout", "description": "Of a PDF: its text with columns side by side"},
+        "pages": {"type": "array", "title": "Pages", "items": _PAGE},
+        "page_count": {"type": "integer", "title": "Page count", "description": "All pages of the file"},
+        "title": {**_TEXT, "title": "Title"},
+        "name": {**_TEXT, "title": "Name", "description": "The name of the file"},
+        "media_type": {**_TEXT, "title": "Media type"},
+    }
+    return {"type": "object", "properties": fields, "required": list(fields)}
+
+
+def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    what = {"markdown": "text and Markdown", "tables": "text and tables"}.get(str(config.get("as")), "text")
+    pages = str(config.get("pages") or "").strip()
+    return f"{what}, pages {pages}"[:60] if pages else what
+
+
+NODE = NodeType(
+    type="read_document",
+    title="Read Document",
+    group="transform",
+    icon="description",
+    synonyms=(
+        "pdf, word, docx, excel, xlsx, xls, spreadsheet, powerpoint, pptx, slides, csv, ods, html, eml, e-mail, email, file, files, "
+        "document, attachment, upload, read file, extract text, invoice, contract, scan, table from pdf, parse pdf"
+    ),
+    config=Config,
+    inputs=Inputs,
+    run=run,
+    out_schema=_out,
+    timeout_seconds=120.0,
+    summary=_summary,
+    check=_check,
+    example=({"as": "markdown"}, {"file": "{{ api_input.out.file }}"}),
+)

@@ -1,0 +1,220 @@
+"""What comes out of a file of each kind, and the sentence for each that cannot be read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from engine.documents.reading import LARGEST, family_of, page_images, read_document
+from engine.documents.readers import FAMILIES, read
+from engine.flow.node_type import NodeFailed
+from tests.engine.documents import made_files as made
+from tests.engine.documents.made_files import Sent
+
+
+async def apart(family: str, reader: str, arguments: Any, content: bytes) -> tuple[dict[str, Any], bytes]:
+    """Reads in this process, as an evaluator process does."""
+    assert family in FAMILIES
+    value, pictures = read(family, reader, arguments, content, seconds=60)
+    return json.loads(json.dumps(value)), pictures
+
+
+async def read_it(
+    name: str, content: bytes, how: Any = "text", pages: str = "", media_type: str = ""
+) -> dict[str, Any]:
+    return await read_document(Sent(name, content, media_type), pages=pages, as_=how, apart=apart)
+
+
+async def refused(name: str, content: bytes, **choices: Any) -> str:
+    with pytest.raises(NodeFailed) as failed:
+        await read_it(name, content, **choices)
+    return " ".join(filter(None, (failed.value.message, failed.value.why, failed.value.remedy)))
+
+
+async def test_a_pdf_has_pages_text_and_a_title() -> None:
+    found = await read_it("invoice.pdf", made.INVOICE)
+    assert found["title"] == "Invoice 2041"
+    assert (found["page_count"], found["media_type"], found["notes"]) == (2, "application/pdf", [])
+    assert [page["number"] for page in found["pages"]] == [1, 2]
+    assert found["text"].startswith("Invoice 2041\n")
+    assert found["text"].endswith("\n\nGeneral terms of delivery.")
+
+
+async def test_the_layout_of_a_pdf_keeps_columns_side_by_side() -> None:
+    found = await read_it("invoice.pdf", made.INVOICE, pages="1")
+    lines = found["layout"].split("\n")
+    head = next(line for line in lines if line.startswith("Item"))
+    row = next(line for line in lines if line.startswith("Rye flour"))
+    assert head.split() == ["Item", "Quantity", "Price", "Amount"]
+    assert row.index("480.00") == head.index("Amount")
+
+
+async def test_markdown_of_a_pdf_has_headings_and_tables() -> None:
+    found = await read_it("invoice.pdf", made.INVOICE, "markdown", pages="1")
+    assert found["markdown"] == (
+        "# Invoice 2041\n\nMill & Sons, Alderbrook\n\n| Item | Quantity | Price | Amount |\n| --- | --- | --- | --- |\n"
+        "| Rye flour, 25 kg | 40 | 12.00 | 480.00 |\n| Spelt, 25 kg | 6 | 22.00 | 132.00 |\n\n"
+        "To be paid until 2 April 2026. Thank you for your order."
+    )
+
+
+async def test_a_table_in_a_pdf_becomes_rows() -> None:
+    found = await read_it("invoice.pdf", made.INVOICE, "tables")
+    assert [(table["title"], table["page"]) for table in found["tables"]] == [("Page 1", 1)]
+    assert found["tables"][0]["rows"][1] == {
+        "Item": "Spelt, 25 kg", "Quantity": "6", "Price": "22.00", "Amount": "132.00"
+    }  # fmt: skip
+
+
+async def test_pages_of_a_pdf_come_out_as_pictures() -> None:
+    pictures = await page_images(Sent("invoice.pdf", made.INVOICE), width=300, apart=apart)
+    assert len(pictures) == 2
+    width, height = (int.from_bytes(pictures[0][at : at + 4], "big") for at in (16, 20))
+    assert (width, height) == (300, 425)
+    scanned = await page_images(Sent("scan.pdf", made.scanned_pdf()), pages="last", width=100, apart=apart)
+    assert scanned[0].startswith(b"\x89PNG")
+    with pytest.raises(NodeFailed, match="has no pages to show as pictures"):
+        await page_images(Sent("a.docx", made.WORD), apart=apart)
+
+
+async def test_word() -> None:
+    found = await read_it("hours.docx", made.WORD, "markdown")
+    assert found["title"] == "The bakery"
+    assert found["text"] == "Opening hours\n\nWe bake & sell every day.\n\nDay | Opens\nMonday | 7:00\nSunday | 8:30"
+    assert found["markdown"].startswith("# Opening hours\n\nWe bake & sell every day.\n\n|")
+    tables = (await read_it("hours.docx", made.WORD, "tables"))["tables"]
+    assert tables[0]["rows"] == [{"Day": "Monday", "Opens": "7:00"}, {"Day": "Sunday", "Opens": "8:30"}]
+    assert "no fixed pages" in (await read_it("hours.docx", made.WORD, pages="2"))["notes"][0]
+
+
+async def test_slides() -> None:
+    found = await read_it("plans.pptx", made.SLIDES, "markdown", pages="2")
+    assert (found["page_count"], found["text"]) == (2, "Prices\n\nBread | Price\nRye | 4.20")
+    assert found["markdown"] == "## Prices\n\n| Bread | Price |\n| --- | --- |\n| Rye | 4.20 |"
+    tables = (await read_it("plans.pptx", made.SLIDES, "tables"))["tables"]
+    assert tables == [
+        {"title": "Slide 2", "page": 2, "columns": ["Bread", "Price"], "rows": [{"Bread": "Rye", "Price": "4.20"}]}
+    ]
+
+
+async def test_sheets_of_excel_with_whole_numbers_as_whole_numbers() -> None:
+    found = await read_it("bread.xlsx", made.SHEETS, "tables")
+    assert found["tables"][0]["rows"] == [
+        {"name": "Rye", "price": 4.5, "sold": 120},
+        {"name": "Spelt", "price": 5.8, "sold": 64},
+    ]
+    assert isinstance(found["tables"][0]["rows"][0]["sold"], int)
+    assert found["text"] == "Breads\nname | price | sold\nRye | 4.5 | 120\nSpelt | 5.8 | 64\n\nNotes\nOnly in autumn"
+    assert (await read_it("bread.xlsx", made.SHEETS, pages="last"))["text"] == "Notes\nOnly in autumn"
+
+
+async def test_tables_of_open_document() -> None:
+    found = await read_it("people.ods", made.OPEN_SHEET, "tables")
+    assert found["tables"][0]["rows"] == [{"name": "Ines", "town": "Alderbrook"}]
+
+
+async def test_csv() -> None:
+    found = await read_it("bread.csv", made.CSV, "tables")
+    assert found["tables"] == [
+        {"title": "bread", "page": 1, "columns": ["name", "price"],
+         "rows": [{"name": "Rye", "price": "4,20"}, {"name": "Spelt", "price": "5,80"}]}
+    ]  # fmt: skip
+    assert found["text"] == "name;price\nRye;4,20\nSpelt;5,80"
+    assert "Line 3 has 3 values" in await refused("x.csv", b"a,b\n1,2\n1,2,3", how="tables")
+    assert (await read_it("x.csv", b"a,b\n1,2\n1,2,3"))["text"] == "a,b\n1,2\n1,2,3"
+
+
+async def test_web_pages() -> None:
+    found = await read_it("prices.html", made.PAGE, "markdown")
+    assert (found["title"], found["media_type"]) == ("Prices", "text/html")
+    assert found["text"] == "Prices\n\nFresh & warm.\n\nBread | Price\nRye | 4.20"
+    assert found["markdown"].startswith("# Prices\n\nFresh & warm.\n\n| Bread | Price |")
+    assert (await read_it("no ending", made.PAGE, "tables"))["tables"][0]["rows"] == [{"Bread": "Rye", "Price": "4.20"}]
+
+
+async def test_an_email() -> None:
+    found = await read_it("order.eml", made.MAIL)
+    assert found["title"] == "Café order"
+    assert found["text"] == (
+        "From: Ines Marlow <ines@hearthandrye.example>\nTo: Tom <tom@example.com>\nDate: Fri, 27 Nov 2026 10:00:00 +0000\n"
+        "Subject: Café order\n\nTwo café loaves, please.\n\nAttached files: order.pdf"
+    )
+    assert found["notes"] == ["1 attached file is named at the end of the text, but not read."]
+    assert "Two **café** loaves" in (await read_it("order", made.MAIL, "markdown"))["markdown"]
+
+
+async def test_text_and_markdown() -> None:
+    assert (await read_it("a.md", made.MARKDOWN, "markdown"))["title"] == "Bread"
+    assert (await read_it("a.txt", "Größe".encode("cp1252")))["text"] == "Größe"
+    assert (await read_it("a.txt", "Größe".encode("utf-16")))["text"] == "Größe"
+    assert (await read_it("a.txt", b"a\x1b[31mb"))["text"] == "a[31mb"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("locked.pdf", made.locked_pdf(), "“locked.pdf” is locked with a password"),
+        ("scan.pdf", made.scanned_pdf(), "its pages are pictures. It was probably scanned"),
+        ("scan.pdf", made.scanned_pdf(), "Give the file to a Prompt node"),
+        ("empty.pdf", b"", "“empty.pdf” is empty."),
+        ("half.pdf", made.INVOICE[:300], "is damaged, so it cannot be read."),
+        ("half.docx", made.WORD[: len(made.WORD) // 2], "is damaged, so it cannot be read."),
+        ("half.docx", made.WORD[: len(made.WORD) // 2], "save it again"),
+        ("photo.jpg", b"\xff\xd8\xff\xe0 1234", "cannot be read: it is a picture. Read Document reads PDF"),
+        ("all.zip", made.zipped({"a.txt": "a"}), "it is a zip archive."),
+        ("letter.odt", made.zipped({"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": "<a/>"}),
+         "it is an OpenDocument text. "),
+        ("letter.rtf", b"{\\rtf1 x}", "Rich Text Format"),
+        ("letter.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "WordDocument".encode("utf-16-le"), "Save it as a newer Word"),
+        ("locked.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le"), "with a password"),
+        ("program.pdf", b"\x7fELF\x02\x01", "it is a program."),
+        ("noise.txt", b"\x00\x01\x02", "no text and no document that it knows"),
+        ("spaces.txt", b" \n ", "has no text."),
+        ("big.pdf", b"%PDF-" + bytes(LARGEST), "is too big: it has 64 MB. Files up to 64 MB are read."),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_read_is_told_in_a_sentence(name: str, content: bytes, words: str) -> None:
+    assert words in await refused(name, content)
+
+
+@pytest.mark.parametrize(
+    ("pages", "words"),
+    [
+        ("7-9", "“invoice.pdf” has 2 pages, and none of them is in “7-9”."),
+        ("3-1", "`3-1` goes backwards."),
+        ("two", "`two` names no pages."),
+    ],
+)
+async def test_pages_that_are_not_there(pages: str, words: str) -> None:
+    assert words in await refused("invoice.pdf", made.INVOICE, pages=pages)
+
+
+async def test_a_wrong_ending_does_not_matter() -> None:
+    assert (await read_it("hours.pdf", made.WORD))["text"].startswith("Opening hours")
+    assert (await read_it("hours.docx", made.INVOICE))["media_type"] == "application/pdf"
+    assert family_of(Sent("a.csv", made.SHEETS)) == "zip"
+
+
+async def test_document_types_are_refused_also_in_other_alphabets() -> None:
+    for encoding in ("utf-8", "utf-16"):
+        body = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><x>&e;</x>'.encode(encoding)
+        hostile = made.zipped({**made.word_parts(""), "word/document.xml": body})
+        assert "declares a document type" in await refused("xxe.docx", hostile)
+
+
+async def test_an_answer_with_another_shape_is_not_believed() -> None:
+    async def answers(*_: Any) -> tuple[dict[str, Any], bytes]:
+        return {"value": {"pages": [{"number": "1"}]}}, b""
+
+    with pytest.raises(NodeFailed, match="the reader stopped in the middle"):
+        await read_document(Sent("a.pdf", b"%PDF-"), apart=answers)
+    with pytest.raises(NodeFailed, match="the reader stopped in the middle"):
+        await page_images(
+            Sent("a.pdf", b"%PDF-"), apart=lambda *_: _done(({"value": {"pictures": [{"size": 4}]}}, b"GIF8"))
+        )
+
+
+async def _done(answer: tuple[dict[str, Any], bytes]) -> tuple[dict[str, Any], bytes]:
+    return answer
