@@ -46,6 +46,8 @@ WAITS = 3
 #: Seconds. For a longer wait the call fails, and the node's retries apply.
 LONGEST_WAIT = 60.0
 
+CUT_OFF = "The answer is not complete: it reached its longest length. Raise the longest answer (max tokens), or leave it empty."
+
 #: Request modes that some servers do not support.
 Way = Literal["json schema", "stream"]
 
@@ -101,13 +103,15 @@ class Conversation:
 
     async def _text(self, model: Model) -> ModelAnswer:
         response = await self._call(model, self._opening(None), 1)
-        text = response.text or ""
+        text = (response.text or "").lstrip("\n")  # blank lines stand between what a model thinks and says
         if not text.strip():
             failed = _empty(self.request.model_name, response)
             self._report_failure(failed.code)
             raise failed
         if self.request.on_delta and not self._streamed:
             self._stream_text(text)
+        if response.finish_reason == "length":
+            self.warnings.append(CUT_OFF)
         self._report()
         return self._answered(text, text)
 
@@ -276,7 +280,14 @@ class Conversation:
         usage = response.usage if response else None
         tokens = Tokens()
         if usage is not None:
-            tokens = Tokens(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
+            tokens = Tokens(
+                usage.input_tokens,
+                usage.output_tokens,
+                usage.cache_read_tokens,
+                usage.cache_write_tokens,
+                usage.input_audio_tokens,
+                usage.output_audio_tokens,
+            )
         price, cost = cost_of(self.connection, self.request.model_name, tokens, at=self.clock.now())
         counted = bool(tokens.input or tokens.output)
         if not counted and not self.connection.local:
@@ -315,5 +326,9 @@ class _AgainError(Exception):
 
 def _empty(model: str, response: ModelResponse) -> ModelFailed:
     return empty_answer(
-        model, cut_off=response.finish_reason == "length", refused=response.finish_reason == "content_filter"
+        model,
+        cut_off=response.finish_reason == "length",
+        refused=response.finish_reason == "content_filter",
+        said=str((response.provider_details or {}).get("refusal") or ""),
+        tool=next((part.tool_name for part in response.tool_calls), None),
     )

@@ -115,14 +115,25 @@ def unusable(model: str, attempts: int, complaints: list[str], *, cut_off: bool)
     )
 
 
-def empty_answer(model: str, *, cut_off: bool, refused: bool) -> ModelFailed:
-    """The model answered without any text."""
+def empty_answer(model: str, *, cut_off: bool, refused: bool, said: str = "", tool: str | None = None) -> ModelFailed:
+    """The model answered without any text.
+
+    `said`: how it refused, in its own words. `tool`: the name of a tool that it called, though none was offered.
+    """
     if refused:
         return ModelFailed(
             "node_failed",
             f"{model} refused to answer.",
-            why="The provider's content filter stopped it.",
+            why=f"It said: {_sentence(said[:300])}" if said.strip() else "The provider's content filter stopped it.",
             remedy="Change the prompt or the data in it.",
+        )
+    if tool is not None:
+        return ModelFailed(
+            "output_invalid",
+            f"{model} answered with no text.",
+            why=f"It wanted to call a tool, `{tool[:60]}`, and a prompt has none.",
+            remedy="Change the prompt, so that it asks for an answer only.",
+            passing=True,
         )
     return ModelFailed(
         "output_invalid",
@@ -301,7 +312,13 @@ def _who(connection: ModelConnection, model: str) -> str:
 def _provider_message(error: Exception, connection: ModelConnection) -> str:
     """Returns the provider's error text as a sentence, shortened and without keys; "" when there is none."""
     text = provider_words(getattr(error, "body", None))
-    return f"The provider said: {without_keys(text, connection)[:300]}" if text else ""
+    return f"The provider said: {_sentence(without_keys(text, connection)[:300])}" if text else ""
+
+
+def _sentence(text: str) -> str:
+    """Returns a text with a full stop at its end, unless it ends like a sentence."""
+    text = " ".join(text.split())
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def provider_words(body: Any) -> str:

@@ -34,12 +34,16 @@ _LISTED_AS = {
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token counts of one call. `input` includes the tokens read from and written to the provider's cache."""
+    """Token counts of one call. `input` includes the tokens read from and written to the provider's cache, and those of
+    sound; `output` includes those of sound.
+    """
 
     input: int = 0
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
 
 
 def find_price(connection: ModelConnection, model_name: str, *, at: Millis, input_tokens: int = 0) -> Price | None:
@@ -60,7 +64,7 @@ def cost_of(
 ) -> tuple[Price | None, int | None]:
     """Returns the applied price and the cost in nano-dollars, or `(None, None)` when the price is unknown.
 
-    With the price table, cached input is charged at its own, lower price.
+    With the price table, cached input and sound are charged at their own prices.
     """
     price = find_price(connection, model_name, at=at, input_tokens=tokens.input)
     if price is None:
@@ -107,6 +111,8 @@ def _table_cost(found: ModelInfo | None, tokens: Tokens, at: Millis) -> int | No
         output_tokens=tokens.output,
         cache_read_tokens=tokens.cache_read or None,
         cache_write_tokens=tokens.cache_write or None,
+        input_audio_tokens=tokens.audio_input or None,
+        output_audio_tokens=tokens.audio_output or None,
     )
     try:
         return _nanos(found.get_prices(_moment(at)).calc_price(usage)["total_price"])

@@ -7,7 +7,7 @@ SDKs get an HTTP client, the address and the key explicitly; they must not read 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import httpx2
@@ -71,22 +71,21 @@ def build_model(connection: ModelConnection, model_name: str, client: httpx2.Asy
 
 
 def _openai_model(connection: ModelConnection, model_name: str, key: str, client: httpx2.AsyncClient) -> Model:
-    from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
+    from engine.models.chat_models import ChatModel, MistralModel
+
     if connection.wire == "azure":
-        return OpenAIChatModel(
-            model_name, provider=OpenAIProvider(openai_client=_azure_client(connection, key, client))
-        )
+        return ChatModel(model_name, provider=OpenAIProvider(openai_client=_azure_client(connection, key, client)))
     if connection.provider == "openai":
         openai = OpenAIProvider(base_url=connection.address, api_key=key, http_client=client)
     else:
         openai = OpenAICompatibleProvider(connection.name, base_url=connection.address, api_key=key, http_client=client)
     _ignore_environment(openai.client)
     if connection.provider == "mistral":
-        return _mistral_model(model_name, openai)
-    return OpenAIChatModel(model_name, provider=openai)
+        return MistralModel.of(model_name, openai)
+    return ChatModel(model_name, provider=openai)
 
 
 def _azure_client(connection: ModelConnection, key: str, client: httpx2.AsyncClient) -> AsyncOpenAI:
@@ -114,25 +113,6 @@ def _ignore_environment(client: AsyncOpenAI) -> None:
     """
     client.max_retries = 0
     client.organization = client.project = None  # drop OPENAI_ORG_ID and OPENAI_PROJECT_ID
-
-
-def _mistral_model(model_name: str, provider: Any) -> Model:
-    """Builds a model for Mistral, which answers 422 to the unknown fields `max_completion_tokens` and sometimes
-    `stream_options`.
-    """
-    from openai import Omit
-    from pydantic_ai.models.openai import OpenAIChatModel
-    from pydantic_ai.profiles import merge_profile
-    from pydantic_ai.profiles.openai import OpenAIModelProfile
-
-    class MistralModel(OpenAIChatModel):
-        def _get_stream_options(self, model_settings: Any) -> Any:
-            return Omit()  # Mistral reports the token counts of a stream without this option
-
-    profile = merge_profile(
-        provider.model_profile(model_name), OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False)
-    )
-    return MistralModel(model_name, provider=provider, profile=profile)
 
 
 def models_url(connection: ModelConnection) -> str:

@@ -1,0 +1,357 @@
+"""What providers really answered, replayed through our connections: the value, the tokens, the cost, the sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engine.core.clock import Millis, SystemClock
+from engine.flow.contract import payload_schema
+from engine.models.client import ModelAnswer, ModelConnection, ModelFailed, ModelRequest, Models
+from engine.models.providers import allowed_for, build_model
+from engine.outbound.client import OutboundClient
+from tests.stand_ins.recorded_models import FOLDER, RecordedModels, Recording, recordings, shape
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.filterwarnings("ignore:The model 'claude:DeprecationWarning"),  # the SDK's, of the recorded models
+]
+
+KEY = "sk-test-0123456789abcdef"
+#: Path of a connection's base URL, where it has one.
+BASES = {"openai": "/v1", "mistral": "/v1", "vllm": "/v1"}
+#: The model of a recording that names none.
+USUAL = {
+    "openai": "gpt-4o",
+    "anthropic": "claude-sonnet-4-5",
+    "google": "gemini-2.5-flash",
+    "mistral": "mistral-large-latest",
+}
+#: 2026-07-01, so that the prices of the table are those of one day.
+DAY = Millis(1_782_864_000_000)
+SCHEMA = payload_schema(
+    [
+        {"name": "city", "required": True},
+        {"name": "country", "required": True},
+        {"name": "population", "type": "integer"},
+    ],
+    for_output=True,
+)
+MEXICO = {"city": "Mexico City", "country": "Mexico", "population": None}
+#: Without this, an Anthropic model is always asked for a stream, and these answers are none.
+ENOUGH = 4096
+
+
+class Day(SystemClock):
+    def now(self) -> Millis:
+        return DAY
+
+
+@pytest.fixture(scope="module")
+def server():
+    with RecordedModels() as running:
+        yield running
+
+
+@pytest.fixture
+async def outbound():
+    client = OutboundClient()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def models(outbound):
+    return Models(outbound, Day())
+
+
+def connect(server: RecordedModels, provider: str) -> ModelConnection:
+    return ModelConnection("Mine", provider, server.origin + BASES.get(provider, ""), KEY)  # type: ignore[arg-type]
+
+
+def model_of(recording: Recording) -> str:
+    asked = recording.asked
+    if "/models/" in asked.get("path", ""):
+        return asked["path"].split("/models/")[1].split(":")[0]
+    return asked.get("model") or USUAL[recording.provider]
+
+
+def prompt_of(recording: Recording) -> str:
+    user = recording.asked.get("user") or "What is the capital of France?"
+    return user if isinstance(user, str) else next(part["text"] for part in user if "text" in part)
+
+
+def question(recording: Recording, **rest: Any) -> ModelRequest:
+    asked = recording.asked
+    return ModelRequest(
+        **{
+            "prompt": prompt_of(recording),
+            "system": asked.get("system", "").strip(),
+            "model_name": model_of(recording),
+            "max_tokens": None if asked.get("stream") else ENOUGH,
+            "timeout_seconds": 20.0,
+            **rest,
+        }
+    )
+
+
+async def ask(models: Models, server: RecordedModels, recording: Recording, **rest: Any) -> ModelAnswer:
+    server.play(recording)
+    answer = await models.ask(connect(server, recording.provider), question(recording, **rest))
+    assert len(server.requests) == 1, "no second way of asking was needed"
+    return answer
+
+
+def found(provider: str, name: str) -> Recording:
+    return recordings(provider)[name]
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "value", "tokens", "cost_nanos"),
+    [
+        ("openai", "text", "The capital of France is Paris.", (14, 7), 105_000),
+        ("anthropic", "text", "The capital of France is Paris.", (20, 10), 1_050_000),
+        ("google", "text", "The capital of France is Paris.\n", (13, 8), 4_500),
+        ("mistral", "text", "Hello! 😊 How can I assist you today?", (4, 36), 224_000),
+        # what a model thinks before it answers is no part of the answer, but it is paid for
+        ("anthropic", "thinking", "2 + 2 = **4**", (31, 30), 905_000),
+        ("mistral", "thinking", "4", (28, 35), 25_200),
+    ],
+)
+async def test_a_recorded_text_has_its_value_its_tokens_and_its_cost(
+    models, server, provider, name, value, tokens, cost_nanos
+):
+    recording = found(provider, name)
+    answer = await ask(models, server, recording)
+    assert answer.value[: len(value)] == value
+    assert (answer.input_tokens, answer.output_tokens, answer.cost_nanos) == (*tokens, cost_nanos)
+    assert answer.warnings == ()
+    assert server.requests[0].path == recording.asked["path"].partition("?")[0]
+    assert shape(_user(server.asked[0])) == recording.asked["user"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "value", "tokens", "cost_nanos"),
+    [
+        ("openai", MEXICO, (92, 15), 380_000),
+        ("anthropic", {"city": "Berlin", "country": "Germany", "population": 3850809}, (197, 18), 861_000),
+        ("google", MEXICO, (8, 20), 8_800),
+    ],
+)
+async def test_a_recorded_object_fits_and_was_asked_for_in_the_providers_way(
+    models, server, provider, value, tokens, cost_nanos
+):
+    recording = found(provider, "structured")
+    answer = await ask(models, server, recording, output_schema=SCHEMA)
+    assert answer.value == value
+    assert (answer.input_tokens, answer.output_tokens, answer.cost_nanos) == (*tokens, cost_nanos)
+    for place in ("response_format", "output_config", "generationConfig"):
+        wanted = recording.asked.get(place)
+        assert not wanted or _keys(wanted) <= _keys(server.asked[0][place])
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "text", "pieces", "tokens", "cost_nanos"),
+    [
+        ("openai", "stream", "This is a test.", 5, (12, 5), 660_000),
+        ("anthropic", "stream", "2", 1, (20, 5), 135_000),
+        ("google", "stream", "The capital of France is Paris.\n", 3, (13, 8), 4_500),
+        ("mistral", "stream", "Here's a light-heart.)", 8, (11, 80), 22_750),
+        (
+            "mistral",
+            "thinking_stream",
+            "To cross the street safely, follow these steps:\n\n1. Look",
+            7,
+            (10, 232),
+            1_180_000,
+        ),
+    ],
+)
+async def test_a_recorded_stream_arrives_piece_by_piece(
+    models, server, provider, name, text, pieces, tokens, cost_nanos
+):
+    came: list[str] = []
+    recording = found(provider, name)
+    answer = await ask(models, server, recording, on_delta=came.append)
+    assert "".join(came) == answer.value
+    assert answer.value[: len(text)] == text
+    assert len(came) == pieces
+    assert (answer.input_tokens, answer.output_tokens, answer.cost_nanos) == (*tokens, cost_nanos)
+    assert server.requests[0].path == recording.asked["path"].partition("?")[0]
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "code", "passing", "sentence", "tokens"),
+    [
+        (
+            "openai",
+            "refused",
+            "node_failed",
+            False,
+            "gpt-4o refused to answer. It said: I'm sorry, I cannot assist",
+            (81, 11),
+        ),
+        (
+            "azure_openai",
+            "filtered_prompt",
+            "node_failed",
+            False,
+            "refused to answer. The provider's content filter",
+            (0, 0),
+        ),
+        (
+            "azure_openai",
+            "filtered_answer",
+            "node_failed",
+            False,
+            "refused to answer. The provider's content filter",
+            (15, 19),
+        ),
+        ("anthropic", "refused", "node_failed", False, "refused to answer. The provider's content filter", (8, 0)),
+        ("google", "refused", "node_failed", False, "refused to answer. The provider's content filter", (14, 0)),
+        (
+            "google",
+            "truncated_while_thinking",
+            "output_invalid",
+            False,
+            "It used up its longest answer before",
+            (15, 2),
+        ),
+        ("openai", "unknown_model", "node_failed", False, "knows no model “gpt-5.2-proo”", (0, 0)),
+        (
+            "anthropic",
+            "unknown_model",
+            "node_failed",
+            False,
+            "The provider said: model: claude-sonet-4-5. Choose",
+            (0, 0),
+        ),
+        ("google", "unknown_model", "node_failed", False, "knows no model “gemini-3.6-flahs”", (0, 0)),
+        ("anthropic", "settings_refused", "node_failed", False, "does not support effort level 'xhigh'", (0, 0)),
+        ("anthropic", "overloaded", "model_unreachable", True, "is out of order right now (status 529)", (0, 0)),
+        ("openai", "quota", "model_rate_limited", False, "credit or quota is used up", (0, 0)),
+        ("google", "daily_quota", "model_rate_limited", False, "credit or quota is used up", (0, 0)),
+        ("openai", "tool_call", "output_invalid", True, "wanted to call a tool, `get_user_country`", (68, 12)),
+    ],
+)
+async def test_a_recorded_refusal_or_fault_is_told_once(
+    models, server, provider, name, code, passing, sentence, tokens
+):
+    with pytest.raises(ModelFailed) as caught:
+        await ask(models, server, found(provider, name))
+    failed = caught.value
+    assert (failed.code, failed.passing) == (code, passing), failed.sentence
+    assert sentence in failed.sentence
+    assert failed.remedy
+    assert len(server.requests) == 1
+    assert [(call.input_tokens, call.output_tokens) for call in failed.calls] == [tokens]
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "retry_after"),
+    [
+        ("openai", "rate_limit", 2.0),
+        ("anthropic", "rate_limit", 12.0),
+        ("google", "rate_limit", 31.0),  # in the body: Google sends no header
+        ("mistral", "rate_limit", None),
+        ("mistral", "capacity", None),
+    ],
+)
+async def test_a_recorded_rate_limit_says_how_long_to_wait(models, server, provider, name, retry_after):
+    server.play(recording := found(provider, name))
+    with pytest.raises(ModelFailed) as caught:
+        await models.ask(connect(server, provider), question(recording, timeout_seconds=1.5))
+    failed = caught.value
+    assert (failed.code, failed.passing, failed.retry_after) == ("model_rate_limited", True, retry_after)
+    assert "Its rate limit is reached. The provider said: " in failed.why
+    assert failed.why.endswith(".")
+    assert [call.cost_nanos for call in failed.calls] == [0]
+
+
+async def test_after_a_short_wait_the_question_is_asked_again(models, server):
+    short = replace(found("openai", "rate_limit"), headers={"retry-after-ms": "20"})
+    server.play(short, found("openai", "text"))
+    answer = await models.ask(connect(server, "openai"), question(found("openai", "text")))
+    assert answer.value == "The capital of France is Paris."
+    assert [call.error for call in answer.calls] == ["model_rate_limited", None]
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "google", "mistral", "vllm"])
+async def test_a_truncated_answer_is_given_with_a_warning(models, server, provider):
+    answer = await ask(models, server, found(provider, "truncated"))
+    assert answer.value
+    assert [warning.startswith("The answer is not complete") for warning in answer.warnings] == [True]
+
+
+async def test_a_truncated_object_says_which_setting_to_raise(models, server):
+    server.play(recording := found("openai", "truncated"))
+    with pytest.raises(ModelFailed, match="gave no object that fits") as caught:
+        await models.ask(connect(server, "openai"), question(recording, output_schema=SCHEMA, max_attempts=1))
+    assert "cut off" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "tool", "arguments"),
+    [
+        ("openai", "tool_call", "get_user_country", {}),
+        ("openai", "tool_call_stream", "get_capital", {"country": "UK"}),
+        ("anthropic", "tool_call", "get_coordinates", {"city": "Barcelona"}),
+        ("google", "tool_call", "get_user_country", {}),
+        ("mistral", "tool_call", "get_weather", {"city": "Paris"}),
+    ],
+)
+async def test_a_recorded_tool_call_is_read_with_its_arguments(outbound, server, provider, name, tool, arguments):
+    from pydantic_ai.direct import model_request, model_request_stream
+    from pydantic_ai.messages import ModelRequest as Asked
+    from pydantic_ai.messages import UserPromptPart
+    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.settings import ModelSettings
+    from pydantic_ai.tools import ToolDefinition
+
+    server.play(recording := found(provider, name))
+    connection = connect(server, provider)
+    offered = ToolDefinition(name=tool, parameters_json_schema={"type": "object", "properties": {}})
+    messages = [Asked(parts=[UserPromptPart(prompt_of(recording))])]
+    rest: Any = {
+        "model_request_parameters": ModelRequestParameters(function_tools=[offered]),
+        "model_settings": ModelSettings(max_tokens=ENOUGH),
+        "instrument": False,
+    }
+    async with outbound.client(allow_extra=allowed_for(connection)) as client:
+        model = build_model(connection, model_of(recording), client)
+        if recording.events:
+            async with model_request_stream(model, messages, **rest) as stream:
+                async for _event in stream:
+                    pass
+                response = stream.get()
+        else:
+            response = await model_request(model, messages, **rest)
+    assert [(call.tool_name, call.args_as_dict()) for call in response.tool_calls] == [(tool, arguments)]
+    assert response.usage.input_tokens
+
+
+def test_every_recording_is_small_and_says_where_it_comes_from():
+    files = sorted(FOLDER.glob("*.json"))
+    assert [path.stem for path in files] == ["anthropic", "azure_openai", "google", "mistral", "openai", "vllm"]
+    for path in files:
+        assert path.stat().st_size < 40_000
+        for recording in recordings(path.stem).values():
+            assert recording.kind in {"recorded", "reported", "documented"}
+            assert recording.source
+            assert KEY not in str(recording)
+
+
+def _user(body: dict[str, Any]) -> Any:
+    """Returns the last message of the user as it was sent."""
+    messages = body.get("messages") or body["contents"]
+    last = [message for message in messages if message["role"] == "user"][-1]
+    return last.get("content", last.get("parts"))
+
+
+def _keys(value: Any, at: str = "") -> set[str]:
+    """Returns the paths of an object's settings, without the fields of a schema."""
+    if not isinstance(value, dict) or at.endswith(("schema", "Schema")):
+        return {at}
+    return {key for name, inner in value.items() for key in _keys(inner, f"{at}/{name}")}
