@@ -111,9 +111,9 @@ class _Outside:
 
     def __init__(self, outbound: OutboundClient, terminal: Terminal) -> None:
         self.http = outbound
-        self._models = Models(outbound)
         self._terminal = terminal
         self._sandbox = Sandbox()
+        self._models = Models(outbound, apart=self._sandbox.read_file)
 
     async def close(self) -> None:
         """Ends the processes that render templates and parse pages."""

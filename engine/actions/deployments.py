@@ -22,6 +22,7 @@ from engine.flow.called import call_problems, pinned
 from engine.flow.document import Document, load_document
 from engine.flow.flow_warnings import FlowWarning, flow_warnings
 from engine.flow.validation import deploy_problems, without_parked
+from engine.models.file_problems import file_problems, file_warnings
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import missing_datasets, unknown_columns
 from storage.audit import add_entry
@@ -92,8 +93,10 @@ def warnings_before_deploy(session: Session, workspace_id: str, document: Docume
     from engine.outbound.secret_hosts import host_warnings
 
     datasets = known_datasets(session, workspace_id)
+    providers = {connection.name: connection.provider for connection in list_connections(session, workspace_id)}
     return [
         *flow_warnings(document, CATALOG),
+        *(FlowWarning(one, "") for one in file_warnings(document, providers)),
         *(FlowWarning(one, "") for one in unknown_columns(document, datasets)),
         *(FlowWarning(one, "") for one in host_warnings(document, list_secrets(session, workspace_id))),
     ]
@@ -109,11 +112,12 @@ def problems_before_deploy(
     from engine.outbound.secret_hosts import host_problems
     from engine.outbound.written_addresses import address_problems
 
-    names = {connection.name for connection in list_connections(session, workspace_id)}
+    providers = {connection.name: connection.provider for connection in list_connections(session, workspace_id)}
     library = read_library(session, workspace_id, document)
     return [
         *deploy_problems(document, CATALOG),
-        *unknown_connections(document, names),
+        *unknown_connections(document, providers),
+        *file_problems(document, providers),
         *missing_datasets(document, known_datasets(session, workspace_id)),
         *host_problems(document, list_secrets(session, workspace_id)),
         *address_problems(document, rules_for_flows(session, settings) if settings else None),

@@ -268,7 +268,7 @@ class Files(Protocol):
 class ModelQuestion:
     """A Prompt's request to a model.
 
-    `model` is `CONNECTION:model-name` or `simulated`; `output_schema` asks for an object.
+    `model` is `CONNECTION:model-name` or `simulated`; `output_schema` asks for an object; `files` are sent with it.
     """
 
     model: str
@@ -279,15 +279,23 @@ class ModelQuestion:
     output_schema: JsonSchema | None = None
     max_attempts: int = 3
     timeout_seconds: float = 180.0
+    files: tuple[FileContent, ...] = ()
 
 
 class ModelReply(Protocol):
-    """A model's answer: `value` is text, or an object that fits the schema."""
+    """A model's answer: `value` is text, or an object that fits the schema.
+
+    `warnings` and `notes` are for the step: what the model did not get, and which files went to it.
+    """
 
     @property
     def value(self) -> Json: ...
     @property
     def simulated(self) -> bool: ...
+    @property
+    def warnings(self) -> Sequence[str]: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
 
 
 class NodeContext(Protocol):

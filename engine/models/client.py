@@ -8,7 +8,9 @@ simulated.
 from __future__ import annotations
 
 from engine.core.clock import Clock, SystemClock
+from engine.documents.reading import Apart
 from engine.models import simulated
+from engine.models.attachments import Attached, attach
 from engine.models.connection_test import TestResult, check_connection
 from engine.models.connections import ModelConnection, split_model
 from engine.models.conversation import Conversation, Way
@@ -32,10 +34,15 @@ __all__ = [
 
 
 class Models:
-    """Sends questions to language models through one OutboundClient, from one event loop."""
+    """Sends questions to language models through one OutboundClient, from one event loop.
 
-    def __init__(self, outbound: OutboundClient, clock: Clock | None = None) -> None:
+    `apart` reads documents in an evaluator process (`Sandbox.read_file`): files that a provider does not take as they
+    are.
+    """
+
+    def __init__(self, outbound: OutboundClient, clock: Clock | None = None, apart: Apart | None = None) -> None:
         self._outbound = outbound
+        self._apart = apart
         self._clock = clock or SystemClock()
         #: (address, model, request mode) that a server turned out not to support; the plain mode is used from then on.
         self._given_up: set[tuple[str, str, Way]] = set()
@@ -44,25 +51,31 @@ class Models:
     async def ask(self, connection: ModelConnection | None, request: ModelRequest) -> ModelAnswer:
         """Returns the answer to one question. `connection` None asks the Simulated model.
 
-        Raises ModelFailed, which carries the calls that were made.
+        Raises ModelFailed, which carries the calls that were made; for a file that the model does not take, before any.
         """
+        attached = await attach(request.files, connection, request.model_name, self._apart)
         if connection is None:
-            return _simulate(request)
+            return _simulate(request, attached)
         limiter = self._limiters.of((connection.name, connection.address, connection.key))
-        return await Conversation(self._outbound, self._clock, connection, request, self._given_up, limiter).answer()
+        conversation = Conversation(
+            self._outbound, self._clock, connection, request, self._given_up, limiter, attached=attached
+        )
+        return await conversation.answer()
 
     async def test(self, connection: ModelConnection) -> TestResult:
         """Tests whether the connection works. Failures are part of the result; no exception is raised."""
         return await check_connection(self._outbound, connection)
 
 
-def _simulate(request: ModelRequest) -> ModelAnswer:
-    text, value = simulated.answer(request.prompt, request.system, request.output_schema, request.max_tokens)
+def _simulate(request: ModelRequest, attached: Attached) -> ModelAnswer:
+    prompt = "\n\n".join(part for part in (request.prompt, attached.texts) if part)
+    seen = tuple((file.name, file.media_type) for file in attached.files)
+    text, value = simulated.answer(prompt, request.system, request.output_schema, request.max_tokens, seen)
     call = ModelCall(
         model="simulated",
         connection="",
         attempt=1,
-        input_tokens=simulated.tokens_of(request.system + request.prompt),
+        input_tokens=simulated.tokens_of(request.system + prompt),
         output_tokens=simulated.tokens_of(text),
         cost_nanos=0,
         simulated=True,
@@ -80,4 +93,6 @@ def _simulate(request: ModelRequest) -> ModelAnswer:
         )
         failed.calls = (call,)
         raise failed
-    return ModelAnswer(value, text, "simulated", "", (call,), simulated=True)
+    return ModelAnswer(
+        value, text, "simulated", "", (call,), simulated=True, warnings=attached.warnings, notes=attached.notes
+    )

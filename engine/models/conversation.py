@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from engine.core.clock import Clock
 from engine.core.trace_context import CURRENT_TRACE
 from engine.flow.node_type import Json, JsonSchema
+from engine.models.attachments import Attached
 from engine.models.connections import ModelConnection
 from engine.models.errors import (
     ModelFailed,
@@ -66,8 +67,10 @@ class Conversation:
     request: ModelRequest
     given_up: set[tuple[str, str, Way]]
     limiter: CallLimiter = field(default_factory=CallLimiter)
+    attached: Attached = field(default_factory=Attached)
     calls: list[ModelCall] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    _not_taken: set[Way] = field(default_factory=set)
     _streamed: bool = False
     _waits: int = 0
     _queued: bool = False
@@ -151,7 +154,7 @@ class Conversation:
             instructions.append(instructions_for(schema))
         system = "\n\n".join(text for text in instructions if text)
         parts = [SystemPromptPart(system)] if system else []
-        return [Asked(parts=[*parts, UserPromptPart(self.request.prompt)])]
+        return [Asked(parts=[*parts, UserPromptPart(self.attached.content(self.request.prompt))])]
 
     async def _call(
         self, model: Model, messages: list[ModelMessage], attempt: int, schema: JsonSchema | None = None
@@ -186,7 +189,7 @@ class Conversation:
             self._report_failure("cut_off")
             raise
         except Exception as error:  # SDKs raise exceptions of many types; `model_fault` classifies them
-            fault = model_fault(error, self.connection, self.request.model_name)
+            fault = model_fault(error, self.connection, self.request.model_name, files=self.attached.names)
             self._measure(begun, None, maybe_billed=fault.maybe_billed)
             self._report_failure(fault.code)
             if way is None or self._streamed or not (turned_down(error) or (way == "stream" and unreadable(error))):
@@ -194,8 +197,10 @@ class Conversation:
                 raise _AgainError from error
         else:
             self._measure(begun, response, maybe_billed=True)
+            # only now is it known that the mode was at fault, and not what was asked
+            self.given_up |= {(self.connection.address, self.request.model_name, mode) for mode in self._not_taken}
             return response
-        self.given_up.add((self.connection.address, self.request.model_name, way))
+        self._not_taken.add(way)
         raise _AgainError
 
     def _wait_or_fail(self, fault: ModelFailed) -> None:
@@ -219,8 +224,9 @@ class Conversation:
             way = "json schema" if model.profile.get("supports_json_schema_output") else None
         elif self.request.on_delta is not None:
             way = "stream"
-        given_up = way is not None and (self.connection.address, self.request.model_name, way) in self.given_up
-        return None if given_up else way
+        if way is None or way in self._not_taken:
+            return None
+        return None if (self.connection.address, self.request.model_name, way) in self.given_up else way
 
     async def _send(
         self, model: Model, messages: list[ModelMessage], schema: JsonSchema | None, way: Way | None
@@ -316,7 +322,8 @@ class Conversation:
             self.request.model_name,
             self.connection.name,
             tuple(self.calls),
-            warnings=tuple(self.warnings),
+            warnings=(*self.attached.warnings, *self.warnings),
+            notes=self.attached.notes,
         )
 
 

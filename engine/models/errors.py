@@ -7,7 +7,7 @@ provider is shortened, and everything that looks like a key is removed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import httpcore2
@@ -146,8 +146,13 @@ def empty_answer(model: str, *, cut_off: bool, refused: bool, said: str = "", to
     )
 
 
-def model_fault(error: Exception, connection: ModelConnection, model: str) -> ModelFailed:  # noqa: C901, PLR0911, PLR0912 - one case per kind of error
-    """Converts an exception of a provider, its SDK or the OutboundClient to a ModelFailed."""
+def model_fault(  # noqa: C901, PLR0911, PLR0912 - one case per kind of error
+    error: Exception, connection: ModelConnection, model: str, *, files: Sequence[str] = ()
+) -> ModelFailed:
+    """Converts an exception of a provider, its SDK or the OutboundClient to a ModelFailed.
+
+    `files`: the names of the files that were sent with the question.
+    """
     if isinstance(error, ModelFailed):
         return error
     if (fault := outbound_fault(error)) is not None:
@@ -182,14 +187,15 @@ def model_fault(error: Exception, connection: ModelConnection, model: str) -> Mo
                 "node_failed",
                 f"The prompt is too long for {model}.",
                 why=detail,
-                remedy="Shorten the data in the prompt, or choose a model with a longer context.",
+                remedy=("Send fewer files, shorten" if files else "Shorten")
+                + " the data in the prompt, or choose a model with a longer context.",
             )
         case seen.ModelRequestRejectedError():
             return ModelFailed(
                 "node_failed",
                 f"{who} did not accept the request.",
                 why=detail,
-                remedy="Check the model's name and the node's settings.",
+                remedy=_without_files(files) if files else "Check the model's name and the node's settings.",
             )
         case seen.ModelServerError() | seen.ModelUnavailableError():
             return ModelFailed(
@@ -232,6 +238,14 @@ def model_fault(error: Exception, connection: ModelConnection, model: str) -> Mo
         why=without_keys(f"{type(error).__name__}: {error}", connection)[:400],
         remedy="Try again. If it stays, report it with the technical detail.",
         maybe_billed=True,
+    )
+
+
+def _without_files(files: Sequence[str]) -> str:
+    sent = f"“{files[0]}”" if len(files) == 1 else f"“{files[0]}” and {len(files) - 1} more"
+    return (
+        f"{sent} went with it: not every model of a provider takes pictures, PDFs or sound. Choose one that does, or send "
+        "the prompt without files."
     )
 
 

@@ -35,6 +35,7 @@ _LONGEST_PROMPT = 200_000
 _LONGEST_WORD = 200
 _LONGEST_ANSWER = 400
 _LISTED = 3
+_LISTED_FILES = 5
 _TITLES = frozenset({"title", "name", "headline", "heading", "subject"})
 _LONG_TEXTS = frozenset({"summary", "text", "description", "answer", "body", "content", "abstract", "explanation"})
 _KEYWORDS = frozenset({"tag", "tags", "keyword", "keywords", "topic", "topics", "label", "labels"})
@@ -58,14 +59,19 @@ _ASKS_FOR_A_WORD = ("mentions_", "contains_", "includes_", "has_", "names_")
 
 
 def answer(
-    prompt: str, system: str = "", output_schema: JsonSchema | None = None, max_tokens: int | None = None
+    prompt: str,
+    system: str = "",
+    output_schema: JsonSchema | None = None,
+    max_tokens: int | None = None,
+    files: Sequence[tuple[str, str]] = (),
 ) -> tuple[str, Json | None]:
     """Returns the answer as text and as value.
 
     Without a schema both are the same text. With a schema the value is an object that fits it, or None when none can be
-    built.
+    built. `files` are the names and media types of pictures, sound and videos: the answer says how many came, and
+    never what is on them.
     """
-    material = _Material((prompt or system)[:_LONGEST_PROMPT])
+    material = _Material((prompt or system)[:_LONGEST_PROMPT], tuple(files))
     if output_schema is None:
         text = _cut(material.opening, min(_LONGEST_ANSWER, (max_tokens or _LONGEST_ANSWER) * 4))
         return text, text
@@ -84,6 +90,18 @@ class _Material:
     """The parts of a prompt that answers are built from."""
 
     prompt: str
+    files: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def seen(self) -> str:
+        """One sentence about the files that came with the prompt; "" without any."""
+        if not self.files:
+            return ""
+        kind = "picture" if all(media_type.startswith("image/") for _, media_type in self.files) else "file"
+        count = f"1 {kind}" if len(self.files) == 1 else f"{len(self.files)} {kind}s"
+        listed = ", ".join(f"“{name}”" for name, _ in self.files[:_LISTED_FILES])
+        more = len(self.files) - _LISTED_FILES
+        return f"The Simulated model got {count} and looks at none: {listed}{f' and {more} more' if more > 0 else ''}."
 
     @cached_property
     def longest(self) -> str:
@@ -97,12 +115,13 @@ class _Material:
     @cached_property
     def sentences(self) -> list[str]:
         found = [" ".join(piece.split()).strip(" #*-•") for piece in _SENTENCE.split(self.longest)]
-        return [piece for piece in found if piece] or ["Nothing was said."]
+        said = [piece for piece in found if piece] or ["Nothing was said."]
+        return [self.seen, *said] if self.seen else said
 
     @cached_property
     def opening(self) -> str:
-        """The first two sentences."""
-        return " ".join(self.sentences[:2])
+        """What is said about files, or the first two sentences."""
+        return self.seen or " ".join(self.sentences[:2])
 
     @cached_property
     def keywords(self) -> list[str]:
@@ -306,7 +325,7 @@ def _text(name: str, schema: JsonSchema, material: _Material, nth: int) -> str:
     elif short in _KEYWORDS:
         candidates = [material.keywords[nth % len(material.keywords)]]
     elif short in _TITLES:
-        candidates = [_cut(material.sentences[0], 80)]
+        candidates = [_cut(material.files[0][0] if material.files else material.sentences[0], 80)]
     elif short in _LONG_TEXTS:
         candidates = [_cut(material.opening, _LONGEST_ANSWER)]
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.flow.node_type import Json, JsonSchema, ModelQuestion
+from engine.flow.node_type import FileContent, Json, JsonSchema, ModelQuestion
 from engine.models.connections import split_model
 from engine.models.price import Price
 
@@ -52,6 +52,7 @@ class ModelRequest:
     output_schema: JsonSchema | None = None
     max_attempts: int = 3
     timeout_seconds: float = 180.0
+    files: tuple[FileContent, ...] = ()
     on_delta: Callable[[str], None] | None = None
     on_call: Callable[[ModelCall], None] | None = None
 
@@ -73,6 +74,7 @@ class ModelRequest:
             output_schema=question.output_schema,
             max_attempts=question.max_attempts,
             timeout_seconds=question.timeout_seconds,
+            files=question.files,
             on_delta=on_delta,
             on_call=on_call,
         )
@@ -82,7 +84,8 @@ class ModelRequest:
 class ModelAnswer:
     """The answer to a question.
 
-    `value` is the text or the object, `text` what the model wrote; totals cover all calls.
+    `value` is the text or the object, `text` what the model wrote; totals cover all calls. `notes`: which files went to
+    the model, and how.
     """
 
     value: Json
@@ -92,6 +95,7 @@ class ModelAnswer:
     calls: tuple[ModelCall, ...]
     simulated: bool = False
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def input_tokens(self) -> int:

@@ -7,8 +7,24 @@ Without output fields the answer is the model's text. With **output fields** the
 type and, best of all, a description that tells the model what belongs there. The answer is checked, and a model whose answer
 does not fit is told what is wrong and asked again, up to **Attempts** times. A field that is not required may be empty.
 
+**Files** shows the model pictures, PDFs, sound or documents: choose a field of the type File of API Input, or a list of files. What
+models take differs:
+
+| Models of | Pictures | PDF | Sound | Video |
+|---|---|---|---|---|
+| OpenAI, OpenRouter | PNG, JPEG, WebP, GIF | yes | WAV, MP3 | no |
+| Anthropic | PNG, JPEG, WebP, GIF | yes | no | no |
+| Google | PNG, JPEG, WebP, HEIC | yes | yes | yes |
+| Mistral | PNG, JPEG, WebP, GIF | yes | no | no |
+| Azure OpenAI | PNG, JPEG, WebP, GIF | as text | WAV, MP3 | no |
+| Ollama, vLLM, others | PNG, JPEG, WebP | as text | no | no |
+
+Not every model of a provider takes all of it: many see pictures, few hear sound. A PDF goes *as text* where it is not taken, or as pictures of
+its pages when it was scanned. Word, Excel, PowerPoint, web pages, e-mails and plain text always go as their text. The step's log says
+which files went to the model and how.
+
 Models come from connections that the owner sets up under Settings, Models and secrets. The **Simulated model** needs no
-connection: it copies words and numbers out of the prompt, so that a flow can be tried before a real model is connected. Where it
+connection: it copies words and numbers out of the prompt and the texts of files, and only says how many pictures it got, so that a flow can be tried before a real model is connected. Where it
 must choose, it takes what the text plainly says and guesses otherwise, always the same for the same text. Its answers are marked as
 simulated everywhere.
 
@@ -28,6 +44,7 @@ from engine.flow import contract
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Json, ModelQuestion, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
 from engine.nodes.api_input import FieldRules, Format, InputField
+from engine.nodes.given_files import FILES, files_of
 
 SIMULATED = "simulated"
 #: The types of API Input's fields without `file`: a model gives no files.
@@ -141,6 +158,7 @@ class Inputs(NodeInputs):
         description="Who the model is and what always holds. Optional.",
         json_schema_extra={"widget": "textarea"},
     )
+    files: Any = FILES
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
@@ -154,6 +172,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
             why="There was no text in it, and the data in it was empty in this run.",
             remedy="Write what the model should do.",
         )
+    files = await files_of(inputs.files, context)
     reply = await context.ask_model(
         ModelQuestion(
             model=config.model,
@@ -164,9 +183,12 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
             output_schema=_object_schema(config.model_dump()["output_fields"]),
             max_attempts=config.max_attempts,
             timeout_seconds=context.timeout_seconds,
+            files=files,
         )
     )
-    for warning in getattr(reply, "warnings", ()):
+    for note in reply.notes:
+        context.log(note)
+    for warning in reply.warnings:
         context.warn(warning)
     return reply.value
 
@@ -217,7 +239,8 @@ NODE = NodeType(
     synonyms=(
         "ai, gpt, chatgpt, claude, gemini, llm, model, ask, question, summary, summarise, summarize, translate, "
         "translation, classify, generate, write, rewrite, chat, agent, openai, sentiment, extract, "
-        "artificial intelligence"
+        "artificial intelligence, picture, image, photo, describe a picture, vision, ocr, scan, pdf, audio, sound, "
+        "transcribe, speech, video"
     ),
     config=Config,
     inputs=Inputs,

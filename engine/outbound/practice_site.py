@@ -19,6 +19,7 @@ _FOLDER = ASSETS / "practice"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".json": "application/json",
+    ".png": "image/png",
     ".txt": "text/plain; charset=utf-8",
     ".xml": "application/xml",
 }

@@ -79,6 +79,10 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
         and (got["total"], got["not_read"]) == (len(sent["reviews"]), 0)
     ),
     "deep-analysis": lambda _sent, got: got["pages_read"] == len(got["sources"]) == 12 and len(got["key_points"]) > 1,
+    "describe-a-picture": lambda _sent, got: (
+        got["title"] == "market-stall.png"
+        and got["description"] == "The Simulated model got 1 picture and looks at none: “market-stall.png”."
+    ),
     "details-from-a-text": lambda _sent, got: list(got["details"]) == ["sender", "date", "total"],
     "enrich-rows-of-a-dataset": lambda _sent, got: got["enriched"] == len(got["products"]) == 6,
     "fetch-from-a-service": lambda _sent, got: got["status"] == 200 and len(got["answer"]["items"]) == 11,

@@ -131,7 +131,7 @@ MISSING = {
     "send an email": "e-mail",
     "pdf": "PDF",
     "upload a file": "files",
-    "picture": "pictures",
+    "draw a picture": "pictures",
     "slack": "ready-made",
     "python": "code",
     "approval": "wait for a person",

@@ -56,6 +56,7 @@ SHELVES = {
         "compare-two-texts",
         "answer-from-your-text",
     ),
+    _("Pictures and files"): ("describe-a-picture",),
     _("Write"): ("write-a-text", "reply-to-a-message", "rewrite-a-text", "fill-a-letter"),
     _("Whole websites"): ("website-analyzer", "deep-analysis"),
     _("Work on lists"): (

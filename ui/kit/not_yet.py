@@ -59,10 +59,10 @@ NOT_YET: tuple[NotYet, ...] = (
         topic="files",
     ),
     NotYet(
-        _("Flows work with text, not with pictures, sound or video yet."),
-        _("HTTP Request can call a service that reads or makes them."),
+        _("Flows look at pictures and listen to sound, but make none yet."),
+        _("HTTP Request can call a service that makes them."),
         "/docs/nodes/http_request",
-        "image, images, picture, photo, video, audio, voice, speech, transcribe, draw",
+        "draw, drawing, make a picture, generate an image, image generation, text to speech, speak, read aloud, youtube",
         ("http_request",),
         topic="media",
     ),

@@ -53,6 +53,7 @@ from engine.models.saved_connections import open_connection
 from engine.nodes import CATALOG
 from engine.outbound.client import OutboundClient
 from engine.outbound.otlp import open_tracer_provider
+from engine.sandbox.pool import Sandbox
 from engine.secrets.opening import open_all, open_for_step
 from engine.secrets.sealing import open_vault
 from storage.database import Database, open_database
@@ -209,10 +210,12 @@ class _Worker:
         vault = self._vault
         outbound = OutboundClient(outbound_rules(self.settings, self.database), renderer=browser_of)
         plan_loader = PlanLoader(self.options.catalog)
+        sandbox = Sandbox()
         outside = Outside(
             database=self.database,
             outbound=outbound,
-            models=Models(outbound, self.database.clock),
+            models=Models(outbound, self.database.clock, sandbox.read_file),
+            sandbox=sandbox,
             threads=Threads(self.at_work),
             open_secret=lambda session, workspace_id, secret_id: open_for_step(session, vault, workspace_id, secret_id),
             open_connection=lambda session, workspace_id, name: open_connection(session, vault, workspace_id, name),

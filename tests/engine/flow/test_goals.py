@@ -116,7 +116,7 @@ NOT_YET = {
     "jeden Tag eine Seite zusammenfassen": "schedule",
     "generate an image of a cat": "media",
     "read a PDF": "files",
-    "transcribe a podcast": "media",
+    "summarise a youtube video": "media",
     "send an email to a customer": "mail",
     "tell me on slack": "programs",
 }

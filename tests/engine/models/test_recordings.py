@@ -9,6 +9,7 @@ import pytest
 
 from engine.core.clock import Millis, SystemClock
 from engine.flow.contract import payload_schema
+from engine.flow.node_type import FileContent
 from engine.models.client import ModelAnswer, ModelConnection, ModelFailed, ModelRequest, Models
 from engine.models.providers import allowed_for, build_model
 from engine.outbound.client import OutboundClient
@@ -40,6 +41,7 @@ SCHEMA = payload_schema(
     for_output=True,
 )
 MEXICO = {"city": "Mexico City", "country": "Mexico", "population": None}
+IN_WORDS = {"image/jpeg": "JPEG picture", "application/pdf": "PDF", "audio/mpeg": "Sound"}
 #: Without this, an Anthropic model is always asked for a stream, and these answers are none.
 ENOUGH = 4096
 
@@ -80,7 +82,7 @@ def model_of(recording: Recording) -> str:
 
 def prompt_of(recording: Recording) -> str:
     user = recording.asked.get("user") or "What is the capital of France?"
-    return user if isinstance(user, str) else next(part["text"] for part in user if "text" in part)
+    return user if isinstance(user, str) else next((part["text"] for part in user if "text" in part), "What is it?")
 
 
 def question(recording: Recording, **rest: Any) -> ModelRequest:
@@ -102,6 +104,24 @@ async def ask(models: Models, server: RecordedModels, recording: Recording, **re
     answer = await models.ask(connect(server, recording.provider), question(recording, **rest))
     assert len(server.requests) == 1, "no second way of asking was needed"
     return answer
+
+
+def content(said: str) -> FileContent:
+    name, media_type = said.split()
+    return FileContent(name, media_type, 600, bytes(600))
+
+
+def carriers(value: Any) -> list[Any]:
+    """Returns the parts of a message that carry a file's bytes."""
+    if isinstance(value, list):
+        return [one for inner in value for one in carriers(inner)]
+    if not isinstance(value, dict):
+        return []
+    if (blob := value.get("inlineData")) is not None:  # Google reads both spellings (JSON of protocol buffers)
+        return [{"inlineData": {name.replace("mime_type", "mimeType"): inner for name, inner in blob.items()}}]
+    if {"image_url", "file", "input_audio", "document_url", "source"} & value.keys():
+        return [value]
+    return [one for inner in value.values() for one in carriers(inner)]
 
 
 def found(provider: str, name: str) -> Recording:
@@ -150,6 +170,49 @@ async def test_a_recorded_object_fits_and_was_asked_for_in_the_providers_way(
     for place in ("response_format", "output_config", "generationConfig"):
         wanted = recording.asked.get(place)
         assert not wanted or _keys(wanted) <= _keys(server.asked[0][place])
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "file", "value", "tokens", "cost_nanos"),
+    [
+        ("openai", "image", "a.jpg image/jpeg", "This vegetable is a potato.", (515, 6), 53_900),
+        ("openai", "pdf", "a.pdf application/pdf", 'The main content of the document is "Dummy', (235, 13), 717_500),
+        ("openai", "audio", "a.mp3 audio/mpeg", "The name mentioned in the audio is Marcelo.", (64, 9), 250_000),
+        ("anthropic", "image", "a.jpg image/jpeg", "This is a **potato**", (276, 92), 736_000),
+        ("anthropic", "pdf", "a.pdf application/pdf", "I received a PDF document", (2218, 121), 8_469_000),
+        ("google", "image", "a.jpg image/jpeg", "That is a potato.", (1817, 5), 183_700),
+        ("google", "pdf", "a.pdf application/pdf", "The document appears to be a dummy PDF", (1305, 11), 134_900),
+        # sound has a price of its own
+        ("google", "audio", "a.mp3 audio/mpeg", "The audio file contains a male voice", (229, 17), 212_000),
+        ("mistral", "image", "a.jpg image/jpeg", "The image shows a cross-section of a kiwi", (580, 114), 1_725_000),
+        ("mistral", "pdf", "a.pdf application/pdf", "The retrieved file (**90ffd2**)", (110, 41), 472_500),
+    ],
+)
+async def test_a_file_goes_to_the_provider_as_it_did_in_the_recording(
+    models, server, provider, name, file, value, tokens, cost_nanos
+):
+    recording = found(provider, name)
+    answer = await ask(models, server, recording, files=(content(file),))
+    assert answer.value[: len(value)] == value
+    assert (answer.input_tokens, answer.output_tokens, answer.cost_nanos) == (*tokens, cost_nanos)
+    sent = carriers(shape(_user(server.asked[0])))
+    assert sent == carriers(recording.asked["user"])
+    assert len(sent) == 1
+    assert answer.notes == (
+        f"Sent to the model: “{file.split()[0]}” ({IN_WORDS[file.split()[1]]}, 600 bytes) as it is",
+    )
+
+
+async def test_a_model_that_does_not_hear_says_so_and_the_way_of_asking_is_not_at_fault(models, server):
+    refused, object_ = found("openai", "audio_refused"), found("openai", "structured")
+    server.play(refused)
+    request = question(refused, files=(content("a.mp3 audio/mpeg"),), output_schema=SCHEMA)
+    with pytest.raises(ModelFailed, match="did not accept the request") as caught:
+        await models.ask(connect(server, "openai"), request)
+    assert "“a.mp3” went with it: not every model of a provider takes" in caught.value.remedy
+    server.play(object_)
+    await models.ask(connect(server, "openai"), question(object_, model_name=model_of(refused), output_schema=SCHEMA))
+    assert "response_format" in server.asked[0]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ KEYS = {
     ),
     "html_text_extractor": ("selector drop keep_links max_chars", "html"),
     "http_request": ("method secret_headers fail_on_status", "url headers query body"),
-    "prompt": ("model temperature max_tokens output_fields max_attempts", "prompt system"),
+    "prompt": ("model temperature max_tokens output_fields max_attempts", "prompt system files"),
     "array_splitter": ("mode max_concurrency chunk_size", "items"),
     "array_flatten": ("levels on_item_error depth", "value"),
     "filter_list": ("match rules", "items"),

@@ -102,6 +102,8 @@ class Previews:
         count = sum(tokens_in(shown.length) for shown in self._rendered.values())
         model = str(node.config.get("model") or "")
         said = f"{_('About')} {tokens(count, self.reader)} {_('a call')} · {await self._money(node, model, count)}"
+        if node.inputs.get("files"):
+            said += f" · {_('without its files')}"
         if items > 1:
             said += f" · {number(items, self.reader)} {_('items in the last run')}"
         if self.cost_line.is_deleted:

@@ -5,6 +5,7 @@ Other pages create, rename and remove these. The problems and marks of nodes are
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -19,6 +20,7 @@ from engine.flow.flow_warnings import FlowWarning, flow_warnings
 from engine.flow.node_type import Catalog
 from engine.flow.validation import marks, problems
 from engine.jobs.outbound_rules import rules_for_flows
+from engine.models.file_problems import file_problems, file_warnings
 from engine.nodes import CATALOG
 from engine.nodes.known_datasets import KnownDataset, missing_datasets, unknown_columns, with_datasets
 from engine.outbound.allow_list import OutboundRules
@@ -42,10 +44,10 @@ class Analysis:
 
 @dataclass(frozen=True)
 class FlowDependencies:
-    """The dependencies as last read. `connections` are the connection names that a Prompt can use."""
+    """The dependencies as last read. `connections` are the connections that a Prompt can use: name -> provider."""
 
     flow_id: str
-    connections: frozenset[str]
+    connections: Mapping[str, str]
     secrets: tuple[SecretRow, ...]
     datasets: tuple[KnownDataset, ...]
     calls: CalledFlows
@@ -69,13 +71,17 @@ class FlowDependencies:
         addresses = address_problems(document, self.rules)
         calls = self.calls.problems(document, self.flow_id)
         connections = unknown_connections(document, self.connections)
-        found = [*in_itself, *connections, *datasets, *hosts, *addresses, *calls] if document.nodes else []
+        files = file_problems(document, self.connections)
+        found = [*in_itself, *connections, *files, *datasets, *hosts, *addresses, *calls] if document.nodes else []
         warned = [
             *flow_warnings(document, self.catalog),
+            *(FlowWarning(one, "") for one in file_warnings(document, self.connections)),
             *(FlowWarning(one, "") for one in host_warnings(document, self.secrets)),
             *(FlowWarning(one, _("Add the column"), list) for one in unknown_columns(document, self.datasets)),
         ]
-        return Analysis(found, warned, self._marks(document, in_itself, [*calls, *datasets, *hosts, *addresses]))
+        return Analysis(
+            found, warned, self._marks(document, in_itself, [*calls, *files, *datasets, *hosts, *addresses])
+        )
 
     def _marks(self, document: Document, in_itself: list[Problem], others: list[Problem]) -> dict[str, Marks]:
         found: dict[str, Marks] = {
@@ -96,7 +102,7 @@ def load_dependencies(
     """Reads all dependencies in one transaction."""
     return FlowDependencies(
         flow_id,
-        frozenset(connection.name for connection in list_connections(session, workspace_id)),
+        {connection.name: connection.provider for connection in list_connections(session, workspace_id)},
         tuple(list_secrets(session, workspace_id)),
         known_datasets(session, workspace_id),
         load_called_flows(session, workspace_id, flow_id, document),

@@ -11,7 +11,7 @@ from tests.factories import document, greeting
 from ui.playground.state.called_flows import CalledFlows
 from ui.playground.state.dependencies import FlowDependencies
 
-NOTHING = FlowDependencies("flow_1", frozenset(), (), (), CalledFlows())
+NOTHING = FlowDependencies("flow_1", {}, (), (), CalledFlows())
 GOODS = KnownDataset("dataset_1", "Goods", {"price": "number"})
 
 
@@ -45,7 +45,7 @@ def test_a_connection_that_is_not_there_is_a_problem() -> None:
     asked = flow("prompt", model="Office:gpt-5", prompt="Hello")
 
     assert "no_connection" in codes(NOTHING, asked)
-    assert "no_connection" not in codes(replace(NOTHING, connections=frozenset({"Office"})), asked)
+    assert "no_connection" not in codes(replace(NOTHING, connections={"Office": "openai"}), asked)
 
 
 def test_the_columns_of_a_dataset_are_data_on_offer() -> None:

@@ -1,0 +1,245 @@
+"""The files of a question: what goes to the model, in which form, and what the step says about it.
+
+    attached = await attach(files, connection, model_name, apart)
+    attached.parts        # what follows the prompt: texts and Attachments, in the order of the files
+    attached.notes        # lines for the step's log: which file went to the model, and how
+    attached.warnings     # what the model does not see
+
+Everything is checked before the call: kind, size and number (`engine.models.media`). No address is handed on: an SDK
+would look it up itself, past the outbound client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from engine.core.media_types import plain_media_type
+from engine.documents.reading import Apart, page_images, read_document
+from engine.flow.file_values import media_type_in_words, size_in_words
+from engine.flow.node_type import FileContent, NodeFailed
+from engine.models.connections import ModelConnection
+from engine.models.errors import ModelFailed
+from engine.models.media import MOST_FILES, TAKES, Takes, taken_in_words, way_of
+from engine.models.provider_catalog import PROVIDERS
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import UserContent
+
+#: Width of the picture of a page, in pixels.
+PAGE_WIDTH: Final = 1_240
+#: Characters of one file's text, and of all texts of a question.
+MOST_TEXT, MOST_TEXTS = 400_000, 1_200_000
+_LONGEST_NAME: Final = 120
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file that is sent as it is, or the picture of a page."""
+
+    name: str
+    media_type: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Attached:
+    """The files of one question, ready to be sent. `shown`: the names of the files that are sent as they are."""
+
+    parts: tuple[str | Attachment, ...] = ()
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[Attachment, ...]:
+        """What is not text."""
+        return tuple(part for part in self.parts if isinstance(part, Attachment))
+
+    @property
+    def texts(self) -> str:
+        """The texts of documents, as they are sent."""
+        return "\n\n".join(part for part in self.parts if isinstance(part, str))
+
+    def content(self, prompt: str) -> str | list[UserContent]:
+        """Returns the prompt with its files as the SDK takes it."""
+        if not self.parts:
+            return prompt
+        from pydantic_ai.messages import BinaryContent
+
+        parts = [
+            part if isinstance(part, str) else BinaryContent(data=part.content, media_type=part.media_type)
+            for part in self.parts
+        ]
+        return [prompt, *parts]
+
+
+async def attach(
+    files: Sequence[FileContent], connection: ModelConnection | None, model: str, apart: Apart | None
+) -> Attached:
+    """Prepares files for a model; `connection` None is the Simulated model. `apart` reads documents in an evaluator
+    process (`Sandbox.read_file`). Raises NodeFailed before anything is sent.
+    """
+    if not files:
+        return Attached()
+    return await _Attaching(connection, model, apart, several=len(files) > 1).all_of(files)
+
+
+class _Attaching:
+    def __init__(self, connection: ModelConnection | None, model: str, apart: Apart | None, *, several: bool) -> None:
+        self.provider = connection.provider if connection else "simulated"
+        self.takes: Takes = TAKES[self.provider]
+        self.who = f"{model} of “{connection.name}”" if connection else "the Simulated model"
+        self.apart = apart
+        self.several = several
+        self.parts: list[str | Attachment] = []
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+        self.names: list[str] = []
+        self.letters = 0
+
+    async def all_of(self, files: Sequence[FileContent]) -> Attached:
+        if len(files) > MOST_FILES:
+            raise _refused(
+                f"{len(files)} files are too many for one question.",
+                f"A prompt sends at most {MOST_FILES} files.",
+                "Send fewer, or put the prompt into a list (For each item), so that each file is a question of its own.",
+            )
+        for file in files:
+            await self._add(file)
+        self._check_whole()
+        return Attached(tuple(self.parts), tuple(self.notes), tuple(self.warnings), tuple(self.names))
+
+    async def _add(self, file: FileContent) -> None:
+        name = shown_name(file.name)
+        if not file.content:
+            raise _refused(f"“{name}” is empty.", "The file has no bytes.", "Send another file.")
+        match way_of(self.provider, file.media_type):
+            case "file" if (why := self._too_large(file)) is None:
+                self._send(name, file)
+            case "file" if plain_media_type(file.media_type) != "application/pdf":
+                raise _refused(
+                    f"“{name}” is too large for {self.who}.", why, "Make it smaller, or choose another model."
+                )
+            case "file" | "pdf as text":
+                await self._pdf(name, file)
+            case "text":
+                self._text(name, file, await self._read(file))
+            case _:
+                raise self._not_taken(name, file)
+
+    def _send(self, name: str, file: FileContent) -> None:
+        self._label(name)
+        self.parts.append(Attachment(name, plain_media_type(file.media_type), file.content))
+        self._note(name, file, "as it is")
+
+    async def _pdf(self, name: str, file: FileContent) -> None:
+        """Sends a PDF as its text, or as pictures of its pages when it has none."""
+        try:
+            self._text(name, file, await self._read(file))
+        except NodeFailed:
+            await self._scan(name, file)
+        else:
+            self.warnings.append(
+                f"“{name}” was sent as its text: {self.who} takes no PDF"
+                + ("" if way_of(self.provider, file.media_type) == "pdf as text" else " of this size")
+                + ". What only its pictures show is not in it."
+            )
+
+    async def _scan(self, name: str, file: FileContent) -> None:
+        assert self.apart is not None, "documents are read in an evaluator process"
+        pages = await page_images(file, width=PAGE_WIDTH, apart=self.apart)
+        self._label(name)
+        for number, picture in enumerate(pages, 1):
+            self.parts.append(Attachment(f"{name}, page {number}", "image/png", picture))
+        count = "a picture of its page" if len(pages) == 1 else f"pictures of {len(pages)} pages"
+        self._note(name, file, f"as {count}")
+        self.warnings.append(f"“{name}” was sent as {count}: {self.who} takes no PDF, and this one has no text.")
+
+    def _text(self, name: str, file: FileContent, text: str) -> None:
+        room = min(MOST_TEXT, MOST_TEXTS - self.letters)
+        if room <= 0:
+            raise _refused(
+                "The texts of the files are too long for one question.",
+                f"Together they have more than {MOST_TEXTS:,} characters.",
+                "Send fewer files, or ask about each one by itself (For each item).",
+            )
+        if len(text) > room:
+            self.warnings.append(f"“{name}” is long: only its first {room:,} of {len(text):,} characters were sent.")
+            text = text[:room]
+        self.letters += len(text)
+        self.parts.append(f"File “{name}”:\n\n{text}\n\nEnd of “{name}”.")
+        self._note(name, file, "as its text")
+
+    async def _read(self, file: FileContent) -> str:
+        assert self.apart is not None, "documents are read in an evaluator process"
+        read = await read_document(file, as_="markdown", apart=self.apart)
+        self.warnings += [f"“{shown_name(file.name)}”: {note}" for note in read["notes"]]
+        return read["markdown"] or read["text"]
+
+    def _label(self, name: str) -> None:
+        """Tells the model the name of the next file, where there are several."""
+        if self.several:
+            self.parts.append(f"File “{name}”:")
+
+    def _note(self, name: str, file: FileContent, how: str) -> None:
+        self.names.append(name)
+        what = media_type_in_words(plain_media_type(file.media_type))
+        self.notes.append(f"Sent to the model: “{name}” ({what}, {size_in_words(file.size)}) {how}")
+
+    def _too_large(self, file: FileContent) -> str | None:
+        picture = file.media_type.startswith("image/")
+        most = self.takes.largest_picture if picture else self.takes.most_bytes
+        if len(file.content) <= most:
+            return None
+        kind = "pictures" if picture else "files"
+        return f"It has {size_in_words(len(file.content))}, and {kind} may have at most {size_in_words(most)} there."
+
+    def _check_whole(self) -> None:
+        sent = [part for part in self.parts if isinstance(part, Attachment)]
+        pictures = sum(part.media_type.startswith("image/") for part in sent)
+        if pictures > self.takes.most_pictures:
+            raise _refused(
+                f"{pictures} pictures are too many for {self.who}.",
+                f"It takes at most {self.takes.most_pictures} in one question.",
+                "Send fewer, or ask about each one by itself (For each item).",
+            )
+        size = sum(len(part.content) for part in sent)
+        if size > self.takes.most_bytes:
+            raise _refused(
+                f"The files are too large for {self.who}.",
+                f"Together they have {size_in_words(size)}, and it takes at most {size_in_words(self.takes.most_bytes)}.",
+                "Send fewer or smaller files, or ask about each one by itself (For each item).",
+            )
+
+    def _not_taken(self, name: str, file: FileContent) -> ModelFailed:
+        plain = plain_media_type(file.media_type)
+        taken = taken_in_words(self.provider, plain)
+        kinds = {"image": "pictures", "audio": "sound", "video": "videos"}
+        kind = kinds.get(plain.partition("/")[0])
+        if kind is None:
+            why = "It holds nothing that a model can read: models take pictures, PDFs, sound and documents with text."
+            return _refused(f"“{name}” cannot be sent to a model.", why, "Send a file of another kind.")
+        if taken:
+            return _refused(
+                f"{self.who[0].upper()}{self.who[1:]} does not take “{name}”.",
+                f"It is {plain}; as {kind} it takes {taken}.",
+                "Save it as one of these, or choose a model of another provider.",
+            )
+        hear = [PROVIDERS[one].title for one in PROVIDERS if one in TAKES and plain in TAKES[one].types]
+        return _refused(
+            f"{self.who[0].upper()}{self.who[1:]} does not take {kind}, so “{name}” cannot be sent.",
+            f"{kind.capitalize()} like this: {', '.join(hear)}." if hear else "No provider takes files like it.",
+            "Choose a model that does, or leave the file out.",
+        )
+
+
+def shown_name(name: str) -> str:
+    """Returns the name of a file for sentences and models: one short line."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
+    return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 13]}…{line[-12:]}"
+
+
+def _refused(message: str, why: str, remedy: str) -> ModelFailed:
+    return ModelFailed("file_not_taken", message, why=why, remedy=remedy)

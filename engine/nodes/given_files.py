@@ -1,0 +1,45 @@
+"""The files that an input holds: one file value, a list of them, or none. Used by nodes that send files to a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from engine.flow.file_values import is_file_value
+from engine.flow.node_type import FileContent, Json, NodeContext, NodeFailed
+
+#: The field `files` of a node's Inputs.
+FILES: Any = Field(
+    default=None,
+    title="Files",
+    description="What the model looks at: a picture, PDF, sound or document, or a list of them. Optional.",
+    json_schema_extra={"takes": "file"},
+)
+
+
+async def files_of(value: Json, context: NodeContext) -> tuple[FileContent, ...]:
+    """Returns the files with their bytes. Raises NodeFailed, which says what the value is when it holds none."""
+    if value is None or value == "":
+        return ()
+    values = value if isinstance(value, list) else [value]
+    found = [one for one in values if one is not None]
+    for one in found:
+        if not is_file_value(one):
+            raise NodeFailed(
+                "Files takes a file, or a list of files.",
+                why=f"What came in this run is {_in_words(one)}.",
+                remedy="Choose data that is a file, like a field of the type File of API Input.",
+                pointer="/inputs/files",
+            )
+    return tuple([await context.files.read(one) for one in found])
+
+
+def _in_words(value: Json) -> str:
+    if isinstance(value, str):
+        return f"the text “{value[:60]}{'…' if len(value) > 60 else ''}”"
+    if isinstance(value, bool):
+        return "yes or no"
+    if isinstance(value, int | float):
+        return "a number"
+    return "a list in a list" if isinstance(value, list) else "a group of data that is no file"
