@@ -63,6 +63,7 @@ _MAIL_HEADS = re.compile(
 def warm_up(family: str) -> None:
     """Imports what the family needs, with all codecs: nothing can be opened after the process is locked."""
     import encodings
+    import heapq  # noqa: F401 - Counter.most_common imports it when it is called
 
     for name in FAMILIES[family]:
         importlib.import_module(f"engine.documents.{name}")
