@@ -216,6 +216,7 @@ class _Attaching:
     def _not_taken(self, name: str, file: FileContent) -> ModelFailed:
         plain = plain_media_type(file.media_type)
         taken = taken_in_words(self.provider, plain)
+        begin = self.who.replace("the ", "The ", 1) if self.provider == "simulated" else self.who
         kinds = {"image": "pictures", "audio": "sound", "video": "videos"}
         kind = kinds.get(plain.partition("/")[0])
         if kind is None:
@@ -223,13 +224,13 @@ class _Attaching:
             return _refused(f"“{name}” cannot be sent to a model.", why, "Send a file of another kind.")
         if taken:
             return _refused(
-                f"{self.who[0].upper()}{self.who[1:]} does not take “{name}”.",
+                f"{begin} does not take “{name}”.",
                 f"It is {plain}; as {kind} it takes {taken}.",
                 "Save it as one of these, or choose a model of another provider.",
             )
         hear = [PROVIDERS[one].title for one in PROVIDERS if one in TAKES and plain in TAKES[one].types]
         return _refused(
-            f"{self.who[0].upper()}{self.who[1:]} does not take {kind}, so “{name}” cannot be sent.",
+            f"{begin} does not take {kind}, so “{name}” cannot be sent.",
             f"{kind.capitalize()} like this: {', '.join(hear)}." if hear else "No provider takes files like it.",
             "Choose a model that does, or leave the file out.",
         )

@@ -45,7 +45,8 @@ def _not_taken(
     node: Node, name: str, field: Mapping[str, Any], providers: Mapping[str, str]
 ) -> Iterator[tuple[Problem, bool]]:
     connection, colon, model = str(node.config.get("model") or "").partition(":")
-    kinds = [kind for kind in field.get("file_kinds") or () if kind in KIND_WORDS]
+    named = field.get("file_kinds")
+    kinds = [kind for kind in named if kind in KIND_WORDS] if isinstance(named, list | tuple) else []
     if not colon or connection not in providers or not kinds:
         return
     refused = kinds_not_taken(providers[connection], kinds)

@@ -48,11 +48,11 @@ def connection(provider: str) -> ModelConnection:
 
 def pdf(drawn: bytes, *objects: bytes) -> bytes:
     """Returns a PDF of one page that draws this."""
+    used = b"<< /Font << /F 5 0 R >> /XObject << /I 6 0 R >> >>"
     parts = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Contents 4 0 R /Resources "
-        b"<< /Font << /F 5 0 R >> /XObject << /I 6 0 R >> >> >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Contents 4 0 R /Resources %s >>" % used,
         b"<< /Length %d >>\nstream\n%s\nendstream" % (len(drawn), drawn),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
         *objects,

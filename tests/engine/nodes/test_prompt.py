@@ -3,6 +3,8 @@
 import pytest
 
 from engine.flow.document import Document
+from engine.flow.file_values import file_value
+from engine.flow.node_type import FileContent
 from engine.flow.ports import out_schema
 from engine.flow.validation import problems
 from engine.models.client import ModelConnection, ModelRequest, Models, Price, split_model
@@ -63,11 +65,16 @@ class Services:
         self._models = Models(outbound)
         own = {"small": Price(1_000_000_000, 2_000_000_000)}
         self._connection = ModelConnection("Mine", "openai_compatible", server.url, own_prices=own)
+        self.files = self
 
     async def ask_model(self, question, *, on_call=None, on_text=None):
         name, _ = split_model(question.model)
         connection = None if name is None else self._connection
         return await self._models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
+
+    async def read(self, value):
+        """Returns the bytes of a file value, as the files of a workspace do."""
+        return FileContent(value["name"], value["media_type"], 3, b"abc")
 
     def secret(self, secret_id):
         raise AssertionError
@@ -166,6 +173,52 @@ async def test_data_and_answers_are_never_read_as_template(ask, server):
     outcome, _ = await ask({"model": "Mine:small"}, {"prompt": "{{ api_input.out.place }}"}, place="{{ 7*7 }}")
     assert server.asked[0]["messages"][-1]["content"] == "{{ 7*7 }}"
     assert outcome.result == {"output": "{{ api_input.out.place }} {{ 7*7 }}"}
+
+
+PICTURE = file_value("file_" + "1" * 22, "bread.png", "image/png", 3)
+SOUND = file_value("file_" + "2" * 22, "call.mp3", "audio/mpeg", 3)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("files", [PICTURE, [PICTURE], [None, PICTURE]])
+async def test_files_go_to_the_model_and_the_step_says_which(ask, server, files):
+    server.say("A loaf.")
+    outcome, notebook = await ask({"model": "Mine:small"}, {"prompt": "What is it?", "files": files})
+    assert outcome.result == {"output": "A loaf."}
+    text, picture = server.asked[0]["messages"][-1]["content"]
+    assert text == {"type": "text", "text": "What is it?"}
+    assert picture["image_url"]["url"] == "data:image/png;base64,YWJj"
+    assert notebook.steps["prompt"].log == ("Sent to the model: “bread.png” (PNG picture, 3 bytes) as it is",)
+    assert notebook.steps["prompt"].inputs["files"] == files
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("files", "code", "words"),
+    [
+        (SOUND, "file_not_taken", "small of “Mine” does not take sound, so “call.mp3” cannot be sent."),
+        (
+            "{{ api_input.out.place }}",
+            "node_failed",
+            "Files takes a file, or a list of files. What came in this run is the text",
+        ),
+        ([[PICTURE]], "node_failed", "a list in a list"),
+        ([7], "node_failed", "a number"),
+        ({"name": "a"}, "node_failed", "a group of data that is no file"),
+    ],
+)
+async def test_what_the_model_does_not_take_asks_nobody(ask, server, files, code, words):
+    outcome, _ = await ask({"model": "Mine:small"}, {"prompt": "What is it?", "files": files})
+    assert (outcome.error.code, server.requests) == (code, [])
+    assert words in f"{outcome.error.message} {outcome.error.why}"
+    assert outcome.error.remedy
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("files", [None, "", []])
+async def test_without_files_the_prompt_is_text_alone(ask, server, files):
+    await ask({"model": "Mine:small"}, {"prompt": "What is it?", "files": files})
+    assert server.asked[0]["messages"][-1]["content"] == "What is it?"
 
 
 @pytest.mark.process
