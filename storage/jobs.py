@@ -84,6 +84,8 @@ class JobRow(NamedTuple):
     run_options: dict[str, Any] | None
     #: When its data was erased.
     data_erased_at: int | None
+    #: What started it without a call: `schedule:` or `hook:` and an id.
+    trigger: str | None
     has_result: bool
 
     @property
@@ -133,6 +135,8 @@ class JobFilters:
     created_after: int | None = None
     created_before: int | None = None
     error_code: str | None = None
+    #: A whole trigger (`schedule:ID`, `hook:ID`), or only `schedule:` or `hook:` for all of a kind.
+    trigger: str | None = None
     #: A job's id, or text in its error.
     text: str = ""
 
@@ -411,6 +415,13 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
         found.append(Job.created_at < filters.created_before)
     if filters.error_code is not None:
         found.append(Job.error["code"].as_string() == filters.error_code)
+    if filters.trigger is not None:
+        # `trigger is not null` stands here so that the index `ix_jobs_trigger` can be used
+        found.append(text("jobs.trigger is not null"))
+        whole = not filters.trigger.endswith(":")
+        found.append(
+            Job.trigger == filters.trigger if whole else Job.trigger.startswith(filters.trigger, autoescape=True)
+        )
     if filters.text:
         found.append(or_(Job.id == filters.text, cast(Job.error, Text).icontains(filters.text, autoescape=True)))
     return found

@@ -309,6 +309,8 @@ class Job(Base):
     value_bytes: Mapped[int] = mapped_column(server_default="0")
     #: How many jobs of its flow may run at once (`storage.flow_limits`); null: its flow has no limit of its own.
     flow_concurrency: Mapped[int | None]
+    #: What started it without a call: `schedule:` or `hook:` and an id. Null: a call, or a run of the Playground.
+    trigger: Mapped[str | None]
     __table_args__ = (
         Index("ix_jobs_workspace_created", "workspace_id", "created_at", "id"),
         Index("ix_jobs_flow_created", "flow_id", "created_at", "id"),
@@ -383,6 +385,13 @@ class Job(Base):
             "ix_jobs_batch_begun",
             "batch_id",
             sqlite_where=text("batch_id is not null and started_at is not null"),
+        ),
+        Index(
+            "ix_jobs_trigger",
+            "trigger",
+            "created_at",
+            "id",
+            sqlite_where=text("trigger is not null"),
         ),
     )
 

@@ -74,6 +74,23 @@ def test_filters_narrow_a_list(world: World) -> None:
     assert ids(created_after=world.job(second).created_at) == set()
 
 
+def test_jobs_are_listed_by_what_started_them(world: World) -> None:
+    flow_id = world.add_flow()
+    monday, tuesday = (world.submit(flow_id, trigger=f"schedule:sched_{day}").job_id for day in ("monday", "tuesday"))
+    hooked = world.submit(flow_id, trigger="hook:hook_1").job_id
+    called = world.submit(flow_id).job_id
+
+    def listed(trigger: str | None) -> set[str]:
+        return {job.id for job in world.read(list_jobs, world.workspace_id, JobFilters(trigger=trigger)).jobs}
+
+    assert listed(None) == {monday, tuesday, hooked, called}
+    assert listed("schedule:") == {monday, tuesday}
+    assert listed("schedule:sched_monday") == {monday}
+    assert listed("hook:") == {hooked}
+    assert listed("hook:%") == set()
+    assert (world.job(monday).trigger, world.job(called).trigger) == ("schedule:sched_monday", None)
+
+
 def call(cost: int | None) -> dict:
     return {
         "node_id": "ask",

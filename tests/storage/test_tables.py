@@ -24,7 +24,9 @@ def statements_of(dialect: str) -> list[str]:
 def test_partial_indexes_are_partial_in_postgresql_too() -> None:
     partial = {
         dialect: sorted(
-            line for line in statements_of(dialect) if line.startswith("CREATE INDEX") and " WHERE " in line
+            line.replace('"', "")  # each dialect quotes other words
+            for line in statements_of(dialect)
+            if line.startswith("CREATE INDEX") and " WHERE " in line
         )
         for dialect in ("sqlite", "postgresql")
     }

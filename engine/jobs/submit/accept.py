@@ -286,6 +286,7 @@ def _job_row(
         "webhook_url": options.webhook_url or flow_webhook(flow.settings, caller.environment),
         "webhook_by_caller": options.webhook_url is not None,
         "flow_concurrency": flow_concurrency(flow.settings),
+        "trigger": options.trigger,
     }
 
 

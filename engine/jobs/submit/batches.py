@@ -124,6 +124,7 @@ def accept_batch(
         "request_id": options.request_id,
         "traceparent": options.trace,
         "flow_concurrency": flow_concurrency(flow.settings),
+        "trigger": options.trigger,
     }
     insert_jobs(
         session,

@@ -33,6 +33,8 @@ class SubmitOptions:
     #: The caller's trace, as `engine.core.trace_context.TraceContext.dumps` writes it.
     trace: str | None = None
     route: str = ""
+    #: What starts the job without a call: `schedule:` or `hook:` and an id.
+    trigger: str | None = None
 
 
 @dataclass(frozen=True)

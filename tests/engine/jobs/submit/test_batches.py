@@ -444,3 +444,8 @@ def test_whether_a_batch_has_begun_is_seen_without_its_jobs(world: World) -> Non
     }
     indexes = [re.sub(r".* (ix_\w+) .*", r"\1", line) for line in plans if " jobs " in f"{line} "]
     assert indexes == ["ix_jobs_batch", "ix_jobs_batch_begun"], "the counts, and whether one has begun"
+
+
+def test_every_item_knows_what_started_its_batch(world: World) -> None:
+    batch = submit(world, world.add_flow(), trigger="schedule:sched_1")
+    assert {world.job(job_id).trigger for job_id in batch.job_ids} == {"schedule:sched_1"}
