@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.table_base import Base
 from storage.tables_files import FileUse, StoredFile  # noqa: F401 - so that `Base.metadata` has every table
+from storage.tables_triggers import Hook, Schedule  # noqa: F401 - likewise
 
 #: The statuses of jobs that have not ended.
 OPEN = ("queued", "processing")
