@@ -196,6 +196,7 @@ async def _run(
     supervisor.start()  # the worker process starts in parallel with the imports below
 
     from engine.jobs.server.maintenance import Maintenance
+    from engine.jobs.server.scheduler import Scheduler
     from engine.models.local_servers import LocalServers
     from engine.playground_batches.registry import PlaygroundBatches
     from storage.checkpoints import Checkpoints
@@ -205,6 +206,7 @@ async def _run(
     checkpoints.start()
     stopping: list[asyncio.Task[None]] = []
     batches = PlaygroundBatches(database, waiters)
+    scheduler = Scheduler(database)
     local_servers = LocalServers(settings.local_servers)
     is_ready = asyncio.Event()
     looking = asyncio.create_task(_look_for_servers(local_servers, settings, database, is_ready))
@@ -231,11 +233,13 @@ async def _run(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         maintenance.start(on_damage=lambda: loop.call_soon_threadsafe(stop_damaged))
+        scheduler.start()
         collect_garbage_seldom()
         await server.serve(sockets=[listener])
         await public_api.close()
     finally:
         looking.cancel()
+        await scheduler.stop()
         await batches.close()
         await asyncio.gather(looking, return_exceptions=True)
         await asyncio.to_thread(maintenance.stop)

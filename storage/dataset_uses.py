@@ -1,6 +1,6 @@
-"""Which flows use a dataset, in their draft, newest version or live version.
+"""Which flows use a dataset, in their draft, newest version or live version, or start with its rows.
 
-A flow names a dataset by id or by name.
+A flow names a dataset by id or by name, its schedules by id.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from storage.tables import Dataset, Flow, FlowVersion
+from storage.tables_triggers import Schedule
 
 TYPES = frozenset({"dataset_source", "dataset_sink"})
 #: A pattern for LIKE that matches every document with one of these nodes.
@@ -44,8 +45,11 @@ def list_uses(session: Session, workspace_id: str) -> dict[str, tuple[FlowUse, .
     if not ids:
         return {}
     found: dict[tuple[str, str], FlowUse] = {}
-    for flow_id, title, live, document in _documents(session, workspace_id):
-        for named in _named_in(document):
+    for flow_id, title, live, all_named in (
+        *((*rest, _named_in(document)) for *rest, document in _documents(session, workspace_id)),
+        *_started_with(session, workspace_id),
+    ):
+        for named in all_named:
             if (dataset_id := ids.get(named)) is None:
                 continue
             before = found.get((dataset_id, flow_id))
@@ -80,6 +84,18 @@ def _documents(session: Session, workspace_id: str) -> Iterator[tuple[str, str, 
     )
     for row in session.execute(versions):
         yield row.id, row.title, row.number == row.live_version, row.document
+
+
+def _started_with(session: Session, workspace_id: str) -> Iterator[tuple[str, str, bool, set[str]]]:
+    """Yields (flow id, title, whether it is live, {dataset id}) of each schedule that starts a job per row."""
+    rows = session.execute(
+        select(Flow.id, Flow.title, Flow.live_version, Schedule.source)
+        .join(Schedule, Schedule.flow_id == Flow.id)
+        .where(Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))
+    )
+    for row in rows:
+        if row.source.get("kind") == "dataset":
+            yield row.id, row.title, row.live_version is not None, {row.source["dataset_id"]}
 
 
 def _named_in(document: str) -> set[str]:

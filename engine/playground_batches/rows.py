@@ -7,11 +7,11 @@ A source is stored as JSON with the batch, so that the server can read the remai
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.flow.dataset_payloads import payload_of_row
 from engine.flow.references import as_text
 from storage.database import Database
 from storage.datasets import RowLine, list_rows
@@ -135,49 +135,3 @@ def rows_from_json(stored: Mapping[str, Any]) -> Rows:
     if stored["kind"] == "listed":
         return Rows(ListedRows([(title, payload) for title, payload in stored["rows"]]), skip)
     return Rows(DatasetRows(stored["dataset_id"], stored["fields"], stored["mapping"], stored["total"]), skip)
-
-
-def match_columns(fields: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, str]:
-    """Matches fields to columns of the same name, ignoring case, spaces, `_` and `-`."""
-    by_name = {_plain(column): column for column in reversed(columns)}
-    names = [str(one.get("name")) for one in fields if one.get("name")]
-    return {name: by_name[_plain(name)] for name in names if _plain(name) in by_name}
-
-
-def payload_of_row(
-    data: Mapping[str, Any], fields: Sequence[Mapping[str, Any]], mapping: Mapping[str, str]
-) -> dict[str, Any]:
-    """The payload for a row. An empty cell of an optional field is left out."""
-    payload: dict[str, Any] = {}
-    for one in fields:
-        name = str(one.get("name"))
-        column = mapping.get(name)
-        if not column:
-            continue
-        value = fitted(data.get(column), str(one.get("type") or "string"))
-        if value is None or (value == "" and not one.get("required")):
-            continue
-        payload[name] = value
-    return payload
-
-
-def fitted(value: Any, kind: str) -> Any:
-    """Converts a cell to the type of its field where the conversion is unambiguous: `"5"` to a whole number, 5 to
-    text.
-    """
-    if kind == "string":
-        return value if isinstance(value, str) or value is None else as_text(value)
-    if not isinstance(value, str):
-        return int(value) if kind == "integer" and isinstance(value, float) and value.is_integer() else value
-    text = value.strip()
-    if kind == "boolean" and text.lower() in {"true", "false", "yes", "no"}:
-        return text.lower() in {"true", "yes"}
-    if kind in {"integer", "number"} and re.fullmatch(r"-?\d{1,15}", text):
-        return int(text)
-    if kind == "number" and re.fullmatch(r"-?\d{1,15}\.\d{1,15}", text):
-        return float(text)
-    return None if text == "" and kind != "string" else value
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name).casefold()

@@ -20,6 +20,7 @@ from engine.actions.jobs import run_in_playground
 from engine.actions.keys import create_key
 from engine.actions.members import ensure_owner, password_hash_now
 from engine.actions.owner_notes import ask_owner
+from engine.actions.schedules import add_schedule
 from engine.actions.secrets import add_secret
 from engine.actions.team import invite
 from engine.core.errors import Refusal
@@ -38,10 +39,12 @@ NAMED = {
     "secret_id": "secret",
     "user_id": "user",
     "note_id": "note",
+    "schedule_id": "schedule",
     "invitation_id": "invitation",
 }
 #: Values for the other parameters of the queries.
 OTHERS = {"number": 1, "since": 0, "until": 1 << 53, "after": (0, ""), "most": 5}
+MORNINGS = {"kind": "weekly", "days": [1], "time": "09:00"}
 #: Queries that return nothing private: they count the person's own notes, or take more than an id.
 LEFT_OUT = {"owner_notes.count_open_notes_of"}
 
@@ -90,6 +93,9 @@ def things(database, ada, tmp_path):
         "secret": write(add_secret, ada, vault, "Mail", "a value of ours", "mail.example.com"),
         "user": database.read_now(list_people, ada.workspace_id)[0].id,
         "note": write(ask_owner, ada, "A model please"),
+        "schedule": write(
+            add_schedule, ada, flow_id, "", MORNINGS, "UTC", {"kind": "input", "payload": {"name": "Ada"}}
+        ),
         "invitation": database.read_now(list_invitations, ada.workspace_id)[0].id,
     }
 
@@ -138,5 +144,6 @@ def test_for_its_owner_it_is_there(database, things, ada) -> None:
     assert there >= {
         "flows.find_flow", "flows.get_flow", "flows.get_draft", "flows.get_version", "flows.hold_flow", "jobs.find_job",
         "jobs.get_job", "keys.get_key", "keys.hold_key", "datasets.get_dataset", "secrets.hold_secret",
-        "owner_notes.hold_note", "links.find_invitation",
+        "owner_notes.hold_note", "links.find_invitation", "schedules.get_schedule", "schedules.hold_schedule",
+        "schedules.list_schedules",
     }  # fmt: skip

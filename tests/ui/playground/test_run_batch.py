@@ -13,7 +13,7 @@ from nicegui.testing import User
 from sqlalchemy import update
 
 from engine.actions.datasets import add_dataset, import_rows
-from engine.playground_batches.rows import fitted, match_columns, payload_of_row
+from engine.flow.dataset_payloads import fitted, match_columns, payload_of_row
 from storage import tables
 from storage.batches import PlaygroundBatchRow, environments_with_waiting_items, find_playground_batch, list_batch_runs
 from storage.dataset_changes import checked_rows

@@ -8,7 +8,8 @@ from typing import Any
 from nicegui import ui
 
 from engine.flow.contract import input_fields, samples_of
-from engine.playground_batches.rows import DatasetRows, ListedRows, Rows, match_columns
+from engine.flow.dataset_payloads import match_columns
+from engine.playground_batches.rows import DatasetRows, ListedRows, Rows
 from storage.datasets import DatasetLine, list_datasets
 from ui.forms.form import Field
 from ui.kit.parts import button, link, note, words

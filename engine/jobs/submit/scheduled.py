@@ -1,0 +1,157 @@
+"""Starts the jobs of a schedule. A slot is claimed in the transaction that accepts its jobs, so it starts exactly once,
+however many servers look at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.core.errors import ConcurrencyLimitExceeded, Conflict, Invalid, NotFound, PayloadInvalid, Refusal
+from engine.flow.contract import check_payload
+from engine.flow.dataset_payloads import payload_of_row
+from engine.jobs.submit.accept import Caller, accept, choose_version, find_live_flow
+from engine.jobs.submit.batches import MAX_ITEMS, accept_batch
+from engine.jobs.submit.bodies import SubmitOptions, read_version
+from engine.triggers.timing import next_slot, slots_between
+from storage.database import after_commit, now
+from storage.datasets import find_dataset, list_rows
+from storage.schedules import ScheduleRow, StartRow, add_start, claim_slot, find_due_schedule
+
+#: The key in `database.info` of the function that wakes the scheduler of this process.
+SCHEDULER = "scheduler"
+ENVIRONMENT = "live"
+#: How many of the rows that do not fit are stored with a start.
+_TOLD = 5
+
+
+def trigger_of(schedule_id: str) -> str:
+    """Returns what is stored as `trigger` with the jobs of a schedule."""
+    return f"schedule:{schedule_id}"
+
+
+def schedules_changed(session: Session) -> None:
+    """Wakes the scheduler of this process after the commit. Those of other processes look by themselves."""
+    wake = session.info.get(SCHEDULER)
+    if wake is not None:
+        after_commit(session, wake)
+
+
+def start_slot(session: Session, schedule_id: str, slot: int) -> StartRow | None:
+    """Starts the jobs of a slot that is due, and sets the next slot. Returns None when the slot is taken.
+
+    Slots that passed before now without a start are not started any more: this start is for all of them. Raises the
+    refusals of `accept` and `accept_batch`; then `refuse_slot` stores why.
+    """
+    schedule = find_due_schedule(session, schedule_id)
+    if schedule is None or not claim_slot(session, schedule_id, slot, _next_at(schedule, slot, now(session))):
+        return None
+    missed = slots_between(schedule.timing, schedule.time_zone, slot, now(session))
+    return _keep(session, start_jobs(session, schedule, slot, missed))
+
+
+def refuse_slot(session: Session, schedule_id: str, slot: int, trouble: Mapping[str, Any]) -> StartRow | None:
+    """Stores that the start of a slot was refused, and sets the next slot; a schedule that has none is paused. Returns
+    None when the slot is taken.
+    """
+    schedule = find_due_schedule(session, schedule_id)
+    if schedule is None:
+        return None
+    try:
+        next_at = _next_at(schedule, slot, now(session))
+    except Invalid:
+        next_at = None
+    if not claim_slot(session, schedule_id, slot, next_at):
+        return None
+    return _keep(session, StartRow(schedule_id, slot, now(session), trouble=dict(trouble)))
+
+
+def start_now(session: Session, schedule: ScheduleRow) -> StartRow:
+    """Starts the jobs of a schedule at once, beside its slots. Raises as `start_slot`."""
+    return _keep(session, start_jobs(session, schedule, now(session), 0))
+
+
+def trouble_of(refusal: Refusal) -> dict[str, Any]:
+    """Returns a refusal as it is stored with a start."""
+    wrong = "; ".join(f"{error.pointer.strip('/') or 'input'}: {error.detail}" for error in refusal.errors[:_TOLD])
+    detail = ". ".join(part for part in (refusal.detail, wrong) if part)
+    return {"code": refusal.code, "title": refusal.title, "detail": detail[:1_000], "remedy": refusal.remedy[:1_000]}
+
+
+def start_jobs(session: Session, schedule: ScheduleRow, slot: int, missed: int) -> StartRow:
+    """Accepts the jobs of a start: one for an input, one per row of a dataset. Returns the start, not stored yet."""
+    caller = Caller(schedule.workspace_id, None, ENVIRONMENT, label=schedule.title)
+    options = SubmitOptions(trigger=trigger_of(schedule.id), route=f"/schedules/{schedule.id}")
+    if schedule.source["kind"] == "dataset":
+        return _start_rows(session, schedule, caller, options, StartRow(schedule.id, slot, now(session), missed))
+    job_id, batch_id = start_one(session, caller, schedule.flow_id, schedule.source["payload"], options)
+    return StartRow(schedule.id, slot, now(session), missed, job_id, batch_id, jobs=1)
+
+
+def start_one(
+    session: Session, caller: Caller, flow_id: str, payload: Mapping[str, Any], options: SubmitOptions
+) -> tuple[str, str | None]:
+    """Accepts a job that nobody can send again. While every slot is taken, it waits for one as the only item of a
+    batch. Returns the ids of the job and of that batch.
+    """
+    try:
+        return accept(session, caller, flow_id, payload, options).job_id, None
+    except ConcurrencyLimitExceeded:
+        batch = accept_batch(session, caller, flow_id, {"items": [payload]}, options)
+        return batch.job_ids[0], batch.batch_id
+
+
+def _start_rows(
+    session: Session, schedule: ScheduleRow, caller: Caller, options: SubmitOptions, start: StartRow
+) -> StartRow:
+    source = schedule.source
+    flow = find_live_flow(session, caller, schedule.flow_id)
+    fields = read_version(session, flow.id, choose_version(session, flow, None)).fields
+    dataset = find_dataset(session, schedule.workspace_id, source["dataset_id"])
+    if dataset is None:
+        raise NotFound(
+            "The dataset of this schedule was deleted", remedy="Choose another dataset, or an input, in the schedule."
+        )
+    rows = list_rows(session, schedule.workspace_id, dataset.id, limit=MAX_ITEMS + 1)
+    if len(rows) > MAX_ITEMS:
+        raise Conflict(
+            f"The dataset “{dataset.name}” has {dataset.rows:,} rows; a start takes at most {MAX_ITEMS:,}",
+            remedy="Divide the dataset, or let the flow read the rows itself with a Dataset Source.",
+        )
+    items: list[dict[str, Any]] = []
+    left_out: list[dict[str, Any]] = []
+    for number, row in enumerate(rows, 1):
+        payload = payload_of_row(row.data, fields, source["mapping"])
+        wrong = check_payload(fields, payload)[1]
+        if not wrong:
+            items.append(payload)
+            continue
+        said = "; ".join(f"{error.pointer.strip('/')}: {error.detail}" for error in wrong)
+        left_out.append({"number": number, "text": said[:300]})
+    if left_out and not items:
+        raise PayloadInvalid(
+            f"No row of the dataset “{dataset.name}” fits the fields of the flow. Row 1: {left_out[0]['text']}",
+            remedy="Choose in the schedule which column fills which field.",
+        )
+    batch = accept_batch(session, caller, schedule.flow_id, {"items": items}, options) if items else None
+    return StartRow(
+        schedule.id,
+        start.slot,
+        start.at,
+        start.missed,
+        batch_id=None if batch is None else batch.batch_id,
+        jobs=len(items),
+        left_out=left_out[:_TOLD] or None,
+        left_out_count=len(left_out),
+    )
+
+
+def _next_at(schedule: ScheduleRow, slot: int, at: int) -> int:
+    return next_slot(schedule.timing, schedule.time_zone, max(slot, at))
+
+
+def _keep(session: Session, start: StartRow) -> StartRow:
+    add_start(session, start)
+    return start

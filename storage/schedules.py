@@ -1,0 +1,180 @@
+"""Queries for schedules: those of a flow, those that are due, and their starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from engine.core.errors import NotFound
+from storage.database import now
+from storage.statements import Statement
+from storage.tables_triggers import Schedule, ScheduleStart
+
+#: How many starts of a schedule are kept.
+STARTS_KEPT = 200
+
+
+@dataclass(frozen=True)
+class ScheduleRow:
+    """A schedule as stored; `storage.tables_triggers.Schedule` describes its columns."""
+
+    id: str
+    workspace_id: str
+    flow_id: str
+    title: str
+    timing: dict[str, Any]
+    time_zone: str
+    source: dict[str, Any]
+    next_at: int | None
+    trouble: dict[str, Any] | None
+    created_at: int
+    created_by: str
+
+    @property
+    def paused(self) -> bool:
+        """True while it does not start by itself."""
+        return self.next_at is None
+
+
+@dataclass(frozen=True)
+class StartRow:
+    """A start of a schedule, or a refused one; `storage.tables_triggers.ScheduleStart` describes its columns."""
+
+    schedule_id: str
+    slot: int
+    at: int
+    missed: int = 0
+    job_id: str | None = None
+    batch_id: str | None = None
+    jobs: int = 0
+    left_out: list[dict[str, Any]] | None = None
+    left_out_count: int = 0
+    trouble: dict[str, Any] | None = None
+
+
+_COLUMNS: list[Any] = [getattr(Schedule, name) for name in ScheduleRow.__dataclass_fields__]
+_START_COLUMNS: list[Any] = [getattr(ScheduleStart, name) for name in StartRow.__dataclass_fields__]
+_NEXT = Statement("select min(next_at) from schedules where next_at is not null")
+
+
+def next_due_at(session: Session) -> int | None:
+    """Returns when the next schedule is due, in milliseconds; None when none is active."""
+    row = _NEXT.row(session, {})
+    return None if row is None else row[0]
+
+
+def list_due(session: Session, most: int) -> list[tuple[str, int]]:
+    """Returns (id, slot) of schedules that are due, the earliest first."""
+    due = select(Schedule.id, Schedule.next_at).where(Schedule.next_at.is_not(None), Schedule.next_at <= now(session))
+    return [(row[0], row[1]) for row in session.execute(due.order_by(Schedule.next_at, Schedule.id).limit(most))]
+
+
+def list_schedules(session: Session, workspace_id: str, flow_id: str | None = None) -> list[ScheduleRow]:
+    """Returns the schedules of a flow, or of all flows, the oldest first."""
+    query = select(*_COLUMNS).where(Schedule.workspace_id == workspace_id)
+    if flow_id is not None:
+        query = query.where(Schedule.flow_id == flow_id)
+    rows = session.execute(query.order_by(Schedule.created_at, Schedule.id))
+    return [ScheduleRow(**row._mapping) for row in rows]
+
+
+def get_schedule(session: Session, workspace_id: str, schedule_id: str) -> ScheduleRow:
+    """Returns a schedule of this workspace. Raises NotFound."""
+    row = session.execute(
+        select(*_COLUMNS).where(Schedule.workspace_id == workspace_id, Schedule.id == schedule_id)
+    ).one_or_none()
+    if row is None:
+        raise _no_schedule()
+    return ScheduleRow(**row._mapping)
+
+
+def find_due_schedule(session: Session, schedule_id: str) -> ScheduleRow | None:
+    """Returns a schedule of any workspace, for the server that starts it; None when it was removed."""
+    row = session.execute(select(*_COLUMNS).where(Schedule.id == schedule_id)).one_or_none()
+    return None if row is None else ScheduleRow(**row._mapping)
+
+
+def hold_schedule(session: Session, workspace_id: str, schedule_id: str) -> Schedule:
+    """Returns the schedule's ORM row, for an action to change. Raises NotFound."""
+    row = session.scalars(
+        select(Schedule).where(Schedule.workspace_id == workspace_id, Schedule.id == schedule_id)
+    ).one_or_none()
+    if row is None:
+        raise _no_schedule()
+    return row
+
+
+def count_schedules(session: Session, workspace_id: str, flow_id: str) -> int:
+    """Returns how many schedules a flow has."""
+    count = select(func.count()).where(Schedule.workspace_id == workspace_id, Schedule.flow_id == flow_id)
+    return session.scalar(count.select_from(Schedule)) or 0
+
+
+def insert_schedule(session: Session, row: ScheduleRow) -> None:
+    """Adds a schedule."""
+    session.add(Schedule(**{name: getattr(row, name) for name in ScheduleRow.__dataclass_fields__}))
+    session.flush()
+
+
+def remove_schedules(session: Session, workspace_id: str, *, flow_id: str = "", schedule_id: str = "") -> int:
+    """Removes one schedule, or all of a flow, with their starts; their jobs stay. Returns how many there were."""
+    which = Schedule.id == schedule_id if schedule_id else Schedule.flow_id == flow_id
+    ids = list(session.scalars(select(Schedule.id).where(Schedule.workspace_id == workspace_id, which)))
+    session.execute(delete(ScheduleStart).where(ScheduleStart.schedule_id.in_(ids)))
+    session.execute(delete(Schedule).where(Schedule.id.in_(ids)))
+    return len(ids)
+
+
+_CLAIM = Statement("update schedules set next_at = :next_at where id = :id and next_at = :slot returning id")
+
+
+def claim_slot(session: Session, schedule_id: str, slot: int, next_at: int | None) -> bool:
+    """Takes a slot that is due, in one conditional statement, and sets the next one. Returns False when another server
+    has taken it, when the schedule was paused, and when this slot has had its start before.
+    """
+    if _CLAIM.row(session, {"id": schedule_id, "slot": slot, "next_at": next_at}) is None:
+        return False
+    return session.get(ScheduleStart, (schedule_id, slot)) is None
+
+
+def add_start(session: Session, start: StartRow) -> None:
+    """Stores a start with the state of its schedule, and removes the oldest starts above STARTS_KEPT."""
+    session.add(ScheduleStart(**{name: getattr(start, name) for name in StartRow.__dataclass_fields__}))
+    session.execute(update(Schedule).where(Schedule.id == start.schedule_id).values(trouble=start.trouble))
+    mine = select(ScheduleStart.slot).where(ScheduleStart.schedule_id == start.schedule_id)
+    oldest_kept = session.scalar(mine.order_by(ScheduleStart.slot.desc()).offset(STARTS_KEPT - 1).limit(1))
+    if oldest_kept is not None:
+        session.execute(
+            delete(ScheduleStart).where(
+                ScheduleStart.schedule_id == start.schedule_id, ScheduleStart.slot < oldest_kept
+            )
+        )
+
+
+def list_starts(session: Session, workspace_id: str, schedule_id: str, limit: int = 20) -> list[StartRow]:
+    """Returns the newest starts of a schedule of this workspace, newest first."""
+    rows = session.execute(
+        select(*_START_COLUMNS)
+        .join(Schedule, Schedule.id == ScheduleStart.schedule_id)
+        .where(Schedule.workspace_id == workspace_id, Schedule.id == schedule_id)
+        .order_by(ScheduleStart.slot.desc())
+        .limit(limit)
+    )
+    return [StartRow(**row._mapping) for row in rows]
+
+
+def schedule_titles(session: Session, workspace_id: str, schedule_ids: Iterable[str]) -> dict[str, str]:
+    """Returns schedule id -> title, for those that still exist."""
+    ids = sorted({*schedule_ids})
+    rows = session.execute(
+        select(Schedule.id, Schedule.title).where(Schedule.workspace_id == workspace_id, Schedule.id.in_(ids))
+    )
+    return {row[0]: row[1] for row in rows} if ids else {}
+
+
+def _no_schedule() -> NotFound:
+    return NotFound("No schedule has this id", remedy="It may have been removed; look at the page of its flow.")

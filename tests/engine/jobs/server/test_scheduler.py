@@ -1,0 +1,393 @@
+"""Schedules start their jobs: once per slot, also with two servers, after a pause of the server, and over changes of the
+clock; what is refused stands in the history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import event, select, update
+
+from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.flows import delete_flow
+from engine.actions.principal import command_line
+from engine.actions.schedules import (
+    MOST_PER_FLOW,
+    add_schedule,
+    change_schedule,
+    pause_schedule,
+    remove_schedule,
+    resume_schedule,
+    start_schedule,
+)
+from engine.core.clock import DAY, HOUR, MINUTE, MovedClock, SystemClock
+from engine.core.errors import Conflict, Invalid, NotDeployed, NotFound, PayloadInvalid
+from engine.jobs.server.scheduler import LOOK_SECONDS, Scheduler
+from storage.audit import list_entries
+from storage.batches import batch_job_ids
+from storage.database import open_database
+from storage.dataset_changes import checked_rows
+from storage.jobs import JobFilters, list_jobs, read_value
+from storage.schedules import STARTS_KEPT, StartRow, get_schedule, list_schedules, list_starts
+from storage.tables import Flow, Workspace
+from storage.tables_triggers import Schedule
+from tests.engine.jobs.world import document_of, open_world
+
+BERLIN = "Europe/Berlin"
+ONE = {"kind": "input", "payload": {"n": 1}}
+
+
+def at(time: str, *days: int) -> dict[str, Any]:
+    return {"kind": "weekly", "days": list(days or range(1, 8)), "time": time}
+
+
+class Days:
+    """A world whose clock shows local times of a zone."""
+
+    def __init__(self, data: Path, zone: str = BERLIN) -> None:
+        self.clock = MovedClock()
+        self.zone = zone
+        self.world = open_world(data, clock=self.clock, plan="pro")
+        self.person = command_line(self.world.workspace_id)
+        self.scheduler = Scheduler(self.world.database)
+
+    def set(self, local: str, zone: str | None = None) -> None:
+        moment = datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(zone or self.zone))
+        self.clock.offset = int(moment.timestamp() * 1_000) - SystemClock().now()
+
+    def add(self, flow_id: str, timing: dict[str, Any], source: dict[str, Any] = ONE, zone: str = "") -> str:
+        return self.world.write(add_schedule, self.person, flow_id, "", timing, zone or self.zone, source)
+
+    async def run(self) -> None:
+        """Does what is due now."""
+        while not await self.scheduler.pass_over():
+            pass
+
+    def starts(self, schedule_id: str) -> list[StartRow]:
+        return self.world.read(list_starts, self.world.workspace_id, schedule_id, 1_000)
+
+    def local(self, moment: int | None) -> str:
+        assert moment is not None
+        return datetime.fromtimestamp(moment / 1_000, tz=ZoneInfo(self.zone)).strftime("%a %d %H:%M")
+
+    def next(self, schedule_id: str) -> str:
+        return self.local(self.world.read(get_schedule, self.world.workspace_id, schedule_id).next_at)
+
+    def jobs(self, schedule_id: str) -> list[str]:
+        filters = JobFilters(trigger=f"schedule:{schedule_id}")
+        return [job.id for job in self.world.read(list_jobs, self.world.workspace_id, filters, 100).jobs]
+
+
+@pytest.fixture
+def days(new_data: Path) -> Iterator[Days]:
+    days = Days(new_data)
+    yield days
+    days.world.database.close()
+
+
+async def test_every_weekday_at_nine_starts_on_weekdays_at_nine(days: Days) -> None:
+    days.set("2026-11-27T08:59:50")  # a Friday
+    schedule = days.add(days.world.add_flow(), at("09:00", 1, 2, 3, 4, 5))
+    assert 0 < await days.scheduler.pass_over() <= 10
+    assert days.starts(schedule) == []
+    days.set("2026-11-27T09:00:00.100")
+    await days.run()
+    (start,) = days.starts(schedule)
+    job = days.world.job(start.job_id or "")
+    assert (days.local(start.slot), start.jobs, start.missed, start.trouble) == ("Fri 27 09:00", 1, 0, None)
+    assert (job.environment, job.trigger, job.key_id) == ("live", f"schedule:{schedule}", None)
+    assert days.world.read(read_value, job.id, "payload") == {"n": 1}
+    assert days.next(schedule) == "Mon 30 09:00"
+    await days.run()
+    assert len(days.starts(schedule)) == 1
+
+
+@pytest.mark.parametrize(
+    ("zone", "begin", "time", "slots"),
+    [
+        ("Europe/Berlin", "2026-03-27T12:00", "02:30", ["Sat 28 02:30", "Sun 29 03:00", "Mon 30 02:30"]),
+        ("Europe/Berlin", "2026-10-23T12:00", "02:30", ["Sat 24 02:30", "Sun 25 02:30", "Mon 26 02:30"]),
+        ("America/New_York", "2026-03-06T12:00", "02:30", ["Sat 07 02:30", "Sun 08 03:00", "Mon 09 02:30"]),
+        ("America/New_York", "2026-10-30T12:00", "01:30", ["Sat 31 01:30", "Sun 01 01:30", "Mon 02 01:30"]),
+        ("Australia/Lord_Howe", "2026-10-02T12:00", "02:15", ["Sat 03 02:15", "Sun 04 02:30", "Mon 05 02:15"]),
+        ("Australia/Lord_Howe", "2026-04-03T12:00", "01:45", ["Sat 04 01:45", "Sun 05 01:45", "Mon 06 01:45"]),
+    ],
+)
+async def test_a_daily_schedule_starts_once_a_day_when_clocks_change(
+    new_data: Path, zone: str, begin: str, time: str, slots: list[str]
+) -> None:
+    days = Days(new_data, zone)
+    days.set(begin)
+    schedule = days.add(days.world.add_flow(), at(time))
+    try:
+        for _ in range(3 * 24 * 4):  # looks every quarter of an hour, for three days
+            days.clock.offset += 15 * MINUTE
+            await days.run()
+        found = [days.local(start.slot) for start in reversed(days.starts(schedule))]
+        assert found == slots
+        assert len(days.jobs(schedule)) == 3
+    finally:
+        days.world.database.close()
+
+
+async def test_slots_that_passed_while_no_server_ran_start_once(days: Days) -> None:
+    days.set("2026-11-02T12:00")  # a Monday
+    schedule = days.add(days.world.add_flow(), at("09:00"))
+    days.set("2026-11-06T15:30")
+    await days.run()
+    (start,) = days.starts(schedule)
+    assert (days.local(start.slot), start.missed, start.jobs) == ("Tue 03 09:00", 3, 1)
+    assert days.next(schedule) == "Sat 07 09:00"
+    assert len(days.jobs(schedule)) == 1
+
+
+async def test_two_servers_start_a_slot_once(days: Days, new_data: Path) -> None:
+    days.set("2026-11-02T12:00")
+    flow = days.world.add_flow()
+    schedules = [days.add(flow, {"kind": "minutes", "every": 1}) for _ in range(5)]
+    other = open_database(new_data, clock=days.clock)
+    try:
+        servers = (days.scheduler, Scheduler(other))
+        for _ in range(4):
+            days.clock.offset += MINUTE
+            await asyncio.gather(*(one.pass_over() for one in servers * 2))
+        for schedule in schedules:
+            slots = [start.slot for start in days.starts(schedule)]
+            assert len(slots) == len(set(slots)) == 4
+            assert len(days.jobs(schedule)) == 4
+    finally:
+        other.close()
+
+
+async def test_a_clock_that_is_set_back_starts_no_slot_again(days: Days) -> None:
+    days.set("2026-11-02T08:59:59")
+    schedule = days.add(days.world.add_flow(), at("09:00"))
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    days.set("2026-11-02T08:59:59")
+    await days.run()
+    days.world.write(pause_schedule, days.person, schedule)
+    days.world.write(resume_schedule, days.person, schedule)  # the next slot is the one that has started
+    days.set("2026-11-02T09:00:02")
+    await days.run()
+    assert len(days.starts(schedule)) == len(days.jobs(schedule)) == 1
+    assert days.next(schedule) == "Tue 03 09:00"
+
+
+async def test_a_paused_schedule_does_not_start_and_makes_up_for_nothing(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    schedule = days.add(days.world.add_flow(), at("09:00"))
+    days.world.write(pause_schedule, days.person, schedule)
+    days.set("2026-11-04T12:00")
+    assert await days.scheduler.pass_over() == LOOK_SECONDS
+    days.world.write(resume_schedule, days.person, schedule)
+    await days.run()
+    assert days.starts(schedule) == []
+    assert days.next(schedule) == "Thu 05 09:00"
+
+
+async def test_a_refused_start_says_why_and_the_next_one_clears_it(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    flow = days.world.add_flow(live=False)
+    schedule = days.add(flow, at("09:00"))
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    (start,) = days.starts(schedule)
+    assert (start.job_id, start.jobs, (start.trouble or {})["code"]) == (None, 0, "flow_not_deployed")
+    (row,) = days.world.read(list_schedules, days.world.workspace_id, flow)
+    assert row.trouble == start.trouble
+    assert "Deploy it" in (row.trouble or {})["remedy"]
+    days.world.write(lambda session: session.execute(update(Flow).values(live_version=1)))
+    days.set("2026-11-03T09:00:01")
+    await days.run()
+    assert [one.trouble is None for one in days.starts(schedule)] == [True, False]
+    assert days.world.read(get_schedule, days.world.workspace_id, schedule).trouble is None
+
+
+async def test_an_input_that_no_longer_fits_is_named(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    schedule = days.add(days.world.add_flow(live=False), at("09:00"), {"kind": "input", "payload": {"who": "x"}})
+    days.world.write(lambda session: session.execute(update(Flow).values(live_version=1)))
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    (start,) = days.starts(schedule)
+    assert (start.trouble or {})["code"] == "validation_failed"
+    assert "who: " in (start.trouble or {})["detail"]
+
+
+async def test_a_full_month_is_refused_and_full_slots_are_waited_for(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    flow = days.world.add_flow()
+    schedule = days.add(flow, at("09:00"))
+    limits = {"concurrency": 1, "monthly": 2}
+    days.world.write(lambda session: session.execute(update(Workspace).values(**limits)))
+    days.world.submit(flow)
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    (start,) = days.starts(schedule)
+    job = days.world.job(start.job_id or "")
+    assert (job.status, job.counted, job.batch_id, job.trigger) == (
+        "queued", False, start.batch_id, f"schedule:{schedule}",
+    )  # fmt: skip
+    days.set("2026-11-03T09:00:01")
+    await days.run()
+    assert (days.starts(schedule)[0].trouble or {})["code"] == "monthly_quota_exceeded"
+    assert len(days.jobs(schedule)) == 1
+
+
+def rows(days: Days, *data: dict[str, Any]) -> str:
+    dataset = days.world.write(add_dataset, days.person, "Numbers")
+    if data:
+        days.world.write(import_rows, days.person, dataset, checked_rows(list(data)))
+    return dataset
+
+
+async def test_each_row_of_a_dataset_is_a_job_and_rows_that_do_not_fit_are_told(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    fields = [{"name": "n", "type": "integer", "required": True}]
+    flow = days.world.add_flow(document_of(("echo", "set_fields", {"n": "{{ api_input.out.n }}"}), fields=fields))
+    dataset = rows(days, {"Count": "1"}, {"Count": "two"}, {"Count": "3", "Note": "x"}, {"Count": ""})
+    source = {"kind": "dataset", "dataset_id": dataset, "mapping": {"n": "Count"}}
+    schedule = days.add(flow, at("09:00"), source)
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    (start,) = days.starts(schedule)
+    assert (start.jobs, start.left_out_count, start.trouble) == (2, 2, None)
+    assert [one["number"] for one in start.left_out or []] == [2, 4]
+    job_ids, _ = days.world.read(batch_job_ids, start.batch_id or "", 10, None)
+    assert [days.world.read(read_value, job_id, "payload") for job_id in job_ids] == [{"n": 1}, {"n": 3}]
+    assert sorted(days.jobs(schedule)) == sorted(job_ids)
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "said"),
+    [
+        ([{"Count": "many"}], "validation_failed", "No row of the dataset"),
+        ([{"Count": "1"}] * 1_001, "conflict", "1,001 rows"),
+        (None, "not_found", "deleted"),
+    ],
+)
+async def test_a_dataset_that_cannot_start_is_told(days: Days, data: list[Any] | None, code: str, said: str) -> None:
+    days.set("2026-11-02T08:00")
+    dataset = rows(days, *(data or []))
+    source = {"kind": "dataset", "dataset_id": dataset, "mapping": {"n": "Count"}}
+    schedule = days.add(days.world.add_flow(), at("09:00"), source)
+    if data is None:
+        days.world.write(
+            lambda session: session.execute(update(Schedule).values(source={**source, "dataset_id": "ds_gone"}))
+        )
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    (start,) = days.starts(schedule)
+    assert (start.trouble or {})["code"] == code
+    assert said in str(start.trouble)
+
+
+async def test_a_dataset_without_rows_starts_nothing_and_is_no_trouble(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    source = {"kind": "dataset", "dataset_id": rows(days), "mapping": {"n": "Count"}}
+    schedule = days.add(days.world.add_flow(), at("09:00"), source)
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    (start,) = days.starts(schedule)
+    assert (start.jobs, start.batch_id, start.trouble) == (0, None, None)
+
+
+async def test_a_schedule_that_cannot_be_read_is_paused_and_harms_no_other(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    flow = days.world.add_flow()
+    broken, sound = days.add(flow, at("09:00")), days.add(flow, at("09:00"))
+    days.world.write(
+        lambda session: session.execute(update(Schedule).where(Schedule.id == broken).values(time_zone="No/Where"))
+    )
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    assert days.world.read(get_schedule, days.world.workspace_id, broken).paused
+    assert (days.starts(broken)[0].trouble or {})["code"] == "validation_failed"
+    assert len(days.jobs(sound)) == 1
+
+
+async def test_a_start_by_hand_leaves_the_slots_alone(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    schedule = days.add(days.world.add_flow(), at("09:00"))
+    days.world.write(start_schedule, days.person, schedule)
+    assert days.next(schedule) == "Mon 02 09:00"
+    assert len(days.jobs(schedule)) == 1
+    unused = days.add(days.world.add_flow(live=False), at("09:00"))
+    with pytest.raises(NotDeployed):
+        days.world.write(start_schedule, days.person, unused)
+    assert days.starts(unused) == []
+
+
+async def test_only_the_newest_starts_are_kept(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    schedule = days.add(days.world.add_flow(live=False), {"kind": "minutes", "every": 1})
+    for _ in range(STARTS_KEPT + 5):
+        days.clock.offset += MINUTE
+        await days.run()
+    assert len(days.starts(schedule)) == STARTS_KEPT
+
+
+async def test_a_change_wakes_the_scheduler_that_sleeps(days: Days) -> None:
+    days.set("2026-11-02T08:59:59")
+    days.scheduler.start()
+    await asyncio.sleep(0)
+    schedule = days.add(days.world.add_flow(), at("09:00"))
+    async with asyncio.timeout(20):
+        while not days.starts(schedule):
+            await asyncio.sleep(0.02)
+    await days.scheduler.stop()
+
+
+async def test_without_a_schedule_a_look_reads_one_number(days: Days) -> None:
+    said: list[str] = []
+    event.listen(days.world.database.read_engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+    assert await days.scheduler.pass_over() == LOOK_SECONDS
+    assert [line for line in said if line != "BEGIN"] == [
+        "select min(next_at) from schedules where next_at is not null"
+    ]
+
+
+def test_what_a_schedule_may_not_be(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    flow = days.world.add_flow()
+    with pytest.raises(Invalid, match="Enter a time"):
+        days.add(flow, at("25:00"))
+    with pytest.raises(PayloadInvalid):
+        days.add(flow, at("09:00"), {"kind": "input", "payload": {"n": "many"}})
+    with pytest.raises(Invalid, match="input or a dataset"):
+        days.add(flow, at("09:00"), {"kind": "hook"})
+    with pytest.raises(NotFound):
+        days.add(flow, at("09:00"), {"kind": "dataset", "dataset_id": "ds_none", "mapping": {}})
+    with pytest.raises(Invalid, match="101 characters"):
+        days.world.write(add_schedule, days.person, flow, "x" * 101, at("09:00"), BERLIN, ONE)
+    for _ in range(MOST_PER_FLOW):
+        days.add(flow, at("09:00"))
+    with pytest.raises(Conflict, match="100 schedules"):
+        days.add(flow, at("09:00"))
+
+
+async def test_a_schedule_is_changed_and_goes_with_its_flow(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    flow = days.world.add_flow()
+    schedule, second = days.add(flow, at("09:00")), days.add(flow, at("10:00"))
+    other = {"kind": "input", "payload": {"n": 2}}
+    days.world.write(change_schedule, days.person, schedule, "Mornings", at("07:30", 2), "UTC", other)
+    row = days.world.read(get_schedule, days.world.workspace_id, schedule)
+    assert (row.title, row.source, days.next(schedule)) == ("Mornings", other, "Tue 03 08:30")
+    days.world.write(remove_schedule, days.person, second)
+    days.clock.offset += 3 * DAY + HOUR
+    await days.run()
+    assert days.jobs(second) == []
+    assert len(days.jobs(schedule)) == 1
+    days.world.write(delete_flow, days.person, flow)
+    assert days.world.read(list_schedules, days.world.workspace_id) == []
+    assert days.world.read(lambda session: session.execute(select(Schedule)).all()) == []
+    verbs = [entry.verb for entry in days.world.read(list_entries, days.world.workspace_id)]
+    assert {"add schedule", "change schedule", "remove schedule"} <= set(verbs)
