@@ -26,7 +26,7 @@ from api.http.problem_json import NoSuchAddress
 from api.http.refused_calls import RefusalRecorder
 from api.http.request_ids import request_id_from
 from api.http.upload import Uploads
-from api.routes import batches, events, files, flows, health, jobs, mcp, metrics, submit
+from api.routes import batches, events, files, flows, health, hooks, jobs, mcp, metrics, submit
 from engine.core.errors import Refusal
 from engine.core.logging_setup import EACH_CALL, known
 from engine.core.settings import Settings
@@ -39,7 +39,7 @@ each_call = logging.getLogger(EACH_CALL)
 
 #: In the order in which the router tries them: the routes that are called most often come first.
 _ROUTERS = (
-    submit.router, jobs.raw, jobs.router, events.router, batches.router, flows.router, files.raw, files.router, health.router, metrics.router, mcp.router
+    submit.router, jobs.raw, jobs.router, events.router, batches.router, flows.router, files.raw, files.router, hooks.router, health.router, metrics.router, mcp.router
 )  # fmt: skip
 #: The routes are given to FastAPI directly, because FastAPI matches each request twice for a router that it includes.
 ROUTES = [route for router in _ROUTERS for route in router.routes]
@@ -162,9 +162,9 @@ class _Answer:
 
 def _log_line(request: Request, answer: _Answer, route: str, seconds: float) -> None:
     """Logs one call. Of the URL it logs only the route and the path parameters that the router matched, so that no
-    other text of a caller gets into the log.
+    other text of a caller gets into the log; the secret in the address of a webhook neither.
     """
-    said = {name: str(value)[:64] for name, value in request.path_params.items()}
+    said = {name: str(value)[:64] for name, value in request.path_params.items() if name != "secret"}
     if job_id := getattr(request.state, "job_id", None):
         said["job_id"] = job_id
     caller = getattr(request.state, "caller", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -45,10 +46,7 @@ def list_uses(session: Session, workspace_id: str) -> dict[str, tuple[FlowUse, .
     if not ids:
         return {}
     found: dict[tuple[str, str], FlowUse] = {}
-    for flow_id, title, live, all_named in (
-        *((*rest, _named_in(document)) for *rest, document in _documents(session, workspace_id)),
-        *_started_with(session, workspace_id),
-    ):
+    for flow_id, title, live, all_named in chain(_drawn(session, workspace_id), _started_with(session, workspace_id)):
         for named in all_named:
             if (dataset_id := ids.get(named)) is None:
                 continue
@@ -84,6 +82,12 @@ def _documents(session: Session, workspace_id: str) -> Iterator[tuple[str, str, 
     )
     for row in session.execute(versions):
         yield row.id, row.title, row.number == row.live_version, row.document
+
+
+def _drawn(session: Session, workspace_id: str) -> Iterator[tuple[str, str, bool, set[str]]]:
+    """Yields (flow id, title, whether it is the live version, the datasets that its nodes name) of each document."""
+    for flow_id, title, live, document in _documents(session, workspace_id):
+        yield flow_id, title, live, _named_in(document)
 
 
 def _started_with(session: Session, workspace_id: str) -> Iterator[tuple[str, str, bool, set[str]]]:

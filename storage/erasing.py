@@ -63,6 +63,7 @@ def mark_erased(session: Session, job: JobRow, error: Mapping[str, Any] | None) 
     options = {name: value for name, value in (job.run_options or {}).items() if name != "title"}
     _OWN_VALUES.run(session, {"id": job.id})
     _FORGET_REQUEST.run(session, {"id": job.id, "created_at": job.created_at})
+    _FORGET_CALL.run(session, {"id": job.id})
     _MARK.run(
         session,
         {
@@ -72,6 +73,11 @@ def mark_erased(session: Session, job: JobRow, error: Mapping[str, Any] | None) 
             "run_options": to_json(options or None),
         },
     )
+
+
+_FORGET_CALL = Statement(
+    "update hooks set last_body = null, last_headers = null, last_job_id = null where last_job_id = :id"
+)
 
 
 _COPIES = Statement(

@@ -416,8 +416,6 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
     if filters.error_code is not None:
         found.append(Job.error["code"].as_string() == filters.error_code)
     if filters.trigger is not None:
-        # `trigger is not null` stands here so that the index `ix_jobs_trigger` can be used
-        found.append(text("jobs.trigger is not null"))
         whole = not filters.trigger.endswith(":")
         found.append(
             Job.trigger == filters.trigger if whole else Job.trigger.startswith(filters.trigger, autoescape=True)

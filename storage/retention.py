@@ -225,6 +225,8 @@ _LOGS: tuple[tuple[str, str], ...] = (
     ("sent_fields", "day < :before / 86400000"),
     ("sign_in_failures", "at < :yesterday"),
     ("setup_tokens", "expires_at < :yesterday"),
+    ("hook_messages", "at < :week_ago"),
+    ("hook_deliveries", "at < :values_before"),
     ("sessions", "created_at < :month_ago"),
 )
 LOG_TABLES = tuple(name for name, _ in _LOGS)
@@ -249,6 +251,7 @@ def remove_log_rows(session: Session, table: str, *, before: int, values_before:
 def _too_old(table: str, at: int, before: int, values_before: int) -> tuple[str, dict[str, int]]:
     condition = dict(_LOGS)[table]
     times = {"before": before, "values_before": values_before, "yesterday": at - DAY, "month_ago": at - 31 * DAY}
+    times["week_ago"] = at - 7 * DAY
     return condition, {name: value for name, value in times.items() if f":{name}" in condition}
 
 

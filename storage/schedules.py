@@ -70,7 +70,8 @@ def next_due_at(session: Session) -> int | None:
 def list_due(session: Session, most: int) -> list[tuple[str, int]]:
     """Returns (id, slot) of schedules that are due, the earliest first."""
     due = select(Schedule.id, Schedule.next_at).where(Schedule.next_at.is_not(None), Schedule.next_at <= now(session))
-    return [(row[0], row[1]) for row in session.execute(due.order_by(Schedule.next_at, Schedule.id).limit(most))]
+    rows = session.execute(due.order_by(Schedule.next_at, Schedule.id).limit(most))
+    return [(schedule_id, slot) for schedule_id, slot in rows if slot is not None]
 
 
 def list_schedules(session: Session, workspace_id: str, flow_id: str | None = None) -> list[ScheduleRow]:

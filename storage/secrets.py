@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import NotFound
 from storage.database import now
 from storage.tables import Connection, Secret, WebhookSecret
+from storage.tables_triggers import HookSecret
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def list_sealed(session: Session) -> list[tuple[str, str, str]]:
     """Returns (workspace id, secret id, sealed text) of every secret on this server, for the filter that hides them in
     log lines.
     """
-    kinds = (Secret, WebhookSecret)
+    kinds = (Secret, WebhookSecret, HookSecret)
     rows = [row for kind in kinds for row in session.execute(select(kind.workspace_id, kind.id, kind.sealed))]
     return [(workspace_id, secret_id, sealed) for workspace_id, secret_id, sealed in rows]
 

@@ -24,6 +24,10 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "The key is missing, misspelt, unknown, expired or revoked. All of these get this one answer, so that nobody can learn which keys exist.",
         "Send `Authorization: Bearer` and the whole key. Settings, API Keys shows which keys are valid and when each was used last.",
     ),
+    "signature_invalid": (
+        "A call of an incoming webhook does not prove where it comes from: the signature or the secret in the address is missing or wrong, or the time in the signature is more than five minutes away. `detail` says which.",
+        "Enter the same secret in the webhook on the flow's page and at the service that calls. The list of the last calls there shows each refused call with its reason.",
+    ),
     "not_allowed": (
         "The key is valid, but it may not do this: it is limited to other flows.",
         "Use another key, or ask the owner to allow this flow for the key.",
@@ -63,6 +67,10 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
     "job_not_ended": (
         "The data of a job can be erased when it has ended. This one waits or runs, or a run that somebody made again from it does.",
         "Cancel the job (`POST /public/v1/jobs/{job_id}/cancel`) or wait until it has ended, then send the request again.",
+    ),
+    "hook_paused": (
+        "Somebody has paused this incoming webhook. The call is genuine, but it started nothing.",
+        "Press Resume at the webhook on the flow's page, then let the service send the call again.",
     ),
     "job_expired": (
         "Results are kept for a time (30 days unless the owner chose otherwise), and this job's time is over.",

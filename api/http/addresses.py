@@ -11,7 +11,8 @@ MCP_PATH = "/mcp"
 _WHOLE = frozenset({"/public", "/v1", "/healthz", "/readyz", "/metrics", MCP_PATH})
 #: The fixed parts of the API's paths, in lower case.
 _WORDS = frozenset(
-    {"batch", "batches", "cancel", "data", "events", "execute", "flows", "healthz", "jobs", "mcp", "metrics", "openapi"}
+    {"batch", "batches", "cancel", "data", "events", "execute", "flows", "healthz", "hooks", "jobs", "mcp", "metrics"}
+    | {"openapi"}
     | {"openapi.json", "public", "readyz", "results", "v1"}
 )
 _PLURAL = {"batch": "batches", "flow": "flows", "job": "jobs"}

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from cachetools import LRUCache
 from starlette.requests import Request
 
 from api.connection_limits import network_of
 from api.http.auth import Callers
 from api.http.call_figures import CallFigures
-from api.http.json_body import Bodies
+from api.http.json_body import Bodies, BodyLimits
 from api.http.refused_calls import RefusalRecorder
 from api.http.request_rate import WITHOUT_A_KEY, RequestRates, too_many
 from api.http.upload import Uploads
@@ -25,7 +27,13 @@ from engine.jobs.submit.sent_fields import SentFieldRecorder
 from storage.database import Database
 from storage.jobs import find_status
 
+if TYPE_CHECKING:
+    from engine.secrets.sealing import Vault
+
 T = TypeVar("T")
+
+#: A webhook of another service may have 1 MiB, and all that are being received 32 MiB.
+HOOK_BODIES = BodyLimits(max_bytes=1024 * 1024, bytes_in_flight=32 * 1024 * 1024)
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,10 @@ class Context:
     rates: RequestRates = field(default_factory=RequestRates)
     readiness: Readiness = field(default_factory=Readiness)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    #: The bodies of incoming webhooks, which have a limit of their own.
+    hook_bodies: Bodies = field(default_factory=lambda: Bodies(HOOK_BODIES))
+    _vaults: list[Vault] = field(default_factory=list)
+    _noted: LRUCache[str, float] = field(default_factory=lambda: LRUCache(1_000))
 
     def caller(self, request: Request, *, lately: bool = False) -> Caller:
         """Authenticates the caller and counts the request. Raises Unauthorized, ParameterInvalid and RateLimited.
@@ -69,6 +81,21 @@ class Context:
         request.state.rate = rate = self.rates.count(subject, quota)
         if rate is not None and rate.over:
             raise too_many(rate, label=label)
+
+    async def vault(self) -> Vault:
+        """Returns the vault that opens the secrets of incoming webhooks. It is opened at their first call."""
+        if not self._vaults:
+            from engine.secrets.sealing import open_vault
+
+            self._vaults.append(await asyncio.to_thread(open_vault, self.settings.data, self.settings.secret_key_file))
+        return self._vaults[0]
+
+    def notes_refusal_of(self, hook_id: str, at: float, seconds: float) -> bool:
+        """Tells whether a refused call of a hook may be stored: at most one in so many seconds. `at`: monotonic."""
+        if at - self._noted.get(hook_id, -math.inf) < seconds:
+            return False
+        self._noted[hook_id] = at
+        return True
 
     def refuse_when_stopping(self) -> None:
         """Refuses new work while the server stops. Raises ShuttingDown."""

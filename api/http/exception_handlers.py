@@ -55,8 +55,13 @@ async def _answer_invalid(request: Request, error: RequestValidationError) -> Re
 
 
 async def _answer_fault(request: Request, error: Exception) -> Response:
-    log.error("%s: %s %s failed", request.state.request_id, request.method, request.url.path, exc_info=error)
+    log.error("%s: %s %s failed", request.state.request_id, request.method, _route_of(request), exc_info=error)
     return await answer_refusal(request, Internal())
+
+
+def _route_of(request: Request) -> str:
+    """Returns the path of the route: the path itself may hold the secret of a webhook."""
+    return getattr(request.scope.get("route"), "path", request.url.path)
 
 
 async def _leave(request: Request, error: ClientDisconnect) -> None:

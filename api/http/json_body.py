@@ -90,6 +90,14 @@ class Bodies:
             yield body
 
     @contextlib.asynccontextmanager
+    async def received(self, request: Request) -> AsyncIterator[bytes]:
+        """Context manager with the bytes of a body, after the limits of time and size are checked; their content is not
+        looked at. Otherwise as `checked`.
+        """
+        async with self._received(request) as body:
+            yield body
+
+    @contextlib.asynccontextmanager
     async def _received(self, request: Request) -> AsyncIterator[bytes]:
         announced = request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > self.limits.max_bytes:

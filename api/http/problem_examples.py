@@ -14,6 +14,7 @@ DETAILS = {
     "method_not_allowed": "PUT was sent; allowed here: GET, HEAD",
     "not_acceptable": "This call answers with application/json",
     "request_timeout": "Its body did not arrive in full within 30 seconds",
+    "signature_invalid": "The signature does not fit the secret of this webhook and the body. Enter the same secret here and at GitHub",
     "job_not_cancellable": "It is completed",
     "batch_not_cancellable": "Its items have all ended",
     "job_not_ended": "job_3nXq8TfW2LrKc0ZbYp5VdA is processing",

@@ -51,6 +51,7 @@ from storage.flows import (
     list_versions,
     remove_untouched_flows,
 )
+from storage.hooks import remove_hooks
 from storage.schedules import remove_schedules
 
 if TYPE_CHECKING:
@@ -222,8 +223,8 @@ def duplicate_flow(session: Session, principal: Principal, flow_id: str, title: 
 
 
 def delete_flow(session: Session, principal: Principal, flow_id: str) -> None:
-    """Undeploys the flow and removes it from the library, with its schedules. Its jobs are kept until their retention
-    ends.
+    """Undeploys the flow and removes it from the library, with its schedules and webhooks. Its jobs are kept until
+    their retention ends.
     """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
@@ -232,6 +233,7 @@ def delete_flow(session: Session, principal: Principal, flow_id: str) -> None:
     flow.live_version = None
     flow.deleted_at = now(session)
     remove_schedules(session, principal.workspace_id, flow_id=flow.id)
+    remove_hooks(session, principal.workspace_id, flow_id=flow.id)
     add_entry(session, principal, "delete flow", flow.id, flow.title)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
@@ -27,7 +27,9 @@ from storage.schedules import (
     insert_schedule,
     remove_schedules,
 )
-from storage.tables import Flow
+
+if TYPE_CHECKING:
+    from storage.tables import Flow
 
 MAX_TITLE = 100
 MOST_PER_FLOW = 100

@@ -6,6 +6,7 @@ Refusal
 ├── NotAllowed                  the caller's own thing, but this key or role may not do that
 ├── FileSpaceFull               the workspace's space for files is used up
 ├── Unauthorized                no key, a wrong, an expired or a revoked key: always the same answer
+├── SignatureInvalid            a call of a webhook that does not prove where it comes from
 ├── Invalid                     what was sent is wrong; every wrong field is named
 │   ├── InvalidJson
 │   ├── InvalidUpload           a form that holds no file, more than one, or is cut off
@@ -17,6 +18,7 @@ Refusal
 │   ├── JobNotCancellable       the job has ended
 │   ├── BatchNotCancellable     all of its items have ended
 │   ├── JobNotEnded             its data cannot be erased yet
+│   ├── HookPaused              the webhook takes no calls at the moment
 │   ├── IdempotencyInProgress
 │   └── IdempotencyKeyReused
 ├── LimitReached                something is full; it says what, and when to come back
@@ -119,6 +121,12 @@ class Unauthorized(Refusal):
     remedy = "Send a valid key as `Authorization: Bearer YOUR_API_KEY`. Keys are made under Settings, API Keys."
 
 
+class SignatureInvalid(Refusal):
+    """The call does not prove where it comes from."""
+
+    code = "signature_invalid"
+
+
 class Invalid(Refusal):
     """What was sent is not valid."""
 
@@ -188,6 +196,13 @@ class JobNotEnded(Conflict):
 
     code = "job_not_ended"
     remedy = "Cancel it or wait until it has ended, then erase its data."
+
+
+class HookPaused(Conflict):
+    """This webhook is paused."""
+
+    code = "hook_paused"
+    remedy = "Resume it on the flow's page, then send the call again."
 
 
 class IdempotencyInProgress(Conflict):

@@ -20,6 +20,8 @@ NICEGUI = version("nicegui")
 
 EVERYBODY = "everybody"
 KEY = "a key"
+#: A signature, or the secret in the address; an unknown webhook is not found.
+HOOK = "the secret of a webhook"
 SIGNED_IN = "signed in"
 #: As above, but requests without a session get 401 instead of a redirect to the sign-in page.
 SIGNED_IN_FORM = "signed in, a form"
@@ -49,6 +51,8 @@ WHO_MAY_CALL = {
     "GET /public/v1/flows/{flow_id}/openapi.json": KEY,
     "GET /public/v1/openapi/flows/{flow_id}.json": KEY,
     "GET /public/v1/openapi.json": EVERYBODY,
+    "POST /public/v1/hooks/{hook_id}": HOOK,
+    "POST /public/v1/hooks/{hook_id}/{secret}": HOOK,
     "GET /healthz": EVERYBODY,
     "GET /readyz": EVERYBODY,
     "POST /mcp": KEY,

@@ -30,6 +30,7 @@ from storage.files import (
     remove_bytes_without_row,
     remove_files,
 )
+from storage.hooks import forget_calls, has_old_calls
 from storage.monitoring.folding import find_span, start_later
 from storage.retention import (
     LOG_TABLES,
@@ -152,6 +153,8 @@ class Retention:
             self._old_values(flow, at - (flow.keep_days or rules.values_days) * DAY, report)
             self._old_jobs(flow, rows_before, report)
         self._old_log_rows(rows_before, at - rules.values_days * DAY, report)
+        if self.database.read_now(has_old_calls, at - rules.values_days * DAY):
+            self.database.write_now(forget_calls, at - rules.values_days * DAY)
         if rules.cap_bytes:
             self._above_cap(flows, rules.cap_bytes, at - HOUR, report)
         self._unused_files(at - UNUSED_MS, report)

@@ -16,6 +16,7 @@ import storage
 from engine.actions.connections import add_connection
 from engine.actions.datasets import add_dataset
 from engine.actions.flows import create_flow, save_as
+from engine.actions.hooks import add_hook
 from engine.actions.jobs import run_in_playground
 from engine.actions.keys import create_key
 from engine.actions.members import ensure_owner, password_hash_now
@@ -40,6 +41,7 @@ NAMED = {
     "user_id": "user",
     "note_id": "note",
     "schedule_id": "schedule",
+    "hook_id": "hook",
     "invitation_id": "invitation",
 }
 #: Values for the other parameters of the queries.
@@ -93,6 +95,7 @@ def things(database, ada, tmp_path):
         "secret": write(add_secret, ada, vault, "Mail", "a value of ours", "mail.example.com"),
         "user": database.read_now(list_people, ada.workspace_id)[0].id,
         "note": write(ask_owner, ada, "A model please"),
+        "hook": write(add_hook, ada, vault, flow_id, "GitHub", "github", {}).id,
         "schedule": write(
             add_schedule, ada, flow_id, "", MORNINGS, "UTC", {"kind": "input", "payload": {"name": "Ada"}}
         ),
@@ -145,5 +148,5 @@ def test_for_its_owner_it_is_there(database, things, ada) -> None:
         "flows.find_flow", "flows.get_flow", "flows.get_draft", "flows.get_version", "flows.hold_flow", "jobs.find_job",
         "jobs.get_job", "keys.get_key", "keys.hold_key", "datasets.get_dataset", "secrets.hold_secret",
         "owner_notes.hold_note", "links.find_invitation", "schedules.get_schedule", "schedules.hold_schedule",
-        "schedules.list_schedules",
+        "schedules.list_schedules", "hooks.get_hook", "hooks.hold_hook", "hooks.list_hooks",
     }  # fmt: skip

@@ -1,0 +1,114 @@
+"""The addresses that other services call to start a flow. They take no API key: `engine.triggers.signatures` says how a
+call proves where it comes from.
+
+They are not part of the OpenAPI document: each is made for one service, which decides what it sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.http.context import context_of
+from api.http.job_answers import dump
+from api.http.json_body import parse_json
+from api.http.problem_json import UnsupportedMediaType, status_of
+from api.http.request_rate import WITHOUT_A_KEY
+from api.http.route_classes import BASE, RawRoute
+from engine.core.errors import InvalidJson, RateLimited, Refusal, SecretUnreadable, Unavailable
+from engine.jobs.submit.hooked import HookCall, note_ping, note_refused, open_hook, receive
+from engine.triggers.mapping import parse_form
+from engine.triggers.signatures import event_of, message_of, verify
+from storage.hooks import HookRow, no_such_hook
+
+router = APIRouter(prefix=BASE, route_class=RawRoute)
+#: Seconds between two refused calls of one hook that are stored: a flood of forged calls must not fill the disk.
+_NOTED_SECONDS = 1.0
+
+
+@router.post("/hooks/{hook_id}", include_in_schema=False)
+async def receive_signed(request: Request, hook_id: str) -> Response:
+    """Takes a call that is signed."""
+    return await _receive(request, hook_id, "")
+
+
+@router.post("/hooks/{hook_id}/{secret}", include_in_schema=False)
+async def receive_linked(request: Request, hook_id: str, secret: str) -> Response:
+    """Takes a call with the secret in its address."""
+    return await _receive(request, hook_id, secret)
+
+
+async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
+    context = await context_of(request)
+    context.refuse_when_stopping()
+    rate = context.rates.count(f"hook {hook_id[:64]}", WITHOUT_A_KEY)
+    if rate is not None and rate.over:
+        raise RateLimited(
+            f"A webhook takes {WITHOUT_A_KEY} calls a second", remedy="Send it again later", retry_after=1
+        )
+    found = await context.database.read(open_hook, await context.vault(), hook_id)
+    if found is None:
+        raise no_such_hook()
+    hook, known = found
+    call, size = None, 0
+    try:
+        async with context.hook_bodies.received(request) as body:
+            size = len(body)
+            headers = _headers(request)
+            proof = verify(hook.preset, known, headers, body, in_address, context.database.clock.now() / 1_000)
+            content = await asyncio.to_thread(_parsed, hook, headers, body)
+        message = message_of(hook.preset, proof, content)
+        call = HookCall(content, headers, message, event_of(proof, content), size, request.state.request_id)
+        if proof.is_ping:
+            await context.database.write(note_ping, hook.id, call)
+            return _answer(200, {"status": "ok"})
+        answer = await context.database.write(receive, hook.id, call)
+    except (Unavailable, SecretUnreadable):
+        raise
+    except Refusal as refusal:
+        if context.notes_refusal_of(hook.id, time.monotonic(), _NOTED_SECONDS) or call is not None:
+            await context.database.write(note_refused, hook.id, refusal, status_of(refusal), size, call)
+        raise
+    request.state.job_id = answer.job_id
+    repeated = {"Idempotent-Replayed": "true"} if answer.repeated else {}
+    return _answer(202, {"job_id": answer.job_id, "status": "accepted"}, repeated)
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """Returns the headers with lower-case names; of one that stands twice, the first."""
+    found: dict[str, str] = {}
+    for name, value in request.scope["headers"]:
+        found.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+    return found
+
+
+def _parsed(hook: HookRow, headers: dict[str, str], body: bytes) -> Any:
+    """Returns the content of a body as JSON: of JSON itself, or the fields of a form. Raises UnsupportedMediaType and
+    InvalidJson.
+    """
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("A compressed body is not read")
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/x-www-form-urlencoded":
+        fields = parse_form(body)
+        if hook.preset != "github":
+            return fields
+        if "payload" not in fields:
+            raise InvalidJson(
+                "The form has no field `payload`", remedy="Choose the content type application/json at GitHub."
+            )
+        return parse_json(fields["payload"].encode())
+    if kind == "application/json" or kind.endswith("+json") or not kind:
+        return parse_json(body) if body.strip() else {}
+    raise UnsupportedMediaType(
+        f"It came as {kind[:100]}", remedy="Let the service send JSON or a form (application/x-www-form-urlencoded)."
+    )
+
+
+def _answer(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    return Response(dump(body), status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json")

@@ -1,0 +1,158 @@
+"""Starts the job of an incoming webhook. Its message is stored in the transaction that accepts the job, so a repeated
+delivery gets the same job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.core.errors import FieldError, HookPaused, PayloadInvalid, Refusal
+from engine.core.json_text import json_text
+from engine.jobs.submit.accept import Caller, choose_version, find_live_flow
+from engine.jobs.submit.bodies import SubmitOptions, read_version
+from engine.jobs.submit.scheduled import ENVIRONMENT, start_one, trouble_of
+from engine.secrets.sealing import Vault
+from engine.triggers.mapping import kept_headers, path_words, payload_of
+from storage.database import now
+from storage.hooks import (
+    DeliveryLine,
+    HookRow,
+    add_delivery_line,
+    add_message,
+    find_called_hook,
+    find_message,
+    no_such_hook,
+    note_call,
+    valid_hook_secrets,
+)
+
+#: The longest body that is kept to choose values from, in characters of its JSON text.
+KEPT_BODY = 256 * 1_024
+
+
+@dataclass(frozen=True)
+class HookCall:
+    """A genuine call of a hook. `message`: the identity of what it delivers, or empty (`engine.triggers.signatures`)."""
+
+    body: Any
+    headers: Mapping[str, str]
+    message: str
+    event: str
+    size: int
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class HookAnswer:
+    """The job of a call. `repeated`: an earlier delivery of the same message started it."""
+
+    job_id: str
+    repeated: bool
+
+
+def trigger_of_hook(hook_id: str) -> str:
+    """Returns what is stored as `trigger` with the jobs of a hook."""
+    return f"hook:{hook_id}"
+
+
+def open_hook(session: Session, vault: Vault, hook_id: str) -> tuple[HookRow, list[str]] | None:
+    """Returns a hook with its valid secrets; None when no hook has this id. Raises SecretUnreadable."""
+    hook = find_called_hook(session, hook_id)
+    if hook is None:
+        return None
+    sealed = valid_hook_secrets(session, hook_id)
+    return hook, [vault.open(hook.workspace_id, secret_id, text) for secret_id, text in sealed]
+
+
+def receive(session: Session, hook_id: str, call: HookCall) -> HookAnswer:
+    """Starts the job of a genuine call, and stores the call.
+
+    Raises NotFound, HookPaused, NotDeployed, PayloadInvalid and MonthlyQuotaExceeded; then `note_refused` stores it.
+    """
+    hook = find_called_hook(session, hook_id)
+    if hook is None:
+        raise no_such_hook()
+    if hook.paused:
+        raise HookPaused
+    if call.message and (job_id := find_message(session, hook.id, call.message)) is not None:
+        _note(session, hook.id, call, 202, "repeated", "This message was delivered before.", job_id)
+        return HookAnswer(job_id, True)
+    caller = Caller(hook.workspace_id, None, ENVIRONMENT, label=hook.title)
+    flow = find_live_flow(session, caller, hook.flow_id)
+    fields = read_version(session, flow.id, choose_version(session, flow, None)).fields
+    payload = payload_of(fields, hook.mapping, call.body, call.headers)
+    options = SubmitOptions(trigger=trigger_of_hook(hook.id), route=f"/hooks/{hook.id}", request_id=call.request_id)
+    try:
+        job_id, _ = start_one(session, caller, hook.flow_id, payload, options)
+    except PayloadInvalid as refusal:
+        raise _explained(refusal, hook) from refusal
+    if call.message:
+        add_message(session, hook.id, call.message, job_id)
+    note_call(session, hook.id, _kept(call.body), kept_headers(call.headers), job_id)
+    _note(session, hook.id, call, 202, "accepted", "", job_id)
+    return HookAnswer(job_id, False)
+
+
+def note_refused(
+    session: Session, hook_id: str, refusal: Refusal, status: int, size: int, call: HookCall | None
+) -> None:
+    """Stores a refused call; of a genuine one (`call`) also its body, from which people choose values."""
+    if find_called_hook(session, hook_id) is None:
+        return
+    if call is not None:
+        note_call(session, hook_id, _kept(call.body), kept_headers(call.headers), None)
+    trouble = trouble_of(refusal)
+    said = ". ".join(part.rstrip(".") for part in (refusal.title, trouble["detail"], refusal.remedy) if part)
+    event = "" if call is None else call.event
+    add_delivery_line(
+        session, hook_id, DeliveryLine(now(session), status, refusal.code, f"{said}."[:2_000], event, size, None)
+    )
+
+
+def note_ping(session: Session, hook_id: str, call: HookCall) -> None:
+    """Stores a genuine call that only asks whether somebody answers."""
+    _note(session, hook_id, call, 200, "ping", "The service asked whether the address works. It does.", None)
+
+
+def _note(
+    session: Session, hook_id: str, call: HookCall, status: int, code: str, reason: str, job_id: str | None
+) -> None:
+    line = DeliveryLine(now(session), status, code, reason, call.event, call.size, job_id)
+    add_delivery_line(session, hook_id, line)
+
+
+def _kept(body: Any) -> str | None:
+    text = json_text(body)
+    return text if len(text) <= KEPT_BODY else None
+
+
+def _explained(refusal: PayloadInvalid, hook: HookRow) -> PayloadInvalid:
+    """Returns the refusal with where each wrong field should have come from."""
+    errors = tuple(
+        FieldError(error.pointer, error.code, f"{error.detail} ({_source_words(hook, error.pointer)})", error.sent)
+        for error in refusal.errors
+    )
+    return PayloadInvalid(
+        refusal.detail,
+        remedy="Open the webhook on the flow's page and choose what fills these fields.",
+        errors=errors,
+    )
+
+
+def _source_words(hook: HookRow, pointer: str) -> str:
+    name = pointer.strip("/").split("/")[0]
+    source = hook.mapping.get(name) or {"from": "body", "path": [name]}
+    match source["from"]:
+        case "all":
+            return "filled by the whole body"
+        case "header":
+            return f"filled by the header {source['name']}"
+        case "text":
+            return "filled by a fixed text"
+        case "none":
+            return "filled by nothing"
+    return f"filled by “{path_words(source['path'])}” of the body"
