@@ -21,6 +21,7 @@ from storage.tables import (
     User,
     Workspace,
 )
+from storage.tables_knowledge import KnowledgeCollection, KnowledgePiece, KnowledgeSource
 
 _COUNTED: tuple[type[Base], ...] = (
     Workspace,
@@ -32,6 +33,9 @@ _COUNTED: tuple[type[Base], ...] = (
     Secret,
     Dataset,
     DatasetRow,
+    KnowledgeCollection,
+    KnowledgeSource,
+    KnowledgePiece,
     Job,
 )
 #: The number of newest failed jobs that are examined.

@@ -31,7 +31,11 @@ from engine.run.steps import RunOutcome, StepEnded, StepKey, StepStarted
 from engine.sandbox.pool import Sandbox
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from engine.jobs.worker.dataset_writes import WorkspaceDatasets
+    from engine.jobs.worker.knowledge import WorkspaceKnowledge
+    from engine.knowledge.saved_embeddings import SavedEmbeddings
     from engine.models.client import ModelAnswer, ModelConnection
     from engine.run.calls import CalledPlan
 
@@ -125,6 +129,27 @@ class _Outside:
         from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 
         return WorkspaceDatasets(self._terminal.database, self._terminal.workspace.id)
+
+    def knowledge(self, step: str, on_call: Any, warn: Any) -> WorkspaceKnowledge:
+        """The knowledge of the data folder."""
+        from engine.jobs.worker.knowledge import WorkspaceKnowledge
+
+        return WorkspaceKnowledge(
+            self._terminal.database, self._terminal.workspace.id, step, self._embeddings.embed, on_call, warn
+        )
+
+    @cached_property
+    def _embeddings(self) -> SavedEmbeddings:
+        from engine.knowledge.saved_embeddings import SavedEmbeddings
+        from engine.models.embeddings import Embeddings
+        from engine.models.saved_connections import open_connection
+
+        terminal = self._terminal
+
+        def opened(session: Session, workspace_id: str, name: str) -> ModelConnection | None:
+            return open_connection(session, terminal.vault, workspace_id, name)
+
+        return SavedEmbeddings(terminal.database, Embeddings(self.http, terminal.database.clock), opened)
 
     async def render_template(self, template: str, data: Any) -> str:
         return await self._sandbox.render(template, data)

@@ -22,8 +22,10 @@ from engine.flow.called import call_problems, pinned
 from engine.flow.document import Document, load_document
 from engine.flow.flow_warnings import FlowWarning, flow_warnings
 from engine.flow.validation import deploy_problems, without_parked
+from engine.knowledge.known import known_collections
 from engine.models.file_problems import file_problems, file_warnings
 from engine.nodes import CATALOG
+from engine.nodes.known_collections import missing_collections
 from engine.nodes.known_datasets import missing_datasets, unknown_columns
 from storage.audit import add_entry
 from storage.connections import list_connections
@@ -119,6 +121,7 @@ def problems_before_deploy(
         *unknown_connections(document, providers),
         *file_problems(document, providers),
         *missing_datasets(document, known_datasets(session, workspace_id)),
+        *missing_collections(document, known_collections(session, workspace_id)),
         *host_problems(document, list_secrets(session, workspace_id)),
         *address_problems(document, rules_for_flows(session, settings) if settings else None),
         *call_problems(document, flow_id, library),

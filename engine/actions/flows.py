@@ -32,7 +32,9 @@ from engine.flow.validation import problems, without_parked
 from engine.flow.version_comparison import content_of, draft_changes
 from engine.jobs.submit.accept import flow_concurrency
 from engine.jobs.transitions import change_flow_concurrency
+from engine.knowledge.known import known_collections
 from engine.nodes import CATALOG
+from engine.nodes.known_collections import missing_collections
 from engine.nodes.known_datasets import missing_datasets
 from storage.audit import add_entry
 from storage.database import now
@@ -121,6 +123,7 @@ def import_flow(session: Session, principal: Principal, data: bytes, fallback_ti
     found += call_problems(file.document, flow.id, read_library(session, principal.workspace_id, file.document))
     add_version(session, principal, flow, "Imported")
     found += missing_datasets(file.document, known_datasets(session, principal.workspace_id))
+    found += missing_collections(file.document, known_collections(session, principal.workspace_id))
     return Imported(FlowId(flow.id), tuple(found))
 
 

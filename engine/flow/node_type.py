@@ -234,6 +234,26 @@ class Datasets(Protocol):
         ...
 
 
+class Knowledge(Protocol):
+    """The collections of knowledge of the flow's workspace. A collection is named by id or name."""
+
+    async def search(
+        self, collection: str, query: str, limit: int = 5, min_score: float = 0.0, filters: Sequence[str] = ()
+    ) -> list[dict[str, Json]]:
+        """Returns the best pieces, each with `number` (from 1), `text`, `source`, `address`, `place`, `heading`, `score`
+        (0 to 1), `words` and `likeness`. `filters`: names of sources, or texts in the names of their documents.
+
+        Raises NodeFailed.
+        """
+        ...
+
+    async def add(self, collection: str, text: str, source: str = "") -> dict[str, Json]:
+        """Adds a text, once for each step; a text of the same source is replaced. Returns `action`, `source` and
+        `pieces`. Raises NodeFailed.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class FileContent:
     """A file with its bytes. `size` is their number; `media_type` was found from content and name."""
@@ -307,6 +327,8 @@ class NodeContext(Protocol):
     def datasets(self) -> Datasets: ...
     @property
     def files(self) -> Files: ...
+    @property
+    def knowledge(self) -> Knowledge: ...
     @property
     def idempotency_key(self) -> str:
         """`job:step:item`, the same for every try.

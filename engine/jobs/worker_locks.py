@@ -24,6 +24,7 @@ from engine.jobs.at_work import suspects_in, suspects_of_silent
 from engine.jobs.transitions import reclaim
 from storage.database import Database
 from storage.job_changes import owners
+from storage.knowledge_changes import release_sources
 from storage.workers import beats, remove_worker
 
 SILENT_SECONDS = 30.0
@@ -176,5 +177,6 @@ def _owners_and_beats(session: Session) -> tuple[set[str], dict[str, int]]:
 
 def _reclaim(session: Session, owner: str, suspects: frozenset[str] | None) -> int:
     taken = reclaim(session, owner, suspects)
+    release_sources(session, owner)
     remove_worker(session, owner)
     return taken

@@ -59,6 +59,17 @@ def find_price(connection: ModelConnection, model_name: str, *, at: Millis, inpu
     return _table_price(found, at, input_tokens) if found else None
 
 
+def find_embedding_price(connection: ModelConnection, model_name: str, *, at: Millis) -> Price | None:
+    """Returns the price of an embedding model, which is charged for its input only; None when it is unknown."""
+    if own := connection.own_prices.get(model_name):
+        return own
+    if connection.local:
+        return LOCAL
+    found = _table_entry(connection, model_name)
+    per_input = getattr(found.get_prices(_moment(at)), "input_mtok", None) if found else None
+    return None if per_input is None else Price(_nanos(_in_tier(per_input, 0)), 0, "price table")
+
+
 def cost_of(
     connection: ModelConnection, model_name: str, tokens: Tokens, *, at: Millis
 ) -> tuple[Price | None, int | None]:

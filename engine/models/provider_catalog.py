@@ -112,3 +112,16 @@ _ALL = (
 )
 PROVIDERS: dict[str, Provider] = {provider.name: provider for provider in _ALL}
 assert tuple(PROVIDERS) == get_args(ProviderName)
+
+#: Parts of names by which embedding models are told from others in a provider's list.
+_EMBEDDING_NAMES = ("embed", "bge-", "gte-", "e5-", "minilm", "mpnet")
+
+
+def has_embeddings(provider: str) -> bool:
+    """True when a provider offers embedding models."""
+    return provider != "anthropic"
+
+
+def is_embedding_model(name: str) -> bool:
+    """True when a model's name says that it makes vectors."""
+    return any(part in name.lower() for part in _EMBEDDING_NAMES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.flow.node_type import Catalog, NodeType
 from engine.nodes import (
+    add_to_knowledge,
     api_input,
     api_output,
     array_flatten,
@@ -23,6 +24,7 @@ from engine.nodes import (
     parse_json,
     prompt,
     read_document,
+    search_knowledge,
     set_fields,
     sort_limit,
     text_template,
@@ -39,6 +41,8 @@ NODE_TYPES: tuple[NodeType, ...] = (
     html_text_extractor.NODE,
     http_request.NODE,
     prompt.NODE,
+    search_knowledge.NODE,
+    add_to_knowledge.NODE,
     array_splitter.NODE,
     array_flatten.NODE,
     filter_list.NODE,

@@ -263,6 +263,14 @@ class StepRun:
         return self.run.services.files
 
     @property
+    def knowledge(self) -> Any:
+        def called(call: Any) -> None:
+            self.calls += (call,)
+            self.run.recorder.called(self.key, call)
+
+        return self.run.services.knowledge(self.idempotency_key, called, self.warn)
+
+    @property
     def idempotency_key(self) -> str:
         return self.run.idempotency_key(self.key)
 

@@ -2,14 +2,17 @@
 
 from alembic import context
 
+from storage import tables_knowledge  # its tables become known to Base
 from storage.tables import Base
 
 
 def is_own_table(thing: object, name: str | None, kind: str, *_: object) -> bool:
-    """Leaves Huey's tables out of autogenerate."""
-    return not (kind == "table" and name in {"task", "kv", "schedule", "counter"})
+    """Leaves the tables of Huey and of FTS5 out of autogenerate."""
+    return not (kind == "table" and (name in {"task", "kv", "schedule", "counter"} or name in words))
 
 
+words = {f"knowledge_words{part}" for part in ("", "_data", "_idx", "_docsize", "_config", "_content")}
+assert tables_knowledge.Base is Base
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,

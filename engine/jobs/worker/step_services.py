@@ -6,9 +6,10 @@ out, every step that ended is stored: after a crash, at most the call in progres
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -18,10 +19,13 @@ from engine.core.trace_context import CURRENT_TRACE
 from engine.flow.node_type import DrawnPage, Json, ModelQuestion, NodeFailed, SecretValue
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.jobs.worker.job_files import JobFiles
+from engine.jobs.worker.knowledge import WorkspaceKnowledge
 from engine.jobs.worker.step_writer import JobRecorder
 from engine.jobs.worker.threads import Threads
+from engine.knowledge.saved_embeddings import SavedEmbeddings
 from engine.models.client import ModelAnswer, ModelRequest, Models
 from engine.models.connections import ModelConnection, split_model
+from engine.models.embeddings import Embedded, Embeddings, Purpose
 from engine.outbound.client import Answer, OutboundClient
 from engine.outbound.robots import SiteRules
 from engine.run.calls import CalledPlan
@@ -49,6 +53,12 @@ class Outside:
         """Returns the services of one run."""
         return JobServices(self, job.workspace_id, recorder)
 
+    @cached_property
+    def embeddings(self) -> SavedEmbeddings:
+        """The embedding models of all workspaces; made on first use."""
+        embeddings = Embeddings(self.outbound, self.database.clock)
+        return SavedEmbeddings(self.database, embeddings, self.open_connection)
+
     async def close(self) -> None:
         """Closes connections and evaluator processes; does not wait for threads."""
         await self.outbound.aclose()
@@ -66,6 +76,23 @@ class JobServices:
         self.http = _SettledClient(outside.outbound, recorder)
         self.datasets = WorkspaceDatasets(outside.database, workspace_id, recorder.settled)
         self.files = JobFiles(outside.database, recorder.job, recorder.lease, recorder.settled)
+
+    def knowledge(self, step: str, on_call: Callable[[Any], None], warn: Callable[[str], None]) -> WorkspaceKnowledge:
+        """Returns the knowledge of the workspace for one step, which gets the calls of embedding models."""
+        return WorkspaceKnowledge(
+            self._outside.database, self._workspace_id, step, self._embed, on_call, warn, self._recorder.settled
+        )
+
+    async def _embed(
+        self,
+        workspace_id: str,
+        model: str,
+        texts: Sequence[str],
+        purpose: Purpose,
+        on_call: Callable[[Any], None] | None = None,
+    ) -> Embedded:
+        hide = self._recorder.redaction.add
+        return await self._outside.embeddings.embed(workspace_id, model, texts, purpose, on_call, hide)
 
     async def ask_model(
         self,

@@ -48,6 +48,8 @@ from engine.jobs.worker.step_writer import StepWriter
 from engine.jobs.worker.threads import Threads
 from engine.jobs.worker.watchdog import Watchdog
 from engine.jobs.worker_locks import Lock, Reaper, new_boot
+from engine.knowledge.indexer import Indexer
+from engine.knowledge.reading import Tools
 from engine.models.client import Models
 from engine.models.saved_connections import open_connection
 from engine.nodes import CATALOG
@@ -160,6 +162,8 @@ class _Worker:
         threading.Thread(target=self._run_loop, name="engine", daemon=True).start()
         self.outside, self.runs = self._on_loop(self._build)
         self.webhooks = Webhooks(database, self.outside.outbound, self._vault)
+        tools = Tools(database, self.outside.outbound, self.outside.sandbox)
+        self.indexer = Indexer(tools, self.outside.embeddings, boot_id)
         self.reaper = Reaper(database, settings.data)
         self.watchdog = Watchdog(database, self.runs, self.loop, os._exit, self.at_work, self._report_alive)
         poll_seconds = POLL_WITH_PIPE_SECONDS if options.pipes else POLL_SECONDS
@@ -331,6 +335,8 @@ class _Worker:
             rules = outbound_rules(self.settings, self.database)
             self.loop.call_soon_threadsafe(self.outside.outbound.replace_rules, rules)
             asyncio.run_coroutine_threadsafe(self.webhooks.pass_over(), self.loop)
+            if not self.options.alone and not self.runs.stopping:
+                asyncio.run_coroutine_threadsafe(self.indexer.pass_over(), self.loop)
         except StorageUnavailable as error:
             log.warning("%s", error)
 
@@ -375,6 +381,7 @@ class _Worker:
 
     async def _close(self) -> None:
         await self.webhooks.close()
+        await self.indexer.close()
         await self.outside.close()
 
     def _report_alive(self) -> None:

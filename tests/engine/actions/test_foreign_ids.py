@@ -19,6 +19,7 @@ from engine.actions.flows import create_flow, save_as
 from engine.actions.hooks import add_hook
 from engine.actions.jobs import run_in_playground
 from engine.actions.keys import create_key
+from engine.actions.knowledge import add_collection, add_text
 from engine.actions.members import ensure_owner, password_hash_now
 from engine.actions.owner_notes import ask_owner
 from engine.actions.schedules import add_schedule
@@ -37,6 +38,9 @@ NAMED = {
     "key_id": "key",
     "dataset_id": "dataset",
     "dataset": "dataset",
+    "collection_id": "collection",
+    "collection": "collection",
+    "source_id": "source",
     "secret_id": "secret",
     "user_id": "user",
     "note_id": "note",
@@ -87,7 +91,10 @@ def things(database, ada, tmp_path):
     write(ensure_owner, ada.workspace_id, "ada@example.com", password_hash_now("correct horse battery"))
     write(invite, ada, "viewer")
     write(add_connection, ada, vault, "oa", "openai", key="sk-0123456789")
+    collection = write(add_collection, ada, "Terms")
     return {
+        "collection": collection,
+        "source": write(add_text, ada, collection, "Returns", "Within 30 days."),
         "flow": flow_id,
         "job": write(run_in_playground, ada, flow_id, document(), {"name": "Ada"}),
         "key": write(create_key, ada, "Shop", "live").id,
@@ -149,4 +156,6 @@ def test_for_its_owner_it_is_there(database, things, ada) -> None:
         "jobs.get_job", "keys.get_key", "keys.hold_key", "datasets.get_dataset", "secrets.hold_secret",
         "owner_notes.hold_note", "links.find_invitation", "schedules.get_schedule", "schedules.hold_schedule",
         "schedules.list_schedules", "hooks.get_hook", "hooks.hold_hook", "hooks.list_hooks",
+        "owner_notes.hold_note", "links.find_invitation", "knowledge.get_collection", "knowledge.hold_source",
+        "knowledge.find_content", "knowledge.list_sources",
     }  # fmt: skip

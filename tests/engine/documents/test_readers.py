@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from engine.documents.reading import LARGEST, family_of, page_images, read_document
 from engine.documents.readers import FAMILIES, read
+from engine.documents.reading import LARGEST, family_of, page_images, read_document
 from engine.flow.node_type import NodeFailed
 from tests.engine.documents import made_files as made
 from tests.engine.documents.made_files import Sent

@@ -27,6 +27,7 @@ from engine.jobs.submit.accept import Accepted, Caller
 from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.jobs.worker.job_files import JobFiles
+from engine.jobs.worker.knowledge import WorkspaceKnowledge
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.jobs.worker.runs import Runs
 from engine.jobs.worker.step_writer import StepWriter
@@ -174,6 +175,12 @@ class NoServices:
         self.files = JobFiles(world.database, recorder.job, recorder.lease, recorder.settled)
         self._recorder = recorder
         self._world = world
+
+    def knowledge(self, step: str, on_call: Any, warn: Any) -> WorkspaceKnowledge:
+        world, recorder = self._world, self._recorder
+        return WorkspaceKnowledge(
+            world.database, recorder.job.workspace_id, step, self.ask_model, on_call, warn, recorder.settled
+        )
 
     async def called_flow(self, flow_id: str, version: int | None) -> Any:
         world = self._world

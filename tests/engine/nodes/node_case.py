@@ -15,6 +15,7 @@ from engine.flow.document import Document
 from engine.flow.node_type import NodeFailed, SecretValue
 from engine.flow.validation import problems
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
+from engine.jobs.worker.knowledge import WorkspaceKnowledge
 from engine.models.client import ModelConnection, ModelRequest, Models, split_model
 from engine.nodes import CATALOG
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
@@ -209,6 +210,10 @@ class _HeldFiles:
         return self._held[value["file_id"]]
 
 
+async def no_vectors(*_args: Any) -> Any:
+    raise AssertionError("no collection here has a model")
+
+
 class Services:
     """The services of a run: an outbound client that may reach this machine, a model server, datasets, and one flow to
     call.
@@ -219,6 +224,7 @@ class Services:
         self.http = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")), Names())
         self.datasets = WorkspaceDatasets(world.database, world.workspace_id)
         self.files = _HeldFiles()
+        self._world = world
         self._models = Models(self.http)
         self._sandbox = Sandbox(1)
         self._connection = ModelConnection("box", "openai_compatible", model.url) if model else None
@@ -232,6 +238,9 @@ class Services:
         name, _ = split_model(question.model)
         request = ModelRequest.of(question, on_delta=on_text, on_call=on_call)
         return await self._models.ask(None if name is None else self._connection, request)
+
+    def knowledge(self, step: str, on_call: Any, warn: Any) -> WorkspaceKnowledge:
+        return WorkspaceKnowledge(self._world.database, self._world.workspace_id, step, no_vectors, on_call, warn)
 
     def secret(self, secret_id: str) -> SecretValue:
         if secret_id != "sec_1":

@@ -12,25 +12,28 @@ from typing import Any
 import pytest
 
 from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.knowledge import add_collection, bring_documents
 from engine.nodes import CATALOG
 from storage.dataset_changes import checked_rows
 from tests.engine.jobs.world import World, open_world
-from tests.engine.nodes import cases_of_data, cases_of_outside
+from tests.engine.nodes import cases_of_data, cases_of_knowledge, cases_of_outside
 from tests.engine.nodes.node_case import SITE, Case, Fails, Problem, Refused, Services, at_site, what_comes
 from tests.factories import person
 from tests.stand_ins.openai_server import OpenAIServer
 from tests.stand_ins.web_site import WebSite
 
-TABLE = {**cases_of_data.CASES, **cases_of_outside.CASES}
+TABLE = {**cases_of_data.CASES, **cases_of_knowledge.CASES, **cases_of_outside.CASES}
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A data folder with the dataset `Goods`."""
+    """A data folder with the dataset `Goods` and the collection of knowledge `Terms`."""
     made = open_world(tmp_path_factory.mktemp("cases"))
     ada = person(made.workspace_id)
     made.write(import_rows, ada, made.write(add_dataset, ada, "Goods"), checked_rows(cases_of_outside.GOODS))
     made.write(add_dataset, ada, "Kept")
+    made.write(bring_documents, ada, {"Terms": cases_of_knowledge.TEXTS})
+    made.write(add_collection, ada, "Kept")
     yield made
     made.database.close()
 
@@ -86,7 +89,7 @@ def test_every_node_type_has_good_odd_and_bad_cases():
     assert missing == {}
 
 
-@pytest.mark.parametrize(("name", "case"), each_case(cases_of_data.CASES))
+@pytest.mark.parametrize(("name", "case"), each_case({**cases_of_data.CASES, **cases_of_knowledge.CASES}))
 async def test_what_comes_of_data(name: str, case: Case, services: Services) -> None:
     assert await what_comes(name, case, services) == (case.comes, case.warns)
 

@@ -20,8 +20,10 @@ from engine.flow.flow_warnings import FlowWarning, flow_warnings
 from engine.flow.node_type import Catalog
 from engine.flow.validation import marks, problems
 from engine.jobs.outbound_rules import rules_for_flows
+from engine.knowledge.known import known_collections
 from engine.models.file_problems import file_problems, file_warnings
 from engine.nodes import CATALOG
+from engine.nodes.known_collections import KnownCollection, missing_collections, with_collections
 from engine.nodes.known_datasets import KnownDataset, missing_datasets, unknown_columns, with_datasets
 from engine.outbound.allow_list import OutboundRules
 from engine.outbound.secret_hosts import host_problems, host_warnings
@@ -50,23 +52,29 @@ class FlowDependencies:
     connections: Mapping[str, str]
     secrets: tuple[SecretRow, ...]
     datasets: tuple[KnownDataset, ...]
+    collections: tuple[KnownCollection, ...]
     calls: CalledFlows
     #: By these rules addresses in nodes are checked; None when they are not known.
     rules: OutboundRules | None = None
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The node types, with the columns of the workspace's datasets as available data."""
-        return with_datasets(CATALOG, self.datasets) if self.datasets else CATALOG
+        """The node types, with the columns of the workspace's datasets as available data and names of collections."""
+        catalog = with_datasets(CATALOG, self.datasets) if self.datasets else CATALOG
+        return with_collections(catalog, self.collections) if self.collections else catalog
 
     def covers(self, document: Document) -> bool:
         """True when everything that the document refers to was read."""
-        return self.calls.knows(document) and not missing_datasets(document, self.datasets)
+        missing = missing_datasets(document, self.datasets) or missing_collections(document, self.collections)
+        return self.calls.knows(document) and not missing
 
     def analyse(self, document: Document) -> Analysis:
         """Returns what is wrong with the document and what its nodes show; an empty document has no problem."""
         in_itself = problems(document, self.catalog) if document.nodes else []
-        datasets = missing_datasets(document, self.datasets)
+        datasets = [
+            *missing_datasets(document, self.datasets),
+            *missing_collections(document, self.collections),
+        ]
         hosts = host_problems(document, self.secrets)
         addresses = address_problems(document, self.rules)
         calls = self.calls.problems(document, self.flow_id)
@@ -105,6 +113,7 @@ def load_dependencies(
         {connection.name: connection.provider for connection in list_connections(session, workspace_id)},
         tuple(list_secrets(session, workspace_id)),
         known_datasets(session, workspace_id),
+        known_collections(session, workspace_id),
         load_called_flows(session, workspace_id, flow_id, document),
         rules_for_flows(session, settings),
     )

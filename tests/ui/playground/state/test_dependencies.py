@@ -11,7 +11,7 @@ from tests.factories import document, greeting
 from ui.playground.state.called_flows import CalledFlows
 from ui.playground.state.dependencies import FlowDependencies
 
-NOTHING = FlowDependencies("flow_1", {}, (), (), CalledFlows())
+NOTHING = FlowDependencies("flow_1", {}, (), (), (), CalledFlows())
 GOODS = KnownDataset("dataset_1", "Goods", {"price": "number"})
 
 

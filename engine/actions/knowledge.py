@@ -1,0 +1,388 @@
+"""Actions on knowledge: collections, their sources, and when those are read. They need the role editor or owner.
+
+A text that is short and needs no model is indexed at once; workers read everything else in the background
+(`engine.knowledge.indexer`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from sqlalchemy.orm import Session
+
+from engine.actions.principal import Principal, require_may
+from engine.core.charsets import decode_body
+from engine.core.errors import Conflict, FieldError, Invalid, TooLarge
+from engine.knowledge.cutting import LARGEST_PIECE, PIECE_CHARS, SMALLEST_PIECE
+from engine.knowledge.documents import MAX_DEPTH, MAX_FILE, MAX_PAGES, TEXTS, Found, can_read, ending_of
+from engine.knowledge.writing import cut_document, write_document
+from engine.models.connections import split_model
+from engine.models.provider_catalog import has_embeddings
+from storage.audit import add_entry
+from storage.connections import find_connection
+from storage.database import now
+from storage.datasets import get_dataset
+from storage.knowledge import (
+    MAX_CHARS,
+    MAX_COLLECTIONS,
+    MAX_PIECES,
+    MAX_SOURCES,
+    find_named_collection,
+    hold_collection,
+    hold_source,
+    list_sources,
+    read_room,
+)
+from storage.knowledge_changes import (
+    AGAIN,
+    end_source,
+    find_source_named,
+    insert_collection,
+    insert_source,
+    known_documents,
+    remove_empty_collection,
+    wait_again,
+)
+from storage.knowledge_uses import KnowledgeUse, list_knowledge_uses
+from storage.tables_knowledge import KnowledgeCollection, KnowledgeSource
+
+MAX_NAME = 100
+MAX_SOURCE_NAME = 300
+#: The longest text, in characters, that is indexed in the write that adds it.
+AT_ONCE_CHARS = 200_000
+_WHAT = {"text": "text", "file": "file", "site": "website", "dataset": "rows", "flow": "texts of flows"}
+
+
+def add_collection(session: Session, principal: Principal, name: str) -> str:
+    """Creates an empty collection and returns its id. Raises Invalid, and Conflict when the name is taken."""
+    require_may(principal, "edit knowledge")
+    name = _check_name(session, principal, name)
+    if read_room(session, principal.workspace_id).collections >= MAX_COLLECTIONS:
+        raise TooLarge(
+            f"A workspace may have {MAX_COLLECTIONS} collections of knowledge",
+            remedy="Delete one that is not needed any more, or add the source to another one.",
+        )
+    collection = insert_collection(session, principal.workspace_id, name, PIECE_CHARS)
+    add_entry(session, principal, "create collection", collection.id, name)
+    return collection.id
+
+
+def rename_collection(session: Session, principal: Principal, collection_id: str, name: str) -> None:
+    """Renames a collection. Raises Invalid, and Conflict when the name is taken or a flow refers to it by its name."""
+    require_may(principal, "edit knowledge")
+    collection = hold_collection(session, principal.workspace_id, collection_id)
+    name = _check_name(session, principal, name, collection.id)
+    if name == collection.name:
+        return
+    by_name = [
+        use for use in list_knowledge_uses(session, principal.workspace_id).get(collection.id, ()) if use.by_name
+    ]
+    if by_name:
+        raise Conflict(
+            f"{_titles(by_name)} {'finds' if len(by_name) == 1 else 'find'} this collection by its name",
+            remedy="Open the flow, choose the collection in its node again and save; then rename it.",
+        )
+    add_entry(session, principal, "rename collection", collection.id, f"{collection.name} is now {name}")
+    collection.name = name
+    collection.updated_at = now(session)
+
+
+def set_meaning(session: Session, principal: Principal, collection_id: str, model: str) -> None:
+    """Chooses the embedding model `CONNECTION:model-name` for search by meaning; empty: word search only.
+
+    Every source is read again, because its vectors are those of another model. Raises Invalid.
+    """
+    require_may(principal, "edit knowledge")
+    collection = hold_collection(session, principal.workspace_id, collection_id)
+    model = model.strip()
+    if model:
+        _check_model(session, principal, model)
+    if model == (collection.model or ""):
+        return
+    collection.model = model or None
+    add_entry(
+        session, principal, "change collection", collection.id, f"{collection.name}: {model or 'word search only'}"
+    )
+    _read_all(session, collection)
+
+
+def set_piece_length(session: Session, principal: Principal, collection_id: str, characters: int) -> None:
+    """Sets about how long the pieces are; every source is cut again. Raises Invalid."""
+    require_may(principal, "edit knowledge")
+    collection = hold_collection(session, principal.workspace_id, collection_id)
+    if not SMALLEST_PIECE <= characters <= LARGEST_PIECE:
+        raise Invalid(
+            f"A piece may have {SMALLEST_PIECE:,} to {LARGEST_PIECE:,} characters",
+            remedy="Most texts are found best with about 1,000.",
+        )
+    if characters != collection.piece_chars:
+        collection.piece_chars = characters
+        add_entry(
+            session,
+            principal,
+            "change collection",
+            collection.id,
+            f"{collection.name}: pieces of {characters:,} characters",
+        )
+        _read_all(session, collection)
+
+
+def delete_collection(
+    session: Session, principal: Principal, collection_id: str, if_used: Literal["refuse", "delete"] = "refuse"
+) -> None:
+    """Deletes a collection; a worker removes its pieces soon after.
+
+    Raises NotFound, and Conflict while flows use it, unless `if_used` is "delete".
+    """
+    require_may(principal, "edit knowledge")
+    collection = hold_collection(session, principal.workspace_id, collection_id)
+    uses = list_knowledge_uses(session, principal.workspace_id).get(collection.id, ())
+    if uses and if_used == "refuse":
+        raise Conflict(
+            f"{_titles(uses)} {'uses' if len(uses) == 1 else 'use'} this collection",
+            remedy="Choose another collection in the nodes of these flows first, or delete it all the same.",
+        )
+    add_entry(session, principal, "delete collection", collection.id, collection.name)
+    for one in list_sources(session, principal.workspace_id, collection.id):
+        _let_go(hold_source(session, principal.workspace_id, one.id))
+    collection.deleted_at = now(session)
+    session.flush()
+    remove_empty_collection(session, collection.id)
+
+
+def add_text(session: Session, principal: Principal, collection_id: str, name: str, text: str) -> str:
+    """Adds a text (Markdown headings count) and returns the id of its source. Raises Invalid, TooLarge."""
+    require_may(principal, "edit knowledge")
+    collection = hold_collection(session, principal.workspace_id, collection_id)
+    if not text.strip():
+        raise _invalid("/text", "The text is empty", "Write or paste what shall be found.")
+    content = text.encode(errors="replace")
+    return _add(session, principal, collection, "text", name or _first_line(text), {}, content)
+
+
+def add_file(session: Session, principal: Principal, collection_id: str, name: str, content: bytes) -> str:
+    """Adds a file and returns the id of its source. A file of the same name in the collection is replaced.
+
+    Raises Invalid for a kind that cannot be read, TooLarge.
+    """
+    require_may(principal, "edit knowledge")
+    collection = hold_collection(session, principal.workspace_id, collection_id)
+    name = name.replace("\\", "/").rpartition("/")[2].strip()[:MAX_SOURCE_NAME] or "file"
+    if not can_read(name):
+        raise _invalid(
+            "/file",
+            f"Files like “{name}” cannot be read",
+            "Text, Markdown, HTML, CSV and JSON can be read; save it as one of these.",
+        )
+    if not content.strip():
+        raise _invalid("/file", f"“{name}” is empty", "Choose a file with text in it.")
+    earlier = find_source_named(session, collection.id, "file", name)
+    if earlier is not None:
+        _let_go(earlier)
+    return _add(session, principal, collection, "file", name, {}, content)
+
+
+def add_site(
+    session: Session, principal: Principal, collection_id: str, url: str, options: Mapping[str, Any] | None = None
+) -> str:
+    """Adds the pages of a website and returns the id of the source.
+
+    `options`: `max_pages`, `max_depth`, `include`, `exclude`. Raises Invalid.
+    """
+    require_may(principal, "edit knowledge")
+    collection = hold_collection(session, principal.workspace_id, collection_id)
+    url = url.strip()
+    if "://" not in url and url:
+        url = f"https://{url}"
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        parts, host = None, None
+    if parts is None or parts.scheme not in {"http", "https"} or not host or len(url) > 2_000:
+        raise _invalid("/url", "This is no address of a website", "Write it like https://example.com/.")
+    given = dict(options or {})
+    pages, depth = int(given.get("max_pages", 100)), int(given.get("max_depth", 2))
+    if not 1 <= pages <= MAX_PAGES or not 0 <= depth <= MAX_DEPTH:
+        raise _invalid(
+            "/max_pages",
+            f"{pages:,} pages, {depth} links deep, is not possible",
+            f"Choose 1 to {MAX_PAGES:,} pages and 0 to {MAX_DEPTH} links.",
+        )
+    settings = {
+        "url": url,
+        "max_pages": pages,
+        "max_depth": depth,
+        "include": [str(one)[:500] for one in given.get("include", ())][:50],
+        "exclude": [str(one)[:500] for one in given.get("exclude", ())][:50],
+    }
+    return _add(session, principal, collection, "site", url.partition("://")[2].rstrip("/"), settings)
+
+
+def add_dataset_rows(
+    session: Session, principal: Principal, collection_id: str, dataset: str, columns: Sequence[str] = ()
+) -> str:
+    """Adds the rows of a dataset, each a document of its own, and returns the id of the source. `columns`: only these.
+
+    Raises NotFound, Invalid.
+    """
+    require_may(principal, "edit knowledge")
+    collection = hold_collection(session, principal.workspace_id, collection_id)
+    found = get_dataset(session, principal.workspace_id, dataset)
+    unknown = [name for name in columns if name not in found.column_names]
+    if unknown:
+        raise _invalid("/columns", f"{found.name} has no column `{unknown[0]}`", "Choose columns that are there.")
+    settings = {"dataset": found.id, "columns": list(columns)}
+    return _add(session, principal, collection, "dataset", found.name, settings)
+
+
+def read_again(session: Session, principal: Principal, source_id: str) -> None:
+    """Has a source read again; what did not change is left as it is. Raises NotFound, and Conflict while it is read."""
+    require_may(principal, "edit knowledge")
+    source = hold_source(session, principal.workspace_id, source_id)
+    if source.state == "working":
+        raise Conflict(f"“{source.name}” is being read now", remedy="Wait until it has ended, or stop it.")
+    wait_again(source)
+    add_entry(session, principal, "read source again", source.id, source.name)
+
+
+def stop_reading(session: Session, principal: Principal, source_id: str) -> None:
+    """Stops the reading of a source; what was read so far stays. Does nothing when it is not read."""
+    require_may(principal, "edit knowledge")
+    source = hold_source(session, principal.workspace_id, source_id)
+    if source.state == "waiting":
+        source.state, source.message = "stopped", "It was stopped before it was read."
+    elif source.state == "working":
+        source.stop_requested = True
+    else:
+        return
+    add_entry(session, principal, "stop source", source.id, source.name)
+
+
+def set_again(session: Session, principal: Principal, source_id: str, again: str) -> None:
+    """Sets how often a source is read again: empty for never, `hourly`, `daily`, `weekly`, `monthly`. Raises Invalid."""
+    require_may(principal, "edit knowledge")
+    source = hold_source(session, principal.workspace_id, source_id)
+    if again not in {"", *AGAIN} or (again and source.kind not in {"site", "dataset"}):
+        raise _invalid("/again", "This source cannot be read again by itself", "Websites and datasets can.")
+    source.again = again
+    source.next_at = now(session) + AGAIN[again] if again else None
+    add_entry(session, principal, "change source", source.id, f"{source.name}: {again or 'by hand'}")
+
+
+def delete_source(session: Session, principal: Principal, source_id: str) -> None:
+    """Removes a source with its pieces; a worker does it soon after. Raises NotFound."""
+    require_may(principal, "edit knowledge")
+    source = hold_source(session, principal.workspace_id, source_id)
+    add_entry(session, principal, "delete source", source.id, f"{source.name}: {source.piece_count:,} pieces")
+    _let_go(source)
+
+
+def bring_documents(session: Session, principal: Principal, samples: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Creates those of a template's sample collections that do not exist yet, with their documents (name -> text);
+    returns their names.
+    """
+    require_may(principal, "edit knowledge")
+    made = []
+    for name, documents in samples.items():
+        if find_named_collection(session, principal.workspace_id, name) is None:
+            collection_id = add_collection(session, principal, name)
+            for title, text in documents.items():
+                add_text(session, principal, collection_id, title, text)
+            made.append(name)
+    return made
+
+
+def _add(
+    session: Session,
+    principal: Principal,
+    collection: KnowledgeCollection,
+    kind: Literal["text", "file", "site", "dataset"],
+    name: str,
+    settings: Mapping[str, Any],
+    content: bytes | None = None,
+) -> str:
+    if content is not None and len(content) > MAX_FILE:
+        raise TooLarge(
+            f"“{name}” has {len(content) / (1 << 20):,.1f} MiB; {MAX_FILE >> 20} MiB are taken",
+            remedy="Split it into several files.",
+        )
+    room = read_room(session, principal.workspace_id)
+    if room.sources >= MAX_SOURCES or room.pieces >= MAX_PIECES or room.chars >= MAX_CHARS:
+        raise TooLarge(
+            f"The workspace holds its most: {MAX_SOURCES:,} sources, {MAX_PIECES:,} pieces or"
+            f" {MAX_CHARS // 1_000_000} million characters",
+            remedy="Delete sources that are not needed any more.",
+        )
+    name = " ".join(name.split())[:MAX_SOURCE_NAME] or _WHAT[kind]
+    source = insert_source(session, collection, kind, name, settings, principal.name, content)
+    add_entry(session, principal, "add source", source.id, f"{collection.name}: {_WHAT[kind]} {name}")
+    is_text = kind == "text" or (kind == "file" and ending_of(name) in TEXTS)
+    if is_text and content is not None and len(content) <= AT_ONCE_CHARS and not collection.model:
+        _index_now(session, source, content, collection.piece_chars)
+    return source.id
+
+
+def _index_now(session: Session, source: KnowledgeSource, content: bytes, piece_chars: int) -> None:
+    text = decode_body(content, is_page=False)
+    document = cut_document(Found("file", source.name, (("", text),)), piece_chars)
+    known = known_documents(session, source.id).get("file")
+    write_document(session, source.id, None, document, known.id if known else None)
+    end_source(session, source.id, None, "ready", "", ())
+
+
+def _read_all(session: Session, collection: KnowledgeCollection) -> None:
+    """Has every source of a collection read again; one that is being read begins anew."""
+    collection.updated_at = now(session)
+    for one in list_sources(session, collection.workspace_id, collection.id):
+        wait_again(hold_source(session, collection.workspace_id, one.id))
+
+
+def _let_go(source: KnowledgeSource) -> None:
+    """Hands a source to a worker to be removed; whoever reads it loses it."""
+    source.state, source.owner, source.stop_requested, source.next_at = "leaving", None, False, None
+
+
+def _check_name(session: Session, principal: Principal, name: str, own_id: str = "") -> str:
+    name = " ".join(name.split())
+    if not name or len(name) > MAX_NAME:
+        message = "The name is empty" if not name else f"The name has {len(name)} characters"
+        raise Invalid(
+            message,
+            remedy=f"Give the collection a name of 1 to {MAX_NAME} characters.",
+            errors=(FieldError("/name", "max_length" if name else "required", message),),
+        )
+    taken = find_named_collection(session, principal.workspace_id, name)
+    if taken is not None and taken != own_id:
+        raise Conflict(f"A collection called `{name}` exists already", remedy="Choose another name.")
+    return name
+
+
+def _check_model(session: Session, principal: Principal, model: str) -> None:
+    connection_name, model_name = split_model(model)
+    connection = find_connection(session, principal.workspace_id, connection_name or "")
+    if connection is None or not model_name.strip():
+        raise _invalid(
+            "/model", f"No connection is called “{connection_name}”", "Choose a connection and one of its models."
+        )
+    if not has_embeddings(connection.provider):
+        raise _invalid(
+            "/model",
+            f"“{connection.name}” has no models for search by meaning",
+            "Choose a connection to OpenAI, Google, Azure, Mistral, Ollama or a server like them.",
+        )
+
+
+def _invalid(pointer: str, message: str, remedy: str) -> Invalid:
+    return Invalid(message, remedy=remedy, errors=(FieldError(pointer, "format", message),))
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip("# \t") for line in text.splitlines() if line.strip("# \t")), "")[:80]
+
+
+def _titles(uses: Sequence[KnowledgeUse]) -> str:
+    shown = ", ".join(f"“{use.title}”" for use in uses[:3])
+    return shown if len(uses) <= 3 else f"{shown} and {len(uses) - 3} more flows"

@@ -1,0 +1,161 @@
+"""The collections of knowledge that a run searches and adds to, as they are at that moment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from engine.core.clock import to_rfc3339
+from engine.core.errors import Refusal, StorageUnavailable, TooLarge
+from engine.flow.node_type import Json, NodeFailed
+from engine.knowledge.cutting import clean
+from engine.knowledge.documents import MAX_FILE, Found
+from engine.knowledge.search import as_json, search
+from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document
+from engine.models.embeddings import Embedded, Purpose, batches
+from storage.database import Database, now
+from storage.knowledge import MAX_CHARS, MAX_PIECES, CollectionLine, get_collection, hold_collection, read_room
+from storage.knowledge_changes import (
+    add_receipt,
+    find_receipt,
+    find_source_named,
+    insert_source,
+    known_documents,
+)
+from storage.knowledge_vectors import as_bytes
+
+#: The name of the source that holds what flows add.
+ADDED = "Added by flows"
+MAX_SOURCE = 500
+
+
+@dataclass(frozen=True)
+class WorkspaceKnowledge:
+    """Implements `engine.flow.node_type.Knowledge` for one step. `settled` is awaited before each call that costs or
+    writes; `embed` asks an embedding model of the workspace.
+    """
+
+    database: Database
+    workspace_id: str
+    step: str
+    embed: Callable[..., Awaitable[Embedded]]
+    on_call: Callable[[Any], None]
+    warn: Callable[[str], None]
+    settled: Callable[[], Awaitable[Any]] | None = None
+
+    async def search(
+        self, collection: str, query: str, limit: int = 5, min_score: float = 0.0, filters: Sequence[str] = ()
+    ) -> list[dict[str, Json]]:
+        """Returns the best pieces. Raises NodeFailed."""
+        try:
+            found = await search(
+                self.database,
+                self.workspace_id,
+                collection,
+                query,
+                self._vectors,
+                limit=limit,
+                min_score=min_score,
+                sources=filters,
+            )
+        except Refusal as refusal:
+            raise _failed(refusal) from refusal
+        if found.trouble:
+            self.warn(f"It searched by words only: {found.trouble}")
+        return as_json(found)
+
+    async def add(self, collection: str, text: str, source: str = "") -> dict[str, Json]:
+        """Adds a text once for this step, however often it is called. Raises NodeFailed."""
+        try:
+            line = await self.database.read(get_collection, self.workspace_id, collection)
+            receipt = await self.database.read(find_receipt, self.step, line.id)
+            if receipt is not None:
+                return receipt
+            if len(text) > MAX_FILE // 4:
+                raise TooLarge(
+                    f"The text has {len(text):,} characters; {MAX_FILE // 4:,} are taken", remedy="Add it in parts."
+                )
+            text = clean(text)
+            document = cut_document(self._found(text, clean(source)), line.piece_chars)
+            vectors = await self._meaning(line, document)
+            return await self.database.write(
+                _add, self.workspace_id, line.id, self.step, document, line.model, vectors, text
+            )
+        except Refusal as refusal:
+            raise _failed(refusal) from refusal
+
+    def _found(self, text: str, source: str) -> Found:
+        name = source[:MAX_SOURCE] or f"Added at {to_rfc3339(self.database.clock.now())[:16].replace('T', ' ')}"
+        key = source[:MAX_SOURCE] or f"step {hashlib.sha256(self.step.encode()).hexdigest()}"
+        return Found(key, name, (("", text),), address=source if source.startswith(("http://", "https://")) else "")
+
+    async def _meaning(self, line: CollectionLine, document: CutDocument) -> list[bytes]:
+        if not line.model:
+            return []
+        found: list[bytes] = []
+        try:
+            for batch in batches([embedded_text(document, piece) for piece in document.pieces]):
+                found += map(as_bytes, (await self._vectors(line.model, batch, "document")).vectors)
+        except NodeFailed as failure:
+            if failure.passing:
+                raise
+            self.warn(f"The text can be found by its words only: {failure.message} {failure.why}".strip())
+            return []
+        return found
+
+    async def _vectors(self, model: str, texts: Sequence[str], purpose: Purpose) -> Embedded:
+        if self.settled is not None:
+            await self.settled()
+        return await self.embed(self.workspace_id, model, texts, purpose, self.on_call)
+
+
+def _add(
+    session: Session,
+    workspace_id: str,
+    collection_id: str,
+    step: str,
+    document: CutDocument,
+    model: str,
+    vectors: Sequence[bytes],
+    text: str,
+) -> dict[str, Json]:
+    collection = hold_collection(session, workspace_id, collection_id)
+    earlier = find_receipt(session, step, collection.id)
+    if earlier is not None:
+        return earlier
+    room = read_room(session, workspace_id)
+    if room.pieces + len(document.pieces) > MAX_PIECES or room.chars + len(text) > MAX_CHARS:
+        raise TooLarge(
+            f"The workspace holds its most: {MAX_PIECES:,} pieces or {MAX_CHARS // 1_000_000} million characters",
+            remedy="Delete sources on the page Knowledge that are not needed any more.",
+        )
+    source = find_source_named(session, collection.id, "flow", ADDED)
+    if source is None:
+        source = insert_source(session, collection, "flow", ADDED, {}, "a flow")
+        source.state = "ready"
+    known = known_documents(session, source.id).get(document.key)
+    if known is not None and known.hash == document.hash and known.model == (model if vectors else ""):
+        action = "unchanged"
+    else:
+        action = "added" if known is None else "replaced"
+        known_id = known.id if known else None
+        write_document(session, source.id, None, document, known_id, model, vectors, kept=text)
+        if source.state in {"ready", "failed"}:
+            source.state, source.message, source.indexed_at = "ready", "", now(session)
+    result: dict[str, Json] = {"action": action, "source": document.name, "pieces": len(document.pieces)}
+    add_receipt(session, step, collection.id, result)
+    return result
+
+
+def _failed(refusal: Refusal) -> NodeFailed:
+    return NodeFailed(
+        f"{refusal.detail or refusal.title}.",
+        code="knowledge_failed",
+        why="" if refusal.detail == "" else f"{refusal.title}.",
+        remedy=refusal.remedy,
+        passing=isinstance(refusal, StorageUnavailable),
+    )

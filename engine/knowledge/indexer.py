@@ -1,0 +1,314 @@
+"""Reads sources in the background of a worker process, cuts their documents, and keeps the index up to date.
+
+A source is claimed by one worker. Documents whose text did not change are left as they are, so reading again after a
+crash, or on a schedule, costs what is new. Each write is small. Without an answer of the embedding model, the words of a
+document are stored all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from engine.core.errors import Refusal, StorageUnavailable
+from engine.flow.node_type import NodeFailed
+from engine.knowledge.documents import NotRead
+from engine.knowledge.reading import Tools, read_source
+from engine.knowledge.saved_embeddings import SavedEmbeddings
+from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document
+from engine.models.embeddings import BATCH, BATCH_CHARS, batches
+from storage.knowledge import MAX_CHARS, MAX_PIECES, read_room
+from storage.knowledge_changes import (
+    SLICE,
+    KnownDocument,
+    Lost,
+    Progress,
+    Task,
+    anything_due,
+    begin_document,
+    claim_next,
+    clear_some,
+    end_source,
+    finish_document,
+    known_documents,
+    next_document_to_remove,
+    note_progress,
+    release_sources,
+    remove_source,
+    stops_wanted,
+    write_pieces,
+)
+from storage.knowledge_vectors import as_bytes
+
+log = logging.getLogger(__name__)
+
+#: How many sources a worker process reads at a time.
+AT_ONCE = 2
+#: How many documents are written together.
+GROUP = 25
+
+
+@dataclass
+class _Run:
+    """One reading of a source."""
+
+    task: Task
+    known: dict[str, KnownDocument]
+    seen: set[str] = field(default_factory=set)
+    problems: list[dict[str, str]] = field(default_factory=list)
+    not_read: int = 0
+    done: int = 0
+    total: int = 0
+    changed: int = 0
+    tokens: int = 0
+    cost_nanos: int | None = 0
+    trouble: str = ""
+    full: bool = False
+
+
+class Indexer:
+    """The readings of one worker process. `pass_over` is called every second and waits for none of them."""
+
+    def __init__(self, tools: Tools, embeddings: SavedEmbeddings, owner: str) -> None:
+        self._tools = tools
+        self._database = tools.database
+        self._embeddings = embeddings
+        self._owner = owner
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._closing = False
+        self._looking = False
+
+    async def pass_over(self) -> None:
+        """Begins to read what is due, and stops what people stopped."""
+        if self._looking or self._closing:
+            return
+        self._looking = True
+        try:
+            for source_id in await self._database.read(stops_wanted, self._owner) if self._under_way else ():
+                if (running := self._under_way.get(source_id)) is not None:
+                    running.cancel()
+            while len(self._under_way) < AT_ONCE and not self._closing and await self._database.read(anything_due):
+                task = await self._database.write(claim_next, self._owner)
+                if task is None:
+                    return
+                running = asyncio.create_task(self._work(task), name=f"source {task.source.id}")
+                self._under_way[task.source.id] = running
+                running.add_done_callback(lambda _done, source_id=task.source.id: self._under_way.pop(source_id, None))
+        except StorageUnavailable as error:
+            log.warning("Sources of knowledge wait: %s", error)
+        finally:
+            self._looking = False
+
+    async def settled(self) -> None:
+        """Waits until nothing is read; for tests."""
+        while self._under_way:
+            await asyncio.wait(self._under_way.values())
+
+    async def close(self) -> None:
+        """Ends every reading; another worker goes on with it."""
+        self._closing = True
+        for running in self._under_way.values():
+            running.cancel()
+        if self._under_way:
+            await asyncio.wait(self._under_way.values(), timeout=1)
+        try:
+            await self._database.write(release_sources, self._owner)
+        except StorageUnavailable as error:
+            log.warning("Sources of knowledge are given back later: %s", error)
+
+    async def _work(self, task: Task) -> None:
+        source_id = task.source.id
+        try:
+            if task.leaving:
+                await self._remove(source_id)
+            else:
+                await self._read(task)
+        except Lost:
+            log.info("Source %s was removed or is read by another worker", source_id)
+        except asyncio.CancelledError:
+            if not self._closing:
+                await self._end(source_id, "stopped", "It was stopped. What was read until then can be found.", ())
+            raise
+        except StorageUnavailable as error:
+            log.warning("Source %s waits: %s", source_id, error)
+            await self._give_back()
+        except Exception:
+            log.exception("Source %s stumbled", source_id)
+            await self._end(
+                source_id, "failed", "Something in Flowport failed. Read it again; if it stays, report it.", ()
+            )
+
+    async def _read(self, task: Task) -> None:
+        source_id = task.source.id
+        run = _Run(task, await self._database.read(known_documents, source_id))
+        try:
+            await self._read_documents(run)
+        except (NodeFailed, Refusal) as error:
+            await self._end(source_id, "failed", _sentence(error), run.problems)
+            return
+        if not run.full:
+            await self._remove_gone(run)
+        state, message = _outcome(run)
+        await self._end(source_id, state, message, run.problems)
+
+    async def _read_documents(self, run: _Run) -> None:
+        notes: set[asyncio.Task[None]] = set()
+
+        def note(message: str) -> None:
+            told = asyncio.ensure_future(self._note(run, message))
+            notes.add(told)
+            told.add_done_callback(notes.discard)
+
+        group: list[CutDocument] = []
+        held = 0
+        async for one in read_source(run.task, self._tools, note):
+            run.total = max(run.total, one.total)
+            if one.key:
+                run.seen.add(one.key)
+            if isinstance(one, NotRead):
+                run.not_read += bool(one.key)
+                run.done += bool(one.key)
+                run.problems.append({"name": one.name[:300], "message": one.message[:1_000]})
+                continue
+            document = await asyncio.to_thread(cut_document, one, run.task.piece_chars)
+            if self._is_same(run, document):
+                run.done += 1
+                if run.done % 200 == 0:
+                    await self._note(run)
+                continue
+            group.append(document)
+            held += len(document.pieces)
+            if held >= BATCH or len(group) >= GROUP:
+                await self._write(run, group)
+                group, held = [], 0
+            if run.full:
+                break
+        await self._write(run, group)
+
+    def _is_same(self, run: _Run, document: CutDocument) -> bool:
+        known = run.known.get(document.key)
+        return (
+            known is not None
+            and known.hash == document.hash
+            and known.model == (run.task.model if known.pieces else "")
+        )
+
+    async def _write(self, run: _Run, group: Sequence[CutDocument]) -> None:
+        """Stores a group of documents with their vectors."""
+        if not group:
+            return
+        room = await self._database.read(read_room, run.task.workspace_id)
+        if room.pieces >= MAX_PIECES or room.chars >= MAX_CHARS:
+            run.full = True
+            return
+        vectors = await self._vectors(run, [embedded_text(one, piece) for one in group for piece in one.pieces])
+        at = 0
+        for document in group:
+            mine = vectors[at : at + len(document.pieces)]
+            at += len(document.pieces)
+            await self._store(run, document, mine)
+            run.done += 1
+            run.changed += 1
+        await self._note(run)
+
+    async def _store(self, run: _Run, document: CutDocument, vectors: Sequence[bytes]) -> None:
+        source_id, model = run.task.source.id, run.task.model if vectors else ""
+        known = run.known.get(document.key)
+        if len(document.pieces) <= SLICE and (known is None or known.pieces <= SLICE):
+            known_id = known.id if known else None
+            await self._database.write(write_document, source_id, self._owner, document, known_id, model, vectors)
+            return
+        while known is not None and not await self._database.write(clear_some, source_id, self._owner, known.id):
+            pass
+        document_id = await self._database.write(
+            begin_document, source_id, self._owner, document.key, document.name, document.address
+        )
+        for first in range(0, len(document.pieces), SLICE):
+            pieces = document.pieces[first : first + SLICE]
+            await self._database.write(write_pieces, source_id, self._owner, document_id, first, pieces)
+        await self._database.write(
+            finish_document,
+            source_id,
+            self._owner,
+            document_id,
+            document.hash,
+            model,
+            b"".join(vectors) if vectors else None,
+            len(vectors[0]) if vectors else 0,
+        )
+
+    async def _vectors(self, run: _Run, texts: Sequence[str]) -> list[bytes]:
+        """Returns a vector for each text; none without a model, or when it does not answer, which `run` then tells."""
+        if not run.task.model or not texts or run.trouble:
+            return []
+        found: list[bytes] = []
+        try:
+            for batch in batches([text[:BATCH_CHARS] for text in texts]):
+                answer = await self._embeddings.embed(run.task.workspace_id, run.task.model, batch, "document")
+                run.tokens += answer.call.input_tokens
+                known = run.cost_nanos is not None and answer.call.cost_nanos is not None
+                run.cost_nanos = run.cost_nanos + answer.call.cost_nanos if known else None  # type: ignore[operator]
+                found += await asyncio.to_thread(lambda vectors: list(map(as_bytes, vectors)), answer.vectors)
+                await self._note(run)
+        except NodeFailed as failure:
+            run.trouble = _sentence(failure)
+            return []
+        return found if len({len(one) for one in found}) == 1 else []
+
+    async def _note(self, run: _Run, message: str = "") -> None:
+        progress = Progress(run.done, run.total, message, run.tokens, run.cost_nanos)
+        run.tokens, run.cost_nanos = 0, 0
+        await self._database.write(note_progress, run.task.source.id, self._owner, progress)
+
+    async def _remove_gone(self, run: _Run) -> None:
+        """Removes documents that the source does not have any more."""
+        if run.task.source.kind == "flow":
+            return
+        for key, known in run.known.items():
+            if key not in run.seen:
+                await self._clear(run.task.source.id, known.id)
+
+    async def _remove(self, source_id: str) -> None:
+        while (document_id := await self._database.read(next_document_to_remove, source_id)) is not None:
+            await self._clear(source_id, document_id)
+        await self._database.write(remove_source, source_id, self._owner)
+
+    async def _clear(self, source_id: str, document_id: int) -> None:
+        while not await self._database.write(clear_some, source_id, self._owner, document_id, gone=True):
+            pass
+
+    async def _end(self, source_id: str, state: str, message: str, problems: Sequence[dict[str, str]]) -> None:
+        try:
+            await self._database.write(end_source, source_id, self._owner, state, message, tuple(problems))
+        except Lost:
+            pass
+        except StorageUnavailable as error:
+            log.warning("Source %s could not be ended: %s", source_id, error)
+
+    async def _give_back(self) -> None:
+        try:
+            await self._database.write(release_sources, self._owner)
+        except StorageUnavailable:
+            log.warning("Sources of knowledge are given back later")
+
+
+def _outcome(run: _Run) -> tuple[str, str]:
+    """Returns the state of a source after it was read, and a sentence for people."""
+    if run.full:
+        return "failed", (
+            f"The workspace holds its most: {MAX_PIECES:,} pieces or {MAX_CHARS // 1_000_000} million characters of text."
+            " Remove what is not needed, or add less."
+        )
+    if run.trouble:
+        return "failed", f"Its words can be found, its meaning cannot: {run.trouble}"
+    if run.not_read and run.not_read == run.done:
+        return "failed", run.problems[0]["message"]
+    return "ready", ""
+
+
+def _sentence(error: NodeFailed | Refusal) -> str:
+    if isinstance(error, Refusal):
+        return " ".join(filter(None, (f"{error.detail or error.title}.", error.remedy)))
+    return " ".join(filter(None, (error.message, error.why, error.remedy)))

@@ -1,0 +1,241 @@
+"""Reads the documents of a source: a text, a file, the pages of a site, the rows of a dataset.
+
+Pages are found and read by the code of the nodes Website Mapper and Page Scraper, through the outbound client, and
+only those that robots.txt allows. Foreign pages and files are parsed in evaluator processes. What cannot be read is told
+in a sentence and does not end the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from engine.core.charsets import decode_body
+from engine.core.errors import Refusal
+from engine.flow.node_type import Json, NodeContext, NodeFailed, Reach
+from engine.knowledge.documents import PAGES, TABLES, TEXTS, USUAL_DEPTH, USUAL_PAGES, Found, NotRead, ending_of
+from engine.nodes import page_scraper
+from engine.nodes.site_addresses import Picker, canonical
+from engine.nodes.site_crawl import Crawl, Limits
+from engine.outbound.client import Answer, OutboundClient
+from engine.sandbox.pool import Sandbox
+from engine.table_files.reading import read_table
+from storage.database import Database
+from storage.datasets import Row, get_dataset, list_rows
+from storage.knowledge import find_content, list_kept
+from storage.knowledge_changes import Task
+
+#: Seconds between two requests to a site, unless its robots.txt asks for more.
+DELAY_SECONDS = 0.5
+#: How many pages of a site are read at a time.
+_AT_ONCE = 4
+_PAGE_SECONDS = 30.0
+_NAME_CHARS = 300
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What reading needs of its process."""
+
+    database: Database
+    outbound: OutboundClient
+    sandbox: Sandbox
+
+
+async def read_source(task: Task, tools: Tools, note: Callable[[str], Any]) -> AsyncIterator[Found | NotRead]:
+    """Yields the documents of a source. `note` is told what goes on. Raises NodeFailed and Refusal when it cannot begin."""
+    source = task.source
+    match source.kind:
+        case "site":
+            async for one in _read_site(source.settings, tools, note):
+                yield one
+        case "dataset":
+            async for one in _read_rows(task.workspace_id, source.settings, tools):
+                yield one
+        case "flow":
+            after = 0
+            while kept := await tools.database.read(list_kept, task.workspace_id, source.id, after=after):
+                after = kept[-1].id
+                for text in kept:
+                    yield Found(text.key, text.name, (("", text.text),), total=source.documents)
+        case _:
+            content = await tools.database.read(find_content, task.workspace_id, source.id)
+            if content is not None:
+                yield await _read_file(source.name, content, tools, is_text=source.kind == "text")
+
+
+async def _read_file(name: str, content: bytes, tools: Tools, *, is_text: bool) -> Found:
+    ending = "md" if is_text else ending_of(name)
+    if ending in PAGES:
+        html = await asyncio.to_thread(decode_body, content)
+        answer = await tools.sandbox.read("page", {"html": html, "url": "https://file.invalid/", "content": "main"})
+        if "value" not in answer:
+            raise NodeFailed(f"“{name}” could not be read.", why=str(answer.get("message", "")))
+        page = answer["value"]
+        return Found("file", name, (("", f"{page['title']}\n\n{page['markdown']}".strip()),), total=1)
+    if ending in TABLES:
+        parts = await asyncio.to_thread(_table_parts, content, name)
+        return Found("file", name, parts, total=1)
+    if ending not in TEXTS:
+        raise NodeFailed(
+            f"Files of the kind “.{ending or name}” cannot be read.",
+            remedy="Save it as text, Markdown, HTML or CSV and add that.",
+        )
+    text = await asyncio.to_thread(decode_body, content, is_page=False)
+    return Found("file", name, (("", text),), total=1)
+
+
+def _table_parts(content: bytes, name: str) -> tuple[tuple[str, str], ...]:
+    """Returns a part for each row of a table file; a JSON file that is no table is one text."""
+    try:
+        table = read_table(content, name)
+    except Refusal:
+        if ending_of(name) in {"csv", "tsv"}:
+            raise
+        return (("", decode_body(content, is_page=False)),)
+    return tuple((f"row {at}", row_text(row)) for at, row in enumerate(table.rows, 1))
+
+
+# Rows of a dataset.
+
+
+async def _read_rows(workspace_id: str, settings: Mapping[str, Any], tools: Tools) -> AsyncIterator[Found]:
+    dataset = await tools.database.read(get_dataset, workspace_id, str(settings.get("dataset")))
+    columns = [name for name in settings.get("columns") or () if name in dataset.column_names]
+    titled = settings.get("title")
+    after, at = 0, 0
+    while rows := await tools.database.read(list_rows, workspace_id, dataset.id, after=after):
+        after = rows[-1].id
+        for row in rows:
+            at += 1
+            data = {name: row.data.get(name) for name in columns} if columns else row.data
+            title = row.data.get(titled) if titled else next((v for v in data.values() if isinstance(v, str) and v), "")
+            name = _as_words(title)[:_NAME_CHARS] or f"Row {at}"
+            yield Found(str(row.id), name, ((f"row {at}", row_text(data)),), total=dataset.rows)
+
+
+def row_text(row: Row) -> str:
+    """Returns a row as text: a line for each column with a value."""
+    return "\n".join(f"{name}: {words}" for name, value in row.items() if (words := _as_words(value)))
+
+
+def _as_words(value: Json) -> str:
+    match value:
+        case None:
+            return ""
+        case str():
+            return " ".join(value.split()) if "\n" not in value else value.strip()
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(filter(None, map(_as_words, value)))
+        case dict():
+            return ", ".join(f"{name} {words}" for name, one in value.items() if (words := _as_words(one)))
+    return str(value)
+
+
+# Pages of a site.
+
+
+async def _read_site(
+    settings: Mapping[str, Any], tools: Tools, note: Callable[[str], Any]
+) -> AsyncIterator[Found | NotRead]:
+    start = str(settings.get("url", "")).strip()
+    pages = int(settings.get("max_pages") or USUAL_PAGES)
+    depth = settings.get("max_depth")
+    delay = float(settings.get("delay_seconds", DELAY_SECONDS))
+    reader = _SiteReader(tools, start, pages * max(delay, DELAY_SECONDS) * 2 + 300.0, note)
+    limits = Limits(
+        depth=USUAL_DEPTH if depth is None else int(depth),
+        pages=pages,
+        same_site=True,
+        picker=Picker.of(tuple(settings.get("include") or ()), tuple(settings.get("exclude") or ())),
+        use_sitemap=True,
+        respect_robots=True,
+        delay_seconds=delay,
+        at_once=_AT_ONCE,
+    )
+    note("Looking for its pages")
+    urls = list(await Crawl(limits, cast("NodeContext", reader)).go(start))
+    for at in range(0, len(urls), _AT_ONCE):
+        for one in await asyncio.gather(*(reader.read(url, len(urls)) for url in urls[at : at + _AT_ONCE])):
+            yield one
+    for warning in reader.warnings:
+        yield NotRead("", start, warning, total=len(urls))
+
+
+class _SiteReader:
+    """The context of the nodes that find and read pages, without a flow.
+
+    The start page's own origin may be on the owner's allow-list; an address that a page names is requested on the
+    public web only.
+    """
+
+    payload: Mapping[str, Json] = {}
+    bindings: Mapping[str, Json] = {}
+
+    def __init__(self, tools: Tools, start: str, seconds: float, note: Callable[[str], Any]) -> None:
+        self._tools = tools
+        self._note = note
+        self.timeout_seconds = seconds
+        self.http = _SiteClient(tools.outbound, _origin(start))
+        self.warnings: list[str] = []
+
+    async def read(self, url: str, total: int) -> Found | NotRead:
+        """Returns the document of a page."""
+        context = _SiteReader(self._tools, url, _PAGE_SECONDS, self._note)
+        context.http = self.http
+        try:
+            out = await page_scraper.run(
+                page_scraper.Config(), page_scraper.Inputs(url=url), cast("NodeContext", context)
+            )
+        except NodeFailed as failure:
+            return NotRead(url, url, " ".join(filter(None, (failure.message, failure.why))), total)
+        name = (out["title"] or url)[:_NAME_CHARS]
+        if not out["text"].strip():
+            return NotRead(url, name, "The page has no text.", total)
+        return Found(url, name, (("", out["markdown"] or out["text"]),), address=out["final_url"], total=total)
+
+    async def in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.to_thread(work, *args)
+
+    async def read_apart(self, reader: str, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        return await self._tools.sandbox.read(reader, arguments)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def log(self, message: str) -> None:
+        """The log of a search names each page that was left out; here the warnings are enough."""
+
+
+class _SiteClient:
+    """The outbound client of a source: requests outside its own origin reach the public web only."""
+
+    def __init__(self, outbound: OutboundClient, home: str) -> None:
+        self._outbound = outbound
+        self._home = home
+
+    async def request(self, method: str, url: str, **options: Any) -> Answer:
+        options["reach"] = self._reach(url, options.get("reach", "flows"))
+        return await self._outbound.request(method, url, **options)
+
+    async def site_rules(self, url: str, *, timeout_seconds: float = 30.0, reach: Reach = "flows") -> Any:
+        return await self._outbound.site_rules(url, timeout_seconds=timeout_seconds, reach=self._reach(url, reach))
+
+    async def draw(self, answer: Answer, **options: Any) -> Any:
+        return await self._outbound.draw(answer, **options)
+
+    def turn(self, url: str, **options: Any) -> AbstractAsyncContextManager[None]:
+        options["delay_seconds"] = max(options.get("delay_seconds", 0.0), 0.0)
+        return self._outbound.turn(url, **options)
+
+    def _reach(self, url: str, reach: Reach) -> Reach:
+        return reach if _origin(url) == self._home else "public"
+
+
+def _origin(url: str) -> str:
+    return "/".join((canonical(url) or url).split("/", 3)[:3])

@@ -1,0 +1,79 @@
+"""Writes a document: cuts its text, asks for vectors where the collection has a model, and stores both in slices."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from engine.knowledge.cutting import clean, cut_parts
+from engine.knowledge.documents import Found
+from storage.knowledge_changes import (
+    SLICE,
+    NewPiece,
+    Progress,
+    begin_document,
+    clear_some,
+    finish_document,
+    write_pieces,
+)
+
+#: Changes when texts are cut in another way, so that every document counts as changed.
+CUT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CutDocument:
+    """A document with its pieces. `hash` tells whether it changed."""
+
+    key: str
+    name: str
+    address: str
+    hash: str
+    pieces: tuple[NewPiece, ...]
+
+
+def cut_document(found: Found, piece_chars: int) -> CutDocument:
+    """Returns a document in pieces."""
+    digest = hashlib.sha256(f"{CUT_VERSION}\n{piece_chars}\n{found.name}\n{found.address}".encode(errors="replace"))
+    for place, text in found.parts:
+        digest.update(f"\n\0{place}\n{text}".encode(errors="replace"))
+    pieces = tuple(cut_parts(found.parts, piece_chars))
+    return CutDocument(clean(found.key), clean(found.name), clean(found.address), digest.hexdigest(), pieces)
+
+
+def embedded_text(document: CutDocument, piece: NewPiece) -> str:
+    """Returns what the embedding model reads of a piece: it needs to know what the piece is about."""
+    return "\n".join(filter(None, (document.name, piece.heading, piece.text)))
+
+
+def write_document(
+    session: Session,
+    source_id: str,
+    owner: str | None,
+    document: CutDocument,
+    known_id: int | None,
+    model: str = "",
+    vectors: Sequence[bytes] = (),
+    progress: Progress | None = None,
+    kept: str | None = None,
+) -> None:
+    """Stores a document of at most SLICE pieces in one write. `known_id`: the stored document that it replaces."""
+    while known_id is not None and not clear_some(session, source_id, owner, known_id):
+        pass
+    document_id = begin_document(session, source_id, owner, document.key, document.name, document.address, kept)
+    for first in range(0, len(document.pieces), SLICE):
+        write_pieces(session, source_id, owner, document_id, first, document.pieces[first : first + SLICE])
+    finish_document(
+        session,
+        source_id,
+        owner,
+        document_id,
+        document.hash,
+        model if vectors else "",
+        b"".join(vectors) if vectors else None,
+        len(vectors[0]) if vectors else 0,
+        progress,
+    )

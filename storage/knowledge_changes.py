@@ -1,0 +1,477 @@
+"""Writes to knowledge: collections, sources, and what a worker reads from a source.
+
+A worker owns a source while it reads it; each of its writes names the owner, so that a worker which lost the source
+writes nothing (`Lost`). Pieces are written and removed in slices, because a write keeps all others waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from engine.core.clock import DAY, HOUR
+from engine.core.ids import new_id
+from storage.database import now
+from storage.knowledge import Kind, SourceLine, source_line
+from storage.knowledge_words import IndexedPiece, add_words, remove_words
+from storage.tables_knowledge import (
+    KnowledgeCollection,
+    KnowledgeContent,
+    KnowledgeDocument,
+    KnowledgePiece,
+    KnowledgeSource,
+    KnowledgeVectors,
+    KnowledgeWrite,
+)
+
+#: The pieces that one write stores or removes.
+SLICE = 200
+#: How long the receipt of a step's addition is kept, in milliseconds; longer than the step's job may run.
+RECEIPT_MS = 4 * DAY
+#: The problems of a source that are kept.
+MOST_PROBLEMS = 50
+#: How often a source is read again -> the time between, in milliseconds.
+AGAIN = {"hourly": HOUR, "daily": DAY, "weekly": 7 * DAY, "monthly": 30 * DAY}
+
+
+class Lost(Exception):  # noqa: N818 - named after the fact
+    """The source belongs to another worker, or to none, or was removed."""
+
+
+@dataclass(frozen=True)
+class NewPiece:
+    """A piece to store."""
+
+    text: str
+    heading: str = ""
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class KnownDocument:
+    """A stored document of a source, to see whether it changed."""
+
+    id: int
+    hash: str
+    model: str
+    pieces: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a worker says about the source it reads. `tokens` and `cost_nanos` are added; None: the cost is unknown."""
+
+    done: int
+    total: int
+    message: str = ""
+    tokens: int = 0
+    cost_nanos: int | None = 0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A source that a worker has claimed, with what it needs of its collection. `leaving`: it is to be removed."""
+
+    source: SourceLine
+    workspace_id: str
+    model: str
+    piece_chars: int
+    leaving: bool
+
+
+def insert_collection(session: Session, workspace_id: str, name: str, piece_chars: int) -> KnowledgeCollection:
+    """Adds an empty collection; returns its ORM row."""
+    at = now(session)
+    row = KnowledgeCollection(
+        id=new_id("collection"),
+        workspace_id=workspace_id,
+        name=name,
+        model=None,
+        piece_chars=piece_chars,
+        created_at=at,
+        updated_at=at,
+        deleted_at=None,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def insert_source(
+    session: Session,
+    collection: KnowledgeCollection,
+    kind: Kind,
+    name: str,
+    settings: Mapping[str, Any],
+    created_by: str,
+    content: bytes | None = None,
+) -> KnowledgeSource:
+    """Adds a source that waits to be read; returns its ORM row."""
+    at = now(session)
+    row = KnowledgeSource(
+        id=new_id("source"),
+        workspace_id=collection.workspace_id,
+        collection_id=collection.id,
+        kind=kind,
+        name=name,
+        settings=dict(settings),
+        state="waiting",
+        owner=None,
+        stop_requested=False,
+        done=0,
+        total=0,
+        message="",
+        problems=[],
+        document_count=0,
+        piece_count=0,
+        char_count=0,
+        vector_count=0,
+        input_tokens=0,
+        cost_nanos=0,
+        again="",
+        next_at=None,
+        created_at=at,
+        created_by=created_by,
+        indexed_at=None,
+    )
+    session.add(row)
+    session.flush()
+    if content is not None:
+        session.add(KnowledgeContent(source_id=row.id, content=content))
+    collection.updated_at = at
+    session.flush()
+    return row
+
+
+def wait_again(source: KnowledgeSource) -> None:
+    """Has a source read again by the next worker that is free."""
+    source.state, source.owner, source.stop_requested = "waiting", None, False
+    source.done = source.total = 0
+    source.message = ""
+
+
+# What workers do.
+
+
+def anything_due(session: Session) -> bool:
+    """True when a source waits for a worker."""
+    return session.scalar(_due(session).with_only_columns(KnowledgeSource.id).limit(1)) is not None
+
+
+def claim_next(session: Session, owner: str) -> Task | None:
+    """Gives the next source that is due to a worker; None when there is none."""
+    row = session.scalars(_due(session).order_by(KnowledgeSource.created_at).limit(1)).first()
+    if row is None:
+        return None
+    collection = session.get_one(KnowledgeCollection, row.collection_id)
+    leaving = row.state == "leaving"
+    row.owner = owner
+    if not leaving:
+        row.state, row.stop_requested = "working", False
+        row.done = row.total = 0
+        row.message, row.problems = "", []
+    session.flush()
+    return Task(source_line(row), row.workspace_id, collection.model or "", collection.piece_chars, leaving)
+
+
+def stops_wanted(session: Session, owner: str) -> list[str]:
+    """Returns the ids of the sources of this worker that shall be stopped, and of those that it lost."""
+    return list(
+        session.scalars(
+            select(KnowledgeSource.id).where(KnowledgeSource.owner == owner, KnowledgeSource.stop_requested)
+        )
+    )
+
+
+def release_sources(session: Session, owner: str) -> None:
+    """Gives back what a worker had claimed, because it ends or is gone."""
+    session.execute(
+        update(KnowledgeSource)
+        .where(KnowledgeSource.owner == owner, KnowledgeSource.state == "working")
+        .values(state="waiting", owner=None)
+    )
+    session.execute(
+        update(KnowledgeSource)
+        .where(KnowledgeSource.owner == owner, KnowledgeSource.state == "leaving")
+        .values(owner=None)
+    )
+
+
+def known_documents(session: Session, source_id: str) -> dict[str, KnownDocument]:
+    """Returns key -> document of a source."""
+    rows = session.execute(
+        select(
+            KnowledgeDocument.key,
+            KnowledgeDocument.id,
+            KnowledgeDocument.hash,
+            KnowledgeDocument.model,
+            KnowledgeDocument.piece_count,
+        ).where(KnowledgeDocument.source_id == source_id)
+    )
+    return {row[0]: KnownDocument(*row[1:]) for row in rows}
+
+
+def begin_document(
+    session: Session,
+    source_id: str,
+    owner: str | None,
+    key: str,
+    name: str,
+    address: str,
+    kept: str | None = None,
+) -> int:
+    """Returns the id of the document with this key; a new one is added. `clear_some` must have removed its old pieces:
+    the index knows them under the old name. `kept`: the text, when it cannot be read again.
+    """
+    source = _owned(session, source_id, owner)
+    row = session.scalars(
+        select(KnowledgeDocument).where(KnowledgeDocument.source_id == source_id, KnowledgeDocument.key == key)
+    ).one_or_none()
+    if row is None:
+        row = KnowledgeDocument(
+            source_id=source_id,
+            collection_id=source.collection_id,
+            key=key,
+            name=name,
+            address=address,
+            hash="",
+            model="",
+            piece_count=0,
+            char_count=0,
+            updated_at=now(session),
+            kept=None,
+        )
+        session.add(row)
+        source.document_count += 1
+    row.name, row.address, row.hash, row.model, row.updated_at = name, address, "", "", now(session)
+    row.kept = row.kept if kept is None else kept
+    session.flush()
+    return row.id
+
+
+def write_pieces(
+    session: Session, source_id: str, owner: str | None, document_id: int, first: int, pieces: Sequence[NewPiece]
+) -> None:
+    """Stores a slice of the pieces of a document; the first of them has the number `first`."""
+    source = _owned(session, source_id, owner)
+    rows = [
+        {"document_id": document_id, "number": first + at, "heading": one.heading, "place": one.place, "text": one.text}
+        for at, one in enumerate(pieces)
+    ]
+    ids = session.scalars(insert(KnowledgePiece).returning(KnowledgePiece.id, sort_by_parameter_order=True), rows).all()
+    names = session.scalar(select(KnowledgeDocument.name).where(KnowledgeDocument.id == document_id)) or ""
+    add_words(
+        session,
+        [
+            IndexedPiece(piece_id, source.collection_id, source.id, _heading(names, one.heading), one.text)
+            for piece_id, one in zip(ids, pieces, strict=True)
+        ],
+    )
+    chars = sum(len(one.text) for one in pieces)
+    _count(session, source, document_id, len(pieces), chars)
+
+
+def finish_document(
+    session: Session,
+    source_id: str,
+    owner: str | None,
+    document_id: int,
+    hash_: str,
+    model: str,
+    vectors: bytes | None,
+    dimensions: int,
+    progress: Progress | None = None,
+) -> None:
+    """Says that all pieces of a document are stored, and stores their vectors."""
+    source = _owned(session, source_id, owner)
+    row = session.get_one(KnowledgeDocument, document_id)
+    row.hash = hash_
+    if vectors is not None:
+        row.model = model
+        session.add(
+            KnowledgeVectors(
+                document_id=document_id,
+                collection_id=source.collection_id,
+                model=model,
+                dimensions=dimensions,
+                vectors=vectors,
+            )
+        )
+        source.vector_count += len(vectors) // max(1, dimensions)
+    if progress is not None:
+        _note(source, progress)
+    session.flush()
+
+
+def note_progress(session: Session, source_id: str, owner: str, progress: Progress) -> None:
+    """Stores how far the reading of a source is."""
+    _note(_owned(session, source_id, owner), progress)
+
+
+def clear_some(session: Session, source_id: str, owner: str | None, document_id: int, *, gone: bool = False) -> bool:
+    """Removes a slice of the pieces of a document. Returns whether none is left; `gone`: then it is removed itself."""
+    source = _owned(session, source_id, owner)
+    row = session.get(KnowledgeDocument, document_id)
+    if row is None:
+        return True
+    _remove_vectors(session, source, document_id)
+    row.hash, row.model = "", ""
+    session.flush()
+    pieces = session.execute(
+        select(KnowledgePiece.id, KnowledgePiece.heading, KnowledgePiece.text)
+        .where(KnowledgePiece.document_id == document_id)
+        .order_by(KnowledgePiece.number)
+        .limit(SLICE)
+    ).all()
+    if pieces:
+        remove_words(
+            session,
+            [
+                IndexedPiece(piece.id, source.collection_id, source.id, _heading(row.name, piece.heading), piece.text)
+                for piece in pieces
+            ],
+        )
+        session.execute(
+            delete(KnowledgePiece)
+            .where(KnowledgePiece.id.in_([piece.id for piece in pieces]))
+            .execution_options(synchronize_session=False)
+        )
+        _count(session, source, document_id, -len(pieces), -sum(len(piece.text) for piece in pieces))
+    if len(pieces) == SLICE:
+        return False
+    if gone:
+        session.execute(
+            delete(KnowledgeDocument)
+            .where(KnowledgeDocument.id == document_id)
+            .execution_options(synchronize_session=False)
+        )
+        source.document_count = max(0, source.document_count - 1)
+        session.expire_all()
+    return True
+
+
+def end_source(
+    session: Session, source_id: str, owner: str | None, state: str, message: str, problems: Sequence[Mapping[str, str]]
+) -> None:
+    """Says how the reading of a source ended, and when it is read again."""
+    source = _owned(session, source_id, owner)
+    source.state, source.owner, source.stop_requested = state, None, False
+    source.message = message
+    source.problems = [dict(one) for one in problems[:MOST_PROBLEMS]]
+    source.document_count = (
+        session.scalar(
+            select(func.count()).select_from(KnowledgeDocument).where(KnowledgeDocument.source_id == source_id)
+        )
+        or 0
+    )
+    if state == "ready":
+        source.indexed_at = now(session)
+    source.next_at = now(session) + AGAIN[source.again] if source.again in AGAIN else None
+    session.flush()
+
+
+def next_document_to_remove(session: Session, source_id: str) -> int | None:
+    """Returns a document of a source that is leaving; None when all are removed."""
+    return session.scalar(
+        select(KnowledgeDocument.id)
+        .where(KnowledgeDocument.source_id == source_id)
+        .order_by(KnowledgeDocument.id)
+        .limit(1)
+    )
+
+
+def remove_source(session: Session, source_id: str, owner: str | None) -> None:
+    """Removes a source whose documents are removed, and its collection when it was deleted and this was its last."""
+    source = _owned(session, source_id, owner)
+    collection_id = source.collection_id
+    session.execute(delete(KnowledgeContent).where(KnowledgeContent.source_id == source_id))
+    session.delete(source)
+    session.flush()
+    remove_empty_collection(session, collection_id)
+
+
+def remove_empty_collection(session: Session, collection_id: str) -> None:
+    """Removes a deleted collection once it has no source."""
+    collection = session.get(KnowledgeCollection, collection_id)
+    if collection is None or collection.deleted_at is None:
+        return
+    left = session.scalar(select(KnowledgeSource.id).where(KnowledgeSource.collection_id == collection_id).limit(1))
+    if left is None:
+        session.execute(delete(KnowledgeWrite).where(KnowledgeWrite.collection_id == collection_id))
+        session.delete(collection)
+
+
+def find_receipt(session: Session, step: str, collection_id: str) -> dict[str, Any] | None:
+    """Returns what this step's addition to this collection gave; None when it has added nothing yet."""
+    return session.scalar(
+        select(KnowledgeWrite.result).where(KnowledgeWrite.id == step, KnowledgeWrite.collection_id == collection_id)
+    )
+
+
+def add_receipt(session: Session, step: str, collection_id: str, result: Mapping[str, Any]) -> None:
+    """Stores what a step's addition gave, and removes old receipts."""
+    session.execute(delete(KnowledgeWrite).where(KnowledgeWrite.at < now(session) - RECEIPT_MS))
+    session.add(KnowledgeWrite(id=step, collection_id=collection_id, result=dict(result), at=now(session)))
+    session.flush()
+
+
+def find_source_named(session: Session, collection_id: str, kind: Kind, name: str) -> KnowledgeSource | None:
+    """Returns the ORM row of the source of this kind and name."""
+    return session.scalars(
+        select(KnowledgeSource).where(
+            KnowledgeSource.collection_id == collection_id,
+            KnowledgeSource.kind == kind,
+            KnowledgeSource.name == name,
+            KnowledgeSource.state != "leaving",
+        )
+    ).first()
+
+
+def _due(session: Session) -> Any:
+    return select(KnowledgeSource).where(
+        or_(
+            KnowledgeSource.state == "waiting",
+            (KnowledgeSource.state == "leaving") & KnowledgeSource.owner.is_(None),
+            KnowledgeSource.state.in_(("ready", "failed")) & (KnowledgeSource.next_at <= now(session)),
+        )
+    )
+
+
+def _owned(session: Session, source_id: str, owner: str | None) -> KnowledgeSource:
+    """Returns the source while this worker owns it; `owner` None: an action, which needs no claim. Raises Lost."""
+    row = session.get(KnowledgeSource, source_id)
+    if row is None or (owner is not None and row.owner != owner):
+        raise Lost(source_id)
+    return row
+
+
+def _count(session: Session, source: KnowledgeSource, document_id: int, pieces: int, chars: int) -> None:
+    source.piece_count = max(0, source.piece_count + pieces)
+    source.char_count = max(0, source.char_count + chars)
+    document = session.get_one(KnowledgeDocument, document_id)
+    document.piece_count = max(0, document.piece_count + pieces)
+    document.char_count = max(0, document.char_count + chars)
+    session.flush()
+
+
+def _note(source: KnowledgeSource, progress: Progress) -> None:
+    source.done, source.total = progress.done, max(progress.total, progress.done)
+    source.message = progress.message
+    source.input_tokens += progress.tokens
+    known = source.cost_nanos is not None and progress.cost_nanos is not None
+    source.cost_nanos = source.cost_nanos + progress.cost_nanos if known else None  # type: ignore[operator]
+
+
+def _remove_vectors(session: Session, source: KnowledgeSource, document_id: int) -> None:
+    row = session.get(KnowledgeVectors, document_id)
+    if row is not None:
+        source.vector_count = max(0, source.vector_count - len(row.vectors) // max(1, row.dimensions))
+        session.delete(row)
+
+
+def _heading(document: str, heading: str) -> str:
+    return f"{document} {heading}".strip()
