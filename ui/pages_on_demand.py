@@ -18,6 +18,7 @@ MODULES = {
     "flows": ("ui.flows.saved_flows", "ui.flows.flow_page"),
     "templates": ("ui.flows.templates",),
     "datasets": ("ui.datasets.list_page", "ui.datasets.dataset_page"),
+    "knowledge": ("ui.knowledge.list_page", "ui.knowledge.collection_page"),
     "jobs": ("ui.jobs.jobs_page", "ui.jobs.job_page"),
     "monitoring": ("ui.monitoring.page",),
     "playground": ("ui.playground.routes",),

@@ -8,6 +8,7 @@ in a sentence and does not end the rest.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ DELAY_SECONDS = 0.5
 _AT_ONCE = 4
 _PAGE_SECONDS = 30.0
 _NAME_CHARS = 300
+#: A link of Markdown: its address tells nothing about the text, but its words would be found.
+_LINK = re.compile(r"\[([^\[\]]{0,500}+)\]\([^()\s]{0,2000}+\)")
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ async def _read_file(name: str, content: bytes, tools: Tools, *, is_text: bool) 
         if "value" not in answer:
             raise NodeFailed(f"“{name}” could not be read.", why=str(answer.get("message", "")))
         page = answer["value"]
-        return Found("file", name, (("", f"{page['title']}\n\n{page['markdown']}".strip()),), total=1)
+        return Found("file", name, (("", _LINK.sub(r"\1", f"{page['title']}\n\n{page['markdown']}".strip())),), total=1)
     if ending in TABLES:
         parts = await asyncio.to_thread(_table_parts, content, name)
         return Found("file", name, parts, total=1)
@@ -197,7 +200,9 @@ class _SiteReader:
         name = (out["title"] or url)[:_NAME_CHARS]
         if not out["text"].strip():
             return NotRead(url, name, "The page has no text.", total)
-        return Found(url, name, (("", out["markdown"] or out["text"]),), address=out["final_url"], total=total)
+        return Found(
+            url, name, (("", _LINK.sub(r"\1", out["markdown"] or out["text"])),), address=out["final_url"], total=total
+        )
 
     async def in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.to_thread(work, *args)

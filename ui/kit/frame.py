@@ -7,7 +7,7 @@
         ...                                   # the page's content
 
     frame(title, *, active, person, crumbs=(), sub=None, rail=False, h1=True, search=None)
-        active   "start" | "playground" | "flows" | "templates" | "datasets" | "jobs" | "monitoring" | "settings"
+        active   "start" | "playground" | "flows" | "templates" | "datasets" | "knowledge" | "jobs" | "monitoring" | "settings"
         crumbs   ((text, path), ...) before the title; path None for plain text
         rail     56 px navigation and a page without padding that fills the window (Playground); its h1 is not visible
         h1       False when the page writes its own h1; the frame then draws no title
@@ -43,7 +43,7 @@ from ui.kit.text import ENGLISH, Reader, _, plural
 
 __all__ = ["AREAS", "THEME_COOKIE", "Area", "FramePerson", "Hit", "PageFrame", "Search", "frame", "reader"]
 
-Area = Literal["start", "playground", "flows", "templates", "datasets", "jobs", "monitoring", "settings"]
+Area = Literal["start", "playground", "flows", "templates", "datasets", "knowledge", "jobs", "monitoring", "settings"]
 Theme = Literal["light", "dark", "system"]
 THEME_COOKIE = "fp_theme"
 
@@ -54,6 +54,7 @@ AREAS: dict[Area, tuple[str, str, str]] = {
     "flows": (_("Saved Flows"), "folder_open", "/flows"),
     "templates": (_("Templates"), "dashboard", "/templates"),
     "datasets": (_("Datasets"), "table_rows", "/datasets"),
+    "knowledge": (_("Knowledge"), "manage_search", "/knowledge"),
     "jobs": (_("Jobs"), "list_alt", "/jobs"),
     "monitoring": (_("Monitoring"), "monitoring", "/monitoring"),
     "settings": (_("Settings"), "settings", "/settings"),

@@ -25,6 +25,7 @@ from ui.page_session import PageSession
 from ui.parts.ask_owners import asking
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.inspector.called_flow_fields import CalledFields
+from ui.playground.inspector.collection_choice import CollectionChoice
 from ui.playground.inspector.curl_paste import paste_button
 from ui.playground.inspector.dataset_choice import DatasetChoice
 from ui.playground.inspector.failure_policy import Failing
@@ -40,7 +41,7 @@ from ui.playground.state.last_run import LastRun
 from ui.playground.state.point_at_value import return_ops, unreturned_fields
 
 #: Settings that are shown above the inputs; the others are shown below.
-_FIRST = frozenset({"model", "method", "dataset", "flow_id"})
+_FIRST = frozenset({"model", "method", "dataset", "collection", "flow_id"})
 
 
 class SetUpTab:
@@ -72,6 +73,7 @@ class SetUpTab:
         self.secrets = SecretHeaders(page_session, lambda: self.node.inputs.get("url") if self.node else None)
         self.called = CalledFields(page_session, draft, node)
         self.datasets = DatasetChoice(page_session, lambda: self.node)
+        self.collections = CollectionChoice(page_session)
         self.item_fields = ItemFieldChoice()
         self.catalog = catalog
         #: An edit that renames a field which other steps read, while the name is typed.
@@ -106,6 +108,7 @@ class SetUpTab:
         specs = await self._specs()
         await self.called.load()
         await self.datasets.load(node)
+        await self.collections.load(node)
         self._draw_form([spec for spec in specs if spec.name in _FIRST])
         if self.called.is_call:
             self.called_box = ui.element("div").classes("fp-stack")
@@ -303,7 +306,12 @@ class SetUpTab:
     def _draw_form(self, specs: list[FieldSpec]) -> None:
         node = self.node
         if specs and node is not None:
-            widgets = {"secrets": self.secrets.draw, "model": self.models.draw, **self.datasets.widgets}
+            widgets = {
+                "secrets": self.secrets.draw,
+                "model": self.models.draw,
+                **self.datasets.widgets,
+                **self.collections.widgets,
+            }
             widgets |= self.item_fields.widgets
             form = Form(specs, node.config, self._config_changed, widgets=widgets, read_only=self.readonly)
             form.element.on("focusout", self._settle, [])
