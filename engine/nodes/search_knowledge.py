@@ -20,6 +20,7 @@ Nothing found is no failure: `count` is 0 and `text` says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,9 @@ from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, Nod
 from engine.nodes.known_collections import collection_field, no_collection_yet
 
 MOST = 50
+_LINE_END = "\n"
+#: Blank lines: in the text for a prompt only a number begins another piece.
+_BLANK = re.compile(r"\n(?:[^\S\n]*+\n)++")
 
 
 class Config(NodeConfig):
@@ -76,7 +80,7 @@ def as_text(pieces: list[dict[str, Json]]) -> str:
     """Returns pieces as one text for a prompt."""
     if not pieces:
         return "Nothing was found."
-    return "\n\n".join(f"[{one['number']}] {_from(one)}\n{one['text']}" for one in pieces)
+    return "\n".join(f"[{one['number']}] {_from(one)}\n{_BLANK.sub(_LINE_END, str(one['text']))}" for one in pieces)
 
 
 def _from(piece: Mapping[str, Json]) -> str:

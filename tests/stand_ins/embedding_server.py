@@ -40,10 +40,11 @@ information|delete remove erase|copy backup save
 """
 _WORD = re.compile(r"[^\W_]+")
 _GROUPS = {word: group for group, words in enumerate(" ".join(SAME.split()).split("|")) for word in words.split()}
-_COMMON = frozenset(
+_COMMON_WORDS = (
     "a an and are at be by can do does for from get has have how i if in is it its may me my of on or so than that the their"
-    " there they this to us we what when where which who will with you your not no but as much many long any must after".split()
+    " there they this to us we what when where which who will with you your not no but as much many long any must after"
 )
+_COMMON = frozenset(_COMMON_WORDS.split())
 
 
 class EmbeddingServer(LocalServer):

@@ -12,11 +12,13 @@ import pytest
 
 from api.commands.parser import main
 from engine.actions.datasets import bring_samples, change_row
+from engine.actions.knowledge import bring_documents
 from engine.actions.principal import command_line
 from engine.actions.workspaces import ensure_workspace
 from engine.flow.document import FlowFile, parse_flow_file
 from engine.flow.node_type import GROUPS
 from engine.flow.validation import deploy_problems
+from engine.knowledge.samples import sample_documents
 from engine.nodes import CATALOG
 from engine.outbound.practice_site import PRACTICE_HOST
 from engine.table_files.samples import sample_tables
@@ -52,6 +54,9 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
         got["mentioned"] is ("refund" in sent["text"].lower()) and ("refund" in got["answer"]) is got["mentioned"]
     ),
     "answer-from-your-text": lambda _sent, got: bool(got["answer"]) and isinstance(got["known"], bool),
+    "answer-from-documents": lambda _sent, got: (
+        got["answer"].startswith("[1] ") and got["sources"][0]["source"] in got["answer"] and len(got["sources"]) <= 4
+    ),
     "cheapest-of-a-list": lambda _sent, got: (
         [item["price"] for item in got["cheapest"]] == [4.2, 4.9, 5.2]
         and got["in_words"].startswith("Oat Tin Loaf (4.2 GBP), ")
@@ -91,6 +96,7 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     ),
     "filter-a-list": lambda sent, got: got["kept"] == [sent["lines"][0], sent["lines"][2]] and got["count"] == 2,
     "find-in-a-text": lambda _sent, got: got["found"] == ["camille@example.com", "office@example.com"],
+    "keep-pages": lambda _sent, got: got["action"] == "added" and got["pieces"] >= 1,
     "keep-entries": lambda sent, got: got["saved"] == sent and sent["name"] in got["answer"],
     "links-of-a-page": lambda _sent, got: all(one["url"] and one["text"] for one in got["links"]),
     "look-up-a-row": lambda sent, got: got["count"] == 1 and sent["search"].lower() in got["rows"][0]["name"].lower(),
@@ -190,11 +196,15 @@ def test_every_template_stands_on_a_shelf_and_the_best_come_first() -> None:
 
 
 def bring_datasets(path: Path, data: Path) -> None:
-    """Imports the datasets of a template from their sample rows, as the Templates page does."""
+    """Imports the datasets and documents that a template brings, as the Templates page does."""
     document = read(path).document
     if samples := sample_tables(document):
         database = open_database(data)
         database.write_now(bring_samples, command_line(database.write_now(ensure_workspace, "free")), samples)
+        database.close()
+    if documents := sample_documents(document):
+        database = open_database(data)
+        database.write_now(bring_documents, command_line(database.write_now(ensure_workspace, "free")), documents)
         database.close()
 
 

@@ -135,7 +135,6 @@ MISSING = {
     "slack": "ready-made",
     "python": "code",
     "approval": "wait for a person",
-    "knowledge base": "documents",
     "sso": "SSO",
     "folder": "folders",
     "website widget": "visitors",

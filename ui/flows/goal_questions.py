@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from engine.actions.datasets import bring_samples
 from engine.actions.flows import create_flow, rename_flow, save_draft
 from engine.actions.jobs import run_in_playground
+from engine.actions.knowledge import bring_documents
 from engine.core.errors import Refusal
 from engine.core.ids import FlowId, JobId
 from engine.flow.contract import input_fields, payload_schema, sample_payload
@@ -30,6 +31,7 @@ from engine.flow.goals import (
 )
 from engine.flow.node_type import Json
 from engine.flow.version_comparison import draft_changes
+from engine.knowledge.samples import sample_documents
 from engine.table_files.samples import sample_tables
 from storage.connections import ConnectionRow, list_connections
 from storage.flows import FlowRow, find_flow, get_draft, get_flow
@@ -271,6 +273,8 @@ class GoalQuestions:
         if made is None:
             if samples := sample_tables(document):
                 await self.page_session.execute(bring_samples, samples)
+            if documents := sample_documents(document):
+                await self.page_session.execute(bring_documents, documents)
             begin = _with_model(self._unchanged() or document, model)
             title = title_of(self.goal, answers)
             made = await self._load(

@@ -13,9 +13,11 @@ from starlette.requests import Request
 
 from engine.actions.datasets import bring_samples
 from engine.actions.flows import create_flow
+from engine.actions.knowledge import bring_documents
 from engine.core.paths import ASSETS
 from engine.flow.document import Document, FlowFile, parse_flow_file
 from engine.flow.graph import Graph
+from engine.knowledge.samples import sample_documents
 from engine.nodes import CATALOG
 from engine.table_files.samples import sample_tables
 from storage.connections import list_connections
@@ -58,6 +60,7 @@ SHELVES = {
     ),
     _("Pictures and files"): ("describe-a-picture",),
     _("Write"): ("write-a-text", "reply-to-a-message", "rewrite-a-text", "fill-a-letter"),
+    _("Answer from your documents"): ("answer-from-documents", "keep-pages"),
     _("Whole websites"): ("website-analyzer", "deep-analysis"),
     _("Work on lists"): (
         "count-reviews",
@@ -328,9 +331,12 @@ def template_sketch(template: Template) -> None:
 
 
 async def use_template(page_session: PageSession, template: Template) -> None:
-    """Creates a draft from the template and the datasets it brings, and opens the draft in the Playground."""
+    """Creates a draft from the template, with the datasets and documents it brings, and opens the draft in the Playground."""
     file = template.file
     if (samples := sample_tables(file.document)) and await page_session.try_execute(bring_samples, samples) is None:
+        return
+    documents = sample_documents(file.document)
+    if documents and await page_session.try_execute(bring_documents, documents) is None:
         return
     flow_id = await page_session.try_execute(
         create_flow, file.title, file.document, file.description, template=template.name

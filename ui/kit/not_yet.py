@@ -100,13 +100,6 @@ NOT_YET: tuple[NotYet, ...] = (
         ("condition",),
     ),
     NotYet(
-        _("There is no search by meaning in your own documents yet."),
-        _("Read rows gives a Prompt the rows of a table to answer from."),
-        "/docs/nodes/dataset_source",
-        "rag, vector, embedding, embeddings, knowledge, knowledge base, chatbot, chat history",
-        ("dataset_source", "prompt"),
-    ),
-    NotYet(
         _("Signing in with the account of another service (SSO) is not there yet."),
         _("People sign in with e-mail and password, and a second factor if you want."),
         "/settings/account",

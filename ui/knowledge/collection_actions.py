@@ -110,6 +110,15 @@ class _MeaningDialog:
             with ui.element("div").classes("fp-acts"):
                 button(_("Close"), self.dialog.close, kind="quiet")
             return
+        with ui.element("div").classes("fp-dlg-fields"):
+            self._draw_fields()
+        with ui.element("div").classes("fp-acts"):
+            button(_("Cancel"), self.dialog.close, kind="quiet")
+            if self.collection.model:
+                button(_("Words only"), lambda: self.dialog.submit(""))
+            button(_("Search by meaning too"), self._submit, kind="main")
+
+    def _draw_fields(self) -> None:
         name, _colon, model = self.collection.model.partition(":")
         chosen = name if name in self.connections else next(iter(self.connections))
         field = Field(_("Connection"))
@@ -131,11 +140,6 @@ class _MeaningDialog:
             f"{_('About')} {sent} {_('tokens are sent to this connection once, and each question later. What it costs stands beside each source.')}",
             icon="payments",
         )
-        with ui.element("div").classes("fp-acts"):
-            button(_("Cancel"), self.dialog.close, kind="quiet")
-            if self.collection.model:
-                button(_("Words only"), lambda: self.dialog.submit(""))
-            button(_("Search by meaning too"), self._submit, kind="main")
 
     def _models(self, connection: str) -> list[str]:
         offered = self.connections[connection].offered

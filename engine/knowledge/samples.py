@@ -1,0 +1,23 @@
+"""Sample collections for templates: `assets/templates/knowledge/COLLECTION/TITLE.md`, where COLLECTION is the name of the
+collection in a template's nodes.
+"""
+
+from __future__ import annotations
+
+from engine.core.paths import ASSETS
+from engine.flow.document import Document
+
+FOLDER = ASSETS / "templates" / "knowledge"
+
+
+def sample_documents(document: Document) -> dict[str, dict[str, str]]:
+    """Returns the sample documents that a template uses: collection -> title -> text.
+
+    Names are matched against existing folders, so that a name cannot open anything outside.
+    """
+    folders = {path.name: path for path in FOLDER.iterdir() if path.is_dir()}
+    named = {str(node.config.get("collection") or "") for node in document.nodes}
+    return {
+        name: {path.stem: path.read_text() for path in sorted(folders[name].glob("*.md"))}
+        for name in sorted(named & folders.keys())
+    }
