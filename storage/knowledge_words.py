@@ -33,8 +33,8 @@ _TOKENIZER = "porter unicode61 remove_diacritics 2"
 
 _ENGLISH = (
     "a about after all also am an and any are as at be been being but by can could did do does doing for from get had has"
-    " have having he her here him his how i if in into is it its just like may me might more most my no not of off on one"
-    " or other our out over own please she should so some such tell than that the their them then there these they this"
+    " have having he her here him his how i if in into is it its just like many may me might more most my no not now of off often on one"
+    " or other our out over own please she should so some something still such tell than that the their them then there these they this"
     " those to too up us use very want was we were what when where which while who whom whose why will with would you your"
 )
 _GERMAN = (

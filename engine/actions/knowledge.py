@@ -201,7 +201,7 @@ def add_site(
         host = parts.hostname
     except ValueError:
         parts, host = None, None
-    if parts is None or parts.scheme not in {"http", "https"} or not host or len(url) > 2_000:
+    if parts is None or parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc or len(url) > 2_000:
         raise _invalid("/url", "This is no address of a website", "Write it like https://example.com/.")
     given = dict(options or {})
     pages, depth = int(given.get("max_pages", 100)), int(given.get("max_depth", 2))

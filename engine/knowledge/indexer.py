@@ -101,6 +101,11 @@ class Indexer:
         finally:
             self._looking = False
 
+    @property
+    def busy(self) -> bool:
+        """True while a source is read."""
+        return bool(self._under_way)
+
     async def settled(self) -> None:
         """Waits until nothing is read; for tests."""
         while self._under_way:

@@ -109,15 +109,14 @@ async def _read_rows(workspace_id: str, settings: Mapping[str, Any], tools: Tool
     dataset = await tools.database.read(get_dataset, workspace_id, str(settings.get("dataset")))
     columns = [name for name in settings.get("columns") or () if name in dataset.column_names]
     titled = settings.get("title")
-    after, at = 0, 0
+    after = 0
     while rows := await tools.database.read(list_rows, workspace_id, dataset.id, after=after):
         after = rows[-1].id
         for row in rows:
-            at += 1
             data = {name: row.data.get(name) for name in columns} if columns else row.data
             title = row.data.get(titled) if titled else next((v for v in data.values() if isinstance(v, str) and v), "")
-            name = _as_words(title)[:_NAME_CHARS] or f"Row {at}"
-            yield Found(str(row.id), name, ((f"row {at}", row_text(data)),), total=dataset.rows)
+            name = _as_words(title)[:_NAME_CHARS] or f"Row {row.id}"
+            yield Found(str(row.id), name, (("", row_text(data)),), total=dataset.rows)
 
 
 def row_text(row: Row) -> str:

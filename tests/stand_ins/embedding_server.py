@@ -50,7 +50,7 @@ _COMMON = frozenset(_COMMON_WORDS.split())
 class EmbeddingServer(LocalServer):
     """The server. `key`: calls without it get 401. `busy`: so many of the next calls get 429 with Retry-After 0.
 
-    `broken`: every call gets 500.
+    `broken`: every call gets 500. `raw`: the body of every answer.
     """
 
     def __init__(self, key: str = "") -> None:
@@ -59,6 +59,7 @@ class EmbeddingServer(LocalServer):
         self.busy = 0
         self.broken = False
         self.texts = 0
+        self.raw = b""
 
     @property
     def url(self) -> str:
@@ -72,6 +73,8 @@ class EmbeddingServer(LocalServer):
             return Reply.of_json({"error": {"message": "no such key"}}, 401)
         if seen.method == "GET":
             return Reply.of_json({"data": [{"id": "tiny-embed"}, {"id": "tiny-chat"}]})
+        if self.raw:
+            return Reply(200, self.raw, {"content-type": "application/json"})
         if self.busy:
             self.busy -= 1
             return Reply.of_json({"error": {"message": "slowly"}}, 429, headers={"retry-after": "0"})

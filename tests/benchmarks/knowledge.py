@@ -1,0 +1,108 @@
+"""Search in 50,000 pieces, by words, by meaning and by both: `python -m tests.benchmarks.knowledge`.
+
+It fills a data folder with made-up texts (words by the frequencies of a language, 768 numbers for each piece), and prints
+the time of a search and how much memory the process takes more than before its first search.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.actions.knowledge import add_collection
+from engine.actions.principal import command_line
+from engine.actions.workspaces import ensure_workspace
+from engine.knowledge.search import search
+from engine.knowledge.writing import CutDocument, write_document
+from engine.models.embeddings import Embedded
+from engine.models.usage import ModelCall
+from storage.database import open_database
+from storage.knowledge import hold_collection
+from storage.knowledge_changes import NewPiece, insert_source
+
+PIECES, PER_DOCUMENT, WORDS, DIMENSIONS = 50_000, 50, 150, 768
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Milliseconds of a search (median, 95 of 100), and MiB of memory that the process took more."""
+
+    by: str
+    median: float
+    p95: float
+    memory: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pieces", type=int, default=PIECES)
+    parser.add_argument("--searches", type=int, default=60)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for one in asyncio.run(measure(Path(folder), asked.pieces, asked.searches)):
+            print(f"{one.by:8} median {one.median:6.1f} ms, p95 {one.p95:6.1f} ms, memory +{one.memory:.1f} MiB")
+
+
+async def measure(folder: Path, pieces: int, searches: int) -> list[Figures]:
+    """Fills a folder and measures the three ways of searching, one after the other."""
+    database = open_database(folder, durable=False)
+    drawn = random.Random(7)
+    words = [
+        f"{drawn.choice('bdfgklmnprst')}{drawn.choice('aeiou')}{drawn.choice('lmnrst')}{at}" for at in range(20_000)
+    ]
+    weights = [1 / (at + 1) for at in range(len(words))]
+    pool = [drawn.randbytes(DIMENSIONS) for _ in range(500)]
+    ada = command_line(database.write_now(ensure_workspace, "free"))
+    made = database.write_now(add_collection, ada, "Large")
+    begun = time.monotonic()
+    source_id = database.write_now(
+        lambda session: (
+            insert_source(session, hold_collection(session, ada.workspace_id, made), "text", "T", {}, "x").id
+        )
+    )
+    for at in range(pieces // PER_DOCUMENT):
+        texts = (" ".join(drawn.choices(words, weights, k=WORDS)) for _ in range(PER_DOCUMENT))
+        document = CutDocument(f"d{at}", f"Document {at}", "", "hash", tuple(NewPiece(text) for text in texts))
+        vectors = [drawn.choice(pool) for _ in range(PER_DOCUMENT)]
+        database.write_now(write_document, source_id, None, document, None, "box:large", vectors)
+    database.write_now(lambda session: setattr(hold_collection(session, ada.workspace_id, made), "model", "box:large"))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) >> 20
+    print(f"{pieces:,} pieces of {WORDS} words written in {time.monotonic() - begun:.0f} s; {size} MiB on disk")
+
+    async def embed(model: str, texts: Sequence[str], purpose: str) -> Embedded:
+        vector = tuple(drawn.uniform(-1, 1) for _ in range(DIMENSIONS))
+        return Embedded((vector,), ModelCall(model=model, connection="box", attempt=1))
+
+    found = []
+    for by in ("words", "meaning", "both"):
+        before, times = _peak(), []
+        for at in range(searches):
+            # every third question has one of the words that stand in most pieces
+            question = " ".join(drawn.choices(words, weights, k=6) if at % 3 == 0 else drawn.sample(words[50:2_000], 6))
+            begun = time.monotonic()
+            hits = await search(database, ada.workspace_id, made, question, embed, by=by)  # type: ignore[arg-type]
+            times.append((time.monotonic() - begun) * 1000)
+            assert hits.hits
+        times.sort()
+        p95 = times[max(0, round(len(times) * 0.95) - 1)]
+        found.append(Figures(by, times[len(times) // 2], p95, _peak() - before))
+    database.close()
+    return found
+
+
+def _peak() -> float:
+    """The largest resident memory of this process so far, in MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""A workspace with knowledge, and an embedding model without a network."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.actions.principal import Principal
+from engine.core.clock import MovedClock
+from engine.flow.node_type import NodeFailed
+from engine.knowledge.indexer import Indexer
+from engine.knowledge.reading import Tools
+from engine.models.embeddings import Embedded
+from engine.models.usage import ModelCall
+from engine.outbound.client import OutboundClient
+from engine.sandbox.pool import Sandbox
+from tests.engine.jobs.world import World, open_world
+from tests.factories import person
+from tests.stand_ins.embedding_server import embedding
+
+
+class Model:
+    """Makes the vectors of the stand-in in this process, and counts. `broken`: it fails instead."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.broken = ""
+
+    async def embed(
+        self,
+        _workspace_id: str,
+        model: str,
+        texts: Sequence[str],
+        _purpose: str,
+        on_call: Callable[[Any], None] | None = None,
+    ) -> Embedded:
+        if self.broken:
+            raise NodeFailed(self.broken)
+        self.texts += texts
+        call = ModelCall(model=model, connection="box", attempt=1, input_tokens=len(texts) * 10, cost_nanos=len(texts))
+        if on_call is not None:
+            on_call(call)
+        return Embedded(tuple(tuple(embedding(text)) for text in texts), call)
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture
+def world(new_data: Path, clock: MovedClock) -> Iterator[World]:
+    made = open_world(new_data, clock=clock)
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def ada(world: World) -> Principal:
+    return person(world.workspace_id)
+
+
+@pytest.fixture
+def model() -> Model:
+    return Model()
+
+
+@pytest.fixture
+async def tools(world: World) -> AsyncIterator[Tools]:
+    """The practice site needs no network, and its pages need no evaluator process."""
+    made = Tools(world.database, OutboundClient(), Sandbox(1))
+    yield made
+    await made.sandbox.close()
+    await made.outbound.aclose()
+
+
+@pytest.fixture
+def indexer(tools: Tools, model: Model) -> Indexer:
+    return Indexer(tools, model, "boot_here")  # type: ignore[arg-type]

@@ -1,0 +1,85 @@
+"""200 passages and 24 questions in other words: how many passages are among the first five, by words, by meaning, joined.
+
+The embedding model is the stand-in (`tests/stand_ins/embedding_server.py`): its table of words was written before the
+questions, and it is no measure of a real model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.actions.knowledge import add_collection, add_text, read_again
+from engine.actions.principal import Principal
+from engine.knowledge.indexer import Indexer
+from engine.knowledge.search import Hits, search
+from engine.models.embeddings import Embedded
+from storage.knowledge import hold_collection, list_sources
+from storage.knowledge_words import terms_of
+from tests.engine.jobs.world import World
+from tests.engine.knowledge.conftest import Model
+
+HERE = Path(__file__).parent
+
+
+def passages() -> dict[str, list[str]]:
+    """Returns topic -> passages."""
+    found: dict[str, list[str]] = {}
+    for line in (HERE / "passages.txt").read_text().splitlines():
+        if line.startswith("# "):
+            found[line[2:]] = []
+        else:
+            found[list(found)[-1]].append(line)
+    return found
+
+
+def questions() -> list[tuple[str, str]]:
+    """Returns (question, the beginning or another part of the passage that answers it)."""
+    lines = (HERE / "questions.txt").read_text().splitlines()
+    return [(question, part) for question, _, part in (line.partition(" | ") for line in lines)]
+
+
+def test_every_question_has_one_passage() -> None:
+    texts = [text for topic in passages().values() for text in topic]
+    assert (len(texts), len(set(texts)), len(questions())) == (200, 200, 24)
+    assert [part for _, part in questions() if sum(part in text for text in texts) != 1] == []
+
+
+async def test_words_meaning_and_both(world: World, ada: Principal, indexer: Indexer, model: Model) -> None:
+    made = world.write(add_collection, ada, "Passages")
+    for topic, texts in passages().items():
+        # each passage has a heading above it, so that it becomes a piece of its own
+        world.write(add_text, ada, made, topic, "\n\n".join(f"# {topic}\n\n{text}" for text in texts))
+    world.write(lambda session: setattr(hold_collection(session, ada.workspace_id, made), "model", "box:tiny"))
+    for source in world.read(list_sources, ada.workspace_id, made):
+        world.write(read_again, ada, source.id)
+    await indexer.pass_over()
+    while indexer.busy:
+        await indexer.settled()
+        await indexer.pass_over()
+
+    async def vectors(name: str, texts: Sequence[str], purpose: str) -> Embedded:
+        return await model.embed("", name, texts, purpose)
+
+    async def found(by: str) -> int:
+        count = 0
+        for question, part in questions():
+            hits: Hits = await search(
+                world.database,
+                ada.workspace_id,
+                made,
+                question,
+                vectors,
+                limit=5,
+                by=by,  # type: ignore[arg-type]
+            )
+            count += any(part in one.piece.text for one in hits.hits)
+        return count
+
+    by_words, by_meaning, joined = await found("words"), await found("meaning"), await found("both")
+    print(f"found in the first five of 24: words {by_words}, meaning (stand-in) {by_meaning}, joined {joined}")
+    assert by_words >= 10
+    assert joined >= 14
+    assert joined > by_words
+    assert joined >= by_meaning
+    assert terms_of("What do I do?")  # a question of common words alone is searched all the same

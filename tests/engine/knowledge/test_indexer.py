@@ -1,0 +1,297 @@
+"""Sources are read in the background: what changed is written anew, what is gone is removed, and a stop or a crash loses
+nothing that was read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from engine.actions.datasets import add_dataset, add_row, delete_rows, import_rows
+from engine.actions.knowledge import (
+    add_collection,
+    add_dataset_rows,
+    add_file,
+    add_site,
+    add_text,
+    delete_collection,
+    delete_source,
+    read_again,
+    set_again,
+    set_meaning,
+    set_piece_length,
+    stop_reading,
+)
+from engine.actions.principal import Principal
+from engine.core.clock import DAY, MovedClock
+from engine.core.errors import Conflict, Invalid, TooLarge
+from engine.jobs.worker_locks import _reclaim
+from engine.knowledge import indexer as indexing
+from engine.knowledge.indexer import Indexer
+from engine.knowledge.search import search
+from storage.dataset_changes import checked_rows
+from storage.datasets import list_rows
+from storage.knowledge import SourceLine, list_collections, list_sources, page_of_pieces
+from storage.knowledge_changes import claim_next
+from tests.engine.jobs.world import World
+from tests.engine.knowledge.conftest import Model
+
+PRACTICE = "https://practice.flowport.example/"
+
+
+@pytest.fixture
+def made(world: World, ada: Principal) -> str:
+    return world.write(add_collection, ada, "Shop")
+
+
+async def read_all(indexer: Indexer) -> None:
+    await indexer.pass_over()
+    while indexer.busy:
+        await indexer.settled()
+        await indexer.pass_over()
+
+
+def sources(world: World, made: str) -> list[SourceLine]:
+    return world.read(list_sources, world.workspace_id, made)
+
+
+def texts(world: World, source_id: str) -> list[str]:
+    pieces, total = world.read(
+        lambda session: page_of_pieces(session, world.workspace_id, source_id, offset=0, limit=500)
+    )
+    assert total == len(pieces)
+    return [one.text for one in pieces]
+
+
+async def found(world: World, made: str, question: str, model: Model | None = None) -> list[str]:
+    async def vectors(name: str, asked: Any, purpose: Any) -> Any:
+        assert model is not None
+        return await model.embed("", name, asked, purpose)
+
+    return [one.piece.text for one in (await search(world.database, world.workspace_id, made, question, vectors)).hits]
+
+
+def check_index(world: World) -> None:
+    """The index for words is sound, and no piece is in it twice or left behind."""
+    world.write(
+        lambda session: session.execute(text("insert into knowledge_words(knowledge_words) values('integrity-check')"))
+    )
+    rows = world.read(lambda session: session.execute(text("select count(*) from knowledge_words_docsize")).scalar())
+    assert rows == world.read(lambda session: session.execute(text("select count(*) from knowledge_pieces")).scalar())
+
+
+async def test_a_short_text_is_found_at_once_and_a_site_when_it_was_read(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    world.write(add_text, ada, made, "Terms", "# Returns\n\nTins may be returned within 30 days.")
+    assert await found(world, made, "returning a tin") == ["Tins may be returned within 30 days."]
+    world.write(add_site, ada, made, "practice.flowport.example")
+    assert [one.state for one in sources(world, made)] == ["ready", "waiting"]
+    await read_all(indexer)
+    site = sources(world, made)[1]
+    assert (site.state, site.documents, site.done, site.total) == ("ready", 12, 12, 12)
+    assert any("Not Found" in one["message"] for one in site.problems)
+    assert any("apron" in one for one in await found(world, made, "what to bring to a baking course"))
+    assert not any("](http" in one for one in texts(world, site.id))
+    check_index(world)
+
+
+async def test_what_did_not_change_is_left_and_what_is_gone_is_removed(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    dataset = world.write(add_dataset, ada, "Goods")
+    goods = [{"name": f"Loaf {at}", "made of": "rye"} for at in range(70)]
+    world.write(import_rows, ada, dataset, checked_rows(goods))
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    source_id = world.write(add_dataset_rows, ada, made, "Goods")
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.documents, source.pieces, source.vectors) == ("ready", 70, 70, 70)
+    assert (len(model.texts), source.input_tokens, source.cost_nanos) == (70, 700, 70)
+    assert "name: Loaf 3\nmade of: rye" in texts(world, source_id)
+    world.write(add_row, ada, dataset, {"name": "Bun", "made of": "wheat"})
+    first = world.read(list_rows, ada.workspace_id, dataset)[0].id
+    world.write(delete_rows, ada, dataset, [first])
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    assert model.texts[70:] == ["Bun\nname: Bun\nmade of: wheat"]
+    (source,) = sources(world, made)
+    assert (source.documents, source.vectors) == (70, 70)
+    assert await found(world, made, "wheat bun", model)
+    assert not any("Loaf 0\n" in one for one in texts(world, source_id))
+    check_index(world)
+
+
+async def test_files_are_read_and_replaced_by_their_name(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    world.write(add_file, ada, made, "../prices.csv", b"name;price\nRye;5\nRoll;1\n")
+    world.write(
+        add_file, ada, made, "page.html", b"<html><title>Us</title><main><h1>Us</h1><p>We bake.</p></main></html>"
+    )
+    await read_all(indexer)
+    csv, page = sources(world, made)
+    assert (csv.name, texts(world, csv.id)) == ("prices.csv", ["name: Rye\nprice: 5", "name: Roll\nprice: 1"])
+    assert any("We bake." in one for one in texts(world, page.id))
+    world.write(add_file, ada, made, "prices.csv", b"name;price\nRye;6\n")
+    await read_all(indexer)
+    page, csv = sources(world, made)
+    assert texts(world, csv.id) == ["name: Rye\nprice: 6"]
+    with pytest.raises(Invalid, match=r"like “film.mp4” cannot be read"):
+        world.write(add_file, ada, made, "film.mp4", b"x")
+    with pytest.raises(TooLarge):
+        world.write(add_file, ada, made, "a.txt", b"x" * (21 << 20))
+    check_index(world)
+
+
+async def test_a_long_document_is_written_in_slices(world: World, ada: Principal, made: str, indexer: Indexer) -> None:
+    long = "\n\n".join(f"Paragraph {at}. " + "Words and more words. " * 40 for at in range(450))
+    source_id = world.write(add_text, ada, made, "Long", long)
+    await read_all(indexer)
+    assert len(texts(world, source_id)) == 450
+    world.write(set_piece_length, ada, made, 4_000)
+    await read_all(indexer)
+    assert 100 < len(texts(world, source_id)) < 200
+    check_index(world)
+
+
+async def test_a_site_that_is_not_there_is_told_in_words(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    world.write(add_site, ada, made, f"{PRACTICE}gone")
+    world.write(add_site, ada, made, "http://10.0.0.1/")
+    await read_all(indexer)
+    gone, inside = sources(world, made)
+    assert gone.state == inside.state == "failed"
+    assert "answered 404" in gone.message
+    assert "private or reserved network" in inside.message
+    for bad in ("", "ftp://a.example/", "http://", "mailto:a@b.example"):
+        with pytest.raises(Invalid):
+            world.write(add_site, ada, made, bad)
+
+
+async def test_without_an_answer_of_the_model_the_words_are_found(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    model.broken = "The key was refused."
+    source_id = world.write(add_text, ada, made, "Terms", "We give your money back.")
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.pieces, source.vectors) == ("failed", 1, 0)
+    assert source.message == "Its words can be found, its meaning cannot: The key was refused."
+    assert await found(world, made, "money") == ["We give your money back."]
+    model.broken = ""
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.pieces, source.vectors) == ("ready", 1, 1)
+    assert await found(world, made, "reimburse", model) == ["We give your money back."]
+    model.broken = "Out of order."
+    assert await found(world, made, "money", model) == ["We give your money back."], "the words alone decide"
+
+
+async def test_a_worker_that_is_gone_leaves_its_source_to_another(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    source_id = world.write(add_site, ada, made, PRACTICE)
+    assert world.write(claim_next, "boot_gone") is not None
+    await read_all(indexer)
+    assert sources(world, made)[0].state == "working", "it is the other worker's"
+    world.write(_reclaim, "boot_gone", None)
+    await read_all(indexer)
+    assert sources(world, made)[0].state == "ready"
+    world.write(read_again, ada, source_id)
+    await indexer.pass_over()
+    await indexer.close()
+    assert (sources(world, made)[0].state, len(texts(world, source_id)) > 12) == ("waiting", True)
+
+
+async def test_a_source_is_stopped_and_keeps_what_was_read(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    waits = world.write(add_site, ada, made, PRACTICE)
+    world.write(stop_reading, ada, waits)
+    assert sources(world, made)[0].state == "stopped"
+    world.write(read_again, ada, waits)
+    await indexer.pass_over()
+    with pytest.raises(Conflict, match="is being read now"):
+        world.write(read_again, ada, waits)
+    world.write(stop_reading, ada, waits)
+    await indexer.pass_over()
+    await indexer.settled()
+    assert sources(world, made)[0].state == "stopped"
+    world.write(delete_source, ada, waits)
+    await read_all(indexer)
+    assert sources(world, made) == []
+
+
+async def test_it_is_read_again_when_its_time_has_come(
+    world: World, ada: Principal, made: str, indexer: Indexer, clock: MovedClock
+) -> None:
+    dataset = world.write(add_dataset, ada, "Goods")
+    world.write(import_rows, ada, dataset, checked_rows([{"name": "Rye"}]))
+    source_id = world.write(add_dataset_rows, ada, made, dataset)
+    world.write(set_again, ada, source_id, "daily")
+    await read_all(indexer)
+    world.write(add_row, ada, dataset, {"name": "Roll"})
+    await read_all(indexer)
+    assert len(texts(world, source_id)) == 1
+    clock.offset += DAY + 1
+    await read_all(indexer)
+    assert len(texts(world, source_id)) == 2
+    assert (sources(world, made)[0].next_at or 0) > clock.now()
+    text_id = world.write(add_text, ada, made, "Terms", "x")
+    with pytest.raises(Invalid, match="cannot be read again by itself"):
+        world.write(set_again, ada, text_id, "daily")
+
+
+async def test_a_deleted_collection_leaves_nothing_behind(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    world.write(add_site, ada, made, PRACTICE)
+    await read_all(indexer)
+    world.write(delete_collection, ada, made)
+    assert world.read(list_collections, ada.workspace_id) == []
+    await read_all(indexer)
+    for table in ("collections", "sources", "contents", "documents", "pieces", "vectors"):
+        count = world.read(
+            lambda session, table=table: session.execute(text(f"select count(*) from knowledge_{table}")).scalar()  # noqa: S608
+        )
+        assert (table, count) == (table, 0)
+    check_index(world)
+
+
+async def test_a_full_workspace_takes_no_more(
+    world: World, ada: Principal, made: str, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "MAX_PIECES", 5)
+    world.write(add_text, ada, made, "Five", "\n\n".join(f"# {at}\n\ntext" for at in range(6)))
+    world.write(add_site, ada, made, PRACTICE)
+    await read_all(indexer)
+    assert sources(world, made)[1].message.startswith("The workspace holds its most: 5 pieces")
+
+
+async def test_another_model_makes_every_vector_anew(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    with pytest.raises(Invalid, match="No connection is called “box”"):
+        world.write(set_meaning, ada, made, "box:tiny")
+    world.write(add_text, ada, made, "Terms", "We give your money back.")
+    for name in ("box:tiny", "box:other"):
+        world.write(lambda session, name=name: setattr(session.get_one(_collection(), made), "model", name))
+        world.write(read_again, ada, sources(world, made)[0].id)
+        await read_all(indexer)
+    assert len(model.texts) == 2
+    assert sources(world, made)[0].vectors == 1
+    await asyncio.sleep(0)
+
+
+def _collection() -> Any:
+    from storage.tables_knowledge import KnowledgeCollection
+
+    return KnowledgeCollection
