@@ -20,9 +20,9 @@ from storage.tables import Batch, Job
 
 _JOBS = cast("Table", Job.__table__)
 #: Exactly the condition of the index `ix_jobs_waiting`: SQLite uses a partial index only for the same condition.
-_WAITING = text("jobs.status = 'queued' and jobs.batch_id is not null and not jobs.counted")
+_WAITING = text("jobs.status = 'queued' and not jobs.counted and jobs.environment <> 'playground'")
 _HAS_WAITING = Statement(
-    "select 1 from jobs where status = 'queued' and batch_id is not null and not counted"
+    "select 1 from jobs where status = 'queued' and not counted and environment <> 'playground'"
     " and workspace_id = :workspace_id and environment = :environment limit 1"
 )
 
@@ -152,14 +152,17 @@ def list_items(session: Session, batch_id: str, after: int, limit: int) -> list[
 
 _OPEN_ITEMS = Statement(
     """
-    select id, status from jobs where batch_id = :id and (status = 'queued' or status = 'processing')
+    select id, case when owner is null then 'queued' else status end from jobs
+     where batch_id = :id and (status = 'queued' or status = 'processing')
      order by status desc, counted, item_index desc
     """
 )
 
 
 def open_items(session: Session, batch_id: str) -> list[tuple[str, str]]:
-    """Returns (job id, status) of the items that have not ended: first those without a slot, last those that run."""
+    """Returns (job id, status) of the items that have not ended: first those without a slot, last those that run. Of one
+    that waits for a person, `queued`: no worker has it.
+    """
     return [(row[0], row[1]) for row in _OPEN_ITEMS.rows(session, {"id": batch_id})]
 
 
@@ -180,16 +183,18 @@ def add_batch(session: Session, row: Mapping[str, Any]) -> None:
 
 
 def has_waiting_items(session: Session, workspace_id: str, environment: str) -> bool:
-    """True when items of this environment wait for a slot. It must be fast, since every job that ends calls it."""
+    """True when jobs of this environment wait for a slot. It must be fast, since every job that ends calls it."""
     return _HAS_WAITING.row(session, {"workspace_id": workspace_id, "environment": environment}) is not None
 
 
 def waiting_items(
     session: Session, workspace_id: str, environment: str, without_keys: Collection[str], limit: int
-) -> Sequence[tuple[str, str | None]]:
-    """Returns (job id, key id) of batch items without a slot: the oldest batch first, its items in order."""
+) -> Sequence[tuple[str, str | None, bool]]:
+    """Returns (job id, key id, whether it goes on after an answer) of jobs without a slot: batch items, and jobs that
+    waited for a person. The oldest come first, the items of a batch in order.
+    """
     rows = session.execute(
-        select(Job.id, Job.key_id)
+        select(Job.id, Job.key_id, Job.waiting_since.is_not(None))
         .where(
             _WAITING,
             Job.workspace_id == workspace_id,
@@ -199,11 +204,11 @@ def waiting_items(
         .order_by(Job.created_at, Job.item_index, Job.id)
         .limit(limit)
     )
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], row[1], bool(row[2])) for row in rows]
 
 
 def environments_with_waiting_items(session: Session) -> list[tuple[str, str]]:
-    """Returns (workspace id, environment) of batch items that wait for a slot.
+    """Returns (workspace id, environment) of jobs that wait for a slot.
 
     Playground runs need no slot and never wait for one.
     """

@@ -1,7 +1,8 @@
 """Flows that limit how many of their jobs run at once: which of their jobs may begin, in the order of acceptance.
 
 The limit stands in each open job of such a flow (`flow_concurrency`), so that a claim reads no flow. Rows are counted
-instead of slots, so that none can leak. Playground runs have no limit there, and are not counted.
+instead of slots, so that none can leak. Playground runs have no limit there, and are not counted; nor are jobs that
+wait for a person.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _LIMITED = "flow_concurrency is not null and completed_at is null"
 FLOW_HAS_ROOM = """
     (flow_concurrency is null or flow_concurrency > (select count(*) from jobs running
       where running.flow_concurrency is not null and running.completed_at is null
-        and running.status = 'processing' and running.flow_id = jobs.flow_id))
+        and running.status = 'processing' and running.waiting_since is null and running.flow_id = jobs.flow_id))
 """
 # Items of a batch without a slot are not counted; jobs that must run alone are found by workers of their own.
 _WAITING = Statement(
@@ -36,7 +37,8 @@ _WAITING = Statement(
 # compared as an expression, so that SQLite reads the few jobs of `ix_jobs_alone` and not all of the flow.
 _TAKEN = Statement(
     f"""
-    select (select count(*) from jobs where {_LIMITED} and status = 'processing' and flow_id = :flow_id)
+    select (select count(*) from jobs
+             where {_LIMITED} and status = 'processing' and waiting_since is null and flow_id = :flow_id)
          + (select count(*) from jobs where status = 'queued' and attempts >= 2 and cancel_requested_at is null
                and flow_concurrency is not null and flow_id || '' = :flow_id)
     """  # noqa: S608 - no outside text

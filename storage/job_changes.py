@@ -38,7 +38,9 @@ class Lease:
 
 @dataclass(frozen=True)
 class Claimed:
-    """The data of a job that a worker has just claimed. `elapsed_ms`: milliseconds since the first start."""
+    """The data of a job that a worker has just claimed. `elapsed_ms`: milliseconds since the first start, without those
+    that it waited for people.
+    """
 
     id: str
     workspace_id: str
@@ -64,7 +66,7 @@ _INSERT = insert_into("jobs", _COLUMNS)
 _NEW = {
     **dict.fromkeys(_COLUMNS),
     **dict.fromkeys(("attempts", "steps_done", "items_failed", "steps_failed", "cost_nanos"), 0),
-    **dict.fromkeys(("input_tokens", "output_tokens", "model_calls"), 0),
+    **dict.fromkeys(("input_tokens", "output_tokens", "model_calls", "questions", "waited_ms"), 0),
     "status": "queued",
     "last_seq": 1,
     "simulated": False,
@@ -79,8 +81,8 @@ _PUT_VALUE = insert_into("job_values", ("job_id", "node_id", "index_path", "name
 # can leak. The redundant condition on `status` is that of the partial index `ix_jobs_open`, which SQLite then uses.
 _PLAYGROUND_HAS_ROOM = """
     (select count(*) from jobs other
-      where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
-        and other.workspace_id = jobs.workspace_id) < :playground_slots
+      where other.status in ('queued', 'processing') and other.status = 'processing' and other.owner is not null
+        and other.environment = 'playground' and other.workspace_id = jobs.workspace_id) < :playground_slots
 """
 
 
@@ -90,10 +92,12 @@ def _claim(which: str) -> Statement:
     return Statement(
         f"""
         update jobs set status = 'processing', owner = :owner, attempts = attempts + 1, last_seq = last_seq + 1,
-               started_at = coalesce(started_at, case when created_at > :at then created_at else :at end)
+               started_at = coalesce(started_at, case when created_at > :at then created_at else :at end),
+               waited_ms = waited_ms + case when waiting_since < :at then :at - waiting_since else 0 end,
+               waiting_since = null
          where {which} and status = 'queued' and cancel_requested_at is null and (attempts < :shared or :alone)
         returning id, workspace_id, flow_id, flow_version, snapshot_id, environment, attempts, limit_ms, started_at,
-                  steps_total, run_options, traceparent, last_seq,
+                  steps_total, run_options, traceparent, waited_ms, last_seq,
                   case when last_seq = :first_claim then (
                       select data from job_values where job_id = jobs.id and node_id = '' and index_path = ''
                          and name = 'payload' and size <= :small) end
@@ -217,7 +221,7 @@ def _begun(session: Session, rows: Sequence[Any], at: int) -> list[Claimed]:
 
 
 #: The place of `last_seq` in what a claim returns.
-_LAST_SEQ = 12
+_LAST_SEQ = 13
 
 
 def _processing(job: Claimed, at: int) -> NewEvent:
@@ -225,13 +229,13 @@ def _processing(job: Claimed, at: int) -> NewEvent:
 
 
 def _claimed(row: Any, at: int) -> Claimed:
-    *described, attempt, limit_ms, started_at, steps_total, run_options, trace, _last_seq, payload = row
+    *described, attempt, limit_ms, started_at, steps_total, run_options, trace, waited_ms, _last_seq, payload = row
     return Claimed(
         *described,
         attempt=attempt,
         limit_ms=limit_ms,
         started_at=started_at,
-        elapsed_ms=max(0, at - started_at),
+        elapsed_ms=max(0, at - started_at - waited_ms),
         steps_total=steps_total,
         run_options=from_json(run_options),
         trace=trace,
@@ -255,6 +259,64 @@ def requeue_job(session: Session, job_id: str, lease: Lease, *, unpunished: bool
     last_seq, attempt = row
     add_events(session, job_id, last_seq, [("job.queued", at, {"attempt": attempt})])
     return True
+
+
+_SET_ASIDE = Statement(
+    """
+    update jobs set owner = null, waiting_since = :at, attempts = attempts - 1, counted = false, last_seq = last_seq + 1
+     where id = :id and status = 'processing' and owner = :owner and attempts = :attempt and cancel_requested_at is null
+    returning workspace_id, flow_id, environment, key_id, flow_concurrency
+    """
+)
+_COUNTED = Statement("select counted from jobs where id = :id")
+_RESUME = Statement(
+    """
+    update jobs set status = 'queued', enqueued_at = :at, last_seq = last_seq + 1
+     where id = :id and status = 'processing' and owner is null and waiting_since is not null
+    returning last_seq, attempts, workspace_id, environment
+    """
+)
+
+
+@dataclass(frozen=True)
+class SetAsideJob:
+    """A job that has just been set aside. `counted`: it held a slot, which it has given back."""
+
+    workspace_id: str
+    flow_id: str
+    environment: str
+    key_id: str | None
+    flow_limited: bool
+    counted: bool
+
+
+def set_job_aside(session: Session, job_id: str, lease: Lease) -> SetAsideJob | None:
+    """Takes a running job from its worker until a person answers; the attempt does not count.
+
+    None: the worker lost the job before, or a cancellation was requested. The caller gives the slot back.
+    """
+    counted = _COUNTED.row(session, {"id": job_id})
+    values = {"id": job_id, "owner": lease.owner, "attempt": lease.attempt, "at": now(session)}
+    row = _SET_ASIDE.row(session, values)
+    if row is None:
+        return None
+    workspace_id, flow_id, environment, key_id, flow_concurrency = row
+    return SetAsideJob(
+        workspace_id, flow_id, environment, key_id, flow_concurrency is not None, counted=bool(counted[0])
+    )
+
+
+def resume_job(session: Session, job_id: str) -> tuple[str, str] | None:
+    """Puts a job that was set aside into the queue, without a slot. Returns its workspace and environment; None when it
+    is not set aside any more.
+    """
+    at = now(session)
+    row = _RESUME.row(session, {"id": job_id, "at": at})
+    if row is None:
+        return None
+    last_seq, attempts, workspace_id, environment = row
+    add_events(session, job_id, last_seq, [("job.queued", at, {"attempt": attempts})])
+    return workspace_id, environment
 
 
 def request_cancel(session: Session, job_id: str) -> None:
@@ -304,11 +366,11 @@ _WAITING = text(
     """
     update jobs set enqueued_at = :at where id in (
         select id from jobs waiting where status in ('queued', 'processing') and status = 'queued' and (enqueued_at < :before or enqueued_at > :after)
-           and (batch_id is null or counted) and attempts < :shared and flow_concurrency is null
+           and (counted or environment = 'playground') and attempts < :shared and flow_concurrency is null
            and (environment <> 'playground' or (
                 select count(*) from jobs other
-             where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
-                   and other.workspace_id = waiting.workspace_id) < :playground_slots)
+             where other.status in ('queued', 'processing') and other.status = 'processing' and other.owner is not null
+                   and other.environment = 'playground' and other.workspace_id = waiting.workspace_id) < :playground_slots)
          order by enqueued_at limit :most)
     returning id
     """
@@ -322,8 +384,8 @@ _ALONE = Statement(
      where status = 'queued' and attempts >= 2 and cancel_requested_at is null
        and (environment <> 'playground' or (
             select count(*) from jobs other
-             where other.status in ('queued', 'processing') and other.status = 'processing' and other.environment = 'playground'
-               and other.workspace_id = jobs.workspace_id) < :playground_slots)
+             where other.status in ('queued', 'processing') and other.status = 'processing' and other.owner is not null
+               and other.environment = 'playground' and other.workspace_id = jobs.workspace_id) < :playground_slots)
        and {FLOW_HAS_ROOM}
      order by enqueued_at limit 1
     """  # noqa: S608 - no outside text

@@ -17,6 +17,7 @@ from engine.core.ids import new_id
 from storage.database import now
 from storage.events import event_rows
 from storage.job_changes import Lease, own_value
+from storage.questions import withdraw_questions
 from storage.statements import Statement, to_json
 from storage.steps import Progress, StepRows, lease_of, totals, write_progress
 from storage.tables import WebhookDelivery
@@ -28,7 +29,7 @@ _WEBHOOKS = cast("Table", WebhookDelivery.__table__)
 
 @dataclass(frozen=True)
 class JobEnd:
-    """What a job ends with. `lease` None ends a queued job, which no worker holds. `result`: JSON text and its bytes.
+    """What a job ends with. `lease` None ends a job that no worker holds: it is queued or waits for a person. `result`: JSON text and its bytes.
 
     `progress`: what its worker reported and did not store yet. `stop_steps`: steps may still be marked as running.
     """
@@ -66,30 +67,34 @@ _FAILED_STEPS = """
 """
 _RETURNED = """
     returning workspace_id, flow_id, key_id, batch_id, counted, environment, webhook_url, webhook_by_caller, last_seq,
-              steps_failed, flow_concurrency
+              steps_failed, flow_concurrency, questions
 """
 _COMPLETED_AT = """
     case when coalesce(started_at, created_at) > :at then coalesce(started_at, created_at) else :at end
 """
-# A step that runs again in a later attempt replaces its values, so then their bytes are summed and failed steps are
+_WAITED_MS = "waited_ms + case when waiting_since < :at then :at - waiting_since else 0 end"
+# A step that runs again in a later attempt, or after an answer, replaces its values, so then their bytes are summed and failed steps are
 # counted again; so are the steps that a Playground run took from an earlier one. What the worker counted is kept when it
 # is more: no row tells of items that their list's time limit ended. A step of a called flow counts as the step that
 # calls it.
 _END = Statement(
     f"""
     update jobs set status = :status, error = :error, owner = null, last_seq = last_seq + 1,
-           value_bytes = :result_bytes + case when attempts > 1 then (
+           waited_ms = {_WAITED_MS}, waiting_since = null,
+           attempts = attempts + case when waiting_since is null then 0 else 1 end,
+           value_bytes = :result_bytes + case when attempts > 1 or waited_ms > 0 then (
                select coalesce(sum({STORED_BYTES}), 0) from job_values where job_id = :id) else value_bytes end,
            completed_at = {_COMPLETED_AT},
-           steps_failed = case when attempts > 1 or run_options is not null then (
+           steps_failed = case when attempts > 1 or waited_ms > 0 or run_options is not null then (
                select max(counted) from (select ({_FAILED_STEPS}) as counted union all select jobs.steps_failed) both_counts)
                else steps_failed end,
            steps_done = case when :status = 'completed' then steps_total else steps_done end
-     where id = :id and status = :was and (:owner is null or (owner = :owner and attempts = :attempt))
+     where id = :id and case when :owner is null then status = 'queued' or (status = 'processing' and owner is null)
+                        else status = 'processing' and owner = :owner and attempts = :attempt end
     {_RETURNED}
     """  # noqa: S608 - no outside text
 )
-# The end of most jobs: in its first attempt nothing was stored twice, so the reports can be added to the totals.
+# The end of most jobs: in its first attempt, without a pause for a person, nothing was stored twice, so the reports can be added to the totals.
 _END_FIRST_ATTEMPT = Statement(
     f"""
     update jobs set status = :status, error = :error, owner = null, last_seq = last_seq + :events + 1,
@@ -103,6 +108,7 @@ _END_FIRST_ATTEMPT = Statement(
            value_bytes = value_bytes + :value_bytes + :result_bytes,
            completed_at = {_COMPLETED_AT}
      where id = :id and owner = :owner and attempts = :attempt and status = 'processing' and run_options is null
+       and waited_ms = 0
     {_RETURNED}
     """  # noqa: S608 - no outside text
 )
@@ -123,7 +129,7 @@ _END_BATCH = Statement(
     """
 )
 _STOP_STEPS = Statement(
-    "update steps set status = 'cancelled', ended_at = :at where job_id = :id and status = 'running'"
+    "update steps set status = 'cancelled', ended_at = :at where job_id = :id and status in ('running', 'waiting')"
 )
 
 
@@ -141,6 +147,7 @@ class _EndedRow(NamedTuple):
     last_seq: int
     steps_failed: int
     flow_concurrency: int | None
+    questions: int
 
 
 def end_jobs(session: Session, ends: Sequence[JobEnd]) -> list[Ended | None]:
@@ -162,7 +169,9 @@ def end_jobs(session: Session, ends: Sequence[JobEnd]) -> list[Ended | None]:
             slots += (usage_subject(found.workspace_id, found.environment), found.key_id)
         if end.result is not None:
             rows.values.append(own_value(end.job_id, "result", end.result))
-        if end.stop_steps:
+        if found.questions:
+            withdraw_questions(session, end.job_id)
+        if end.stop_steps or found.questions:
             to_stop.append({"id": end.job_id, "at": at})
         rows.events += event_rows(end.job_id, found.last_seq, [(f"job.{end.status}", at, _event_data(end, found))])
         if found.webhook_url:
@@ -196,7 +205,7 @@ def _end(session: Session, end: JobEnd, rows: StepRows, at: int) -> _EndedRow | 
     if progress is not None and write_progress(session, progress) == [False]:
         return None
     held = lease_of(end.job_id, lease) if lease else {"id": end.job_id, "owner": None, "attempt": None}
-    found = _END.row(session, {**values, **held, "was": "processing" if lease else "queued"})
+    found = _END.row(session, {**values, **held})
     return None if found is None else _EndedRow(*found)
 
 

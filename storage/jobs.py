@@ -86,6 +86,12 @@ class JobRow(NamedTuple):
     data_erased_at: int | None
     #: What started it without a call: `schedule:` or `hook:` and an id.
     trigger: str | None
+    #: How many questions it has asked people.
+    questions: int
+    #: Since when it waits for a person; also while it waits for a worker to go on after the answer.
+    waiting_since: int | None
+    #: How long it has waited for people before, in milliseconds.
+    waited_ms: int
     has_result: bool
 
     @property
@@ -100,8 +106,22 @@ class JobRow(NamedTuple):
 
     @property
     def ends_by(self) -> int | None:
-        """The latest time at which it can still run; None while it waits for its first start."""
-        return None if self.started_at is None else self.started_at + self.limit_ms
+        """The latest time at which it can still run; None while it waits for its first start or for a person."""
+        if self.started_at is None or self.waiting_since is not None:
+            return None
+        return self.started_at + self.limit_ms + self.waited_ms
+
+    @property
+    def waits_for_person(self) -> bool:
+        """True while it waits for a person's answer: no worker has it, and it holds no slot."""
+        return self.status == "processing" and self.waiting_since is not None
+
+    @property
+    def run_ms(self) -> int | None:
+        """How long it ran, in milliseconds, without the time in which it waited for people; None before its end."""
+        if self.completed_at is None:
+            return None
+        return max(0, self.completed_at - (self.started_at or self.completed_at) - self.waited_ms)
 
 
 @dataclass(frozen=True)

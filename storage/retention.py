@@ -1,7 +1,7 @@
 """Queries of retention: values are removed first, rows of jobs much later. Every statement touches few rows and uses an
 index.
 
-A job's values are its input and result, its steps and their values, and its events. Input and result are removed in the
+A job's values are its input and result, its steps and their values, its questions to people, and its events. Input and result are removed in the
 transaction that marks the job, so that from then on the public API answers 410 and never returns a part of a job.
 
 Retention leaves out a job whose data is being erased (`data_erased_at` without `values_gone_at`): erasing removes more
@@ -131,6 +131,7 @@ _STEPS = Statement(
         select node_id, index_path from steps where job_id = :id limit :most)
     """
 )
+_QUESTIONS = Statement("delete from questions where id in (select id from questions where job_id = :id limit :most)")
 _LAST_VALUES = Statement("delete from job_values where job_id = :id")
 _FILE_USES = Statement("delete from file_uses where kind = 'job' and owner_id = :id")
 # The runs of a batch share a snapshot, which is removed with the last of them.
@@ -171,7 +172,7 @@ def clear_job(session: Session, job_id: str, most: int) -> int:
     Returns how many rows are left of `most`; 0: call it again.
     """
     left = most
-    for statement in (_STEP_VALUES, _EVENTS, _STEPS):
+    for statement in (_STEP_VALUES, _EVENTS, _STEPS, _QUESTIONS):
         statement.run(session, {"id": job_id, "most": left})
         left -= _CHANGES.row(session, {})[0]
         if left <= 0:
@@ -191,6 +192,7 @@ _OF_A_JOB = tuple(
         "delete from job_values where job_id = :id",
         "delete from events where job_id = :id",
         "delete from steps where job_id = :id",
+        "delete from questions where job_id = :id",
         "delete from model_calls where job_id = :id",
         "delete from file_uses where kind = 'job' and owner_id = :id",
         "delete from snapshots where id = (select snapshot_id from jobs where id = :id)",

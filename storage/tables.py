@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.table_base import Base
 from storage.tables_files import FileUse, StoredFile  # noqa: F401 - so that `Base.metadata` has every table
+from storage.tables_questions import Question  # noqa: F401 - so that `Base.metadata` has every table
 from storage.tables_triggers import Hook, Schedule  # noqa: F401 - likewise
 
 #: The statuses of jobs that have not ended.
@@ -267,7 +268,8 @@ class Job(Base):
     batch_id: Mapped[str | None]
     #: Its index among the items of its batch, from 0; rows of a Playground batch have none.
     item_index: Mapped[int | None]
-    #: True when it counts against the plan's slots (False: Playground run, waiting batch item).
+    #: True when it counts against the plan's slots (False: Playground run, batch item without a slot, job that waits for
+    #: a person or that goes on and has no slot yet).
     counted: Mapped[bool]
     status: Mapped[str]
     #: The boot id of the worker that holds it, and the number of claims: every write of a worker names both.
@@ -312,6 +314,13 @@ class Job(Base):
     flow_concurrency: Mapped[int | None]
     #: What started it without a call: `schedule:` or `hook:` and an id. Null: a call, or a run of the Playground.
     trigger: Mapped[str | None]
+    #: How many questions it has asked people (`storage.questions`).
+    questions: Mapped[int] = mapped_column(server_default="0")
+    #: Since when it waits for a person. While it is processing it then has no worker (`owner`) and holds no slot; while
+    #: it is queued, there is an answer, and it waits for a worker to go on.
+    waiting_since: Mapped[int | None]
+    #: How long it has waited for people, in milliseconds, up to its last claim. Its time limit leaves that out.
+    waited_ms: Mapped[int] = mapped_column(server_default="0")
     __table_args__ = (
         Index("ix_jobs_workspace_created", "workspace_id", "created_at", "id"),
         Index("ix_jobs_flow_created", "flow_id", "created_at", "id"),
@@ -328,7 +337,7 @@ class Job(Base):
             "created_at",
             "item_index",
             "id",
-            sqlite_where=text("status = 'queued' and batch_id is not null and not counted"),
+            sqlite_where=text("status = 'queued' and not counted and environment <> 'playground'"),
         ),
         Index(
             "ix_jobs_kept_values",
@@ -373,6 +382,7 @@ class Job(Base):
             "id",
             "flow_concurrency",
             "completed_at",  # always null in this index; without the column SQLite would read each row to check it
+            "waiting_since",
             sqlite_where=text("flow_concurrency is not null and completed_at is null"),
         ),
         Index(
@@ -421,7 +431,7 @@ class Step(Base):
     job_id: Mapped[str] = mapped_column(primary_key=True)
     node_id: Mapped[str] = mapped_column(primary_key=True)
     index_path: Mapped[str] = mapped_column(primary_key=True)
-    status: Mapped[str]  # running, completed, failed, skipped, cancelled
+    status: Mapped[str]  # running, waiting (for a person), completed, failed, skipped, cancelled
     attempt: Mapped[int]  # the attempt of the job that wrote it
     tries: Mapped[int]
     started_at: Mapped[int]
@@ -591,15 +601,17 @@ class SentField(Base):
 
 
 class WebhookDelivery(Base):
-    """The outbox of webhook calls for ended jobs and batches, with the log of their tries."""
+    """The outbox of webhook calls for ended jobs and batches and for questions, with the log of their tries."""
 
     __tablename__ = "webhook_deliveries"
     id: Mapped[str] = mapped_column(primary_key=True)
     workspace_id: Mapped[str]
     flow_id: Mapped[str] = mapped_column(index=True)
-    #: The job that has ended; empty for a batch and for a test.
+    #: The job that has ended or asks; empty for a batch and for a test.
     job_id: Mapped[str]
     batch_id: Mapped[str | None]
+    #: The question that the job asks a person.
+    question_id: Mapped[str | None]
     url: Mapped[str]
     event: Mapped[str]
     status: Mapped[str]  # waiting, delivered, failed

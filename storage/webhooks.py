@@ -35,6 +35,8 @@ class DeliveryRow:
     log: list[dict[str, Any]]
     created_at: int
     by_caller: bool
+    #: The question that the job asks a person.
+    question_id: str | None
 
 
 _COLUMNS: list[Any] = [getattr(WebhookDelivery, name) for name in DeliveryRow.__dataclass_fields__]
@@ -74,7 +76,17 @@ def note_try(session: Session, delivery_id: str, line: dict[str, Any], *, status
     row.log = [*row.log, line][-20:]
 
 
-def add_delivery(session: Session, workspace_id: str, flow_id: str, job_id: str, url: str, event: str) -> str:
+def add_delivery(
+    session: Session,
+    workspace_id: str,
+    flow_id: str,
+    job_id: str,
+    url: str,
+    event: str,
+    *,
+    question_id: str | None = None,
+    by_caller: bool = False,
+) -> str:
     """Adds a delivery that is due now; returns its id."""
     at, delivery_id = now(session), new_id("whd")
     session.add(
@@ -83,6 +95,8 @@ def add_delivery(session: Session, workspace_id: str, flow_id: str, job_id: str,
             workspace_id=workspace_id,
             flow_id=flow_id,
             job_id=job_id,
+            question_id=question_id,
+            by_caller=by_caller,
             url=url,
             event=event,
             status="waiting",

@@ -191,6 +191,13 @@ class BatchNotCancellable(Conflict):
     code = "batch_not_cancellable"
 
 
+class QuestionClosed(Conflict):
+    """This question has been answered or is not open any more."""
+
+    code = "question_closed"
+    remedy = "Look at the job to see what became of it."
+
+
 class JobNotEnded(Conflict):
     """The job has not ended."""
 

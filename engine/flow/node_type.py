@@ -318,6 +318,41 @@ class ModelReply(Protocol):
     def notes(self) -> Sequence[str]: ...
 
 
+#: What happens when nobody answers a question in time: it counts as refused, as approved, or the step fails.
+OnExpiry = Literal["refuse", "approve", "fail"]
+
+
+@dataclass(frozen=True)
+class PersonQuestion:
+    """A question that a step asks a person.
+
+    `key` tells the questions of one step apart. `title` says what is asked; `values` is what the person reads before
+    they decide, name -> JSON value, and `editable` names those of them that they may change. Nobody can answer later
+    than `expires_after_seconds` after the question was asked; then `on_expiry` applies.
+    """
+
+    key: str
+    title: str
+    values: Mapping[str, Json]
+    editable: tuple[str, ...] = ()
+    expires_after_seconds: float = 7 * 86_400.0
+    on_expiry: OnExpiry = "refuse"
+
+
+@dataclass(frozen=True)
+class PersonAnswer:
+    """The answer to a question. `values`: those of the question with the person's changes.
+
+    `by`: the name of who answered, for people; empty when nobody did and the question `expired`.
+    """
+
+    approved: bool
+    values: dict[str, Json]
+    note: str = ""
+    by: str = ""
+    expired: bool = False
+
+
 class NodeContext(Protocol):
     """Everything that a node may use from outside. Model calls, warnings and log lines are stored with the step."""
 
@@ -388,6 +423,18 @@ class NodeContext(Protocol):
         """Runs another flow of this workspace as a part of this step and returns its result. Raises NodeFailed."""
         ...
 
+    async def ask_person(self, question: PersonQuestion) -> PersonAnswer:
+        """Asks a person and returns their answer.
+
+        While there is no answer, the call does not return: it ends the step, and the job is set aside once nothing
+        else of it can run. After the answer the step begins again, and the same call returns the answer. A question is
+        the same when its `key`, title, values and editable values are; with others it is asked anew. A step may ask
+        several questions, also at the same time. The node must let BaseException pass.
+
+        Raises NodeFailed when the question expired and `on_expiry` is `fail`, and when it cannot be asked.
+        """
+        ...
+
     def secret(self, secret_id: str) -> SecretValue:
         """Returns a secret of this workspace, for a header. Raises NodeFailed when there is none."""
         ...
@@ -416,6 +463,9 @@ class NodeType:
     of `out`; it returns None when the output can be anything. `source_inputs` are inputs that are passed on without
     rendering, because they hold source code; `source_references` finds the references in it. `out_from` is for types
     that pass data on: it also gets the schemas of the values bound to the inputs.
+
+    `kept_port` is for types with several ports whose output says which one was chosen: it returns the port. Then the
+    step does not run again in another attempt of the job.
 
     `source_input` is the input that, when nothing is bound to it, takes the `out` of the node before it (with
     `all_sources`: a list of the outputs of all nodes before it that ran). Of a list input in `without_skipped`, entries
@@ -449,6 +499,7 @@ class NodeType:
     out_from: Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, JsonSchema]], JsonSchema | None] | None = (
         None
     )
+    kept_port: Callable[[Json], str] | None = None
     source_input: str | None = None
     all_sources: bool = False
     without_skipped: frozenset[str] = frozenset()

@@ -47,7 +47,8 @@ def job_view(job: JobRow, result: Json) -> dict[str, Any]:
         "started_at": _time(job.started_at),
         "completed_at": _time(job.completed_at),
         "ends_by": _time(job.ends_by),
-        "attempts": job.attempts,
+        "attempts": job.attempts + (job.waiting_since is not None),  # one that waits is not counted while it does
+        "waiting_for": "person" if job.waits_for_person else None,
         "progress": {
             "steps_total": job.steps_total,
             "steps_done": job.steps_done,
@@ -113,9 +114,7 @@ def _error(error: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _execution_time(job: JobRow) -> float | None:
-    if job.completed_at is None:
-        return None
-    return max(0, job.completed_at - (job.started_at or job.completed_at)) / 1000
+    return None if job.run_ms is None else job.run_ms / 1000
 
 
 def _time(at: int | None) -> str | None:

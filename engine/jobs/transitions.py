@@ -103,12 +103,26 @@ def finish_many(session: Session, ends: Sequence[JobEnd]) -> list[bool]:
             admit_waiting(session, workspace_id, environment)
     for end, one in zip(ends, found, strict=True):
         if one is not None and one.environment == "playground" and end.lease is not None:
-            waiting = next_playground_job(session, one.workspace_id)
-            if waiting is not None:
-                send_ahead(session, waiting)
+            _send_next_playground_job(session, one.workspace_id)
     for flow_id, count in Counter(one.flow_id for one in ended if one.flow_limited).items():
         _send_of_flow(session, *((job_id, flow_id) for job_id in next_in_flow(session, flow_id, count)))
     return [one is not None for one in found]
+
+
+def free_places(session: Session, workspace_id: str, environment: str, limited_flow: str | None) -> None:
+    """Lets other jobs take the place of one that was set aside. `limited_flow`: its flow, when that limits its jobs."""
+    if environment == "playground":
+        _send_next_playground_job(session, workspace_id)
+    else:
+        admit_waiting(session, workspace_id, environment)
+    if limited_flow is not None:
+        _send_of_flow(session, *((job_id, limited_flow) for job_id in next_in_flow(session, limited_flow, 1)))
+
+
+def _send_next_playground_job(session: Session, workspace_id: str) -> None:
+    waiting = next_playground_job(session, workspace_id)
+    if waiting is not None:
+        send_ahead(session, waiting)
 
 
 def change_flow_concurrency(session: Session, flow_id: str, number: int | None) -> None:
@@ -145,12 +159,12 @@ def give_back(session: Session, job_id: str, lease: Lease, *, unpunished: bool =
 
 
 def cancel_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope | None = None) -> JobRow:
-    """Cancels a queued job at once, and asks the worker of a running job to stop it.
+    """Cancels a job that is queued or waits for a person at once, and asks the worker of a running job to stop it.
 
     Raises NotFound, JobNotCancellable.
     """
     job = get_job(session, workspace_id, job_id, scope)
-    if job.status == "queued":
+    if job.status == "queued" or job.waits_for_person:
         finish(session, job_id, "cancelled", lease=None)
     elif job.status == "processing":
         request_cancel(session, job_id)

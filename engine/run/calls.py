@@ -118,4 +118,4 @@ class InnerRecorder:
         self._outer.delta(self._key(key), text)
 
     def _key(self, key: StepKey) -> StepKey:
-        return StepKey(f"{self._caller.node_id}{INNER}{key.node_id}", (*self._caller.index, *key.index))
+        return key.inside(self._caller)

@@ -1,7 +1,8 @@
 """Runs the nodes inside lists: once per item of a Splitter, and the Flattens that end lists (docs/dev/flows.md).
 
 As many workers as may run at once take items from one iterator. A failure inside a list ends the nodes after it for
-that item, and is passed to the Flatten.
+that item, and is passed to the Flatten. So does a step that waits for a person, except that the Flatten waits, too:
+items that run at the same time all ask, items that run one after the other ask one after the other.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from engine.run.lists import Collector, Frame
 from engine.run.plan import PlannedNode
 from engine.run.state import RunState
 from engine.run.step import StepRun
-from engine.run.steps import RunError, StepKey, Stop
+from engine.run.steps import WAITS, RunError, StepKey, Stop
 
 #: The event loop gets control after this many seconds when items run without ever waiting.
 YIELD_SECONDS = 0.01
@@ -68,6 +69,8 @@ class Items:
         if mode == "chunked":
             for start in range(0, total, size):
                 await self._work(range(start, min(start + size, total)), size, unit, frame, through)
+                if frame.waits:
+                    return  # the next group begins when this one is through
         else:
             await self._work(range(total), at_once, unit, frame, through)
 
@@ -82,8 +85,11 @@ class Items:
             for position in waiting:
                 if splitter in full:
                     return
-                await self.run.run_block(block, self._inside(splitter, frame, position))
+                item = self._inside(splitter, frame, position)
+                await self.run.run_block(block, item)
                 through.add(position)
+                if item.waits and at_once == 1:
+                    return  # one after the other: the next item begins when this one is through
                 if time.monotonic() - self._last_yield > YIELD_SECONDS:
                     await asyncio.sleep(0)
                     self._last_yield = time.monotonic()
@@ -172,7 +178,7 @@ class Items:
             entries.append(planned.renderings["value"](frame, missing))
             self._warn(collector, missing)
         collector.add(index, entries, error)
-        if error is not None and self._ends_the_run(planned):
+        if error is not None and error is not WAITS and self._ends_the_run(planned):
             closing.lists.full.add(planned.around[0])
             if frame.outer is not None:
                 frame.outer.lists.full.add(planned.around[-1])
@@ -202,6 +208,9 @@ class Items:
             frame.outputs[node_id] = self.kept[key]
         else:
             collector = frame.lists.collectors.pop(node_id, None) or Collector()
+            if collector.waits and not (collector.errors and self._ends_the_run(planned)):
+                frame.wait(node_id)
+                return
 
             async def make() -> Json:
                 return collector.result(planned.settings)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.flow.node_type import Json, NodeFailed
 from engine.flow.references import Scope
 from engine.nodes.array_flatten import Config, flat_list
-from engine.run.steps import RunError
+from engine.run.steps import WAITS, RunError
 
 if TYPE_CHECKING:
     from engine.run.plan import Incoming
@@ -28,7 +28,7 @@ _EMPTY_SET: set[str] = set()
 class Frame(Scope):
     """The state of the flow, or of one item of a list. As a Scope it holds the values that references can see."""
 
-    __slots__ = ("_lists", "failed", "index", "keeps", "ports")
+    __slots__ = ("_lists", "failed", "index", "keeps", "ports", "waits")
 
     #: The enclosing frame; None for the flow itself.
     outer: Frame | None
@@ -49,6 +49,8 @@ class Frame(Scope):
         self.index = index
         #: True when outputs that earlier attempts stored for steps in this frame may be used.
         self.keeps = True
+        #: True when a step in this frame, or in a frame of its lists, waits for a person.
+        self.waits = False
         self.failed: dict[str, RunError] = _EMPTY_DICT
         #: Node id -> the port that the node chose.
         self.ports: dict[str, str] = _EMPTY_DICT
@@ -72,6 +74,14 @@ class Frame(Scope):
         if self.failed is _EMPTY_DICT:
             self.failed = {}
         self.failed[node_id] = error
+
+    def wait(self, node_id: str) -> None:
+        """Records that a node in this frame waits for a person: what comes after it does not run now."""
+        self.fail(node_id, WAITS)
+        frame: Frame | None = self
+        while frame is not None:
+            frame.waits = True
+            frame = frame.outer
 
     def choose_port(self, node_id: str, port: str) -> None:
         """Records the port that a node chose."""
@@ -154,13 +164,17 @@ class Collector:
     errors: dict[Index, RunError] = field(default_factory=dict)
     total: int = 0
     warnings: list[str] = field(default_factory=list)
+    #: True when an item waits for a person.
+    waits: bool = False
 
     def add(self, index: Index, entries: list[Json], error: RunError | None) -> None:
         """Records that an item has reached the Flatten."""
         self.total += 1
         if entries:
             self.entries[index] = entries
-        if error is not None:
+        if error is WAITS:
+            self.waits = True
+        elif error is not None:
             self.errors[index] = error
 
     def fail(self, index: Index, error: RunError) -> None:

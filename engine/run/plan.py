@@ -98,9 +98,9 @@ class PlannedNode:
     def runs_again(self) -> bool:
         """True for nodes that decide where data goes.
 
-        They run again in another attempt, since no output stores the decision.
+        They run again in another attempt, unless their output stores the decision.
         """
-        return self.is_splitter or len(self.type.ports) > 1
+        return self.is_splitter or (len(self.type.ports) > 1 and self.type.kept_port is None)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from engine.core.clock import Clock, Millis
 from engine.core.coroutines import resumed
 from engine.flow.node_type import Json, NodeFailed
-from engine.run.steps import Try
+from engine.run.steps import SetAside, Try
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -57,6 +57,11 @@ async def attempt(
             failure = _timed_out(timeout_seconds)
         except Exception as error:  # noqa: BLE001 - the one place where what a node raises is wrapped
             failure = as_failure(error)
+        except BaseExceptionGroup as group:  # several questions of a step were asked at the same time
+            _, others = group.split(SetAside)
+            if others is None:
+                raise SetAside from None
+            failure = as_failure(_first_of(others))
         if failure is None and not tries:
             return Tried(value, None, ())
         tries.append(
@@ -75,6 +80,13 @@ async def attempt(
         if deadline is not None and clock.monotonic() + waited >= deadline:
             return Tried(value, failure, tuple(tries))
         await asyncio.sleep(waited)
+
+
+def _first_of(group: BaseExceptionGroup) -> Exception:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, Exception) else RuntimeError(repr(error))
 
 
 class _LimitPassed(Exception):  # noqa: N818 - replaced by a NodeFailed

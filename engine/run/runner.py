@@ -3,6 +3,9 @@
 A node whose incoming edges are all skipped is skipped; API Output never is. The first failure outside a list ends the
 run and cancels what still runs; nodes inside lists run in `engine.run.items`. Outputs that an earlier attempt of the
 job stored are used, and their steps do not run again.
+
+A step that waits for a person ends, and so does, for now, everything after it. All else goes on; then the run ends as
+`waiting`, and the job is set aside until there is an answer.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from engine.run.lists import Frame
 from engine.run.plan import Plan, PlannedNode
 from engine.run.state import RunOptions, RunState
 from engine.run.step import StepRun
-from engine.run.steps import Recorder, RunError, RunOutcome, Services, StepKey, Stop
+from engine.run.steps import Recorder, RunError, RunOutcome, Services, SetAside, StepKey, Stop
 
 
 async def run_flow(
@@ -47,7 +50,9 @@ async def run_flow(
         await run.go()
     except* Stop as stops:
         stopped = _first(stops).error
-    return RunOutcome("failed", error=stopped) if stopped else RunOutcome("completed", result=run.result())
+    if stopped is not None:
+        return RunOutcome("failed", error=stopped)
+    return RunOutcome("waiting") if run.frame.waits else RunOutcome("completed", result=run.result())
 
 
 def _first(group: BaseExceptionGroup[Stop]) -> Stop:
@@ -118,7 +123,9 @@ class Run(RunState):
                 self.skip(planned, frame, "Everything before it was skipped.")
                 return None
         if frame.keeps and self.kept and not planned.runs_again and (key := StepKey(node_id, frame.index)) in self.kept:
-            frame.outputs[node_id] = self.kept[key]
+            output = frame.outputs[node_id] = self.kept[key]
+            if planned.type.kept_port is not None:
+                frame.choose_port(node_id, planned.type.kept_port(output))
             return None
         return StepRun(self, planned, frame)
 
@@ -148,11 +155,14 @@ class Run(RunState):
                 self.idempotency_key(caller),
                 deadline=self.options.deadline,
                 around=(*around, (called.flow_id, called.title)),
+                inside=self.job_step(caller),
             ),
             clock=self.clock,
         )
         if outcome.error is not None:
             raise as_failure(called, outcome.error)
+        if outcome.status == "waiting":
+            raise SetAside
         return outcome.result
 
     @cached_property

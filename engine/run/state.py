@@ -20,13 +20,15 @@ class RunOptions:
     """`until`: run only this node and its ancestors. `job_id`: the base of idempotency keys. `deadline`: seconds,
     monotonic clock.
 
-    `around`: the flows that call each other around this one, outermost first.
+    `around`: the flows that call each other around this one, outermost first. `inside`: the step of the job that calls
+    this flow; None for the job's own flow.
     """
 
     job_id: str = ""
     until: str | None = None
     deadline: float | None = None
     around: OpenCalls = ()
+    inside: StepKey | None = None
 
 
 class RunState(ABC):
@@ -50,7 +52,7 @@ class RunState(ABC):
         self.kept = kept
         self.options = options
         self.clock = clock
-        self.frame = Frame({}, {**system, "timestamp": to_rfc3339(clock.now())})
+        self.frame = Frame({}, {"timestamp": to_rfc3339(clock.now()), **system})
         #: The node whose output is the result when there is no API Output.
         self.shown = options.until or plan.final
         #: The outputs of that node by index, when it is inside a list, which only a trial run allows.
@@ -91,6 +93,11 @@ class RunState(ABC):
         self.recorder.ended(
             StepEnded(key, "skipped", started_at=at, ended_at=at, duration_ms=0, inputs={}, warnings=(why,))
         )
+
+    def job_step(self, step: StepKey) -> StepKey:
+        """Returns a step of this run as a step of the job: inside a called flow, with the calling step before it."""
+        around = self.options.inside
+        return step if around is None else step.inside(around)
 
     def idempotency_key(self, step: StepKey) -> str:
         """Returns a key that is the same in each attempt, and different for each step."""

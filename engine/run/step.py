@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from engine.core.clock import Millis
 from engine.flow.lists import not_a_list
-from engine.flow.node_type import Json, ModelQuestion, NodeFailed, Routed, SecretValue
+from engine.flow.node_type import Json, ModelQuestion, NodeFailed, PersonAnswer, PersonQuestion, Routed, SecretValue
 from engine.flow.references import Missing, Scope
 from engine.flow.wrong_values import wrong_value
 from engine.run.calls import InnerRecorder
@@ -19,7 +19,7 @@ from engine.run.lists import Frame, ItemFailed, Opened, fingerprint
 from engine.run.plan import PlannedNode
 from engine.run.policy import Tried, attempt
 from engine.run.state import RunState
-from engine.run.steps import RunError, StepEnded, StepKey, StepStarted, StepStatus, Try
+from engine.run.steps import RunError, SetAside, StepEnded, StepKey, StepStarted, StepStatus, Try
 
 #: The largest number of different warnings that are kept for a step.
 MOST_WARNINGS = 100
@@ -67,6 +67,10 @@ class StepRun:
         except asyncio.CancelledError:
             self._end("cancelled", None)
             raise
+        except SetAside:
+            self.frame.wait(planned.node.id)
+            self._end("waiting", None)
+            return
         if tried.failure is not None:
             self._fail(tried, through)
         else:
@@ -324,6 +328,19 @@ class StepRun:
         finally:
             self.calls += tuple(inner.calls)
             self.simulated = self.simulated or inner.simulated
+
+    async def ask_person(self, question: PersonQuestion) -> PersonAnswer:
+        answer: PersonAnswer | None = await self.run.services.ask_person(self.run.job_step(self.key), question)
+        if answer is None:
+            raise SetAside
+        if answer.expired and question.on_expiry == "fail":
+            raise NodeFailed(
+                f"Nobody answered “{question.title[:200]}” in time.",
+                code="timeout",
+                why="The question was open for as long as this step allows, and fails when nobody answers.",
+                remedy="Give people more time, or choose what happens when nobody answers.",
+            )
+        return answer
 
     def secret(self, secret_id: str) -> SecretValue:
         return self.run.services.secret(secret_id)

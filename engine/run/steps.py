@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 from engine.core.clock import Millis
 from engine.flow.node_type import Json, SecretValue
 
-StepStatus = Literal["completed", "failed", "skipped", "cancelled"]
+#: `waiting`: the step asked a person. It begins again after the answer.
+StepStatus = Literal["completed", "failed", "skipped", "cancelled", "waiting"]
 
 
 #: Separates the id of a Call Flow node from that of a node in the called flow; no node id contains it.
@@ -25,6 +26,10 @@ class StepKey(NamedTuple):
     def index_path(self) -> str:
         """The positions as they are stored, for example `3/0`; empty outside a Splitter."""
         return "/".join(map(str, self.index)) if self.index else ""
+
+    def inside(self, caller: StepKey) -> StepKey:
+        """Returns the key of this step of a called flow as a step of the flow that calls it: `call_flow.prompt`."""
+        return StepKey(f"{caller.node_id}{INNER}{self.node_id}", (*caller.index, *self.index))
 
     @property
     def is_inner(self) -> bool:
@@ -68,6 +73,14 @@ class Stop(Exception):  # noqa: N818 - ends the run, never shown
 
     def __init__(self, error: RunError) -> None:
         self.error = error
+
+
+class SetAside(BaseException):
+    """Raised inside a step that asked a person and has no answer yet."""
+
+
+#: Takes the place of a failure in what comes after a step that waits for a person.
+WAITS = RunError("waiting", "A step before it waits for a person.")
 
 
 @dataclass(slots=True)
@@ -137,9 +150,11 @@ class StepEnded:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended. `result` is the job's result when it completed."""
+    """How a run ended. `result` is the job's result when it completed. `waiting`: nothing more can run before a person
+    answers.
+    """
 
-    status: Literal["completed", "failed"]
+    status: Literal["completed", "failed", "waiting"]
     result: Json = None
     error: RunError | None = None
 
@@ -181,6 +196,10 @@ class Services(Protocol):
     def secret(self, secret_id: str) -> SecretValue: ...
     async def called_flow(self, flow_id: str, version: int | None) -> Any:
         """Returns the plan of a called flow (`engine.run.calls.CalledPlan`). Raises NodeFailed."""
+        ...
+
+    async def ask_person(self, key: StepKey, question: Any) -> Any:
+        """Returns the answer to the question of a step (`PersonAnswer`), or None while there is none. Raises NodeFailed."""
         ...
 
     async def in_thread(self, work: Any, *args: Any) -> Any: ...

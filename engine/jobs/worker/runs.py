@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
+from engine.core.clock import to_rfc3339
 from engine.core.errors import FlowInvalid, StorageUnavailable
 from engine.core.logging_setup import CURRENT_JOB, EACH_JOB, known
 from engine.core.redaction import Redaction
@@ -21,6 +22,7 @@ from engine.core.trace_context import CURRENT_TRACE, TraceContext
 from engine.flow.json_values import is_small
 from engine.flow.node_type import Json
 from engine.jobs.job_values import encoded
+from engine.jobs.questions import set_aside
 from engine.jobs.transitions import claim, finish_many, give_back, job_error, timed_out
 from engine.jobs.worker.plan_loader import PlanLoader, Prepared
 from engine.jobs.worker.spans import JobSpans, Spans
@@ -238,7 +240,12 @@ class Runs:
             run_flow(
                 prepared.plan,
                 prepared.payload,
-                system={"flow_id": job.flow_id, "flow_version": job.flow_version, "job_id": job.id},
+                system={
+                    "flow_id": job.flow_id,
+                    "flow_version": job.flow_version,
+                    "job_id": job.id,
+                    "timestamp": to_rfc3339(job.started_at),  # the same in every attempt, and after a pause
+                },
                 services=self.services_for(job, run.recorder),
                 recorder=recorder,
                 kept=prepared.kept,
@@ -261,6 +268,8 @@ class Runs:
             await self._end(run, "failed", error=redacted_error(outcome.error, run.recorder.redaction))
         elif run.verdict == "cancelled":
             await self._end(run, "cancelled")
+        elif outcome is not None and outcome.status == "waiting" and run.verdict != "lost":
+            await self._set_aside(run)
         elif run.verdict == "released":
             await run.recorder.settled()
             await self._until_stored(lambda: self.database.write(give_back, run.job.id, run.lease))
@@ -285,6 +294,18 @@ class Runs:
             await self._end(run, "failed", error=error)
         else:
             await self._end(run, "completed", result=(text, size))
+
+    async def _set_aside(self, run: Run) -> None:
+        """Gives the job away until a person answers one of its questions."""
+        await run.recorder.settled()
+        questions = tuple(run.recorder.open_questions)
+        if not await self._until_stored(lambda: self.database.write(set_aside, run.job.id, run.lease, questions)):
+            log.warning("Job %s was taken over while it asked a person", run.job.id)
+            return
+        if run.spans is not None:
+            run.spans.end("waiting", None)
+        if each_job.isEnabledFor(logging.INFO):
+            each_job.info("Job waits for a person", extra=known(**_log_fields(run, "waiting", None)))
 
     async def _end(
         self, run: Run, status: str, *, error: dict[str, Any] | None = None, result: tuple[str, int] | None = None

@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import Refusal
 from engine.core.trace_context import CURRENT_TRACE
-from engine.flow.node_type import DrawnPage, Json, ModelQuestion, NodeFailed, SecretValue
+from engine.flow.node_type import DrawnPage, Json, ModelQuestion, NodeFailed, PersonAnswer, PersonQuestion, SecretValue
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.jobs.worker.job_files import JobFiles
 from engine.jobs.worker.knowledge import WorkspaceKnowledge
+from engine.jobs.worker.person_questions import Questions
 from engine.jobs.worker.step_writer import JobRecorder
 from engine.jobs.worker.threads import Threads
 from engine.knowledge.saved_embeddings import SavedEmbeddings
@@ -29,7 +30,7 @@ from engine.models.embeddings import Embedded, Embeddings, Purpose
 from engine.outbound.client import Answer, OutboundClient
 from engine.outbound.robots import SiteRules
 from engine.run.calls import CalledPlan
-from engine.run.steps import Services
+from engine.run.steps import Services, StepKey
 from engine.sandbox.pool import Sandbox
 from storage.database import Database
 from storage.job_changes import Claimed
@@ -76,6 +77,7 @@ class JobServices:
         self.http = _SettledClient(outside.outbound, recorder)
         self.datasets = WorkspaceDatasets(outside.database, workspace_id, recorder.settled)
         self.files = JobFiles(outside.database, recorder.job, recorder.lease, recorder.settled)
+        self._questions = Questions(outside.database, recorder)
 
     def knowledge(self, step: str, on_call: Callable[[Any], None], warn: Callable[[str], None]) -> WorkspaceKnowledge:
         """Returns the knowledge of the workspace for one step, which gets the calls of embedding models."""
@@ -119,6 +121,11 @@ class JobServices:
         """Returns a version of another flow of the workspace, read at the time of the call. Raises NodeFailed."""
         read = self._outside.called_plan
         return await self._outside.database.read(read, self._workspace_id, flow_id, version)
+
+    async def ask_person(self, key: StepKey, question: PersonQuestion) -> PersonAnswer | None:
+        """Asks a person, once, and returns the answer; None while there is none. Raises NodeFailed."""
+        await self._recorder.settled()
+        return await self._questions.ask(key, question)
 
     async def in_thread(self, work: Callable[..., Json], *args: Any) -> Json:
         """Runs CPU-heavy work in a thread, so that it does not block the event loop."""

@@ -68,6 +68,8 @@ class JobRecorder:
     reported: int = 0
     written: int = 0
     running: dict[StepKey, int] = field(default_factory=dict)
+    #: The questions to people that this attempt found without an answer.
+    open_questions: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._streamed = Streamed(self.redaction)
@@ -92,6 +94,9 @@ class JobRecorder:
         for piece in self._streamed.end(step.key):
             self._add(_Text(piece, self.clock.now()))
         self.running.pop(step.key, None)
+        if step.status == "waiting":
+            self._add(step)
+            return
         self.done |= step.through
         self._note_failure(step)
         if step.key.is_inner:
@@ -314,7 +319,8 @@ def _progress(recorder: JobRecorder, items: list[_Item], counts: _Counts) -> Pro
                     _put_value(values, item.key, "tries", [one.as_json() for one in item.tries], redaction)
                 if item.log:
                     _put_value(values, item.key, "log", list(item.log), redaction)
-                events.append((f"step.{item.status}", item.ended_at, _end_event(item, redaction)))
+                if item.status != "waiting":  # the question told of itself when it was stored
+                    events.append((f"step.{item.status}", item.ended_at, _end_event(item, redaction)))
             case _Call():
                 calls.append(_call(item))
             case _Text(piece, at):
@@ -392,7 +398,7 @@ def _ended(step: StepEnded, attempt: int, redaction: Redaction) -> dict[str, Any
         "attempt": attempt,
         "tries": step.tried,
         "started_at": step.started_at,
-        "ended_at": max(step.started_at, step.ended_at),
+        "ended_at": None if step.status == "waiting" else max(step.started_at, step.ended_at),
         "duration_ms": step.duration_ms,
         "error": None if step.error is None else redacted_error(step.error, redaction),
         "warnings": [redaction.text(warning) for warning in step.warnings] or None,

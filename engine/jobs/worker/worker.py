@@ -38,6 +38,7 @@ from engine.jobs.at_work import AtWork
 from engine.jobs.huey_queue import Dispatch
 from engine.jobs.notifier import NOTIFIER
 from engine.jobs.outbound_rules import outbound_rules
+from engine.jobs.questions import expire_due
 from engine.jobs.transitions import FORGOTTEN_MS, claim_many, send_forgotten
 from engine.jobs.webhook_delivery import Webhooks
 from engine.jobs.worker.plan_loader import PlanLoader
@@ -61,6 +62,7 @@ from engine.secrets.sealing import open_vault
 from storage.database import Database, open_database
 from storage.idempotency import remove_old_answers
 from storage.job_changes import held_jobs
+from storage.questions import has_due_question
 from storage.queue import has_messages
 from storage.workers import add_worker, beat, remove_worker
 
@@ -327,6 +329,8 @@ class _Worker:
                 log.warning("%d jobs of a worker that is gone were taken", reclaimed)
             if not self.runs.stopping and self.dispatch.has_room:
                 self.database.write_now(send_forgotten, 0 if reclaimed or first else FORGOTTEN_MS)
+            if self.database.read_now(has_due_question):
+                self.database.write_now(expire_due)
             for job_id, _, cancel_requested in self.database.read_now(held_jobs, self.boot_id):
                 if cancel_requested:
                     self.cancel(job_id)

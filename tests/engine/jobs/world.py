@@ -22,16 +22,27 @@ from engine.actions.jobs import RunOptions, submit
 from engine.core.clock import Clock, month_of
 from engine.core.ids import new_id
 from engine.flow.document import Document
-from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, NodeFailed, NodeType
+from engine.flow.node_type import (
+    FreeInputs,
+    Json,
+    NodeConfig,
+    NodeContext,
+    NodeFailed,
+    NodeType,
+    PersonAnswer,
+    PersonQuestion,
+)
 from engine.jobs.submit.accept import Accepted, Caller
 from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.jobs.worker.job_files import JobFiles
 from engine.jobs.worker.knowledge import WorkspaceKnowledge
+from engine.jobs.worker.person_questions import Questions
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.jobs.worker.runs import Runs
 from engine.jobs.worker.step_writer import StepWriter
 from engine.nodes import CATALOG
+from engine.run.steps import StepKey
 from storage.database import Database, now, open_database
 from storage.jobs import JobRow, find_job, read_value
 from storage.tables import OPEN, Flow, FlowVersion, Job, Usage, Workspace
@@ -112,6 +123,19 @@ async def _compute(config: Any, inputs: Any, context: NodeContext) -> Json:
     return os.getpid()
 
 
+async def _ask(config: Any, inputs: Any, context: NodeContext) -> Json:
+    """Asks a person, several times at once for several `keys`."""
+    said = dict(inputs.values)
+    keys = said.pop("keys", ["one"])
+    options: dict[str, Any] = {"title": "May it go on?", "values": {}, **said}
+    questions = [PersonQuestion(key, **{**options, "editable": tuple(options.get("editable", ()))}) for key in keys]
+    if len(questions) == 1:
+        return vars(await context.ask_person(questions[0]))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(context.ask_person(question)) for question in questions]
+    return [vars(task.result()) for task in tasks]
+
+
 async def _large(config: Any, inputs: Any, context: NodeContext) -> Json:
     return "x" * int(inputs.values["bytes"])
 
@@ -143,6 +167,7 @@ TEST_NODES = {
         "test_hold": _hold,
         "test_compute": _compute,
         "test_large": _large,
+        "test_ask": _ask,
     }.items()
 }
 TEST_CATALOG = {**CATALOG, **TEST_NODES}
@@ -175,6 +200,11 @@ class NoServices:
         self.files = JobFiles(world.database, recorder.job, recorder.lease, recorder.settled)
         self._recorder = recorder
         self._world = world
+        self._questions = Questions(world.database, recorder)
+
+    async def ask_person(self, key: StepKey, question: PersonQuestion) -> PersonAnswer | None:
+        await self._recorder.settled()
+        return await self._questions.ask(key, question)
 
     def knowledge(self, step: str, on_call: Any, warn: Any) -> WorkspaceKnowledge:
         world, recorder = self._world, self._recorder

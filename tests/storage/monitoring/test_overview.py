@@ -91,6 +91,8 @@ class World:
             "steps_done": 1,
             "items_failed": 0,
             "steps_failed": 0,
+            "questions": 0,
+            "waited_ms": 0,
             "cost_nanos": 0,
             "input_tokens": 0,
             "output_tokens": 0,

@@ -1,0 +1,316 @@
+"""Queries for the questions that jobs ask people.
+
+A question is open until `closed_at` is set, which one conditional statement does, so it has exactly one outcome. Its
+values are removed with those of its job.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from engine.core.errors import NotFound
+from storage.database import now
+from storage.jobs import KeyScope
+from storage.statements import Statement, insert_into
+from storage.tables import Job
+from storage.tables_questions import Question
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class QuestionRow:
+    """A question as stored. Times in milliseconds since 1970.
+
+    `outcome`: approved, refused or withdrawn; None while it is open. `answer`: the values that the person changed.
+    """
+
+    id: str
+    workspace_id: str
+    job_id: str
+    flow_id: str
+    environment: str
+    node_id: str
+    index_path: str
+    key: str
+    title: str
+    values: dict[str, Json]
+    editable: tuple[str, ...]
+    on_expiry: str
+    asked_at: int
+    expires_at: int
+    closed_at: int | None
+    outcome: str | None
+    expired: bool
+    answer: dict[str, Json]
+    note: str
+    answered_by: str
+
+    @property
+    def open(self) -> bool:
+        """True while it can be answered, unless its time is over."""
+        return self.closed_at is None
+
+    @property
+    def index(self) -> tuple[int, ...]:
+        """The positions of the items, one for each list around the step."""
+        return tuple(int(part) for part in self.index_path.split("/")) if self.index_path else ()
+
+    @property
+    def approved(self) -> bool:
+        """True when the answer is yes."""
+        return self.outcome == "approved"
+
+
+@dataclass(frozen=True)
+class NewQuestion:
+    """A question to store. `content`: JSON text of `{"values", "editable"}`, without secrets; `mark`: a digest of what
+    is asked.
+    """
+
+    id: str
+    node_id: str
+    index_path: str
+    key: str
+    mark: str
+    title: str
+    content: str
+    on_expiry: str
+    expires_at: int
+
+
+_COLUMNS: list[Any] = [
+    getattr(Question, name)
+    for name in (
+        "id", "workspace_id", "job_id", "flow_id", "environment", "node_id", "index_path", "key", "title", "content",
+        "on_expiry", "asked_at", "expires_at", "closed_at", "outcome", "expired", "answer", "note", "answered_by",
+    )
+]  # fmt: skip
+_ADD = insert_into("questions", [column.name for column in Question.__table__.columns])
+# A worker that lost the job asks nothing any more. Changing the row of the job first also keeps a question from being
+# asked or answered while another transaction sets the job aside.
+_COUNT = Statement(
+    """
+    update jobs set last_seq = last_seq + 1, questions = questions + 1
+     where id = :id and owner = :owner and attempts = :attempt and status = 'processing'
+    returning last_seq, workspace_id, flow_id, environment, webhook_url, webhook_by_caller
+    """
+)
+_TELL = Statement("update jobs set last_seq = last_seq + 1 where id = :id returning last_seq")
+_CLOSE = Statement(
+    """
+    update questions set closed_at = :at, outcome = :outcome, expired = :expired, answer = :answer, note = :note,
+           answered_by = :by
+     where id = :id and closed_at is null and (:expired or expires_at > :at)
+    returning job_id
+    """
+)
+_WITHDRAW = Statement(
+    "update questions set closed_at = :at, outcome = 'withdrawn' where job_id = :job_id and closed_at is null"
+)
+_WITHDRAW_OLD = Statement(
+    """
+    update questions set closed_at = :at, outcome = 'withdrawn'
+     where job_id = :job_id and node_id = :node_id and index_path = :index_path and key = :key and closed_at is null
+    """
+)
+_DUE = Statement("select id, on_expiry from questions where closed_at is null and expires_at <= :at limit :most")
+_HAS_DUE = Statement("select 1 from questions where closed_at is null and expires_at <= :at limit 1")
+_OPEN_OF = Statement("select count(*) from questions where workspace_id = :workspace_id and closed_at is null")
+
+
+@dataclass(frozen=True)
+class AskedJob:
+    """The job that has just asked. `last_seq`: the number of the event that tells of the question."""
+
+    last_seq: int
+    workspace_id: str
+    flow_id: str
+    environment: str
+    webhook_url: str | None
+    webhook_by_caller: bool
+
+
+def find_current_question(
+    session: Session, job_id: str, node_id: str, index_path: str, key: str, mark: str
+) -> QuestionRow | None:
+    """Returns the question that a step has asked with this key and content, or None."""
+    row = session.execute(
+        select(*_COLUMNS)
+        .where(
+            Question.job_id == job_id,
+            Question.node_id == node_id,
+            Question.index_path == index_path,
+            Question.key == key,
+            Question.mark == mark,
+            or_(Question.outcome.is_(None), Question.outcome != "withdrawn"),
+        )
+        .order_by(Question.asked_at.desc(), Question.id)
+        .limit(1)
+    ).first()
+    return None if row is None else _as_row(row)
+
+
+def note_question(session: Session, job_id: str, owner: str, attempt: int) -> AskedJob | None:
+    """Counts a question of a running job; None when the worker lost the job."""
+    row = _COUNT.row(session, {"id": job_id, "owner": owner, "attempt": attempt})
+    return None if row is None else AskedJob(*row[:5], webhook_by_caller=bool(row[5]))
+
+
+def add_question(session: Session, job_id: str, asked: AskedJob, new: NewQuestion) -> None:
+    """Stores a question, and withdraws what the step asked before with the same key."""
+    at = now(session)
+    place = {"job_id": job_id, "node_id": new.node_id, "index_path": new.index_path, "key": new.key}
+    _WITHDRAW_OLD.run(session, {**place, "at": at})
+    row = {**vars(new), "job_id": job_id, "workspace_id": asked.workspace_id, "flow_id": asked.flow_id}
+    none = {"closed_at": None, "outcome": None, "expired": False, "answer": None, "note": "", "answered_by": ""}
+    _ADD.run(session, {**row, **none, "environment": asked.environment, "asked_at": at})
+
+
+def close_question(
+    session: Session,
+    question_id: str,
+    outcome: str,
+    *,
+    answer: str | None = None,
+    note: str = "",
+    by: str = "",
+    expired: bool = False,
+) -> str | None:
+    """Gives a question its one outcome. `expired`: by itself, because its time is over; otherwise only before that.
+
+    Returns the job's id; None when it has an outcome, or its time is over.
+    """
+    values = {"id": question_id, "at": now(session), "outcome": outcome, "expired": expired}
+    row = _CLOSE.row(session, {**values, "answer": answer, "note": note, "by": by})
+    return None if row is None else row[0]
+
+
+def tell_of_answer(session: Session, job_id: str) -> int:
+    """Returns the number of the event that tells of an answer to a question of the job."""
+    return _TELL.row(session, {"id": job_id})[0]
+
+
+def withdraw_questions(session: Session, job_id: str) -> None:
+    """Closes the open questions of a job that has ended."""
+    _WITHDRAW.run(session, {"job_id": job_id, "at": now(session)})
+
+
+def has_due_question(session: Session) -> bool:
+    """True when the time of an open question is over. It reads an index."""
+    return _HAS_DUE.row(session, {"at": now(session)}) is not None
+
+
+def due_questions(session: Session, most: int) -> list[tuple[str, str]]:
+    """Returns (id, on_expiry) of open questions whose time is over."""
+    return [(row[0], row[1]) for row in _DUE.rows(session, {"at": now(session), "most": most})]
+
+
+def count_open_questions(session: Session, workspace_id: str) -> int:
+    """Returns how many questions of a workspace are open."""
+    return _OPEN_OF.row(session, {"workspace_id": workspace_id})[0]
+
+
+def any_answered(session: Session, question_ids: Sequence[str]) -> bool:
+    """True when one of these questions is not open any more."""
+    for start in range(0, len(question_ids), 500):
+        some = question_ids[start : start + 500]
+        if session.scalar(select(Question.id).where(Question.id.in_(some), Question.closed_at.is_not(None)).limit(1)):
+            return True
+    return False
+
+
+def find_question(session: Session, question_id: str) -> QuestionRow | None:
+    """Returns a question of any workspace, or None: for its link, which proves the right to see it."""
+    row = session.execute(_readable().where(Question.id == question_id)).one_or_none()
+    return None if row is None else _as_row(row)
+
+
+def get_question(session: Session, workspace_id: str, question_id: str) -> QuestionRow:
+    """Returns a question of this workspace. Raises NotFound, also when the data of its job was erased."""
+    row = session.execute(
+        _readable().where(Question.id == question_id, Question.workspace_id == workspace_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"No question has the id {question_id[:100]!r}")
+    return _as_row(row)
+
+
+def list_questions_of_job(session: Session, workspace_id: str, job_id: str) -> list[QuestionRow]:
+    """Returns the questions of a job, in the order in which they were asked; withdrawn ones are left out unless the
+    withdrawal ended them with the job.
+    """
+    rows = session.execute(
+        _readable()
+        .where(Question.workspace_id == workspace_id, Question.job_id == job_id)
+        .order_by(Question.asked_at, Question.node_id, Question.index_path, Question.key, Question.id)
+    )
+    return [_as_row(row) for row in rows]
+
+
+def list_open_questions(session: Session, workspace_id: str, limit: int) -> list[QuestionRow]:
+    """Returns open questions of a workspace, those that waited longest first."""
+    rows = session.execute(
+        _readable()
+        .where(Question.workspace_id == workspace_id, Question.closed_at.is_(None))
+        .order_by(Question.asked_at, Question.id)
+        .limit(limit)
+    )
+    return [_as_row(row) for row in rows]
+
+
+def list_answered_questions(session: Session, workspace_id: str, limit: int) -> list[QuestionRow]:
+    """Returns the questions that were answered or expired last."""
+    rows = session.execute(
+        _readable()
+        .where(
+            Question.workspace_id == workspace_id,
+            Question.closed_at.is_not(None),
+            Question.outcome != "withdrawn",
+        )
+        .order_by(Question.closed_at.desc(), Question.asked_at.desc(), Question.id.desc())
+        .limit(limit)
+    )
+    return [_as_row(row) for row in rows]
+
+
+def of_key(question: QuestionRow, scope: KeyScope) -> bool:
+    """Whether a key may see this question of its workspace."""
+    return question.environment == scope.environment and (scope.flow_ids is None or question.flow_id in scope.flow_ids)
+
+
+def newest_question_change(session: Session, workspace_id: str) -> tuple[int, int, int]:
+    """Returns three numbers of which one changes with every question that is asked or closed; cheap enough to poll."""
+    open_count, newest = session.execute(
+        select(func.count(), func.max(Question.asked_at)).where(
+            and_(Question.workspace_id == workspace_id, Question.closed_at.is_(None))
+        )
+    ).one()
+    closed = session.scalar(
+        select(func.max(Question.closed_at)).where(
+            Question.workspace_id == workspace_id, Question.closed_at.is_not(None)
+        )
+    )
+    return open_count, newest or 0, closed or 0
+
+
+def _readable() -> Any:
+    return select(*_COLUMNS).join(Job, Job.id == Question.job_id).where(Job.data_erased_at.is_(None))
+
+
+def _as_row(row: Any) -> QuestionRow:
+    said = dict(row._mapping)
+    content = json.loads(said.pop("content"))
+    answer = said.pop("answer")
+    return QuestionRow(
+        **said,
+        values=content["values"],
+        editable=tuple(content["editable"]),
+        answer={} if answer is None else json.loads(answer),
+    )
