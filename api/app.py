@@ -26,12 +26,13 @@ from api.http.problem_json import NoSuchAddress
 from api.http.refused_calls import RefusalRecorder
 from api.http.request_ids import request_id_from
 from api.http.upload import Uploads
-from api.routes import batches, events, files, flows, health, hooks, jobs, mcp, metrics, submit
+from api.routes import batches, events, files, flows, health, hooks, jobs, mcp, metrics, questions, submit
 from engine.core.errors import Refusal
 from engine.core.logging_setup import EACH_CALL, known
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.submit.sent_fields import SentFieldRecorder
+from engine.secrets.sealing import open_vault
 from storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,8 @@ each_call = logging.getLogger(EACH_CALL)
 
 #: In the order in which the router tries them: the routes that are called most often come first.
 _ROUTERS = (
-    submit.router, jobs.raw, jobs.router, events.router, batches.router, flows.router, files.raw, files.router, hooks.router, health.router, metrics.router, mcp.router
+    submit.router, jobs.raw, jobs.router, events.router, batches.router, questions.raw, questions.router, flows.router,
+    files.raw, files.router, hooks.router, health.router, metrics.router, mcp.router,
 )  # fmt: skip
 #: The routes are given to FastAPI directly, because FastAPI matches each request twice for a router that it includes.
 ROUTES = [route for router in _ROUTERS for route in router.routes]
@@ -140,6 +142,7 @@ def create_api(
             sent_fields=SentFieldRecorder(database),
             bodies=Bodies(body_limits),
             uploads=uploads or Uploads(),
+            vault=open_vault(settings.data, settings.secret_key_file),
         )
     )
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
 from storage.database import now
-from storage.jobs import KeyScope
+from storage.jobs import KeyScope, cursor_after, read_cursor
 from storage.statements import Statement, insert_into
 from storage.tables import Job
 from storage.tables_questions import Question
@@ -243,15 +243,31 @@ def get_question(session: Session, workspace_id: str, question_id: str) -> Quest
 
 
 def list_questions_of_job(session: Session, workspace_id: str, job_id: str) -> list[QuestionRow]:
-    """Returns the questions of a job, in the order in which they were asked; withdrawn ones are left out unless the
-    withdrawal ended them with the job.
-    """
+    """Returns the questions of a job, in the order in which they were asked."""
     rows = session.execute(
         _readable()
         .where(Question.workspace_id == workspace_id, Question.job_id == job_id)
         .order_by(Question.asked_at, Question.node_id, Question.index_path, Question.key, Question.id)
     )
     return [_as_row(row) for row in rows]
+
+
+def page_of_questions(
+    session: Session, workspace_id: str, job_id: str, limit: int, cursor: str | None
+) -> tuple[list[QuestionRow], str | None]:
+    """Returns a page of the questions of a job in the order in which they were asked, and the next cursor.
+
+    Raises ParameterInvalid for an invalid cursor.
+    """
+    statement = _readable().where(Question.workspace_id == workspace_id, Question.job_id == job_id)
+    if cursor is not None:
+        at, question_id = read_cursor(cursor, "ask")
+        statement = statement.where(
+            or_(Question.asked_at > at, and_(Question.asked_at == at, Question.id > question_id))
+        )
+    rows = session.execute(statement.order_by(Question.asked_at, Question.id).limit(limit + 1)).all()
+    page = [_as_row(row) for row in rows[:limit]]
+    return page, cursor_after(page[-1].asked_at, page[-1].id) if len(rows) > limit else None
 
 
 def list_open_questions(session: Session, workspace_id: str, limit: int) -> list[QuestionRow]:

@@ -64,6 +64,10 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "All items of the batch have ended, so there is nothing to stop.",
         "Read the batch's results: each item has its result or its error.",
     ),
+    "question_closed": (
+        "A question of a job to a person takes one answer. Somebody has given it, nobody did in time, or the job has ended and asks no more; `detail` says which.",
+        "List the questions of the job (`GET /public/v1/jobs/{job_id}/questions`): they say what was answered, by whom and when.",
+    ),
     "job_not_ended": (
         "The data of a job can be erased when it has ended. This one waits or runs, or a run that somebody made again from it does.",
         "Cancel the job (`POST /public/v1/jobs/{job_id}/cancel`) or wait until it has ended, then send the request again.",

@@ -8,12 +8,17 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from api.http.schemas import BatchWebhook, JobWebhook, Published, StreamEvent
+from api.http.schemas import BatchWebhook, JobWebhook, Published, QuestionWebhook, StreamEvent
 
 _SENT: dict[str, tuple[str, type[Published], str]] = {
     "job.completed": ("A job is completed", JobWebhook, "Sent when a job has its result, also one of a batch."),
     "job.failed": ("A job has failed", JobWebhook, "Sent when a job has failed, also one of a batch."),
     "job.cancelled": ("A job was cancelled", JobWebhook, "Sent when a job was cancelled, also one of a batch."),
+    "step.waiting": (
+        "A job asks a person",
+        QuestionWebhook,
+        "Sent when a step waits for a person, with a link under which somebody without an account can answer. Whoever has the link may answer.",
+    ),
     "batch.completed": (
         "All items of a batch have ended",
         BatchWebhook,
@@ -38,7 +43,7 @@ def webhooks() -> dict[str, Any]:
 
 def own_schemas() -> dict[str, Any]:
     """Returns the schemas that are used by no operation, and the schemas that they refer to."""
-    models = (JobWebhook, BatchWebhook, StreamEvent)
+    models = (JobWebhook, QuestionWebhook, BatchWebhook, StreamEvent)
     _, schemas = models_json_schema(
         [(model, "serialization") for model in models], ref_template="#/components/schemas/{model}"
     )

@@ -24,6 +24,7 @@ from engine.diagnostics.readiness import Readiness
 from engine.jobs.server.job_waiters import JobWaiters, Look, wait_until_ended
 from engine.jobs.submit.accept import Caller, read_key_again
 from engine.jobs.submit.sent_fields import SentFieldRecorder
+from engine.secrets.sealing import Vault
 from storage.database import Database
 from storage.jobs import find_status
 
@@ -50,6 +51,7 @@ class Context:
     sent_fields: SentFieldRecorder
     bodies: Bodies
     uploads: Uploads
+    vault: Vault
     calls: CallFigures = field(default_factory=CallFigures)
     rates: RequestRates = field(default_factory=RequestRates)
     readiness: Readiness = field(default_factory=Readiness)

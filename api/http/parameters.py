@@ -205,6 +205,7 @@ STATUSES: tuple[str, ...] = get_args(schemas.Status)
 FlowId = Annotated[str, Path(description="The id of the flow.")]
 JobId = Annotated[str, Path(description="The id of the job.")]
 FileId = Annotated[str, Path(description="The id of the file.")]
+QuestionId = Annotated[str, Path(description="The id of the question.")]
 BatchId = Annotated[str, Path(description="The id of the batch.")]
 Wait = Annotated[
     str | None,

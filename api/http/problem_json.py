@@ -138,6 +138,7 @@ PUBLISHED: tuple[type[Refusal], ...] = (
     errors.IdempotencyInProgress,
     errors.JobNotCancellable,
     errors.BatchNotCancellable,
+    errors.QuestionClosed,
     errors.JobNotEnded,
     errors.HookPaused,
     errors.Expired,

@@ -23,10 +23,13 @@ EventName = Literal[
     "step.skipped",
     "step.cancelled",
     "step.delta",
+    "step.waiting",
+    "step.answered",
 ]
 _JOB_ID, _SECOND_JOB_ID = "job_3nXq8TfW2LrKc0ZbYp5VdA", "job_8dJk2PzQ7mXaVw4TnRc9Lb"
 _FLOW_ID = "flow_8kWq2ZsXc4VbN1mLpT7rYe"
 _BATCH_ID = "batch_5TfWqK8nXr2LcZbYp0VdA3"
+_QUESTION_ID = "ask_7VdA3nXq8TfW2LrKc0ZbYp"
 _OF_KEY = "The environment of the key it was sent with: `live` is Production, `test` Staging, `dev` Development."
 
 
@@ -57,6 +60,7 @@ _JOB = {
     "completed_at": "2026-01-31T12:00:03.500Z",
     "ends_by": "2026-01-31T12:30:00.250Z",
     "attempts": 1,
+    "waiting_for": None,
     "progress": {"steps_total": 4, "steps_done": 4, "items_failed": 0},
     "usage": {"cost_usd": 0.00042, "input_tokens": 812, "output_tokens": 96, "model_calls": 1},
     "simulated": False,
@@ -77,6 +81,27 @@ _BATCH_SUMMARY = {
     "created_at": "2026-01-31T12:00:00.000Z",
     "completed_at": None,
     "cancel_requested_at": None,
+}
+
+
+_QUESTION = {
+    "question_id": _QUESTION_ID,
+    "job_id": _JOB_ID,
+    "flow_id": _FLOW_ID,
+    "node_id": "approval",
+    "index": [],
+    "title": "Send this reply?",
+    "values": {"reply": "Dear Mara, your oven door is on its way."},
+    "editable": ["reply"],
+    "status": "open",
+    "expired": False,
+    "on_expiry": "refuse",
+    "asked_at": "2026-01-31T12:00:02.000Z",
+    "answer_by": "2026-02-07T12:00:02.000Z",
+    "answered_at": None,
+    "answered_by": None,
+    "note": "",
+    "link": f"https://flowport.example.com/answer/{_QUESTION_ID}.mK2r8Vw0TnRc9LbQ7mXa4dJk2Pz",
 }
 
 
@@ -152,7 +177,8 @@ class Job(Published):
         "and a step of a called flow as the step that calls it."
     )
     execution_time_seconds: float | None = Field(
-        description="From start to end; null while it has not ended. 0 when it ended before it began."
+        description="From start to end, without the time in which it waited for people; null while it has not ended. 0 when it ended before it "
+        "began."
     )
     created_at: AwareDatetime = Field(description="When it was accepted.")
     started_at: AwareDatetime | None = Field(
@@ -160,9 +186,15 @@ class Job(Published):
     )
     completed_at: AwareDatetime | None = Field(description="When it ended, in whatever way.")
     ends_by: AwareDatetime | None = Field(
-        description="The latest moment it can still be running. Null until it begins, and for ever when it was cancelled before."
+        description="The latest moment it can still be running. Null until it begins, while it waits for a person, and for ever when it was "
+        "cancelled before."
     )
     attempts: int = Field(description="How often a worker took it.")
+    waiting_for: Literal["person"] | None = Field(
+        None,
+        description="`person` while the job waits for somebody's answer: `status` is `processing`, `ends_by` is null, and it holds no slot. "
+        "List its questions to see what is asked.",
+    )
     progress: Progress
     usage: JobUsage
     simulated: bool = Field(description="True when an answer came from the Simulated model.")
@@ -181,6 +213,68 @@ class JobList(Published):
 
     data: list[Job] = Field(description="A page of jobs.")
     next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last one.")
+
+
+class Question(Published):
+    """What a job asks a person. It takes one answer."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_QUESTION]})
+
+    question_id: str = Field(description="The id of the question.", examples=[_QUESTION_ID])
+    job_id: str = Field(description="The job that asks.", examples=[_JOB_ID])
+    flow_id: str = Field(description="The flow of the job.", examples=[_FLOW_ID])
+    node_id: str = Field(description="The step that asks; with a dot in a flow that is called.")
+    index: list[int] = Field(description="The item of a list that the step runs for, from 0; empty: of none.")
+    title: str = Field(description="What is asked.")
+    values: dict[str, Any] = Field(
+        description="What the person decides about; with their changes when it has an answer."
+    )
+    editable: list[str] = Field(description="The names of the values that the person may change.")
+    status: Literal["open", "approved", "refused", "withdrawn"] = Field(
+        description="`open` until it has an answer; `withdrawn` when the job ended or asks something else instead."
+    )
+    expired: bool = Field(description="True when nobody answered in time, so that `on_expiry` decided.")
+    on_expiry: Literal["refuse", "approve", "fail"] = Field(
+        description="What happens when nobody answers in time: it counts as refused, as approved, or the step fails."
+    )
+    asked_at: AwareDatetime = Field(description="When it was asked.")
+    answer_by: AwareDatetime = Field(description="The latest moment for an answer.")
+    answered_at: AwareDatetime | None = Field(description="When it was closed.")
+    answered_by: str | None = Field(description="Who answered, for people to read; null when nobody did.")
+    note: str = Field(description="What they wrote; may be empty.")
+    link: str | None = Field(
+        description="An address where a person without an account answers, once. Whoever has it may answer. Null when it is closed."
+    )
+
+
+class QuestionList(Published):
+    """A page of questions, in the order in which they were asked."""
+
+    data: list[Question] = Field(description="A page of questions.")
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last one.")
+
+
+class Answer(Published):
+    """The answer to a question of a job."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "approved": True,
+                    "values": {"reply": "Dear Mara, your new oven door comes on Friday."},
+                    "note": "Added the day",
+                }
+            ]
+        }
+    )
+
+    approved: bool = Field(description="True to approve, false to refuse.")
+    values: dict[str, Any] | None = Field(
+        None,
+        description="The values that you change, of those in `editable`; each keeps its type. Others may be left out.",
+    )
+    note: str | None = Field(None, description="A word for later steps and for people, at most 2,000 characters.")
 
 
 class BatchAccepted(Published):
@@ -283,6 +377,14 @@ class JobWebhook(Published):
     )
 
 
+class QuestionWebhook(Published):
+    """What a webhook is sent when a job asks a person."""
+
+    type: Literal["step.waiting"] = Field(description="A step waits for a person.")
+    timestamp: AwareDatetime = Field(description="When it was asked.")
+    data: Question = Field(description="The question, with the link for an answer.")
+
+
 class BatchWebhook(Published):
     """What a webhook is sent when all items of a batch have ended."""
 
@@ -318,6 +420,14 @@ class EventData(Published):
         None, description="Which answer of the step's model the text is of; a new number begins anew."
     )
     text: str | None = Field(None, description="What the model has written since the last `step.delta`.")
+    question_id: str | None = Field(
+        None, description="Of `step.waiting` and `step.answered`: the question to a person."
+    )
+    question: Question | None = Field(
+        None, description="Of `step.waiting`: the question as it is now, with its link while it is open."
+    )
+    approved: bool | None = Field(None, description="Of `step.answered`: what was answered.")
+    expired: bool | None = Field(None, description="Of `step.answered`: true when nobody answered in time.")
     data_erased_at: AwareDatetime | None = Field(None, description="When the data of the job were erased.")
 
 
@@ -330,7 +440,8 @@ class StreamEvent(Published):
         "(with `steps_failed` when steps failed), `job.failed` (with `code`, `message`, `node_id`) or `job.cancelled`; it has `data_erased_at` when the data of the job "
         "were erased. `job.processing` has `attempt`, and so has a `job.queued` that tells that the job goes back into the queue; the first one has none. Steps have `node_id` and `index`: `step.started`; with "
         "`duration_ms` too `step.completed`, `step.failed` (`code`, `message`), `step.skipped` (both when it had failed) and "
-        "`step.cancelled`; `step.delta` has `call` and `text`.",
+        "`step.cancelled`; `step.delta` has `call` and `text`; `step.waiting` has `question_id` and `question`, `step.answered` has "
+        "`question_id`, `approved` and `expired`.",
     )
     data: EventData
 

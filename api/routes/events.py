@@ -4,7 +4,8 @@ order.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
@@ -17,10 +18,12 @@ from api.http.job_answers import dump
 from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, Stream, refusals
 from engine.core.clock import to_rfc3339
 from engine.core.errors import NotFound, Unauthorized
-from engine.jobs.job_views import place_in_batch, published_code
+from engine.jobs.job_views import place_in_batch, published_code, question_view
 from engine.jobs.submit.accept import Caller, read_key_again
+from engine.secrets.question_links import question_link_path
 from storage.events import EventRow, list_events
 from storage.jobs import JobRow, get_job
+from storage.questions import QuestionRow, find_question
 
 #: A comment is sent after this many seconds without an event, so that proxies do not close the connection as idle.
 COMMENT_SECONDS = 15
@@ -57,22 +60,28 @@ async def stream_events(
     caller: ByKey, context: FromApp, request: Request, job_id: parameters.JobId, after: parameters.LastEvent
 ) -> Response:
     """`id` is the number of the event, `event` its name (`job.queued|processing|completed|failed|cancelled`, \
-`step.started|completed|failed|skipped|cancelled`, `step.delta`), `data` JSON with `job_id`, `seq` and `at`, for an item of a \
+`step.started|completed|failed|skipped|cancelled`, `step.delta|waiting|answered`), `data` JSON with `job_id`, `seq` and `at`, for an item of a \
 batch with `batch_id` and `item_index` too; the guide Streaming lists what each has beside them. \
 A `step.delta` carries `text` of a model as it arrives; text of another `call` of the step begins anew. \
 Last-Event-ID goes on after that number. The stream ends with the job. Of a job whose events are not kept any more it has the \
 last event alone; with `data_erased_at` when its data were erased.
     """
     await context.database.read(get_job, caller.workspace_id, job_id, caller.scope)
-    return EventStream(request, _follow(context, caller, job_id, after))
+
+    def view(question: QuestionRow) -> dict[str, Any]:
+        return question_view(question, context.base_url(request) + question_link_path(context.vault, question.id))
+
+    return EventStream(request, _follow(context, caller, job_id, after, view))
 
 
-async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> AsyncIterator[bytes]:
+async def _follow(
+    context: Context, caller: Caller, job_id: str, after: int, view: Callable[[QuestionRow], dict[str, Any]]
+) -> AsyncIterator[bytes]:
     async with context.waiters.subscribe(job_id) as changes:  # subscribed before reading, so that no change is missed
         heard = True
         while not context.stopping.is_set():
             try:
-                job, rows = await context.database.read(_read_on, caller, job_id, after)
+                job, rows, asked = await context.database.read(_read_on, caller, job_id, after)
             except (Unauthorized, NotFound):
                 return  # the key or its access to the job was revoked, the key expired, or the job was deleted
             if job.ended and not rows and after > job.last_seq:
@@ -81,7 +90,8 @@ async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> 
                 continue
             for row in rows:
                 after = row.seq
-                yield event_text(job, row)
+                question = asked.get(row.data.get("question_id", "")) if row.name == "step.waiting" else None
+                yield event_text(job, row, None if question is None else view(question))
                 if row.name in _LAST:
                     return
             if len(rows) == _PAGE:
@@ -96,11 +106,16 @@ async def _follow(context: Context, caller: Caller, job_id: str, after: int) -> 
             heard = await context.unless_stopping(changes.wait(COMMENT_SECONDS))
 
 
-def _read_on(session: Session, caller: Caller, job_id: str, after: int) -> tuple[JobRow, list[EventRow]]:
-    """Returns the events after number `after`. Raises Unauthorized and NotFound as a new request would."""
+def _read_on(
+    session: Session, caller: Caller, job_id: str, after: int
+) -> tuple[JobRow, list[EventRow], dict[str, QuestionRow]]:
+    """Returns the events after number `after`, and the questions that they name. Raises Unauthorized and NotFound as a new request would."""
     caller = read_key_again(session, caller)
     job = get_job(session, caller.workspace_id, job_id, caller.scope)
-    return job, list_events(session, caller.workspace_id, job_id, after, _PAGE)
+    events = list_events(session, caller.workspace_id, job_id, after, _PAGE)
+    asked = [event.data["question_id"] for event in events if event.name == "step.waiting"]
+    found = (find_question(session, question_id) for question_id in asked)
+    return job, events, {question.id: question for question in found if question is not None}
 
 
 def _end_alone(job: JobRow) -> EventRow:
@@ -116,9 +131,11 @@ def _end_alone(job: JobRow) -> EventRow:
     )
 
 
-def event_text(job: JobRow, row: EventRow) -> bytes:
-    """Returns one event in the text format of server-sent events."""
+def event_text(job: JobRow, row: EventRow, question: dict[str, Any] | None = None) -> bytes:
+    """Returns one event in the text format of server-sent events. `question`: what a `step.waiting` asks."""
     data = {"job_id": job.id, **place_in_batch(job), "seq": row.seq, "at": to_rfc3339(row.at), **row.data}
+    if question is not None:
+        data["question"] = question
     if "code" in data:
         data["code"] = published_code(data["code"])
     return f"id: {row.seq}\nevent: {row.name}\ndata: ".encode() + dump(data) + b"\n\n"

@@ -198,6 +198,12 @@ class QuestionClosed(Conflict):
     remedy = "Look at the job to see what became of it."
 
 
+class QuestionLinkNotValid(NotFound):
+    """This link leads to no question."""
+
+    remedy = "Check that the whole link was copied, or ask whoever sent it for a new one."
+
+
 class JobNotEnded(Conflict):
     """The job has not ended."""
 

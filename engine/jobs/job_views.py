@@ -8,6 +8,7 @@ from typing import Any
 from engine.core.clock import to_rfc3339
 from storage.batches import BatchRow, ItemRow
 from storage.jobs import JobRow, Json
+from storage.questions import QuestionRow
 
 _STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 _ERROR_KEYS = ("code", "message", "node_id", "node_label", "item_index", "attempts")
@@ -99,6 +100,31 @@ def item_view(item: ItemRow) -> dict[str, Any]:
         "result": None,
         "error": _error(item.error) if item.status == "failed" else None,
         "steps_failed": item.steps_failed,
+    }
+
+
+def question_view(question: QuestionRow, link: str) -> dict[str, Any]:
+    """Returns a question to a person as published. `link`: its address for people without an account, which is shown
+    while the question is open.
+    """
+    return {
+        "question_id": question.id,
+        "job_id": question.job_id,
+        "flow_id": question.flow_id,
+        "node_id": question.node_id,
+        "index": list(question.index),
+        "title": question.title,
+        "values": {**question.values, **question.answer},
+        "editable": list(question.editable),
+        "status": question.outcome or "open",
+        "expired": question.expired,
+        "on_expiry": question.on_expiry,
+        "asked_at": to_rfc3339(question.asked_at),
+        "answer_by": to_rfc3339(question.expires_at),
+        "answered_at": _time(question.closed_at),
+        "answered_by": question.answered_by or None,
+        "note": question.note,
+        "link": link if question.open else None,
     }
 
 

@@ -1,5 +1,5 @@
-"""Delivers webhooks: calls the address that a flow or a request names when a job or a whole batch has ended, until it
-answers 2xx.
+"""Delivers webhooks: calls the address that a flow or a request names when a job or a whole batch has ended, or when a job
+asks a person, until it answers 2xx.
 
 Two lists of the owner allow addresses inside the network: one for addresses in flows, one for addresses that requests
 name, because whoever holds an API key does not have to be allowed to edit flows.
@@ -25,8 +25,9 @@ from engine.core.clock import HOUR, MINUTE, SECOND, to_rfc3339
 from engine.core.errors import NotFound, StorageUnavailable
 from engine.core.trace_context import NO_TRACE, TraceContext
 from engine.flow.node_type import NodeFailed
-from engine.jobs.job_views import batch_view, job_view
+from engine.jobs.job_views import batch_view, job_view, question_view
 from engine.outbound.client import OutboundClient
+from engine.secrets.question_links import question_link_path
 from engine.secrets.sealing import Vault
 from engine.secrets.webhook_secrets import signing_secrets
 from engine.secrets.webhook_signing import signed_headers
@@ -34,6 +35,8 @@ from storage.batches import find_trace_of_batch, get_batch
 from storage.database import Database
 from storage.job_results import small_results
 from storage.jobs import find_job
+from storage.questions import find_question
+from storage.settings import ADDRESS, PUBLIC_URL, SERVER, find_setting
 from storage.webhooks import DeliveryRow, anything_due, note_try, take_due
 
 log = logging.getLogger(__name__)
@@ -162,6 +165,13 @@ def _make_notification(session: Session, vault: Vault, delivery: DeliveryRow) ->
     job = find_job(session, delivery.workspace_id, delivery.job_id)
     if job is None:
         return None
+    if delivery.question_id is not None:
+        question = find_question(session, delivery.question_id)
+        if question is None:
+            return None
+        base = find_setting(session, SERVER, PUBLIC_URL) or find_setting(session, SERVER, ADDRESS) or ""
+        view = question_view(question, base + question_link_path(vault, question.id))
+        return _Notification(_body(delivery, question.asked_at, view), secrets, TraceContext.loads(job.traceparent))
     small, large = small_results(session, delivery.workspace_id, [job.id])
     data = job_view(job, small.get(job.id)) | ({"result_truncated": True} if job.id in large else {})
     body = _body(delivery, job.completed_at or delivery.created_at, data)

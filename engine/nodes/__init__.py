@@ -7,6 +7,7 @@ from engine.nodes import (
     add_to_knowledge,
     api_input,
     api_output,
+    approval,
     array_flatten,
     array_splitter,
     call_flow,
@@ -55,6 +56,7 @@ NODE_TYPES: tuple[NodeType, ...] = (
     parse_json.NODE,
     extract_pattern.NODE,
     condition.NODE,
+    approval.NODE,
     first_value.NODE,
     call_flow.NODE,
 )

@@ -23,6 +23,8 @@ WHO_MAY_CALL = {
     ("POST", "/public/v1/jobs/{job_id}/cancel"): "key",
     ("DELETE", "/public/v1/jobs/{job_id}/data"): "key",
     ("GET", "/public/v1/jobs/{job_id}/events"): "key",
+    ("GET", "/public/v1/jobs/{job_id}/questions"): "key",
+    ("POST", "/public/v1/jobs/{job_id}/questions/{question_id}/answer"): "key",
     ("GET", "/public/v1/batches/{batch_id}"): "key",
     ("GET", "/public/v1/batches"): "key",
     ("POST", "/public/v1/batches/{batch_id}/cancel"): "key",

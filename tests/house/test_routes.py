@@ -41,6 +41,8 @@ WHO_MAY_CALL = {
     "POST /public/v1/jobs/{job_id}/cancel": KEY,
     "DELETE /public/v1/jobs/{job_id}/data": KEY,
     "GET /public/v1/jobs/{job_id}/events": KEY,
+    "GET /public/v1/jobs/{job_id}/questions": KEY,
+    "POST /public/v1/jobs/{job_id}/questions/{question_id}/answer": KEY,
     "GET /public/v1/batches/{batch_id}": KEY,
     "GET /public/v1/batches": KEY,
     "POST /public/v1/batches/{batch_id}/cancel": KEY,

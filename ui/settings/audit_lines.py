@@ -52,6 +52,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "renew hook secret": ("flows", _("renewed the secret of an incoming webhook")),
     "remove hook": ("flows", _("removed an incoming webhook")),
     "erase data": ("jobs", _("erased the data of jobs")),
+    "approve question": ("jobs", _("approved what a job asked")),
+    "refuse question": ("jobs", _("refused what a job asked")),
     "create key": ("keys", _("created a key")),
     "change key": ("keys", _("changed a key")),
     "rotate key": ("keys", _("rotated a key")),

@@ -157,7 +157,7 @@ def test_the_webhooks_are_told_with_their_bodies_and_headers(document: dict[str,
         assert name in type_of.get("enum", [type_of.get("const")])
         assert {one["name"] for one in place["post"]["parameters"]} == set(signed_headers([], "1", 1, b""))
         sent[name] = schemas[body]["properties"]["data"]["$ref"].rpartition("/")[2]
-    assert sent == {"batch.completed": "BatchSummary"} | {
+    assert sent == {"batch.completed": "BatchSummary", "step.waiting": "Question"} | {
         f"job.{status}": "Job" for status in ("completed", "failed", "cancelled")
     }
 

@@ -29,6 +29,7 @@ from engine.core.errors import Refusal
 from engine.secrets.sealing import open_vault
 from storage.links import list_invitations
 from storage.members import list_people
+from storage.questions import AskedJob, NewQuestion, add_question
 from tests.factories import document
 
 #: Maps the name of a query's id parameter to the kind of object it identifies.
@@ -47,6 +48,7 @@ NAMED = {
     "schedule_id": "schedule",
     "hook_id": "hook",
     "invitation_id": "invitation",
+    "question_id": "question",
 }
 #: Values for the other parameters of the queries.
 OTHERS = {"number": 1, "since": 0, "until": 1 << 53, "after": (0, ""), "most": 5}
@@ -92,11 +94,16 @@ def things(database, ada, tmp_path):
     write(invite, ada, "viewer")
     write(add_connection, ada, vault, "oa", "openai", key="sk-0123456789")
     collection = write(add_collection, ada, "Terms")
+    job_id = write(run_in_playground, ada, flow_id, document(), {"name": "Ada"})
+    asked = AskedJob(1, ada.workspace_id, flow_id, "playground", None, webhook_by_caller=False)
+    question = NewQuestion("ask_1", "approval", "", "one", "", "May it go on?", '{"values":{},"editable":[]}', "fail", 1)
+    write(add_question, job_id, asked, question)
     return {
         "collection": collection,
         "source": write(add_text, ada, collection, "Returns", "Within 30 days."),
         "flow": flow_id,
-        "job": write(run_in_playground, ada, flow_id, document(), {"name": "Ada"}),
+        "job": job_id,
+        "question": question.id,
         "key": write(create_key, ada, "Shop", "live").id,
         "dataset": write(add_dataset, ada, "People", ()),
         "secret": write(add_secret, ada, vault, "Mail", "a value of ours", "mail.example.com"),

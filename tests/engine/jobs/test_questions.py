@@ -166,7 +166,7 @@ async def test_the_time_limit_does_not_count_the_wait(new_data: Path, tmp_path: 
     clock = MovedClock()
     world = open_world(new_data, clock=clock)
     document = asking(tmp_path / "written", expires_after_seconds=10 * 86_400)
-    job_id = world.submit(world.add_flow(document, settings={"time_limit_seconds": 60})).job_id
+    job_id = world.submit(world.add_flow(document, settings={"limit_seconds": 60})).job_id
     await run_until_waiting(world, job_id)
     clock.offset += 72 * HOUR
     approve(world, open_question(world, job_id))

@@ -33,6 +33,12 @@ def found(*matches: object) -> dict:
     return {"matches": list(matches), "count": len(matches), "first": matches[0] if matches else None}
 
 
+def answered(by: str, *, nobody: bool = False, **values: str) -> dict:
+    """The side on which the flow went on, and the output of an Approval."""
+    value = {"approved": by == "yes", "values": values, "note": "" if nobody else "As agreed"}
+    return {"by": by, "value": {**value, "by": "" if nobody else "Ada", "expired": nobody}}
+
+
 def kept(items: list, total: int) -> dict:
     """The output of a Filter List or a Sort and Limit."""
     return {"items": items, "count": len(items), "total_count": total}
@@ -201,6 +207,19 @@ CASES: dict[str, list[Case]] = {
         bad("an object that holds a list", Fails("List 1 is a group of values, not a list.", "The data chosen for it was no list in this run. Its fields that are lists: `pages`.", "Choose a list. The step before shows in its output which of its data are lists."), {"a": {"pages": [1]}, "b": []}, inputs=TWO_LISTS),
         bad("no reference", Problem("/inputs/lists/0", "`{{  }}` is no value of an earlier step. Choose one under “Data from earlier steps”."), inputs={"lists": ["{{ }}"]}),
         bad("more than fit", Problem("/inputs/lists", "“Lists” may have at most 100 entries, but has 101."), inputs={"lists": ["x"] * 101}),
+    ],
+    "approval": [
+        good("a person agrees", answered("yes", text="Hi"), "Hi", inputs={"title": "Send it?", "values": {"text": GIVEN}}),
+        good("a person refuses", answered("no", text="Hi"), "Hi", inputs={"title": "No, or yes?", "values": {"text": GIVEN}}),
+        good("a person changes what may be changed", answered("yes", text="HI", to="me"), "Hi", inputs={"title": "Send it?", "values": {"text": GIVEN, "to": "me"}}, config={"editable": ["text"]}),
+        odd("nobody answers", answered("no", nobody=True), inputs={"title": "Nobody?"}),
+        odd("nobody answers, which counts as approved", answered("yes", nobody=True), inputs={"title": "Nobody?"}, config={"on_expiry": "approve"}),
+        odd("nothing to read, and data is no source", answered("yes"), ODD, inputs={"title": GIVEN}),
+        bad("nobody answers, which fails", Fails("Nobody answered “Nobody?” in time.", "The question was open for as long as this step allows, and fails when nobody answers.", "Give people more time, or choose what happens when nobody answers."), inputs={"title": "Nobody?"}, config={"on_expiry": "fail"}),
+        bad("no question", Problem("/inputs/title", "“Approval” is not ready yet: fill in “What is asked”."), inputs={}),
+        bad("a value that is not there may be changed", Problem("/config/editable", "Approval: “text” may be changed, but no value has this name."), inputs={"title": "Send it?"}, config={"editable": ["text"]}),
+        bad("less than a minute to answer", Problem("/config/expires_after_seconds", "“Time to answer” must be at least 60, but is 5."), inputs={"title": "Send it?"}, config={"expires_after_seconds": 5}),
+        bad("values that are no group in this run", Fails("“Values” must be a group of values, but is the text `abc`.", "The data chosen for it was of another kind in this run.", "Choose data that fits: this step's input shows what came, the step before what it has."), "abc", inputs={"title": "Send it?", "values": GIVEN}),
     ],
     "condition": [
         good("yes", {"by": "yes", "value": 7}, 7, inputs=if_greater(5)),

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from engine.core.ids import new_id
 from engine.flow.contract import check_payload
 from engine.flow.document import Document
-from engine.flow.node_type import NodeFailed, SecretValue
+from engine.flow.node_type import NodeFailed, PersonAnswer, PersonQuestion, SecretValue
 from engine.flow.validation import problems
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.jobs.worker.knowledge import WorkspaceKnowledge
@@ -117,6 +117,12 @@ def both_ways(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
     return [node, *sides, joined], "api_input>node node.yes>yes node.no>no yes>joined no>joined joined>end"
 
 
+def approved_or_not(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """Adds a node after `approved` and one after `refused`, and joins both again."""
+    nodes, edges = both_ways(node)
+    return nodes, edges.replace("node.yes", "node.approved").replace("node.no", "node.refused")
+
+
 def in_a_list(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
     """Adds a Splitter, a Read JSON text whose items fail for invalid JSON, and a Flatten."""
     splitter = {"id": "each", "type": "array_splitter", "inputs": {"items": GIVEN}}
@@ -129,6 +135,7 @@ def in_a_list(node: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
 
 
 SHAPES = {
+    "approval": (approved_or_not, "joined"),
     "condition": (both_ways, "joined"),
     "first_value": (after_a_branch, "node"),
     "merge_lists": (after_a_branch, "node"),
@@ -246,6 +253,15 @@ class Services:
         if secret_id != "sec_1":
             raise NodeFailed("There is no such secret.", why="It was deleted.", remedy="Choose another one.")
         return SecretValue("Shop token", "swordfish", ("127.0.0.1",))
+
+    async def ask_person(self, key: Any, question: PersonQuestion) -> PersonAnswer:
+        """Answers for Ada, who refuses what begins with "No", lets pass what begins with "Nobody", and writes in
+        capitals.
+        """
+        if question.title.startswith("Nobody"):
+            return PersonAnswer(question.on_expiry == "approve", dict(question.values), expired=True)
+        changed = {name: str(question.values[name]).upper() for name in question.editable if name in question.values}
+        return PersonAnswer(not question.title.startswith("No"), {**question.values, **changed}, "As agreed", "Ada")
 
     async def in_thread(self, work: Any, *args: Any) -> Any:
         return work(*args)
