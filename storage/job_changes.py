@@ -366,7 +366,8 @@ _WAITING = text(
     """
     update jobs set enqueued_at = :at where id in (
         select id from jobs waiting where status in ('queued', 'processing') and status = 'queued' and (enqueued_at < :before or enqueued_at > :after)
-           and (counted or environment = 'playground') and attempts < :shared and flow_concurrency is null
+           and (counted or case when waiting_since is null then batch_id is null else environment = 'playground' end)
+           and attempts < :shared and flow_concurrency is null
            and (environment <> 'playground' or (
                 select count(*) from jobs other
              where other.status in ('queued', 'processing') and other.status = 'processing' and other.owner is not null

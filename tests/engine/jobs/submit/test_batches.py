@@ -85,7 +85,7 @@ def test_items_keep_their_places_and_pages_of_ids_their_order(world: World) -> N
 def test_items_are_let_in_in_their_order(world: World) -> None:
     made = submit(world, world.add_flow(), 12)
     assert [world.job(job_id).counted for job_id in made.job_ids] == [True] * 4 + [False] * 8
-    assert [job_id for job_id, _ in world.read(waiting_items, world.workspace_id, "live", (), 50)] == list(
+    assert [job_id for job_id, *_ in world.read(waiting_items, world.workspace_id, "live", (), 50)] == list(
         made.job_ids[4:]
     )
 
