@@ -32,6 +32,7 @@ from storage.database import Database
 from storage.flows import list_flows
 from storage.members import Person, list_people
 from storage.owner_notes import count_open_notes
+from storage.questions import count_open_questions
 from storage.sessions import find_signed_in, hash_token, note_seen
 from storage.sqlite_file import read_version
 from storage.workspaces import get_limits
@@ -161,7 +162,9 @@ class PageSession:
         asked = self.app.database.read_now(count_open_notes, workspace_id) if owner else 0
         # whom to ask: an owner may do everything, so that nobody reads it
         owners = "" if owner else ", ".join(one.name or one.email for one in self.owners)
-        return frame.FramePerson(self.person.name, self.person.email, self.person.role, limits.title, asked, owners)
+        waiting = self.app.database.read_now(count_open_questions, workspace_id)
+        person = self.person
+        return frame.FramePerson(person.name, person.email, person.role, limits.title, asked, owners, waiting)
 
     @property
     def owners(self) -> list[Person]:

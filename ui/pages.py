@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from engine.core.errors import Refusal, Unavailable
 from storage.flows import list_flows
-from ui import second_factor, sign_in
+from ui import answer_page, second_factor, sign_in
 from ui.access_guard import NO_STORE, AccessGuard, theme_of
 from ui.datasets import files
 from ui.jobs import jobs_csv
@@ -44,6 +44,7 @@ def register(app: App, root: FastAPI) -> None:
     )
     sign_in.add_routes(root, app)
     second_factor.add_routes(root, app)
+    answer_page.add_routes(root, app)
     jobs_csv.add_routes(root, app)
     batch_csv.add_routes(root, app)
     audit_csv.add_routes(root, app)

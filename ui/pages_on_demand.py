@@ -20,6 +20,7 @@ MODULES = {
     "datasets": ("ui.datasets.list_page", "ui.datasets.dataset_page"),
     "knowledge": ("ui.knowledge.list_page", "ui.knowledge.collection_page"),
     "jobs": ("ui.jobs.jobs_page", "ui.jobs.job_page"),
+    "waiting": ("ui.waiting.page",),
     "monitoring": ("ui.monitoring.page",),
     "playground": ("ui.playground.routes",),
     "settings/about": ("ui.settings.about",),

@@ -38,7 +38,9 @@ _UPLOADS = "/_nicegui/client/"
 #: refusal.
 _CHECK, _REFUSED = "/address-check", "/address-refused"
 #: Paths that are allowed at any host name, because these pages open no socket.
-_PLAIN = ("/_nicegui/", "/assets/", "/docs", "/llms.txt", "/setup", "/invite", "/sign-in", "/sign-out", "/favicon.ico")
+_PLAIN = (
+    "/_nicegui/", "/assets/", "/docs", "/llms.txt", "/setup", "/invite", "/sign-in", "/sign-out", "/answer/", "/favicon.ico"
+)  # fmt: skip
 
 _POLICY = (
     "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'; "

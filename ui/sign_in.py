@@ -214,8 +214,8 @@ class SignInPages:
         address = browser_of(request).address
         return await open_link(self.app.database, request.path_params["token"], address, purposes)
 
-    async def _form(self, request: Request) -> dict[str, str]:
-        """Reads the fields of a form. Raises FormRefused."""
+    async def _form(self, request: Request, largest: int = MAX_FORM, most_fields: int = 20) -> dict[str, str]:
+        """Reads the fields of a form of at most `largest` bytes. Raises FormRefused."""
         if not self._from_here(request):
             raise FormRefused(403)
         body = bytearray()
@@ -223,12 +223,12 @@ class SignInPages:
             async with asyncio.timeout(FORM_SECONDS):
                 async for piece in request.stream():
                     body += piece
-                    if len(body) > MAX_FORM:
+                    if len(body) > largest:
                         raise FormRefused(413)
         except TimeoutError:
             raise FormRefused(408) from None
         try:
-            fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20)
+            fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=most_fields)
         except ValueError:
             raise FormRefused(422) from None
         return {name: values[0] for name, values in fields.items()}

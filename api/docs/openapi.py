@@ -195,7 +195,7 @@ _OF_A_FLOW = {
 
 
 #: Bodies of requests; all others are bodies of responses.
-_SENT = {"Payload", "BatchPayload"}
+_SENT = {"Payload", "BatchPayload", "QuestionAnswer"}
 
 
 def _mend(operation: dict[str, Any]) -> None:

@@ -254,7 +254,7 @@ class QuestionList(Published):
     next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last one.")
 
 
-class Answer(Published):
+class QuestionAnswer(Published):
     """The answer to a question of a job."""
 
     model_config = ConfigDict(

@@ -31,7 +31,7 @@ raw = APIRouter(prefix=BASE, route_class=RawRoute, tags=["jobs"])
 _FIELDS = {"approved", "values", "note"}
 
 
-async def one_answer(answer: schemas.Answer) -> None:
+async def one_answer(answer: schemas.QuestionAnswer) -> None:
     """Declares the body of an answer for the OpenAPI document."""
 
 

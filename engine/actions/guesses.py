@@ -19,7 +19,9 @@ from sqlalchemy.orm import Session
 
 from engine.actions.links import SETUP_PURPOSES, Link, Purpose, get_link
 from engine.core.clock import MINUTE
-from engine.core.errors import LinkNotValid, RateLimited
+from engine.core.errors import LinkNotValid, QuestionLinkNotValid, RateLimited
+from engine.secrets.question_links import question_of_link
+from engine.secrets.sealing import Vault
 from storage.database import Database, now
 from storage.guesses import (
     add_failure,
@@ -32,6 +34,7 @@ from storage.guesses import (
     is_known_place,
     oldest_failure,
 )
+from storage.questions import QuestionRow
 from storage.sessions import hash_token
 
 WINDOW = 15 * MINUTE
@@ -152,6 +155,31 @@ async def open_link(
     if link is None:
         raise LinkNotValid
     return link
+
+
+async def open_question(database: Database, vault: Vault, token: str, address: str) -> QuestionRow:
+    """Returns the question of a link, open or not, and counts invalid links per network.
+
+    Raises QuestionLinkNotValid, and RateLimited after too many invalid links from this network.
+    """
+
+    def look(session: Session) -> QuestionRow | None:
+        forget_old_failures(session, now(session) - WINDOW)
+        subject = f"links:{network_of(address)}"
+        _refuse_after(
+            session, subject, LINKS_PER_NETWORK, "From your network too many links were opened that do not work"
+        )
+        try:
+            return question_of_link(session, vault, token)
+        except QuestionLinkNotValid:
+            _refuse_a_flood(session)
+            add_failure(session, subject)
+            return None
+
+    question = await database.write(look)
+    if question is None:
+        raise QuestionLinkNotValid
+    return question
 
 
 def _begin(session: Session, own: str, *shared: str) -> Try:

@@ -67,7 +67,8 @@ async def test_a_call_without_a_key_is_refused(house: House, method: str, path: 
     kind = {"events": "text/event-stream", "results": "application/x-ndjson"}.get(
         path.rpartition("/")[2], "application/json"
     )
-    address = path.format(flow_id=house.flow_id, job_id="job_x", batch_id="batch_x", file_id="file_x")
+    ids = {"job_id": "job_x", "batch_id": "batch_x", "file_id": "file_x", "question_id": "ask_x"}
+    address = path.format(flow_id=house.flow_id, **ids)
 
     response = await house.client.request(method, address, headers={"Accept": kind})
 

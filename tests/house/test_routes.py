@@ -99,6 +99,8 @@ WHO_MAY_CALL = {
     "POST /setup/{token}": EVERYBODY,
     "GET /change-password": SIGNED_IN,
     "POST /change-password": SIGNED_IN_FORM,
+    "GET /answer/{token}": EVERYBODY,
+    "POST /answer/{token}": EVERYBODY,
     "GET /invite/{token}": EVERYBODY,
     "POST /invite/{token}": EVERYBODY,
     # NiceGUI's own routes; files that are equal for everybody have NiceGUI's version in the path.
@@ -126,6 +128,7 @@ WHO_MAY_CALL = {
     "GET /jobs": SIGNED_IN,
     "GET /jobs/export.csv": SIGNED_IN,
     "GET /jobs/{job_id}": SIGNED_IN,
+    "GET /waiting": SIGNED_IN,
     "GET /monitoring": SIGNED_IN,
     "GET /settings": SIGNED_IN,
     "GET /settings/keys": SIGNED_IN,

@@ -19,7 +19,14 @@ from ui.flow_view.list_frames import lists_of
 from ui.kit.text import ENGLISH, Reader, _, duration, number
 
 #: Status of a step -> state of its node on the canvas.
-STATES = {"running": "running", "completed": "done", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
+STATES = {
+    "running": "running",
+    "waiting": "waiting",
+    "completed": "done",
+    "failed": "failed",
+    "skipped": "skipped",
+    "cancelled": "cancelled",
+}
 
 
 @dataclass(frozen=True)
@@ -101,12 +108,12 @@ def _item_status(steps: list[StepRow], items: int, look: Look, reader: Reader) -
     if len(failed) == total or (failed and blamed):
         state = "failed"
     elif not look.job.ended and len(over) < total:
-        state = "running"
+        state = "waiting" if look.job.waits_for_person and any(step.status == "waiting" for step in mine) else "running"
     elif any(step.status == "cancelled" for step in mine):
         state = "cancelled"
     else:
         state = "skipped" if all(step.status == "skipped" for step in mine) else "done"
-    done = len(over) if state == "running" else sum(step.status == "completed" for step in over)
+    done = len(over) if state in {"running", "waiting"} else sum(step.status == "completed" for step in over)
     return {
         "state": state,
         "word": f"{number(done, reader)} {_('of')} {number(total, reader)}",
@@ -120,7 +127,13 @@ def _item_status(steps: list[StepRow], items: int, look: Look, reader: Reader) -
 def _status(steps: list[StepRow], reader: Reader) -> dict[str, Any]:
     """The state of a node that runs once. For a Splitter the words name the number of items."""
     step = steps[-1]
-    words = {"completed": _("Done"), "running": _("Running"), "failed": _("Failed"), "skipped": _("Skipped")}
+    words = {
+        "completed": _("Done"),
+        "running": _("Running"),
+        "waiting": _("Waits for a person"),
+        "failed": _("Failed"),
+        "skipped": _("Skipped"),
+    }
     word = _("Reused") if step.reused else words.get(step.status, _("Cancelled"))
     if step.items is not None and step.status == "completed":
         word = f"{number(step.items, reader)} {_('item') if step.items == 1 else _('items')}"

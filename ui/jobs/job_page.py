@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from nicegui import ui
@@ -25,6 +25,7 @@ from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.nodes import CATALOG
 from storage.job_documents import JobFlow, find_job_flow
 from storage.jobs import JobRow, StoredValue, find_value, get_job
+from storage.questions import QuestionRow, list_questions_of_job
 from ui.flow_view.canvas_types import Marks
 from ui.flow_view.flow_canvas import FlowCanvas
 from ui.flow_view.job_watch import Look, look_at, statuses
@@ -43,6 +44,8 @@ from ui.kit.parts import (
     link_button,
     note,
     status_badge,
+    status_line,
+    table,
     words,
 )
 from ui.kit.text import _, tokens
@@ -50,11 +53,15 @@ from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, nothing_here, opened, times_of
 from ui.parts.ask_owners import asking
 from ui.parts.job_words import environment_word, job_badge, job_state, job_took, version_words
+from ui.parts.question_cards import Asked, QuestionCards, outcome_words
 from ui.parts.value_view import answer_view
 
 LOOK_SECONDS = 0.5
 #: Largest payload that is included in a curl command, in characters.
 MOST_CURL = 100_000
+#: How many open questions of the job are shown at once; the others come when these are answered.
+MOST_QUESTIONS = 10
+MOST_ANSWERS = 50
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,8 @@ class JobContents:
     flow: JobFlow
     payload: StoredValue | None
     result: StoredValue | None
+    #: What it has asked people.
+    questions: tuple[QuestionRow, ...] = ()
 
 
 def load_job(session: Session, workspace_id: str, job_id: str) -> JobContents:
@@ -77,6 +86,7 @@ def load_job(session: Session, workspace_id: str, job_id: str) -> JobContents:
         find_job_flow(session, workspace_id, job),
         find_value(session, job_id, "payload"),
         find_value(session, job_id, "result"),
+        tuple(list_questions_of_job(session, workspace_id, job_id)) if job.questions else (),
     )
 
 
@@ -123,6 +133,8 @@ class JobDetailPage:
             with self.grid:
                 with ui.element("div").classes("fp-col"):
                     self.error_place = ui.element("div").classes("fp-col")
+                    with ui.element("div").classes("fp-col"):
+                        self.asks = QuestionCards(self.page_session, self.times, self._look)
                     with ui.element("div") as self.steps_place:
                         self.steps = StepList(self.job.id, self.times, self._choose)
                     self._draw_graph()
@@ -148,8 +160,11 @@ class JobDetailPage:
         if fresh.job.ended:
             self.seen = await self.page_session.query(load_job, job_id)
             self.timer.deactivate()
+        elif changed and fresh.job.questions:
+            asked = await self.page_session.query(list_questions_of_job, job_id)
+            self.seen = replace(self.seen, look=fresh, questions=tuple(asked))
         else:
-            self.seen = JobContents(fresh, self.seen.flow, self.seen.payload, self.seen.result)
+            self.seen = replace(self.seen, look=fresh)
         if changed:
             self._draw()
             self.canvas_status()
@@ -169,6 +184,7 @@ class JobDetailPage:
         self._draw_sub()
         self.lines = step_lines(self.document, self.seen.look, self.times, self.inner)
         self._draw_error()
+        self.asks.show([Asked(one) for one in self.seen.questions if one.open][:MOST_QUESTIONS])
         if self.job.data_erased_at is None:
             self.steps.draw(self.lines, ended=self.job.ended)
         else:
@@ -291,12 +307,30 @@ class JobDetailPage:
     def _draw_values(self) -> None:
         self.values_place.clear()
         with self.values_place:
+            self._draw_answers()
             if self.seen.result is not None:
                 with card(_("Result")):
                     self._value(self.seen.result, _("Result"))
             if self.seen.payload is not None:
                 with card(_("Input")):
                     self._value(self.seen.payload, _("Input"))
+
+    def _draw_answers(self) -> None:
+        """Draws who answered what the job asked."""
+        answered = [one for one in self.seen.questions if not one.open and one.outcome != "withdrawn"]
+        if not answered:
+            return
+        columns = [_("Question"), _("Answer"), _("By"), _("When"), _("Note")]
+        with card(_("Answers of people"), padded=False):
+            rows = table(columns, label=_("Answers of people"), stacks=True)
+            for one in answered[:MOST_ANSWERS]:
+                with rows.row():
+                    rows.cell(one.title or _("May it go on?"))
+                    with rows.cell():
+                        status_line(*outcome_words(one))
+                    rows.cell(one.answered_by or _("nobody"))
+                    rows.cell(self.times.ago(one.closed_at or one.asked_at))
+                    rows.cell(one.note)
 
     def _value(self, stored: StoredValue, label: str) -> None:
         def download() -> None:

@@ -31,7 +31,14 @@ _OPEN_HERE = """(event) => {
   event.stopPropagation();
   emit();
 }"""
-_BARS = {"completed": "done", "failed": "failed", "running": "running", "skipped": "stopped", "cancelled": "stopped"}
+_BARS = {
+    "completed": "done",
+    "failed": "failed",
+    "running": "running",
+    "waiting": "stopped",
+    "skipped": "stopped",
+    "cancelled": "stopped",
+}
 
 
 @dataclass(frozen=True)
@@ -227,6 +234,7 @@ class StepList:
             for status, word in (
                 ("completed", _("done")),
                 ("running", _("running")),
+                ("waiting", _("waiting for a person")),
                 ("failed", _("failed")),
                 ("skipped", _("skipped")),
                 ("cancelled", _("stopped")),

@@ -7,7 +7,8 @@
         ...                                   # the page's content
 
     frame(title, *, active, person, crumbs=(), sub=None, rail=False, h1=True, search=None)
-        active   "start" | "playground" | "flows" | "templates" | "datasets" | "knowledge" | "jobs" | "monitoring" | "settings"
+        active   "start" | "playground" | "flows" | "templates" | "datasets" | "knowledge" | "jobs" | "waiting" | "monitoring" |
+                 "settings"
         crumbs   ((text, path), ...) before the title; path None for plain text
         rail     56 px navigation and a page without padding that fills the window (Playground); its h1 is not visible
         h1       False when the page writes its own h1; the frame then draws no title
@@ -43,7 +44,9 @@ from ui.kit.text import ENGLISH, Reader, _, plural
 
 __all__ = ["AREAS", "THEME_COOKIE", "Area", "FramePerson", "Hit", "PageFrame", "Search", "frame", "reader"]
 
-Area = Literal["start", "playground", "flows", "templates", "datasets", "knowledge", "jobs", "monitoring", "settings"]
+Area = Literal[
+    "start", "playground", "flows", "templates", "datasets", "knowledge", "jobs", "waiting", "monitoring", "settings"
+]
 Theme = Literal["light", "dark", "system"]
 THEME_COOKIE = "fp_theme"
 
@@ -56,6 +59,7 @@ AREAS: dict[Area, tuple[str, str, str]] = {
     "datasets": (_("Datasets"), "table_rows", "/datasets"),
     "knowledge": (_("Knowledge"), "manage_search", "/knowledge"),
     "jobs": (_("Jobs"), "list_alt", "/jobs"),
+    "waiting": (_("Waiting"), "how_to_reg", "/waiting"),
     "monitoring": (_("Monitoring"), "monitoring", "/monitoring"),
     "settings": (_("Settings"), "settings", "/settings"),
 }
@@ -81,7 +85,8 @@ class FramePerson:
     """The signed-in person as the frame shows them.
 
     `role` is owner, editor or viewer; `plan` is the plan's name (`Pro`); `asked` is the number of open notes to this
-    owner; `owners` names whom to ask for what the role may not do.
+    owner; `waiting` is the number of questions that wait for a person; `owners` names whom to ask for what the role may
+    not do.
     """
 
     name: str
@@ -90,6 +95,7 @@ class FramePerson:
     plan: str = ""
     asked: int = 0
     owners: str = ""
+    waiting: int = 0
 
     @property
     def initials(self) -> str:
@@ -261,7 +267,10 @@ def _navigation(
                 else:
                     words(word)
                 if area == "settings" and person.asked:
-                    _count(person.asked, rail=rail)
+                    _count(person.asked, plural(person.asked, _("note to you"), _("notes to you")), rail=rail)
+                if area == "waiting" and person.waiting:
+                    said = plural(person.waiting, _("question waits for a person"), _("questions wait for a person"))
+                    _count(person.waiting, said, rail=rail)
             if area == active:
                 entry.props("aria-current=page")
         words("", "fp-sp")
@@ -269,12 +278,11 @@ def _navigation(
     return nav
 
 
-def _count(asked: int, *, rail: bool) -> None:
-    """Draws the number of open notes to the owner; the narrow navigation shows a dot."""
-    notes = plural(asked, _("note to you"), _("notes to you"))
-    with words("" if rail else str(asked), "fp-count fp-count--dot" if rail else "fp-count") as count:
-        count.props["title"] = notes
-        words(f", {notes}" if not rail else notes, "fp-hide")
+def _count(number: int, said: str, *, rail: bool) -> None:
+    """Draws a number beside an entry, with `said` for screen readers; the narrow navigation shows a dot."""
+    with words("" if rail else str(number), "fp-count fp-count--dot" if rail else "fp-count") as count:
+        count.props["title"] = said
+        words(f", {said}" if not rail else said, "fp-hide")
 
 
 def _tip(text: str) -> None:

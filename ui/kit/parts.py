@@ -71,6 +71,7 @@ STATES: dict[str, tuple[str, str | None, Kind]] = {
     "running": (_("Running"), "progress_activity", "acc"),
     "queued": (_("Waiting"), "schedule", ""),
     "waiting": (_("Waiting"), "schedule", ""),
+    "asks": (_("Waits for a person"), "how_to_reg", "warn"),
     "cancelling": (_("Cancelling"), "progress_activity", ""),
     "cancelled": (_("Cancelled"), "cancel", ""),
     "failed": (_("Failed"), "error", "bad"),

@@ -18,7 +18,7 @@ def job_state(job: JobRow) -> str:
     """A key of `ui.kit.parts.STATES`. A job whose cancellation was requested is `cancelling` until it has stopped."""
     if job.cancel_requested_at is not None and not job.ended:
         return "cancelling"
-    return job.status
+    return "asks" if job.waits_for_person else job.status
 
 
 def state_words(job: JobRow, reader: Reader) -> tuple[str, str]:
@@ -34,7 +34,7 @@ def step_words(step: StepRow) -> tuple[str, str]:
     """A key of `ui.kit.parts.STATES` and its words; a step that failed and was skipped says both."""
     if step.went_on:
         return "failed", _("Failed, skipped") if step.status == "skipped" else _("Failed, default used")
-    state = "reused" if step.reused else step.status
+    state = "reused" if step.reused else "asks" if step.status == "waiting" else step.status
     return state, STATES[state][0]
 
 
@@ -74,5 +74,9 @@ def environment_word(environment: str) -> str:
 
 
 def job_took(job: JobRow, times: Times) -> str:
-    """How long the job ran, or has been running; empty while it is queued."""
-    return times.spent(job.started_at, job.completed_at)
+    """How long the job ran, or has been running, without the time in which it waited for people; empty before its first
+    start.
+    """
+    if job.started_at is None:
+        return ""
+    return times.spent(job.started_at + job.waited_ms, job.completed_at or job.waiting_since)

@@ -184,7 +184,7 @@ def test_a_list_of_anything_says_so():
 
 def test_answers_may_get_fields_and_what_is_sent_may_not():
     closed = {name for name, one in WHOLE["components"]["schemas"].items() if one.get("additionalProperties") is False}
-    assert closed == {"BatchPayload", "Answer"}
+    assert closed == {"BatchPayload", "QuestionAnswer"}
     assert "enum" not in WHOLE["components"]["schemas"]["WrongField"]["properties"]["code"]
 
 

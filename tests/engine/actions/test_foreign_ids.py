@@ -96,7 +96,9 @@ def things(database, ada, tmp_path):
     collection = write(add_collection, ada, "Terms")
     job_id = write(run_in_playground, ada, flow_id, document(), {"name": "Ada"})
     asked = AskedJob(1, ada.workspace_id, flow_id, "playground", None, webhook_by_caller=False)
-    question = NewQuestion("ask_1", "approval", "", "one", "", "May it go on?", '{"values":{},"editable":[]}', "fail", 1)
+    question = NewQuestion(
+        "ask_1", "approval", "", "one", "", "May it go on?", '{"values":{},"editable":[]}', "fail", 1
+    )
     write(add_question, job_id, asked, question)
     return {
         "collection": collection,

@@ -136,6 +136,7 @@ WITHOUT = {
     "guesses.begin_try": "a part of verbs",
     "guesses.forget_all": "a part of verbs",
     "guesses.open_link": "a link",
+    "guesses.open_question": "a link",
     "guesses.succeeded": "a part of verbs",
     "jobs.add_snapshot": "a part of verbs",
     "jobs.submit": "a key",

@@ -79,8 +79,8 @@ class Controls:
         self.figures.text = self._figures(job)
 
     def _figures(self, job: JobRow) -> str:
-        end = job.completed_at or self.clock.now()
-        said = [duration(max(0, end - (job.started_at or job.created_at)) / 1000, self.reader)]
+        end = job.completed_at or job.waiting_since or self.clock.now()
+        said = [duration(max(0, end - (job.started_at or job.created_at) - job.waited_ms) / 1000, self.reader)]
         if job.model_calls:
             said += [tokens(job.input_tokens + job.output_tokens, self.reader)]
             said += [cost(None if job.cost_nanos is None else job.cost_nanos / 1e9, self.reader)]

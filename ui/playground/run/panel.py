@@ -16,12 +16,15 @@ from engine.core.ids import FlowId, JobId
 from engine.flow.document import Node
 from engine.flow.edits import Op
 from storage.jobs import read_value
+from storage.questions import list_questions_of_job
 from ui.flow_view.job_watch import Look, statuses
 from ui.kit import feedback
 from ui.kit.frame import reader
 from ui.kit.text import _
 from ui.page_session import PageSession
+from ui.page_shell import times_of
 from ui.parts.ask_owners import asking
+from ui.parts.question_cards import Asked, QuestionCards
 from ui.playground.run.batch_view import BatchView
 from ui.playground.run.compare_view import CompareView
 from ui.playground.run.controls import Controls
@@ -34,6 +37,8 @@ from ui.playground.run.steps_tab import StepsTab
 if TYPE_CHECKING:
     from ui.parts.open_drafts import OpenDraft
 
+#: How many questions of a run are shown at once; the others come when these are answered.
+_MOST_QUESTIONS = 5
 TABS = {"steps": _("Steps"), "log": _("Log"), "batch": _("Batch"), "compare": _("Compare")}
 
 
@@ -128,6 +133,7 @@ class RunPanel:
         self.ran = copy.deepcopy(payload)
         self.calls.run()
         self.calls.status(None)
+        self.asks.show(())
         self.steps.begin()
         self.log.begin()
         self._mark_earlier()
@@ -195,6 +201,9 @@ class RunPanel:
                     on_run_from=self.run_from if may_run else None,
                     edit=edit,
                 )
+                with ui.element("div") as asks:
+                    self.asks = QuestionCards(self.page_session, times_of(self.page_session), self._look_at_questions)
+                asks.move(self.steps.box, 0)
                 self.log = LogView(self.page_session, self.draft, self.reader)
                 self.batch = BatchView(self.page_session, self.draft, self.reader, on_open=self._show_run)
                 self.compare = CompareView(self.page_session, self.draft, self.reader)
@@ -290,8 +299,20 @@ class RunPanel:
             self.calls.status(changed)
         self._tick()
         self.steps.show(look, fresh)
+        if look.job.questions:
+            background_tasks.create(self._look_at_questions(), name="run panel questions")
         background_tasks.create(self.log.follow(look), name="run panel log")
         self.calls.progress()
+
+    async def _look_at_questions(self) -> None:
+        """Shows what the run asks a person, who can answer right here."""
+        look = self.look
+        if look is None:
+            return
+        found = await self.page_session.query(list_questions_of_job, look.job.id)
+        if self.look is not None and self.look.job.id == look.job.id and not self.panel.is_deleted:
+            ended = self.look.job.ended
+            self.asks.show([Asked(one) for one in found if one.open and not ended][:_MOST_QUESTIONS])
 
     def show_end(self) -> None:
         """Shows how the run ended, also while a step of it was chosen."""

@@ -1,0 +1,271 @@
+"""The page behind the link of a question: somebody without an account approves or refuses, once.
+
+Opening the page changes nothing, so that programs which look at links in mails answer nothing. It shows the question alone:
+no navigation, no other data of the workspace. It works without a script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.actions.guesses import open_question
+from engine.actions.questions import MOST_NOTE, Answer, answer_question_by_link
+from engine.core.errors import PayloadInvalid, QuestionClosed, QuestionLinkNotValid, RateLimited
+from engine.flow.edited_values import kind_of
+from engine.flow.in_words import in_words
+from storage.questions import QuestionRow
+from ui.access_guard import theme_of
+from ui.kit.plain_pages import alert, card, document, error_page
+from ui.kit.text import Reader, _
+from ui.kit.times import Times
+from ui.page_session import App
+from ui.parts.answer_words import THEN, until_words
+from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refused_form, too_often
+
+#: The largest form in bytes, and the most fields of it.
+LARGEST, MOST_FIELDS = 1024 * 1024, 500
+_HEADERS = {"x-robots-tag": "noindex, nofollow", "referrer-policy": "no-referrer"}
+_DEEPEST = 5
+#: The length from which a text has a box of several lines.
+_LONG_TEXT = 80
+
+
+def add_routes(root: FastAPI, app: App) -> None:
+    """Adds the page to the root app, before NiceGUI joins it."""
+    pages = AnswerPages(app)
+    root.add_route("/answer/{token}", pages.show, methods=["GET"])
+    root.add_route("/answer/{token}", pages.answer, methods=["POST"])
+
+
+class AnswerPages(SignInPages):
+    """The request handlers."""
+
+    async def show(self, request: Request) -> Response:
+        try:
+            question = await self._question(request)
+        except RateLimited as refusal:
+            return too_often(request, refusal)
+        except QuestionLinkNotValid:
+            return _no_question(request)
+        times = Times(self.app.database.clock, Reader.of(request.cookies))
+        if not question.open or question.expires_at <= times.clock.now():
+            return _closed(request)
+        return _page(request, question_page(request.path_params["token"], question, times, theme=theme_of(request)))
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            form = await self._form(request, LARGEST, MOST_FIELDS)
+            question = await self._question(request)
+        except FormRefused as refused:
+            return refused_form(request, refused.status)
+        except RateLimited as refusal:
+            return too_often(request, refusal)
+        except QuestionLinkNotValid:
+            return _no_question(request)
+        if not question.open:
+            return _closed(request)
+        token, times = request.path_params["token"], Times(self.app.database.clock, Reader.of(request.cookies))
+        approved = form.get("decision") == "approve"
+        values, wrong = _read(question, form) if approved else ({}, {})
+        if form.get("decision") not in {"approve", "refuse"}:
+            wrong = {"": _("Press Approve or Refuse.")}
+        if not wrong:
+            said = Answer(approved, values, form.get("note", ""))
+            try:
+                await self.app.database.write(answer_question_by_link, question, said, browser_of(request).address)
+            except QuestionClosed:
+                return _closed(request)
+            except PayloadInvalid as refusal:
+                wrong = {"": f"{refusal.title}."}
+            else:
+                return _page(request, _thanks(question, approved=approved, theme=theme_of(request)))
+        page = question_page(token, question, times, form=form, errors=wrong, theme=theme_of(request))
+        return _page(request, page, 422)
+
+    async def _question(self, request: Request) -> QuestionRow:
+        address = browser_of(request).address
+        return await open_question(self.app.database, self.app.vault, request.path_params["token"], address)
+
+
+def question_page(
+    token: str,
+    question: QuestionRow,
+    times: Times,
+    *,
+    form: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+    theme: str = "",
+) -> str:
+    """Writes the page of an open question. `form`: what was sent before; `errors`: name of a value, or "" -> sentence."""
+    sent, wrong = form or {}, errors or {}
+    fixed = {name: value for name, value in question.values.items() if not _may_change(question, name)}
+    body = alert(wrong.get("", ""))
+    if fixed:
+        body += _value(fixed, 0)
+    body += f'<form method="post" action="/answer/{escape(token)}">'
+    for number, name in enumerate(_changing(question)):
+        body += _field(number, name, question.values[name], sent.get(f"v{number}"), wrong.get(name, ""))
+    body += (
+        f'<div class="fp-f"><label for="note">{escape(_("Note"))} <span class="fp-t3">{escape(_("optional"))}</span></label>'
+        f'<textarea class="fp-in fp-in--text" id="note" name="note" rows="2" maxlength="{MOST_NOTE}">{escape(sent.get("note", ""))}</textarea></div>'
+        '<div class="fp-answers">'
+        f'<button class="fp-btn fp-btn--main" type="submit" name="decision" value="approve">{escape(_("Approve"))}</button>'
+        f'<button class="fp-btn" type="submit" name="decision" value="refuse">{escape(_("Refuse"))}</button>'
+        "</div></form>"
+        f"<p class='fp-hint'>{escape(until_words(question, times))} {escape(THEN[question.on_expiry])}</p>"
+    )
+    title = question.title or _("May it go on?")
+    foot = _("This link works once. Whoever has it can answer.")
+    return _without_search(document(title, card(title, _("A job waits for your decision."), body), theme, foot))
+
+
+def _without_search(page: str) -> str:
+    return page.replace("<head>", '<head><meta name="robots" content="noindex, nofollow">', 1)
+
+
+def _may_change(question: QuestionRow, name: str) -> bool:
+    """Whether a value has a field here. Groups and lists of groups are changed in Flowport only."""
+    value = question.values.get(name)
+    plain = kind_of(value) in {"text", "number", "flag", ""} or (
+        isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+    )
+    return name in question.editable and plain
+
+
+def _changing(question: QuestionRow) -> list[str]:
+    return [name for name in question.values if _may_change(question, name)]
+
+
+def _field(number: int, name: str, value: Any, sent: str | None, wrong: str) -> str:
+    """Writes the field of a value; a list of texts has a line for each."""
+    field_id, kind = f"v{number}", kind_of(value)
+    text = sent if sent is not None else "\n".join(value) if kind == "list" else "" if value is None else str(value)
+    bad = " fp-is-bad" if wrong else ""
+    told = f' aria-invalid="true" aria-describedby="{field_id}-error"' if wrong else ""
+    if kind == "flag":
+        yes = sent == "yes" if sent is not None else value
+        options = "".join(
+            f'<option value="{key}"{" selected" if chosen else ""}>{escape(word)}</option>'
+            for key, word, chosen in (("yes", _("Yes"), yes), ("no", _("No"), not yes))
+        )
+        control = f'<select class="fp-in" id="{field_id}" name="{field_id}">{options}</select>'
+    elif kind == "number":
+        control = f'<input class="fp-in{bad}" id="{field_id}" name="{field_id}" inputmode="decimal" value="{escape(text)}"{told}>'
+    else:
+        rows = (
+            min(12, max(2, text.count("\n") + 1 + len(text) // 70)) if len(text) > _LONG_TEXT or kind == "list" else 1
+        )
+        if rows > 1 or "\n" in text:
+            control = f'<textarea class="fp-in fp-in--text{bad}" id="{field_id}" name="{field_id}" rows="{rows}"{told}>\n{escape(text)}</textarea>'
+        else:
+            control = f'<input class="fp-in{bad}" id="{field_id}" name="{field_id}" value="{escape(text)}"{told}>'
+    hint = f'<p class="fp-hint">{escape(_("One in each line."))}</p>' if kind == "list" else ""
+    error = f'<p class="fp-hint fp-bad" id="{field_id}-error">{escape(wrong)}</p>' if wrong else ""
+    return f'<div class="fp-f"><label for="{field_id}">{escape(name)}</label>{control}{hint}{error}</div>'
+
+
+def _read(question: QuestionRow, form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Returns the values that were sent, and what is wrong with them by name."""
+    values: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for number, name in enumerate(_changing(question)):
+        sent, asked = form.get(f"v{number}"), question.values[name]
+        if sent is None:
+            continue
+        sent = sent.replace("\r\n", "\n")
+        match kind_of(asked):
+            case "number":
+                read = _number(sent)
+                if read is None:
+                    wrong[name] = _("Write a number, like 12 or 3.5.")
+                else:
+                    values[name] = read
+            case "flag":
+                values[name] = sent == "yes"
+            case "list":
+                values[name] = [line for line in sent.split("\n") if line.strip()]
+            case "":
+                values[name] = sent or None
+            case _:
+                values[name] = sent
+    return values, wrong
+
+
+def _number(text: str) -> int | float | None:
+    text = text.strip().replace(",", ".")
+    if len(text) > 30:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if number - number == 0 else None  # neither infinite nor NaN
+
+
+def _value(value: Any, depth: int) -> str:
+    """Writes a value as people read it."""
+    if isinstance(value, str):
+        return f'<div class="fp-said">{escape(value) or escape(_("empty"))}</div>'
+    if depth >= _DEEPEST:
+        return f'<div class="fp-said">{escape(in_words(value)[:2_000])}</div>'
+    if isinstance(value, Mapping):
+        rows = "".join(
+            f"<dt>{escape(str(name))}</dt><dd>{_value(item, depth + 1)}</dd>" for name, item in value.items()
+        )
+        return (
+            f'<dl class="fp-three fp-values">{rows}</dl>'
+            if rows
+            else f'<div class="fp-said">{escape(_("empty"))}</div>'
+        )
+    if isinstance(value, list):
+        items = "".join(f"<li>{_value(item, depth + 1)}</li>" for item in value[:200])
+        more = f"<li>{escape(_('There is more than can be shown here.'))}</li>" if len(value) > 200 else ""
+        return (
+            f'<ol class="fp-items">{items}{more}</ol>' if items else f'<div class="fp-said">{escape(_("empty"))}</div>'
+        )
+    return f'<div class="fp-said">{escape(_("nothing") if value is None else in_words(value))}</div>'
+
+
+def _thanks(question: QuestionRow, *, approved: bool, theme: str) -> str:
+    title = _("Approved") if approved else _("Refused")
+    body = f"<p>{escape(question.title)}</p>" if question.title else ""
+    lead = _("Thank you. Your answer is stored, and the job goes on. You can close this page.")
+    return _without_search(document(title, card(title, lead, body), theme))
+
+
+def _closed(request: Request) -> Response:
+    page = error_page(
+        _("This question is closed"),
+        happened=_("It has an answer already, or the time for an answer is over."),
+        why=_("A question takes one answer, from whoever gives it first."),
+        todo=_("Nothing. If you did not answer it yourself, ask whoever sent you the link."),
+        link=False,
+        theme=theme_of(request),
+    )
+    return _page(request, _without_search(page), 410)
+
+
+def _no_question(request: Request) -> Response:
+    page = error_page(
+        _("This link leads nowhere"),
+        happened=_("There is no question behind it."),
+        why=_("The link is not complete, or what it asked about is not kept any more."),
+        todo=_("Check that the whole link was copied, or ask whoever sent it for a new one."),
+        link=False,
+        theme=theme_of(request),
+    )
+    return _page(request, _without_search(page), 404)
+
+
+def _page(_request: Request, page: str, status: int = 200) -> Response:
+    return html_answer(page, status, _HEADERS)

@@ -1,0 +1,205 @@
+"""The questions of jobs to people, as cards in which they are answered: on the page Waiting, the page of a job and the Run
+panel.
+
+    cards = QuestionCards(page_session, times, on_answered=look, with_job=True)
+    cards.show(questions)        adds and removes cards; one in which somebody types stays as it is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nicegui import ui
+
+from engine.actions.questions import MOST_NOTE, Answer, answer_question
+from engine.core.errors import PayloadInvalid, QuestionClosed, Refusal
+from engine.flow.edited_values import kind_of
+from engine.secrets.question_links import question_link_path
+from storage.questions import QuestionRow
+from ui.forms.form import Field, Form
+from ui.forms.specs import specs_of_schema
+from ui.kit import feedback
+from ui.kit.parts import button, copy_button, icon, link, note, words
+from ui.kit.text import _
+from ui.kit.times import Times
+from ui.page_session import PageSession
+from ui.page_shell import base_address
+from ui.parts.answer_words import THEN, until_words
+from ui.parts.ask_owners import asking
+from ui.parts.value_view import readable
+
+_TYPES = {"text": "string", "number": "number", "flag": "boolean", "list": "array", "group": "object"}
+#: The length from which a text has a box of several lines.
+_LONG_TEXT = 80
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, and the title of its flow."""
+
+    question: QuestionRow
+    flow: str = ""
+
+
+class QuestionCards:
+    """Cards of open questions. `with_job`: each leads to its job. `on_answered` is called after each answer, given here or
+    by somebody else.
+    """
+
+    def __init__(
+        self,
+        page_session: PageSession,
+        times: Times,
+        on_answered: Callable[[], Awaitable[None]],
+        *,
+        with_job: bool = False,
+    ) -> None:
+        self.page_session = page_session
+        self.times = times
+        self.on_answered = on_answered
+        self.with_job = with_job
+        self.base = base_address(page_session)
+        self.box = ui.element("div").classes("fp-col fp-asks")
+        self._cards: dict[str, _Card] = {}
+
+    def show(self, asked: Sequence[Asked]) -> None:
+        """Shows exactly these questions, in this order."""
+        wanted = {one.question.id: one for one in asked}
+        for question_id in [known for known in self._cards if known not in wanted]:
+            self._cards.pop(question_id).box.delete()
+        for place, (question_id, one) in enumerate(wanted.items()):
+            card = self._cards.get(question_id)
+            if card is None:
+                with self.box:
+                    card = self._cards[question_id] = _Card(self, one)
+            if self.box.default_slot.children.index(card.box) != place:
+                card.box.move(self.box, place)
+            card.tell_time()
+
+
+class _Card:
+    """One question."""
+
+    def __init__(self, cards: QuestionCards, asked: Asked) -> None:
+        self.cards = cards
+        self.question = asked.question
+        self.may = cards.page_session.may("answer questions")
+        self._busy = False
+        question = self.question
+        with ui.element("section").classes("fp-card fp-ask") as self.box:
+            self.box.props["aria-label"] = question.title or _("Question")
+            with ui.element("div").classes("fp-ask-head"):
+                icon("how_to_reg", "fp-acc", size=20)
+                with ui.element("div").classes("fp-grow"):
+                    words(question.title or _("May it go on?"), "fp-ask-title", tag="h2")
+                    with ui.element("div").classes("fp-row fp-wrap-row fp-s13 fp-t2"):
+                        if asked.flow:
+                            words(asked.flow, "fp-b")
+                        self._where()
+                        self.time = words("")
+                        if cards.with_job:
+                            link(_("See the job"), f"/jobs/{question.job_id}")
+            with ui.element("div").classes("fp-cb-body fp-col"):
+                self._draw_values()
+                self._draw_answer()
+        self.tell_time()
+
+    def tell_time(self) -> None:
+        """Says when it was asked and until when it can be answered."""
+        self.time.text = f"{_('asked')} {self.cards.times.ago(self.question.asked_at)}"
+        self.until.text = f"{until_words(self.question, self.cards.times)} {THEN[self.question.on_expiry]}"
+
+    def _where(self) -> None:
+        if index := self.question.index:
+            words(f"{_('item')} {', '.join(str(place + 1) for place in index)}")
+
+    def _draw_values(self) -> None:
+        question = self.question
+        fixed = {name: value for name, value in question.values.items() if not (self.may and name in question.editable)}
+        if fixed:
+            readable(fixed, label=_("Values"), reader=self.cards.times.reader)
+        changing = {name: question.values[name] for name in question.editable if name in question.values and self.may}
+        self.form = None
+        if changing:
+            words(_("You may change:") if fixed else _("You may change it:"), "fp-s13 fp-t2", tag="p")
+            self.form = Form(specs_of_schema(schema_of(changing)), changing, json_views=True)
+
+    def _draw_answer(self) -> None:
+        question, page_session = self.question, self.cards.page_session
+        self.until = words("", "fp-s13 fp-t2", tag="p")
+        if not self.may:
+            note(asking(page_session, _("You can look at this; editors and owners answer it.")), icon="info")
+            return
+        field = Field(_("Note"), _("optional"), _("Later steps and people who look at the job can read it."))
+        with field.place:
+            self.note = field.control(ui.textarea()).props(f"outlined dense autogrow maxlength={MOST_NOTE}")
+        with ui.element("div").classes("fp-row fp-wrap-row"):
+            self.yes = button(_("Approve"), lambda: self._answer(approved=True), icon="check", kind="main")
+            self.no = button(_("Refuse"), lambda: self._answer(approved=False), icon="block")
+            words("", "fp-sp")
+            path = question_link_path(page_session.app.vault, question.id)
+            copy = copy_button(self.cards.base + path, _("Copy link"), name=_("Copy a link for an answer"), small=False)
+            with copy:
+                ui.tooltip(
+                    _(
+                        "For somebody without an account. Whoever has the link can answer this question, once. Opening it changes nothing."
+                    )
+                )
+
+    async def _answer(self, *, approved: bool) -> None:
+        if self._busy:
+            return
+        values: Mapping[str, Any] = {}
+        if self.form is not None and approved:
+            if self.form.problems():
+                return
+            values = self.form.value
+        self._busy = True
+        self.yes.disable()
+        self.no.disable()
+        try:
+            said = Answer(approved, values, self.note.value or "")
+            await self.cards.page_session.execute(answer_question, self.question.id, said)
+        except PayloadInvalid as refusal:
+            if self.form is not None:
+                wrong = {one.pointer.removeprefix("/values"): _sentence(one.detail) for one in refusal.errors}
+                self.form.show_errors(wrong)
+            feedback.refused(refusal)
+        except QuestionClosed as refusal:
+            feedback.refused(refusal)
+            await self.cards.on_answered()
+        except Refusal as refusal:
+            feedback.refused(refusal)
+        else:
+            feedback.told(_("Approved.") if approved else _("Refused."), _("The job goes on."))
+            await self.cards.on_answered()
+        finally:
+            self._busy = False
+            if not self.box.is_deleted:
+                self.yes.enable()
+                self.no.enable()
+
+
+def schema_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a JSON Schema for a form with these values, each of the type that it has."""
+    properties = {}
+    for name, value in values.items():
+        kind = _TYPES.get(kind_of(value))
+        schema: dict[str, Any] = {"title": name} if kind is None else {"title": name, "type": kind}
+        if isinstance(value, str) and (len(value) > _LONG_TEXT or "\n" in value):
+            schema["widget"] = "textarea"
+        properties[name] = schema
+    return {"type": "object", "properties": properties}
+
+
+def _sentence(detail: str) -> str:
+    return f"{detail[:1].upper()}{detail[1:]}."
+
+
+def outcome_words(question: QuestionRow) -> tuple[str, str]:
+    """A key of `ui.kit.parts.STATES` and its words: `Approved`, `Refused, nobody answered`."""
+    said = _("Approved") if question.approved else _("Refused")
+    state = "completed" if question.approved else "cancelled"
+    return state, f"{said}, {_('nobody answered')}" if question.expired else said

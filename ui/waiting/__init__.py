@@ -1,0 +1,1 @@
+"""The page Waiting: what jobs ask people."""
