@@ -45,6 +45,8 @@ Way = Literal["file", "text", "pdf as text"]
 class Takes:
     """What a provider takes. `largest_picture` and `most_bytes` (of all files of a question) are in bytes, before they
     are written as base64.
+
+    Some providers take more than 20 MB; a request of that size would hold up the worker's event loop for too long.
     """
 
     types: frozenset[str]
@@ -55,8 +57,8 @@ class Takes:
 
 _PLAIN: Final = Takes(_PICTURES)
 TAKES: Final[dict[str, Takes]] = {
-    "openai": Takes(_PICTURES | _SPOKEN | {PDF}, most_bytes=36 * MIB),
-    "anthropic": Takes(_PICTURES | {PDF}, largest_picture=15 * MIB // 4, most_pictures=100, most_bytes=23 * MIB),
+    "openai": Takes(_PICTURES | _SPOKEN | {PDF}),
+    "anthropic": Takes(_PICTURES | {PDF}, largest_picture=15 * MIB // 4),
     "google": Takes(
         (_PICTURES - {"image/gif"})
         | {"image/heic", "image/heif", PDF, "audio/aiff", "audio/aac", "audio/ogg", "audio/flac"}
@@ -65,7 +67,7 @@ TAKES: Final[dict[str, Takes]] = {
         most_bytes=14 * MIB,
     ),
     # PDFs go in a part of its own, see `engine.models.chat_models`
-    "mistral": Takes(_PICTURES | {PDF}, largest_picture=7 * MIB, most_pictures=8, most_bytes=36 * MIB),
+    "mistral": Takes(_PICTURES | {PDF}, largest_picture=7 * MIB, most_pictures=8),
     "azure_openai": Takes(_PICTURES | _SPOKEN),
     "openrouter": Takes(_PICTURES | _SPOKEN | {PDF}),
     "ollama": Takes(_PICTURES - {"image/gif"}),

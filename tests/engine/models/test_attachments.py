@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 
+from engine.core.paths import PROJECT
 from engine.flow.node_type import FileContent, NodeFailed
 from engine.models.attachments import PAGE_WIDTH, Attached, Attachment, attach, shown_name
 from engine.models.client import ModelConnection, ModelRequest, Models
@@ -144,6 +145,11 @@ async def test_only_bytes_go_into_the_sdk():
     content = attached.content("What is it?")
     assert [type(part).__name__ for part in content] == ["str", "BinaryContent"]
     assert Attached().content("What is it?") == "What is it?"
+
+
+def test_no_code_hands_an_address_to_the_sdk():
+    named = re.compile(r"\b(?:Image|Document|Audio|Video|File)Url\b")
+    assert [path for path in (PROJECT / "engine").rglob("*.py") if named.search(path.read_text("utf-8"))] == []
 
 
 @pytest.mark.parametrize(
