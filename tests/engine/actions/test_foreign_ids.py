@@ -165,6 +165,6 @@ def test_for_its_owner_it_is_there(database, things, ada) -> None:
         "jobs.get_job", "keys.get_key", "keys.hold_key", "datasets.get_dataset", "secrets.hold_secret",
         "owner_notes.hold_note", "links.find_invitation", "schedules.get_schedule", "schedules.hold_schedule",
         "schedules.list_schedules", "hooks.get_hook", "hooks.hold_hook", "hooks.list_hooks",
-        "owner_notes.hold_note", "links.find_invitation", "knowledge.get_collection", "knowledge.hold_source",
+        "knowledge.get_collection", "knowledge.hold_source",
         "knowledge.find_content", "knowledge.list_sources",
     }  # fmt: skip

@@ -296,9 +296,9 @@ Content-Disposition: attachment; filename=order.pdf
 """.encode()
 
 PAGE = (
-    "<!doctype html><html><head><title>Prices</title><style>p{}</style></head><body><h1>Prices</h1><p>Fresh &amp; warm.</p>"
-    "<table><tr><th>Bread</th><th>Price</th></tr><tr><td>Rye</td><td>4.20</td></tr></table></body></html>"
-).encode()
+    b"<!doctype html><html><head><title>Prices</title><style>p{}</style></head><body><h1>Prices</h1><p>Fresh &amp; warm.</p>"
+    b"<table><tr><th>Bread</th><th>Price</th></tr><tr><td>Rye</td><td>4.20</td></tr></table></body></html>"
+)
 
 CSV = "name;price\nRye;4,20\nSpelt;5,80\n".encode("cp1252")
 MARKDOWN = b"# Bread\n\nRye, *fresh*.\n"

@@ -260,7 +260,7 @@ async def test_a_deleted_collection_leaves_nothing_behind(
     await read_all(indexer)
     for table in ("collections", "sources", "contents", "documents", "pieces", "vectors"):
         count = world.read(
-            lambda session, table=table: session.execute(text(f"select count(*) from knowledge_{table}")).scalar()  # noqa: S608
+            lambda session, table=table: session.execute(text(f"select count(*) from knowledge_{table}")).scalar()
         )
         assert (table, count) == (table, 0)
     check_index(world)
