@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_as
 from engine.actions.knowledge import add_collection, delete_collection
@@ -66,13 +68,11 @@ async def test_a_flow_is_not_deployed_without_its_collection_and_a_job_says_that
     )
     flow_id = world.write(create_flow, ada, "Finder", document, "")
     world.write(save_as, ada, flow_id, "Finder")
-    try:
+    with pytest.raises(FlowInvalid) as refused:
         world.write(deploy, ada, flow_id)
-        raise AssertionError("it has no collection")
-    except FlowInvalid as invalid:
-        assert [one.message for one in invalid.problems] == [
-            "There is no collection called `Kept`. Choose another one, or make it on the page Knowledge."
-        ]
+    assert [one.message for one in refused.value.problems] == [
+        "There is no collection called `Kept`. Choose another one, or make it on the page Knowledge."
+    ]
     kept = world.write(add_collection, ada, "Kept")
     world.write(deploy, ada, flow_id)
     job_id = world.submit(flow_id, {"n": 5}).job_id
