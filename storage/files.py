@@ -110,20 +110,26 @@ def find_files(session: Session, workspace_id: str, file_ids: Collection[str]) -
 def find_visible(
     session: Session, workspace_id: str, file_ids: Collection[str], scope: KeyScope, key_id: str | None
 ) -> dict[str, FileRow]:
-    """Returns those of these files that an API key sees: files of its environment, and files that a job of its
-    environment names. A key that is limited to some flows sees its own uploads and the files of these flows' jobs.
+    """Returns those of these files that an API key sees: files of its environment, files that a job of its
+    environment names, and those of samples. A key that is limited to some flows sees its own uploads, and the files of
+    these flows' jobs and samples.
     """
     known = find_files(session, workspace_id, file_ids)
     of_its_own = StoredFile.environment == scope.environment
     job = and_(FileUse.kind == "job", FileUse.owner_id == Job.id, Job.environment == scope.environment)
+    sample = FileUse.kind == "flow"
     if scope.flow_ids is not None:
         of_its_own = and_(of_its_own, StoredFile.key_id == (key_id or ""))
         job = and_(job, Job.flow_id.in_(scope.flow_ids))
+        sample = and_(sample, FileUse.owner_id.in_(scope.flow_ids))
     seen: set[str] = set()
     ids = list(known)
     for first in range(0, len(ids), _MOST_IDS):
-        named = exists().where(FileUse.file_id == StoredFile.id, job)
-        wanted = select(StoredFile.id).where(StoredFile.id.in_(ids[first : first + _MOST_IDS]), or_(of_its_own, named))
+        by_job = exists().where(FileUse.file_id == StoredFile.id, job)
+        by_sample = exists().where(FileUse.file_id == StoredFile.id, sample)
+        wanted = select(StoredFile.id).where(
+            StoredFile.id.in_(ids[first : first + _MOST_IDS]), or_(of_its_own, by_job, by_sample)
+        )
         seen.update(session.scalars(wanted))
     return {file_id: row for file_id, row in known.items() if file_id in seen}
 
@@ -223,7 +229,7 @@ def list_kept_uses(session: Session) -> list[KeptUse]:
     for kind, owner_id, file_id in uses:
         seen, names = (_flow_names if kind == "flow" else _dataset_names)(session, owner_id, file_id)
         if not names:
-            found.append(KeptUse(kind, owner_id, file_id, seen))
+            found.append(KeptUse("flow" if kind == "flow" else "dataset", owner_id, file_id, seen))
     return found
 
 

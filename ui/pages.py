@@ -17,7 +17,7 @@ from storage.flows import list_flows
 from ui import answer_page, second_factor, sign_in
 from ui.access_guard import NO_STORE, AccessGuard, theme_of
 from ui.datasets import files
-from ui.jobs import jobs_csv
+from ui.jobs import jobs_csv, stored_file
 from ui.kit.plain_pages import error_page
 from ui.kit.search import Hit
 from ui.kit.signatures import remember_signatures
@@ -46,6 +46,7 @@ def register(app: App, root: FastAPI) -> None:
     second_factor.add_routes(root, app)
     answer_page.add_routes(root, app)
     jobs_csv.add_routes(root, app)
+    stored_file.add_routes(root, app)
     batch_csv.add_routes(root, app)
     audit_csv.add_routes(root, app)
     files.add_routes(root, app)

@@ -50,6 +50,13 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     command = subcommands.add_parser("run", parents=[shared], help="run a flow file here and now; prints the result")
     command.add_argument("file", metavar="FILE", help="a flow file, or - for stdin")
     command.add_argument("--input", metavar="JSON", default="{}", help="the request body (default: {})")
+    command.add_argument(
+        "--file",
+        dest="file_fields",
+        metavar="FIELD=PATH",
+        action="append",
+        help="send a file in a field of the type File; several times for a list",
+    )
     command.set_defaults(run=_run)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from api.commands.local_files import LocalFiles, with_files
 from api.commands.terminal import Terminal, read_input
 from engine.browser.browser import browser_of
 from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
@@ -50,12 +52,15 @@ def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
         return _refuse(terminal, FlowInvalid(found))
     try:
         plan = compile_plan(file.document, CATALOG)
-        payload = _read_payload(file.document, arguments.input)
-        outcome = asyncio.run(_run(plan, payload, terminal))
+        payload = _read_payload(file.document, arguments.input, arguments.file_fields or ())
+        files = LocalFiles()
+        outcome = asyncio.run(_run(plan, payload, files, terminal))
     except (FlowInvalid, PayloadInvalid) as refusal:
         return _refuse(terminal, refusal)
     if outcome.status == "completed":
         terminal.json(outcome.result)
+        for path in files.write_named(json.dumps(outcome.result), Path.cwd()):
+            terminal.note(f"Written: {path}")
         return 0
     error = outcome.error
     assert error is not None, "a run that failed says why"
@@ -63,9 +68,9 @@ def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return 1
 
 
-async def _run(plan: Plan, payload: dict[str, Json], terminal: Terminal) -> RunOutcome:
+async def _run(plan: Plan, payload: dict[str, Json], files: LocalFiles, terminal: Terminal) -> RunOutcome:
     outbound = OutboundClient(environment_rules(terminal.settings), renderer=browser_of)
-    services = _Outside(outbound, terminal)
+    services = _Outside(outbound, files, terminal)
     try:
         return await run_flow(
             plan,
@@ -81,7 +86,7 @@ async def _run(plan: Plan, payload: dict[str, Json], terminal: Terminal) -> RunO
         await services.close()
 
 
-def _read_payload(document: Document, text: str) -> dict[str, Json]:
+def _read_payload(document: Document, text: str, named_files: Sequence[str]) -> dict[str, Json]:
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -92,7 +97,7 @@ def _read_payload(document: Document, text: str) -> dict[str, Json]:
         raise InvalidJson(
             "--input is no JSON object", remedy='Give an object, like \'{"url": "https://example.com"}\'.'
         )
-    payload, errors = check_payload(input_fields(document), value)
+    payload, errors = check_payload(input_fields(document), with_files(value, named_files))
     if errors:
         raise PayloadInvalid(
             "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong", errors=tuple(errors)
@@ -113,8 +118,9 @@ def _refuse(terminal: Terminal, refusal: FlowInvalid | PayloadInvalid) -> int:
 class _Outside:
     """The services of a run: HTTP, models, and the secrets and datasets of the data folder."""
 
-    def __init__(self, outbound: OutboundClient, terminal: Terminal) -> None:
+    def __init__(self, outbound: OutboundClient, files: LocalFiles, terminal: Terminal) -> None:
         self.http = outbound
+        self.files = files
         self._terminal = terminal
         self._sandbox = Sandbox()
         self._models = Models(outbound, apart=self._sandbox.read_file)

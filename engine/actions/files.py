@@ -67,14 +67,16 @@ def upload(session: Session, caller: Caller, incoming: Incoming, idempotency_key
     return Uploaded(row)
 
 
-def upload_by_person(session: Session, principal: Principal, incoming: Incoming) -> FileRow:
-    """Stores a file that a person chose on a page. Raises NotAllowed, FileSpaceFull and StorageUnavailable."""
+def upload_by_person(
+    session: Session, principal: Principal, incoming: Incoming, environment: str = PLAYGROUND
+) -> FileRow:
+    """Stores a file that a person chose on a page. Keys of `environment` may use it, too. Raises NotAllowed, FileSpaceFull and StorageUnavailable."""
     require_may(principal, "run flows")
     return store_file(
         session,
         incoming,
         workspace_id=principal.workspace_id,
-        environment=PLAYGROUND,
+        environment=environment,
         created_by=principal.actor,
     )
 

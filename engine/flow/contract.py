@@ -26,6 +26,7 @@ from engine.flow.file_values import (
     kinds_in_words,
     largest_bytes,
     size_in_words,
+    takes_files,
 )
 from engine.flow.graph import Graph
 from engine.flow.node_type import Catalog, JsonSchema
@@ -124,7 +125,8 @@ def check_payload(fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> tu
 
 def sample_payload(document: Document, *tried: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a payload that fits: one of `tried`, the first sample, or else one in which each field has the first
-    value of those that it takes, or else its example, its default or a generated value.
+    value of those that it takes, or else its example, its default or a generated value. Files are not made up: without
+    a known one they are left out.
     """
     fields = input_fields(document)
     samples = [one.get("payload") for one in samples_of(document)[:1]]
@@ -146,6 +148,8 @@ def _first_fit(field: FieldDict, payloads: Iterable[Mapping[str, Any]]) -> Any:
         value = payload.get(name)
         if value is not None and not check_payload([field], {name: value})[1]:
             return value
+    if takes_files([field]):
+        return None
     return _made_up(field) if field.get("required") or field.get("example") is not None else None
 
 
@@ -154,6 +158,10 @@ def example_payload(document: Document) -> dict[str, Any] | None:
     generated text.
     """
     payload = sample_payload(document)
+    for field in input_fields(document):
+        name = field.get("name")
+        if name and name not in payload and field.get("required") and takes_files([field]):
+            payload[name] = _made_up(field)
     return None if check_payload(input_fields(document), payload)[1] else payload
 
 

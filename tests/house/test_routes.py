@@ -126,6 +126,7 @@ WHO_MAY_CALL = {
     "GET /datasets/{dataset_id}/export.csv": SIGNED_IN,
     "GET /datasets/{dataset_id}/export.json": SIGNED_IN,
     "GET /jobs": SIGNED_IN,
+    "GET /files/{file_id}": SIGNED_IN,
     "GET /jobs/export.csv": SIGNED_IN,
     "GET /jobs/{job_id}": SIGNED_IN,
     "GET /waiting": SIGNED_IN,

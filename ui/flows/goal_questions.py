@@ -50,6 +50,7 @@ from ui.kit.scroll import into_view
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import times_of
+from ui.parts.kept_files import file_keeper
 from ui.parts.model_wanted import model_button
 from ui.parts.value_shapes import names_of_groups
 from ui.parts.value_view import readable
@@ -141,7 +142,10 @@ class GoalQuestions:
             with ui.element("section").classes("fp-card fp-goal-card"):
                 template_sketch(self.template)
                 self.form = Form(
-                    specs_of_schema(self._schema()), self._first(), lambda _pointer, _value: self._mark_old()
+                    specs_of_schema(self._schema()),
+                    self._first(),
+                    lambda _pointer, _value: self._mark_old(),
+                    keep_file=file_keeper(self.page_session),
                 )
                 self._draw_model_note()
                 self._draw_changed()
@@ -419,7 +423,8 @@ class GoalQuestions:
         with ui.element("section").classes("fp-goal-tried") as section:
             title = words(_("This was tried. Try something else:"), "fp-b fp-s13", tag="h3")
             section.props["aria-labelledby"] = title.html_id
-            form = Form(roomy(specs_of_schema(payload_schema(fields)), payload), payload)
+            specs = roomy(specs_of_schema(payload_schema(fields)), payload)
+            form = Form(specs, payload, keep_file=file_keeper(self.page_session))
 
             async def again() -> None:
                 if wrong := form.problems():

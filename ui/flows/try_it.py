@@ -38,6 +38,7 @@ from ui.kit.text import _, duration
 from ui.page_session import App, PageSession
 from ui.page_shell import times_of
 from ui.parts.ask_owners import asking
+from ui.parts.kept_files import file_keeper
 from ui.parts.value_shapes import names_of_groups
 from ui.parts.value_view import readable
 
@@ -165,7 +166,14 @@ class TryItNow:
                 tag="p",
             )
             with ui.element("div").classes("fp-try"):
-                self.form = Form(roomy(specs, payload), payload, self._typed, types=True, read_only=not may)
+                self.form = Form(
+                    roomy(specs, payload),
+                    payload,
+                    self._typed,
+                    types=True,
+                    read_only=not may,
+                    keep_file=file_keeper(page_session, Environment.DEV),
+                )
                 with ui.element("div").classes("fp-row fp-try-send"):
                     self.send_button = button(_("Send"), self.send, icon="send", kind="main")
                     self.running = ui.element("div").classes("fp-row").props("role=status")

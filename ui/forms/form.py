@@ -9,6 +9,7 @@
         widgets                     {"model": draw}: draw(form, spec, pointer, value) draws fields with this `widget`
         json_views                  offers lists and groups as JSON too; usual where types are shown
         read_only                   shows the values and accepts no changes
+        keep_file                   stores a file that was dropped (`ui/parts/kept_files.py`); needed for fields of files
     form.value                      the current values (a copy)
     form.problems()                 {pointer: sentence}: unparsable, missing or out of range; also marks the fields
     form.unread                     {pointer: sentence}: typed text that cannot be parsed
@@ -37,6 +38,7 @@ from nicegui import ui
 from ui.forms.any_value import AnyValue
 from ui.forms.boxes import Box, Choice, Drawn, Switch
 from ui.forms.field import Field
+from ui.forms.file_box import FileBox, KeepFile
 from ui.forms.groups import Group, NamedValues
 from ui.forms.json_view import VIEWED, JsonView
 from ui.forms.lists import ItemList
@@ -56,6 +58,7 @@ _PARTS: Mapping[str, Callable[..., Part]] = {
     "pairs": NamedValues,
     "group": Group,
     "any": AnyValue,
+    "file": FileBox,
 }
 
 
@@ -73,10 +76,12 @@ class Form:
         widgets: Mapping[str, Widget] | None = None,
         json_views: bool | None = None,
         read_only: bool = False,
+        keep_file: KeepFile | None = None,
     ) -> None:
         self.specs = tuple(specs)
         self.types = types
         self.read_only = read_only
+        self.keep_file = keep_file
         self.json_views = types if json_views is None else json_views
         self.widgets = dict(widgets or {})
         self._on_change = on_change

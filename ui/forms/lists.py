@@ -11,6 +11,7 @@ from dataclasses import replace
 from nicegui import ui
 
 from ui.forms.boxes import Box
+from ui.forms.file_box import FileBox
 from ui.forms.groups import Group, redraw_moved
 from ui.forms.part import Owner, Part
 from ui.forms.row_buttons import RowButtons
@@ -91,6 +92,8 @@ class ItemList(Part):
                 self.rows[at].take(item)
             else:
                 self._draw_row(item)
+        if not self.rows and self._of_files and not self.owner.read_only:
+            self._draw_row(ABSENT)  # so that a file can be dropped at once
         self._number()
 
     def respec(self, spec: FieldSpec) -> bool:
@@ -121,6 +124,14 @@ class ItemList(Part):
         if describes_field(self.spec):
             return {"name": "", "type": "string", **fresh}
         return fresh or ABSENT
+
+    @property
+    def _of_files(self) -> bool:
+        return self.spec.item is not None and self.spec.item.kind == "file"
+
+    def append(self, item: Json) -> None:
+        """Adds an item at the end, as when several files were dropped at once."""
+        self._insert(len(self.rows), item)
 
     def enter(self, row: _Row) -> None:
         """Goes on to the next row, or adds one after the last."""
@@ -291,6 +302,8 @@ class _Line(_Row):
         with ui.element("div").classes("fp-item") as self.element:
             self.part = part = items.owner.make(spec, items, item, f"{items.title}, {self.name}")
             self.draw_buttons()
+        if isinstance(part, FileBox):
+            part.on_more = items.append
         if not isinstance(part, Box):
             self.element.classes("fp-item--big")
         elif not items.owner.read_only:

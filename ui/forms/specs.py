@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, cast, get_args
 
 from pydantic import BaseModel
 
+from engine.flow.file_values import KIND_WORDS, largest_bytes
 from engine.flow.rules import ALONE, LETTERS
 from ui.kit.text import _, type_word
 
@@ -39,6 +40,7 @@ Kind = Literal[
     "group",
     "json",
     "any",
+    "file",
 ]
 _KINDS: Final = frozenset(get_args(Kind))
 #: Depth at which a form offers JSON in place of fields, because a schema may refer to itself.
@@ -86,6 +88,9 @@ class FieldSpec:
     is_address: bool = False
     #: The JSON type that a value of kind `any` or `json` must have: `array`, `object`, or "" for every type.
     only: str = ""
+    #: Of a file: the kinds that are taken (empty: any), and the most bytes; 0: no limit of its own.
+    file_kinds: tuple[str, ...] = ()
+    max_file_bytes: int = 0
     item_word: str = ""
     inverted: str = ""
     new: Json = ABSENT
@@ -171,6 +176,8 @@ def _spec(schemas: _Schemas, name: str, schema: Mapping[str, Any], *, required: 
         nullable=nullable,
         secret=whole.get("format") == "password",
         only=str(whole.get("type")) if kind in {"any", "json"} and whole.get("type") in {"array", "object"} else "",
+        file_kinds=tuple(whole.get("file_kinds") or ()),
+        max_file_bytes=largest_bytes(whole) if kind == "file" else 0,
         item_word=str(whole.get("item") or ""),
         inverted=str(whole.get("inverted") or ""),
         new=whole.get("new", ABSENT),
@@ -192,8 +199,8 @@ def _spec(schemas: _Schemas, name: str, schema: Mapping[str, Any], *, required: 
 def _kind(schemas: _Schemas, schema: Mapping[str, Any], depth: int) -> Kind:  # noqa: PLR0911 - one case per kind
     if (wanted := schema.get("widget")) in _KINDS:
         return cast("Kind", wanted)
-    if "enum" in schema:
-        return "select"
+    if "enum" in schema or schema.get("format") == "file":
+        return "select" if "enum" in schema else "file"
     kind = schema.get("type")
     if kind == "string":
         return "textarea" if (schema.get("maxLength") or 0) > 500 and schema.get("widget") != "line" else "text"
@@ -205,6 +212,8 @@ def _kind(schemas: _Schemas, schema: Mapping[str, Any], depth: int) -> Kind:  # 
         return "json"
     if kind == "array":
         item, _null = schemas.resolve(schema.get("items") or {})
+        if item.get("format") == "file":
+            return "list"
         if item.get("type") == "object":
             return "objects" if item.get("properties") else "any"
         return "list" if item.get("type") in {"string", "number", "integer", "boolean", "array"} else "any"
@@ -252,6 +261,7 @@ _BY_TYPE: Mapping[str, frozenset[str]] = {
     "boolean": frozenset({"default", "example"}),
     "array": frozenset({"items", "default", "example", "min_items", "max_items"}),
     "object": frozenset({"fields", "default", "example"}),
+    "file": frozenset({"file_kinds", "max_file_mb"}),
 }
 _KIND_OF_TYPE: Mapping[str, Kind] = {
     ONE_OF: "text", "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "any", "object": "any",
@@ -281,7 +291,16 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
         if one.name not in wanted or (one.name == "default" and isinstance(item, Mapping) and item.get("required")):
             continue
         shown.append(_retyped(one, kind))
-    first = ("name", "type", *(["enum"] if kind == ONE_OF else []), "required", "description", "items", "fields")
+    first = (
+        "name",
+        "type",
+        *(["enum"] if kind == ONE_OF else []),
+        "required",
+        "description",
+        "items",
+        "fields",
+        "file_kinds",
+    )
     order = {name: at for at, name in enumerate(first)}
     return tuple(sorted(shown, key=lambda one: order.get(one.name, len(order))))
 
@@ -328,7 +347,7 @@ def folded_fields(spec: FieldSpec, shown: Sequence[FieldSpec]) -> frozenset[str]
 
 def is_rule(spec: FieldSpec) -> bool:
     """True for the less common rules of an API Input field."""
-    return spec.name not in _ALWAYS | {"items", "fields"} and spec.item_word != _WORD
+    return spec.name not in _ALWAYS | {"items", "fields", "file_kinds"} and spec.item_word != _WORD
 
 
 def _retyped(spec: FieldSpec, kind: str) -> FieldSpec:
@@ -343,6 +362,9 @@ def _retyped(spec: FieldSpec, kind: str) -> FieldSpec:
         only = kind if kind in {"array", "object"} else ""
         kind_of = _KIND_OF_TYPE.get(kind, "any")
         return replace(spec, kind=kind_of, type_word=type_word(kind), choices=choices, only=only)
+    if spec.name == "file_kinds" and spec.item is not None:
+        item = replace(spec.item, choices=tuple(KIND_WORDS.items()))
+        return replace(spec, item=item, item_word=_("kind"))
     if spec.name == "enum":
         if kind == ONE_OF:
             item = FieldSpec(name="", title="", kind="text", type_word=type_word("string"), required=True)

@@ -159,9 +159,14 @@ def size(count: int, reader: Reader = ENGLISH) -> str:
 
 _TYPE_WORDS = {
     "string": _("Text"), "number": _("Number"), "integer": _("Whole number"), "boolean": _("Yes or no"),
-    "array": _("List"), "object": _("Group"), "null": _("Nothing"),
+    "array": _("List"), "object": _("Group"), "file": _("File"), "null": _("Nothing"),
 }  # fmt: skip
-_FORMAT_WORDS = {"uri": _("Web address"), "email": _("E-mail address"), "date-time": _("Date and time")}
+_FORMAT_WORDS = {
+    "uri": _("Web address"),
+    "email": _("E-mail address"),
+    "date-time": _("Date and time"),
+    "file": _("File"),
+}
 
 
 def type_word(schema: Mapping[str, Any] | str | None) -> str:

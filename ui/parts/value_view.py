@@ -15,11 +15,13 @@ from typing import Any
 
 from nicegui import ui
 
+from engine.flow.file_values import is_file_value
 from ui.kit.code_view import value_view
 from ui.kit.feedback import fold
 from ui.kit.markdown import foreign_markdown
 from ui.kit.parts import button, copy_button, icon, link_button, segments, words
 from ui.kit.text import ENGLISH, Reader, _, number, plural
+from ui.parts.kept_files import file_line
 from ui.parts.value_shapes import (
     COUNT,
     GROUP,
@@ -119,10 +121,14 @@ class _Drawn:
         self.left -= 1
         if isinstance(value, str):
             self._text(value, name)
+        elif is_file_value(value):
+            file_line(value, self.reader)
         elif isinstance(value, Mapping | list | tuple) and len(path) >= _DEEPEST:
             self._long(in_words(value), _FIRST_TEXT, "fp-mono")
         elif isinstance(value, Mapping):
             self._group(value, path)
+        elif isinstance(value, list) and value and all(is_file_value(one) for one in value[:_MOST_ROWS]):
+            self._list(value, path, name)
         elif (table := table_of(value)) is not None:
             _TableView(self, table, name)
         elif isinstance(value, list | tuple):
@@ -134,7 +140,9 @@ class _Drawn:
 
     def cell(self, value: Any) -> None:
         """Draws a value in one cell of a table."""
-        if isinstance(value, str) and (address := web_address(value)):
+        if is_file_value(value):
+            file_line(value, self.reader)
+        elif isinstance(value, str) and (address := web_address(value)):
             _link(address)
         elif value is None or value == "":
             words(_("nothing") if value is None else _("empty"), "fp-t3")
@@ -338,6 +346,8 @@ class _TableView:
 
 def _is_wide(value: Any) -> bool:
     """True for a value that needs the whole width, below its name."""
+    if is_file_value(value) or (isinstance(value, list) and value and is_file_value(value[0])):
+        return False
     return (isinstance(value, Mapping) and bool(value)) or table_of(value) is not None
 
 

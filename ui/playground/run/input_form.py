@@ -10,6 +10,7 @@ from nicegui import ui
 
 from engine.core.errors import PayloadInvalid
 from engine.flow.contract import input_fields, payload_schema, sample_payload, samples_of
+from ui.forms.file_box import KeepFile
 from ui.forms.form import Field, Form
 from ui.forms.specs import specs_of_schema
 from ui.kit.feedback import told
@@ -37,6 +38,7 @@ class InputForm:
         on_run_all: Callable[[], Awaitable[None]] | None,
         on_change: Callable[[], None],
         why_not: str = "",
+        keep_file: KeepFile | None = None,
     ) -> None:
         self.draft = draft
         self.payload = payload
@@ -44,6 +46,7 @@ class InputForm:
         self.on_run_all = on_run_all
         self.on_change = on_change
         self.why_not = why_not
+        self.keep_file = keep_file
         #: True once the person or a job has set the input, so that a sample does not replace it.
         self.touched = False
         self.as_json = False
@@ -163,7 +166,15 @@ class InputForm:
             elif self.fields:
                 specs = specs_of_schema(payload_schema(self.fields))
                 read_only = bool(self.why_not)
-                self.form = Form(specs, self.payload, self._typed, types=True, json_views=False, read_only=read_only)
+                self.form = Form(
+                    specs,
+                    self.payload,
+                    self._typed,
+                    types=True,
+                    json_views=False,
+                    read_only=read_only,
+                    keep_file=self.keep_file,
+                )
             else:
                 words(_("This flow takes no input yet. Add an API Input and define its fields."), "fp-t2", tag="p")
 

@@ -25,6 +25,7 @@ from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.ask_owners import asking
 from ui.parts.question_cards import Asked, QuestionCards
+from ui.parts.kept_files import file_keeper
 from ui.playground.run.batch_view import BatchView
 from ui.playground.run.compare_view import CompareView
 from ui.playground.run.controls import Controls
@@ -190,6 +191,7 @@ class RunPanel:
                     on_run_all=self._run_samples if may_run else None,
                     on_change=self._input_changed,
                     why_not="" if may_run else asking(self.page_session, said),
+                    keep_file=file_keeper(self.page_session),
                 )
                 self.steps = StepsTab(
                     self.page_session,

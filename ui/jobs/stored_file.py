@@ -1,0 +1,31 @@
+"""The download of a stored file, for people of its workspace."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from engine.files.download import download_headers
+from storage.files import find_file
+from storage.sessions import find_signed_in
+from ui.access_guard import stranger_answer
+from ui.page_session import COOKIE, App
+from ui.page_shell import nothing_here
+
+
+def add_routes(root: FastAPI, app: App) -> None:
+    """Registers the route. It is a plain route, so it creates no NiceGUI client."""
+
+    @root.get("/files/{file_id}", include_in_schema=False)
+    async def stored_file(request: Request, file_id: str) -> Response:
+        person = app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
+        if person is None:
+            return await stranger_answer(app, request)
+        row = await app.database.read(find_file, person.workspace_id, file_id)
+        files = app.database.file_bytes
+        if row is None or not files.is_there(row.sha256, row.size):
+            return nothing_here(request)
+        return FileResponse(
+            files.path_of(row.sha256), headers={**download_headers(row), "X-Content-Type-Options": "nosniff"}
+        )
