@@ -12,15 +12,25 @@ Idempotency-Key for all tries, so a request whose response was lost runs only on
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
+
+from engine.flow.file_values import KIND_ENDINGS, is_file_value, is_web_file, map_files, sent_files, takes_files
 
 YOUR_KEY = "YOUR_API_KEY"
 
 
 #: The kind of response: one JSON value, one JSON value per line, server-sent events, or no body.
 Answers = Literal["json", "lines", "events", "nothing"]
+
+
+@dataclass(frozen=True)
+class FileToSend:
+    """A file in a payload: the sample uploads it first and sends its id. `name` is the file's name."""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -60,11 +70,11 @@ def first_call(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY, w
     """
     return f"""\
 {_shell_key(key)}
-
+{_shell_upload(endpoint, payload)}
 curl -sS -X POST {_shell(endpoint + (f"?wait={wait}" if wait else ""))} \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
   -H "Content-Type: application/json" \\
-  -d {_shell(_json(payload))}
+  -d {_shell_payload(payload)}
 """
 
 
@@ -154,7 +164,7 @@ def _curl(endpoint: str, payload: dict[str, Any], key: str) -> str:
     jobs = _origin(endpoint) + "/public/v1/jobs"
     return f"""\
 {_shell_key(key)}
-
+{_shell_upload(endpoint, payload)}
 # Submit. While too many jobs are running (429), curl waits as the answer says, else longer each time, and tries again.
 rm -f answer.json
 {_CURL} -o answer.json \\
@@ -162,7 +172,7 @@ rm -f answer.json
   -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
   -H "Content-Type: application/json" \\
   -H "Idempotency-Key: $(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)" \\
-  -d {_shell(_json(payload))}
+  -d {_shell_payload(payload)}
 job=$(sed -n 's/^{{"job_id":"\\([^"]*\\)".*/\\1/p' answer.json)
 
 # Ask for the job until it has ended; each call answers as soon as it ends, or after 30 seconds. Gives up after 60 calls.
@@ -209,11 +219,10 @@ def _python(endpoint: str, payload: dict[str, Any], key: str) -> str:
 import requests
 
 ENDPOINT = {_text(endpoint)}
-PAYLOAD = {_python_value(payload)}
-
+{"" if _has_files(payload) else f"PAYLOAD = {_python_value(payload)}{chr(10)}"}
 {_PYTHON_CALL}
 
-def run_flow(payload, give_up_after=1800):
+{_python_upload(payload)}def run_flow(payload, give_up_after=1800):
     """Submits the payload and returns the job once it has ended."""
     accepted = call("POST", ENDPOINT, json=payload, headers={{"Idempotency-Key": str(uuid.uuid4())}})
     job_url = urljoin(ENDPOINT, accepted.headers["Location"])
@@ -227,7 +236,7 @@ def run_flow(payload, give_up_after=1800):
         time.sleep(2)
 
 
-job = run_flow(PAYLOAD)
+job = run_flow({_python_value(payload) if _has_files(payload) else "PAYLOAD"})
 if job["status"] != "completed":
     raise SystemExit(f"The job {{job['status']}}: {{job['error']}}")
 print(job["result"])
@@ -239,10 +248,10 @@ def _python_one_call(endpoint: str, payload: dict[str, Any], key: str) -> str:
 # Before: pip install requests
 # The key comes from the environment: export FLOWPORT_API_KEY={_shell(key)}
 import os
-
+{"from urllib.parse import urljoin" + chr(10) if _has_files(payload) else ""}
 import requests
 
-answer = requests.post(
+{_python_first_upload(endpoint, payload)}answer = requests.post(
     {_text(endpoint)},
     params={{"wait": 60}},  # seconds to wait for the result
     headers={{"Authorization": "Bearer " + os.environ["FLOWPORT_API_KEY"]}},
@@ -338,10 +347,9 @@ def _javascript(endpoint: str, payload: dict[str, Any], key: str) -> str:
     return f"""\
 // Node 18 or newer. The key comes from the environment: export FLOWPORT_API_KEY={_shell(key)}
 const ENDPOINT = {_text(endpoint)};
-const PAYLOAD = {_json(payload)};
-
+{"" if _has_files(payload) else f"const PAYLOAD = {_json(payload)};{chr(10)}"}
 {_JAVASCRIPT_CALL}
-// Submits the payload and returns the job once it has ended.
+{_javascript_upload(payload)}// Submits the payload and returns the job once it has ended.
 async function runFlow(payload, giveUpAfter = 1800) {{
   const {{ randomUUID }} = await import("node:crypto");
   const headers = {{ "Content-Type": "application/json", "Idempotency-Key": randomUUID() }};
@@ -357,7 +365,7 @@ async function runFlow(payload, giveUpAfter = 1800) {{
   }}
 }}
 
-runFlow(PAYLOAD)
+{_javascript_run(payload, "PAYLOAD")}
   .then((job) => {{
     if (job.status !== "completed") throw new Error(`The job ${{job.status}}: ${{JSON.stringify(job.error)}}`);
     console.log(JSON.stringify(job.result, null, 2));
@@ -374,7 +382,7 @@ def _javascript_one_call(endpoint: str, payload: dict[str, Any], key: str) -> st
 // Node 18 or newer. The key comes from the environment: export FLOWPORT_API_KEY={_shell(key)}
 if (!process.env.FLOWPORT_API_KEY) throw new Error("Set FLOWPORT_API_KEY to your API key first");
 
-async function runFlow(payload) {{
+{_javascript_first_upload(endpoint, payload)}async function runFlow(payload) {{
   const response = await fetch({_text(endpoint + "?wait=60")}, {{ // seconds to wait for the result
     method: "POST",
     headers: {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}`, "Content-Type": "application/json" }},
@@ -387,7 +395,7 @@ async function runFlow(payload) {{
   return job.result;
 }}
 
-runFlow({_json(payload)})
+{_javascript_run(payload, "")}
   .then((result) => console.log(JSON.stringify(result, null, 2)))
   .catch((error) => {{
     console.error(error.message);
@@ -485,6 +493,158 @@ async function* events(url) {{
 """
 
 
+# Files: each sample uploads them first. They stand in a payload as `FileToSend`.
+
+
+def files_to_send(fields: Sequence[Mapping[str, Any]], payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a payload for a sample, in which stored files, and the required ones that it lacks, are `FileToSend`.
+    An https address stays: it is an example, too.
+    """
+    whole = dict(payload)
+    for field in fields:
+        name = str(field.get("name"))
+        if field.get("required") and whole.get(name) is None and takes_files([field]):
+            if field.get("type") == "file":
+                whole[name] = FileToSend(_file_name(field))
+            elif field.get("type") == "array":
+                whole[name] = [FileToSend(_file_name(field.get("items") or {}))]
+    named = {pointer: _file_name(field) for field, pointer, _ in sent_files(fields, whole)}
+
+    def sent(pointer: str, value: Any) -> Any:
+        if isinstance(value, FileToSend) or (isinstance(value, str) and is_web_file(value)):
+            return value
+        return FileToSend(value["name"] if is_file_value(value) else named[pointer])
+
+    return map_files(fields, whole, sent)
+
+
+def _file_name(field: Mapping[str, Any]) -> str:
+    kinds = field.get("file_kinds") or ("pdf",)
+    return f"example{KIND_ENDINGS[kinds[0]][0]}"
+
+
+_MARK = "@@file:"
+
+
+def _has_files(payload: Any) -> bool:
+    if isinstance(payload, FileToSend):
+        return True
+    inner = payload.values() if isinstance(payload, dict) else payload if isinstance(payload, list) else ()
+    return any(_has_files(one) for one in inner)
+
+
+def _shell_upload(endpoint: str, payload: Any) -> str:
+    if not _has_files(payload):
+        return ""
+    return f"""
+# Uploads a file and prints its id.
+upload() {{
+  curl -sS --fail-with-body {_shell(_files_url(endpoint))} -H "Authorization: Bearer $FLOWPORT_API_KEY" -F "file=@$1" |
+    sed -n 's/.*"file_id":"\\([^"]*\\)".*/\\1/p'
+}}
+"""
+
+
+def _shell_payload(payload: Any) -> str:
+    text = _shell(_json(payload))
+    for mark, name in _marks(payload):
+        text = text.replace(mark, f"'\"$(upload {_shell(name)})\"'")
+    return text
+
+
+def _python_upload(payload: Any) -> str:
+    if not _has_files(payload):
+        return ""
+    return '''def upload(path):
+    """Uploads a file and returns its id."""
+    with open(path, "rb") as file:
+        return call("POST", urljoin(ENDPOINT, "/public/v1/files"), files={"file": file}).json()["file_id"]
+
+
+'''
+
+
+def _python_first_upload(endpoint: str, payload: Any) -> str:
+    if not _has_files(payload):
+        return ""
+    return f'''HEADERS = {{"Authorization": "Bearer " + os.environ["FLOWPORT_API_KEY"]}}
+
+
+def upload(path):
+    """Uploads a file and returns its id."""
+    with open(path, "rb") as file:
+        url = urljoin({_text(endpoint)}, "/public/v1/files")
+        answer = requests.post(url, headers=HEADERS, files={{"file": file}}, timeout=90)
+    if not answer.ok:
+        raise SystemExit(f"HTTP {{answer.status_code}}: {{answer.text}}")
+    return answer.json()["file_id"]
+
+
+'''
+
+
+_JAVASCRIPT_FORM = """\
+  const {{ openAsBlob }} = await import("node:fs");
+  const form = new FormData();
+  form.append("file", await openAsBlob(path), path.split(/[\\\\/]/).pop());
+"""
+
+
+def _javascript_upload(payload: Any) -> str:
+    if not _has_files(payload):
+        return ""
+    return f"""\
+// Uploads a file and returns its id (Node 20).
+async function upload(path) {{
+{_JAVASCRIPT_FORM.format()}\
+  return JSON.parse(await call("POST", new URL("/public/v1/files", ENDPOINT), {{ body: form }})).file_id;
+}}
+
+"""
+
+
+def _javascript_first_upload(endpoint: str, payload: Any) -> str:
+    if not _has_files(payload):
+        return ""
+    return f"""\
+// Uploads a file and returns its id (Node 20).
+async function upload(path) {{
+{_JAVASCRIPT_FORM.format()}\
+  const headers = {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}` }};
+  const response = await fetch({_text(_files_url(endpoint))}, {{ method: "POST", headers, body: form }});
+  const text = await response.text();
+  if (!response.ok) throw new Error(`HTTP ${{response.status}}: ${{text}}`);
+  return JSON.parse(text).file_id;
+}}
+
+"""
+
+
+def _javascript_run(payload: Any, name: str) -> str:
+    if not _has_files(payload):
+        return f"runFlow({name or _json(payload)})"
+    text = _json(payload)
+    for mark, file in _marks(payload):
+        text = text.replace(f'"{mark}"', f"await upload({_text(file)})")
+    return f"(async () => runFlow({text}))()"
+
+
+def _files_url(endpoint: str) -> str:
+    return f"{_origin(endpoint)}/public/v1/files"
+
+
+def _marks(payload: Any) -> list[tuple[str, str]]:
+    """Returns each mark that `_json` writes for a file, and the file's name."""
+    if isinstance(payload, FileToSend):
+        return [(_mark(payload), payload.name)]
+    inner = payload.values() if isinstance(payload, dict) else payload if isinstance(payload, list) else ()
+    return [one for value in inner for one in _marks(value)]
+
+
+def _mark(file: FileToSend) -> str:
+    return f"{_MARK}{file.name.encode().hex()}@@"
+
+
 def _shell_key(key: str) -> str:
     """Returns a line that sets the key if it is known. Otherwise the script uses the reader's variable, and fails with
     a message when it is not set.
@@ -509,7 +669,7 @@ def _shell(text: str) -> str:
 
 
 def _json(payload: Any) -> str:
-    return json.dumps(payload, ensure_ascii=False, indent=2)
+    return json.dumps(payload, ensure_ascii=False, indent=2, default=_mark)
 
 
 def _indented(text: str) -> str:
@@ -523,6 +683,8 @@ def _text(text: str) -> str:
 def _python_value(value: Any, indent: str = "") -> str:
     """Returns a JSON value as Python source, formatted like JSON."""
     inner = indent + "    "
+    if isinstance(value, FileToSend):
+        return f"upload({_text(value.name)})"
     if isinstance(value, dict) and value:
         lines = [f"{inner}{_text(name)}: {_python_value(item, inner)},\n" for name, item in value.items()]
         return "{\n" + "".join(lines) + indent + "}"

@@ -111,11 +111,12 @@ def find_visible(
     session: Session, workspace_id: str, file_ids: Collection[str], scope: KeyScope, key_id: str | None
 ) -> dict[str, FileRow]:
     """Returns those of these files that an API key sees: files of its environment, files that a job of its
-    environment names, and those of samples. A key that is limited to some flows sees its own uploads, and the files of
+    environment names, and those of samples; a key of Development also what people upload in the Playground. A key that is limited to some flows sees its own uploads, and the files of
     these flows' jobs and samples.
     """
     known = find_files(session, workspace_id, file_ids)
-    of_its_own = StoredFile.environment == scope.environment
+    environments = ("dev", "playground") if scope.environment == "dev" else (scope.environment,)
+    of_its_own = StoredFile.environment.in_(environments)
     job = and_(FileUse.kind == "job", FileUse.owner_id == Job.id, Job.environment == scope.environment)
     sample = FileUse.kind == "flow"
     if scope.flow_ids is not None:

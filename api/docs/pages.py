@@ -30,7 +30,7 @@ from api.docs.search import Entry, guide_entries, plain, search, words_of
 from api.http.problem_json import PUBLISHED, problem_example, status_of, title_of
 from api.http.route_classes import BASE
 from engine.actions.deployments import endpoint_path
-from engine.code_samples import code_examples
+from engine.code_samples import code_examples, files_to_send
 from engine.core.paths import ASSETS
 from engine.core.safe_markdown import clean_html
 from engine.core.settings import Settings
@@ -58,6 +58,7 @@ GUIDES = {
     "batch": "Batch",
     "pagination": "Pagination",
     "idempotency": "Idempotency",
+    "files": "Files",
     "errors": "Errors and troubleshooting",
     "rate-limits": "Rate limits",
     "versions": "Versions and deprecation",
@@ -228,7 +229,7 @@ class _Docs:
             return await self.missing(request)
         flow, document, sample = found
         endpoint = self._base(request) + endpoint_path(flow.id)
-        examples = code_examples(endpoint, sample)
+        examples = code_examples(endpoint, files_to_send(input_fields(document), sample))
         return await self._page(
             request,
             "flow.html",

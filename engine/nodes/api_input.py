@@ -3,6 +3,9 @@
 Every flow that becomes an API starts here. Add a field for each value callers send, choose its type and whether it must be
 there. Requests that do not match are refused with the name of every wrong field, so later steps can rely on the values.
 
+A field of the type **File** takes a file: an upload by its `file_id`, an https address, or a base64 data URL. You may name the kinds of files and the
+largest size. Later steps get its name, kind and size, and can read it.
+
 A field that is not required may have a default; without one it is empty (`null`). Later steps use the values as `API Input › name`.
 Samples are ready-made requests for the Run panel and the code examples.
 """

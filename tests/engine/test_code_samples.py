@@ -18,7 +18,14 @@ from typing import Any
 
 import pytest
 
-from engine.code_samples import Examples, call_examples, code_examples, one_call_examples
+from engine.code_samples import (
+    Examples,
+    FileToSend,
+    call_examples,
+    code_examples,
+    files_to_send,
+    one_call_examples,
+)
 
 KEY = "fp_live_ExampleExampleExampleExampleEx123456"
 PAYLOAD = {
@@ -432,3 +439,27 @@ def assert_key_in_comments_only(examples: Examples) -> None:
     assert ': "${FLOWPORT_API_KEY:?' in examples.curl
     for text, comment in ((examples.curl, "#"), (examples.python, "#"), (examples.javascript, "//")):
         assert all(line.startswith(comment) for line in text.splitlines() if "YOUR_API_KEY" in line)
+
+
+def test_samples_upload_the_files_of_a_payload_first() -> None:
+    fields = [
+        {"name": "document", "type": "file", "required": True, "file_kinds": ["image"]},
+        {"name": "more", "type": "array", "items": {"type": "file"}},
+        {"name": "page", "type": "file"},
+    ]
+    stored = {"file_id": "file_" + "0" * 22, "name": 'it\'s "my" bill.pdf', "media_type": "application/pdf", "size": 3}
+    payload = files_to_send(fields, {"more": [stored], "page": "https://example.com/a.pdf"})
+    assert payload == {
+        "document": FileToSend("example.png"),
+        "more": [FileToSend(stored["name"])],
+        "page": "https://example.com/a.pdf",
+    }
+    for made in (code_examples, one_call_examples):
+        examples = made("https://flows.example/public/v1/flows/execute/flow_1", payload)
+        compile(examples.python, "sample.py", "exec")
+        assert subprocess.run(["bash", "-n", "-c", examples.curl], check=False).returncode == 0
+        assert examples.python.count("upload(") == examples.curl.count("upload ") + 1 == 3
+        assert examples.javascript.count("await upload(") == 2
+        for text in (examples.curl, examples.python, examples.javascript):
+            assert "file_000" not in text
+            assert "/public/v1/files" in text

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from engine.actions.deployments import endpoint_path
 from engine.actions.samples import example_payload
-from engine.code_samples import YOUR_KEY, ask_for_job, code_examples, first_call, one_call_examples
+from engine.code_samples import YOUR_KEY, ask_for_job, code_examples, files_to_send, first_call, one_call_examples
+from engine.flow.contract import input_fields
 from engine.flow.document import Document, load_document
 from engine.flow.version_comparison import draft_changes
 from storage.flows import FlowRow, get_draft, get_version
@@ -180,7 +181,7 @@ class ApiTab:
 
     def _draw_code(self) -> None:
         endpoint = self._endpoint()
-        payload = self.seen.payload
+        payload = files_to_send(input_fields(self.seen.document), self.seen.payload)
         key = self.made.new.key if self.made is not None and self.chosen == self.made.new.id else YOUR_KEY
         short = one_call_examples(endpoint, payload, key=key)
         ready = code_examples(endpoint, payload, key=key)

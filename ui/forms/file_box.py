@@ -36,6 +36,10 @@ class FileBox(Part):
         """How many bytes a file may have here."""
         return self.spec.max_file_bytes or MAX_FILE_BYTES
 
+    @property
+    def _in_list(self) -> bool:
+        return self.around is not None and self.around.spec.kind == "list"
+
     def show(self) -> None:
         """Draws the file, or the place where one is dropped."""
         self._place.clear()
@@ -60,16 +64,15 @@ class FileBox(Part):
             with ui.element("div").classes("fp-file-words"):
                 for text, classes in _said(self.known):
                     words(text, classes).props("dir=auto")
-            if not self.owner.read_only:
+            if not self.owner.read_only and not self._in_list:  # a list has a button for each row
                 icon_button("close", _("Remove {name}").format(name=self._title), self._remove)
 
     def _draw_drop(self) -> None:
-        several = self.around is not None and self.around.spec.kind == "list"
         upload = ui.upload(
             on_upload=self._received,
             on_rejected=self._rejected,
             auto_upload=True,
-            multiple=several,
+            multiple=self._in_list,
             max_file_size=self.most_bytes,
         )
         accept = ",".join(dict.fromkeys(end for kind in self.spec.file_kinds for end in KIND_ENDINGS[kind]))

@@ -190,6 +190,8 @@ def _spec(schemas: _Schemas, name: str, schema: Mapping[str, Any], *, required: 
         if kind == "objects":
             return replace(spec, fields=_fields(schemas, item, depth + 1))
         made = _spec(schemas, "", part, required=True, depth=depth + 1)
+        if made.kind == "file":
+            return replace(spec, item=made, item_word=_("file"))
         return replace(spec, item=replace(made, kind="select", choices=YES_NO) if made.kind == "switch" else made)
     if kind == "pairs":
         return replace(spec, item=FieldSpec(name="", title="", kind="text", type_word=type_word("string")))
