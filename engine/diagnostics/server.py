@@ -13,6 +13,7 @@ from engine.diagnostics.folder import check_folder_and_database
 from engine.diagnostics.outbound import check_outside
 from engine.jobs.outbound_rules import entries_that_count_no_more, outbound_rules
 from engine.outbound.client import OutboundClient
+from engine.sandbox.system_calls import can_limit_calls
 from engine.secrets.sealing import Vault
 from storage.database import Database
 from storage.secrets import count_secrets_without_hosts
@@ -34,6 +35,7 @@ async def check_server(
     """
     for line in await asyncio.to_thread(lambda: list(check_folder_and_database(settings, database, running=running))):
         yield line
+    yield await asyncio.to_thread(_foreign_files)
     for line in check_way_in(settings, opened) if opened is not None else ():
         yield line
     try:
@@ -56,3 +58,19 @@ async def check_server(
             yield line
     finally:
         await outbound.aclose()
+
+
+def _foreign_files() -> Line:
+    """Checks whether the processes that read foreign files can be limited to a list of system calls."""
+    if can_limit_calls():
+        return Line(
+            "Foreign files", "ok", "Files, pages and templates are read in processes that can open and reach nothing."
+        )
+    return Line(
+        "Foreign files",
+        "warn",
+        "This system cannot limit the system calls of a process (seccomp): files, pages and templates are read behind "
+        "limits of memory, time and open files alone.",
+        "Run Flowport on Linux on x86-64 or arm64. In a container, use a profile that allows `prctl` with seccomp, as "
+        "Docker's own does.",
+    )

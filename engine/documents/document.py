@@ -11,7 +11,7 @@ from engine.documents.page_ranges import MOST_PAGES, BadRange, pages_of
 #: The most characters of text that are read of one document.
 MOST_CHARACTERS = 4_000_000
 #: The most cells of tables that are read of one document.
-MOST_CELLS = 400_000
+MOST_CELLS = 250_000
 
 
 class Unreadable(Exception):  # noqa: N818 - named after the fact

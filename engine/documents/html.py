@@ -40,7 +40,7 @@ def read_html_text(html: str, media_type: str, wish: Wish, title: str = "") -> R
     if len(text) > MOST_CHARACTERS:
         read.notes.append(f"Only its first {MOST_CHARACTERS:,} characters were read.")
     if wish.how == "markdown":
-        page.markdown = Writer().write(tree.body)[:MOST_CHARACTERS]
+        page.markdown = Writer(first_row_is_head=True).write(tree.body)[:MOST_CHARACTERS]
     if wish.how == "tables":
         read.tables = tables_in(tree.body)
     if not text:

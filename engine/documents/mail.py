@@ -105,7 +105,7 @@ def _decoded(part: Message) -> str:
 def _file_name(part: Message) -> str:
     try:
         name = part.get_filename()
-        shown = part.get_content_disposition() != "attachment" if isinstance(part, EmailMessage) else True
+        shown = part.get_content_disposition() in {None, "inline"} if isinstance(part, EmailMessage) else True
     except (ValueError, LookupError, TypeError, AttributeError, IndexError, email.errors.MessageError):
         return "a file without a readable name"
     if name:

@@ -106,7 +106,7 @@ class PageLayout:
         sizes: Counter[float] = Counter()
         for line in self._lines:
             sizes[round(line.height, 1)] += len(line.text)
-        return sizes.most_common(1)[0][0] if sizes else 0.0
+        return max(sizes, key=lambda size: sizes[size], default=0.0)
 
     def _is_prose_in_columns(self) -> bool:
         several = [line for line in self._lines if len(line.cells) > 1]

@@ -84,7 +84,7 @@ def _opened(content: bytes) -> pypdfium2.PdfDocument:
         return pypdfium2.PdfDocument(content)
     except pypdfium2.PdfiumError as error:
         if error.err_code in {pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY}:
-            raise Unreadable("encrypted") from None
+            raise Unreadable("with_password") from None
         raise Unreadable("damaged", detail="Its list of parts cannot be read.") from None
 
 

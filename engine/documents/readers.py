@@ -19,7 +19,7 @@ Json = Any
 #: Family -> the modules that it needs; one family is chosen by the first bytes of the file (`reading.family_of`).
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "pdf": ("pdf",),
-    "zip": ("archive", "word", "slides", "sheets"),
+    "zip": ("office_archive", "word", "slides", "sheets"),
     "ole": ("sheets",),
     "csv": ("plain",),
     "text": ("plain", "html", "mail"),
@@ -95,7 +95,7 @@ def read(
     except Unreadable as error:
         return {"wrong": error.key, "facts": error.facts}, b""
     except MemoryError:
-        return {"wrong": "memory", "facts": {}}, b""
+        return {"wrong": "too_much_memory", "facts": {}}, b""
     except RecursionError:
         return {"wrong": "too_deep", "facts": {}}, b""
     except Exception as error:  # noqa: BLE001 - whatever a library says about a hostile file is told as damage
@@ -129,8 +129,8 @@ def _read(family: str, content: bytes, wish: Wish) -> Read:
 
 
 def _read_archive(content: bytes, wish: Wish) -> Read:
-    from engine.documents.archive import Archive
-    from engine.documents.sheets import read_sheets
+    from engine.documents.office_archive import Archive
+    from engine.documents.sheets import EXCEL, OPEN_DOCUMENT, read_sheets
     from engine.documents.slides import read_slides
     from engine.documents.word import read_word
 
@@ -142,7 +142,7 @@ def _read_archive(content: bytes, wish: Wish) -> Read:
         return read_slides(archive, wish)
     if any(name.startswith("xl/workbook.") for name in names):
         archive.check()
-        return read_sheets(content, wish, "xlsx", archive.title())
+        return read_sheets(content, wish, EXCEL, archive.title())
     if "content.xml" in names and "mimetype" in names:
         kind = archive.read("mimetype", 200).decode("ascii", "replace")
         if "spreadsheet" not in kind:
@@ -150,7 +150,7 @@ def _read_archive(content: bytes, wish: Wish) -> Read:
             better = "Word (.docx) or PDF" if what == "text" else "PowerPoint (.pptx) or PDF"
             raise Unreadable("unsupported", what=f"an OpenDocument {what}", hint=_SAVE_AS.format(better))
         archive.check()
-        return read_sheets(content, wish, "ods", archive.title())
+        return read_sheets(content, wish, OPEN_DOCUMENT, archive.title())
     raise _unsupported("a zip archive", _UNPACK)
 
 
@@ -158,11 +158,11 @@ def _read_old_office(content: bytes, wish: Wish) -> Read:
     """Reads old Excel tables. Other files of this container are told apart by the names of their parts."""
     names = {name for name in _OLD_PARTS if name.encode("utf-16-le") in content}
     if names & {"EncryptedPackage", "EncryptionInfo"}:
-        raise Unreadable("encrypted")
+        raise Unreadable("with_password")
     if names & {"Workbook", "Book"}:
-        from engine.documents.sheets import read_sheets
+        from engine.documents.sheets import OLD_EXCEL, read_sheets
 
-        return read_sheets(content, wish, "xls")
+        return read_sheets(content, wish, OLD_EXCEL)
     if "WordDocument" in names:
         raise _unsupported("an old Word document (.doc)", _SAVE_AS.format("a newer Word document (.docx) or PDF"))
     if "PowerPoint Document" in names:
@@ -209,13 +209,13 @@ def _is_mail(content: bytes) -> bool:
 
 def _unsupported(what: str, hint: str = "") -> Unreadable:
     if not hint:
-        hint = _TO_PROMPT if "picture" in what else _UNPACK if "archive" in what else ""
+        hint = _TO_PROMPT if "picture" in what else _UNPACK if what.endswith(" archive") else ""
     return Unreadable("unsupported", what=what, hint=hint or "Save it as one of these and use that file.")
 
 
 def _told(read: Read) -> dict[str, Json]:
     """Returns the document as JSON with clean text: no control characters, no halves of surrogate pairs."""
-    return _clean(
+    told = _clean(
         {
             "media_type": read.media_type,
             "title": read.title,
@@ -228,6 +228,9 @@ def _told(read: Read) -> dict[str, Json]:
             "notes": read.notes,
         }
     )
+    if not any(page["text"].strip() for page in told["pages"]):
+        raise Unreadable("no_text")
+    return told
 
 
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -245,6 +248,21 @@ def _clean(value: Json) -> Json:
 
 def _nothing() -> None:
     """The family needs no more than its imports."""
+
+
+def _parse_pdf() -> None:
+    """What pdfium loads when it first reads: a page without a table of parts, which it repairs."""
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>"
+    parts = (
+        b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[3 0 R]/Count 1>>", page,
+        b"<</Length 26>>stream\nBT /F 1 Tf (a) Tj 2 0 Td ET\nendstream",
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    )  # fmt: skip
+    content = b"".join(b"%d 0 obj%b\nendobj\n" % numbered for numbered in enumerate(parts, 1))
+    content = b"%PDF-1.4\n" + content + b"trailer<</Root 1 0 R>>"
+    for how in ("markdown", "tables"):
+        _read("pdf", content, Wish("", "", "", how, time.monotonic() + 1))
+    _pictures("pdf", content, Wish("", "", "", "text", time.monotonic() + 1), 9)
 
 
 def _parse_xml() -> None:
@@ -276,7 +294,7 @@ def _parse_csv() -> None:
 
 
 _WARM: Mapping[str, Callable[[], None]] = {
-    "pdf": _nothing,
+    "pdf": _parse_pdf,
     "zip": _parse_xml,
     "ole": _nothing,
     "csv": _parse_csv,

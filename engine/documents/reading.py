@@ -24,7 +24,7 @@ _BEFORE_PDF: Final = b"\xef\xbb\xbf\0 \t\r\n"
 #: The largest file that is read, in bytes.
 LARGEST: Final = 64 << 20
 #: The time limit and the memory of the process, as sentences name them.
-_LIMITS: Final = {"seconds": "10", "memory": "1 GB"}
+_LIMITS: Final = {"seconds": "10", "most_memory": "1 GB"}
 
 
 class Content(Protocol):

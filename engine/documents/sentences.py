@@ -23,7 +23,7 @@ class Sentence(NamedTuple):
 
 SENTENCES: Final[Mapping[str, Sentence]] = {
     "empty": Sentence("“{name}” is empty.", "The file has no bytes.", "Send the file again."),
-    "encrypted": Sentence(
+    "with_password": Sentence(
         "“{name}” is locked with a password, so it cannot be read.",
         "",
         "Open it, save it without a password, and use that file.",
@@ -75,14 +75,14 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
         "Some files are made so that reading them never ends.",
         "Choose some of its Pages in the node, or save it again with the program that made it.",
     ),
-    "memory": Sentence(
+    "too_much_memory": Sentence(
         "“{name}” needs more memory than a document may use.",
-        "It was stopped at {memory}. In a table, one cell far away from the others can be the reason.",
+        "It was stopped at {most_memory}. In a table, one cell far away from the others can be the reason.",
         "Choose some of its Pages in the node, or delete empty rows and columns, and save it again.",
     ),
     "ended": Sentence(
         "“{name}” could not be read: the reader stopped in the middle.",
-        "The file is damaged, or it needs more memory than the {memory} that a document may use. In a table, one cell far "
+        "The file is damaged, or it needs more memory than the {most_memory} that a document may use. In a table, one cell far "
         "away from the others can be the reason.",
         "Open it in the program that made it, save it again, and use that file.",
     ),

@@ -13,25 +13,23 @@ import python_calamine
 from engine.documents.document import MOST_CELLS, Page, Read, Unreadable, Wish, cut_note
 from engine.documents.rows import Cell, Row, as_markdown, as_text, table_of
 
-MEDIA_TYPES = {
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "xls": "application/vnd.ms-excel",
-    "ods": "application/vnd.oasis.opendocument.spreadsheet",
-}
+EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+OLD_EXCEL = "application/vnd.ms-excel"
+OPEN_DOCUMENT = "application/vnd.oasis.opendocument.spreadsheet"
 #: The largest whole number that a file's floating-point numbers hold exactly.
 _EXACT = 2.0**53
 
 
-def read_sheets(content: bytes, wish: Wish, kind: str, title: str = "") -> Read:
+def read_sheets(content: bytes, wish: Wish, media_type: str, title: str = "") -> Read:
     """Reads the chosen sheets; each is a page and a table. Raises Unreadable."""
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
     except python_calamine.PasswordError:
-        raise Unreadable("encrypted") from None
+        raise Unreadable("with_password") from None
     except (python_calamine.CalamineError, ValueError, OSError) as error:
         raise Unreadable("damaged", detail=_detail(error)) from None
     names = book.sheet_names
-    read = Read(MEDIA_TYPES[kind], [], title, len(names))
+    read = Read(media_type, [], title, len(names))
     chosen = wish.chosen(len(names), "sheet")
     room = MOST_CELLS
     for place, number in enumerate(chosen):

@@ -8,8 +8,8 @@ from typing import Any
 
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue] - made in C
 
-from engine.documents.archive import Archive
 from engine.documents.document import Page, Read, Unreadable, Wish, cut_note
+from engine.documents.office_archive import Archive
 from engine.documents.rows import Row, as_markdown, as_text, table_of
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.presentationml.presentation"

@@ -9,9 +9,9 @@ import zipfile
 import mammoth
 from mammoth.images import img_element
 
-from engine.documents.archive import Archive
 from engine.documents.document import Read, Unreadable, Wish
 from engine.documents.html import read_html_text
+from engine.documents.office_archive import Archive
 
 MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 

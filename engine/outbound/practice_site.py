@@ -1,7 +1,7 @@
 """The practice site: web pages of a small bakery, served inside this process for one reserved host name.
 
 Template samples use it, so that a first run needs no network and tests are fast. The pages are files in
-`assets/practice/`; the path `/menu` is served from `menu.html`. Requests to this host cause no DNS query and no
+`assets/practice/`; the path `/menu` is served from `menu.html`. `files/` holds documents that Read Document reads. Requests to this host cause no DNS query and no
 connection.
 """
 
@@ -20,7 +20,10 @@ _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".json": "application/json",
     ".png": "image/png",
+    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    ".pdf": "application/pdf",
     ".txt": "text/plain; charset=utf-8",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ".xml": "application/xml",
 }
 

@@ -42,13 +42,15 @@ _MOST_PADDING = 50_000
 class Writer:
     """Options: `markdown`, or else plain text; `links` keeps the addresses of links; `base` makes them absolute.
 
-    `own_page`: the page is written by Flowport itself, so `<` stays as it is inside code.
+    `own_page`: the page is written by Flowport itself, so `<` stays as it is inside code. `first_row_is_head`: the first
+    row of each table names its columns, also when it is not marked as that.
     """
 
     markdown: bool = True
     links: bool = True
     base: str = ""
     own_page: bool = False
+    first_row_is_head: bool = False
     _nesting: int = field(default=0, init=False, repr=False)
     _containers: set[int] = field(default_factory=set, init=False, repr=False)
 
@@ -158,7 +160,7 @@ class Writer:
         if not self.markdown:
             yield "\n".join(" | ".join(row) for row in written)
             return
-        if not all(cell.tag == "th" for cell in rows[0]):
+        if not self.first_row_is_head and not all(cell.tag == "th" for cell in rows[0]):
             written.insert(0, [""] * width)
         written.insert(1, ["---"] * width)
         yield "\n".join(f"| {' | '.join(row)} |" for row in written)

@@ -9,9 +9,8 @@ and, where the system has the filter for it, all system calls but some thirty. A
 process from inside (two timers, one of them of CPU time), so nothing is left running when the worker has ended; the end
 of stdin ends it too.
 
-A first byte says that it is ready: `!` with the filter of system calls, `?` without. A frame in either direction is two
-lengths of four bytes (big-endian), then JSON, then bytes that are no JSON: a document, or pictures. An answer has
-`"spent"` when the process should not be used again.
+A first byte says that it is ready. A frame in either direction is two lengths of four bytes (big-endian), then JSON,
+then bytes that are no JSON: a document, or pictures. An answer has `"spent"` when the process should not be used again.
 
     templates: request `{"template", "data"}`, answer `{"text"}` or `{"wrong"}`
     pages: request `{"reader", "arguments"}`, answer `{"value"}` or `{"wrong", "message"}`; `wrong` is the name of an error
@@ -59,9 +58,9 @@ def main() -> None:
         answer_to = _pages(limits.output)
     else:
         answer_to = _documents(family, limits.seconds, limits.output, limits.content)
-    filtered = lock_up(limits.memory)
+    lock_up(limits.memory)
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
-    answers.write(b"!" if filtered else b"?")  # ready
+    answers.write(b"!")  # ready
     answers.flush()
     while (frame := _read(asked)) is not None:
         _give_up_after(limits.seconds)
@@ -74,10 +73,10 @@ def main() -> None:
         _give_up_after(0)
 
 
-def lock_up(memory: int) -> bool:
+def lock_up(memory: int) -> None:
     """Sets limits that this process cannot raise again. `memory`: bytes of address space.
 
-    Returns False when this system has no filter of system calls.
+    Where the system has no filter of system calls, the other limits hold alone (`app.py check` tells it).
     """
     from engine.sandbox.system_calls import allow_only_listed_calls
 
@@ -88,11 +87,8 @@ def lock_up(memory: int) -> bool:
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
     if hasattr(resource, "RLIMIT_NPROC"):
         resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    try:
+    with contextlib.suppress(OSError):
         allow_only_listed_calls()
-    except OSError:
-        return False
-    return True
 
 
 def _give_up_after(seconds: float) -> None:

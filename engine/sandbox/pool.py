@@ -22,16 +22,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from engine.core.paths import PROJECT
 from engine.sandbox.limits import LIMITS, Kind
 
 Json = Any
-_T = TypeVar("_T")
 
 _PROGRAM: Final = Path(__file__).with_name("evaluator.py")
 #: The seconds in which a process imports its modules, even on a very busy machine.
@@ -100,10 +99,6 @@ class Sandbox:
             return answer, b""
         return {"wrong": "ended", "facts": {}}, b""
 
-    async def has_filter(self) -> bool:
-        """Returns False when this system cannot limit the system calls of its processes. Starts a process."""
-        return await self._pages.has_filter()
-
     @property
     def pids(self) -> list[int]:
         """The ids of the processes that run now."""
@@ -167,19 +162,12 @@ class _Pool:
         self, request: Mapping[str, Json], content: bytes = b"", family: str = ""
     ) -> tuple[dict[str, Json], bytes]:
         """Returns the answer, and the bytes that accompany it. Waits for a free process. Raises _Refused."""
-        return await self._use(family, lambda evaluator: evaluator.ask(request, content))
-
-    async def has_filter(self) -> bool:
-        """Tells whether the processes run behind the filter of system calls. Raises _Refused."""
-        return await self._use("", lambda evaluator: evaluator.has_filter())
-
-    async def _use(self, family: str, work_with: Callable[[_Evaluator], _T]) -> _T:
         async with self._slots:
             if self._closed:
                 raise _Stopping
             evaluator = self._free.pop() if self._free else _Evaluator(self._kind, family)
             self._busy.add(evaluator)
-            work = asyncio.get_running_loop().run_in_executor(self._threads, work_with, evaluator)
+            work = asyncio.get_running_loop().run_in_executor(self._threads, evaluator.ask, request, content)
             work.add_done_callback(lambda done: self._keep(evaluator, done))
             try:
                 return await asyncio.shield(work)
@@ -217,7 +205,6 @@ class _Evaluator:
     def __init__(self, kind: Kind, family: str) -> None:
         self._kind: Kind = kind
         self._family = family
-        self._filtered = False
         self._limits = LIMITS[kind]
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -232,11 +219,6 @@ class _Evaluator:
     def usable(self) -> bool:
         """False when it was killed, or when it has answered its number of calls."""
         return not self._killed and self._calls < self._limits.calls
-
-    def has_filter(self) -> bool:
-        """Tells whether its system calls are limited to the list. It blocks. Raises _Refused."""
-        self._running()
-        return self._filtered
 
     def ask(self, request: Mapping[str, Json], content: bytes) -> tuple[dict[str, Json], bytes]:
         """Sends a request and returns the answer. It blocks, so it runs in a thread. Raises _Refused."""
@@ -299,9 +281,7 @@ class _Evaluator:
         # The process sends its first byte after its imports; that time does not count for the request.
         with contextlib.suppress(TimeoutError, _Gone):
             _wait(self._process.stdout, _READ, time.monotonic() + _START_SECONDS)
-            ready = _read(self._process, 1, time.monotonic() + 1)
-            self._filtered = ready == b"!"
-            if ready in {b"!", b"?"}:
+            if _read(self._process, 1, time.monotonic() + 1) == b"!":
                 return self._process
         self.kill()
         raise _Broke

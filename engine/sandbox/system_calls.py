@@ -11,6 +11,7 @@ import ctypes
 import platform
 import struct
 import sys
+import threading
 
 #: Number of the machine in the filter's data (linux/audit.h), and the allowed calls by their numbers on it.
 _MACHINES: dict[str, tuple[int, dict[str, int]]] = {
@@ -55,7 +56,31 @@ def allow_only_listed_calls() -> None:
     machine = _MACHINES.get(platform.machine()) if sys.platform == "linux" else None
     if machine is None or sys.maxsize < 1 << 32:
         raise OSError("There is no list of system calls for this machine.")
-    program = _program(*machine)
+    _install(_program(*machine))
+
+
+def can_limit_calls() -> bool:
+    """Tells whether this system takes a filter of system calls, by installing one that allows everything.
+
+    A filter holds for one thread, so a thread of its own takes it, and ends.
+    """
+    taken: list[bool] = []
+
+    def take() -> None:
+        try:
+            _install([(_RETURN, 0, 0, _ALLOW)])
+        except OSError:
+            return
+        taken.append(platform.machine() in _MACHINES and sys.maxsize > 1 << 32)
+
+    if sys.platform == "linux":
+        thread = threading.Thread(target=take)
+        thread.start()
+        thread.join()
+    return taken == [True]
+
+
+def _install(program: list[tuple[int, int, int, int]]) -> None:
     code = b"".join(struct.pack("HBBI", *one) for one in program)
     held = ctypes.create_string_buffer(code, len(code))
     described = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program), ctypes.addressof(held)))

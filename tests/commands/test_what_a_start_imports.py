@@ -17,7 +17,8 @@ pytestmark = pytest.mark.process
 
 #: Libraries and parts of Flowport that are loaded when they are first needed.
 LATER = {
-    "alembic", "anthropic", "google", "huggingface_hub", "markdown2", "markdown_it", "numpy", "openai", "playwright",
+    "alembic", "anthropic", "google", "huggingface_hub", "lxml", "mammoth", "markdown2", "markdown_it", "numpy", "openai",
+    "playwright", "pypdfium2", "python_calamine",
     "plotly", "pydantic_ai", "segno", "selectolax", "trafilatura", "yaml", "sqlalchemy.dialects.postgresql",
 }  # fmt: skip
 ONLY_PAGES_AND_API = {"fastapi", "nicegui", "starlette", "uvicorn", "socketio", "prometheus_client", "ui", "api.app"}

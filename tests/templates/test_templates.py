@@ -114,6 +114,18 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     "score-a-text": lambda _sent, got: 1 <= got["score"] <= 10,
     "summarise-pages": lambda sent, got: [one["url"] for one in got["pages"]] == sent["urls"],
     "translate-a-list": lambda sent, got: [one["text"] for one in got["texts"]] == sent["texts"],
+    "read-an-invoice": lambda sent, got: (
+        list(got["details"]) == ["sender", "number", "date", "total"]
+        and got["file"] == sent["invoice"].rsplit("/", 1)[1]
+    ),
+    "summarise-a-document": lambda _sent, got: got["title"] == "Newsletter, autumn 2026",
+    "table-of-a-file": lambda sent, got: (
+        got["rows"][0]["item" if "order" in got["columns"] else "Item"]
+        == ("Mill Lane Rye" if sent["file"].endswith(".xlsx") else "Rye flour, 25 kg")
+    ),
+    "text-of-a-file": lambda sent, got: (
+        ("Chestnut loaf" in got["text"]) is sent["file"].endswith(".docx") and "Hearth & Rye" in got["text"]
+    ),
     "website-analyzer": lambda _sent, got: (
         len({page["url"] for page in got["pages"]}) == got["pages_found"] == 12 and got["not_read"] == []
     ),

@@ -129,8 +129,6 @@ MISSING = {
     "cron": "clock",
     "email": "e-mail",
     "send an email": "e-mail",
-    "pdf": "PDF",
-    "upload a file": "files",
     "draw a picture": "pictures",
     "slack": "ready-made",
     "python": "code",
@@ -172,7 +170,7 @@ def test_what_is_missing_is_said_and_something_is_offered(word: str) -> None:
     assert kinds_for(word, NODE_TYPES), "the palette shows a node in any case"
 
 
-@pytest.mark.parametrize("word", ["schedule", "every day", "pdf", "slack"])
+@pytest.mark.parametrize("word", ["schedule", "every day", "slack"])
 def test_the_palette_says_what_no_node_does(word: str) -> None:
     assert " yet." in said_about(word, NODE_TYPES)
 

@@ -58,7 +58,7 @@ SHELVES = {
         "compare-two-texts",
         "answer-from-your-text",
     ),
-    _("Pictures and files"): ("describe-a-picture",),
+    _("Read files"): ("text-of-a-file", "table-of-a-file", "read-an-invoice", "summarise-a-document", "describe-a-picture"),
     _("Write"): ("write-a-text", "reply-to-a-message", "rewrite-a-text", "fill-a-letter"),
     _("Answer from your documents"): ("answer-from-documents", "keep-pages"),
     _("Whole websites"): ("website-analyzer", "deep-analysis"),

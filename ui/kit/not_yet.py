@@ -51,14 +51,6 @@ NOT_YET: tuple[NotYet, ...] = (
         topic="mail",
     ),
     NotYet(
-        _("Flows do not read PDF, Word or other files yet."),
-        _("Send the text as input. A table in a CSV or JSON file can be imported under Datasets."),
-        "/datasets",
-        "pdf, word, docx, file, files, upload, upload a file, attachment, ocr, scan",
-        ("api_input", "dataset_source"),
-        topic="files",
-    ),
-    NotYet(
         _("Flows look at pictures and listen to sound, but make none yet."),
         _("HTTP Request can call a service that makes them."),
         "/docs/nodes/http_request",

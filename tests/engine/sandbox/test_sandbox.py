@@ -17,6 +17,7 @@ from engine.flow.references import BadReference
 from engine.flow.template_language import TemplateWrong, read_template
 from engine.sandbox.limits import LIMITS
 from engine.sandbox.pool import RenderFailed, Sandbox
+from engine.sandbox.system_calls import can_limit_calls
 from tests.engine.sandbox.template_attacks import DATA, ESCAPES, FAILING, REFUSED, RESOURCES
 
 pytestmark = pytest.mark.process
@@ -195,6 +196,66 @@ def test_a_locked_process_can_open_nothing():
             sys.exit(1)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(tried)], cwd=PROJECT, check=True)
+
+
+def run_apart(program):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], cwd=PROJECT, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_limited_process_makes_no_call_that_reaches_out():
+    """Each is tried with the system call itself, past Python: it fails with EPERM."""
+    tried = """
+        import ctypes, errno, mmap, os, socket, subprocess, threading
+        from engine.sandbox.system_calls import allow_only_listed_calls
+        libc = ctypes.CDLL(None, use_errno=True)
+        os.stat, os.getpid  # imported before
+        allow_only_listed_calls()
+        for name, arguments in {
+            "open": (b"/etc/passwd", 0), "openat": (-100, b"/etc/passwd", 0), "socket": (2, 1, 0), "fork": (), "vfork": (),
+            "kill": (os.getppid(), 0), "execve": (b"/bin/sh", None, None), "ptrace": (0, 0, 0, 0), "unlink": (b"/tmp/x",),
+            "prctl": (22, 0, 0, 0, 0), "setuid": (0,), "pipe": (ctypes.create_string_buffer(8),), "dup": (1,),
+            "memfd_create": (b"x", 0), "chdir": (b"/tmp",), "connect": (1, None, 0), "shmget": (0, 4096, 0o1600),
+        }.items():
+            ctypes.set_errno(0)
+            answer = getattr(libc, name)(*arguments)
+            print(name, answer, errno.errorcode.get(ctypes.get_errno()))
+        x = [bytearray(1 << 20) for _ in range(50)]
+        print("alive")
+    """
+    *refused, alive = run_apart(tried).split("\n")[:-1]
+    assert alive == "alive"
+    assert [one.split()[1:] for one in refused] == [["-1", "EPERM"]] * 17, refused
+
+
+def test_a_system_without_the_filter_keeps_the_other_limits(monkeypatch):
+    tried = """
+        import platform
+        platform.machine = lambda: "riscv64"
+        from engine.sandbox.evaluator import lock_up
+        from engine.sandbox.system_calls import can_limit_calls
+        assert not can_limit_calls()
+        lock_up(400 << 20)
+        try:
+            open("/etc/passwd")
+        except OSError as error:
+            print(error.strerror)
+    """
+    assert run_apart(tried) == "Too many open files\n"
+
+
+async def test_every_kind_of_process_runs_behind_the_filter(sandbox):
+    def filtered():
+        (pid,) = sandbox.pids
+        return "Seccomp:\t2" in Path(f"/proc/{pid}/status").read_text()
+
+    assert can_limit_calls()
+    await sandbox.render("{% if true %}{% endif %}", {})
+    assert filtered()
+    await sandbox.close()
 
 
 async def test_nothing_is_left_when_the_worker_is_killed():

@@ -24,8 +24,8 @@ from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.ask_owners import asking
-from ui.parts.question_cards import Asked, QuestionCards
 from ui.parts.kept_files import file_keeper
+from ui.parts.question_cards import Asked, QuestionCards
 from ui.playground.run.batch_view import BatchView
 from ui.playground.run.compare_view import CompareView
 from ui.playground.run.controls import Controls

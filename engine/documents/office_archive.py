@@ -37,7 +37,7 @@ class Archive:
             most = f"{_MOST_BYTES >> 20} MB" if size > _MOST_BYTES else f"{_MOST_PARTS:,} parts"
             raise Unreadable("unpacks", size=big, most=most)
         if any(part.flag_bits & 0x1 for part in parts):
-            raise Unreadable("encrypted")
+            raise Unreadable("with_password")
         for part in parts:
             if part.filename.lower().endswith(_XML) and _declares_type(self.read(part.filename, _LOOKED_AT)):
                 raise Unreadable("unsafe", detail="It declares a document type, which office files never do.")

@@ -1,0 +1,122 @@
+"""Documents are read in processes of their own: good files, and hostile ones that end with a sentence and harm nothing.
+
+`tests/security/test_hostile_documents.py` runs all of them through a real server and worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.documents.readers import FAMILIES
+from engine.documents.reading import page_images, read_document
+from engine.flow.node_type import NodeFailed
+from engine.sandbox.limits import LIMITS
+from engine.sandbox.pool import Sandbox
+from tests.engine.documents import made_files as made
+from tests.engine.documents.hostile_files import HOSTILE, hostile
+from tests.engine.documents.made_files import Sent
+
+pytestmark = pytest.mark.process
+
+PROJECT = Path(__file__).parents[3]
+HURRY = 3.0
+#: Libraries that read files: no process but an evaluator imports them.
+READERS = ("pypdfium2", "python_calamine", "mammoth", "lxml", "selectolax", "email.policy", "engine.documents.pdf")
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    made = Sandbox()
+    yield made
+    await made.close()
+
+
+async def test_each_family_reads_in_a_process_of_its_own(sandbox: Sandbox) -> None:
+    files = {
+        Sent("invoice.pdf", made.INVOICE): "Invoice 2041",
+        Sent("hours.docx", made.WORD): "We bake & sell every day.",
+        Sent("plans.pptx", made.SLIDES): "Two new breads",
+        Sent("bread.xlsx", made.SHEETS): "Spelt | 5.8 | 64",
+        Sent("people.ods", made.OPEN_SHEET): "Ines | Alderbrook",
+        Sent("bread.csv", made.CSV): "Spelt;5,80",
+        Sent("order.eml", made.MAIL): "Subject: Café order",
+        Sent("prices.html", made.PAGE): "Fresh & warm.",
+    }
+    read = await asyncio.gather(*(read_document(file, as_="markdown", apart=sandbox.read_file) for file in files))
+    assert [words in one["text"] for words, one in zip(files.values(), read, strict=True)] == [True] * len(files)
+    assert all(one["markdown"] for one in read)
+    tables = [file for file in files if file.name.endswith((".pdf", ".docx", ".xlsx", ".csv", ".html"))]
+    read = await asyncio.gather(*(read_document(file, as_="tables", apart=sandbox.read_file) for file in tables))
+    assert [len(one["tables"]) for one in read] == [1, 1, 2, 1, 1]
+    pictures = await page_images(Sent("scan.pdf", made.scanned_pdf()), width=120, apart=sandbox.read_file)
+    assert pictures[0].startswith(b"\x89PNG")
+    assert sandbox.pids == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("form in itself.pdf", "took longer than 10 seconds, so it was stopped"),
+        ("outside entity in UTF-16.docx", "declares a document type"),
+        ("far cell.xlsx", "a document may use"),
+        ("nested tables.docx", "nested too deep"),
+        ("broken addresses.eml", "nested too deep"),
+    ],
+)
+async def test_a_hostile_file_ends_with_a_sentence(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
+    if "took longer" in words:
+        monkeypatch.setitem(LIMITS, "documents", replace(LIMITS["documents"], seconds=HURRY))
+    with pytest.raises(NodeFailed) as failed:
+        await read_document(hostile(name), apart=sandbox.read_file)
+    assert words in f"{failed.value.message} {failed.value.why}"
+    assert sandbox.pids == []
+
+
+async def test_a_cancelled_reading_ends_its_process(sandbox: Sandbox) -> None:
+    work = asyncio.create_task(read_document(hostile("form in itself.pdf"), apart=sandbox.read_file))
+    while not sandbox.pids:
+        await asyncio.sleep(0.01)
+    (pid,) = sandbox.pids
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+        await asyncio.sleep(0.02)
+
+
+def test_no_reader_is_imported_outside_the_process() -> None:
+    program = "import json, sys, engine.nodes, engine.documents.reading; print(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=True, capture_output=True, text=True)
+    assert set(json.loads(done.stdout)) & set(READERS) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["text", "markdown", "tables"])
+async def test_every_hostile_file_ends_in_time(sandbox: Sandbox, how: str) -> None:
+    """Prints a line for each: seconds, and what was said."""
+    assert len(HOSTILE) >= 40
+    assert set(FAMILIES) == {"pdf", "zip", "ole", "csv", "text"}
+    longest = 0.0
+    for name in HOSTILE:
+        file, begun = hostile(name), time.monotonic()
+        try:
+            read = await read_document(file, as_=how, apart=sandbox.read_file)  # type: ignore[arg-type]
+            said = f"read {len(read['text'])} characters"
+        except NodeFailed as failed:
+            assert failed.message.endswith(".")
+            said = failed.message
+        longest = max(longest, time.monotonic() - begun)
+        print(f"{time.monotonic() - begun:5.1f} s  {name}: {said}")
+        assert "root:" not in said
+    assert longest < 15
