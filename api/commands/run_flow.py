@@ -17,13 +17,10 @@ from api.commands.local_files import LocalFiles, with_files
 from api.commands.terminal import Terminal, read_input
 from engine.browser.browser import browser_of
 from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
-from engine.core.file_names import clean_file_name
 from engine.core.ids import new_id
-from engine.core.media_types import HEAD_BYTES, TAIL_BYTES, UNKNOWN, media_type_of
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document, parse_flow_file
-from engine.flow.file_values import file_value, sent_file_id
-from engine.flow.node_type import FileContent, Json, ModelQuestion, NodeFailed, SecretValue
+from engine.flow.node_type import Json, ModelQuestion, NodeFailed, SecretValue
 from engine.jobs.outbound_rules import environment_rules
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.models.client import ModelRequest, Models, split_model
@@ -206,34 +203,6 @@ class _Outside:
                 remedy=f"Add it: `app.py models add {name} --provider ...`.",
             )
         return found
-
-
-class _HeldFiles:
-    """The files of one run, in memory."""
-
-    def __init__(self) -> None:
-        self._held: dict[str, FileContent] = {}
-
-    async def read(self, value: Json) -> FileContent:
-        found = self._held.get(sent_file_id(value) or "")
-        if found is None:
-            raise NodeFailed(
-                "This file is not here.",
-                code="file_not_found",
-                why="A flow that is run from a file takes files from web addresses and data URLs only.",
-                remedy="Send a web address that begins with https://, or a data URL.",
-            )
-        return found
-
-    async def keep(self, name: str, media_type: str, content: bytes) -> Json:
-        clean = clean_file_name(name)
-        found = media_type_of(clean, content[:HEAD_BYTES], content[-TAIL_BYTES:])
-        file_id = new_id("file")
-        self._held[file_id] = FileContent(clean, media_type if found == UNKNOWN else found, len(content), content)
-        return file_value(file_id, clean, self._held[file_id].media_type, len(content))
-
-    async def note_payload(self, payload: Mapping[str, Json]) -> None:
-        """Nothing is stored."""
 
 
 class _Notes:
