@@ -21,13 +21,14 @@ from engine.flow.file_values import media_type_in_words, size_in_words
 from engine.flow.node_type import FileContent, NodeFailed
 from engine.models.connections import ModelConnection
 from engine.models.errors import ModelFailed
-from engine.models.media import MOST_FILES, TAKES, Takes, taken_in_words, way_of
+from engine.models.media import MOST_FILES, PDF, TAKES, Takes, taken_in_words, way_of
 from engine.models.provider_catalog import PROVIDERS
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import UserContent
 
-#: Width of the picture of a page, in pixels.
+#: The most pages of a scanned PDF (`page_images` gives no more), and the width of their pictures in pixels.
+MOST_PAGES: Final = 20
 PAGE_WIDTH: Final = 1_240
 #: Characters of one file's text, and of all texts of a question.
 MOST_TEXT, MOST_TEXTS = 400_000, 1_200_000
@@ -115,19 +116,20 @@ class _Attaching:
         name = shown_name(file.name)
         if not file.content:
             raise _refused(f"“{name}” is empty.", "The file has no bytes.", "Send another file.")
-        match way_of(self.provider, file.media_type):
-            case "file" if (why := self._too_large(file)) is None:
-                self._send(name, file)
-            case "file" if plain_media_type(file.media_type) != "application/pdf":
-                raise _refused(
-                    f"“{name}” is too large for {self.who}.", why, "Make it smaller, or choose another model."
-                )
-            case "file" | "pdf as text":
-                await self._pdf(name, file)
-            case "text":
-                self._text(name, file, await self._read(file))
-            case _:
-                raise self._not_taken(name, file)
+        way = way_of(self.provider, file.media_type)
+        too_large = self._too_large(file) if way == "file" else None
+        if way is None:
+            raise self._not_taken(name, file)
+        if too_large and plain_media_type(file.media_type) != PDF:
+            raise _refused(
+                f"“{name}” is too large for {self.who}.", too_large, "Make it smaller, or take another model."
+            )
+        if way == "text":
+            self._text(name, file, await self._read(file))
+        elif way == "pdf as text" or too_large:
+            await self._pdf(name, file)
+        else:
+            self._send(name, file)
 
     def _send(self, name: str, file: FileContent) -> None:
         self._label(name)
@@ -136,18 +138,16 @@ class _Attaching:
 
     async def _pdf(self, name: str, file: FileContent) -> None:
         """Sends a PDF as its text, or as pictures of its pages when it has none."""
+        why = f"{self.who} takes no PDF" + ("" if PDF not in self.takes.types else " of this size")
         try:
-            self._text(name, file, await self._read(file))
+            text = await self._read(file)
         except NodeFailed:
-            await self._scan(name, file)
+            await self._scan(name, file, why)
         else:
-            self.warnings.append(
-                f"“{name}” was sent as its text: {self.who} takes no PDF"
-                + ("" if way_of(self.provider, file.media_type) == "pdf as text" else " of this size")
-                + ". What only its pictures show is not in it."
-            )
+            self._text(name, file, text)
+            self._tell(f"“{name}” was sent as its text: {why}. What only its pictures show is not in it.")
 
-    async def _scan(self, name: str, file: FileContent) -> None:
+    async def _scan(self, name: str, file: FileContent, why: str) -> None:
         assert self.apart is not None, "documents are read in an evaluator process"
         pages = await page_images(file, width=PAGE_WIDTH, apart=self.apart)
         self._label(name)
@@ -155,7 +155,14 @@ class _Attaching:
             self.parts.append(Attachment(f"{name}, page {number}", "image/png", picture))
         count = "a picture of its page" if len(pages) == 1 else f"pictures of {len(pages)} pages"
         self._note(name, file, f"as {count}")
-        self.warnings.append(f"“{name}” was sent as {count}: {self.who} takes no PDF, and this one has no text.")
+        self._tell(f"“{name}” was sent as {count}: {why}, and this one has no text.")
+        if len(pages) >= MOST_PAGES:
+            self.warnings.append(f"Of “{name}” only the first {MOST_PAGES} pages were sent.")
+
+    def _tell(self, warning: str) -> None:
+        """Adds a warning, but for the Simulated model: it looks at nothing, whatever it gets."""
+        if self.provider != "simulated":
+            self.warnings.append(warning)
 
     def _text(self, name: str, file: FileContent, text: str) -> None:
         room = min(MOST_TEXT, MOST_TEXTS - self.letters)

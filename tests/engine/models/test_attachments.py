@@ -229,6 +229,9 @@ async def test_the_simulated_model_reads_documents_and_counts_pictures(sandbox):
     assert (answer.simulated, answer.cost_nanos) == (True, 0)
     assert answer.input_tokens == (len("What is on them?\n\nFile “a.png”:\n\nFile “b.jpg”:") + 3) // 4
     assert len(answer.notes) == 2
+    bill = (file("bill.pdf", "application/pdf", WRITTEN),)
+    answer = await models.ask(None, ModelRequest("Shorten it.", files=bill))
+    assert (answer.value, answer.warnings) == ("Invoice 4711 of Hearth and Rye", ())
     letter = (file("order.txt", "text/plain", b"Two rye loaves for Ann Miller, please. They are for Friday."),)
     answer = await models.ask(None, ModelRequest("Shorten it.", files=letter))
     assert answer.value == "Two rye loaves for Ann Miller, please. They are for Friday."
