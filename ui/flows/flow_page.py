@@ -1,4 +1,6 @@
-"""The page of a flow: title, state, Deploy API, and tabs for API, versions, jobs, monitoring and settings."""
+"""The page of a flow: title, state, Deploy API, and tabs for API, schedules and webhooks, versions,
+jobs, monitoring and settings.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +26,7 @@ from ui.parts.quota import QuotaNote, quota_note
 LOOK_SECONDS = 2.0
 TABS = {
     "api": _("API"),
+    "triggers": _("Schedules and webhooks"),
     "versions": _("Versions"),
     "jobs": _("Jobs"),
     "monitoring": _("Monitoring"),
@@ -102,7 +105,7 @@ class FlowPage:
         elif _shown(fresh) != _shown(self.flow):
             self.flow = fresh
             self._draw_head()
-            if self.tab != "settings":  # drawing again would discard text that is being typed
+            if self.tab not in {"settings", "triggers"}:  # drawing again would discard text that is being typed
                 await self._draw_tab(self.tab)
         else:
             self.flow = fresh

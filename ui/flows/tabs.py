@@ -1,4 +1,4 @@
-"""The tabs of a flow's page except API: Versions, Jobs, Monitoring and Settings."""
+"""The tabs of a flow's page except API: Schedules and webhooks, Versions, Jobs, Monitoring and Settings."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from engine.flow.document import Document, load_document
 from storage.flows import DeploymentRow, FlowRow, VersionLine, get_draft, get_version, list_deployments, list_versions
 from storage.job_documents import list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
+from storage.triggers import list_trigger_titles
 from ui.flow_view.compare_versions import by_whom, show_version
 from ui.flows.canvas_choice import load_canvas
 from ui.flows.deploy import deploy_flow
 from ui.flows.settings_tab import draw_settings
+from ui.flows.triggers_tab import TriggersTab
 from ui.kit import feedback
 from ui.kit.parts import Column, button, card, link_button, status_badge, table, words
 from ui.kit.text import _
@@ -69,8 +71,10 @@ class FlowTabs:
         self.times = times_of(page_session)
 
     async def draw(self, name: str) -> None:
-        """Draws `versions`, `jobs`, `monitoring` or `settings`."""
+        """Draws `triggers`, `versions`, `jobs`, `monitoring` or `settings`."""
         match name:
+            case "triggers":
+                await TriggersTab(self.page_session, self.flow).draw()
             case "versions":
                 await self._versions()
             case "jobs":
@@ -226,4 +230,4 @@ def _load_documents(session: Session, workspace_id: str, flow_id: str, number: i
 
 def _load_jobs(session: Session, workspace_id: str, flow_id: str) -> tuple[JobPage, dict[str, str]]:
     jobs = list_jobs(session, workspace_id, JobFilters(flow_id=flow_id), limit=SHOWN_JOBS)
-    return jobs, list_key_labels(session, workspace_id)
+    return jobs, {**list_key_labels(session, workspace_id), **list_trigger_titles(session, workspace_id)}

@@ -25,6 +25,7 @@ class Narrowed:
     environment: str = ""
     key: str = ""
     q: str = ""
+    trigger: str = ""
     span: Span = field(default_factory=Span)
     cursor: str = ""
 
@@ -37,6 +38,7 @@ class Narrowed:
             environment=said.get("environment", ""),
             key=said.get("key", ""),
             q=said.get("q", "")[:200].strip(),
+            trigger=said.get("trigger", "")[:100],
             span=span_of(said),
             cursor=said.get("cursor", ""),
         )
@@ -54,6 +56,7 @@ class Narrowed:
             created_after=None if since is None else since - 1,
             created_before=None if until is None else until + 1,
             text=self.q,
+            trigger=self.trigger or None,
         )
 
     @property
@@ -70,7 +73,7 @@ class Narrowed:
         return "/jobs" + _query({**self._said(), "cursor": self.cursor})
 
     def _said(self) -> dict[str, str]:
-        mine = {name: getattr(self, name) for name in ("status", "flow", "environment", "key", "q")}
+        mine = {name: getattr(self, name) for name in ("status", "flow", "environment", "key", "q", "trigger")}
         return {**mine, **self.span.said()}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from nicegui import ui
@@ -26,6 +27,7 @@ from engine.nodes import CATALOG
 from storage.job_documents import JobFlow, find_job_flow
 from storage.jobs import JobRow, StoredValue, find_value, get_job
 from storage.questions import QuestionRow, list_questions_of_job
+from storage.triggers import list_trigger_titles
 from ui.flow_view.canvas_types import Marks
 from ui.flow_view.flow_canvas import FlowCanvas
 from ui.flow_view.job_watch import Look, look_at, statuses
@@ -52,7 +54,7 @@ from ui.kit.text import _, tokens
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, nothing_here, opened, times_of
 from ui.parts.ask_owners import asking
-from ui.parts.job_words import environment_word, job_badge, job_state, job_took, version_words
+from ui.parts.job_words import environment_word, job_badge, job_state, job_took, trigger_badge, version_words
 from ui.parts.question_cards import Asked, QuestionCards, outcome_words
 from ui.parts.value_view import answer_view
 
@@ -74,6 +76,8 @@ class JobContents:
     result: StoredValue | None
     #: What it has asked people.
     questions: tuple[QuestionRow, ...] = ()
+    #: Titles of schedules and webhooks, when one of them started the job.
+    triggers: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_job(session: Session, workspace_id: str, job_id: str) -> JobContents:
@@ -87,6 +91,7 @@ def load_job(session: Session, workspace_id: str, job_id: str) -> JobContents:
         find_value(session, job_id, "payload"),
         find_value(session, job_id, "result"),
         tuple(list_questions_of_job(session, workspace_id, job_id)) if job.questions else (),
+        list_trigger_titles(session, workspace_id) if job.trigger else {},
     )
 
 
@@ -249,6 +254,11 @@ class JobDetailPage:
         self.sub.clear()
         with self.sub:
             words(" · ".join(said))
+            if job.trigger:
+                with ui.element("span").classes("fp-row"):
+                    words(_("started by"))
+                    with link("", f"/flows/{job.flow_id}?tab=triggers", "fp-quiet-link"):
+                        trigger_badge(job.trigger, self.seen.triggers)
             self._draw_origin(job.run_options or {})
             with ui.element("span").classes("fp-row"):
                 words(job.id, "fp-mono fp-t3", tag="code")

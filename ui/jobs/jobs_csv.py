@@ -17,19 +17,20 @@ from engine.table_files.writing import MARK, csv_line
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobRow, list_jobs
 from storage.sessions import find_signed_in
+from storage.triggers import list_trigger_titles
 from ui.access_guard import stranger_answer
 from ui.file_download import csv_named, sent_file
 from ui.jobs.filters import Narrowed
 from ui.kit.text import Reader
 from ui.page_session import COOKIE, App
-from ui.parts.job_words import environment_word, job_state
+from ui.parts.job_words import environment_word, job_state, trigger_word
 
 CSV_PATH = "/jobs/export.csv"
 PIECE = 500
 HEAD = (
     "job_id", "status", "flow_id", "flow", "flow_version", "environment", "key", "created_at", "started_at",
     "completed_at", "execution_time_seconds", "attempts", "cost_usd", "input_tokens", "output_tokens", "model_calls",
-    "simulated", "error_code", "error_node", "error_message", "request_id", "steps_failed",
+    "simulated", "error_code", "error_node", "error_message", "request_id", "steps_failed", "started_by",
 )  # fmt: skip
 
 
@@ -50,6 +51,7 @@ def add_routes(root: FastAPI, app: App) -> None:
 async def _rows(app: App, workspace_id: str, filters: JobFilters) -> AsyncIterator[str]:
     titles = await app.database.read(list_flow_titles, workspace_id)
     keys = await app.database.read(list_key_labels, workspace_id)
+    keys |= await app.database.read(list_trigger_titles, workspace_id)
     yield MARK + csv_line(HEAD)  # the byte order mark makes spreadsheets read the file as UTF-8
     cursor: str | None = None
     while True:
@@ -84,4 +86,5 @@ def _cells(job: JobRow, titles: Mapping[str, str], keys: Mapping[str, str]) -> t
         error.get("message"),
         job.request_id,
         job.steps_failed,
+        keys.get(job.trigger, trigger_word(job.trigger)) if job.trigger else "",
     )

@@ -14,6 +14,7 @@ from engine.core.errors import ParameterInvalid
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
 from storage.refusals import RefusalFilters, count_refused_calls
+from storage.triggers import list_trigger_titles
 from ui.jobs.filters import STATUSES, STEPS_FAILED, Narrowed
 from ui.jobs.jobs_csv import CSV_PATH
 from ui.jobs.refused_calls import RefusedCalls, RefusedView, load_refused
@@ -24,6 +25,7 @@ from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.parts.job_table import job_table
+from ui.parts.job_words import trigger_word
 from ui.parts.quota import quota_note
 from ui.parts.time_range import Span, span_choice
 
@@ -42,6 +44,8 @@ class JobListContents:
     keys: Mapping[str, str]
     #: Calls of the same flow, key and time that were refused. They are no jobs.
     refused: int
+    #: What jobs name as their trigger -> its title.
+    triggers: Mapping[str, str]
 
 
 def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> JobListContents:
@@ -52,7 +56,11 @@ def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: 
         page = list_jobs(session, workspace_id, filters, PAGE_SIZE)
     refused = count_refused_calls(session, workspace_id, _refusals_like(filters))
     return JobListContents(
-        page, list_flow_titles(session, workspace_id), list_key_labels(session, workspace_id), refused
+        page,
+        list_flow_titles(session, workspace_id),
+        list_key_labels(session, workspace_id),
+        refused,
+        list_trigger_titles(session, workspace_id),
     )
 
 
@@ -159,6 +167,16 @@ class JobsList:
         environments = {ANY: _("Any environment"), **{name: word for name, (word, *_rest) in ENVIRONMENTS.items()}}
         self._select(_("Environment"), environments, self.narrowed.environment, "environment")
         self._select(_("Key"), {ANY: _("All keys"), **by_word(self.seen.keys)}, self.narrowed.key, "key")
+        if self.seen.triggers or self.narrowed.trigger:
+            triggers = {
+                ANY: _("Started by anything"),
+                "schedule:": _("Started by a schedule"),
+                "hook:": _("Started by a webhook"),
+                **by_word(self.seen.triggers),
+            }
+            if self.narrowed.trigger not in triggers:
+                triggers[self.narrowed.trigger] = trigger_word(self.narrowed.trigger)
+            self._select(_("Started by"), triggers, self.narrowed.trigger, "trigger")
         span_choice(self.narrowed.span, self._span)
 
     def _select(self, label: str, options: dict[str, str], value: str, name: str) -> None:
@@ -205,7 +223,8 @@ class JobsList:
             self._draw_refused()
             with ui.element("section").classes("fp-card"):
                 if page.jobs:
-                    job_table(page.jobs, self.times, titles=self.seen.titles, keys=self.seen.keys, label=_("Jobs"))
+                    names = {**self.seen.keys, **self.seen.triggers}
+                    job_table(page.jobs, self.times, titles=self.seen.titles, keys=names, label=_("Jobs"))
                 else:
                     self._draw_empty()
             if self.narrowed.cursor or page.next_cursor:

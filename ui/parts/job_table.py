@@ -10,7 +10,7 @@ from storage.jobs import JobRow
 from ui.kit.parts import Column, badge, environment_badge, link, sentence, status_badge, status_line, table, words
 from ui.kit.text import _
 from ui.kit.times import Times
-from ui.parts.job_words import job_took, state_words, was_tried, why_failed
+from ui.parts.job_words import job_took, state_words, trigger_badge, was_tried, why_failed
 
 
 def job_table(
@@ -21,12 +21,14 @@ def job_table(
     keys: Mapping[str, str],
     label: str,
 ) -> None:
-    """Draws rows of jobs. Without `titles` the column of the flow is left out."""
+    """Draws rows of jobs. Without `titles` the column of the flow is left out. `keys`: labels of keys, and titles of
+    schedules and webhooks by what jobs name as their trigger.
+    """
     columns = [
         Column(_("Status"), width="132px"),
         *([Column(_("Flow and version"))] if titles is not None else [Column(_("Version"))]),
         Column(_("Environment")),
-        Column(_("Key")),
+        Column(_("Key or trigger")),
         Column(_("Started")),
         Column(_("Duration"), right=True),
         Column(_("Cost"), right=True),
@@ -52,7 +54,11 @@ def job_table(
                     environment_badge(job.environment)
                 if job.simulated:
                     status_badge("simulated")
-            rows.cell("" if tried else keys.get(job.key_id or "", ""), "fp-t2")
+            if job.trigger:
+                with rows.cell():
+                    trigger_badge(job.trigger, keys)
+            else:
+                rows.cell("" if tried else keys.get(job.key_id or "", ""), "fp-t2")
             rows.cell(times.moment(job.started_at or job.created_at), "fp-t2")
             rows.cell(job_took(job, times), "fp-num")
             rows.cell(times.cost(job.cost_nanos) if job.ended or job.model_calls else "", "fp-t2")

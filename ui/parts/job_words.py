@@ -9,7 +9,7 @@ from nicegui import ui
 from engine.actions.keys import TRY_LABEL
 from storage.jobs import JobRow
 from storage.steps import StepRow
-from ui.kit.parts import ENVIRONMENTS, STATES, link, status_badge, status_line
+from ui.kit.parts import ENVIRONMENTS, STATES, badge, link, status_badge, status_line
 from ui.kit.text import Reader, _, plural
 from ui.kit.times import Times
 
@@ -61,6 +61,20 @@ def job_line(job: JobRow, times: Times) -> ui.element:
     with link("", f"/jobs/{job.id}", "fp-quiet-link") as anchor:
         status_line(state, f"{said}, {times.ago(job.completed_at or job.created_at)}")
     return anchor
+
+
+def trigger_word(trigger: str) -> str:
+    """What kind of trigger started a job: a schedule, or a webhook of another service."""
+    return _("Schedule") if trigger.startswith("schedule:") else _("Webhook")
+
+
+def trigger_badge(trigger: str, titles: Mapping[str, str]) -> ui.element:
+    """What started a job without a call: the title of a schedule or a webhook, or its kind when it was removed."""
+    word = trigger_word(trigger)
+    symbol = "schedule" if trigger.startswith("schedule:") else "webhook"
+    made = badge(titles.get(trigger) or word, icon=symbol)
+    made.props["title"] = word
+    return made
 
 
 def version_words(job: JobRow) -> str:
