@@ -7,6 +7,11 @@ from typing import Any
 
 from engine.actions.principal import Principal
 from engine.flow.document import Document, parse_flow_file
+from engine.flow.node_type import PersonQuestion
+from engine.jobs.questions import Place, ask, set_aside
+from storage.database import Database
+from storage.job_changes import Lease, claim_job
+from storage.questions import QuestionRow
 
 
 def greeting(text: str = "Hello {{ api_input.out.name }}", **changes: Any) -> dict[str, Any]:
@@ -43,6 +48,21 @@ def document(file: dict[str, Any] | None = None) -> Document:
     parsed, problems = parse_flow_file(as_bytes(file or greeting()))
     assert parsed is not None, problems
     return parsed.document
+
+
+def asks_person(
+    database: Database, job_id: str, values: dict[str, Any] | None = None, *, title: str = "Send it?", **more: Any
+) -> QuestionRow:
+    """Lets a queued job ask a person the way a worker does, and sets it aside. Returns the question."""
+    claimed = database.write_now(claim_job, "boot_asks", job_id)
+    assert claimed is not None
+    values = {"text": "Hello"} if values is None else values
+    question = PersonQuestion("approval", title, values, **more)
+    content = json.dumps({"values": values, "editable": list(question.editable)})
+    lease, place = Lease("boot_asks", claimed.attempt), Place("approval", "")
+    asked = database.write_now(ask, job_id, lease, place, question, content, title)
+    assert database.write_now(set_aside, job_id, lease, [asked.id])
+    return asked
 
 
 def person(workspace_id: str, role: str = "owner", name: str = "Ada") -> Principal:

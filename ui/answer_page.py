@@ -18,7 +18,6 @@ from engine.actions.guesses import open_question
 from engine.actions.questions import MOST_NOTE, Answer, answer_question_by_link
 from engine.core.errors import PayloadInvalid, QuestionClosed, QuestionLinkNotValid, RateLimited
 from engine.flow.edited_values import kind_of
-from engine.flow.in_words import in_words
 from storage.questions import QuestionRow
 from ui.access_guard import theme_of
 from ui.kit.plain_pages import alert, card, document, error_page
@@ -26,6 +25,7 @@ from ui.kit.text import Reader, _
 from ui.kit.times import Times
 from ui.page_session import App
 from ui.parts.answer_words import THEN, until_words
+from ui.parts.value_shapes import in_words
 from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refused_form, too_often
 
 #: The largest form in bytes, and the most fields of it.

@@ -57,6 +57,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
         action="append",
         help="send a file in a field of the type File; several times for a list",
     )
+    command.add_argument("--approve", action="store_true", help="answer every question to a person with yes")
     command.set_defaults(run=_run)
 
 

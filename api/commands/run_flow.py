@@ -20,7 +20,7 @@ from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
 from engine.core.ids import new_id
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document, parse_flow_file
-from engine.flow.node_type import Json, ModelQuestion, NodeFailed, SecretValue
+from engine.flow.node_type import Json, ModelQuestion, NodeFailed, PersonAnswer, PersonQuestion, SecretValue
 from engine.jobs.outbound_rules import environment_rules
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.models.client import ModelRequest, Models, split_model
@@ -54,7 +54,7 @@ def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
         plan = compile_plan(file.document, CATALOG)
         payload = _read_payload(file.document, arguments.input, arguments.file_fields or ())
         files = LocalFiles()
-        outcome = asyncio.run(_run(plan, payload, files, terminal))
+        outcome = asyncio.run(_run(plan, payload, files, terminal, approve=arguments.approve))
     except (FlowInvalid, PayloadInvalid) as refusal:
         return _refuse(terminal, refusal)
     if outcome.status == "completed":
@@ -68,9 +68,11 @@ def run_file(arguments: argparse.Namespace, terminal: Terminal) -> int:
     return 1
 
 
-async def _run(plan: Plan, payload: dict[str, Json], files: LocalFiles, terminal: Terminal) -> RunOutcome:
+async def _run(
+    plan: Plan, payload: dict[str, Json], files: LocalFiles, terminal: Terminal, *, approve: bool
+) -> RunOutcome:
     outbound = OutboundClient(environment_rules(terminal.settings), renderer=browser_of)
-    services = _Outside(outbound, files, terminal)
+    services = _Outside(outbound, files, terminal, approve=approve)
     try:
         return await run_flow(
             plan,
@@ -118,9 +120,12 @@ def _refuse(terminal: Terminal, refusal: FlowInvalid | PayloadInvalid) -> int:
 class _Outside:
     """The services of a run: HTTP, models, and the secrets and datasets of the data folder."""
 
-    def __init__(self, outbound: OutboundClient, files: LocalFiles, terminal: Terminal) -> None:
+    def __init__(
+        self, outbound: OutboundClient, files: LocalFiles, terminal: Terminal, *, approve: bool = False
+    ) -> None:
         self.http = outbound
         self.files = files
+        self._approve = approve
         self._terminal = terminal
         self._sandbox = Sandbox()
         self._models = Models(outbound, apart=self._sandbox.read_file)
@@ -186,6 +191,16 @@ class _Outside:
         return await asyncio.to_thread(
             self._terminal.database.read_now, plan_loader.called_plan, workspace_id, flow_id, version
         )
+
+    async def ask_person(self, key: StepKey, question: PersonQuestion) -> PersonAnswer:
+        """Answers a question with yes when `--approve` was given; there is nobody else here to ask."""
+        if not self._approve:
+            raise NodeFailed(
+                f"“{question.title[:200]}” needs the answer of a person.",
+                why="`flows run` runs to the end at once, and does not wait for people.",
+                remedy="Give `--approve` to answer every question with yes, or run the flow on a server.",
+            )
+        return PersonAnswer(approved=True, values=dict(question.values), by="--approve")
 
     async def in_thread(self, work: Any, *args: Any) -> Any:
         return await asyncio.to_thread(work, *args)

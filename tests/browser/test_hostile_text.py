@@ -265,6 +265,7 @@ def shows(page: Page, texts: list[str]) -> None:
         "/jobs/{text}?step=page",
         "/jobs/{html}?step=page",
         "/jobs/{gone}?step=page",
+        "/waiting",
         "/monitoring",
         "/settings/models",
         "/settings/limits",

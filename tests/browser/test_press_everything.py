@@ -57,6 +57,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "dataset": ("/datasets/{dataset}",),
     "jobs": ("/jobs", "/jobs?tab=refused"),
     "job": ("/jobs/{completed}", "/jobs/{failed}"),
+    "waiting": ("/waiting",),
     "monitoring": ("/monitoring",),
     "keys": ("/settings/keys",),
     "models": ("/settings/models",),

@@ -57,6 +57,9 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     "answer-from-documents": lambda _sent, got: (
         got["answer"].startswith("[1] ") and got["sources"][0]["source"] in got["answer"] and len(got["sources"]) <= 4
     ),
+    "ask-before-sending": lambda _sent, got: (
+        (got["decision"], got["decided_by"]) == ("approved", "--approve") and bool(got["reply"])
+    ),
     "cheapest-of-a-list": lambda _sent, got: (
         [item["price"] for item in got["cheapest"]] == [4.2, 4.9, 5.2]
         and got["in_words"].startswith("Oat Tin Loaf (4.2 GBP), ")
@@ -164,7 +167,16 @@ def test_a_template_runs_with_its_sample(
     path: Path, sample: dict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bring_datasets(path, tmp_path)
-    command = ["flows", "run", str(path), "--input", json.dumps(sample["payload"]), "--data", str(tmp_path)]
+    command = [
+        "flows",
+        "run",
+        str(path),
+        "--input",
+        json.dumps(sample["payload"]),
+        "--data",
+        str(tmp_path),
+        "--approve",
+    ]
 
     code = main(command, {}, serve=_never, worker=_never)
 

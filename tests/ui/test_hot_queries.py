@@ -14,13 +14,17 @@ from nicegui.testing import User
 from sqlalchemy import event
 
 from engine.actions.jobs import cancel_all
+from engine.actions.questions import Answer, answer_question
+from engine.jobs.questions import expire_due
 from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.batches import accept_batch
 from engine.jobs.submit.bodies import SubmitOptions
 from storage.batches import batch_job_ids, list_batches
 from storage.database import Database
 from storage.jobs import JobFilters, find_last_run_payload, list_jobs
+from storage.questions import has_due_question, page_of_questions
 from storage.statements import DRIVER
+from tests.factories import asks_person
 from tests.ui.arrange import accepted, ended, refused
 from tests.ui.conftest import Site
 
@@ -35,6 +39,7 @@ GROWING = (
     "refusal_counts",
     "idempotency",
     "webhook_deliveries",
+    "questions",
     "task",
 )
 READS_ALL = re.compile(rf"SCAN ({'|'.join(GROWING)})(_\d+)?\b")
@@ -83,7 +88,11 @@ async def test_no_page_reads_a_growing_table_from_end_to_end(site: Site, user: U
     flow_id = site.flow("Greeting", live=True)
     job_id = ended(site, flow_id, "failed")
     ended(site, flow_id)
-    accepted(site, flow_id)
+    asking = accepted(site, flow_id)
+    answered = asks_person(site.database, asking)
+    site.database.write_now(answer_question, site.owner, answered.id, Answer(approved=True))
+    asking = accepted(site, flow_id)
+    asks_person(site.database, asking)
     refused(site, flow_id)
     pages = [
         "/start",
@@ -95,6 +104,8 @@ async def test_no_page_reads_a_growing_table_from_end_to_end(site: Site, user: U
         f"/jobs?tab=refused&flow={flow_id}&code=validation_failed",
         f"/jobs/{job_id}",
         f"/jobs/{job_id}?step=text_template",
+        f"/jobs/{asking}",
+        "/waiting",
         *(f"/monitoring?range={name}" for name in ("1h", "30d")),
         f"/monitoring?range=30d&flow={flow_id}",
         *(f"/settings/{place}" for place in ("keys", "limits", "about")),
@@ -128,6 +139,10 @@ def test_no_call_and_no_worker_reads_a_growing_table_from_end_to_end(site: Site)
         site.database.read_now(list_batches, site.workspace_id, caller.scope, 50, None)
         site.database.read_now(batch_job_ids, batch_id, 50, None)
         site.database.write_now(cancel_all, caller, batch_id)
+        question = asks_person(site.database, accepted(site, flow_id), expires_after_seconds=0)
+        assert site.database.read_now(has_due_question)
+        assert site.database.write_now(expire_due) == 1
+        site.database.read_now(page_of_questions, site.workspace_id, question.job_id, 50, None)
 
     assert any("insert into jobs" in statement.lower() for statement in statements)
     assert full_reads(site.database, statements) == []

@@ -29,7 +29,7 @@ WALKS = (
         "/templates",
         "/datasets",
     ),
-    ("/playground/{flow}", "/jobs", "/jobs?tab=refused", "/jobs/{job}", "/monitoring"),
+    ("/playground/{flow}", "/jobs", "/jobs?tab=refused", "/jobs/{job}", "/waiting", "/monitoring"),
     ("/settings/keys", "/settings/models", "/settings/limits", "/settings/team"),
     ("/settings/data", "/settings/server", "/settings/audit", "/settings/about"),
 )

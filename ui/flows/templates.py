@@ -65,7 +65,7 @@ SHELVES = {
         "summarise-a-document",
         "describe-a-picture",
     ),
-    _("Write"): ("write-a-text", "reply-to-a-message", "rewrite-a-text", "fill-a-letter"),
+    _("Write"): ("write-a-text", "reply-to-a-message", "ask-before-sending", "rewrite-a-text", "fill-a-letter"),
     _("Answer from your documents"): ("answer-from-documents", "keep-pages"),
     _("Whole websites"): ("website-analyzer", "deep-analysis"),
     _("Work on lists"): (

@@ -85,11 +85,11 @@ NOT_YET: tuple[NotYet, ...] = (
         ("text_template", "http_request"),
     ),
     NotYet(
-        _("A flow does not stop and wait for a person or a time yet."),
-        _("Return what is to be approved, and call a second flow with the decision."),
-        "/docs/nodes/condition",
-        "approval, approve, human, wait, pause, delay, sleep, confirm",
-        ("condition",),
+        _("A flow does not stop and wait for a time yet."),
+        _("It waits for a person with Approval; for a time, call it again later."),
+        "/docs/nodes/approval",
+        "pause, delay, sleep, wait for a time, wait an hour",
+        ("approval",),
     ),
     NotYet(
         _("Signing in with the account of another service (SSO) is not there yet."),

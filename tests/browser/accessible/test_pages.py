@@ -25,6 +25,7 @@ pytestmark = pytest.mark.browser
         "/jobs?tab=refused",
         "/jobs/{completed}",
         "/jobs/{failed}",
+        "/waiting",
         "/monitoring",
         "/settings/keys",
         "/settings/models",

@@ -57,6 +57,7 @@ PHRASES = {
     "keep web pages as knowledge": "keep-pages",
     "reply to customer emails": "reply-to-a-message",
     "draft an answer to a complaint": "reply-to-a-message",
+    "a person approves before it is sent": "ask-before-sending",
     "write an email from notes": "write-an-email",
     "product descriptions for my shop": "product-description",
     "linkedin post": "social-post",

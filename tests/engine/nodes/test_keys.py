@@ -30,6 +30,7 @@ KEYS = {
     "parse_json": ("", "text"),
     "extract_pattern": ("pattern all", "text"),
     "condition": ("match may_end", "rules value"),
+    "approval": ("editable expires_after_seconds on_expiry", "title values"),
     "first_value": ("", "values"),
     "call_flow": ("flow_id version", ANY),
 }

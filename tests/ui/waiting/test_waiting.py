@@ -1,0 +1,199 @@
+"""The page Waiting, the answers on the page of a job, and the page behind the link of a question."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from nicegui import ui
+from nicegui.testing import User
+
+from engine.actions.questions import Answer, answer_question
+from engine.core.clock import DAY
+from engine.secrets.question_links import question_link_path
+from storage.jobs import find_job
+from storage.questions import QuestionRow, find_question
+from tests.factories import asks_person
+from tests.ui.arrange import accepted, buttons, page_text, press, until
+from tests.ui.conftest import Site
+
+HOSTILE = "<img src=x onerror=alert(1)> {{ 7*7 }}"
+
+
+def waiting(site: Site, values: dict[str, Any] | None = None, **more: Any) -> QuestionRow:
+    """A job that asks."""
+    return asks_person(site.database, accepted(site, site.flow(live=True)), values, **more)
+
+
+def found(site: Site, question: QuestionRow) -> QuestionRow:
+    row = site.database.read_now(find_question, question.id)
+    assert row is not None
+    return row
+
+
+def link(site: Site, question: QuestionRow) -> str:
+    return question_link_path(site.app.vault, question.id)
+
+
+async def test_without_a_question_the_page_says_where_they_come_from(site: Site, user: User) -> None:
+    await user.open("/waiting")
+    said = page_text(user)
+    assert "Nobody is asked anything now" in said
+    assert "Approval" in said
+
+
+async def test_a_question_is_answered_with_changed_values_and_a_note(site: Site, user: User) -> None:
+    question = waiting(site, {"text": "Hello", "to": HOSTILE}, title=f"Send it? {HOSTILE}", editable=("text",))
+    await user.open("/waiting")
+    said = page_text(user)
+    for words in (f"Send it? {HOSTILE}", HOSTILE, "1 question waits for somebody.", "After that it counts as refused."):
+        assert words in said
+    (text,) = [one for one in user.find(kind=ui.input).elements if one.value == "Hello"]
+    text.value = "Hi"
+    (note,) = user.find(kind=ui.textarea).elements
+    note.value = "Shorter"
+    press(user, "Approve")
+    await until(lambda: not found(site, question).open)
+    row = found(site, question)
+    assert (row.outcome, row.answer, row.note, row.answered_by) == ("approved", {"text": "Hi"}, "Shorter", "ada")
+    await until(lambda: "Answered" in page_text(user))
+    assert "Nobody is asked anything now" in page_text(user)
+    job = site.database.read_now(find_job, site.workspace_id, question.job_id)
+    assert job is not None
+    assert job.status == "queued"
+
+
+async def test_an_answer_that_somebody_else_gave_first_is_told(site: Site, user: User) -> None:
+    question = waiting(site)
+    await user.open("/waiting")
+    site.database.write_now(answer_question, site.owner, question.id, Answer(approved=False, note="No"))
+    press(user, "Approve")
+    await user.should_see("has been answered")
+    assert found(site, question).outcome == "refused"
+
+
+async def test_a_viewer_sees_the_question_and_cannot_answer(site: Site) -> None:
+    waiting(site)
+    user = await site.sign_in("viewer")
+    await user.open("/waiting")
+    assert "Send it?" in page_text(user)
+    assert not {"Approve", "Refuse", "Copy link"} & set(buttons(user))
+
+
+async def test_new_questions_come_while_the_page_is_open_and_what_is_typed_stays(site: Site, user: User) -> None:
+    waiting(site, title="First?")
+    await user.open("/waiting")
+    (note,) = user.find(kind=ui.textarea).elements
+    note.value = "half a"
+    waiting(site, title="Second?")
+    await user.should_see("Second?")
+    assert note.value == "half a"
+    assert not note.is_deleted
+    assert "2 questions wait for somebody." in page_text(user)
+
+
+async def test_the_page_of_a_job_asks_and_tells_who_answered(site: Site, user: User) -> None:
+    question = waiting(site)
+    await user.open(f"/jobs/{question.job_id}")
+    assert "Waits for a person" in page_text(user)
+    press(user, "Refuse")
+    await until(lambda: not found(site, question).open)
+    await user.should_see("Answers of people")
+
+
+async def test_the_menu_counts_what_waits(site: Site, user: User) -> None:
+    waiting(site)
+    await user.open("/flows")
+    assert "1" in [one.text for one in user.find(kind=ui.element).elements if "fp-count" in getattr(one, "classes", ())]
+
+
+# The link.
+
+
+async def test_opening_the_link_shows_the_question_alone_and_changes_nothing(site: Site) -> None:
+    question = waiting(site, {"text": HOSTILE, "list": [1, {"a": None}]}, title=HOSTILE, editable=("text",))
+    async with site.browser() as browser:
+        for _ in range(3):
+            page = await browser.get(link(site, question))
+            assert (await browser.head(link(site, question))).status_code == 200
+    assert page.status_code == 200
+    assert page.headers["x-robots-tag"] == "noindex, nofollow"
+    assert page.headers["cache-control"] == "no-store"
+    assert HOSTILE not in page.text
+    assert "&lt;img src=x onerror=alert(1)&gt; {{ 7*7 }}" in page.text
+    assert "<nav" not in page.text
+    assert "Greeting" not in page.text, "the title of the flow is not for strangers"
+    assert found(site, question).open
+
+
+async def test_the_link_answers_once(site: Site) -> None:
+    values = {"text": "Hello", "count": 2, "ok": True, "tags": ["a", "b"], "fixed": 1}
+    question = waiting(site, values, editable=("text", "count", "ok", "tags"))
+    sent = {"v0": "Hi", "v1": "2,5", "v2": "no", "v3": "a\r\nc\r\n", "note": "Fine", "decision": "approve"}
+    async with site.browser() as browser:
+        wrong = await browser.post(link(site, question), data={**sent, "v1": "many"})
+        assert wrong.status_code == 422
+        assert "Write a number" in wrong.text
+        assert "Hi" in wrong.text
+        assert found(site, question).open
+        thanks = await browser.post(link(site, question), data=sent)
+        assert (thanks.status_code, "Approved" in thanks.text) == (200, True)
+        again = await browser.post(link(site, question), data={"decision": "refuse"})
+        closed = await browser.get(link(site, question))
+    assert (again.status_code, closed.status_code) == (410, 410)
+    row = found(site, question)
+    assert (row.outcome, row.note, row.answered_by) == ("approved", "Fine", "Somebody with the link")
+    assert row.answer == {"text": "Hi", "count": 2.5, "ok": False, "tags": ["a", "c"]}
+
+
+async def test_two_people_and_the_link_at_once_give_one_answer(site: Site) -> None:
+    question = waiting(site)
+
+    async def by_person(*, approved: bool) -> str:
+        try:
+            await site.database.write(answer_question, site.owner, question.id, Answer(approved=approved))
+        except Exception as error:  # noqa: BLE001 - which one it is, is compared
+            return type(error).__name__
+        return "answered"
+
+    async def by_link() -> str:
+        async with site.browser() as browser:
+            answer = await browser.post(link(site, question), data={"decision": "approve"})
+        return "answered" if answer.status_code == 200 else str(answer.status_code)
+
+    said = await asyncio.gather(
+        by_person(approved=True), by_link(), by_person(approved=False), by_link(), by_person(approved=True), by_link()
+    )
+    assert said.count("answered") == 1
+    assert set(said) <= {"answered", "QuestionClosed", "410"}
+
+
+@pytest.mark.parametrize("change", ["x", "", "longer"])
+async def test_a_link_that_is_not_ours_leads_nowhere_and_is_counted(site: Site, change: str) -> None:
+    question = waiting(site)
+    path = link(site, question)
+    bad = {"x": path[:-1] + ("A" if path[-1] != "A" else "B"), "": path.partition(".")[0], "longer": f"{path}a"}[change]
+    async with site.browser() as browser:
+        for _ in range(25):
+            answer = await browser.get(bad)
+    assert answer.status_code == 429
+    assert found(site, question).open
+
+
+async def test_a_link_ends_with_the_time_of_its_question(site: Site) -> None:
+    question = waiting(site, expires_after_seconds=60)
+    site.clock.offset += DAY
+    async with site.browser() as browser:
+        assert (await browser.get(link(site, question))).status_code == 410
+        assert (await browser.post(link(site, question), data={"decision": "approve"})).status_code == 410
+    assert found(site, question).open  # the worker closes it, with what was chosen for that
+
+
+async def test_a_form_of_another_site_answers_nothing(site: Site) -> None:
+    question = waiting(site)
+    async with site.browser() as browser:
+        headers = {"Origin": "https://evil.example"}
+        answer = await browser.post(link(site, question), data={"decision": "approve"}, headers=headers)
+    assert answer.status_code == 403
+    assert found(site, question).open
