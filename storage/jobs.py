@@ -376,12 +376,12 @@ def last_enqueued_at(session: Session) -> int | None:
 def last_run_times(session: Session, flow_id: str, most: int) -> list[int]:
     """Returns the run times of the flow's last completed jobs in milliseconds, newest first."""
     rows = session.execute(
-        select(Job.started_at, Job.completed_at)
+        select(Job.started_at, Job.completed_at, Job.waited_ms)
         .where(Job.flow_id == flow_id, Job.status == "completed")
         .order_by(Job.created_at.desc(), Job.id.desc())
         .limit(most)
     )
-    return [ended - started for started, ended in rows if started is not None and ended is not None]
+    return [ended - started - waited for started, ended, waited in rows if started is not None and ended is not None]
 
 
 def change_numbers(session: Session, ids: Sequence[str]) -> dict[str, int | None]:

@@ -49,7 +49,7 @@ Refusals = dict[tuple[int, str, str, str], tuple[int, Millis]]
 #: Kind of duration -> its expression on `Job`, and the condition for jobs that have it.
 DURATIONS: dict[str, tuple[ColumnElement[Any], tuple[ColumnElement[bool], ...]]] = {
     "took": (
-        Job.completed_at - Job.started_at,
+        Job.completed_at - Job.started_at - Job.waited_ms,
         (Job.status == "completed", Job.started_at.is_not(None), Job.completed_at.is_not(None)),
     ),
     "waited": (Job.started_at - Job.created_at, (Job.started_at.is_not(None),)),

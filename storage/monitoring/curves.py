@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal, select, union_all
+from sqlalchemy import ColumnElement, and_, case, func, literal, not_, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from engine.core.clock import HOUR, MINUTE
@@ -115,11 +115,13 @@ def _levels(
     """Returns the highest number in each slot from `since` on, from the rows of jobs."""
     begin: Any
     holds: Any
+    waited = or_(Job.waiting_since.is_not(None), Job.waited_ms > 0)
     if filters.of_api:
-        begin = case((Job.batch_id.is_(None), Job.created_at), else_=Job.enqueued_at)
+        begin = case((and_(Job.batch_id.is_(None), not_(waited)), Job.created_at), else_=Job.enqueued_at)
         holds = Job.counted
     else:
-        begin, holds = Job.started_at, Job.started_at.is_not(None)
+        begin = case((waited, Job.enqueued_at), else_=Job.started_at)
+        holds = and_(Job.started_at.is_not(None), Job.waiting_since.is_(None))
     held = union_all(
         *(
             select(case((begin < since, since), else_=begin).label("begin"), Job.completed_at.label("end")).where(

@@ -151,6 +151,8 @@ STATUS: ColumnElement[str] = case(
 CODE: ColumnElement[str] = case(
     (Job.status == "failed", func.coalesce(Job.error["code"].as_string(), "")), else_=""
 ).label("code")
+#: It waits for a person, or goes on after an answer.
+PAUSED: ColumnElement[bool] = Job.waiting_since.is_not(None).label("paused")
 _COLUMNS = (
     Job.id,
     Job.flow_id,
@@ -164,6 +166,8 @@ _COLUMNS = (
     Job.enqueued_at,
     Job.batch_id,
     Job.counted.label("holds"),
+    Job.waited_ms,
+    PAUSED,
 )
 
 
@@ -294,7 +298,7 @@ def _add_durations(session: Session, step: Step, ended: Iterable[Row[*tuple[Any,
             continue
         times = {"waited": row.started_at - row.created_at}
         if row.status in {"completed", STEPS_FAILED}:
-            times["took"] = row.completed_at - row.started_at
+            times["took"] = row.completed_at - row.started_at - row.waited_ms
         for kind, time in times.items():
             key = (row.created_at // HOUR * HOUR, kind, row.flow_id, row.environment, row.key_id)
             counts = alike.setdefault(key, {})
@@ -324,13 +328,15 @@ def _add_durations(session: Session, step: Step, ended: Iterable[Row[*tuple[Any,
 
 def begin_of(row: Any) -> int | None:
     """Returns since when a job counts as one that runs: a job of the API holds a slot from its acceptance (an item of a
-    batch: from its admission), a Playground run counts from its start. None: it holds none.
+    batch: from its admission), a Playground run counts from its start. One that waited for a person counts from when it
+    went on. None: it holds none.
     """
+    waited = row.paused or row.waited_ms > 0
     if row.environment not in PUBLIC:
-        return row.started_at
+        return (None if row.paused else row.enqueued_at) if waited else row.started_at
     if not row.holds:
         return None
-    return row.created_at if row.batch_id is None else row.enqueued_at
+    return row.created_at if row.batch_id is None and not waited else row.enqueued_at
 
 
 def _add_busy(session: Session, step: Step, rows: Iterable[Row[*tuple[Any, ...]]]) -> None:

@@ -64,7 +64,7 @@ async def _rows(app: App, workspace_id: str, filters: JobFilters) -> AsyncIterat
 
 def _cells(job: JobRow, titles: Mapping[str, str], keys: Mapping[str, str]) -> tuple[Any, ...]:
     error = job.error or {}
-    took = (job.completed_at - job.started_at) / 1000 if job.completed_at and job.started_at else ""
+    took = job.run_ms / 1000 if job.run_ms is not None and job.started_at else ""
     return (
         job.id,
         job_state(job),

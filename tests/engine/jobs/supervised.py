@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from engine.jobs.notifier import NOTIFIER
@@ -54,6 +54,15 @@ async def until(world: World, job_id: str, status: str) -> JobRow:
             return job
         await asyncio.sleep(0.02)
     raise AssertionError(world.job(job_id))
+
+
+async def until_true(true: Callable[[], bool]) -> None:
+    """Waits until the condition is true."""
+    for _ in range(3_000):
+        if true():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come")
 
 
 async def until_running(world: World, job_id: str, node_id: str = "slow") -> JobRow:

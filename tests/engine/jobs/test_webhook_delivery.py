@@ -24,9 +24,12 @@ from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.webhook_delivery import LEASE_MS, PAUSES, Webhooks
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.secrets.opening import open_all
+from engine.secrets.question_links import question_link_path
 from engine.secrets.sealing import Vault, open_vault
+from storage.settings import ADDRESS, SERVER, put_setting
 from storage.webhooks import DeliveryRow, list_deliveries, take_due
 from tests.engine.jobs.world import World, open_world
+from tests.factories import asks_person
 from tests.stand_ins.local_server import Reply
 from tests.stand_ins.webhook_receiver import WebhookReceiver
 
@@ -337,3 +340,17 @@ def test_the_playground_has_no_webhook(world):
 def test_nobody_else_reads_or_repeats_a_delivery(world):
     with pytest.raises(NotFound):
         world.write(send_again, owner(world), "whd_unknown")
+
+
+@pytest.mark.process
+async def test_a_question_to_a_person_is_sent_with_its_link(
+    world: World, webhooks: Webhooks, receiver: WebhookReceiver, vault: Vault
+) -> None:
+    world.write(put_setting, SERVER, ADDRESS, "https://flows.example")
+    options = SubmitOptions(webhook_url=f"{receiver.origin}/hook")
+    job_id = world.write(submit, world.caller, world.add_flow(), {"n": 1}, options).job_id
+    question = asks_person(world.database, job_id, title="Send it?")
+    await send(webhooks)
+    (seen,) = receiver.deliveries
+    assert (seen.json["type"], seen.json["data"]["title"]) == ("step.waiting", "Send it?")
+    assert seen.json["data"]["link"] == f"https://flows.example{question_link_path(vault, question.id)}"

@@ -87,6 +87,6 @@ def _object(session: Session, run: BatchRun, name: str) -> dict[str, Any]:
 
 def _facts(run: BatchRun) -> list[Any]:
     job = run.job
-    took = (job.completed_at - job.started_at) / 1000 if job.completed_at and job.started_at else ""
+    took = job.run_ms / 1000 if job.run_ms is not None and job.started_at else ""
     price = "" if job.cost_nanos is None else f"{job.cost_nanos / 1e9:.9f}".rstrip("0").rstrip(".")
     return [run.row, run.title, job.status, job.id, took, price, str((job.error or {}).get("message") or "")]

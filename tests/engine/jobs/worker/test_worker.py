@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from engine.jobs.questions import answer
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.transitions import cancel_job
 from engine.jobs.worker_locks import run_folder
+from storage.questions import list_questions_of_job
 from storage.workers import beats
-from tests.engine.jobs.supervised import command, ended, supervised, until_running
+from tests.engine.jobs.supervised import command, ended, supervised, until_running, until_true
 from tests.engine.jobs.world import World, document_of
 
 pytestmark = pytest.mark.process
@@ -138,3 +140,34 @@ async def test_a_job_goes_on_in_another_worker_when_its_own_stops(world: World, 
         if second is not None:
             second.send_signal(signal.SIGTERM)
             await asyncio.to_thread(second.wait, 30)
+
+
+async def test_a_job_that_waits_for_a_person_outlives_killed_workers(world: World, tmp_path: Path) -> None:
+    """Killed while it waits, and killed between the answer and the end: no step before the question runs again, and the
+    answer counts once.
+    """
+    path, gate = tmp_path / "lines", tmp_path / "gate"
+    steps = document_of(
+        ("first", "test_write", {"path": str(path), "line": "first"}),
+        ("ask", "test_ask", {"values": {"text": "Hello"}, "editable": ["text"]}),
+        ("held", "test_wait", {"until": str(gate), "value": "{{ ask.out.values.text }}"}),
+        ("last", "test_write", {"path": str(path), "line": "{{ held.out }}"}),
+    )
+    with supervised(world) as (supervisor, waiters, _lines):
+        job_id = world.submit(world.add_flow(steps)).job_id
+        await until_true(lambda: world.job(job_id).waits_for_person)
+        assert world.active() == 0
+        killed = supervisor.pid
+        os.kill(killed or 0, signal.SIGKILL)
+        await until_true(lambda: supervisor.pid not in {None, killed})
+        assert world.job(job_id).waits_for_person
+        (question,) = world.read(list_questions_of_job, world.workspace_id, job_id)
+        world.write(answer, question, "approved", {"text": "Hi"}, "", "Ada")
+        os.kill(supervisor.pid or 0, signal.SIGKILL)
+        gate.touch()
+        job = await ended(world, waiters, job_id)
+    assert job.status == "completed"
+    assert world.result(job_id) == {"output": "Hi"}
+    assert path.read_text() == "first\nHi\n"
+    assert world.active() == 0
+    assert [one.id for one in world.read(list_questions_of_job, world.workspace_id, job_id)] == [question.id]
