@@ -56,6 +56,8 @@ class Claimed:
     run_options: Mapping[str, Any] | None
     #: The caller's trace (`engine.core.trace_context`).
     trace: str | None = None
+    #: How long it has waited for people, in milliseconds; more than 0 when it goes on after an answer.
+    waited_ms: int = 0
     #: The payload as JSON text, when this is the first start and the payload is small; otherwise it is read later.
     payload: str | None = field(default=None, repr=False)
 
@@ -93,7 +95,8 @@ def _claim(which: str) -> Statement:
         f"""
         update jobs set status = 'processing', owner = :owner, attempts = attempts + 1, last_seq = last_seq + 1,
                started_at = coalesce(started_at, case when created_at > :at then created_at else :at end),
-               waited_ms = waited_ms + case when waiting_since < :at then :at - waiting_since else 0 end,
+               waited_ms = waited_ms + case when waiting_since is null then 0
+                                            when waiting_since < :at then :at - waiting_since else 1 end,
                waiting_since = null
          where {which} and status = 'queued' and cancel_requested_at is null and (attempts < :shared or :alone)
         returning id, workspace_id, flow_id, flow_version, snapshot_id, environment, attempts, limit_ms, started_at,
@@ -239,6 +242,7 @@ def _claimed(row: Any, at: int) -> Claimed:
         steps_total=steps_total,
         run_options=from_json(run_options),
         trace=trace,
+        waited_ms=waited_ms,
         payload=payload,
     )
 

@@ -213,6 +213,18 @@ def kept_outputs(session: Session, job_id: str) -> dict[tuple[str, str], Any]:
     return {key: stored.value for key, stored in kept.items() if not stored.cut}
 
 
+def failed_steps_of(session: Session, job_id: str) -> dict[tuple[str, str], dict[str, Any] | None]:
+    """Returns (node id, index path) -> the error of each item's step that failed, None for each step that failed and was
+    skipped.
+    """
+    rows = session.execute(
+        select(Step.node_id, Step.index_path, Step.status, Step.error).where(
+            Step.job_id == job_id, Step.status.in_(("failed", "skipped")), Step.error.is_not(None)
+        )
+    )
+    return {(row.node_id, row.index_path): row.error if row.status == "failed" else None for row in rows if row.error}
+
+
 _TAKE_STEPS = Statement(
     """
     insert into steps (job_id, node_id, index_path, status, attempt, tries, started_at, ended_at, duration_ms, error,

@@ -127,6 +127,13 @@ class Run(RunState):
             if planned.type.kept_port is not None:
                 frame.choose_port(node_id, planned.type.kept_port(output))
             return None
+        if (gave_up := self.options.gave_up) and frame.keeps and (key := StepKey(node_id, frame.index)) in gave_up:
+            error = gave_up[key]
+            if error is None:
+                frame.skip(node_id)
+            else:
+                frame.fail(node_id, error)
+            return None
         return StepRun(self, planned, frame)
 
     # Called flows.

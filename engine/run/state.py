@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.core.clock import Clock, to_rfc3339
 from engine.flow.node_type import Json
@@ -21,7 +21,8 @@ class RunOptions:
     monotonic clock.
 
     `around`: the flows that call each other around this one, outermost first. `inside`: the step of the job that calls
-    this flow; None for the job's own flow.
+    this flow; None for the job's own flow. `gave_up`: steps that failed before the job was set aside and do not run again:
+    the failure of one inside a list, None for one that was skipped.
     """
 
     job_id: str = ""
@@ -29,6 +30,7 @@ class RunOptions:
     deadline: float | None = None
     around: OpenCalls = ()
     inside: StepKey | None = None
+    gave_up: Mapping[StepKey, RunError | None] = field(default_factory=dict)
 
 
 class RunState(ABC):

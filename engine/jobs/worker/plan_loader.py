@@ -19,12 +19,12 @@ from engine.flow.node_type import Catalog, Json, NodeFailed
 from engine.run.calls import CalledPlan
 from engine.run.plan import Plan, compile_plan
 from engine.run.state import RunOptions
-from engine.run.steps import StepKey
+from engine.run.steps import RunError, StepKey
 from storage.flows import find_document, find_flow, find_version
 from storage.job_changes import Claimed
 from storage.jobs import read_value
 from storage.snapshots import read_snapshot
-from storage.steps import kept_outputs
+from storage.steps import failed_steps_of, kept_outputs
 
 _KEPT_PLANS = 256
 
@@ -75,7 +75,7 @@ class PlanLoader:
             plan=plan,
             payload=read_value(session, job.id, "payload") or {},
             kept={StepKey(node_id, _index(path)): output for (node_id, path), output in kept.items()},
-            options=RunOptions(job_id=job.id, until=until),
+            options=RunOptions(job_id=job.id, until=until, gave_up=_gave_up(session, job) if job.waited_ms else {}),
         )
 
     def called_plan(self, session: Session, workspace_id: str, flow_id: str, version: int | None) -> CalledPlan:
@@ -145,6 +145,14 @@ def trimmed(document: Document, until: str | None) -> Document:
 
 def _snapshot(session: Session, job: Claimed) -> Document:
     return load_document(read_snapshot(session, job.snapshot_id))
+
+
+def _gave_up(session: Session, job: Claimed) -> dict[StepKey, RunError | None]:
+    """Returns the steps that failed before the job was set aside: another answer does not run them again."""
+    return {
+        StepKey(node_id, _index(path)): None if error is None else RunError(**error)
+        for (node_id, path), error in failed_steps_of(session, job.id).items()
+    }
 
 
 def _index(path: str) -> tuple[int, ...]:

@@ -337,13 +337,21 @@ class Runs:
 
 
 def _failed_before(prepared: Prepared) -> int:
-    """Returns how many items failed in lists that an earlier attempt completed: these items do not run again."""
+    """Returns how many items failed in lists that an earlier attempt completed, or before the job was set aside: these
+    items do not run again.
+    """
     nodes = prepared.plan.nodes
-    return sum(
+    closed = sum(
         lost_items(output)
         for key, output in prepared.kept.items()
         if (planned := nodes.get(key.node_id)) is not None and planned.closes_list
     )
+    given_up = {
+        (nodes[key.node_id].around[-1], key.index)
+        for key, error in prepared.options.gave_up.items()
+        if error is not None and key.index and key.node_id in nodes and nodes[key.node_id].around
+    }
+    return max(closed, len(given_up))
 
 
 def _as_result(result: Json, redaction: Redaction) -> tuple[str, int]:

@@ -274,6 +274,32 @@ async def test_items_of_a_list_may_all_ask(world: World, mode: str) -> None:
     assert sorted(map(str, world.result(job_id)["output"]["items"])) == ["False", "False", "True", "True", "True"]
 
 
+async def test_what_failed_before_the_question_does_not_run_again(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "written"
+    document = flow_of(
+        [
+            ("each", "array_splitter", {"items": "{{ in.out.items }}"}),
+            ("work", "test_write", {"path": str(path), "line": "{{ each.out }}"}),
+            ("bad", "test_fail_on", {"value": "{{ each.out }}", "on": "b"}),
+            ("ask", "test_ask", {"title": "{{ each.out }}"}),
+            ("list", "array_flatten", {"value": "{{ ask.out.approved }}"}),
+        ],
+        "in>each each>work work>bad bad>ask ask>list",
+        {"each": {"mode": "parallel", "max_concurrency": 4}, "list": {"on_item_error": "exclude"}},
+    )
+    job_id = world.submit(world.add_flow(document), {"items": ["a", "b", "c"]}).job_id
+    for _ in range(2):
+        await run_until_waiting(world, job_id)
+        approve(world, next(one for one in questions(world, job_id) if one.open))
+    await world.runs().carry(job_id)
+    output = world.result(job_id)["output"]
+    assert (output["items"], output["failed_count"]) == ([True, True], 1)
+    job = world.job(job_id)
+    assert (job.items_failed, job.steps_failed) == (1, 1)
+    assert events(world, job_id).count("step.failed") == 1
+    assert sorted(path.read_text().split()) == ["a", "b", "c"]
+
+
 async def test_a_step_may_ask_several_questions_at_once(world: World) -> None:
     job_id = world.submit(world.add_flow(document_of(("ask", "test_ask", {"keys": ["a", "b"]})))).job_id
     await run_until_waiting(world, job_id)

@@ -88,6 +88,13 @@ async def _fail(config: Any, inputs: Any, context: NodeContext) -> Json:
     raise NodeFailed("It fails on purpose.", code="http_status")
 
 
+async def _fail_on(config: Any, inputs: Any, context: NodeContext) -> Json:
+    """Fails for one value."""
+    if inputs.values["value"] == inputs.values["on"]:
+        raise NodeFailed("It fails on purpose.", code="http_status")
+    return inputs.values["value"]
+
+
 async def _write(config: Any, inputs: Any, context: NodeContext) -> Json:
     """Appends a line to a file, as a side effect that a test can count."""
     if isinstance(context.http, NoServices):
@@ -162,6 +169,7 @@ TEST_NODES = {
         "test_block": _block,
         "test_stubborn": _stubborn,
         "test_fail": _fail,
+        "test_fail_on": _fail_on,
         "test_write": _write,
         "test_call": _call,
         "test_hold": _hold,
