@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.live_server import LiveServer
 
@@ -19,10 +19,10 @@ def test_a_page_is_found_and_opened_by_keyboard(page: Page):
     expect(box).to_be_focused()
     page.keyboard.type("idempotency_key")
     expect(page.get_by_role("status")).to_contain_text("found")
-    page.keyboard.press("ArrowDown")
     first = page.locator(".fd-found a").first
-    expect(first).to_be_focused()
     expect(first).to_contain_text("idempotency_key_reused")
+    page.keyboard.press("ArrowDown")
+    expect(first).to_be_focused()
 
     page.keyboard.press("Escape")
     expect(page.locator(".fd-found")).to_be_hidden()
@@ -38,6 +38,38 @@ def test_a_page_is_found_and_opened_by_keyboard(page: Page):
     expect(box).to_be_focused()
     page.keyboard.type("<b>nothing</b>")
     expect(page.get_by_role("status")).to_have_text("The help has nothing about this.")
+
+
+def test_a_late_answer_opens_nothing_and_leaves_a_list_that_is_walked_through(page: Page):
+    page.goto("/docs/api/run_flow")
+    first = page.locator(".fd-found a").first
+    page.keyboard.press("/")
+    page.keyboard.type("w")
+    expect(first).to_be_visible()
+    held: list[Route] = []
+    page.route("**/docs/search.json?*", lambda route: held.append(route))
+
+    def answer() -> None:
+        """Lets the question that is held be answered, and the page read the answer."""
+        with page.expect_response("**/docs/search.json?*") as answered:
+            held.pop().continue_()
+        answered.value.finished()
+        page.evaluate("async () => { for (let turn = 0; turn < 3; turn += 1) await new Promise(requestAnimationFrame) }")
+
+    with page.expect_request("**/docs/search.json?*"):
+        page.keyboard.type("e")
+    page.keyboard.press("ArrowDown")
+    expect(first).to_be_focused()
+    answer()
+    expect(first).to_be_focused()
+
+    page.keyboard.press("ArrowUp")
+    with page.expect_request("**/docs/search.json?*"):
+        page.keyboard.type("b")
+    page.keyboard.press("Escape")
+    answer()
+    expect(page.locator(".fd-found")).to_be_hidden()
+    page.unroute_all()
 
 
 def test_without_script_the_form_finds_the_same(browser: Browser, server: LiveServer):
