@@ -18,7 +18,7 @@ from storage.tables_triggers import Schedule
 
 TYPES = frozenset({"dataset_source", "dataset_sink"})
 #: A pattern for LIKE that matches every document with one of these nodes.
-_MARK = '%"dataset_s%'
+_MARK = '%"dataset%'
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,11 @@ def _started_with(session: Session, workspace_id: str) -> Iterator[tuple[str, st
 
 
 def _named_in(document: str) -> set[str]:
-    return {
-        named
-        for node in json.loads(document).get("nodes", ())
-        if node.get("type") in TYPES and isinstance(named := (node.get("config") or {}).get("dataset"), str)
-    }
+    found = set()
+    for node in json.loads(document).get("nodes", ()):
+        config = node.get("config") or {}
+        if node.get("type") in TYPES:
+            found.add(config.get("dataset"))
+        elif node.get("type") == "agent":
+            found |= {tool.get("dataset") for tool in config.get("tools") or () if tool.get("kind") == "dataset"}
+    return {named for named in found if isinstance(named, str)}

@@ -52,7 +52,7 @@ class JobLog:
 
 
 def read_log(session: Session, workspace_id: str, job_id: str) -> JobLog:
-    """Returns the log of a job, without streamed model text.
+    """Returns the log of a job, without streamed model text and the parts of steps.
 
     It is empty for a job of another workspace; of an erased job it has only the calls.
     """
@@ -63,7 +63,7 @@ def read_log(session: Session, workspace_id: str, job_id: str) -> JobLog:
             Event.job_id == job_id,
             Job.workspace_id == workspace_id,
             Job.data_erased_at.is_(None),
-            Event.name != "step.delta",
+            Event.name.not_in(("step.delta", "step.part")),
         )
         .order_by(Event.seq.desc())
         .limit(MOST_EVENTS + 1)

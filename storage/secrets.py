@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
 from storage.database import now
-from storage.tables import Connection, Secret, WebhookSecret
+from storage.tables import Connection, Secret, ToolServer, WebhookSecret
 from storage.tables_triggers import HookSecret
 
 
@@ -28,13 +28,16 @@ class SecretRow:
 
 
 def list_secrets(session: Session, workspace_id: str) -> list[SecretRow]:
-    """Returns the secrets that people named, without the keys of model connections."""
+    """Returns the secrets that people named, without the keys of model connections and MCP servers."""
     of_connections = select(Connection.secret_id).where(
         Connection.workspace_id == workspace_id, Connection.secret_id.is_not(None)
     )
+    of_servers = select(ToolServer.secret_id).where(
+        ToolServer.workspace_id == workspace_id, ToolServer.secret_id.is_not(None)
+    )
     rows = session.scalars(
         select(Secret)
-        .where(Secret.workspace_id == workspace_id, Secret.id.not_in(of_connections))
+        .where(Secret.workspace_id == workspace_id, Secret.id.not_in(of_connections), Secret.id.not_in(of_servers))
         .order_by(Secret.name)
     )
     return [

@@ -27,6 +27,8 @@ _PUT_VALUE = insert_into(
     ("job_id", "node_id", "index_path", "name"),
 )
 _CALLS = cast("Table", ModelCall.__table__)
+#: The beginning of the names under which the parts of a step are stored among its values.
+PART = "part/"
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,60 @@ def failed_steps_of(session: Session, job_id: str) -> dict[tuple[str, str], dict
         )
     )
     return {(row.node_id, row.index_path): row.error if row.status == "failed" else None for row in rows if row.error}
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """A part of a step. `value` is that of its end, or that of its begin while it has not ended."""
+
+    name: str
+    begun_at: int
+    #: None while it has not ended.
+    ended_at: int | None
+    value: Any
+
+
+def list_parts(session: Session, workspace_id: str, job_id: str, node_id: str, index_path: str) -> list[PartRow]:
+    """Returns the parts of a step of this workspace in the order of their begin; none when the job's data was erased."""
+    rows = session.execute(
+        select(Value.name, Value.data, Value.size)
+        .join(Job, Job.id == Value.job_id)
+        .where(
+            Value.job_id == job_id,
+            Value.node_id == node_id,
+            Value.index_path == index_path,
+            Value.name.like(f"{PART}%"),
+            Job.workspace_id == workspace_id,
+            Job.data_erased_at.is_(None),
+        )
+    )
+    parts = [_part(row.name, row.data, row.size) for row in rows]
+    return sorted((one for one in parts if one is not None), key=lambda one: (one.begun_at, one.name))
+
+
+def kept_parts(session: Session, job_id: str) -> dict[tuple[str, str, str], Any]:
+    """Returns (node id, index path, name of the part) -> value of the parts that have ended, without those that were
+    cut.
+    """
+    rows = session.execute(
+        select(Value.node_id, Value.index_path, Value.name, Value.data, Value.size).where(
+            Value.job_id == job_id, Value.name.like(f"{PART}%")
+        )
+    )
+    found = {(row.node_id, row.index_path, row.name): _part(row.name, row.data, row.size) for row in rows}
+    return {
+        (node_id, path, part.name): part.value
+        for (node_id, path, _), part in found.items()
+        if part is not None and part.ended_at is not None
+    }
+
+
+def _part(name: str, data: str, size: int) -> PartRow | None:
+    stored = as_value(name, data, size)
+    if stored.cut or not isinstance(stored.value, dict):
+        return None
+    value = stored.value
+    return PartRow(name.removeprefix(PART), value["begun_at"], value["at"] if value["ended"] else None, value["value"])
 
 
 _TAKE_STEPS = Statement(

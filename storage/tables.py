@@ -411,7 +411,8 @@ class Value(Base):
     """Payloads, results and the inputs and outputs of steps as JSON text, in a table of their own to keep rows of jobs
     and steps small.
 
-    `name` is payload or result (with empty node_id and index_path), or input, output, tries or log of a step.
+    `name` is payload or result (with empty node_id and index_path), or input, output, tries or log of a step, or
+    `part/...`, what a part of a step gave (`storage.steps.PART`).
     """
 
     __tablename__ = "job_values"
@@ -671,6 +672,27 @@ class Connection(Base):
     #: The number of concurrent calls in each worker process; None: the default.
     max_concurrency: Mapped[int | None]
     created_at: Mapped[int]
+
+
+class ToolServer(Base):
+    """An MCP server named by the owner, whose tools agents may call."""
+
+    __tablename__ = "tool_servers"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    name: Mapped[str]
+    url: Mapped[str]
+    #: The header that carries the key, and the sealed key; null without one.
+    header: Mapped[str]
+    secret_id: Mapped[str | None]
+    #: The tools that the server listed last, each `{name, description, schema, reads}`, and the names of those that
+    #: agents may call.
+    tools: Mapped[list] = mapped_column(JSON)
+    allowed: Mapped[list] = mapped_column(JSON)
+    created_at: Mapped[int]
+    #: When the server listed its tools last.
+    listed_at: Mapped[int | None]
+    __table_args__ = (Index("ux_tool_servers_name", "workspace_id", "name", unique=True),)
 
 
 class OwnerNote(Base):

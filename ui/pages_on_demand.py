@@ -32,6 +32,7 @@ MODULES = {
     "settings/models": ("ui.settings.models",),
     "settings/server": ("ui.settings.server",),
     "settings/team": ("ui.settings.team",),
+    "settings/tools": ("ui.settings.tools",),
 }
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,16 @@ from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
 from engine.core.ids import new_id
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document, parse_flow_file
-from engine.flow.node_type import Json, ModelQuestion, NodeFailed, PersonAnswer, PersonQuestion, SecretValue
+from engine.flow.node_type import (
+    Json,
+    ModelQuestion,
+    ModelTurn,
+    NodeFailed,
+    PersonAnswer,
+    PersonQuestion,
+    SecretValue,
+    ToolServer,
+)
 from engine.jobs.outbound_rules import environment_rules
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.models.client import ModelRequest, Models, split_model
@@ -29,7 +39,7 @@ from engine.outbound.client import OutboundClient
 from engine.run.plan import Plan, compile_plan
 from engine.run.runner import run_flow
 from engine.run.state import RunOptions
-from engine.run.steps import RunOutcome, StepEnded, StepKey, StepStarted
+from engine.run.steps import RunOutcome, StepEnded, StepKey, StepPart, StepStarted
 from engine.sandbox.pool import Sandbox
 
 if TYPE_CHECKING:
@@ -39,6 +49,7 @@ if TYPE_CHECKING:
     from engine.jobs.worker.knowledge import WorkspaceKnowledge
     from engine.knowledge.saved_embeddings import SavedEmbeddings
     from engine.models.client import ModelAnswer, ModelConnection
+    from engine.models.tool_turns import Reply
     from engine.run.calls import CalledPlan
 
 
@@ -176,6 +187,31 @@ class _Outside:
         connection = None if name is None else await asyncio.to_thread(self._connection, name)
         return await self._models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
 
+    async def ask_turn(self, turn: ModelTurn, *, on_call: Any = None, on_text: Any = None) -> Reply:
+        name, _ = split_model(turn.model)
+        connection = None if name is None else await asyncio.to_thread(self._connection, name)
+        return await self._models.turn(connection, turn, on_delta=on_text, on_call=on_call)
+
+    @asynccontextmanager
+    async def tool_server(self, server: str) -> AsyncIterator[ToolServer]:
+        from engine.tool_servers.saved_servers import open_tool_server
+        from engine.tool_servers.session import opened
+
+        terminal = self._terminal
+        found = await asyncio.to_thread(
+            terminal.database.read_now, open_tool_server, terminal.vault, terminal.workspace.id, server
+        )
+        if found is None:
+            raise NodeFailed(f"No MCP server is called “{server}” in {terminal.settings.data}.")
+        async with opened(self.http, found) as session:
+            yield session
+
+    async def ask_person(self, key: StepKey, question: PersonQuestion) -> PersonAnswer:
+        raise NodeFailed("Nobody can be asked in a run from the command line.")
+
+    async def settled(self) -> None:
+        """Nothing is stored about a run from the command line."""
+
     def secret(self, secret_id: str) -> SecretValue:
         from engine.secrets.opening import open_for_step
 
@@ -244,3 +280,11 @@ class _Notes:
 
     def delta(self, key: StepKey, text: str) -> None:
         pass
+
+    def part(self, key: StepKey, part: StepPart) -> None:
+        value = part.value
+        if part.ended and value.get("kind") == "call":
+            self._terminal.note(f"  {value['tool']}: {value['state']}")
+
+    def finished(self, key: StepKey, name: str) -> Json | None:
+        return None

@@ -25,6 +25,7 @@ EventName = Literal[
     "step.delta",
     "step.waiting",
     "step.answered",
+    "step.part",
 ]
 _JOB_ID, _SECOND_JOB_ID = "job_3nXq8TfW2LrKc0ZbYp5VdA", "job_8dJk2PzQ7mXaVw4TnRc9Lb"
 _FLOW_ID = "flow_8kWq2ZsXc4VbN1mLpT7rYe"
@@ -428,6 +429,10 @@ class EventData(Published):
     )
     approved: bool | None = Field(None, description="Of `step.answered`: what was answered.")
     expired: bool | None = Field(None, description="Of `step.answered`: true when nobody answered in time.")
+    part: str | None = Field(
+        None, description="The part of an agent's step: `turn/1` is a reply of its model, `call/1/0` a call of a tool."
+    )
+    ended: bool | None = Field(None, description="Of `step.part`: false when the part begins, true when it has ended.")
     data_erased_at: AwareDatetime | None = Field(None, description="When the data of the job were erased.")
 
 
@@ -441,7 +446,7 @@ class StreamEvent(Published):
         "were erased. `job.processing` has `attempt`, and so has a `job.queued` that tells that the job goes back into the queue; the first one has none. Steps have `node_id` and `index`: `step.started`; with "
         "`duration_ms` too `step.completed`, `step.failed` (`code`, `message`), `step.skipped` (both when it had failed) and "
         "`step.cancelled`; `step.delta` has `call` and `text`; `step.waiting` has `question_id` and `question`, `step.answered` has "
-        "`question_id`, `approved` and `expired`.",
+        "`question_id`, `approved` and `expired`; `step.part` has `part` and `ended`.",
     )
     data: EventData
 

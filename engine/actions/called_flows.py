@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from engine.flow.called import DEEPEST_CALL, Callee, called_id, called_ids, calls_of, pinned_version
+from engine.flow.agent_kinds import name_of
+from engine.flow.called import (
+    CALL_FLOW,
+    DEEPEST_CALL,
+    Callee,
+    called_id,
+    called_ids,
+    calls_of,
+    flow_tools_of,
+    pinned_version,
+)
 from engine.flow.document import Document, Node, load_document
 from engine.run.steps import INNER
 from storage.flows import find_flow, find_version
@@ -51,6 +61,7 @@ def calls_older_versions(session: Session, workspace_id: str, flow_id: str) -> b
     document = load_document(version.document)
     library = read_library(session, workspace_id, document)
     pins = [(pinned_version(node), library.get(str(node.config.get("flow_id")))) for node in calls_of(document)]
+    pins += [(tool.version, library.get(tool.flow_id)) for tool in flow_tools_of(document)]
     return any(callee is not None and callee.version != pin for pin, callee in pins)
 
 
@@ -78,4 +89,13 @@ def read_inner(session: Session, workspace_id: str, document: Document) -> dict[
             called, name = load_document(version.document), f"{prefix}{node.id}{INNER}"
             found |= {f"{name}{one.id}": one for one in called.nodes}
             todo.append((name, called, depth + 1))
+        for tool in flow_tools_of(around) if depth < DEEPEST_CALL else ():
+            version = find_version(session, workspace_id, tool.flow_id, tool.version) if tool.version else None
+            if version is None:
+                continue
+            called, title = load_document(version.document), name_of(tool.entry, tool.place + 1)
+            name = f"{prefix}{tool.node.id}{INNER}{title}"
+            found[name] = tool.node.model_copy(update={"id": name, "type": CALL_FLOW, "label": title})
+            found |= {f"{name}{INNER}{one.id}": one for one in called.nodes}
+            todo.append((f"{name}{INNER}", called, depth + 1))
     return found

@@ -25,6 +25,7 @@ from engine.flow.validation import deploy_problems, without_parked
 from engine.knowledge.known import known_collections
 from engine.models.file_problems import file_problems, file_warnings
 from engine.nodes import CATALOG
+from engine.nodes.agent_tools import server_problems
 from engine.nodes.known_collections import missing_collections
 from engine.nodes.known_datasets import missing_datasets, unknown_columns
 from storage.audit import add_entry
@@ -32,6 +33,7 @@ from storage.connections import list_connections
 from storage.database import now
 from storage.flows import add_deployment, get_version, hold_flow, note_first_deployment, replace_document
 from storage.secrets import list_secrets
+from storage.tool_servers import allowed_tools
 
 if TYPE_CHECKING:
     from storage.tables import Flow
@@ -122,6 +124,7 @@ def problems_before_deploy(
         *file_problems(document, providers),
         *missing_datasets(document, known_datasets(session, workspace_id)),
         *missing_collections(document, known_collections(session, workspace_id)),
+        *server_problems(document, allowed_tools(session, workspace_id)),
         *host_problems(document, list_secrets(session, workspace_id)),
         *address_problems(document, rules_for_flows(session, settings) if settings else None),
         *call_problems(document, flow_id, library),
@@ -140,7 +143,7 @@ def unknown_connections(document: Document, names: Collection[str]) -> list[Prob
     found = []
     for node in without_parked(document).nodes:
         name, colon, _model = str(node.config.get("model") or "").partition(":")
-        if node.type == "prompt" and colon and name.strip() and name not in names:
+        if node.type in {"prompt", "agent"} and colon and name.strip() and name not in names:
             message = f"Connection `{name}` does not exist. Choose another model, or add it under Settings, Models."
             found.append(Problem("no_connection", message, node.id, "/config/model", blocks_import=False))
     return found

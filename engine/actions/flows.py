@@ -34,6 +34,7 @@ from engine.jobs.submit.accept import flow_concurrency
 from engine.jobs.transitions import change_flow_concurrency
 from engine.knowledge.known import known_collections
 from engine.nodes import CATALOG
+from engine.nodes.agent_tools import server_problems
 from engine.nodes.known_collections import missing_collections
 from engine.nodes.known_datasets import missing_datasets
 from storage.audit import add_entry
@@ -55,6 +56,7 @@ from storage.flows import (
 )
 from storage.hooks import remove_hooks
 from storage.schedules import remove_schedules
+from storage.tool_servers import allowed_tools
 
 if TYPE_CHECKING:
     from storage.tables import Flow
@@ -124,6 +126,7 @@ def import_flow(session: Session, principal: Principal, data: bytes, fallback_ti
     add_version(session, principal, flow, "Imported")
     found += missing_datasets(file.document, known_datasets(session, principal.workspace_id))
     found += missing_collections(file.document, known_collections(session, principal.workspace_id))
+    found += server_problems(file.document, allowed_tools(session, principal.workspace_id))
     return Imported(FlowId(flow.id), tuple(found))
 
 

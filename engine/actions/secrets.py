@@ -17,6 +17,7 @@ from storage.connections import find_connection_with_secret
 from storage.database import now
 from storage.secrets import delete_secret, hold_secret, insert_secret
 from storage.settings import SECRET_HOSTS_FOUND, put_setting
+from storage.tool_servers import find_server_with_secret
 
 MAX_NAME = 100
 MAX_VALUE = 10_000
@@ -60,12 +61,15 @@ def replace_secret(session: Session, principal: Principal, vault: Vault, secret_
 
 
 def remove_secret(session: Session, principal: Principal, secret_id: str) -> None:
-    """Deletes a secret. Raises NotFound, and Conflict while a model connection uses it."""
+    """Deletes a secret. Raises NotFound, and Conflict while a model connection or an MCP server uses it."""
     require_may(principal, "manage connections")
     secret = hold_secret(session, principal.workspace_id, secret_id)
     user = find_connection_with_secret(session, principal.workspace_id, secret_id)
     if user is not None:
         raise Conflict(f"The model connection `{user}` uses this secret", remedy="Remove the connection first.")
+    server = find_server_with_secret(session, principal.workspace_id, secret_id)
+    if server is not None:
+        raise Conflict(f"The MCP server `{server}` uses this secret", remedy="Remove the server first.")
     delete_secret(session, secret)
     add_entry(session, principal, "remove secret", secret_id, secret.name)
 

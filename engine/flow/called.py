@@ -1,4 +1,4 @@
-"""Flows that a flow calls with Call Flow nodes: their versions, their fields, and what is wrong with a call. Pure code.
+"""Flows that a flow calls with Call Flow nodes, or lets an Agent call as tools: their versions, their fields, and what is wrong with a call. Pure code.
 
 The caller passes a `Library` from the database: the flows of the workspace that the document names, and those that they
 call.
@@ -16,6 +16,7 @@ from engine.flow.document import Document, Node
 from engine.flow.validation import without_parked
 
 CALL_FLOW = "call_flow"
+AGENT = "agent"
 #: How many calls may be nested: a flow that calls a flow that calls a flow, and so on.
 DEEPEST_CALL = 5
 
@@ -47,9 +48,36 @@ def calls_of(document: Document) -> list[Node]:
     return [node for node in document.nodes if node.type == CALL_FLOW]
 
 
+@dataclass(frozen=True)
+class FlowTool:
+    """A flow that an Agent may call. `place`: its index among the tools of the node; `version`: as fixed, else None."""
+
+    node: Node
+    place: int
+    flow_id: str
+    version: int | None
+    entry: Mapping[str, Any]
+
+
+def flow_tools_of(document: Document) -> list[FlowTool]:
+    """Returns the flows that Agents of a document may call."""
+    return [tool for node in document.nodes if node.type == AGENT for tool in _flow_tools(node)]
+
+
+def _flow_tools(node: Node) -> Iterator[FlowTool]:
+    entries = node.config.get("tools")
+    for place, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
+        if not isinstance(entry, Mapping) or entry.get("kind", "flow") != "flow":
+            continue
+        flow_id, version = entry.get("flow_id"), entry.get("version")
+        if isinstance(flow_id, str) and flow_id:
+            yield FlowTool(node, place, flow_id, version if isinstance(version, int) else None, entry)
+
+
 def called_ids(document: Document) -> list[str]:
     """Returns the ids of the flows that a document calls, each once."""
-    return list(dict.fromkeys(flow_id for node in calls_of(document) if (flow_id := called_id(node))))
+    nodes = [flow_id for node in calls_of(document) if (flow_id := called_id(node))]
+    return list(dict.fromkeys([*nodes, *(tool.flow_id for tool in flow_tools_of(document))]))
 
 
 def called_id(node: Node) -> str:
@@ -78,10 +106,15 @@ def unpinned(document: Document) -> Document:
 def call_problems(document: Document, flow_id: str, library: Library) -> list[Problem]:
     """Returns the problems of the calls in the flow `flow_id`. They stop a deployment, but not an import."""
     found: list[Problem] = []
-    for node in calls_of(without_parked(document)):
+    connected = without_parked(document)
+    for node in calls_of(connected):
         called = called_id(node)
         if called:
             found += _problems_of(node, flow_id, called, library)
+            callee = library.get(called)
+            found += _input_problems(node, callee) if callee is not None and callee.version is not None else ()
+    for tool in flow_tools_of(connected):
+        found += _problems_of(tool.node, flow_id, tool.flow_id, library, f"/config/tools/{tool.place}/flow_id")
     return found
 
 
@@ -95,8 +128,10 @@ def newer_version(node: Node, live_pin: int | None, library: Library) -> int | N
     return callee.version if callee.version != live_pin else None
 
 
-def _problems_of(node: Node, flow_id: str, called: str, library: Library) -> Iterator[Problem]:
-    def problem(code: str, message: str, pointer: str = "/config/flow_id") -> Problem:
+def _problems_of(
+    node: Node, flow_id: str, called: str, library: Library, pointer: str = "/config/flow_id"
+) -> Iterator[Problem]:
+    def problem(code: str, message: str) -> Problem:
         return Problem(code, message, node.id, pointer, blocks_import=False)
 
     callee = library.get(called)
@@ -122,7 +157,6 @@ def _problems_of(node: Node, flow_id: str, called: str, library: Library) -> Ite
             "calls_too_deep",
             f"“{callee.title}” calls a flow that calls a flow, {depth} deep; {DEEPEST_CALL} is the most.",
         )
-    yield from _input_problems(node, callee)
 
 
 def _input_problems(node: Node, callee: Callee) -> Iterator[Problem]:
@@ -178,18 +212,33 @@ def _depth(called: str, library: Library) -> int:
 
 
 def _with_versions(document: Document, versions: Mapping[str, int | None]) -> Document:
-    if not calls_of(document):
+    if not called_ids(document):
         return document
     return document.model_copy(update={"nodes": tuple(_with_version(node, versions) for node in document.nodes)})
 
 
 def _with_version(node: Node, versions: Mapping[str, int | None]) -> Node:
+    if node.type == AGENT:
+        return _with_tool_versions(node, versions)
     if node.type != CALL_FLOW:
         return node
     config = {name: value for name, value in node.config.items() if name != "version"}
     if (version := versions.get(called_id(node))) is not None:
         config["version"] = version
     return node.model_copy(update={"config": config})
+
+
+def _with_tool_versions(node: Node, versions: Mapping[str, int | None]) -> Node:
+    tools = {tool.place: tool for tool in _flow_tools(node)}
+    if not tools:
+        return node
+    entries: list[Any] = list(node.config["tools"])
+    for place, tool in tools.items():
+        entry = {name: value for name, value in tool.entry.items() if name != "version"}
+        if (version := versions.get(tool.flow_id)) is not None:
+            entry["version"] = version
+        entries[place] = entry
+    return node.model_copy(update={"config": {**node.config, "tools": entries}})
 
 
 def is_known(document: Document, known: Collection[str]) -> bool:

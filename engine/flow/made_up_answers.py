@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.flow.called import Library, called_id, calls_of
+from engine.flow.called import Library, called_id, called_ids, calls_of, flow_tools_of
 from engine.flow.document import Document
 from engine.flow.validation import without_parked
 
@@ -26,6 +26,7 @@ def made_up_steps(document: Document, library: Library) -> tuple[MadeUpStep, ...
     connected = without_parked(document)
     own = {node.id for node in connected.nodes if node.config.get("model") == SIMULATED}
     calling = {node.id for node in calls_of(connected) if _reaches_made_up(called_id(node), library)}
+    calling |= {tool.node.id for tool in flow_tools_of(connected) if _reaches_made_up(tool.flow_id, library)}
     return tuple(
         MadeUpStep(node.id, node.name, node.id in calling)
         for node in connected.nodes
@@ -44,5 +45,5 @@ def _reaches_made_up(flow_id: str, library: Library) -> bool:
         document = without_parked(library[current].document)
         if any(node.config.get("model") == SIMULATED for node in document.nodes):
             return True
-        todo += [called_id(node) for node in calls_of(document)]
+        todo += called_ids(document)
     return False

@@ -353,6 +353,115 @@ class PersonAnswer:
     expired: bool = False
 
 
+@dataclass(frozen=True)
+class ToolSpec:
+    """A tool that a model may call. `schema`: the JSON Schema of its arguments, an object.
+
+    `changes`: a call may change something outside Flowport, so the Simulated model leaves it alone.
+    """
+
+    name: str
+    description: str
+    schema: JsonSchema
+    changes: bool = False
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call that a model asks for. `arguments` is what the model wrote: an object, or text that is no JSON object."""
+
+    id: str
+    name: str
+    arguments: Json
+
+
+@dataclass(frozen=True)
+class ModelTurn:
+    """One request of a conversation in which a model may call tools.
+
+    `history` holds the conversation after the first message, as JSON: `{"message": ...}` is a `TurnReply.message`,
+    `{"results": [{"id", "name", "text"}]}` answers its calls, and `{"text": ...}` is something more that it is told.
+    `may_call` false: the model is told of the tools, but must answer without a call.
+    """
+
+    model: str
+    message: str
+    system: str = ""
+    history: tuple[Mapping[str, Json], ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+    may_call: bool = True
+    #: The files of the first message.
+    files: tuple[FileContent, ...] = ()
+    #: The schema of the final answer, for the Simulated model; other models read it in `system`.
+    output_schema: JsonSchema | None = None
+    timeout_seconds: float = 180.0
+
+
+class TurnReply(Protocol):
+    """A model's reply: its text and the calls it asks for. `message` is the whole reply as JSON, for `history`.
+
+    `cost_nanos` None: unknown.
+    """
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def asked(self) -> Sequence[ToolCall]: ...
+    @property
+    def message(self) -> Json: ...
+    @property
+    def simulated(self) -> bool: ...
+    @property
+    def input_tokens(self) -> int: ...
+    @property
+    def output_tokens(self) -> int: ...
+    @property
+    def cost_nanos(self) -> int | None: ...
+    @property
+    def warnings(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class FlowOffer:
+    """A flow as a tool: its title, its description, and the schema of its fields."""
+
+    title: str
+    description: str
+    schema: JsonSchema
+
+
+@dataclass(frozen=True)
+class FlowAnswer:
+    """The result of a flow that a model called, and what its model calls took. `cost_nanos` None: unknown."""
+
+    value: Json
+    cost_nanos: int | None = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class ServerTool:
+    """A tool of an MCP server as the server listed it. `reads`: the server says that a call changes nothing."""
+
+    name: str
+    description: str
+    schema: JsonSchema
+    reads: bool = False
+
+
+class ToolServer(Protocol):
+    """An MCP server of this workspace, and its tools that the owner allows."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def tools(self) -> Sequence[ServerTool]: ...
+    async def call(self, tool: str, arguments: Mapping[str, Json], timeout_seconds: float) -> Json:
+        """Calls a tool, one call at a time. Raises NodeFailed, also for what the tool reports as an error."""
+        ...
+
+
 class NodeContext(Protocol):
     """Everything that a node may use from outside. Model calls, warnings and log lines are stored with the step."""
 
@@ -393,6 +502,41 @@ class NodeContext(Protocol):
         ...
 
     async def ask_model(self, question: ModelQuestion) -> ModelReply: ...
+    async def ask_turn(self, turn: ModelTurn) -> TurnReply:
+        """Asks a model that may answer with calls of tools. Raises NodeFailed."""
+        ...
+
+    def tool_server(self, server: str) -> AbstractAsyncContextManager[ToolServer]:
+        """Opens an MCP server of this workspace by its name; it is connected at the first call. Raises NodeFailed."""
+        ...
+
+    async def look_at_flow(self, flow_id: str, version: int | None) -> FlowOffer:
+        """Returns what another flow of this workspace takes. Raises NodeFailed."""
+        ...
+
+    async def run_tool_flow(
+        self, flow_id: str, version: int | None, values: Mapping[str, Json], *, tool: str, number: int
+    ) -> FlowAnswer:
+        """Runs another flow of this workspace because a model called it. Raises NodeFailed.
+
+        Its steps are named after the tool, and `number` tells the calls of a step apart.
+        """
+        ...
+
+    def finished(self, key: str) -> Json | None:
+        """Returns what `finish` stored under this key for this step, also in an earlier attempt; None when nothing
+        was.
+        """
+        ...
+
+    async def begin(self, key: str, value: Json) -> None:
+        """Shows that a part of the step has begun. `finish` with the same key replaces `value`."""
+        ...
+
+    async def finish(self, key: str, value: Json) -> None:
+        """Stores the result of a part of the step, which survives a crash and a pause. Keys are unique in the step."""
+        ...
+
     async def in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
         """Runs CPU-heavy pure code off the event loop."""
         ...

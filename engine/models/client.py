@@ -7,8 +7,11 @@ simulated.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engine.core.clock import Clock, SystemClock
 from engine.documents.reading import Apart
+from engine.flow.node_type import ModelTurn
 from engine.models import simulated
 from engine.models.attachments import Attached, attach
 from engine.models.connection_test import TestResult, check_connection
@@ -17,6 +20,7 @@ from engine.models.conversation import Conversation, Way
 from engine.models.errors import ModelFailed
 from engine.models.price import Price
 from engine.models.rate_limits import CallLimiters
+from engine.models.tool_turns import Reply, ToolConversation, simulated_reply
 from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
 from engine.outbound.client import OutboundClient
 
@@ -61,6 +65,34 @@ class Models:
             self._outbound, self._clock, connection, request, self._given_up, limiter, attached=attached
         )
         return await conversation.answer()
+
+    async def turn(
+        self,
+        connection: ModelConnection | None,
+        turn: ModelTurn,
+        *,
+        on_delta: Callable[[str], None] | None = None,
+        on_call: Callable[[ModelCall], None] | None = None,
+    ) -> Reply:
+        """Returns the next reply of a conversation with tools. `connection` None asks the Simulated model.
+
+        Raises ModelFailed, which carries the calls that were made.
+        """
+        request = ModelRequest(
+            prompt=turn.message,
+            system=turn.system,
+            model_name=split_model(turn.model)[1],
+            timeout_seconds=turn.timeout_seconds,
+            on_delta=on_delta,
+            on_call=on_call,
+        )
+        attached = await attach(turn.files, connection, request.model_name, self._apart)
+        if connection is None:
+            return simulated_reply(turn, request, attached)
+        limiter = self._limiters.of((connection.name, connection.address, connection.key))
+        return await ToolConversation(
+            self._outbound, self._clock, connection, request, self._given_up, limiter, attached=attached, turn=turn
+        ).reply()
 
     async def test(self, connection: ModelConnection) -> TestResult:
         """Tests whether the connection works. Failures are part of the result; no exception is raised."""

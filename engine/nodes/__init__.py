@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.flow.node_type import Catalog, NodeType
 from engine.nodes import (
     add_to_knowledge,
+    agent,
     api_input,
     api_output,
     approval,
@@ -44,6 +45,7 @@ NODE_TYPES: tuple[NodeType, ...] = (
     prompt.NODE,
     search_knowledge.NODE,
     add_to_knowledge.NODE,
+    agent.NODE,
     array_splitter.NODE,
     array_flatten.NODE,
     filter_list.NODE,

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from engine.core.errors import Problem
+from engine.flow.called import AGENT
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Catalog
 from engine.flow.validation import without_parked
@@ -48,6 +49,15 @@ def find_known_collection(known: Iterable[KnownCollection], named: Any) -> Known
     return next(by_id, None) or next((one for one in known if one.name == named), None)
 
 
+def _named_by_agents(document: Document) -> Iterator[tuple[Node, str, str]]:
+    """Yields (node, pointer, collection) of each collection that an agent may search."""
+    for node in without_parked(document).nodes:
+        entries = node.config.get("tools") if node.type == AGENT else None
+        for at, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
+            if isinstance(entry, Mapping) and entry.get("kind") == "knowledge" and entry.get("collection"):
+                yield node, f"/config/tools/{at}/collection", str(entry["collection"])
+
+
 def missing_collections(document: Document, known: Iterable[KnownCollection]) -> list[Problem]:
     """Returns problems of missing collections. They stop a deployment, but not an import."""
     known = tuple(known)
@@ -60,6 +70,11 @@ def missing_collections(document: Document, known: Iterable[KnownCollection]) ->
             what = "It was deleted" if named.startswith("collection_") else f"There is no collection called `{named}`"
             message = f"{what}. Choose another one, or make it on the page Knowledge."
             found.append(Problem("no_collection", message, node.id, "/config/collection", blocks_import=False))
+    for node, pointer, named in _named_by_agents(document):
+        if find_known_collection(known, named) is None:
+            what = "It was deleted" if named.startswith("collection_") else f"There is no collection called `{named}`"
+            message = f"{node.name}: {what}. Choose another one, or make it on the page Knowledge."
+            found.append(Problem("no_collection", message, node.id, pointer, blocks_import=False))
     return found
 
 

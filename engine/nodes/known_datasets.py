@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from engine.core.errors import Problem
+from engine.flow.called import AGENT
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Catalog, JsonSchema
 from engine.flow.validation import without_parked
@@ -65,7 +66,20 @@ def missing_datasets(document: Document, known: Iterable[KnownDataset]) -> list[
             if key and key not in dataset.columns:
                 message = f"{dataset.name} has no column `{key}`, so no row would ever be found."
                 found.append(Problem("no_key_column", message, node.id, "/config/key_column", blocks_import=False))
-    return found
+    return [*found, *_missing_of_agents(document, known)]
+
+
+def _missing_of_agents(document: Document, known: tuple[KnownDataset, ...]) -> Iterator[Problem]:
+    for node in without_parked(document).nodes:
+        entries = node.config.get("tools") if node.type == AGENT else None
+        for at, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
+            if not isinstance(entry, Mapping) or entry.get("kind") != "dataset" or not entry.get("dataset"):
+                continue
+            if find_known(known, named := str(entry["dataset"])) is None:
+                what = "It was deleted" if named.startswith("dataset_") else f"There is no dataset called `{named}`"
+                message = f"{node.name}, tool {at + 1}: {what}. Choose another one, or make it on the page Datasets."
+                pointer = f"/config/tools/{at}/dataset"
+                yield Problem("no_dataset", message, node.id, pointer, blocks_import=False)
 
 
 def unknown_columns(document: Document, known: Iterable[KnownDataset]) -> list[Problem]:

@@ -163,7 +163,7 @@ class Inputs(NodeInputs):
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     """Returns the model's text, or the object with the output fields."""
-    if not _is_model(config.model):
+    if not is_model(config.model):
         raise NodeFailed("No model is chosen.", remedy="Choose one in the Prompt's settings.")
     if not inputs.prompt.strip():
         raise NodeFailed(
@@ -180,7 +180,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
             system=inputs.system,
             temperature=config.temperature,
             max_tokens=config.max_tokens,
-            output_schema=_object_schema(config.model_dump()["output_fields"]),
+            output_schema=object_schema(config.model_dump()["output_fields"]),
             max_attempts=config.max_attempts,
             timeout_seconds=context.timeout_seconds,
             files=files,
@@ -193,11 +193,12 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     return reply.value
 
 
-def _object_schema(fields: Any) -> dict[str, Any] | None:
+def object_schema(fields: Any) -> dict[str, Any] | None:
+    """Returns the schema of an answer with these output fields; None without any."""
     return contract.payload_schema(fields, for_output=True) if fields else None
 
 
-def _is_model(model: Any) -> bool:
+def is_model(model: Any) -> bool:
     """True for `CONNECTION:model-name` and `simulated`."""
     if not isinstance(model, str):
         return False
@@ -206,24 +207,33 @@ def _is_model(model: Any) -> bool:
 
 
 def _check(node: Node, document: Document) -> list[Problem]:
+    return [*contract.output_field_problems(node), *model_problems(node)]
+
+
+def model_problems(node: Node) -> list[Problem]:
+    """Returns the problem of a node whose setting `model` names no model."""
     model = node.config.get("model")
-    found = contract.output_field_problems(node)
     if not model:
         message = "Choose a model, or the Simulated model to try the flow without one."
-        found.append(Problem("no_model", message, node.id, "/config/model", blocks_import=False))
-    elif not _is_model(model):
+        return [Problem("no_model", message, node.id, "/config/model", blocks_import=False)]
+    if not is_model(model):
         message = "A model is written as `CONNECTION:model-name`, or `simulated`."
-        found.append(Problem("bad_model", message, node.id, "/config/model", blocks_import=False))
-    return found
+        return [Problem("bad_model", message, node.id, "/config/model", blocks_import=False)]
+    return []
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return _object_schema(config.get("output_fields")) or {"type": "string", "title": "Text"}
+    return object_schema(config.get("output_fields")) or {"type": "string", "title": "Text"}
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+    return model_words(config)
+
+
+def model_words(config: Mapping[str, Any]) -> str:
+    """Returns the model of the settings in words."""
     model = config.get("model")
-    if not _is_model(model):
+    if not is_model(model):
         return "no model yet"
     if model == SIMULATED:
         return "Simulated model"

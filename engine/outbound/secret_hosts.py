@@ -22,6 +22,7 @@ from engine.outbound.errors import BadUrl, SecretNotForHost
 
 MAX_HOSTS = 50
 _POINTER = "/config/secret_headers"
+_IN_BRACES = re.compile(r"\{[^{}]*\}")
 #: Matches a URL up to the end of its host, when the host contains no reference to data.
 _WRITTEN = re.compile(
     r"https?://(?:\[[0-9a-f:.]+\]|[^/?#\s@\\:{}\[\]]+)(?::\d{1,5})?(?=[/?#]|\Z)",
@@ -101,7 +102,7 @@ def host_problems(document: Document, secrets: Iterable[NamedSecret]) -> list[Pr
     fail.
     """
     found = []
-    for node_id, title, secret, url in _uses(document, secrets):
+    for node_id, title, secret, url, pointer in _uses(document, secrets):
         host = written_host(url)
         if host is None or secret.hosts is None or _goes_to(secret.hosts, *host):
             continue
@@ -109,14 +110,14 @@ def host_problems(document: Document, secrets: Iterable[NamedSecret]) -> list[Pr
             f"{title}: the secret “{secret.name}” may not be sent to `{host_entry(url)}`. Choose another secret, or the owner "
             "adds the host to it under Settings, Models and secrets."
         )
-        found.append(Problem("secret_host", message, node_id, _POINTER, blocks_import=False))
+        found.append(Problem("secret_host", message, node_id, pointer, blocks_import=False))
     return found
 
 
 def host_warnings(document: Document, secrets: Iterable[NamedSecret]) -> list[Problem]:
     """Returns a warning for each secret whose destination host comes from data."""
     found = []
-    for node_id, title, secret, url in _uses(document, secrets):
+    for node_id, title, secret, url, pointer in _uses(document, secrets):
         if not url or written_host(url) is not None:
             continue
         if secret.hosts is None:
@@ -129,17 +130,24 @@ def host_warnings(document: Document, secrets: Iterable[NamedSecret]) -> list[Pr
                 f"{title}: the host comes from data. The secret “{secret.name}” goes only to the hosts it names; with "
                 "another host the step fails."
             )
-        found.append(Problem("secret_host", message, node_id, _POINTER, blocks_import=False))
+        found.append(Problem("secret_host", message, node_id, pointer, blocks_import=False))
     return found
 
 
-def _uses(document: Document, secrets: Iterable[NamedSecret]) -> Iterator[tuple[str, str, NamedSecret, object]]:
+def _uses(document: Document, secrets: Iterable[NamedSecret]) -> Iterator[tuple[str, str, NamedSecret, object, str]]:
     known = {secret.id: secret for secret in secrets}
     for node in without_parked(document).nodes:
-        named = node.config.get("secret_headers")
-        for secret_id in dict.fromkeys(named.values() if isinstance(named, Mapping) else ()):
-            if secret_id in known:
-                yield node.id, node.name, known[secret_id], node.inputs.get("url")
+        places = [(node.config, node.inputs.get("url"), _POINTER)]
+        tools = node.config.get("tools") if node.type == "agent" else None
+        for at, tool in enumerate(tools if isinstance(tools, list | tuple) else ()):
+            if isinstance(tool, Mapping) and tool.get("kind") == "http":
+                address = _IN_BRACES.sub("x", str(tool.get("address") or ""))
+                places.append((tool, address, f"/config/tools/{at}/secret_headers"))
+        for config, url, pointer in places:
+            named = config.get("secret_headers")
+            for secret_id in dict.fromkeys(named.values() if isinstance(named, Mapping) else ()):
+                if secret_id in known:
+                    yield node.id, node.name, known[secret_id], url, pointer
 
 
 def _goes_to(hosts: Iterable[str], host: str, port: int) -> bool:

@@ -5,10 +5,12 @@ No host name is resolved: what a name leads to is checked when it is opened.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from engine.core.errors import Problem
-from engine.flow.document import Document
+from engine.flow.document import Document, Node
 from engine.flow.validation import without_parked
 from engine.outbound.addresses import Guard, is_localhost, port_of, read_url
 from engine.outbound.allow_list import OutboundRules
@@ -20,6 +22,7 @@ from engine.outbound.secret_hosts import written_host
 #: The node types that open the address in their input `url`.
 _OPEN: Final = frozenset({"page_scraper", "website_mapper", "http_request"})
 _POINTER: Final = "/inputs/url"
+_IN_BRACES: Final = re.compile(r"\{[^{}]*\}")
 #: What an address may begin with that is no web address, although no `//` follows.
 _OTHER_BEGINNINGS: Final = ("file:", "data:", "javascript:", "mailto:", "tel:", "about:", "blob:")
 
@@ -31,12 +34,25 @@ def address_problems(document: Document, rules: OutboundRules | None) -> list[Pr
     """
     found = []
     for node in without_parked(document).nodes:
+        found += _of_tools(node, rules)
         text = node.inputs.get("url")
         if node.type not in _OPEN or not isinstance(text, str) or not text.strip():
             continue
         if why := _why_never(text.strip(), rules):
             found.append(Problem("bad_address", f"{node.name}: {why}", node.id, _POINTER, blocks_import=False))
     return found
+
+
+def _of_tools(node: Node, rules: OutboundRules | None) -> Iterator[Problem]:
+    """Yields the problems of the addresses that an agent's tools use; names in braces are filled in by its model."""
+    tools = node.config.get("tools") if node.type == "agent" else None
+    for at, tool in enumerate(tools if isinstance(tools, list | tuple) else ()):
+        if not isinstance(tool, Mapping) or tool.get("kind") != "http":
+            continue
+        text = _IN_BRACES.sub("x", str(tool.get("address") or "").strip())
+        if text and written_host(text) is not None and (why := _why_never(text, rules)):
+            pointer = f"/config/tools/{at}/address"
+            yield Problem("bad_address", f"{node.name}, tool {at + 1}: {why}", node.id, pointer, blocks_import=False)
 
 
 def with_scheme(text: str) -> str | None:

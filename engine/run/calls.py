@@ -11,7 +11,7 @@ from engine.flow.called import DEEPEST_CALL
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.node_type import Json, NodeFailed
 from engine.run.plan import Plan
-from engine.run.steps import INNER, Recorder, RunError, StepEnded, StepKey, StepStarted
+from engine.run.steps import INNER, Recorder, RunError, StepEnded, StepKey, StepPart, StepStarted
 
 #: The flows that call each other around a run, outermost first: (flow id, title).
 OpenCalls = tuple[tuple[str, str], ...]
@@ -26,6 +26,8 @@ class CalledPlan:
     version: int
     title: str
     plan: Plan
+    #: What the flow's author wrote about it.
+    description: str = ""
 
 
 def may_open(called: CalledPlan, around: OpenCalls) -> None:
@@ -87,6 +89,16 @@ def kept_inside(kept: Kept, plan: Plan) -> dict[StepKey, dict[StepKey, Json]]:
     return found
 
 
+def kept_under(kept: Kept, caller: StepKey) -> dict[StepKey, Json]:
+    """Returns the outputs that earlier attempts stored of the steps of a flow that `caller`, a tool, has called."""
+    begin, depth = f"{caller.node_id}{INNER}", len(caller.index)
+    return {
+        StepKey(key.node_id.removeprefix(begin), key.index[depth:]): output
+        for key, output in kept.items()
+        if key.node_id.startswith(begin) and key.index[:depth] == caller.index
+    }
+
+
 class InnerRecorder:
     """Reports the steps of a called flow as steps of the job: `call_flow.prompt`, with the caller's index before its
     own.
@@ -116,6 +128,14 @@ class InnerRecorder:
     def delta(self, key: StepKey, text: str) -> None:
         """Reports model text of the called flow."""
         self._outer.delta(self._key(key), text)
+
+    def part(self, key: StepKey, part: StepPart) -> None:
+        """Reports a part of a step of the called flow."""
+        self._outer.part(self._key(key), part)
+
+    def finished(self, key: StepKey, name: str) -> Json | None:
+        """Returns the value of a part of a step of the called flow that has ended."""
+        return self._outer.finished(self._key(key), name)
 
     def _key(self, key: StepKey) -> StepKey:
         return key.inside(self._caller)

@@ -17,7 +17,7 @@ from functools import cached_property
 from engine.core.clock import Clock, SystemClock
 from engine.flow.node_type import Json
 from engine.run.blocks import Block, Unit
-from engine.run.calls import CalledPlan, InnerRecorder, as_failure, kept_inside, may_open, payload_for
+from engine.run.calls import CalledPlan, InnerRecorder, as_failure, kept_inside, kept_under, may_open, payload_for
 from engine.run.items import Items
 from engine.run.lists import Frame
 from engine.run.plan import Plan, PlannedNode
@@ -157,7 +157,7 @@ class Run(RunState):
             system={**system, "flow_id": called.flow_id, "flow_version": called.version},
             services=self.services,
             recorder=recorder,
-            kept=self._kept_inside.get(caller) if may_use_kept else None,
+            kept=self._kept_of(caller) if may_use_kept else None,
             options=RunOptions(
                 self.idempotency_key(caller),
                 deadline=self.options.deadline,
@@ -171,6 +171,9 @@ class Run(RunState):
         if outcome.status == "waiting":
             raise SetAside
         return outcome.result
+
+    def _kept_of(self, caller: StepKey) -> Mapping[StepKey, Json] | None:
+        return self._kept_inside.get(caller) if caller.node_id in self.plan.nodes else kept_under(self.kept, caller)
 
     @cached_property
     def _kept_inside(self) -> Mapping[StepKey, Mapping[StepKey, Json]]:

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import jsonpointer
 from pydantic import ValidationError
 
 from engine.core.clock import Millis
+from engine.flow.contract import input_fields, payload_schema
 from engine.flow.lists import not_a_list
-from engine.flow.node_type import Json, ModelQuestion, NodeFailed, PersonAnswer, PersonQuestion, Routed, SecretValue
+from engine.flow.node_type import (
+    FlowAnswer,
+    FlowOffer,
+    Json,
+    ModelQuestion,
+    ModelTurn,
+    NodeFailed,
+    PersonAnswer,
+    PersonQuestion,
+    Routed,
+    SecretValue,
+    ToolServer,
+)
 from engine.flow.references import Missing, Scope
 from engine.flow.wrong_values import wrong_value
 from engine.run.calls import InnerRecorder
@@ -19,7 +33,7 @@ from engine.run.lists import Frame, ItemFailed, Opened, fingerprint
 from engine.run.plan import PlannedNode
 from engine.run.policy import Tried, attempt
 from engine.run.state import RunState
-from engine.run.steps import RunError, SetAside, StepEnded, StepKey, StepStarted, StepStatus, Try
+from engine.run.steps import INNER, RunError, SetAside, StepEnded, StepKey, StepPart, StepStarted, StepStatus, Try
 
 #: The largest number of different warnings that are kept for a step.
 MOST_WARNINGS = 100
@@ -304,6 +318,54 @@ class StepRun:
         )
         self.simulated = self.simulated or answer.simulated
         return answer
+
+    async def ask_turn(self, turn: ModelTurn) -> Any:
+        def called(call: Any) -> None:
+            self.calls += (call,)
+            self.run.recorder.called(self.key, call)
+
+        reply = await self.run.services.ask_turn(
+            turn, on_call=called, on_text=lambda text: self.run.recorder.delta(self.key, text)
+        )
+        self.simulated = self.simulated or reply.simulated
+        return reply
+
+    def tool_server(self, server: str) -> AbstractAsyncContextManager[ToolServer]:
+        return self.run.services.tool_server(server)
+
+    async def look_at_flow(self, flow_id: str, version: int | None) -> FlowOffer:
+        called = await self.run.services.called_flow(flow_id, version)
+        document = called.plan.document
+        return FlowOffer(called.title, called.description, payload_schema(input_fields(document)))
+
+    async def run_tool_flow(
+        self, flow_id: str, version: int | None, values: Mapping[str, Json], *, tool: str, number: int
+    ) -> FlowAnswer:
+        called = await self.run.services.called_flow(flow_id, version)
+        caller = StepKey(f"{self.key.node_id}{INNER}{tool}", (*self.key.index, number))
+        inner = InnerRecorder(self.run.recorder, caller)
+        try:
+            value = await self.run.call(called, values, inner, caller, may_use_kept=self.frame.keeps)
+        finally:
+            self.calls += tuple(inner.calls)
+            self.simulated = self.simulated or inner.simulated
+        costs = [call.cost_nanos for call in inner.calls]
+        return FlowAnswer(
+            value,
+            None if None in costs else sum(costs),
+            sum(call.input_tokens for call in inner.calls),
+            sum(call.output_tokens for call in inner.calls),
+        )
+
+    def finished(self, key: str) -> Json | None:
+        return self.run.recorder.finished(self.key, key)
+
+    async def begin(self, key: str, value: Json) -> None:
+        self.run.recorder.part(self.key, StepPart(key, value, self.run.clock.now(), ended=False))
+
+    async def finish(self, key: str, value: Json) -> None:
+        self.run.recorder.part(self.key, StepPart(key, value, self.run.clock.now(), ended=True))
+        await self.run.services.settled()
 
     async def in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
         return await self.run.services.in_thread(work, *args)

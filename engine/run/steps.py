@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -149,6 +150,16 @@ class StepEnded:
 
 
 @dataclass(frozen=True)
+class StepPart:
+    """A part of a step, like a call of a tool. `at`: when it began, or ended; `ended`: its value is a result that is kept."""
+
+    name: str
+    value: Json
+    at: Millis
+    ended: bool
+
+
+@dataclass(frozen=True)
 class RunOutcome:
     """How a run ended. `result` is the job's result when it completed. `waiting`: nothing more can run before a person
     answers.
@@ -172,6 +183,14 @@ class Recorder(Protocol):
         """Reports model text as it arrives."""
         ...
 
+    def part(self, key: StepKey, part: StepPart) -> None:
+        """Reports that a part of a step has begun or ended."""
+        ...
+
+    def finished(self, key: StepKey, name: str) -> Json | None:
+        """Returns the value of a part that has ended, also in an earlier attempt; None when there is none."""
+        ...
+
 
 class Services(Protocol):
     """What a run needs from outside: requests, datasets, files, models, secrets, other flows, threads and evaluator
@@ -191,6 +210,18 @@ class Services(Protocol):
 
     async def ask_model(self, question: Any, *, on_call: Any = None, on_text: Any = None) -> Any:
         """Returns an answer with `.value`, `.simulated` and `.calls`."""
+        ...
+
+    async def ask_turn(self, turn: Any, *, on_call: Any = None, on_text: Any = None) -> Any:
+        """Returns an `engine.flow.node_type.TurnReply`."""
+        ...
+
+    def tool_server(self, server: str) -> AbstractAsyncContextManager[Any]:
+        """Opens an MCP server (`engine.flow.node_type.ToolServer`)."""
+        ...
+
+    async def settled(self) -> None:
+        """Waits until everything that was reported is stored."""
         ...
 
     def secret(self, secret_id: str) -> SecretValue: ...

@@ -5,6 +5,7 @@ nodes.
 from __future__ import annotations
 
 from engine.core.paths import ASSETS
+from engine.flow.called import AGENT
 from engine.flow.document import Document
 from engine.table_files.reading import read_table
 from engine.table_files.table import Table
@@ -19,4 +20,11 @@ def sample_tables(document: Document) -> dict[str, Table]:
     """
     files = {path.stem: path for path in FOLDER.glob("*.csv")}
     named = {str(node.config.get("dataset") or "") for node in document.nodes}
+    named |= {
+        str(tool.get("dataset") or "")
+        for node in document.nodes
+        if node.type == AGENT
+        for tool in node.config.get("tools") or ()
+        if isinstance(tool, dict)
+    }
     return {name: read_table(files[name].read_bytes(), files[name].name) for name in sorted(named & files.keys())}

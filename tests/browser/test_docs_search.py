@@ -54,7 +54,9 @@ def test_a_late_answer_opens_nothing_and_leaves_a_list_that_is_walked_through(pa
         with page.expect_response("**/docs/search.json?*") as answered:
             held.pop().continue_()
         answered.value.finished()
-        page.evaluate("async () => { for (let turn = 0; turn < 3; turn += 1) await new Promise(requestAnimationFrame) }")
+        page.evaluate(
+            "async () => { for (let turn = 0; turn < 3; turn += 1) await new Promise(requestAnimationFrame) }"
+        )
 
     with page.expect_request("**/docs/search.json?*"):
         page.keyboard.type("e")

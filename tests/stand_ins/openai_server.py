@@ -52,7 +52,7 @@ MISTRAL_FIELDS = frozenset(
 class Said:
     """One scripted answer.
 
-    `raw` replaces the whole body; `usage` False omits the token counts; `message` is the text of an error.
+    `calls` are (tool, arguments), where arguments that are text are sent as they are. `raw` replaces the whole body; `usage` False omits the token counts; `message` is the text of an error.
     """
 
     text: str = ""
@@ -69,6 +69,24 @@ class Said:
     between: Callable[[], object] | None = None
     drop: bool = False
     raw: bytes | None = None
+    calls: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def tool_calls(self) -> list[dict[str, Any]]:
+        """The calls in the form of OpenAI's API."""
+        return [
+            {
+                "id": f"call_{number}",
+                "type": "function",
+                "function": {"name": name, "arguments": given if isinstance(given, str) else json.dumps(given)},
+            }
+            for number, (name, given) in enumerate(self.calls)
+        ]
+
+    @property
+    def reason(self) -> str:
+        """Why the answer ends."""
+        return "tool_calls" if self.calls else self.finish_reason
 
 
 class OpenAIServer(LocalServer):
@@ -195,7 +213,10 @@ def _usage(said: Said) -> dict[str, Any]:
 
 
 def _completion(body: dict[str, Any], said: Said) -> dict[str, Any]:
-    choice = {"index": 0, "finish_reason": said.finish_reason, "message": {"role": "assistant", "content": said.text}}
+    message: dict[str, Any] = {"role": "assistant", "content": said.text}
+    if said.calls:
+        message["tool_calls"] = said.tool_calls
+    choice = {"index": 0, "finish_reason": said.reason, "message": message}
     answer = {"id": "c-1", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]}
     return {**answer, "usage": _usage(said)} if said.usage else answer
 
@@ -220,8 +241,12 @@ def _streamed(body: dict[str, Any], said: Said, *, counted: bool) -> Reply:
         return f"data: {json.dumps({**chunk, **rest})}\n\n".encode()
 
     events = [event([{"index": 0, "delta": {"role": "assistant", "content": piece}}]) for piece in _pieces(said.text)]
+    events += [
+        event([{"index": 0, "delta": {"tool_calls": [{"index": number, **call}]}}])
+        for number, call in enumerate(said.tool_calls)
+    ]
     if not said.drop:
-        events.append(event([{"index": 0, "delta": {}, "finish_reason": said.finish_reason}]))
+        events.append(event([{"index": 0, "delta": {}, "finish_reason": said.reason}]))
         if said.usage and counted:
             events.append(event([], usage=_usage(said)))
         events.append(b"data: [DONE]\n\n")

@@ -102,6 +102,10 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     "keep-pages": lambda _sent, got: got["action"] == "added" and got["pieces"] >= 1,
     "keep-entries": lambda sent, got: got["saved"] == sent and sent["name"] in got["answer"],
     "links-of-a-page": lambda _sent, got: all(one["url"] and one["text"] for one in got["links"]),
+    "assistant-that-looks-things-up": lambda sent, got: (
+        got["answer"].startswith("Made up by the Simulated model")
+        and ("3.8" if "Olive" in sent["question"] else "7:00 to 17:00") in got["answer"]
+    ),
     "look-up-a-row": lambda sent, got: got["count"] == 1 and sent["search"].lower() in got["rows"][0]["name"].lower(),
     "map-a-website": lambda sent, got: (
         all(sent.get("only", "/") in one for one in got["urls"])

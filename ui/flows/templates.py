@@ -65,6 +65,7 @@ SHELVES = {
         "summarise-a-document",
         "describe-a-picture",
     ),
+    _("Let a model work with tools"): ("assistant-that-looks-things-up",),
     _("Write"): ("write-a-text", "reply-to-a-message", "ask-before-sending", "rewrite-a-text", "fill-a-letter"),
     _("Answer from your documents"): ("answer-from-documents", "keep-pages"),
     _("Whole websites"): ("website-analyzer", "deep-analysis"),

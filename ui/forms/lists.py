@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from nicegui import ui
 
+from engine.flow.agent_kinds import tool_words
 from ui.forms.boxes import Box
 from ui.forms.file_box import FileBox
 from ui.forms.groups import Group, redraw_moved
@@ -409,6 +410,8 @@ class _InBlock(Part):
 def summary_of(spec: FieldSpec, item: Mapping[str, Json]) -> tuple[str, str]:
     """Name and description of an object: `url` and `Web address, required`, or the texts in it."""
     names = {one.name for one in spec.fields}
+    if {"kind", "ask_first"} <= names:
+        return tool_words(item)
     chosen = {one.name: {str(value): word for value, word in one.choices} for one in spec.fields}
     texts = [
         chosen[one.name].get(str(item[one.name]), str(item[one.name]))

@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, cast, get_args
 
 from pydantic import BaseModel
 
+from engine.flow.agent_kinds import OF_KIND
 from engine.flow.file_values import KIND_WORDS, largest_bytes
 from engine.flow.rules import ALONE, LETTERS
 from ui.kit.text import _, type_word
@@ -282,6 +283,8 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
         hidden = {"value"} if operator in ALONE else set()
         hidden |= set() if operator in LETTERS else {"ignore_case"}
         return tuple(one for one in spec.fields if one.name not in hidden)
+    if {"kind", "ask_first"} <= names:
+        return _fields_of_tool(spec, item if isinstance(item, Mapping) else {})
     if not describes_type(spec):
         return spec.fields
     kind = as_shown(spec, item).get("type", "string") if isinstance(item, Mapping) else "string"
@@ -305,6 +308,15 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
     )
     order = {name: at for at, name in enumerate(first)}
     return tuple(sorted(shown, key=lambda one: order.get(one.name, len(order))))
+
+
+def _fields_of_tool(spec: FieldSpec, tool: Mapping[str, Json]) -> tuple[FieldSpec, ...]:
+    """The fields of an agent's tool of this kind. The tools of an MCP server have names of their own."""
+    kind = tool.get("kind") or "flow"
+    hidden = {name for one, names in OF_KIND.items() if one != kind for name in names}
+    hidden |= {"name"} if kind == "mcp" else set()
+    hidden |= set() if tool.get("ask_first") else {"editable"}
+    return tuple(one for one in spec.fields if one.name not in hidden)
 
 
 def after_type_change(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Json]:

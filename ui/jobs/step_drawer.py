@@ -10,16 +10,21 @@ from typing import Any
 from nicegui import ui
 from sqlalchemy.orm import Session
 
+from engine.flow.called import AGENT
 from storage.jobs import StoredValue, find_value, get_job
+from storage.steps import PartRow, list_parts
 from ui.jobs.step_list import StepLine
 from ui.kit.parts import icon, icon_button, key_values, note, status_badge, status_line, words
 from ui.kit.tab_bar import tab_bar
 from ui.kit.text import _, duration, number
 from ui.kit.times import Times
 from ui.page_session import PageSession
+from ui.parts.agent_trace import AgentTrace
 from ui.parts.job_words import step_words
 from ui.parts.value_view import answer_view
 
+#: The tab of an agent's step.
+TALK = "talk"
 TABS = {"input": _("Input"), "output": _("Output"), "tries": _("Tries"), "log": _("Log")}
 
 
@@ -31,12 +36,15 @@ class StoredStepValues:
     output: StoredValue | None
     tries: StoredValue | None
     log: StoredValue | None
+    #: What an agent did; empty for other steps.
+    parts: tuple[PartRow, ...] = ()
 
 
 def load_step(session: Session, workspace_id: str, job_id: str, node_id: str, index_path: str) -> StoredStepValues:
     """Reads the values of a step of a job in this workspace. Raises NotFound."""
     get_job(session, workspace_id, job_id)
-    return StoredStepValues(*(find_value(session, job_id, name, node_id, index_path) for name in TABS))
+    values = (find_value(session, job_id, name, node_id, index_path) for name in TABS)
+    return StoredStepValues(*values, parts=tuple(list_parts(session, workspace_id, job_id, node_id, index_path)))
 
 
 class StepDrawer:
@@ -56,6 +64,7 @@ class StepDrawer:
         self.line: StepLine | None = None
         self.job_id = ""
         self.tab = ""
+        self._trace: AgentTrace | None = None
         self.panel = ui.element("aside").classes("fp-drawer fp-card")
         self.panel.props["aria-label"] = _("Step")
         self.panel.visible = False
@@ -68,6 +77,8 @@ class StepDrawer:
         self.tab = "tries" if failed and line.step is not None and line.step.tries > 1 else "output"
         if self.tab == "output" and self.values.output is None:
             self.tab = "input"
+        if self.values.parts:
+            self.tab = TALK
         self.panel.visible = True
         self._draw()
 
@@ -79,6 +90,13 @@ class StepDrawer:
             await self.show(job_id, line)
             self.tab = kept if kept in {"tries", "log"} else self.tab
             self._draw()
+        elif self.line is not None and line is not None and line.node_type == AGENT:
+            self.values = await self.page_session.query(load_step, job_id, line.node_id, line.index_path)
+            if self._trace is None:
+                self.tab = TALK
+                self._draw()
+            else:
+                self._show_parts()
 
     def _close(self) -> None:
         self.line = None
@@ -108,8 +126,13 @@ class StepDrawer:
             for warning in step.warnings:
                 with ui.element("div").classes("fp-drawer-part"):
                     note(warning, kind="warn", icon="warning")
-            tabs = tab_bar(TABS, self.tab, self._remember, small=True)
+            self._trace = None
+            titles = {TALK: _("Conversation"), **TABS} if self.values.parts else TABS
+            tabs = tab_bar(titles, self.tab, self._remember, small=True)
             with ui.tab_panels(tabs, value=self.tab, animated=False).classes("fp-drawer-panels"):
+                if self.values.parts:
+                    with ui.tab_panel(TALK):
+                        self._draw_conversation()
                 with ui.tab_panel("input"):
                     self._value(self.values.input, f"{_('Input of')} {line.label}", _("It had no input."))
                 with ui.tab_panel("output"):
@@ -131,6 +154,17 @@ class StepDrawer:
                         (_("Cost"), self.times.cost(step.cost_nanos)),
                     ]
                 key_values(facts)
+
+    def _draw_conversation(self) -> None:
+        given = self.values.input.value if self.values.input is not None else {}
+        message = given.get("message") if isinstance(given, dict) else ""
+        self._trace = AgentTrace(self.times.reader, asked=message if isinstance(message, str) else "")
+        self._show_parts()
+
+    def _show_parts(self) -> None:
+        step = self.line.step if self.line is not None else None
+        if self._trace is not None and not self._trace.box.is_deleted:
+            self._trace.show(self.values.parts, running=step is not None and step.status == "running")
 
     def _remember(self, tab: str) -> None:
         self.tab = tab

@@ -10,6 +10,7 @@ from nicegui import ui
 
 from engine.actions.flows import UNTITLED, rename_flow
 from engine.core.errors import Problem
+from engine.flow.called import called_ids
 from engine.flow.document import Document, load_document
 from engine.flow.flow_warnings import FlowWarning
 from engine.flow.version_comparison import Comparison, draft_changes
@@ -203,7 +204,7 @@ class PlaygroundBar:
     def _draw_difference(self, comparison: Comparison) -> None:
         # In a flow that calls others an update can change what callers get although the document is the same: it
         # deploys the newer version of a called flow.
-        calls = any(node.type == "call_flow" for node in self.draft.document.nodes)
+        calls = bool(called_ids(self.draft.document))
         self._let_deploy(_("Callers get what you see: nothing to update.") if comparison.same and not calls else "")
         if comparison.same:
             return

@@ -16,6 +16,7 @@ from ui.page_shell import opened
 PLACES = {
     "keys": _("API Keys"),
     "models": _("Models and secrets"),
+    "tools": _("Tools"),
     "limits": _("Limits and plan"),
     "team": _("Team"),
     "account": _("Your account"),

@@ -24,7 +24,7 @@ from storage.flows import find_document, find_flow, find_version
 from storage.job_changes import Claimed
 from storage.jobs import read_value
 from storage.snapshots import read_snapshot
-from storage.steps import failed_steps_of, kept_outputs
+from storage.steps import failed_steps_of, kept_outputs, kept_parts
 
 _KEPT_PLANS = 256
 
@@ -39,6 +39,8 @@ class Prepared:
     payload: Mapping[str, Json]
     kept: Mapping[StepKey, Json]
     options: RunOptions
+    #: The values of the parts of steps that ended in earlier attempts.
+    parts: Mapping[tuple[StepKey, str], Json] = field(default_factory=dict)
 
 
 @dataclass
@@ -76,6 +78,10 @@ class PlanLoader:
             payload=read_value(session, job.id, "payload") or {},
             kept={StepKey(node_id, _index(path)): output for (node_id, path), output in kept.items()},
             options=RunOptions(job_id=job.id, until=until, gave_up=_gave_up(session, job) if job.waited_ms else {}),
+            parts={
+                (StepKey(node_id, _index(path)), name): value
+                for (node_id, path, name), value in (kept_parts(session, job.id) if kept else {}).items()
+            },
         )
 
     def called_plan(self, session: Session, workspace_id: str, flow_id: str, version: int | None) -> CalledPlan:
@@ -112,7 +118,7 @@ class PlanLoader:
                 why="It has problems that stand in the way of a deployment, too.",
                 remedy="Open that flow, mend its problems, save it, and deploy this flow again.",
             ) from error
-        return CalledPlan(flow_id, number, flow.title, plan)
+        return CalledPlan(flow_id, number, flow.title, plan, flow.description)
 
     def _plan_of(self, session: Session, flow_id: str, number: int) -> Plan:
         key = (flow_id, number)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from engine.core.clock import Clock
 from engine.core.trace_context import CURRENT_TRACE, TraceContext
 from engine.core.version import VERSION
-from engine.run.steps import Recorder, StepEnded, StepKey, StepStarted
+from engine.flow.node_type import Json
+from engine.run.steps import Recorder, StepEnded, StepKey, StepPart, StepStarted
 from storage.job_changes import Claimed
 
 if TYPE_CHECKING:
@@ -118,6 +119,14 @@ class JobSpans:
     def delta(self, key: StepKey, text: str) -> None:
         """Passes model text on; it is not part of a trace."""
         self._recorder.delta(key, text)
+
+    def part(self, key: StepKey, part: StepPart) -> None:
+        """Passes a part of a step on; it is not a span, as its values are not part of a trace."""
+        self._recorder.part(key, part)
+
+    def finished(self, key: StepKey, name: str) -> Json | None:
+        """Returns the value of a part that has ended."""
+        return self._recorder.finished(key, name)
 
     def _begin(
         self, name: str, at: int, parent: TraceContext, attributes: Mapping[str, Any], kind: str = "INTERNAL"

@@ -6,8 +6,8 @@ out, every step that ended is stored: after a crash, at most the call in progres
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,16 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import Refusal
 from engine.core.trace_context import CURRENT_TRACE
-from engine.flow.node_type import DrawnPage, Json, ModelQuestion, NodeFailed, PersonAnswer, PersonQuestion, SecretValue
+from engine.flow.node_type import (
+    DrawnPage,
+    Json,
+    ModelQuestion,
+    ModelTurn,
+    NodeFailed,
+    PersonAnswer,
+    PersonQuestion,
+    SecretValue,
+)
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.jobs.worker.job_files import JobFiles
 from engine.jobs.worker.knowledge import WorkspaceKnowledge
@@ -27,11 +36,13 @@ from engine.knowledge.saved_embeddings import SavedEmbeddings
 from engine.models.client import ModelAnswer, ModelRequest, Models
 from engine.models.connections import ModelConnection, split_model
 from engine.models.embeddings import Embedded, Embeddings, Purpose
+from engine.models.tool_turns import Reply
 from engine.outbound.client import Answer, OutboundClient
 from engine.outbound.robots import SiteRules
 from engine.run.calls import CalledPlan
 from engine.run.steps import Services, StepKey
 from engine.sandbox.pool import Sandbox
+from engine.tool_servers.session import ServerAddress, ServerSession, opened
 from storage.database import Database
 from storage.job_changes import Claimed
 
@@ -49,6 +60,8 @@ class Outside:
     #: Workspace id, flow id, version -> the plan that a Call Flow runs; a query.
     called_plan: Callable[[Session, str, str, int | None], CalledPlan]
     sandbox: Sandbox = field(default_factory=Sandbox)
+    #: Workspace id, name -> an MCP server with its key; a query that also decrypts.
+    open_tool_server: Callable[[Session, str, str], ServerAddress | None] = lambda _session, _workspace, _name: None
 
     def services_for(self, job: Claimed, recorder: JobRecorder) -> Services:
         """Returns the services of one run."""
@@ -107,6 +120,41 @@ class JobServices:
         connection = await self._connection(question.model)
         await self._recorder.settled()
         return await self._outside.models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
+
+    async def ask_turn(
+        self,
+        turn: ModelTurn,
+        *,
+        on_call: Callable[[Any], None] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Reply:
+        """Returns the next reply of a conversation with tools. Raises NodeFailed."""
+        connection = await self._connection(turn.model)
+        await self._recorder.settled()
+        return await self._outside.models.turn(connection, turn, on_delta=on_text, on_call=on_call)
+
+    async def settled(self) -> None:
+        """Waits until everything that was reported is stored."""
+        await self._recorder.settled()
+
+    @asynccontextmanager
+    async def tool_server(self, server: str) -> AsyncIterator[ServerSession]:
+        """Opens an MCP server of the workspace for one step. Raises NodeFailed."""
+        read = self._outside.open_tool_server
+        try:
+            found = await self._outside.database.read(read, self._workspace_id, server)
+        except Refusal as refusal:
+            raise _unusable(refusal) from refusal
+        if found is None:
+            raise NodeFailed(
+                f"No MCP server is called “{server}”.",
+                why="It was removed after this flow was deployed.",
+                remedy="The owner can add it under Settings, Tools, or you take the tool away from the agent.",
+            )
+        if found.key:
+            self._recorder.redaction.add(found.key)
+        async with opened(self._outside.outbound, found) as session:
+            yield session
 
     def secret(self, secret_id: str) -> SecretValue:
         """Returns a decrypted secret, and hides its value in what is stored about the run. Raises NodeFailed."""

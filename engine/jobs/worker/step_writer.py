@@ -23,10 +23,10 @@ from engine.flow.node_type import Json
 from engine.jobs.job_values import cut, encoded
 from engine.jobs.transitions import write_steps
 from engine.jobs.worker.model_stream import Piece, Streamed
-from engine.run.steps import INNER, RunError, StepEnded, StepKey, StepStarted
+from engine.run.steps import INNER, RunError, StepEnded, StepKey, StepPart, StepStarted
 from storage.database import Database
 from storage.job_changes import Claimed, Lease
-from storage.steps import NewValue, Progress
+from storage.steps import PART, NewValue, Progress
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,10 @@ class JobRecorder:
     running: dict[StepKey, int] = field(default_factory=dict)
     #: The questions to people that this attempt found without an answer.
     open_questions: list[str] = field(default_factory=list)
+    #: The values of the parts of steps that have ended, also in earlier attempts.
+    parts: dict[tuple[StepKey, str], Json] = field(default_factory=dict)
+    #: When parts that have not ended began, in milliseconds.
+    _begun: dict[tuple[StepKey, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._streamed = Streamed(self.redaction)
@@ -88,6 +92,19 @@ class JobRecorder:
         """Reports a piece of a model's text."""
         if self._streamed.add(key, text):
             asyncio.get_running_loop().call_later(self._streamed.due_in, self._add_text)
+
+    def part(self, key: StepKey, part: StepPart) -> None:
+        """Reports that a part of a step has begun or ended."""
+        place = key, part.name
+        if part.ended:
+            self.parts[place] = part.value
+        else:
+            self._begun.setdefault(place, part.at)
+        self._add(_Part(key, part, self._begun.get(place, part.at)))
+
+    def finished(self, key: StepKey, name: str) -> Json | None:
+        """Returns the value of a part that has ended, also in an earlier attempt."""
+        return self.parts.get((key, name))
 
     def ended(self, step: StepEnded) -> None:
         """Reports that a step has ended."""
@@ -155,7 +172,14 @@ class _Text:
     at: int
 
 
-_Item = StepStarted | StepEnded | _Call | _Text
+@dataclass(frozen=True)
+class _Part:
+    key: StepKey
+    part: StepPart
+    begun_at: int
+
+
+_Item = StepStarted | StepEnded | _Call | _Text | _Part
 
 
 class StepWriter:
@@ -175,7 +199,7 @@ class StepWriter:
         """Takes a report, which is written within a few milliseconds."""
         self._waiting.setdefault(id(recorder), (recorder, []))[1].append(item)
         recorder.reported += 1
-        watched = recorder.job.environment == "playground" or isinstance(item, _Text)
+        watched = recorder.job.environment == "playground" or isinstance(item, _Text | _Part)
         due = asyncio.get_running_loop().time() + (GATHER_SECONDS if watched else GATHER_UNWATCHED_SECONDS)
         if due < self._due:
             self._due = due
@@ -293,6 +317,8 @@ def _is_small(item: _Item) -> bool:
             return is_small(item.inputs)
         case StepEnded():
             return is_small(item.output) and (not item.tries or is_small([one.message for one in item.tries]))
+        case _Part():
+            return is_small(item.part.value)
     return True
 
 
@@ -323,6 +349,11 @@ def _progress(recorder: JobRecorder, items: list[_Item], counts: _Counts) -> Pro
                     events.append((f"step.{item.status}", item.ended_at, _end_event(item, redaction)))
             case _Call():
                 calls.append(_call(item))
+            case _Part(key, part, begun_at):
+                stored = {"ended": part.ended, "begun_at": begun_at, "at": part.at, "value": part.value}
+                _put_part(values, key, part.name, stored, redaction)
+                data = {**_where(key), "part": part.name, "ended": part.ended}
+                events.append(("step.part", part.at, data))
             case _Text(piece, at):
                 events.append(("step.delta", at, {**_where(piece.key), "call": piece.call, "text": piece.text}))
     return Progress(
@@ -355,6 +386,15 @@ def _put_value(
 ) -> None:
     text, size = encoded(value)
     values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.text(text), size), size)
+
+
+def _put_part(
+    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, stored: Json, redaction: Redaction
+) -> None:
+    """Stores a part of a step. Only known secrets are hidden: what a provider signed must come back as it was."""
+    text, size = encoded(stored)
+    name = f"{PART}{name}"
+    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.known(text), size), size)
 
 
 def _where(key: StepKey) -> dict[str, Any]:

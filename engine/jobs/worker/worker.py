@@ -59,6 +59,7 @@ from engine.outbound.otlp import open_tracer_provider
 from engine.sandbox.pool import Sandbox
 from engine.secrets.opening import open_all, open_for_step
 from engine.secrets.sealing import open_vault
+from engine.tool_servers.saved_servers import open_tool_server
 from storage.database import Database, open_database
 from storage.idempotency import remove_old_answers
 from storage.job_changes import held_jobs
@@ -226,6 +227,7 @@ class _Worker:
             open_secret=lambda session, workspace_id, secret_id: open_for_step(session, vault, workspace_id, secret_id),
             open_connection=lambda session, workspace_id, name: open_connection(session, vault, workspace_id, name),
             called_plan=plan_loader.called_plan,
+            open_tool_server=lambda session, workspace_id, name: open_tool_server(session, vault, workspace_id, name),
         )
         provider = open_tracer_provider(self.options.environment)
         spans = None if provider is None else Spans(provider, self.database.clock)

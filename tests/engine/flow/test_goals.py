@@ -87,6 +87,7 @@ PHRASES = {
     "email addresses in a text": "find-in-a-text",
     "save contact form messages": "keep-entries",
     "look up a product in my table": "look-up-a-row",
+    "an assistant with tools": "assistant",
     "three cheapest products": "cheapest",
     "mail merge letter": "fill-a-letter",
     "filter a list by a word": "filter-lines",

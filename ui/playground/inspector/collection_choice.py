@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nicegui import ui
 
 from engine.actions.knowledge import add_collection
+from engine.flow.called import AGENT
 from engine.flow.document import Node
 from engine.knowledge.known import known_collections
 from engine.nodes.known_collections import COLLECTION_NODES, KnownCollection, find_known_collection
@@ -30,7 +31,7 @@ class CollectionChoice:
 
     async def load(self, node: Node) -> None:
         """Loads the collections of the workspace when the node uses one."""
-        if node.type in COLLECTION_NODES:
+        if node.type in COLLECTION_NODES or node.type == AGENT:
             self.known = await self.page_session.query(known_collections)
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nicegui import ui
 
 from engine.actions.datasets import add_dataset, known_datasets
+from engine.flow.called import AGENT
 from engine.flow.document import Node
 from engine.nodes.known_datasets import TYPES, KnownDataset, find_known
 from ui.forms.specs import FieldSpec, Json
@@ -34,7 +35,7 @@ class DatasetChoice:
 
     async def load(self, node: Node) -> None:
         """Loads the datasets of the workspace when the node uses one."""
-        if node.type in TYPES:
+        if node.type in TYPES or node.type == AGENT:
             self.known = await self.page_session.query(known_datasets)
 
     @property

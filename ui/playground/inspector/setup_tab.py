@@ -10,6 +10,7 @@ from typing import Any
 from nicegui import background_tasks, ui
 
 from engine.core.errors import Problem
+from engine.flow.called import AGENT
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Node
 from engine.flow.edits import Op, update_node
@@ -35,6 +36,7 @@ from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
 from ui.playground.inspector.renaming import Rename, with_readers
 from ui.playground.inspector.secret_headers import SecretHeaders
+from ui.playground.inspector.tool_choice import ToolChoice
 from ui.playground.state.group_rows import groups_without_row
 from ui.playground.state.item_fields import item_fields
 from ui.playground.state.last_run import LastRun
@@ -74,6 +76,7 @@ class SetUpTab:
         self.called = CalledFields(page_session, draft, node)
         self.datasets = DatasetChoice(page_session, lambda: self.node)
         self.collections = CollectionChoice(page_session)
+        self.tools = ToolChoice(page_session, draft.flow_id, lambda: self.node)
         self.item_fields = ItemFieldChoice()
         self.catalog = catalog
         #: An edit that renames a field which other steps read, while the name is typed.
@@ -109,6 +112,7 @@ class SetUpTab:
         await self.called.load()
         await self.datasets.load(node)
         await self.collections.load(node)
+        await self.tools.load(node)
         self._draw_form([spec for spec in specs if spec.name in _FIRST])
         if self.called.is_call:
             self.called_box = ui.element("div").classes("fp-stack")
@@ -126,13 +130,13 @@ class SetUpTab:
                 item=self.item,
                 fields=self.called.fields(node),
             )
-        rest = sorted((spec for spec in specs if spec.name not in _FIRST), key=lambda spec: spec.widget != "fields")
+        rest = sorted((spec for spec in specs if spec.name not in _FIRST), key=lambda spec: not _is_early(spec))
         if node.type == "api_input" and not self.readonly:
             self._draw_example()
-        with_fields = [spec for spec in rest if spec.widget == "fields"]
+        with_fields = [spec for spec in rest if _is_early(spec)]
         self._draw_form(with_fields or rest)
         self.offers_box = ui.element("div").classes("fp-stack").props("role=status")
-        self._draw_form([spec for spec in rest if with_fields and spec.widget != "fields"])
+        self._draw_form([spec for spec in rest if with_fields and not _is_early(spec)])
         if self.kind.type not in {"api_input", "api_output"}:
             self.failing = Failing(self.kind, lambda: self.node, self._edit_soon, readonly=self.readonly)
         await self.look_again()
@@ -287,7 +291,7 @@ class SetUpTab:
     async def _specs(self) -> list[FieldSpec]:
         """The fields of the settings, with the model as a choice among the workspace's models."""
         specs = self._with_sample_fields(list(specs_of_model(self.kind.config)))
-        if any(spec.widget == "secrets" for spec in specs):
+        if any(spec.widget == "secrets" for spec in specs) or self.kind.type == AGENT:
             await self.secrets.load()
         if any(spec.widget == "model" for spec in specs):
             await self.models.load()
@@ -312,6 +316,7 @@ class SetUpTab:
                 **self.datasets.widgets,
                 **self.collections.widgets,
             }
+            widgets |= self.tools.widgets
             widgets |= self.item_fields.widgets
             form = Form(specs, node.config, self._config_changed, widgets=widgets, read_only=self.readonly)
             form.element.on("focusout", self._settle, [])
@@ -410,6 +415,11 @@ class SetUpTab:
         with self.called_box:
             self.called.draw(node)
         self.inputs.take_fields(self.called.fields(node))
+
+
+def _is_early(spec: FieldSpec) -> bool:
+    """True for settings that stand right after the inputs: output fields, and the tools of an agent."""
+    return spec.widget == "fields" or spec.name == "tools"
 
 
 def _has(form: Form, pointer: str) -> bool:

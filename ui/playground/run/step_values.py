@@ -8,15 +8,17 @@ from typing import Any
 from nicegui import ui
 from sqlalchemy.orm import Session
 
+from engine.flow.called import AGENT
 from engine.flow.document import Node
 from engine.flow.edits import Op
 from storage.jobs import StoredValue, find_value
-from storage.steps import StepRow
+from storage.steps import StepRow, list_parts
 from ui.flow_view.job_watch import Look, items_around
 from ui.kit.feedback import fold
 from ui.kit.parts import words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
+from ui.parts.agent_trace import AgentTrace
 from ui.parts.open_drafts import OpenDraft
 from ui.parts.value_view import answer_view
 from ui.playground.run.failure import Fix, RunFrom, failure_card
@@ -54,6 +56,8 @@ class StepValuesPanel:
         self.on_fix = on_fix
         self.on_run_from = on_run_from
         self.edit = edit
+        #: The conversation of the agent whose step is shown, and where it stands.
+        self._trace: tuple[AgentTrace, str, str, str] | None = None
         #: Nodes of called flows, by the names of their steps.
         self.inner: Mapping[str, Node] = {}
         self._asked = 0
@@ -63,13 +67,37 @@ class StepValuesPanel:
     def clear(self) -> None:
         """Clears the values and discards reads in progress."""
         self._asked += 1
+        self._trace = None
         self.box.clear()
+
+    def is_agent(self, node_id: str) -> bool:
+        """True for a step whose parts are shown as a conversation."""
+        node = self.draft.document.node(node_id) or self.inner.get(node_id)
+        return node is not None and node.type == AGENT
+
+    async def follow(self, look: Look, step: StepRow) -> None:
+        """Shows what the agent of the shown step did since the last call."""
+        trace = self._trace
+        if trace is None or trace[1:] != (look.job.id, step.node_id, step.index_path):
+            return
+        parts = await self.page_session.query(list_parts, look.job.id, step.node_id, step.index_path)
+        if self._trace is trace and not trace[0].box.is_deleted:
+            trace[0].show(parts, running=step.status == "running")
+
+    async def _draw_conversation(self, look: Look, step: StepRow, given: StoredValue | None) -> None:
+        """Draws the place of the conversation, and what there is of it."""
+        message = given.value.get("message") if given is not None and isinstance(given.value, dict) else ""
+        words(_("What the agent did"), tag="h3")
+        trace = AgentTrace(self.reader, asked=message if isinstance(message, str) else "")
+        self._trace = trace, look.job.id, step.node_id, step.index_path
+        await self.follow(look, step)
 
     async def show_step(self, look: Look, step: StepRow) -> None:
         """Shows a step's output or error, and its input."""
         values = await self._read(look, step.node_id, step.index_path, "output", "input")
         if values is None:
             return
+        self._trace = None
         output, given = values
         node = self.draft.document.node(step.node_id)
         title = node_title(node or self.inner.get(step.node_id), step.node_id)
@@ -82,7 +110,7 @@ class StepValuesPanel:
                 self._draw_error(step.error, look.job.id)
             if output is None and not step.error:
                 words(nothing_words(step, "output"), "fp-t2", tag="p")
-                if step.status == "running":
+                if step.status == "running" and not self.is_agent(step.node_id):
                     self.live.draw(step)
             elif output is not None:
                 words(_("Output"), tag="h3")
@@ -95,8 +123,10 @@ class StepValuesPanel:
                     document=lambda: self.draft.document,
                     edit=self.edit if node is not None else None,
                 )
-            if given is not None:
-                with fold(_("Input"), open_at_first=bool(step.error)):
+            if self.is_agent(step.node_id) and not step.reused:
+                await self._draw_conversation(look, step, given)
+            if given is not None and not self.box.is_deleted:
+                with self.box, fold(_("Input"), open_at_first=bool(step.error)):
                     step_value(given, step, "input", title=_("Input"), reader=self.reader)
 
     async def show_end(self, look: Look) -> None:

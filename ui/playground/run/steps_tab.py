@@ -9,6 +9,7 @@ from nicegui import background_tasks, ui
 
 from engine.flow.document import Node
 from engine.run.steps import INNER
+from storage.steps import StepRow
 from ui.flow_view.job_watch import Look, step_of
 from ui.kit.parts import icon, words
 from ui.kit.text import Reader, _
@@ -102,16 +103,23 @@ class StepsTab:
         look = self._look
         if look is None:
             return
-        writing = None if look.job.ended else self.live.writing(look)
+        writing = None if look.job.ended else self.live.writing(look) or self._agent_at_work(look)
         step = step_of(look, self.node_id, self.index_path) if self.node_id else writing
         failed = look.job.ended and look.job.status == "failed" and (step is None or not step.error)
         if step is not None and not failed:
             if self._drawn != step:
                 self._drawn = step
                 background_tasks.create(self.values.show_step(look, step), name="run panel step")
+            else:
+                background_tasks.create(self.values.follow(look, step), name="run panel conversation")
         elif look.job.ended and self._drawn != look.job:
             self._drawn = look.job
             background_tasks.create(self.values.show_end(look), name="run panel end")
+
+    def _agent_at_work(self, look: Look) -> StepRow | None:
+        """The running step of an agent that was begun last."""
+        running = [step for step in look.steps if step.status == "running" and self.values.is_agent(step.node_id)]
+        return running[-1] if running else None
 
     async def _choose(self, node_id: str, index_path: str | None) -> None:
         self.node_id, self.index_path = node_id, index_path

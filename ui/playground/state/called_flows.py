@@ -62,7 +62,7 @@ class CalledFlows:
 
 def load_called_flows(session: Session, workspace_id: str, flow_id: str, document: Document) -> CalledFlows:
     """Loads the flows that a document calls."""
-    if not calls_of(document):
+    if not called_ids(document):
         return CalledFlows()
     library = read_library(session, workspace_id, document)
     return CalledFlows(

@@ -6,7 +6,7 @@ Other pages create, rename and remove these. The problems and marks of nodes are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ from engine.jobs.outbound_rules import rules_for_flows
 from engine.knowledge.known import known_collections
 from engine.models.file_problems import file_problems, file_warnings
 from engine.nodes import CATALOG
+from engine.nodes.agent_tools import server_problems
 from engine.nodes.known_collections import KnownCollection, missing_collections, with_collections
 from engine.nodes.known_datasets import KnownDataset, missing_datasets, unknown_columns, with_datasets
 from engine.outbound.allow_list import OutboundRules
@@ -30,6 +31,7 @@ from engine.outbound.secret_hosts import host_problems, host_warnings
 from engine.outbound.written_addresses import address_problems
 from storage.connections import list_connections
 from storage.secrets import SecretRow, list_secrets
+from storage.tool_servers import allowed_tools
 from ui.flow_view.canvas_types import Marks
 from ui.kit.text import _
 from ui.playground.state.called_flows import CalledFlows, load_called_flows
@@ -56,6 +58,8 @@ class FlowDependencies:
     calls: CalledFlows
     #: By these rules addresses in nodes are checked; None when they are not known.
     rules: OutboundRules | None = None
+    #: MCP server -> the names of its tools that agents may use.
+    tool_servers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -75,12 +79,17 @@ class FlowDependencies:
             *missing_datasets(document, self.datasets),
             *missing_collections(document, self.collections),
         ]
+        servers = server_problems(document, self.tool_servers)
         hosts = host_problems(document, self.secrets)
         addresses = address_problems(document, self.rules)
         calls = self.calls.problems(document, self.flow_id)
         connections = unknown_connections(document, self.connections)
         files = file_problems(document, self.connections)
-        found = [*in_itself, *connections, *files, *datasets, *hosts, *addresses, *calls] if document.nodes else []
+        found = (
+            [*in_itself, *connections, *files, *datasets, *servers, *hosts, *addresses, *calls]
+            if document.nodes
+            else []
+        )
         warned = [
             *flow_warnings(document, self.catalog),
             *(FlowWarning(one, "") for one in file_warnings(document, self.connections)),
@@ -88,7 +97,7 @@ class FlowDependencies:
             *(FlowWarning(one, _("Add the column"), list) for one in unknown_columns(document, self.datasets)),
         ]
         return Analysis(
-            found, warned, self._marks(document, in_itself, [*calls, *files, *datasets, *hosts, *addresses])
+            found, warned, self._marks(document, in_itself, [*calls, *files, *datasets, *servers, *hosts, *addresses])
         )
 
     def _marks(self, document: Document, in_itself: list[Problem], others: list[Problem]) -> dict[str, Marks]:
@@ -116,4 +125,5 @@ def load_dependencies(
         known_collections(session, workspace_id),
         load_called_flows(session, workspace_id, flow_id, document),
         rules_for_flows(session, settings),
+        allowed_tools(session, workspace_id),
     )

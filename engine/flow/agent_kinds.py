@@ -1,0 +1,72 @@
+"""The kinds of tools that an Agent may have, and the names that tools get. Pure code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+Kind = Literal["flow", "dataset", "knowledge", "http", "mcp"]
+KINDS: Mapping[str, str] = {
+    "flow": "Another flow",
+    "dataset": "A dataset",
+    "knowledge": "Knowledge",
+    "http": "A web service or page",
+    "mcp": "An MCP server",
+}
+#: The fields that belong to one kind only.
+OF_KIND: Mapping[str, frozenset[str]] = {
+    "flow": frozenset({"flow_id", "version"}),
+    "dataset": frozenset({"dataset", "may_add"}),
+    "knowledge": frozenset({"collection"}),
+    "http": frozenset({"method", "address", "parameters", "secret_headers"}),
+    "mcp": frozenset({"server", "only"}),
+}
+#: The field that says what a tool of a kind uses, and what to do while it is empty.
+NAMED: Mapping[str, tuple[str, str]] = {
+    "flow": ("flow_id", "Choose the flow that the agent may run."),
+    "dataset": ("dataset", "Choose the dataset that the agent may look into."),
+    "knowledge": ("collection", "Choose the collection that the agent may search."),
+    "http": ("address", "Write the web address that the agent may use."),
+    "mcp": ("server", "Choose the MCP server whose tools the agent may use."),
+}
+_SHORT = {"flow": "flow", "dataset": "dataset", "knowledge": "knowledge", "http": "web", "mcp": "MCP"}
+#: How the ids of what a tool uses begin; they are no words for a name.
+_IDS = ("dataset_", "flow_", "collection_")
+
+
+def name_of(entry: Mapping[str, Any], number: int) -> str:
+    """Returns the name of an entry's tool: the designer's, else one made from what it uses. `number` counts from 1.
+
+    The tools of an MCP server have names of their own.
+    """
+    if name := str(entry.get("name") or "").strip():
+        return name
+    kind = str(entry.get("kind") or "flow")
+    named = str(entry.get(NAMED.get(kind, ("", ""))[0]) or "")
+    if kind == "http":
+        named = _host(named)
+    made = re.sub(r"[^a-z0-9]+", "_", named.lower()).strip("_")[:40]
+    if not made or named.startswith(_IDS):
+        made = str(number)
+    return {"flow": "run", "dataset": "look_up", "knowledge": "search", "http": "ask"}.get(kind, "use") + f"_{made}"
+
+
+def tool_words(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns how an entry is called in a list: its name, or what it is, and what it uses."""
+    kind = str(entry.get("kind") or "flow")
+    title, named = KINDS.get(kind, kind), str(entry.get(NAMED.get(kind, ("", ""))[0]) or "")
+    if kind == "http":
+        named = _host(named)
+    uses = "" if named.startswith(_IDS) else named
+    name = str(entry.get("name") or "")
+    about = [_SHORT.get(kind, kind) if name else uses, "asks first" if entry.get("ask_first") else ""]
+    return name or title, ", ".join(part for part in about if part)
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,1 @@
+"""MCP servers: services whose tools agents may call, reached through the outbound client."""
