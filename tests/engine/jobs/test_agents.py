@@ -21,6 +21,7 @@ from engine.core.roles import Role
 from engine.flow.document import Document
 from engine.flow.node_type import ServerTool
 from engine.jobs.at_work import AtWork
+from engine.jobs.questions import answer
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.jobs.worker.step_services import Outside
 from engine.jobs.worker.threads import Threads
@@ -37,6 +38,7 @@ from storage.events import list_events
 from storage.jobs import JobRow
 from storage.steps import PartRow, list_parts, list_steps
 from tests.engine.jobs.supervised import ended, supervised, until_running
+from tests.engine.jobs.test_questions import open_question
 from tests.engine.jobs.world import TEST_CATALOG, World, document_of
 from tests.stand_ins.mcp_server import free_port, mcp_server
 from tests.stand_ins.openai_server import OpenAIServer, Said
@@ -269,9 +271,9 @@ async def test_rows_are_looked_up_and_added_once(kitchen: Kitchen) -> None:
                 ("look_up_stock", {"text": "pen"}),
                 ("look_up_stock", {"where": [{"column": "price", "operator": "greater", "value": 1}], "limit": 1}),
                 ("look_up_stock", {"where": [{"column": "colour", "operator": "equals"}]}),
-                ("look_up_stock_add", {"item": "Chair", "price": 40}),
             )
         ),
+        Said(calls=(("look_up_stock_add", {"item": "Chair", "price": 40}),)),
         "Done.",
     )
     job = await kitchen.run(kitchen.agent({"kind": "dataset", "dataset": "Stock", "may_add": True}))
@@ -372,6 +374,53 @@ async def test_a_refused_or_dead_mcp_server_is_told_to_the_model(kitchen: Kitche
     assert gone.startswith("The tool failed: “dead” could not be reached.")
     assert f"127.0.0.1:{inside}" in refused
     assert "is not opened" in refused
+
+
+async def test_a_person_is_asked_first_and_no_call_is_repeated(kitchen: Kitchen, tmp_path: Any) -> None:
+    written = tmp_path / "written"
+    write = document_of(
+        ("write", "test_write", {"path": str(written), "line": "{{ api_input.out.word }}"}), fields=WORD
+    )
+    flow_id = kitchen.agent(kitchen.shout(), kitchen.shout("send", write, ask_first=True, editable=True), max_steps=5)
+    kitchen.model.say(
+        Said(calls=(("send", {"word": "hello"}), ("shout", {"word": "pen"}), ("send", {"word": "bye"}))), "Sent."
+    )
+    job_id = kitchen.world.submit(flow_id, {"question": "?"}).job_id
+    asked = []
+    for decision, changed, note in (("approved", {"word": "hi"}, ""), ("refused", {}, "Not now")):
+        await kitchen.carry(job_id)
+        job = kitchen.world.job(job_id)
+        assert job.waits_for_person, job.error
+        question = open_question(kitchen.world, job_id)
+        asked.append((question.title, question.values, question.editable))
+        kitchen.world.write(answer, question, decision, changed, note, "Ada")
+    await kitchen.carry(job_id)
+    job = kitchen.world.job(job_id)
+    assert (job.status, kitchen.world.result(job_id)) == ("completed", {"output": "Sent."}), job.error
+    assert asked == [("May the agent use “send”?", {"word": word}, ("word",)) for word in ("hello", "bye")]
+    sent, shouted, refused = kitchen.told()
+    assert json.loads(sent) == {"changed_by_a_person": {"word": "hi"}, "result": {"output": "hi"}}
+    assert shouted == '{"output": "PEN!"}'
+    assert refused == "A person refused this call, so it was not made. The note: Not now"
+    assert written.read_text().split() == ["hi"]
+    assert (len(kitchen.model.asked), job.model_calls) == (2, 2)
+    parts = kitchen.parts(job_id)
+    assert (parts["call/1/0"].value["by"], parts["call/1/2"].value["state"]) == ("Ada", "refused")
+
+
+async def test_a_flow_that_asks_a_person_sets_the_agent_aside(kitchen: Kitchen) -> None:
+    asks = document_of(("ask", "test_ask", {"title": "{{ api_input.out.word }}?", "values": {"a": 1}}), fields=WORD)
+    kitchen.model.say(Said(calls=(("asks", {"word": "go"}), ("shout", {"word": "pen"}))), "Done.")
+    flow_id = kitchen.agent(kitchen.shout("asks", asks), kitchen.shout())
+    job_id = kitchen.world.submit(flow_id, {"question": "?"}).job_id
+    await kitchen.carry(job_id)
+    question = open_question(kitchen.world, job_id)
+    assert question.title == "go?"
+    assert kitchen.parts(job_id)["call/1/1"].ended_at is not None, "the other call has ended"
+    kitchen.world.write(answer, question, "approved", {}, "", "Ada")
+    await kitchen.carry(job_id)
+    job = kitchen.world.job(job_id)
+    assert (job.status, len(kitchen.model.asked)) == ("completed", 2), job.error
 
 
 async def test_a_crash_repeats_no_reply_and_no_call_that_ended(kitchen: Kitchen, tmp_path: Any) -> None:
