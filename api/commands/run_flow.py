@@ -206,9 +206,6 @@ class _Outside:
         async with opened(self.http, found) as session:
             yield session
 
-    async def ask_person(self, key: StepKey, question: PersonQuestion) -> PersonAnswer:
-        raise NodeFailed("Nobody can be asked in a run from the command line.")
-
     async def settled(self) -> None:
         """Nothing is stored about a run from the command line."""
 

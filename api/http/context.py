@@ -58,7 +58,6 @@ class Context:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     #: The bodies of incoming webhooks, which have a limit of their own.
     hook_bodies: Bodies = field(default_factory=lambda: Bodies(HOOK_BODIES))
-    _vaults: list[Vault] = field(default_factory=list)
     _noted: LRUCache[str, float] = field(default_factory=lambda: LRUCache(1_000))
 
     def caller(self, request: Request, *, lately: bool = False) -> Caller:
@@ -83,14 +82,6 @@ class Context:
         request.state.rate = rate = self.rates.count(subject, quota)
         if rate is not None and rate.over:
             raise too_many(rate, label=label)
-
-    async def vault(self) -> Vault:
-        """Returns the vault that opens the secrets of incoming webhooks. It is opened at their first call."""
-        if not self._vaults:
-            from engine.secrets.sealing import open_vault
-
-            self._vaults.append(await asyncio.to_thread(open_vault, self.settings.data, self.settings.secret_key_file))
-        return self._vaults[0]
 
     def notes_refusal_of(self, hook_id: str, at: float, seconds: float) -> bool:
         """Tells whether a refused call of a hook may be stored: at most one in so many seconds. `at`: monotonic."""

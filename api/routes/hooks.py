@@ -51,7 +51,7 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
         raise RateLimited(
             f"A webhook takes {WITHOUT_A_KEY} calls a second", remedy="Send it again later", retry_after=1
         )
-    found = await context.database.read(open_hook, await context.vault(), hook_id)
+    found = await context.database.read(open_hook, context.vault, hook_id)
     if found is None:
         raise no_such_hook()
     hook, known = found

@@ -47,7 +47,7 @@ def test_a_late_answer_opens_nothing_and_leaves_a_list_that_is_walked_through(pa
     page.keyboard.type("w")
     expect(first).to_be_visible()
     held: list[Route] = []
-    page.route("**/docs/search.json?*", lambda route: held.append(route))
+    page.route("**/docs/search.json?*", held.append)
 
     def answer() -> None:
         """Lets the question that is held be answered, and the page read the answer."""
