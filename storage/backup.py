@@ -93,12 +93,15 @@ def schema_of(path: Path) -> str:
 
 
 def list_file_hashes(path: Path) -> list[tuple[str, int]]:
-    """Returns hash and size of the bytes that the rows of a database file (or of a data folder) name. Raises
-    sqlite3.Error, also when the database is older than files.
+    """Returns hash and size of the bytes that the rows of a database file (or of a data folder) name; none when it
+    cannot be read or is older than files.
     """
     database = path / DATABASE if path.is_dir() else path
-    with contextlib.closing(sqlite3.connect(database, timeout=10)) as connection:
-        return list(connection.execute("select distinct sha256, size from files order by sha256"))
+    try:
+        with contextlib.closing(sqlite3.connect(database, timeout=10)) as connection:
+            return list(connection.execute("select distinct sha256, size from files order by sha256"))
+    except sqlite3.Error:
+        return []
 
 
 def read_pieces(path: Path, size: int) -> Iterator[bytes]:

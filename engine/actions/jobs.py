@@ -141,7 +141,7 @@ def run_in_playground(
     flow = get_flow(session, principal.workspace_id, flow_id)
     wanted = trimmed(document, run_options.until)
     compile_plan(wanted, CATALOG, trial=True)
-    clean = clean_payload(session, principal, wanted, payload)
+    clean = clean_payload(session, principal.workspace_id, wanted, payload)
     for earlier in filter(None, (run_options.reuse, run_options.again)):
         job = get_job(session, principal.workspace_id, earlier)
         if job.flow_id != flow.id:
@@ -171,7 +171,7 @@ def with_called_flows(
     return pinned(document, library)
 
 
-def clean_payload(session: Session, principal: Principal, document: Document, payload: Mapping[str, Any]) -> NamedFiles:
+def clean_payload(session: Session, workspace_id: str, document: Document, payload: Mapping[str, Any]) -> NamedFiles:
     """Returns the payload with defaults applied, and the files that it names. Raises PayloadInvalid with every wrong
     field.
     """
@@ -179,7 +179,7 @@ def clean_payload(session: Session, principal: Principal, document: Document, pa
     clean, errors = check_payload(fields, payload)
     if errors and fields:
         raise wrong_fields(errors)
-    named = look_up_files(session, principal.workspace_id, fields, clean)
+    named = look_up_files(session, workspace_id, fields, clean)
     if named.errors:
         raise wrong_fields(named.errors)
     return named

@@ -71,7 +71,7 @@ def run_in_batch(
     """Starts the run of one row; `row` counts from 1. Repeating a row replaces its result. Raises PayloadInvalid."""
     require_may(principal, "run flows")
     flow = get_flow(session, principal.workspace_id, batch.flow_id)
-    clean = clean_payload(session, principal, batch.document, payload)
+    clean = clean_payload(session, principal.workspace_id, batch.document, payload)
     remove_row(session, batch.id, row)
     options = {"row": row, "title": title[:200], "dataset_row": dataset_row}
     return add_playground_job(

@@ -5,11 +5,9 @@ The entry is, for each file, its SHA-256 (32 bytes), its size (8 bytes, big-endi
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
-import sqlite3
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,9 +25,7 @@ _HEAD: Final = struct.Struct(">32sQ")
 
 def bytes_in(data: Path) -> list[tuple[str, int]]:
     """Returns hash and size of every file that the database of a data folder names."""
-    with contextlib.suppress(sqlite3.Error):
-        return list_file_hashes(data)
-    return []  # a database from before files
+    return list_file_hashes(data)
 
 
 def link_files(data: Path, copy: Path, folder: Path) -> list[tuple[Path, int]]:

@@ -19,59 +19,59 @@ _OPEN: Final = "application/vnd.oasis.opendocument."
 
 #: Ending of a file name -> media type. The first ending of a media type is the one that new names get.
 _ENDINGS: Final[Mapping[str, str]] = {
-    "pdf": "application/pdf",
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "bmp": "image/bmp",
-    "tif": "image/tiff",
-    "tiff": "image/tiff",
-    "heic": "image/heic",
-    "heif": "image/heic",
-    "avif": "image/avif",
-    "svg": "image/svg+xml",
-    "docx": f"{_OFFICE}wordprocessingml.document",
-    "pptx": f"{_OFFICE}presentationml.presentation",
-    "xlsx": f"{_OFFICE}spreadsheetml.sheet",
-    "doc": "application/msword",
-    "ppt": "application/vnd.ms-powerpoint",
-    "xls": "application/vnd.ms-excel",
-    "msg": "application/vnd.ms-outlook",
-    "odt": f"{_OPEN}text",
-    "odp": f"{_OPEN}presentation",
-    "ods": f"{_OPEN}spreadsheet",
-    "epub": "application/epub+zip",
-    "rtf": "application/rtf",
-    "csv": "text/csv",
-    "tsv": "text/tab-separated-values",
-    "txt": "text/plain",
-    "log": "text/plain",
-    "md": "text/markdown",
-    "markdown": "text/markdown",
-    "html": "text/html",
-    "htm": "text/html",
-    "xml": "application/xml",
-    "json": "application/json",
-    "yaml": "application/yaml",
-    "yml": "application/yaml",
-    "eml": "message/rfc822",
-    "ics": "text/calendar",
-    "wav": "audio/wav",
-    "mp3": "audio/mpeg",
-    "m4a": "audio/mp4",
-    "ogg": "audio/ogg",
-    "oga": "audio/ogg",
-    "opus": "audio/ogg",
-    "flac": "audio/flac",
-    "aac": "audio/aac",
-    "mp4": "video/mp4",
-    "m4v": "video/mp4",
-    "mov": "video/quicktime",
-    "webm": "video/webm",
-    "zip": "application/zip",
-    "gz": "application/gzip",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".bmp": "image/bmp",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".heic": "image/heic",
+    ".heif": "image/heic",
+    ".avif": "image/avif",
+    ".svg": "image/svg+xml",
+    ".docx": f"{_OFFICE}wordprocessingml.document",
+    ".pptx": f"{_OFFICE}presentationml.presentation",
+    ".xlsx": f"{_OFFICE}spreadsheetml.sheet",
+    ".doc": "application/msword",
+    ".ppt": "application/vnd.ms-powerpoint",
+    ".xls": "application/vnd.ms-excel",
+    ".msg": "application/vnd.ms-outlook",
+    ".odt": f"{_OPEN}text",
+    ".odp": f"{_OPEN}presentation",
+    ".ods": f"{_OPEN}spreadsheet",
+    ".epub": "application/epub+zip",
+    ".rtf": "application/rtf",
+    ".csv": "text/csv",
+    ".tsv": "text/tab-separated-values",
+    ".txt": "text/plain",
+    ".log": "text/plain",
+    ".md": "text/markdown",
+    ".markdown": "text/markdown",
+    ".html": "text/html",
+    ".htm": "text/html",
+    ".xml": "application/xml",
+    ".json": "application/json",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+    ".eml": "message/rfc822",
+    ".ics": "text/calendar",
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".ogg": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".flac": "audio/flac",
+    ".aac": "audio/aac",
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".webm": "video/webm",
+    ".zip": "application/zip",
+    ".gz": "application/gzip",
 }
 #: Other names of media types, as they stand in data URLs and headers.
 _OTHER_NAMES: Final[Mapping[str, str]] = {
@@ -105,22 +105,24 @@ _ZIP: Final = b"PK\x03\x04"
 _OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 #: The name of a part that only one format has. Names stand in the directory at the end of a ZIP file, unpacked.
 _ZIP_PARTS: Final[tuple[tuple[bytes, str], ...]] = (
-    (b"word/document", _ENDINGS["docx"]),
-    (b"xl/workbook", _ENDINGS["xlsx"]),
-    (b"ppt/presentation", _ENDINGS["pptx"]),
+    (b"word/document", _ENDINGS[".docx"]),
+    (b"xl/workbook", _ENDINGS[".xlsx"]),
+    (b"ppt/presentation", _ENDINGS[".pptx"]),
 )
-_OLE_TYPES: Final = frozenset(_ENDINGS[ending] for ending in ("doc", "xls", "ppt", "msg"))
+_OLE_TYPES: Final = frozenset(_ENDINGS[ending] for ending in (".doc", ".xls", ".ppt", ".msg"))
 _TEXT_TYPES: Final = frozenset(
     _ENDINGS[ending]
-    for ending in ("csv", "tsv", "txt", "md", "html", "xml", "json", "yaml", "eml", "ics", "svg", "rtf")
+    for ending in (".csv", ".tsv", ".txt", ".md", ".html", ".xml", ".json", ".yaml", ".eml", ".ics", ".svg", ".rtf")
 )
 #: Types whose content has a signature: a name alone does not make a file one of these.
 _SIGNED: Final = (
     frozenset(kind for _, kind in _BEGINNINGS)
     | frozenset(kind for _, kind in _ZIP_PARTS)
     | _OLE_TYPES
-    | frozenset(_ENDINGS[ending] for ending in ("webp", "heic", "avif", "odt", "odp", "ods", "epub", "zip", "wav"))
-    | frozenset(_ENDINGS[ending] for ending in ("mp4", "mov", "m4a"))
+    | frozenset(
+        _ENDINGS[ending] for ending in (".webp", ".heic", ".avif", ".odt", ".odp", ".ods", ".epub", ".zip", ".wav")
+    )
+    | frozenset(_ENDINGS[ending] for ending in (".mp4", ".mov", ".m4a"))
 )
 _BRANDS: Final[Mapping[bytes, str]] = {
     b"heic": "image/heic",
@@ -134,13 +136,13 @@ _BRANDS: Final[Mapping[bytes, str]] = {
 
 
 def ending_of(name: str) -> str:
-    """Returns the ending of a file name in small letters, for example `pdf`; empty when it has none."""
+    """Returns the ending of a file name in small letters, for example `.pdf`; empty when it has none."""
     stem, dot, ending = name.rpartition(".")
-    return ending.lower() if dot and stem else ""
+    return dot + ending.lower() if dot and stem else ""
 
 
 def ending_for(media_type: str) -> str:
-    """Returns the usual ending for files of a media type, for example `pdf`; empty for an unknown type."""
+    """Returns the usual ending for files of a media type, for example `.pdf`; empty for an unknown type."""
     return next((ending for ending, kind in _ENDINGS.items() if kind == media_type), "")
 
 
@@ -186,7 +188,7 @@ def _media_by_signature(head: bytes) -> str | None:
 def _zip_type(head: bytes, tail: bytes) -> str:
     if head[30:38] == b"mimetype":
         said = head[38:120]
-        for ending in ("odt", "odp", "ods", "epub"):
+        for ending in (".odt", ".odp", ".ods", ".epub"):
             if said.startswith(_ENDINGS[ending].encode()):
                 return _ENDINGS[ending]
     both = head + tail
@@ -211,6 +213,6 @@ def _text_type(head: bytes, named: str) -> str:
     begins = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:256].lower()
     if begins.startswith((b"<!doctype html", b"<html")):
         return "text/html"
-    if named in _TEXT_TYPES and named != _ENDINGS["rtf"]:
+    if named in _TEXT_TYPES and named != _ENDINGS[".rtf"]:
         return named
     return "application/xml" if begins.startswith(b"<?xml") else "text/plain"

@@ -78,10 +78,10 @@ def named(draft: Draft, name: str, said_type: str = "") -> Incoming:
     media_type = media_type_of(clean, draft.head, draft.tail)
     if media_type == UNKNOWN and not ending_of(clean):
         said = plain_media_type(said_type)
-        if (ending := ending_for(said)) and media_type_of(f"file.{ending}", draft.head, draft.tail) == said:
+        if (ending := ending_for(said)) and media_type_of(f"file{ending}", draft.head, draft.tail) == said:
             media_type = said
     if not ending_of(clean) and (ending := ending_for(media_type)) and clean == "file":
-        clean = f"{clean}.{ending}"
+        clean = f"{clean}{ending}"
     return Incoming(clean, media_type, draft)
 
 

@@ -24,7 +24,8 @@ from engine.flow.file_values import MAX_FILE_BYTES, MIB, FileKind, takes_files
 from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType
 from engine.nodes.sent_files import with_files
 
-FieldType = Literal["string", "number", "integer", "boolean", "object", "array", "file"]
+FieldType = Literal["string", "number", "integer", "boolean", "object", "array"]
+InputType = Literal[FieldType, "file"]
 Format = Literal["uri", "email", "date-time"]
 
 
@@ -49,6 +50,17 @@ class FieldRules(NodeConfig):
     pattern: str | None = Field(
         default=None, max_length=200, title="Pattern", description="A pattern the text must match."
     )
+    items: FieldRules | None = Field(default=None, title="Items", description="What each item of the list is.")
+    fields: tuple[InputField, ...] | None = Field(default=None, title="Fields", description="The fields of the group.")
+
+
+class InputRules(FieldRules):
+    """The same for a field of the request, which may be a file."""
+
+    # the models are frozen, which a type checker does not see: another type is safe
+    type: InputType = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default="string", title="Type", description="What kind of value callers send."
+    )
     file_kinds: tuple[FileKind, ...] | None = Field(
         default=None, title="Kinds of files", description="Only files of these kinds are taken. None chosen: any file."
     )
@@ -59,11 +71,12 @@ class FieldRules(NodeConfig):
         title="Largest file (MB)",
         description=f"At most so many megabytes; never more than {MAX_FILE_BYTES // MIB}.",
     )
-    items: FieldRules | None = Field(default=None, title="Items", description="What each item of the list is.")
-    fields: tuple[InputField, ...] | None = Field(default=None, title="Fields", description="The fields of the group.")
+    items: InputRules | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default=None, title="Items", description="What each item of the list is."
+    )
 
 
-class InputField(FieldRules):
+class InputField(InputRules):
     """One field of the request body."""
 
     name: str = Field(max_length=200, title="Name", description="The name under which callers send it, like `url`.")

@@ -35,7 +35,7 @@ opened unless a web node is given them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -43,20 +43,16 @@ from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Json, ModelQuestion, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
-from engine.nodes.api_input import FieldRules, Format, InputField
+from engine.nodes.api_input import FieldRules, FieldType, Format
 from engine.nodes.given_files import FILES, files_of
 
 SIMULATED = "simulated"
-#: The types of API Input's fields without `file`: a model gives no files.
-AnswerType = Literal["string", "number", "integer", "boolean", "object", "array"]
 
 
 class AnswerRules(FieldRules):
     """A part of the answer without its name: its type and what the model must keep to."""
 
-    type: AnswerType = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
-        default="string", title="Type", description="What kind of value the model gives."
-    )
+    type: FieldType = Field(default="string", title="Type", description="What kind of value the model gives.")
     required: bool = Field(
         default=False, title="Required", description="The model must give it. Otherwise it may leave it empty."
     )
@@ -100,7 +96,7 @@ class AnswerRules(FieldRules):
     )
 
 
-class AnswerField(AnswerRules, InputField):  # pyright: ignore[reportIncompatibleVariableOverride]
+class AnswerField(AnswerRules):
     """One field of the answer."""
 
     name: str = Field(

@@ -29,6 +29,8 @@ class FileBox(Part):
         self._drop: ui.element | None = None
         with self.labelled(label, group=True).place:
             self._place = ui.element("div").classes("fp-file-box").props("aria-live=polite")
+            # it outlives the place where files are dropped, since several may be on their way
+            self._upload = None if owner.keep_file is None or owner.read_only else self._draw_upload()
         self.show()
 
     @property
@@ -47,10 +49,10 @@ class FileBox(Part):
         with self._place:
             if not isinstance(self.known, Absent) and self.known is not None:
                 self._draw_file()
-            elif self.owner.keep_file is None or self.owner.read_only:
+            elif self._upload is None:
                 words(_("No file"), "fp-t3")
             else:
-                self._draw_drop()
+                self._draw_drop(self._upload)
         self.show_error()
 
     def focus(self) -> None:
@@ -67,7 +69,7 @@ class FileBox(Part):
             if not self.owner.read_only and not self._in_list:  # a list has a button for each row
                 icon_button("close", _("Remove {name}").format(name=self._title), self._remove)
 
-    def _draw_drop(self) -> None:
+    def _draw_upload(self) -> ui.upload:
         upload = ui.upload(
             on_upload=self._received,
             on_rejected=self._rejected,
@@ -78,6 +80,9 @@ class FileBox(Part):
         accept = ",".join(dict.fromkeys(end for kind in self.spec.file_kinds for end in KIND_ENDINGS[kind]))
         upload.classes("fp-away").props("aria-hidden=true tabindex=-1")
         upload.props.set_optional("accept", accept or None)
+        return upload
+
+    def _draw_drop(self, upload: ui.upload) -> None:
         pick = f"getElement({upload.id}).$refs.qRef"
         with ui.element("button").classes("fp-drop fp-drop--small").props("type=button") as self._drop:
             self._drop.props["aria-label"] = f"{_('Choose a file')}, {self._title}"

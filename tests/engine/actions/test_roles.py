@@ -99,6 +99,7 @@ WHO_MAY = {
     "tool_servers.change_tool_server": OWNERS,
     "tool_servers.remember_tools": OWNERS,
     "tool_servers.remove_tool_server": OWNERS,
+    "files.upload_by_person": EDITORS,
     "second_factor.require_second_factor": OWNERS,
     "second_factor.reset_second_factor": OWNERS,
     "secrets.add_secret": OWNERS,

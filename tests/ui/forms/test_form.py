@@ -288,7 +288,7 @@ def test_help_texts_belong_to_their_node() -> None:
     asked = {one.name: one.help for one in _named(specs_of_model(ApiInputConfig), "fields").fields}
     answered = {one.name: one.help for one in _named(specs_of_model(PromptConfig), "output_fields").fields}
 
-    assert list(asked) == list(answered)
+    assert [name for name in asked if name not in {"file_kinds", "max_file_mb"}] == list(answered)
     assert [name for name, help_text in answered.items() if help_text == asked[name]] == []
     assert not [
         text for text in answered.values() if "call" in text.replace("callers know", "") or "sent" in text.split()

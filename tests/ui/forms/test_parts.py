@@ -10,7 +10,9 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
+from engine.core.errors import FileSpaceFull
 from engine.flow.contract import payload_schema
+from engine.flow.file_values import file_value
 from engine.flow.rules import FieldRule
 from engine.nodes.api_input import Config as ApiInputConfig
 from tests.ui.arrange import page_text
@@ -271,3 +273,61 @@ async def test_values_from_elsewhere_are_shown_in_the_same_boxes(user: User, dra
 def test_a_switch_with_the_opposite_meaning_has_a_help_of_its_own() -> None:
     (spec,) = (one for one in specs_of_model(FieldRule) if one.name == "ignore_case")
     assert (spec.inverted, spec.help) == ("Match capitals", "When it is on, “Refund” and “refund” are different.")
+
+
+async def test_a_dropped_file_is_kept_and_shown_and_can_be_removed(user: User, draw: Draw) -> None:
+    kept = []
+
+    async def keep(name: str, said_type: str, content: bytes) -> Any:
+        if not content:
+            raise FileSpaceFull("The space is used up")
+        kept.append((name, said_type, content))
+        return file_value("file_" + "0" * 22, name, "application/pdf", len(content))
+
+    rules = {"type": "file", "required": True, "file_kinds": ["pdf", "image"], "max_file_mb": 2}
+    form = draw(payload_specs({"name": "document", **rules}), keep_file=keep)
+    assert form.problems() == {"/document": "This is required"}
+    upload = next(one for one in user.find(kind=ui.upload).elements)
+    assert upload.props["max-file-size"] == 2 << 20
+    assert upload.props["accept"].startswith(".pdf,.png,")
+
+    await upload.handle_uploads([ui.upload.SmallFileUpload("empty.pdf", "x/y", b"")])
+    await user.should_see("The space is used up")
+    await upload.handle_uploads([ui.upload.SmallFileUpload("a.pdf", "x/y", b"%PDF")])
+    await user.should_see("a.pdf")
+
+    assert kept == [("a.pdf", "x/y", b"%PDF")]
+    assert form.value["document"]["name"] == "a.pdf"
+    assert form.problems() == {}
+    press(user, form, "Remove document")
+    assert form.value == {}
+
+
+async def test_several_dropped_files_become_the_items_of_a_list(user: User, draw: Draw) -> None:
+    async def keep(name: str, said_type: str, content: bytes) -> Any:
+        return file_value("file_" + "0" * 22, name, said_type, len(content))
+
+    form = draw(payload_specs({"name": "all", "type": "array", "items": {"type": "file"}}), keep_file=keep)
+    (upload,) = user.find(kind=ui.upload).elements
+
+    for name in ("a.pdf", "b.pdf", "c.pdf"):
+        await upload.handle_uploads([ui.upload.SmallFileUpload(name, "x/y", b"x")])
+        await user.should_see(name)
+
+    assert [one["name"] for one in form.value["all"]] == ["a.pdf", "b.pdf", "c.pdf"]
+
+
+async def test_a_form_that_keeps_no_files_shows_what_is_there(user: User, draw: Draw) -> None:
+    value = {
+        "one": file_value("file_" + "0" * 22, "<b>a</b>.pdf", "application/pdf", 2_000),
+        "two": "https://a.example/x.pdf",
+    }
+    draw(
+        payload_specs(
+            {"name": "one", "type": "file"}, {"name": "two", "type": "file"}, {"name": "three", "type": "file"}
+        ),
+        value,
+    )
+    await user.should_see("<b>a</b>.pdf")
+    await user.should_see("is fetched when the flow runs")
+    await user.should_see("No file")

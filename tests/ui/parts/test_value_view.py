@@ -165,3 +165,15 @@ async def test_the_column_of_a_count_is_named_after_its_field() -> None:
         await user.open("/")
         heads = [child.text for head in tags(user, "th") for child in head.descendants() if getattr(child, "text", "")]
     assert heads == ["mood", "count", "key", "value"]
+
+
+async def test_a_file_is_its_name_kind_and_size_with_a_download() -> None:
+    file = {"name": "<b>bill</b>.pdf", "media_type": "application/pdf", "size": 2_000, "file_id": "file_" + "0" * 22}
+
+    def look(user: User) -> None:
+        anchors = tags(user, "a")
+        assert [one.props["href"] for one in anchors] == [f"/files/{file['file_id']}"] * 3
+        assert "PDF, 2 KB" in page_text(user)
+        assert "<b>bill</b>.pdf" in page_text(user)
+
+    await seen({"one": file, "all": [file], "rows": [{"no": 1, "bill": file}]}, look)
