@@ -9,7 +9,7 @@ from typing import Any
 from engine.documents.page_ranges import MOST_PAGES, BadRange, pages_of
 
 #: The most characters of text that are read of one document.
-MOST_CHARACTERS = 4_000_000
+MOST_CHARACTERS = 2_000_000
 #: The most cells of tables that are read of one document.
 MOST_CELLS = 250_000
 

@@ -114,7 +114,6 @@ async def test_every_hostile_file_ends_in_time(sandbox: Sandbox, how: str) -> No
             read = await read_document(file, as_=how, apart=sandbox.read_file)  # type: ignore[arg-type]
             said = f"read {len(read['text'])} characters"
         except NodeFailed as failed:
-            assert failed.message.endswith(".")
             said = failed.message
         longest = max(longest, time.monotonic() - begun)
         print(f"{time.monotonic() - begun:5.1f} s  {name}: {said}")
