@@ -101,7 +101,10 @@ class _Material:
         count = f"1 {kind}" if len(self.files) == 1 else f"{len(self.files)} {kind}s"
         listed = ", ".join(f"“{name}”" for name, _ in self.files[:_LISTED_FILES])
         more = len(self.files) - _LISTED_FILES
-        return f"The Simulated model got {count} and looks at none: {listed}{f' and {more} more' if more > 0 else ''}."
+        if more > 0:
+            listed += f" and {more} more"
+        it = "it" if len(self.files) == 1 else "them"
+        return f"The Simulated model got {count}, {listed}, but cannot {'see' if kind == 'picture' else 'open'} {it}."
 
     @cached_property
     def longest(self) -> str:

@@ -89,7 +89,7 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     "deep-analysis": lambda _sent, got: got["pages_read"] == len(got["sources"]) == 12 and len(got["key_points"]) > 1,
     "describe-a-picture": lambda _sent, got: (
         got["title"] == "market-stall.png"
-        and got["description"] == "The Simulated model got 1 picture and looks at none: “market-stall.png”."
+        and got["description"] == "The Simulated model got 1 picture, “market-stall.png”, but cannot see it."
     ),
     "details-from-a-text": lambda _sent, got: list(got["details"]) == ["sender", "date", "total"],
     "enrich-rows-of-a-dataset": lambda _sent, got: got["enriched"] == len(got["products"]) == 6,

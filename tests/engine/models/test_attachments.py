@@ -225,7 +225,7 @@ async def test_the_simulated_model_reads_documents_and_counts_pictures(sandbox):
     models = Models(outbound, apart=sandbox.read_file)
     files = (file("a.png", "image/png"), file("b.jpg", "image/jpeg"))
     answer = await models.ask(None, ModelRequest("What is on them?", files=files))
-    assert answer.value == "The Simulated model got 2 pictures and looks at none: “a.png”, “b.jpg”."
+    assert answer.value == "The Simulated model got 2 pictures, “a.png”, “b.jpg”, but cannot see them."
     assert (answer.simulated, answer.cost_nanos) == (True, 0)
     assert answer.input_tokens == (len("What is on them?\n\nFile “a.png”:\n\nFile “b.jpg”:") + 3) // 4
     assert len(answer.notes) == 2
