@@ -55,6 +55,8 @@ GUIDES = {
     "jobs-and-polling": "Jobs and polling",
     "streaming": "Streaming (events)",
     "webhooks": "Webhooks",
+    "schedules": "Schedules",
+    "incoming-webhooks": "Incoming webhooks",
     "batch": "Batch",
     "pagination": "Pagination",
     "idempotency": "Idempotency",

@@ -105,7 +105,9 @@ def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value[:_KEPT_HEADER]
         for name, value in headers.items()
-        if not any(part in name for part in _SECRET_PARTS) and not name.startswith(("x-forwarded", "x-real-", "cf-"))
+        if not any(part in name for part in _SECRET_PARTS)
+        and not name.startswith(("accept", "content-", "x-forwarded", "x-real-", "cf-"))
+        and name not in {"host", "connection", "user-agent", "transfer-encoding", "via", "te"}
     }
     return dict(list(kept.items())[:_KEPT_HEADERS])
 

@@ -253,6 +253,7 @@ def shows(page: Page, texts: list[str]) -> None:
         "/flows/{ask}?tab=jobs",
         "/flows/{ask}?tab=monitoring",
         "/flows/{ask}?tab=settings",
+        "/flows/{ask}?tab=triggers",
         "/flows/{title_0}",
         "/flows/{title_8}?tab=settings",
         "/templates",

@@ -120,6 +120,7 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     "sort-a-text": lambda _sent, got: got["kind"] in {"question", "order", "complaint", "praise"},
     "score-a-text": lambda _sent, got: 1 <= got["score"] <= 10,
     "summarise-pages": lambda sent, got: [one["url"] for one in got["pages"]] == sent["urls"],
+    "report-about-pages": lambda sent, got: got["pages_read"] == len(sent["urls"]) and bool(got["report"]),
     "translate-a-list": lambda sent, got: [one["text"] for one in got["texts"]] == sent["texts"],
     "read-an-invoice": lambda sent, got: (
         list(got["details"]) == ["sender", "number", "date", "total"]

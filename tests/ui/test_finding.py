@@ -170,9 +170,14 @@ def test_what_is_missing_is_said_and_something_is_offered(word: str) -> None:
     assert kinds_for(word, NODE_TYPES), "the palette shows a node in any case"
 
 
-@pytest.mark.parametrize("word", ["schedule", "every day", "slack"])
+@pytest.mark.parametrize("word", ["slack", "send an email"])
 def test_the_palette_says_what_no_node_does(word: str) -> None:
     assert " yet." in said_about(word, NODE_TYPES)
+
+
+@pytest.mark.parametrize("word", ["schedule", "every day"])
+def test_the_palette_says_where_a_time_is_chosen(word: str) -> None:
+    assert "its page does" in said_about(word, NODE_TYPES)
 
 
 def test_no_search_of_the_palette_ends_with_nothing() -> None:
@@ -222,7 +227,7 @@ async def test_the_search_dialog_never_ends_with_nothing(site: Site, user: User)
     box = next(one for one in user.find(kind=ui.input).elements if "fp-find" in _around(one))
 
     box.set_value("schedule")
-    await user.should_see("Flowport does not start flows by the clock yet.")
+    await user.should_see("No step starts a flow by the clock: its page does.")
     box.set_value("qqqqqqqq")
     await user.should_see("Nothing here is about “qqqqqqqq”. You could look here:")
     await user.should_see("Search the help for it")

@@ -40,6 +40,9 @@ GROWING = (
     "idempotency",
     "webhook_deliveries",
     "questions",
+    "hook_deliveries",
+    "hook_messages",
+    "schedule_starts",
     "task",
 )
 READS_ALL = re.compile(rf"SCAN ({'|'.join(GROWING)})(_\d+)?\b")
@@ -97,9 +100,11 @@ async def test_no_page_reads_a_growing_table_from_end_to_end(site: Site, user: U
     pages = [
         "/start",
         "/flows",
-        *(f"/flows/{flow_id}?tab={tab}" for tab in ("api", "versions", "jobs", "monitoring", "settings")),
+        *(f"/flows/{flow_id}?tab={tab}" for tab in ("api", "triggers", "versions", "jobs", "monitoring", "settings")),
         "/jobs",
         f"/jobs?flow={flow_id}&status=failed",
+        "/jobs?trigger=schedule:",
+        "/jobs?trigger=hook:hook_1",
         "/jobs?tab=refused",
         f"/jobs?tab=refused&flow={flow_id}&code=validation_failed",
         f"/jobs/{job_id}",

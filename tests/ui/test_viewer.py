@@ -26,6 +26,7 @@ WALKS = (
         "/flows/{flow}",
         "/flows/{flow}?tab=versions",
         "/flows/{flow}?tab=settings",
+        "/flows/{flow}?tab=triggers",
         "/templates",
         "/datasets",
     ),

@@ -204,6 +204,7 @@ async def test_a_viewer_is_told_whom_to_ask(site: Site) -> None:
     user = await site.sign_in("viewer")
     owned(site)
     for path, said in {
+        "/flows/{flow}?tab=triggers": "Editors and owners can add schedules. Ask: Mara Lindt (mara@example.com).",
         "/flows/{flow}?tab=settings": "Editors and owners can change this. Ask: Mara Lindt (mara@example.com).",
         "/flows/{flow}": "Editors and owners can send calls from here. Ask: Mara Lindt (mara@example.com).",
         "/playground/{flow}": "You can look at this flow; editors and owners run it. Ask: Mara Lindt",

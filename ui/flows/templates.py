@@ -47,7 +47,13 @@ SHELVES = {
         "page-note",
         "fetch-from-a-service",
     ),
-    _("Ask a model about a page"): ("facts-from-a-page", "pick-from-a-page", "compare-two-pages", "summarise-pages"),
+    _("Ask a model about a page"): (
+        "facts-from-a-page",
+        "pick-from-a-page",
+        "compare-two-pages",
+        "summarise-pages",
+        "report-about-pages",
+    ),
     _("Ask a model about a text"): (
         "summarise-a-text",
         "translate-a-text",

@@ -33,14 +33,13 @@ class NotYet:
 
 NOT_YET: tuple[NotYet, ...] = (
     NotYet(
-        _("Flowport does not start flows by the clock yet."),
-        _("Let cron or another tool call the flow's API at the time you want: the help shows how."),
-        "/docs/guides/best-practices#at-a-certain-time",
+        _("No step starts a flow by the clock: its page does."),
+        _("Deploy the flow, then open Schedules and webhooks on its page, and choose the times."),
+        "/docs/guides/schedules",
         (
             "schedule, scheduled, scheduler, cron, timer, timetable, calendar, every day, every morning, every hour, "
-            "daily, weekly, hourly, nightly, automatic, automatically, recurring, reminder"
+            "every monday, every week, monday, daily, weekly, hourly, nightly, automatic, automatically, recurring, reminder"
         ),
-        topic="schedule",
     ),
     NotYet(
         _("No step sends or reads e-mail yet."),

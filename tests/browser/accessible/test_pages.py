@@ -20,6 +20,7 @@ pytestmark = pytest.mark.browser
         "/flows/{ask}?tab=jobs",
         "/flows/{ask}?tab=monitoring",
         "/flows/{ask}?tab=settings",
+        "/flows/{ask}?tab=triggers",
         "/flows/{draft}",
         "/jobs",
         "/jobs?tab=refused",

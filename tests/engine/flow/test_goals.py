@@ -41,6 +41,10 @@ PHRASES = {
     "summarize text": "summarise-a-text",
     "tl;dr of a long document": "summarise-a-text",
     "summarise several web pages": "summarise-pages",
+    "summarise a page every morning": "summarise-a-page",
+    "jeden Tag eine Seite zusammenfassen": "summarise-a-page",
+    "a report every Monday": "report-about-pages",
+    "a weekly report about pages": "report-about-pages",
     "find dead links": "check-links",
     "get the text of a website": "text-of-a-page",
     "list all links on a page": "links-of-a-page",
@@ -121,8 +125,6 @@ SEVERAL = {
 FOREIGN = ["book a flight to Paris", "make coffee", "do my taxes", "play music", "xyzzy", "ein Auto kaufen", ""]
 #: What people ask for and cannot have -> a word of the sentence that says so.
 NOT_YET = {
-    "summarise a page every morning": "schedule",
-    "jeden Tag eine Seite zusammenfassen": "schedule",
     "generate an image of a cat": "media",
     "summarise a youtube video": "media",
     "send an email to a customer": "mail",

@@ -1,0 +1,201 @@
+"""The tab Schedules and webhooks of a flow's page, and what lists of jobs say of what started a job."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from nicegui import ui
+from nicegui.testing import User
+
+from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.hooks import add_hook
+from engine.actions.schedules import add_schedule
+from engine.core.clock import DAY
+from engine.core.errors import SignatureInvalid
+from engine.jobs.server.scheduler import Scheduler
+from engine.jobs.submit.hooked import HookCall, note_refused, receive
+from storage.dataset_changes import checked_rows
+from storage.hooks import find_last_call, list_hooks
+from storage.jobs import JobFilters, list_jobs, read_value
+from storage.schedules import get_schedule, list_schedules
+from tests.ui.arrange import box, buttons, page_text, press, press_named, until
+from tests.ui.conftest import Site
+from ui.jobs.jobs_csv import CSV_PATH
+
+MONDAYS = {"kind": "weekly", "days": [1], "time": "09:00"}
+HOSTILE = "<img src=x onerror=alert(1)> {{ 7*7 }}"
+
+
+def select(user: User, label: str) -> ui.select:
+    return next(one for one in user.find(kind=ui.select).elements if _label_of(one) == label)
+
+
+def _label_of(element: ui.element) -> str:
+    field: Any = element.parent_slot.parent.parent_slot.parent if element.parent_slot else None
+    return getattr(getattr(field, "_label", None), "text", "")
+
+
+def schedule(site: Site, flow_id: str, title: str = "Monday report", **source: Any) -> str:
+    given = source or {"kind": "input", "payload": {"name": "Ada"}}
+    return site.database.write_now(add_schedule, site.owner, flow_id, title, MONDAYS, "Europe/Berlin", given)
+
+
+async def test_a_schedule_is_added_in_words_and_says_when_it_starts_next(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    assert "No schedule yet" in page_text(user)
+    press(user, "Add a schedule")
+    await user.should_see("Every Monday at 09:00, UTC")
+    select(user, "How often").value = "weekdays"
+    await user.should_see("Every weekday at 09:00, UTC")
+    select(user, "Time zone").value = "Australia/Lord_Howe"
+    box(user, "At").value = "07:30"
+    await user.should_see("Every weekday at 07:30, Australia/Lord_Howe")
+    box(user, "Name").value = "Mornings"
+    press(user, "Save the schedule")
+    await user.should_see("The schedule is saved.")
+
+    (row,) = site.database.read_now(list_schedules, site.workspace_id, flow_id)
+    assert (row.title, row.timing) == ("Mornings", {"kind": "weekly", "days": [1, 2, 3, 4, 5], "time": "07:30"})
+    assert row.time_zone == "Australia/Lord_Howe"
+    assert row.source["payload"].keys() == {"name"}
+    await user.should_see("Next start:")
+
+
+async def test_a_cron_expression_stands_behind_a_switch_and_is_explained(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    press(user, "Add a schedule")
+    await user.should_see("Write a cron expression instead")
+    next(iter(user.find(kind=ui.switch).elements)).value = True
+    await user.should_see("Cron expression")
+    assert box(user, "Cron expression").value == "0 9 * * 1"
+    box(user, "Cron expression").value = "0 9 L * *"
+    await user.should_see("At 09:00 on the last day of every month, UTC")
+    box(user, "Cron expression").value = "0 9 99 * *"
+    await user.should_see("The field for the day of the month cannot be read.")
+    press(user, "Save the schedule")
+    await user.should_see("The schedule cannot be used as it is")
+    assert site.database.read_now(list_schedules, site.workspace_id, flow_id) == []
+
+
+async def test_a_schedule_starts_with_the_rows_of_a_dataset(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    dataset = site.database.write_now(add_dataset, site.owner, "People")
+    site.database.write_now(import_rows, site.owner, dataset, checked_rows([{"Name": "Ada"}, {"Name": "Grace"}]))
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    press(user, "Add a schedule")
+    await user.should_see("It starts with")
+    select(user, "It starts with").value = dataset
+    await user.should_see("Each start runs the flow once for each row")
+    press(user, "Save the schedule")
+    await user.should_see("Once for each row of the dataset People")
+    (row,) = site.database.read_now(list_schedules, site.workspace_id, flow_id)
+    assert row.source == {"kind": "dataset", "dataset_id": dataset, "mapping": {"name": "Name"}}
+
+
+async def test_what_came_of_the_starts_is_told_and_a_schedule_is_paused_and_removed(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", saved=True)
+    refused = schedule(site, flow_id, HOSTILE)
+    site.clock.offset += 8 * DAY
+    await Scheduler(site.database).pass_over()
+    await site.sign_in()  # the session has expired meanwhile
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    said = page_text(user)
+    for words in (HOSTILE, "This flow is not deployed.", "The last start was refused", "Deploy it on the flow's page"):
+        assert words in said
+    press_named(user, f"Pause: {HOSTILE}")
+    await user.should_see("It does not start until you resume it.")
+    assert site.database.read_now(get_schedule, site.workspace_id, refused).paused
+    press_named(user, f"Remove: {HOSTILE}")
+    await user.should_see("Remove this schedule?")
+    press(user, "Remove it")
+    await user.should_see("No schedule yet")
+
+
+async def test_jobs_say_which_schedule_started_them(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    started = schedule(site, flow_id)
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    press_named(user, "Start now: Monday report")
+    await user.should_see("It has started.")
+    (job,) = site.database.read_now(list_jobs, site.workspace_id, JobFilters(trigger=f"schedule:{started}")).jobs
+    await user.should_see("The job")
+    for path in ("/jobs", f"/jobs?trigger=schedule:{started}", f"/flows/{flow_id}?tab=jobs", f"/jobs/{job.id}"):
+        await user.open(path)
+        assert "Monday report" in page_text(user), path
+    await user.open("/jobs?trigger=hook:")
+    assert "No job fits these filters" in page_text(user)
+    csv = await user.http_client.get(f"{CSV_PATH}?trigger=schedule:{started}")
+    assert csv.text.splitlines()[0].endswith("started_by")
+    assert csv.text.splitlines()[1].endswith("Monday report")
+
+
+async def test_a_webhook_is_added_and_its_address_is_shown_once(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    press(user, "Add a webhook")
+    await user.should_see("Which service calls?")
+    select(user, "Which service calls?").value = "github"
+    await user.should_see("a new secret is made, and you enter it at GitHub")
+    press(user, "Save the webhook")
+    await user.should_see("At GitHub open Settings, Webhooks, Add webhook")
+    (hook,) = site.database.read_now(list_hooks, site.workspace_id, flow_id)
+    assert (hook.title, hook.preset, hook.mapping) == ("GitHub", "github", {})
+    assert f"http://test/public/v1/hooks/{hook.id}" in page_text(user)
+    press(user, "I have entered it")
+    await user.should_not_see("At GitHub open Settings")
+    assert "No call has come yet." in page_text(user)
+
+
+async def test_what_came_fills_the_fields_and_refused_calls_say_why(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    hook = site.database.write_now(add_hook, site.owner, site.app.vault, flow_id, HOSTILE, "link", {})
+    call = HookCall({"person": {"called": HOSTILE}}, {"x-event": "new"}, "", "sign up", 10)
+    site.database.write_now(note_refused, hook.id, SignatureInvalid("It is forged"), 401, 10, None)
+    site.database.write_now(note_refused, hook.id, SignatureInvalid("It was genuine"), 401, 10, call)
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    said = page_text(user)
+    for words in (HOSTILE, "It is forged", "sign up", "refused, 401"):
+        assert words in said
+    press_named(user, f"Change: {HOSTILE}")
+    await user.should_see("Choose from the last call that came.")
+    choice = select(user, "name")
+    assert isinstance(choice.options, dict)
+    path = json.dumps(["person", "called"])
+    assert choice.options[path].startswith("person › called")
+    choice.value = path
+    press(user, "Save the webhook")
+    await until(lambda: site.database.read_now(list_hooks, site.workspace_id, flow_id)[0].mapping)
+    answer = site.database.write_now(receive, hook.id, call)
+    assert site.database.read_now(read_value, answer.job_id, "payload")["name"] == HOSTILE
+    await user.should_see("started a job", retries=40)
+    await user.open("/jobs")
+    assert HOSTILE in page_text(user)
+
+
+async def test_a_field_takes_a_fixed_text_or_a_path_that_is_typed(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    press(user, "Add a webhook")
+    await user.should_see("What fills the fields of the flow")
+    select(user, "name").value = "path"
+    await user.should_see("Names with points between them")
+    box(user, "Path").value = "items.0.name"
+    press(user, "Save the webhook")
+    await user.should_see("Enter this address at the service.")
+    (hook,) = site.database.read_now(list_hooks, site.workspace_id, flow_id)
+    assert hook.mapping == {"name": {"from": "body", "path": ["items", 0, "name"]}}
+    assert site.database.read_now(find_last_call, site.workspace_id, hook.id) is None
+
+
+async def test_a_viewer_sees_schedules_and_webhooks_and_changes_none(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    schedule(site, flow_id)
+    site.database.write_now(add_hook, site.owner, site.app.vault, flow_id, "A shop", "link", {})
+    viewer = await site.sign_in("viewer")
+    await viewer.open(f"/flows/{flow_id}?tab=triggers")
+    assert "Monday report" in page_text(viewer)
+    assert "A shop" in page_text(viewer)
+    assert not {"Add a schedule", "Add a webhook", "Start now", "Pause", "Change", "Remove"} & set(buttons(viewer))
