@@ -396,6 +396,7 @@ def remove_source(session: Session, source_id: str, owner: str | None) -> None:
 
 def remove_empty_collection(session: Session, collection_id: str) -> None:
     """Removes a deleted collection once it has no source."""
+    session.flush()
     collection = session.get(KnowledgeCollection, collection_id)
     if collection is None or collection.deleted_at is None:
         return

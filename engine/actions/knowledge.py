@@ -148,7 +148,6 @@ def delete_collection(
     for one in list_sources(session, principal.workspace_id, collection.id):
         _let_go(hold_source(session, principal.workspace_id, one.id))
     collection.deleted_at = now(session)
-    session.flush()
     remove_empty_collection(session, collection.id)
 
 

@@ -1,5 +1,5 @@
-"""Sample collections for templates: `assets/templates/knowledge/COLLECTION/TITLE.md`, where COLLECTION is the name of the
-collection in a template's nodes.
+"""Sample collections for templates: a folder of `assets/templates/knowledge` for each, called like the collection in a
+template's nodes, with a Markdown file for each document.
 """
 
 from __future__ import annotations

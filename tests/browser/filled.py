@@ -14,6 +14,7 @@ from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.deployments import deploy
 from engine.actions.flows import import_flow, save_version
 from engine.actions.keys import create_key
+from engine.actions.knowledge import add_collection, add_text
 from engine.actions.members import change_name
 from engine.actions.principal import Principal
 from storage.dataset_changes import checked_rows
@@ -33,6 +34,7 @@ class Filled:
     flows: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, str] = field(default_factory=dict)
     dataset: str = ""
+    collection: str = ""
 
     def make(
         self,
@@ -89,6 +91,13 @@ class Filled:
         store, owner = self.terminal.store, self.terminal.owner
         self.dataset = store.write_now(add_dataset, owner, name)
         store.write_now(import_rows, owner, self.dataset, checked_rows([dict(row) for row in rows]))
+
+    def know(self, name: str, texts: Mapping[str, str]) -> None:
+        """Creates a collection of knowledge with these texts; its id is kept as `collection`."""
+        store, owner = self.terminal.store, self.terminal.owner
+        self.collection = store.write_now(add_collection, owner, name)
+        for title, text in texts.items():
+            store.write_now(add_text, owner, self.collection, title, text)
 
     def call(self, flow: str, payload: Any, **options: Any) -> httpx.Response:
         """Submits a job and waits for its end."""

@@ -181,6 +181,7 @@ def filled(terminal: Terminal, model: OpenAIServer, site: WebSite) -> Filled:
     live = ("ask", "fetch", *(f"title_{place}" for place in range(0, len(HOSTILE), 4)))
     made.rename_owner([*PEOPLE, PEOPLE[5]])
     made.make(files, live=live, model=model, key_label=HOSTILE[2], more_keys=KEYS, note="\n".join(HOSTILE)[:1_900])
+    made.know(HOSTILE[4], {text: f"# {text}\n\n{text} {text}" for text in HOSTILE})
     made.keep(HOSTILE[4], [{HOSTILE[2]: text, "note": {text: [text]}} for text in HOSTILE])
     assert made.run("asked", "ask", {"texts": HOSTILE})["status"] == "completed"
     assert made.run("text", "fetch", {"url": site.at("/text")})["status"] == "completed"
@@ -259,6 +260,8 @@ def shows(page: Page, texts: list[str]) -> None:
         "/templates",
         "/datasets",
         "/datasets/{dataset}",
+        "/knowledge",
+        "/knowledge/{collection}",
         "/jobs",
         "/jobs/{asked}",
         "/jobs/{asked}?step=prompt",
@@ -282,7 +285,7 @@ def shows(page: Page, texts: list[str]) -> None:
     ],
 )
 def test_a_page_shows_texts_and_runs_none(page: Page, dialogs: list[str], filled: Filled, path: str) -> None:
-    is_there(page, path.format(**filled.flows, **filled.jobs, dataset=filled.dataset))
+    is_there(page, path.format(**filled.flows, **filled.jobs, dataset=filled.dataset, collection=filled.collection))
 
     harmless(page)
     assert dialogs == []

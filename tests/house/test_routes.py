@@ -125,6 +125,8 @@ WHO_MAY_CALL = {
     "GET /datasets/{dataset_id}": SIGNED_IN,
     "GET /datasets/{dataset_id}/export.csv": SIGNED_IN,
     "GET /datasets/{dataset_id}/export.json": SIGNED_IN,
+    "GET /knowledge": SIGNED_IN,
+    "GET /knowledge/{collection_id}": SIGNED_IN,
     "GET /jobs": SIGNED_IN,
     "GET /files/{file_id}": SIGNED_IN,
     "GET /jobs/export.csv": SIGNED_IN,

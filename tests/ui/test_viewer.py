@@ -29,6 +29,7 @@ WALKS = (
         "/flows/{flow}?tab=triggers",
         "/templates",
         "/datasets",
+        "/knowledge",
     ),
     ("/playground/{flow}", "/jobs", "/jobs?tab=refused", "/jobs/{job}", "/waiting", "/monitoring"),
     ("/settings/keys", "/settings/models", "/settings/limits", "/settings/team"),

@@ -65,7 +65,7 @@ BUTTONS = (
     "All flows",
     "No problems",
     "Problems",
-    "3 problems",
+    "4 problems",
     "Versions",
     "Version ",
     "Draft differs",
@@ -141,6 +141,7 @@ NODES = [
     {"id": "set_fields", "type": "set_fields", "inputs": {"one": "x", "two": ["a", {"b": 1}]}},
     {"id": "prompt", "type": "prompt", "config": {"model": "simulated"}, "inputs": {"prompt": "Hello"}},
     {"id": "dataset_sink", "type": "dataset_sink"},
+    {"id": "search_knowledge", "type": "search_knowledge", "config": {"sources": ["Terms"]}},
     {"id": "group_count", "type": "group_count", "config": {"by": "kind", "measures": [{"field": "a", "name": "b"}]}},
 ]
 

@@ -24,6 +24,7 @@ LIMIT = 8
 #: The marked words of one piece; more would be many elements.
 MOST_MARKS = 60
 SHOWN = 1_600
+_WORD = re.compile(r"[^\W_]+")
 
 
 class Searcher:
@@ -158,17 +159,27 @@ def draw_marked(text: str, found: Sequence[str]) -> None:
 
 
 def _marks(text: str, found: Sequence[str]) -> list[tuple[int, int]]:
-    """Returns where the words stand in a text. Words of letters with spaces around them stand alone."""
-    if not found:
-        return []
-    spaced = [re.escape(one) for one in found if one.isascii() or not _joined(one)]
-    joined = [re.escape(one) for one in found if not (one.isascii() or not _joined(one))]
-    parts = [*([rf"(?<![^\W_])(?:{'|'.join(spaced)})(?![^\W_])"] if spaced else []), *joined]
-    return [one.span() for one in re.finditer("|".join(parts), text, re.IGNORECASE)]
+    """Returns where the words stand in a text, in order. Words of letters with spaces around them stand alone."""
+    joined = [one for one in found if one[0] >= "\u0e00"]
+    spaced = set(found) - set(joined)
+    marks = [one.span() for one in _WORD.finditer(text) if one[0].casefold() in spaced]
+    for word in joined:
+        at = text.find(word)
+        while at >= 0:
+            marks.append((at, at + len(word)))
+            at = text.find(word, at + 1)
+    return _apart(sorted(marks))
 
 
-def _joined(word: str) -> bool:
-    return word[0] >= "\u0e00"
+def _apart(marks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Joins marks that overlap or touch."""
+    found: list[tuple[int, int]] = []
+    for start, end in marks:
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
 
 
 def _still_there(_session: object, _workspace_id: str) -> None:

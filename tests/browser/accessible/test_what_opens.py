@@ -63,6 +63,36 @@ def test_datasets(owner: Page) -> None:
     check(found)
 
 
+def test_knowledge(owner: Page) -> None:
+    open_page(owner, "/knowledge")
+    found = findings(owner)
+    owner.get_by_role("button", name="New collection").first.click()
+    owner.get_by_label("Name").fill("Terms")
+    owner.get_by_role("button", name="Create").click()
+    owner.get_by_role("heading", name="Terms").wait_for()
+    terms = owner.url.rsplit("/", 1)[1]
+    owner.get_by_role("button", name="Add a source").first.click()
+    for tab in ("Website", "Dataset", "Text"):
+        owner.get_by_role("button", name=tab, exact=True).click()
+        found += findings(owner)
+    owner.get_by_label("Title").fill("Returns")
+    owner.get_by_role("textbox", name="Text").fill("# Tins\n\nA tin may be returned within 30 days.")
+    owner.get_by_role("button", name="Add", exact=True).click()
+    owner.get_by_label("A question, or some words").fill("returning a tin")
+    owner.get_by_role("button", name="Search", exact=True).last.click()
+    expect(owner.locator(".fp-hit mark").first).to_have_text("tin")
+    found += findings(owner)
+    owner.get_by_role("button", name="Returns", exact=True).click()
+    expect(owner.get_by_role("dialog", name="Returns")).to_contain_text("within 30 days")
+    found += findings(owner)
+    open_page(owner, f"/knowledge/{terms}")
+    found += findings(owner)
+    open_page(owner, "/knowledge")
+    found += findings(owner)
+
+    check(found)
+
+
 @pytest.mark.parametrize(
     ("path", "button"),
     [("/flows/{draft}", "Deploy API"), ("/settings/keys", "Create a key"), ("/jobs/{completed}", "Erase data")],
