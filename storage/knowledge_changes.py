@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from engine.core.clock import DAY, HOUR
 from engine.core.ids import new_id
 from storage.database import now
+from storage.files import drop_uses
 from storage.knowledge import Kind, SourceLine, source_line
 from storage.knowledge_words import IndexedPiece, add_words, remove_words
 from storage.tables_knowledge import (
@@ -389,6 +390,7 @@ def remove_source(session: Session, source_id: str, owner: str | None) -> None:
     source = _owned(session, source_id, owner)
     collection_id = source.collection_id
     session.execute(delete(KnowledgeContent).where(KnowledgeContent.source_id == source_id))
+    drop_uses(session, "collection", source_id)
     session.delete(source)
     session.flush()
     remove_empty_collection(session, collection_id)

@@ -72,7 +72,7 @@ class KnowledgeSource(Base):
 
 
 class KnowledgeContent(Base):
-    """The bytes of a text or file that was given to a source, to read it again."""
+    """A text that was given to a source, as UTF-8, to read it again. Files are kept by `storage.files`."""
 
     __tablename__ = "knowledge_contents"
     source_id: Mapped[str] = mapped_column(ForeignKey("knowledge_sources.id"), primary_key=True)

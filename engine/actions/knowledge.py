@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
+from engine.actions.files import PLAYGROUND
 from engine.actions.principal import Principal, require_may
 from engine.core.charsets import decode_body
 from engine.core.errors import Conflict, FieldError, Invalid, TooLarge
+from engine.files.keeping import Incoming, store_file
 from engine.knowledge.cutting import LARGEST_PIECE, PIECE_CHARS, SMALLEST_PIECE
-from engine.knowledge.documents import MAX_DEPTH, MAX_FILE, MAX_PAGES, TEXTS, Found, can_read, ending_of
+from engine.knowledge.documents import MAX_DEPTH, MAX_PAGES, MAX_TEXT, Found, can_read
 from engine.knowledge.writing import cut_document, write_document
 from engine.models.connections import split_model
 from engine.models.provider_catalog import has_embeddings
@@ -161,26 +163,36 @@ def add_text(session: Session, principal: Principal, collection_id: str, name: s
     return _add(session, principal, collection, "text", name or _first_line(text), {}, content)
 
 
-def add_file(session: Session, principal: Principal, collection_id: str, name: str, content: bytes) -> str:
+def add_file(session: Session, principal: Principal, collection_id: str, incoming: Incoming) -> str:
     """Adds a file and returns the id of its source. A file of the same name in the collection is replaced.
 
-    Raises Invalid for a kind that cannot be read, TooLarge.
+    Raises Invalid for a kind that cannot be read, TooLarge, FileSpaceFull.
     """
     require_may(principal, "edit knowledge")
     collection = hold_collection(session, principal.workspace_id, collection_id)
-    name = name.replace("\\", "/").rpartition("/")[2].strip()[:MAX_SOURCE_NAME] or "file"
+    name = incoming.name[:MAX_SOURCE_NAME]
     if not can_read(name):
         raise _invalid(
             "/file",
             f"Files like “{name}” cannot be read",
-            "Text, Markdown, HTML, CSV and JSON can be read; save it as one of these.",
+            "PDF, Word, PowerPoint, Excel, text, Markdown, HTML, CSV, JSON and e-mails can be read.",
         )
-    if not content.strip():
+    if not incoming.draft.size:
         raise _invalid("/file", f"“{name}” is empty", "Choose a file with text in it.")
     earlier = find_source_named(session, collection.id, "file", name)
     if earlier is not None:
         _let_go(earlier)
-    return _add(session, principal, collection, "file", name, {}, content)
+    source_id = _add(session, principal, collection, "file", name, {})
+    row = store_file(
+        session,
+        incoming,
+        workspace_id=principal.workspace_id,
+        environment=PLAYGROUND,
+        created_by=principal.actor,
+        use=("collection", source_id),
+    )
+    hold_source(session, principal.workspace_id, source_id).settings = {"file_id": row.id}
+    return source_id
 
 
 def add_site(
@@ -303,10 +315,10 @@ def _add(
     settings: Mapping[str, Any],
     content: bytes | None = None,
 ) -> str:
-    if content is not None and len(content) > MAX_FILE:
+    if content is not None and len(content) > MAX_TEXT:
         raise TooLarge(
-            f"“{name}” has {len(content) / (1 << 20):,.1f} MiB; {MAX_FILE >> 20} MiB are taken",
-            remedy="Split it into several files.",
+            f"“{name}” has {len(content) / (1 << 20):,.1f} MiB; {MAX_TEXT >> 20} MiB are taken",
+            remedy="Add it in several parts, or as a file.",
         )
     room = read_room(session, principal.workspace_id)
     if room.sources >= MAX_SOURCES or room.pieces >= MAX_PIECES or room.chars >= MAX_CHARS:
@@ -318,8 +330,7 @@ def _add(
     name = " ".join(name.split())[:MAX_SOURCE_NAME] or _WHAT[kind]
     source = insert_source(session, collection, kind, name, settings, principal.name, content)
     add_entry(session, principal, "add source", source.id, f"{collection.name}: {_WHAT[kind]} {name}")
-    is_text = kind == "text" or (kind == "file" and ending_of(name) in TEXTS)
-    if is_text and content is not None and len(content) <= AT_ONCE_CHARS and not collection.model:
+    if content is not None and len(content) <= AT_ONCE_CHARS and not collection.model:
         _index_now(session, source, content, collection.piece_chars)
     return source.id
 

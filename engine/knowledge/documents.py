@@ -8,7 +8,9 @@ from dataclasses import dataclass
 TEXTS = frozenset({"txt", "text", "md", "markdown", "rst", "log"})
 PAGES = frozenset({"html", "htm", "xhtml"})
 TABLES = frozenset({"csv", "tsv", "json", "jsonl", "ndjson"})
-MAX_FILE = 20 << 20
+DOCUMENTS = frozenset({"pdf", "docx", "pptx", "xlsx", "xls", "ods", "eml"})
+#: The largest file, and the longest text, in bytes.
+MAX_FILE, MAX_TEXT = 50 << 20, 5 << 20
 MAX_PAGES, MAX_DEPTH = 2_000, 10
 USUAL_PAGES, USUAL_DEPTH = 100, 2
 
@@ -41,4 +43,4 @@ def ending_of(name: str) -> str:
 
 def can_read(name: str) -> bool:
     """True when files with this name's ending can be read."""
-    return ending_of(name) in TEXTS | PAGES | TABLES
+    return ending_of(name) in TEXTS | PAGES | TABLES | DOCUMENTS

@@ -16,8 +16,9 @@ from typing import Any, cast
 
 from engine.core.charsets import decode_body
 from engine.core.errors import Refusal
-from engine.flow.node_type import Json, NodeContext, NodeFailed, Reach
-from engine.knowledge.documents import PAGES, TABLES, TEXTS, USUAL_DEPTH, USUAL_PAGES, Found, NotRead, ending_of
+from engine.documents.reading import read_document
+from engine.flow.node_type import FileContent, Json, NodeContext, NodeFailed, Reach
+from engine.knowledge.documents import TABLES, TEXTS, USUAL_DEPTH, USUAL_PAGES, Found, NotRead, ending_of
 from engine.nodes import page_scraper
 from engine.nodes.site_addresses import Picker, canonical
 from engine.nodes.site_crawl import Crawl, Limits
@@ -26,6 +27,8 @@ from engine.sandbox.pool import Sandbox
 from engine.table_files.reading import read_table
 from storage.database import Database
 from storage.datasets import Row, get_dataset, list_rows
+from storage.file_bytes import BytesGone
+from storage.files import find_file
 from storage.knowledge import find_content, list_kept
 from storage.knowledge_changes import Task
 
@@ -35,6 +38,8 @@ DELAY_SECONDS = 0.5
 _AT_ONCE = 4
 _PAGE_SECONDS = 30.0
 _NAME_CHARS = 300
+#: What the parts of a file are called; those of others are pages.
+_PLACES = {"pptx": "slide", "xlsx": "sheet", "xls": "sheet", "ods": "sheet"}
 #: A link of Markdown: its address tells nothing about the text, but its words would be found.
 _LINK = re.compile(r"\[([^\[\]]{0,500}+)\]\([^()\s]{0,2000}+\)")
 
@@ -64,31 +69,52 @@ async def read_source(task: Task, tools: Tools, note: Callable[[str], Any]) -> A
                 after = kept[-1].id
                 for text in kept:
                     yield Found(text.key, text.name, (("", text.text),), total=source.documents)
+        case "file":
+            async for one in _read_file(await _stored(task, tools), tools):
+                yield one
         case _:
             content = await tools.database.read(find_content, task.workspace_id, source.id)
-            if content is not None:
-                yield await _read_file(source.name, content, tools, is_text=source.kind == "text")
+            yield Found("file", source.name, (("", decode_body(content or b"", is_page=False)),), total=1)
 
 
-async def _read_file(name: str, content: bytes, tools: Tools, *, is_text: bool) -> Found:
-    ending = "md" if is_text else ending_of(name)
-    if ending in PAGES:
-        html = await asyncio.to_thread(decode_body, content)
-        answer = await tools.sandbox.read("page", {"html": html, "url": "https://file.invalid/", "content": "main"})
-        if "value" not in answer:
-            raise NodeFailed(f"“{name}” could not be read.", why=str(answer.get("message", "")))
-        page = answer["value"]
-        return Found("file", name, (("", _LINK.sub(r"\1", f"{page['title']}\n\n{page['markdown']}".strip())),), total=1)
-    if ending in TABLES:
-        parts = await asyncio.to_thread(_table_parts, content, name)
-        return Found("file", name, parts, total=1)
-    if ending not in TEXTS:
+async def _stored(task: Task, tools: Tools) -> FileContent:
+    """Returns the file of a source. Raises NodeFailed when its bytes are gone."""
+    row = await tools.database.read(find_file, task.workspace_id, str(task.source.settings.get("file_id")))
+    try:
+        if row is None:
+            raise BytesGone
+        content = await asyncio.to_thread(tools.database.file_bytes.read, row.sha256, row.size)
+    except BytesGone as error:
         raise NodeFailed(
-            f"Files of the kind “.{ending or name}” cannot be read.",
-            remedy="Save it as text, Markdown, HTML or CSV and add that.",
-        )
-    text = await asyncio.to_thread(decode_body, content, is_page=False)
-    return Found("file", name, (("", text),), total=1)
+            f"The file “{task.source.name}” is not there any more.",
+            why="A part of the data folder is missing.",
+            remedy="Add the file again.",
+        ) from error
+    return FileContent(task.source.name, row.media_type, row.size, content)
+
+
+async def _read_file(file: FileContent, tools: Tools) -> AsyncIterator[Found | NotRead]:
+    """Yields the document in a file, and what was left out of it. Raises NodeFailed, Refusal."""
+    ending = ending_of(file.name)
+    if ending in TABLES:
+        yield Found("file", file.name, await asyncio.to_thread(_table_parts, file.content, file.name), total=1)
+        return
+    if ending in TEXTS:
+        text = await asyncio.to_thread(decode_body, file.content, is_page=False)
+        yield Found("file", file.name, (("", text),), total=1)
+        return
+    read = await read_document(file, as_="markdown", apart=tools.sandbox.read_file)
+    if len(read["pages"]) > 1:
+        word = _PLACES.get(ending, "page")
+        parts = tuple((f"{word} {one['number']}", one["text"]) for one in read["pages"] if one["text"].strip())
+    else:
+        parts = (("", _LINK.sub(r"\1", read["markdown"] or read["text"])),)
+    if not any(text.strip() for _, text in parts):
+        why = "It may be a scan: pictures of pages hold no text." if ending == "pdf" else ""
+        raise NodeFailed(f"“{file.name}” has no text that can be read.", why=why, remedy="Add it as text.")
+    yield Found("file", file.name, parts, total=1)
+    for told in read["notes"]:
+        yield NotRead("", file.name, told, total=1)
 
 
 def _table_parts(content: bytes, name: str) -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,18 @@ from nicegui import events, ui
 
 from engine.actions.knowledge import add_dataset_rows, add_file, add_site, add_text
 from engine.core.errors import Refusal
-from engine.knowledge.documents import MAX_DEPTH, MAX_FILE, MAX_PAGES, PAGES, TABLES, TEXTS, USUAL_DEPTH, USUAL_PAGES
+from engine.files.keeping import incoming_of
+from engine.knowledge.documents import (
+    DOCUMENTS,
+    MAX_DEPTH,
+    MAX_FILE,
+    MAX_PAGES,
+    PAGES,
+    TABLES,
+    TEXTS,
+    USUAL_DEPTH,
+    USUAL_PAGES,
+)
 from storage.datasets import DatasetLine, list_datasets
 from storage.knowledge import CollectionLine
 from ui.forms.form import Field
@@ -23,7 +35,7 @@ from ui.page_session import PageSession
 #: The longest text that can be pasted; it is sent over the page's socket.
 MAX_PASTE = 400_000
 _TABS = {"files": _("Files"), "text": _("Text"), "site": _("Website"), "rows": _("Dataset")}
-_ENDINGS = ",".join(f".{one}" for one in sorted(TEXTS | PAGES | TABLES))
+_ENDINGS = ",".join(f".{one}" for one in sorted(TEXTS | PAGES | TABLES | DOCUMENTS))
 
 
 async def add_sources(page_session: PageSession, collection: CollectionLine) -> bool:
@@ -85,7 +97,11 @@ class AddDialog:
         with ui.element("button").classes("fp-drop").props("type=button") as drop:
             icon("upload_file", size=32)
             words(_("Drop files here, or choose some"), "fp-b")
-            words(_("Text, Markdown, HTML, CSV or JSON") + f", {_('up to')} {MAX_FILE >> 20} MB", "fp-s12 fp-t3")
+            words(
+                _("PDF, Word, PowerPoint, Excel, text, Markdown, HTML, CSV, JSON or e-mail")
+                + f", {_('up to')} {MAX_FILE >> 20} MB",
+                "fp-s12 fp-t3",
+            )
         drop.on("click", js_handler=f"() => {pick}.pickFiles()")
         drop.on("dragover.prevent", js_handler="() => {}")
         drop.on("drop.prevent", js_handler=f"(event) => {pick}.addFiles(event.dataTransfer.files)")
@@ -94,7 +110,7 @@ class AddDialog:
     async def _received(self, event: events.UploadEventArguments) -> None:
         name = event.file.name
         try:
-            await self.page_session.execute(add_file, self.collection.id, name, await event.file.read())
+            await self._keep(name, await event.file.read())
         except Refusal as refusal:
             self._refuse(refusal)
             return
@@ -104,6 +120,14 @@ class AddDialog:
                 icon("check_circle", "fp-ok", size=16)
                 words(name)
         self.close.text = _("Done")
+
+    async def _keep(self, name: str, content: bytes) -> None:
+        """Stores a file as a source; its bytes go to the disk in a thread. Raises Refusal."""
+        incoming = await asyncio.to_thread(incoming_of, self.page_session.app.database.file_bytes, content, name)
+        try:
+            await self.page_session.execute(add_file, self.collection.id, incoming)
+        finally:
+            incoming.discard()
 
     def _rejected(self) -> None:
         self._say(

@@ -13,7 +13,7 @@ from engine.core.clock import to_rfc3339
 from engine.core.errors import Refusal, StorageUnavailable, TooLarge
 from engine.flow.node_type import Json, NodeFailed
 from engine.knowledge.cutting import clean
-from engine.knowledge.documents import MAX_FILE, Found
+from engine.knowledge.documents import MAX_TEXT, Found
 from engine.knowledge.search import as_json, search
 from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document
 from engine.models.embeddings import Embedded, Purpose, batches
@@ -75,9 +75,9 @@ class WorkspaceKnowledge:
             receipt = await self.database.read(find_receipt, self.step, line.id)
             if receipt is not None:
                 return receipt
-            if len(text) > MAX_FILE // 4:
+            if len(text) > MAX_TEXT:
                 raise TooLarge(
-                    f"The text has {len(text):,} characters; {MAX_FILE // 4:,} are taken", remedy="Add it in parts."
+                    f"The text has {len(text):,} characters; {MAX_TEXT:,} are taken", remedy="Add it in parts."
                 )
             text = clean(text)
             document = cut_document(self._found(text, clean(source)), line.piece_chars)

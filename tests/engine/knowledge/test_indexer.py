@@ -28,12 +28,14 @@ from engine.actions.knowledge import (
 from engine.actions.principal import Principal
 from engine.core.clock import DAY, MovedClock
 from engine.core.errors import Conflict, Invalid, TooLarge
+from engine.files.keeping import incoming_of
 from engine.jobs.worker_locks import _reclaim
 from engine.knowledge import indexer as indexing
 from engine.knowledge.indexer import Indexer
 from engine.knowledge.search import search
 from storage.dataset_changes import checked_rows
 from storage.datasets import list_rows
+from storage.files import list_uses
 from storage.knowledge import SourceLine, list_collections, list_sources, page_of_pieces
 from storage.knowledge_changes import claim_next
 from tests.engine.jobs.world import World
@@ -125,26 +127,79 @@ async def test_what_did_not_change_is_left_and_what_is_gone_is_removed(
     check_index(world)
 
 
+def give(world: World, ada: Principal, made: str, name: str, content: bytes) -> str:
+    """Adds a file as the page does."""
+    incoming = incoming_of(world.database.file_bytes, content, name)
+    try:
+        return world.write(add_file, ada, made, incoming)
+    finally:
+        incoming.discard()
+
+
 async def test_files_are_read_and_replaced_by_their_name(
     world: World, ada: Principal, made: str, indexer: Indexer
 ) -> None:
-    world.write(add_file, ada, made, "../prices.csv", b"name;price\nRye;5\nRoll;1\n")
-    world.write(
-        add_file, ada, made, "page.html", b"<html><title>Us</title><main><h1>Us</h1><p>We bake.</p></main></html>"
-    )
+    first = give(world, ada, made, "../prices.csv", b"name;price\nRye;5\nRoll;1\n")
+    give(world, ada, made, "notes.md", b"# Oven\n\nIt is hot.")
     await read_all(indexer)
-    csv, page = sources(world, made)
+    csv, notes = sources(world, made)
     assert (csv.name, texts(world, csv.id)) == ("prices.csv", ["name: Rye\nprice: 5", "name: Roll\nprice: 1"])
-    assert any("We bake." in one for one in texts(world, page.id))
-    world.write(add_file, ada, made, "prices.csv", b"name;price\nRye;6\n")
+    assert texts(world, notes.id) == ["It is hot."]
+    file_id = csv.settings["file_id"]
+    assert world.read(list_uses, "collection", first) == [file_id]
+    give(world, ada, made, "prices.csv", b"name;price\nRye;6\n")
     await read_all(indexer)
-    page, csv = sources(world, made)
+    notes, csv = sources(world, made)
     assert texts(world, csv.id) == ["name: Rye\nprice: 6"]
+    assert world.read(list_uses, "collection", first) == []
     with pytest.raises(Invalid, match=r"like “film.mp4” cannot be read"):
-        world.write(add_file, ada, made, "film.mp4", b"x")
+        give(world, ada, made, "film.mp4", b"x")
+    with pytest.raises(Invalid, match="is empty"):
+        give(world, ada, made, "a.txt", b"")
     with pytest.raises(TooLarge):
-        world.write(add_file, ada, made, "a.txt", b"x" * (21 << 20))
+        world.write(add_text, ada, made, "Large", "x" * (6 << 20))
     check_index(world)
+
+
+@pytest.mark.process
+async def test_documents_are_read_apart_with_their_pages(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    give(world, ada, made, "terms.pdf", a_pdf("Returns within 30 days", "Delivery is free"))
+    give(world, ada, made, "us.html", b"<html><title>Us</title><body><h1>Us</h1><p>We bake.</p></body></html>")
+    give(world, ada, made, "broken.pdf", b"%PDF-1.4 nothing")
+    await read_all(indexer)
+    terms, us, broken = sources(world, made)
+    pieces, _ = world.read(lambda session: page_of_pieces(session, world.workspace_id, terms.id, offset=0, limit=9))
+    assert [(one.place, one.text) for one in pieces] == [
+        ("page 1", "Returns within 30 days"),
+        ("page 2", "Delivery is free"),
+    ]
+    assert "We bake." in texts(world, us.id)
+    assert broken.state == "failed"
+    assert broken.message.endswith(".")
+
+
+def a_pdf(*pages: str) -> bytes:
+    """Returns a PDF with a line of text on each page."""
+    objects = ["<< /Type /Catalog /Pages 2 0 R >>", "", "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
+    kids = []
+    for text_ in pages:
+        stream = f"BT /F1 18 Tf 60 700 Td ({text_}) Tj ET"
+        objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
+        page = f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {len(objects)} 0 R"
+        objects.append(f"{page} /Resources << /Font << /F1 3 0 R >> >> >>")
+        kids.append(f"{len(objects)} 0 R")
+    objects[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(kids)} >>"
+    body, places = b"%PDF-1.4\n", []
+    for number, one in enumerate(objects, 1):
+        places.append(len(body))
+        body += f"{number} 0 obj\n{one}\nendobj\n".encode()
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    end = (
+        f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\n"
+    )
+    return body + f"{end}startxref\n{len(body)}\n%%EOF\n".encode()
 
 
 async def test_a_long_document_is_written_in_slices(world: World, ada: Principal, made: str, indexer: Indexer) -> None:
