@@ -35,6 +35,7 @@ from ui.playground.inspector.inputs_section import Edit, InputsSection
 from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
 from ui.playground.inspector.renaming import Rename, with_readers
+from ui.playground.inspector.person_fields import PersonFields
 from ui.playground.inspector.secret_headers import SecretHeaders
 from ui.playground.inspector.tool_choice import ToolChoice
 from ui.playground.state.group_rows import groups_without_row
@@ -78,6 +79,7 @@ class SetUpTab:
         self.collections = CollectionChoice(page_session)
         self.tools = ToolChoice(page_session, draft.flow_id, lambda: self.node)
         self.item_fields = ItemFieldChoice()
+        self.person_fields = PersonFields(lambda: self.node)
         self.catalog = catalog
         #: An edit that renames a field which other steps read, while the name is typed.
         self._held: Op | None = None
@@ -316,8 +318,7 @@ class SetUpTab:
                 **self.datasets.widgets,
                 **self.collections.widgets,
             }
-            widgets |= self.tools.widgets
-            widgets |= self.item_fields.widgets
+            widgets |= {**self.tools.widgets, **self.item_fields.widgets, **self.person_fields.widgets}
             form = Form(specs, node.config, self._config_changed, widgets=widgets, read_only=self.readonly)
             form.element.on("focusout", self._settle, [])
             form.element.on("keydown.enter", self._settle, [])
@@ -357,6 +358,7 @@ class SetUpTab:
     async def _edit_input(self, ops: Sequence[Op]) -> Any:
         done = await self.edit(ops)
         self._offer_item_fields()  # another list may have been bound
+        self.person_fields.offer()
         return done
 
     def _offer_item_fields(self) -> None:

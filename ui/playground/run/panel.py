@@ -203,7 +203,7 @@ class RunPanel:
                     on_run_from=self.run_from if may_run else None,
                     edit=edit,
                 )
-                with ui.element("div") as asks:
+                with ui.element("div").classes("fp-asks-run") as asks:
                     self.asks = QuestionCards(self.page_session, times_of(self.page_session), self._look_at_questions)
                 asks.move(self.steps.box, 0)
                 self.log = LogView(self.page_session, self.draft, self.reader)
