@@ -21,7 +21,6 @@ from engine.flow.node_type import Json, NodeFailed, ServerTool
 from engine.outbound.client import OutboundClient, OutboundFailed, OutboundRefused, outbound_fault
 
 if TYPE_CHECKING:
-    import httpx2
     from mcp import Client
     from mcp.types import CallToolResult, Tool
 
@@ -185,7 +184,7 @@ class ServerSession:
 
         from engine.core.version import VERSION
 
-        async def note_status(response: httpx2.Response) -> None:
+        async def note_status(response: Any) -> None:
             self._status = response.status_code
 
         self._status = 200

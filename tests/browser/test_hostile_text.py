@@ -272,6 +272,7 @@ def shows(page: Page, texts: list[str]) -> None:
         "/waiting",
         "/monitoring",
         "/settings/models",
+        "/settings/tools",
         "/settings/limits",
         "/settings/team",
         "/settings/account",

@@ -61,6 +61,7 @@ PAGES: dict[str, tuple[str, ...]] = {
     "monitoring": ("/monitoring",),
     "keys": ("/settings/keys",),
     "models": ("/settings/models",),
+    "tools": ("/settings/tools",),
     "limits": ("/settings/limits",),
     "team": ("/settings/team",),
     "data": ("/settings/data",),

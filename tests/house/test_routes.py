@@ -138,6 +138,7 @@ WHO_MAY_CALL = {
     "GET /settings/models": SIGNED_IN,
     "GET /settings/limits": SIGNED_IN,
     "GET /settings/team": SIGNED_IN,
+    "GET /settings/tools": SIGNED_IN,
     "GET /settings/account": SIGNED_IN,
     "GET /settings/audit": SIGNED_IN,
     "GET /settings/audit/export.csv": SIGNED_IN,

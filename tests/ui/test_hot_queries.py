@@ -113,7 +113,7 @@ async def test_no_page_reads_a_growing_table_from_end_to_end(site: Site, user: U
         "/waiting",
         *(f"/monitoring?range={name}" for name in ("1h", "30d")),
         f"/monitoring?range=30d&flow={flow_id}",
-        *(f"/settings/{place}" for place in ("keys", "limits", "about")),
+        *(f"/settings/{place}" for place in ("keys", "tools", "limits", "about")),
         f"/playground/{flow_id}",
     ]
     with caught(site.database) as statements:

@@ -16,6 +16,7 @@ EMPTY = {
     "/monitoring": ("Monitoring", ""),
     "/settings/keys": ("API Keys", "No key yet"),
     "/settings/models": ("Models and secrets", "No model connected yet"),
+    "/settings/tools": ("Tools", "No server yet"),
     "/settings/limits": ("Limits and plan", "Free plan"),
     "/settings/about": ("About", "Licences"),
 }

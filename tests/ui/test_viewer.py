@@ -32,7 +32,7 @@ WALKS = (
         "/knowledge",
     ),
     ("/playground/{flow}", "/jobs", "/jobs?tab=refused", "/jobs/{job}", "/waiting", "/monitoring"),
-    ("/settings/keys", "/settings/models", "/settings/limits", "/settings/team"),
+    ("/settings/keys", "/settings/models", "/settings/tools", "/settings/limits", "/settings/team"),
     ("/settings/data", "/settings/server", "/settings/audit", "/settings/about"),
 )
 

@@ -192,7 +192,7 @@ class Runs:
                 prepared = await self.database.read(self.plan_loader.prepare, run.job)
             run.recorder.done |= {key.node_id for key in prepared.kept if not key.index and not key.is_inner}
             run.recorder.failed_before = _failed_before(prepared)
-            run.recorder.parts |= prepared.parts
+            run.recorder.take_parts(prepared.parts)
         except FlowInvalid as error:
             await self._end(run, "failed", error=_no_plan(error))
             return

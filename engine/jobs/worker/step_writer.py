@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -35,6 +35,31 @@ log = logging.getLogger(__name__)
 GATHER_SECONDS, GATHER_UNWATCHED_SECONDS = 0.02, 0.1
 #: The seconds before a write is tried again while the disk is full.
 AGAIN_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class PastCall:
+    """What a model call of an earlier attempt took: the job has paid for it, and it counts with its step again."""
+
+    input_tokens: int
+    output_tokens: int
+    cost_nanos: int | None
+    simulated: bool
+    model: str = ""
+    connection: str = ""
+    price: None = None
+    duration_ms: int = 0
+    error: None = None
+
+    @classmethod
+    def of(cls, part: Mapping[str, Json]) -> PastCall:
+        """Returns the call that a part of a step tells of."""
+        return cls(
+            int(part.get("input_tokens") or 0),
+            int(part.get("output_tokens") or 0),
+            part.get("cost_nanos"),
+            bool(part.get("simulated")),
+        )
 
 
 class StepsNotStored(Exception):  # noqa: N818 - ends the run; what happened is in the log
@@ -72,6 +97,8 @@ class JobRecorder:
     open_questions: list[str] = field(default_factory=list)
     #: The values of the parts of steps that have ended, also in earlier attempts.
     parts: dict[tuple[StepKey, str], Json] = field(default_factory=dict)
+    #: What the model calls of earlier attempts took that belong to such parts.
+    past_calls: dict[StepKey, tuple[PastCall, ...]] = field(default_factory=dict)
     #: When parts that have not ended began, in milliseconds.
     _begun: dict[tuple[StepKey, str], int] = field(default_factory=dict)
 
@@ -106,10 +133,19 @@ class JobRecorder:
         """Returns the value of a part that has ended, also in an earlier attempt."""
         return self.parts.get((key, name))
 
+    def take_parts(self, parts: Mapping[tuple[StepKey, str], Json]) -> None:
+        """Takes the parts of earlier attempts. The model calls in them count with their steps."""
+        self.parts |= parts
+        for (key, _name), value in parts.items():
+            if isinstance(value, dict) and (value.get("input_tokens") or value.get("output_tokens")):
+                self.past_calls[key] = (*self.past_calls.get(key, ()), PastCall.of(value))
+
     def ended(self, step: StepEnded) -> None:
         """Reports that a step has ended."""
         for piece in self._streamed.end(step.key):
             self._add(_Text(piece, self.clock.now()))
+        if past := self.past_calls.pop(step.key, ()):
+            step.calls = (*past, *step.calls)
         self.running.pop(step.key, None)
         if step.status == "waiting":
             self._add(step)

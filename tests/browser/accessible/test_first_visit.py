@@ -91,6 +91,7 @@ def test_the_set_up_link_and_what_leads_to_it(page: Page, set_up_path: str) -> N
         "/monitoring",
         "/settings/keys",
         "/settings/models",
+        "/settings/tools",
     ],
 )
 def test_a_page_with_nothing_in_it_yet(owner: Page, path: str) -> None:

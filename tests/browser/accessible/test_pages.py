@@ -30,6 +30,7 @@ pytestmark = pytest.mark.browser
         "/monitoring",
         "/settings/keys",
         "/settings/models",
+        "/settings/tools",
         "/settings/limits",
         "/settings/team",
         "/settings/account",

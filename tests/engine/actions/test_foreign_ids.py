@@ -25,6 +25,7 @@ from engine.actions.owner_notes import ask_owner
 from engine.actions.schedules import add_schedule
 from engine.actions.secrets import add_secret
 from engine.actions.team import invite
+from engine.actions.tool_servers import add_tool_server
 from engine.core.errors import Refusal
 from engine.secrets.sealing import open_vault
 from storage.links import list_invitations
@@ -48,6 +49,7 @@ NAMED = {
     "schedule_id": "schedule",
     "hook_id": "hook",
     "invitation_id": "invitation",
+    "server_id": "server",
     "question_id": "question",
 }
 #: Values for the other parameters of the queries.
@@ -115,6 +117,7 @@ def things(database, ada, tmp_path):
         "schedule": write(
             add_schedule, ada, flow_id, "", MORNINGS, "UTC", {"kind": "input", "payload": {"name": "Ada"}}
         ),
+        "server": write(add_tool_server, ada, vault, "shop", "https://tools.example.com/mcp"),
         "invitation": database.read_now(list_invitations, ada.workspace_id)[0].id,
     }
 

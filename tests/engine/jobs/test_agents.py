@@ -453,3 +453,5 @@ async def test_a_crash_repeats_no_reply_and_no_call_that_ended(kitchen: Kitchen,
     assert sorted(written.read_text().split()) == ["one", "three", "two"], "no step ran twice"
     assert len(kitchen.model.asked) == 3
     assert job.model_calls == 3
+    steps = {step.node_id: step for step in kitchen.world.read(list_steps, kitchen.world.workspace_id, job_id)}
+    assert (steps["agent"].model_calls, steps["agent"].input_tokens) == (3, job.input_tokens)

@@ -1,0 +1,92 @@
+"""Settings, Tools: MCP servers are added, tested, allowed and removed; their keys are never shown."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from nicegui.testing import User
+
+from engine.actions.tool_servers import add_tool_server, allow_tools, change_tool_server, remember_tools
+from engine.core.errors import Conflict, Invalid
+from engine.flow.node_type import ServerTool
+from engine.secrets.sealing import Vault, open_vault
+from engine.tool_servers.saved_servers import open_tool_server
+from storage.secrets import list_secrets
+from storage.tool_servers import list_tool_servers
+from tests.ui.arrange import page_text, press_named
+from tests.ui.conftest import Site
+
+pytestmark = pytest.mark.process
+
+URL = "https://tools.example.com/mcp"
+STOCK = ServerTool("stock", "How many <b>pieces</b>", {"type": "object"}, reads=True)
+NOTE = ServerTool("note", "", {"type": "object"})
+
+
+@pytest.fixture
+async def vault(site: Site) -> AsyncIterator[Vault]:
+    return open_vault(site.settings.data)
+
+
+async def test_the_page_shows_what_a_server_offers_and_allows(user: User, site: Site, vault: Vault) -> None:
+    server_id = site.database.write_now(add_tool_server, site.owner, vault, "shop", URL, key="k-very-secret")
+    site.database.write_now(remember_tools, site.owner, server_id, [STOCK, NOTE])
+    await user.open("/settings/tools")
+    told = page_text(user)
+    assert "k-very-secret" not in told
+    for said in ("shop", URL, "Key stored", "How many <b>pieces</b>", "Only reads", "May change something"):
+        assert said in told
+    assert "None is allowed yet" in told
+
+    site.database.write_now(allow_tools, site.owner, server_id, ["stock", "unknown"])
+    (row,) = site.database.read_now(list_tool_servers, site.owner.workspace_id)
+    assert [tool.name for tool in row.offered] == ["stock"]
+
+
+async def test_an_address_inside_the_network_is_refused_with_what_to_do(user: User, site: Site, vault: Vault) -> None:
+    site.database.write_now(add_tool_server, site.owner, vault, "inner", "http://10.0.0.5/mcp")
+    await user.open("/settings/tools")
+    press_named(user, "Test inner")
+    await user.should_see("Allowed addresses", retries=50)
+
+
+async def test_a_key_is_sealed_and_goes_with_the_address(site: Site, vault: Vault) -> None:
+    database, workspace_id = site.database, site.owner.workspace_id
+    server_id = database.write_now(add_tool_server, site.owner, vault, "shop", URL, key="k-1234567")
+    opened = database.read_now(open_tool_server, vault, workspace_id, "shop")
+    assert opened is not None
+    assert opened.headers() == {"Authorization": "Bearer k-1234567"}
+    assert "k-1234567" not in repr(opened)
+    assert database.read_now(list_secrets, workspace_id) == [], "it is no secret of HTTP Request nodes"
+    database.write_now(change_tool_server, site.owner, vault, server_id, url=f"{URL}/v2", header="X-Api-Key")
+    kept = database.read_now(open_tool_server, vault, workspace_id, "shop")
+    assert kept is not None
+    assert kept.headers() == {"X-Api-Key": "k-1234567"}
+    database.write_now(change_tool_server, site.owner, vault, server_id, url="https://other.example.com/mcp")
+    moved = database.read_now(open_tool_server, vault, workspace_id, "shop")
+    assert moved is not None
+    assert moved.headers() == {}, "another server does not get the key"
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "header", "pointers"),
+    [
+        ("Shop!", URL, "", ["/name"]),
+        ("shop", "tools.example.com", "", ["/url"]),
+        ("shop", "https://ann:pw@tools.example.com/mcp", "", ["/url"]),
+        ("shop", "https://tools.example.com:x/mcp", "Host", ["/url", "/header"]),
+    ],
+)
+async def test_wrong_fields_are_told_together(
+    site: Site, vault: Vault, name: str, url: str, header: str, pointers: list[str]
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        site.database.write_now(add_tool_server, site.owner, vault, name, url, header=header)
+    assert [error.pointer for error in refused.value.errors] == pointers
+
+
+async def test_a_name_is_taken_once(site: Site, vault: Vault) -> None:
+    site.database.write_now(add_tool_server, site.owner, vault, "shop", URL)
+    with pytest.raises(Conflict):
+        site.database.write_now(add_tool_server, site.owner, vault, "shop", URL)
