@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run quick test chromium processes browser one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image release-check
+.PHONY: run quick test chromium processes browser attacks one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image release-check
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
 # Half of the quick tests' time is pages that are drawn; a press of, and a forged event for, all that is on them take 30 s.
@@ -13,13 +13,17 @@ QUICK_CPU := 270
 PROCESS_CPU := 340
 # A press of everything that an owner sees (30 s) and the boxes of thirty flows are among them.
 BROWSER_CPU := 640
+ATTACKS_CPU := 100
 PYTEST := $(PY) -m pytest -q
 QUICK := $(PYTEST) -n 2 --dist worksteal -m "not process and not browser and not slow and not chaos" \
 	$(foreach folder,browser chaos commands contract hosting live soak,--ignore=tests/$(folder)) --allow-hosts= --cpu-budget $(QUICK_CPU)
-# More at once than there are cores: tests that start processes wait for them, and browsers for the server.
+# More at once than there are cores: tests that start processes wait for them, and browsers for the server. `make test`
+# runs these two side by side, which is why each has two.
 BY_FILE := --dist loadfile --no-loadscope-reorder
-PROCESS := $(PYTEST) -n 3 $(BY_FILE) -m "process and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
-BROWSER := $(PYTEST) tests/browser -n 3 $(BY_FILE) -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
+PROCESS := $(PYTEST) -n 2 $(BY_FILE) -m "process and not alone and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
+BROWSER := $(PYTEST) tests/browser -n 2 $(BY_FILE) -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
+# Attacks are held to how fast the server answers an innocent caller meanwhile, so only waiting tests run beside them.
+ATTACKS := $(PYTEST) tests/security -n 3 $(BY_FILE) -m "process and alone and not slow and not chaos" --cpu-budget $(ATTACKS_CPU)
 
 .uv/bin/uv: scripts/uv.lock.txt
 	@./scripts/get-uv
@@ -47,14 +51,13 @@ quick: .venv/dev.stamp
 chromium: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
 
-# All that a newcomer needs: quick, then what starts processes, then what drives a real browser. Not side by side: attacks
-# are held to how fast the server answers an innocent caller meanwhile.
+# All that a newcomer needs: quick, then what starts processes beside what drives a real browser, then the attacks alone.
 test: chromium
 	@$(QUICK)
-	@$(PROCESS)
-	@$(BROWSER)
+	@$(MAKE) -j 2 --output-sync --no-print-directory processes browser
+	@$(ATTACKS)
 
-# Tests that start a process or listen on a socket.
+# Tests that start a process or listen on a socket, without the attacks.
 processes: chromium
 	@$(PROCESS)
 
@@ -62,6 +65,10 @@ processes: chromium
 # their own.
 browser: chromium
 	@$(BROWSER)
+
+# Tests that measure how long an innocent caller waits during an attack. Nothing else may run meanwhile.
+attacks: .venv/dev.stamp
+	@$(ATTACKS)
 
 # One test, file or folder, as it stands:  make one T=tests/engine/flow/test_rules.py
 one: .venv/dev.stamp

@@ -67,6 +67,8 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
             item.add_marker("browser")
         elif place.parts[0] in PROCESS_FOLDERS or PROCESS_FIXTURES.intersection(item.fixturenames):
             item.add_marker("process")
+            if hasattr(item.module, "beside"):
+                item.add_marker("alone")
         item.config.stash.setdefault(MISPLACED, []).extend([item.nodeid] * _is_misplaced(item, place.as_posix()))
     items.sort(
         key=lambda item: (
@@ -99,6 +101,8 @@ def _is_misplaced(item: Any, place: str) -> bool:
         return False
     if "browser" in marks:
         return not place.startswith("browser/")
+    if "alone" in marks:
+        return not place.startswith("security/")
     return "process" in marks and place.startswith(tuple(f"{one}/" for one in NO_PROCESS))
 
 
