@@ -111,7 +111,7 @@ def test_percentiles_of_counted_durations_are_nearest_rank(counts: dict[int, int
     assert nearest_rank(counts) == expected
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 9))])
 def test_rolled_up_figures_are_those_of_the_rows_at_every_moment(world: World, seed: int) -> None:
     chance = random.Random(seed)
     flows = [world.flow(title) for title in ("One", "Two", "Three")]

@@ -184,7 +184,7 @@ def test_the_owners_rules_count(world: World) -> None:
     assert world.read(read_rules) == Rules(30, 13, 0)
 
 
-@pytest.mark.parametrize("begun_at", range(0, 24, 6))
+@pytest.mark.parametrize("begun_at", [0, 12, *(pytest.param(hour, marks=pytest.mark.slow) for hour in (6, 18))])
 def test_a_backup_is_made_every_night_and_seven_are_kept(world: World, clock: MovedClock, begun_at: int) -> None:
     clock.offset += begun_at * HOUR + HOUR - clock.now() % HOUR + 10 * MINUTE  # far from the boundary of an hour
     vault = open_vault(world.data)
