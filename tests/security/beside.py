@@ -11,12 +11,15 @@ memory.
 
 During the attack, one thread requests /healthz continuously and another runs the neighbour's jobs one after another.
 Load from other programs on the machine must not count against the server. Therefore the same is measured before the
-attack, and during it the first thread also requests an otherwise idle HTTP program (`idle`).
+attack, and during it the first thread also requests an otherwise idle HTTP program (`idle`). Each of its answers takes
+20 ms of CPU time: where many programs share a core, an answer without work waits once, while the server, which works
+for others between two answers, waits again after each time slice.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import statistics
 import subprocess
 import sys
@@ -40,12 +43,18 @@ HEALTH_SECONDS = 0.25
 GROWN_MIB = 20.0
 #: A limit is raised to this multiple of the times measured without the attack or with the idle program.
 FAIR = 5
+#: One request of the idle program for so many of /healthz, as it takes the core from the server.
+IDLE_EVERY = 3
 _IDLE = """
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 class Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     def do_GET(self):
+        worked = time.process_time() + 0.02
+        while time.process_time() < worked:
+            pass
         self.send_response(200)
         self.send_header("content-length", "2")
         self.end_headers()
@@ -131,15 +140,15 @@ def beside(
     watch = Watch(server.process.pid)
     with _idle_program() as idle_url, httpx.Client(timeout=60, verify=TLS) as client:
         urls = f"{server.url}/healthz", idle_url
-        for _ in range(10):
-            _ask_health(client, urls, watch.calm)
+        for number in range(10):
+            _ask_health(client, urls, watch.calm, number)
         for _ in range(3):
             _run_job(neighbour, flow_id, asked, watch.calm)
         assert not watch.calm.wrong, watch
         watch.memory_before = _begin_measuring(watch.pid)
-        over = threading.Event()
+        over, numbers = threading.Event(), itertools.count()
         threads = [
-            _again(lambda: _ask_health(client, urls, watch.during), 0.05, over),
+            _again(lambda: _ask_health(client, urls, watch.during, next(numbers)), 0.05, over),
             _again(lambda: _run_job(neighbour, flow_id, asked, watch.during), 0.2, over),
         ]
         try:
@@ -171,8 +180,9 @@ def _neighbour(terminal: Terminal) -> tuple[Terminal, Caller]:
     return owner, owner.caller()
 
 
-def _ask_health(client: httpx.Client, urls: tuple[str, str], measured: Measured) -> None:
-    for url, seconds in zip(urls, (measured.health, measured.idle), strict=True):
+def _ask_health(client: httpx.Client, urls: tuple[str, str], measured: Measured, number: int) -> None:
+    both = list(zip(urls, (measured.health, measured.idle), strict=True))
+    for url, seconds in both if number % IDLE_EVERY == 0 else both[:1]:
         begun = time.perf_counter()
         try:
             status = client.get(url).status_code
