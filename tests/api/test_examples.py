@@ -101,8 +101,7 @@ def drawn_document(seed: int) -> Document:
     return Document(nodes=(Node(id="api_input", type="api_input", config={"fields": fields}), *NODES), edges=EDGES)
 
 
-@pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 600), marks=pytest.mark.slow)], ids=str)
-async def test_the_example_of_every_document_is_taken(house: House, seeds: range):
+async def take_examples(house: House, seeds: range) -> None:
     """Submits to random flows the example of their own documents."""
     house.database.write_now(set_plan, house.principal, "enterprise")
     for seed in seeds:
@@ -116,3 +115,12 @@ async def test_the_example_of_every_document_is_taken(house: House, seeds: range
         assert answer.status_code == 202, (seed, schema, example, answer.text)
         # ends the job, so that the next one does not exceed the concurrency limit
         house.finish(answer.json()["job_id"])
+
+
+async def test_the_example_of_every_document_is_taken(house: House):
+    await take_examples(house, range(60))
+
+
+@pytest.mark.slow
+async def test_the_examples_of_hundreds_of_documents_are_taken(house: House):
+    await take_examples(house, range(60, 600))

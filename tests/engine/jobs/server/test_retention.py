@@ -184,8 +184,8 @@ def test_the_owners_rules_count(world: World) -> None:
     assert world.read(read_rules) == Rules(30, 13, 0)
 
 
-@pytest.mark.parametrize("begun_at", [0, 12, *(pytest.param(hour, marks=pytest.mark.slow) for hour in (6, 18))])
-def test_a_backup_is_made_every_night_and_seven_are_kept(world: World, clock: MovedClock, begun_at: int) -> None:
+def eight_days(world: World, clock: MovedClock, begun_at: int) -> None:
+    """Lets the maintenance of a server that begins at this hour work for eight days, and checks its backups."""
     clock.offset += begun_at * HOUR + HOUR - clock.now() % HOUR + 10 * MINUTE  # far from the boundary of an hour
     vault = open_vault(world.data)
     settings = Settings(data=world.data, backup_passphrase="")
@@ -205,6 +205,17 @@ def test_a_backup_is_made_every_night_and_seven_are_kept(world: World, clock: Mo
     assert gaps == {24}
     assert 0 <= NIGHT_HOUR < 24
     assert not made[0].has_passphrase
+
+
+@pytest.mark.parametrize("begun_at", [0, 12])
+def test_a_backup_is_made_every_night_and_seven_are_kept(world: World, clock: MovedClock, begun_at: int) -> None:
+    eight_days(world, clock, begun_at)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("begun_at", range(24))
+def test_a_backup_is_made_every_night_at_whatever_hour_it_began(world: World, clock: MovedClock, begun_at: int) -> None:
+    eight_days(world, clock, begun_at)
 
 
 @pytest.mark.parametrize("after_crash", [True, False])
