@@ -47,7 +47,9 @@ def test_a_late_answer_opens_nothing_and_leaves_a_list_that_is_walked_through(pa
     page.keyboard.type("w")
     expect(first).to_be_visible()
     held: list[Route] = []
-    page.route("**/docs/search.json?*", held.append)
+
+    def hold(route: Route) -> None:
+        held.append(route)
 
     def answer() -> None:
         """Lets the question that is held be answered, and the page read the answer."""
@@ -58,6 +60,7 @@ def test_a_late_answer_opens_nothing_and_leaves_a_list_that_is_walked_through(pa
             "async () => { for (let turn = 0; turn < 3; turn += 1) await new Promise(requestAnimationFrame) }"
         )
 
+    page.route("**/docs/search.json?*", hold)
     with page.expect_request("**/docs/search.json?*"):
         page.keyboard.type("e")
     page.keyboard.press("ArrowDown")

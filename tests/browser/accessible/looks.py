@@ -28,7 +28,7 @@ LOOKS: list[tuple[ViewportSize, Literal["light", "dark"], list[str] | None]] = [
 #: Marks the texts whose contrast axe measures: of texts that look alike, the first, the one in the middle and the last,
 #: because measuring all of them takes most of axe's time on a long page. Texts look alike when their colour, their font,
 #: all that is drawn under them, and what axe excludes from the rule are the same.
-MARK_TEXTS = """() => {
+MARK_TEXTS = """within => {
     const drawn = new Map(), alike = new Map();
     const off = one => one.matches(':disabled, [aria-disabled=true]') || one.closest('[aria-disabled=true], [inert]');
     const labels = new Set([...document.querySelectorAll('[aria-labelledby]')].filter(off)
@@ -42,7 +42,8 @@ MARK_TEXTS = """() => {
         }
         return drawn.get(one);
     }
-    for (const one of document.querySelectorAll('body, body *')) {
+    const looked = within ? `:is(${within}), :is(${within}) *` : 'body, body *';
+    for (const one of document.querySelectorAll(looked)) {
         one.removeAttribute('data-contrast');
         const typed = 'value' in one && one.matches('input, textarea, select');
         if (!typed && ![...one.childNodes].some(part => part.nodeType === 3 && part.data.trim())) continue;
@@ -57,10 +58,13 @@ MARK_TEXTS = """() => {
     for (const texts of alike.values())
         for (const one of [texts[0], texts[texts.length >> 1], texts.at(-1)]) one.setAttribute('data-contrast', '');
 }"""
-RUN_AXE = f"""async rules => {{
-    ({MARK_TEXTS})();
+#: Runs the rules `rules` (all of them when missing) on what matches `within` (when missing or not there: on the page).
+RUN_AXE = f"""async asked => {{
+    const {{rules, within}} = asked || {{}};
+    const part = within && document.querySelector(within) ? within : null;
+    ({MARK_TEXTS})(part);
     axe.configure({{rules: [{{id: 'color-contrast', selector: '[data-contrast]'}}]}});
-    const found = await axe.run(document, {{resultTypes: ['violations'], preload: false, ...(rules && {{runOnly: rules}})}});
+    const found = await axe.run(part ? {{include: [[part]]}} : document, {{resultTypes: ['violations'], preload: false, ...(rules && {{runOnly: rules}})}});
     return found.violations.flatMap(rule => rule.nodes.map(node =>
         `${{rule.id}}: ${{node.target.join(' ')}} | ${{node.html.slice(0, 160)}} | ${{(node.failureSummary || '').slice(0, 300)}}`));
 }}"""
@@ -83,20 +87,22 @@ UNDRAWN_ICONS = """async () => {
 DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
-def findings(page: Page) -> list[str]:
+def findings(page: Page, layer: str | None = None) -> list[str]:
     """What axe finds in both colour schemes and both sizes, and undrawn icons, without opening the page again.
 
-    The second colour scheme is checked with the rules about colours only.
+    The second colour scheme is checked with the rules about colours only. `layer` matches what lies over a page that
+    other tests check in every look: the first look checks both, the others check the layer.
     """
     if not page.evaluate("'axe' in window"):  # a page that was checked before has the script already
         page.add_style_tag(content=STILL)
         page.evaluate(AXE_SCRIPT)
     found: list[str] = page.evaluate(UNDRAWN_ICONS)
-    for size, scheme, rules in LOOKS:
+    for number, (size, scheme, rules) in enumerate(LOOKS):
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=scheme)
         page.evaluate(DRAWN)
-        found += [f"{scheme} {size['width']}: {finding}" for finding in page.evaluate(RUN_AXE, rules)]
+        asked = {"rules": rules, "within": layer if number else None}
+        found += [f"{scheme} {size['width']}: {finding}" for finding in page.evaluate(RUN_AXE, asked)]
     page.set_viewport_size(DESK)
     page.emulate_media(color_scheme="light")
     return found

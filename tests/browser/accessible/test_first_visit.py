@@ -40,6 +40,17 @@ def test_axe_finds_what_is_wrong(page: Page) -> None:
     assert rules >= {"image-alt", "color-contrast", "html-has-lang", "document-title"}
 
 
+def test_what_is_wrong_in_a_layer_is_found_in_every_look(page: Page) -> None:
+    faint = "<p style='color:light-dark(#bbb,#444);background:light-dark(#fff,#000)'>Faint</p>"
+    page.set_content(
+        "<html lang=en style='color-scheme:light dark'><title>Layer</title><body><main><h1>Page</h1></main>"
+        f"<div role=dialog aria-label=Over><img src='data:,'>{faint}</div></body></html>"
+    )
+    found = {one.partition(" |")[0].partition(":")[0] for one in findings(page, "[role=dialog]") if "contrast" in one}
+
+    assert found == {"light 1280", "dark 1280", "dark 390"}
+
+
 def test_the_contrast_of_every_kind_of_text_is_measured(page: Page) -> None:
     """Texts that look alike are measured three times at most (`looks.MARK_TEXTS`), whatever differs once is measured."""
     alike = "<p class=alike>Readable</p>" * 20

@@ -10,6 +10,9 @@ from tests.browser.filled import Filled
 
 pytestmark = pytest.mark.browser
 
+#: Dialogs and menus. The pages under them are checked in every look by `test_pages.py`, and the Playground below.
+LAYER = ".q-dialog__inner, [role=dialog], [role=menu]"
+
 
 @pytest.mark.parametrize(
     ("node", "label"), [("api_input", "API Input"), ("prompt", "Summary"), ("api_output", "API Output")]
@@ -102,15 +105,15 @@ def test_a_dialog(owner: Page, filled: Filled, path: str, button: str) -> None:
     owner.get_by_role("button", name=button).first.click()
     owner.get_by_role("dialog").or_(owner.locator(".fp-key-form")).first.wait_for()
 
-    check(findings(owner))
+    check(findings(owner, LAYER))
     if button == "Deploy API":
         dialog = owner.get_by_role("dialog")
         dialog.get_by_role("button", name="Next").click()
         dialog.get_by_role("button", name=button).wait_for()
-        check(findings(owner))
+        check(findings(owner, LAYER))
         dialog.get_by_role("button", name=button).click()
         dialog.locator(".fp-endpoint-url").wait_for()
-        check(findings(owner))
+        check(findings(owner, LAYER))
 
 
 #: What opens over a page or in it -> its page, and the controls that are clicked one after the other.
@@ -166,7 +169,7 @@ def test_what_opens_on_a_page(owner: Page, filled: Filled, opened: str) -> None:
             owner.keyboard.press(press)
         else:
             owner.get_by_role(press[0], name=press[1], exact=True).first.click()
-    owner.locator(STANDS.get(opened, ".q-dialog__inner, [role=dialog], [role=menu]")).last.wait_for()
+    owner.locator(STANDS.get(opened, LAYER)).last.wait_for()
     owner.wait_for_function(SETTLED)
 
-    check(findings(owner))
+    check(findings(owner, None if opened in STANDS else LAYER))
