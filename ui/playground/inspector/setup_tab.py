@@ -34,8 +34,8 @@ from ui.playground.inspector.fields_from_example import ask_for_example
 from ui.playground.inspector.inputs_section import Edit, InputsSection
 from ui.playground.inspector.item_field_choice import ItemFieldChoice
 from ui.playground.inspector.model_picker import ModelPicker
-from ui.playground.inspector.renaming import Rename, with_readers
 from ui.playground.inspector.person_fields import PersonFields
+from ui.playground.inspector.renaming import Rename, with_readers
 from ui.playground.inspector.secret_headers import SecretHeaders
 from ui.playground.inspector.tool_choice import ToolChoice
 from ui.playground.state.group_rows import groups_without_row
