@@ -34,8 +34,9 @@ from engine.code_samples import code_examples, files_to_send
 from engine.core.paths import ASSETS
 from engine.core.safe_markdown import clean_html
 from engine.core.settings import Settings
-from engine.flow.contract import input_fields, payload_schema, result_schema, sample_payload
+from engine.flow.contract import example_payload, input_fields, payload_schema, result_schema, sample_payload
 from engine.flow.document import Document, load_document
+from engine.flow.file_values import takes_files
 from engine.jobs.transitions import MAX_ATTEMPTS
 from engine.nodes import CATALOG, NODE_TYPES
 from storage.database import Database
@@ -246,7 +247,8 @@ class _Docs:
             endpoint=endpoint,
             path=endpoint_path(flow.id),
             sample=json.dumps(sample, indent=2, ensure_ascii=False),
-            fields=field_rows(payload_schema(input_fields(document))),
+            fields=field_rows(payload_schema(input_fields(document)), open_files=False),
+            files=_file_fields(document),
             result=field_rows(result_schema(document, CATALOG)),
             examples=[("curl", examples.curl), ("Python", examples.python), ("JavaScript", examples.javascript)],
             errors=_errors(),
@@ -446,4 +448,13 @@ def _read_flow(
         get_version(session, owner, flow_id, number).document if number else get_draft(session, owner, flow_id).document
     )
     document = load_document(text)
-    return flow, document, sample_payload(document)
+    return flow, document, example_payload(document) or sample_payload(document)
+
+
+def _file_fields(document: Document) -> list[dict[str, Any]]:
+    """Returns the fields of the request that are a file or a list of files: name, and whether it is a list."""
+    return [
+        {"name": str(field.get("name")), "several": field.get("type") == "array"}
+        for field in input_fields(document)
+        if field.get("type") in {"file", "array"} and takes_files([field])
+    ]

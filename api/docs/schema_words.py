@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from engine.flow.file_values import kinds_in_words, largest_bytes, size_in_words
+
 _TYPE_WORDS = {
     "string": "Text",
     "number": "Number",
@@ -28,9 +30,11 @@ _RULES = {
 }
 
 
-def field_rows(schema: Mapping[str, Any], before: str = "") -> list[dict[str, Any]]:
+def field_rows(schema: Mapping[str, Any], before: str = "", *, open_files: bool = True) -> list[dict[str, Any]]:
     """Returns the fields of a JSON Schema, including nested ones, as table rows: name, type, required, description,
     rules.
+
+    `open_files`: with what a file value holds, which callers read but do not send.
     """
     rows: list[dict[str, Any]] = []
     required = set(schema.get("required") or ())
@@ -44,9 +48,11 @@ def field_rows(schema: Mapping[str, Any], before: str = "") -> list[dict[str, An
                 "rules": rules(field),
             }
         )
-        rows += field_rows(field, f"{before}{name}.")
-        if isinstance(field.get("items"), Mapping):
-            rows += field_rows(field["items"], f"{before}{name}[].")
+        if open_files or field.get("format") != "file":
+            rows += field_rows(field, f"{before}{name}.", open_files=open_files)
+        items = field.get("items")
+        if isinstance(items, Mapping) and (open_files or items.get("format") != "file"):
+            rows += field_rows(items, f"{before}{name}[].", open_files=open_files)
     return rows
 
 
@@ -59,6 +65,8 @@ def type_words(schema: Mapping[str, Any]) -> str:
     words = [_TYPE_WORDS.get(str(kind), str(kind)) for kind in kinds]
     if "string" in kinds:
         words[kinds.index("string")] = _FORMAT_WORDS.get(str(schema.get("format")), _TYPE_WORDS["string"])
+    if "object" in kinds and schema.get("format") == "file":
+        words[kinds.index("object")] = "File"
     items = schema.get("items")
     if "array" in kinds and isinstance(items, Mapping) and items.get("type"):
         words[kinds.index("array")] = f"List of {type_words(items)}"
@@ -70,6 +78,11 @@ def rules(field: Mapping[str, Any]) -> list[str]:
     found = [text.format(_shown(field[rule])) for rule, text in _RULES.items() if field.get(rule) is not None]
     if field.get("enum"):
         found.append("One of: " + ", ".join(_shown(value) for value in field["enum"]))
+    files = field.get("items") if isinstance(field.get("items"), Mapping) else field
+    if isinstance(files, Mapping) and files.get("format") == "file":
+        kinds = files.get("file_kinds")
+        taken = f"{kinds_in_words(kinds)}, at most" if kinds else "At most"
+        found.append(f"{taken} {size_in_words(largest_bytes(files))}")
     return found
 
 

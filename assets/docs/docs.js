@@ -32,6 +32,28 @@ const pretty = (text) => {
   }
 };
 
+// Uploads the files that were chosen or dropped, and writes their ids into the request body.
+const withFiles = async (form, authorization) => {
+  const area = form.querySelector("textarea");
+  for (const input of form.querySelectorAll("input[type=file]")) {
+    if (!input.files.length) continue;
+    const ids = [];
+    for (const file of input.files) {
+      const body = new FormData();
+      body.append("file", file, file.name);
+      const answer = await fetch("/public/v1/files", { method: "POST", headers: { Authorization: authorization }, body });
+      const text = await answer.text();
+      if (!answer.ok) return { status: `${answer.status} ${answer.statusText}`, text };
+      ids.push(JSON.parse(text).file_id);
+    }
+    const payload = JSON.parse(area.value || "{}");
+    payload[input.dataset.field] = input.multiple ? ids : ids[0];
+    area.value = JSON.stringify(payload, null, 2);
+    input.value = "";
+  }
+  return null;
+};
+
 for (const form of document.querySelectorAll(".fd-try")) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -43,6 +65,11 @@ for (const form of document.querySelectorAll(".fd-try")) {
     const begun = performance.now();
     const after = () => `after ${((performance.now() - begun) / 1000).toFixed(2)} s`;
     try {
+      const refused = await withFiles(form, headers.Authorization);
+      if (refused) {
+        show(box, `${refused.status}, ${after()}`, pretty(refused.text));
+        return;
+      }
       const accepted = await fetch(form.dataset.endpoint, { method: "POST", headers, body: form.querySelector("textarea").value });
       const text = await accepted.text();
       show(box, `${accepted.status} ${accepted.statusText}, ${after()}`, pretty(text));

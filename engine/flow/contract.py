@@ -25,6 +25,7 @@ from engine.flow.file_values import (
     check_sent_file,
     kinds_in_words,
     largest_bytes,
+    looks_like_file,
     size_in_words,
     takes_files,
 )
@@ -278,6 +279,8 @@ def _is_type(kind: str, value: Json) -> bool:
 
 def json_type(value: Json) -> str:
     """Returns the type that an API Input field needs for this value; empty for null, which fits any type."""
+    if looks_like_file(value):
+        return "file"
     match value:
         case None:
             return ""

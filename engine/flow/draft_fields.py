@@ -84,6 +84,8 @@ def _rules(values: Sequence[Any], level: int) -> dict[str, Any]:
     if len(kinds) != 1:
         return {"type": "string"}  # unknown or mixed types: the designer decides
     kind = kinds.pop()
+    if kind == "file":
+        return {"type": "file"}
     if kind == "object":
         if level >= MAX_LEVELS or not any(known):
             return {"type": "object"}

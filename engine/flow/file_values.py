@@ -239,6 +239,17 @@ def read_data_url(text: str) -> DataUrl | None:
     return DataUrl(media_type, unquote(parameters.get("name", parameters.get("filename", ""))), data)
 
 
+def looks_like_file(value: Json) -> bool:
+    """True for what only a file is sent as: a file value, an id, or a base64 data URL."""
+    if isinstance(value, Mapping):
+        return sent_file_id(value) is not None and value.keys() <= {*FILE_SCHEMA["properties"], *_UPLOADED}
+    return isinstance(value, str) and (sent_file_id(value) is not None or read_data_url(value) is not None)
+
+
+#: What else an upload answers with.
+_UPLOADED: Final = frozenset({"created_at", "kept_until", "url"})
+
+
 def is_web_file(value: str) -> bool:
     """True for an https address."""
     return value[:8].lower() == "https://" and len(value) > 8
