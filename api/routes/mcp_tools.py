@@ -81,7 +81,7 @@ def list_flow_tools(session: Session, caller: Caller) -> list[FlowTool]:
         version = read_version(session, flow.id, flow.live_version)
         said = flow.description or f"Runs the flow “{flow.title}”."
         result = _without_patterns(version.result)
-        tools.append(FlowTool(name, flow.id, flow.title, said, payload_schema(version.fields), result))
+        tools.append(FlowTool(name, flow.id, flow.title, said, payload_schema(version.fields, as_sent=True), result))
     return tools
 
 

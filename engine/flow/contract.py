@@ -11,6 +11,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -102,19 +103,30 @@ def samples_of(document: Document) -> list[dict[str, Any]]:
     return [sample for sample in samples if isinstance(sample, dict)] if isinstance(samples, list | tuple) else []
 
 
-def payload_schema(fields: Iterable[FieldDict], *, for_output: bool = False, with_null: bool = False) -> dict[str, Any]:
+def payload_schema(
+    fields: Iterable[FieldDict], *, for_output: bool = False, with_null: bool = False, as_sent: bool = False
+) -> dict[str, Any]:
     """Returns the request body as JSON Schema (2020-12).
 
     `for_output`: the schema of the API Input's `out`, in which every field is present. `with_null`: an optional field
-    may be null, as callers are told; forms need a single type per field.
+    may be null, as callers are told; forms need a single type per field. `as_sent`: a file in each form in which it may
+    be sent; otherwise it is the value that flows and forms have.
     """
     wanted = [field for field in fields if isinstance(field, Mapping) and field.get("name")]
-    properties = {
-        str(field["name"]): _field_schema(field, for_output=for_output, with_null=with_null) for field in wanted
-    }
+    ways = _Ways(for_output, with_null, as_sent or with_null)
+    properties = {str(field["name"]): _field_schema(field, ways) for field in wanted}
     required = [str(field["name"]) for field in wanted if for_output or field.get("required")]
     schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
     return {**schema, "required": required} if required else schema
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """The keyword arguments of `payload_schema`."""
+
+    for_output: bool
+    with_null: bool
+    as_sent: bool
 
 
 def check_payload(fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
@@ -378,10 +390,10 @@ def fits_format(form: str, value: str) -> bool:
         return False
 
 
-def _field_schema(field: FieldDict, *, for_output: bool, with_null: bool, is_item: bool = False) -> dict[str, Any]:
+def _field_schema(field: FieldDict, ways: _Ways, *, is_item: bool = False) -> dict[str, Any]:
     kind = str(field.get("type") or "string")
     if kind == "file":
-        return _file_schema(field, for_output=for_output, with_null=with_null, is_item=is_item)
+        return _file_schema(field, ways, is_item=is_item)
     schema: dict[str, Any] = {"type": kind}
     if field.get("description"):
         schema["description"] = field["description"]
@@ -395,11 +407,11 @@ def _field_schema(field: FieldDict, *, for_output: bool, with_null: bool, is_ite
     if field.get("example") is not None:
         schema["examples"] = [field["example"]]
     if kind == "array" and isinstance(field.get("items"), Mapping):
-        schema["items"] = _field_schema(field["items"], for_output=for_output, with_null=with_null, is_item=True)
+        schema["items"] = _field_schema(field["items"], ways, is_item=True)
     if kind == "object":
         fields = field.get("fields")
-        schema |= payload_schema(fields, for_output=for_output, with_null=with_null) if fields else _FREE
-    left_out = with_null or (for_output and field.get("default") is None)
+        schema |= payload_schema(fields, **vars(ways)) if fields else _FREE
+    left_out = ways.with_null or (ways.for_output and field.get("default") is None)
     if left_out and not is_item and not field.get("required"):
         schema["type"] = [kind, "null"]  # null means "not sent", in requests and in `out`
         if "enum" in schema:
@@ -429,21 +441,21 @@ _SENT_FILE: dict[str, Any] = {
 EXAMPLE_FILE_ID = "file_1A2b3C4d5E6f7G8h9I0jKl"
 
 
-def _file_schema(field: FieldDict, *, for_output: bool, with_null: bool, is_item: bool) -> dict[str, Any]:
+def _file_schema(field: FieldDict, ways: _Ways, *, is_item: bool) -> dict[str, Any]:
     """Returns the schema of a file: for `out` and forms the file value, for callers everything that they may send."""
     optional = not is_item and not field.get("required")
     said = [str(field["description"])] if field.get("description") else []
     if field.get("file_kinds"):
         said.append(f"Taken are: {kinds_in_words(field['file_kinds'])}")
     said.append(f"At most {size_in_words(largest_bytes(field))}")
-    if for_output:
+    if ways.for_output:
         schema = {**FILE_SCHEMA, **({"type": ["object", "null"]} if optional else {})}
         return {**schema, **({"description": field["description"]} if field.get("description") else {})}
-    if not with_null:
+    if not ways.as_sent:
         rules = {name: field[name] for name in ("file_kinds", "max_file_mb") if field.get(name) is not None}
         return {**FILE_SCHEMA, **rules, "description": field.get("description") or ""}
-    ways = [*_SENT_FILE["anyOf"], *([{"type": "null"}] if optional else [])]
-    return {"anyOf": ways, "format": "file", "description": ". ".join(said), "examples": [EXAMPLE_FILE_ID]}
+    forms = [*_SENT_FILE["anyOf"], *([{"type": "null"}] if optional and ways.with_null else [])]
+    return {"anyOf": forms, "format": "file", "description": ". ".join(said), "examples": [EXAMPLE_FILE_ID]}
 
 
 def _made_up(field: FieldDict) -> Json:

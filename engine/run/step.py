@@ -336,7 +336,7 @@ class StepRun:
     async def look_at_flow(self, flow_id: str, version: int | None) -> FlowOffer:
         called = await self.run.services.called_flow(flow_id, version)
         document = called.plan.document
-        return FlowOffer(called.title, called.description, payload_schema(input_fields(document)))
+        return FlowOffer(called.title, called.description, payload_schema(input_fields(document), as_sent=True))
 
     async def run_tool_flow(
         self, flow_id: str, version: int | None, values: Mapping[str, Json], *, tool: str, number: int

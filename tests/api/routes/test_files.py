@@ -16,6 +16,7 @@ from storage.files import count_files, list_uses
 from storage.jobs import read_value
 from storage.settings import SERVER, put_setting
 from tests.api.arrange import House
+from tests.api.routes.test_mcp import offer, session
 
 PDF = b"%PDF-1.7\nnot a real one"
 FIELDS = [
@@ -256,3 +257,30 @@ async def test_bytes_that_somebody_deleted_are_not_found(house: House):
         if path.is_file():
             path.unlink()
     assert (await house.get(f"/files/{file_id}")).status_code == 404
+
+
+async def test_an_assistant_sends_a_file_by_its_id_or_address(house: House):
+    flow_id = house.new_flow("Read a file", fields=FIELDS)
+    offer(house, flow_id)
+    file_id = await file_id_of(house)
+    async with session(house) as client:
+        tool = next(one for one in (await client.list_tools()).tools if one.title == "Read a file")
+        wrong = await client.call_tool(tool.name, {"document": "file_" + "0" * 22})
+    told = [one.get("type") for one in tool.input_schema["properties"]["document"]["anyOf"]]
+    assert told == ["string", "object"]
+    assert wrong.is_error
+    assert "file_not_found" in str(wrong) or "no file has the id" in str(wrong)
+    assert file_id
+
+
+async def test_the_documents_of_a_flow_tell_how_a_file_is_sent(house: House):
+    flow_id = house.new_flow(fields=FIELDS)
+
+    document = (await house.get(f"/openapi/flows/{flow_id}.json")).json()
+
+    body = document["paths"][f"/public/v1/flows/execute/{flow_id}"]["post"]["requestBody"]
+    schema = body["content"]["application/json"]["schema"]
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    assert {one.get("type") for one in schema["properties"]["document"]["anyOf"]} == {"string", "object"}
+    assert "At most 50 MB" in schema["properties"]["document"]["description"]

@@ -1,0 +1,131 @@
+"""What a file is in a flow, in which forms it is sent, and how it is told to people."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from engine.flow.contract import check_payload, example_payload, json_type, payload_schema, sample_payload
+from engine.flow.document import Document
+from engine.flow.draft_fields import fields_from_json
+from engine.flow.file_values import (
+    file_value,
+    has_kind,
+    is_file_value,
+    looks_like_file,
+    map_files,
+    media_type_in_words,
+    read_data_url,
+    sent_files,
+    size_in_words,
+    takes_files,
+)
+
+ID = "file_" + "0" * 22
+VALUE = file_value(ID, "a.pdf", "application/pdf", 3)
+DATA = f"data:application/pdf;name=a%20b.pdf;base64,{base64.b64encode(b'%PDF-1.7').decode()}"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, "", ID, {"file_id": ID}, {**VALUE, "file_id": "x"}, {**VALUE, "size": True}, {**VALUE, "more": 1}, [VALUE]],
+)
+def test_only_the_whole_value_is_a_file(value: Any) -> None:
+    assert is_file_value(VALUE)
+    assert not is_file_value(value)
+
+
+def test_a_data_url_tells_name_type_and_size() -> None:
+    parts = read_data_url(DATA)
+    assert parts is not None
+    assert (parts.name, parts.media_type, parts.size, parts.found_type()) == (
+        "a b.pdf",
+        "application/pdf",
+        8,
+        "application/pdf",
+    )
+    assert parts.content() == b"%PDF-1.7"
+    assert [read_data_url(text) for text in ("data:,x", "data:text/plain,x", "https://a.example", "")] == [None] * 4
+
+
+def test_a_long_text_that_begins_like_a_data_url_takes_no_long_time() -> None:
+    assert read_data_url("data:" + ";a=b" * 1_000_000) is None
+
+
+@pytest.mark.parametrize(
+    ("media_type", "kinds", "fits"),
+    [
+        ("image/png", ["image"], True),
+        ("image/png", ["pdf", "image"], True),
+        ("image/png", ["pdf"], False),
+        ("application/json", ["text"], True),
+        ("anything/else", None, True),
+        ("anything/else", ["unknown kind"], False),
+    ],
+)
+def test_kinds_are_groups_of_media_types(media_type: str, kinds: list[str] | None, fits: bool) -> None:
+    assert has_kind(media_type, kinds) is fits
+
+
+def test_files_are_found_and_replaced_at_every_level() -> None:
+    fields = [
+        {"name": "a/b", "type": "file"},
+        {"name": "list", "type": "array", "items": {"type": "array", "items": {"type": "file"}}},
+        {"name": "group", "type": "object", "fields": [{"name": "file", "type": "file"}, {"name": "text"}]},
+        {"name": "text", "type": "string"},
+    ]
+    payload = {"a/b": "1", "list": [["2"], []], "group": {"file": "3", "text": "x"}, "text": "y"}
+    assert takes_files(fields)
+    assert not takes_files(fields[3:])
+    assert [pointer for _, pointer, _ in sent_files(fields, payload)] == ["/a~1b", "/list/0/0", "/group/file"]
+    changed = map_files(fields, payload, lambda pointer, value: f"{pointer} {value}")
+    assert changed == {
+        "a/b": "/a~1b 1",
+        "list": [["/list/0/0 2"], []],
+        "group": {"file": "/group/file 3", "text": "x"},
+        "text": "y",
+    }
+    assert payload["list"] == [["2"], []]
+
+
+def test_a_sample_with_a_file_drafts_a_field_of_that_type() -> None:
+    assert fields_from_json({"one": VALUE, "two": ID, "three": DATA, "all": [ID]}) == [
+        {"name": "one", "type": "file", "required": True},
+        {"name": "two", "type": "file", "required": True},
+        {"name": "three", "type": "file", "required": True},
+        {"name": "all", "type": "array", "items": {"type": "file"}, "required": True},
+    ]
+    assert json_type({"file_id": "x"}) == "object"
+    assert not looks_like_file("https://a.example/a.pdf")
+
+
+def test_files_are_made_up_for_callers_and_not_for_forms() -> None:
+    node = {
+        "id": "api_input",
+        "type": "api_input",
+        "config": {"fields": [{"name": "one", "type": "file", "required": True}]},
+    }
+    document = Document.model_validate({"format": 1, "nodes": [node], "edges": []})
+    assert sample_payload(document) == {}
+    example = example_payload(document)
+    assert example is not None
+    assert check_payload(node["config"]["fields"], example)[1] == []  # pyright: ignore[reportIndexIssue, reportCallIssue, reportArgumentType]
+
+
+def test_the_schema_of_out_is_the_file_value_and_may_be_null_when_optional() -> None:
+    fields = [{"name": "one", "type": "file"}, {"name": "two", "type": "file", "required": True}]
+    schema = payload_schema(fields, for_output=True)["properties"]
+    assert (schema["one"]["type"], schema["two"]["type"]) == (["object", "null"], "object")
+    assert set(schema["two"]["properties"]) == {"name", "media_type", "size", "file_id"}
+    assert payload_schema(fields, with_null=True)["properties"]["one"]["anyOf"][-1] == {"type": "null"}
+
+
+def test_sizes_and_types_are_told_in_words() -> None:
+    assert [size_in_words(size) for size in (0, 1, 900, 2048, 1_500_000, 50 << 20, 5 << 30)] == [
+        "0 bytes", "1 byte", "900 bytes", "2 KB", "1.4 MB", "50 MB", "5 GB",
+    ]  # fmt: skip
+    assert media_type_in_words("application/pdf") == "PDF"
+    assert media_type_in_words("audio/mpeg") == "Sound"
+    assert media_type_in_words("x/y") == "x/y"
