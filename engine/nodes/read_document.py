@@ -143,18 +143,23 @@ _TABLE: JsonSchema = {
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
-    fields: dict[str, JsonSchema] = {"text": {**_TEXT, "title": "Text"}}
+    fields: dict[str, JsonSchema] = {"text": {**_TEXT, "title": "Text", "description": "All of the text that was read"}}
     if config.get("as") == "markdown":
-        fields["markdown"] = {**_TEXT, "title": "Markdown"}
+        fields["markdown"] = {**_TEXT, "title": "Markdown", "description": "With headings, lists and tables"}
     if config.get("as") == "tables":
-        fields["tables"] = {"type": "array", "title": "Tables", "items": _TABLE}
+        fields["tables"] = {
+            "type": "array",
+            "title": "Tables",
+            "items": _TABLE,
+            "description": "Each table with its rows",
+        }
     fields |= {
         "layout": {**_TEXT, "title": "Layout", "description": "Of a PDF: its text with columns side by side"},
-        "pages": {"type": "array", "title": "Pages", "items": _PAGE},
+        "pages": {"type": "array", "title": "Pages", "items": _PAGE, "description": "Pages, slides or sheets"},
         "page_count": {"type": "integer", "title": "Page count", "description": "All pages of the file"},
-        "title": {**_TEXT, "title": "Title"},
+        "title": {**_TEXT, "title": "Title", "description": "As the file tells it; it may be empty"},
         "name": {**_TEXT, "title": "Name", "description": "The name of the file"},
-        "media_type": {**_TEXT, "title": "Media type"},
+        "media_type": {**_TEXT, "title": "Media type", "description": "What the file is, like application/pdf"},
     }
     return {"type": "object", "properties": fields, "required": list(fields)}
 

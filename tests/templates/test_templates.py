@@ -123,7 +123,22 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     "report-about-pages": lambda sent, got: got["pages_read"] == len(sent["urls"]) and bool(got["report"]),
     "translate-a-list": lambda sent, got: [one["text"] for one in got["texts"]] == sent["texts"],
     "read-an-invoice": lambda sent, got: (
-        list(got["details"]) == ["sender", "number", "date", "total"]
+        got["details"]
+        == (
+            {
+                "sender": "Mill & Sons, 14 Weir Road, Alderbrook",
+                "invoice_number": "2041",
+                "date": "3 March 2026",
+                "total": 612,
+            }
+            if got["file"] == "invoice-2041.pdf"
+            else {
+                "sender": "Northfield Ovens Ltd, Unit 3, Station Yard, Harrow Cross",
+                "invoice_number": "8817",
+                "date": "11 March 2026",
+                "total": 1480,
+            }
+        )
         and got["file"] == sent["invoice"].rsplit("/", 1)[1]
     ),
     "summarise-a-document": lambda _sent, got: got["title"] == "Newsletter, autumn 2026",
