@@ -30,7 +30,12 @@ _TAGS = [
     {"name": "jobs", "description": "Read, follow and cancel what was accepted."},
     {"name": "files", "description": "Upload files for flows, and download what jobs made."},
     {"name": "documents", "description": "This API as OpenAPI, whole or of one flow."},
-    {"name": "webhooks", "description": "What this server sends to your address when a job or a batch has ended."},
+    {
+        "name": "webhooks",
+        "description": "What this server sends to your address when a job or a batch has ended. The addresses that other "
+        "services call to start a flow are no part of this document: each is made on the page of its flow for one "
+        "service, and that service decides what it sends.",
+    },
 ]
 #: Header -> its description and an example. Every response has `X-Request-Id`.
 _HEADERS: dict[str, tuple[str, str | int]] = {

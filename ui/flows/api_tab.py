@@ -303,6 +303,10 @@ class ApiTab:
     def _draw_docs(self) -> None:
         path = f"/docs/flows/{self.seen.flow.id}"
         with ui.element("section").classes("fp-card fp-lines"):
+            with link("", f"/flows/{self.seen.flow.id}?tab=triggers", "fp-docs-link"):
+                icon("schedule")
+                words(_("Schedules and webhooks"), "fp-b")
+                words(_("let it start by itself"), "fp-t3 fp-s13")
             for name, said, symbol, place in (
                 (_("API docs"), _("schema, errors, code"), "description", path),
                 ("OpenAPI 3.1", _("of this one flow"), "data_object", f"{path}/openapi.json"),

@@ -105,7 +105,8 @@ class SchedulesCard:
                 else:
                     words(_("It does not start until you resume it."))
             words(self._source_words(schedule), "fp-t2 fp-s13 fp-wrap-text", tag="div")
-            if schedule.trouble:
+            told = self.flow.live_version is None and (schedule.trouble or {}).get("code") == "flow_not_deployed"
+            if schedule.trouble and not told:
                 trouble = schedule.trouble
                 text = " ".join(_sentence(trouble.get(part)) for part in ("detail", "remedy") if trouble.get(part))
                 note(text, kind="bad", icon="error", strong=_sentence(trouble.get("title")))

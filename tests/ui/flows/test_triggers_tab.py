@@ -103,7 +103,12 @@ async def test_what_came_of_the_starts_is_told_and_a_schedule_is_paused_and_remo
     await site.sign_in()  # the session has expired meanwhile
     await user.open(f"/flows/{flow_id}?tab=triggers")
     said = page_text(user)
-    for words in (HOSTILE, "This flow is not deployed.", "The last start was refused", "Deploy it on the flow's page"):
+    for words in (
+        HOSTILE,
+        "This flow is not deployed.",
+        "The last start was refused",
+        "Nothing starts before you press Deploy API.",
+    ):
         assert words in said
     press_named(user, f"Pause: {HOSTILE}")
     await user.should_see("It does not start until you resume it.")
