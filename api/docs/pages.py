@@ -62,6 +62,7 @@ GUIDES = {
     "pagination": "Pagination",
     "idempotency": "Idempotency",
     "files": "Files",
+    "knowledge": "Knowledge",
     "errors": "Errors and troubleshooting",
     "rate-limits": "Rate limits",
     "versions": "Versions and deprecation",
