@@ -61,6 +61,7 @@ def asks_person(
     content = json.dumps({"values": values, "editable": list(question.editable)})
     lease, place = Lease("boot_asks", claimed.attempt), Place("approval", "")
     asked = database.write_now(ask, job_id, lease, place, question, content, title)
+    assert asked is not None
     assert database.write_now(set_aside, job_id, lease, [asked.id])
     return asked
 
