@@ -96,7 +96,6 @@ def remove_tool_server(session: Session, principal: Principal, server_id: str) -
     server = hold_tool_server(session, principal.workspace_id, server_id)
     secret_id = server.secret_id
     delete_tool_server(session, server)
-    session.flush()
     _drop_secret(session, principal, secret_id)
     add_entry(session, principal, "remove MCP server", server_id, server.name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.engine.documents import made_files as made
 from tests.engine.documents.made_files import Sent
 from tests.engine.nodes.node_case import GIVEN, SITE, Case, Fails, Problem, bad, good, odd
+from tests.stand_ins.openai_server import Said
 from tests.stand_ins.web_site import Page
 
 URL = {"url": GIVEN}
@@ -13,6 +14,9 @@ ODD = "{{ 7*7 }} {% for x in y %} Grüße 你好 \U0001f980"
 GOODS = [{"id": 1, "name": "Rye", "kind": "bread"}, {"id": 2, "name": "Cake", "kind": "sweet"}]
 BREAD = {"rules": [{"field": "kind", "value": "bread"}]}
 FACTS = [{"name": "city", "type": "string", "required": True}, {"name": "people", "type": "integer"}]
+BOX = {"model": "box:small-model", "max_cost_usd": None}
+ASKED = {"message": GIVEN}
+GREET = {"kind": "flow", "flow_id": "flow_1", "version": 1, "name": "greet", "description": "Greets our people by name"}
 HTML = "text/html; charset=utf-8"
 PAGES: dict[str, str | bytes | Page] = {
     "/robots.txt": Page("User-agent: *\nDisallow: /closed", content_type="text/plain"),
@@ -133,6 +137,24 @@ CASES: dict[str, list[Case]] = {
         bad("a model without its connection", Problem("/config/model", "A model is written as `CONNECTION:model-name`, or `simulated`."), config={"model": "gpt"}, inputs={"prompt": GIVEN}),
         bad("hotter than there is", Problem("/config/temperature", "“Temperature” must be at most 2, but is 3."), config={"model": "simulated", "temperature": 3}, inputs={"prompt": GIVEN}),
         bad("a field twice", Problem("/config/output_fields/1/name", "Two fields are named `city`."), config={"model": "simulated", "output_fields": [FACTS[0], FACTS[0]]}, inputs={"prompt": GIVEN}),
+    ],
+    "agent": [
+        good("an answer without a tool", "It is large.", "How is Paris?", config=BOX, inputs=ASKED, says=("It is large.",)),
+        good("what a flow says", "It said hello.", "Greet Ann", config={**BOX, "tools": [GREET]}, inputs=ASKED, says=(Said(calls=(("greet", {"name": "Ann"}),)), "It said hello.")),
+        good("an object, from a dataset", {"city": "Oslo", "people": 5}, "Where?", config={**BOX, "tools": [{"kind": "dataset", "dataset": "Goods"}], "output_fields": FACTS}, inputs=ASKED, says=(Said(calls=(("look_up_goods", {"text": "rye"}),)), '{"city": "Oslo", "people": 5}')),
+        good("the Simulated model uses a tool that fits", 'Made up by the Simulated model from what the tools found: {"output": "Hello Ann"}', "Greet our Ann", config={"model": "simulated", "tools": [GREET]}, inputs=ASKED),
+        odd("an answer is no template", ODD, ODD, config=BOX, inputs=ASKED, says=(ODD,)),
+        odd("calls that go wrong end nothing", "So be it.", "Greet", config={**BOX, "tools": [GREET]}, inputs=ASKED, says=(Said(calls=(("greet", {"nam": 1}), ("greet", "no JSON"), ("nothing", {}))), "So be it.")),
+        odd("data as the message", "Two.", [1, 2], config=BOX, inputs=ASKED, says=("Two.",)),
+        odd("the last step", "Enough.", "Greet", config={**BOX, "tools": [GREET], "max_steps": 2}, inputs=ASKED, says=(Said(calls=(("greet", {"name": "A"}),)), "Enough."), warns=("It was asked 2 times, which is its limit, so it answered with what it had found.",)),
+        bad("no end of calls", Fails("The agent reached its limit of 2 steps without an answer, after 2 replies of its model and 1 call of tools.", "Its model asked for another tool each time.", "Allow more steps, make the instructions clearer, or give it fewer tools."), "Greet", config={**BOX, "tools": [GREET], "max_steps": 2}, inputs=ASKED, says=(Said(calls=(("greet", {"name": "A"}),)), Said(calls=(("greet", {"name": "B"}),)))),
+        bad("an empty message", Fails("The message is empty.", "There was no text in it, and the data in it was empty in this run.", "Write what the agent is asked."), " ", config=BOX, inputs=ASKED),
+        bad("a dataset that is not there", Fails("No dataset with the id `Bads`.", "This was not found.", "The page Datasets lists them all."), "Hi", config={**BOX, "tools": [{"kind": "dataset", "dataset": "Bads"}]}, inputs=ASKED),
+        bad("no model", Problem("/config/model", "Choose a model, or the Simulated model to try the flow without one."), inputs=ASKED),
+        bad("a tool without its flow", Problem("/config/tools/0/flow_id", "Agent, tool 1: Choose the flow that the agent may run."), config={**BOX, "tools": [{"kind": "flow"}]}, inputs=ASKED),
+        bad("a host that the model would choose", Problem("/config/tools/0/address", "Agent, tool 1: the address begins with https:// and a host, like https://api.example.com/orders/{order}. The model cannot fill in the host."), config={**BOX, "tools": [{"kind": "http", "address": "https://{host}/x"}]}, inputs=ASKED),
+        bad("two tools of one name", Problem("/config/tools/1/name", "Agent: tools 1 and 2 are both called `greet`. Give one of them another name."), config={**BOX, "tools": [GREET, GREET]}, inputs=ASKED),
+        bad("steps that are none", Problem("/config/max_steps", "“Most steps” must be at least 1, but is 0."), config={**BOX, "max_steps": 0}, inputs=ASKED),
     ],
     "dataset_source": [
         good("all rows", GOODS, config={"dataset": "Goods"}),

@@ -28,7 +28,7 @@ from tests.engine.documents.made_files import Sent
 from tests.engine.jobs.world import World
 from tests.engine.nodes.node_in_flow import Notebook
 from tests.stand_ins.network import Names
-from tests.stand_ins.openai_server import OpenAIServer
+from tests.stand_ins.openai_server import OpenAIServer, Said
 
 Json = Any
 Kind = Literal["good", "odd", "bad"]
@@ -76,7 +76,7 @@ class Case:
     config: Mapping[str, Json] = field(default_factory=dict)
     inputs: Mapping[str, Json] = field(default_factory=dict)
     warns: tuple[str, ...] = ()
-    says: tuple[str, ...] = ()
+    says: tuple[str | Said, ...] = ()
     only: tuple[str, ...] = ()
 
 
@@ -248,6 +248,15 @@ class Services:
 
     def knowledge(self, step: str, on_call: Any, warn: Any) -> WorkspaceKnowledge:
         return WorkspaceKnowledge(self._world.database, self._world.workspace_id, step, no_vectors, on_call, warn)
+
+    async def ask_turn(self, turn: Any, *, on_call: Any = None, on_text: Any = None) -> Any:
+        name, _ = split_model(turn.model)
+        return await self._models.turn(
+            None if name is None else self._connection, turn, on_delta=on_text, on_call=on_call
+        )
+
+    async def settled(self) -> None:
+        """Nothing is stored."""
 
     def secret(self, secret_id: str) -> SecretValue:
         if secret_id != "sec_1":

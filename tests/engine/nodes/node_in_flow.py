@@ -19,6 +19,7 @@ from tests.stand_ins.network import Names
 class Notebook:
     def __init__(self):
         self.steps = {}
+        self.parts = {}
 
     def started(self, step):
         pass
@@ -31,6 +32,13 @@ class Notebook:
 
     def delta(self, key, text):
         pass
+
+    def part(self, key, part):
+        if part.ended:
+            self.parts[key, part.name] = part.value
+
+    def finished(self, key, name):
+        return self.parts.get((key, name))
 
 
 class Services:
