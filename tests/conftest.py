@@ -67,8 +67,8 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
             item.add_marker("browser")
         elif place.parts[0] in PROCESS_FOLDERS or PROCESS_FIXTURES.intersection(item.fixturenames):
             item.add_marker("process")
-            if hasattr(item.module, "beside"):
-                item.add_marker("alone")
+        if hasattr(item.module, "beside"):
+            item.add_marker("alone")
         item.config.stash.setdefault(MISPLACED, []).extend([item.nodeid] * _is_misplaced(item, place.as_posix()))
     items.sort(
         key=lambda item: (
