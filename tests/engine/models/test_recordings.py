@@ -9,9 +9,8 @@ import pytest
 
 from engine.core.clock import Millis, SystemClock
 from engine.flow.contract import payload_schema
-from engine.flow.node_type import FileContent
+from engine.flow.node_type import FileContent, ModelTurn, ToolSpec
 from engine.models.client import ModelAnswer, ModelConnection, ModelFailed, ModelRequest, Models
-from engine.models.providers import allowed_for, build_model
 from engine.outbound.client import OutboundClient
 from tests.stand_ins.recorded_models import FOLDER, RecordedModels, Recording, recordings, shape
 
@@ -297,6 +296,7 @@ async def test_a_recorded_stream_arrives_piece_by_piece(
         ("openai", "quota", "model_rate_limited", False, "credit or quota is used up", (0, 0)),
         ("google", "daily_quota", "model_rate_limited", False, "credit or quota is used up", (0, 0)),
         ("openai", "tool_call", "output_invalid", True, "wanted to call a tool, `get_user_country`", (68, 12)),
+        ("anthropic", "tool_call", "output_invalid", True, "wanted to call a tool, `get_coordinates`", (744, 53)),
     ],
 )
 async def test_a_recorded_refusal_or_fault_is_told_once(
@@ -356,43 +356,38 @@ async def test_a_truncated_object_says_which_setting_to_raise(models, server):
 
 
 @pytest.mark.parametrize(
-    ("provider", "name", "tool", "arguments"),
+    ("provider", "name", "tool", "arguments", "tokens"),
     [
-        ("openai", "tool_call", "get_user_country", {}),
-        ("openai", "tool_call_stream", "get_capital", {"country": "UK"}),
-        ("anthropic", "tool_call", "get_coordinates", {"city": "Barcelona"}),
-        ("google", "tool_call", "get_user_country", {}),
-        ("mistral", "tool_call", "get_weather", {"city": "Paris"}),
+        ("openai", "tool_call", "get_user_country", {}, (68, 12)),
+        ("openai", "tool_call_stream", "get_capital", {"country": "UK"}, (53, 15)),
+        (
+            "anthropic",
+            "tool_call_stream",
+            "get_exchange_rate",
+            {"from_currency": "USD", "to_currency": "EUR"},
+            (1591, 175),
+        ),
+        ("google", "tool_call", "get_user_country", {}, (33, 5)),
+        ("mistral", "tool_call", "get_weather", {"city": "Paris"}, (70, 12)),
     ],
 )
-async def test_a_recorded_tool_call_is_read_with_its_arguments(outbound, server, provider, name, tool, arguments):
-    from pydantic_ai.direct import model_request, model_request_stream
-    from pydantic_ai.messages import ModelRequest as Asked
-    from pydantic_ai.messages import UserPromptPart
-    from pydantic_ai.models import ModelRequestParameters
-    from pydantic_ai.settings import ModelSettings
-    from pydantic_ai.tools import ToolDefinition
-
-    server.play(recording := found(provider, name))
-    connection = connect(server, provider)
-    offered = ToolDefinition(name=tool, parameters_json_schema={"type": "object", "properties": {}})
-    messages = [Asked(parts=[UserPromptPart(prompt_of(recording))])]
-    rest: Any = {
-        "model_request_parameters": ModelRequestParameters(function_tools=[offered]),
-        "model_settings": ModelSettings(max_tokens=ENOUGH),
-        "instrument": False,
-    }
-    async with outbound.client(allow_extra=allowed_for(connection)) as client:
-        model = build_model(connection, model_of(recording), client)
-        if recording.events:
-            async with model_request_stream(model, messages, **rest) as stream:
-                async for _event in stream:
-                    pass
-                response = stream.get()
-        else:
-            response = await model_request(model, messages, **rest)
-    assert [(call.tool_name, call.args_as_dict()) for call in response.tool_calls] == [(tool, arguments)]
-    assert response.usage.input_tokens
+async def test_a_recorded_tool_call_is_read_and_its_result_is_sent_back(
+    models, server, provider, name, tool, arguments, tokens
+):
+    server.play(recording := found(provider, name), found(provider, "stream" if recording.events else "text"))
+    offered = ToolSpec(tool, "Looks it up.", {"type": "object", "properties": {}})
+    turn = ModelTurn(f"Mine:{model_of(recording)}", prompt_of(recording), tools=(offered,), timeout_seconds=20.0)
+    came = (lambda text: None) if recording.events else None
+    reply = await models.turn(connect(server, provider), turn, on_delta=came)
+    assert [(call.name, call.arguments) for call in reply.asked] == [(tool, arguments)]
+    assert (reply.input_tokens, reply.output_tokens) == tokens
+    result = {"id": reply.asked[0].id, "name": tool, "text": "It is the found answer 4711."}
+    told = replace(turn, history=({"message": reply.message}, {"results": [result]}))
+    last = await models.turn(connect(server, provider), told, on_delta=came)
+    assert last.text
+    assert last.asked == ()
+    assert "It is the found answer 4711." in str(server.asked[1])
+    assert len(server.requests) == 2
 
 
 def test_every_recording_is_small_and_says_where_it_comes_from():
