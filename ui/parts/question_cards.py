@@ -88,7 +88,7 @@ class _Card:
         self.may = cards.page_session.may("answer questions")
         self._busy = False
         question = self.question
-        with ui.element("section").classes("fp-card fp-ask") as self.box:
+        with ui.element("article").classes("fp-card fp-ask") as self.box:
             self.box.props["aria-label"] = question.title or _("Question")
             with ui.element("div").classes("fp-ask-head"):
                 icon("how_to_reg", "fp-acc", size=20)

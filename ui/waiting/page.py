@@ -103,7 +103,7 @@ class WaitingPage:
         return self.seen.titles.get(question.flow_id, _("Deleted flow"))
 
     def _draw_answered(self) -> None:
-        columns = [_("Question"), _("Answer"), _("By"), _("When"), _("Note"), Column("", right=True)]
+        columns = [_("Question"), _("Answer"), _("By"), _("When"), _("Note"), Column(_("Job"), right=True, hidden=True)]
         with card(_("Answered"), _("the last ones"), padded=False):
             rows = table(columns, label=_("Answered questions"), stacks=True)
             for one in self.seen.answered:
