@@ -324,6 +324,11 @@ def _outcome(view: Mapping[str, Any]) -> str:
             return f"{view['error']['message']} (job {job_id})"
         case "cancelled":
             return f"The job {job_id} was cancelled.{_erased(view)}"
+    if view["waiting_for"] == "person":
+        return (
+            f"The job {job_id} waits for the answer of a person, which may take days. Tell the user so, and call the tool "
+            f"{GET_JOB} with this job_id when they have answered."
+        )
     return (
         f"The job {job_id} is still {view['status']}, {steps['steps_done']} of {steps['steps_total']} steps done. "
         f"Call the tool {GET_JOB} with this job_id for its result; it waits up to {WAIT_SECONDS} seconds."

@@ -24,6 +24,7 @@ from storage.job_changes import claim_job
 from storage.jobs import JobFilters, list_jobs
 from storage.tables import Job
 from tests.api.arrange import SERVER, House, echo_document
+from tests.factories import asks_person
 
 
 @contextlib.asynccontextmanager
@@ -523,3 +524,12 @@ async def test_there_is_no_stream_and_no_session(house: House, method: str, vers
 
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "POST"
+
+
+async def test_an_assistant_is_told_that_a_person_is_waited_for(house: House):
+    job_id = (await house.submit()).json()["job_id"]
+    asks_person(house.database, job_id)
+    async with session(house) as client:
+        answer = await client.call_tool("get_job", {"job_id": job_id})
+
+    assert "waits for the answer of a person" in answer.content[0].text
