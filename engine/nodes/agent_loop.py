@@ -90,14 +90,14 @@ class AgentRun:
 
     async def _work(self) -> Json:
         for number in range(1, self.limits.steps + 1):
-            last = number == self.limits.steps and number > 1
+            last = number == self.limits.steps
             reply = await self._reply(number, last=last)
             self._history.append({"message": reply["message"]})
             asked = [ToolCall(one["id"], one["name"], one["arguments"]) for one in reply["asked"]]
             if not asked:
                 value, complaints = self._value(reply["text"])
                 if not complaints:
-                    if last:
+                    if last and number > 1:
                         self.context.warn(
                             f"It was asked {number} times, which is its limit, so it answered with what it had found."
                         )
@@ -118,8 +118,9 @@ class AgentRun:
             if number + 1 == self.limits.steps:
                 entry["text"] = _LAST
             self._history.append(entry)
+        steps = "1 step" if self.limits.steps == 1 else f"{self.limits.steps} steps"
         raise NodeFailed(
-            f"The agent reached its limit of {self.limits.steps} steps without an answer, {self._so_far()}.",
+            f"The agent reached its limit of {steps} without an answer, {self._so_far()}.",
             why="Its model asked for another tool each time.",
             remedy="Allow more steps, make the instructions clearer, or give it fewer tools.",
         )

@@ -35,7 +35,6 @@ from engine.flow.validation import without_parked
 from engine.nodes.api_input import InputField
 from engine.nodes.page_reading import read_with
 from engine.nodes.web_answers import status_failure
-from engine.outbound.secret_hosts import written_host
 from engine.pages.parsing_limits import PageUnreadable
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -338,6 +337,8 @@ def _knowledge_tool(entry: AgentTool, number: int, context: NodeContext) -> Tool
 
 def written_host_of(address: str) -> str:
     """Returns the host of an address; "" when none is written."""
+    from engine.outbound.secret_hosts import written_host  # the HTTP library is not needed at a start
+
     found = written_host(address)
     return found[0] if found else ""
 
@@ -540,7 +541,7 @@ def _address_problems(entry: Mapping[str, Any]) -> Iterator[tuple[str, str, str]
             "address",
         )
         return
-    if written_host(address) is None:
+    if not written_host_of(address):
         said = "the address begins with https:// and a host, like https://api.example.com/orders/{order}. The model cannot fill in the host."
         yield "bad_address", said, "address"
         return
