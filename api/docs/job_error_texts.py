@@ -18,8 +18,8 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     "budget_exceeded": (
         "The budget is used up",
-        "The job reached the most that it may spend on language models.",
-        "Send less at once, choose a cheaper model, or let the owner raise the budget.",
+        "The job, or an Agent in it, reached the most that it may spend on language models.",
+        "Send less at once, choose a cheaper model, or let the owner raise the budget; an Agent has its own limit, **Most money**.",
     ),
     "result_too_large": (
         "The result is too large",
