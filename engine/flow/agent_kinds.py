@@ -31,6 +31,11 @@ NAMED: Mapping[str, tuple[str, str]] = {
     "http": ("address", "Write the web address that the agent may use."),
     "mcp": ("server", "Choose the MCP server whose tools the agent may use."),
 }
+#: The beginning of an address whose host has no braces.
+_WRITTEN = re.compile(
+    r"https?://(\[[0-9a-f:.]+\]|[^/?#\s@\\:{}\[\]]+)(?::\d{1,5})?(?=[/?#]|\Z)",
+    re.IGNORECASE,
+)
 _SHORT = {"flow": "flow", "dataset": "dataset", "knowledge": "knowledge", "http": "web", "mcp": "MCP"}
 #: How the ids of what a tool uses begin; they are no words for a name.
 _IDS = ("dataset_", "flow_", "collection_")
@@ -63,6 +68,14 @@ def tool_words(entry: Mapping[str, Any]) -> tuple[str, str]:
     name = str(entry.get("name") or "")
     about = [_SHORT.get(kind, kind) if name else uses, "asks first" if entry.get("ask_first") else ""]
     return name or title, ", ".join(part for part in about if part)
+
+
+def fixed_host(address: str) -> str:
+    """Returns the host of an address in small letters; "" when the address does not begin with one that is written
+    whole, without names in braces.
+    """
+    match = _WRITTEN.match(address.strip())
+    return match[1].lower() if match else ""
 
 
 def _host(address: str) -> str:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from engine.core.errors import Problem
 from engine.flow import contract
-from engine.flow.agent_kinds import KINDS, NAMED, Kind, name_of
+from engine.flow.agent_kinds import KINDS, NAMED, Kind, fixed_host, name_of
 from engine.flow.called import AGENT
 from engine.flow.document import Document, Node
 from engine.flow.json_values import read_strictly, value_at
@@ -335,21 +335,19 @@ def _knowledge_tool(entry: AgentTool, number: int, context: NodeContext) -> Tool
 # Web services.
 
 
-def written_host_of(address: str) -> str:
-    """Returns the host of an address; "" when none is written."""
-    from engine.outbound.secret_hosts import written_host  # the HTTP library is not needed at a start
-
-    found = written_host(address)
-    return found[0] if found else ""
-
-
 def placeholders(address: str) -> list[str]:
     """Returns the names in braces in an address, each once."""
     return list(dict.fromkeys(_IN_BRACES.findall(address)))
 
 
 def _http_tool(entry: AgentTool, number: int, context: NodeContext) -> Tool:
-    host = written_host_of(entry.address)
+    host = fixed_host(entry.address)
+    if not host:
+        raise NodeFailed(
+            f"“{entry.address[:120]}” is no web address with a fixed host.",
+            why="The model may never choose the host.",
+            remedy="Write the address in the agent's settings, like https://api.example.com/orders/{order}.",
+        )
     about = entry.description.strip() or f"Asks {host}."
     changes = entry.method != "GET"
     spec = ToolSpec(name_of(entry.model_dump(), number), about, _http_schema(entry), changes=changes)
@@ -541,7 +539,7 @@ def _address_problems(entry: Mapping[str, Any]) -> Iterator[tuple[str, str, str]
             "address",
         )
         return
-    if not written_host_of(address):
+    if not fixed_host(address):
         said = "the address begins with https:// and a host, like https://api.example.com/orders/{order}. The model cannot fill in the host."
         yield "bad_address", said, "address"
         return
