@@ -464,7 +464,7 @@ def server_problems(document: Document, allowed: Mapping[str, Collection[str]]) 
 
 
 def _server_problems_of(node: Node, allowed: Mapping[str, Collection[str]]) -> Iterator[Problem]:
-    entries = node.config.get("tools")
+    entries: Any = node.config.get("tools")
     names: list[str] = []
     for at, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
         if not isinstance(entry, Mapping):
@@ -473,8 +473,9 @@ def _server_problems_of(node: Node, allowed: Mapping[str, Collection[str]]) -> I
         if entry.get("kind") != "mcp" or not server:
             names.append(name_of(entry, at + 1))
             continue
-        only: Sequence[Any] = entry.get("only") or ()
-        wanted = [str(one) for one in only] or list(allowed.get(server, ()))
+        only: Any = entry.get("only")
+        offered: Collection[str] = allowed.get(server) or ()
+        wanted = [str(one) for one in (only if isinstance(only, list | tuple) else ())] or list(offered)
         said, place = "", "server"
         if server not in allowed:
             said = f"there is no MCP server called “{server}”. An owner adds it under Settings, Tools, or you choose another one."
