@@ -420,7 +420,7 @@ async def test_llms_txt_names_every_page(client):
         ("maximum size", "/docs/guides/files"),
         ("node.js", "/docs/guides/quick-start"),
         ("typescript", "/docs/api/run_flow"),
-        ("curl", "/docs/api/run_flow"),
+        ("curl", "/docs/guides/quick-start"),
         ("file upload", "/docs/guides/files"),
         ("region", "/docs/guides/hosting"),
         ("unsubscribe", "/docs/guides/webhooks"),

@@ -137,6 +137,7 @@ PARTS = {
 #: Functions that change state without a principal, and what they require instead of a role.
 WITHOUT = {
     "erasing.erase_job": "a key",
+    "files.upload": "a key",
     "flows.note_difference_from_live": "a part of verbs",
     "guesses.begin_own_try": "a part of verbs",
     "guesses.begin_try": "a part of verbs",
@@ -183,8 +184,11 @@ READS = {
     "deployments.problems_before_deploy",
     "deployments.warnings_before_deploy",
     "erasing.find_part",
+    "files.check_room",
+    "files.get_callers_file",
     "flows.find_version_of_draft",
     "guesses.is_audited",
+    "jobs.clean_payload",
     "links.get_link",
     "samples.example_payload",
     "samples.next_input",
