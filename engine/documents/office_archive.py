@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zipfile
 import zlib
@@ -36,7 +37,7 @@ class Archive:
             big = f"{size / (1 << 20):,.0f} MB" if size > _MOST_BYTES else f"{len(parts):,} parts"
             most = f"{_MOST_BYTES >> 20} MB" if size > _MOST_BYTES else f"{_MOST_PARTS:,} parts"
             raise Unreadable("unpacks", size=big, most=most)
-        if any(part.flag_bits & 0x1 for part in parts):
+        if any(part.flag_bits & 0x1 for part in parts) or self._is_sealed():
             raise Unreadable("with_password")
         for part in parts:
             if part.filename.lower().endswith(_XML) and _declares_type(self.read(part.filename, _LOOKED_AT)):
@@ -68,8 +69,14 @@ class Archive:
         """The title in the properties of an office file; an empty text when there is none."""
         for name, tag in (("docProps/core.xml", "{*}title"), ("meta.xml", ".//{*}title")):
             if name in self.names:
-                return " ".join((self.tree(name).findtext(tag) or "").split())[:300]
+                with contextlib.suppress(Unreadable):  # the document can be read all the same
+                    return " ".join((self.tree(name).findtext(tag) or "").split())[:300]
         return ""
+
+    def _is_sealed(self) -> bool:
+        """True for a file of OpenDocument with a password: its parts are encrypted, and its list of parts says so."""
+        listed = "META-INF/manifest.xml"
+        return listed in self.names and b"encryption-data" in self.read(listed, _LOOKED_AT)
 
 
 def xml(data: bytes) -> etree._Element:

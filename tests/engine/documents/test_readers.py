@@ -166,6 +166,8 @@ async def test_text_and_markdown() -> None:
         ("all.zip", made.zipped({"a.txt": "a"}), "it is a zip archive."),
         ("letter.odt", made.zipped({"mimetype": "application/vnd.oasis.opendocument.text", "content.xml": "<a/>"}),
          "it is an OpenDocument text. "),
+        ("locked.ods", made.zipped({"mimetype": "application/vnd.oasis.opendocument.spreadsheet", "content.xml": b"\x8f\x02",
+                                    "META-INF/manifest.xml": "<m><encryption-data/></m>"}), "is locked with a password"),
         ("letter.rtf", b"{\\rtf1 x}", "Rich Text Format"),
         ("letter.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "WordDocument".encode("utf-16-le"), "Save it as a newer Word"),
         ("locked.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le"), "with a password"),
