@@ -20,7 +20,7 @@ from storage.tables import Dataset, DatasetRow, FileUse, Flow, FlowVersion, Job,
 #: How long a file that nothing names is kept after its upload, in milliseconds.
 UNUSED_MS: Final = DAY
 #: What may keep a file.
-UseKind = Literal["job", "flow", "dataset", "collection"]
+UseKind = Literal["job", "flow", "dataset", "collection", "schedule"]
 _MOST_IDS = 500
 
 _COLUMNS = (

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
 from storage.database import now
+from storage.files import drop_uses
 from storage.statements import Statement
 from storage.tables_triggers import Schedule, ScheduleStart
 
@@ -125,6 +126,8 @@ def remove_schedules(session: Session, workspace_id: str, *, flow_id: str = "", 
     """Removes one schedule, or all of a flow, with their starts; their jobs stay. Returns how many there were."""
     which = Schedule.id == schedule_id if schedule_id else Schedule.flow_id == flow_id
     ids = list(session.scalars(select(Schedule.id).where(Schedule.workspace_id == workspace_id, which)))
+    for removed in ids:
+        drop_uses(session, "schedule", removed)
     session.execute(delete(ScheduleStart).where(ScheduleStart.schedule_id.in_(ids)))
     session.execute(delete(Schedule).where(Schedule.id.in_(ids)))
     return len(ids)

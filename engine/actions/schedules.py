@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.core.errors import Conflict, FieldError, Invalid, PayloadInvalid
-from engine.core.ids import new_id
+from engine.core.ids import file_ids_in, new_id
+from engine.core.json_text import json_text
 from engine.flow.contract import check_payload
 from engine.jobs.submit.bodies import read_version
 from engine.jobs.submit.scheduled import schedules_changed, start_now
@@ -17,6 +18,7 @@ from engine.triggers.timing import check_timing, in_words, next_slot
 from storage.audit import add_entry
 from storage.database import now
 from storage.datasets import get_dataset
+from storage.files import set_uses
 from storage.flows import hold_flow
 from storage.schedules import (
     ScheduleRow,
@@ -69,6 +71,7 @@ def add_schedule(
         created_by=principal.name,
     )
     insert_schedule(session, row)
+    _note_files(session, principal, row.id, row.source)
     add_entry(session, principal, "add schedule", flow.id, f"{row.title}: {in_words(timing, time_zone)}")
     schedules_changed(session)
     return row.id
@@ -91,6 +94,7 @@ def change_schedule(
     schedule.title = _title(title) or in_words(timing, time_zone).rpartition(",")[0][:MAX_TITLE]
     schedule.source = _source(session, flow, source)
     schedule.timing, schedule.time_zone, schedule.trouble = dict(timing), time_zone, None
+    _note_files(session, principal, schedule.id, schedule.source)
     if schedule.next_at is not None:
         schedule.next_at = next_slot(timing, time_zone, now(session))
     add_entry(session, principal, "change schedule", flow.id, f"{schedule.title}: {in_words(timing, time_zone)}")
@@ -133,6 +137,11 @@ def remove_schedule(session: Session, principal: Principal, schedule_id: str) ->
     schedule = get_schedule(session, principal.workspace_id, schedule_id)
     add_entry(session, principal, "remove schedule", schedule.flow_id, schedule.title)
     remove_schedules(session, principal.workspace_id, schedule_id=schedule.id)
+
+
+def _note_files(session: Session, principal: Principal, schedule_id: str, source: Mapping[str, Any]) -> None:
+    """Keeps the files that the input of a schedule names."""
+    set_uses(session, principal.workspace_id, "schedule", schedule_id, file_ids_in(json_text(source)))
 
 
 def _title(title: str) -> str:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from nicegui import ui
 
 from engine.actions.schedules import MAX_TITLE, add_schedule, change_schedule
+from engine.core.environments import Environment
 from engine.core.errors import Invalid, PayloadInvalid, Refusal
 from engine.flow.contract import input_fields, payload_schema, samples_of
 from engine.flow.dataset_payloads import match_columns
@@ -27,6 +28,7 @@ from ui.kit.parts import button, note, words
 from ui.kit.text import Reader, _, number, plural, type_word
 from ui.page_session import PageSession
 from ui.page_shell import times_of
+from ui.parts.kept_files import file_keeper
 
 #: How many of the next starts are shown.
 NEXT = 5
@@ -243,7 +245,13 @@ class ScheduleForm:
         if samples:
             self._choice(_("Fill in a saved sample"), {-1: _("Choose one")} | samples, -1, self._take_sample)
         specs = specs_of_schema(payload_schema(self.fields))
-        self.form = Form(roomy(specs, self.payload), self.payload, lambda *_given: None, types=True)
+        self.form = Form(
+            roomy(specs, self.payload),
+            self.payload,
+            lambda *_given: None,
+            types=True,
+            keep_file=file_keeper(self.page_session, Environment.LIVE),
+        )
 
     def _take_sample(self, index: int) -> None:
         samples = samples_of(self.document)

@@ -10,6 +10,8 @@ from nicegui import ui
 from engine.actions.schedules import pause_schedule, remove_schedule, resume_schedule, start_schedule
 from engine.core.errors import Invalid
 from engine.flow.document import Document
+from engine.flow.file_values import is_file_value
+from engine.flow.references import as_text
 from engine.triggers.timing import in_words
 from storage.flows import FlowRow
 from storage.schedules import ScheduleRow, StartRow
@@ -228,7 +230,10 @@ def _when(schedule: ScheduleRow) -> str:
 
 
 def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
+    if isinstance(value, list):
+        return ", ".join(_short(one) for one in value[:3]) + ("…" if len(value) > 3 else "")
+    said = value["name"] if is_file_value(value) else as_text(value)
+    text = " ".join(said.split())
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import event, select, update
 
 from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.files import upload_by_person
 from engine.actions.flows import delete_flow
 from engine.actions.principal import command_line
 from engine.actions.schedules import (
@@ -28,11 +29,13 @@ from engine.actions.schedules import (
 )
 from engine.core.clock import DAY, HOUR, MINUTE, MovedClock, SystemClock
 from engine.core.errors import Conflict, Invalid, NotDeployed, NotFound, PayloadInvalid
+from engine.files.keeping import incoming_of
 from engine.jobs.server.scheduler import LOOK_SECONDS, Scheduler
 from storage.audit import list_entries
 from storage.batches import batch_job_ids
 from storage.database import open_database
 from storage.dataset_changes import checked_rows
+from storage.files import list_uses
 from storage.jobs import JobFilters, list_jobs, read_value
 from storage.schedules import STARTS_KEPT, StartRow, get_schedule, list_schedules, list_starts
 from storage.tables import Flow, Workspace
@@ -352,6 +355,25 @@ async def test_without_a_schedule_a_look_reads_one_number(days: Days) -> None:
     assert [line for line in said if line != "BEGIN"] == [
         "select min(next_at) from schedules where next_at is not null"
     ]
+
+
+async def test_the_file_of_an_input_is_kept_with_its_schedule(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    incoming = incoming_of(days.world.database.file_bytes, b"Hello", "a.txt")
+    file = days.world.write(upload_by_person, days.person, incoming, "live")
+    fields = [{"name": "paper", "type": "file", "required": True}]
+    flow = days.world.add_flow(
+        document_of(("echo", "set_fields", {"n": "{{ api_input.out.paper.name }}"}), fields=fields)
+    )
+    value = {"name": file.name, "media_type": file.media_type, "size": file.size, "file_id": file.id}
+    schedule = days.add(flow, at("09:00"), {"kind": "input", "payload": {"paper": value}})
+    assert days.world.read(list_uses, "schedule", schedule) == [file.id]
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    (start,) = days.starts(schedule)
+    assert days.world.read(list_uses, "job", start.job_id or "") == [file.id], start.trouble
+    days.world.write(remove_schedule, days.person, schedule)
+    assert days.world.read(list_uses, "schedule", schedule) == []
 
 
 def test_what_a_schedule_may_not_be(days: Days) -> None:
