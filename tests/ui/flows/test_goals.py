@@ -75,9 +75,9 @@ async def test_what_no_goal_does_is_told_with_the_nearest_three_and_the_way_to_a
     assert len(goal_links(user)) == 3
     assert "/playground/new" in hrefs(user)
 
-    type_into(user, "What should your API do?", "read a page every morning")
-    assert "Flowport does not start flows by the clock yet." in page_text(user)
-    assert "/docs/guides/best-practices#at-a-certain-time" in hrefs(user)
+    type_into(user, "What should your API do?", "send an email to a customer")
+    assert "No step sends or reads e-mail yet." in page_text(user)
+    assert "/docs/nodes/http_request" in hrefs(user)
     assert len(goal_links(user)) == 3
 
 
