@@ -334,7 +334,7 @@ def _owned(workspace_id: str) -> Select[KnowledgeCollection]:
     )
 
 
-def _pieces() -> Select[Any]:
+def _pieces() -> Any:
     return (
         select(
             KnowledgePiece.id,

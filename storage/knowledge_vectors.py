@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Any, cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -87,7 +88,9 @@ def _compared(
     length = len(question)
     rows = memoryview(portion).cast("b", shape=[len(portion) // length, length])
     asked = memoryview(bytearray(question)).cast("b", shape=[1, length])
-    distances = [one[0] for one in memoryview(simsimd.cdist(rows, asked, "cosine")).tolist()]
+    compared: Any = simsimd.cdist(rows, asked, "cosine")
+    table: list[list[float]] = cast("Any", memoryview(compared)).tolist()
+    distances = [one[0] for one in table]
     places = [(document_id, number) for document_id, count in documents for number in range(count)]
     nearest = heapq.nsmallest(most, range(len(places)), key=distances.__getitem__)
     return [(1.0 - distances[at], *places[at]) for at in nearest if distances[at] == distances[at]]

@@ -218,7 +218,7 @@ class _SiteReader:
         context.http = self.http
         try:
             out = await page_scraper.run(
-                page_scraper.Config(), page_scraper.Inputs(url=url), cast("NodeContext", context)
+                page_scraper.Config.model_validate({}), page_scraper.Inputs(url=url), cast("NodeContext", context)
             )
         except NodeFailed as failure:
             return NotRead(url, url, " ".join(filter(None, (failure.message, failure.why))), total)

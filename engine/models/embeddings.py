@@ -123,7 +123,8 @@ class Embeddings:
         limiter = self._limiters.of((connection.name, connection.address, connection.key))
         url, body = _request(connection, model, texts, purpose)
         deadline = loop.time() + seconds * (_WAITS if purpose == "document" else 1)
-        for waits in range(_WAITS + 1):
+        waits = 0
+        while True:
             try:
                 async with limiter.turn(connection.at_once, deadline):
                     answer = await self._post(connection, model, url, body, seconds)
@@ -132,10 +133,11 @@ class Embeddings:
             if answer.status == 200:
                 return answer
             pause = _pause(answer, waits)
-            if answer.status not in {429, 503} or pause > _LONGEST_WAIT or loop.time() + pause >= deadline:
-                break
+            passing = answer.status in {429, 503} and waits < _WAITS
+            if not passing or pause > _LONGEST_WAIT or loop.time() + pause >= deadline:
+                raise _refused(answer, connection, model)
+            waits += 1
             limiter.pause(pause)
-        raise _refused(answer, connection, model)
 
     async def _post(self, connection: ModelConnection, model: str, url: str, body: Any, seconds: float) -> Answer:
         home = allowed_for(connection)

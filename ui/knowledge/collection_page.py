@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from nicegui import ui
 from sqlalchemy.orm import Session
@@ -169,7 +170,7 @@ class CollectionPage:
                     icon(KINDS[one.kind][1], "fp-t3")
                     with ui.element("button").classes("fp-row-link fp-plain-button").props("type=button") as opener:
                         words(one.name)
-                    opener.on("click.stop", lambda one=one: self._open(one), [])
+                    opener.on("click.stop", partial(self._open, one), [])
                 with rows.cell(classes="fp-source-state"):
                     self._draw_state(one)
                 rows.cell(number(one.pieces, self.reader))
