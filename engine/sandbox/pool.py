@@ -4,7 +4,7 @@ calls.
     sandbox = Sandbox()
     text = await sandbox.render(template, {"prompt": {"out": ...}})      # raises RenderFailed
     answer = await sandbox.read("page", {"html": ..., "url": ...})       # a reader of engine.pages.readers
-    answer, pictures = await sandbox.read_file("pdf", "text", {...}, content)  # a reader of engine.documents.readers
+    answer, pictures = await sandbox.read_file("pdf", "document", {...}, content)  # a reader of engine.documents.readers
     await sandbox.close()
 
 Cancelling a call kills its process. An evaluator process ends by itself when the worker has ended in any way.
