@@ -140,7 +140,8 @@ def _read_archive(content: bytes, wish: Wish) -> Read:
         return read_word(content, archive, wish)
     if "ppt/presentation.xml" in names:
         return read_slides(archive, wish)
-    if any(name.startswith("xl/workbook.") for name in names):
+    # some programs write names with capitals or backslashes
+    if any(name.replace("\\", "/").lower().startswith("xl/workbook.") for name in names):
         archive.check()
         return read_sheets(content, wish, EXCEL, archive.title())
     if "content.xml" in names and "mimetype" in names:
@@ -156,7 +157,8 @@ def _read_archive(content: bytes, wish: Wish) -> Read:
 
 def _read_old_office(content: bytes, wish: Wish) -> Read:
     """Reads old Excel tables. Other files of this container are told apart by the names of their parts."""
-    names = {name for name in _OLD_PARTS if name.encode("utf-16-le") in content}
+    small = content.lower()
+    names = {name for name in _OLD_PARTS if name.lower().encode("utf-16-le") in small}
     if names & {"EncryptedPackage", "EncryptionInfo"}:
         raise Unreadable("with_password")
     if names & {"Workbook", "Book"}:

@@ -18,7 +18,6 @@ _TEXT = "txt:Text (encoded):UTF8"
 _SHEETS = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,false,false,false,false,-1"
 _FORMATS = {"docx": _TEXT, "html": _TEXT, "xlsx": _SHEETS, "xls": _SHEETS, "ods": _SHEETS, "pptx": "pdf"}
 _WORD = re.compile(r"\w+")
-#: Words that LibreOffice writes for text fields that show nothing.
 PROGRAMS = ("soffice", "pdftotext", "mshow")
 
 
@@ -70,7 +69,7 @@ def _read(file: Path) -> str:
         case ".pdf":
             return _said("pdftotext", "-q", str(file), "-")
         case ".eml":
-            return _said("mshow", "-q", str(file))
+            return _said("mshow", str(file))
         case _:
             return file.read_bytes().decode("utf-8-sig", "replace")
 
