@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from engine.flow.file_values import KIND_ENDINGS, is_file_value, is_web_file, map_files, sent_files, takes_files
@@ -513,7 +513,7 @@ def files_to_send(fields: Sequence[Mapping[str, Any]], payload: Mapping[str, Any
     def sent(pointer: str, value: Any) -> Any:
         if isinstance(value, FileToSend) or (isinstance(value, str) and is_web_file(value)):
             return value
-        return FileToSend(value["name"] if is_file_value(value) else named[pointer])
+        return FileToSend(cast("Mapping[str, str]", value)["name"] if is_file_value(value) else named[pointer])
 
     return map_files(fields, whole, sent)
 

@@ -43,16 +43,16 @@ class NotAcceptable(Refusal):
 
 
 class UnsupportedMediaType(Refusal):
-    """The request body must be sent as application/json."""
+    """The request body has a type that is not taken here."""
 
     code = "unsupported_media_type"
     remedy = "Send JSON with the header `Content-Type: application/json`"
 
 
 class NotMultipart(UnsupportedMediaType):
-    """A file must be sent as multipart/form-data."""
+    """The request body has a type that is not taken here."""
 
-    remedy = "Send it as the only part of a form, as `curl -F file=@report.pdf` does"
+    remedy = "Send the file as multipart/form-data, the only part of a form, as `curl -F file=@report.pdf` does"
 
 
 class MalformedRequest(Refusal):

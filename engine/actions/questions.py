@@ -77,5 +77,7 @@ def _answer(session: Session, who: Principal, question: QuestionRow, said: Answe
         raise PayloadInvalid("The answer does not fit the question", errors=errors)
     note = said.note.strip()[:MOST_NOTE]
     answer(session, question, "approved" if said.approved else "refused", changed, note, by)
-    verb = "approve question" if said.approved else "refuse question"
-    add_entry(session, who, verb, question.job_id, "")
+    if said.approved:
+        add_entry(session, who, "approve question", question.job_id, "")
+    else:
+        add_entry(session, who, "refuse question", question.job_id, "")

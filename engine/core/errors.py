@@ -201,6 +201,7 @@ class QuestionClosed(Conflict):
 class QuestionLinkNotValid(NotFound):
     """This link leads to no question."""
 
+    code = "question_link_not_valid"
     remedy = "Check that the whole link was copied, or ask whoever sent it for a new one."
 
 

@@ -144,7 +144,7 @@ NODE = NodeType(
     group="ai",
     icon="smart_toy",
     synonyms=(
-        "assistant, tools, tool, mcp, function calling, autonomous, chatbot, research, look things up, decide, "
+        "assistant, tools, tool, mcp, function calling, autonomous, chatbot, research, look things up, "
         "ai agent, bot, helper, use a flow, plan, steps on its own"
     ),
     config=Config,

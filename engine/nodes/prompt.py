@@ -245,7 +245,7 @@ NODE = NodeType(
     synonyms=(
         "ai, gpt, chatgpt, claude, gemini, llm, model, ask, question, summary, summarise, summarize, translate, "
         "translation, classify, generate, write, rewrite, chat, agent, openai, sentiment, extract, "
-        "artificial intelligence, picture, image, photo, describe a picture, vision, ocr, scan, pdf, audio, sound, "
+        "artificial intelligence, picture, image, photo, describe a picture, vision, ocr, scan, audio, sound, "
         "transcribe, speech, video"
     ),
     config=Config,

@@ -58,9 +58,10 @@ async def batch_of(house: House, flow_id: str, key: str | None = None) -> str:
 
 
 async def ask(house: House, method: str, path: str, kind: str, key: str, thing: str) -> httpx.Response:
-    address = path.format(job_id=thing, batch_id=thing)
+    address = path.format(job_id=thing, batch_id=thing, question_id="ask_x")
+    body = {"approved": True} if "{question_id}" in path else None
     return await house.client.request(
-        method, address, headers={"Authorization": f"Bearer {key}", "Accept": kind, "X-Request-Id": "same"}
+        method, address, json=body, headers={"Authorization": f"Bearer {key}", "Accept": kind, "X-Request-Id": "same"}
     )
 
 
@@ -80,7 +81,11 @@ async def test_a_limited_key_finds_nothing_of_other_flows(
     assert (await house.get(f"/jobs/{job_id}")).json()["status"] == "queued", "it was not touched either"
 
 
-@pytest.mark.parametrize(("method", "path", "kind"), OF_SOMETHING)
+#: What is asked of a job is in `tests/api/routes/test_questions.py`: there is a question only while a job waits.
+FOUND = [one for one in OF_SOMETHING if "{question_id}" not in one[1]]
+
+
+@pytest.mark.parametrize(("method", "path", "kind"), FOUND)
 async def test_a_limited_key_finds_what_belongs_to_its_flows(
     house: House, limited: str, other_flow: str, method: str, path: str, kind: str
 ):

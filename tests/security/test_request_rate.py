@@ -97,11 +97,17 @@ async def test_every_key_counts_for_itself_and_both_secrets_of_one_together(hous
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [(method, route.path) for route in ROUTES for method in route.methods if route.path.startswith("/public")],
+    [
+        (method, route.path)
+        for route in ROUTES
+        for method in route.methods
+        if route.path.startswith("/public") and "{hook_id}" not in route.path  # they have no key, and their own limit
+    ],
 )
 async def test_every_route_counts(house: House, method: str, path: str):
     await statuses(house, 50)
-    address = path.format(flow_id=house.flow_id, job_id="job_x", batch_id="batch_x")
+    ids = {"job_id": "job_x", "batch_id": "batch_x", "file_id": "file_x", "question_id": "ask_x"}
+    address = path.format(flow_id=house.flow_id, **ids)
     answer = await house.client.request(method, address, headers={"Authorization": f"Bearer {house.key}"})
     assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
 

@@ -63,6 +63,7 @@ BUTTONS = (
     "Download",
     "View version ",
     "All flows",
+    "Templates with an approval",
     "No problems",
     "Problems",
     "4 problems",

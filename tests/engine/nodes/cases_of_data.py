@@ -63,7 +63,7 @@ CASES: dict[str, list[Case]] = {
         bad("everything that is wrong at once", Refused({"/url": "must be a web address like https://example.com", "/pages": "expected a whole number, got a string", "/page": "the flow has no field of this name; it has `url`, `pages`"}), {"url": "a.example", "pages": "5", "page": 1}, config={"fields": FIELDS}),
         bad("a field twice", Problem("/config/fields/1/name", "Two fields are named `a`."), config={"fields": [{"name": "a"}, {"name": "a"}]}),
         bad("limits that no value fits", Problem("/config/fields/0/minimum", "`a`: minimum is larger than maximum, so no value would fit."), config={"fields": [{"name": "a", "type": "integer", "minimum": 5, "maximum": 4}]}),
-        bad("a type that is none", Problem("/config/fields/0/type", "“Fields”, entry 1, `type` must be 'string', 'number', 'integer', 'boolean', 'object' or 'array', but is the text `text`."), config={"fields": [{"name": "a", "type": "text"}]}),
+        bad("a type that is none", Problem("/config/fields/0/type", "“Fields”, entry 1, `type` must be 'string', 'number', 'integer', 'boolean', 'object', 'array' or 'file', but is the text `text`."), config={"fields": [{"name": "a", "type": "text"}]}),
         bad("a default that its own rules refuse", Problem("/config/fields/0/default", "`a`: the default does not fit: expected a whole number, got a string."), config={"fields": [{"name": "a", "type": "integer", "default": "5"}]}),
         bad("a pattern that cannot be read", Problem("/config/fields/0/pattern", "`a`: this pattern cannot be used: a `(` is never closed by `)`."), config={"fields": [{"name": "a", "pattern": "("}]}),
     ],

@@ -18,6 +18,9 @@ KEYS = {
     "html_text_extractor": ("selector drop keep_links max_chars", "html"),
     "http_request": ("method secret_headers fail_on_status", "url headers query body"),
     "prompt": ("model temperature max_tokens output_fields max_attempts", "prompt system files"),
+    "search_knowledge": ("collection limit min_score sources", "query"),
+    "add_to_knowledge": ("collection", "text source"),
+    "agent": ("model tools output_fields max_steps max_cost_usd", "message instructions files"),
     "array_splitter": ("mode max_concurrency chunk_size", "items"),
     "array_flatten": ("levels on_item_error depth", "value"),
     "filter_list": ("match rules", "items"),
@@ -34,7 +37,7 @@ KEYS = {
     "first_value": ("", "values"),
     "call_flow": ("flow_id version", ANY),
 }
-FIELD = "name type required description default example format enum minimum maximum min_length max_length min_items max_items pattern items fields"
+FIELD = "name type required description default example format enum minimum maximum min_length max_length min_items max_items pattern items fields file_kinds max_file_mb"
 
 
 #: The documented default behaviour of each node type without settings.

@@ -141,6 +141,9 @@ def test_the_usual_time_limits():
         "website_mapper": 160,  # most pages x delay + 60
         "page_scraper": 30,
         "http_request": 30,
+        "api_input": 300,  # fetches the files that are sent as web addresses
+        "read_document": 120,
+        "agent": 600,
         "call_flow": THE_JOBS,
         "array_splitter": THE_JOBS,
     }

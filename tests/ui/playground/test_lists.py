@@ -36,7 +36,9 @@ def step(node_id: str, index_path: str = "", status: str = "completed", **more: 
 
 
 def look(*steps: StepRow, ended: bool = False, error: dict[str, Any] | None = None) -> Look:
-    job: Any = SimpleNamespace(ended=ended, error=error, started_at=0, created_at=0, run_options=None)
+    job: Any = SimpleNamespace(
+        ended=ended, error=error, started_at=0, created_at=0, run_options=None, waits_for_person=False
+    )
     return Look(job, steps)
 
 
