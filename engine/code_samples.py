@@ -64,6 +64,97 @@ def call_examples(
     )
 
 
+def upload_examples(url: str, name: str = "report.pdf") -> Examples:
+    """Returns samples that upload a file of this name, which lies beside them, and print the response."""
+    sent = _JAVASCRIPT_FORM.format().replace("path.split(/[\\\\/]/).pop()", _text(name)).replace("path", _text(name))
+    return Examples(
+        curl=f"""\
+{_shell_key(YOUR_KEY)}
+
+rm -f answer.json
+{_CURL} -o answer.json \\
+  {_shell(url)} \\
+  -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
+  -H "Idempotency-Key: $(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)" \\
+  -F {_shell(f"file=@{name}")}
+cat answer.json
+""",
+        python=f"""\
+{_python_head(YOUR_KEY, "json", "uuid")}
+import requests
+
+{_PYTHON_CALL}
+
+with open({_text(name)}, "rb") as file:
+    sent = {{"file": ({_text(name)}, file.read())}}
+answer = call("POST", {_text(url)}, files=sent, headers={{"Idempotency-Key": str(uuid.uuid4())}})
+print(json.dumps(answer.json(), indent=2))
+""",
+        javascript=f"""\
+// Node 20 or newer. The key comes from the environment: export FLOWPORT_API_KEY={_shell(YOUR_KEY)}
+{_JAVASCRIPT_CALL}
+async function upload() {{
+{sent}\
+  const {{ randomUUID }} = await import("node:crypto");
+  return call("POST", {_text(url)}, {{ headers: {{ "Idempotency-Key": randomUUID() }}, body: form }});
+}}
+
+upload()
+  .then((text) => {{
+    console.log(JSON.stringify(JSON.parse(text), null, 2));
+  }})
+  .catch((error) => {{
+    console.error(error.message);
+    process.exitCode = 1;
+  }});
+""",
+    )
+
+
+def download_examples(url: str, name: str = "download") -> Examples:
+    """Returns samples that write a file under this name beside them, and print the name."""
+    return Examples(
+        curl=f"""\
+{_shell_key(YOUR_KEY)}
+
+{_CURL} -o {_shell(name)} \\
+  {_shell(url)} \\
+  -H "Authorization: Bearer $FLOWPORT_API_KEY"
+echo {_shell(name)}
+""",
+        python=f"""\
+{_python_head(YOUR_KEY)}
+import requests
+
+{_PYTHON_CALL}
+
+answer = call("GET", {_text(url)})
+with open({_text(name)}, "wb") as file:
+    file.write(answer.content)
+print({_text(name)})
+""",
+        javascript=f"""\
+// Node 18 or newer. The key comes from the environment: export FLOWPORT_API_KEY={_shell(YOUR_KEY)}
+if (!process.env.FLOWPORT_API_KEY) throw new Error("Set FLOWPORT_API_KEY to your API key first");
+const headers = {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}` }};
+
+async function download() {{
+  const response = await fetch({_text(url)}, {{ headers }});
+  if (!response.ok) throw new Error(`HTTP ${{response.status}}: ${{await response.text()}}`);
+  const {{ writeFile }} = await import("node:fs/promises");
+  await writeFile({_text(name)}, Buffer.from(await response.arrayBuffer()));
+}}
+
+download()
+  .then(() => console.log({_text(name)}))
+  .catch((error) => {{
+    console.error(error.message);
+    process.exitCode = 1;
+  }});
+""",
+    )
+
+
 def first_call(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY, wait: int = 60) -> str:
     """Returns the shortest working call: submits a job and waits `wait` seconds for the result; with 0 it gets the
     job's id at once.

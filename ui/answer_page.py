@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,7 +22,6 @@ from ui.access_guard import theme_of
 from ui.kit.plain_pages import alert, card, document, error_page
 from ui.kit.text import Reader, _
 from ui.kit.times import Times
-from ui.page_session import App
 from ui.parts.answer_words import THEN, until_words
 from ui.parts.value_shapes import in_words
 from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refused_form, too_often
@@ -34,13 +32,6 @@ _HEADERS = {"x-robots-tag": "noindex, nofollow", "referrer-policy": "no-referrer
 _DEEPEST = 5
 #: The length from which a text has a box of several lines.
 _LONG_TEXT = 80
-
-
-def add_routes(root: FastAPI, app: App) -> None:
-    """Adds the page to the root app, before NiceGUI joins it."""
-    pages = AnswerPages(app)
-    root.add_route("/answer/{token}", pages.show, methods=["GET"])
-    root.add_route("/answer/{token}", pages.answer, methods=["POST"])
 
 
 class AnswerPages(SignInPages):

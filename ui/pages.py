@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from engine.core.errors import Refusal, Unavailable
 from storage.flows import list_flows
-from ui import answer_page, second_factor, sign_in
+from ui import second_factor, sign_in
 from ui.access_guard import NO_STORE, AccessGuard, theme_of
 from ui.datasets import files
 from ui.jobs import jobs_csv, stored_file
@@ -32,6 +32,23 @@ from ui.script_marks import mark_scripts
 from ui.settings import audit_csv
 
 
+def _add_answer_page(root: FastAPI, app: App) -> None:
+    """Adds the page behind the link of a question. Its module is imported when it is first asked for."""
+
+    async def show(request: Request) -> Response:
+        from ui.answer_page import AnswerPages
+
+        return await AnswerPages(app).show(request)
+
+    async def answer(request: Request) -> Response:
+        from ui.answer_page import AnswerPages
+
+        return await AnswerPages(app).answer(request)
+
+    root.add_route("/answer/{token}", show, methods=["GET"])
+    root.add_route("/answer/{token}", answer, methods=["POST"])
+
+
 def register(app: App, root: FastAPI) -> None:
     """Adds the plain pages to `root`, and to NiceGUI's app the guard and what registers every page.
 
@@ -44,7 +61,7 @@ def register(app: App, root: FastAPI) -> None:
     )
     sign_in.add_routes(root, app)
     second_factor.add_routes(root, app)
-    answer_page.add_routes(root, app)
+    _add_answer_page(root, app)
     jobs_csv.add_routes(root, app)
     stored_file.add_routes(root, app)
     batch_csv.add_routes(root, app)

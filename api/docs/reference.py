@@ -10,7 +10,14 @@ from typing import Any
 
 from api.docs.schema_words import example_value, field_rows, plain_schema, rules, type_words
 from api.http.problem_json import PROBLEM_TYPE
-from engine.code_samples import Answers, Examples, call_examples, code_examples
+from engine.code_samples import (
+    Answers,
+    Examples,
+    call_examples,
+    code_examples,
+    download_examples,
+    upload_examples,
+)
 
 Json = Mapping[str, Any]
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -70,6 +77,10 @@ class OperationPage:
         sent = self.body["value"] if self.body else None
         if self.id == "run_flow":
             return code_examples(url, sent or {})
+        if self.id == "upload_file":
+            return upload_examples(url)
+        if self.id == "download_file":
+            return download_examples(url)
         if self._takes("query", "wait"):
             url += "?wait=30"
         headers = self._takes("header", "Idempotency-Key")

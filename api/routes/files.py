@@ -103,7 +103,7 @@ after a day; one that a job was given is kept as long as the job's data.
     response_class=FileResponse,
     response_description="The bytes of the file",
     responses={
-        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+        200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
         **refusals(errors.NotFound),
     },
 )

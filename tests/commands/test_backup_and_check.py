@@ -99,7 +99,7 @@ def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(
     fine = command("check", "--json", **CLOSED)
     assert fine.code == 0, fine
     lines = {line["name"]: line for line in fine.json}
-    assert {"Data folder", "Disk", "Size", "Clock", "Database", "Worker", "Backup", "Backup passphrase", "Foreign files", "Public address", "Outbound", "Browser", "Models"} == set(lines)  # fmt: skip
+    assert {"Data folder", "Disk", "Size", "Clock", "Database", "Worker", "Backup", "Backup passphrase", "Foreign files", "Files", "Public address", "Outbound", "Browser", "Models"} == set(lines)  # fmt: skip
     assert lines["Outbound"]["state"] == "warn"
     assert all(line["fix"] for line in fine.json if line["state"] in {"warn", "bad"})
 

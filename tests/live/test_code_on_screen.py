@@ -91,7 +91,7 @@ def start(programs: dict[str, str], keys: dict[str, str], folder: Path) -> dict[
     started = {}
     for language, text in programs.items():
         own = folder / language
-        own.mkdir()
+        own.mkdir(exist_ok=True)
         (own / LANGUAGES[language]).write_text(text.replace("YOUR_API_KEY", keys[language]))
         started[language] = subprocess.Popen(
             [runs_it[language], LANGUAGES[language]],
@@ -215,26 +215,55 @@ def test_the_code_of_the_guides_runs_and_its_headers_are_the_servers(docs, termi
     assert all(kinds.values()), kinds
 
 
+ASKS = flows.one_node(
+    {
+        "id": "approval",
+        "type": "approval",
+        "config": {"editable": ["reply"]},
+        "inputs": {"title": "May it be sent?", "values": {"reply": "Dear {{ api_input.out.name }}"}},
+    },
+    {"name": "name", "type": "string", "required": True},
+)
+
+
+def question_of(caller: Caller, job_id: str) -> str:
+    """Waits until the job asks, and returns the id of its question."""
+
+    def asked() -> list[dict[str, Any]]:
+        return caller.request("GET", f"/jobs/{job_id}/questions").json()["data"]
+
+    wait_until(asked, "nobody was asked")
+    return asked()[0]["question_id"]
+
+
 @pytest.mark.parametrize("call", operation_pages(api_document()).values(), ids=lambda call: call.id)
 def test_the_code_of_each_call_prints_its_answer(docs, terminal, caller: Caller, site, tmp_path, call):
     """The ids are filled in as a reader would do.
 
     The job to cancel is still running, and the job to erase has ended.
     """
-    cancels = call.id.startswith("cancel")
-    flow_id = terminal.flow(fetches("Held", site.hold(call.id)) if cancels else greeting())
+    cancels, answers = call.id.startswith("cancel"), call.id == "answer_question"
+    flow_id = terminal.flow(fetches("Held", site.hold(call.id)) if cancels else ASKS if answers else greeting())
     payload = {"url": site.hold(call.id)} if cancels else {"name": "Ada"}
     programs = {}
     for block in docs.page(f"/docs/api/{call.id}").css("pre[data-language]"):
         language = block.attributes["data-language"] or ""
         text = block.text().replace("FLOW_ID", flow_id).replace('"url": "https://example.com"', '"name": "Ada"')
-        if "JOB_ID" in text or "BATCH_ID" in text:
+        if answers:
+            job_id = caller.accepted(flow_id, payload)
+            text = text.replace("JOB_ID", job_id).replace("QUESTION_ID", question_of(caller, job_id))
+        elif "JOB_ID" in text or "BATCH_ID" in text:
             batch = caller.request("POST", f"/flows/execute/{flow_id}/batch", json={"items": [payload]}).json()
             (job_id,) = batch["job_ids"]
             text = text.replace("JOB_ID", job_id).replace("BATCH_ID", batch["batch_id"])
             if not cancels:
                 caller.ended(job_id)
+        if "FILE_ID" in text:
+            sent = caller.request("POST", "/files", files={"file": ("a.txt", b"a")})
+            text = text.replace("FILE_ID", sent.json()["file_id"])
         programs[language] = text
+        (tmp_path / language).mkdir()
+        (tmp_path / language / "report.pdf").write_bytes(b"%PDF-1.4 of a test")
     assert programs.keys() == LANGUAGES.keys()
     own_key = dict.fromkeys(LANGUAGES, caller.key)
     for language, (code, out, error) in finish(start(programs, own_key, tmp_path)).items():

@@ -29,7 +29,10 @@ def test_the_flow_of_a_goal_runs_and_answers(goal: Goal, tmp_path: Path, capsys:
     payload = json.dumps(samples_of(document)[0]["payload"])
 
     code = main(
-        ["flows", "run", str(file), "--input", payload, "--data", str(tmp_path)], {}, serve=_never, worker=_never
+        ["flows", "run", str(file), "--approve", "--input", payload, "--data", str(tmp_path)],
+        {},
+        serve=_never,
+        worker=_never,
     )
 
     said = capsys.readouterr()
