@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,11 +19,12 @@ from engine.flow.dataset_payloads import match_columns
 from engine.flow.document import Document
 from engine.jobs.submit.batches import MAX_ITEMS
 from engine.triggers.timing import DAYS, HOURS, LAST_DAY, MINUTES, MONTH_DAYS, cron_of, in_words, next_slots, zone_names
+from engine.triggers.zones import find_zones, zone_choices
 from storage.datasets import DatasetLine
 from storage.schedules import ScheduleRow
 from ui.flows.try_it import roomy
 from ui.forms.form import Field, Form
-from ui.forms.specs import specs_of_schema
+from ui.forms.specs import FieldSpec, specs_of_schema
 from ui.kit import feedback
 from ui.kit.parts import button, note, words
 from ui.kit.text import Reader, _, number, plural, type_word
@@ -32,7 +34,14 @@ from ui.parts.kept_files import file_keeper
 
 #: How many of the next starts are shown.
 NEXT = 5
+#: The longest description, in characters, that stands in place of the name of a field.
+_SHORT = 60
 INPUT = ""
+#: Browser handler: tells the typed text, unless the arrow keys have chosen an option, which the list then takes itself.
+_TYPED = """(event) => {
+  const chosen = event.target.getAttribute?.("aria-activedescendant") || "-1";
+  if (chosen.endsWith("-1")) emit(event.target.value ?? "");
+}"""
 _WEEKDAYS = [1, 2, 3, 4, 5]
 _OFTEN = {
     "weekdays": _("Every weekday (Monday to Friday)"),
@@ -88,9 +97,9 @@ class ScheduleForm:
                 _("Time zone"), help_text=_("When clocks change there, it still starts at the time you chose.")
             )
             with zone.place:
-                choice = ui.select(zone_names(), value=self.zone, with_input=True)
-                zone.control(choice.props("outlined dense options-dense").classes("w-full"))
-                choice.on_value_change(lambda event: self._set_zone(event.value))
+                self.zones = ui.select(zone_choices(_zone_of(self.reader)), value=self.zone, with_input=True)
+                self.zone_field = zone
+                self._connect_zones(zone.control(self.zones.props("outlined dense options-dense").classes("w-full")))
             switch = ui.switch(_("Write a cron expression instead"), value=self.timing["kind"] == "cron")
             switch.props("dense").on_value_change(lambda event: self._by_cron(bool(event.value)))
             self.next = ui.element("div").props("role=status")
@@ -178,10 +187,34 @@ class ScheduleForm:
         days = {*self.timing["days"], day} if on else {*self.timing["days"]} - {day}
         self._set(days=sorted(days))
 
+    def _connect_zones(self, box: ui.select) -> None:
+        with box.add_slot("no-option"), ui.item():
+            words(_("No time zone has this name. Try a country or a large city."), "fp-t2")
+        box.on_value_change(lambda event: self._set_zone(event.value))
+        box.on("keydown.enter", lambda event: self._take_zone(event.args, only=False), js_handler=_TYPED)
+        box.on("keydown.tab", lambda event: self._take_zone(event.args, only=True), js_handler=_TYPED)
+        box.on("blur", lambda event: self._take_zone(event.args, only=True), js_handler=_TYPED)
+
     def _set_zone(self, zone: str | None) -> None:
         if zone:
             self.zone = zone
+            self.zone_field.error("")
             self._tell_next()
+
+    def _take_zone(self, typed: object, *, only: bool) -> None:
+        """Chooses the zone that the typed text names. `only`: where it names several, none of them."""
+        text, choices = str(typed or "").strip(), self.zones.options
+        if not text or text == choices.get(self.zone):
+            return
+        found = find_zones(text, choices)
+        if len(found) == 1 or (found and not only):
+            self.zones.value = found[0]
+            self.zones.run_method("updateInputValue", choices[found[0]], True)
+            self.zones.run_method("hidePopup")
+            return
+        said = _("several time zones fit “{text}”.") if found else _("no time zone is called “{text}”.")
+        stays = _("It stays at {zone}:").format(zone=self.zone)
+        self.zone_field.error(f"{stays} {said.format(text=text[:60])} {_('Choose one from the list.')}")
 
     def _timing(self) -> dict[str, Any]:
         parts = self.timing
@@ -244,7 +277,7 @@ class ScheduleForm:
         samples = {index: str(one.get("title") or index + 1) for index, one in enumerate(samples_of(self.document))}
         if samples:
             self._choice(_("Fill in a saved sample"), {-1: _("Choose one")} | samples, -1, self._take_sample)
-        specs = specs_of_schema(payload_schema(self.fields))
+        specs = tuple(_in_words(one) for one in specs_of_schema(payload_schema(self.fields)))
         self.form = Form(
             roomy(specs, self.payload),
             self.payload,
@@ -277,7 +310,7 @@ class ScheduleForm:
         for one in self.fields:
             name = str(one.get("name"))
             need = f", {_('required')}" if one.get("required") else ""
-            field = Field(f"{name}", f"{type_word(one)}{need}")
+            field = Field(_field_words(name, one.get("description")), f"{type_word(one)}{need}")
             with field.place:
                 box = ui.select(
                     columns, value=self.mapping.get(name, "") if self.mapping.get(name, "") in columns else ""
@@ -321,6 +354,17 @@ class ScheduleForm:
 def slot_words(slot: int, zone: str) -> str:
     """Returns a start as the clock of its zone shows it: `Mon 30 Nov 2026, 09:00`."""
     return datetime.fromtimestamp(slot / 1_000, UTC).astimezone(ZoneInfo(zone)).strftime("%a %-d %b %Y, %H:%M")
+
+
+def _in_words(spec: FieldSpec) -> FieldSpec:
+    """Asks for a field by what its author says of it, where that is short."""
+    said = _field_words(spec.name, spec.help)
+    return spec if said == spec.name or spec.title != spec.name else replace(spec, title=said, help="")
+
+
+def _field_words(name: str, description: object) -> str:
+    said = " ".join(str(description or "").split()).removesuffix(".")
+    return said if 0 < len(said) <= _SHORT else name
 
 
 def _zone_of(reader: Reader) -> str:

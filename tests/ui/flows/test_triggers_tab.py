@@ -7,6 +7,7 @@ from typing import Any
 
 from nicegui import ui
 from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.hooks import add_hook
@@ -61,6 +62,24 @@ async def test_a_schedule_is_added_in_words_and_says_when_it_starts_next(site: S
     assert row.time_zone == "Australia/Lord_Howe"
     assert row.source["payload"].keys() == {"name"}
     await user.should_see("Next start:")
+
+
+async def test_a_time_zone_is_found_by_what_is_typed_and_a_word_that_is_none_is_told(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    press(user, "Add a schedule")
+    await user.should_see("Every Monday at 09:00, UTC")
+    zones = UserInteraction(user, {select(user, "Time zone")}, None)
+
+    zones.trigger("keydown.enter", "Germany")
+    await user.should_see("Every Monday at 09:00, Europe/Berlin")
+    zones.trigger("blur", HOSTILE)
+    await user.should_see("It stays at Europe/Berlin: no time zone is called")
+    zones.trigger("blur", "america")
+    await user.should_see("several time zones fit “america”.")
+    zones.trigger("keydown.tab", "new york")
+    await user.should_see("Every Monday at 09:00, America/New_York")
+    await user.should_not_see("It stays at")
 
 
 async def test_a_cron_expression_stands_behind_a_switch_and_is_explained(site: Site, user: User) -> None:
