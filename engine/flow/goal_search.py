@@ -15,6 +15,7 @@ from functools import cache
 from typing import Final
 
 from engine.flow.goals import Goal, Goals, all_goals
+from engine.flow.times_asked import time_asked
 
 #: How many goals are offered when one fits, and when none does.
 MOST: Final = 5
@@ -67,13 +68,15 @@ class Found:
     """What the search shows. `fits`: the goals do what was asked, the first best; otherwise these are the nearest.
 
     `not_yet`: the topic of what no flow can do, when it was asked for. `parts`: name of a goal -> the part of the wish
-    that it does, when the wish names several things and no goal does all of them.
+    that it does, when the wish names several things and no goal does all of them. `time`: the times that the wish
+    names, like "every Monday at 8"; they are chosen once the flow is deployed.
     """
 
     goals: tuple[Goal, ...]
     fits: bool
     not_yet: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
+    time: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,16 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     """Returns the goals that fit what was asked, the best first, or the nearest three."""
     known = goals or all_goals()
     index = _index(known)
-    not_yet, rest = _not_yet(asked, known)
+    time, rest = time_asked(asked)
+    not_yet, rest = _not_yet(rest, known)
     wanted = list(dict.fromkeys(index.meanings(rest)))
     hits = [goal for goal, score in _ranked(index, known.goals, wanted) if score > 0]
     fitting = [goal for goal in hits if index.covered(goal, wanted) >= _COVERED]
     whole = hits[:1] if hits and hits[0] in fitting else []
+    at_times = [goal for goal in known.goals if goal.timed] if time else []
     parts = _parts_of(rest, wanted, index, known)
+    if by_itself := [goal for goal in at_times if goal in fitting]:
+        whole, parts = by_itself[:1], []
     lead = next((part.goal for part in parts[:1] if part.goal and part.goal.decides), None)
     if whole and lead is None and (index.covered(whole[0], wanted) >= _WHOLE or len(_goals_of(parts)) < _SEVERAL):
         parts = []
@@ -102,10 +109,12 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     fits = bool(whole or lead or (len(parts) >= _SEVERAL and all(part.goal for part in parts))) and not not_yet
     named = {part.goal.name: part.asked for part in reversed(parts) if part.goal}
     if fits:
-        return Found(_unlike([*first, *_goals_of(parts), *(fitting if whole else [])])[:MOST], fits=True, parts=named)
+        return Found(
+            _unlike([*first, *_goals_of(parts), *(fitting if whole else [])])[:MOST], fits=True, parts=named, time=time
+        )
     broad = [goal for name in _BROAD if (goal := known.find(name)) is not None]
-    nearest = _unlike([*_goals_of(parts), *hits, *broad])[:NEAREST]
-    return Found(nearest, fits=False, not_yet=not_yet, parts=named)
+    nearest = _unlike([*_goals_of(parts), *hits, *at_times, *broad])[:NEAREST]
+    return Found(nearest, fits=False, not_yet=not_yet, parts=named, time=time)
 
 
 def _ranked(index: _Index, goals: Iterable[Goal], wanted: Iterable[str]) -> list[tuple[Goal, float]]:

@@ -52,7 +52,7 @@ class Goal:
     """One wish. `sets`: `node/pointer` -> the value with blanks; `instruction`: the first paragraph of the prompt.
 
     `flow_title`: the title of the flow, with blanks; empty for the title of the goal. `decides`: its template has a
-    Condition with an answer for each way.
+    Condition with an answer for each way. `timed`: it is made to start by itself at set times.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Goal:
     instruction: str = ""
     flow_title: str = ""
     decides: bool = False
+    timed: bool = False
 
     @property
     def places(self) -> dict[str, Json]:
@@ -200,6 +201,7 @@ def _goal(value: Mapping[str, Any]) -> Goal:
         value.get("instruction", ""),
         value.get("flow_title", ""),
         value.get("decides", False),
+        value.get("timed", False),
     )
 
 

@@ -10,7 +10,7 @@ from engine.flow.goal_search import find_goals
 from engine.flow.goals import Goal, all_goals
 from ui.flows.templates import find_template
 from ui.kit.not_yet import NotYet, missing_topic
-from ui.kit.parts import icon, link, note, words
+from ui.kit.parts import icon, link, link_button, note, words
 from ui.kit.text import _, plural
 
 #: Shown while the box is empty.
@@ -76,6 +76,8 @@ class GoalBox:
                     )
             else:
                 self._draw_nothing_fits(missing_topic(found.not_yet))
+            if found.time:
+                times_note(found.time)
             with ui.element("ul").classes("fp-goals-list"):
                 for goal in found.goals:
                     _goal_entry(goal, asked, found.parts.get(goal.name, ""))
@@ -109,9 +111,25 @@ class GoalBox:
             ui.navigate.to(goal_path(found.goals[0], asked))
 
 
+def times_note(time: str, triggers_path: str = "") -> None:
+    """Says where the times are chosen. `time`: what was asked for, if anything; `triggers_path`: the tab for it."""
+    strong = f"“{time[0].upper()}{time[1:]}”:" if time else _("By itself, at set times:")
+    said = _("once the flow is deployed, you choose the times on its page, under Schedules and webhooks.")
+    with note(said, icon="schedule", strong=strong).classes("fp-note--act"):
+        if triggers_path:
+            link_button(_("Choose the times"), triggers_path, icon="schedule", small=True)
+        else:
+            link(_("How schedules work"), "/docs/guides/schedules", "fp-b fp-nw")
+
+
 def goal_path(goal: Goal, asked: str = "") -> str:
     """The address of a goal's questions. `asked` leads back to what was found."""
     return f"/start?goal={quote(goal.name)}" + (f"&asked={quote(asked)}" if asked else "")
+
+
+def triggers_path(flow_id: str) -> str:
+    """The address of the tab on which the times of a flow are chosen."""
+    return f"/flows/{flow_id}?tab=triggers"
 
 
 def _goal_entry(goal: Goal, asked: str, part: str) -> None:

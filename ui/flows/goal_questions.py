@@ -30,6 +30,7 @@ from engine.flow.goals import (
     title_of,
 )
 from engine.flow.node_type import Json
+from engine.flow.times_asked import time_asked
 from engine.flow.version_comparison import draft_changes
 from engine.knowledge.samples import sample_documents
 from engine.table_files.samples import sample_tables
@@ -38,7 +39,7 @@ from storage.flows import FlowRow, find_flow, get_draft, get_flow
 from storage.jobs import JobFilters, list_jobs, read_value
 from ui.flow_view.job_watch import Look, look_at
 from ui.flows.deploy import deploy_flow
-from ui.flows.goal_box import goal_path
+from ui.flows.goal_box import goal_path, times_note, triggers_path
 from ui.flows.state import draft_differs
 from ui.flows.templates import find_template, template_sketch
 from ui.flows.try_it import roomy
@@ -93,6 +94,8 @@ class GoalQuestions:
         self.goal = goal
         self.template = find_template(goal.template)
         self.asked = asked
+        #: The times that the wish names; "" when it names none.
+        self.time = time_asked(asked)[0]
         self.back = f"/start?asked={quote(asked)}" if asked else "/start"
         self.connections: Sequence[ConnectionRow] = ()
         #: The flow once it is made; pressing the button again changes its draft.
@@ -148,6 +151,8 @@ class GoalQuestions:
                     keep_file=file_keeper(self.page_session),
                 )
                 self._draw_model_note()
+                if self.time or self.goal.timed:
+                    times_note(self.time)
                 self._draw_changed()
                 with ui.element("div").classes("fp-row fp-goal-go"):
                     verb = _("Make it and run it") if self.made is None else _("Run it again")
@@ -281,8 +286,9 @@ class GoalQuestions:
                 await self.page_session.execute(bring_documents, documents)
             begin = _with_model(self._unchanged() or document, model)
             title = title_of(self.goal, answers)
+            says = f"{self.goal.says} {_('Asked for')}: {self.time}." if self.time else self.goal.says
             made = await self._load(
-                await self.page_session.execute(create_flow, title, begin, self.goal.says, template=self.goal.template)
+                await self.page_session.execute(create_flow, title, begin, says, template=self.goal.template)
             )
             ui.navigate.history.replace(f"{goal_path(self.goal, self.asked)}&flow={quote(made.flow_id)}")
         if not draft_changes(made.document, document).same:  # answers of one's own are the first change of the flow
@@ -449,6 +455,8 @@ class GoalQuestions:
                     strong=_("Version {number} is live.").format(number=flow.live_version),
                 ).classes("fp-note--act"):
                     link_button(_("Open the flow's page"), f"/flows/{flow.id}", icon="arrow_forward", small=True)
+                if self.time or self.goal.timed:
+                    times_note(self.time, triggers_path(flow.id))
             elif live:
                 note(
                     _("Callers get what you see here once you press Update API."),

@@ -554,6 +554,8 @@ class PlaygroundPage:
                 await self.bar.save()
             case "deploy" | "update":
                 await self.bar.deploy()
+            case "schedule":
+                ui.navigate.to(f"/flows/{self.draft.flow_id}?tab=triggers")
             case "call":
                 ui.navigate.to(f"/flows/{self.draft.flow_id}")
             case "watch":

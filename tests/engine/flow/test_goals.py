@@ -148,6 +148,22 @@ def question(kind: str, **more: object) -> Question:
     return Question("x", "What?", kind, **more)  # type: ignore[arg-type]
 
 
+#: A wish, the goal that stands first, and the times that the wish names.
+TIMED = [
+    (
+        "Every Monday at 8 in the morning read two web pages and write a short summary report",
+        "report-about-pages",
+        "Every Monday at 8 in the morning",
+    ),
+    ("I want a report every Monday at 8: read a page and summarise it", "report-about-pages", "every Monday at 8"),
+    ("jeden Montag um 8 Uhr ein Bericht über Webseiten", "report-about-pages", "jeden Montag um 8 Uhr"),
+    ("weekly report", "report-about-pages", "weekly"),
+    ("at 8:30 every Monday and Thursday, check links", "check-links", "at 8:30 every Monday and Thursday"),
+    ("translate a text every 15 minutes", "translate-a-text", "every 15 minutes"),
+    ("summarise every page of a list", "summarise-pages", ""),
+]
+
+
 def goal_with(*questions: Question, **sets: object) -> Goal:
     places = {place.replace("__", "/"): value for place, value in sets.items()}
     return Goal("x", "X", "X.", "", "answer-by-word", questions, places)
@@ -169,6 +185,20 @@ def test_a_wish_that_names_several_things_leads_to_each_of_them(asked: str, name
     assert found.fits
     assert found.goals[0].name == names[0]
     assert set(names) <= {goal.name for goal in found.goals}
+
+
+@pytest.mark.parametrize(("asked", "name", "time"), TIMED)
+def test_the_times_of_a_wish_are_told_and_lead_to_the_report(asked: str, name: str, time: str) -> None:
+    found = find_goals(asked)
+
+    assert found.time == time
+    assert found.goals[0].name == name
+
+
+def test_a_time_alone_comes_nearest_to_the_goal_that_starts_by_itself() -> None:
+    found = find_goals("every Monday at 8")
+    assert (found.fits, found.time) == (False, "every Monday at 8")
+    assert "report-about-pages" in {goal.name for goal in found.goals}
 
 
 def test_the_parts_of_a_wish_are_named_as_they_were_typed() -> None:

@@ -170,6 +170,22 @@ async def test_enter_opens_the_goal_of_what_stands_in_the_box(user: User) -> Non
     assert h1(user) == ["Sort reviews into good and bad, with a count"]
 
 
+async def test_the_times_of_a_wish_are_not_dropped(site: Site, user: User) -> None:
+    await user.open("/start?asked=translate+a+text+every+Monday+at+8")
+    await user.should_see("“Every Monday at 8”:")
+    await user.open("/start?goal=translate-a-text&asked=translate+a+text+every+Monday+at+8")
+    assert "once the flow is deployed, you choose the times on its page" in page_text(user)
+    press(user, "Make it and run it")
+    await until(lambda: _runs(site))
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    assert flow.description.endswith("Asked for: every Monday at 8.")
+
+    await user.open("/start?goal=report-about-pages")
+    await user.should_see("By itself, at set times:")
+    await user.open("/start?goal=translate-a-text")
+    await user.should_not_see("you choose the times on its page")
+
+
 async def test_a_flow_and_its_answer_are_there_again_after_a_look_at_another_page(site: Site, user: User) -> None:
     await user.open("/start?goal=filter-lines")
     type_into(user, "Which word must be in a line?", "burnt")

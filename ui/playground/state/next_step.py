@@ -13,12 +13,13 @@ from engine.flow.document import Document, Node
 from engine.flow.graph import SOURCES, Graph
 from storage.first_steps import was_called
 from storage.jobs import JobFilters, list_jobs
+from storage.schedules import count_schedules
 from ui.kit.text import _
 
 Run = Literal["none", "running", "failed", "stopped", "completed"]
 Name = Literal[
     "add_input", "describe_input", "add_step", "connect", "mend", "run", "wait", "look_at_failure", "look", "run_again",
-    "save", "deploy", "update", "call", "watch",
+    "save", "deploy", "update", "schedule", "call", "watch",
 ]  # fmt: skip
 
 
@@ -43,6 +44,8 @@ class Progress:
     live_version: int | None = None
     live_differs: bool = False
     called: bool = False
+    #: Whether its title or description names a time at which it should start, and nothing starts it by itself yet.
+    wants_times: bool = False
     may_edit: bool = True
     may_deploy: bool = True
 
@@ -65,13 +68,15 @@ class Past:
 
     run: Run
     called: bool
+    scheduled: bool = False
 
 
 def load_past(session: Session, workspace_id: str, flow_id: str) -> Past:
-    """Reads the past of a flow."""
+    """Reads the past of a flow, and whether it starts by itself."""
     newest = list_jobs(session, workspace_id, JobFilters(flow_id=flow_id, environments=("playground",)), limit=1).jobs
     answered = bool(newest) and newest[0].status == "completed"
-    return Past("completed" if answered else "none", was_called(session, workspace_id, flow_id))
+    called, scheduled = was_called(session, workspace_id, flow_id), count_schedules(session, workspace_id, flow_id) > 0
+    return Past("completed" if answered else "none", called, scheduled)
 
 
 def is_filled(fields: Sequence[Mapping[str, Any]], payload: Mapping[str, Any]) -> bool:
@@ -176,6 +181,9 @@ def _to_publish(progress: Progress) -> NextStep:
         sentence = _("Callers still get version {number}. Update the API when your change is ready.")
         verb = _("Update API") if progress.may_deploy else ""
         return NextStep("update", sentence.format(number=progress.live_version), verb, "rocket_launch")
+    if progress.wants_times and progress.may_deploy:
+        sentence = _("It is live. Let it run by itself: choose the times.")
+        return NextStep("schedule", sentence, _("Choose the times"), "schedule")
     if not progress.called:
         return NextStep("call", _("It is live. Send the first call."), _("Show how to call it"), "terminal")
     return NextStep("watch", _("It is live, and calls arrive. See how they go."), _("Open Monitoring"), "monitoring")

@@ -48,6 +48,8 @@ STEPS = [
     (LIVE, "call", "Show how to call it", ""),
     (replace(LIVE, live_differs=True, called=True), "update", "Update API", ""),
     (replace(LIVE, live_differs=True, may_deploy=False), "update", "", ""),
+    (replace(LIVE, wants_times=True), "schedule", "Choose the times", ""),
+    (replace(LIVE, wants_times=True, may_deploy=False), "call", "Show how to call it", ""),
     (replace(LIVE, called=True), "watch", "Open Monitoring", ""),
 ]
 
