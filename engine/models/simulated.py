@@ -25,6 +25,9 @@ from engine.models.structured_output import check_object
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\s])|\n+")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:[.,]\d+)?(?![\w])")
+#: The head of one page among several, and how many of them a report names.
+_PAGE = re.compile(r"^Page: (.{1,200}?)(?: \(https?://[^\s)]+\))?$", re.MULTILINE)
+_MOST_PAGES = 10
 _URL = re.compile(r"https?://[^\s<>\"'`)\]}]+")
 # The lookbehind anchors a match at the start of a word; without it, a word of 40 KB would take seconds (quadratic
 # time).
@@ -127,6 +130,17 @@ class _Material:
         return self.seen or " ".join(self.sentences[:2])
 
     @cached_property
+    def pages(self) -> str:
+        """A line for each page of a prompt with heads like `Page: News (https://...)`: its title and a sentence of it."""
+        _before, *parts = _PAGE.split(self.prompt)
+        heads, texts = parts[::2][:_MOST_PAGES], parts[1::2]
+        said = [
+            _cut(f"{head}: {_first_sentence(text, head)}", _LONGEST_ANSWER)
+            for head, text in zip(heads, texts, strict=False)
+        ]
+        return "\n\n".join(said)
+
+    @cached_property
     def keywords(self) -> list[str]:
         """Words of more than four letters, the most frequent first."""
         words = [word for word in _WORD.findall(self.longest.lower()) if len(word) > 4]
@@ -185,6 +199,16 @@ class _Material:
     @cached_property
     def _lower(self) -> str:
         return self.longest.lower()
+
+
+def _first_sentence(text: str, head: str) -> str:
+    """Returns the first sentence that says more than the title does, or what there is."""
+    found = [" ".join(piece.split()).strip(" #*-•|") for piece in _SENTENCE.split(text[:_LONGEST_PROMPT])]
+    said = [piece for piece in found if piece]
+    return next(
+        (one for one in said if one not in head and one.count(" ") > 2 and one.endswith((".", "!", "?"))),
+        next(iter(said), "Nothing was said."),
+    )
 
 
 def _count(word: str, text: str) -> int:
@@ -329,6 +353,8 @@ def _text(name: str, schema: JsonSchema, material: _Material, nth: int) -> str:
         candidates = [material.keywords[nth % len(material.keywords)]]
     elif short in _TITLES:
         candidates = [_cut(material.files[0][0] if material.files else material.sentences[0], 80)]
+    elif short == "report" and material.pages:
+        candidates = [material.pages]
     elif short in _LONG_TEXTS:
         candidates = [_cut(material.opening, _LONGEST_ANSWER)]
     else:

@@ -157,3 +157,16 @@ def test_a_list_of_choices_has_those_that_are_named():
     tags = {"name": "tags", "type": "array", "items": {"type": "string", "enum": ["bread", "cake", "tea"]}}
     assert made([tags], "We had tea and bread.")["tags"] == ["bread", "tea"]
     assert len(made([{**tags, "min_items": 5}], "Nothing.")["tags"]) == 5
+
+
+def test_a_report_says_one_sentence_of_each_page() -> None:
+    prompt = (
+        "Write a report about: What is new\n\n"
+        "Page: News (https://a.example/news)\nNews\n\n2 September.\n\nWe bake again on Mondays. And on Tuesdays.\n\n"
+        "Page: Prices (https://a.example/prices)\nPrices have not changed since March.\n"
+    )
+    schema = {"type": "object", "properties": {"report": {"type": "string"}}, "required": ["report"]}
+
+    _text, value = answer(prompt, output_schema=schema)
+
+    assert value == {"report": "News: We bake again on Mondays.\n\nPrices: Prices have not changed since March."}
