@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from nicegui import ui
 
@@ -19,12 +20,15 @@ from storage.triggers import FlowTriggers
 from ui.flows.schedule_form import ScheduleForm, slot_words
 from ui.kit import feedback
 from ui.kit.feedback import empty, fold
-from ui.kit.parts import Column, badge, button, card, link, note, table, words
+from ui.kit.parts import Column, badge, button, card, link, note, status_line, table, words
 from ui.kit.scroll import into_view
 from ui.kit.text import _, plural
+from ui.kit.times import when
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.ask_owners import asking
+
+_MINUTE = 60_000
 
 
 class SchedulesCard:
@@ -43,8 +47,16 @@ class SchedulesCard:
         self.again = again
         self.place = ui.element("div")
 
-    def show(self, flow: FlowRow, seen: FlowTriggers, document: Document, payload: Mapping[str, Any]) -> None:
-        """Draws the schedules as they are now; an open form stays as it is."""
+    def show(
+        self,
+        flow: FlowRow,
+        seen: FlowTriggers,
+        document: Document,
+        payload: Mapping[str, Any],
+        outcomes: Mapping[str, tuple[str, str]],
+    ) -> None:
+        """Draws the schedules as they are now; an open form stays as it is. `outcomes`: the states of their jobs."""
+        self.outcomes = outcomes
         self.flow, self.seen, self.document, self.payload = flow, seen, document, payload
         if not self.form_open:
             self._draw()
@@ -103,7 +115,8 @@ class SchedulesCard:
             words(_when(schedule), "fp-t2 fp-s13 fp-wrap-text", tag="div")
             with ui.element("div").classes("fp-s13"):
                 if schedule.next_at is not None:
-                    words(f"{_('Next start')}: {slot_words(schedule.next_at, schedule.time_zone)}", "fp-num")
+                    told = self._zone_words(schedule.next_at, schedule.time_zone)
+                    words(f"{_('Next start')}: {slot_words(schedule.next_at, schedule.time_zone)}{told}", "fp-num")
                 else:
                     words(_("It does not start until you resume it."))
             words(self._source_words(schedule), "fp-t2 fp-s13 fp-wrap-text", tag="div")
@@ -131,15 +144,29 @@ class SchedulesCard:
 
     def _draw_history(self, schedule: ScheduleRow, starts: tuple[StartRow, ...]) -> None:
         with fold(_("Last starts"), open_at_first=schedule.id in self.unfolded or starts[0].trouble is not None):
-            columns = [Column(_("Planned for")), Column(_("What came of it"))]
+            columns = [Column(_("Started")), Column(_("How")), Column(_("What came of it"))]
             rows = table(columns, label=f"{_('Last starts of')} {schedule.title}", stacks=True)
             for start in starts:
                 with rows.row():
-                    rows.cell(slot_words(start.slot, schedule.time_zone), "fp-num fp-t2")
+                    rows.cell(self.times.moment(start.at), "fp-num fp-t2")
+                    with rows.cell(classes="fp-wrap-text"):
+                        self._draw_how(schedule, start)
                     with rows.cell(classes="fp-wrap-text"):
                         self._draw_outcome(schedule, start)
             with ui.element("p").classes("fp-hint"):
                 link(_("All jobs of this schedule"), f"/jobs?trigger=schedule:{schedule.id}")
+
+    def _draw_how(self, schedule: ScheduleRow, start: StartRow) -> None:
+        if start.slot % _MINUTE:  # what is planned begins with a minute
+            words(_("By hand"), "fp-t2")
+            return
+        told = self._zone_words(start.slot, schedule.time_zone)
+        words(f"{_('Planned for')} {slot_words(start.slot, schedule.time_zone)}{told}", "fp-t2 fp-num")
+
+    def _zone_words(self, at: int, zone: str) -> str:
+        """Returns `, Europe/Berlin` where the clock of the zone shows another time than the person's own."""
+        own = when(at).astimezone(self.times.reader.zone).utcoffset()
+        return "" if when(at).astimezone(ZoneInfo(zone)).utcoffset() == own else f", {zone}"
 
     def _draw_outcome(self, schedule: ScheduleRow, start: StartRow) -> None:
         if start.trouble:
@@ -150,7 +177,12 @@ class SchedulesCard:
             words(said, "fp-hint fp-wrap-text", tag="div")
             return
         if start.job_id:
-            link(_("The job"), f"/jobs/{start.job_id}")
+            state, said = self.outcomes.get(start.job_id, ("", ""))
+            verbs = {"completed": _("Show the result"), "failed": _("See what happened")}
+            with ui.element("span").classes("fp-row fp-wrap-row"):
+                if state:
+                    status_line(state, said)
+                link(verbs.get(state, _("Show the job")), f"/jobs/{start.job_id}")
         elif start.jobs:
             link(plural(start.jobs, _("job"), _("jobs"), self.times.reader), f"/jobs?trigger=schedule:{schedule.id}")
         else:

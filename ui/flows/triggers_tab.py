@@ -12,11 +12,14 @@ from sqlalchemy.orm import Session
 from engine.actions.samples import example_payload
 from engine.flow.document import Document, load_document
 from storage.flows import FlowRow, get_draft, get_version
-from storage.triggers import FlowTriggers, load_flow_triggers
+from storage.jobs import JobFilters, list_jobs
+from storage.triggers import SHOWN, FlowTriggers, load_flow_triggers
 from ui.flows.hooks_card import HooksCard
 from ui.flows.schedules_card import SchedulesCard
+from ui.kit.text import ENGLISH
 from ui.page_session import PageSession
 from ui.page_shell import base_address, every, one_at_a_time
+from ui.parts.job_words import state_words
 
 _LOOK_SECONDS = 2.0
 
@@ -28,6 +31,8 @@ class TriggersContents:
     triggers: FlowTriggers
     document: Document
     payload: dict[str, Any]
+    #: Of the newest jobs of its schedules: job id -> its state and the words for it.
+    outcomes: dict[str, tuple[str, str]]
 
 
 def load_triggers_tab(session: Session, workspace_id: str, flow: FlowRow) -> TriggersContents:
@@ -40,7 +45,14 @@ def load_triggers_tab(session: Session, workspace_id: str, flow: FlowRow) -> Tri
     )
     document = load_document(text)
     payload = example_payload(session, workspace_id, flow.id, document)
-    return TriggersContents(load_flow_triggers(session, workspace_id, flow.id), document, payload)
+    triggers = load_flow_triggers(session, workspace_id, flow.id)
+    outcomes = {
+        job.id: state_words(job, ENGLISH)
+        for one in triggers.schedules
+        if any(start.job_id for start in triggers.starts.get(one.id, ()))
+        for job in list_jobs(session, workspace_id, JobFilters(trigger=f"schedule:{one.id}"), limit=SHOWN).jobs
+    }
+    return TriggersContents(triggers, document, payload, outcomes)
 
 
 class TriggersTab:
@@ -75,5 +87,5 @@ class TriggersTab:
         if shown == self.shown:
             return
         self.shown = shown
-        self.schedules.show(flow, seen.triggers, seen.document, seen.payload)
+        self.schedules.show(flow, seen.triggers, seen.document, seen.payload, seen.outcomes)
         self.hooks.show(flow, seen.triggers, seen.document)

@@ -140,6 +140,7 @@ class JobDetailPage:
                     self.error_place = ui.element("div").classes("fp-col")
                     with ui.element("div").classes("fp-col"):
                         self.asks = QuestionCards(self.page_session, self.times, self._look)
+                    self.result_place = ui.element("div").classes("fp-col")
                     with ui.element("div") as self.steps_place:
                         self.steps = StepList(self.job.id, self.times, self._choose)
                     self._draw_graph()
@@ -315,12 +316,14 @@ class JobDetailPage:
         return failed_steps(self.document, self.seen.look, self.lines, self.times.reader)
 
     def _draw_values(self) -> None:
+        self.result_place.clear()
         self.values_place.clear()
-        with self.values_place:
-            self._draw_answers()
+        with self.result_place:
             if self.seen.result is not None:
                 with card(_("Result")):
                     self._value(self.seen.result, _("Result"))
+        with self.values_place:
+            self._draw_answers()
             if self.seen.payload is not None:
                 with card(_("Input")):
                     self._value(self.seen.payload, _("Input"))

@@ -8,6 +8,7 @@ from typing import Any
 from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
+from sqlalchemy.orm import Session
 
 from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.hooks import add_hook
@@ -20,6 +21,7 @@ from storage.dataset_changes import checked_rows
 from storage.hooks import find_last_call, list_hooks
 from storage.jobs import JobFilters, list_jobs, read_value
 from storage.schedules import get_schedule, list_schedules
+from storage.tables import Job
 from tests.ui.arrange import box, buttons, page_text, press, press_named, until
 from tests.ui.conftest import Site
 from ui.jobs.jobs_csv import CSV_PATH
@@ -138,6 +140,11 @@ async def test_what_came_of_the_starts_is_told_and_a_schedule_is_paused_and_remo
     await user.should_see("No schedule yet")
 
 
+def _complete(session: Session, job_id: str) -> None:
+    job = session.get_one(Job, job_id)
+    job.status, job.completed_at, job.last_seq = "completed", job.created_at + 5, job.last_seq + 1
+
+
 async def test_jobs_say_which_schedule_started_them(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", live=True)
     started = schedule(site, flow_id)
@@ -145,7 +152,10 @@ async def test_jobs_say_which_schedule_started_them(site: Site, user: User) -> N
     press_named(user, "Start now: Monday report")
     await user.should_see("It has started.")
     (job,) = site.database.read_now(list_jobs, site.workspace_id, JobFilters(trigger=f"schedule:{started}")).jobs
-    await user.should_see("The job")
+    await user.should_see("Show the job")
+    assert "By hand" in page_text(user)
+    site.database.write_now(_complete, job.id)
+    await user.should_see("Show the result", retries=30)
     for path in ("/jobs", f"/jobs?trigger=schedule:{started}", f"/flows/{flow_id}?tab=jobs", f"/jobs/{job.id}"):
         await user.open(path)
         assert "Monday report" in page_text(user), path
