@@ -33,6 +33,7 @@ from storage.flows import list_flows
 from storage.members import Person, list_people
 from storage.owner_notes import count_open_notes
 from storage.questions import count_open_questions
+from storage.schedules import list_schedules
 from storage.sessions import find_signed_in, hash_token, note_seen
 from storage.sqlite_file import read_version
 from storage.workspaces import get_limits
@@ -185,6 +186,12 @@ class PageSession:
         """Returns the flows, and with a text also what the pages offer to be found, for the search of the frame."""
         flows = await self.query(list_flows)
         hits = [Hit(flow.title, f"/flows/{flow.id}", flow.state, symbol="schema") for flow in flows]
+        if text:
+            titles = {flow.id: flow.title for flow in flows}
+            hits += [
+                Hit(one.title, f"/flows/{one.flow_id}?tab=triggers", titles.get(one.flow_id, ""), symbol="schedule")
+                for one in await self.query(list_schedules)
+            ]
         return [*hits, *await asyncio.to_thread(self.app.shared(Offered).find)] if text else hits
 
     async def query(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

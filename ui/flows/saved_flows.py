@@ -12,6 +12,7 @@ from starlette.requests import Request
 from storage.first_steps import FirstSteps, find_first_steps
 from storage.flows import FlowRow, FlowState, list_flows
 from storage.monitoring.overview import Activity, list_activity
+from storage.schedules import ScheduleRow, list_schedules
 from ui.flows import first_run, flow_actions
 from ui.flows.import_file import import_button, take_dropped
 from ui.flows.state import draft_differs, newer_draft, state_lines
@@ -44,6 +45,8 @@ class Library:
     flows: tuple[FlowRow, ...]
     activity: Mapping[str, Activity]
     steps: FirstSteps
+    #: Flow id -> when one of its schedules starts it next, None while all of them are paused.
+    next_starts: Mapping[str, int | None]
 
 
 def load_library(session: Session, workspace_id: str) -> Library:
@@ -52,7 +55,16 @@ def load_library(session: Session, workspace_id: str) -> Library:
         tuple(list_flows(session, workspace_id)),
         list_activity(session, workspace_id),
         find_first_steps(session, workspace_id),
+        _next_starts(list_schedules(session, workspace_id)),
     )
+
+
+def _next_starts(schedules: list[ScheduleRow]) -> dict[str, int | None]:
+    found: dict[str, int | None] = {}
+    for one in schedules:
+        times = [at for at in (found.get(one.flow_id), one.next_at) if at is not None]
+        found[one.flow_id] = min(times, default=None)
+    return found
 
 
 def register(app: App) -> None:
@@ -207,6 +219,7 @@ class FlowsPage:
                     with rows.cell(classes="fp-title-cell"):
                         link(flow.title, f"/flows/{flow.id}", "fp-row-link fp-two-lines")
                         words(flow.description or self._changed(flow), "fp-s12 fp-t3 fp-two-lines", tag="div")
+                        self._next_start(flow)
                     with rows.cell(classes="fp-state-cell"):
                         state_lines(flow)
                     with rows.cell(classes="fp-last-cell"):
@@ -226,6 +239,15 @@ class FlowsPage:
                     )
                     with rows.cell(classes="fp-acts-cell").on("click.stop", js_handler="() => {}"):
                         self._actions(flow)
+
+    def _next_start(self, flow: FlowRow) -> None:
+        """Draws when a schedule starts the flow next."""
+        if flow.id not in self.library.next_starts or flow.live_version is None:
+            return
+        at = self.library.next_starts[flow.id]
+        with ui.element("div").classes("fp-row fp-s12 fp-t2"):
+            icon("schedule" if at is not None else "pause", size=14)
+            words(f"{_('Next start')} {self.times.moment(at)}" if at is not None else _("Schedule paused"), "fp-num")
 
     def _changed(self, flow: FlowRow) -> str:
         return f"{_('Changed')} {self.times.moment(flow.updated_at)}"

@@ -16,6 +16,7 @@ from engine.actions.flows import create_flow
 from engine.actions.knowledge import bring_documents
 from engine.core.paths import ASSETS
 from engine.flow.document import Document, FlowFile, parse_flow_file
+from engine.flow.goals import all_goals
 from engine.flow.graph import Graph
 from engine.knowledge.samples import sample_documents
 from engine.nodes import CATALOG
@@ -87,6 +88,11 @@ SHELVES = {
 _DATA, _MORE, _ALL = _("Keep data"), _("More"), _("All of them")
 #: Columns of steps that fit into a card at their usual size.
 _MOST_LARGE = 5
+#: How people call what happens at set times.
+_AT_TIMES = (
+    "every week, weekly, every day, daily, every morning, every monday, every month, monthly, every hour, regularly, "
+    "schedule, scheduled, automatic, at set times"
+)
 _DATASET_NODES = frozenset({"dataset_source", "dataset_sink"})
 
 
@@ -111,7 +117,13 @@ class Template:
         nodes = self.file.document.nodes
         titles = [CATALOG[node.type].title for node in nodes if node.type in CATALOG]
         labels = [node.label for node in nodes]
-        return Said(self.file.title, " ".join([self.file.description, *titles, *labels]))
+        return Said(self.file.title, " ".join([self.file.description, *titles, *labels]), self.synonyms)
+
+    @property
+    def synonyms(self) -> str:
+        """Further words for a template that is made to start by itself."""
+        timed = any(goal.timed and goal.template == self.name for goal in all_goals().goals)
+        return _AT_TIMES if timed else ""
 
 
 @cache
@@ -193,7 +205,13 @@ def _columns(document: Document) -> tuple[tuple[tuple[str, str], ...], ...]:
 def as_hits() -> tuple[Hit, ...]:
     """Returns what the search of the frame finds of the templates."""
     return tuple(
-        Hit(one.file.title, f"/templates?q={quote(one.file.title)}", one.file.description, symbol="dashboard")
+        Hit(
+            one.file.title,
+            f"/templates?q={quote(one.file.title)}",
+            one.file.description,
+            symbol="dashboard",
+            synonyms=one.synonyms,
+        )
         for one in all_templates()
     )
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from nicegui import ui
 
 from engine.flow.file_values import is_file_value
+from engine.outbound.practice_site import PRACTICE_HOST
 from ui.kit.code_view import value_view
 from ui.kit.feedback import fold
 from ui.kit.markdown import foreign_markdown
@@ -352,7 +354,14 @@ def _is_wide(value: Any) -> bool:
 
 
 def _link(address: str) -> None:
-    """Draws a link that opens in another tab and tells its target nothing of this page."""
+    """Draws a link that opens in another tab and tells its target nothing of this page.
+
+    The practice site exists for flows only: its addresses are text, since a browser would find no server.
+    """
+    if urlsplit(address).hostname == PRACTICE_HOST:
+        words(address, "fp-wrap-text").props("dir=auto")
+        words(" " + _("(a practice page: flows can read it, browsers cannot)"), "fp-t3 fp-s12")
+        return
     with words("", "fp-val-link", tag="a") as anchor:
         anchor.props["href"] = address
         anchor.props["target"] = "_blank"

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.datasets import add_dataset, import_rows
 from engine.actions.hooks import add_hook
-from engine.actions.schedules import add_schedule
+from engine.actions.schedules import add_schedule, pause_schedule
 from engine.core.clock import DAY
 from engine.core.errors import SignatureInvalid
 from engine.jobs.server.scheduler import Scheduler
@@ -20,11 +20,13 @@ from engine.jobs.submit.hooked import HookCall, note_refused, receive
 from storage.dataset_changes import checked_rows
 from storage.hooks import find_last_call, list_hooks
 from storage.jobs import JobFilters, list_jobs, read_value
+from storage.members import list_people
 from storage.schedules import get_schedule, list_schedules
 from storage.tables import Job
 from tests.ui.arrange import box, buttons, page_text, press, press_named, until
 from tests.ui.conftest import Site
 from ui.jobs.jobs_csv import CSV_PATH
+from ui.page_session import PageSession
 
 MONDAYS = {"kind": "weekly", "days": [1], "time": "09:00"}
 HOSTILE = "<img src=x onerror=alert(1)> {{ 7*7 }}"
@@ -138,6 +140,21 @@ async def test_what_came_of_the_starts_is_told_and_a_schedule_is_paused_and_remo
     await user.should_see("Remove this schedule?")
     press(user, "Remove it")
     await user.should_see("No schedule yet")
+
+
+async def test_saved_flows_and_the_search_name_schedules(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    made = schedule(site, flow_id, HOSTILE)
+    await user.open("/flows")
+    await user.should_see("Next start")
+    site.database.write_now(pause_schedule, site.owner, made)
+    await user.open("/flows")
+    await user.should_see("Schedule paused")
+
+    person = site.database.read_now(list_people, site.workspace_id)[0]
+    cookie = str(user.http_client.cookies["flowport_session"])
+    hits = await PageSession(site.app, cookie, "", person).findable("onerror")
+    assert (HOSTILE, f"/flows/{flow_id}?tab=triggers", "Greeting") in [(one.title, one.path, one.note) for one in hits]
 
 
 def _complete(session: Session, job_id: str) -> None:

@@ -62,6 +62,15 @@ async def test_an_address_is_a_link_that_tells_its_target_nothing() -> None:
     await seen({"link": "https://a.example/x", "code": "javascript:alert(1)"}, look)
 
 
+async def test_an_address_of_the_practice_site_is_text_with_a_hint() -> None:
+    def look(user: User) -> None:
+        assert tags(user, "a") == []
+        assert "https://practice.flowport.example/news" in page_text(user)
+        assert "flows can read it, browsers cannot" in page_text(user)
+
+    await seen({"page": "https://practice.flowport.example/news"}, look)
+
+
 async def test_a_list_of_groups_is_a_table_that_sorts_and_copies() -> None:
     async def look(user: User) -> None:
         assert len(tags(user, "tr")) == 1 + 20
