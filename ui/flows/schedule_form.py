@@ -97,7 +97,8 @@ class ScheduleForm:
                 _("Time zone"), help_text=_("When clocks change there, it still starts at the time you chose.")
             )
             with zone.place:
-                self.zones = ui.select(zone_choices(_zone_of(self.reader)), value=self.zone, with_input=True)
+                self.zone_choices = zone_choices(_zone_of(self.reader))
+                self.zones = ui.select(self.zone_choices, value=self.zone, with_input=True)
                 self.zone_field = zone
                 self._connect_zones(zone.control(self.zones.props("outlined dense options-dense").classes("w-full")))
             switch = ui.switch(_("Write a cron expression instead"), value=self.timing["kind"] == "cron")
@@ -203,7 +204,7 @@ class ScheduleForm:
 
     def _take_zone(self, typed: object, *, only: bool) -> None:
         """Chooses the zone that the typed text names. `only`: where it names several, none of them."""
-        text, choices = str(typed or "").strip(), self.zones.options
+        text, choices = str(typed or "").strip(), self.zone_choices
         if not text or text == choices.get(self.zone):
             return
         found = find_zones(text, choices)
