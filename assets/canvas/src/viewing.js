@@ -32,17 +32,22 @@ export function viewing(flow, root) {
     }
   }
 
-  // Room at the bottom for the tools and the minimap.
+  // Room at the bottom for the tools and the minimap. In a low view notes give way first, then the room of the tools.
   async function fit(ms = 200) {
-    const nodes = flow.nodes.value;
-    if (!nodes.length) return;
-    const left = Math.min(...nodes.map((n) => n.position.x)), top = Math.min(...nodes.map((n) => n.position.y));
-    const right = Math.max(...nodes.map((n) => n.position.x + n.dimensions.width)), bottom = Math.max(...nodes.map((n) => n.position.y + n.dimensions.height));
+    const every = flow.nodes.value, steps = every.filter((n) => n.type !== "note");
+    if (!every.length) return;
     const { width, height } = dimensions.value;
-    const side = Math.min(48, width * PADDING), edge = Math.min(48, height * PADDING);
-    const nearest = (tools) => Math.max(0.02, Math.min(NEAREST, (width - 2 * side) / (right - left), (height - tools - 2 * edge) / (bottom - top)));
-    const tools = low.value && nearest(TOOLS) < READ_AT && nearest(TOOLS) < nearest(0) ? 0 : TOOLS;
-    const zoom = nearest(tools);
+    const side = Math.min(48, width * PADDING), edge = low.value ? Math.min(12, height * PADDING) : Math.min(48, height * PADDING);
+    const about = (nodes) => {
+      const left = Math.min(...nodes.map((n) => n.position.x)), top = Math.min(...nodes.map((n) => n.position.y));
+      const right = Math.max(...nodes.map((n) => n.position.x + n.dimensions.width)), bottom = Math.max(...nodes.map((n) => n.position.y + n.dimensions.height));
+      return { left, top, right, bottom };
+    };
+    const nearest = ({ left, top, right, bottom }, tools) => Math.max(0.02, Math.min(NEAREST, (width - 2 * side) / (right - left), (height - tools - 2 * edge) / (bottom - top)));
+    let seen = about(every);
+    if (low.value && steps.length && nearest(seen, TOOLS) < READ_AT) seen = about(steps);
+    const tools = low.value && nearest(seen, TOOLS) < READ_AT && nearest(seen, TOOLS) < nearest(seen, 0) ? 0 : TOOLS;
+    const zoom = nearest(seen, tools), { left, top, right, bottom } = seen;
     const x = (width - (right - left) * zoom) / 2 - left * zoom, y = (height - tools - (bottom - top) * zoom) / 2 - top * zoom;
     fitted = { x, y, zoom };
     await flow.setViewport(fitted, { duration: duration(ms) });
