@@ -34,6 +34,8 @@ _PICTURES: Mapping[str, tuple[bytes, ...]] = {
 _LONGEST_PICTURE = 3_000_000
 #: Columns of a table that are shown; the JSON has the others.
 MOST_COLUMNS = 12
+#: What a cell without a value holds.
+_EMPTY = (None, "")
 #: What the node Group and count calls its groups and how many each has.
 GROUP, COUNT = "key", "count"
 
@@ -95,10 +97,20 @@ class ValueTable:
     columns: tuple[str, ...]
     rows: tuple[Mapping[str, Json], ...]
 
-    @property
+    @cached_property
     def shown_columns(self) -> tuple[str, ...]:
-        """The columns that are shown."""
-        return self.columns[:MOST_COLUMNS]
+        """The columns that are shown: those with a value in any row, or all when there is no value at all."""
+        return self._filled[:MOST_COLUMNS]
+
+    @property
+    def columns_left_out(self) -> int:
+        """How many columns with values are not shown, because there are too many."""
+        return len(self._filled) - len(self.shown_columns)
+
+    @cached_property
+    def _filled(self) -> tuple[str, ...]:
+        filled = (column for column in self.columns if any(row.get(column) not in _EMPTY for row in self.rows))
+        return tuple(filled) or self.columns
 
     @cached_property
     def numeric_columns(self) -> frozenset[str]:

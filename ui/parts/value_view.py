@@ -284,7 +284,7 @@ class _TableView:
     def _size_words(self) -> str:
         table, reader = self.table, self.drawn.reader
         rows = plural(len(table.rows), _("row"), _("rows"), reader)
-        if not (hidden := len(table.columns) - len(table.shown_columns)):
+        if not (hidden := table.columns_left_out):
             return rows
         columns = plural(hidden, _("column"), _("columns"), reader)
         return _("{rows}, {columns} not shown").format(rows=rows, columns=columns)

@@ -120,3 +120,17 @@ def test_values_are_in_words() -> None:
 def test_the_column_of_a_count_has_the_name_of_its_field(fields: list[str], names: dict[str, str]) -> None:
     nodes = [{"id": f"count_{at}", "type": "group_count", "config": {"by": by}} for at, by in enumerate(fields)]
     assert names_of_groups(Document.model_validate({"nodes": nodes, "edges": []})) == names
+
+
+def test_a_column_that_is_empty_in_every_row_is_not_shown() -> None:
+    rows = [{"number": 1, "source": "Holidays.pdf", "address": "", "place": None}, {"number": 0, "source": "Meals.pdf"}]
+
+    table = table_of(rows)
+
+    assert table is not None
+    assert table.shown_columns == ("number", "source")
+    assert table.columns_left_out == 0
+    assert table.as_csv().startswith("number,source,address,place"), "a copy has them all"
+    empty = table_of([{"address": ""}])
+    assert empty is not None
+    assert empty.shown_columns == ("address",)
