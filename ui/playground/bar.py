@@ -61,6 +61,8 @@ class PlaygroundBar:
         self.deploy_button: ui.button | None = None
         self.live_differs = False  #: whether the draft would answer callers differently
         self._compared: tuple[Document, Document | None] | None = None
+        #: What is on the canvas when it is the newest version; an edit puts another document there.
+        self._saved = self._newest()
         #: The problems and the warnings that the list shows.
         self._listed: tuple[list[FlowWarning], list[FlowWarning]] | None = None
 
@@ -145,6 +147,10 @@ class PlaygroundBar:
                 kind = "main" if saved else "normal"
                 self.deploy_button = button(verb, self._deploy, icon="rocket_launch", kind=kind, small=not saved)
 
+    def _newest(self) -> Document | None:
+        """The document of the draft while it is the same as the newest version."""
+        return self.draft.document if self.flow.newest_version and not self.flow.draft_differs else None
+
     def draw_sentence(self) -> None:
         """Shows in words what is a draft and what is live."""
         now = self.page_session.app.database.clock.now()
@@ -192,6 +198,11 @@ class PlaygroundBar:
         if same:
             icon("check_circle", "fp-ok", size=16)
             words(_("Saved."))
+            self.when = words("", "fp-hide")
+            return
+        if self.draft.document is self._saved:
+            icon("check_circle", "fp-ok", size=16)
+            words(_("Saved as version {number}.").format(number=self.flow.newest_version))
             self.when = words("", "fp-hide")
             return
         if self.may_edit:
@@ -319,6 +330,7 @@ class PlaygroundBar:
         if self.buttons.is_deleted:
             return False
         self.flow = flow
+        self._saved = self._newest()
         self.title.text = self.flow.title
         self.title_box.props["title"] = self.flow.title
         self.calls.retitle(self.flow.title)

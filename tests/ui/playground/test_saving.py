@@ -191,3 +191,13 @@ async def test_the_page_behind_the_deploy_dialog_knows_that_the_flow_was_saved(s
     press(user, "Save As")
     await user.should_see("Deploy Hello service")
     await until(lambda: "Not in Saved Flows yet." not in page_text(user))
+
+
+async def test_the_bar_says_that_the_flow_is_saved_until_it_is_changed(site: Site, user: User) -> None:
+    flow_id = changed_flow(site)
+    await user.open(f"/playground/{flow_id}")
+    assert "Draft" in texts(user)
+
+    press(user, "Save")
+    await user.should_see("Saved as version 2.")
+    await until(lambda: "Draft" not in texts(user))
