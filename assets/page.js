@@ -26,6 +26,9 @@
     playground.dispatchEvent(new KeyboardEvent("keydown", { key, ctrlKey, metaKey, cancelable: true }));
   });
 
+  // Who comes back from another tab sees what was changed there.
+  addEventListener("focus", () => document.querySelectorAll("[data-fp-back]").forEach((one) => one.dispatchEvent(new Event("fpback"))));
+
   // Copying also works on http://192.168.x.y, where browsers offer no navigator.clipboard.
   const copyOldWay = (text) => {
     const area = document.createElement("textarea");

@@ -24,11 +24,12 @@ from engine.knowledge.documents import (
 )
 from storage.datasets import DatasetLine, list_datasets
 from storage.knowledge import CollectionLine
+from storage.knowledge_uses import list_knowledge_uses
 from ui.forms.form import Field
 from ui.kit.answer import answer_of
 from ui.kit.feedback import open_page
 from ui.kit.frame import reader
-from ui.kit.parts import button, icon, link, note, segments, words
+from ui.kit.parts import button, icon, link, link_button, note, segments, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
 
@@ -41,8 +42,9 @@ _ENDINGS = ",".join(f".{one}" for one in sorted(TEXTS | PAGES | TABLES | DOCUMEN
 async def add_sources(page_session: PageSession, collection: CollectionLine) -> bool:
     """Asks for sources and adds them. Returns whether any was added."""
     datasets = [one for one in await page_session.query(list_datasets) if one.rows]
+    uses = (await page_session.query(list_knowledge_uses)).get(collection.id, ())
     with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
-        drawn = AddDialog(page_session, dialog, collection, datasets)
+        drawn = AddDialog(page_session, dialog, collection, datasets, uses[0].flow_id if uses else "")
         drawn.draw()
     await answer_of(dialog)
     return drawn.added > 0
@@ -52,12 +54,19 @@ class AddDialog:
     """One open dialog."""
 
     def __init__(
-        self, page_session: PageSession, dialog: ui.dialog, collection: CollectionLine, datasets: list[DatasetLine]
+        self,
+        page_session: PageSession,
+        dialog: ui.dialog,
+        collection: CollectionLine,
+        datasets: list[DatasetLine],
+        used_by: str,
     ) -> None:
         self.page_session = page_session
         self.dialog = dialog
         self.collection = collection
         self.datasets = {one.id: one for one in datasets}
+        #: The id of a flow that searches the collection; empty when none does.
+        self.used_by = used_by
         self.reader = reader()
         self.added = 0
 
@@ -71,6 +80,9 @@ class AddDialog:
         self.body = ui.element("div").classes("fp-col fp-dlg-fields").props("aria-live=polite")
         with ui.element("div").classes("fp-acts"):
             self.close = button(_("Close"), self.dialog.close, kind="quiet")
+            self.try_it = link_button(_("Try it in your flow"), f"/playground/{self.used_by}", icon="schema")
+            self.done = button(_("Done"), self.dialog.close, kind="main")
+            self.try_it.visible = self.done.visible = False
             self.go = button(_("Add"), self._submit, kind="main")
         self._show("files")
 
@@ -78,6 +90,7 @@ class AddDialog:
         self.tab = tab
         self.told.clear()
         self.body.clear()
+        self.done.visible = self.added > 0 and tab == "files"
         self.go.visible = tab != "files" and not (tab == "rows" and not self.datasets)
         with self.body:
             {"files": self._files, "text": self._text, "site": self._site, "rows": self._rows}[tab]()
@@ -119,7 +132,9 @@ class AddDialog:
             with self.taken, ui.element("li").classes("fp-row"):
                 icon("check_circle", "fp-ok", size=16)
                 words(name)
-        self.close.text = _("Done")
+        self.close.visible = False
+        self.try_it.visible = bool(self.used_by)
+        self.done.visible = True
 
     async def _keep(self, name: str, content: bytes) -> None:
         """Stores a file as a source; its bytes go to the disk in a thread. Raises Refusal."""

@@ -72,6 +72,8 @@ class CollectionPage:
         self.times = times_of(page_session)
         self.reader = self.times.reader
         self.may_edit = page_session.may("edit knowledge")
+        #: The cells that say how long ago a source was read, with that time.
+        self.ages: list[tuple[ui.label, int]] = []
 
     @property
     def collection(self) -> CollectionLine:
@@ -90,7 +92,7 @@ class CollectionPage:
             self.sub = words("", "fp-sub fp-under", tag="p")
             self.used = ui.element("div").classes("fp-used")
             with ui.element("div").classes("fp-col"):
-                self.search = SearchCard(self.page_session, self.collection)
+                self.search = SearchCard(self.page_session, self.collection, self._meaning if self.may_edit else None)
                 self.search_place = ui.element("div")
                 with self.search_place:
                     self.search.draw()
@@ -117,6 +119,10 @@ class CollectionPage:
         if fresh != self.seen:
             self.seen = fresh
             self._draw()
+            return
+        for cell, at in self.ages:
+            if (said := self.times.ago(at)) != cell.text:
+                cell.text = said
 
     # Drawing.
 
@@ -129,6 +135,7 @@ class CollectionPage:
         self.sub.text = f"{plural(one.sources, _('source'), _('sources'), self.reader)}, {pieces_word(one.pieces, self.reader)}. {how}."
         self._draw_used()
         self.sources.clear()
+        self.ages = []
         with self.sources, card(_("Sources"), padded=False):
             if self.seen.sources:
                 self._draw_table()
@@ -176,7 +183,10 @@ class CollectionPage:
                 rows.cell(number(one.pieces, self.reader))
                 again = one.kind in {"site", "dataset"}
                 rows.cell(AGAIN.get(one.again, "") if again and one.again else _("By hand") if again else "-", "fp-t2")
-                rows.cell(self.times.ago(one.indexed_at) if one.indexed_at else "-", "fp-t2")
+                with rows.cell(classes="fp-t2"):
+                    said = words(self.times.ago(one.indexed_at) if one.indexed_at else "-")
+                if one.indexed_at:
+                    self.ages.append((said, one.indexed_at))
                 with rows.cell(classes="fp-acts-cell").on("click.stop", js_handler="() => {}"):
                     if self.may_edit:
                         self._menu(one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from nicegui import ui
@@ -56,8 +56,14 @@ class Searcher:
 class SearchCard:
     """The card with the search box and what was found."""
 
-    def __init__(self, page_session: PageSession, collection: CollectionLine) -> None:
+    def __init__(
+        self,
+        page_session: PageSession,
+        collection: CollectionLine,
+        set_meaning: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
         self.page_session = page_session
+        self.set_meaning = set_meaning
         self.collection = collection
         self.reader = times_of(page_session).reader
 
@@ -114,12 +120,25 @@ class SearchCard:
         self.said.visible = True
         self.place.clear()
         with self.place:
+            if not found.hits and not found.by_meaning and not self.collection.model:
+                with ui.element("li"):
+                    self._draw_way_on()
             if found.trouble:
                 with ui.element("li"):
                     note(found.trouble, kind="warn", icon="warning", strong=_("Only words were searched."))
             for at, one in enumerate(found.hits, 1):
                 with ui.element("li").classes("fp-hit"):
                     self._draw_hit(at, one)
+
+    def _draw_way_on(self) -> None:
+        """Offers search by meaning to those who found nothing by words."""
+        with note(
+            _("With an embedding model pieces are also found that say the same in other words than the question."),
+            icon="neurology",
+            strong=_("Search by meaning finds more."),
+        ).classes("fp-note--act"):
+            if self.set_meaning is not None:
+                button(_("Search by meaning"), self.set_meaning, icon="neurology", small=True)
 
     def _draw_hit(self, at: int, one: Hit) -> None:
         piece = one.piece
