@@ -252,6 +252,20 @@ def bring_datasets(path: Path, data: Path) -> None:
         database.close()
 
 
+def test_a_question_about_nothing_in_the_documents_is_answered_plainly(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = FOLDER / "answer-from-documents.json"
+    bring_datasets(path, tmp_path)
+    asked = json.dumps({"question": "Xylophone?"})
+
+    code = main(["flows", "run", str(path), "--input", asked, "--data", str(tmp_path)], {}, serve=_never, worker=_never)
+
+    assert code == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == {"answer": "Nothing about this was found in the documents. Try other words.", "sources": []}
+
+
 def test_a_template_that_keeps_rows_fills_only_what_is_empty(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
