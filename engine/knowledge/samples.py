@@ -21,3 +21,13 @@ def sample_documents(document: Document) -> dict[str, dict[str, str]]:
         name: {path.stem: path.read_text() for path in sorted(folders[name].glob("*.md"))}
         for name in sorted(named & folders.keys())
     }
+
+
+def is_sample(collection: str) -> bool:
+    """True for the name of a sample collection."""
+    return any(path.name == collection for path in FOLDER.iterdir() if path.is_dir())
+
+
+def sample_titles(collection: str) -> set[str]:
+    """Returns the titles of the documents of a sample collection; none for another name."""
+    return {path.stem for path in FOLDER.glob("*/*.md") if path.parent.name == collection}

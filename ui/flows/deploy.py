@@ -17,6 +17,7 @@ from ui.flows.deploy_checks import Checks, look_before_deploy
 from ui.flows.deploy_options import CallersAndLimits, DeployOptions, load_callers_and_limits
 from ui.flows.flow_actions import save_as
 from ui.flows.made_up_note import made_up_note
+from ui.flows.practice_note import practice_note
 from ui.flows.try_it import try_keys_of
 from ui.kit import feedback
 from ui.kit.answer import answer_of
@@ -117,6 +118,7 @@ class DeployDialog:
         with self.body:
             _no_problems(self.checks, self._mend if self.page_session.may("edit flows") else None)
             made_up_note(self.page_session, self.checks.made_up)
+            practice_note(self.page_session, self.checks.practice)
             if flow.live_version is not None:
                 _what_changes(self.checks)
                 self._way_out()
@@ -242,6 +244,7 @@ async def _roll(
         words(_what_happens(checks), tag="p")
         _no_problems(checks)
         made_up_note(page_session, checks.made_up)
+        practice_note(page_session, checks.practice)
         if live is not None:
             _what_changes(checks)
         choice = CanvasChoice(page_session, checks.number, canvas)

@@ -21,6 +21,7 @@ from storage.flows import FlowRow, get_draft, get_flow, get_version
 from storage.keys import list_keys
 from storage.sent_fields import CALLS, count_sent_fields
 from ui.flows.made_up_note import MadeUp, load_made_up
+from ui.flows.practice_note import Practice, load_practice
 from ui.flows.try_it import LABEL as TRY_LABEL
 from ui.kit.text import _, plural
 
@@ -51,6 +52,7 @@ class Checks:
     made_up: MadeUp
     #: True when calls may be answered in another way than by the live version.
     answers_may_differ: bool
+    practice: Practice
 
     @property
     def heading(self) -> tuple[str, str]:
@@ -63,7 +65,7 @@ class Checks:
             return _("It can go live, but calls that no longer fit will get an error."), "warn"
         if breaking:
             return _("It can go live, but callers will miss something in the result."), "warn"
-        if count := len(self.warnings) + bool(self.made_up.steps):
+        if count := len(self.warnings) + bool(self.made_up.steps) + bool(self.practice.node_id):
             things = plural(count, _("thing"), _("things"))
             return _("It can go live. Look at {things} first.").format(things=things), "warn"
         return _("No problems."), "ok"
@@ -97,7 +99,8 @@ def look_before_deploy(
     warnings = tuple(warnings_before_deploy(session, workspace_id, document))
     labels = {node.id: node.name for node in document.nodes}
     made_up = load_made_up(session, workspace_id, flow_id, document)
-    return Checks(flow, number, problems, changes, labels, warnings, made_up, differ)
+    practice = load_practice(session, workspace_id, flow_id, document)
+    return Checks(flow, number, problems, changes, labels, warnings, made_up, differ, practice)
 
 
 def _noticed(

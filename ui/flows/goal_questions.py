@@ -39,6 +39,7 @@ from storage.flows import FlowRow, find_flow, get_draft, get_flow
 from storage.jobs import JobFilters, list_jobs, read_value
 from ui.flow_view.job_watch import Look, look_at
 from ui.flows.deploy import deploy_flow
+from ui.flows.documents_choice import DocumentsChoice
 from ui.flows.goal_box import goal_path, times_note, triggers_path
 from ui.flows.state import draft_differs
 from ui.flows.templates import find_template, template_sketch
@@ -98,6 +99,7 @@ class GoalQuestions:
         self.time = time_asked(asked)[0]
         self.back = f"/start?asked={quote(asked)}" if asked else "/start"
         self.connections: Sequence[ConnectionRow] = ()
+        self.documents = DocumentsChoice(page_session, self.template.file.document, self._mark_old)
         #: The flow once it is made; pressing the button again changes its draft.
         self.made: Made | None = None
         #: A flow that was made here and then changed elsewhere. It is left as it is.
@@ -110,11 +112,13 @@ class GoalQuestions:
     async def load(self, flow_id: str = "") -> None:
         """Reads which models there are, and the flow that was made here before."""
         self.connections = await self.page_session.query(list_connections)
+        await self.documents.load()
         if not flow_id or not self.page_session.may("edit flows"):
             return
         before = await self.page_session.query(load_made, flow_id)
         if before is not None and self._is_from_here(before.document):
             self.made = before
+            self.documents.choose_that_of(before.document)
         else:
             self.changed = before
 
@@ -125,6 +129,7 @@ class GoalQuestions:
         except BadAnswer:
             return False
         ours = _with_model(filled(self.goal, self.template.file.document, answers), _model_of(document))
+        ours = self.documents.put_into(ours, self.documents.that_of(document))
         return draft_changes(ours, document).same
 
     def _read(self, shown: Mapping[str, Json]) -> dict[str, Json]:
@@ -144,6 +149,7 @@ class GoalQuestions:
                 return
             with ui.element("section").classes("fp-card fp-goal-card"):
                 template_sketch(self.template)
+                self.documents.draw()
                 self.form = Form(
                     specs_of_schema(self._schema()),
                     self._first(),
@@ -278,6 +284,7 @@ class GoalQuestions:
         The address of the page then names the flow, so that it is found again after a look at another page.
         """
         document = _with_model(filled(self.goal, self.template.file.document, answers), model)
+        document = self.documents.put_into(document, self.documents.chosen)
         made = await self._mine()
         if made is None:
             if samples := sample_tables(document):
@@ -285,6 +292,7 @@ class GoalQuestions:
             if documents := sample_documents(document):
                 await self.page_session.execute(bring_documents, documents)
             begin = _with_model(self._unchanged() or document, model)
+            begin = self.documents.put_into(begin, self.documents.chosen)
             title = title_of(self.goal, answers)
             says = f"{self.goal.says} {_('Asked for')}: {self.time}." if self.time else self.goal.says
             made = await self._load(
@@ -413,6 +421,14 @@ class GoalQuestions:
                     tag="p",
                 )
             self._draw_tried(made, payload)
+            if self.documents.practice_in(made.document):
+                with note(
+                    _("They only show how it works. Add your own files, then run it again."),
+                    kind="warn",
+                    icon="library_add",
+                    strong=_("Answers come from the practice documents."),
+                ).classes("fp-note--act"):
+                    button(_("Use my documents"), self.documents.use_mine, icon="upload_file", kind="main", small=True)
             self.acts = ui.element("div").classes("fp-goal-acts")
             self._draw_acts(made, job_id)
             words(
@@ -467,7 +483,8 @@ class GoalQuestions:
                 link_button(_("Open it in the Playground"), _run_path(made, job_id), icon="schema")
                 if self.page_session.may("deploy") and (not live or draft_differs(flow)):
                     verb = _("Update API") if live else _("Deploy API")
-                    button(verb, lambda: self._deploy(made, job_id), icon="rocket_launch", kind="main")
+                    kind = "normal" if self.documents.practice_in(made.document) else "main"
+                    button(verb, lambda: self._deploy(made, job_id), icon="rocket_launch", kind=kind)
 
     def _draw_failure(self, error: Mapping[str, Any], path: str) -> None:
         card = feedback.error_card(

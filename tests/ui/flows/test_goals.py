@@ -11,11 +11,13 @@ from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy.orm import Session
 
 from engine.actions.flows import save_draft
+from engine.actions.knowledge import add_collection, add_text
 from engine.flow.contract import samples_of
 from engine.flow.edits import apply_ops, update_node
 from storage.first_steps import find_first_steps
 from storage.flows import FlowRow, list_flows
 from storage.jobs import JobFilters, JobRow, list_jobs
+from storage.knowledge import list_collections
 from storage.tables import Job
 from tests.ui.arrange import box, buttons, draft, h1, page_text, press, until
 from tests.ui.conftest import Site
@@ -371,3 +373,47 @@ async def test_a_viewer_is_offered_no_goal_and_told_why_on_its_page(site: Site) 
 async def test_an_unknown_goal_shows_the_start_page(user: User, goal: str) -> None:
     await user.open(f"/start?goal={goal}")
     assert h1(user) == ["Make your first API in a minute"]
+
+
+async def test_documents_of_ones_own_take_the_place_of_the_practice_documents(site: Site, user: User) -> None:
+    mine = site.database.write_now(add_collection, site.owner, "Handbook")
+    site.database.write_now(add_text, site.owner, mine, "Holidays", "Every employee has 28 days of holiday a year.")
+    await user.open("/start?goal=answer-from-documents")
+    assert _documents(user).value == ""
+    assert "Use my documents" in buttons(user)
+
+    _documents(user).set_value(mine)
+    assert "Your files are ready." in page_text(user)
+    press(user, "Make it and run it")
+    await until(lambda: len(_runs(site)) == 1)
+
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    search = draft(site, flow.id).node("search_knowledge")
+    assert search is not None
+    assert search.config["collection"] == mine
+    assert [one.name for one in site.database.read_now(list_collections, site.workspace_id)] == ["Handbook"]
+
+    await user.open(f"/start?goal=answer-from-documents&flow={flow.id}")
+    assert _documents(user).value == mine
+
+
+async def test_use_my_documents_makes_a_collection_and_takes_it_back_without_files(site: Site, user: User) -> None:
+    await user.open("/start?goal=answer-from-documents")
+
+    press(user, "Use my documents")
+    await user.should_see("Name of the collection")
+    press(user, "Choose files")
+    await user.should_see("Add to My documents")
+    press(user, "Close")
+
+    await until(lambda: not site.database.read_now(list_collections, site.workspace_id))
+    assert _documents(user).value == ""
+
+
+def _documents(user: User) -> ui.select:
+    """The choice of documents."""
+    return next(
+        one
+        for one in user.find(kind=ui.select).elements
+        if isinstance(one, ui.select) and one.props.get("aria-label") == "Which documents should it answer from?"
+    )

@@ -8,11 +8,15 @@ from nicegui.testing import User
 
 from engine.actions.connections import add_connection
 from engine.actions.flows import save_draft
+from engine.actions.knowledge import add_text, bring_documents
+from engine.knowledge.samples import sample_documents
 from engine.secrets.sealing import open_vault
+from storage.knowledge import list_collections
 from storage.tables import Job
 from tests.factories import document, greeting
 from tests.ui.arrange import ended, page_text, press, texts, until
 from tests.ui.conftest import Site
+from ui.flows.templates import find_template
 
 LINE = "Callers will get made-up answers: connect a model."
 
@@ -88,3 +92,21 @@ async def test_nothing_changes_for_callers_is_said_only_when_nothing_changed(sit
     await user.open(f"/flows/{flow_id}")
     press(user, "Update API")
     await user.should_see("Nothing changes for callers.")
+
+
+async def test_the_check_step_says_that_answers_come_from_the_practice_documents(site: Site, user: User) -> None:
+    template = find_template("answer-from-documents").file
+    site.database.write_now(bring_documents, site.owner, sample_documents(template.document))
+    flow_id = site.flow("Handbook", file=template.document.as_json())
+    await user.open(f"/flows/{flow_id}")
+
+    press(user, "Deploy API")
+    await user.should_see("Answers come from the practice documents.")
+    assert links(user)["Use my documents"] == f"/playground/{flow_id}?node=search_knowledge"
+
+    (collection,) = site.database.read_now(list_collections, site.workspace_id)
+    site.database.write_now(add_text, site.owner, collection.id, "Our rules", "Nobody works on Sundays.")
+    await user.open(f"/flows/{flow_id}")
+    press(user, "Deploy API")
+    await user.should_see("Deploy Handbook")
+    assert "Answers come from the practice documents." not in page_text(user), "it has a text of their own"

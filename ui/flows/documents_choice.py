@@ -1,0 +1,185 @@
+"""Which documents a template answers from: the practice documents that it brings along, or a collection of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nicegui import ui
+
+from engine.actions.knowledge import add_collection, delete_collection
+from engine.flow.document import Document
+from engine.knowledge.samples import sample_documents
+from storage.knowledge import CollectionLine, find_collection, list_collections
+from ui.kit.ask import ask_text
+from ui.kit.parts import button, link, words
+from ui.kit.scroll import into_view
+from ui.kit.text import _, plural
+from ui.knowledge.add_dialog import add_sources
+from ui.page_session import PageSession
+from ui.page_shell import every, times_of
+
+#: How often the page looks how far the reading of files is, in seconds.
+_LOOK_SECONDS = 1.5
+
+
+class DocumentsChoice:
+    """The choice on the page of a goal. It draws nothing for a template that searches no documents.
+
+    `chosen` is the id of a collection, or empty for the practice documents.
+    """
+
+    def __init__(self, page_session: PageSession, template: Document, on_change: Callable[[], None]) -> None:
+        self.page_session = page_session
+        self.on_change = on_change
+        #: The names of the practice collections that steps of the template search.
+        self.practice = frozenset(
+            str(node.config["collection"])
+            for node in template.nodes
+            if node.type == "search_knowledge" and node.config.get("collection") in sample_documents(template)
+        )
+        self.nodes = frozenset(
+            node.id
+            for node in template.nodes
+            if node.type == "search_knowledge" and node.config.get("collection") in self.practice
+        )
+        self.known: list[CollectionLine] = []
+        self.chosen = ""
+
+    async def load(self) -> None:
+        """Reads the collections, when the template searches any."""
+        if self.practice:
+            self.known = await self.page_session.query(list_collections)
+
+    def that_of(self, document: Document) -> str:
+        """The id of the collection that a document made here searches; empty for the practice documents."""
+        named = [str(node.config.get("collection") or "") for node in document.nodes if node.id in self.nodes]
+        return "" if not named or named[0] in self.practice else named[0]
+
+    def choose_that_of(self, document: Document) -> None:
+        """Chooses what a document made here searches."""
+        self.chosen = self.that_of(document)
+
+    def practice_in(self, document: Document) -> bool:
+        """True when a document made here answers from the practice documents."""
+        return bool(self.practice) and not self.that_of(document)
+
+    def put_into(self, document: Document, collection: str) -> Document:
+        """Returns the document with this collection in the steps that search; the same one for the practice documents."""
+        if not collection or not self.nodes:
+            return document
+        nodes = tuple(
+            node.model_copy(update={"config": {**node.config, "collection": collection}})
+            if node.id in self.nodes
+            else node
+            for node in document.nodes
+        )
+        return document.model_copy(update={"nodes": nodes})
+
+    def draw(self) -> None:
+        """Draws the choice into the current container."""
+        with ui.element("section").classes("fp-goal-documents") as self.around:
+            self.place = ui.element("div").classes("fp-goal-documents")
+        self.around.visible = bool(self.practice)
+        if self.practice:
+            self._draw()
+
+    def _draw(self) -> None:
+        self.place.clear()
+        with self.place:
+            title = words(_("Which documents should it answer from?"), "fp-b fp-s13", tag="h3")
+            self.around.props["aria-labelledby"] = title.html_id
+            own = [one for one in self.known if one.name not in self.practice]
+            options = {"": _("Practice documents, to see how it works"), **{one.id: self._named(one) for one in own}}
+            with ui.element("div").classes("fp-row fp-wrap-row"):
+                box = ui.select(
+                    options,
+                    value=self.chosen if self.chosen in options else "",
+                    on_change=lambda event: self._choose(str(event.value or "")),
+                )
+                box.props("outlined dense options-dense").classes("fp-grow")
+                box.props["aria-label"] = _("Which documents should it answer from?")
+                if self.page_session.may("edit knowledge"):
+                    kind = "normal" if self.chosen else "main"
+                    verb = _("Add files") if self.chosen else _("Use my documents")
+                    button(verb, self.add if self.chosen else self.use_mine, icon="upload_file", kind=kind)
+            self.said = ui.element("p").classes("fp-s13 fp-t2").props("role=status")
+            self._say()
+
+    def _named(self, one: CollectionLine) -> str:
+        return f"{one.name} ({plural(one.sources, _('source'), _('sources'), times_of(self.page_session).reader)})"
+
+    def _line(self) -> CollectionLine | None:
+        return next((one for one in self.known if one.id == self.chosen), None)
+
+    def _say(self) -> None:
+        one = self._line()
+        self.said.clear()
+        with self.said:
+            if one is None:
+                words(_("Upload your PDF, Word or other files, or choose a collection of the page Knowledge."))
+                return
+            if one.busy:
+                words(_("Your files are being read. Wait a moment before you run it.") + " ")
+            elif not one.pieces:
+                words(_("Nothing is in it yet: add files first.") + " ")
+            else:
+                words(_("Your files are ready.") + " ")
+            link(_("Open the collection"), f"/knowledge/{one.id}", new_tab=True)
+
+    def _choose(self, collection: str) -> None:
+        if collection != self.chosen:
+            self.chosen = collection
+            self._draw()
+            self.on_change()
+
+    async def use_mine(self) -> None:
+        """Asks for a name, makes a collection with it and opens the dialog that adds files."""
+        into_view(self.place)
+        name = await ask_text(_("Use my documents"), _("Name of the collection"), self._free_name(), _("Choose files"))
+        made = await self.page_session.try_execute(add_collection, name) if name else None
+        if made is None:
+            return
+        added = await self._add_to(made)
+        if not added:
+            await self.page_session.try_execute(delete_collection, made)
+        await self.load()
+        if added and not self.place.is_deleted:
+            self._choose(made)
+            self._follow()
+
+    async def add(self) -> None:
+        """Opens the dialog that adds files to the chosen collection."""
+        if await self._add_to(self.chosen) and not self.place.is_deleted:
+            await self.load()
+            self._draw()
+            self.on_change()
+            self._follow()
+
+    async def _add_to(self, collection_id: str) -> bool:
+        line = await self.page_session.query(find_collection, collection_id)
+        return line is not None and await add_sources(self.page_session, line)
+
+    def _follow(self) -> None:
+        """Looks how far the reading is until it has ended."""
+
+        async def look() -> None:
+            if self.place.is_deleted:
+                timer.deactivate()
+                return
+            self.known = await self.page_session.query(list_collections)
+            one = self._line()
+            if one is None or not one.busy:
+                timer.deactivate()
+                self._draw()
+            else:  # the list may be open
+                self._say()
+
+        with self.around:
+            timer = every(_LOOK_SECONDS, look)
+
+    def _free_name(self) -> str:
+        """A name that no collection has."""
+        taken = {one.name.casefold() for one in self.known}
+        first = _("My documents")
+        names = [first, *(f"{first} {number}" for number in range(2, len(taken) + 3))]
+        return next(name for name in names if name.casefold() not in taken)
