@@ -26,7 +26,7 @@ from engine.knowledge.known import known_collections
 from engine.models.file_problems import file_problems, file_warnings
 from engine.nodes import CATALOG
 from engine.nodes.agent_tools import server_problems
-from engine.nodes.known_collections import missing_collections
+from engine.nodes.known_collections import empty_collections, missing_collections
 from engine.nodes.known_datasets import missing_datasets, unknown_columns
 from storage.audit import add_entry
 from storage.connections import list_connections
@@ -102,6 +102,7 @@ def warnings_before_deploy(session: Session, workspace_id: str, document: Docume
         *flow_warnings(document, CATALOG),
         *(FlowWarning(one, "") for one in file_warnings(document, providers)),
         *(FlowWarning(one, "") for one in unknown_columns(document, datasets)),
+        *(FlowWarning(one, "") for one in empty_collections(document, known_collections(session, workspace_id))),
         *(FlowWarning(one, "") for one in host_warnings(document, list_secrets(session, workspace_id))),
     ]
 

@@ -78,6 +78,28 @@ def missing_collections(document: Document, known: Iterable[KnownCollection]) ->
     return found
 
 
+def empty_collections(document: Document, known: Iterable[KnownCollection]) -> list[Problem]:
+    """Returns warnings of steps that search a collection in which nothing can be found yet."""
+    known = tuple(known)
+    empty = [
+        (node, one)
+        for node in without_parked(document).nodes
+        if node.type == "search_knowledge"
+        and (one := find_known_collection(known, node.config.get("collection"))) is not None
+        and not one.pieces
+    ]
+    return [
+        Problem(
+            "empty_collection",
+            f"Nothing is in the collection {one.name} yet, so nothing will be found. Add documents to it.",
+            node.id,
+            "/config/collection",
+            blocks_import=False,
+        )
+        for node, one in empty
+    ]
+
+
 def with_collections(catalog: Catalog, known: Iterable[KnownCollection]) -> Catalog:
     """Returns the catalog with node types that show a collection by its name."""
     known = tuple(known)

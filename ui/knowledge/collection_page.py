@@ -17,7 +17,20 @@ from storage.knowledge_uses import KnowledgeUse, list_knowledge_uses
 from ui.kit import feedback
 from ui.kit.answer import answer_of
 from ui.kit.assets import asset_url
-from ui.kit.parts import Column, button, card, icon, link, menu_button, menu_item, meter, status_line, table, words
+from ui.kit.parts import (
+    Column,
+    Words,
+    button,
+    card,
+    icon,
+    link,
+    menu_button,
+    menu_item,
+    meter,
+    status_line,
+    table,
+    words,
+)
 from ui.kit.text import _, number, plural
 from ui.knowledge import collection_actions
 from ui.knowledge.add_dialog import add_sources
@@ -73,7 +86,7 @@ class CollectionPage:
         self.reader = self.times.reader
         self.may_edit = page_session.may("edit knowledge")
         #: The cells that say how long ago a source was read, with that time.
-        self.ages: list[tuple[ui.label, int]] = []
+        self.ages: list[tuple[Words, int]] = []
 
     @property
     def collection(self) -> CollectionLine:

@@ -6,8 +6,9 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
+from engine.actions.deployments import warnings_before_deploy
 from engine.actions.knowledge import add_collection, add_text
-from tests.ui.arrange import buttons, page_text, until
+from tests.ui.arrange import buttons, draft, page_text, until
 from tests.ui.conftest import Site
 from tests.ui.playground.test_dataset_nodes import open_node
 
@@ -22,6 +23,8 @@ async def test_an_empty_collection_offers_to_add_documents_until_another_tab_has
     flow_id = site.flow("Ask", file={"format": 1, "title": "Ask", "nodes": nodes, "edges": edges})
     await open_node(user, flow_id, "search", "Nothing is in this collection yet.")
     assert "Add documents" in buttons(user)
+    warned = site.database.read_now(warnings_before_deploy, site.workspace_id, draft(site, flow_id))
+    assert [one.problem.code for one in warned if one.problem.node_id == "search"] == ["empty_collection"]
 
     site.database.write_now(add_text, site.owner, collection, "Holidays", "Every employee has 28 days of holiday.")
     _come_back(user)
