@@ -81,6 +81,14 @@ class DocumentsChoice:
             self.place = ui.element("div").classes("fp-goal-documents")
         self.around.visible = bool(self.practice)
         if self.practice:
+            self.around.props("data-fp-back").on("fpback", self._look_again, [])
+            self._draw()
+
+    async def _look_again(self) -> None:
+        """Collections may have been changed in another tab."""
+        fresh = await self.page_session.query_again(list_collections)
+        if fresh != self.known and not self.place.is_deleted:
+            self.known = fresh
             self._draw()
 
     def _draw(self) -> None:
