@@ -12,12 +12,13 @@ from typing import Any
 from engine.core.errors import Problem
 from engine.flow.accept_field import make_optional_ops
 from engine.flow.branches import CONDITION, FIRST_VALUE, Branches, answer_ops, join_ops, other_side
+from engine.flow.collecting import SINK, given_by
 from engine.flow.contract import api_input, input_fields
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.graph import Graph
 from engine.flow.in_words import in_words
-from engine.flow.lists import SPLITTER, ListScopes
+from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.ports import binding_schema
 from engine.flow.reference_edits import change_references, references_of
@@ -62,6 +63,7 @@ def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
         *_unread_fields(document, used, graph, catalog),
         *_whole_lists(used, scopes, catalog),
         *_grouped_by_whole_items(used, catalog),
+        *_collected_saves(used, graph, scopes, catalog),
     ]
 
 
@@ -329,6 +331,33 @@ def _grouped_by_whole_items(used: Document, catalog: Catalog) -> Iterator[FlowWa
             Problem("grouped_by_item", said, node.id, "/config/by", blocks_import=False),
             f"Group by “{chosen}”",
             lambda node=node, chosen=chosen: [update_node(node, config={**node.config, "by": chosen})],
+        )
+
+
+def _collected_saves(used: Document, graph: Graph, scopes: ListScopes, catalog: Catalog) -> Iterator[FlowWarning]:
+    """Collects whose only step before is Save rows: what that tells of its work is hardly meant."""
+    nodes = {node.id: node for node in used.nodes}
+    for node in used.nodes:
+        before = graph.parents[node.id]
+        if node.type != FLATTEN or not scopes.closes(node.id) or not _is_blank(node.inputs.get("value")):
+            continue
+        if len(before) != 1 or nodes[before[0]].type != SINK:
+            continue
+        sink = made_by = nodes[before[0]]
+        while made_by.type == SINK and len(graph.parents[made_by.id]) == 1:
+            made_by = nodes[graph.parents[made_by.id][0]]
+        kind = catalog.get(made_by.type)
+        if kind is None or not scopes.gives[made_by.id] or made_by.type in {SPLITTER, CONDITION}:
+            made_by = sink
+        meant = given_by(made_by)
+        said = (
+            f"{node.name}: Value is empty, so it collects what {sink.name} says of its work: “action” and “row” for each"
+            " item."
+        )
+        yield FlowWarning(
+            Problem("collects_saved", said, node.id, "/inputs/value", blocks_import=False),
+            "Collect the saved rows" if made_by is sink else f"Collect what {made_by.name} gives",
+            lambda node=node, meant=meant: [update_node(node, inputs={**node.inputs, "value": meant})],
         )
 
 

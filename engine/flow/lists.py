@@ -92,27 +92,30 @@ def list_problems(document: Document, graph: Graph, scopes: ListScopes) -> Itera
             continue
         if nodes[node_id].type == "dataset_sink" and has_output:
             continue  # it stores a row per item, and API Output gives the result
-        yield Problem(
-            "final_in_list",
-            f"{nodes[node_id].name} ends the flow inside the list of {nodes[inside[-1]].name}."
-            " Add “Collect into a list” after it, which makes one list of all items.",
-            node_id,
-            blocks_import=False,
+        name, splitter = nodes[node_id].name, nodes[inside[-1]].name
+        said = (
+            f"{name} would answer once for each item of {splitter}, and callers get one answer. Put “Collect into a"
+            f" list” before {name}: it makes one list of all items."
+            if nodes[node_id].type == "api_output"
+            else f"{name} ends the flow inside the list of {splitter}. Add “Collect into a list” after it, which makes"
+            " one list of all items."
         )
+        yield Problem("final_in_list", said, node_id, blocks_import=False)
     deep = next((node_id for node_id in graph.order if len(scopes.gives[node_id]) > DEEPEST), None)
     if deep is not None:
         yield Problem("lists_too_deep", f"“For each item” may stand in another one {DEEPEST} deep.", deep)
 
 
-def across_list(node: Node, target: Node, document: Document, scopes: ListScopes) -> str | None:
-    """Returns why `node` cannot use the data of an earlier node, as a sentence; None when it can."""
+def across_list(node: Node, field: str, target: Node, document: Document, scopes: ListScopes) -> str | None:
+    """Returns why a field of `node` cannot use the data of an earlier node, as a sentence; None when it can."""
     if scopes.sees(node.id, target.id):
         return None
     splitter = document.node(scopes.gives[target.id][-1])
     of = f" of {splitter.name}" if splitter else ""
     what = "has one value" if target.type == SPLITTER else "runs once"
     return (
-        f"{node.name} uses data of {target.name}, which {what} for each item{of}, but does not run for each item itself."
+        f"“{field}” of {node.name} uses data of {target.name}, which {what} for each item{of}, but {node.name} does not"
+        " run for each item itself."
         f" Use the data of “Collect into a list” between them."
     )
 

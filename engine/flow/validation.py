@@ -265,7 +265,7 @@ def _reference_problems(
                 pointer,
             )
         elif not parked and reference.node_id != SYSTEM:
-            problem = _target_problem(node, reference, pointer, document, graph, scopes, catalog)
+            problem = _target_problem(node, kind, reference, pointer, document, graph, scopes, catalog)
             if problem:
                 yield problem
 
@@ -280,6 +280,7 @@ def _references_of(node: Node, kind: NodeType) -> Iterator[tuple[str, Reference 
 
 def _target_problem(
     node: Node,
+    kind: NodeType,
     reference: Reference,
     pointer: str,
     document: Document,
@@ -302,7 +303,7 @@ def _target_problem(
             node.id,
             pointer,
         )
-    if why := across_list(node, target, document, scopes):
+    if why := across_list(node, _field_named(kind, pointer), target, document, scopes):
         return Problem("across_list", why, node.id, pointer)
     if reference.root != "out":
         if target.type != SPLITTER:
@@ -316,6 +317,13 @@ def _target_problem(
             "unknown_field", f"{node.name} needs `{shown}` of {target.name}, which is not there.", node.id, pointer
         )
     return None
+
+
+def _field_named(kind: NodeType, pointer: str) -> str:
+    """Returns what the field at `/inputs/name/...` is called on screen."""
+    name = pointer.split("/")[2].replace("~1", "/").replace("~0", "~")
+    info = None if kind.free_form else kind.inputs.model_fields.get(name)
+    return (info.title if info is not None else None) or name
 
 
 def _missing_inputs(node: Node, kind: NodeType) -> Iterator[Problem]:

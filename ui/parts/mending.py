@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.core.errors import Problem
+from engine.flow.collecting import answer_collected_ops, collect_before_ops, may_answer_collected, may_collect_before
 from engine.flow.document import Document
 from engine.flow.edits import Op, update_node
 from engine.flow.flow_warnings import FlowWarning, mending_ops
@@ -10,10 +11,21 @@ from engine.flow.node_type import Catalog
 from engine.outbound.written_addresses import with_scheme
 from ui.kit.text import _
 
+#: The codes of the problems that an answer with the collected list mends.
+COLLECTED = frozenset({"final_in_list", "across_list"})
+
 
 def with_button(problem: Problem, document: Document) -> FlowWarning:
     """Returns a problem with the label of the button that mends it; "" when no button can."""
-    return FlowWarning(problem, _("Put https:// in front") if _full_address(problem, document) else "")
+    node_id = problem.node_id or ""
+    verb = ""
+    if problem.code == "final_in_list" and may_collect_before(document, node_id):
+        verb = _("Collect the items before it")
+    elif problem.code == "across_list" and may_answer_collected(document, node_id):
+        verb = _("Answer with the collected list")
+    elif _full_address(problem, document):
+        verb = _("Put https:// in front")
+    return FlowWarning(problem, verb)
 
 
 def ops_to_mend(problem: Problem, document: Document, catalog: Catalog) -> list[Op]:
@@ -22,6 +34,10 @@ def ops_to_mend(problem: Problem, document: Document, catalog: Catalog) -> list[
     meant = _full_address(problem, document)
     if node is not None and meant is not None:
         return [update_node(node, inputs={**node.inputs, "url": meant})]
+    if problem.code == "final_in_list":
+        return collect_before_ops(document, problem.node_id or "", catalog)
+    if problem.code == "across_list":
+        return answer_collected_ops(document, problem.node_id or "")
     return mending_ops(document, catalog, problem)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nicegui import ui
@@ -252,8 +252,11 @@ class PlaygroundBar:
         with self.problems_list:
             if not counted:
                 words(_("Nothing stands in the way of a deployment."), "fp-person", tag="p")
-            for problem in listed[0]:
-                self._draw_found(problem, "warning", "fp-bad")
+            for at, found_problem in enumerate(listed[0]):
+                later = listed[0][at + 1] if at + 1 < len(listed[0]) else None
+                # One press mends all fields of a step: its button stands once, below the last of them.
+                more = later is not None and _mended_together(found_problem) == _mended_together(later)
+                self._draw_found(replace(found_problem, verb="") if more else found_problem, "warning", "fp-bad")
             if warned:
                 words(_("These stop no deployment. Look at them all the same:"), "fp-person fp-t2", tag="p")
             for warning in warned:
@@ -339,3 +342,8 @@ class PlaygroundBar:
         await self.read_live()
         self.calls.read()
         return True
+
+
+def _mended_together(found: FlowWarning) -> tuple[str, str | None, str]:
+    """Returns what is equal for problems that one press mends: code, step and label of the button."""
+    return found.problem.code, found.problem.node_id, found.verb

@@ -24,6 +24,7 @@ from ui.kit.parts import button, icon, note, words
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.parts.ask_owners import asking
+from ui.parts.mending import COLLECTED, with_button
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.inspector.called_flow_fields import CalledFields
 from ui.playground.inspector.collection_choice import CollectionChoice
@@ -174,8 +175,12 @@ class SetUpTab:
         }
         for form in self.forms:
             form.show_errors({pointer: text for pointer, text in in_settings.items() if _has(form, pointer)})
-        apart = [one for one in mine if not self._has_field(one)]
-        self._list_above(apart, [one for one in warned if one.problem.node_id == self.node_id], mend)
+        # One button mends all fields of one kind of problem: it stands once, above the fields.
+        offered = (with_button(one, self.draft.document) for one in mine if one.code in COLLECTED)
+        mended = {one.problem.code: one for one in offered if one.verb}
+        apart = [one for one in mine if not self._has_field(one) and one.code not in mended]
+        warnings = [one for one in warned if one.problem.node_id == self.node_id]
+        self._list_above(apart, [*mended.values(), *warnings], mend)
         self._draw_offers()
 
     def _draw_offers(self) -> None:
@@ -224,7 +229,7 @@ class SetUpTab:
         """Lists problems and warnings above the fields. The list stays while it is the same: leaving a field by a press
         on one of its buttons must not put another button in its place.
         """
-        listed = (tuple(problems), tuple(warned), tuple(one.mend is not None for one in warned))
+        listed = (tuple(problems), tuple(warned), tuple(_has_button(one) for one in warned))
         if listed == self._listed:
             return
         self._listed = listed
@@ -236,7 +241,7 @@ class SetUpTab:
                     words(one.message)
             for warning in warned:
                 with note(warning.problem.message, kind="warn", icon="info").classes("fp-note--act"):
-                    if warning.mend is not None and mend is not None and not self.readonly:
+                    if _has_button(warning) and mend is not None and not self.readonly:
                         button(warning.verb, lambda one=warning.problem: mend(one), icon="auto_fix_high", small=True)
                         if (accept := warning.accept) is not None:
                             button(accept.verb, lambda one=accept.problem: mend(one), icon="check", small=True)
@@ -433,3 +438,8 @@ def _with_payload(fields: Sequence[FieldSpec], inside: tuple[FieldSpec, ...]) ->
     if not inside:
         return tuple(fields)
     return tuple(replace(one, kind="group", fields=inside) if one.name == "payload" else one for one in fields)
+
+
+def _has_button(found: FlowWarning) -> bool:
+    """True when a press mends it; the button of another warning only leads to the field."""
+    return found.mend is not None or (bool(found.verb) and found.problem.code in COLLECTED)

@@ -1,0 +1,124 @@
+"""Answers with one list of all items: puts “Collect into a list” before API Output, or uses the one that is there.
+
+The operations are one edit, so that one undo takes them back.
+"""
+
+from __future__ import annotations
+
+from engine.flow.document import Document, Node
+from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
+from engine.flow.graph import Graph
+from engine.flow.lists import FLATTEN, ListScopes
+from engine.flow.node_type import Catalog, Json
+from engine.flow.references import Reference, find_references
+
+OUTPUT = "api_output"
+SINK = "dataset_sink"
+
+
+def may_collect_before(document: Document, node_id: str) -> bool:
+    """True for an API Output that runs once per item, and so needs “Collect into a list” before it."""
+    return _read(document, node_id, inside=True) is not None
+
+
+def collect_before_ops(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
+    """Returns the operations that put “Collect into a list” before API Output, which then answers with its list.
+
+    What was answered per item is what is collected; without any field it is what the step before gives.
+    """
+    read, kind = _read(document, node_id, inside=True), catalog.get(FLATTEN)
+    if read is None or kind is None:
+        return []
+    output, scopes = read
+    edges = [edge for edge in document.edges if edge.target == node_id and scopes.gives[edge.source]]
+    if not edges:
+        return []
+    collect_id, ops = add_node(document, kind, catalog, between=edges[0].id)
+    for edge in edges[1:]:
+        ops.append({"op": "removeEdge", "edge": edge.model_dump()})
+        ops.append({"op": "addEdge", "edge": new_edge(edge.source, collect_id, edge.source_port)})
+    per_item = [name for name in output.inputs if _uses(output, name, scopes)]
+    value = _together(output, per_item) if per_item else given_by(document.node(edges[0].source))
+    after = apply_ops(document, ops)
+    collect, answering = after.node(collect_id), after.node(node_id)
+    assert collect is not None
+    assert answering is not None
+    config = {**collect.config, "levels": "all"} if len(scopes.around[node_id]) > 1 else collect.config
+    return [
+        *ops,
+        update_node(collect, inputs={"value": value}, config=config),
+        update_node(answering, inputs=_answer(output, per_item, collect_id)),
+    ]
+
+
+def may_answer_collected(document: Document, node_id: str) -> bool:
+    """True when API Output uses data of single items though “Collect into a list” stands between."""
+    return bool(answer_collected_ops(document, node_id))
+
+
+def answer_collected_ops(document: Document, node_id: str) -> list[Op]:
+    """Returns the operations with which API Output answers with the collected list instead of data of single items.
+
+    While “Collect into a list” has no value of its own, it collects that data.
+    """
+    read = _read(document, node_id, inside=False)
+    if read is None:
+        return []
+    output, scopes = read
+    graph = Graph(document)
+    nodes = {node.id: node for node in document.nodes}
+    ended = [one for one in reversed(graph.ancestors(node_id)) if nodes[one].type == FLATTEN and scopes.closes(one)]
+    per_item = [name for name in output.inputs if _uses(output, name, scopes)]
+    if not ended or not per_item:
+        return []
+    collect = nodes[ended[0]]
+    ops = []
+    if collect.inputs.get("value") in (None, ""):
+        ops.append(update_node(collect, inputs={**collect.inputs, "value": _together(output, per_item)}))
+    return [*ops, update_node(output, inputs=_answer(output, per_item, collect.id))]
+
+
+def given_by(node: Node | None) -> str | None:
+    """Returns the reference to what a step gives: of Save rows the row that it wrote."""
+    if node is None:
+        return None
+    return str(Reference(node.id, "out", ("row",) if node.type == SINK else ()))
+
+
+def _read(document: Document, node_id: str, *, inside: bool) -> tuple[Node, ListScopes] | None:
+    """Returns API Output and the lists of the flow; None when it is not inside (or outside) of a list."""
+    output = document.node(node_id)
+    if output is None or output.type != OUTPUT:
+        return None
+    graph = Graph(document)
+    scopes = ListScopes(document, graph)
+    if graph.cycles or scopes.mixed or bool(scopes.around[node_id]) is not inside:
+        return None
+    return output, scopes
+
+
+def _uses(output: Node, name: str, scopes: ListScopes) -> bool:
+    """True when this field of API Output uses data that there is once per item."""
+    found = find_references(output.inputs[name], "")
+    return any(isinstance(one, Reference) and bool(scopes.gives.get(one.node_id)) for _at, one in found)
+
+
+def _together(output: Node, names: list[str]) -> Json:
+    """Returns what is collected per item: the only value, or all of them by name."""
+    return output.inputs[names[0]] if len(names) == 1 else {name: output.inputs[name] for name in names}
+
+
+def _answer(output: Node, per_item: list[str], collect_id: str) -> dict[str, Json]:
+    """Returns the fields of API Output with the list in the place of the first field that it stands for."""
+    listed = str(Reference(collect_id, "out", ("items",)))
+    kept = {name for name in output.inputs if name not in per_item}
+    called = per_item[0] if len(per_item) == 1 else "items" if "items" not in kept else "all_items"
+    if not per_item:
+        return {**output.inputs, called: listed}
+    answer: dict[str, Json] = {}
+    for name, value in output.inputs.items():
+        if name in kept:
+            answer[name] = value
+        elif name == per_item[0]:
+            answer[called] = listed
+    return answer

@@ -1,0 +1,145 @@
+"""API Output inside a list, or with data of single items: one press puts “Collect into a list” there or uses it."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.core.errors import Problem
+from engine.flow.collecting import may_collect_before
+from engine.flow.document import Document
+from engine.flow.edits import apply_ops, invert
+from engine.flow.flow_warnings import flow_warnings
+from engine.flow.validation import deploy_problems
+from engine.nodes import CATALOG
+from tests.engine.flow.test_flow_warnings import codes, mended, output
+from tests.engine.flow.test_flow_warnings import flow as made
+from ui.parts.mending import ops_to_mend, with_button
+
+PICTURES = [{"name": "pictures", "type": "array", "items": {"type": "string"}, "required": True}]
+EACH = {"type": "array_splitter", "label": "Each", "inputs": {"items": "{{ api_input.out.pictures }}"}}
+SAID = {
+    "type": "set_fields",
+    "label": "Describe",
+    "inputs": {"description": "{{ s.out }}", "keywords": "{{ s.out }}"},
+}
+SAVE = {"type": "dataset_sink", "label": "Save rows", "config": {"dataset": "Pictures"}, "inputs": {"x": "{{ a.out }}"}}
+COLLECT = {"type": "array_flatten", "label": "All", "inputs": {}}
+BOTH = {"description": "{{ a.out.description }}", "keywords": "{{ a.out.keywords }}"}
+
+
+def found(flow: Document, code: str) -> list[Problem]:
+    return [one for one in deploy_problems(flow, CATALOG) if one.code == code]
+
+
+def pressed(flow: Document, code: str) -> Document:
+    """The flow after the button of the problem; undo takes all of it back in one step."""
+    problem = found(flow, code)[0]
+    assert with_button(problem, flow).verb
+    ops = ops_to_mend(problem, flow, CATALOG)
+    after = apply_ops(flow, ops)
+    undone = apply_ops(after, invert(ops))
+    assert undone.nodes == flow.nodes
+    assert set(undone.edges) == set(flow.edges)
+    assert not found(after, code)
+    assert not found(after, "across_list")
+    return after
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "answer", "collected", "answered"),
+    [
+        ({"a": SAID}, "s>a a>o", BOTH, BOTH, {"items": "{{ array_flatten.out.items }}"}),
+        ({"a": SAID}, "s>a a>o", {}, "{{ a.out }}", {"items": "{{ array_flatten.out.items }}"}),
+        ({"a": SAID, "k": SAVE}, "s>a a>k k>o", {}, "{{ k.out.row }}", {"items": "{{ array_flatten.out.items }}"}),
+        (
+            {"a": SAID, "k": SAVE},
+            "s>a a>k k>o",
+            {"all": "{{ api_input.out.pictures }}", "words": "{{ a.out.keywords }}"},
+            "{{ a.out.keywords }}",
+            {"all": "{{ api_input.out.pictures }}", "words": "{{ array_flatten.out.items }}"},
+        ),
+    ],
+)
+def test_a_list_is_collected_before_the_answer(nodes, edges, answer, collected, answered) -> None:
+    before = made({"s": EACH, **nodes, "o": output(**answer)}, f"api_input>s {edges}", PICTURES)
+    (problem,) = found(before, "final_in_list")
+    assert problem.message == (
+        "API Output would answer once for each item of Each, and callers get one answer. Put “Collect into a list” "
+        "before API Output: it makes one list of all items."
+    )
+
+    after = pressed(before, "final_in_list")
+
+    collect, output_node = after.node("array_flatten"), after.node("o")
+    assert collect is not None
+    assert output_node is not None
+    assert collect.inputs == {"value": collected}
+    assert output_node.inputs == answered
+    assert [edge.source for edge in after.edges if edge.target == "o"] == ["array_flatten"]
+
+
+def test_all_ways_into_the_answer_are_collected_and_all_lists_end() -> None:
+    inner = {**EACH, "label": "Inner", "inputs": {"items": "{{ s.out }}"}}
+    before = made(
+        {"s": EACH, "t": inner, "a": SAID, "b": SAID, "o": output()},
+        "api_input>s s>t t>a t>b a>o b>o",
+        PICTURES,
+    )
+    after = pressed(before, "final_in_list")
+    collect = after.node("array_flatten")
+    assert collect is not None
+    assert collect.config == {"levels": "all"}
+    assert {edge.source for edge in after.edges if edge.target == "array_flatten"} == {"a", "b"}
+
+
+def test_the_fields_that_use_single_items_are_told_by_name_and_mended_together() -> None:
+    before = made(
+        {"s": EACH, "a": SAID, "f": COLLECT, "o": output(**BOTH, count="{{ f.out.count }}")},
+        "api_input>s s>a a>f f>o",
+        PICTURES,
+    )
+    assert [one.message for one in found(before, "across_list")] == [
+        f"“{name}” of API Output uses data of Describe, which runs once for each item of Each, but API Output does not run "
+        "for each item itself. Use the data of “Collect into a list” between them."
+        for name in BOTH
+    ]
+    assert not may_collect_before(before, "o")
+
+    after = pressed(before, "across_list")
+
+    collect, answer = after.node("f"), after.node("o")
+    assert collect is not None
+    assert answer is not None
+    assert collect.inputs == {"value": BOTH}
+    assert answer.inputs == {"items": "{{ f.out.items }}", "count": "{{ f.out.count }}"}
+
+
+def test_what_is_collected_already_stays() -> None:
+    own = {**COLLECT, "inputs": {"value": "{{ a.out }}"}}
+    before = made({"s": EACH, "a": SAID, "f": own, "o": output(**BOTH)}, "api_input>s s>a a>f f>o", PICTURES)
+    collect = pressed(before, "across_list").node("f")
+    assert collect is not None
+    assert collect.inputs == {"value": "{{ a.out }}"}
+
+
+def test_without_a_collect_between_there_is_no_button() -> None:
+    before = made({"s": EACH, "a": SAID, "o": output(**BOTH)}, "api_input>s s>a api_input>o", PICTURES)
+    assert [with_button(one, before).verb for one in deploy_problems(before, CATALOG) if one.node_id == "o"] == ["", ""]
+
+
+def test_who_collects_what_save_rows_says_is_offered_what_was_meant() -> None:
+    before = made(
+        {"s": EACH, "a": SAID, "k": SAVE, "f": COLLECT, "o": output(all="{{ f.out.items }}")},
+        "api_input>s s>a a>k k>f f>o",
+        PICTURES,
+    )
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.node_id, warning.verb) == ("f", "Collect what Describe gives")
+    after = mended(before, "collects_saved")
+    collect = after.node("f")
+    assert collect is not None
+    assert collect.inputs == {"value": "{{ a.out }}"}
+    assert codes(after) == []
+
+    only = made({"s": EACH, "k": SAVE, "f": COLLECT}, "api_input>s s>k k>f", PICTURES)
+    assert "Collect the saved rows" in [one.verb for one in flow_warnings(only, CATALOG)]
