@@ -62,8 +62,9 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
   }
 
   /**
-   * Asks for a node of this type. Without a wish it comes after the one selected node. The server makes room for what comes
-   * after a node or in a connection; only a line that was let go over the floor says where.
+   * Asks for a node of this type. Without a wish it comes after the one selected node: in its only connection, when one leads
+   * on. The server makes room for what comes after a node or in a connection; only a line that was let go over the floor says
+   * where.
    */
   function requestAdd(type, { after = null, port = null, between = null, x = null, y = null } = {}) {
     if (!editable()) return;
@@ -72,6 +73,8 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
     const source = after ?? (x === null && nodes.length === 1 ? nodes[0] : null);
     const ports = drawing.nodes.has(source) ? typeOf(drawing.nodes.get(source).type).ports : [];
     if (ports.length && typeOf(type).accepts_input) {
+      const on = [...drawing.edges.values()].filter((edge) => edge.source === source);
+      if (!after && ports.length === 1 && on.length === 1 && typeOf(type).ports.length) return ask(type, null, { between: on[0].id });
       const out = ports.includes(port) ? port : (ports.find((name) => !leaving.value.has(`${source} ${name}`)) ?? ports[0]);
       const there = x === null ? null : view.at(x, y), right = drawing.nodes.get(source).position.x + NODE_WIDTH;
       return ask(type, there && there.x > right ? freePlace(drawing, { x: there.x, y: there.y - PORT_Y }) : null, { after: source, port: out });
