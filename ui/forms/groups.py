@@ -98,7 +98,7 @@ class Group(Part):
         self._given = True
         kind = now.get("type", "string")
         if before.get("type", "string") != kind:
-            now = after_type_change(self.spec, now)
+            now = after_type_change(self.spec, now, before)
         self._own = now
         self._arrange()
 

@@ -319,8 +319,13 @@ def _fields_of_tool(spec: FieldSpec, tool: Mapping[str, Json]) -> tuple[FieldSpe
     return tuple(one for one in spec.fields if one.name not in hidden)
 
 
-def after_type_change(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Json]:
-    """The object after its type changed: without the rules of its former type, and a list with items of text."""
+def after_type_change(
+    spec: FieldSpec, item: Mapping[str, Json], before: Mapping[str, Json] | None = None
+) -> dict[str, Json]:
+    """The object after its type changed: without the rules of its former type, and a list with items of text.
+
+    `before`: the object with its former type. A file that becomes a list is a list of such files, and the reverse.
+    """
     if not describes_type(spec):
         return dict(item)
     names = {one.name for one in spec.fields}
@@ -328,6 +333,14 @@ def after_type_change(spec: FieldSpec, item: Mapping[str, Json]) -> dict[str, Js
     changed = {name: value for name, value in item.items() if name in kept or name not in names}
     if item.get("type") == ONE_OF:
         return {**changed, "enum": list(item.get("enum") or [])}
+    former = before or {}
+    files = _BY_TYPE["file"]
+    if item.get("type") == "array" and former.get("type") == "file":
+        rules = {name: value for name, value in former.items() if name in files}
+        return {**changed, "items": {"type": "file", **rules}}
+    items = former.get("items")
+    if item.get("type") == "file" and isinstance(items, Mapping) and items.get("type") == "file":
+        return {**changed, **{name: value for name, value in items.items() if name in files}}
     return {**changed, "items": {"type": "string"}} if item.get("type") == "array" else changed
 
 

@@ -169,6 +169,18 @@ def test_a_new_type_takes_the_rules_of_the_old_one_away() -> None:
     assert left == {"name": "x", "type": "array", "description": "d", "items": {"type": "string"}}
 
 
+def test_a_file_becomes_a_list_of_such_files_and_back() -> None:
+    fields = _named(specs_of_model(ApiInputConfig), "fields")
+    file = {"name": "x", "type": "file", "required": True, "file_kinds": ["image"], "max_file_mb": 5}
+
+    listed = after_type_change(fields, {**file, "type": "array"}, file)
+    back = after_type_change(fields, {**listed, "max_items": 9, "type": "file"}, listed)
+
+    items = {"type": "file", "file_kinds": ["image"], "max_file_mb": 5}
+    assert listed == {"name": "x", "type": "array", "required": True, "items": items}
+    assert back == file
+
+
 def test_name_and_type_come_first_and_finer_rules_are_folded() -> None:
     fields = _named(specs_of_model(ApiInputConfig), "fields")
 
