@@ -6,7 +6,7 @@ names none after it, so that data that is passed on (by a Condition, per item of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from engine.flow.contract import api_input, input_fields
@@ -15,8 +15,10 @@ from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog, JsonSchema
 from engine.flow.ports import binding_schema, out_schema, schema_at
 from engine.flow.reference_edits import change_references
-from engine.flow.references import Reference
+from engine.flow.references import Reference, split_text
 
+#: The node whose inputs are the fields that callers get.
+ANSWER: Final = "api_output"
 #: Settings that describe the fields of a node's output, and the parts of a field that describe its inside.
 _FIELDS: Final = ("fields", "output_fields")
 _INSIDE: Final = ("fields",)
@@ -59,6 +61,8 @@ def rename_ops(before: Document, after: Document, catalog: Catalog, old: str, ne
             continue
         changed: dict[str, Any] = {}
         inputs = change_references(node, kind, renamed)
+        if node.type == ANSWER and _returns(node, old, renamed) and new not in inputs:
+            inputs = {new if name == old else name: value for name, value in inputs.items()}
         if inputs != node.inputs:
             changed["inputs"] = inputs
         had, has = was.items(node), is_now.items(node)
@@ -69,6 +73,18 @@ def rename_ops(before: Document, after: Document, catalog: Catalog, old: str, ne
         if changed:
             ops.append(update_node(node, **changed))
     return [*ops, *_sample_ops(before, after, old, new)] if ops else []
+
+
+def renamed_for_callers(ops: Sequence[Op], old: str) -> bool:
+    """True when these operations of `rename_ops` give the field of the answer the new name, too."""
+    inputs = [(op["before"].get("inputs"), op["after"].get("inputs")) for op in ops if op["op"] == "updateNode"]
+    return any(was and has and old in was and old not in has for was, has in inputs)
+
+
+def _returns(node: Node, name: str, renamed: Callable[[Reference], Reference | None]) -> bool:
+    """True when this field of API Output is the renamed data as it is."""
+    pieces = list(split_text(value)) if isinstance(value := node.inputs.get(name), str) else []
+    return len(pieces) == 1 and isinstance(pieces[0], Reference) and renamed(pieces[0]) is not None
 
 
 def _sample_ops(before: Document, after: Document, old: str, new: str) -> list[Op]:

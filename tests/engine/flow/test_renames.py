@@ -8,7 +8,7 @@ import pytest
 
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, apply_ops, invert, update_node
-from engine.flow.renames import find_rename, rename_ops
+from engine.flow.renames import find_rename, rename_ops, renamed_for_callers
 from engine.flow.validation import problems
 from engine.nodes import CATALOG
 from tests.factories import document
@@ -168,3 +168,31 @@ def test_what_was_broken_before_stays() -> None:
     after = apply_ops(flow, [update_node(flow.nodes[0], **fields(title="headline"))])
     ops = rename_ops(flow, after, CATALOG, "title", "headline")
     assert [op["id"] for op in ops] == ["condition", "text"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "renamed_answer"),
+    [
+        ({"facts": "{{ prompt.out.facts }}", "n": 1}, {"findings": "{{ prompt.out.findings }}", "n": 1}),
+        ({"known": "{{ prompt.out.facts }}"}, {"known": "{{ prompt.out.findings }}"}),
+        ({"facts": "So: {{ prompt.out.facts }}"}, {"facts": "So: {{ prompt.out.findings }}"}),
+        ({"facts": "{{ prompt.out.facts }}", "findings": "x"}, {"facts": "{{ prompt.out.findings }}", "findings": "x"}),
+    ],
+)
+def test_the_field_that_callers_get_is_renamed_with_the_data_that_it_returns(answer, renamed_answer) -> None:
+    output = {"id": "o", "type": "api_output", "inputs": answer}
+    edges = [{"id": "e0", "source": "api_input", "target": "prompt"}, {"id": "e1", "source": "prompt", "target": "o"}]
+    prompt = {"type": "prompt", "config": NODES["prompt"]["config"], "inputs": {"prompt": "x"}}
+    nodes = [{"id": "api_input", **NODES["api_input"]}, {"id": "prompt", **prompt}, output]
+    before = document({"format": 1, "title": "Answered", "nodes": nodes, "edges": edges})
+    node = before.node("prompt")
+    assert node is not None
+    fields = [{**node.config["output_fields"][0], "name": "findings"}]
+    op = update_node(node, config={**node.config, "output_fields": fields})
+
+    ops = rename_ops(before, apply_ops(before, [op]), CATALOG, "facts", "findings")
+
+    after = apply_ops(before, [op, *ops]).node("o")
+    assert after is not None
+    assert list(after.inputs.items()) == list(renamed_answer.items())
+    assert renamed_for_callers(ops, "facts") is ("facts" not in renamed_answer and "facts" in answer)

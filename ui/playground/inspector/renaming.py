@@ -9,7 +9,7 @@ from nicegui.element import Element
 from engine.flow.document import Document
 from engine.flow.edits import EditRefused, Op, apply_ops
 from engine.flow.node_type import Catalog
-from engine.flow.renames import find_rename, rename_ops
+from engine.flow.renames import find_rename, rename_ops, renamed_for_callers
 from ui.kit import feedback
 from ui.kit.text import _, plural
 
@@ -47,12 +47,15 @@ class Rename:
         if count > _MOST_NAMED:
             named = _("{names} and {count} more").format(names=named, count=count - _MOST_NAMED)
         steps = plural(count, _("step"), _("steps"))
+        callers = _("Callers then get it as “{new}”, after the next deployment.").format(new=self.new)
+        answered = f" {callers}" if renamed_for_callers(self.ops, self.old) else ""
         with around:
             return await feedback.confirm(
                 _("Rename “{old}” to “{new}” where it is used, too?").format(old=self.old, new=self.new),
                 _(
                     "It is used in {steps}: {named}. With another name only here, nothing is found there any more."
-                ).format(steps=steps, named=named),
+                ).format(steps=steps, named=named)
+                + answered,
                 verb=_("Rename it everywhere"),
                 keep=_("Only here"),
             )
