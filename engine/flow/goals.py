@@ -30,12 +30,14 @@ _PROMPT = "prompt/inputs/prompt"
 #: Text with these parts would be read as a reference or a template, not as words.
 _MARKS = ("{{", "}}", "{%", "%}", "{#", "#}")
 
-Kind = Literal["text", "long", "address", "choice", "number", "words", "addresses"]
+Kind = Literal["text", "long", "address", "choice", "number", "words", "addresses", "file", "files"]
+#: Kinds of questions that may stay empty: what the template has in that place is tried then.
+FILES = frozenset({"file", "files"})
 
 
 @dataclass(frozen=True)
 class Question:
-    """One blank of a goal. `choices`: what is shown -> what is filled in."""
+    """One blank of a goal. `choices`: what is shown -> what is filled in; `takes`, `most_mb`: which files."""
 
     name: str
     ask: str
@@ -45,6 +47,8 @@ class Question:
     choices: Mapping[str, Json] = field(default_factory=dict)
     least: int = 1
     most: int = MOST_WORDS
+    takes: tuple[str, ...] = ()
+    most_mb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,9 @@ def first_answers(goal: Goal, document: Document) -> dict[str, Json]:
     found = {}
     for question in goal.questions:
         value = question.default
-        if value is None:
+        if question.kind in FILES:
+            value = [] if question.kind == "files" else None
+        elif value is None:
             value = next(
                 (_get(written, place) for place, put in goal.places.items() if put == f"<{question.name}>"), ""
             )
@@ -164,6 +170,8 @@ def read_answer(question: Question, typed: Json) -> Json:
         return _number(question, typed)
     if question.kind == "words":
         return _words(question, typed)
+    if question.kind in FILES:
+        return _files(question, typed)
     if question.kind == "addresses":
         return [_address(one) for one in _words(question, typed)]
     text = _plain(str(typed or "").strip())
@@ -178,8 +186,10 @@ def filled(goal: Goal, document: Document, answers: Mapping[str, Json]) -> Docum
     Only the first sample stays: the others were made for the template's own words.
     """
     written = document.as_json()
+    empty = {f"<{one.name}>" for one in goal.questions if one.kind in FILES and answers.get(one.name) is None}
     for place, value in goal.sets.items():
-        _set(written, place, _with_answers(value, answers))
+        if value not in empty:
+            _set(written, place, _with_answers(value, answers))
     if goal.instruction:
         _head, blank_line, rest = str(_get(written, _PROMPT)).partition("\n\n")
         _set(written, _PROMPT, _with_answers(goal.instruction, answers) + blank_line + rest)
@@ -218,6 +228,8 @@ def _question(name: str, value: Mapping[str, Any]) -> Question:
         choices,
         value.get("least", 1),
         value.get("most", MOST_WORDS),
+        tuple(value.get("takes", ())),
+        value.get("most_mb"),
     )
 
 
@@ -244,6 +256,18 @@ def _number(question: Question, typed: Json) -> int:
     if not question.least <= number <= question.most:
         raise BadAnswer(f"Choose a number from {question.least} to {question.most}.")
     return number
+
+
+def _files(question: Question, typed: Json) -> Json:
+    """Returns the chosen file, or a list of the chosen ones; None when there is none."""
+    chosen = [one for one in (typed if isinstance(typed, list | tuple) else [typed]) if one]
+    if len(chosen) > question.most:
+        raise BadAnswer(f"These are more than {question.most}. Take fewer for the first try.")
+    if any(not isinstance(one, str | Mapping) for one in chosen):
+        raise BadAnswer("Choose a file.")
+    if not chosen:
+        return None
+    return chosen if question.kind == "files" else chosen[0]
 
 
 def _words(question: Question, typed: Json) -> list[str]:

@@ -91,6 +91,11 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
         got["title"] == "market-stall.png"
         and got["description"] == "The Simulated model got 1 picture, “market-stall.png”, but cannot see it."
     ),
+    "describe-pictures": lambda sent, got: (
+        [one["picture"] for one in got["pictures"]] == [one.rsplit("/", 1)[1] for one in sent["pictures"]]
+        and all(one["description"] and one["keywords"] for one in got["pictures"])
+        and got["count"] == 3
+    ),
     "details-from-a-text": lambda _sent, got: list(got["details"]) == ["sender", "date", "total"],
     "enrich-rows-of-a-dataset": lambda _sent, got: got["enriched"] == len(got["products"]) == 6,
     "fetch-from-a-service": lambda _sent, got: got["status"] == 200 and len(got["answer"]["items"]) == 11,

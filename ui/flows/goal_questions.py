@@ -18,7 +18,9 @@ from engine.core.errors import Refusal
 from engine.core.ids import FlowId, JobId
 from engine.flow.contract import input_fields, payload_schema, sample_payload
 from engine.flow.document import Document, load_document
+from engine.flow.file_values import FILE_SCHEMA
 from engine.flow.goals import (
+    FILES,
     LONGEST,
     BadAnswer,
     Goal,
@@ -198,7 +200,10 @@ class GoalQuestions:
                 "words": models,
                 "description": _("The Simulated model costs nothing and makes its answers up."),
             }
-        return {"type": "object", "properties": fields, "required": list(fields)}
+        required = [
+            name for name in fields if name not in {one.name for one in self.goal.questions if one.kind in FILES}
+        ]
+        return {"type": "object", "properties": fields, "required": required}
 
     def _first(self) -> dict[str, Json]:
         models = list(self._models())
@@ -522,11 +527,19 @@ def _schema_of(question: Question) -> dict[str, Any]:
             return asked | {"type": "array", "items": {"type": "string"}}
         case "addresses":
             return asked | {"type": "array", "items": {"type": "string", "format": "uri"}}
+        case "file" | "files":
+            return asked | _files_schema(question)
         case "long":
             return asked | {"type": "string", "maxLength": LONGEST}
         case "address":
             return asked | {"type": "string", "format": "uri"}
     return asked | {"type": "string"}
+
+
+def _files_schema(question: Question) -> dict[str, Any]:
+    rules = {"file_kinds": list(question.takes), "max_file_mb": question.most_mb}
+    file = {**FILE_SCHEMA, **{name: value for name, value in rules.items() if value}}
+    return file if question.kind == "file" else {"type": "array", "items": file, "maxItems": question.most}
 
 
 def _model_of(document: Document) -> str:

@@ -71,6 +71,7 @@ SHELVES = {
         "read-an-invoice",
         "summarise-a-document",
         "describe-a-picture",
+        "describe-pictures",
     ),
     _("Let a model work with tools"): ("assistant-that-looks-things-up",),
     _("Write"): ("write-a-text", "reply-to-a-message", "ask-before-sending", "rewrite-a-text", "fill-a-letter"),
