@@ -35,7 +35,9 @@ def _found(document: Document, providers: Mapping[str, str]) -> Iterator[tuple[P
     for node in without_parked(document).nodes:
         for name, field in _fields_of(document, node):
             if (told := _NO_FILES.get(str(field.get("type") or "string"))) is not None:
-                message = f"Files takes files, and the field `{name}` is {told}. Make it a field of the type File."
+                message = (
+                    f"{node.name} looks at files, but the field `{name}` is {told}. Give it the type File in API Input."
+                )
                 yield _problem("files_wanted", message, node), False
             else:
                 yield from _not_taken(node, name, field, providers)

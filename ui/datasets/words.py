@@ -31,6 +31,8 @@ def cell_text(value: Any, reader: Reader) -> str:
             return str(value)
         case str():
             text = value
+        case [*items] if items and all(isinstance(one, str | int | float) for one in items):
+            text = ", ".join(cell_text(one, reader) for one in items[:SHOWN])
         case _:
             text = json.dumps(value, ensure_ascii=False)
     text = " ".join(text[: SHOWN * 2].split())

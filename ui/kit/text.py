@@ -19,6 +19,7 @@ No function depends on the browser: current time and reader are parameters. `whe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -183,3 +184,8 @@ def type_word(schema: Mapping[str, Any] | str | None) -> str:
     if kind == "array" and isinstance(items := schema.get("items"), Mapping) and items.get("type"):
         return f"{_('List of')} {type_word(items)}"
     return _TYPE_WORDS.get(str(kind), _("Anything"))
+
+
+def without_marks(text: str) -> str:
+    """Returns a sentence with `names in backticks` in quotation marks, for places that show plain text only."""
+    return re.sub(r"`([^`]*)`", r"“\1”", text)

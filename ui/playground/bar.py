@@ -20,7 +20,7 @@ from ui.flows.deploy import deploy_flow
 from ui.kit import feedback
 from ui.kit.ask import ask_text
 from ui.kit.parts import badge, button, drop_menu, icon, icon_button, menu_item, segments, words
-from ui.kit.text import _, plural
+from ui.kit.text import _, plural, without_marks
 from ui.page_session import PageSession
 from ui.parts.mending import with_button
 from ui.parts.open_drafts import OpenDraft
@@ -263,14 +263,14 @@ class PlaygroundBar:
                 self._draw_found(warning, "info", "fp-warn")
 
     def _draw_found(self, found: FlowWarning, symbol: str, kind: str) -> None:
-        item = menu_item(found.problem.message, lambda: self.calls.go_to(found.problem), icon=symbol)
+        item = menu_item(without_marks(found.problem.message), lambda: self.calls.go_to(found.problem), icon=symbol)
         item.classes(f"fp-found {kind}-sign")
         if not self.page_session.may("edit flows"):
             return
         for one, sign in ((found, "auto_fix_high"), (found.accept, "check")):
             if one is not None and one.verb:
                 fix = menu_item(one.verb, lambda one=one: self.calls.mend(one.problem), icon=sign)
-                fix.classes("fp-found-fix").props["aria-label"] = f"{one.verb}: {found.problem.message}"
+                fix.classes("fp-found-fix").props["aria-label"] = f"{one.verb}: {without_marks(found.problem.message)}"
 
     async def deploy(self) -> None:
         """Opens the deploy dialog, as the button does."""

@@ -285,6 +285,20 @@ def test_answers_go_into_the_nodes_as_text_and_as_values() -> None:
     assert samples_of(document)[0]["payload"]["reviews"] == ["Fine <kinds> bread"]
 
 
+def test_without_a_file_of_ones_own_the_practice_ones_are_tried() -> None:
+    goal = all_goals().find("describe-pictures")
+    assert goal is not None
+    own = {"name": "a.png", "media_type": "image/png", "size": 1, "file_id": "file_1A2b3C4d5E6f7G8h9I0jKl"}
+
+    none = filled(goal, template_of(goal), {"pictures": None, "language": "English"})
+    mine = filled(goal, template_of(goal), {"pictures": [own], "language": "English"})
+
+    assert len(samples_of(none)[0]["payload"]["pictures"]) == 3
+    assert samples_of(mine)[0]["payload"]["pictures"] == [own]
+    assert check_payload(input_fields(mine), samples_of(mine)[0]["payload"])[1] == []
+    assert answers_in(goal, mine)["pictures"] == [own]
+
+
 def test_what_looks_like_a_blank_inside_an_answer_stays_as_it_was_typed() -> None:
     goal = goal_with(question("text"), mentioned__inputs__answer="<x> and <y>, <x>")
     answers = {"x": "<y>", "y": "<x>"}
@@ -330,6 +344,10 @@ def test_words_become_output_fields_with_names_of_their_own() -> None:
         (question("number"), 3.0, 3),
         (question("words"), "good\n\n bad \ngood", ["good", "bad"]),
         (question("choice", choices={"Dates": r"\d+"}), "Dates", r"\d+"),
+        (question("file"), {"file_id": "file_a"}, {"file_id": "file_a"}),
+        (question("file"), None, None),
+        (question("files"), [], None),
+        (question("files"), [{"file_id": "file_a"}, None], [{"file_id": "file_a"}]),
     ],
 )
 def test_an_answer_is_read_as_it_is_meant(asked: Question, typed: object, read: object) -> None:
@@ -352,6 +370,8 @@ def test_an_answer_is_read_as_it_is_meant(asked: Question, typed: object, read: 
         (question("words"), "{{ a }}", "curly brackets"),
         (question("words"), "\n".join(map(str, range(101))), "more than 100"),
         (question("choice", choices={"a": "a"}), "b", "Choose one"),
+        (question("files", most=1), ["https://a.example/1.png", "https://a.example/2.png"], "more than 1"),
+        (question("file"), 7, "Choose a file"),
     ],
 )
 def test_an_answer_that_cannot_be_used_says_why(asked: Question, typed: object, said: str) -> None:

@@ -35,8 +35,13 @@ SENT = "{{ api_input.out.sent }}"
         ({"type": "file", "file_kinds": ["audio", "video"]}, SENT, "Home:llava", "Sound or Video. The field `sent`"),
         ({"type": "array", "items": {"type": "file", "file_kinds": ["video"]}}, SENT, "Office:claude", "Video."),
         ({"type": "array", "items": {"type": "file", "file_kinds": ["video"]}}, [SENT], "Office:claude", "Video."),
-        ({"type": "string"}, SENT, "simulated", "Files takes files, and the field `sent` is text."),
-        ({"type": "array", "items": {"type": "number"}}, SENT, "simulated", "is a number. Make it a field of the type"),
+        ({"type": "string"}, SENT, "simulated", "prompt looks at files, but the field `sent` is text."),
+        (
+            {"type": "array", "items": {"type": "number"}},
+            SENT,
+            "simulated",
+            "is a number. Give it the type File in API Input.",
+        ),
     ],
 )
 def test_files_that_no_call_could_send_are_a_problem(field, files, model, words):

@@ -18,6 +18,8 @@ from storage.datasets import find_dataset, get_dataset, list_datasets, page_of_r
 from tests.factories import document, greeting, person
 from tests.ui.arrange import buttons, choose, newest_button, page_text, press, texts
 from tests.ui.conftest import Site
+from ui.datasets.words import cell_text
+from ui.kit.text import ENGLISH
 
 BREAD: list[dict[str, Any]] = [
     {"name": "Rye", "price": 3.2, "organic": True, "tags": ["dark"]},
@@ -349,3 +351,9 @@ async def test_a_strangers_dataset_is_not_there(site: Site, user: User, path: st
     async with site.browser() as nobody:
         assert (await nobody.get(f"/datasets/{mine}{path}")).status_code == 303
     assert site.database.read_now(find_dataset, site.workspace_id, theirs) is None
+
+
+def test_a_list_of_texts_is_shown_in_words() -> None:
+    assert cell_text(["describe", "picture", 3, True], ENGLISH) == "describe, picture, 3, Yes"
+    assert cell_text([], ENGLISH) == "[]"
+    assert cell_text([{"a": 1}], ENGLISH) == '[{"a": 1}]'

@@ -22,7 +22,7 @@ async def test_a_connection_that_does_not_exist_is_a_problem_of_its_node(site: S
     flow_id = site.flow("Asking", file=file)
 
     await user.open(f"/playground/{flow_id}")
-    assert "Connection `lost` does not exist." in page_text(user)
+    assert "Connection “lost” does not exist." in page_text(user)
 
     await user.open(f"/flows/{flow_id}")
     press(user, "Deploy API")

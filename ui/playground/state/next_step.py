@@ -14,7 +14,7 @@ from engine.flow.graph import SOURCES, Graph
 from storage.first_steps import was_called
 from storage.jobs import JobFilters, list_jobs
 from storage.schedules import count_schedules
-from ui.kit.text import _
+from ui.kit.text import _, without_marks
 
 Run = Literal["none", "running", "failed", "stopped", "completed"]
 Name = Literal[
@@ -131,7 +131,9 @@ def _to_build(progress: Progress) -> NextStep | None:
 
 
 def _at_problem(problem: Problem) -> NextStep:
-    return NextStep("mend", problem.message, _("Show me"), "my_location", problem.node_id or "", problem.pointer)
+    return NextStep(
+        "mend", without_marks(problem.message), _("Show me"), "my_location", problem.node_id or "", problem.pointer
+    )
 
 
 def _behind_the_input(source: Node) -> NextStep:

@@ -16,7 +16,7 @@ from ui.playground.state.available_data import Datum, Source, flat, sources_for
 
 #: The lowest score of a suggestion that is offered.
 _SURE = 60
-_WEB, _GROUP = type_word({"format": "uri"}), type_word("object")
+_WEB, _GROUP, _FILE = type_word({"format": "uri"}), type_word("object"), type_word({"format": "file"})
 #: Number of earlier nodes that are searched.
 _NEAREST = 20
 #: The largest number of a node's fields that are offered for an empty API Output.
@@ -44,7 +44,9 @@ def suggestions(
     earlier = [one for one in nearest if source in ("", one.node.id)]
     if kind.free_form:
         verb = _("Keep") if kind.type == "dataset_sink" else _("Return")
-        return _fields_for_nothing(verb, earlier[:1]) if not node.inputs else []
+        before = {edge.source for edge in document.edges if edge.target == node_id}
+        direct = [one for one in earlier if one.node.id in before]
+        return _fields_for_nothing(verb, (direct or earlier)[:1]) if not node.inputs else []
     found = []
     for name, info in kind.inputs.model_fields.items():
         if node.inputs.get(name) not in (None, "", [], {}) or not _takes_one(kind, name, info):
@@ -61,6 +63,8 @@ def _fields_for_nothing(verb: str, sources: list[Source]) -> list[Suggestion]:
         return []
     data = [one for one in sources[0].data if not one.whole and one.raw.startswith(f"{{{{ {sources[0].node.id}.out")]
     fields = [one for one in data if one.name.isidentifier()][:_MOST_FIELDS]
+    if sources[0].whole.type_word == _FILE:
+        fields = [one for one in fields if one.name == "name"]  # kind, size and id of a file are hardly meant
     chosen = {one.name: one.raw for one in fields} or {"result": sources[0].whole.raw}
     sentence = f"{verb} {', '.join(chosen)} {_('of')} {sources[0].node.name}"
     return [Suggestion("", sentence, chosen)]

@@ -163,7 +163,7 @@ async def test_a_broken_chip_is_replaced_by_the_likely_data(site: Site, user: Us
     await opened(user, flow_id, "text_template")
     field = newest(user, "BindingField", "Template")
     await user.should_see("Letter needs “api_input › sit”, which cannot be found there.", retries=40)
-    assert "Letter needs `sit` of api_input, which is not there." in page_text(user)
+    assert "Letter needs “sit” of api_input, which is not there." in page_text(user)
 
     drawn = [one.id for one in user.find(kind=ui.menu).elements if one.props.get("aria-label") == "Replace with"]
     UserInteraction(user, {field}, None).trigger("left")

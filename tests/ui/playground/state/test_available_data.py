@@ -127,6 +127,25 @@ def test_an_empty_api_output_is_offered_everything_the_node_before_it_gives() ->
     assert [dict(one.inputs) for one in offers] == [{"facts": "{{ prompt.out.facts }}"}]
 
 
+def test_save_rows_in_a_list_is_offered_what_the_step_before_gives_not_what_the_item_is() -> None:
+    def of(edges: str) -> list[dict[str, Any]]:
+        pictures = {"name": "pictures", "type": "array", "items": {"type": "file"}}
+        field = {"name": "keywords", "type": "string", "required": True}
+        nodes = [
+            {"id": "api_input", "type": "api_input", "config": {"fields": [pictures]}},
+            {"id": "s", "type": "array_splitter", "inputs": {"items": "{{ api_input.out.pictures }}"}},
+            {"id": "prompt", "type": "prompt", "config": {"output_fields": [field]}, "inputs": {"prompt": "x"}},
+            {"id": "k", "type": "dataset_sink"},
+        ]
+        lines = [edge.split(">") for edge in edges.split()]
+        flow = {"format": 1, "title": "x", "nodes": nodes}
+        flow["edges"] = [{"id": f"e{at}", "source": one, "target": two} for at, (one, two) in enumerate(lines)]
+        return [dict(one.inputs) for one in suggestions(document(flow), "k", CATALOG)]
+
+    assert of("api_input>s s>prompt prompt>k") == [{"keywords": "{{ prompt.out.keywords }}"}]
+    assert of("api_input>s s>k") == [{"name": "{{ s.out.name }}"}]
+
+
 def test_a_preview_holds_the_values_of_the_last_run() -> None:
     text = "Hi {{ api_input.out.name | upper }}"
 
