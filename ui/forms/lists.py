@@ -17,7 +17,7 @@ from ui.forms.groups import Group, redraw_moved
 from ui.forms.part import Owner, Part
 from ui.forms.row_buttons import RowButtons
 from ui.forms.specs import ABSENT, ONE_OF, Absent, FieldSpec, Json, as_shown, describes_field, fields_for
-from ui.forms.values import lines_of
+from ui.forms.values import lines_of, pointer_to
 from ui.kit.feedback import told
 from ui.kit.parts import button, icon, words
 from ui.kit.text import _, type_word
@@ -56,9 +56,13 @@ class ItemList(Part):
 
     def key_of(self, inner: Part) -> int:
         """The index of the item among those that count. A row in which nothing was written has the next one."""
+        return self.place_of(next((row for row in self.rows if row.part is inner), None))
+
+    def place_of(self, wanted: _Row | None) -> int:
+        """The index of a row's item among those that count; that of the next one for a row that is not in the list."""
         before = 0
         for row in self.rows:
-            if row.part is inner:
+            if row is wanted:
                 break
             before += not isinstance(row.value, Absent)
         return before
@@ -349,7 +353,7 @@ class _Block(_Row):
             spec = self.items.spec
             inside = FieldSpec(name="", title="", kind="group", type_word=spec.type_word, fields=spec.fields)
             with self._body:
-                self.part = Group(self.items.owner, inside, _InBlock(self.items), self._item)
+                self.part = Group(self.items.owner, inside, _InBlock(self.items, self), self._item)
         return self.part
 
     def take(self, item: Json) -> None:
@@ -398,13 +402,13 @@ class _Block(_Row):
 class _InBlock(Part):
     """Stands between a list and the fields of one block, which have the block's place in the list."""
 
-    def __init__(self, items: ItemList) -> None:
+    def __init__(self, items: ItemList, row: _Row) -> None:
         super().__init__(items.owner, items.spec, items, ABSENT)
-        self._items = items
+        self._items, self._row = items, row
 
     def pointer_of(self, inner: Part) -> str:
-        """The place of the item."""
-        return self._items.pointer_of(inner)
+        """The place of the item, also while its fields are being drawn."""
+        return pointer_to(self._items.pointer, self._items.place_of(self._row))
 
 
 def summary_of(spec: FieldSpec, item: Mapping[str, Json]) -> tuple[str, str]:
