@@ -84,6 +84,13 @@ _EVERYWHERE = frozenset(
     ]
 )
 _LONGEST_RESULT = 4_000
+#: What the list is called in the answers of tools that give one.
+_LISTS = ("rows", "pieces", "items", "results", "data")
+#: What an answer tells of a tool: the first rows, the first values of each, and the characters of a text and a value.
+_MOST_SHOWN = 3
+_MOST_VALUES = 8
+_LONGEST_TEXT = 300
+_LONGEST_VALUE = 120
 
 
 def reply(turn: ModelTurn) -> tuple[str, tuple[ToolCall, ...]]:
@@ -155,5 +162,60 @@ def _answer(turn: ModelTurn) -> str:
         return text if value is not None and not check_object(value, turn.output_schema)[1] else "{}"
     if not results:
         return simulated.answer(turn.message, turn.system)[0]
-    found = " ".join(" ".join(result.split()) for result in results)
-    return f"Made up by the Simulated model from what the tools found: {found[:400]}{'…' if len(found) > 400 else ''}"
+    called = [result for entry in turn.history for result in entry.get("results", ())]
+    return "\n\n".join(["Made up by the Simulated model from what the tools found.", *map(_told, called)])
+
+
+def _told(result: Mapping[str, Json]) -> str:
+    """Returns what a tool gave in a sentence: the values of its first rows, or the beginning of its text."""
+    said = f"{str(result['name']).replace('_', ' ').capitalize()}: "
+    text = str(result["text"])
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return said + _shortened(text)
+    return said + _in_sentences(value)
+
+
+def _in_sentences(value: Json) -> str:
+    if isinstance(value, dict):
+        for name in _LISTS:
+            if isinstance(rows := value.get(name), list):
+                return _in_sentences(rows)
+        if {"status"} < value.keys() <= {"status", "title", "text", "json"}:  # the answer of a web address
+            title = str(value.get("title") or "")
+            rest = _in_sentences(value["json"]) if "json" in value else _shortened(str(value.get("text") or ""))
+            return f"“{title}”. {rest}" if title else rest
+        return _row(value)
+    if isinstance(value, list):
+        if not value:
+            return "nothing was found."
+        rows = "; ".join(_row(one) for one in value[:_MOST_SHOWN])
+        left = len(value) - _MOST_SHOWN
+        return f"{rows}; and {left:,} more." if left > 0 else f"{rows}."
+    return _shortened(_one(value))
+
+
+def _row(row: Json) -> str:
+    if not isinstance(row, dict):
+        return _shortened(_one(row))
+    named = [f"{name}: {_shortened(_one(one), _LONGEST_VALUE)}" for name, one in row.items() if one not in (None, "")]
+    return ", ".join(named[:_MOST_VALUES]) or "nothing"
+
+
+def _one(value: Json) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        plain = not any(isinstance(one, dict | list) for one in value)
+        return ", ".join(map(_one, value[:_MOST_VALUES])) if plain else f"{len(value):,} entries"
+    if isinstance(value, dict):
+        return ", ".join(value) or "nothing"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _shortened(text: str, longest: int = _LONGEST_TEXT) -> str:
+    line = " ".join(text[: 4 * longest].split())
+    if len(line) <= longest:
+        return line
+    return f"{line[:longest].rpartition(' ')[0] or line[:longest]}…"

@@ -61,13 +61,15 @@ class ColumnHeads:
             await self.on_change()
 
 
-async def ask_new_column(page_session: PageSession, dataset: DatasetLine) -> bool:
-    """Asks for a name and a type and adds the column."""
+async def ask_new_column(page_session: PageSession, dataset: DatasetLine, why: str = "") -> bool:
+    """Asks for a name and a type and adds the column. `why` says why a column is asked for."""
     words_of: dict[str, ColumnType] = {word: kind for kind, word in TYPES.items()}  # type: ignore[misc]
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         title = _("Add a column")
         dialog.props["aria-label"] = title
         words(title, tag="h2")
+        if why:
+            words(why, "fp-t2", tag="p")
         field = Field(_("Name"))
         with field.place:
             name = field.control(ui.input().props("outlined dense autofocus autocomplete=off maxlength=200"))
@@ -75,11 +77,16 @@ async def ask_new_column(page_session: PageSession, dataset: DatasetLine) -> boo
         with kinds.place:
             kind = kinds.control(ui.select(list(words_of), value=TYPES["string"]).props("outlined dense options-dense"))
             kind.classes("w-full")
+
+        def typed() -> str:
+            return (name.value or "").strip()
+
         with ui.element("div").classes("fp-acts"):
             button(_("Cancel"), dialog.close, kind="quiet")
-            go = button(_("Add"), lambda: dialog.submit((name.value or "").strip()), kind="main")
+            go = button(_("Add"), lambda: dialog.submit(typed()), kind="main")
             go.disable()
-            name.on_value_change(lambda event: go.set_enabled(bool((event.value or "").strip())))
+            name.on("keydown.enter", lambda: dialog.submit(typed()) if typed() else None, [])
+            name.on_value_change(lambda: go.set_enabled(bool(typed())))
     chosen = await answer_of(dialog)
     if not chosen:
         return False

@@ -176,7 +176,12 @@ class DatasetDetailPage:
         self.used.clear()
         with self.used:
             if not self.seen.uses:
-                words(_("No flow uses it yet: choose it in the step “Read rows” or “Save rows” of a flow."), "fp-t3")
+                words(
+                    _(
+                        "No flow uses it yet: choose it in the step “Read rows” or “Save rows” of a flow, or as a tool of an “Agent”."
+                    ),
+                    "fp-t3",
+                )
                 return
             words(_("Used by"), "fp-t3")
             for use in self.seen.uses[:10]:
@@ -204,12 +209,16 @@ class DatasetDetailPage:
                 pass
             return
         sentence = _("Import a CSV or JSON file, or let a flow keep rows here with the step “Save rows”.")
+        if self.dataset.columns:
+            names = ", ".join(column.name for column in self.dataset.columns[:20])
+            sentence = f"{_('Its columns')}: {names}. {sentence}"
         with feedback.empty("table_rows", _("No rows yet"), sentence):
             if self.may_edit:
                 with ui.element("div").classes("fp-row"):
                     button(_("Import a file"), self._import, icon="upload")
-                    if not self.dataset.columns:
-                        button(_("Add a column"), self._add_column, icon="add")
+                    button(_("Add a column"), self._add_column, icon="add_column_right")
+                    if self.dataset.columns:
+                        button(_("Add a row"), self._add, icon="add")
 
     def _draw_pages(self) -> None:
         total, shown = self.seen.page.total, len(self.seen.page.rows)
@@ -238,13 +247,13 @@ class DatasetDetailPage:
 
     async def _add(self) -> None:
         if not self.dataset.columns:
-            await self._add_column()
+            await self._add_column(_("A row needs columns to write into. Add the first one, then the row."))
         elif await edit_row(self.page_session, self.dataset, None):
             feedback.told(_("The row is added at the end."))
             await self._look()
 
-    async def _add_column(self) -> None:
-        if await ask_new_column(self.page_session, self.dataset):
+    async def _add_column(self, why: str = "") -> None:
+        if await ask_new_column(self.page_session, self.dataset, why):
             await self._look()
 
     async def _import(self) -> None:

@@ -25,13 +25,21 @@ LONG = 60
 _KINDS: Mapping[str, Kind] = {
     "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "any", "object": "any",
 }  # fmt: skip
+#: Enter in a box of one line saves. The box is left first, so that what was typed last is sent before.
+_ENTER = """(event) => {
+    const box = event.target;
+    if (box.tagName !== "INPUT" || box.getAttribute("role") === "combobox" || event.isComposing) return;
+    event.preventDefault();
+    box.blur();
+    emit();
+}"""
 _YES_NO = ((True, _("Yes")), (False, _("No")))
 
 
 async def edit_row(
     page_session: PageSession, dataset: DatasetLine, row: RowLine | None, column: str = "", title: str = ""
 ) -> bool:
-    """Shows a row (None: a new one) with the focus in `column`. Returns True when a row was stored."""
+    """Shows a row (None: a new one) with the focus in `column`, in a new one in its first. Returns True when a row was stored."""
     read_only = not page_session.may("edit datasets")
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         title = title or (_("Row") if row else _("New row"))
@@ -61,10 +69,14 @@ async def edit_row(
                 return
             dialog.submit(True)
 
+        if not read_only:
+            form.element.on("keydown.enter", save, js_handler=_ENTER)
         with ui.element("div").classes("fp-acts"):
             button(_("Close") if read_only else _("Cancel"), dialog.close, kind="quiet")
             if not read_only:
                 button(_("Save") if row else _("Add"), save, kind="main")
+    if row is None and not column and dataset.columns:
+        column = dataset.columns[0].name
     if column:
         ui.timer(0.2, lambda: form.focus(pointer_to("", column)), once=True)
     return bool(await answer_of(dialog))

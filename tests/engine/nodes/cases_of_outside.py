@@ -142,7 +142,7 @@ CASES: dict[str, list[Case]] = {
         good("an answer without a tool", "It is large.", "How is Paris?", config=BOX, inputs=ASKED, says=("It is large.",)),
         good("what a flow says", "It said hello.", "Greet Ann", config={**BOX, "tools": [GREET]}, inputs=ASKED, says=(Said(calls=(("greet", {"name": "Ann"}),)), "It said hello.")),
         good("an object, from a dataset", {"city": "Oslo", "people": 5}, "Where?", config={**BOX, "tools": [{"kind": "dataset", "dataset": "Goods"}], "output_fields": FACTS}, inputs=ASKED, says=(Said(calls=(("look_up_goods", {"text": "rye"}),)), '{"city": "Oslo", "people": 5}')),
-        good("the Simulated model uses a tool that fits", 'Made up by the Simulated model from what the tools found: {"output": "Hello Ann"}', "Greet our Ann", config={"model": "simulated", "tools": [GREET]}, inputs=ASKED),
+        good("the Simulated model uses a tool that fits", "Made up by the Simulated model from what the tools found.\n\nGreet: output: Hello Ann", "Greet our Ann", config={"model": "simulated", "tools": [GREET]}, inputs=ASKED),
         odd("an answer is no template", ODD, ODD, config=BOX, inputs=ASKED, says=(ODD,)),
         odd("calls that go wrong end nothing", "So be it.", "Greet", config={**BOX, "tools": [GREET]}, inputs=ASKED, says=(Said(calls=(("greet", {"nam": 1}), ("greet", "no JSON"), ("nothing", {}))), "So be it.")),
         odd("data as the message", "Two.", [1, 2], config=BOX, inputs=ASKED, says=("Two.",)),

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from nicegui import ui
 from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.datasets import add_dataset, delete_dataset, import_rows
 from engine.actions.flows import create_flow
@@ -158,18 +159,29 @@ async def test_a_field_that_is_emptied_is_null(site: Site, user: User) -> None:
     assert rows_of(site, dataset_id)[1] == {"name": "Roll", "price": None, "organic": False, "tags": []}
 
 
+def enter(user: User, element: ui.element) -> None:
+    UserInteraction(user, {element}, None).trigger("keydown.enter")
+
+
+def _takes_enter(element: ui.element) -> bool:
+    return any(one.type == "keydown.enter" for one in element._event_listeners.values())  # noqa: SLF001
+
+
 async def test_a_row_is_added_and_a_dataset_without_columns_asks_for_one_first(site: Site, user: User) -> None:
     dataset_id = add(site, "Readers", [])
     await user.open(f"/datasets/{dataset_id}")
     press(user, "Add a row")
     await user.should_see("What its form asks for", retries=20)
+    await user.should_see("A row needs columns to write into.")
     field(user, "Name").value = "mail"
-    press(user, "Add")
-    await user.should_see("1 column", retries=20)
+    enter(user, field(user, "Name"))
+    await user.should_see("Its columns: mail.", retries=20)
+    assert newest_button(user, "Add a column").visible
     press(user, "Add a row")
     await user.should_see("New row")
     field(user, "mail").value = "ada@example.com"
-    press(user, "Add")
+    (form,) = {one for one in user.find(kind=ui.element).elements if "fp-form" in one.classes and _takes_enter(one)}
+    enter(user, form)
     await user.should_see("1 row, 1 column, ", retries=20)
     assert rows_of(site, dataset_id) == [{"mail": "ada@example.com"}]
 
