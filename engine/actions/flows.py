@@ -65,7 +65,9 @@ EMPTY = Document()
 #: The setting with the name of the template whose description the flow still has.
 TEMPLATE = "template"
 #: What may be changed in a flow that still does what its template's description says.
-_OF_NO_TEMPLATE = frozenset({"config/model", "config/samples", "config/may_end", "label"})
+_OF_NO_TEMPLATE = frozenset(
+    {"config/model", "config/samples", "config/may_end", "config/tools", "inputs/instructions", "label"}
+)
 #: Most versions that the draft is compared with, to find the one that holds its content.
 MOST_COMPARED = 50
 

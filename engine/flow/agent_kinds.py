@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 Kind = Literal["flow", "dataset", "knowledge", "http", "mcp"]
 KINDS: Mapping[str, str] = {
-    "flow": "Another flow",
-    "dataset": "A dataset",
-    "knowledge": "Knowledge",
-    "http": "A web service or page",
-    "mcp": "An MCP server",
+    "dataset": "A dataset: look rows up in a table",
+    "http": "A web page, or a web service",
+    "knowledge": "Knowledge: search your documents",
+    "flow": "Another flow: run it and use its answer",
+    "mcp": "The tools of another program (MCP server)",
 }
 #: The fields that belong to one kind only.
 OF_KIND: Mapping[str, frozenset[str]] = {
@@ -58,15 +58,19 @@ def name_of(entry: Mapping[str, Any], number: int) -> str:
     return {"flow": "run", "dataset": "look_up", "knowledge": "search", "http": "ask"}.get(kind, "use") + f"_{made}"
 
 
-def tool_words(entry: Mapping[str, Any]) -> tuple[str, str]:
-    """Returns how an entry is called in a list: its name, or what it is, and what it uses."""
+def tool_words(entry: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[str, str]:
+    """Returns how an entry is called in a list, and a few words about it.
+
+    It is called by its name, else by the title of what it uses, else by its kind. `titles`: those of the flows,
+    datasets and collections, by their ids.
+    """
     kind = str(entry.get("kind") or "flow")
     title, named = KINDS.get(kind, kind), str(entry.get(NAMED.get(kind, ("", ""))[0]) or "")
     if kind == "http":
         named = _host(named)
-    uses = "" if named.startswith(_IDS) else named
-    name = str(entry.get("name") or "")
-    about = [_SHORT.get(kind, kind) if name else uses, "asks first" if entry.get("ask_first") else ""]
+    named = titles.get(named, named)
+    name = str(entry.get("name") or "") or ("" if named.startswith(_IDS) else named)
+    about = [_SHORT.get(kind, kind) if name else "", "asks first" if entry.get("ask_first") else ""]
     return name or title, ", ".join(part for part in about if part)
 
 

@@ -207,8 +207,8 @@ class Http(Protocol):
 
 
 class DatasetPage(Protocol):
-    """Some rows of a dataset in order, the characters of their JSON text, and the id after which the next rows
-    start.
+    """Some rows of a dataset in order, the characters of their JSON text, the id after which the next rows start, and
+    the name of the dataset.
     """
 
     @property
@@ -217,6 +217,8 @@ class DatasetPage(Protocol):
     def size(self) -> int: ...
     @property
     def after(self) -> int: ...
+    @property
+    def name(self) -> str: ...
 
 
 class Datasets(Protocol):

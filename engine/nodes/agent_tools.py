@@ -223,7 +223,7 @@ async def _dataset_tools(entry: AgentTool, number: int, context: NodeContext) ->
     first = await context.datasets.read(entry.dataset)
     columns = list(dict.fromkeys(name for row in first.rows for name in row))[:200]
     name = name_of(entry.model_dump(), number)
-    shown = entry.dataset if not entry.dataset.startswith("dataset_") else "the dataset"
+    shown = first.name
     about = entry.description.strip() or f"Looks up rows in “{shown}”."
     with_columns = f"{about}\nColumns: {', '.join(columns)}." if columns else about
     tools = [

@@ -16,6 +16,7 @@ from engine.actions.jobs import run_in_playground
 from engine.actions.knowledge import bring_documents
 from engine.core.errors import Refusal
 from engine.core.ids import FlowId, JobId
+from engine.flow.called import AGENT
 from engine.flow.contract import input_fields, payload_schema, sample_payload
 from engine.flow.document import Document, load_document
 from engine.flow.file_values import FILE_SCHEMA
@@ -39,6 +40,7 @@ from engine.table_files.samples import sample_tables
 from storage.connections import ConnectionRow, list_connections
 from storage.flows import FlowRow, find_flow, get_draft, get_flow
 from storage.jobs import JobFilters, list_jobs, read_value
+from storage.steps import PartRow, list_parts
 from ui.flow_view.job_watch import Look, look_at
 from ui.flows.deploy import deploy_flow
 from ui.flows.documents_choice import DocumentsChoice
@@ -54,6 +56,7 @@ from ui.kit.scroll import into_view
 from ui.kit.text import _
 from ui.page_session import PageSession
 from ui.page_shell import times_of
+from ui.parts.agent_trace import draw_looked_up
 from ui.parts.kept_files import file_keeper
 from ui.parts.model_wanted import model_button
 from ui.parts.value_shapes import names_of_groups
@@ -395,27 +398,44 @@ class GoalQuestions:
     async def _show_end(self, look: Look) -> None:
         job_id = JobId(look.job.id)
 
-        def values_of(session: Session, _workspace: str) -> tuple[Json, Json]:
-            return read_value(session, job_id, "result"), read_value(session, job_id, "payload")
+        agents = [] if self.made is None else [one.id for one in self.made.document.nodes if one.type == AGENT]
 
-        result, payload = await self.page_session.query(values_of)
+        def values_of(session: Session, workspace_id: str) -> tuple[Json, Json, list[list[PartRow]]]:
+            parts = [list_parts(session, workspace_id, job_id, agent, "") for agent in agents]
+            return read_value(session, job_id, "result"), read_value(session, job_id, "payload"), parts
+
+        result, payload, parts = await self.page_session.query(values_of)
         if not self._is_shown(job_id) or self.made is None:
             return
         self._begin_result()
         with self.place:
             if look.job.status == "completed":
-                self._draw_result(self.made, result, payload, simulated=look.job.simulated, job_id=job_id)
+                self._draw_result(
+                    self.made, result, payload, simulated=look.job.simulated, job_id=job_id, looked_up=parts
+                )
             else:
                 self._draw_failure(look.job.error or {}, _run_path(self.made, job_id))
         into_view(self.place)
 
-    def _draw_result(self, made: Made, result: Json, payload: Json, *, simulated: bool, job_id: str) -> None:
+    def _draw_result(
+        self,
+        made: Made,
+        result: Json,
+        payload: Json,
+        *,
+        simulated: bool,
+        job_id: str,
+        looked_up: Sequence[Sequence[PartRow]],
+    ) -> None:
         with ui.element("div").classes("fp-card fp-goal-card"):
             with ui.element("div").classes("fp-row"):
                 words(_("This is what your flow answers"), "fp-grow", tag="h2")
                 status_badge("simulated" if simulated else "completed")
             reader, heads = times_of(self.page_session).reader, names_of_groups(made.document)
             readable(result, label=_("What your flow answers"), reader=reader, heads=heads)
+            for parts in looked_up:
+                if parts:
+                    draw_looked_up(parts, reader)
             if simulated:
                 words(
                     _(

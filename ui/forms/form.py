@@ -9,6 +9,7 @@
         widgets                     {"model": draw}: draw(form, spec, pointer, value) draws fields with this `widget`
         json_views                  offers lists and groups as JSON too; usual where types are shown
         read_only                   shows the values and accepts no changes
+        titles                      titles of what ids in the values name, for the heads of list items
         keep_file                   stores a file that was dropped (`ui/parts/kept_files.py`); needed for fields of files
     form.value                      the current values (a copy)
     form.problems()                 {pointer: sentence}: unparsable, missing or out of range; also marks the fields
@@ -65,7 +66,7 @@ _PARTS: Mapping[str, Callable[..., Part]] = {
 class Form:
     """A drawn form. The docstring of the module describes its parameters and methods."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parameters of a drawn form, all but three by name
         self,
         specs: Sequence[FieldSpec],
         value: Json = None,
@@ -77,11 +78,13 @@ class Form:
         json_views: bool | None = None,
         read_only: bool = False,
         keep_file: KeepFile | None = None,
+        titles: Mapping[str, str] | None = None,
     ) -> None:
         self.specs = tuple(specs)
         self.types = types
         self.read_only = read_only
         self.keep_file = keep_file
+        self.titles = titles or {}
         self.json_views = types if json_views is None else json_views
         self.widgets = dict(widgets or {})
         self._on_change = on_change

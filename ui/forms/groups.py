@@ -16,6 +16,7 @@ from ui.forms.specs import (
     after_type_change,
     as_shown,
     as_stored,
+    describes_tool,
     fields_for,
     folded_fields,
 )
@@ -131,8 +132,10 @@ class Group(Part):
 
     def _folded(self, wanted: Sequence[FieldSpec]) -> ui.element:
         if self._fold is None:
-            used = any(name in self._own for name in folded_fields(self.spec, wanted))
-            with self._rest, fold(_("Rules and examples"), open_at_first=used) as self._fold:
+            is_tool = describes_tool(self.spec)
+            used = not is_tool and any(name in self._own for name in folded_fields(self.spec, wanted))
+            title = _("More") if is_tool else _("Rules and examples")
+            with self._rest, fold(title, open_at_first=used) as self._fold:
                 self._inside = ui.element("div").classes("fp-form fp-foldin")
         return self._inside
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from nicegui import ui
 
@@ -16,10 +17,20 @@ from ui.forms.file_box import FileBox
 from ui.forms.groups import Group, redraw_moved
 from ui.forms.part import Owner, Part
 from ui.forms.row_buttons import RowButtons
-from ui.forms.specs import ABSENT, ONE_OF, Absent, FieldSpec, Json, as_shown, describes_field, fields_for
+from ui.forms.specs import (
+    ABSENT,
+    ONE_OF,
+    Absent,
+    FieldSpec,
+    Json,
+    as_shown,
+    describes_field,
+    describes_tool,
+    fields_for,
+)
 from ui.forms.values import lines_of, pointer_to
 from ui.kit.feedback import told
-from ui.kit.parts import button, icon, words
+from ui.kit.parts import button, drop_menu, icon, menu_item, words
 from ui.kit.text import _, type_word
 
 #: Lines that are taken from one paste.
@@ -42,7 +53,13 @@ class ItemList(Part):
             self._place = ui.element("div").classes("fp-list")
             if not owner.read_only:
                 text = _add_text(self.word)
-                self._add_button = button(text, self.add, icon="add", small=True)
+                kinds = _kinds_of_tools(spec)
+                self._add_button = button(text, None if kinds else self.add, icon="add", small=True)
+                if kinds:
+                    self._add_button.props("aria-haspopup=menu")
+                    with self._add_button, drop_menu(text):
+                        for kind, words_of in kinds:
+                            menu_item(words_of, lambda kind=kind: self._begin_with({"kind": kind}))
                 if label is not None:
                     self._add_button.props["aria-label"] = f"{text}, {label}"
         self.show()
@@ -121,7 +138,10 @@ class ItemList(Part):
 
     def add(self) -> None:
         """Adds an empty row at the end and moves the keyboard into it."""
-        self._insert(len(self.rows), self._new_item())
+        self._begin_with(self._new_item())
+
+    def _begin_with(self, item: Json) -> None:
+        self._insert(len(self.rows), item)
         self.rows[-1].begin()
 
     def _new_item(self) -> Json:
@@ -393,7 +413,7 @@ class _Block(_Row):
         """Shows name and type, or what is written in the block."""
         spec, value = self.items.spec, self.value
         item: Mapping[str, Json] = value if isinstance(value, Mapping) else {}
-        name, about = summary_of(spec, item)
+        name, about = summary_of(spec, item, self.items.owner.titles)
         name = name or f"{self.items.word.capitalize()} {self._at + 1}"
         if (name, about) != (self._name.text, self._note.text):
             self._name.text, self._note.text = name, about
@@ -411,11 +431,16 @@ class _InBlock(Part):
         return pointer_to(self._items.pointer, self._items.place_of(self._row))
 
 
-def summary_of(spec: FieldSpec, item: Mapping[str, Json]) -> tuple[str, str]:
-    """Name and description of an object: `url` and `Web address, required`, or the texts in it."""
+def summary_of(
+    spec: FieldSpec, item: Mapping[str, Json], titles: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, str]:
+    """Name and description of an object: `url` and `Web address, required`, or the texts in it.
+
+    `titles`: those of what its ids name.
+    """
+    if describes_tool(spec):
+        return tool_words(item, titles)
     names = {one.name for one in spec.fields}
-    if {"kind", "ask_first"} <= names:
-        return tool_words(item)
     chosen = {one.name: {str(value): word for value, word in one.choices} for one in spec.fields}
     texts = [
         chosen[one.name].get(str(item[one.name]), str(item[one.name]))
@@ -430,6 +455,11 @@ def summary_of(spec: FieldSpec, item: Mapping[str, Json]) -> tuple[str, str]:
         about = _("One of these words") if as_shown(spec, item).get("type") == ONE_OF else type_word(kind)
         return name, f"{about}, {_('required')}" if item.get("required") else about
     return name, " ".join(text for text in texts if text != name)[:80]
+
+
+def _kinds_of_tools(spec: FieldSpec) -> tuple[tuple[Json, str], ...]:
+    """The kinds from which a tool that is added is chosen; none for other items."""
+    return next((one.choices for one in spec.fields if one.name == "kind"), ()) if describes_tool(spec) else ()
 
 
 def _add_text(word: str) -> str:

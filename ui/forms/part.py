@@ -7,7 +7,7 @@ together from the bottom to the top.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Protocol
 
 from nicegui import ui
@@ -24,6 +24,8 @@ class Owner(Protocol):
     types: bool
     read_only: bool
     json_views: bool
+    #: Titles of flows, datasets and the like, by their ids.
+    titles: Mapping[str, str]
     #: Stores a file (name, media type as said, bytes) and returns its value; None where files cannot be kept.
     keep_file: Callable[[str, str, bytes], Awaitable[Json]] | None
 

@@ -269,6 +269,7 @@ _BY_TYPE: Mapping[str, frozenset[str]] = {
 _KIND_OF_TYPE: Mapping[str, Kind] = {
     ONE_OF: "text", "string": "text", "number": "number", "integer": "integer", "boolean": "select", "array": "any", "object": "any",
 }  # fmt: skip
+_SELDOM_OF_TOOLS = frozenset({"method", "parameters", "secret_headers", "name", "timeout_seconds"})
 YES_NO = ((True, _("Yes")), (False, _("No")))
 
 
@@ -283,7 +284,7 @@ def fields_for(spec: FieldSpec, item: Json) -> tuple[FieldSpec, ...]:
         hidden = {"value"} if operator in ALONE else set()
         hidden |= set() if operator in LETTERS else {"ignore_case"}
         return tuple(one for one in spec.fields if one.name not in hidden)
-    if {"kind", "ask_first"} <= names:
+    if describes_tool(spec):
         return _fields_of_tool(spec, item if isinstance(item, Mapping) else {})
     if not describes_type(spec):
         return spec.fields
@@ -367,8 +368,15 @@ def describes_field(spec: FieldSpec) -> bool:
     return {"name", "type", "format"} <= {one.name for one in spec.fields}
 
 
+def describes_tool(spec: FieldSpec) -> bool:
+    """True when the object is a tool of an agent."""
+    return {"kind", "ask_first"} <= {one.name for one in spec.fields}
+
+
 def folded_fields(spec: FieldSpec, shown: Sequence[FieldSpec]) -> frozenset[str]:
-    """The names of the less common rules of a field, which are folded at first."""
+    """The names of the less common rules of a field, and of the seldom settings of a tool: they are folded at first."""
+    if describes_tool(spec):
+        return frozenset(one.name for one in shown if one.name in _SELDOM_OF_TOOLS)
     return frozenset(one.name for one in shown if is_rule(one)) if describes_type(spec) else frozenset()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from nicegui import ui
 
 from storage.steps import PartRow
+from ui.kit.feedback import fold
 from ui.kit.markdown import foreign_markdown
 from ui.kit.parts import icon, sentence, status_badge, words
 from ui.kit.text import Reader, _, cost, duration, plural, tokens
@@ -28,6 +29,10 @@ _STATES = {
 }
 _LONGEST_MESSAGE = 4_000
 _LONGEST_SUMMARY = 80
+#: The most tools that are named in a line.
+_MOST_NAMED = 6
+#: How the title of a tool that looks into a dataset begins (`engine/nodes/agent_tools.py`).
+_ROWS_OF = "Rows of "
 
 
 class AgentTrace:
@@ -99,6 +104,7 @@ class AgentTrace:
             if part.ended_at is not None and value.get("state") != "done":
                 details.props("open")
             with ui.element("summary"):
+                icon("chevron_right", "fp-t3 fp-talk-turns", size=16)
                 icon(name, colour, size=16)
                 words(str(value.get("tool") or ""), "fp-mono fp-b fp-s13 fp-talk-tool")
                 words(said, "fp-s12 fp-t2 fp-nw")
@@ -132,6 +138,49 @@ class AgentTrace:
 
     def _took(self, part: PartRow) -> str:
         return duration(max(0, (part.ended_at or part.begun_at) - part.begun_at) / 1000, self.reader)
+
+
+def looked_up(parts: Sequence[PartRow], reader: Reader) -> str:
+    """Returns in a line what the tools of an agent gave: `Looked up: Shop products (1 row), visit page`."""
+    found: dict[str, str] = {}
+    for part in parts:
+        value = part.value if isinstance(part.value, dict) else {}
+        if value.get("kind") != "call" or part.ended_at is None:
+            continue
+        state = str(value.get("state"))
+        note = _found(value.get("result"), reader) if state == "done" else _STATES.get(state, ("", "", ""))[2]
+        found[_short(_tool_name(value), _LONGEST_SUMMARY)] = note
+    if not found:
+        return _("No tool was used.")
+    named = [f"{name} ({note})" if note else name for name, note in found.items()]
+    return f"{_('Looked up')}: {', '.join(named[:_MOST_NAMED])}{'…' if len(named) > _MOST_NAMED else ''}"
+
+
+def draw_looked_up(parts: Sequence[PartRow], reader: Reader, asked: str = "") -> None:
+    """Draws what an agent looked up in a line; a click on it shows its conversation."""
+    with fold(looked_up(parts, reader)).classes("fp-looked-up"):
+        words(_("What the agent did"), "fp-s12 fp-b", tag="p")
+        AgentTrace(reader, asked=asked).show(parts, running=False)
+
+
+def _tool_name(value: dict[str, Any]) -> str:
+    """Returns how people call a tool: a flow and a dataset by their title, others by the name in words."""
+    title = str(value.get("title") or "")
+    if title.startswith(_ROWS_OF):
+        return title.removeprefix(_ROWS_OF)
+    if title.startswith("“"):
+        return title.strip("“”")
+    name = str(value.get("tool") or title)
+    return " ".join(name.removeprefix("read_").replace("_", " ").split()) or title
+
+
+def _found(result: Any, reader: Reader) -> str:
+    if not isinstance(result, dict):
+        return ""
+    rows, pieces = result.get("matching_rows"), result.get("pieces")
+    if isinstance(rows, int):
+        return plural(rows, _("row"), _("rows"), reader)
+    return plural(len(pieces), _("piece"), _("pieces"), reader) if isinstance(pieces, list) else ""
 
 
 def _head(name: str, title: str, note: str, *, simulated: bool = False) -> None:

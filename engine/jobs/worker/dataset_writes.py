@@ -17,11 +17,14 @@ from storage.datasets import Row, get_dataset, list_sized_rows
 
 @dataclass(frozen=True)
 class RowsRead:
-    """Some rows in order. `after`: the id of the last one; `size`: the characters of the rows' JSON text."""
+    """Some rows in order. `after`: the id of the last one; `size`: the characters of the rows' JSON text; `name`: that
+    of the dataset.
+    """
 
     rows: list[Row]
     size: int
     after: int
+    name: str
 
 
 class WorkspaceDatasets:
@@ -60,7 +63,9 @@ class WorkspaceDatasets:
 def _next_rows(session: Session, workspace_id: str, name: str, after: int) -> RowsRead:
     dataset = get_dataset(session, workspace_id, name)
     rows = list_sized_rows(session, workspace_id, dataset.id, after=after)
-    return RowsRead([row.data for row in rows], sum(row.size for row in rows), rows[-1].id if rows else after)
+    return RowsRead(
+        [row.data for row in rows], sum(row.size for row in rows), rows[-1].id if rows else after, dataset.name
+    )
 
 
 def _failed(refusal: Refusal) -> NodeFailed:

@@ -164,7 +164,7 @@ def enter(user: User, element: ui.element) -> None:
 
 
 def _takes_enter(element: ui.element) -> bool:
-    return any(one.type == "keydown.enter" for one in element._event_listeners.values())  # noqa: SLF001
+    return any(one.type == "keydown.enter" for one in element._event_listeners.values())
 
 
 async def test_a_row_is_added_and_a_dataset_without_columns_asks_for_one_first(site: Site, user: User) -> None:

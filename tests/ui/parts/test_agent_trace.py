@@ -11,7 +11,7 @@ from storage.steps import PartRow
 from tests.ui.arrange import page_text
 from tests.ui.conftest import Site
 from ui.kit.text import ENGLISH
-from ui.parts.agent_trace import AgentTrace
+from ui.parts.agent_trace import AgentTrace, looked_up
 
 HOSTILE = "<script>alert(1)</script>\u202e"
 
@@ -56,3 +56,17 @@ async def test_every_state_of_a_call_is_told_in_words(site: Site, user: User) ->
     trace.show(parts, running=False)
     assert [child.id for child in trace.box.default_slot.children] == before, "it grows in place"
     assert "did not come" in page_text(user)
+
+
+def test_a_line_says_what_was_looked_up() -> None:
+    parts = [
+        PartRow("turn/1", 1_000, 2_000, {"kind": "turn", "number": 1}),
+        call(0, "done", title="Rows of Shop products", result={"rows": [{}], "matching_rows": 1}),
+        call(1, "done", tool="read_visit_page", title="shop.example", result={"status": 200}),
+        call(2, "done", tool="run_1", title="“Prices”", result={}),
+        call(3, "failed", tool="search", title="Search Knowledge", result="no"),
+        call(4, None),
+    ]
+    said = "Looked up: Shop products (1 row), visit page, Prices, search (failed)"
+    assert looked_up(parts, ENGLISH) == said
+    assert looked_up(parts[:1], ENGLISH) == "No tool was used."

@@ -79,7 +79,7 @@ async def test_another_choice_in_a_tool_that_was_there_is_kept(site: Site, user:
     await choose(user, site, flow_id, 1, "Flow", "flow_id", other)
     await unfold(user, "papers")
     await choose(user, site, flow_id, 2, "Collection", "collection", rules)
-    await unfold(user, "An MCP server")
+    await unfold(user, "shop")
     await choose(user, site, flow_id, 3, "MCP server", "server", "stock")
     await unfold(user, "page")
     assert kept(site, flow_id, 0)["dataset"] == second
@@ -91,7 +91,7 @@ async def test_the_kind_of_a_tool_that_was_there_is_kept(site: Site, user: User)
     await open_node(user, flow_id, "agent", "Tools")
     await unfold(user, "page")
     boxes = [one for one in user.find(kind=ui.select).elements if isinstance(one, ui.select)]
-    (box,) = [one for one in boxes if "A dataset" in one.options]
-    box.value = "A dataset"
+    (box,) = [one for one in boxes if "A dataset: look rows up in a table" in one.options]
+    box.value = "A dataset: look rows up in a table"
     await until(lambda: kept(site, flow_id, 0).get("kind") == "dataset", lambda: kept(site, flow_id, 0))
     await choose(user, site, flow_id, 0, "Dataset", "dataset", dataset)

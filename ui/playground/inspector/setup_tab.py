@@ -324,7 +324,15 @@ class SetUpTab:
                 **self.collections.widgets,
             }
             widgets |= {**self.tools.widgets, **self.item_fields.widgets, **self.person_fields.widgets}
-            form = Form(specs, node.config, self._config_changed, widgets=widgets, read_only=self.readonly)
+            titles = {one.id: one.name for one in (*self.datasets.known, *self.collections.known)}
+            form = Form(
+                specs,
+                node.config,
+                self._config_changed,
+                widgets=widgets,
+                read_only=self.readonly,
+                titles=titles | dict(self.tools.flows),
+            )
             form.element.on("focusout", self._settle, [])
             form.element.on("keydown.enter", self._settle, [])
             self.forms.append(form)

@@ -80,7 +80,7 @@ def step_facts(step: StepRow, reader: Reader) -> None:
     if step.model_calls:
         said.append(tokens(step.input_tokens + step.output_tokens, reader))
         said.append(cost(None if step.cost_nanos is None else step.cost_nanos / 1e9, reader))
-    with ui.element("div").classes("fp-row fp-s12 fp-t2"):
+    with ui.element("div").classes("fp-row fp-wrap-row fp-s12 fp-t2"):
         status_badge(*step_words(step))
         if step.simulated:
             status_badge("simulated")

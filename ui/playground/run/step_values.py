@@ -18,7 +18,7 @@ from ui.kit.feedback import fold
 from ui.kit.parts import words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
-from ui.parts.agent_trace import AgentTrace
+from ui.parts.agent_trace import AgentTrace, draw_looked_up
 from ui.parts.open_drafts import OpenDraft
 from ui.parts.value_view import answer_view
 from ui.playground.run.failure import Fix, RunFrom, failure_card
@@ -31,6 +31,9 @@ from ui.playground.run.step_parts import (
     step_facts,
     step_value,
 )
+
+#: Below the result of a run, what this many agents looked up is shown.
+_MOST_AGENTS = 3
 
 
 class StepValuesPanel:
@@ -144,6 +147,17 @@ class StepValuesPanel:
                 download = downloading(values[0].value, f"result-{job.id}")
                 words(_("Result"), tag="h3")
                 answer_view(values[0].value, label=_("Result"), download=download, reader=self.reader)
+                await self._draw_looked_up(look)
+
+    async def _draw_looked_up(self, look: Look) -> None:
+        """Draws what each agent of the run looked up, with its conversation."""
+        agents = [step for step in look.steps if self.is_agent(step.node_id) and not step.reused and not step.error]
+        for step in agents[:_MOST_AGENTS]:
+            parts = await self.page_session.query(list_parts, look.job.id, step.node_id, step.index_path)
+            if self.box.is_deleted or not parts:
+                return
+            with self.box:
+                draw_looked_up(parts, self.reader)
 
     async def _read(self, look: Look, node_id: str, index_path: str, *names: str) -> list[StoredValue | None] | None:
         """Reads the values and clears the box for them; None when another request was made meanwhile."""

@@ -86,6 +86,7 @@ def pointing(
 
     def pick(path: Path) -> None:
         strip.clear()
+        strip.classes(add="fp-pointed--part" if path else "", remove="" if path else "fp-pointed--part")
         with strip:
             with ui.element("span").classes("fp-chip"):
                 icon("my_location", size=14)
