@@ -30,7 +30,7 @@ _PROMPT = "prompt/inputs/prompt"
 #: Text with these parts would be read as a reference or a template, not as words.
 _MARKS = ("{{", "}}", "{%", "%}", "{#", "#}")
 
-Kind = Literal["text", "long", "address", "choice", "number", "words", "addresses", "file", "files"]
+Kind = Literal["text", "long", "address", "choice", "number", "words", "addresses", "file", "files", "table"]
 #: Kinds of questions that may stay empty: what the template has in that place is tried then.
 FILES = frozenset({"file", "files"})
 

@@ -54,6 +54,15 @@ def list_activity(session: Session, workspace_id: str, days: int = 7) -> dict[st
     }
 
 
+def list_tried_drafts(session: Session, workspace_id: str) -> frozenset[str]:
+    """Returns the ids of the flows that were never saved and ran in the Playground."""
+    ran = select(Job.id).where(Job.flow_id == Flow.id).limit(1).exists()
+    drafts = select(Flow.id).where(
+        Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None), Flow.newest_version == 0, ran
+    )
+    return frozenset(session.scalars(drafts))
+
+
 def count_callers_since(session: Session, workspace_id: str, flow_id: str, since: int) -> int:
     """Returns how many API keys called a flow since a time (milliseconds)."""
     return session.scalars(

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.actions.datasets import bring_samples
+from engine.actions.datasets import bring_samples, known_datasets
 from engine.actions.flows import create_flow, rename_flow, save_draft
 from engine.actions.jobs import run_in_playground
 from engine.actions.knowledge import bring_documents
@@ -36,6 +36,7 @@ from engine.flow.node_type import Json
 from engine.flow.times_asked import time_asked
 from engine.flow.version_comparison import draft_changes
 from engine.knowledge.samples import sample_documents
+from engine.nodes.known_datasets import KnownDataset
 from engine.table_files.samples import sample_tables
 from storage.connections import ConnectionRow, list_connections
 from storage.flows import FlowRow, find_flow, get_draft, get_flow
@@ -105,6 +106,8 @@ class GoalQuestions:
         self.back = f"/start?asked={quote(asked)}" if asked else "/start"
         self.connections: Sequence[ConnectionRow] = ()
         self.documents = DocumentsChoice(page_session, self.template.file.document, self._mark_old)
+        #: The datasets of the workspace, for a question that asks for one.
+        self.tables: Sequence[KnownDataset] = ()
         #: The flow once it is made; pressing the button again changes its draft.
         self.made: Made | None = None
         #: A flow that was made here and then changed elsewhere. It is left as it is.
@@ -118,6 +121,8 @@ class GoalQuestions:
         """Reads which models there are, and the flow that was made here before."""
         self.connections = await self.page_session.query(list_connections)
         await self.documents.load()
+        if any(one.kind == "table" for one in self.goal.questions):
+            self.tables = await self.page_session.query(known_datasets)
         if not flow_id or not self.page_session.may("edit flows"):
             return
         before = await self.page_session.query(load_made, flow_id)
@@ -161,6 +166,7 @@ class GoalQuestions:
                     lambda _pointer, _value: self._mark_old(),
                     keep_file=file_keeper(self.page_session),
                 )
+                self._draw_tables_note()
                 self._draw_model_note()
                 if self.time or self.goal.timed:
                     times_note(self.time)
@@ -195,7 +201,7 @@ class GoalQuestions:
     # The questions.
 
     def _schema(self) -> dict[str, Any]:
-        fields = {one.name: _schema_of(one) for one in self.goal.questions}
+        fields = {one.name: self._schema_of(one) for one in self.goal.questions}
         if models := self._models():
             fields[_MODEL] = {
                 "title": _("Which model should answer?"),
@@ -207,6 +213,30 @@ class GoalQuestions:
             name for name in fields if name not in {one.name for one in self.goal.questions if one.kind in FILES}
         ]
         return {"type": "object", "properties": fields, "required": required}
+
+    def _schema_of(self, question: Question) -> dict[str, Any]:
+        """How the form asks a question. Of a table: the datasets of the workspace, and the sample of the template."""
+        if question.kind != "table":
+            return _schema_of(question)
+        own = first_answers(self.goal, self.template.file.document)[question.name]
+        chosen = self._first()[question.name]
+        tables = {str(own): f"{own} {_('(a small sample)')}"}
+        tables |= {one.id: one.name for one in self.tables if one.name != own}
+        tables.setdefault(str(chosen), _("A dataset that is gone"))
+        return {"title": question.ask, "description": question.hint, "enum": list(tables), "words": tables}
+
+    def _draw_tables_note(self) -> None:
+        if not any(one.kind == "table" for one in self.goal.questions):
+            return
+        with ui.element("p").classes("fp-row fp-wrap-row fp-s13 fp-t2"):
+            words(_("Your own table is not there yet?"))
+            link(_("Make one on the page Datasets"), "/datasets", new_tab=True)
+            button(_("Look again"), self._look_for_tables, icon="refresh", small=True, kind="quiet")
+
+    async def _look_for_tables(self) -> None:
+        """Offers the datasets that were made since; the answers stay."""
+        self.tables = await self.page_session.query(known_datasets)
+        self.form.reshape(specs_of_schema(self._schema()), self.form.value)
 
     def _first(self) -> dict[str, Json]:
         models = list(self._models())
@@ -398,10 +428,10 @@ class GoalQuestions:
     async def _show_end(self, look: Look) -> None:
         job_id = JobId(look.job.id)
 
-        agents = [] if self.made is None else [one.id for one in self.made.document.nodes if one.type == AGENT]
+        agents = [] if self.made is None else [one for one in self.made.document.nodes if one.type == AGENT]
 
-        def values_of(session: Session, workspace_id: str) -> tuple[Json, Json, list[list[PartRow]]]:
-            parts = [list_parts(session, workspace_id, job_id, agent, "") for agent in agents]
+        def values_of(session: Session, workspace_id: str) -> tuple[Json, Json, dict[str, list[PartRow]]]:
+            parts = {one.name: list_parts(session, workspace_id, job_id, one.id, "") for one in agents}
             return read_value(session, job_id, "result"), read_value(session, job_id, "payload"), parts
 
         result, payload, parts = await self.page_session.query(values_of)
@@ -425,7 +455,7 @@ class GoalQuestions:
         *,
         simulated: bool,
         job_id: str,
-        looked_up: Sequence[Sequence[PartRow]],
+        looked_up: Mapping[str, Sequence[PartRow]],
     ) -> None:
         with ui.element("div").classes("fp-card fp-goal-card"):
             with ui.element("div").classes("fp-row"):
@@ -433,9 +463,9 @@ class GoalQuestions:
                 status_badge("simulated" if simulated else "completed")
             reader, heads = times_of(self.page_session).reader, names_of_groups(made.document)
             readable(result, label=_("What your flow answers"), reader=reader, heads=heads)
-            for parts in looked_up:
+            for step, parts in looked_up.items():
                 if parts:
-                    draw_looked_up(parts, reader)
+                    draw_looked_up(parts, reader, step)
             if simulated:
                 words(
                     _(

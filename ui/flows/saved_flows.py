@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from storage.first_steps import FirstSteps, find_first_steps
 from storage.flows import FlowRow, FlowState, list_flows
-from storage.monitoring.overview import Activity, list_activity
+from storage.monitoring.overview import Activity, list_activity, list_tried_drafts
 from storage.schedules import ScheduleRow, list_schedules
 from ui.flows import first_run, flow_actions
 from ui.flows.import_file import import_button, take_dropped
@@ -47,6 +47,8 @@ class Library:
     steps: FirstSteps
     #: Flow id -> when one of its schedules starts it next, None while all of them are paused.
     next_starts: Mapping[str, int | None]
+    #: The drafts that ran in the Playground.
+    tried: frozenset[str]
 
 
 def load_library(session: Session, workspace_id: str) -> Library:
@@ -56,6 +58,7 @@ def load_library(session: Session, workspace_id: str) -> Library:
         list_activity(session, workspace_id),
         find_first_steps(session, workspace_id),
         _next_starts(list_schedules(session, workspace_id)),
+        list_tried_drafts(session, workspace_id),
     )
 
 
@@ -226,7 +229,8 @@ class FlowsPage:
                         if activity and activity.last_job:
                             job_line(activity.last_job, self.times)
                         else:
-                            words(_("None yet"), "fp-t3")
+                            tried = flow.id in self.library.tried
+                            words(_("Tried in the Playground") if tried else _("None yet"), "fp-t3")
                     with rows.cell(classes="fp-desk-cell"):
                         if activity and any(activity.by_day):
                             sparkline(activity.by_day, quiet=flow.live_version is None)

@@ -156,11 +156,11 @@ def looked_up(parts: Sequence[PartRow], reader: Reader) -> str:
     return f"{_('Looked up')}: {', '.join(named[:_MOST_NAMED])}{'…' if len(named) > _MOST_NAMED else ''}"
 
 
-def draw_looked_up(parts: Sequence[PartRow], reader: Reader, asked: str = "") -> None:
-    """Draws what an agent looked up in a line; a click on it shows its conversation."""
+def draw_looked_up(parts: Sequence[PartRow], reader: Reader, step: str) -> None:
+    """Draws what an agent looked up in a line; a click on it shows its conversation. `step`: the label of the step."""
     with fold(looked_up(parts, reader)).classes("fp-looked-up"):
-        words(_("What the agent did"), "fp-s12 fp-b", tag="p")
-        AgentTrace(reader, asked=asked).show(parts, running=False)
+        words(_("What “{step}” did").format(step=step), "fp-s12 fp-b", tag="p")
+        AgentTrace(reader).show(parts, running=False)
 
 
 def _tool_name(value: dict[str, Any]) -> str:

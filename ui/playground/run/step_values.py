@@ -78,6 +78,9 @@ class StepValuesPanel:
         node = self.draft.document.node(node_id) or self.inner.get(node_id)
         return node is not None and node.type == AGENT
 
+    def _title(self, node_id: str) -> str:
+        return node_title(self.draft.document.node(node_id) or self.inner.get(node_id), node_id)
+
     async def follow(self, look: Look, step: StepRow) -> None:
         """Shows what the agent of the shown step did since the last call."""
         trace = self._trace
@@ -90,7 +93,7 @@ class StepValuesPanel:
     async def _draw_conversation(self, look: Look, step: StepRow, given: StoredValue | None) -> None:
         """Draws the place of the conversation, and what there is of it."""
         message = given.value.get("message") if given is not None and isinstance(given.value, dict) else ""
-        words(_("What the agent did"), tag="h3")
+        words(_("What “{step}” did").format(step=self._title(step.node_id)), tag="h3")
         trace = AgentTrace(self.reader, asked=message if isinstance(message, str) else "")
         self._trace = trace, look.job.id, step.node_id, step.index_path
         await self.follow(look, step)
@@ -103,7 +106,7 @@ class StepValuesPanel:
         self._trace = None
         output, given = values
         node = self.draft.document.node(step.node_id)
-        title = node_title(node or self.inner.get(step.node_id), step.node_id)
+        title = self._title(step.node_id)
         with self.box:
             words(title, tag="h3")
             if step.index_path:
@@ -157,7 +160,7 @@ class StepValuesPanel:
             if self.box.is_deleted or not parts:
                 return
             with self.box:
-                draw_looked_up(parts, self.reader)
+                draw_looked_up(parts, self.reader, self._title(step.node_id))
 
     async def _read(self, look: Look, node_id: str, index_path: str, *names: str) -> list[StoredValue | None] | None:
         """Reads the values and clears the box for them; None when another request was made meanwhile."""
