@@ -23,7 +23,7 @@ from engine.flow.node_type import Catalog, NodeType
 from engine.flow.ports import binding_schema
 from engine.flow.reference_edits import change_references, references_of
 from engine.flow.references import Reference, split_text
-from engine.flow.rules import ALONE
+from engine.flow.rules import ALONE, ORDERING, reads_as_number
 from engine.flow.validation import without_parked
 
 #: Comparisons that mean something with an empty text at their right.
@@ -60,6 +60,7 @@ def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
         *_same_answer(document, branches, catalog),
         *_empty_output(document, branches, catalog),
         *_empty_rules(used),
+        *_text_compared(used, catalog),
         *_unread_fields(document, used, graph, catalog),
         *_whole_lists(used, scopes, catalog),
         *_grouped_by_whole_items(used, catalog),
@@ -235,6 +236,56 @@ def _empty_rules_of(
         what = "it is empty" if wholly else "it has nothing to look at" if no_left else "it has nothing to compare with"
         said = f"{node.name}: rule {at + 1} does nothing useful yet, because {what}."
         yield FlowWarning(Problem("empty_rule", said, node.id, pointer, blocks_import=False), verb, mend)
+
+
+def _text_compared(used: Document, catalog: Catalog) -> Iterator[FlowWarning]:
+    """Rules that ask whether a text field of a model's answer is greater or less than a number."""
+    nodes = {node.id: node for node in used.nodes}
+    for node in used.nodes:
+        rules = node.inputs.get("rules") if node.type == CONDITION else None
+        for at, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
+            if not isinstance(rule, Mapping) or rule.get("operator") not in ORDERING:
+                continue
+            left = rule.get("left")
+            pieces: Sequence[Any] = list(split_text(left)) if isinstance(left, str) else ()
+            read = pieces[0] if len(pieces) == 1 and isinstance(pieces[0], Reference) else None
+            source = nodes.get(read.node_id) if read is not None else None
+            right = rule.get("right")
+            numeric = reads_as_number(right) or binding_schema(right, used, catalog).get("type") in (
+                "number",
+                "integer",
+            )
+            if read is None or source is None or len(read.path) != 1 or not numeric:
+                continue
+            fields = source.config.get("output_fields")
+            place = _text_field(fields, str(read.path[0]))
+            if place is None:
+                continue
+            name = str(read.path[0])
+            said = (
+                f"{node.name}: rule {at + 1} compares “{name}” with a number, but “{name}” of {source.name} is a text. "
+                "Texts are compared letter by letter: “640.00 EUR” is greater than “1,000”."
+            )
+            yield FlowWarning(
+                Problem("text_compared", said, node.id, f"/inputs/rules/{at}/left", blocks_import=False),
+                f"Make “{name}” a Number",
+                lambda source=source, place=place: [_as_number_field(source, place)],
+            )
+
+
+def _text_field(fields: Any, name: str) -> int | None:
+    """Returns the place of the output field with this name when it is a text; None otherwise."""
+    for place, one in enumerate(fields if isinstance(fields, list | tuple) else ()):
+        if isinstance(one, Mapping) and one.get("name") == name:
+            return place if one.get("type", "string") == "string" else None
+    return None
+
+
+def _as_number_field(source: Node, place: int) -> Op:
+    fields = [dict(one) if isinstance(one, Mapping) else one for one in source.config["output_fields"]]
+    kept = {key: value for key, value in fields[place].items() if key in {"name", "required", "description"}}
+    fields[place] = {**kept, "type": "number"}
+    return update_node(source, config={**source.config, "output_fields": fields})
 
 
 def _unread_fields(document: Document, used: Document, graph: Graph, catalog: Catalog) -> Iterator[FlowWarning]:

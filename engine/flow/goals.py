@@ -188,14 +188,26 @@ def filled(goal: Goal, document: Document, answers: Mapping[str, Json]) -> Docum
     written = document.as_json()
     empty = {f"<{one.name}>" for one in goal.questions if one.kind in FILES and answers.get(one.name) is None}
     for place, value in goal.sets.items():
-        if value not in empty:
-            _set(written, place, _with_answers(value, answers))
+        if value in empty:
+            continue
+        answered = _with_answers(value, answers)
+        _set(written, place, _like(answered, _get(written, place)) if _makes_fields(value) else answered)
     if goal.instruction:
         _head, blank_line, rest = str(_get(written, _PROMPT)).partition("\n\n")
         _set(written, _PROMPT, _with_answers(goal.instruction, answers) + blank_line + rest)
     samples = _get(written, _SAMPLES)
     _set(written, _SAMPLES, [{**samples[0], "title": "First try"}])
     return Document.model_validate(written)
+
+
+def _makes_fields(value: Json) -> bool:
+    return isinstance(value, str) and value.endswith(" as fields>")
+
+
+def _like(fields: Json, before: Json) -> Json:
+    """Gives fields the type of the template's field with the same name: a total stays a number."""
+    known = {one["name"]: one for one in before}
+    return [{**known.get(one["name"], {}), **one, "type": known.get(one["name"], one)["type"]} for one in fields]
 
 
 def _goal(value: Mapping[str, Any]) -> Goal:

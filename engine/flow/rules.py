@@ -7,6 +7,7 @@ them.
   Two texts are equal only when they are identical, including case: `"007"` is not `"7"`.
 * **Greater and less**: as numbers when both are numbers or texts that read as numbers (`"12.50"`, `"-3"`, `"1e3"`); otherwise
   two texts by their characters, which orders dates like `2026-01-31` correctly. Any other pair is neither greater nor less.
+  The right value may have commas between thousands when the left one is a number: `1,000`.
 * **contains**: a part of a text, an item of a list, a key of an object. **starts with**, **ends with**, **matches**: apply to
   the text of a text, number or boolean. Null, lists and objects have no text.
 * **in**: an item of a list; a text is read as a JSON list, or as words separated by commas or line ends.
@@ -67,7 +68,10 @@ ALONE: Final[frozenset[str]] = frozenset({"is_empty", "is_not_empty", "is_true",
 LETTERS: Final[frozenset[str]] = frozenset(
     {"equals", "not_equals", "contains", "not_contains", "starts_with", "ends_with", "in", "not_in"}
 )
+#: Operators that ask which of two values is the greater one.
+ORDERING: Final[frozenset[str]] = frozenset({"greater", "greater_or_equal", "less", "less_or_equal"})
 MAX_RULES: Final = 100
+_GROUPED: Final = re.compile(r"-?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})
 
@@ -171,9 +175,23 @@ def holds(left: Json, operator: str, right: Json = None, *, ignore_case: bool = 
         if ignore_case and operator in LETTERS:
             right = _choices(right) if ask is _is_in else right
             left, right = _folded(left), _folded(right)
+        if operator in ORDERING and as_number(left) is not None:
+            right = _ungrouped(right)
         return ask(left, right) is wanted
     except (RecursionError, OverflowError, ValueError):  # values nested deeper or longer than a job may hold
         return not wanted
+
+
+def compared_as_text(left: Json, operator: str, right: Json) -> bool:
+    """True when greater or less meets a text that is no number, though it is compared with a number: `640.00 EUR`."""
+    if operator not in ORDERING or not isinstance(left, str) or not left.strip() or as_number(left) is not None:
+        return False
+    return reads_as_number(right)
+
+
+def reads_as_number(right: Json) -> bool:
+    """True when the right value of a rule is a number, or a text that reads as one, also with commas: `1,000`."""
+    return as_number(_ungrouped(right)) is not None
 
 
 def rule_problem(operator: Any, right: Json) -> str:
@@ -187,6 +205,12 @@ def rule_problem(operator: Any, right: Json) -> str:
         return "The rule has no pattern yet."
     why = why_not(right)
     return f"The pattern cannot be used: {why}." if why else ""
+
+
+def _ungrouped(right: Json) -> Json:
+    """Returns a number in text without the commas between its thousands; any other value as it is."""
+    text = right.strip() if isinstance(right, str) and len(right) <= 100 else ""
+    return text.replace(",", "") if _GROUPED.fullmatch(text) else right
 
 
 def _equals(left: Json, right: Json) -> bool:

@@ -32,6 +32,7 @@ _URL = re.compile(r"https?://[^\s<>\"'`)\]}]+")
 # The lookbehind anchors a match at the start of a word; without it, a word of 40 KB would take seconds (quadratic
 # time).
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++")
+_CURRENCY = re.compile(r"\d ?([A-Z]{3})\b")
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 #: Maximum number of characters that are read of a prompt, and of a word that is searched as a whole word.
 _LONGEST_PROMPT = 200_000
@@ -349,6 +350,8 @@ def _text(name: str, schema: JsonSchema, material: _Material, nth: int) -> str:
         return f"{next(iter(_DATE.findall(material.longest)), '2026-01-01')}T00:00:00Z"
     if (labelled := material.labelled(name)) is not None:
         candidates = [labelled]
+    elif short == "currency" and (code := _CURRENCY.search(material.longest)):
+        return code.group(1)
     elif short in _KEYWORDS:
         candidates = [material.keywords[nth % len(material.keywords)]]
     elif short in _TITLES:

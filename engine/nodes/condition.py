@@ -6,6 +6,8 @@ otherwise the way `no`; the steps on the other way are skipped. Connect what sho
 * **All of them** needs every rule to be true, **Any of them** one.
 * Capitals do not matter for *is*, *contains*, *starts with*, *ends with* and *is one of*, and their opposites, until you switch on
   **Match capitals** in the rule. It is on in rules made before the switch existed.
+* *Is greater than* and its like compare numbers. A text like `640.00 EUR` is no number: the step says so when it runs. Make the
+  field a Number in the step that gives it.
 * `out` is **Value**; while it is empty, the data of the node before the Condition is passed on.
 * A node is skipped when everything before it was skipped. Data of a skipped node is empty.
 * To bring both sides together again, connect them to a **First Value**.
@@ -29,6 +31,7 @@ from engine.flow.rules import (
     Match,
     Rule,
     combined,
+    compared_as_text,
     rule_problem,
 )
 
@@ -72,6 +75,12 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Routed:
     else:
         answer = _answer(config, inputs)
     port = "yes" if answer else "no"
+    for rule in inputs.rules:
+        if compared_as_text(rule.left, rule.operator, rule.right):
+            context.warn(
+                f"“{str(rule.left)[:60]}” is no number, so the rule “{OPERATOR_TITLES[rule.operator]} {rule.right}” compared "
+                "texts. Make the field a Number in the step that gives it."
+            )
     context.log(f"Went on by {port}.")
     return Routed(port, inputs.value)
 

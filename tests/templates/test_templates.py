@@ -135,6 +135,7 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
                 "invoice_number": "2041",
                 "date": "3 March 2026",
                 "total": 612,
+                "currency": "GBP",
             }
             if got["file"] == "invoice-2041.pdf"
             else {
@@ -142,9 +143,14 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
                 "invoice_number": "8817",
                 "date": "11 March 2026",
                 "total": 1480,
+                "currency": "GBP",
             }
         )
         and got["file"] == sent["invoice"].rsplit("/", 1)[1]
+    ),
+    "sort-invoices": lambda sent, got: (
+        (got["done"], got["details"]["total"], got["details"]["currency"], got["details"]["approved_by"])
+        == (("added", 1480, "GBP", "--approve") if "8817" in sent["invoice"] else ("added", 612, "GBP", None))
     ),
     "summarise-a-document": lambda _sent, got: got["title"] == "Newsletter, autumn 2026",
     "table-of-a-file": lambda sent, got: (

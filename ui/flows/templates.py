@@ -69,6 +69,7 @@ SHELVES = {
         "text-of-a-file",
         "table-of-a-file",
         "read-an-invoice",
+        "sort-invoices",
         "summarise-a-document",
         "describe-a-picture",
         "describe-pictures",

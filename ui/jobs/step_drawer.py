@@ -11,6 +11,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from engine.flow.called import AGENT
+from engine.nodes import CATALOG
 from storage.jobs import StoredValue, find_value, get_job
 from storage.steps import PartRow, list_parts
 from ui.jobs.step_list import StepLine
@@ -20,7 +21,7 @@ from ui.kit.text import _, duration, number
 from ui.kit.times import Times
 from ui.page_session import PageSession
 from ui.parts.agent_trace import AgentTrace
-from ui.parts.job_words import step_words
+from ui.parts.job_words import step_words, way_words
 from ui.parts.value_view import answer_view
 
 #: The tab of an agent's step.
@@ -136,6 +137,8 @@ class StepDrawer:
                 with ui.tab_panel("input"):
                     self._value(self.values.input, f"{_('Input of')} {line.label}", _("It had no input."))
                 with ui.tab_panel("output"):
+                    if line.node_type in CATALOG and len(CATALOG[line.node_type].ports) > 1 and self.values.log:
+                        words(way_words(self.values.log.value), "fp-b fp-s13", tag="p")
                     self._value(self.values.output, f"{_('Output of')} {line.label}", _("It has no output."))
                 with ui.tab_panel("tries"):
                     self._draw_tries()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from nicegui import ui
 
@@ -36,6 +37,11 @@ def step_words(step: StepRow) -> tuple[str, str]:
         return "failed", _("Failed, skipped") if step.status == "skipped" else _("Failed, default used")
     state = "reused" if step.reused else "asks" if step.status == "waiting" else step.status
     return state, STATES[state][0]
+
+
+def way_words(log: Any) -> str:
+    """Returns which way a step with several ways went on, from its log: `Went on by yes.`; "" when it does not say."""
+    return str(log[-1]) if isinstance(log, list) and log and isinstance(log[-1], str) else ""
 
 
 def why_failed(job: JobRow) -> str:

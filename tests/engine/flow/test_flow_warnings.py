@@ -459,3 +459,33 @@ def test_items_that_became_groups_are_grouped_by_one_of_their_fields() -> None:
 
     texts = {**nodes, "p": text("{{ s.out }}")}
     assert codes(flow(texts, edges, listed)) == [], "texts have no fields to group by"
+
+
+def test_a_text_that_is_compared_with_a_number_becomes_a_number_by_one_click() -> None:
+    details = {"output_fields": [{"name": "total", "type": "string", "required": True, "description": "the total"}]}
+    ask = {
+        "type": "prompt",
+        "label": "Read",
+        "config": {"model": "simulated", **details},
+        "inputs": {"prompt": "{{ api_input.out }}"},
+    }
+
+    def of(operator: str, right: object) -> Document:
+        rule = {"left": "{{ p.out.total }}", "operator": operator, "right": right}
+        nodes = {"p": ask, "c": condition(rules=[rule]), "a": text(), "o": output(answer="{{ first.out }}")}
+        nodes |= {"b": text(), "first": {"type": "first_value", "inputs": {"values": ["{{ a.out }}", "{{ b.out }}"]}}}
+        return flow(nodes, "api_input>p p>c c.yes>a c.no>b a>first b>first first>o")
+
+    assert codes(of("greater", "2026-01-31")) == []
+    assert codes(of("equals", "1,000")) == []
+    before = of("greater", "1,000")
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.code, warning.problem.pointer) == ("text_compared", "/inputs/rules/0/left")
+    assert warning.verb == "Make “total” a Number"
+    after = mended(before, "text_compared")
+    changed = after.node("p")
+    assert changed is not None
+    assert changed.config["output_fields"] == [
+        {"name": "total", "type": "number", "required": True, "description": "the total"}
+    ]
+    assert codes(after) == []

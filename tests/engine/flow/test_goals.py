@@ -82,6 +82,12 @@ PHRASES = {
     "explain in simple words": "plain-words",
     "make a text more polite": "rewrite-a-text",
     "read invoices": "read-an-invoice",
+    "invoices (PDF) into a table, ask a person above 1,000": "sort-invoices",
+    "sort invoices into a table": "sort-invoices",
+    "approve invoices over 1000 euro": "sort-invoices",
+    "ask a person when the invoice total is above an amount": "sort-invoices",
+    "Rechnungen in eine Tabelle eintragen und ab 1000 Euro jemanden fragen": "sort-invoices",
+    "Rechnungen freigeben": "sort-invoices",
     "read a PDF": "text-of-a-file",
     "Text aus einem PDF": "text-of-a-file",
     "excel to json": "table-of-a-file",
@@ -129,7 +135,7 @@ SEVERAL = {
     "summarise and translate a page": ["summarise-a-page", "translate-a-text"],
     "übersetzen und zusammenfassen": ["translate-a-text", "summarise-a-text"],
     "classify emails and write a reply": ["reply-to-a-message", "classify-emails"],
-    "read invoices, save them in a table": ["keep-entries", "read-an-invoice"],
+    "read invoices, save them in a table": ["sort-invoices"],
     "If a customer writes refund then say A otherwise say B": ["answer-by-word"],
     "If a customer writes refund then answer with our policy otherwise thank them": ["answer-by-word"],
     "wenn ein Kunde Rückgabe schreibt dann Antwort A sonst B": ["answer-by-word"],
@@ -332,6 +338,15 @@ def test_words_become_output_fields_with_names_of_their_own() -> None:
         "detail",
     ]
     assert [one["description"] for one in fields] == details
+
+
+def test_a_detail_that_the_template_has_keeps_its_type() -> None:
+    goal = all_goals().find("read-an-invoice")
+    assert goal is not None
+    node = filled(goal, template_of(goal), {"details": ["sender", "Total", "what it is for"]}).node("prompt")
+
+    assert node is not None
+    assert [one["type"] for one in node.config["output_fields"]] == ["string", "number", "string"]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,16 @@ async def test_a_condition_needs_all_or_any_of_its_rules(match, rules, port):
     assert notebook.step("y").status == ("completed" if port == "yes" else "skipped")
 
 
+@pytest.mark.parametrize(
+    ("left", "warned"), [("640.00 EUR", True), ("", False), ("640", False), (640, False), (None, False)]
+)
+async def test_a_condition_says_that_greater_met_a_text_that_is_no_number(left, warned):
+    rule = {"left": left, "operator": "greater", "right": "1,000"}
+    nodes = [("c", "condition", {"rules": [rule]}), ("o", "api_output", {"v": 1})]
+    _outcome, notebook = await go(flow(nodes, "in>c c.yes>o"), {})
+    assert [("is no number" in one) for one in notebook.step("c").warnings] == [True] * warned
+
+
 @pytest.mark.parametrize(("policy", "value"), [({}, "first"), ({"on_error": "skip"}, "second")])
 async def test_a_condition_without_a_value_goes_on_with_what_the_first_node_before_it_gave(policy, value):
     nodes = [

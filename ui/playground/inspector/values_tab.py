@@ -13,12 +13,14 @@ from nicegui import ui
 
 from engine.flow.document import Node
 from engine.flow.edits import Op
+from engine.nodes import CATALOG
 from storage.steps import StepRow
 from ui.flow_view.job_watch import items_around
 from ui.kit.feedback import error_card
 from ui.kit.frame import reader
 from ui.kit.parts import button, words
 from ui.kit.text import _
+from ui.parts.job_words import way_words
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.step_parts import item_pager, nothing_words, step_facts, step_value
 from ui.playground.state.last_run import LastRun
@@ -58,6 +60,14 @@ class ValuesTab:
         steps = await self.last_run.steps(self.node.id)
         step = steps[min(self.item, len(steps) - 1)] if steps else None
         stored = await self.last_run.value(step, self.name) if step else None
+        way = ""
+        if (
+            step
+            and self.name == "output"
+            and len(CATALOG[self.node.type].ports if self.node.type in CATALOG else ()) > 1
+        ):
+            log = await self.last_run.value(step, "log")
+            way = way_words(log.value if log else None)
         look = await self.last_run.look()
         total = items_around(self.draft.document, look.steps, step) if look and step else None
         if self.place.is_deleted:
@@ -70,6 +80,8 @@ class ValuesTab:
             if len(steps) > 1:
                 self._draw_pager(steps, total)
             step_facts(step, self.reader)
+            if way:
+                words(way, "fp-b fp-s13", tag="p")
             if self.name == "output" and step.error:
                 self._draw_error(step)
             if stored is None and not (self.name == "output" and step.error):

@@ -12,7 +12,7 @@ from typing import Any
 from engine.core.clock import Millis
 from engine.flow.node_type import NodeFailed
 from engine.flow.references import BadReference, Reference, Scope, as_text, find_references, render
-from engine.flow.rules import ALONE, OPERATOR_TITLES
+from engine.flow.rules import ALONE, OPERATOR_TITLES, compared_as_text, holds
 from engine.models.connections import ModelConnection, split_model
 from engine.models.price import Price
 from engine.models.prices import find_price
@@ -60,7 +60,7 @@ def preview_of(value: Any, outputs: Mapping[str, Any], *, source: bool) -> Previ
 
 
 def _rules(value: Any) -> str:
-    """The rules of a Condition as sentences: `my refund contains refund`; "" for any other value."""
+    """The rules of a Condition with their answers: `“my refund” contains “refund”: yes`; "" for any other value."""
     if not isinstance(value, list) or not value or not all(isinstance(one, dict) and "left" in one for one in value):
         return ""
     said = []
@@ -68,7 +68,14 @@ def _rules(value: Any) -> str:
         operator = str(rule.get("operator") or "equals")
         title = OPERATOR_TITLES.get(operator, operator)  # type: ignore[call-overload]
         right = [] if operator in ALONE else [_quoted(rule.get("right"))]
-        said.append(" ".join([_quoted(rule["left"]), title, *right]))
+        if operator == "matches":  # a pattern may search for long
+            said.append(" ".join([_quoted(rule["left"]), title, *right]))
+            continue
+        alike = rule.get("ignore_case") is True
+        answer = _("yes") if holds(rule["left"], operator, rule.get("right"), ignore_case=alike) else _("no")
+        if compared_as_text(rule["left"], operator, rule.get("right")):
+            answer = f"{answer}, {_('compared as texts')}"
+        said.append(f"{' '.join([_quoted(rule['left']), title, *right])}: {answer}")
     return "; ".join(said)
 
 

@@ -164,7 +164,13 @@ def test_a_preview_shows_values_as_people_read_them() -> None:
         {"left": "{{ api_input.out.urgent }}", "operator": "is_true"},
     ]
     shown = preview_of(rules, outputs, source=False)
-    assert shown.text == "“My refund” contains “refund”; yes is true (yes)"
+    assert shown.text == "“My refund” contains “refund”: yes; yes is true (yes): yes"
+    total = [
+        {"left": "640.00 EUR", "operator": "greater", "right": "1,000"},
+        {"left": 640, "operator": "less", "right": "1,000"},
+    ]
+    shown = preview_of(total, {}, source=False)
+    assert shown.text == "“640.00 EUR” is greater than “1,000”: yes, compared as texts; 640 is less than “1,000”: yes"
     whole = preview_of("{{ api_input.out }}", outputs, source=False)
     assert whole.text == "text: My refund, tags: a, b, urgent: yes"
     assert preview_of("{{ api_input.out.tags }}!", outputs, source=False).text == '["a","b"]!', "as the text is sent"
