@@ -155,7 +155,7 @@ NODE = NodeType(
     icon="alt_route",
     synonyms=(
         "if, else, if else, branch, switch, case, when, check, decide, decision, rule, compare, yes or no, router, "
-        "depends"
+        "depends, when a total is above, above, below, over, under, more than, less than, greater, limit, threshold"
     ),
     config=Config,
     inputs=Inputs,

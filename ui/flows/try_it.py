@@ -32,7 +32,7 @@ from ui.forms.values import same
 from ui.kit import feedback
 from ui.kit.code_view import code
 from ui.kit.feedback import error_card, fold
-from ui.kit.parts import badge, button, card, icon, link_button, note, words
+from ui.kit.parts import badge, button, card, icon, link, link_button, note, words
 from ui.kit.scroll import into_view
 from ui.kit.text import _, duration
 from ui.page_session import App, PageSession
@@ -45,6 +45,8 @@ from ui.parts.value_view import readable
 LABEL = TRY_LABEL
 #: How long one poll waits for the end of the job, in seconds.
 WAIT_SECONDS = 20
+#: The same for a job that may begin to wait for a person, which ends no poll.
+ASKING_SECONDS = 2
 _ENDED = ("completed", "failed", "cancelled")
 
 
@@ -131,6 +133,11 @@ class _Call:
         return self.answers[-1][0].status >= 300
 
 
+def _may_ask(document: Document) -> bool:
+    """True when a step of the flow may wait for a person: an Approval, or what a called flow or an agent does."""
+    return any(node.type in {"approval", "agent", "call_flow"} for node in document.nodes)
+
+
 class TryItNow:
     """The card with the form, the result in plain words and both responses as code.
 
@@ -155,6 +162,9 @@ class TryItNow:
         self.heads = names_of_groups(document)
         self.reader = times_of(page_session).reader
         self.sent: Json = None
+        #: Whether the job that is polled waits for a person; None while there is none.
+        self._asks: bool | None = None
+        self._poll_seconds = ASKING_SECONDS if _may_ask(document) else WAIT_SECONDS
         specs = specs_of_schema(payload_schema(input_fields(document)))
         with card(_("Try it now")) as box:
             with box.head:
@@ -228,14 +238,23 @@ class TryItNow:
             return
         self._show(call)
 
-    def _tell_running(self) -> None:
+    def _tell_running(self, *, asks: bool = False) -> None:
+        if self.running.is_deleted or (self._asks is asks):
+            return
+        self._asks = asks
         self.send_button.disable()
         self.running.clear()
         with self.running:
+            if asks:
+                icon("how_to_reg", "fp-warn", size=16)
+                words(_("Waits for a person"), "fp-warn fp-b fp-s13")
+                link(_("Answer it under Waiting"), "/waiting", "fp-s13", new_tab=True)
+                return
             icon("progress_activity", "fp-acc", size=16)
             words(_("Running"), "fp-acc fp-b fp-s13")
 
     def _stop_running(self) -> None:
+        self._asks = None
         if not self.running.is_deleted:
             self.running.clear()
             self.send_button.enable()
@@ -248,8 +267,10 @@ class TryItNow:
             return _Call(payload, (first,))
         spent = accepted.seconds
         while True:
-            answer = await self._request("GET", f"{accepted.body['url']}?wait={WAIT_SECONDS}", key)
+            answer = await self._request("GET", f"{accepted.body['url']}?wait={self._poll_seconds}", key)
             spent += answer.seconds
+            if answer.status == 200:
+                self._tell_running(asks=answer.body.get("waiting_for") == "person")
             if answer.status != 200 or answer.body["status"] in _ENDED or self.answers.is_deleted:
                 break
         error = None

@@ -120,6 +120,11 @@ class Form:
         """Typed text that cannot be parsed, as a sentence by pointer."""
         return dict(self._root.unread())
 
+    def missing_files(self) -> dict[str, str]:
+        """Required files that are not there, as a sentence by pointer."""
+        specs = [one for one in self.specs if one.kind == "file"]
+        return problems_of(specs, self._root.value)
+
     def show_errors(self, errors: Mapping[str, str]) -> None:
         """Marks exactly these fields.
 

@@ -97,10 +97,11 @@ def lines_of(text: str) -> list[str]:
 
 def problem_of(spec: FieldSpec, value: Json) -> str:
     """What is wrong with a value of this field, as a sentence; "" when it is valid."""
+    required = _("Choose a file first") if spec.kind == "file" else _("This is required")
     if isinstance(value, Absent) or (value is None and not spec.nullable and not spec.required):
-        return _("This is required") if spec.required and spec.default is ABSENT else ""
+        return required if spec.required and spec.default is ABSENT else ""
     if value is None:
-        return "" if spec.nullable else _("This is required")
+        return "" if spec.nullable else required
     if spec.choices and value not in [choice for choice, _word in spec.choices]:
         return _("Choose one of") + " " + ", ".join(word for _value, word in spec.choices)
     if isinstance(value, str):

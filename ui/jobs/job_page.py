@@ -55,7 +55,7 @@ from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, nothing_here, opened, times_of
 from ui.parts.ask_owners import asking
 from ui.parts.job_words import environment_word, job_badge, job_state, job_took, trigger_badge, version_words
-from ui.parts.question_cards import Asked, QuestionCards, outcome_words
+from ui.parts.question_cards import Asked, QuestionCards, outcome_words, refused_words
 from ui.parts.value_view import answer_view
 
 LOOK_SECONDS = 0.5
@@ -302,7 +302,9 @@ class JobDetailPage:
                     can_retry=self.page_session.may("run flows") and self._has_node(job),
                     on_retry=self._run_again,
                 )
-            elif job.went_on and (failed := self._failed_steps()):
+            elif job.status == "completed" and (refused := refused_words(self.seen.questions)):
+                note("", kind="warn", icon="block", strong=f"{refused}.")
+            if job.went_on and (failed := self._failed_steps()):
                 can_change = not self.seen.flow.deleted and not self._why_not()
                 draw_went_on(job, failed, can_change=can_change, open_step=self._choose)
 

@@ -16,6 +16,7 @@
     page.actions, page.badges                 slots to enter: buttons at the right, badges beside the title
     page.title("...")                         changes the h1, the last breadcrumb and the document's title
     Hit(title, path, note="")                 one search result
+    show_waiting(3)                           changes the number beside the entry Waiting
     reader() -> Reader                        number format and time zone of the page's viewer (ui/kit/text.py)
 
 Pages are decorated with `@page_at(path)`. Sign-out posts to `/sign-out`, so it needs no script. The theme is in the
@@ -30,8 +31,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
-from nicegui import ui
+from nicegui import Client, ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from ui.kit.assets import asset_url
@@ -42,7 +44,18 @@ from ui.kit.roles import role_word
 from ui.kit.search import Hit, Search, search_dialog
 from ui.kit.text import ENGLISH, Reader, _, plural
 
-__all__ = ["AREAS", "THEME_COOKIE", "Area", "FramePerson", "Hit", "PageFrame", "Search", "frame", "reader"]
+__all__ = [
+    "AREAS",
+    "THEME_COOKIE",
+    "Area",
+    "FramePerson",
+    "Hit",
+    "PageFrame",
+    "Search",
+    "frame",
+    "reader",
+    "show_waiting",
+]
 
 Area = Literal[
     "start", "playground", "flows", "templates", "datasets", "knowledge", "jobs", "waiting", "monitoring", "settings"
@@ -102,6 +115,10 @@ class FramePerson:
         """`ML` for Mara Lindt; without a name the first letter of the e-mail address."""
         parts = self.name.split() or [self.email or "?"]
         return (parts[0][0] + (parts[-1][0] if len(parts) > 1 else "")).upper()
+
+
+#: Where the number of questions stands on each open page, and whether in the narrow navigation.
+_places: WeakKeyDictionary[Client, list[tuple[ui.element, bool]]] = WeakKeyDictionary()
 
 
 class PageFrame:
@@ -268,14 +285,30 @@ def _navigation(
                     words(word)
                 if area == "settings" and person.asked:
                     _count(person.asked, plural(person.asked, _("note to you"), _("notes to you")), rail=rail)
-                if area == "waiting" and person.waiting:
-                    said = plural(person.waiting, _("question waits for a person"), _("questions wait for a person"))
-                    _count(person.waiting, said, rail=rail)
+                if area == "waiting":
+                    with ui.element("span").classes("fp-count-place") as place:
+                        _waiting_count(person.waiting, rail=rail)
+                    _places.setdefault(ui.context.client, []).append((place, rail))
             if area == active:
                 entry.props("aria-current=page")
         words("", "fp-sp")
         _account(person, dark, rail=rail)
     return nav
+
+
+def show_waiting(number: int) -> None:
+    """Changes how many questions wait for a person, beside the entry Waiting of this page's navigation."""
+    for place, rail in _places.get(ui.context.client, ()):
+        if not place.is_deleted:
+            place.clear()
+            with place:
+                _waiting_count(number, rail=rail)
+
+
+def _waiting_count(number: int, *, rail: bool) -> None:
+    if number:
+        said = plural(number, _("question waits for a person"), _("questions wait for a person"))
+        _count(number, said, rail=rail)
 
 
 def _count(number: int, said: str, *, rail: bool) -> None:

@@ -17,13 +17,15 @@ from engine.actions.questions import MOST_NOTE, Answer, answer_question
 from engine.core.errors import PayloadInvalid, QuestionClosed, Refusal
 from engine.flow.edited_values import kind_of
 from engine.secrets.question_links import question_link_path
-from storage.questions import QuestionRow
+from storage.questions import QuestionRow, count_open_questions
 from ui.forms.form import Field, Form
 from ui.forms.specs import specs_of_schema
 from ui.kit import feedback
+from ui.kit.frame import show_waiting
 from ui.kit.parts import button, copy_button, icon, link, note, words
 from ui.kit.text import _
 from ui.kit.times import Times
+from ui.kit.value_words import in_short
 from ui.page_session import PageSession
 from ui.page_shell import base_address
 from ui.parts.answer_words import THEN, until_words
@@ -33,6 +35,8 @@ from ui.parts.value_view import readable
 _TYPES = {"text": "string", "number": "number", "flag": "boolean", "list": "array", "group": "object"}
 #: The length from which a text has a box of several lines.
 _LONG_TEXT = 80
+#: How many values of an answered question are named, and how much of each.
+_FIRST, _SHORT = 3, 60
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class _Card:
         field = Field(_("Note"), _("optional"), _("Later steps and people who look at the job can read it."))
         with field.place:
             self.note = field.control(ui.textarea()).props(f"outlined dense autogrow maxlength={MOST_NOTE}")
-        with ui.element("div").classes("fp-row fp-wrap-row"):
+        with ui.element("div").classes("fp-row fp-wrap-row fp-ask-acts"):
             self.yes = button(_("Approve"), lambda: self._answer(approved=True), icon="check", kind="main")
             self.no = button(_("Refuse"), lambda: self._answer(approved=False), icon="block")
             words("", "fp-sp")
@@ -175,6 +179,9 @@ class _Card:
         else:
             feedback.told(_("Approved.") if approved else _("Refused."), _("The job goes on."))
             await self.cards.on_answered()
+            waiting = await self.cards.page_session.query(count_open_questions)
+            with self.cards.box:
+                show_waiting(waiting)
         finally:
             self._busy = False
             if not self.box.is_deleted:
@@ -203,3 +210,22 @@ def outcome_words(question: QuestionRow) -> tuple[str, str]:
     said = _("Approved") if question.approved else _("Refused")
     state = "completed" if question.approved else "cancelled"
     return state, f"{said}, {_('nobody answered')}" if question.expired else said
+
+
+def refused_words(questions: Sequence[QuestionRow]) -> str:
+    """`Refused by Ada`, for the first question of a job that was refused; "" when none was."""
+    refused = next((one for one in questions if one.outcome == "refused"), None)
+    if refused is None:
+        return ""
+    if refused.expired or not refused.answered_by:
+        return _("Refused: nobody answered in time")
+    return f"{_('Refused by')} {refused.answered_by}"
+
+
+def first_values(question: QuestionRow) -> str:
+    """The first short values that a question showed, as they were approved, so that questions of one title can be told
+    apart: `Mill & Sons, 612, GBP`.
+    """
+    values = {**question.values, **question.answer}
+    short = [in_short(one)[:_SHORT] for one in values.values() if isinstance(one, str | int | float)]
+    return ", ".join([one for one in short if one][:_FIRST])

@@ -138,6 +138,8 @@ class Guide:
         if self.run_panel.job_id is None:
             return self.past.run
         look = self.run_panel.look
+        if look is not None and look.job.waits_for_person:
+            return "asks"
         return run_of(look.job.status) if look is not None else "running"
 
     def _differs(self, ran: Document) -> bool:

@@ -12,11 +12,12 @@ from starlette.requests import Request
 from storage.job_documents import list_flow_titles
 from storage.questions import QuestionRow, count_open_questions, list_answered_questions, list_open_questions
 from ui.kit import feedback
+from ui.kit.frame import show_waiting
 from ui.kit.parts import Column, card, link, link_button, note, status_line, table, words
 from ui.kit.text import _, number, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
-from ui.parts.question_cards import Asked, QuestionCards, outcome_words
+from ui.parts.question_cards import Asked, QuestionCards, first_values, outcome_words
 
 LOOK_SECONDS = 2.0
 #: How many open questions, and how many answers, are shown.
@@ -83,6 +84,7 @@ class WaitingPage:
         seen = self.seen
         waiting = plural(seen.count, _("question waits for somebody"), _("questions wait for somebody"))
         self.sub.text = f"{waiting}." if seen.count else _("Jobs that need a decision of a person ask here.")
+        show_waiting(seen.count)
         self.cards.show([Asked(one, self._flow(one)) for one in seen.open])
         self.empty.clear()
         if not seen.open:
@@ -110,6 +112,8 @@ class WaitingPage:
                 with rows.row():
                     with rows.cell():
                         words(one.title or _("May it go on?"), "fp-b fp-cut2")
+                        if said := first_values(one):
+                            words(said, "fp-s13 fp-cut2", tag="div")
                         words(self._flow(one), "fp-t3 fp-s12", tag="div")
                     with rows.cell():
                         status_line(*outcome_words(one))

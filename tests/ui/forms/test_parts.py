@@ -286,7 +286,7 @@ async def test_a_dropped_file_is_kept_and_shown_and_can_be_removed(user: User, d
 
     rules = {"type": "file", "required": True, "file_kinds": ["pdf", "image"], "max_file_mb": 2}
     form = draw(payload_specs({"name": "document", **rules}), keep_file=keep)
-    assert form.problems() == {"/document": "This is required"}
+    assert form.problems() == {"/document": "Choose a file first"}
     upload = next(one for one in user.find(kind=ui.upload).elements)
     assert upload.props["max-file-size"] == 2 << 20
     assert upload.props["accept"].startswith(".pdf,.png,")

@@ -17,6 +17,7 @@ from storage.questions import QuestionRow, find_question
 from tests.factories import asks_person
 from tests.ui.arrange import accepted, buttons, page_text, press, until
 from tests.ui.conftest import Site
+from ui.parts.question_cards import refused_words
 
 HOSTILE = "<img src=x onerror=alert(1)> {{ 7*7 }}"
 
@@ -30,6 +31,11 @@ def found(site: Site, question: QuestionRow) -> QuestionRow:
     row = site.database.read_now(find_question, question.id)
     assert row is not None
     return row
+
+
+def counts(user: User) -> list[str]:
+    assert user.client is not None
+    return [getattr(one, "text", "") for one in user.client.elements.values() if "fp-count" in one.classes]
 
 
 def link(site: Site, question: QuestionRow) -> str:
@@ -58,6 +64,8 @@ async def test_a_question_is_answered_with_changed_values_and_a_note(site: Site,
     row = found(site, question)
     assert (row.outcome, row.answer, row.note, row.answered_by) == ("approved", {"text": "Hi"}, "Shorter", "ada")
     await until(lambda: "Answered" in page_text(user))
+    assert "Hi" in page_text(user), "the first values tell questions of one title apart"
+    await until(lambda: not counts(user))
     assert "Nobody is asked anything now" in page_text(user)
     job = site.database.read_now(find_job, site.workspace_id, question.job_id)
     assert job is not None
@@ -100,14 +108,13 @@ async def test_the_page_of_a_job_asks_and_tells_who_answered(site: Site, user: U
     press(user, "Refuse")
     await until(lambda: not found(site, question).open)
     await user.should_see("Answers of people")
+    assert refused_words([found(site, question)]) == "Refused by ada"
 
 
 async def test_the_menu_counts_what_waits(site: Site, user: User) -> None:
     waiting(site)
     await user.open("/flows")
-    assert user.client is not None
-    counts = [one for one in user.client.elements.values() if "fp-count" in one.classes]
-    assert "1" in [getattr(one, "text", "") for one in counts]
+    assert "1" in counts(user)
 
 
 # The link.

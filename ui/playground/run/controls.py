@@ -61,13 +61,16 @@ class Controls:
         self.run_button.set_enabled(self.may_run and not waits)
 
     def show(self, job: JobRow, *, stopping: bool) -> None:
-        """Shows the state of the job, which is `cancelling` until its work has stopped."""
-        going = not job.ended
+        """Shows the state of the job, which is `cancelling` until its work has stopped.
+
+        While it only waits for a person the next run can be started: the button never becomes Stop under their hand.
+        """
+        going = not job.ended and (stopping or not job.waits_for_person)
         self.stop_button.visible = going and self.may_run
         self.stop_button.set_enabled(not stopping)
         self.run_button.visible = not going
         state, said = state_words(job, self.reader)
-        if going and stopping:
+        if not job.ended and stopping:
             state, said = "cancelling", ""
         if self._said != (state, said, job.simulated):
             self._said = (state, said, job.simulated)

@@ -117,7 +117,7 @@ class InputForm:
             if self.json_trouble and self.json_field is not None:
                 self.json_field.focus()
             return not self.json_trouble
-        unread = self.form.unread if self.form is not None else {}
+        unread = self.form.unread | self.form.missing_files() if self.form is not None else {}
         if self.form is not None and unread:
             self.form.show_errors(unread)
             self.form.focus(next(iter(unread)))

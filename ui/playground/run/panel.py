@@ -91,8 +91,16 @@ class RunPanel:
 
     @property
     def running(self) -> bool:
-        """True while a run is in progress."""
-        return self.job_id is not None and (self.look is None or not self.look.job.ended)
+        """True while a run is in progress; one that only waits for a person is not."""
+        if self.job_id is None:
+            return False
+        return self.look is None or not (self.look.job.ended or self._waits)
+
+    @property
+    def _waits(self) -> bool:
+        """True while the run that is shown waits for a person, and nothing else of it goes on."""
+        look = self.look
+        return look is not None and look.job.waits_for_person and not self._stopping
 
     def document_changed(self) -> None:
         """Updates the input form after the API Input may have changed."""
@@ -284,6 +292,12 @@ class RunPanel:
             self._starting = False
             self.controls.busy(waits=False)
         self.controls.tabs.value = "steps"
+        if self._waits:
+            feedback.told(
+                _("The run before still waits for an answer."),
+                action=_("Open Waiting"),
+                on_action=lambda: ui.navigate.to("/waiting", new_tab=True),
+            )
         self.watch(job_id, payload)
 
     def _tick(self) -> None:

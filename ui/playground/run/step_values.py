@@ -12,14 +12,16 @@ from engine.flow.called import AGENT
 from engine.flow.document import Node
 from engine.flow.edits import Op
 from storage.jobs import StoredValue, find_value
+from storage.questions import list_questions_of_job
 from storage.steps import StepRow, list_parts
 from ui.flow_view.job_watch import Look, items_around
 from ui.kit.feedback import fold
-from ui.kit.parts import words
+from ui.kit.parts import icon, words
 from ui.kit.text import Reader, _
 from ui.page_session import PageSession
 from ui.parts.agent_trace import AgentTrace, draw_looked_up
 from ui.parts.open_drafts import OpenDraft
+from ui.parts.question_cards import refused_words
 from ui.parts.value_view import answer_view
 from ui.playground.run.failure import Fix, RunFrom, failure_card
 from ui.playground.run.live_text import LiveText
@@ -138,6 +140,7 @@ class StepValuesPanel:
     async def show_end(self, look: Look) -> None:
         """Shows the result of a run that ended, or why there is none."""
         job = look.job
+        asked = await self.page_session.query(list_questions_of_job, job.id) if job.questions else ()
         values = await self._read(look, "", "", "result")
         if values is None:
             return
@@ -149,6 +152,10 @@ class StepValuesPanel:
             elif values[0] is not None:
                 download = downloading(values[0].value, f"result-{job.id}")
                 words(_("Result"), tag="h3")
+                if refused := refused_words(asked):
+                    with ui.element("p").classes("fp-row fp-warn fp-b fp-s13"):
+                        icon("block", size=16)
+                        words(f"{refused}.")
                 answer_view(values[0].value, label=_("Result"), download=download, reader=self.reader)
                 await self._draw_looked_up(look)
 

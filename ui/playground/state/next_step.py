@@ -16,7 +16,7 @@ from storage.jobs import JobFilters, list_jobs
 from storage.schedules import count_schedules
 from ui.kit.text import _, without_marks
 
-Run = Literal["none", "running", "failed", "stopped", "completed"]
+Run = Literal["none", "running", "asks", "failed", "stopped", "completed"]
 Name = Literal[
     "add_input", "describe_input", "add_step", "connect", "mend", "run", "wait", "look_at_failure", "look", "run_again",
     "save", "deploy", "update", "schedule", "call", "watch",
@@ -157,8 +157,10 @@ def _to_run(progress: Progress) -> NextStep | None:
             if not progress.filled:
                 return NextStep("run", _("Try it: write an input below, then press Run."), _("Run"), "play_arrow")
             return NextStep("run", _("Try it: the input below is filled in."), _("Run"), "play_arrow")
-        case "running":
-            return NextStep("wait", _("It runs. Each step says when it is done."))
+        case "running" | "asks":
+            asks = progress.run == "asks"
+            said = _("Your answer is needed: approve or refuse it below.")
+            return NextStep("wait", said if asks else _("It runs. Each step says when it is done."))
     if progress.changed:
         return NextStep("run_again", _("You changed the flow. See what it answers now."), _("Run"), "play_arrow")
     if progress.run == "stopped":

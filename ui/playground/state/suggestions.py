@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -14,6 +14,9 @@ from engine.flow.node_type import Catalog, NodeType
 from ui.kit.text import _, type_word
 from ui.playground.state.available_data import Datum, Source, flat, sources_for
 
+APPROVAL = "approval"
+#: Inputs in which a person writes a sentence of their own.
+_OWN_WORDS = frozenset({(APPROVAL, "title")})
 #: The lowest score of a suggestion that is offered.
 _SURE = 60
 _WEB, _GROUP, _FILE = type_word({"format": "uri"}), type_word("object"), type_word({"format": "file"})
@@ -43,10 +46,13 @@ def suggestions(
     nearest = sources_for(document, node_id, catalog, values, most=None if source else _NEAREST)
     earlier = [one for one in nearest if source in ("", one.node.id)]
     if kind.free_form:
-        verb = _("Keep") if kind.type == "dataset_sink" else _("Return")
+        if node.inputs:
+            return []
         before = {edge.source for edge in document.edges if edge.target == node_id}
-        direct = [one for one in earlier if one.node.id in before]
-        return _fields_for_nothing(verb, (direct or earlier)[:1]) if not node.inputs else []
+        nearest = ([one for one in earlier if one.node.id in before] or earlier)[:1]
+        if kind.type != "dataset_sink":
+            return _fields_for_nothing(_("Return"), nearest)
+        return _row_of(nearest, document, catalog, values)
     found = []
     for name, info in kind.inputs.model_fields.items():
         if node.inputs.get(name) not in (None, "", [], {}) or not _takes_one(kind, name, info):
@@ -57,6 +63,25 @@ def suggestions(
     return found
 
 
+def _row_of(
+    sources: list[Source], document: Document, catalog: Catalog, values: Mapping[str, Any] | None
+) -> list[Suggestion]:
+    """Suggests a row: the fields of the previous node, behind an Approval those that it showed or that came before it."""
+    nearest = sources[0] if sources else None
+    while nearest is not None and nearest.node.type == APPROVAL:
+        shown = next((one.inside for one in nearest.data if one.name == "values"), ())
+        if nearest.node.config.get("editable") and shown and all(one.name.isidentifier() for one in shown):
+            return [_all_of(_("Keep"), shown[:_MOST_FIELDS], nearest)]
+        before = sources_for(document, nearest.node.id, catalog, values, most=1)
+        nearest = before[0] if before else None
+    return _fields_for_nothing(_("Keep"), [nearest] if nearest is not None else [])
+
+
+def _all_of(verb: str, data: Sequence[Datum], source: Source) -> Suggestion:
+    chosen = {one.name: one.raw for one in data}
+    return Suggestion("", f"{verb} {', '.join(chosen)} {_('of')} {source.node.name}", chosen)
+
+
 def _fields_for_nothing(verb: str, sources: list[Source]) -> list[Suggestion]:
     """Suggests all fields of the previous node for an empty API Output or an empty row of a dataset."""
     if not sources:
@@ -65,9 +90,7 @@ def _fields_for_nothing(verb: str, sources: list[Source]) -> list[Suggestion]:
     fields = [one for one in data if one.name.isidentifier()][:_MOST_FIELDS]
     if sources[0].whole.type_word == _FILE:
         fields = [one for one in fields if one.name == "name"]  # kind, size and id of a file are hardly meant
-    chosen = {one.name: one.raw for one in fields} or {"result": sources[0].whole.raw}
-    sentence = f"{verb} {', '.join(chosen)} {_('of')} {sources[0].node.name}"
-    return [Suggestion("", sentence, chosen)]
+    return [_all_of(verb, fields or [replace(sources[0].whole, name="result")], sources[0])]
 
 
 def _takes_one(kind: NodeType, name: str, info: FieldInfo) -> bool:
@@ -76,7 +99,7 @@ def _takes_one(kind: NodeType, name: str, info: FieldInfo) -> bool:
     """
     extra = info.json_schema_extra
     widget = extra.get("widget", "") if isinstance(extra, dict) else ""
-    written = widget in {"textarea", "code"} or name in kind.source_inputs
+    written = widget in {"textarea", "code"} or name in kind.source_inputs or (kind.type, name) in _OWN_WORDS
     return not written and "dict" not in str(info.annotation)
 
 

@@ -333,3 +333,17 @@ def test_an_offer_and_the_chips_call_the_item_this_item() -> None:
     assert names_of(one)["each"]["label"] == "this item"
     assert names_of(in_lists())["inner"]["label"] == "this item of Letters"
     assert readable("About {{ each.out.title }}", one) == "About this item › title"
+
+
+def test_a_row_behind_an_approval_is_offered_the_data_before_it_and_its_question_is_left_to_the_person() -> None:
+    values = {"facts": "{{ prompt.out.facts }}"}
+    ask: dict[str, Any] = {"type": "approval", "label": "Ask", "inputs": {"values": values}}
+    row: dict[str, Any] = {"type": "dataset_sink", "label": "Keep it"}
+
+    offers = suggestions(reader(ask=ask, row=row), "row", CATALOG, source="ask")
+    assert [one.sentence for one in offers] == ["Keep facts of Summarise"]
+    changeable = {**ask, "config": {"editable": ["facts"]}}
+    offers = suggestions(reader(ask=changeable, row=row), "row", CATALOG, source="ask")
+    assert [dict(one.inputs) for one in offers] == [{"facts": "{{ ask.out.values.facts }}"}]
+    page = reader(prompt2={"type": "page_scraper", "inputs": {"url": "https://a.example"}}, ask={"type": "approval"})
+    assert [one.name for one in suggestions(page, "ask", CATALOG)] == []
