@@ -31,7 +31,7 @@ _ENTER = """(event) => {
     if (box.tagName !== "INPUT" || box.getAttribute("role") === "combobox" || event.isComposing) return;
     event.preventDefault();
     box.blur();
-    emit();
+    setTimeout(emit, 0);
 }"""
 _YES_NO = ((True, _("Yes")), (False, _("No")))
 

@@ -158,7 +158,8 @@ def looked_up(parts: Sequence[PartRow], reader: Reader) -> str:
 
 def draw_looked_up(parts: Sequence[PartRow], reader: Reader, step: str) -> None:
     """Draws what an agent looked up in a line; a click on it shows its conversation. `step`: the label of the step."""
-    with fold(looked_up(parts, reader)).classes("fp-looked-up"):
+    with fold(looked_up(parts, reader)) as box:
+        box.classes("fp-looked-up")
         words(_("What “{step}” did").format(step=step), "fp-s12 fp-b", tag="p")
         AgentTrace(reader).show(parts, running=False)
 

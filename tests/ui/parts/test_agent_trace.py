@@ -11,7 +11,7 @@ from storage.steps import PartRow
 from tests.ui.arrange import page_text
 from tests.ui.conftest import Site
 from ui.kit.text import ENGLISH
-from ui.parts.agent_trace import AgentTrace, looked_up
+from ui.parts.agent_trace import AgentTrace, draw_looked_up, looked_up
 
 HOSTILE = "<script>alert(1)</script>\u202e"
 
@@ -70,3 +70,15 @@ def test_a_line_says_what_was_looked_up() -> None:
     said = "Looked up: Shop products (1 row), visit page, Prices, search (failed)"
     assert looked_up(parts, ENGLISH) == said
     assert looked_up(parts[:1], ENGLISH) == "No tool was used."
+
+
+async def test_the_line_unfolds_to_the_conversation(site: Site, user: User) -> None:
+    @ui.page("/looked-up")
+    def page() -> None:
+        draw_looked_up([call(0, "done", title="Rows of Goods", result={"matching_rows": 2})], ENGLISH, "Assistant")
+
+    await user.open("/looked-up")
+    told = page_text(user)
+    assert "Looked up: Goods (2 rows)" in told
+    assert "What “Assistant” did" in told
+    assert "answered" in told
