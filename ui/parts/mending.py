@@ -20,7 +20,7 @@ def with_button(problem: Problem, document: Document) -> FlowWarning:
     node_id = problem.node_id or ""
     verb = ""
     if problem.code == "final_in_list" and may_collect_before(document, node_id):
-        verb = _("Collect the items before it")
+        verb = _("Put “Collect into a list” before it")
     elif problem.code == "across_list" and may_answer_collected(document, node_id):
         verb = _("Answer with the collected list")
     elif _full_address(problem, document):

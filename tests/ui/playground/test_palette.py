@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 from nicegui import ui
 from nicegui.testing import User
+from nicegui.testing.user_interaction import UserInteraction
 
 from engine.nodes import NODE_TYPES
 from tests.factories import greeting
+from tests.ui.arrange import draft, until
 from tests.ui.conftest import Site
+from tests.ui.playground.test_warnings import canvas
 from ui.playground.canvas.palette import narrow_to, node_list
 
 
@@ -41,3 +44,22 @@ async def test_a_former_name_finds_the_node(user: User, former: str, title: str)
     first = narrow_to(groups, former)
 
     assert [kind.title for kind in NODE_TYPES if kind.type == first] == [title]
+
+
+async def test_a_click_with_a_step_selected_goes_on_between_it_and_the_next(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", saved=False, file=greeting())
+    await user.open(f"/playground/{flow_id}")
+    canvas(user).trigger("ready", {"flowId": flow_id, "pending": []})
+    await user.should_see("Run", retries=40)
+    (edge,) = draft(site, flow_id).edges
+    canvas(user).trigger("select", {"nodes": [edge.source], "edges": []})
+
+    for kind, ways in (
+        ("sort_limit", {(edge.source, "sort_limit"), ("sort_limit", edge.target)}),
+        ("api_output", {(edge.source, "sort_limit"), ("sort_limit", edge.target), ("sort_limit", "api_output")}),
+    ):
+        item = next(one for one in user.find(kind=ui.element).elements if one.props.get("data-type") == kind)
+        UserInteraction(user, {item}, None).click()
+        await until(lambda kind=kind: draft(site, flow_id).node(kind))
+        assert {(one.source, one.target) for one in draft(site, flow_id).edges} == ways
+        canvas(user).trigger("select", {"nodes": ["sort_limit"], "edges": []})

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from engine.core.errors import Problem, Refusal
 from engine.flow.branches import lead_to_output_ops
-from engine.flow.document import Position
+from engine.flow.document import Document, Position
 from engine.flow.edits import EditRefused, Op, add_node, add_note, connect_ops, paste_ops
 from engine.flow.flow_warnings import flow_warnings
 from engine.flow.layout import with_places
@@ -216,13 +216,16 @@ class CanvasEvents:
         return with_model(ops, CATALOG, model) if model else ops
 
     async def add_after(self, kind: str, after: str | None) -> None:
-        """Adds a node after this one; without `after`, after the last node that has no successor."""
+        """Adds a node after this one; without `after`, after the last node that has no successor.
+
+        When one step comes after this one, the new one comes between, as with the + on the line.
+        """
         document = await self.draft.settled()
         if after is None and document.nodes:
             sources = {edge.source for edge in document.edges}
             last = [node.id for node in document.nodes if node.id not in sources]
             after = last[-1] if last else None
-        await self.add(kind, after=after)
+        await self.add(kind, after=after, between=_only_way(document, after, kind))
 
     async def delete_node(self, node_id: str) -> None:
         """Deletes the node and its connections."""
@@ -329,3 +332,14 @@ class CanvasEvents:
 def _place(message: dict[str, Any]) -> Position | None:
     place = message.get("position")
     return Position(x=place["x"], y=place["y"]) if place else None
+
+
+def _only_way(document: Document, after: str | None, kind: str) -> str | None:
+    """Returns the id of the connection in which a node of this type goes on between two steps: the only one that leaves
+    a step with one output.
+    """
+    node, added = document.node(after or ""), CATALOG.get(kind)
+    known = CATALOG.get(node.type) if node is not None else None
+    leaving = [edge.id for edge in document.edges if edge.source == after]
+    goes_on = known is not None and len(known.ports) == 1 and added is not None and added.accepts_input
+    return leaving[0] if goes_on and added.ports and len(leaving) == 1 else None
