@@ -6,9 +6,9 @@ Write who the agent is and what it should do into **Instructions**, and what it 
 * **Another flow** of this workspace. Its input fields are what the model fills in. As with Call Flow, deploying fixes the version.
 * **A dataset**, in which it looks rows up by text or by conditions. It adds rows only when you allow it.
 * **Knowledge**, in which it searches your documents.
-* **A web service or page** at an address that you write. The model fills in only the values that you name; it can never choose
+* **A web page, or a web service** at an address that you write. The model fills in only the values that you name; it can never choose
   the host, and it never sees your secrets.
-* **An MCP server** that an owner set up under Settings, Tools.
+* **The tools of another program** (an MCP server) that an owner set up under Settings, Tools.
 
 Say with each tool **when to use it**: this is what the model goes by. With **Ask a person first** each call of a tool waits until
 somebody approves it; a refusal is told to the model with the note.
