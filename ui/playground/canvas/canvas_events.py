@@ -341,5 +341,6 @@ def _only_way(document: Document, after: str | None, kind: str) -> str | None:
     node, added = document.node(after or ""), CATALOG.get(kind)
     known = CATALOG.get(node.type) if node is not None else None
     leaving = [edge.id for edge in document.edges if edge.source == after]
-    goes_on = known is not None and len(known.ports) == 1 and added is not None and added.accepts_input
-    return leaving[0] if goes_on and added.ports and len(leaving) == 1 else None
+    if known is None or added is None or len(known.ports) != 1 or len(leaving) != 1:
+        return None
+    return leaving[0] if added.accepts_input and added.ports else None
