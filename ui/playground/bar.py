@@ -202,7 +202,7 @@ class PlaygroundBar:
             return
         if self.draft.document is self._saved:
             icon("check_circle", "fp-ok", size=16)
-            words(_("Saved as version {number}.").format(number=self.flow.newest_version))
+            words(_("Version {number} is saved.").format(number=self.flow.newest_version))
             self.when = words("", "fp-hide")
             return
         if self.may_edit:

@@ -199,5 +199,5 @@ async def test_the_bar_says_that_the_flow_is_saved_until_it_is_changed(site: Sit
     assert "Draft" in texts(user)
 
     press(user, "Save")
-    await user.should_see("Saved as version 2.")
+    await user.should_see("Version 2 is saved.")
     await until(lambda: "Draft" not in texts(user))
