@@ -277,7 +277,7 @@ def _faces(
     with hidden(*_NOT_USED):
         from api.app import create_api
 
-        public_api = create_api(database, waiters, settings)
+        public_api = create_api(database, waiters, settings, vault)
         return public_api, _pages(settings, database, waiters, vault, public_api, batches, local_servers)
 
 

@@ -32,7 +32,7 @@ from engine.core.logging_setup import EACH_CALL, known
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.submit.sent_fields import SentFieldRecorder
-from engine.secrets.sealing import open_vault
+from engine.secrets.sealing import Vault
 from storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -127,6 +127,7 @@ def create_api(
     database: Database,
     waiters: JobWaiters,
     settings: Settings,
+    vault: Vault,
     *,
     body_limits: BodyLimits = BodyLimits(),
     uploads: Uploads | None = None,
@@ -142,7 +143,7 @@ def create_api(
             sent_fields=SentFieldRecorder(database),
             bodies=Bodies(body_limits),
             uploads=uploads or Uploads(),
-            vault=open_vault(settings.data, settings.secret_key_file),
+            vault=vault,
         )
     )
 

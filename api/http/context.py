@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from cachetools import LRUCache
 from starlette.requests import Request
@@ -27,9 +27,6 @@ from engine.jobs.submit.sent_fields import SentFieldRecorder
 from engine.secrets.sealing import Vault
 from storage.database import Database
 from storage.jobs import find_status
-
-if TYPE_CHECKING:
-    from engine.secrets.sealing import Vault
 
 T = TypeVar("T")
 

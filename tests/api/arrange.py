@@ -24,6 +24,7 @@ from engine.core.settings import Settings
 from engine.flow.document import Document, Edge, Node
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.transitions import finish
+from engine.secrets.sealing import open_vault
 from storage.database import Database, open_database
 from storage.flows import get_draft
 from storage.job_changes import Lease, claim_job
@@ -144,7 +145,7 @@ async def open_house(data: Path, clock: MovedClock, plan: str = "free") -> Async
     waiters = JobWaiters(database)
     database.info["notifier"] = waiters
     limits = BodyLimits(max_bytes=1024 * 1024, receive_seconds=0.3, bytes_in_flight=3 * 512 * 1024)
-    api = create_api(database, waiters, Settings(data=data), body_limits=limits)
+    api = create_api(database, waiters, Settings(data=data), open_vault(data), body_limits=limits)
     principal = command_line(database.write_now(ensure_workspace, plan))
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url=SERVER) as client:

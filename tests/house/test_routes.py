@@ -175,7 +175,7 @@ async def main(settings, database, vault):
     from engine.playground_batches.registry import PlaygroundBatches
     waiters = JobWaiters(database)
     batches = PlaygroundBatches(database, waiters)
-    public = create_api(database, waiters, settings)
+    public = create_api(database, waiters, settings, vault)
     walk(public.routes)
     pages = app._pages(settings, database, waiters, vault, public, batches, LocalServers())
     from ui.page_session import App

@@ -192,7 +192,7 @@ async def empty_site(
     """The pages of a server without an owner."""
     settings = Settings(data=tmp_path / "data", port=8080, local_servers=local_ports)
     waiters = JobWaiters(database)
-    public_api = create_api(database, waiters, settings)
+    public_api = create_api(database, waiters, settings, open_vault(settings.data))
     handlers = dict(nicegui_app.exception_handlers)
     with nicegui_reset_globals():
         os.environ["NICEGUI_USER_SIMULATION"] = "true"

@@ -13,6 +13,7 @@ from sqlalchemy import update
 from api.app import create_api
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
+from engine.secrets.sealing import open_vault
 from storage.tables import Job
 from tests.api.arrange import SERVER, House
 
@@ -29,7 +30,7 @@ def token_file(tmp_path: Path) -> Path:
 @pytest.fixture
 async def client(house: House, token_file: Path, tmp_path: Path):
     settings = dataclasses.replace(Settings(), metrics_token_file=token_file, data=tmp_path)
-    api = create_api(house.database, JobWaiters(house.database), settings)
+    api = create_api(house.database, JobWaiters(house.database), settings, open_vault(tmp_path))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url=SERVER) as client:
         yield client
     await api.close()

@@ -27,6 +27,7 @@ from engine.jobs.submit.accept import Caller, flow_webhook
 from engine.jobs.submit.batches import accept_batch
 from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.transitions import finish
+from engine.secrets.sealing import open_vault
 from storage.flows import get_draft, get_flow, get_version
 from storage.job_changes import Lease, claim_job
 from storage.jobs import JobFilters, list_jobs
@@ -212,7 +213,7 @@ async def test_the_shown_curl_is_accepted_by_the_endpoint(site: Site, user: User
     assert key is not None
     assert body is not None
 
-    api = create_api(site.database, JobWaiters(site.database), site.settings)
+    api = create_api(site.database, JobWaiters(site.database), site.settings, open_vault(site.settings.data))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(api)) as client:
         answer = await client.post(
             url.group(1),
