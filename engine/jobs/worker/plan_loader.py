@@ -80,7 +80,7 @@ class PlanLoader:
             options=RunOptions(job_id=job.id, until=until, gave_up=_gave_up(session, job) if job.waited_ms else {}),
             parts={
                 (StepKey(node_id, _index(path)), name): value
-                for (node_id, path, name), value in (kept_parts(session, job.id) if kept else {}).items()
+                for (node_id, path, name), value in kept_parts(session, job.id).items()
             },
         )
 

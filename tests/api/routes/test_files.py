@@ -11,6 +11,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from api.http.schemas import ProblemDetails, UploadedFile
+from api.http.upload import AT_ONCE
 from engine.files.keeping import SPACE_GB
 from storage.files import count_files, list_uses
 from storage.jobs import read_value
@@ -168,6 +169,16 @@ async def test_an_upload_that_breaks_off_leaves_nothing(house: House):
 
     assert left_behind(house) == []
     assert house.database.read_now(count_files) == (0, 0)
+
+
+async def test_uploads_that_could_not_begin_do_not_count_as_being_received(house: House):
+    folder = house.database.file_bytes.folder
+    folder.write_text("in the way")
+    refused = [await upload(house) for _ in range(AT_ONCE)]
+    folder.unlink()
+
+    assert {response.status_code for response in refused} == {503}
+    assert (await upload(house)).status_code == 201
 
 
 async def test_a_slow_upload_is_given_up(house: House):
