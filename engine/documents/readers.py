@@ -125,7 +125,7 @@ def _read(family: str, content: bytes, wish: Wish) -> Read:
             raise _unsupported(what)
     if content[4:12] in {b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"}:
         raise _unsupported("a picture")
-    return _read_text(content, wish)
+    return _read_text(content, wish, is_csv=family == "csv")
 
 
 def _read_archive(content: bytes, wish: Wish) -> Read:
@@ -180,15 +180,15 @@ _OLD_PARTS = (
 )  # fmt: skip
 
 
-def _read_text(content: bytes, wish: Wish) -> Read:
+def _read_text(content: bytes, wish: Wish, *, is_csv: bool) -> Read:
     from engine.documents.plain import read_csv_file, read_plain
 
     wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     if not wide and b"\0" in content[:10_000]:
         raise _unsupported("no text and no document that it knows")
-    kind = wish.media_type.split(";")[0].strip().lower()
-    if wish.ending in {"csv", "tsv"} or kind in {"text/csv", "text/tab-separated-values"}:
+    if is_csv:
         return read_csv_file(content, wish)
+    kind = wish.media_type.split(";")[0].strip().lower()
     if wish.ending in {"eml", "mht", "mhtml"} or kind == "message/rfc822" or _is_mail(content):
         from engine.documents.mail import read_mail
 

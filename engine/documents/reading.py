@@ -21,6 +21,8 @@ Apart = Callable[[str, str, Mapping[str, Json], bytes], Awaitable[tuple[dict[str
 
 #: Bytes that programs put before the beginning of a PDF.
 _BEFORE_PDF: Final = b"\xef\xbb\xbf\0 \t\r\n"
+#: What is read as CSV, whatever its name.
+_CSV_TYPES: Final = frozenset({"text/csv", "text/tab-separated-values"})
 #: The largest file that is read, in bytes.
 LARGEST: Final = 64 << 20
 #: The time limit and the memory of the process, as sentences name them.
@@ -89,7 +91,8 @@ def family_of(content: Content) -> str:
         return "zip"
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         return "ole"
-    is_csv = content.name.lower().endswith((".csv", ".tsv")) or content.media_type.startswith("text/csv")
+    kind = content.media_type.partition(";")[0].strip().lower()
+    is_csv = content.name.lower().endswith((".csv", ".tsv")) or kind in _CSV_TYPES
     return "csv" if is_csv else "text"
 
 
