@@ -28,7 +28,7 @@ from tests.engine.documents.made_files import Sent
 pytestmark = pytest.mark.process
 
 PROJECT = Path(__file__).parents[3]
-HURRY = 3.0
+HURRY = 1.0
 #: Libraries that read files: no process but an evaluator imports them.
 READERS = ("pypdfium2", "python_calamine", "mammoth", "lxml", "selectolax", "email.policy", "engine.documents.pdf")
 
