@@ -37,6 +37,7 @@ from storage.datasets import list_sized_rows
 from storage.events import list_events
 from storage.jobs import JobRow
 from storage.steps import PartRow, list_parts, list_steps
+from storage.value_sizes import VALUE_CAP
 from tests.engine.jobs.supervised import ended, supervised, until_running
 from tests.engine.jobs.test_questions import open_question
 from tests.engine.jobs.world import TEST_CATALOG, World, document_of
@@ -406,6 +407,20 @@ async def test_a_person_is_asked_first_and_no_call_is_repeated(kitchen: Kitchen,
     assert (len(kitchen.model.asked), job.model_calls) == (2, 2)
     parts = kitchen.parts(job_id)
     assert (parts["call/1/0"].value["by"], parts["call/1/2"].value["state"]) == ("Ada", "refused")
+
+
+async def test_no_reply_is_repeated_when_no_earlier_output_is_kept(kitchen: Kitchen) -> None:
+    """The input is too large to be kept whole, so no step before the agent has an output that is kept."""
+    kitchen.model.say(Said(calls=(("shout", {"word": "pen"}),)), "Done.")
+    flow_id = kitchen.agent(kitchen.shout(ask_first=True))
+    job_id = kitchen.world.submit(flow_id, {"question": "?" * (VALUE_CAP + 1)}).job_id
+    await kitchen.carry(job_id)
+    kitchen.world.write(answer, open_question(kitchen.world, job_id), "approved", {}, "", "Ada")
+    await kitchen.carry(job_id)
+    job = kitchen.world.job(job_id)
+    assert (job.status, kitchen.world.result(job_id)) == ("completed", {"output": "Done."}), job.error
+    assert kitchen.told() == ['{"output": "PEN!"}']
+    assert (len(kitchen.model.asked), job.model_calls) == (2, 2)
 
 
 async def test_a_flow_that_asks_a_person_sets_the_agent_aside(kitchen: Kitchen) -> None:
