@@ -51,8 +51,8 @@ class Uploads:
             raise FileTooLarge(f"A file may have {size_in_words(self.most_bytes)}")
         if self._open >= AT_ONCE:
             raise TooManyConnections(f"{AT_ONCE} files are being received")
-        self._open += 1
         intake = FileIntake(files, self.most_bytes)
+        self._open += 1
         incoming: Incoming | None = None
         try:
             form = _OneFile(boundary, intake)
