@@ -355,6 +355,10 @@ class PersonAnswer:
     expired: bool = False
 
 
+class SetAside(BaseException):
+    """Raised by `NodeContext.ask_person` while there is no answer: the step ends, and begins again after it."""
+
+
 @dataclass(frozen=True)
 class ToolSpec:
     """A tool that a model may call. `schema`: the JSON Schema of its arguments, an object.
@@ -575,7 +579,7 @@ class NodeContext(Protocol):
         While there is no answer, the call does not return: it ends the step, and the job is set aside once nothing
         else of it can run. After the answer the step begins again, and the same call returns the answer. A question is
         the same when its `key`, title, values and editable values are; with others it is asked anew. A step may ask
-        several questions, also at the same time. The node must let BaseException pass.
+        several questions, also at the same time. The node must let SetAside pass.
 
         Raises NodeFailed when the question expired and `on_expiry` is `fail`, and when it cannot be asked.
         """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,10 +23,13 @@ from engine.flow.node_type import (
     NodeContext,
     NodeFailed,
     PersonQuestion,
+    SetAside,
     ToolCall,
 )
 from engine.models.structured_output import instructions_for, read_object, repair_for
 from engine.nodes.agent_tools import Tool
+
+log = logging.getLogger(__name__)
 
 #: The calls of one reply that are made, and how many of them at once.
 MOST_CALLS = 20
@@ -103,7 +107,7 @@ class AgentRun:
                         )
                     return value
                 self._history.append({"text": repair_for(complaints)})
-                if number == self.limits.steps:
+                if last:
                     raise NodeFailed(
                         "The agent gave no answer that fits the output fields.",
                         code="output_invalid",
@@ -111,7 +115,7 @@ class AgentRun:
                         remedy="Describe the fields more clearly, ask for fewer, or allow more steps.",
                     )
                 continue
-            if number == self.limits.steps:
+            if last:
                 break
             results = await self._make(number, asked)
             entry: dict[str, Json] = {"results": results}
@@ -217,16 +221,13 @@ class AgentRun:
         results: list[str] = [""] * len(asked)
         by_name = {tool.name: tool for tool in self.tools}
         free = asyncio.Semaphore(MOST_AT_ONCE)
-
-        aside: list[BaseException] = []
+        aside: list[SetAside] = []
 
         async def make(place: int) -> None:
             async with free:
                 try:
                     results[place] = await self._call(number, place, asked[place], by_name.get(asked[place].name))
-                except (Exception, asyncio.CancelledError):
-                    raise
-                except BaseException as stopped:  # noqa: BLE001 - a flow asks a person: the other calls end first
+                except SetAside as stopped:  # a person is asked: the other calls end first
                     aside.append(stopped)
 
         waits = [
@@ -314,9 +315,11 @@ class AgentRun:
                 raise
             seconds = tool.entry.timeout_seconds
             return _not_made("failed", f"The tool did not answer within {seconds:g} seconds and was given up.")
-        except Exception as error:  # noqa: BLE001 - whatever a tool raises is told to the model
-            message = getattr(error, "message", None)
-            said = message if isinstance(message, str) else f"a fault in Flowport ({type(error).__name__})"
+        except Exception as error:  # whatever a tool raises is told to the model
+            said = getattr(error, "message", None)
+            if not isinstance(said, str):
+                log.exception("The tool %s of an agent stopped because of a fault", tool.name)
+                said = f"a fault in Flowport ({type(error).__name__})"
             return _not_made("failed", f"The tool failed: {said}")
         if isinstance(came, FlowAnswer):
             return {

@@ -12,8 +12,8 @@ from typing import Any
 
 from engine.core.clock import Clock, Millis
 from engine.core.coroutines import resumed
-from engine.flow.node_type import Json, NodeFailed
-from engine.run.steps import SetAside, Try
+from engine.flow.node_type import Json, NodeFailed, SetAside
+from engine.run.steps import Try
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from engine.core.clock import Clock, SystemClock
-from engine.flow.node_type import Json
+from engine.flow.node_type import Json, SetAside
 from engine.run.blocks import Block, Unit
 from engine.run.calls import CalledPlan, InnerRecorder, as_failure, kept_inside, kept_under, may_open, payload_for
 from engine.run.items import Items
@@ -23,7 +23,7 @@ from engine.run.lists import Frame
 from engine.run.plan import Plan, PlannedNode
 from engine.run.state import RunOptions, RunState
 from engine.run.step import StepRun
-from engine.run.steps import Recorder, RunError, RunOutcome, Services, SetAside, StepKey, Stop
+from engine.run.steps import Recorder, RunError, RunOutcome, Services, StepKey, Stop
 
 
 async def run_flow(

@@ -24,6 +24,7 @@ from engine.flow.node_type import (
     PersonQuestion,
     Routed,
     SecretValue,
+    SetAside,
     ToolServer,
 )
 from engine.flow.references import Missing, Scope
@@ -33,7 +34,7 @@ from engine.run.lists import Frame, ItemFailed, Opened, fingerprint
 from engine.run.plan import PlannedNode
 from engine.run.policy import Tried, attempt
 from engine.run.state import RunState
-from engine.run.steps import INNER, RunError, SetAside, StepEnded, StepKey, StepPart, StepStarted, StepStatus, Try
+from engine.run.steps import INNER, RunError, StepEnded, StepKey, StepPart, StepStarted, StepStatus, Try
 
 #: The largest number of different warnings that are kept for a step.
 MOST_WARNINGS = 100

@@ -76,10 +76,6 @@ class Stop(Exception):  # noqa: N818 - ends the run, never shown
         self.error = error
 
 
-class SetAside(BaseException):
-    """Raised inside a step that asked a person and has no answer yet."""
-
-
 #: Takes the place of a failure in what comes after a step that waits for a person.
 WAITS = RunError("waiting", "A step before it waits for a person.")
 
