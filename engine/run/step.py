@@ -29,7 +29,7 @@ from engine.flow.node_type import (
 )
 from engine.flow.references import Missing, Scope
 from engine.flow.wrong_values import wrong_value
-from engine.run.calls import InnerRecorder
+from engine.run.calls import CalledPlan, InnerRecorder
 from engine.run.lists import Frame, ItemFailed, Opened, fingerprint
 from engine.run.plan import PlannedNode
 from engine.run.policy import Tried, attempt
@@ -283,11 +283,7 @@ class StepRun:
 
     @property
     def knowledge(self) -> Any:
-        def called(call: Any) -> None:
-            self.calls += (call,)
-            self.run.recorder.called(self.key, call)
-
-        return self.run.services.knowledge(self.idempotency_key, called, self.warn)
+        return self.run.services.knowledge(self.idempotency_key, self._called, self.warn)
 
     @property
     def idempotency_key(self) -> str:
@@ -310,26 +306,21 @@ class StepRun:
         return self.planned.node.inputs
 
     async def ask_model(self, question: ModelQuestion) -> Any:
-        def called(call: Any) -> None:
-            self.calls += (call,)
-            self.run.recorder.called(self.key, call)
-
-        answer = await self.run.services.ask_model(
-            question, on_call=called, on_text=lambda text: self.run.recorder.delta(self.key, text)
-        )
+        answer = await self.run.services.ask_model(question, on_call=self._called, on_text=self._said)
         self.simulated = self.simulated or answer.simulated
         return answer
 
     async def ask_turn(self, turn: ModelTurn) -> Any:
-        def called(call: Any) -> None:
-            self.calls += (call,)
-            self.run.recorder.called(self.key, call)
-
-        reply = await self.run.services.ask_turn(
-            turn, on_call=called, on_text=lambda text: self.run.recorder.delta(self.key, text)
-        )
+        reply = await self.run.services.ask_turn(turn, on_call=self._called, on_text=self._said)
         self.simulated = self.simulated or reply.simulated
         return reply
+
+    def _called(self, call: Any) -> None:
+        self.calls += (call,)
+        self.run.recorder.called(self.key, call)
+
+    def _said(self, text: str) -> None:
+        self.run.recorder.delta(self.key, text)
 
     def tool_server(self, server: str) -> AbstractAsyncContextManager[ToolServer]:
         return self.run.services.tool_server(server)
@@ -345,11 +336,7 @@ class StepRun:
         called = await self.run.services.called_flow(flow_id, version)
         caller = StepKey(f"{self.key.node_id}{INNER}{tool}", (*self.key.index, number))
         inner = InnerRecorder(self.run.recorder, caller)
-        try:
-            value = await self.run.call(called, values, inner, caller, may_use_kept=self.frame.keeps)
-        finally:
-            self.calls += tuple(inner.calls)
-            self.simulated = self.simulated or inner.simulated
+        value = await self._call(called, values, inner, caller)
         costs = [call.cost_nanos for call in inner.calls]
         return FlowAnswer(
             value,
@@ -384,10 +371,15 @@ class StepRun:
 
     async def call_flow(self, flow_id: str, version: int | None, values: Mapping[str, Json]) -> Json:
         called = await self.run.services.called_flow(flow_id, version)
-        inner = InnerRecorder(self.run.recorder, self.key)
         self.log(f"“{called.title}”, version {called.version}")
+        return await self._call(called, values, InnerRecorder(self.run.recorder, self.key), self.key)
+
+    async def _call(
+        self, called: CalledPlan, values: Mapping[str, Json], inner: InnerRecorder, caller: StepKey
+    ) -> Json:
+        """Runs a called flow. Its model calls count with this step, also when it fails."""
         try:
-            return await self.run.call(called, values, inner, self.key, may_use_kept=self.frame.keeps)
+            return await self.run.call(called, values, inner, caller, may_use_kept=self.frame.keeps)
         finally:
             self.calls += tuple(inner.calls)
             self.simulated = self.simulated or inner.simulated
