@@ -438,9 +438,12 @@ class FlowOffer:
 
 @dataclass(frozen=True)
 class FlowAnswer:
-    """The result of a flow that a model called, and what its model calls took. `cost_nanos` None: unknown."""
+    """The result of a flow that a model called, or why it failed, and what its model calls took. `cost_nanos` None:
+    unknown.
+    """
 
     value: Json
+    failed: NodeFailed | None = None
     cost_nanos: int | None = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -523,7 +526,7 @@ class NodeContext(Protocol):
     async def run_tool_flow(
         self, flow_id: str, version: int | None, values: Mapping[str, Json], *, tool: str, number: int
     ) -> FlowAnswer:
-        """Runs another flow of this workspace because a model called it. Raises NodeFailed.
+        """Runs another flow of this workspace because a model called it. Raises NodeFailed when it cannot begin.
 
         Its steps are named after the tool, and `number` tells the calls of a step apart.
         """

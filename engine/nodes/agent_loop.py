@@ -309,7 +309,7 @@ class AgentRun:
             async with limit:
                 came = await tool.run(arguments, key, number * MOST_CALLS + place)
         except NodeFailed as failed:
-            return _not_made("failed", " ".join(filter(None, (f"The tool failed: {failed.message}", failed.why))))
+            return _not_made("failed", _failure(failed))
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -323,8 +323,8 @@ class AgentRun:
             return _not_made("failed", f"The tool failed: {said}")
         if isinstance(came, FlowAnswer):
             return {
-                "state": "done",
-                "result": _cut(came.value),
+                "state": "failed" if came.failed else "done",
+                "result": _failure(came.failed) if came.failed else _cut(came.value),
                 "input_tokens": came.input_tokens,
                 "output_tokens": came.output_tokens,
                 "cost_nanos": came.cost_nanos,
@@ -334,6 +334,10 @@ class AgentRun:
 
 def _not_made(state: str, said: str) -> dict[str, Json]:
     return {"state": state, "result": said, "cost_nanos": 0}
+
+
+def _failure(failed: NodeFailed) -> str:
+    return " ".join(filter(None, (f"The tool failed: {failed.message}", failed.why)))
 
 
 def _as_told(result: Json) -> str:

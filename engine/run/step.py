@@ -336,10 +336,15 @@ class StepRun:
         called = await self.run.services.called_flow(flow_id, version)
         caller = StepKey(f"{self.key.node_id}{INNER}{tool}", (*self.key.index, number))
         inner = InnerRecorder(self.run.recorder, caller)
-        value = await self._call(called, values, inner, caller)
+        value, failed = None, None
+        try:
+            value = await self._call(called, values, inner, caller)
+        except NodeFailed as failure:
+            failed = failure
         costs = [call.cost_nanos for call in inner.calls]
         return FlowAnswer(
             value,
+            failed,
             None if None in costs else sum(costs),
             sum(call.input_tokens for call in inner.calls),
             sum(call.output_tokens for call in inner.calls),

@@ -249,6 +249,23 @@ async def test_the_limit_of_money_ends_it_before_the_next_reply(kitchen: Kitchen
     assert job.error["message"] == reached if known else "is not known" in job.error["message"]
 
 
+async def test_a_flow_that_fails_counts_towards_the_limit_of_money(kitchen: Kitchen) -> None:
+    kitchen.world.write(set_price, kitchen.owner, "box", "m", 10**9 * 1_000, 10**9 * 1_000)
+    kitchen.world.write(make_remote)
+    prompt = {"model": "box:m"}
+    paid = document_of(
+        ("paid", "prompt", {"prompt": "{{ api_input.out.word }}"}), ("bad", "test_fail", {}), fields=WORD
+    )
+    nodes = tuple(node.model_copy(update={"config": prompt}) if node.id == "paid" else node for node in paid.nodes)
+    kitchen.model.say(Said(calls=(("paid", {"word": "x"}),)), "Paid.", "Not asked for.")
+    flow = kitchen.shout("paid", paid.model_copy(update={"nodes": nodes}))
+    job = await kitchen.run(kitchen.agent(flow, max_cost_usd=0.03))
+    assert job.error is not None
+    assert job.error["code"] == "budget_exceeded", job.error
+    call = kitchen.parts(job.id)["call/1/0"].value
+    assert (call["state"], call["cost_nanos"] > 0) == ("failed", True)
+
+
 def make_remote(session: Any) -> None:
     """Makes the connection one whose calls cost money."""
     session.execute(text("update connections set local = 0"))
