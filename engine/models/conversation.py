@@ -39,7 +39,7 @@ from engine.outbound.client import OutboundClient
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
-    from pydantic_ai.models import Model
+    from pydantic_ai.models import Model, ModelRequestParameters
     from pydantic_ai.settings import ModelSettings
 
 #: How often a call is repeated after the provider said how long to wait, in addition to the retries of the node.
@@ -108,9 +108,7 @@ class Conversation:
         response = await self._call(model, self._opening(None), 1)
         text = (response.text or "").lstrip("\n")  # blank lines stand between what a model thinks and says
         if not text.strip():
-            failed = _empty(self.request.model_name, response)
-            self._report_failure(failed.code)
-            raise failed
+            raise self._no_text(response)
         if self.request.on_delta and not self._streamed:
             self._stream_text(text)
         if response.finish_reason == "length":
@@ -136,7 +134,7 @@ class Conversation:
                 return self._answered(value, text)
             self._report_failure("output_invalid")
             if not text.strip() and response.finish_reason == "content_filter":
-                raise _empty(self.request.model_name, response)
+                raise self._empty(response)
             cut_off = response.finish_reason == "length"
             messages = [
                 *messages,
@@ -233,18 +231,16 @@ class Conversation:
     ) -> ModelResponse:
         from pydantic_ai.direct import model_request, model_request_stream
         from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
-        from pydantic_ai.models import ModelRequestParameters
-        from pydantic_ai.output import OutputObjectDefinition
 
-        settings, parameters = self._settings(model), ModelRequestParameters()
+        settings = self._settings(model)
+        parameters = self._parameters(schema if way == "json schema" else None)
         if way != "stream":
-            if schema is not None and way == "json schema":
-                wanted = OutputObjectDefinition(name="answer", json_schema=wire_schema(schema))
-                parameters = ModelRequestParameters(output_mode="native", output_object=wanted, allow_text_output=False)
             return await model_request(
                 model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
             )
-        async with model_request_stream(model, messages, model_settings=settings, instrument=False) as stream:
+        async with model_request_stream(
+            model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
+        ) as stream:
             async for event in stream:
                 match event:
                     case (
@@ -253,6 +249,16 @@ class Conversation:
                     ) if text:
                         self._stream_text(text)
             return stream.get()
+
+    def _parameters(self, schema: JsonSchema | None) -> ModelRequestParameters:
+        """`schema`: that of the provider's JSON Schema mode, when it is used."""
+        from pydantic_ai.models import ModelRequestParameters
+        from pydantic_ai.output import OutputObjectDefinition
+
+        if schema is None:
+            return ModelRequestParameters()
+        wanted = OutputObjectDefinition(name="answer", json_schema=wire_schema(schema))
+        return ModelRequestParameters(output_mode="native", output_object=wanted, allow_text_output=False)
 
     def _settings(self, model: Model) -> ModelSettings:
         from pydantic_ai.settings import ModelSettings
@@ -307,6 +313,21 @@ class Conversation:
             seconds=time.monotonic() - begun,
         )
 
+    def _no_text(self, response: ModelResponse) -> ModelFailed:
+        """Reports the call as failed, and returns why it gave no text."""
+        failed = self._empty(response)
+        self._report_failure(failed.code)
+        return failed
+
+    def _empty(self, response: ModelResponse) -> ModelFailed:
+        return empty_answer(
+            self.request.model_name,
+            cut_off=response.finish_reason == "length",
+            refused=response.finish_reason == "content_filter",
+            said=str((response.provider_details or {}).get("refusal") or ""),
+            tool=next((part.tool_name for part in response.tool_calls), None),
+        )
+
     def _report_failure(self, code: str) -> None:
         self.calls[-1] = replace(self.calls[-1], error=code)
         self._report()
@@ -329,13 +350,3 @@ class Conversation:
 
 class _AgainError(Exception):
     """The call must be repeated, under the concurrency limit again."""
-
-
-def _empty(model: str, response: ModelResponse) -> ModelFailed:
-    return empty_answer(
-        model,
-        cut_off=response.finish_reason == "length",
-        refused=response.finish_reason == "content_filter",
-        said=str((response.provider_details or {}).get("refusal") or ""),
-        tool=next((part.tool_name for part in response.tool_calls), None),
-    )

@@ -13,19 +13,19 @@ from engine.flow.json_values import read_strictly
 from engine.flow.node_type import Json, JsonSchema, ModelTurn, ToolCall
 from engine.models import simulated_agent
 from engine.models.attachments import Attached
-from engine.models.conversation import Conversation, Way
-from engine.models.errors import empty_answer
+from engine.models.conversation import Conversation
 from engine.models.simulated import tokens_of
 from engine.models.structured_output import wire_schema
-from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
+from engine.models.usage import CallTotals, ModelAnswer, ModelCall, ModelRequest
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
     from pydantic_ai.models import Model, ModelRequestParameters
+    from pydantic_ai.settings import ModelSettings
 
 
 @dataclass(frozen=True)
-class Reply:
+class Reply(CallTotals):
     """Implements `engine.flow.node_type.TurnReply`. `calls`: the calls of the model that it took."""
 
     text: str
@@ -34,22 +34,6 @@ class Reply:
     calls: tuple[ModelCall, ...]
     simulated: bool = False
     warnings: tuple[str, ...] = ()
-
-    @property
-    def input_tokens(self) -> int:
-        """Input tokens of all calls."""
-        return sum(call.input_tokens for call in self.calls)
-
-    @property
-    def output_tokens(self) -> int:
-        """Output tokens of all calls."""
-        return sum(call.output_tokens for call in self.calls)
-
-    @property
-    def cost_nanos(self) -> int | None:
-        """Cost of all calls in nano-dollars; None when the cost of any call is unknown."""
-        costs = [call.cost_nanos for call in self.calls]
-        return None if None in costs else sum(cost for cost in costs if cost is not None)
 
 
 def simulated_reply(turn: ModelTurn, request: ModelRequest, attached: Attached) -> Reply:
@@ -95,13 +79,7 @@ class ToolConversation(Conversation):
         response = await self._call(model, self._messages(), 1)
         text = response.text or ""
         if not text.strip() and not _tool_calls(response):
-            failed = empty_answer(
-                self.request.model_name,
-                cut_off=response.finish_reason == "length",
-                refused=response.finish_reason == "content_filter",
-            )
-            self._report_failure(failed.code)
-            raise failed
+            raise self._no_text(response)
         if self.request.on_delta and text and not self._streamed:
             self._stream_text(text)
         self._report()
@@ -134,7 +112,7 @@ class ToolConversation(Conversation):
             messages.append(Asked(parts=parts))
         return messages
 
-    def _parameters(self) -> ModelRequestParameters:
+    def _parameters(self, schema: JsonSchema | None) -> ModelRequestParameters:
         from pydantic_ai.models import ModelRequestParameters
         from pydantic_ai.tools import ToolDefinition
 
@@ -146,30 +124,11 @@ class ToolConversation(Conversation):
         ]
         return ModelRequestParameters(function_tools=tools)
 
-    async def _send(
-        self, model: Model, messages: list[ModelMessage], schema: JsonSchema | None, way: Way | None
-    ) -> ModelResponse:
-        from pydantic_ai.direct import model_request, model_request_stream
-        from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
-
-        settings, parameters = self._settings(model), self._parameters()
+    def _settings(self, model: Model) -> ModelSettings:
+        settings = super()._settings(model)
         if self.turn.tools and not self.turn.may_call:
             settings["tool_choice"] = "none"  # without the tools, some providers refuse a history with calls
-        if way != "stream":
-            return await model_request(
-                model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
-            )
-        async with model_request_stream(
-            model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
-        ) as stream:
-            async for event in stream:
-                match event:
-                    case (
-                        PartStartEvent(part=TextPart(content=text))
-                        | PartDeltaEvent(delta=TextPartDelta(content_delta=text))
-                    ) if text:
-                        self._stream_text(text)
-            return stream.get()
+        return settings
 
 
 def _tool_calls(response: ModelResponse) -> list[ToolCallPart]:

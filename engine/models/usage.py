@@ -36,6 +36,28 @@ class ModelCall:
         return round(self.seconds * 1000)
 
 
+class CallTotals:
+    """What the calls of an answer or a reply took together."""
+
+    calls: tuple[ModelCall, ...]
+
+    @property
+    def input_tokens(self) -> int:
+        """Input tokens of all calls."""
+        return sum(call.input_tokens for call in self.calls)
+
+    @property
+    def output_tokens(self) -> int:
+        """Output tokens of all calls."""
+        return sum(call.output_tokens for call in self.calls)
+
+    @property
+    def cost_nanos(self) -> int | None:
+        """Cost of all calls in nano-dollars; None when the cost of any call is unknown."""
+        costs = [call.cost_nanos for call in self.calls]
+        return None if None in costs else sum(cost for cost in costs if cost is not None)
+
+
 @dataclass(frozen=True)
 class ModelRequest:
     """A question to a model.
@@ -81,7 +103,7 @@ class ModelRequest:
 
 
 @dataclass(frozen=True)
-class ModelAnswer:
+class ModelAnswer(CallTotals):
     """The answer to a question.
 
     `value` is the text or the object, `text` what the model wrote; totals cover all calls. `notes`: which files went to
@@ -96,19 +118,3 @@ class ModelAnswer:
     simulated: bool = False
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def input_tokens(self) -> int:
-        """Input tokens of all calls."""
-        return sum(call.input_tokens for call in self.calls)
-
-    @property
-    def output_tokens(self) -> int:
-        """Output tokens of all calls."""
-        return sum(call.output_tokens for call in self.calls)
-
-    @property
-    def cost_nanos(self) -> int | None:
-        """Cost of all calls in nano-dollars; None when the cost of any call is unknown."""
-        costs = [call.cost_nanos for call in self.calls]
-        return None if None in costs else sum(cost for cost in costs if cost is not None)
