@@ -381,6 +381,17 @@ class ToolCall:
     arguments: Json
 
 
+@dataclass
+class TurnFiles:
+    """The files of a conversation's first message.
+
+    `prepared`: what the model gets of them, kept for the next turns: a document is read once, not with each turn.
+    """
+
+    files: tuple[FileContent, ...] = ()
+    prepared: Any = None
+
+
 @dataclass(frozen=True)
 class ModelTurn:
     """One request of a conversation in which a model may call tools.
@@ -396,8 +407,7 @@ class ModelTurn:
     history: tuple[Mapping[str, Json], ...] = ()
     tools: tuple[ToolSpec, ...] = ()
     may_call: bool = True
-    #: The files of the first message.
-    files: tuple[FileContent, ...] = ()
+    files: TurnFiles = field(default_factory=TurnFiles)
     #: The schema of the final answer, for the Simulated model; other models read it in `system`.
     output_schema: JsonSchema | None = None
     timeout_seconds: float = 180.0

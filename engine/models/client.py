@@ -86,7 +86,9 @@ class Models:
             on_delta=on_delta,
             on_call=on_call,
         )
-        attached = await attach(turn.files, connection, request.model_name, self._apart)
+        if turn.files.prepared is None:
+            turn.files.prepared = await attach(turn.files.files, connection, request.model_name, self._apart)
+        attached: Attached = turn.files.prepared
         if connection is None:
             return simulated_reply(turn, request, attached)
         limiter = self._limiters.of((connection.name, connection.address, connection.key))

@@ -37,7 +37,7 @@ from pydantic import Field
 from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
+from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text, TurnFiles
 from engine.nodes.agent_loop import AgentRun, Limits
 from engine.nodes.agent_tools import MOST_TOOLS, AgentTool, build_tools, tool_problems
 from engine.nodes.given_files import FILES, files_of
@@ -119,7 +119,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
             tools,
             Limits(config.max_steps, config.max_cost_usd, context.timeout_seconds),
             object_schema(config.model_dump()["output_fields"]),
-            files,
+            TurnFiles(files),
         ).answer()
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 from engine.flow.arguments import wrong_arguments
 from engine.flow.node_type import (
-    FileContent,
     FlowAnswer,
     Json,
     JsonSchema,
@@ -25,6 +24,7 @@ from engine.flow.node_type import (
     PersonQuestion,
     SetAside,
     ToolCall,
+    TurnFiles,
 )
 from engine.models.structured_output import instructions_for, read_object, repair_for
 from engine.nodes.agent_tools import Tool
@@ -68,7 +68,7 @@ class AgentRun:
     tools: Sequence[Tool]
     limits: Limits
     output_schema: JsonSchema | None = None
-    files: tuple[FileContent, ...] = ()
+    files: TurnFiles = field(default_factory=TurnFiles)
     _history: list[dict[str, Json]] = field(default_factory=list)
     _replies: int = 0
     _calls: int = 0

@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from engine.core.paths import PROJECT
-from engine.flow.node_type import FileContent, NodeFailed
+from engine.flow.node_type import FileContent, ModelTurn, NodeFailed, TurnFiles
 from engine.models.attachments import PAGE_WIDTH, Attached, Attachment, attach, shown_name
 from engine.models.client import ModelConnection, ModelRequest, Models
 from engine.models.media import TAKES, kinds_not_taken, way_of
@@ -236,6 +236,20 @@ async def test_the_simulated_model_reads_documents_and_counts_pictures(sandbox):
     answer = await models.ask(None, ModelRequest("Shorten it.", files=letter))
     assert answer.value == "Two rye loaves for Ann Miller, please. They are for Friday."
     await outbound.aclose()
+
+
+async def test_a_document_is_read_once_in_a_conversation(sandbox):
+    read = []
+
+    async def apart(*asked):
+        read.append(asked[:2])
+        return await sandbox.read_file(*asked)
+
+    models = Models(OutboundClient(), apart=apart)
+    files = TurnFiles((file("bill.pdf", "application/pdf", WRITTEN),))
+    replies = [await models.turn(None, ModelTurn("simulated", "Shorten it.", files=files)) for _ in range(2)]
+    assert [reply.text for reply in replies] == 2 * ["Invoice 4711 of Hearth and Rye"]
+    assert len(read) == 1
 
 
 async def test_a_file_that_cannot_be_read_says_so(sandbox):
