@@ -21,7 +21,7 @@ from engine.flow.file_values import media_type_in_words, size_in_words
 from engine.flow.node_type import FileContent, NodeFailed
 from engine.models.connections import ModelConnection
 from engine.models.errors import ModelFailed
-from engine.models.media import MOST_FILES, PDF, TAKES, Takes, taken_in_words, way_of
+from engine.models.media import PDF, TAKES, Takes, check_count, taken_in_words, way_of
 from engine.models.provider_catalog import PROVIDERS
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Attached:
-    """The files of one question, ready to be sent. `shown`: the names of the files that are sent as they are."""
+    """The files of one question, ready to be sent. `names`: those of all the files, however they are sent."""
 
     parts: tuple[str | Attachment, ...] = ()
     notes: tuple[str, ...] = ()
@@ -101,12 +101,7 @@ class _Attaching:
         self.letters = 0
 
     async def all_of(self, files: Sequence[FileContent]) -> Attached:
-        if len(files) > MOST_FILES:
-            raise _refused(
-                f"{len(files)} files are too many for one question.",
-                f"A prompt sends at most {MOST_FILES} files.",
-                "Send fewer, or put the prompt into a list (For each item), so that each file is a question of its own.",
-            )
+        check_count(len(files))
         for file in files:
             await self._add(file)
         self._check_whole()

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from engine.core.media_types import plain_media_type
 from engine.flow.file_values import MIB, has_kind, media_type_in_words
+from engine.flow.node_type import NodeFailed
 from engine.models.provider_catalog import PROVIDERS
 
 PDF: Final = "application/pdf"
@@ -77,6 +78,17 @@ TAKES: Final[dict[str, Takes]] = {
     "simulated": Takes(_PICTURES | _SPOKEN | _VIDEOS, largest_picture=50 * MIB, most_bytes=50 * MIB),
 }
 assert TAKES.keys() == {*PROVIDERS, "simulated"}
+
+
+def check_count(count: int) -> None:
+    """Raises NodeFailed when so many files are too many for one question."""
+    if count > MOST_FILES:
+        raise NodeFailed(
+            f"{count} files are too many for one question.",
+            code="file_not_taken",
+            why=f"A prompt sends at most {MOST_FILES} files.",
+            remedy="Send fewer, or put the prompt into a list (For each item), so that each file is a question of its own.",
+        )
 
 
 def way_of(provider: str, media_type: str) -> Way | None:

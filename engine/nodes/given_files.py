@@ -8,6 +8,7 @@ from pydantic import Field
 
 from engine.flow.file_values import is_file_value
 from engine.flow.node_type import FileContent, Json, NodeContext, NodeFailed
+from engine.models.media import check_count
 
 #: The field `files` of a node's Inputs.
 FILES: Any = Field(
@@ -32,6 +33,7 @@ async def files_of(value: Json, context: NodeContext) -> tuple[FileContent, ...]
                 remedy="Choose data that is a file, like a field of the type File of API Input.",
                 pointer="/inputs/files",
             )
+    check_count(len(found))  # before any of them is read into memory
     return tuple([await context.files.read(one) for one in found])
 
 

@@ -204,6 +204,7 @@ async def test_files_go_to_the_model_and_the_step_says_which(ask, server, files)
         ),
         ([[PICTURE]], "node_failed", "a list in a list"),
         ([7], "node_failed", "a number"),
+        ([PICTURE] * 51, "file_not_taken", "51 files are too many"),
         ({"name": "a"}, "node_failed", "a group of data that is no file"),
     ],
 )
