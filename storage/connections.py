@@ -52,7 +52,7 @@ class ConnectionRow:
 
 @dataclass(frozen=True)
 class FlowUse:
-    """A flow whose draft or live version uses a connection."""
+    """A flow whose draft or live version uses a connection or an MCP server."""
 
     flow_id: str
     title: str
@@ -93,6 +93,13 @@ def list_prices(session: Session, workspace_id: str) -> list[PriceRow]:
 
 def flows_using(session: Session, workspace_id: str) -> dict[str, list[FlowUse]]:
     """Returns, for each connection's name, the flows whose draft or live version uses it, sorted by title."""
+    return flows_naming(session, workspace_id, _NAMED)
+
+
+def flows_naming(session: Session, workspace_id: str, named: re.Pattern[str]) -> dict[str, list[FlowUse]]:
+    """Returns, for each text that the group of `named` finds in a draft or live version, the flows it stands in, sorted
+    by title.
+    """
     rows = session.execute(
         select(Flow.id, Flow.title, Flow.live_version, Flow.draft, FlowVersion.document)
         .outerjoin(FlowVersion, and_(FlowVersion.flow_id == Flow.id, FlowVersion.number == Flow.live_version))
@@ -101,7 +108,7 @@ def flows_using(session: Session, workspace_id: str) -> dict[str, list[FlowUse]]
     )
     found: dict[str, list[FlowUse]] = {}
     for flow_id, title, live_version, draft, live_document in rows:
-        for name in sorted({*_NAMED.findall(draft), *_NAMED.findall(live_document or "")}):
+        for name in sorted({*named.findall(draft), *named.findall(live_document or "")}):
             found.setdefault(name, []).append(FlowUse(flow_id, title, live_version is not None))
     return found
 

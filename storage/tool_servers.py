@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
 from engine.core.ids import new_id
-from storage.connections import FlowUse
+from storage.connections import FlowUse, flows_naming
 from storage.database import now
-from storage.tables import Flow, FlowVersion, ToolServer
+from storage.tables import ToolServer
 
 #: Finds an MCP server in a flow's document: `"server":"NAME"`. In a text of the document the quotes are escaped.
 _NAMED = re.compile(r'"server"\s*:\s*"([a-z][a-z0-9_]*)"')
@@ -71,17 +71,7 @@ def find_tool_server(session: Session, workspace_id: str, named: str) -> ToolSer
 
 def servers_in_flows(session: Session, workspace_id: str) -> dict[str, list[FlowUse]]:
     """Returns, for each MCP server's name, the flows whose draft or live version uses it, sorted by title."""
-    rows = session.execute(
-        select(Flow.id, Flow.title, Flow.live_version, Flow.draft, FlowVersion.document)
-        .outerjoin(FlowVersion, and_(FlowVersion.flow_id == Flow.id, FlowVersion.number == Flow.live_version))
-        .where(Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))
-        .order_by(Flow.title, Flow.id)
-    )
-    found: dict[str, list[FlowUse]] = {}
-    for flow_id, title, live_version, draft, live_document in rows:
-        for name in sorted({*_NAMED.findall(draft), *_NAMED.findall(live_document or "")}):
-            found.setdefault(name, []).append(FlowUse(flow_id, title, live_version is not None))
-    return found
+    return flows_naming(session, workspace_id, _NAMED)
 
 
 def hold_tool_server(session: Session, workspace_id: str, server_id: str) -> ToolServer:

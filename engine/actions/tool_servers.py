@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
@@ -18,9 +17,6 @@ from storage.audit import add_entry
 from storage.database import now
 from storage.secrets import delete_secret, hold_secret
 from storage.tool_servers import delete_tool_server, find_tool_server, hold_tool_server, insert_tool_server
-
-if TYPE_CHECKING:
-    pass
 
 #: The names of tools begin with the name of their server, and providers allow few characters in them.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
@@ -67,8 +63,8 @@ def change_tool_server(
 ) -> None:
     """Changes address and key. `key` None keeps the stored one, "" removes it.
 
-    With another address the stored key is dropped unless a new one is given, and no tool is allowed any more: it may be
-    another server. Raises Invalid and NotFound.
+    With another address no tool is allowed any more, and on another host the stored key is dropped unless a new one is
+    given: it may be another server. Raises Invalid and NotFound.
     """
     require_may(principal, "manage connections")
     server = hold_tool_server(session, principal.workspace_id, server_id)
