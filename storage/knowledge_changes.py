@@ -6,7 +6,7 @@ writes nothing (`Lost`). Pieces are written and removed in slices, because a wri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,14 +158,18 @@ def wait_again(source: KnowledgeSource) -> None:
 # What workers do.
 
 
-def anything_due(session: Session) -> bool:
-    """True when a source waits for a worker."""
-    return session.scalar(_due(session).with_only_columns(KnowledgeSource.id).limit(1)) is not None
+def anything_due(session: Session, under_way: Collection[str] = ()) -> bool:
+    """True when a source waits for a worker, other than those that `claim_next` leaves out."""
+    return session.scalar(_due(session, under_way).with_only_columns(KnowledgeSource.id).limit(1)) is not None
 
 
-def claim_next(session: Session, owner: str) -> Task | None:
-    """Gives the next source that is due to a worker; None when there is none."""
-    row = session.scalars(_due(session).order_by(KnowledgeSource.created_at).limit(1)).first()
+def claim_next(session: Session, owner: str, under_way: Collection[str] = ()) -> Task | None:
+    """Gives the next source that is due to a worker; None when there is none.
+
+    `under_way`: sources that this worker still reads, although they were taken from it. A second reading would have the
+    same owner, and the writes of both could not be told apart.
+    """
+    row = session.scalars(_due(session, under_way).order_by(KnowledgeSource.created_at).limit(1)).first()
     if row is None:
         return None
     collection = session.get_one(KnowledgeCollection, row.collection_id)
@@ -179,27 +183,23 @@ def claim_next(session: Session, owner: str) -> Task | None:
     return Task(source_line(row), row.workspace_id, collection.model or "", collection.piece_chars, leaving)
 
 
-def stops_wanted(session: Session, owner: str) -> list[str]:
-    """Returns the ids of the sources of this worker that shall be stopped, and of those that it lost."""
-    return list(
-        session.scalars(
-            select(KnowledgeSource.id).where(KnowledgeSource.owner == owner, KnowledgeSource.stop_requested)
+def held_sources(session: Session, owner: str) -> dict[str, bool]:
+    """Returns id -> whether it shall be stopped, of the sources that belong to a worker."""
+    rows = session.execute(
+        select(KnowledgeSource.id, KnowledgeSource.stop_requested).where(
+            KnowledgeSource.state.in_(("working", "leaving")), KnowledgeSource.owner == owner
         )
     )
+    return {row[0]: row[1] for row in rows}
 
 
-def release_sources(session: Session, owner: str) -> None:
-    """Gives back what a worker had claimed, because it ends or is gone."""
+def release_sources(session: Session, owner: str, except_for: Collection[str] = ()) -> None:
+    """Gives back what a worker had claimed, because it ends, is gone, or does not read it any more."""
+    mine = (KnowledgeSource.owner == owner, KnowledgeSource.id.not_in(except_for))
     session.execute(
-        update(KnowledgeSource)
-        .where(KnowledgeSource.owner == owner, KnowledgeSource.state == "working")
-        .values(state="waiting", owner=None)
+        update(KnowledgeSource).where(*mine, KnowledgeSource.state == "working").values(state="waiting", owner=None)
     )
-    session.execute(
-        update(KnowledgeSource)
-        .where(KnowledgeSource.owner == owner, KnowledgeSource.state == "leaving")
-        .values(owner=None)
-    )
+    session.execute(update(KnowledgeSource).where(*mine, KnowledgeSource.state == "leaving").values(owner=None))
 
 
 def known_documents(session: Session, source_id: str) -> dict[str, KnownDocument]:
@@ -434,13 +434,14 @@ def find_source_named(session: Session, collection_id: str, kind: Kind, name: st
     ).first()
 
 
-def _due(session: Session) -> Any:
+def _due(session: Session, under_way: Collection[str]) -> Any:
     return select(KnowledgeSource).where(
+        KnowledgeSource.id.not_in(under_way),
         or_(
             KnowledgeSource.state == "waiting",
             (KnowledgeSource.state == "leaving") & KnowledgeSource.owner.is_(None),
             KnowledgeSource.state.in_(("ready", "failed")) & (KnowledgeSource.next_at <= now(session)),
-        )
+        ),
     )
 
 

@@ -32,12 +32,12 @@ from storage.knowledge_changes import (
     clear_some,
     end_source,
     finish_document,
+    held_sources,
     known_documents,
     next_document_to_remove,
     note_progress,
     release_sources,
     remove_source,
-    stops_wanted,
     write_pieces,
 )
 from storage.knowledge_vectors import as_bytes
@@ -81,16 +81,22 @@ class Indexer:
         self._looking = False
 
     async def pass_over(self) -> None:
-        """Begins to read what is due, and stops what people stopped."""
+        """Begins to read what is due, ends what people stopped or changed, and gives back what no reading has any more."""
         if self._looking or self._closing:
             return
         self._looking = True
         try:
-            for source_id in await self._database.read(stops_wanted, self._owner) if self._under_way else ():
-                if (running := self._under_way.get(source_id)) is not None:
-                    running.cancel()
-            while len(self._under_way) < AT_ONCE and not self._closing and await self._database.read(anything_due):
-                task = await self._database.write(claim_next, self._owner)
+            held = await self._database.read(held_sources, self._owner)
+            for source_id, running in self._under_way.items():
+                if held.get(source_id, True) and not running.cancelling():
+                    running.cancel()  # it shall stop, or it was taken from this reading
+            if held.keys() - self._under_way.keys():
+                await self._database.write(release_sources, self._owner, tuple(self._under_way))
+            while len(self._under_way) < AT_ONCE and not self._closing:
+                mine = tuple(self._under_way)
+                if not await self._database.read(anything_due, mine):
+                    return
+                task = await self._database.write(claim_next, self._owner, mine)
                 if task is None:
                     return
                 running = asyncio.create_task(self._work(task), name=f"source {task.source.id}")
@@ -137,8 +143,7 @@ class Indexer:
                 await self._end(source_id, "stopped", "It was stopped. What was read until then can be found.", ())
             raise
         except StorageUnavailable as error:
-            log.warning("Source %s waits: %s", source_id, error)
-            await self._give_back()
+            log.warning("Source %s waits: %s", source_id, error)  # the next pass gives it back
         except Exception:
             log.exception("Source %s stumbled", source_id)
             await self._end(
@@ -291,12 +296,6 @@ class Indexer:
             pass
         except StorageUnavailable as error:
             log.warning("Source %s could not be ended: %s", source_id, error)
-
-    async def _give_back(self) -> None:
-        try:
-            await self._database.write(release_sources, self._owner)
-        except StorageUnavailable:
-            log.warning("Sources of knowledge are given back later")
 
 
 def _outcome(run: _Run) -> tuple[str, str]:

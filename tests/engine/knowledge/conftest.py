@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,15 @@ from tests.stand_ins.embedding_server import embedding
 
 
 class Model:
-    """Makes the vectors of the stand-in in this process, and counts. `broken`: it fails instead."""
+    """Makes the vectors of the stand-in in this process, and counts. `broken`: it fails instead. `ready`: it answers only
+    then; `asked`: somebody waits for that.
+    """
 
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.broken = ""
+        self.ready, self.asked = asyncio.Event(), asyncio.Event()
+        self.ready.set()
 
     async def embed(
         self,
@@ -37,6 +42,8 @@ class Model:
         _purpose: str,
         on_call: Callable[[Any], None] | None = None,
     ) -> Embedded:
+        self.asked.set()
+        await self.ready.wait()
         if self.broken:
             raise NodeFailed(self.broken)
         self.texts += texts

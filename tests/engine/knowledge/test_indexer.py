@@ -265,6 +265,43 @@ async def test_a_worker_that_is_gone_leaves_its_source_to_another(
     assert (sources(world, made)[0].state, len(texts(world, source_id)) > 12) == ("waiting", True)
 
 
+async def test_a_change_ends_the_reading_that_is_under_way_and_begins_another(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    source_id = world.write(add_text, ada, made, "Terms", "We give your money back. " * 40)
+    model.ready.clear()
+    await indexer.pass_over()
+    await model.asked.wait()
+    world.write(set_piece_length, ada, made, 200)
+    await indexer.pass_over()
+    await indexer.settled()
+    model.ready.set()
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.pieces, source.vectors) == ("ready", 5, 5)
+    model.ready.clear()
+    model.asked.clear()
+    world.write(set_piece_length, ada, made, 1_000)
+    await indexer.pass_over()
+    await model.asked.wait()
+    world.write(delete_source, ada, source_id)
+    await indexer.pass_over()
+    await indexer.settled()
+    await read_all(indexer)
+    assert sources(world, made) == []
+    check_index(world)
+
+
+async def test_a_source_that_no_reading_has_any_more_is_given_back(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    world.write(add_site, ada, made, PRACTICE)
+    assert world.write(claim_next, "boot_here") is not None
+    await read_all(indexer)
+    assert sources(world, made)[0].state == "ready"
+
+
 async def test_a_source_is_stopped_and_keeps_what_was_read(
     world: World, ada: Principal, made: str, indexer: Indexer
 ) -> None:
