@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from engine.core.errors import Refusal, StorageUnavailable
 from engine.flow.node_type import NodeFailed
@@ -164,16 +165,9 @@ class Indexer:
         await self._end(source_id, state, message, run.problems)
 
     async def _read_documents(self, run: _Run) -> None:
-        notes: set[asyncio.Task[None]] = set()
-
-        def note(message: str) -> None:
-            told = asyncio.ensure_future(self._note(run, message))
-            notes.add(told)
-            told.add_done_callback(notes.discard)
-
         group: list[CutDocument] = []
         held = 0
-        async for one in read_source(run.task, self._tools, note):
+        async for one in read_source(run.task, self._tools, partial(self._note, run)):
             run.total = max(run.total, one.total)
             if one.key:
                 run.seen.add(one.key)

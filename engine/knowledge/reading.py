@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -53,7 +53,9 @@ class Tools:
     sandbox: Sandbox
 
 
-async def read_source(task: Task, tools: Tools, note: Callable[[str], Any]) -> AsyncIterator[Found | NotRead]:
+async def read_source(
+    task: Task, tools: Tools, note: Callable[[str], Awaitable[None]]
+) -> AsyncIterator[Found | NotRead]:
     """Yields the documents of a source. `note` is told what goes on. Raises NodeFailed and Refusal when it cannot begin."""
     source = task.source
     match source.kind:
@@ -134,13 +136,12 @@ def _table_parts(content: bytes, name: str) -> tuple[tuple[str, str], ...]:
 async def _read_rows(workspace_id: str, settings: Mapping[str, Any], tools: Tools) -> AsyncIterator[Found]:
     dataset = await tools.database.read(get_dataset, workspace_id, str(settings.get("dataset")))
     columns = [name for name in settings.get("columns") or () if name in dataset.column_names]
-    titled = settings.get("title")
     after = 0
     while rows := await tools.database.read(list_rows, workspace_id, dataset.id, after=after):
         after = rows[-1].id
         for row in rows:
             data = {name: row.data.get(name) for name in columns} if columns else row.data
-            title = row.data.get(titled) if titled else next((v for v in data.values() if isinstance(v, str) and v), "")
+            title = next((one for one in data.values() if isinstance(one, str) and one), "")
             name = _as_words(title)[:_NAME_CHARS] or f"Row {row.id}"
             yield Found(str(row.id), name, (("", row_text(data)),), total=dataset.rows)
 
@@ -169,13 +170,12 @@ def _as_words(value: Json) -> str:
 
 
 async def _read_site(
-    settings: Mapping[str, Any], tools: Tools, note: Callable[[str], Any]
+    settings: Mapping[str, Any], tools: Tools, note: Callable[[str], Awaitable[None]]
 ) -> AsyncIterator[Found | NotRead]:
     start = str(settings.get("url", "")).strip()
     pages = int(settings.get("max_pages") or USUAL_PAGES)
     depth = settings.get("max_depth")
-    delay = float(settings.get("delay_seconds", DELAY_SECONDS))
-    reader = _SiteReader(tools, start, pages * max(delay, DELAY_SECONDS) * 2 + 300.0, note)
+    reader = _SiteReader(tools, start, pages * DELAY_SECONDS * 2 + 300.0)
     limits = Limits(
         depth=USUAL_DEPTH if depth is None else int(depth),
         pages=pages,
@@ -183,10 +183,10 @@ async def _read_site(
         picker=Picker.of(tuple(settings.get("include") or ()), tuple(settings.get("exclude") or ())),
         use_sitemap=True,
         respect_robots=True,
-        delay_seconds=delay,
+        delay_seconds=DELAY_SECONDS,
         at_once=_AT_ONCE,
     )
-    note("Looking for its pages")
+    await note("Looking for its pages")
     urls = list(await Crawl(limits, cast("NodeContext", reader)).go(start))
     for at in range(0, len(urls), _AT_ONCE):
         for one in await asyncio.gather(*(reader.read(url, len(urls)) for url in urls[at : at + _AT_ONCE])):
@@ -205,16 +205,15 @@ class _SiteReader:
     payload: Mapping[str, Json] = {}
     bindings: Mapping[str, Json] = {}
 
-    def __init__(self, tools: Tools, start: str, seconds: float, note: Callable[[str], Any]) -> None:
+    def __init__(self, tools: Tools, start: str, seconds: float) -> None:
         self._tools = tools
-        self._note = note
         self.timeout_seconds = seconds
         self.http = _SiteClient(tools.outbound, _origin(start))
         self.warnings: list[str] = []
 
     async def read(self, url: str, total: int) -> Found | NotRead:
         """Returns the document of a page."""
-        context = _SiteReader(self._tools, url, _PAGE_SECONDS, self._note)
+        context = _SiteReader(self._tools, url, _PAGE_SECONDS)
         context.http = self.http
         try:
             out = await page_scraper.run(
@@ -260,7 +259,7 @@ class _SiteClient:
         return await self._outbound.draw(answer, **options)
 
     def turn(self, url: str, **options: Any) -> AbstractAsyncContextManager[None]:
-        options["delay_seconds"] = max(options.get("delay_seconds", 0.0), 0.0)
+        options["delay_seconds"] = max(options.get("delay_seconds", 0.0), DELAY_SECONDS)
         return self._outbound.turn(url, **options)
 
     def _reach(self, url: str, reach: Reach) -> Reach:
