@@ -440,7 +440,7 @@ def _due(session: Session, under_way: Collection[str]) -> Any:
         or_(
             KnowledgeSource.state == "waiting",
             (KnowledgeSource.state == "leaving") & KnowledgeSource.owner.is_(None),
-            KnowledgeSource.state.in_(("ready", "failed")) & (KnowledgeSource.next_at <= now(session)),
+            KnowledgeSource.state.in_(("ready", "failed", "stopped")) & (KnowledgeSource.next_at <= now(session)),
         ),
     )
 

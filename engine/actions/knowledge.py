@@ -260,11 +260,13 @@ def read_again(session: Session, principal: Principal, source_id: str) -> None:
 
 
 def stop_reading(session: Session, principal: Principal, source_id: str) -> None:
-    """Stops the reading of a source; what was read so far stays. Does nothing when it is not read."""
+    """Stops the reading of a source; what was read so far stays, and so does when it is read again. Does nothing when it
+    is not read.
+    """
     require_may(principal, "edit knowledge")
     source = hold_source(session, principal.workspace_id, source_id)
     if source.state == "waiting":
-        source.state, source.message = "stopped", "It was stopped before it was read."
+        end_source(session, source.id, None, "stopped", "It was stopped before it was read.", source.problems)
     elif source.state == "working":
         source.stop_requested = True
     else:

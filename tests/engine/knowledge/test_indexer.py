@@ -328,6 +328,11 @@ async def test_it_is_read_again_when_its_time_has_come(
     world.write(import_rows, ada, dataset, checked_rows([{"name": "Rye"}]))
     source_id = world.write(add_dataset_rows, ada, made, dataset)
     world.write(set_again, ada, source_id, "daily")
+    clock.offset += DAY + 1
+    world.write(stop_reading, ada, source_id)
+    await read_all(indexer)
+    assert sources(world, made)[0].state == "stopped", "its next time is a day away"
+    clock.offset += DAY + 1
     await read_all(indexer)
     world.write(add_row, ada, dataset, {"name": "Roll"})
     await read_all(indexer)
