@@ -40,6 +40,11 @@ def as_bytes(vector: Sequence[float]) -> bytes:
     return bytes([round(value * scale) & 255 for value in vector])
 
 
+def all_as_bytes(vectors: Iterable[Sequence[float]]) -> list[bytes]:
+    """Returns vectors as signed bytes; for a whole batch this is work for a thread."""
+    return list(map(as_bytes, vectors))
+
+
 def find_by_meaning(
     session: Session,
     collection_id: str,

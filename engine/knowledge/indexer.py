@@ -41,7 +41,7 @@ from storage.knowledge_changes import (
     remove_source,
     write_pieces,
 )
-from storage.knowledge_vectors import as_bytes
+from storage.knowledge_vectors import all_as_bytes
 
 log = logging.getLogger(__name__)
 
@@ -254,7 +254,7 @@ class Indexer:
                 run.tokens += answer.call.input_tokens
                 known = run.cost_nanos is not None and answer.call.cost_nanos is not None
                 run.cost_nanos = run.cost_nanos + answer.call.cost_nanos if known else None  # type: ignore[operator]
-                found += await asyncio.to_thread(lambda vectors: list(map(as_bytes, vectors)), answer.vectors)
+                found += await asyncio.to_thread(all_as_bytes, answer.vectors)
                 await self._note(run)
         except NodeFailed as failure:
             run.trouble = _sentence(failure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from storage.knowledge_changes import (
     insert_source,
     known_documents,
 )
-from storage.knowledge_vectors import as_bytes
+from storage.knowledge_vectors import all_as_bytes
 
 #: The name of the source that holds what flows add.
 ADDED = "Added by flows"
@@ -79,8 +80,8 @@ class WorkspaceKnowledge:
                 raise TooLarge(
                     f"The text has {len(text):,} characters; {MAX_TEXT:,} are taken", remedy="Add it in parts."
                 )
-            text = clean(text)
-            document = cut_document(self._found(text, clean(source)), line.piece_chars)
+            text = await asyncio.to_thread(clean, text)
+            document = await asyncio.to_thread(cut_document, self._found(text, clean(source)), line.piece_chars)
             vectors = await self._meaning(line, document)
             return await self.database.write(
                 _add, self.workspace_id, line.id, self.step, document, line.model, vectors, text
@@ -99,7 +100,8 @@ class WorkspaceKnowledge:
         found: list[bytes] = []
         try:
             for batch in batches([embedded_text(document, piece) for piece in document.pieces]):
-                found += map(as_bytes, (await self._vectors(line.model, batch, "document")).vectors)
+                answer = await self._vectors(line.model, batch, "document")
+                found += await asyncio.to_thread(all_as_bytes, answer.vectors)
         except NodeFailed as failure:
             if failure.passing:
                 raise
