@@ -136,7 +136,7 @@ def _changing(question: QuestionRow) -> list[str]:
 def _field(number: int, name: str, value: Any, sent: str | None, wrong: str) -> str:
     """Writes the field of a value; a list of texts has a line for each."""
     field_id, kind = f"v{number}", kind_of(value)
-    text = sent if sent is not None else "\n".join(value) if kind == "list" else "" if value is None else str(value)
+    text = sent if sent is not None else _shown(value)
     bad = " fp-is-bad" if wrong else ""
     told = f' aria-invalid="true" aria-describedby="{field_id}-error"' if wrong else ""
     if kind == "flag":
@@ -152,13 +152,22 @@ def _field(number: int, name: str, value: Any, sent: str | None, wrong: str) -> 
         rows = (
             min(12, max(2, text.count("\n") + 1 + len(text) // 70)) if len(text) > _LONG_TEXT or kind == "list" else 1
         )
-        if rows > 1 or "\n" in text:
+        if rows > 1 or "\n" in text or "\r" in text:
             control = f'<textarea class="fp-in fp-in--text{bad}" id="{field_id}" name="{field_id}" rows="{rows}"{told}>\n{escape(text)}</textarea>'
         else:
             control = f'<input class="fp-in{bad}" id="{field_id}" name="{field_id}" value="{escape(text)}"{told}>'
     hint = f'<p class="fp-hint">{escape(_("One in each line."))}</p>' if kind == "list" else ""
     error = f'<p class="fp-hint fp-bad" id="{field_id}-error">{escape(wrong)}</p>' if wrong else ""
     return f'<div class="fp-f"><label for="{field_id}">{escape(name)}</label>{control}{hint}{error}</div>'
+
+
+def _shown(value: Any) -> str:
+    """Returns the text in the field of a value."""
+    return "\n".join(value) if isinstance(value, list) else "" if value is None else str(value)
+
+
+def _one_line_end(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _read(question: QuestionRow, form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -169,7 +178,9 @@ def _read(question: QuestionRow, form: Mapping[str, str]) -> tuple[dict[str, Any
         sent, asked = form.get(f"v{number}"), question.values[name]
         if sent is None:
             continue
-        sent = sent.replace("\r\n", "\n")
+        sent = _one_line_end(sent)
+        if sent == _one_line_end(_shown(asked)):
+            continue  # nobody touched it; read back, it might be another value
         match kind_of(asked):
             case "number":
                 read = _number(sent)

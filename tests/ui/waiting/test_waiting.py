@@ -156,6 +156,15 @@ async def test_the_link_answers_once(site: Site) -> None:
     assert row.answer == {"text": "Hi", "count": 2.5, "ok": False, "tags": ["a", "c"]}
 
 
+async def test_what_nobody_touched_stays_as_it_was_asked(site: Site) -> None:
+    values = {"lines": ["a\nb", "", "c"], "text": "a\r\nb\rc", "count": 10**40, "changed": "x"}
+    question = waiting(site, values, editable=tuple(values))
+    shown = {"v0": "a\r\nb\r\n\r\nc", "v1": "a\r\nb\r\nc", "v2": str(10**40), "v3": "y", "decision": "approve"}
+    async with site.browser() as browser:
+        assert (await browser.post(link(site, question), data=shown)).status_code == 200
+    assert found(site, question).answer == {"changed": "y"}
+
+
 async def test_two_people_and_the_link_at_once_give_one_answer(site: Site) -> None:
     question = waiting(site)
 
