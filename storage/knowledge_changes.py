@@ -283,28 +283,26 @@ def finish_document(
     document_id: int,
     hash_: str,
     model: str,
-    vectors: bytes | None,
-    dimensions: int,
-    progress: Progress | None = None,
+    vectors: Sequence[bytes],
 ) -> None:
-    """Says that all pieces of a document are stored, and stores their vectors."""
+    """Says that all pieces of a document are stored, and stores their vectors, which `model` made; without any, the
+    document is found by its words.
+    """
     source = _owned(session, source_id, owner)
     row = session.get_one(KnowledgeDocument, document_id)
     row.hash = hash_
-    if vectors is not None:
+    if vectors:
         row.model = model
         session.add(
             KnowledgeVectors(
                 document_id=document_id,
                 collection_id=source.collection_id,
                 model=model,
-                dimensions=dimensions,
-                vectors=vectors,
+                dimensions=len(vectors[0]),
+                vectors=b"".join(vectors),
             )
         )
-        source.vector_count += len(vectors) // max(1, dimensions)
-    if progress is not None:
-        _note(source, progress)
+        source.vector_count += len(vectors)
     session.flush()
 
 

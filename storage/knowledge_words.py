@@ -122,13 +122,10 @@ def terms_of(question: str) -> list[Term]:
     return (telling or list(found))[:MOST_WORDS]
 
 
-def found_words(terms: Sequence[Term], text: str) -> dict[Term, tuple[str, ...]]:
-    """Returns, for each term that the text holds, the words as they are written there, small letters; the stems count."""
-    return found_words_in(terms, [text])[0]
-
-
 def found_words_in(terms: Sequence[Term], texts: Sequence[str]) -> list[dict[Term, tuple[str, ...]]]:
-    """Does the same as `found_words` for several texts, with one look-up of the stems."""
+    """Returns for each text: the terms that it holds -> the words as they are written there, in small letters; the stems
+    count.
+    """
     spaced = [term for term in terms if not term.unspaced]
     words = [set(_TERM.findall(text.casefold())) if spaced else set() for text in texts]
     stems = _stems({term.text for term in spaced}.union(*words)) if spaced else {}

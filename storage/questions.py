@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
 from storage.database import now
-from storage.jobs import KeyScope, cursor_after, read_cursor
+from storage.jobs import cursor_after, read_cursor
 from storage.statements import Statement, insert_into
 from storage.tables import Job
 from storage.tables_questions import Question
@@ -294,26 +294,6 @@ def list_answered_questions(session: Session, workspace_id: str, limit: int) -> 
         .limit(limit)
     )
     return [_as_row(row) for row in rows]
-
-
-def of_key(question: QuestionRow, scope: KeyScope) -> bool:
-    """Whether a key may see this question of its workspace."""
-    return question.environment == scope.environment and (scope.flow_ids is None or question.flow_id in scope.flow_ids)
-
-
-def newest_question_change(session: Session, workspace_id: str) -> tuple[int, int, int]:
-    """Returns three numbers of which one changes with every question that is asked or closed; cheap enough to poll."""
-    open_count, newest = session.execute(
-        select(func.count(), func.max(Question.asked_at)).where(
-            and_(Question.workspace_id == workspace_id, Question.closed_at.is_(None))
-        )
-    ).one()
-    closed = session.scalar(
-        select(func.max(Question.closed_at)).where(
-            Question.workspace_id == workspace_id, Question.closed_at.is_not(None)
-        )
-    )
-    return open_count, newest or 0, closed or 0
 
 
 def _readable() -> Any:

@@ -218,7 +218,7 @@ class Indexer:
         await self._note(run)
 
     async def _store(self, run: _Run, document: CutDocument, vectors: Sequence[bytes]) -> None:
-        source_id, model = run.task.source.id, run.task.model if vectors else ""
+        source_id, model = run.task.source.id, run.task.model
         known = run.known.get(document.key)
         if len(document.pieces) <= SLICE and (known is None or known.pieces <= SLICE):
             known_id = known.id if known else None
@@ -232,16 +232,7 @@ class Indexer:
         for first in range(0, len(document.pieces), SLICE):
             pieces = document.pieces[first : first + SLICE]
             await self._database.write(write_pieces, source_id, self._owner, document_id, first, pieces)
-        await self._database.write(
-            finish_document,
-            source_id,
-            self._owner,
-            document_id,
-            document.hash,
-            model,
-            b"".join(vectors) if vectors else None,
-            len(vectors[0]) if vectors else 0,
-        )
+        await self._database.write(finish_document, source_id, self._owner, document_id, document.hash, model, vectors)
 
     async def _vectors(self, run: _Run, texts: Sequence[str]) -> list[bytes]:
         """Returns a vector for each text; none without a model, or when it does not answer, which `run` then tells."""

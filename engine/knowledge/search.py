@@ -32,7 +32,6 @@ from storage.knowledge_words import Term, find_by_words, found_words_in, terms_o
 
 #: How many pieces of each list are joined.
 CANDIDATES = 50
-MOST = 50
 #: How many pieces are looked through for those of some documents.
 MANY = 1_000
 #: The constant of reciprocal rank.

@@ -13,7 +13,6 @@ from engine.knowledge.documents import Found
 from storage.knowledge_changes import (
     SLICE,
     NewPiece,
-    Progress,
     begin_document,
     clear_some,
     finish_document,
@@ -57,7 +56,6 @@ def write_document(
     known_id: int | None,
     model: str = "",
     vectors: Sequence[bytes] = (),
-    progress: Progress | None = None,
     kept: str | None = None,
 ) -> None:
     """Stores a document of at most SLICE pieces in one write. `known_id`: the stored document that it replaces."""
@@ -66,14 +64,4 @@ def write_document(
     document_id = begin_document(session, source_id, owner, document.key, document.name, document.address, kept)
     for first in range(0, len(document.pieces), SLICE):
         write_pieces(session, source_id, owner, document_id, first, document.pieces[first : first + SLICE])
-    finish_document(
-        session,
-        source_id,
-        owner,
-        document_id,
-        document.hash,
-        model if vectors else "",
-        b"".join(vectors) if vectors else None,
-        len(vectors[0]) if vectors else 0,
-        progress,
-    )
+    finish_document(session, source_id, owner, document_id, document.hash, model, vectors)

@@ -15,8 +15,6 @@ from storage.database import Database
 #: The largest size of the values of a question as JSON, in bytes: a person reads them.
 MOST_BYTES = 256 * 1024
 MOST_TITLE = 500
-#: The shortest and the longest time in which a question can be answered, in seconds.
-SHORTEST, LONGEST = 1.0, 366 * 86_400.0
 
 
 class Questions:
