@@ -12,14 +12,15 @@ are stored in the database and survive a restart. Unknown e-mail addresses are c
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
 from engine.actions.links import SETUP_PURPOSES, Link, Purpose, get_link
 from engine.core.clock import MINUTE
-from engine.core.errors import LinkNotValid, QuestionLinkNotValid, RateLimited
+from engine.core.errors import LinkNotValid, QuestionLinkNotValid, RateLimited, Refusal
 from engine.secrets.question_links import question_of_link
 from engine.secrets.sealing import Vault
 from storage.database import Database, now
@@ -36,6 +37,8 @@ from storage.guesses import (
 )
 from storage.questions import QuestionRow
 from storage.sessions import hash_token
+
+T = TypeVar("T")
 
 WINDOW = 15 * MINUTE
 PER_ACCOUNT_AND_NETWORK = 5
@@ -137,24 +140,7 @@ async def open_link(
 
     Raises LinkNotValid, and RateLimited after too many invalid links from this network.
     """
-
-    def look(session: Session) -> Link | None:
-        forget_old_failures(session, now(session) - WINDOW)
-        subject = f"links:{network_of(address)}"
-        _refuse_after(
-            session, subject, LINKS_PER_NETWORK, "From your network too many links were opened that do not work"
-        )
-        try:
-            return get_link(session, token, purposes)
-        except LinkNotValid:
-            _refuse_a_flood(session)
-            add_failure(session, subject)
-            return None
-
-    link = await database.write(look)
-    if link is None:
-        raise LinkNotValid
-    return link
+    return await _counted(database, address, lambda session: get_link(session, token, purposes))
 
 
 async def open_question(database: Database, vault: Vault, token: str, address: str) -> QuestionRow:
@@ -162,24 +148,31 @@ async def open_question(database: Database, vault: Vault, token: str, address: s
 
     Raises QuestionLinkNotValid, and RateLimited after too many invalid links from this network.
     """
+    return await _counted(database, address, lambda session: question_of_link(session, vault, token))
 
-    def look(session: Session) -> QuestionRow | None:
+
+async def _counted(database: Database, address: str, find: Callable[[Session], T]) -> T:
+    """Returns what a link leads to. When `find` says that it leads nowhere, this is counted for the network: in the same
+    transaction, which the refusal must not undo.
+    """
+
+    def look(session: Session) -> T | Refusal:
         forget_old_failures(session, now(session) - WINDOW)
         subject = f"links:{network_of(address)}"
         _refuse_after(
             session, subject, LINKS_PER_NETWORK, "From your network too many links were opened that do not work"
         )
         try:
-            return question_of_link(session, vault, token)
-        except QuestionLinkNotValid:
+            return find(session)
+        except (LinkNotValid, QuestionLinkNotValid) as refusal:
             _refuse_a_flood(session)
             add_failure(session, subject)
-            return None
+            return refusal
 
-    question = await database.write(look)
-    if question is None:
-        raise QuestionLinkNotValid
-    return question
+    found = await database.write(look)
+    if isinstance(found, Refusal):
+        raise found
+    return found
 
 
 def _begin(session: Session, own: str, *shared: str) -> Try:
