@@ -40,7 +40,8 @@ from engine.nodes.known_datasets import KnownDataset
 from engine.table_files.samples import sample_tables
 from storage.connections import ConnectionRow, list_connections
 from storage.flows import FlowRow, find_flow, get_draft, get_flow
-from storage.jobs import JobFilters, list_jobs, read_value
+from storage.jobs import JobFilters, JobRow, list_jobs, read_value
+from storage.questions import list_questions_of_job
 from storage.steps import PartRow, list_parts
 from ui.flow_view.job_watch import Look, look_at
 from ui.flows.deploy import deploy_flow
@@ -60,13 +61,18 @@ from ui.page_shell import times_of
 from ui.parts.agent_trace import draw_looked_up
 from ui.parts.kept_files import file_keeper
 from ui.parts.model_wanted import model_button
+from ui.parts.question_cards import Asked, QuestionCards
 from ui.parts.value_shapes import names_of_groups
 from ui.parts.value_view import readable
 
 SIMULATED = "simulated"
 #: How long the page waits for a change of the job before it reads it again, in seconds.
 WAIT_SECONDS = 0.4
+#: How many questions of the run are shown at once; the others come when these are answered.
+_MOST_QUESTIONS = 5
 _MODEL = "fp_model"
+_RUNS = _("Your flow is running. Its answer appears here.")
+_ASKS = _("Your flow waits for an answer. Approve or refuse below, then it goes on.")
 
 
 @dataclass(frozen=True)
@@ -184,6 +190,7 @@ class GoalQuestions:
             self.old.visible = False
             self.place = ui.element("section").classes("fp-goal-result").props("role=status")
             self.place.visible = False
+            self.asks = QuestionCards(self.page_session, times_of(self.page_session), self._show_questions)
             if self.made is not None and self.made.job_id is not None:
                 job_id = self.made.job_id
                 ui.timer(0.01, lambda: self._resume(job_id), once=True)
@@ -209,9 +216,8 @@ class GoalQuestions:
                 "words": models,
                 "description": _("The Simulated model costs nothing and makes its answers up."),
             }
-        required = [
-            name for name in fields if name not in {one.name for one in self.goal.questions if one.kind in FILES}
-        ]
+        may_be_empty = {one.name for one in self.goal.questions if one.kind in FILES}
+        required = [name for name in fields if name not in may_be_empty]
         return {"type": "object", "properties": fields, "required": required}
 
     def _schema_of(self, question: Question) -> dict[str, Any]:
@@ -265,7 +271,7 @@ class GoalQuestions:
             kind="sim",
             icon="science",
             strong=_("The answers are made up"),
-        ):
+        ).classes("fp-note--act"):
             model_button(self.page_session, self.goal.title)
 
     def _answers(self) -> dict[str, Json] | None:
@@ -391,9 +397,9 @@ class GoalQuestions:
                     if look.job.ended:
                         await self._show_end(look)
                         return
-                    self.progress.text = _("{done} of {total} steps are done").format(
-                        done=look.job.steps_done, total=look.job.steps_total
-                    )
+                    self._tell_progress(look.job)
+                    if look.job.questions:
+                        await self._show_questions()
                 await changes.wait(WAIT_SECONDS)
 
     def _is_shown(self, job_id: JobId) -> bool:
@@ -410,14 +416,28 @@ class GoalQuestions:
         self.old.visible = False
         self.place.visible = True
         self.place.clear()
+        self.asks.show(())
 
     def _show_running(self) -> None:
         self._begin_result()
-        with self.place, ui.element("div").classes("fp-card fp-row fp-goal-running"):
+        with self.place, ui.element("div").classes("fp-card fp-row fp-wrap-row fp-goal-running"):
             icon("progress_activity", "fp-acc")
-            words(_("Your flow is running. Its answer appears here."), "fp-b")
+            self.running = words(_RUNS, "fp-b")
             self.progress = words("", "fp-t2 fp-s13")
         into_view(self.place)
+
+    def _tell_progress(self, job: JobRow) -> None:
+        self.running.text = _ASKS if job.waits_for_person else _RUNS
+        self.progress.text = _("{done} of {total} steps are done").format(done=job.steps_done, total=job.steps_total)
+
+    async def _show_questions(self) -> None:
+        """Shows what the run asks a person, who can answer right here."""
+        job_id = self.job_id
+        if job_id is None:
+            return
+        found = await self.page_session.query(list_questions_of_job, job_id)
+        if self._is_shown(job_id):
+            self.asks.show([Asked(one) for one in found if one.open][:_MOST_QUESTIONS])
 
     def _show_refusal(self, refusal: Refusal) -> None:
         self._begin_result()
@@ -427,7 +447,6 @@ class GoalQuestions:
 
     async def _show_end(self, look: Look) -> None:
         job_id = JobId(look.job.id)
-
         agents = [] if self.made is None else [one for one in self.made.document.nodes if one.type == AGENT]
 
         def values_of(session: Session, workspace_id: str) -> tuple[Json, Json, dict[str, list[PartRow]]]:

@@ -18,7 +18,9 @@ from storage.first_steps import find_first_steps
 from storage.flows import FlowRow, list_flows
 from storage.jobs import JobFilters, JobRow, list_jobs
 from storage.knowledge import list_collections
+from storage.questions import find_question
 from storage.tables import Job
+from tests.factories import asks_person
 from tests.ui.arrange import box, buttons, draft, h1, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
@@ -357,6 +359,23 @@ async def test_a_run_that_fails_says_what_happened_and_what_to_do(site: Site, us
 
 def _runs(site: Site) -> Sequence[JobRow]:
     return site.database.read_now(list_jobs, site.workspace_id, JobFilters(environments=("playground",))).jobs
+
+
+async def test_a_run_that_asks_a_person_is_answered_on_the_same_page(site: Site, user: User) -> None:
+    await user.open("/start?goal=answer-by-word")
+    press(user, "Make it and run it")
+    await until(lambda: bool(_runs(site)))
+    question = asks_person(site.database, _runs(site)[0].id)
+    await user.should_see("Your flow waits for an answer.")
+    await user.should_see(question.title)
+
+    press(user, "Approve")
+    await user.should_see("Your flow is running.")
+
+    assert "Approve" not in buttons(user)
+    answered = site.database.read_now(find_question, question.id)
+    assert answered is not None
+    assert answered.outcome == "approved"
 
 
 async def test_a_viewer_is_offered_no_goal_and_told_why_on_its_page(site: Site) -> None:
