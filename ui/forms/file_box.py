@@ -138,5 +138,11 @@ def _said(value: Json) -> list[tuple[str, str]]:
     text = str(value)
     if text.startswith("data:"):
         return [(_("A file written into the input"), "fp-b"), (text.partition(",")[0][:100], "fp-s12 fp-t3")]
-    said = _("is fetched when the flow runs") if text.startswith("https:") else _("an uploaded file")
-    return [(text[:300], "fp-b fp-cut"), (said, "fp-s12 fp-t3")]
+    if not text.startswith("https:"):
+        return [(text[:300], "fp-b fp-cut"), (_("an uploaded file"), "fp-s12 fp-t3")]
+    address, slash, name = text[:300].partition("?")[0].rpartition("/")
+    return [
+        (name or text[:300], "fp-b"),
+        (f"{address}{slash}", "fp-s12 fp-t3 fp-cut"),
+        (_("is fetched when the flow runs"), "fp-s12 fp-t3"),
+    ]
