@@ -420,13 +420,14 @@ class GoalQuestions:
 
     def _show_running(self) -> None:
         self._begin_result()
-        with self.place, ui.element("div").classes("fp-card fp-row fp-wrap-row fp-goal-running"):
-            icon("progress_activity", "fp-acc")
+        with self.place, ui.element("div").classes("fp-card fp-row fp-goal-running"):
+            self.turning = icon("progress_activity", "fp-acc")
             self.running = words(_RUNS, "fp-b")
             self.progress = words("", "fp-t2 fp-s13")
         into_view(self.place)
 
     def _tell_progress(self, job: JobRow) -> None:
+        self.turning.visible = not job.waits_for_person
         self.running.text = _ASKS if job.waits_for_person else _RUNS
         self.progress.text = _("{done} of {total} steps are done").format(done=job.steps_done, total=job.steps_total)
 

@@ -46,6 +46,7 @@ from ui.forms.lists import ItemList
 from ui.forms.part import Part
 from ui.forms.specs import FieldSpec, Json
 from ui.forms.values import keys_of, problems_of
+from ui.kit.scroll import into_view
 
 __all__ = ["Field", "Form"]
 
@@ -140,9 +141,11 @@ class Form:
             part.mark(marked.get(id(part), ""))
 
     def focus(self, pointer: str) -> None:
-        """Moves the keyboard focus into a field."""
+        """Moves the keyboard focus into a field, and scrolls to what stands below its box, like an error."""
         if (part := self._part_at(pointer, unfold=True)) is not None:
             part.focus()
+            if part.field is not None:
+                into_view(part.field)
 
     def change(self, pointer: str, value: Json) -> None:
         """Stores a value of a field that the page draws, and calls `on_change`."""
