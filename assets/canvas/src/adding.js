@@ -40,10 +40,20 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
     const title = edge ? "Add in this connection" : after ? `Add after ${name}` : "Add a node";
     chooser.value = { after, port, edge, there, x: Math.round(event.clientX), y: Math.round(event.clientY), types: fitting(drawing, types(), { after, port, edge }), title };
   }
+  /** The server makes room for what comes after a node or in a connection; only a line let go over the floor says where. */
   function chosen(type) {
     const { after, port, edge, there, x, y } = chooser.value;
     closeChooser();
-    requestAdd(type, { after, port, between: edge, ...(there || !(after || edge) ? { x, y } : {}) });
+    if (!editable()) return;
+    if (drawing.edges.has(edge)) return ask(type, null, { between: edge });
+    const place = there || !(after || edge) ? view.at(x, y) : null;
+    const ports = drawing.nodes.has(after) ? typeOf(drawing.nodes.get(after).type).ports : [];
+    if (ports.length && typeOf(type).accepts_input) {
+      const out = ports.includes(port) ? port : (ports.find((name) => !leaving.value.has(`${after} ${name}`)) ?? ports[0]);
+      const right = drawing.nodes.get(after).position.x + NODE_WIDTH;
+      return ask(type, place && place.x > right ? freePlace(drawing, { x: place.x, y: place.y - PORT_Y }) : null, { after, port: out });
+    }
+    ask(type, freePlace(drawing, outer(place ?? view.middle()), view.scopes.value));
   }
   function closeChooser() {
     chooser.value = null;
@@ -59,27 +69,6 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
     const ports = typeOf(drawing.nodes.get(id).type).ports;
     if (!ports.length) say(`Nothing can come after ${drawing.nodes.get(id).label || typeOf(drawing.nodes.get(id).type).title}.`);
     else plus({ after: id, port: ports.find((port) => !leaving.value.has(`${id} ${port}`)) ?? ports[0] }, { clientX: box.right, clientY: box.top });
-  }
-
-  /**
-   * Asks for a node of this type. Without a wish it comes after the one selected node: in its only connection, when one leads
-   * on. The server makes room for what comes after a node or in a connection; only a line that was let go over the floor says
-   * where.
-   */
-  function requestAdd(type, { after = null, port = null, between = null, x = null, y = null } = {}) {
-    if (!editable()) return;
-    if (drawing.edges.has(between)) return ask(type, null, { between });
-    const { nodes } = selection();
-    const source = after ?? (x === null && nodes.length === 1 ? nodes[0] : null);
-    const ports = drawing.nodes.has(source) ? typeOf(drawing.nodes.get(source).type).ports : [];
-    if (ports.length && typeOf(type).accepts_input) {
-      const on = [...drawing.edges.values()].filter((edge) => edge.source === source);
-      if (!after && ports.length === 1 && on.length === 1 && typeOf(type).ports.length) return ask(type, null, { between: on[0].id });
-      const out = ports.includes(port) ? port : (ports.find((name) => !leaving.value.has(`${source} ${name}`)) ?? ports[0]);
-      const there = x === null ? null : view.at(x, y), right = drawing.nodes.get(source).position.x + NODE_WIDTH;
-      return ask(type, there && there.x > right ? freePlace(drawing, { x: there.x, y: there.y - PORT_Y }) : null, { after: source, port: out });
-    }
-    ask(type, freePlace(drawing, outer(x !== null ? view.at(x, y) : view.middle()), view.scopes.value));
   }
 
   function addNote(place = null) {
@@ -169,5 +158,5 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
     clearTimeout(waiting);
     for (const kind of KINDS) document.removeEventListener(kind, onClipboard);
   }
-  return { chooser, chosen, closeChooser, plus, plusAt, plusAtNode, requestAdd, addNote, copy, paste, duplicate, expectClipboard, dragOver, drop, listen, ignore };
+  return { chooser, chosen, closeChooser, plus, plusAt, plusAtNode, addNote, copy, paste, duplicate, expectClipboard, dragOver, drop, listen, ignore };
 }

@@ -100,22 +100,6 @@ class EditableCanvas(FlowCanvas):
         """Acknowledges every change up to `seq`; the document now has this revision."""
         self.run_method("ack", seq, rev)
 
-    def request_add(
-        self,
-        node_type: str,
-        *,
-        after: str | None = None,
-        port: str | None = None,
-        between: str | None = None,
-        x: float | None = None,
-        y: float | None = None,
-    ) -> None:
-        """Asks the canvas to choose the place of a new node; the canvas answers with an add request.
-
-        Without further arguments the node comes after the one selected node. `x`, `y`: a point in the window.
-        """
-        self.run_method("requestAdd", node_type, {"after": after, "port": port, "between": between, "x": x, "y": y})
-
     def connect(self, source: str, port: str, target: str) -> None:
         """Connects two nodes as if drawn by hand.
 
