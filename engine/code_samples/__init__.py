@@ -1,0 +1,76 @@
+"""Creates code samples in curl, Python and JavaScript for a flow's endpoint and for all other calls of the API. Pure
+functions; one module per language.
+
+All samples except those of `one_call_examples` repeat a request after 408, 429, 500, 502, 503, 504, a lost connection or
+a timeout, not before Retry-After and with growing, randomised pauses. Those in Python and JavaScript repeat a 408 or 500
+twice at most, stop at a 429 without Retry-After, where waiting does not help, and repeat a 409
+`idempotency_in_progress`; curl cannot distinguish these. Requests that start work keep one
+Idempotency-Key for all tries, so a request whose response was lost runs only once. The API key is read from
+`FLOWPORT_API_KEY` and not written into the code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.code_samples import curl, javascript, python
+from engine.code_samples.curl import ask_for_job, first_call
+from engine.code_samples.payloads import Answers, FileToSend, files_to_send
+from engine.code_samples.quoting import YOUR_KEY
+
+__all__ = [
+    "YOUR_KEY",
+    "Answers",
+    "Examples",
+    "FileToSend",
+    "ask_for_job",
+    "call_examples",
+    "code_examples",
+    "download_examples",
+    "files_to_send",
+    "first_call",
+    "one_call_examples",
+    "upload_examples",
+]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One sample per language. `curl` is a shell script (curl 7.76 or newer), `python` needs requests, `javascript`
+    Node 18.
+    """
+
+    curl: str
+    python: str
+    javascript: str
+
+
+def code_examples(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY) -> Examples:
+    """Returns samples for `endpoint`, the full URL of POST .../flows/execute/{flow_id}, with a valid payload."""
+    return Examples(*(one.submit(endpoint, payload, key) for one in (curl, python, javascript)))
+
+
+def one_call_examples(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY) -> Examples:
+    """Returns the shortest samples: one call that waits up to 60 seconds and prints the result. They do not repeat a
+    request; `code_examples` does.
+    """
+    short = first_call(endpoint, payload, key=key)
+    return Examples(short, python.one_call(endpoint, payload, key), javascript.one_call(endpoint, payload, key))
+
+
+def call_examples(
+    method: str, url: str, *, body: Any = None, answers: Answers = "json", with_idempotency_key: bool = False
+) -> Examples:
+    """Returns samples for one call of the API that print its response. Without `body` no body is sent."""
+    return Examples(*(one.call(method, url, body, answers, with_idempotency_key) for one in (curl, python, javascript)))
+
+
+def upload_examples(url: str) -> Examples:
+    """Returns samples that upload a file, which lies beside them, and print the response."""
+    return Examples(*(one.upload(url) for one in (curl, python, javascript)))
+
+
+def download_examples(url: str) -> Examples:
+    """Returns samples that write a file beside them, and print its name."""
+    return Examples(*(one.download(url) for one in (curl, python, javascript)))

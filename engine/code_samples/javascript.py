@@ -1,0 +1,278 @@
+"""The samples for JavaScript, for Node 18 or newer; those that upload a file need Node 20."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.code_samples.payloads import Answers, as_json, has_files, marks
+from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, files_url, indented, quoted, shell_word
+
+_NEEDS_KEY = """\
+if (!process.env.FLOWPORT_API_KEY) throw new Error("Set FLOWPORT_API_KEY to your API key first");
+"""
+_CALL = (
+    _NEEDS_KEY
+    + """\
+const HEADERS = { Authorization: `Bearer ${process.env.FLOWPORT_API_KEY}` };
+const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+// One request; returns the text of its answer. Sent again when the server is busy (429) or away, or does not answer in time:
+// later each time.
+async function call(method, url, { headers, body } = {}) {
+  const deadline = Date.now() + 900_000;
+  for (let attempt = 0; ; attempt++) {
+    let problem;
+    let again = true;
+    let asked = 0;
+    try {
+      const signal = AbortSignal.timeout(300_000);
+      const response = await fetch(url, { method, headers: { ...HEADERS, ...headers }, body, signal });
+      const text = await response.text();
+      if (response.ok) return text;
+      problem = `HTTP ${response.status}: ${text}`;
+      asked = Number(response.headers.get("Retry-After")) || 0; // a 429 without it stays one, however long you wait
+      again = [502, 503, 504].includes(response.status) || (response.status === 429 && asked > 0);
+      again ||= [408, 500].includes(response.status) && attempt < 2; // these seldom pass by themselves
+      again ||= text.includes('"idempotency_in_progress"'); // 409: an earlier try is being accepted
+    } catch (error) {
+      problem = error.cause ?? error; // no connection, or no answer in time
+    }
+    const pause = Math.max(asked, Math.min(2 ** attempt, 30)) * (1 + Math.random() / 2);
+    if (!again || Date.now() + pause * 1000 > deadline) throw new Error(`${problem}`);
+    await sleep(pause);
+  }
+}
+"""
+)
+
+
+#: The name of the file at `path`.
+_LAST_PART = r"path.split(/[\\/]/).pop()"
+#: What follows a promise: an error is printed, and the program ends with 1.
+_CATCH = """\
+  .catch((error) => {
+    console.error(error.message);
+    process.exitCode = 1;
+  });
+"""
+
+
+def submit(endpoint: str, payload: dict[str, Any], key: str) -> str:
+    """Returns a sample that submits a job and waits until it has ended."""
+    return f"""\
+{_head(key)}const ENDPOINT = {quoted(endpoint)};
+{"" if has_files(payload) else f"const PAYLOAD = {as_json(payload)};{chr(10)}"}
+{_CALL}
+{_upload_function(payload)}// Submits the payload and returns the job once it has ended.
+async function runFlow(payload, giveUpAfter = 1800) {{
+  const {{ randomUUID }} = await import("node:crypto");
+  const headers = {{ "Content-Type": "application/json", "Idempotency-Key": randomUUID() }};
+  const accepted = JSON.parse(await call("POST", ENDPOINT, {{ headers, body: JSON.stringify(payload) }}));
+  const jobUrl = new URL(accepted.url, ENDPOINT);
+  jobUrl.searchParams.set("wait", "30"); // answers as soon as the job ends
+  const deadline = Date.now() + giveUpAfter * 1000;
+  for (;;) {{
+    const job = JSON.parse(await call("GET", jobUrl));
+    if (["completed", "failed", "cancelled"].includes(job.status)) return job;
+    if (Date.now() > deadline) throw new Error(`Still ${{job.status}} after ${{giveUpAfter}} seconds: ${{jobUrl}}`);
+    await sleep(2);
+  }}
+}}
+
+{_run(payload, "PAYLOAD")}
+  .then((job) => {{
+    if (job.status !== "completed") throw new Error(`The job ${{job.status}}: ${{JSON.stringify(job.error)}}`);
+    console.log(JSON.stringify(job.result, null, 2));
+  }})
+{_CATCH}"""
+
+
+def one_call(endpoint: str, payload: dict[str, Any], key: str) -> str:
+    """Returns the shortest sample: one call that waits for the result."""
+    return f"""\
+{_head(key)}{_NEEDS_KEY}
+{_plain_upload_function(endpoint, payload)}async function runFlow(payload) {{
+  const response = await fetch({quoted(endpoint + "?wait=60")}, {{ // seconds to wait for the result
+    method: "POST",
+    headers: {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}`, "Content-Type": "application/json" }},
+    body: JSON.stringify(payload),
+  }});
+  const text = await response.text();
+  if (!response.ok) throw new Error(`HTTP ${{response.status}}: ${{text}}`);
+  const job = JSON.parse(text);
+  if (job.status !== "completed") throw new Error(`No result: ${{text}}`);
+  return job.result;
+}}
+
+{_run(payload, "")}
+  .then((result) => console.log(JSON.stringify(result, null, 2)))
+{_CATCH}"""
+
+
+def call(method: str, url: str, body: Any, answers: Answers, with_idempotency_key: bool) -> str:  # noqa: FBT001
+    """Returns a sample for one call that prints its response."""
+    if answers == "events":
+        return _events(url)
+    headers = [
+        *(['"Content-Type": "application/json"'] if body is not None else []),
+        *(['"Idempotency-Key": randomUUID()'] if with_idempotency_key else []),
+    ]
+    options = ""
+    if headers:
+        options = f", {{\n  headers: {{ {', '.join(headers)} }},\n"
+        options += f"  body: JSON.stringify({indented(as_json(body))}),\n" if body is not None else ""
+        options += "}"
+    shown = {
+        "json": "    console.log(JSON.stringify(JSON.parse(text), null, 2));",
+        "lines": '    for (const line of text.split("\\n").filter(Boolean)) console.log(JSON.parse(line));',
+        "nothing": '    console.log(text || "done");',
+    }[answers]
+    calling = f"call({quoted(method)}, {quoted(url)}{options})"
+    if with_idempotency_key:
+        calling = f'import("node:crypto")\n  .then(({{ randomUUID }}) => {indented(calling)})'
+    return f"""\
+{_head()}{_CALL}
+{calling}
+  .then((text) => {{
+{shown}
+  }})
+{_CATCH}"""
+
+
+def _events(url: str) -> str:
+    return f"""\
+{_head()}{_NEEDS_KEY}const URL_OF_EVENTS = {quoted(url)};
+const HEADERS = {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}`, Accept: "text/event-stream" }};
+const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+// Yields [name, data] of every event; goes on after the last one when the connection is lost. Ends with the job.
+async function* events(url) {{
+  let last = "0";
+  for (let failures = 0; failures < 10; ) {{
+    let asked = 0;
+    const silent = new AbortController(); // every 15 seconds something comes, so 60 silent seconds are a lost connection
+    const timer = setTimeout(() => silent.abort(), 60_000);
+    try {{
+      const answer = await fetch(url, {{ headers: {{ ...HEADERS, "Last-Event-ID": last }}, signal: silent.signal }});
+      asked = Number(answer.headers.get("Retry-After")) || 0;
+      if (!answer.ok && ![408, 429, 500, 502, 503, 504].includes(answer.status)) {{
+        throw Object.assign(new Error(`HTTP ${{answer.status}}: ${{await answer.text()}}`), {{ final: true }});
+      }}
+      let text = "";
+      for await (const piece of answer.ok ? answer.body.pipeThrough(new TextDecoderStream()) : []) {{
+        timer.refresh();
+        const blocks = (text + piece).split("\\n\\n");
+        text = blocks.pop();
+        for (const block of blocks) {{
+          const event = Object.fromEntries(block.split("\\n").map((line) => line.split(/: (.*)/s, 2)));
+          if (!event.data) continue; // a comment, sent every 15 seconds
+          last = event.id;
+          failures = 0;
+          yield [event.event, JSON.parse(event.data)];
+          if (["job.completed", "job.failed", "job.cancelled"].includes(event.event)) return;
+        }}
+      }}
+    }} catch (error) {{
+      if (error.final) throw error;
+    }} finally {{
+      clearTimeout(timer);
+    }}
+    failures += 1;
+    await sleep(Math.max(asked, Math.min(2 ** failures, 30)));
+  }}
+  throw new Error("The stream was lost too often");
+}}
+
+(async () => {{
+  for await (const [name, data] of events(URL_OF_EVENTS)) console.log(name, data);
+}})().catch((error) => {{
+  console.error(error.message);
+  process.exitCode = 1;
+}});
+"""
+
+
+def upload(url: str) -> str:
+    """Returns a sample that uploads the file UPLOADED, which lies beside it, and prints the response."""
+    return f"""\
+{_head(node=20)}{_CALL}
+async function upload() {{
+{_form(quoted(UPLOADED), quoted(UPLOADED))}\
+  const {{ randomUUID }} = await import("node:crypto");
+  return call("POST", {quoted(url)}, {{ headers: {{ "Idempotency-Key": randomUUID() }}, body: form }});
+}}
+
+upload()
+  .then((text) => {{
+    console.log(JSON.stringify(JSON.parse(text), null, 2));
+  }})
+{_CATCH}"""
+
+
+def download(url: str) -> str:
+    """Returns a sample that writes a file as DOWNLOADED beside it, and prints the name."""
+    return f"""\
+{_head()}{_NEEDS_KEY}const headers = {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}` }};
+
+async function download() {{
+  const response = await fetch({quoted(url)}, {{ headers }});
+  if (!response.ok) throw new Error(`HTTP ${{response.status}}: ${{await response.text()}}`);
+  const {{ writeFile }} = await import("node:fs/promises");
+  await writeFile({quoted(DOWNLOADED)}, Buffer.from(await response.arrayBuffer()));
+}}
+
+download()
+  .then(() => console.log({quoted(DOWNLOADED)}))
+{_CATCH}"""
+
+
+def _head(key: str = YOUR_KEY, *, node: int = 18) -> str:
+    return f"// Node {node} or newer. The key comes from the environment: export FLOWPORT_API_KEY={shell_word(key)}\n"
+
+
+def _form(path: str, name: str) -> str:
+    """Returns the lines that put a file into a form. `path` and `name` are expressions of JavaScript."""
+    return f"""\
+  const {{ openAsBlob }} = await import("node:fs");
+  const form = new FormData();
+  form.append("file", await openAsBlob({path}), {name});
+"""
+
+
+def _upload_function(payload: Any) -> str:
+    if not has_files(payload):
+        return ""
+    return f"""\
+// Uploads a file and returns its id (Node 20).
+async function upload(path) {{
+{_form("path", _LAST_PART)}\
+  return JSON.parse(await call("POST", new URL("/public/v1/files", ENDPOINT), {{ body: form }})).file_id;
+}}
+
+"""
+
+
+def _plain_upload_function(endpoint: str, payload: Any) -> str:
+    if not has_files(payload):
+        return ""
+    return f"""\
+// Uploads a file and returns its id (Node 20).
+async function upload(path) {{
+{_form("path", _LAST_PART)}\
+  const headers = {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}` }};
+  const response = await fetch({quoted(files_url(endpoint))}, {{ method: "POST", headers, body: form }});
+  const text = await response.text();
+  if (!response.ok) throw new Error(`HTTP ${{response.status}}: ${{text}}`);
+  return JSON.parse(text).file_id;
+}}
+
+"""
+
+
+def _run(payload: Any, name: str) -> str:
+    if not has_files(payload):
+        return f"runFlow({name or as_json(payload)})"
+    text = as_json(payload)
+    for mark, file in marks(payload):
+        text = text.replace(f'"{mark}"', f"await upload({quoted(file)})")
+    return f"(async () => runFlow({text}))()"

@@ -1,0 +1,252 @@
+"""The samples for Python with requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.code_samples.payloads import Answers, FileToSend, has_files
+from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, quoted, shell_word
+
+_CALL = '''\
+session = requests.Session()
+session.headers["Authorization"] = "Bearer " + os.environ["FLOWPORT_API_KEY"]
+
+
+def call(method, url, **options):
+    """One request. Sent again when the server is busy (429) or away, or does not answer in time: later each time."""
+    deadline = time.monotonic() + 900
+    for attempt in itertools.count():
+        try:
+            response = session.request(method, url, timeout=300, **options)
+            if response.ok:
+                return response
+            problem = f"HTTP {response.status_code}: {response.text}"
+            asked = response.headers.get("Retry-After", "")  # a 429 without it stays one, however long you wait
+            again = response.status_code in (502, 503, 504) or (response.status_code == 429 and asked != "")
+            again = again or (response.status_code in (408, 500) and attempt < 2)  # these seldom pass by themselves
+            again = again or '"idempotency_in_progress"' in response.text  # 409: an earlier try is being accepted
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            problem, again, asked = error, True, ""
+        pause = max(int(asked) if asked.isdigit() else 0, min(2**attempt, 30)) * random.uniform(1, 1.5)
+        if not again or time.monotonic() + pause > deadline:
+            raise SystemExit(problem)
+        time.sleep(pause)
+'''
+
+
+def submit(endpoint: str, payload: dict[str, Any], key: str) -> str:
+    """Returns a sample that submits a job and waits until it has ended."""
+    return f'''\
+{_head(key, "uuid")}from urllib.parse import urljoin
+
+import requests
+
+ENDPOINT = {quoted(endpoint)}
+{"" if has_files(payload) else f"PAYLOAD = {_value(payload)}{chr(10)}"}
+{_CALL}
+
+{_upload_function(payload)}def run_flow(payload, give_up_after=1800):
+    """Submits the payload and returns the job once it has ended."""
+    accepted = call("POST", ENDPOINT, json=payload, headers={{"Idempotency-Key": str(uuid.uuid4())}})
+    job_url = urljoin(ENDPOINT, accepted.headers["Location"])
+    deadline = time.monotonic() + give_up_after
+    while True:
+        job = call("GET", job_url, params={{"wait": 30}}).json()  # answers as soon as the job ends
+        if job["status"] in ("completed", "failed", "cancelled"):
+            return job
+        if time.monotonic() > deadline:
+            raise SystemExit(f"Still {{job['status']}} after {{give_up_after}} seconds: {{job_url}}")
+        time.sleep(2)
+
+
+job = run_flow({_value(payload) if has_files(payload) else "PAYLOAD"})
+if job["status"] != "completed":
+    raise SystemExit(f"The job {{job['status']}}: {{job['error']}}")
+print(job["result"])
+'''
+
+
+def one_call(endpoint: str, payload: dict[str, Any], key: str) -> str:
+    """Returns the shortest sample: one call that waits for the result."""
+    return f"""\
+# Before: pip install requests
+# The key comes from the environment: export FLOWPORT_API_KEY={shell_word(key)}
+import os
+{"from urllib.parse import urljoin" + chr(10) if has_files(payload) else ""}
+import requests
+
+{_plain_upload_function(endpoint, payload)}answer = requests.post(
+    {quoted(endpoint)},
+    params={{"wait": 60}},  # seconds to wait for the result
+    headers={{"Authorization": "Bearer " + os.environ["FLOWPORT_API_KEY"]}},
+    json={_value(payload, "    ")},
+    timeout=90,
+)
+if not answer.ok:
+    raise SystemExit(f"HTTP {{answer.status_code}}: {{answer.text}}")
+job = answer.json()
+if job["status"] != "completed":
+    raise SystemExit(f"No result: {{job}}")
+print(job["result"])
+"""
+
+
+def call(method: str, url: str, body: Any, answers: Answers, with_idempotency_key: bool) -> str:  # noqa: FBT001
+    """Returns a sample for one call that prints its response."""
+    if answers == "events":
+        return _events(url)
+    sent = ""
+    if body is not None:
+        sent += f", json={_value(body)}"
+    if with_idempotency_key:
+        sent += ', headers={"Idempotency-Key": str(uuid.uuid4())}'
+    shown = {
+        "json": "print(json.dumps(answer.json(), indent=2))",
+        "lines": "for line in answer.iter_lines():\n    print(json.loads(line))",
+        "nothing": "print(answer.status_code)",
+    }[answers]
+    imports = [*(["uuid"] if with_idempotency_key else []), *(["json"] if "json." in shown else [])]
+    return f"""\
+{_head(YOUR_KEY, *imports)}
+import requests
+
+{_CALL}
+
+answer = call({quoted(method)}, {quoted(url)}{sent})
+{shown}
+"""
+
+
+def _events(url: str) -> str:
+    return f'''\
+# Before: pip install requests
+# The key comes from the environment: export FLOWPORT_API_KEY={shell_word(YOUR_KEY)}
+import json
+import os
+import time
+
+import requests
+
+URL = {quoted(url)}
+HEADERS = {{"Authorization": "Bearer " + os.environ["FLOWPORT_API_KEY"], "Accept": "text/event-stream"}}
+LOST = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+
+
+def events(url):
+    """Yields (name, data) of every event; goes on after the last one when the connection is lost. Ends with the job."""
+    last, failures = "0", 0
+    while failures < 10:
+        asked = ""
+        try:
+            # Every 15 seconds something comes, so 60 silent seconds are a lost connection.
+            with requests.get(url, headers={{**HEADERS, "Last-Event-ID": last}}, stream=True, timeout=(10, 60)) as answer:
+                if answer.status_code not in (200, 408, 429, 500, 502, 503, 504):
+                    raise SystemExit(f"HTTP {{answer.status_code}}: {{answer.text}}")
+                asked = answer.headers.get("Retry-After", "")
+                event = {{}}
+                for line in answer.iter_lines() if answer.ok else ():
+                    field, _, value = line.decode().partition(": ")
+                    if field:
+                        event[field] = value
+                    if line:
+                        continue
+                    if "data" in event:  # an empty line ends an event; what broke off before it is sent again
+                        last, failures = event["id"], 0
+                        yield event["event"], json.loads(event["data"])
+                        if event["event"] in ("job.completed", "job.failed", "job.cancelled"):
+                            return
+                    event = {{}}
+        except LOST:
+            pass
+        failures += 1
+        time.sleep(max(int(asked) if asked.isdigit() else 0, min(2**failures, 30)))
+    raise SystemExit("The stream was lost too often")
+
+
+for name, data in events(URL):
+    print(name, data)
+'''
+
+
+def upload(url: str) -> str:
+    """Returns a sample that uploads the file UPLOADED, which lies beside it, and prints the response."""
+    return f"""\
+{_head(YOUR_KEY, "json", "uuid")}
+import requests
+
+{_CALL}
+
+with open({quoted(UPLOADED)}, "rb") as file:
+    sent = {{"file": ({quoted(UPLOADED)}, file.read())}}
+answer = call("POST", {quoted(url)}, files=sent, headers={{"Idempotency-Key": str(uuid.uuid4())}})
+print(json.dumps(answer.json(), indent=2))
+"""
+
+
+def download(url: str) -> str:
+    """Returns a sample that writes a file as DOWNLOADED beside it, and prints the name."""
+    return f"""\
+{_head(YOUR_KEY)}
+import requests
+
+{_CALL}
+
+answer = call("GET", {quoted(url)})
+with open({quoted(DOWNLOADED)}, "wb") as file:
+    file.write(answer.content)
+print({quoted(DOWNLOADED)})
+"""
+
+
+def _head(key: str, *imports: str) -> str:
+    names = sorted({"itertools", "os", "random", "time", *imports})
+    return f"""\
+# Before: pip install requests
+# The key comes from the environment: export FLOWPORT_API_KEY={shell_word(key)}
+""" + "".join(f"import {name}\n" for name in names)
+
+
+def _upload_function(payload: Any) -> str:
+    if not has_files(payload):
+        return ""
+    return '''def upload(path):
+    """Uploads a file and returns its id."""
+    with open(path, "rb") as file:
+        return call("POST", urljoin(ENDPOINT, "/public/v1/files"), files={"file": file}).json()["file_id"]
+
+
+'''
+
+
+def _plain_upload_function(endpoint: str, payload: Any) -> str:
+    if not has_files(payload):
+        return ""
+    return f'''HEADERS = {{"Authorization": "Bearer " + os.environ["FLOWPORT_API_KEY"]}}
+
+
+def upload(path):
+    """Uploads a file and returns its id."""
+    with open(path, "rb") as file:
+        url = urljoin({quoted(endpoint)}, "/public/v1/files")
+        answer = requests.post(url, headers=HEADERS, files={{"file": file}}, timeout=90)
+    if not answer.ok:
+        raise SystemExit(f"HTTP {{answer.status_code}}: {{answer.text}}")
+    return answer.json()["file_id"]
+
+
+'''
+
+
+def _value(value: Any, indent: str = "") -> str:
+    """Returns a JSON value as Python source, formatted like JSON."""
+    inner = indent + "    "
+    if isinstance(value, FileToSend):
+        return f"upload({quoted(value.name)})"
+    if isinstance(value, dict) and value:
+        lines = [f"{inner}{quoted(name)}: {_value(item, inner)},\n" for name, item in value.items()]
+        return "{\n" + "".join(lines) + indent + "}"
+    if isinstance(value, list) and value:
+        return "[\n" + "".join(f"{inner}{_value(item, inner)},\n" for item in value) + indent + "]"
+    if isinstance(value, str):
+        return quoted(value)
+    return repr(value)

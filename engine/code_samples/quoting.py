@@ -1,0 +1,38 @@
+"""Texts, addresses and the key as they stand in the source code of a sample."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit
+
+YOUR_KEY = "YOUR_API_KEY"
+#: The files that the samples of an upload and of a download name.
+UPLOADED, DOWNLOADED = "report.pdf", "download"
+
+
+def shell_word(text: str) -> str:
+    """Quotes any text as one shell word; in double quotes where that is safe, because they are easier to read."""
+    if any(letter in text for letter in "\"$`\\!'\n"):
+        return "'" + text.replace("'", "'\\''") + "'"
+    return f'"{text}"'
+
+
+def quoted(text: str) -> str:
+    """Quotes any text for Python and JavaScript."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def indented(text: str) -> str:
+    """Moves all lines but the first to the right."""
+    return text.replace("\n", "\n  ")
+
+
+def origin_of(endpoint: str) -> str:
+    """Returns scheme, host and port of a URL."""
+    parts = urlsplit(endpoint)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def files_url(endpoint: str) -> str:
+    """Returns where the server of this endpoint takes uploads."""
+    return f"{origin_of(endpoint)}/public/v1/files"
