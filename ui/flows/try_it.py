@@ -186,7 +186,7 @@ class TryItNow:
                 )
                 with ui.element("div").classes("fp-row fp-try-send"):
                     self.send_button = button(_("Send"), self.send, icon="send", kind="main")
-                    self.running = ui.element("div").classes("fp-row").props("role=status")
+                    self.running = ui.element("div").classes("fp-row fp-wrap-row").props("role=status")
             if may:
                 self.form.element.on("keydown", self.send, js_handler=_ENTER)
             else:
@@ -247,7 +247,7 @@ class TryItNow:
         with self.running:
             if asks:
                 icon("how_to_reg", "fp-warn", size=16)
-                words(_("Waits for a person"), "fp-warn fp-b fp-s13")
+                words(_("Waits for a person"), "fp-warn fp-b fp-s13 fp-nw")
                 link(_("Answer it under Waiting"), "/waiting", "fp-s13", new_tab=True)
                 return
             icon("progress_activity", "fp-acc", size=16)
