@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.actions.principal import Principal
 from engine.flow.document import Document, parse_flow_file
-from engine.flow.node_type import PersonQuestion
+from engine.flow.node_context import PersonQuestion
 from engine.jobs.questions import Place, ask, set_aside
 from storage.database import Database
 from storage.job_changes import Lease, claim_job

@@ -15,11 +15,11 @@ from engine.core.file_names import clean_file_name
 from engine.core.ids import file_ids_in, new_id
 from engine.core.media_types import HEAD_BYTES, TAIL_BYTES, media_type_of
 from engine.flow.file_values import MAX_FILE_BYTES, file_value, sent_file_id, size_in_words
-from engine.flow.node_type import FileContent, Json, NodeFailed
+from engine.flow.node_context import FileContent, Json, NodeFailed
 
 
 class LocalFiles:
-    """Implements `engine.flow.node_type.Files` in memory."""
+    """Implements `engine.flow.node_context.Files` in memory."""
 
     def __init__(self) -> None:
         self._kept: dict[str, FileContent] = {}

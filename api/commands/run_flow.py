@@ -21,7 +21,7 @@ from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
 from engine.core.ids import new_id
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document, parse_flow_file
-from engine.flow.node_type import (
+from engine.flow.node_context import (
     Json,
     ModelQuestion,
     ModelTurn,

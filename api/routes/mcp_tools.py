@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api.docs.openapi import slug_of
 from api.http.schemas import Status
 from engine.flow.contract import payload_schema
-from engine.flow.node_type import JsonSchema
+from engine.flow.node_context import JsonSchema
 from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.bodies import read_version
 from storage.flows import list_flows

@@ -23,7 +23,7 @@ from engine.actions.jobs import SubmitOptions, submit_many
 from engine.core import errors
 from engine.core.clock import to_rfc3339
 from engine.core.job_status import ENDED
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.jobs.submit.accept import (
     Accepted,
     Caller,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from engine.actions.principal import Principal, require_may
 from engine.actions.secrets import put_secret
 from engine.core.errors import Conflict, FieldError, Invalid
-from engine.flow.node_type import ServerTool
+from engine.flow.node_context import ServerTool
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import now

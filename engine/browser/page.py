@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Page, Request, Route

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.browser.page import BrowserPage, Drawn, Fetch, OutboundAnswer, closed
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.outbound.addresses import shown_url
 from engine.outbound.errors import ResponseTooLarge, TimedOut
 from engine.outbound.user_agent import USER_AGENT

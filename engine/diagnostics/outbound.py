@@ -17,7 +17,7 @@ from engine.browser.browser import has_browser
 from engine.core.clock import Clock
 from engine.core.settings import Settings
 from engine.diagnostics.findings import Line
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.models.connection_test import check_connection
 from engine.models.connections import ModelConnection
 from engine.models.saved_connections import open_connection

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal, Protocol
 
 from engine.documents.sentences import sentence
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 
 Json = Any
 As = Literal["text", "markdown", "tables"]

@@ -9,7 +9,8 @@ from engine.flow.document import Document, Node
 from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
 from engine.flow.graph import Graph
 from engine.flow.lists import FLATTEN, ListScopes
-from engine.flow.node_type import Catalog, Json
+from engine.flow.node_context import Json
+from engine.flow.node_type import Catalog
 from engine.flow.references import Reference, find_references
 
 OUTPUT = "api_output"

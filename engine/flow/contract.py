@@ -31,7 +31,8 @@ from engine.flow.file_values import (
     takes_files,
 )
 from engine.flow.graph import Graph
-from engine.flow.node_type import Catalog, JsonSchema
+from engine.flow.node_context import JsonSchema
+from engine.flow.node_type import Catalog
 from engine.flow.patterns import BadPattern, read_pattern, searchable, why_not
 from engine.flow.ports import ANYTHING, binding_schema, out_schema
 from engine.flow.references import Json

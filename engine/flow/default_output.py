@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.flow.node_type import Json
+from engine.flow.node_context import Json
 
 #: The properties that hold the text of an output, the likeliest first.
 _TEXTS = ("text", "summary", "answer", "output", "body", "content", "title")

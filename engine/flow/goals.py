@@ -19,7 +19,7 @@ import yaml
 from engine.core.paths import ASSETS
 from engine.flow.contract import fits_format
 from engine.flow.document import Document
-from engine.flow.node_type import Json
+from engine.flow.node_context import Json
 
 FILE = ASSETS / "goals.yaml"
 #: The longest answer, in characters, and the largest number of words in a list of them.

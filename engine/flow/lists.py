@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
-from engine.flow.node_type import Json, NodeFailed
+from engine.flow.node_context import Json, NodeFailed
 from engine.flow.references import Reference, split_text
 
 SPLITTER = "array_splitter"

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from engine.flow.document import Document, Node
-from engine.flow.node_type import Catalog, JsonSchema, NodeType
+from engine.flow.node_context import JsonSchema
+from engine.flow.node_type import Catalog, NodeType
 from engine.flow.references import Reference, split_text
 
 ANYTHING: Final[JsonSchema] = {}

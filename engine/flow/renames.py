@@ -12,7 +12,8 @@ from typing import Any, Final
 from engine.flow.contract import api_input, input_fields
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
-from engine.flow.node_type import Catalog, JsonSchema
+from engine.flow.node_context import JsonSchema
+from engine.flow.node_type import Catalog
 from engine.flow.ports import binding_schema, out_schema, schema_at
 from engine.flow.reference_edits import change_references
 from engine.flow.references import Reference, split_text

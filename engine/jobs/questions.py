@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import LimitReached, QuestionClosed
 from engine.core.ids import new_id
 from engine.core.json_text import json_text
-from engine.flow.node_type import PersonQuestion
+from engine.flow.node_context import PersonQuestion
 from engine.jobs.huey_queue import send_ahead
 from engine.jobs.notifier import job_changed
 from engine.jobs.transitions import finish, free_places

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 from engine.core.clock import HOUR, MINUTE, SECOND, to_rfc3339
 from engine.core.errors import NotFound, StorageUnavailable
 from engine.core.trace_context import NO_TRACE, TraceContext
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.jobs.job_views import batch_view, job_view, question_view
 from engine.outbound.client import OutboundClient
 from engine.secrets.question_links import question_link_path

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from engine.core.errors import Refusal, StorageUnavailable
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.knowledge.documents import NotRead
 from engine.knowledge.reading import Tools, read_source
 from engine.knowledge.saved_embeddings import SavedEmbeddings

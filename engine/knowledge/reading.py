@@ -17,7 +17,7 @@ from typing import Any, cast
 from engine.core.charsets import decode_body
 from engine.core.errors import Refusal
 from engine.documents.reading import read_document
-from engine.flow.node_type import FileContent, Json, NodeContext, NodeFailed, Reach
+from engine.flow.node_context import FileContent, Json, NodeContext, NodeFailed, Reach
 from engine.knowledge.documents import TABLES, TEXTS, USUAL_DEPTH, USUAL_PAGES, Found, NotRead, ending_of
 from engine.nodes import page_scraper
 from engine.nodes.site_addresses import Picker, canonical

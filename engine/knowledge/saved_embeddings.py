@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.core.errors import Refusal
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.models.connections import ModelConnection, split_model
 from engine.models.embeddings import Embedded, Embeddings, Purpose
 from storage.database import Database

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.models.embeddings import Embedded, Purpose
 from storage.database import Database
 from storage.knowledge import (

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import NoReturn
 
-from engine.flow.node_type import Json, SecretValue
+from engine.flow.node_context import Json, SecretValue
 from engine.models.connections import ModelConnection
 from engine.models.errors import ModelFailed, key_missing, key_refused, model_fault, provider_words, without_keys
 from engine.models.model_lists import names_in

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from engine.core.clock import Clock
 from engine.core.trace_context import CURRENT_TRACE
-from engine.flow.node_type import Json, JsonSchema
+from engine.flow.node_context import Json, JsonSchema
 from engine.models.attachments import Attached
 from engine.models.connections import ModelConnection
 from engine.models.errors import (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore2
 
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.models.connections import ModelConnection
 from engine.outbound.connection_pools import NameNotFound
 from engine.outbound.errors import OutboundFailed, OutboundRefused, TimedOut, outbound_fault

@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from engine.core.media_types import plain_media_type
 from engine.flow.file_values import MIB, has_kind, media_type_in_words
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.models.provider_catalog import PROVIDERS
 
 PDF: Final = "application/pdf"

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from engine.flow.node_type import Json, JsonSchema
+from engine.flow.node_context import Json, JsonSchema
 from engine.models.structured_output import check_object
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\s])|\n+")

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from engine.flow.node_type import Json, ModelTurn, ToolCall, ToolSpec
+from engine.flow.node_context import Json, ModelTurn, ToolCall, ToolSpec
 from engine.models import simulated
 from engine.models.structured_output import check_object
 

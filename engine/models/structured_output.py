@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.flow.contract import check_payload
 from engine.flow.json_values import STRICT, read_strictly
-from engine.flow.node_type import Json, JsonSchema
+from engine.flow.node_context import Json, JsonSchema
 
 _LANGUAGE = string.ascii_letters + string.digits
 _RULES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.flow.node_type import FileContent, Json, JsonSchema, ModelQuestion
+from engine.flow.node_context import FileContent, Json, JsonSchema, ModelQuestion
 from engine.models.connections import split_model
 from engine.models.price import Price
 

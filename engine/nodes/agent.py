@@ -37,7 +37,8 @@ from pydantic import Field
 from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text, TurnFiles
+from engine.flow.node_context import Json, NodeContext, NodeFailed, TurnFiles
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.nodes.agent_loop import AgentRun, Limits
 from engine.nodes.agent_tools import MOST_TOOLS, AgentTool, build_tools, tool_problems
 from engine.nodes.given_files import FILES, files_of

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.flow.arguments import wrong_arguments
-from engine.flow.node_type import (
+from engine.flow.node_context import (
     FlowAnswer,
     Json,
     JsonSchema,

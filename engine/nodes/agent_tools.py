@@ -19,16 +19,8 @@ from engine.flow.agent_kinds import KINDS, NAMED, Kind, fixed_host, name_of
 from engine.flow.called import AGENT
 from engine.flow.document import Document, Node
 from engine.flow.json_values import read_strictly, value_at
-from engine.flow.node_type import (
-    FlowAnswer,
-    HttpAnswer,
-    Json,
-    NodeConfig,
-    NodeContext,
-    NodeFailed,
-    ToolServer,
-    ToolSpec,
-)
+from engine.flow.node_context import FlowAnswer, HttpAnswer, Json, NodeContext, NodeFailed, ToolServer, ToolSpec
+from engine.flow.node_type import NodeConfig
 from engine.flow.references import as_text
 from engine.flow.rules import holds
 from engine.flow.validation import without_parked

@@ -21,7 +21,8 @@ from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
 from engine.flow.file_values import MAX_FILE_BYTES, MIB, FileKind, takes_files
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType
+from engine.flow.node_context import Json, NodeContext
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.nodes.sent_files import with_files
 
 FieldType = Literal["string", "number", "integer", "boolean", "object", "array"]

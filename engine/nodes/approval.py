@@ -23,18 +23,8 @@ from pydantic import Field
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_type import (
-    Json,
-    JsonSchema,
-    NodeConfig,
-    NodeContext,
-    NodeInputs,
-    NodeType,
-    OnExpiry,
-    PersonQuestion,
-    Routed,
-    Text,
-)
+from engine.flow.node_context import Json, JsonSchema, NodeContext, OnExpiry, PersonQuestion
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Routed, Text
 
 APPROVED, REFUSED = "approved", "refused"
 WEEK = 7 * 86_400

@@ -27,7 +27,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from engine.flow.lists import FLATTEN, not_a_list
-from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, NodeInputs, NodeType
+from engine.flow.node_context import Json, JsonSchema, NodeContext
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 
 
 class Config(NodeConfig):

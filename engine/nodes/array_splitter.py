@@ -26,7 +26,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from engine.flow.lists import SPLITTER, not_a_list
-from engine.flow.node_type import THE_JOBS, Json, JsonSchema, NodeConfig, NodeContext, NodeInputs, NodeType
+from engine.flow.node_context import Json, JsonSchema, NodeContext
+from engine.flow.node_type import THE_JOBS, NodeConfig, NodeInputs, NodeType
 
 
 class Config(NodeConfig):

@@ -20,7 +20,8 @@ from pydantic import Field
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_type import THE_JOBS, FreeInputs, Json, JsonSchema, NodeConfig, NodeContext, NodeType
+from engine.flow.node_context import Json, JsonSchema, NodeContext
+from engine.flow.node_type import THE_JOBS, FreeInputs, NodeConfig, NodeType
 
 
 class Config(NodeConfig):

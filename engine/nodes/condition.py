@@ -22,7 +22,8 @@ from pydantic import Field
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, NodeInputs, NodeType, Routed
+from engine.flow.node_context import Json, JsonSchema, NodeContext
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Routed
 from engine.flow.rules import (
     ALONE,
     MATCH_TITLES,

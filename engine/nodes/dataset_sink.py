@@ -24,7 +24,8 @@ from pydantic import Field
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, NodeType
+from engine.flow.node_context import Json, NodeContext
+from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
 from engine.nodes.known_datasets import dataset_field, no_dataset_yet
 
 MODES = {"append": "Add a row", "update": "Update", "upsert": "Update or add"}

@@ -21,7 +21,8 @@ from pydantic import Field
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_type import DatasetPage, Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType
+from engine.flow.node_context import DatasetPage, Json, NodeContext, NodeFailed
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.rules import FieldRule, Match
 from engine.nodes.known_datasets import dataset_field, no_dataset_yet, rows_schema
 from engine.nodes.rules_on_items import kept_by, match_field, rule_problems, rules_field, rules_in_words

@@ -32,7 +32,8 @@ from pydantic import Field
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
+from engine.flow.node_context import Json, NodeContext, NodeFailed
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.flow.patterns import MAX_PATTERN, BadPattern, Pattern, read_pattern, searchable, why_not
 
 MOST_MATCHES = 10_000

@@ -21,7 +21,8 @@ from typing import Any
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType
+from engine.flow.node_context import Json, NodeContext
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.rules import FieldRule, Match
 from engine.nodes.list_input import ITEMS, items_of
 from engine.nodes.rules_on_items import kept_by, match_field, rule_problems, rules_field, rules_in_words

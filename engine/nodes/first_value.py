@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import Field
 
-from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, NodeInputs, NodeType
+from engine.flow.node_context import Json, JsonSchema, NodeContext
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 
 
 class Config(NodeConfig):

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from engine.flow.file_values import is_file_value
-from engine.flow.node_type import FileContent, Json, NodeContext, NodeFailed
+from engine.flow.node_context import FileContent, Json, NodeContext, NodeFailed
 from engine.models.media import check_count
 
 #: The field `files` of a node's Inputs.

@@ -32,7 +32,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.json_values import as_number, value_at
-from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, NodeInputs, NodeType
+from engine.flow.node_context import Json, JsonSchema, NodeContext
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.references import as_text
 from engine.nodes.list_input import ITEMS, items_of
 

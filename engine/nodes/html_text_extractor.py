@@ -16,7 +16,8 @@ from pydantic import Field
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
+from engine.flow.node_context import Json, NodeContext, NodeFailed
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.nodes.page_reading import read_with
 from engine.pages.main_content import HOW_TO_SELECT, SelectorUnreadable, check_selector
 from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled, PageUnreadable

@@ -24,7 +24,8 @@ from pydantic import Field
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.json_values import read_strictly
-from engine.flow.node_type import HttpAnswer, Json, NodeConfig, NodeContext, NodeInputs, NodeType, Text
+from engine.flow.node_context import HttpAnswer, Json, NodeContext
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.flow.references import as_text
 from engine.nodes.web_answers import status_failure
 

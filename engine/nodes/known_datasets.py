@@ -15,7 +15,8 @@ from pydantic import Field
 from engine.core.errors import Problem
 from engine.flow.called import AGENT
 from engine.flow.document import Document, Node
-from engine.flow.node_type import Catalog, JsonSchema
+from engine.flow.node_context import JsonSchema
+from engine.flow.node_type import Catalog
 from engine.flow.validation import without_parked
 
 TYPES = ("dataset_source", "dataset_sink")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from engine.flow.json_values import read_strictly
 from engine.flow.lists import not_a_list
-from engine.flow.node_type import Json
+from engine.flow.node_context import Json
 
 #: The field `items` of a node's Inputs.
 ITEMS: Any = Field(title="Items", description="The list. A text that holds a list in JSON form works, too.")

@@ -20,7 +20,8 @@ from typing import Any
 from pydantic import Field
 
 from engine.flow.lists import not_a_list
-from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType
+from engine.flow.node_context import Json, JsonSchema, NodeContext, NodeFailed
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.nodes.list_input import items_of
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from engine.flow.node_type import Json, NodeContext
+from engine.flow.node_context import Json, NodeContext
 from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled
 from engine.pages.readers import READERS, WRONG, is_ordinary
 from engine.sandbox.limits import LIMITS

@@ -33,17 +33,8 @@ from pydantic import Field
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_type import (
-    DrawnPage,
-    HttpAnswer,
-    Json,
-    NodeConfig,
-    NodeContext,
-    NodeFailed,
-    NodeInputs,
-    NodeType,
-    Text,
-)
+from engine.flow.node_context import DrawnPage, HttpAnswer, Json, NodeContext, NodeFailed
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.nodes.page_reading import read_with
 from engine.nodes.web_answers import ask_robots, shown, status_failure
 from engine.pages.main_content import (

@@ -28,7 +28,8 @@ from pydantic import Field
 
 from engine.flow.document import MAX_DEPTH, deeper_than
 from engine.flow.json_values import STRICT
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType
+from engine.flow.node_context import Json, NodeContext, NodeFailed
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 
 #: How many fenced code blocks are searched, from the first.
 _MOST_FENCES = 20

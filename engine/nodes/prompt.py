@@ -42,7 +42,8 @@ from pydantic import Field
 from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
-from engine.flow.node_type import Json, ModelQuestion, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
+from engine.flow.node_context import Json, ModelQuestion, NodeContext, NodeFailed
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.nodes.api_input import FieldRules, FieldType, Format
 from engine.nodes.given_files import FILES, files_of
 

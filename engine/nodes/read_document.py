@@ -37,7 +37,8 @@ from engine.documents.page_ranges import HOW_TO_WRITE, BadRange, read_ranges
 from engine.documents.reading import read_document
 from engine.flow.document import Document, Node
 from engine.flow.file_values import is_file_value, sent_file_id
-from engine.flow.node_type import Json, JsonSchema, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType
+from engine.flow.node_context import Json, JsonSchema, NodeContext, NodeFailed
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 
 _PAGES = Field(
     "",

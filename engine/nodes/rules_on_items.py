@@ -12,7 +12,7 @@ from pydantic import Field
 
 from engine.core.errors import Problem
 from engine.flow.document import Node
-from engine.flow.node_type import Json, NodeFailed
+from engine.flow.node_context import Json, NodeFailed
 from engine.flow.rules import (
     ALONE,
     MATCH_TITLES,

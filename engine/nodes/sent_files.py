@@ -21,7 +21,7 @@ from engine.flow.file_values import (
     size_in_words,
     why_not_taken,
 )
-from engine.flow.node_type import Json, NodeContext, NodeFailed
+from engine.flow.node_context import Json, NodeContext, NodeFailed
 
 _FETCH_SECONDS = 120.0
 _HEADER_NAME = re.compile(

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeContext, NodeType
+from engine.flow.node_context import Json, NodeContext
+from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
 
 
 class Config(NodeConfig):

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import urljoin
 
 from engine.core.charsets import decode_body
-from engine.flow.node_type import HttpAnswer, NodeContext, NodeFailed, Reach
+from engine.flow.node_context import HttpAnswer, NodeContext, NodeFailed, Reach
 from engine.nodes.page_reading import read_with
 from engine.nodes.site_addresses import Picker, canonical, is_file, page_key, site_of
 from engine.nodes.sitemaps import read_sitemap

@@ -19,7 +19,8 @@ from typing import Any
 from pydantic import Field
 
 from engine.flow.json_values import ordered_by, value_at
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType
+from engine.flow.node_context import Json, NodeContext
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.nodes.list_input import ITEMS, items_of
 
 

@@ -50,7 +50,8 @@ from pydantic import Field
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.json_values import is_small
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, as_text
+from engine.flow.node_context import Json, NodeContext, NodeFailed
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, as_text
 from engine.flow.references import BadReference, Missing, Reference, Scope, parse_reference
 from engine.flow.template_filters import MAX_TEXT, apply_filter, filter_problem
 from engine.flow.template_language import template_facts

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from engine.flow.node_type import HttpAnswer, NodeContext, NodeFailed, SiteRules
+from engine.flow.node_context import HttpAnswer, NodeContext, NodeFailed, SiteRules
 
 #: What a status usually means, for an answer without a text of its own.
 _REASONS = {

@@ -32,7 +32,8 @@ from pydantic import Field
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeInputs, NodeType, Text
+from engine.flow.node_context import Json, NodeContext
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.nodes.site_addresses import Picker
 from engine.nodes.site_crawl import Crawl, Limits
 

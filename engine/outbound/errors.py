@@ -21,7 +21,7 @@ redirect pointed to, because an attacker could use them to map the internal netw
 
 from __future__ import annotations
 
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 
 ALLOW_REMEDY = "The owner can allow it under Settings → Server, Allowed addresses (FLOWPORT_OUTBOUND_ALLOW)"
 CALLERS_REMEDY = "The owner can allow it under Settings → Server, Callers' webhooks (FLOWPORT_WEBHOOK_ALLOW)"

@@ -16,7 +16,7 @@ import httpx2
 from cachetools import LRUCache
 from protego import Protego
 
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.outbound.addresses import port_of, read_url
 from engine.outbound.allow_list import Reach
 from engine.outbound.practice_site import PRACTICE_HOST

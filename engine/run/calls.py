@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.flow.called import DEEPEST_CALL
 from engine.flow.contract import check_payload, input_fields
-from engine.flow.node_type import Json, NodeFailed
+from engine.flow.node_context import Json, NodeFailed
 from engine.run.plan import Plan
 from engine.run.steps import INNER, Recorder, RunError, StepEnded, StepKey, StepPart, StepStarted
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.flow.node_type import Json
+from engine.flow.node_context import Json
 from engine.flow.references import Missing
 from engine.run.blocks import Unit
 from engine.run.lists import Collector, Frame

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.flow.node_type import Json, NodeFailed
+from engine.flow.node_context import Json, NodeFailed
 from engine.flow.references import Scope
 from engine.nodes.array_flatten import Config, flat_list
 from engine.run.steps import WAITS, RunError

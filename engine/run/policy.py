@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.core.clock import Clock, Millis
 from engine.core.coroutines import resumed
-from engine.flow.node_type import Json, NodeFailed, SetAside
+from engine.flow.node_context import Json, NodeFailed, SetAside
 from engine.run.steps import Try
 
 FIRST_PAUSE = 0.5

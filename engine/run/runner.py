@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from engine.core.clock import Clock, SystemClock
-from engine.flow.node_type import Json, SetAside
+from engine.flow.node_context import Json, SetAside
 from engine.run.blocks import Block, Unit
 from engine.run.calls import CalledPlan, InnerRecorder, as_failure, kept_inside, kept_under, may_open, payload_for
 from engine.run.items import Items

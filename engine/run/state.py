@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from engine.core.clock import Clock, to_rfc3339
-from engine.flow.node_type import Json
+from engine.flow.node_context import Json
 from engine.run.blocks import Block
 from engine.run.calls import CalledPlan, InnerRecorder, OpenCalls
 from engine.run.lists import Frame, Index, Opened

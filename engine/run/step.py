@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from engine.core.clock import Millis
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.lists import not_a_list
-from engine.flow.node_type import (
+from engine.flow.node_context import (
     FlowAnswer,
     FlowOffer,
     Json,
@@ -22,11 +22,11 @@ from engine.flow.node_type import (
     NodeFailed,
     PersonAnswer,
     PersonQuestion,
-    Routed,
     SecretValue,
     SetAside,
     ToolServer,
 )
+from engine.flow.node_type import Routed
 from engine.flow.references import Missing, Scope
 from engine.flow.wrong_values import wrong_value
 from engine.run.calls import CalledPlan, InnerRecorder
@@ -267,7 +267,7 @@ class StepRun:
         items = await running
         return Opened(items, await self.in_thread(fingerprint, items))
 
-    # The node's context (`engine.flow.node_type.NodeContext`).
+    # The node's context (`engine.flow.node_context.NodeContext`).
 
     @property
     def http(self) -> Any:

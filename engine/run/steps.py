@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from engine.core.clock import Millis
-from engine.flow.node_type import Json, SecretValue
+from engine.flow.node_context import Json, SecretValue
 
 #: `waiting`: the step asked a person. It begins again after the answer.
 StepStatus = Literal["completed", "failed", "skipped", "cancelled", "waiting"]
@@ -201,7 +201,7 @@ class Services(Protocol):
     def files(self) -> Any: ...
 
     def knowledge(self, step: str, on_call: Any, warn: Any) -> Any:
-        """Returns the knowledge of the workspace (`engine.flow.node_type.Knowledge`) for one step."""
+        """Returns the knowledge of the workspace (`engine.flow.node_context.Knowledge`) for one step."""
         ...
 
     async def ask_model(self, question: Any, *, on_call: Any = None, on_text: Any = None) -> Any:
@@ -209,11 +209,11 @@ class Services(Protocol):
         ...
 
     async def ask_turn(self, turn: Any, *, on_call: Any = None, on_text: Any = None) -> Any:
-        """Returns an `engine.flow.node_type.TurnReply`."""
+        """Returns an `engine.flow.node_context.TurnReply`."""
         ...
 
     def tool_server(self, server: str) -> AbstractAsyncContextManager[Any]:
-        """Opens an MCP server (`engine.flow.node_type.ToolServer`)."""
+        """Opens an MCP server (`engine.flow.node_context.ToolServer`)."""
         ...
 
     async def settled(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from engine.core.errors import SecretUnreadable
-from engine.flow.node_type import SecretValue
+from engine.flow.node_context import SecretValue
 from engine.secrets.sealing import Vault
 from storage.secrets import hold_secret, list_sealed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from engine.flow.node_type import ServerTool
+from engine.flow.node_context import ServerTool
 from engine.secrets.opening import open_secret
 from engine.secrets.sealing import Vault
 from engine.tool_servers.session import ServerAddress

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from engine.flow.node_type import Json, NodeFailed, ServerTool
+from engine.flow.node_context import Json, NodeFailed, ServerTool
 from engine.outbound.client import OutboundClient, OutboundFailed, OutboundRefused, outbound_fault
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class _Asked:
 
 
 class ServerSession:
-    """Implements `engine.flow.node_type.ToolServer`. Use `opened`, which ends the session's task."""
+    """Implements `engine.flow.node_context.ToolServer`. Use `opened`, which ends the session's task."""
 
     def __init__(self, outbound: OutboundClient, address: ServerAddress) -> None:
         self._outbound = outbound

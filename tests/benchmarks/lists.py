@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from engine.flow.document import Document
-from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeType
+from engine.flow.node_context import Json
+from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
 from engine.nodes import CATALOG
 from engine.run.plan import Plan, compile_plan
 from engine.run.runner import run_flow

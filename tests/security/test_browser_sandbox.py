@@ -11,7 +11,7 @@ import pytest
 from engine.browser.browser import browser_of
 from engine.core.settings import BadSetting, Settings, from_environment
 from engine.diagnostics.outbound import check_outside
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.outbound.client import Answer, OutboundClient, OutboundRules
 from engine.secrets.sealing import open_vault
 from storage.database import open_database

@@ -32,7 +32,7 @@ from engine.flow.goals import (
     read_answer,
     title_of,
 )
-from engine.flow.node_type import Json
+from engine.flow.node_context import Json
 from engine.flow.times_asked import time_asked
 from engine.flow.version_comparison import draft_changes
 from engine.knowledge.samples import sample_documents

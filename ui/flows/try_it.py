@@ -21,7 +21,7 @@ from engine.core.errors import Refusal
 from engine.core.ids import JobId
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Document
-from engine.flow.node_type import Json
+from engine.flow.node_context import Json
 from storage.jobs import find_job
 from storage.keys import list_keys
 from ui.flows.internal_api_client import OwnAnswer, call_public

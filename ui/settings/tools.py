@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from engine.actions.tool_servers import allow_tools, remember_tools, remove_tool_server
 from engine.core.errors import Refusal
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.jobs.outbound_rules import outbound_rules
 from engine.outbound.client import OutboundClient
 from engine.tool_servers.saved_servers import open_tool_server

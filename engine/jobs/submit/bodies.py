@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import FieldError, NotFound
 from engine.flow.contract import input_fields, result_schema
 from engine.flow.document import Document, load_document
-from engine.flow.node_type import JsonSchema
+from engine.flow.node_context import JsonSchema
 from engine.flow.validation import without_parked
 from engine.nodes import CATALOG
 from storage.flows import find_document

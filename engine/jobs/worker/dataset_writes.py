@@ -9,7 +9,7 @@ from typing import Any, cast
 from sqlalchemy.orm import Session
 
 from engine.core.errors import Refusal, StorageUnavailable
-from engine.flow.node_type import Json, NodeFailed
+from engine.flow.node_context import Json, NodeFailed
 from storage.database import Database
 from storage.dataset_changes import Mode, Written, write_from_step
 from storage.datasets import Row, get_dataset, list_sized_rows
@@ -28,7 +28,7 @@ class RowsRead:
 
 
 class WorkspaceDatasets:
-    """Implements `engine.flow.node_type.Datasets` for one workspace. `settled` is awaited before each write."""
+    """Implements `engine.flow.node_context.Datasets` for one workspace. `settled` is awaited before each write."""
 
     def __init__(
         self, database: Database, workspace_id: str, settled: Callable[[], Awaitable[Any]] | None = None

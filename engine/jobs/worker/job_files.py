@@ -1,4 +1,4 @@
-"""The files that a run reads and makes. Implements `engine.flow.node_type.Files` for one attempt at a job."""
+"""The files that a run reads and makes. Implements `engine.flow.node_context.Files` for one attempt at a job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import FileTooLarge, Refusal, StorageUnavailable
 from engine.files.keeping import Incoming, incoming_of, store_file, value_of
 from engine.flow.file_values import sent_file_id
-from engine.flow.node_type import FileContent, Json, NodeFailed
+from engine.flow.node_context import FileContent, Json, NodeFailed
 from engine.jobs.job_values import encoded
 from storage.database import Database
 from storage.file_bytes import BytesGone

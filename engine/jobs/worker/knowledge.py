@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import to_rfc3339
 from engine.core.errors import Refusal, StorageUnavailable, TooLarge
-from engine.flow.node_type import Json, NodeFailed
+from engine.flow.node_context import Json, NodeFailed
 from engine.knowledge.cutting import clean
 from engine.knowledge.documents import MAX_TEXT, Found
 from engine.knowledge.search import as_json, search
@@ -36,7 +36,7 @@ MAX_SOURCE = 500
 
 @dataclass(frozen=True)
 class WorkspaceKnowledge:
-    """Implements `engine.flow.node_type.Knowledge` for one step. `settled` is awaited before each call that costs or
+    """Implements `engine.flow.node_context.Knowledge` for one step. `settled` is awaited before each call that costs or
     writes; `embed` asks an embedding model of the workspace.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from engine.core.errors import Refusal, StorageUnavailable
-from engine.flow.node_type import NodeFailed, PersonAnswer, PersonQuestion
+from engine.flow.node_context import NodeFailed, PersonAnswer, PersonQuestion
 from engine.jobs.job_values import encoded
 from engine.jobs.questions import Place, ask
 from engine.jobs.worker.step_writer import JobRecorder

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from engine.core.errors import FlowInvalid
 from engine.flow.document import Document, load_document
 from engine.flow.graph import Graph
-from engine.flow.node_type import Catalog, Json, NodeFailed
+from engine.flow.node_context import Json, NodeFailed
+from engine.flow.node_type import Catalog
 from engine.run.calls import CalledPlan
 from engine.run.plan import Plan, compile_plan
 from engine.run.state import RunOptions

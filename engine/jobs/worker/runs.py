@@ -20,7 +20,7 @@ from engine.core.logging_setup import CURRENT_JOB, EACH_JOB, known
 from engine.core.redaction import Redaction
 from engine.core.trace_context import CURRENT_TRACE, TraceContext
 from engine.flow.json_values import is_small
-from engine.flow.node_type import Json
+from engine.flow.node_context import Json
 from engine.jobs.job_values import encoded
 from engine.jobs.questions import set_aside
 from engine.jobs.transitions import claim, finish_many, give_back, job_error, timed_out

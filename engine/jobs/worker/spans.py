@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.core.clock import Clock
 from engine.core.trace_context import CURRENT_TRACE, TraceContext
 from engine.core.version import VERSION
-from engine.flow.node_type import Json
+from engine.flow.node_context import Json
 from engine.run.steps import Recorder, StepEnded, StepKey, StepPart, StepStarted
 from storage.job_changes import Claimed
 

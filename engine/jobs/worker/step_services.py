@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import Refusal
 from engine.core.trace_context import CURRENT_TRACE
-from engine.flow.node_type import (
+from engine.flow.node_context import (
     DrawnPage,
     Json,
     ModelQuestion,

@@ -19,7 +19,7 @@ from engine.core.clock import Clock
 from engine.core.errors import StorageUnavailable
 from engine.core.redaction import Redaction
 from engine.flow.json_values import is_small
-from engine.flow.node_type import Json
+from engine.flow.node_context import Json
 from engine.jobs.job_values import cut, encoded
 from engine.jobs.transitions import write_steps
 from engine.jobs.worker.model_stream import Piece, Streamed

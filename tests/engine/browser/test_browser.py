@@ -14,7 +14,7 @@ import pytest
 
 from engine.browser import process
 from engine.browser.browser import browser_of
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from tests.engine.nodes.node_in_flow import Services, run_node
 from tests.stand_ins.network import Names

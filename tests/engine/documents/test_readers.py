@@ -9,7 +9,7 @@ import pytest
 
 from engine.documents.readers import FAMILIES, read
 from engine.documents.reading import LARGEST, family_of, page_images, read_document
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from tests.engine.documents import made_files as made
 from tests.engine.documents.made_files import Sent
 

@@ -18,7 +18,7 @@ import pytest
 
 from engine.documents.readers import FAMILIES
 from engine.documents.reading import page_images, read_document
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.sandbox.limits import LIMITS
 from engine.sandbox.pool import Sandbox
 from tests.engine.documents import made_files as made

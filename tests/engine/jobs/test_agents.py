@@ -19,7 +19,7 @@ from engine.actions.tool_servers import add_tool_server, allow_tools, remember_t
 from engine.core.ids import WorkspaceId
 from engine.core.roles import Role
 from engine.flow.document import Document
-from engine.flow.node_type import ServerTool
+from engine.flow.node_context import ServerTool
 from engine.jobs.at_work import AtWork
 from engine.jobs.questions import answer
 from engine.jobs.worker.plan_loader import PlanLoader

@@ -11,7 +11,7 @@ import pytest
 from engine.core.errors import PayloadInvalid
 from engine.files.keeping import SPACE_GB, incoming_of, store_file, value_of
 from engine.flow.file_values import is_file_value
-from engine.flow.node_type import FileContent, NodeFailed
+from engine.flow.node_context import FileContent, NodeFailed
 from engine.jobs.worker.job_files import JobFiles
 from storage.files import find_file, list_uses
 from storage.jobs import read_value

@@ -12,7 +12,7 @@ import pytest
 from engine.core.clock import HOUR, MovedClock
 from engine.core.errors import QuestionClosed
 from engine.flow.document import Document
-from engine.flow.node_type import PersonQuestion
+from engine.flow.node_context import PersonQuestion
 from engine.jobs.job_views import job_view
 from engine.jobs.questions import Place, answer, ask, expire_due, set_aside
 from engine.jobs.transitions import cancel_job, claim, claim_many, reclaim, send_forgotten

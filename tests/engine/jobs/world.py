@@ -22,16 +22,8 @@ from engine.actions.jobs import RunOptions, submit
 from engine.core.clock import Clock, month_of
 from engine.core.ids import new_id
 from engine.flow.document import Document
-from engine.flow.node_type import (
-    FreeInputs,
-    Json,
-    NodeConfig,
-    NodeContext,
-    NodeFailed,
-    NodeType,
-    PersonAnswer,
-    PersonQuestion,
-)
+from engine.flow.node_context import Json, NodeContext, NodeFailed, PersonAnswer, PersonQuestion
+from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
 from engine.jobs.submit.accept import Accepted, Caller
 from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets

@@ -11,7 +11,7 @@ import pytest
 
 from engine.actions.principal import Principal
 from engine.core.clock import MovedClock
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.knowledge.indexer import Indexer
 from engine.knowledge.reading import Tools
 from engine.models.embeddings import Embedded

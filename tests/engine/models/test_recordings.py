@@ -9,7 +9,7 @@ import pytest
 
 from engine.core.clock import Millis, SystemClock
 from engine.flow.contract import payload_schema
-from engine.flow.node_type import FileContent, ModelTurn, ToolSpec
+from engine.flow.node_context import FileContent, ModelTurn, ToolSpec
 from engine.models.client import ModelAnswer, ModelConnection, ModelFailed, ModelRequest, Models
 from engine.outbound.client import OutboundClient
 from tests.stand_ins.recorded_models import FOLDER, RecordedModels, Recording, recordings, shape

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.flow.node_type import ModelTurn
+from engine.flow.node_context import ModelTurn
 from engine.models.simulated_agent import reply
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import Field
 
-from engine.flow.node_type import Json, NodeConfig, NodeContext, NodeFailed, NodeInputs, NodeType, Text
+from engine.flow.node_context import Json, NodeContext, NodeFailed
+from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 
 
 class Config(NodeConfig):

@@ -11,7 +11,7 @@ import pytest
 from engine.actions.datasets import add_dataset, delete_dataset, import_rows, known_datasets
 from engine.flow.contract import final_nodes
 from engine.flow.document import Document
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.flow.ports import out_schema, schema_at
 from engine.flow.validation import problems
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets

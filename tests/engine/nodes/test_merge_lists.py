@@ -3,7 +3,7 @@
 import pytest
 
 from engine.flow.document import Document
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.flow.ports import out_schema
 from engine.nodes import CATALOG
 from tests.engine.nodes.one_node import Alone, run_node

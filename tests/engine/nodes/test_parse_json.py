@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.nodes.parse_json import read_json
 from tests.engine.nodes.one_node import run_node
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.nodes import CATALOG
 from tests.engine.nodes.one_node import Alone, problems_of, run_node
 

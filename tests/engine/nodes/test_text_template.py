@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.flow.references import Reference, Scope
 from engine.flow.template_language import MAX_SOURCE
 from engine.nodes.text_template import template_references

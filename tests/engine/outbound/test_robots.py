@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.outbound import robots as room
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.outbound.robots import ROBOTS_NAME, CrawlPoliteness, read_robots

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from engine.flow.document import Document
-from engine.flow.node_type import FreeInputs, Json, NodeConfig, NodeFailed, NodeType
+from engine.flow.node_context import Json, NodeFailed
+from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
 from engine.run.runner import run_flow

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.nodes import CATALOG
 from engine.run.calls import CalledPlan, may_open
 from engine.run.plan import compile_plan

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.run.state import RunOptions
 from engine.run.steps import StepKey
 from tests.engine.run.arrange import WORK, Notebook, flow, go, node_type

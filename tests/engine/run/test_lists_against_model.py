@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from tests.engine.run.arrange import WORK, flow, go, node_type
 
 # ---------- flows as a small language ----------

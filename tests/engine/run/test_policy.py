@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.core.clock import Millis
-from engine.flow.node_type import THE_JOBS, NodeFailed
+from engine.flow.node_context import NodeFailed
+from engine.flow.node_type import THE_JOBS
 from engine.nodes import CATALOG
 from engine.run.policy import FIRST_PAUSE, LONGEST_PAUSE, Tried, attempt, pause_before
 from engine.run.steps import RunError, StepEnded, StepKey, Try

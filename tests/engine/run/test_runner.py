@@ -6,7 +6,7 @@ import pytest
 
 from engine.core.errors import FlowInvalid
 from engine.flow.document import Document
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
 from engine.run.runner import run_flow

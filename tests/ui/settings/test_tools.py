@@ -9,7 +9,7 @@ from nicegui.testing import User
 
 from engine.actions.tool_servers import add_tool_server, allow_tools, change_tool_server, remember_tools
 from engine.core.errors import Conflict, Invalid
-from engine.flow.node_type import ServerTool
+from engine.flow.node_context import ServerTool
 from engine.secrets.sealing import Vault, open_vault
 from engine.tool_servers.saved_servers import open_tool_server
 from storage.secrets import list_secrets

@@ -12,7 +12,8 @@ from typing import Any
 
 from engine.flow.document import Document, Node
 from engine.flow.json_values import as_number, value_at
-from engine.flow.node_type import Catalog, NodeFailed
+from engine.flow.node_context import NodeFailed
+from engine.flow.node_type import Catalog
 from engine.flow.ports import binding_schema
 from engine.flow.references import Scope, render
 from engine.nodes.list_input import items_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.core.clock import Millis
-from engine.flow.node_type import NodeFailed
+from engine.flow.node_context import NodeFailed
 from engine.flow.references import BadReference, Reference, Scope, as_text, find_references, render
 from engine.flow.rules import ALONE, OPERATOR_TITLES, compared_as_text, holds
 from engine.models.connections import ModelConnection, split_model
