@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import Clock, Millis, SystemClock
 from engine.core.errors import StorageUnavailable
-from storage.engines import READERS, as_fault, is_storage_fault, make_engine, sqlite_url, storage_faults
+from storage.engines import READERS, as_fault, driver_of, is_storage_fault, make_engine, sqlite_url, storage_faults
 from storage.file_bytes import FILE_BYTES, FILES_FOLDER, FileBytes
 from storage.private import make_private
 from storage.queue import TURNS, Turns
@@ -267,10 +267,7 @@ class Database:
                 connection.close()
 
     def _info_of(self, connection: Connection) -> dict[str, Any]:
-        info = dict(self.info)
-        if connection.dialect.name == "sqlite":
-            info[DRIVER] = connection.connection.driver_connection
-        return info
+        return {**self.info, DRIVER: driver_of(connection)}
 
     def _write_group(self, sessions: _Sessions, group: list[_Write], notices: list[_Notice]) -> list[_Answer]:
         """Runs one write, or the plural action of several, in a savepoint.

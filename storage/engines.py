@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -35,7 +35,9 @@ def make_engine(url: str, *, immediate: bool, durable: bool = True) -> Engine:
     with the next checkpoint; a power cut may undo the newest commits, in order, but never damages the file.
     """
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=READERS + 1)
+        from storage.postgres import make_postgres_engine
+
+        return make_postgres_engine(url, writing=immediate, durable=durable, pool_size=READERS + 1)
     engine = create_engine(
         url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False}, pool_size=READERS + 1
     )
@@ -87,6 +89,16 @@ def _begin_immediately(connection: Connection) -> None:
         driver.execute(f"pragma busy_timeout={BUSY_SECONDS * 1_000}")
 
 
+def driver_of(connection: Connection) -> Any:
+    """Returns the connection that `storage.statements` use: of sqlite3, or one with its interface."""
+    driver = connection.connection.driver_connection
+    if isinstance(driver, sqlite3.Connection):
+        return driver
+    from storage.postgres import PostgresDriver
+
+    return PostgresDriver(cast("Any", driver))
+
+
 def sqlite_url(data: Path) -> str:
     """Returns the SQLAlchemy URL of a data folder's database."""
     return f"sqlite:///{data / 'flowport.db'}"
@@ -94,6 +106,10 @@ def sqlite_url(data: Path) -> str:
 
 def is_storage_fault(error: DBAPIError) -> bool:
     """True when the disk or a lock caused the error, not the statement."""
+    if type(error.orig).__module__.startswith("psycopg"):
+        from storage.postgres import is_postgres_fault
+
+        return is_postgres_fault(error)
     said = str(error.orig).lower()
     signs = (
         "disk is full",

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sqlalchemy import delete, func, or_, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from storage.database import now
+from storage.statements import Statement
 from storage.tables import SignInFailure, SignInPlace, User
 
 #: How many places are kept of a person: those used last.
@@ -69,14 +69,16 @@ def is_known_network(session: Session, email: str, network: str) -> bool:
     return _knows(session, email, SignInPlace.network == network)
 
 
+_NOTE_PLACE = Statement(
+    "insert into sign_in_places (user_id, place, network, seen_at) values (:user_id, :place, :network, :seen_at)"
+    " on conflict (user_id, place) do update set seen_at = excluded.seen_at"
+)
+
+
 def note_place(session: Session, user_id: str, place: str, network: str) -> None:
     """Stores where a person signed in; beyond PLACES the place that was used longest ago is removed."""
     values = {"user_id": user_id, "place": place, "network": network, "seen_at": now(session)}
-    session.execute(
-        insert(SignInPlace)
-        .values(values)
-        .on_conflict_do_update(index_elements=["user_id", "place"], set_={"seen_at": now(session)})
-    )
+    _NOTE_PLACE.run(session, values)
     newest = (
         select(SignInPlace.place)
         .where(SignInPlace.user_id == user_id)

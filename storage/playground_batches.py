@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.orm import Session
 
+from storage.statements import Statement
 from storage.tables import Batch, PlaygroundBatch, PlaygroundBatchRow, Snapshot
 
 BatchState = Literal["running", "paused", "stopping", "stopped", "ended"]
@@ -77,19 +77,20 @@ def store_again(session: Session, batch_id: str, user_id: str, rows: Sequence[Ro
         store_row(session, batch_id, row)
 
 
+_STORE_ROW = Statement(
+    """
+    insert into playground_batch_rows (batch_id, "row", state, title, text, dataset_row)
+    values (:batch_id, :row, :state, :title, :text, :dataset_row)
+    on conflict (batch_id, "row") do update
+       set state = excluded.state, title = excluded.title, text = excluded.text, dataset_row = excluded.dataset_row
+    """
+)
+
+
 def store_row(session: Session, batch_id: str, row: RowOutsideJobs) -> None:
     """Stores a row that is no job, or replaces what is stored of it."""
-    values = {
-        "state": row.state,
-        "title": row.title,
-        "text": row.text,
-        "dataset_row": row.dataset_row,
-    }
-    session.execute(
-        upsert(PlaygroundBatchRow)
-        .values(batch_id=batch_id, row=row.row, **values)
-        .on_conflict_do_update(index_elements=["batch_id", "row"], set_=values)
-    )
+    values = {"batch_id": batch_id, "row": row.row, "state": row.state, "title": row.title, "text": row.text}
+    _STORE_ROW.run(session, {**values, "dataset_row": row.dataset_row})
 
 
 def remove_row(session: Session, batch_id: str, row: int) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY
 from storage.database import now
-from storage.statements import Statement
+from storage.statements import Statement, is_sqlite
 
 #: An estimate of the bytes that steps and events of a short job take beside its values.
 JOB_BYTES = 2_048
@@ -52,6 +52,15 @@ def list_kept_flows(session: Session) -> list[KeptFlow]:
     """Returns all flows, deleted ones too: their jobs are kept until retention removes them."""
     rows = session.execute(text("select id, workspace_id, settings from flows"))
     return [KeptFlow(row[0], row[1], _keep_days(row[2])) for row in rows]
+
+
+def _by_place(sql: str) -> tuple[Statement, Statement]:
+    """Returns a statement that names rows by their place in the table: for SQLite, and for PostgreSQL."""
+    return Statement(sql), Statement(sql.replace("rowid", "ctid"))
+
+
+def _fitting(session: Session, statements: tuple[Statement, Statement]) -> Statement:
+    return statements[0 if is_sqlite(session) else 1]
 
 
 _DUE_VALUES = Statement(
@@ -116,7 +125,7 @@ def due_jobs(session: Session, flow_id: str, before: int, most: int) -> list[str
     return [row[0] for row in _DUE_JOBS.rows(session, {"flow_id": flow_id, "before": before, "most": most})]
 
 
-_STEP_VALUES = Statement(
+_STEP_VALUES = _by_place(
     """
     delete from job_values where rowid in (
         select rowid from job_values where job_id = :id and node_id <> '' limit :most)
@@ -146,7 +155,6 @@ _SNAPSHOT = Statement(
 )
 # The caller's trace is removed too, because its `baggage` may contain personal data like a payload.
 _MARK = Statement("update jobs set values_gone_at = :at, traceparent = null where id = :id and data_erased_at is null")
-_CHANGES = Statement("select changes()")
 
 
 def remove_values(session: Session, job_ids: Sequence[str], most: int) -> int:
@@ -172,9 +180,8 @@ def clear_job(session: Session, job_id: str, most: int) -> int:
     Returns how many rows are left of `most`; 0: call it again.
     """
     left = most
-    for statement in (_STEP_VALUES, _EVENTS, _STEPS, _QUESTIONS):
-        statement.run(session, {"id": job_id, "most": left})
-        left -= _CHANGES.row(session, {})[0]
+    for statement in (_fitting(session, _STEP_VALUES), _EVENTS, _STEPS, _QUESTIONS):
+        left -= statement.count(session, {"id": job_id, "most": left})
         if left <= 0:
             return 0
     _LAST_VALUES.run(session, {"id": job_id})
@@ -243,8 +250,9 @@ def has_old_log_rows(session: Session, table: str, *, before: int, values_before
 def remove_log_rows(session: Session, table: str, *, before: int, values_before: int, most: int) -> int:
     """Removes up to `most` rows of a log that are too old; returns how many."""
     condition, times = _too_old(table, now(session), before, values_before)
+    place = "rowid" if is_sqlite(session) else "ctid"
     gone: Any = session.execute(
-        text(f"delete from {table} where rowid in (select rowid from {table} where {condition} limit :most)"),  # noqa: S608 - no outside text
+        text(f"delete from {table} where {place} in (select {place} from {table} where {condition} limit :most)"),  # noqa: S608 - no outside text
         {**times, "most": most},
     )
     return gone.rowcount
@@ -257,8 +265,17 @@ def _too_old(table: str, at: int, before: int, values_before: int) -> tuple[str,
     return condition, {name: value for name, value in times.items() if f":{name}" in condition}
 
 
+_VALUES_KEPT = text("select sum(value_bytes + :each) from jobs where values_gone_at is null")
+
+
 def read_room(session: Session) -> Room:
-    """Returns the size of the database file, and how much of it is unused."""
+    """Returns the size of the database file, and how much of it is unused.
+
+    PostgreSQL uses the space of removed rows again in its own time, so there the size is an estimate from the values of
+    jobs, of which nothing is unused.
+    """
+    if not is_sqlite(session):
+        return Room(int(session.scalar(_VALUES_KEPT, {"each": JOB_BYTES}) or 0), 0)
     size = session.scalar(text("select page_size from pragma_page_size")) or 0
     pages = session.scalar(text("select page_count from pragma_page_count")) or 0
     unused = session.scalar(text("select freelist_count from pragma_freelist_count")) or 0

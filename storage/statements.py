@@ -66,6 +66,17 @@ class Statement:
         except sqlite3.Error as error:
             raise self._fault(error) from error
 
+    def count(self, session: Session, values: Values) -> int:
+        """Runs the statement and returns how many rows it changed."""
+        driver = self._driver(session)
+        if driver is None:
+            changed: Any = session.execute(self._text, dict(values))
+            return changed.rowcount
+        try:
+            return driver.execute(self.sql, values).rowcount
+        except sqlite3.Error as error:
+            raise self._fault(error) from error
+
     def _driver(self, session: Session) -> sqlite3.Connection | None:
         driver = session.info.get(DRIVER)
         if driver is not None and session.in_transaction():
@@ -75,6 +86,11 @@ class Statement:
     def _fault(self, error: sqlite3.Error) -> BaseException:
         """Returns the error as SQLAlchemy raises it, without the values, which may be somebody's payload."""
         return DBAPIError.instance(self.sql, None, error, sqlite3.Error, hide_parameters=True)
+
+
+def is_sqlite(session: Session) -> bool:
+    """True when the session's database is SQLite, False for PostgreSQL."""
+    return session.get_bind().dialect.name == "sqlite"
 
 
 class Insert(Statement):

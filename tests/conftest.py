@@ -6,12 +6,14 @@ import gc
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests import databases
 from tests.tiers import LONG_FIRST, MISPLACED, NO_PROCESS, PROCESS_FIXTURES, PROCESS_FOLDERS
 
 if sys.dont_write_bytecode:
@@ -89,9 +91,11 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def new_data(migrated: Path, tmp_path: Path) -> Path:
+def new_data(migrated: Path, tmp_path: Path) -> Iterator[Path]:
     """A data folder for one test, with all tables and no rows."""
-    return Path(shutil.copytree(migrated, tmp_path / "data"))
+    data = Path(shutil.copytree(migrated, tmp_path / "data"))
+    yield data
+    databases.drop(data)
 
 
 def _is_misplaced(item: Any, place: str) -> bool:

@@ -7,11 +7,15 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from storage.backup import DATABASE, copy_database, schema_of
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 VERSIONS = Path(__file__).parent / "versions"
 
@@ -26,38 +30,62 @@ class NewerData(Exception):  # noqa: N818 - shown to the person who starts the p
 
 def upgrade(url: str, data: Path) -> bool:
     """Migrates the database when necessary; returns True when it did. Raises NewerData, and changes nothing then."""
-    if url.startswith("sqlite"):
-        current = schema_of(data / DATABASE)
-        _refuse_newer(data, current)
-        if current == newest_schema():  # loading Alembic takes longer than most commands
-            return False
-    from alembic import command
-    from alembic.config import Config
-    from alembic.runtime.migration import MigrationContext
+    if not url.startswith("sqlite"):
+        from storage.migrations.postgres import upgrade_postgres
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+        return upgrade_postgres(url)
+    current = schema_of(data / DATABASE)
+    refuse_newer(f"in {data}", current)
+    if current == newest_schema():  # loading Alembic takes longer than most commands
+        return False
     with (data / "migrate.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         engine = create_engine(url, poolclass=NullPool)
-        if url.startswith("sqlite"):
-            _own_transactions(engine)
+        _own_transactions(engine)
         with engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision() or ""
+            current = stored_schema(connection)
             connection.rollback()
-        _refuse_newer(data, current)
+        refuse_newer(f"in {data}", current)
         if current == newest_schema():
             return False
-        if current and url.startswith("sqlite"):
+        if current:
             _back_up(data, current)
         with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            if url.startswith("sqlite"):
-                broken = connection.exec_driver_sql("pragma foreign_key_check").fetchall()
-                if broken:
-                    raise RuntimeError(f"the migration would leave rows without their parent: {broken[:5]}")
+            run_migrations(connection)
+            broken = connection.exec_driver_sql("pragma foreign_key_check").fetchall()
+            if broken:
+                raise RuntimeError(f"the migration would leave rows without their parent: {broken[:5]}")
         return True
+
+
+def run_migrations(connection: Connection) -> None:
+    """Runs every migration that the database lacks, in the transaction of this connection."""
+    from alembic import command
+
+    command.upgrade(_alembic(connection), "head")
+
+
+def note_newest(connection: Connection) -> None:
+    """Notes that the tables, which were made from `storage.tables`, have the newest schema."""
+    from alembic import command
+
+    command.stamp(_alembic(connection), "head")
+
+
+def stored_schema(connection: Connection) -> str:
+    """Returns the revision that the database was migrated to; "" of an empty database."""
+    from alembic.runtime.migration import MigrationContext
+
+    return MigrationContext.configure(connection).get_current_revision() or ""
+
+
+def _alembic(connection: Connection) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["connection"] = connection
+    return config
 
 
 def newest_schema() -> str:
@@ -69,10 +97,11 @@ def _known() -> set[str]:
     return {file.name.split("_")[0] for file in VERSIONS.glob("0*.py")}
 
 
-def _refuse_newer(data: Path, current: str) -> None:
+def refuse_newer(where: str, current: str) -> None:
+    """Raises NewerData when this program does not know the schema. `where` says where the data is."""
     if current and current not in _known():
         raise NewerData(
-            f"The data in {data} was written by a newer Flowport (schema {current}). "
+            f"The data {where} was written by a newer Flowport (schema {current}). "
             f"This program knows schema {newest_schema()} and has changed nothing. "
             "Start the newer program, or restore a backup made with this one."
         )

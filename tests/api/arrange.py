@@ -25,9 +25,10 @@ from engine.flow.document import Document, Edge, Node
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.transitions import finish
 from engine.secrets.sealing import open_vault
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.flows import get_draft
 from storage.job_changes import Lease, claim_job
+from tests.databases import open_database
 
 SERVER = "http://flows.test"
 JSON = "application/json"

@@ -16,8 +16,8 @@ from engine.diagnostics.server import check_server
 from engine.jobs.outbound_rules import outbound_rules
 from engine.outbound.client import parse_allow_list
 from engine.secrets.sealing import open_vault
-from storage.database import open_database
 from storage.settings import OUTBOUND_ALLOW, SERVER, put_setting
+from tests.databases import open_database
 from tests.factories import person
 
 TOO_WIDE = [

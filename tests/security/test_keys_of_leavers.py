@@ -21,10 +21,11 @@ from engine.actions.workspaces import ensure_workspace
 from engine.core.clock import DAY, MovedClock
 from engine.core.errors import NotFound
 from engine.core.ids import WorkspaceId
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.engines import sqlite_url
 from storage.keys import list_keys, list_keys_shown_to
 from storage.tables import User
+from tests.databases import open_database
 
 
 @pytest.fixture

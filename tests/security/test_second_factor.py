@@ -28,11 +28,12 @@ from engine.jobs.server.job_waiters import JobWaiters
 from engine.playground_batches.registry import PlaygroundBatches
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.members import find_user
 from storage.second_factors import has_second_factor
 from storage.sessions import find_signed_in
 from storage.tables import User
+from tests.databases import open_database
 from ui import second_factor, sign_in
 from ui.page_session import App
 

@@ -36,10 +36,11 @@ from engine.secrets.opening import open_for_step
 from engine.secrets.sealing import Vault, open_vault
 from storage.audit import list_entries
 from storage.connections import find_connection
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.jobs import find_job
 from storage.secrets import list_secrets
 from storage.tables import Secret
+from tests.databases import open_database
 from tests.factories import as_bytes, person
 from tests.stand_ins.network import Names
 from tests.stand_ins.web_server import answer, serve

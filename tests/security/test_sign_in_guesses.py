@@ -26,8 +26,9 @@ from engine.jobs.server.job_waiters import JobWaiters
 from engine.playground_batches.registry import PlaygroundBatches
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.tables import SignInFailure, SignInPlace
+from tests.databases import open_database
 from ui.page_session import App
 from ui.sign_in import add_routes
 

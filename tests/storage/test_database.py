@@ -11,10 +11,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.core.errors import Invalid
-from storage.database import Database, after_commit, open_database
+from storage.database import Database, after_commit
 from storage.engines import make_engine, sqlite_url
 from storage.statements import Statement
 from storage.tables import Setting
+from tests.databases import open_database
 
 PUT = Statement("insert into settings (scope, name, value) values ('test', :name, '{}')")
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.core.clock import MovedClock
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.queue import TURNS, Turns, add_messages, add_messages_ahead, has_messages, take_messages
+from tests.databases import open_database
 
 
 @pytest.fixture
@@ -75,9 +77,7 @@ def test_after_a_restart_nobody_overtakes_jobs_of_their_own(database: Database) 
 def test_messages_of_an_earlier_release_come_first_in_their_order(database: Database) -> None:
     def old(session: Session) -> None:
         for name in (b"old1", b"old2"):
-            session.connection().exec_driver_sql(
-                "insert into task (queue, data, priority) values ('jobs', ?, 0)", (name,)
-            )
+            session.execute(text("insert into task (queue, data, priority) values ('jobs', :data, 0)"), {"data": name})
 
     database.write_now(old)
     add(database, "key_a", "new")

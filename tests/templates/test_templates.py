@@ -22,8 +22,8 @@ from engine.knowledge.samples import sample_documents
 from engine.nodes import CATALOG
 from engine.outbound.practice_site import PRACTICE_HOST
 from engine.table_files.samples import sample_tables
-from storage.database import open_database
 from storage.datasets import list_datasets, page_of_rows
+from tests.databases import open_database
 from ui.flow_view.list_frames import frames_of
 from ui.flows.templates import FIRST, all_templates, shelves
 

@@ -33,9 +33,10 @@ from engine.jobs.server.job_waiters import JobWaiters
 from engine.models.local_servers import LocalServers
 from engine.playground_batches.registry import PlaygroundBatches
 from engine.secrets.sealing import open_vault
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.members import list_people
 from storage.tables import User as UserRow
+from tests.databases import open_database
 from tests.factories import document, greeting
 from tests.logical_time import LogicalClock, loop_factories
 

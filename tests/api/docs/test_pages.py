@@ -32,7 +32,7 @@ from engine.core.settings import Settings
 from engine.flow.document import Policy
 from engine.jobs.job_views import ERROR_CODES
 from engine.nodes import NODE_TYPES
-from storage.database import open_database
+from tests.databases import open_database
 
 FLOW = {
     "format": 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.actions.workspaces import create_workspace, ensure_workspace
-from storage.database import open_database
+from tests.databases import open_database
 from tests.factories import person
 from tests.logical_time import LogicalClock
 

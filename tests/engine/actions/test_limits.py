@@ -8,8 +8,8 @@ from engine.actions.limits import UNLIMITED, Caps, describe, set_plan
 from engine.actions.workspaces import create_workspace, ensure_workspace
 from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from storage.audit import list_entries
-from storage.database import open_database
 from storage.workspaces import get_limits, list_workspaces, pick_workspace
+from tests.databases import open_database
 from tests.factories import person
 
 

@@ -35,9 +35,10 @@ from engine.jobs.worker.runs import Runs
 from engine.jobs.worker.step_writer import StepWriter
 from engine.nodes import CATALOG
 from engine.run.steps import StepKey
-from storage.database import Database, now, open_database
+from storage.database import Database, now
 from storage.jobs import JobRow, find_job, read_value
 from storage.tables import OPEN, Flow, FlowVersion, Job, Usage, Workspace
+from tests.databases import open_database
 
 
 class AnyConfig(NodeConfig):

@@ -15,12 +15,13 @@ from sqlalchemy.orm import Session
 from engine.actions.workspaces import ensure_workspace
 from engine.core.clock import DAY, HOUR, MINUTE
 from engine.core.ids import new_id
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.monitoring.counts import STEPS_FAILED, Cost, Took
 from storage.monitoring.curves import Curves, read_curves, read_mark
 from storage.monitoring.figures import Figures, read_figures
 from storage.monitoring.period import RANGES, Filters, Period
 from storage.tables import ApiKey, Flow, Job, ModelCall, RefusalCount, Workspace
+from tests.databases import open_database
 from tests.logical_time import STILL_AT, StillClock
 
 NOW = STILL_AT
@@ -436,8 +437,8 @@ def test_the_numbers_equal_plain_sql_over_the_same_period(world: World) -> None:
                 text(
                     "insert into jobs (id, workspace_id, flow_id, environment, key_id, counted, status, attempts, created_at,"
                     " enqueued_at, started_at, completed_at, limit_ms, error, steps_total, steps_done, items_failed, cost_nanos,"
-                    " input_tokens, output_tokens, model_calls, simulated, last_seq, request_id) values (:id, :ws, :flow, :env,"
-                    " :key, 1, :status, 1, :at, :at, :at, :ended, 1000, :error, 1, 1, 0, :cost, 0, 0, 1, 0, 1, 'r')"
+                    " input_tokens, output_tokens, model_calls, simulated, last_seq, request_id, value_bytes, steps_failed, webhook_by_caller) values (:id, :ws, :flow, :env,"
+                    " :key, true, :status, 1, :at, :at, :at, :ended, 1000, :error, 1, 1, 0, :cost, 0, 0, 1, false, 1, 'r', 0, 0, false)"
                 ),
                 {
                     "id": job_id,

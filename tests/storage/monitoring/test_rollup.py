@@ -17,7 +17,6 @@ from engine.core.clock import DAY, HOUR, MINUTE
 from engine.jobs.server.erasing import erase
 from engine.jobs.server.retention import ROWS_MONTHS, Retention
 from engine.jobs.server.rollup import Rollup
-from storage.database import open_database
 from storage.jobs import find_job
 from storage.monitoring.counts import Took
 from storage.monitoring.curves import Curves, read_curves
@@ -29,6 +28,7 @@ from storage.monitoring.period import RANGES, Filters, Period
 from storage.monitoring.rollup import source_of
 from storage.settings import SERVER, put_setting
 from storage.tables import Job
+from tests.databases import open_database
 from tests.logical_time import StillClock
 from tests.storage.monitoring.test_overview import NOW, World
 from ui.kit.text import duration

@@ -1,0 +1,206 @@
+"""What only PostgreSQL has: how its connections are opened, how `storage.statements` run on them, and its errors.
+
+Every write transaction first takes one advisory lock, which gives the meaning of SQLite's `begin immediate`: writes of
+all servers and workers follow each other, so what an action reads stays true until it commits. psycopg and this module
+are imported only when the database is PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import psycopg
+from psycopg.adapt import Dumper, Loader, PyFormat
+from psycopg.types.numeric import Int8Dumper, IntNumericDumper
+from psycopg.types.string import StrDumperUnknown
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+#: The advisory lock of whoever writes: (class, object).
+WRITE_LOCK: Final = (70_412, 1)
+#: The advisory lock of whoever migrates.
+MIGRATE_LOCK: Final = (70_412, 2)
+#: The seconds that a write waits for the lock, and a connection for the server.
+LOCK_SECONDS, CONNECT_SECONDS = 10, 5
+#: When the other end of a connection is silent: seconds until it is asked, between questions, and how many it may miss.
+_KEEPALIVE: Final = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+_SERVER_KEEPALIVE: Final = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+#: A process that stands still inside a transaction gives up the lock after this time.
+_STANDS_STILL: Final = "10s"
+#: Classes of SQLSTATE that say that the server, the network or the disk failed, and single states: read-only, a
+#: serialization failure, a deadlock, a lock that was not given in time.
+_FAULT_CLASSES: Final = frozenset({"08", "53", "57", "58"})
+_FAULT_STATES: Final = frozenset({"25006", "25P03", "40001", "40P01", "55P03"})
+
+
+def is_postgres(url: str) -> bool:
+    """True for the URL of a PostgreSQL database."""
+    return url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://"))
+
+
+def make_postgres_engine(url: str, *, writing: bool, durable: bool, pool_size: int) -> Engine:
+    """Creates an engine. `writing`: transactions take the lock of writers; otherwise they are read-only and see one
+    snapshot. `durable`: a commit waits for the disk of the server.
+    """
+    server: dict[str, str] = {
+        **_SERVER_KEEPALIVE,
+        "lock_timeout": f"{LOCK_SECONDS}s",
+        "idle_in_transaction_session_timeout": _STANDS_STILL,
+        "synchronous_commit": "on" if durable else "off",
+    }
+    engine = create_engine(
+        _with_driver(url),
+        pool_size=pool_size,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        isolation_level="READ COMMITTED" if writing else "REPEATABLE READ",
+        execution_options={} if writing else {"postgresql_readonly": True},
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "flowport",
+            "options": " ".join(f"-c {name}={value}" for name, value in server.items()),
+            **_KEEPALIVE,
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: psycopg.Connection, record: Any) -> None:
+        connection.adapters.register_loader("numeric", _NumberLoader)
+        connection.adapters.register_dumper(str, _TextDumper)
+        connection.adapters.register_dumper(int, _IntDumper)
+
+    if writing:
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql(f"select pg_advisory_xact_lock{WRITE_LOCK}")
+
+    return engine
+
+
+def make_migration_engine(url: str) -> Engine:
+    """Creates an engine whose transactions may take as long as a migration does."""
+    return create_engine(_with_driver(url), poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS})
+
+
+def _with_driver(url: str) -> str:
+    parts = make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
+    return parts.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+class _NumberLoader(Loader):
+    """Reads `numeric`, the type of a sum of whole numbers, as SQLite does: an int, or a float when it has a fraction."""
+
+    def load(self, data: Any) -> int | float:
+        said = bytes(data).decode()
+        try:
+            return int(said)
+        except ValueError:
+            return float(said)
+
+
+class _TextDumper(StrDumperUnknown):
+    """Writes text. PostgreSQL stores no NUL and no half of a surrogate pair; both become the replacement character."""
+
+    def dump(self, obj: str) -> Any:
+        if "\x00" in obj:
+            obj = obj.replace("\x00", "\ufffd")
+        try:
+            return super().dump(obj)
+        except UnicodeEncodeError:
+            return super().dump(_LONE.sub("\ufffd", obj))
+
+
+class _IntDumper(Int8Dumper):
+    """Writes every whole number as `bigint`. By the size of the value, the same parameter would have several types."""
+
+    def get_key(self, obj: int, format: PyFormat) -> type:  # noqa: A002 - psycopg's name
+        return _IntDumper if -(2**63) <= obj < 2**63 else IntNumericDumper
+
+    def upgrade(self, obj: int, format: PyFormat) -> Dumper:  # noqa: A002 - psycopg's name
+        return self if -(2**63) <= obj < 2**63 else IntNumericDumper(int)
+
+
+_LONE = re.compile("[\ud800-\udfff]")
+
+
+class PostgresDriver:
+    """A connection of psycopg with the interface of sqlite3 that `storage.statements` uses.
+
+    Raises the errors of SQLAlchemy, without the values, which may be somebody's payload.
+    """
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> _Rows:
+        """Runs a statement with `:name` or `?` parameters."""
+        query, names = _translated(sql)
+        found = [values[name] for name in names] if isinstance(values, Mapping) else values
+        return _Rows(self._run(sql, lambda: self._connection.execute(query, found or None)))
+
+    def executemany(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Runs a statement once for each row of values, in one round trip."""
+        query, names = _translated(sql)
+        found = [[row[name] for name in names] for row in rows]
+        self._run(sql, lambda: self._connection.cursor().executemany(query, found))
+
+    def _run(self, sql: str, work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except psycopg.Error as error:
+            raise DBAPIError.instance(sql, None, error, psycopg.Error, hide_parameters=True) from error
+
+
+class _Rows:
+    """The answer to a statement."""
+
+    __slots__ = ("_cursor", "rowcount")
+
+    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
+        self._cursor = cursor
+        self.rowcount = cursor.rowcount
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Returns all rows; none of a statement that returns nothing."""
+        return self._cursor.fetchall() if self._cursor.description else []
+
+
+_NAMED = re.compile(r"(?<![:\w]):([a-z_]\w*)(\s+is\s+(?:not\s+)?null\b)?")
+
+
+@functools.lru_cache(maxsize=2_000)
+def _translated(sql: str) -> tuple[bytes, tuple[str, ...]]:
+    """Returns the statement with psycopg's placeholders, and the names of the parameters in their order.
+
+    Each place of a name is a parameter of its own, whose type follows from its place; one that is only compared with
+    null gets a type.
+    """
+    names: list[str] = []
+
+    def place(found: re.Match[str]) -> str:
+        names.append(found[1])
+        return f"%s::text{found[2]}" if found[2] else "%s"
+
+    query = _NAMED.sub(place, sql.replace("%", "%%").replace("?", "%s"))
+    return query.encode(), tuple(names)
+
+
+def is_postgres_fault(error: DBAPIError) -> bool:
+    """True when the server, the network, the disk or a lock caused the error, not the statement."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return isinstance(error.orig, psycopg.OperationalError | psycopg.InterfaceError)
+    return state[:2] in _FAULT_CLASSES or state in _FAULT_STATES
