@@ -9,8 +9,7 @@ import zlib
 import pytest
 
 from engine.core.paths import PROJECT
-from engine.flow.node_context import FileContent, ModelTurn, NodeFailed
-from engine.flow.node_context import TurnFiles
+from engine.flow.node_context import FileContent, ModelTurn, NodeFailed, TurnFiles
 from engine.models.attachments import PAGE_WIDTH, Attached, Attachment, attach, shown_name
 from engine.models.client import ModelConnection, ModelRequest, Models
 from engine.models.media import TAKES, kinds_not_taken, way_of

@@ -458,7 +458,7 @@ def test_the_numbers_equal_plain_sql_over_the_same_period(world: World) -> None:
                 text(
                     "insert into model_calls (workspace_id, job_id, flow_id, node_id, index_path, at, connection, model,"
                     " input_tokens, output_tokens, cost_nanos, duration_ms, simulated)"
-                    " values (:ws, :job_id, :flow_id, 'p', '', :at, 'c', 'm', 1, 1, :cost, 1, 0)"
+                    " values (:ws, :job_id, :flow_id, 'p', '', :at, 'c', 'm', 1, 1, :cost, 1, false)"
                 ),
                 row,
             )
