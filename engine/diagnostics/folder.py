@@ -24,7 +24,7 @@ from storage.backup import DATABASE, find_fault, schema_of
 from storage.database import Database
 from storage.files import list_hashes
 from storage.jobs import first_job_at, last_enqueued_at
-from storage.migrations.upgrade import newest_schema
+from storage.migrations.schema import newest_schema
 from storage.retention import read_room
 from storage.server_figures import server_figures
 

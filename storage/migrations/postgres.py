@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
-from storage.migrations.upgrade import newest_schema, note_newest, refuse_newer, run_migrations, stored_schema
+from storage.migrations.schema import newest_schema, note_newest, refuse_newer, run_migrations, stored_schema
 from storage.postgres import MIGRATE_LOCK, make_migration_engine
 from storage.tables import Base
 

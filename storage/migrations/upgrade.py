@@ -7,25 +7,15 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from storage.backup import DATABASE, copy_database, schema_of
-
-if TYPE_CHECKING:
-    from alembic.config import Config
-
-VERSIONS = Path(__file__).parent / "versions"
-
+from storage.migrations.schema import newest_schema, refuse_newer, run_migrations, stored_schema
 
 #: How many copies from before migrations are kept.
 COPIES_KEPT = 3
-
-
-class NewerData(Exception):  # noqa: N818 - shown to the person who starts the program
-    """The data folder was written by a newer Flowport that this one cannot read."""
 
 
 def upgrade(url: str, data: Path) -> bool:
@@ -56,55 +46,6 @@ def upgrade(url: str, data: Path) -> bool:
             if broken:
                 raise RuntimeError(f"the migration would leave rows without their parent: {broken[:5]}")
         return True
-
-
-def run_migrations(connection: Connection) -> None:
-    """Runs every migration that the database lacks, in the transaction of this connection."""
-    from alembic import command
-
-    command.upgrade(_alembic(connection), "head")
-
-
-def note_newest(connection: Connection) -> None:
-    """Notes that the tables, which were made from `storage.tables`, have the newest schema."""
-    from alembic import command
-
-    command.stamp(_alembic(connection), "head")
-
-
-def stored_schema(connection: Connection) -> str:
-    """Returns the revision that the database was migrated to; "" of an empty database."""
-    from alembic.runtime.migration import MigrationContext
-
-    return MigrationContext.configure(connection).get_current_revision() or ""
-
-
-def _alembic(connection: Connection) -> Config:
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    config.attributes["connection"] = connection
-    return config
-
-
-def newest_schema() -> str:
-    """Returns the newest revision of this program; revisions are numbered in their order."""
-    return max(_known())
-
-
-def _known() -> set[str]:
-    return {file.name.split("_")[0] for file in VERSIONS.glob("0*.py")}
-
-
-def refuse_newer(where: str, current: str) -> None:
-    """Raises NewerData when this program does not know the schema. `where` says where the data is."""
-    if current and current not in _known():
-        raise NewerData(
-            f"The data {where} was written by a newer Flowport (schema {current}). "
-            f"This program knows schema {newest_schema()} and has changed nothing. "
-            "Start the newer program, or restore a backup made with this one."
-        )
 
 
 def _own_transactions(engine) -> None:  # noqa: ANN001 - an Engine of any dialect
