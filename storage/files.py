@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from sqlalchemy import Text, and_, cast, delete, exists, func, or_, select
+from sqlalchemy import Select, Text, and_, cast, delete, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from engine.core.clock import DAY
-from engine.core.ids import new_id
+from engine.core.ids import file_ids_in, new_id
 from storage.database import now
 from storage.file_bytes import FILE_BYTES, Draft, FileBytes
 from storage.jobs import KeyScope
@@ -111,8 +111,8 @@ def find_visible(
     session: Session, workspace_id: str, file_ids: Collection[str], scope: KeyScope, key_id: str | None
 ) -> dict[str, FileRow]:
     """Returns those of these files that an API key sees: files of its environment, files that a job of its
-    environment names, and those of samples; a key of Development also what people upload in the Playground. A key that is limited to some flows sees its own uploads, and the files of
-    these flows' jobs and samples.
+    environment names, and those of samples; a key of Development also what people upload in the Playground. A key that
+    is limited to some flows sees its own uploads, and the files of these flows' jobs and samples.
     """
     known = find_files(session, workspace_id, file_ids)
     environments = ("dev", "playground") if scope.environment == "dev" else (scope.environment,)
@@ -212,8 +212,8 @@ def is_named_by_job(session: Session, job_id: str, file_id: str) -> bool:
 
 
 @dataclass(frozen=True)
-class KeptUse:
-    """A flow or dataset that may name a file. `seen`: its state, as `forget_unnamed` compares it."""
+class UnnamedUse:
+    """A flow or dataset that names a file no more. `seen`: its state, as `forget_unnamed` compares it."""
 
     kind: UseKind
     owner_id: str
@@ -221,21 +221,23 @@ class KeptUse:
     seen: int | None
 
 
-def list_kept_uses(session: Session) -> list[KeptUse]:
-    """Returns the uses by flows and datasets whose text names the file no more."""
+def list_unnamed_uses(session: Session) -> list[UnnamedUse]:
+    """Returns the uses by flows and datasets whose text names the file no more. Each text is read once."""
     found = []
-    uses = session.execute(
-        select(FileUse.kind, FileUse.owner_id, FileUse.file_id).where(FileUse.kind.in_(("flow", "dataset")))
-    ).all()
-    for kind, owner_id, file_id in uses:
-        seen, names = (_flow_names if kind == "flow" else _dataset_names)(session, owner_id, file_id)
-        if not names:
-            found.append(KeptUse("flow" if kind == "flow" else "dataset", owner_id, file_id, seen))
+    readers: dict[UseKind, Callable[[Session, str], tuple[int | None, set[str]]]]
+    readers = {"flow": _named_by_flow, "dataset": _named_by_dataset}
+    for kind, read in readers.items():
+        uses: dict[str, list[str]] = {}
+        for use in session.execute(select(FileUse.owner_id, FileUse.file_id).where(FileUse.kind == kind)):
+            uses.setdefault(use.owner_id, []).append(use.file_id)
+        for owner_id, file_ids in uses.items():
+            seen, named = read(session, owner_id)
+            found += [UnnamedUse(kind, owner_id, file_id, seen) for file_id in file_ids if file_id not in named]
     return found
 
 
-def forget_unnamed(session: Session, uses: Collection[KeptUse]) -> int:
-    """Drops these uses, unless the flow or dataset was changed since `list_kept_uses`. Returns how many."""
+def forget_unnamed(session: Session, uses: Collection[UnnamedUse]) -> int:
+    """Drops these uses, unless the flow or dataset was changed since `list_unnamed_uses`. Returns how many."""
     dropped = 0
     for use in uses:
         changed = select(Flow.draft_revision if use.kind == "flow" else Dataset.updated_at)
@@ -250,22 +252,25 @@ def forget_unnamed(session: Session, uses: Collection[KeptUse]) -> int:
     return dropped
 
 
-def _flow_names(session: Session, flow_id: str, file_id: str) -> tuple[int | None, bool]:
+def _named_by_flow(session: Session, flow_id: str) -> tuple[int | None, set[str]]:
     row = session.execute(
         select(Flow.draft_revision, Flow.draft, Flow.deleted_at).where(Flow.id == flow_id)
     ).one_or_none()
     if row is None or row.deleted_at is not None:
-        return None if row is None else row.draft_revision, False
-    version = select(FlowVersion.number).where(FlowVersion.flow_id == flow_id, FlowVersion.document.contains(file_id))
-    return row.draft_revision, file_id in row.draft or session.scalar(version.limit(1)) is not None
+        return None if row is None else row.draft_revision, set()
+    versions = select(FlowVersion.document).where(FlowVersion.flow_id == flow_id)
+    return row.draft_revision, file_ids_in(row.draft) | _ids_in_texts(session, versions)
 
 
-def _dataset_names(session: Session, dataset_id: str, file_id: str) -> tuple[int | None, bool]:
+def _named_by_dataset(session: Session, dataset_id: str) -> tuple[int | None, set[str]]:
     seen = session.scalar(select(Dataset.updated_at).where(Dataset.id == dataset_id))
-    named = select(DatasetRow.id).where(
-        DatasetRow.dataset_id == dataset_id, cast(DatasetRow.data, Text).contains(file_id)
-    )
-    return seen, session.scalar(named.limit(1)) is not None
+    rows = select(cast(DatasetRow.data, Text)).where(DatasetRow.dataset_id == dataset_id)
+    return seen, _ids_in_texts(session, rows)
+
+
+def _ids_in_texts(session: Session, texts: Select[tuple[str]]) -> set[str]:
+    found = session.scalars(texts.execution_options(yield_per=_MOST_IDS))
+    return {file_id for text in found for file_id in file_ids_in(text)}
 
 
 # Removing.

@@ -25,7 +25,7 @@ from storage.files import (
     UNUSED_MS,
     forget_unnamed,
     has_row,
-    list_kept_uses,
+    list_unnamed_uses,
     list_unused,
     remove_bytes_without_row,
     remove_files,
@@ -193,7 +193,7 @@ class Retention:
         """
         if before - self._files_looked_at >= DAY:
             self._files_looked_at = before
-            gone = self.database.read_now(list_kept_uses)
+            gone = self.database.read_now(list_unnamed_uses)
             for first in range(0, len(gone), FEW_FILES):
                 self._write(forget_unnamed, gone[first : first + FEW_FILES])
             self.database.file_bytes.remove_old_drafts()
