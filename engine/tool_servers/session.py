@@ -15,6 +15,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from engine.flow.node_context import Json, NodeFailed, ServerTool
@@ -62,11 +63,20 @@ class _Asked:
 
 
 class ServerSession:
-    """Implements `engine.flow.node_context.ToolServer`. Use `opened`, which ends the session's task."""
+    """Implements `engine.flow.node_context.ToolServer`. Use `opened`, which ends the session's task.
 
-    def __init__(self, outbound: OutboundClient, address: ServerAddress) -> None:
+    `settled` is awaited before each call of a tool.
+    """
+
+    def __init__(
+        self,
+        outbound: OutboundClient,
+        address: ServerAddress,
+        settled: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
         self._outbound = outbound
         self._address = address
+        self._settled = settled
         self._waiting: asyncio.Queue[_Asked | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         #: The status of the server's last answer.
@@ -84,6 +94,8 @@ class ServerSession:
 
     async def call(self, tool: str, arguments: Mapping[str, Json], timeout_seconds: float) -> Json:
         """Calls a tool after the calls before it. Raises NodeFailed, also for what the tool reports as an error."""
+        if self._settled is not None:
+            await self._settled()
         result: CallToolResult = await self._ask(
             lambda client: client.call_tool(tool, dict(arguments)), timeout_seconds
         )
@@ -116,7 +128,7 @@ class ServerSession:
 
     async def _work(self) -> None:
         """Serves the calls, in sessions of their own where one has to be left."""
-        await asyncio.to_thread(_import_library)
+        await asyncio.to_thread(import_module, "mcp")  # takes a second the first time
         while (first := await self._waiting.get()) is not None:
             if first.answer.done():
                 continue
@@ -240,9 +252,11 @@ class _Served:
 
 
 @contextlib.asynccontextmanager
-async def opened(outbound: OutboundClient, address: ServerAddress) -> AsyncIterator[ServerSession]:
+async def opened(
+    outbound: OutboundClient, address: ServerAddress, settled: Callable[[], Awaitable[Any]] | None = None
+) -> AsyncIterator[ServerSession]:
     """Opens a server for the calls of one run; it is connected at the first call."""
-    session = ServerSession(outbound, address)
+    session = ServerSession(outbound, address, settled)
     try:
         yield session
     finally:
@@ -252,10 +266,6 @@ async def opened(outbound: OutboundClient, address: ServerAddress) -> AsyncItera
 def _fail(asked: _Asked, failure: NodeFailed) -> None:
     if not asked.answer.done():
         asked.answer.set_exception(failure)
-
-
-def _import_library() -> None:
-    import mcp  # noqa: F401 - takes a second the first time
 
 
 async def _all_tools(client: Client) -> list[Tool]:

@@ -153,7 +153,7 @@ class JobServices:
             )
         if found.key:
             self._recorder.redaction.add(found.key)
-        async with opened(self._outside.outbound, found) as session:
+        async with opened(self._outside.outbound, found, self._recorder.settled) as session:
             yield session
 
     def secret(self, secret_id: str) -> SecretValue:
