@@ -268,7 +268,7 @@ def _named_by_dataset(session: Session, dataset_id: str) -> tuple[int | None, se
     return seen, _ids_in_texts(session, rows)
 
 
-def _ids_in_texts(session: Session, texts: Select[tuple[str]]) -> set[str]:
+def _ids_in_texts(session: Session, texts: Select[str]) -> set[str]:
     found = session.scalars(texts.execution_options(yield_per=_MOST_IDS))
     return {file_id for text in found for file_id in file_ids_in(text)}
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
+from engine.actions.flow_uses import refuse_delete, refuse_rename
 from engine.actions.principal import Principal, require_may
 from engine.core.errors import Conflict, FieldError, Invalid, NotFound
 from engine.nodes.known_datasets import KnownDataset
@@ -29,7 +30,7 @@ from storage.dataset_changes import (
     remove_rows,
     replace_row,
 )
-from storage.dataset_uses import FlowUse, list_uses
+from storage.dataset_uses import list_uses
 from storage.datasets import ColumnLine, ColumnType, Row, find_named, hold_dataset, list_datasets
 
 MAX_NAME = 100
@@ -70,12 +71,7 @@ def rename_dataset(session: Session, principal: Principal, dataset_id: str, name
     name = _check_name(session, principal, name, dataset.id)
     if name == dataset.name:
         return
-    by_name = [use for use in list_uses(session, principal.workspace_id).get(dataset.id, ()) if use.by_name]
-    if by_name:
-        raise Conflict(
-            f"{_titles(by_name)} {'finds' if len(by_name) == 1 else 'find'} this dataset by its name",
-            remedy="Open the flow, choose the dataset in its node again and save; then rename it.",
-        )
+    refuse_rename(list_uses(session, principal.workspace_id).get(dataset.id, ()), "dataset")
     add_entry(session, principal, "rename dataset", dataset.id, f"{dataset.name} is now {name}")
     dataset.name = name
     dataset.updated_at = now(session)
@@ -90,12 +86,8 @@ def delete_dataset(
     """
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
-    uses = list_uses(session, principal.workspace_id).get(dataset.id, ())
-    if uses and if_used == "refuse":
-        raise Conflict(
-            f"{_titles(uses)} {'uses' if len(uses) == 1 else 'use'} this dataset",
-            remedy="Choose another dataset in the nodes of these flows first, or delete it all the same.",
-        )
+    if if_used == "refuse":
+        refuse_delete(list_uses(session, principal.workspace_id).get(dataset.id, ()), "dataset")
     add_entry(session, principal, "delete dataset", dataset.id, f"{dataset.name}: {dataset.row_count:,} rows")
     remove_dataset(session, dataset)
 
@@ -199,8 +191,3 @@ def _check_name(session: Session, principal: Principal, name: str, own_id: str =
     if taken is not None and taken != own_id:
         raise Conflict(f"A dataset called `{name}` exists already", remedy="Choose another name.")
     return name
-
-
-def _titles(uses: Sequence[FlowUse]) -> str:
-    shown = ", ".join(f"“{use.title}”" for use in uses[:3])
-    return shown if len(uses) <= 3 else f"{shown} and {len(uses) - 3} more flows"

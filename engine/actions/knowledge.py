@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.orm import Session
 
 from engine.actions.files import PLAYGROUND
+from engine.actions.flow_uses import refuse_delete, refuse_rename
 from engine.actions.principal import Principal, require_may
 from engine.core.charsets import decode_body
 from engine.core.errors import Conflict, FieldError, Invalid, TooLarge
@@ -47,7 +48,7 @@ from storage.knowledge_changes import (
     remove_empty_collection,
     wait_again,
 )
-from storage.knowledge_uses import KnowledgeUse, list_knowledge_uses
+from storage.knowledge_uses import list_knowledge_uses
 from storage.tables_knowledge import KnowledgeCollection, KnowledgeSource
 
 MAX_NAME = 100
@@ -78,14 +79,7 @@ def rename_collection(session: Session, principal: Principal, collection_id: str
     name = _check_name(session, principal, name, collection.id)
     if name == collection.name:
         return
-    by_name = [
-        use for use in list_knowledge_uses(session, principal.workspace_id).get(collection.id, ()) if use.by_name
-    ]
-    if by_name:
-        raise Conflict(
-            f"{_titles(by_name)} {'finds' if len(by_name) == 1 else 'find'} this collection by its name",
-            remedy="Open the flow, choose the collection in its node again and save; then rename it.",
-        )
+    refuse_rename(list_knowledge_uses(session, principal.workspace_id).get(collection.id, ()), "collection")
     add_entry(session, principal, "rename collection", collection.id, f"{collection.name} is now {name}")
     collection.name = name
     collection.updated_at = now(session)
@@ -140,12 +134,8 @@ def delete_collection(
     """
     require_may(principal, "edit knowledge")
     collection = hold_collection(session, principal.workspace_id, collection_id)
-    uses = list_knowledge_uses(session, principal.workspace_id).get(collection.id, ())
-    if uses and if_used == "refuse":
-        raise Conflict(
-            f"{_titles(uses)} {'uses' if len(uses) == 1 else 'use'} this collection",
-            remedy="Choose another collection in the nodes of these flows first, or delete it all the same.",
-        )
+    if if_used == "refuse":
+        refuse_delete(list_knowledge_uses(session, principal.workspace_id).get(collection.id, ()), "collection")
     add_entry(session, principal, "delete collection", collection.id, collection.name)
     for one in list_sources(session, principal.workspace_id, collection.id):
         _let_go(hold_source(session, principal.workspace_id, one.id))
@@ -393,8 +383,3 @@ def _invalid(pointer: str, message: str, remedy: str) -> Invalid:
 
 def _first_line(text: str) -> str:
     return next((line.strip("# \t") for line in text.splitlines() if line.strip("# \t")), "")[:80]
-
-
-def _titles(uses: Sequence[KnowledgeUse]) -> str:
-    shown = ", ".join(f"“{use.title}”" for use in uses[:3])
-    return shown if len(uses) <= 3 else f"{shown} and {len(uses) - 3} more flows"

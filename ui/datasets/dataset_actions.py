@@ -8,12 +8,13 @@ from typing import Literal
 from nicegui import ui
 
 from engine.actions.datasets import add_dataset, delete_dataset, rename_dataset
-from storage.dataset_uses import FlowUse
 from storage.datasets import DatasetLine
+from storage.flow_uses import FlowUse
 from ui.kit import feedback
 from ui.kit.ask import ask_text
-from ui.kit.text import _, plural
+from ui.kit.text import _
 from ui.page_session import PageSession
+from ui.parts.flow_uses import confirm_delete
 
 
 async def make(page_session: PageSession) -> str | None:
@@ -34,18 +35,8 @@ async def rename(page_session: PageSession, dataset: DatasetLine) -> str | None:
 
 async def delete(page_session: PageSession, dataset: DatasetLine, uses: Sequence[FlowUse]) -> bool:
     """Asks for confirmation, by typing the name when flows use the dataset, and deletes it."""
-    titles = ", ".join(use.title for use in uses[:5]) + (_(" and more") if len(uses) > 5 else "")
-    used = plural(len(uses), _("flow uses it"), _("flows use it"))
-    sure = await feedback.confirm(
-        f"{_('Delete')} {dataset.name}?",
-        _("Its rows are gone for good. A backup would bring them back."),
-        verb=_("Delete"),
-        danger=True,
-        keep=_("Keep it"),
-        note_text=f"{used}: {titles}. {_('Its steps fail from then on.')}" if uses else "",
-        typed=dataset.name if uses else "",
-    )
-    if not sure:
+    lost = _("Its rows are gone for good. A backup would bring them back.")
+    if not await confirm_delete(dataset.name, lost, uses):
         return False
     with feedback.refusals_told() as outcome:
         await page_session.execute(delete_dataset, dataset.id, "delete" if uses else "refuse")

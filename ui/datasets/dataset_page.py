@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from engine.actions.datasets import delete_rows
 from engine.core.errors import NotFound
-from storage.dataset_uses import FlowUse, list_uses
+from storage.dataset_uses import list_uses
 from storage.datasets import DatasetLine, RowPage, get_dataset, page_of_rows
+from storage.flow_uses import FlowUse
 from ui.datasets import dataset_actions
 from ui.datasets.columns import ColumnHeads, ask_new_column
 from ui.datasets.import_dialog import import_file

@@ -9,17 +9,19 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from storage.dataset_uses import FlowUse, list_uses
+from storage.dataset_uses import list_uses
 from storage.datasets import DatasetLine, list_datasets
+from storage.flow_uses import FlowUse
 from ui.datasets import dataset_actions
 from ui.datasets.import_dialog import import_file
-from ui.datasets.words import rows_word, uses_word
+from ui.datasets.words import rows_word
 from ui.kit import feedback
 from ui.kit.assets import asset_url
 from ui.kit.parts import Column, button, icon, link, menu_button, menu_item, table, words
 from ui.kit.text import _, number, plural, size
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
+from ui.parts.flow_uses import uses_word
 
 LOOK_SECONDS = 5.0
 

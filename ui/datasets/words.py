@@ -1,14 +1,12 @@
-"""Texts about datasets: column types, cells, counts, and which flows use one."""
+"""Texts about datasets: column types, cells and counts."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
-from storage.dataset_uses import FlowUse
 from storage.datasets import DatasetLine
-from ui.kit.text import Reader, _, number, plural, size, type_word
+from ui.kit.text import Reader, _, plural, size, type_word
 
 #: Most characters that a cell shows; the row's form shows the whole value.
 SHOWN = 120
@@ -48,11 +46,3 @@ def sum_line(dataset: DatasetLine, reader: Reader) -> str:
     """Summarises a dataset: `1,234 rows, 5 columns, 20 KB`."""
     columns = plural(len(dataset.columns), _("column"), _("columns"), reader)
     return f"{rows_word(dataset.rows, reader)}, {columns}, {size(dataset.bytes, reader)}"
-
-
-def uses_word(uses: Sequence[FlowUse], reader: Reader) -> str:
-    """Counts the flows that use a dataset: `3 flows, 1 live`."""
-    if not uses:
-        return _("no flow yet")
-    live = sum(use.live for use in uses)
-    return plural(len(uses), _("flow"), _("flows"), reader) + (f", {number(live, reader)} {_('live')}" if live else "")

@@ -16,16 +16,17 @@ from engine.actions.knowledge import (
 from engine.knowledge.cutting import LARGEST_PIECE, PIECE_CHARS, SMALLEST_PIECE
 from engine.models.provider_catalog import has_embeddings, is_embedding_model
 from storage.connections import ConnectionRow, list_connections
+from storage.flow_uses import FlowUse
 from storage.knowledge import CollectionLine
-from storage.knowledge_uses import KnowledgeUse
 from ui.forms.form import Field
 from ui.kit import feedback
 from ui.kit.answer import answer_of
 from ui.kit.ask import ask_text
 from ui.kit.frame import reader
 from ui.kit.parts import button, link, note, words
-from ui.kit.text import _, number, plural
+from ui.kit.text import _, number
 from ui.page_session import PageSession
+from ui.parts.flow_uses import confirm_delete
 
 
 async def make(page_session: PageSession) -> str | None:
@@ -44,20 +45,10 @@ async def rename(page_session: PageSession, collection: CollectionLine) -> bool:
     return not outcome.refused
 
 
-async def delete(page_session: PageSession, collection: CollectionLine, uses: Sequence[KnowledgeUse]) -> bool:
+async def delete(page_session: PageSession, collection: CollectionLine, uses: Sequence[FlowUse]) -> bool:
     """Asks for confirmation, by typing the name when flows use the collection, and deletes it."""
-    titles = ", ".join(use.title for use in uses[:5]) + (_(" and more") if len(uses) > 5 else "")
-    used = plural(len(uses), _("flow uses it"), _("flows use it"))
-    sure = await feedback.confirm(
-        f"{_('Delete')} {collection.name}?",
-        _("Its sources and pieces are gone for good. Websites and datasets themselves stay as they are."),
-        verb=_("Delete"),
-        danger=True,
-        keep=_("Keep it"),
-        note_text=f"{used}: {titles}. {_('Its steps fail from then on.')}" if uses else "",
-        typed=collection.name if uses else "",
-    )
-    if not sure:
+    lost = _("Its sources and pieces are gone for good. Websites and datasets themselves stay as they are.")
+    if not await confirm_delete(collection.name, lost, uses):
         return False
     with feedback.refusals_told() as outcome:
         await page_session.execute(delete_collection, collection.id, "delete" if uses else "refuse")

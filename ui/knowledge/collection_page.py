@@ -12,8 +12,9 @@ from starlette.responses import Response
 
 from engine.actions.knowledge import delete_source, read_again, set_again, stop_reading
 from engine.core.errors import NotFound
+from storage.flow_uses import FlowUse
 from storage.knowledge import CollectionLine, SourceLine, get_collection, list_sources
-from storage.knowledge_uses import KnowledgeUse, list_knowledge_uses
+from storage.knowledge_uses import list_knowledge_uses
 from ui.kit import feedback
 from ui.kit.answer import answer_of
 from ui.kit.assets import asset_url
@@ -49,7 +50,7 @@ class CollectionContents:
 
     collection: CollectionLine
     sources: tuple[SourceLine, ...]
-    uses: tuple[KnowledgeUse, ...]
+    uses: tuple[FlowUse, ...]
 
 
 def load_collection(session: Session, workspace_id: str, collection_id: str) -> CollectionContents:

@@ -9,16 +9,18 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
+from storage.flow_uses import FlowUse
 from storage.knowledge import MAX_CHARS, MAX_PIECES, CollectionLine, Room, list_collections, read_room
-from storage.knowledge_uses import KnowledgeUse, list_knowledge_uses
+from storage.knowledge_uses import list_knowledge_uses
 from ui.kit import feedback
 from ui.kit.assets import asset_url
 from ui.kit.parts import Column, button, link, menu_button, menu_item, status_line, table, words
 from ui.kit.text import _, number, plural
 from ui.knowledge import collection_actions
-from ui.knowledge.words import pieces_word, search_word, uses_word
+from ui.knowledge.words import pieces_word, search_word
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
+from ui.parts.flow_uses import uses_word
 
 LOOK_SECONDS = 3.0
 
@@ -28,7 +30,7 @@ class KnowledgeContents:
     """The data that the page shows."""
 
     collections: tuple[CollectionLine, ...]
-    uses: Mapping[str, tuple[KnowledgeUse, ...]]
+    uses: Mapping[str, tuple[FlowUse, ...]]
     room: Room
 
 
@@ -153,7 +155,7 @@ class KnowledgePage:
         else:
             words(_("Empty"), "fp-t3")
 
-    def _menu(self, one: CollectionLine, uses: tuple[KnowledgeUse, ...]) -> None:
+    def _menu(self, one: CollectionLine, uses: tuple[FlowUse, ...]) -> None:
         with menu_button(f"{_('More for')} {one.name}"):
             menu_item(_("Open"), lambda: ui.navigate.to(f"/knowledge/{one.id}"), icon="arrow_forward")
             if self.page_session.may("edit knowledge"):
@@ -169,7 +171,7 @@ class KnowledgePage:
         if await collection_actions.rename(self.page_session, one):
             await self._look()
 
-    async def _delete(self, one: CollectionLine, uses: tuple[KnowledgeUse, ...]) -> None:
+    async def _delete(self, one: CollectionLine, uses: tuple[FlowUse, ...]) -> None:
         if await collection_actions.delete(self.page_session, one, uses):
             feedback.told(f"{one.name} {_('is deleted.')}")
             await self._look()

@@ -1,11 +1,8 @@
-"""Texts about knowledge: kinds and states of sources, counts, and which flows use a collection."""
+"""Texts about knowledge: kinds and states of sources, and counts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from storage.knowledge import CollectionLine, SourceLine
-from storage.knowledge_uses import KnowledgeUse
 from ui.kit.text import Reader, _, number, plural
 
 #: Kind of a source -> its name and icon.
@@ -33,14 +30,6 @@ def pieces_word(count: int, reader: Reader) -> str:
 def search_word(collection: CollectionLine) -> str:
     """Says how a collection is searched."""
     return _("Words and meaning") if collection.model else _("Words")
-
-
-def uses_word(uses: Sequence[KnowledgeUse], reader: Reader) -> str:
-    """Counts the flows that use a collection: `3 flows, 1 live`."""
-    if not uses:
-        return _("no flow yet")
-    live = sum(use.live for use in uses)
-    return plural(len(uses), _("flow"), _("flows"), reader) + (f", {number(live, reader)} {_('live')}" if live else "")
 
 
 def progress_word(source: SourceLine, reader: Reader) -> str:

@@ -1,0 +1,32 @@
+"""Which flows use a dataset or a collection: counted in a list, and asked about before it is deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from storage.flow_uses import FlowUse
+from ui.kit import feedback
+from ui.kit.text import Reader, _, number, plural
+
+
+def uses_word(uses: Sequence[FlowUse], reader: Reader) -> str:
+    """Counts the flows that use it: `3 flows, 1 live`."""
+    if not uses:
+        return _("no flow yet")
+    live = sum(use.live for use in uses)
+    return plural(len(uses), _("flow"), _("flows"), reader) + (f", {number(live, reader)} {_('live')}" if live else "")
+
+
+async def confirm_delete(name: str, lost: str, uses: Sequence[FlowUse]) -> bool:
+    """Asks whether to delete it, by typing its name when flows use it. `lost`: a sentence that says what is gone then."""
+    titles = ", ".join(use.title for use in uses[:5]) + (_(" and more") if len(uses) > 5 else "")
+    used = plural(len(uses), _("flow uses it"), _("flows use it"))
+    return await feedback.confirm(
+        f"{_('Delete')} {name}?",
+        lost,
+        verb=_("Delete"),
+        danger=True,
+        keep=_("Keep it"),
+        note_text=f"{used}: {titles}. {_('Its steps fail from then on.')}" if uses else "",
+        typed=name if uses else "",
+    )
