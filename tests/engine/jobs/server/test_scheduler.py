@@ -338,10 +338,13 @@ async def test_only_the_newest_starts_are_kept(days: Days) -> None:
 
 
 async def test_a_change_wakes_the_scheduler_that_sleeps(days: Days) -> None:
-    days.set("2026-11-02T08:59:59")
+    days.set("2026-11-02T08:00")
+    flow_id = days.world.add_flow()
+    schedule = days.add(flow_id, at("09:00"))
     days.scheduler.start()
-    await asyncio.sleep(0)
-    schedule = days.add(days.world.add_flow(), at("09:00"))
+    await days.scheduler.pass_over()  # it looks at 08:00 and sleeps
+    days.clock.offset += HOUR
+    days.add(flow_id, at("11:00"))
     async with asyncio.timeout(20):
         while not days.starts(schedule):
             await asyncio.sleep(0.02)
