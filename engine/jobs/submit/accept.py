@@ -44,8 +44,8 @@ WEBHOOK_SETTINGS = {"live": "webhook_url", "test": "webhook_url_test", "dev": "w
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls. `key_id` None: a person on the server's own pages. The key's row is read again when the job is
-    accepted.
+    """Who calls. `key_id` None: a person on the server's own pages, a schedule, or with `flow_ids` an incoming webhook.
+    The key's row is read again when the job is accepted.
     """
 
     workspace_id: str
@@ -69,7 +69,7 @@ class Caller:
     @property
     def files_scope(self) -> KeyScope | None:
         """Which files this caller sees; None for a person, who sees all files of the workspace."""
-        return None if self.key_id is None else self.scope
+        return None if self.key_id is None and self.flow_ids is None else self.scope
 
 
 @dataclass(frozen=True)

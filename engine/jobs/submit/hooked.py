@@ -81,7 +81,8 @@ def receive(session: Session, hook_id: str, call: HookCall) -> HookAnswer:
     if call.message and (job_id := find_message(session, hook.id, call.message)) is not None:
         _note(session, hook.id, call, 202, "repeated", "This message was delivered before.", job_id)
         return HookAnswer(job_id, True)
-    caller = Caller(hook.workspace_id, None, ENVIRONMENT, label=hook.title)
+    # Whoever sends the message may name files of this flow only.
+    caller = Caller(hook.workspace_id, None, ENVIRONMENT, label=hook.title, flow_ids=frozenset({hook.flow_id}))
     flow = find_live_flow(session, caller, hook.flow_id)
     fields = read_version(session, flow.id, choose_version(session, flow, None)).fields
     payload = payload_of(fields, hook.mapping, call.body, call.headers)

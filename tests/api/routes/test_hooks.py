@@ -36,6 +36,7 @@ from storage.audit import list_entries
 from storage.hooks import DELIVERIES_KEPT, DeliveryLine, find_last_call, get_hook, list_hook_deliveries, list_hooks
 from storage.jobs import find_job, list_jobs, read_value
 from tests.api.arrange import House
+from tests.api.routes.test_files import FIELDS, file_id_of
 
 BODY = {"page": {"address": "https://example.com/a"}, "pages": "3"}
 MAPPING = {
@@ -101,6 +102,19 @@ async def test_a_service_starts_a_flow_with_the_whole_address(hooks: Hooks) -> N
     assert payload == {"url": "https://example.com/a", "max_pages": 3, "tags": []}
     (line,) = hooks.deliveries(hook)
     assert (line.status, line.code, line.job_id) == (202, "accepted", job_id)
+
+
+async def test_a_service_names_only_files_of_its_flow(hooks: Hooks) -> None:
+    flow_id = hooks.house.new_flow(fields=FIELDS)
+    hook = hooks.add(mapping={}, flow_id=flow_id)
+    file_id = await file_id_of(hooks.house)
+
+    refused = await hooks.call(hook_path(hook.id, "link", hook.secret), {"document": file_id})
+    await hooks.house.post(f"/flows/execute/{flow_id}", {"document": file_id})
+    named = await hooks.call(hook_path(hook.id, "link", hook.secret), {"document": file_id})
+
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (400, "file_not_found")
+    assert named.status_code == 202
 
 
 async def test_github_is_heard_its_ping_answered_and_a_redelivery_gets_the_same_job(hooks: Hooks) -> None:
