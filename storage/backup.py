@@ -17,7 +17,7 @@ CHECK_SECONDS = 5.0
 SMALL_BYTES = 4 << 20
 
 
-class DatabaseDamaged(Exception):  # noqa: N818 - shown to the person who starts the program
+class DatabaseDamaged(Exception):  # shown to the person who starts the program
     """The database file is damaged."""
 
 

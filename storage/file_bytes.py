@@ -29,7 +29,7 @@ _DRAFTS = "drafts"
 _LEFT_OVER_SECONDS = 3_600.0
 
 
-class BytesGone(Exception):  # noqa: N818 - named after the fact
+class BytesGone(Exception):
     """The bytes of a file are not in the data folder, or not those that were stored."""
 
 

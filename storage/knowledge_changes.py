@@ -39,7 +39,7 @@ MOST_PROBLEMS = 50
 AGAIN = {"hourly": HOUR, "daily": DAY, "weekly": 7 * DAY, "monthly": 30 * DAY}
 
 
-class Lost(Exception):  # noqa: N818 - named after the fact
+class Lost(Exception):
     """The source belongs to another worker, or to none, or was removed."""
 
 

@@ -132,7 +132,7 @@ class Offered:
         self.find: Callable[[], tuple[Hit, ...]] = tuple
 
 
-class SignedOut(Exception):  # noqa: N818 - an expected event, not an error
+class SignedOut(Exception):  # an expected event, not an error
     """Raised when the session ended or the person was disabled while the page was open."""
 
 

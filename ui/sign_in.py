@@ -38,7 +38,7 @@ FORM_SECONDS = 10.0
 _CHANGED = "/settings/account?changed=password"
 
 
-class FormRefused(Exception):  # noqa: N818 - it becomes a response
+class FormRefused(Exception):  # it becomes a response
     """The request body is not a form of this server.
 
     `status` is 403 from another site, 408 too slow, 413 too large, 422 too many fields.

@@ -30,7 +30,7 @@ _PATH = re.compile(re.escape(PREFIX) + r"([0-9a-f-]{36})/upload/(\d{1,9})")
 _NO_STORE = {"cache-control": "no-store"}
 
 
-class _FileTooLarge(Exception):  # noqa: N818 - it becomes a response
+class _FileTooLarge(Exception):  # it becomes a response
     """The file is larger than the element accepts."""
 
 

@@ -35,7 +35,7 @@ class Browser:
     host: str = ""
 
 
-class SecondStep(Exception):  # noqa: N818 - a result, not an error
+class SecondStep(Exception):  # a result, not an error
     """The password is correct and a second step is required. `token` identifies the sign-in, once and for ten minutes.
 
     The step is to enter a code or, with `set_up`, to set up a second factor.

@@ -63,7 +63,7 @@ class FieldError:
     sent: str = ""
 
 
-class Refusal(Exception):  # noqa: N818 - an expected answer, not an error of the program
+class Refusal(Exception):  # an expected answer, not an error of the program
     """Flowport said no."""
 
     code: ClassVar[str] = "refused"

@@ -16,7 +16,7 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 MODEL_SERVER_PORTS = (11434, 1234, 8000, 8080)
 
 
-class BadSetting(Exception):  # noqa: N818 - shown to the person who starts the program
+class BadSetting(Exception):  # shown to the person who starts the program
     """A setting has an invalid value. The text names the setting, the value and what is valid."""
 
 

@@ -14,7 +14,7 @@ MOST_CHARACTERS = 2_000_000
 MOST_CELLS = 250_000
 
 
-class Unreadable(Exception):  # noqa: N818 - named after the fact
+class Unreadable(Exception):
     """The file cannot be read; `key` names a sentence of `engine.documents.sentences`, `facts` fill it."""
 
     def __init__(self, key: str, **facts: str | int) -> None:

@@ -14,7 +14,7 @@ _PART: Final = re.compile(r"([0-9]{1,6})(\s*[-–]\s*([0-9]{1,6})?)?")
 _MOST_PARTS: Final = 100
 
 
-class BadRange(ValueError):  # noqa: N818 - named after the fact
+class BadRange(ValueError):
     """The text does not name pages; it says what is wrong, for the flow's designer."""
 
 

@@ -75,7 +75,7 @@ _HOP_HEADERS = frozenset(
 )
 
 
-class CurlRefused(ValueError):  # noqa: N818 - named after the fact
+class CurlRefused(ValueError):
     """The command cannot become an HTTP Request. Its text is a sentence for the person who pasted it."""
 
 

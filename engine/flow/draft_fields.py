@@ -19,7 +19,7 @@ _LONGEST_EXAMPLE = 500
 _LONGEST_SAMPLE = 1 << 20
 
 
-class SampleRefused(ValueError):  # noqa: N818 - named after the fact
+class SampleRefused(ValueError):
     """No fields can be drafted from this. Its text is a sentence for the person who pasted the sample."""
 
 

@@ -111,7 +111,7 @@ class Goals:
         return next((goal for goal in self.goals if goal.name == name), None)
 
 
-class BadAnswer(ValueError):  # noqa: N818 - named after the fact, like every refusal
+class BadAnswer(ValueError):
     """An answer cannot be used; the text is the sentence for the person."""
 
 

@@ -16,7 +16,7 @@ Json = Any  # a JSON value: None, bool, int, float, str, list or dict of these
 JsonSchema = dict[str, Any]
 
 
-class NodeFailed(Exception):  # noqa: N818 - named after the fact
+class NodeFailed(Exception):
     """A node could not do its work; the message is a sentence for the designer.
 
     `code`: a code of `engine.jobs.job_views.ERROR_CODES` (`http_status`, `page_not_found`, ...). `passing`: another try

@@ -47,7 +47,7 @@ _WHY: Final = (
 )  # fmt: skip
 
 
-class BadPattern(ValueError):  # noqa: N818 - named after the fact
+class BadPattern(ValueError):
     """A pattern that cannot be used; the text says why, as the end of a sentence."""
 
 

@@ -13,7 +13,7 @@ _CODE = re.compile(r"x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8})
 _ENDS = ("|", ";", "&", ">", "<", "2>")
 
 
-class UnreadableCommand(ValueError):  # noqa: N818 - named after the fact
+class UnreadableCommand(ValueError):
     """The command cannot be split. Its text is a sentence."""
 
 

@@ -76,7 +76,7 @@ _TAG_LINE: Final = re.compile(r"^[ \t]*((?:\{%(?:(?!%\}).)*%\}[ \t]*)*\{%(?:(?!-
 _RAW: Final = re.compile(r"\{%[-+]?\s*raw\b")
 
 
-class TemplateWrong(ValueError):  # noqa: N818 - named after the fact
+class TemplateWrong(ValueError):
     """A template that cannot be used. `line` counts from 1; `sentence` says why."""
 
     def __init__(self, sentence: str, line: int) -> None:

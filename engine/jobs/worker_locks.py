@@ -33,7 +33,7 @@ SERVE = "serve"
 _RUNNING, _DAMAGED = b"running\n", b"damaged\n"
 
 
-class AlreadyServing(Exception):  # noqa: N818 - shown to the person who starts the program
+class AlreadyServing(Exception):  # shown to the person who starts the program
     """Another `app.py serve` uses this data folder."""
 
 

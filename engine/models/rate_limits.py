@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Hashable
 
 
-class PauseTooLong(Exception):  # noqa: N818 - internal signal; the caller turns it into a ModelFailed
+class PauseTooLong(Exception):  # internal signal; the caller turns it into a ModelFailed
     """The provider asked for a pause that ends after the caller's deadline.
 
     `seconds` is the remaining time of the pause.

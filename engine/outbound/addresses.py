@@ -31,7 +31,7 @@ _PUBLIC_IPV6 = ip_network("2000::/3")
 Reachable = Literal["any", "public", "allowed"]
 
 
-class Forbidden(Exception):  # noqa: N818 - internal signal; `error_messages` turns it into an AddressNotAllowed error
+class Forbidden(Exception):  # internal signal; `error_messages` turns it into an AddressNotAllowed error
     """An address must not be connected to. `rule` is the reason as a sentence fragment that names no address."""
 
     def __init__(self, rule: str) -> None:

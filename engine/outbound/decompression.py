@@ -19,7 +19,7 @@ _MAX_MEMBERS = 256
 _MAX_LAYERS = 2
 
 
-class BodyTooLong(Exception):  # noqa: N818 - internal signal; `error_messages` turns it into a ResponseTooLarge error
+class BodyTooLong(Exception):  # internal signal; `error_messages` turns it into a ResponseTooLarge error
     """The body exceeds `limit` bytes, compressed or decompressed."""
 
     def __init__(self, limit: int) -> None:
@@ -27,7 +27,7 @@ class BodyTooLong(Exception):  # noqa: N818 - internal signal; `error_messages` 
         self.limit = limit
 
 
-class BodyUnreadable(Exception):  # noqa: N818
+class BodyUnreadable(Exception):
     """The body is damaged, truncated, or compressed with an encoding that was not requested."""
 
 

@@ -54,7 +54,7 @@ _LITTLE_TEXT = 200
 HOW_TO_SELECT = "Write it as in a style sheet, like `.price` or `article h2`."
 
 
-class SelectorUnreadable(ValueError):  # noqa: N818 - named after the fact
+class SelectorUnreadable(ValueError):
     """The text is not a CSS selector."""
 
 

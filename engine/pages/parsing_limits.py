@@ -55,7 +55,7 @@ _NEVER_CLOSED = "Thousands of its elements are never closed."
 _RAW = frozenset("script style textarea title xmp iframe noembed noframes".split())  # noqa: SIM905
 
 
-class PageUnreadable(ValueError):  # noqa: N818 - named after the fact
+class PageUnreadable(ValueError):
     """A page was not read; the text says why, for the flow's designer."""
 
 

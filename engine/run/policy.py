@@ -89,7 +89,7 @@ def _first_of(group: BaseExceptionGroup) -> Exception:
     return error if isinstance(error, Exception) else RuntimeError(repr(error))
 
 
-class _LimitPassed(Exception):  # noqa: N818 - replaced by a NodeFailed
+class _LimitPassed(Exception):  # replaced by a NodeFailed
     pass
 
 

@@ -69,7 +69,7 @@ class RunError:
         }
 
 
-class Stop(Exception):  # noqa: N818 - ends the run, never shown
+class Stop(Exception):  # ends the run, never shown
     """Raised to end the run because of a failure."""
 
     def __init__(self, error: RunError) -> None:

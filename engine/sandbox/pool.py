@@ -39,7 +39,7 @@ _START_SECONDS: Final = 30.0
 SIZE: Final = 2
 
 
-class RenderFailed(Exception):  # noqa: N818 - named after the fact
+class RenderFailed(Exception):
     """The template could not be rendered; the error says what happened, why and what to do, for the flow's designer."""
 
     def __init__(self, message: str, why: str = "", remedy: str = "") -> None:
@@ -111,7 +111,7 @@ class Sandbox:
         await self._documents.close()
 
 
-class _Refused(Exception):  # noqa: N818 - private
+class _Refused(Exception):  # private
     """An evaluator gave no answer."""
 
 
@@ -287,7 +287,7 @@ class _Evaluator:
         raise _Broke
 
 
-class _Gone(Exception):  # noqa: N818 - private
+class _Gone(Exception):  # private
     """The process ended."""
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 VERSIONS = Path(__file__).parent / "versions"
 
 
-class NewerData(Exception):  # noqa: N818 - shown to the person who starts the program
+class NewerData(Exception):  # shown to the person who starts the program
     """The data folder was written by a newer Flowport that this one cannot read."""
 
 

@@ -62,7 +62,7 @@ class PastCall:
         )
 
 
-class StepsNotStored(Exception):  # noqa: N818 - ends the run; what happened is in the log
+class StepsNotStored(Exception):  # ends the run; what happened is in the log
     """The database refused a report of the job about its steps."""
 
 

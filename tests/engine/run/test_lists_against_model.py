@@ -44,11 +44,11 @@ class ForEach:
 # ---------- the model ----------
 
 
-class Skipped(Exception):  # noqa: N818
+class Skipped(Exception):
     pass
 
 
-class Failed(Exception):  # noqa: N818
+class Failed(Exception):
     pass
 
 

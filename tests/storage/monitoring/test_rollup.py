@@ -42,7 +42,7 @@ def world(new_data: Path) -> Iterator[World]:
     database.close()
 
 
-class _RolledBack(Exception):  # noqa: N818 - ends a transaction
+class _RolledBack(Exception):  # ends a transaction
     pass
 
 
