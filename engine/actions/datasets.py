@@ -11,8 +11,9 @@ from typing import Literal
 from sqlalchemy.orm import Session
 
 from engine.actions.flow_uses import refuse_delete, refuse_rename
+from engine.actions.names import check_name
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import Conflict, FieldError, Invalid, NotFound
+from engine.core.errors import NotFound
 from engine.nodes.known_datasets import KnownDataset
 from engine.table_files.table import Table
 from storage import dataset_columns
@@ -33,7 +34,6 @@ from storage.dataset_changes import (
 from storage.dataset_uses import list_uses
 from storage.datasets import ColumnLine, ColumnType, Row, find_named, hold_dataset, list_datasets
 
-MAX_NAME = 100
 Import = Literal["append", "replace"]
 
 
@@ -179,15 +179,4 @@ def known_datasets(session: Session, workspace_id: str) -> tuple[KnownDataset, .
 
 
 def _check_name(session: Session, principal: Principal, name: str, own_id: str = "") -> str:
-    name = " ".join(name.split())
-    if not name or len(name) > MAX_NAME:
-        message = "The name is empty" if not name else f"The name has {len(name)} characters"
-        raise Invalid(
-            message,
-            remedy=f"Give the dataset a name of 1 to {MAX_NAME} characters.",
-            errors=(FieldError("/name", "max_length" if name else "required", message),),
-        )
-    taken = find_named(session, principal.workspace_id, name)
-    if taken is not None and taken != own_id:
-        raise Conflict(f"A dataset called `{name}` exists already", remedy="Choose another name.")
-    return name
+    return check_name(name, "dataset", lambda wanted: find_named(session, principal.workspace_id, wanted), own_id)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.files import PLAYGROUND
 from engine.actions.flow_uses import refuse_delete, refuse_rename
+from engine.actions.names import check_name
 from engine.actions.principal import Principal, require_may
 from engine.core.charsets import decode_body
 from engine.core.errors import Conflict, FieldError, Invalid, TooLarge
@@ -51,7 +52,6 @@ from storage.knowledge_changes import (
 from storage.knowledge_uses import list_knowledge_uses
 from storage.tables_knowledge import KnowledgeCollection, KnowledgeSource
 
-MAX_NAME = 100
 MAX_SOURCE_NAME = 300
 #: The longest text, in characters, that is indexed in the write that adds it.
 AT_ONCE_CHARS = 200_000
@@ -348,18 +348,9 @@ def _let_go(source: KnowledgeSource) -> None:
 
 
 def _check_name(session: Session, principal: Principal, name: str, own_id: str = "") -> str:
-    name = " ".join(name.split())
-    if not name or len(name) > MAX_NAME:
-        message = "The name is empty" if not name else f"The name has {len(name)} characters"
-        raise Invalid(
-            message,
-            remedy=f"Give the collection a name of 1 to {MAX_NAME} characters.",
-            errors=(FieldError("/name", "max_length" if name else "required", message),),
-        )
-    taken = find_named_collection(session, principal.workspace_id, name)
-    if taken is not None and taken != own_id:
-        raise Conflict(f"A collection called `{name}` exists already", remedy="Choose another name.")
-    return name
+    return check_name(
+        name, "collection", lambda wanted: find_named_collection(session, principal.workspace_id, wanted), own_id
+    )
 
 
 def _check_model(session: Session, principal: Principal, model: str) -> None:

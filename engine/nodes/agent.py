@@ -42,7 +42,15 @@ from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.nodes.agent_loop import AgentRun, Limits
 from engine.nodes.agent_tools import MOST_TOOLS, AgentTool, build_tools, tool_problems
 from engine.nodes.given_files import FILES, files_of
-from engine.nodes.prompt import AnswerField, is_model, model_problems, model_words, object_schema
+from engine.nodes.model_answers import (
+    OUTPUT_FIELDS,
+    AnswerField,
+    answer_schema,
+    is_model,
+    model_problems,
+    model_words,
+    object_schema,
+)
 
 
 class Config(NodeConfig):
@@ -60,13 +68,7 @@ class Config(NodeConfig):
         description="What the model may use. It decides itself when.",
         json_schema_extra={"item": "tool"},
     )
-    output_fields: tuple[AnswerField, ...] = Field(
-        default=(),
-        title="Output fields",
-        description="The fields of the answer. Without any, the answer is text.",
-        max_length=contract.MAX_FIELDS,
-        json_schema_extra={"widget": "fields"},
-    )
+    output_fields: tuple[AnswerField, ...] = OUTPUT_FIELDS
     max_steps: int = Field(
         default=10,
         ge=1,
@@ -128,10 +130,6 @@ def _check(node: Node, document: Document) -> list[Problem]:
     return [*contract.output_field_problems(node), *model_problems(node), *tool_problems(node)]
 
 
-def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return object_schema(config.get("output_fields")) or {"type": "string", "title": "Text"}
-
-
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
     tools = config.get("tools")
     count = len(tools) if isinstance(tools, list | tuple) else 0
@@ -151,7 +149,7 @@ NODE = NodeType(
     config=Config,
     inputs=Inputs,
     run=run,
-    out_schema=_out,
+    out_schema=answer_schema,
     summary=_summary,
     timeout_seconds=600.0,
     check=_check,

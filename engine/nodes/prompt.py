@@ -44,65 +44,16 @@ from engine.flow import contract
 from engine.flow.document import Document, Node
 from engine.flow.node_context import Json, ModelQuestion, NodeContext, NodeFailed
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
-from engine.nodes.api_input import FieldRules, FieldType, Format
 from engine.nodes.given_files import FILES, files_of
-
-SIMULATED = "simulated"
-
-
-class AnswerRules(FieldRules):
-    """A part of the answer without its name: its type and what the model must keep to."""
-
-    type: FieldType = Field(default="string", title="Type", description="What kind of value the model gives.")
-    required: bool = Field(
-        default=False, title="Required", description="The model must give it. Otherwise it may leave it empty."
-    )
-    description: str = Field(
-        default="",
-        max_length=1_000,
-        title="Description",
-        description="Tells the model what belongs here, like `The page in two sentences`.",
-    )
-    default: Any = Field(default=None, title="Default", description="What the model gives when it finds nothing.")
-    example: Any = Field(default=None, title="Example", description="Shows the model what you expect.")
-    format: Format | None = Field(
-        default=None, title="Format", description="The text is a web address, an e-mail address or a date and time."
-    )
-    enum: tuple[Any, ...] | None = Field(
-        default=None, title="Allowed values", description="The model chooses one of these, like `good` or `bad`."
-    )
-    minimum: float | None = Field(default=None, title="Smallest", description="The smallest number it may give.")
-    maximum: float | None = Field(default=None, title="Largest", description="The largest number it may give.")
-    min_length: int | None = Field(
-        default=None, ge=0, title="Shortest", description="The answer has at least so many characters."
-    )
-    max_length: int | None = Field(
-        default=None, ge=0, title="Longest", description="The answer has at most so many characters."
-    )
-    min_items: int | None = Field(
-        default=None, ge=0, title="Fewest items", description="The model lists at least so many."
-    )
-    max_items: int | None = Field(
-        default=None, ge=0, title="Most items", description="The model lists at most so many."
-    )
-    pattern: str | None = Field(
-        default=None, max_length=200, title="Pattern", description="A pattern that the answer must match."
-    )
-    # the models are frozen, which a type checker does not see: a narrower type is safe
-    items: AnswerRules | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
-        default=None, title="Items", description="What each item is that the model lists."
-    )
-    fields: tuple[AnswerField, ...] | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
-        default=None, title="Fields", description="What the model gives for each part of the group."
-    )
-
-
-class AnswerField(AnswerRules):
-    """One field of the answer."""
-
-    name: str = Field(
-        max_length=200, title="Name", description="What later steps and callers know the value by, like `summary`."
-    )
+from engine.nodes.model_answers import (
+    OUTPUT_FIELDS,
+    AnswerField,
+    answer_schema,
+    is_model,
+    model_problems,
+    model_words,
+    object_schema,
+)
 
 
 class Config(NodeConfig):
@@ -127,13 +78,7 @@ class Config(NodeConfig):
         title="Longest answer",
         description="In tokens; 100 tokens are about 75 words. Empty: the model's own limit.",
     )
-    output_fields: tuple[AnswerField, ...] = Field(
-        default=(),
-        title="Output fields",
-        description="The fields of the answer. Without any, the answer is text.",
-        max_length=contract.MAX_FIELDS,
-        json_schema_extra={"widget": "fields"},
-    )
+    output_fields: tuple[AnswerField, ...] = OUTPUT_FIELDS
     max_attempts: int = Field(
         default=3,
         ge=1,
@@ -190,52 +135,12 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     return reply.value
 
 
-def object_schema(fields: Any) -> dict[str, Any] | None:
-    """Returns the schema of an answer with these output fields; None without any."""
-    return contract.payload_schema(fields, for_output=True) if fields else None
-
-
-def is_model(model: Any) -> bool:
-    """True for `CONNECTION:model-name` and `simulated`."""
-    if not isinstance(model, str):
-        return False
-    connection, colon, name = model.partition(":")
-    return model == SIMULATED or bool(connection.strip() and colon and name.strip())
-
-
 def _check(node: Node, document: Document) -> list[Problem]:
     return [*contract.output_field_problems(node), *model_problems(node)]
 
 
-def model_problems(node: Node) -> list[Problem]:
-    """Returns the problem of a node whose setting `model` names no model."""
-    model = node.config.get("model")
-    if not model:
-        message = "Choose a model, or the Simulated model to try the flow without one."
-        return [Problem("no_model", message, node.id, "/config/model", blocks_import=False)]
-    if not is_model(model):
-        message = "A model is written as `CONNECTION:model-name`, or `simulated`."
-        return [Problem("bad_model", message, node.id, "/config/model", blocks_import=False)]
-    return []
-
-
-def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    return object_schema(config.get("output_fields")) or {"type": "string", "title": "Text"}
-
-
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
     return model_words(config)
-
-
-def model_words(config: Mapping[str, Any]) -> str:
-    """Returns the model of the settings in words."""
-    model = config.get("model")
-    if not is_model(model):
-        return "no model yet"
-    if model == SIMULATED:
-        return "Simulated model"
-    connection, _, name = str(model).partition(":")
-    return f"{name} ({connection})"
 
 
 NODE = NodeType(
@@ -252,13 +157,13 @@ NODE = NodeType(
     config=Config,
     inputs=Inputs,
     run=run,
-    out_schema=_out,
+    out_schema=answer_schema,
     summary=_summary,
     timeout_seconds=180.0,
     check=_check,
     example=(
         {
-            "model": SIMULATED,
+            "model": "simulated",
             "output_fields": [
                 {"name": "summary", "type": "string", "required": True, "description": "The page in two sentences"}
             ],
