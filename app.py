@@ -122,7 +122,7 @@ def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
     from engine.secrets.sealing import open_vault
     from storage.database import open_database
 
-    database = open_database(settings.data)
+    database = open_database(settings.data, url=settings.database_url)
     try:
         vault = open_vault(settings.data, settings.secret_key_file)
         log_to_stderr(database.read_now(open_all, vault), settings.log)

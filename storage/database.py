@@ -100,13 +100,16 @@ class _Answer:
 class Database:
     """The open database of a data folder. A process opens one with `open_database` and ends it with `close`."""
 
-    def __init__(self, url: str, clock: Clock, *, durable: bool = True) -> None:
+    def __init__(self, url: str, clock: Clock, *, folder: Path | None = None, durable: bool = True) -> None:
+        """`folder` is the data folder; by default the one in which the SQLite file lies."""
         self.url = url
+        #: True when the database is PostgreSQL, False for SQLite.
+        self.is_postgres = not url.startswith("sqlite")
         self.clock = clock
         #: Copied into `session.info` of every write of this process; holds the JobNotifier (`engine.jobs.notifier`).
         self.info: dict[str, Any] = {TURNS: Turns()}
         #: The bytes of stored files, beside the database; writes find them under FILE_BYTES of `session.info`.
-        self.file_bytes = FileBytes(file_of(url).parent / FILES_FOLDER)
+        self.file_bytes = FileBytes((folder or file_of(url).parent) / FILES_FOLDER)
         self.info[FILE_BYTES] = self.file_bytes
         self.read_engine = make_engine(url, immediate=False)
         self.write_engine = make_engine(url, immediate=True, durable=durable)
@@ -137,7 +140,7 @@ class Database:
         Each statement sees what is committed when it runs. Use it for a few rows at most, since it may run on the event
         loop.
         """
-        if not self.url.startswith("sqlite"):
+        if self.is_postgres:
             return self.read_now(work, *args, **kwargs)
         try:
             session = self._looking_up.session
@@ -407,9 +410,11 @@ def _call_notices(notices: list[_Notice]) -> None:
 
 
 def open_database(data: Path, *, clock: Clock | None = None, url: str | None = None, durable: bool = True) -> Database:
-    """Opens the database of a data folder; first creates or migrates it, under a file lock, when that is necessary.
+    """Opens the database of a data folder; first creates or migrates it, under a lock, when that is necessary.
 
-    `durable` as in `storage.engines.make_engine`: a worker does not need it.
+    `url` names a PostgreSQL database (`Settings.database_url`); None: SQLite in the folder. `durable` as in
+    `storage.engines.make_engine`: a worker does not need it. Raises NewerData, and BadSetting when PostgreSQL cannot be
+    used.
     """
     from storage.migrations.upgrade import upgrade
 
@@ -418,4 +423,4 @@ def open_database(data: Path, *, clock: Clock | None = None, url: str | None = N
     target = url or sqlite_url(data)
     upgrade(target, data)
     make_private(data)
-    return Database(target, clock or SystemClock(), durable=durable)
+    return Database(target, clock or SystemClock(), folder=data, durable=durable)

@@ -90,7 +90,9 @@ def make_postgres_engine(url: str, *, writing: bool, durable: bool, pool_size: i
 
 def make_migration_engine(url: str) -> Engine:
     """Creates an engine whose transactions may take as long as a migration does."""
-    return create_engine(_with_driver(url), poolclass=NullPool, connect_args={"connect_timeout": CONNECT_SECONDS})
+    return create_engine(
+        _with_driver(url), poolclass=NullPool, hide_parameters=True, connect_args={"connect_timeout": CONNECT_SECONDS}
+    )
 
 
 def _with_driver(url: str) -> str:

@@ -40,12 +40,12 @@ class Terminal:
 
     @functools.cached_property
     def database(self) -> Database:
-        """The data folder's database. A new folder is created and initialised, an older schema is migrated."""
+        """The database. A new one is created and initialised, an older schema is migrated."""
         from engine.actions.workspaces import ensure_workspace
         from storage.database import open_database
         from storage.workspaces import find_first_workspace
 
-        database = open_database(self.settings.data)
+        database = open_database(self.settings.data, url=self.settings.database_url)
         if database.read_now(find_first_workspace) is None:
             database.write_now(ensure_workspace, self.settings.plan)
         return database

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from engine.core.plans import PLANS
 
@@ -52,6 +53,8 @@ class Settings:
     local_servers: tuple[int, ...] = MODEL_SERVER_PORTS
     backup_passphrase: str = dataclasses.field(default="", repr=False)
     backup_passphrase_file: Path | None = None
+    #: The URL of the PostgreSQL database with all tables, with its password; None: SQLite in the data folder.
+    database_url: str | None = dataclasses.field(default=None, repr=False)
 
     @property
     def local_url(self) -> str:
@@ -135,6 +138,31 @@ def _url(name: str, raw: str) -> str:
     return raw.rstrip("/")
 
 
+def _database_url(name: str, raw: str) -> str:
+    """Checks the address. A refusal shows nothing of it but its beginning, since it may hold a password."""
+    like = "postgresql://flowport:PASSWORD@db.example.com:5432/flowport"
+    begin, separator, _ = raw.partition("://")
+    if not separator or begin.lower() not in {"postgresql", "postgres"}:
+        found = f"begins with {begin[:40]}://" if separator else "has no :// in it"
+        raise BadSetting(
+            f"FLOWPORT_DATABASE_URL {found}. Set it to the address of a PostgreSQL database, like {like}. "
+            "Without this setting everything is kept in SQLite, in the data folder."
+        )
+    try:
+        parts = urlsplit(raw)
+        unreadable = (
+            parts.port == 0 or "@" in f"{parts.netloc.rpartition('@')[0]}{parts.path}{parts.query}{parts.fragment}"
+        )
+    except ValueError:
+        unreadable = True
+    if unreadable:
+        raise BadSetting(
+            f"FLOWPORT_DATABASE_URL cannot be read. Set it to an address like {like}; write characters like @ : / # % in "
+            "the password as %40 %3A %2F %23 %25."
+        )
+    return f"postgresql://{raw[len(begin) + 3 :]}"
+
+
 _READ = {
     "data": _path,
     "host": _text,
@@ -156,4 +184,5 @@ _READ = {
     "local_servers": _ports,
     "backup_passphrase": _text,
     "backup_passphrase_file": _path,
+    "database_url": _database_url,
 }

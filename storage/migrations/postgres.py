@@ -7,10 +7,11 @@ once. From then on it is migrated like SQLite. There is no copy from before a mi
 from __future__ import annotations
 
 from sqlalchemy import Connection, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from storage.migrations.schema import newest_schema, note_newest, refuse_newer, run_migrations, stored_schema
 from storage.postgres import MIGRATE_LOCK, make_migration_engine
+from storage.postgres_refusals import not_usable, require_usable, told
 from storage.tables import Base
 
 #: The tables of Huey (`engine.jobs.huey_queue`), in the types of PostgreSQL.
@@ -27,10 +28,14 @@ _HUEY = (
 
 
 def upgrade_postgres(url: str) -> bool:
-    """Creates or migrates the tables when necessary; returns True when it did. Raises NewerData."""
+    """Creates or migrates the tables when necessary; returns True when it did.
+
+    Raises NewerData, and BadSetting when the server cannot be reached or used.
+    """
     engine = make_migration_engine(url)
     try:
         with engine.connect() as connection:
+            require_usable(connection, url)
             if _is_newest(connection, url):
                 return False
         with engine.begin() as connection:
@@ -45,6 +50,11 @@ def upgrade_postgres(url: str) -> bool:
                     connection.execute(text(statement))
                 note_newest(connection)
             return True
+    except DBAPIError as error:
+        refusal = not_usable(error, url)
+        if refusal is None:
+            raise
+        raise refusal from error
     finally:
         engine.dispose()
 
@@ -55,6 +65,5 @@ def _is_newest(connection: Connection, url: str) -> bool:
     if connection.scalar(text("select to_regclass('alembic_version')")) is None:
         return False
     current = connection.scalar(text("select version_num from alembic_version")) or ""
-    parts = make_url(url)
-    refuse_newer(f"in the database {parts.database} of {parts.host or 'this machine'}", current)
+    refuse_newer(f"in {told(url)}", current)
     return current == newest_schema()

@@ -21,6 +21,7 @@ COPIES_KEPT = 3
 def upgrade(url: str, data: Path) -> bool:
     """Migrates the database when necessary; returns True when it did. Raises NewerData, and changes nothing then."""
     if not url.startswith("sqlite"):
+        require_driver()
         from storage.migrations.postgres import upgrade_postgres
 
         return upgrade_postgres(url)
@@ -46,6 +47,20 @@ def upgrade(url: str, data: Path) -> bool:
             if broken:
                 raise RuntimeError(f"the migration would leave rows without their parent: {broken[:5]}")
         return True
+
+
+def require_driver() -> None:
+    """Raises BadSetting when the driver of PostgreSQL is not installed."""
+    from importlib.util import find_spec
+
+    from engine.core.settings import BadSetting
+
+    if find_spec("psycopg") is None:
+        raise BadSetting(
+            "FLOWPORT_DATABASE_URL names a PostgreSQL database, and its driver is not installed. Install the extra: "
+            '`uv pip install "psycopg[binary]>=3.2"` (or `uv sync --extra postgres`). Without this setting everything is '
+            "kept in SQLite, in the data folder."
+        )
 
 
 def _own_transactions(engine) -> None:  # noqa: ANN001 - an Engine of any dialect

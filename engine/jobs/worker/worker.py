@@ -118,7 +118,7 @@ def run_worker(settings: Settings, options: WorkerOptions | None = None) -> int:
     notices = _take_stdout() if options.pipes else None
     # After a power cut a job whose claim, steps or end are not on disk yet goes on from what is there, so none of them waits
     # for the disk. Acceptance does, and it writes everything before it, too.
-    database = open_database(settings.data, clock=options.clock, durable=False)
+    database = open_database(settings.data, url=settings.database_url, clock=options.clock, durable=False)
     boot_id, lock = new_boot(settings.data)
     try:
         worker = _Worker(settings, options, database, boot_id, lock, notices)

@@ -61,3 +61,38 @@ def test_lists_are_split_at_commas():
     )
     assert settings.allowed_origins == ("https://a.example", "https://b.example")
     assert settings.trusted_proxies == ("private",)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://flowport:canary-12@db.example.com:5432/flowport",
+        "postgres://flowport:canary-12@db.example.com/flowport?sslmode=require",
+        "postgresql://flowport:p%40ss@/flowport?host=/run/postgresql",
+    ],
+)
+def test_the_address_of_a_postgres_database_is_taken_and_its_password_is_not_in_what_settings_print(address):
+    settings = from_environment({"FLOWPORT_DATABASE_URL": address})
+
+    assert settings.database_url == address.replace("postgres://", "postgresql://")
+    assert "canary" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("mysql://flowport:canary@db/flowport", "begins with mysql://"),
+        ("canary-password", "has no :// in it"),
+        ("postgresql://flowport:canary/9@db.example.com/flowport", "cannot be read"),
+        ("postgresql://flowport:9/canary@db.example.com/flowport", "cannot be read"),
+        ("postgresql://flowport:canary@9@db.example.com/flowport", "cannot be read"),
+        ("postgresql://flowport:9#canary@db.example.com/flowport", "cannot be read"),
+        ("postgresql://flowport:9@db.example.com:canary/flowport", "cannot be read"),
+    ],
+)
+def test_another_address_is_refused_without_showing_it(address, said):
+    with pytest.raises(BadSetting, match=said) as refused:
+        from_environment({"FLOWPORT_DATABASE_URL": address})
+
+    assert "canary" not in str(refused.value)
+    assert "canary" not in repr(refused.value.__cause__)

@@ -72,7 +72,7 @@ def test_a_new_setting_is_told_only_as_set_or_not_unless_it_is_known_to_hold_no_
     assert {name for name, value in told.items() if value in ("set", "not set")} == {
         "FLOWPORT_DATA", "FLOWPORT_OUTBOUND_PROXY", "FLOWPORT_ADMIN_EMAIL", "FLOWPORT_ADMIN_PASSWORD_FILE",
         "FLOWPORT_SECRET_KEY_FILE", "FLOWPORT_METRICS_TOKEN_FILE", "FLOWPORT_BACKUP_PASSPHRASE",
-        "FLOWPORT_BACKUP_PASSPHRASE_FILE",
+        "FLOWPORT_BACKUP_PASSPHRASE_FILE", "FLOWPORT_DATABASE_URL",
     }  # fmt: skip
 
 
