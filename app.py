@@ -1,7 +1,7 @@
 """The entry point of Flowport: reads the environment, builds and connects the components, starts and stops them.
 
 app.py                       start the server (`serve`), with a worker process of its own
-app.py worker                start an additional worker on the same data folder
+app.py worker                start an additional worker on the same data folder or PostgreSQL database
 app.py flows import FILE     and all other commands: see `app.py --help`
 """
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from api.uvicorn_server import Server
     from engine.jobs.server.job_waiters import JobWaiters
     from engine.jobs.server.supervisor import Supervisor
-    from engine.jobs.worker_locks import ServeLock
+    from engine.jobs.worker_locks import NoLock, ServeLock
     from engine.models.local_servers import LocalServers
     from engine.outbound.client import OutboundClient
     from engine.playground_batches.registry import PlaygroundBatches
@@ -60,17 +60,13 @@ def serve(settings: Settings) -> int:
     share_among_threads()
     from api.connection_limits import limits_for
     from engine.core.file_descriptors import raise_limit
-    from engine.jobs.worker_locks import AlreadyServing, serve_lock
-    from storage.backup import is_small, require_sound
+    from engine.jobs.worker_locks import AlreadyServing
 
     try:
-        lock = serve_lock(settings.data)
+        lock = _lock_folder(settings)
     except AlreadyServing as error:
         print(error, file=sys.stderr)
         return 1
-    if lock.damaged or is_small(settings.data):
-        # a large database is checked in the background (`engine.jobs.server.maintenance`) unless it was found damaged
-        require_sound(settings.data, seconds=math.inf)
     limits = limits_for(raise_limit())
     with contextlib.closing(_listen(settings, limits.backlog)) as listener, _opened(settings) as (database, vault):
         lock.note_running()
@@ -80,6 +76,23 @@ def serve(settings: Settings) -> int:
             runner.run(_run(settings, database, vault, listener, limits, lock))
     lock.release()
     return int(lock.damaged)
+
+
+def _lock_folder(settings: Settings) -> ServeLock | NoLock:
+    """Makes this the only server of the data folder, and checks its database. With PostgreSQL there may be several.
+
+    Raises AlreadyServing and DatabaseDamaged.
+    """
+    from engine.jobs.worker_locks import NoLock, serve_lock
+    from storage.backup import is_small, require_sound
+
+    if settings.database_url is not None:
+        return NoLock()
+    lock = serve_lock(settings.data)
+    if lock.damaged or is_small(settings.data):
+        # a large database is checked in the background (`engine.jobs.server.maintenance`) unless it was found damaged
+        require_sound(settings.data, seconds=math.inf)
+    return lock
 
 
 def worker(settings: Settings) -> int:
@@ -118,13 +131,12 @@ def _listen(settings: Settings, backlog: int) -> socket.socket:
 @contextlib.contextmanager
 def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
     from engine.core.logging_setup import log_to_stderr
-    from engine.secrets.opening import open_all
-    from engine.secrets.sealing import open_vault
+    from engine.secrets.opening import open_all, open_vault_of
     from storage.database import open_database
 
     database = open_database(settings.data, url=settings.database_url)
     try:
-        vault = open_vault(settings.data, settings.secret_key_file)
+        vault = open_vault_of(settings, database)
         log_to_stderr(database.read_now(open_all, vault), settings.log)
         yield database, vault
     finally:
@@ -186,7 +198,7 @@ async def _run(
     vault: Vault,
     listener: socket.socket,
     limits: ConnectionLimits,
-    lock: ServeLock,
+    lock: ServeLock | NoLock,
 ) -> None:
     """Runs all components that live on the event loop until the server stops."""
     from engine.jobs.server.job_waiters import JobWaiters

@@ -419,8 +419,10 @@ def open_database(data: Path, *, clock: Clock | None = None, url: str | None = N
     from storage.migrations.upgrade import upgrade
 
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    make_private(data)
     target = url or sqlite_url(data)
+    if url is None:
+        make_private(data)
     upgrade(target, data)
-    make_private(data)
+    if url is None:
+        make_private(data)
     return Database(target, clock or SystemClock(), folder=data, durable=durable)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy.orm import Session
 
-from storage.statements import Statement
+from storage.statements import Statement, is_sqlite
 
 QUEUE = "jobs"
 #: The key in `session.info` for the Turns of a process, set by the database that opened the session.
@@ -31,6 +31,11 @@ _LAST = Statement(
 _TAKE = Statement(
     "delete from task where id in (select id from task where queue = :queue order by priority desc, id limit :most)"
     " returning id, priority, data"
+)
+#: A worker does not wait for the messages that another takes at the same time.
+_TAKE_POSTGRES = Statement(
+    "delete from task where id in (select id from task where queue = :queue order by priority desc, id limit :most"
+    " for update skip locked) returning id, priority, data"
 )
 _SEND = Statement("insert into task (queue, data, priority) values (:queue, :data, :priority)")
 
@@ -81,7 +86,8 @@ def has_messages(session: Session) -> bool:
 
 def take_messages(session: Session, most: int) -> list[bytes]:
     """Removes up to `most` messages from the front of the queue, and returns them in order."""
-    rows = _TAKE.rows(session, {"queue": QUEUE, "most": most})
+    take = _TAKE if is_sqlite(session) else _TAKE_POSTGRES
+    rows = take.rows(session, {"queue": QUEUE, "most": most})
     return [data for _, _, data in sorted(rows, key=lambda row: (-row[1], row[0]))]
 
 

@@ -7,6 +7,7 @@ pytest; a folder's database is a copy of one with all tables.
 from __future__ import annotations
 
 import atexit
+import base64
 import functools
 import hashlib
 import os
@@ -37,6 +38,19 @@ def url_of(data: Path) -> str | None:
         if connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone() is None:
             connection.execute(f"create database {name} template {cluster.template}")
     return cluster.url(name)
+
+
+def settings_of(data: Path) -> dict[str, str]:
+    """Returns the environment variables with which a server or command uses the database of a data folder; none with
+    SQLite.
+    """
+    url = url_of(data)
+    if url is None:
+        return {}
+    key = data.parent / f"{data.name}.key"
+    if not key.exists():
+        key.write_text(base64.b64encode(hashlib.sha256(str(data).encode()).digest()).decode())
+    return {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": str(key)}
 
 
 def drop(data: Path) -> None:

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import httpx
 
-from storage.database import Database, open_database
+from storage.database import Database
+from tests.databases import open_database, settings_of
 from tests.one_command import run_here
 
 ROOT = Path(__file__).parents[1]
@@ -83,6 +84,7 @@ class LiveServer:
             "FLOWPORT_DATA": str(self.data),
             "PYTHONUNBUFFERED": "1",
             "FLOWPORT_LOCAL_SERVERS": "off",
+            **settings_of(self.data),
             **self.env,
         }
 

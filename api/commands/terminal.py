@@ -71,10 +71,9 @@ class Terminal:
     @functools.cached_property
     def vault(self) -> Vault:
         """Encrypts and decrypts the secrets of the data folder."""
-        from engine.secrets.sealing import open_vault
+        from engine.secrets.opening import open_vault_of
 
-        _ = self.database  # opening the database creates the folder
-        return open_vault(self.settings.data, self.settings.secret_key_file)
+        return open_vault_of(self.settings, self.database)  # opening the database creates the folder
 
     @property
     def address(self) -> str:

@@ -73,6 +73,12 @@ def from_environment(env: Mapping[str, str], **overrides: Any) -> Settings:
     raw = {name: env.get(f"FLOWPORT_{name.upper()}", "").strip() for name in _READ}
     found = {name: read(name, raw[name]) for name, read in _READ.items() if raw[name]}
     found |= {name: value for name, value in overrides.items() if value is not None}
+    if "database_url" in found and "secret_key_file" not in found:
+        raise BadSetting(
+            "FLOWPORT_DATABASE_URL is set, so FLOWPORT_SECRET_KEY_FILE must be set too: all servers and workers of a "
+            "PostgreSQL database open its secrets with one key. Make a file with `openssl rand -base64 32 > FILE`, or take "
+            "`secret.key` of the data folder that you moved, and give every machine the same."
+        )
     return dataclasses.replace(Settings(), **found)
 
 

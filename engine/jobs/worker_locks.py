@@ -117,6 +117,21 @@ class ServeLock(Lock):
         os.pwrite(self.descriptor, text, 0)
 
 
+class NoLock:
+    """What stands in the place of a ServeLock when the database is PostgreSQL, which several servers share."""
+
+    after_crash = damaged = False
+
+    def note_running(self) -> None:
+        """Does nothing."""
+
+    def note_damaged(self) -> None:
+        """Does nothing."""
+
+    def release(self) -> None:
+        """Does nothing."""
+
+
 class Reaper:
     """Finds dead workers and reclaims their jobs. Each process has one, and calls its `pass_over` every second."""
 

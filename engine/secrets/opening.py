@@ -5,9 +5,21 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from engine.core.errors import SecretUnreadable
+from engine.core.settings import Settings
 from engine.flow.node_context import SecretValue
-from engine.secrets.sealing import Vault
+from engine.secrets.sealing import Vault, open_vault
+from storage.database import Database
 from storage.secrets import hold_secret, list_sealed
+
+
+def open_vault_of(settings: Settings, database: Database) -> Vault:
+    """Opens the vault of a database's secrets. Raises BadSetting."""
+    vault = open_vault(settings.data, settings.secret_key_file)
+    if database.is_postgres and settings.secret_key_file is not None:
+        from engine.secrets.shared_key import require_shared_key
+
+        require_shared_key(database, vault, settings.secret_key_file)
+    return vault
 
 
 def open_secret(session: Session, vault: Vault, workspace_id: str, secret_id: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import settings_of
 from tests.factories import greeting
 from tests.one_command import run_command, run_here
 
@@ -85,7 +86,7 @@ def command(data, made_once, request) -> Command:
         done = start(
             [*map(str, arguments), *where],
             stdin=given,
-            environment=clean_environment(**environment),
+            environment=clean_environment(**(settings_of(data) if folder else {}), **environment),
             folder=data.parent,
         )
         return Said(done.returncode, done.stdout.decode(), done.stderr.decode())

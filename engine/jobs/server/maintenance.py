@@ -105,7 +105,7 @@ class Maintenance:
         if at >= self._retention_due:
             self._retention_due = at + RETENTION_SECONDS
             self._guarded(self._keep_within, "Old jobs were not removed")
-        if at >= self._backup_due and self._backup_is_due():
+        if not self._database.is_postgres and at >= self._backup_due and self._backup_is_due():
             self._backup_due = at + AGAIN_SECONDS
             self._guarded(self.back_up, "The nightly backup was not made")
 

@@ -57,8 +57,7 @@ from engine.nodes import CATALOG
 from engine.outbound.client import OutboundClient
 from engine.outbound.otlp import open_tracer_provider
 from engine.sandbox.pool import Sandbox
-from engine.secrets.opening import open_all, open_for_step
-from engine.secrets.sealing import open_vault
+from engine.secrets.opening import open_all, open_for_step, open_vault_of
 from engine.tool_servers.saved_servers import open_tool_server
 from storage.database import Database, open_database
 from storage.idempotency import remove_old_answers
@@ -157,7 +156,7 @@ class _Worker:
         self._lock = lock
         self._drain_until: float | None = None
         self.at_work = AtWork(lock.descriptor)
-        self._vault = open_vault(settings.data, settings.secret_key_file)
+        self._vault = open_vault_of(settings, database)
         self._hidden: frozenset[str] | None = None
         self._signal_pipe = os.pipe()
         database.info[NOTIFIER] = self

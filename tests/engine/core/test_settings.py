@@ -72,7 +72,7 @@ def test_lists_are_split_at_commas():
     ],
 )
 def test_the_address_of_a_postgres_database_is_taken_and_its_password_is_not_in_what_settings_print(address):
-    settings = from_environment({"FLOWPORT_DATABASE_URL": address})
+    settings = from_environment({"FLOWPORT_DATABASE_URL": address, "FLOWPORT_SECRET_KEY_FILE": "/run/key"})
 
     assert settings.database_url == address.replace("postgres://", "postgresql://")
     assert "canary" not in repr(settings)
@@ -96,3 +96,8 @@ def test_another_address_is_refused_without_showing_it(address, said):
 
     assert "canary" not in str(refused.value)
     assert "canary" not in repr(refused.value.__cause__)
+
+
+def test_a_shared_database_needs_a_shared_key():
+    with pytest.raises(BadSetting, match="FLOWPORT_SECRET_KEY_FILE must be set too"):
+        from_environment({"FLOWPORT_DATABASE_URL": "postgresql://db.example.com/flowport"})
