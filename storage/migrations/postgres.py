@@ -13,6 +13,7 @@ from storage.migrations.schema import newest_schema, note_newest, refuse_newer, 
 from storage.postgres import MIGRATE_LOCK, make_migration_engine
 from storage.postgres_refusals import not_usable, require_usable, told
 from storage.tables import Base
+from storage.tables_knowledge import KnowledgeCollection  # noqa: F401 - so that `Base.metadata` has its tables too
 
 #: The tables of Huey (`engine.jobs.huey_queue`), in the types of PostgreSQL.
 _HUEY = (
@@ -45,10 +46,7 @@ def upgrade_postgres(url: str) -> bool:
             if stored_schema(connection):
                 run_migrations(connection)
             else:
-                Base.metadata.create_all(connection)
-                for statement in _HUEY:
-                    connection.execute(text(statement))
-                note_newest(connection)
+                create_tables(connection)
             return True
     except DBAPIError as error:
         refusal = not_usable(error, url)
@@ -57,6 +55,14 @@ def upgrade_postgres(url: str) -> bool:
         raise refusal from error
     finally:
         engine.dispose()
+
+
+def create_tables(connection: Connection) -> None:
+    """Creates the newest tables in an empty database, in the transaction of this connection."""
+    Base.metadata.create_all(connection)
+    for statement in _HUEY:
+        connection.execute(text(statement))
+    note_newest(connection)
 
 
 def _is_newest(connection: Connection, url: str) -> bool:
