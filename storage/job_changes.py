@@ -11,7 +11,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from engine.core.job_status import SHARED_ATTEMPTS
@@ -364,6 +364,12 @@ def owners(session: Session) -> set[str]:
     """Returns the boot ids that hold jobs."""
     found = session.scalars(select(Job.owner).where(_OPEN, Job.status == "processing").distinct())
     return {owner for owner in found if owner is not None}
+
+
+def count_held(session: Session) -> dict[str, int]:
+    """Returns boot id -> how many jobs this worker runs."""
+    held = select(Job.owner, func.count()).where(_OPEN, Job.status == "processing", Job.owner.is_not(None))
+    return {owner: count for owner, count in session.execute(held.group_by(Job.owner)) if owner is not None}
 
 
 _WAITING = text(

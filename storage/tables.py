@@ -774,7 +774,9 @@ class Setting(Base):
 
 
 class WorkerProcess(Base):
-    """The heartbeat of a worker: `beat` grows while it lives. The `owner` of its jobs is its `boot_id`."""
+    """The heartbeat of a worker: `beat` grows while it lives. The `owner` of its jobs is its `boot_id`. With
+    PostgreSQL, servers have a row, too; with SQLite there is only one.
+    """
 
     __tablename__ = "workers"
     boot_id: Mapped[str] = mapped_column(primary_key=True)
@@ -783,6 +785,12 @@ class WorkerProcess(Base):
     beat_at: Mapped[int]
     host: Mapped[str]
     pid: Mapped[int]
+    #: `worker`, `server` (pages and API) or `api` (a server without pages).
+    kind: Mapped[str] = mapped_column(server_default="worker")
+    #: The release that runs there; "" of a worker older than this column.
+    version: Mapped[str] = mapped_column(server_default="")
+    #: The longest time that its event loop took to answer since the beat before, in milliseconds.
+    lag_ms: Mapped[int] = mapped_column(server_default="0")
 
 
 class RollupSpan(Base):

@@ -33,6 +33,7 @@ from engine.core.errors import StorageUnavailable
 from engine.core.garbage import collect_garbage_seldom
 from engine.core.logging_setup import log_to_stderr
 from engine.core.settings import Settings
+from engine.core.version import VERSION
 from engine.flow.node_type import Catalog
 from engine.jobs.at_work import AtWork
 from engine.jobs.huey_queue import Dispatch
@@ -194,7 +195,7 @@ class _Worker:
     def work(self) -> int:
         """Runs from the first claim to the end of the last job. Returns the exit code."""
         with self._listening_to_signals():
-            self.database.write_now(add_worker, self.boot_id, self.host, self.pid)
+            self.database.write_now(add_worker, self.boot_id, self.host, self.pid, version=VERSION)
             self.watchdog.start()
             self._do_periodic_work(first=True)
             collect_garbage_seldom()
@@ -260,7 +261,7 @@ class _Worker:
         return messages
 
     def _lag(self) -> float:
-        """Returns after how many seconds the event loop answers, at most LAG_SECONDS. Called in the dispatcher's thread."""
+        """Returns after how many seconds the event loop answers, at most LAG_SECONDS. Called in any other thread."""
         asked = time.monotonic()
         answered = threading.Event()
         self.loop.call_soon_threadsafe(answered.set)
@@ -348,7 +349,8 @@ class _Worker:
     def _beat(self, first: bool) -> None:  # noqa: FBT001 - private
         at = time.monotonic()
         if first or at - self._last_beat >= BEAT_SECONDS:
-            self.database.write_now(beat, self.boot_id, self.host, self.pid)
+            late = round(self._lag() * 1_000)
+            self.database.write_now(beat, self.boot_id, self.host, self.pid, version=VERSION, lag_ms=late)
             self._last_beat = at  # a heartbeat that failed is tried again a second later
             self._hide_secrets()
         if first or at - self._last_cleanup >= FORGET_SECONDS:
