@@ -17,12 +17,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from api.commands.parser import main
+from api.commands.parser import ServeOptions, main
 from engine.core.garbage import collect_garbage_seldom
 from engine.core.hidden_modules import hidden
 from engine.core.malloc import share_among_threads
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from api.connection_limits import ConnectionLimits
     from api.uvicorn_server import Server
     from engine.jobs.server.job_waiters import JobWaiters
+    from engine.jobs.server.maintenance import Maintenance
     from engine.jobs.server.supervisor import Supervisor
     from engine.jobs.worker_locks import NoLock, ServeLock
     from engine.models.local_servers import LocalServers
@@ -48,14 +49,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 #: Seconds that requests in progress may take when the server stops. Workers have a time limit of their own.
 DRAIN_SECONDS = 10
+#: Environment variable of one of several processes: the descriptor of the listening socket that its parent opened.
+_LISTENER = "FLOWPORT_LISTENER"
 #: What libraries import if it is there and this server never uses: HTTP clients of NiceGUI's socket library, and the old
 #: Pydantic, for whose models FastAPI looks. They would take a tenth of the time and of the memory of a start.
 _NOT_USED = ("aiohttp", "requests", "pydantic.v1")
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
     """Runs the server until SIGTERM or Ctrl+C; returns the exit code."""
     os.umask(0o077)
+    if options.processes > 1:
+        return _serve_with_processes(settings, options)
     gc.disable()  # imported modules are never garbage: collecting during the start would only cost time
     share_among_threads()
     from api.connection_limits import limits_for
@@ -68,14 +73,69 @@ def serve(settings: Settings) -> int:
         print(error, file=sys.stderr)
         return 1
     limits = limits_for(raise_limit())
-    with contextlib.closing(_listen(settings, limits.backlog)) as listener, _opened(settings) as (database, vault):
+    listener = _inherited_listener() or _listen(settings, limits.backlog)
+    with contextlib.closing(listener), _opened(settings) as (database, vault):
         lock.note_running()
         settings = _with_stored_address(settings, database)
-        _set_up(database, settings)
+        _set_up(database, settings, owns_pages=options.pages)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_run(settings, database, vault, listener, limits, lock))
+            runner.run(_run(settings, options, database, vault, listener, limits, lock))
     lock.release()
     return int(lock.damaged)
+
+
+def _lock_folder(settings: Settings) -> ServeLock | NoLock:
+    """Makes this the only server of the data folder, and checks its database. With PostgreSQL there may be several.
+
+    Raises AlreadyServing and DatabaseDamaged.
+    """
+    from engine.jobs.worker_locks import NoLock, serve_lock
+    from storage.backup import is_small, require_sound
+
+    if settings.database_url is not None:
+        return NoLock()
+    lock = serve_lock(settings.data)
+    if lock.damaged or is_small(settings.data):
+        # a large database is checked in the background (`engine.jobs.server.maintenance`) unless it was found damaged
+        require_sound(settings.data, seconds=math.inf)
+    return lock
+
+
+def _serve_with_processes(settings: Settings, options: ServeOptions) -> int:
+    """Runs several processes that answer at one port, of which the first has the worker; returns the exit code."""
+    from api.connection_limits import limits_for
+    from api.server_processes import ServerProcesses
+    from engine.core.file_descriptors import raise_limit
+
+    if settings.database_url is None:
+        raise BadSetting(
+            f"--processes {options.processes} needs PostgreSQL: with SQLite one process serves a data folder. "
+            "Set FLOWPORT_DATABASE_URL, or leave --processes out."
+        )
+    if options.pages:
+        raise BadSetting(
+            f"--processes {options.processes} needs --no-pages: an open page lives in the memory of one process. "
+            "Start servers with pages beside it, each with one process."
+        )
+
+    def command_of(number: int) -> list[str]:
+        has_worker = options.worker and number == 0
+        address = ["--host", settings.host, "--port", str(settings.port)]  # which is told, and not listened on again
+        return [*_command("serve", settings), *address, "--no-pages", *([] if has_worker else ["--no-worker"])]
+
+    with contextlib.closing(_listen(settings, limits_for(raise_limit()).backlog)) as listener:
+        environment = {**os.environ, _LISTENER: str(listener.fileno())}
+        return ServerProcesses(command_of, environment, listener, options.processes, _note).run()
+
+
+def _inherited_listener() -> socket.socket | None:
+    """Returns the listening socket that the parent of several processes opened; None in a process without one."""
+    said = os.environ.get(_LISTENER)
+    return socket.socket(fileno=int(said)) if said else None
+
+
+def _note(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _lock_folder(settings: Settings) -> ServeLock | NoLock:
@@ -151,11 +211,12 @@ def _with_stored_address(settings: Settings, database: Database) -> Settings:
     return settings if settings.public_url or not stored else dataclasses.replace(settings, public_url=stored)
 
 
-def _set_up(database: Database, settings: Settings) -> None:
+def _set_up(database: Database, settings: Settings, *, owns_pages: bool = True) -> None:
     """Brings the database to a consistent state before the first request.
 
     Creates the first workspace and owner, recounts the running jobs of each limit, ends jobs whose cancellation was
-    requested, and stores the server's address. Prints the set-up link while there is no owner.
+    requested, and stores the server's address. Prints the set-up link while there is no owner. A server without pages
+    does neither of the last two.
     """
     from engine.actions.links import link_path, new_setup_token
     from engine.actions.members import ensure_owner, password_hash_now
@@ -169,14 +230,15 @@ def _set_up(database: Database, settings: Settings) -> None:
         workspace_id = ensure_workspace(session, settings.plan)
         reconcile_usage(session)
         end_cancelled(session)
-        put_setting(session, SERVER, ADDRESS, settings.base_url)
+        if owns_pages:
+            put_setting(session, SERVER, ADDRESS, settings.base_url)
         return workspace_id
 
     workspace_id = database.write_now(make_consistent)  # one transaction, which the disk confirms once
     if settings.admin_email and not database.read_now(has_owner, workspace_id):
         hashed = password_hash_now(_admin_password(settings))
         database.write_now(ensure_owner, workspace_id, settings.admin_email, hashed)
-    if not database.read_now(has_owner, workspace_id):
+    if owns_pages and not database.read_now(has_owner, workspace_id):
         token = database.write_now(new_setup_token, workspace_id)
         print(f"Set-up link: {settings.base_url}{link_path(token)}", flush=True)
 
@@ -194,6 +256,7 @@ def _admin_password(settings: Settings) -> str:
 
 async def _run(
     settings: Settings,
+    options: ServeOptions,
     database: Database,
     vault: Vault,
     listener: socket.socket,
@@ -205,7 +268,8 @@ async def _run(
 
     waiters = JobWaiters(database)
     supervisor = _supervisor(settings, database, waiters)
-    supervisor.start()  # the worker process starts in parallel with the imports below
+    if options.worker:
+        supervisor.start()  # the worker process starts in parallel with the imports below
 
     from engine.jobs.server.maintenance import Maintenance
     from engine.jobs.server.scheduler import Scheduler
@@ -213,41 +277,30 @@ async def _run(
     from engine.playground_batches.registry import PlaygroundBatches
     from storage.checkpoints import Checkpoints
 
+    if not options.pages:
+        settings = dataclasses.replace(settings, local_servers=())  # only pages offer model servers of this machine
     maintenance = Maintenance(database, settings, vault, after_crash=lock.after_crash)
     checkpoints = Checkpoints(database.url)
     checkpoints.start()
-    stopping: list[asyncio.Task[None]] = []
+    stopping: list[asyncio.Task[None]] = []  # the task that stops the worker, once a signal came
     batches = PlaygroundBatches(database, waiters)
     scheduler = Scheduler(database)
     local_servers = LocalServers(settings.local_servers)
     is_ready = asyncio.Event()
     looking = asyncio.create_task(_look_for_servers(local_servers, settings, database, is_ready))
     try:
-        await batches.resume()
-        public_api, pages = _faces(settings, database, waiters, vault, batches, local_servers)
+        if options.pages:
+            await batches.resume()
+            public_api, pages = _faces(settings, database, waiters, vault, batches, local_servers)
+        else:
+            public_api, pages = _api_face(settings, database, waiters, vault)
         server = _server(settings, _front(settings, database, public_api, pages), limits, ready=is_ready.set)
-
-        def stop() -> None:
-            if server.should_exit:
-                server.force_exit = True
-                return
-            server.should_exit = True
-            public_api.stop()
-            maintenance.end()
-            stopping.append(asyncio.create_task(asyncio.to_thread(supervisor.stop)))
-
-        def stop_damaged() -> None:
-            lock.note_damaged()
-            if not server.should_exit:
-                stop()
-
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
-        maintenance.start(on_damage=lambda: loop.call_soon_threadsafe(stop_damaged))
+        stopping, on_damage = _stop_on_signals(server, public_api, maintenance, supervisor, lock)
+        maintenance.start(on_damage=on_damage)
         scheduler.start()
         collect_garbage_seldom()
-        await server.serve(sockets=[listener])
+        async with _known_to_others(database, options):
+            await server.serve(sockets=[listener])
         await public_api.close()
     finally:
         looking.cancel()
@@ -259,6 +312,39 @@ async def _run(
         await (stopping[0] if stopping else asyncio.to_thread(supervisor.stop))
 
 
+def _stop_on_signals(
+    server: Server, public_api: PublicApi, maintenance: Maintenance, supervisor: Supervisor, lock: ServeLock | NoLock
+) -> tuple[list[asyncio.Task[None]], Callable[[], object]]:
+    """Stops the server on SIGTERM, on Ctrl+C and, when it is one of several processes, at the end of their parent.
+
+    Returns a list that gets the task which stops the worker, and what any thread calls when the database is damaged.
+    """
+    stopping: list[asyncio.Task[None]] = []
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if server.should_exit:
+            server.force_exit = True
+            return
+        server.should_exit = True
+        public_api.stop()
+        maintenance.end()
+        stopping.append(asyncio.create_task(asyncio.to_thread(supervisor.stop)))
+
+    def stop_damaged() -> None:
+        lock.note_damaged()
+        if not server.should_exit:
+            stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    if _LISTENER in os.environ:
+        from api.server_processes import when_parent_ends
+
+        when_parent_ends(stop)
+    return stopping, lambda: loop.call_soon_threadsafe(stop_damaged)
+
+
 def _supervisor(settings: Settings, database: Database, waiters: JobWaiters) -> Supervisor:
     """Builds what keeps a worker process running, and makes it the JobNotifier of this process."""
     from engine.core.logging_setup import worker_line
@@ -267,7 +353,7 @@ def _supervisor(settings: Settings, database: Database, waiters: JobWaiters) -> 
     from storage.job_changes import next_alone
 
     supervisor = Supervisor(
-        _worker_command(settings),
+        _command("worker", settings),
         os.environ,
         waiters,
         waits_alone=lambda: database.look_up(next_alone) is not None,
@@ -291,6 +377,33 @@ def _faces(
 
         public_api = create_api(database, waiters, settings, vault)
         return public_api, _pages(settings, database, waiters, vault, public_api, batches, local_servers)
+
+
+def _api_face(settings: Settings, database: Database, waiters: JobWaiters, vault: Vault) -> tuple[PublicApi, FastAPI]:
+    """Builds the public API, and what a server without pages answers at all other addresses. Loads no NiceGUI."""
+    with hidden(*_NOT_USED):
+        from api.app import create_api
+        from ui.no_pages import register
+
+        root = _root(settings, database)
+        register(root, settings.public_url)
+        return create_api(database, waiters, settings, vault), root
+
+
+@contextlib.asynccontextmanager
+async def _known_to_others(database: Database, options: ServeOptions) -> AsyncIterator[None]:
+    """Makes this server known to the others. With SQLite there are none."""
+    if not database.is_postgres:
+        yield
+        return
+    from engine.jobs.server.presence import Presence
+
+    presence = Presence(database, "server" if options.pages else "api")
+    presence.start()
+    try:
+        yield
+    finally:
+        await presence.stop()
 
 
 async def _look_for_servers(
@@ -340,6 +453,10 @@ def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits, ready:
     def tell_ready() -> None:
         print(f"Flowport is ready on {settings.base_url}", flush=True)
         ready()
+        if _LISTENER in os.environ:
+            from api.server_processes import tell_parent_ready
+
+            tell_parent_ready()
 
     return Server(config, ready=tell_ready)
 
@@ -348,11 +465,11 @@ def _front(settings: Settings, database: Database, public_api: PublicApi, pages:
     """Builds the top-level ASGI app: routes requests to the public API or the pages, and admits WebSockets only from
     its own pages.
     """
+    from api.docs.pages import COOKIE
     from api.http.addresses import is_public
     from storage.settings import known_names
     from ui.allowed_origins import Origins
     from ui.kit.plain_pages import socket_refused_page
-    from ui.page_session import COOKIE
     from ui.request_router import RequestRouter
 
     async def known_hosts() -> tuple[str, ...]:
@@ -370,6 +487,20 @@ def _front(settings: Settings, database: Database, public_api: PublicApi, pages:
     )
 
 
+def _root(settings: Settings, database: Database) -> FastAPI:
+    """Builds the app that serves assets and documentation."""
+    from fastapi import FastAPI
+
+    from api.app import api_document
+    from api.docs.pages import docs_router
+    from ui.request_router import Assets
+
+    root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
+    root.mount("/assets", Assets(ROOT / "assets"))
+    root.router.routes.extend(docs_router(database, settings, api_document).routes)
+    return root
+
+
 def _pages(
     settings: Settings,
     database: Database,
@@ -382,18 +513,12 @@ def _pages(
     """Builds the app of the pages: NiceGUI runs on a FastAPI app, which also serves assets and documentation."""
     os.environ["NICEGUI_STORAGE_PATH"] = str(settings.data / "pages")  # NiceGUI reads it when it is imported
 
-    from fastapi import FastAPI
     from nicegui import ui
 
-    from api.app import api_document
-    from api.docs.pages import docs_router
     from ui.page_session import App
     from ui.pages import register
-    from ui.request_router import Assets
 
-    root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
-    root.mount("/assets", Assets(ROOT / "assets"))
-    root.router.routes.extend(docs_router(database, settings, api_document).routes)
+    root = _root(settings, database)
     register(App(database, waiters, settings, vault, public_api, batches, local_servers), root)
     ui.run_with(
         root,
@@ -410,8 +535,9 @@ def _pages(
     return root
 
 
-def _worker_command(settings: Settings) -> list[str]:
-    return [sys.executable, str(ROOT / "app.py"), "worker", "--data", str(settings.data.resolve())]
+def _command(name: str, settings: Settings) -> list[str]:
+    """Returns the command of another process with these settings; the rest of them is in the environment."""
+    return [sys.executable, str(ROOT / "app.py"), name, "--data", str(settings.data.resolve())]
 
 
 def _trusted(settings: Settings) -> list[str]:

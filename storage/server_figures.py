@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from engine.core.clock import HOUR
 from storage.database import now
 from storage.tables import Job, WorkerProcess
+from storage.workers import WORKER
 
 #: A worker without a heartbeat for so long is not counted; a worker sends one every 5 s.
 LIVING_MS = 30_000
@@ -51,7 +52,9 @@ def server_figures(session: Session) -> ServerFigures:
         processing=open_jobs.get("processing", (0, None))[0],
         oldest_queued_seconds=max(0, at - oldest) / 1000 if oldest else 0.0,
         workers=session.scalar(
-            select(func.count()).select_from(WorkerProcess).where(WorkerProcess.beat_at > at - LIVING_MS)
+            select(func.count())
+            .select_from(WorkerProcess)
+            .where(WorkerProcess.beat_at > at - LIVING_MS, WorkerProcess.kind == WORKER)
         )
         or 0,
         last_hour=last_hour,

@@ -9,28 +9,44 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from api.commands import backup, check, flows, jobs, keys, models, people, plan, restore, workspaces
+from api.commands import backup, check, flows, jobs, keys, migrate, models, people, plan, restore, workspaces
 from api.commands.terminal import open_terminal
 from engine.core.errors import Refusal
 from engine.core.settings import BadSetting, Settings, from_environment
 
 DONE, REFUSED, USED_WRONGLY = 0, 1, 2
 
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """What `serve` runs: `pages` beside the API, a `worker` of its own, and how many `processes` share the port."""
+
+    pages: bool = True
+    worker: bool = True
+    processes: int = 1
+
+
 #: Starts a server or worker, blocks until it is stopped, and returns the exit code.
-Start = Callable[[Settings], int]
+Serve = Callable[[Settings, ServeOptions], int]
+Work = Callable[[Settings], int]
+
+MOST_PROCESSES = 64
 
 
-def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Start, worker: Start) -> int:
+def main(arguments: Sequence[str], environment: Mapping[str, str], *, serve: Serve, worker: Work) -> int:
     """Runs one command and returns its exit code."""
     parser = build_parser()
     known = parser.parse_args(list(arguments) if arguments and _names_command(arguments[0]) else ["serve", *arguments])
     try:
         if known.command in {"serve", "worker"}:
             settings = from_environment(environment, data=known.data, host=known.host, port=known.port)
-            return (serve if known.command == "serve" else worker)(settings)
+            if known.command == "worker":
+                return worker(settings)
+            return serve(settings, ServeOptions(known.pages, known.worker, known.processes))
         with open_terminal(known, environment) as terminal:
             return known.run(known, terminal, environment) or DONE
     except (Refusal, BadSetting) as error:
@@ -62,17 +78,46 @@ def build_parser() -> argparse.ArgumentParser:
     )
     shared.add_argument("--workspace", metavar="NAME", help="id or name of the workspace (default: the first one)")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _add_start(commands, shared, "serve", "start the server (the default)")
-    _add_start(commands, shared, "worker", "start one more worker on this data folder")
-    for module in (flows, jobs, keys, models, plan, people, workspaces, backup, restore, check):
+    _add_serve_options(_add_start(commands, shared, "serve", "start the server (the default)"))
+    _add_start(commands, shared, "worker", "start one more worker on this data folder, or on the database")
+    for module in (flows, jobs, keys, models, plan, people, workspaces, backup, restore, migrate, check):
         module.add_to(commands, shared)
     return parser
 
 
-def _add_start(commands: Any, shared: argparse.ArgumentParser, name: str, text: str) -> None:
+def _add_start(commands: Any, shared: argparse.ArgumentParser, name: str, text: str) -> argparse.ArgumentParser:
     command = commands.add_parser(name, parents=[shared], help=text, description=text[0].upper() + text[1:] + ".")
     command.add_argument("--host", help="address to listen on (default: FLOWPORT_HOST, else 127.0.0.1)")
     command.add_argument("--port", type=_port, help="port to listen on (default: FLOWPORT_PORT, else 8080)")
+    return command
+
+
+def _add_serve_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--no-pages",
+        dest="pages",
+        action="store_false",
+        help="answer the API, its documentation, health checks and metrics only",
+    )
+    command.add_argument(
+        "--no-worker",
+        dest="worker",
+        action="store_false",
+        help="start no worker: others run the jobs (`app.py worker`)",
+    )
+    command.add_argument(
+        "--processes",
+        type=_processes,
+        default=1,
+        metavar="N",
+        help="processes that answer at this port; needs --no-pages and PostgreSQL (default: 1)",
+    )
+
+
+def _processes(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) <= MOST_PROCESSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes; it is from 1 to {MOST_PROCESSES}")
+    return int(text)
 
 
 def _port(text: str) -> int:

@@ -357,7 +357,8 @@ class Supervisor:
         """True when no worker is left and no thread can start another one."""
         until = time.monotonic() + seconds
         for keeper in self._keepers:
-            keeper.join(timeout=max(0.0, until - time.monotonic()))
+            if keeper.ident is not None:  # of a server that starts no worker it is None
+                keeper.join(timeout=max(0.0, until - time.monotonic()))
         while self._children and time.monotonic() < until:
             time.sleep(0.05)
         return not self._children and not any(keeper.is_alive() for keeper in self._keepers)

@@ -1,0 +1,34 @@
+"""`migrate`: creates the tables, or brings those of an older release up to date, and ends.
+
+A deployment runs it once, with a user of PostgreSQL that may make tables; servers and workers then need no such right.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from api.commands.terminal import Terminal
+
+
+def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Adds the command to the parser."""
+    text = "create the tables, or bring them up to date; servers and workers do it too when they start"
+    command = commands.add_parser("migrate", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(run=_migrate)
+
+
+def _migrate(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
+    from storage.engines import sqlite_url
+    from storage.migrations.schema import newest_schema
+    from storage.migrations.upgrade import upgrade
+    from storage.private import make_private
+
+    settings = terminal.settings
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(settings.data)
+    changed = upgrade(settings.database_url or sqlite_url(settings.data), settings.data)
+    make_private(settings.data)
+    terminal.note("The tables are made or brought up to date." if changed else "The tables were up to date.")
+    terminal.value(newest_schema())
