@@ -99,7 +99,12 @@ class App:
     public_api: Any
     batches: PlaygroundBatches
     local_servers: LocalServers = field(default_factory=LocalServers)
+    #: When the server started, in milliseconds.
+    started_at: int = field(init=False, compare=False)
     _shared: dict[type, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "started_at", self.database.clock.now())
 
     def shared(self, kind: type[T]) -> T:
         """Returns the object of this class that all pages of this server share; the first call creates it."""

@@ -1,4 +1,4 @@
-"""Settings, Server: its addresses, what flows may reach beyond the public web, and Check this server."""
+"""Settings, Server: what runs, its addresses, what flows may reach beyond the public web, and Check this server."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import times_of
 from ui.parts.ask_owners import ask_note
 from ui.settings.navigation import settings_page
+from ui.settings.processes_card import ProcessesCard
 
 #: State -> (icon, CSS class, text for screen readers).
 MARKS: dict[State, tuple[str, str, str]] = {
@@ -104,8 +105,10 @@ class ServerPage:
             with page.actions:
                 self.check_button = button(_("Check this server"), self._check, icon="troubleshoot", kind="main")
             self.checked = ui.element("div").classes("fp-col").props("role=status")
+            processes = ProcessesCard(self.page_session)
             self._draw_addresses(seen)
             self._draw_allowed(seen)
+            await processes.begin()
 
     # Check this server.
 
