@@ -63,11 +63,11 @@ def after_commit(session: Session, notice: Callable[..., None], *subject: Any) -
     session.info["after_commit"].append((notice, subject))
 
 
-_Notice = tuple[Callable[..., None], tuple[Any, ...]]
+Notice = tuple[Callable[..., None], tuple[Any, ...]]
 
 
 @dataclass(slots=True)
-class _Write:
+class Write:
     """One function that waits for the writer. `loop` None: a thread waits for the answer. `joined`: `work` is a plural
     action, and `args` holds one item.
     """
@@ -81,8 +81,8 @@ class _Write:
 
 
 @dataclass(slots=True)
-class _Answer:
-    write: _Write
+class Answer:
+    write: Write
     value: Any = None
     error: BaseException | None = None
 
@@ -117,7 +117,7 @@ class Database:
         self._looking_up = threading.local()
         self._kept: list[Connection] = []
         self._writing: Connection | None = None
-        self._waiting: deque[_Write] = deque()
+        self._waiting: deque[Write] = deque()
         self._arrived = threading.Semaphore(0)
         self._closing = False
         self._writer = threading.Thread(target=self._run_writer, name="writer", daemon=True)
@@ -140,8 +140,6 @@ class Database:
         Each statement sees what is committed when it runs. Use it for a few rows at most, since it may run on the event
         loop.
         """
-        if self.is_postgres:
-            return self.read_now(work, *args, **kwargs)
         try:
             session = self._looking_up.session
         except AttributeError:
@@ -153,6 +151,10 @@ class Database:
             if is_storage_fault(error):
                 raise as_fault(error) from error
             raise
+
+    async def find(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Does what `look_up` does, without holding the event loop when the database is not on this machine."""
+        return self.look_up(work, *args, **kwargs)
 
     def _new_look_up_session(self) -> Session:
         with storage_faults():
@@ -174,13 +176,13 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        self._submit(_Write(work, args, kwargs, done, loop))
+        self._submit(Write(work, args, kwargs, done, loop))
         return await done
 
     def write_now(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Does the same from a thread without an event loop."""
         done: Future[Any] = Future()
-        self._submit(_Write(work, args, kwargs, done))
+        self._submit(Write(work, args, kwargs, done))
         return done.result()
 
     async def write_joined(self, work: PluralAction[Item, T], item: Item) -> T:
@@ -190,7 +192,7 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        self._submit(_Write(work, (item,), {}, done, loop, joined=True))
+        self._submit(Write(work, (item,), {}, done, loop, joined=True))
         return await done
 
     def write_alone(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -219,7 +221,7 @@ class Database:
         self.read_engine.dispose()
         self.write_engine.dispose()
 
-    def _submit(self, write: _Write) -> None:
+    def _submit(self, write: Write) -> None:
         if self._closing:
             raise StorageUnavailable("The database is closing.")
         self._waiting.append(write)
@@ -238,23 +240,28 @@ class Database:
             elif self._closing:
                 return
 
-    def _write_together(self, batch: list[_Write]) -> None:
+    def _write_together(self, batch: list[Write]) -> None:
         """Runs a batch of writes in one transaction, each in a savepoint; no caller is answered before the commit."""
-        answers: list[_Answer] = []
-        notices: list[_Notice] = []
+        answers: list[Answer] = []
+        notices: list[Notice] = []
         try:
             with storage_faults():
                 connection = self._writing_connection()
                 with connection.begin():
-                    sessions = _Sessions(connection, self._info_of(connection))
-                    for group in _groups(batch):
-                        answers += self._write_group(sessions, group, notices)
+                    self._run_batch(connection, batch, answers, notices)
         except BaseException as error:  # noqa: BLE001 - passed on to every waiting caller
             self._close_writing_connection()
-            answers = [_Answer(write, error=error) for write in batch]
+            answers = [Answer(write, error=error) for write in batch]
             notices = []
-        _give_all(answers)
-        _call_notices(notices)
+        give_all(answers, notices)
+
+    def _run_batch(
+        self, connection: Connection, batch: list[Write], answers: list[Answer], notices: list[Notice]
+    ) -> None:
+        """Runs writes in the open transaction of a connection; adds their answers and notices to the lists."""
+        sessions = _Sessions(connection, self._info_of(connection))
+        for group in _groups(batch):
+            answers += self._write_group(sessions, group, notices)
 
     def _writing_connection(self) -> Connection:
         """Returns the connection of the writer thread. It stays open, since opening one takes as long as a small write."""
@@ -272,7 +279,7 @@ class Database:
     def _info_of(self, connection: Connection) -> dict[str, Any]:
         return {**self.info, DRIVER: driver_of(connection)}
 
-    def _write_group(self, sessions: _Sessions, group: list[_Write], notices: list[_Notice]) -> list[_Answer]:
+    def _write_group(self, sessions: _Sessions, group: list[Write], notices: list[Notice]) -> list[Answer]:
         """Runs one write, or the plural action of several, in a savepoint.
 
         When a plural action fails as a whole, each of its items gets a savepoint of its own, so that one item cannot fail
@@ -281,7 +288,7 @@ class Database:
         first = group[0]
         try:
             if not first.joined:
-                return [_Answer(first, self._run(sessions, first.work, first.args, first.kwargs, notices))]
+                return [Answer(first, self._run(sessions, first.work, first.args, first.kwargs, notices))]
             found = self._run(sessions, first.work, ([write.args[0] for write in group],), {}, notices)
         except DBAPIError as error:
             if is_storage_fault(error):
@@ -290,15 +297,15 @@ class Database:
         except Exception as error:  # noqa: BLE001 - handed to the caller who asked for this write
             return self._write_singly(sessions, group, notices, error)
         return [
-            _Answer(write, error=one) if isinstance(one, Exception) else _Answer(write, one)
+            Answer(write, error=one) if isinstance(one, Exception) else Answer(write, one)
             for write, one in zip(group, found, strict=True)
         ]
 
     def _write_singly(
-        self, sessions: _Sessions, group: list[_Write], notices: list[_Notice], error: Exception
-    ) -> list[_Answer]:
+        self, sessions: _Sessions, group: list[Write], notices: list[Notice], error: Exception
+    ) -> list[Answer]:
         if len(group) == 1:
-            return [_Answer(group[0], error=error)]
+            return [Answer(group[0], error=error)]
         return [answer for write in group for answer in self._write_group(sessions, [write], notices)]
 
     def _run(
@@ -307,13 +314,13 @@ class Database:
         work: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        notices: list[_Notice],
+        notices: list[Notice],
     ) -> Any:
         """Runs a function in its savepoint and returns its answer.
 
         Creating a session costs more than accepting a job, so an unused session is used again.
         """
-        mine: list[_Notice] = []
+        mine: list[Notice] = []
         session = sessions.take(self.clock.now(), mine)
         with _savepoint(sessions.connection, session.info.get(DRIVER)):
             try:
@@ -340,7 +347,7 @@ class _Sessions:
         self._info = info
         self._unused: Session | None = None
 
-    def take(self, at: Millis, notices: list[_Notice]) -> Session:
+    def take(self, at: Millis, notices: list[Notice]) -> Session:
         """Returns a session without ORM state."""
         info = {**self._info, "now": at, "after_commit": notices}
         session, self._unused = self._unused, None
@@ -355,9 +362,9 @@ class _Sessions:
         self._unused = session
 
 
-def _groups(batch: list[_Write]) -> Iterable[list[_Write]]:
+def _groups(batch: list[Write]) -> Iterable[list[Write]]:
     """Puts the items of each plural action together, at the place of its first; every other write stays alone."""
-    groups: dict[object, list[_Write]] = {}
+    groups: dict[object, list[Write]] = {}
     for write in batch:
         groups.setdefault(write.work if write.joined else id(write), []).append(write)
     return groups.values()
@@ -380,9 +387,9 @@ def _savepoint(connection: Connection, driver: sqlite3.Connection | None) -> Ite
         raise DBAPIError.instance("savepoint", None, error, sqlite3.Error) from error
 
 
-def _give_all(answers: Iterable[_Answer]) -> None:
-    """Passes answers on, with one wake-up of each event loop for all of its answers."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Answer]] = {}
+def give_all(answers: Iterable[Answer], notices: list[Notice]) -> None:
+    """Passes answers on, with one wake-up of each event loop for all of its answers, and then calls the notices."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Answer]] = {}
     for answer in answers:
         if answer.write.loop is None:
             answer.give()
@@ -391,14 +398,15 @@ def _give_all(answers: Iterable[_Answer]) -> None:
     for loop, mine in by_loop.items():
         with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits any more
             loop.call_soon_threadsafe(_give_each, mine)
+    _call_notices(notices)
 
 
-def _give_each(answers: list[_Answer]) -> None:
+def _give_each(answers: list[Answer]) -> None:
     for answer in answers:
         answer.give()
 
 
-def _call_notices(notices: list[_Notice]) -> None:
+def _call_notices(notices: list[Notice]) -> None:
     by_notice: dict[Callable[..., None], dict[Any, None]] = {}
     for notice, subject in notices:
         by_notice.setdefault(notice, {}).update(dict.fromkeys(subject))
@@ -423,6 +431,9 @@ def open_database(data: Path, *, clock: Clock | None = None, url: str | None = N
     if url is None:
         make_private(data)
     upgrade(target, data)
-    if url is None:
-        make_private(data)
+    if url is not None:
+        from storage.postgres_database import PostgresDatabase
+
+        return PostgresDatabase(target, clock, folder=data, durable=durable)
+    make_private(data)
     return Database(target, clock or SystemClock(), folder=data, durable=durable)

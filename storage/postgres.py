@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
@@ -75,23 +76,65 @@ def make_postgres_engine(url: str, *, writing: bool, durable: bool, pool_size: i
 
     @event.listens_for(engine, "connect")
     def _connect(connection: psycopg.Connection, record: Any) -> None:
-        connection.adapters.register_loader("numeric", _NumberLoader)
-        connection.adapters.register_dumper(str, _TextDumper)
-        connection.adapters.register_dumper(int, _IntDumper)
+        adapt(connection)
 
     if writing:
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql(f"select pg_advisory_xact_lock{WRITE_LOCK}")
+            connection.info[BEGAN] = Began(*connection.exec_driver_sql(_BEGIN_WRITING).one())
 
     return engine
+
+
+@dataclass(frozen=True)
+class Began:
+    """A write transaction: its id, the process of the server that runs it, and the time of the database in milliseconds
+    when the lock of writers was given.
+    """
+
+    xid: str
+    pid: int
+    at: int
+
+
+#: The key in `Connection.info` for the newest write transaction of a connection.
+BEGAN: Final = "began"
+#: The lock first: what comes after it in the list is evaluated when the lock is given.
+_BEGIN_WRITING: Final = f"""
+    select pg_current_xact_id()::text, pg_backend_pid(), (extract(epoch from clock_timestamp()) * 1000)::bigint
+      from (select pg_advisory_xact_lock{WRITE_LOCK} offset 0) locked
+"""
 
 
 def make_migration_engine(url: str) -> Engine:
     """Creates an engine whose transactions may take as long as a migration does."""
     return create_engine(
         _with_driver(url), poolclass=NullPool, hide_parameters=True, connect_args={"connect_timeout": CONNECT_SECONDS}
+    )
+
+
+def adapt(connection: psycopg.Connection) -> None:
+    """Makes a connection read and write values as sqlite3 does."""
+    connection.adapters.register_loader("numeric", _NumberLoader)
+    connection.adapters.register_dumper(str, _TextDumper)
+    connection.adapters.register_dumper(int, _IntDumper)
+
+
+def connect_directly(url: str) -> psycopg.Connection:
+    """Opens a connection of its own, outside of every pool, on which each statement is a transaction.
+
+    Raises psycopg.OperationalError.
+    """
+    options = " ".join(f"-c {name}={value}" for name, value in _SERVER_KEEPALIVE.items())
+    plain = _with_driver(url).replace("postgresql+psycopg://", "postgresql://", 1)
+    return psycopg.connect(
+        plain,
+        autocommit=True,
+        connect_timeout=CONNECT_SECONDS,
+        application_name="flowport",
+        options=options,
+        **_KEEPALIVE,
     )
 
 

@@ -1,0 +1,220 @@
+"""The database as a process uses it when it is PostgreSQL: the time comes from the server, an answer to COMMIT that was
+lost is asked for, and rows are looked up without holding the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import psycopg
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from engine.core.clock import Clock, Millis
+from engine.core.errors import StorageUnavailable
+from storage.database import Answer, Database, Notice, Write, give_all
+from storage.engines import as_fault, driver_of
+from storage.postgres import BEGAN, Began, PostgresDriver, adapt, connect_directly, is_postgres_fault
+from storage.statements import DRIVER
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Threads, each with a connection, that look rows up for the event loop.
+LOOKERS: Final = 3
+#: How long the outcome of a commit is asked for when its answer was lost, in seconds: by a server, whose callers wait, and
+#: by a worker, which has nobody waiting and must not count a step twice.
+ASK_SECONDS, ASK_SECONDS_OF_WORKER = 10.0, 120.0
+#: How often a batch is run when its connection was lost before anything was committed.
+_TRIES: Final = 3
+_PAUSE_SECONDS: Final = 0.05
+#: How long a transaction whose connection was lost may take to end by itself, in seconds.
+_PATIENCE_SECONDS: Final = 0.2
+
+
+class DatabaseClock:
+    """The time of the database between its answers: the machine's wall clock is never read, so that servers whose clocks
+    differ agree on leases and beats.
+    """
+
+    def __init__(self, at: int) -> None:
+        self._ahead = 0.0
+        self.note(at)
+
+    def note(self, at: int) -> None:
+        """Takes the time that the database has just told, in milliseconds since 1970."""
+        self._ahead = at - time.monotonic() * 1_000
+
+    def now(self) -> Millis:
+        return Millis(int(time.monotonic() * 1_000 + self._ahead))
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class PostgresDatabase(Database):
+    """An open PostgreSQL database."""
+
+    def __init__(self, url: str, clock: Clock | None, *, folder: Path, durable: bool = True) -> None:
+        self._database_clock = DatabaseClock(0) if clock is None else None
+        self._ask_seconds = ASK_SECONDS if durable else ASK_SECONDS_OF_WORKER
+        self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="looker")
+        self._looker = threading.local()
+        self._looker_connections: list[psycopg.Connection] = []
+        super().__init__(url, self._database_clock or clock, folder=folder, durable=durable)
+        if self._database_clock is not None:
+            with self.reading() as session:
+                at: Any = session.connection().exec_driver_sql(_TIME).scalar_one()
+            self._database_clock.note(at)
+
+    async def find(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Does what `look_up` does in a thread, so that a server that does not answer does not stop the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._lookers, lambda: self.look_up(work, *args, **kwargs))
+
+    def look_up(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `Statement`s in the calling thread, each a transaction of its own."""
+        try:
+            return work(self._look_up_session(), *args, **kwargs)
+        except DBAPIError as error:
+            if not is_postgres_fault(error):
+                raise
+        self._forget_look_up_session()  # the server may have been started anew since the last time
+        try:
+            return work(self._look_up_session(), *args, **kwargs)
+        except DBAPIError as error:
+            if is_postgres_fault(error):
+                self._forget_look_up_session()
+            raise as_fault(error) from error
+
+    def close(self) -> None:
+        self._lookers.shutdown(wait=True)
+        super().close()
+        for connection in self._looker_connections:
+            with contextlib.suppress(psycopg.Error):
+                connection.close()
+
+    def _look_up_session(self) -> Session:
+        kept: Session | None = getattr(self._looker, "session", None)
+        if kept is None:
+            try:
+                connection = connect_directly(self.url)
+            except psycopg.Error as error:
+                raise StorageUnavailable(f"The database said: {str(error).strip()}") from error
+            adapt(connection)
+            self._looker_connections.append(connection)
+            kept = self._looker.session = Session(self.read_engine, info={DRIVER: PostgresDriver(connection)})
+            self._looker.connection = connection
+        kept.info["now"] = self.clock.now()
+        return kept
+
+    def _forget_look_up_session(self) -> None:
+        connection, self._looker.session = self._looker.connection, None
+        with contextlib.suppress(ValueError):
+            self._looker_connections.remove(connection)
+        with contextlib.suppress(psycopg.Error):
+            connection.close()
+
+    def _write_together(self, batch: list[Write]) -> None:
+        """Does what the method of Database does. When the connection is lost, the batch is answered if it was committed,
+        and run again if it was not.
+        """
+        for number in range(_TRIES):
+            answers, notices, error, outcome = self._try_together(batch)
+            if outcome != "aborted" or number == _TRIES - 1 or self._closing:
+                break
+        if error is not None:
+            answers, notices = [Answer(write, error=error) for write in batch], []
+        give_all(answers, notices)
+
+    def _try_together(self, batch: list[Write]) -> tuple[list[Answer], list[Notice], BaseException | None, str]:
+        """Runs a batch once. Returns the answers, the notices, the error that all of its writes get, and what became of the
+        transaction: `committed`, `aborted` by a lost connection, or `failed`.
+        """
+        answers: list[Answer] = []
+        notices: list[Notice] = []
+        committing: Began | None = None
+        try:
+            connection = self._writing_connection()
+            with connection.begin():
+                began = self._note_begin(connection)
+                self._run_batch(connection, batch, answers, notices)
+                committing = began
+        except DBAPIError as error:
+            self._close_writing_connection()
+            outcome = "failed"
+            if is_lost(error):
+                outcome = "aborted" if committing is None else self._outcome(committing)
+                log.warning("The connection was lost in a transaction, which is %s", outcome)
+            if outcome == "committed":
+                return answers, notices, None, outcome
+            return [], [], as_fault(error), outcome
+        except BaseException as error:  # noqa: BLE001 - passed on to every waiting caller
+            self._close_writing_connection()
+            return [], [], error, "failed"
+        return answers, notices, None, "committed"
+
+    def _note_begin(self, connection: Connection) -> Began:
+        began: Began = connection.info[BEGAN]
+        if self._database_clock is not None:
+            self._database_clock.note(began.at)
+        return began
+
+    def _outcome(self, began: Began) -> str:
+        """Finds out on a new connection what became of a transaction whose COMMIT got no answer: `committed`, `aborted`, or
+        `failed` when it cannot be known in time.
+
+        The server may not have noticed that its client is gone; it is told to, since the transaction holds the lock of all
+        writers.
+        """
+        until = time.monotonic() + self._ask_seconds
+        patience = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                with contextlib.closing(connect_directly(self.url)) as connection:
+                    while (state := _state_of(connection, began)) == "in progress":
+                        if time.monotonic() >= patience:
+                            connection.execute(_END, (began.pid, began.xid))
+                        if time.monotonic() >= until:
+                            return "failed"
+                        time.sleep(_PAUSE_SECONDS)
+                return state
+            except psycopg.Error as error:
+                if time.monotonic() >= until or self._closing:
+                    log.error("It stays unknown whether a transaction was committed: %s", str(error).strip())
+                    return "failed"
+                time.sleep(1.0)
+
+
+_TIME: Final = "select (extract(epoch from clock_timestamp()) * 1000)::bigint"
+#: Ends the process of a transaction, if it is still that transaction which the process runs.
+_END: Final = """
+    select pg_terminate_backend(pid) from pg_stat_activity
+     where pid = %s and usename = current_user and backend_xid = (%s::xid8)::xid
+"""
+
+
+def _state_of(connection: psycopg.Connection, began: Began) -> str:
+    row = connection.execute("select pg_xact_status(%s::xid8)", (began.xid,)).fetchone()
+    return "failed" if row is None or row[0] is None else row[0]
+
+
+def is_lost(error: DBAPIError) -> bool:
+    """True when the connection is gone, so that nothing but a COMMIT that was under way may have been stored."""
+    if error.connection_invalidated:
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return isinstance(error.orig, psycopg.OperationalError | psycopg.InterfaceError)
+    return state[:2] in {"08", "57"} and state != "57014"

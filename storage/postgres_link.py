@@ -1,0 +1,209 @@
+"""The connection that a process keeps open beside all others, in a thread of its own: it holds the lock that says that the
+process lives, may hold the lock of the leader, sends notices to the other processes and hears theirs.
+
+Locks of a session and LISTEN need a connection that no other process uses, so it goes to the server directly and not
+through a pooler of transactions. A notice is a word and some arguments, `end job_1 job_2`. Notices are hints: one that is
+lost delays somebody by a few seconds. After a new connection `connected` is called, so that everything that is waited for
+is read again; LISTEN comes first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import psycopg
+
+from storage.postgres import connect_directly
+
+log = logging.getLogger(__name__)
+
+_CHANNEL: Final = "flowport"
+#: PostgreSQL refuses 8,000 bytes.
+_MOST_BYTES: Final = 7_900
+#: Notices that wait for a connection; more are dropped, since whoever connects anew reads everything again.
+_MOST_WAITING: Final = 50_000
+#: Seconds between two tries to connect, and between two tries to take a lock.
+_AGAIN_SECONDS: Final = 1.0
+#: The name of the lock of the leader, which does the work that one server does for all.
+LEADER: Final = "leader"
+
+
+class Link:
+    """Runs from `start` until `close`. `name` is the lock that says that this process lives; the id of its boot.
+
+    `heard(word, arguments)` and `connected()` are called in the thread of the link; they must be fast.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        heard: Callable[[str, list[str]], None],
+        connected: Callable[[], None] = lambda: None,
+        *,
+        may_lead: bool = False,
+    ) -> None:
+        self._url = url
+        self._heard = heard
+        self._connected = connected
+        self._wanted = [lock_key(name), *([lock_key(LEADER)] if may_lead else [])]
+        self._held: frozenset[int] = frozenset()
+        self._since: float | None = None
+        self._waiting: dict[tuple[str, str], None] = {}
+        self._lock = threading.Lock()
+        self._pipe = os.pipe()
+        os.set_blocking(self._pipe[1], False)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+
+    def start(self) -> None:
+        """Connects in the background."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Sends what waits, gives the locks back and closes the connection."""
+        self._ending.set()
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def say(self, word: str, *arguments: str) -> None:
+        """Sends a notice to all other processes. Returns at once; may be called from any thread."""
+        with self._lock:
+            was_empty = not self._waiting
+            if len(self._waiting) < _MOST_WAITING:
+                self._waiting.update(dict.fromkeys(((word, one) for one in arguments) if arguments else ((word, ""),)))
+        if was_empty:
+            self._wake()
+
+    @property
+    def connected_for(self) -> float:
+        """For how many seconds the connection has been there; 0 while there is none."""
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def leads(self) -> bool:
+        """True while this process is the leader."""
+        return lock_key(LEADER) in self._held
+
+    @property
+    def is_held(self) -> bool:
+        """True while this process holds its own lock."""
+        return self._wanted[0] in self._held
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._pipe[1], b"!")
+
+    def _run(self) -> None:
+        failed = False
+        while not self._ending.is_set():
+            try:
+                with contextlib.closing(connect_directly(self._url)) as connection:
+                    if failed:
+                        log.info("The connection to PostgreSQL is back")
+                    failed = False
+                    self._serve(connection)
+            except (psycopg.Error, OSError) as error:
+                if not failed:
+                    log.warning("The connection to PostgreSQL is lost: %s", str(error).strip())
+                failed = True
+            except Exception:
+                log.exception("The connection to the other processes failed")
+            finally:
+                self._since = None
+                self._held = frozenset()
+            self._ending.wait(_AGAIN_SECONDS)
+        for descriptor in self._pipe:
+            os.close(descriptor)
+
+    def _serve(self, connection: psycopg.Connection) -> None:
+        connection.add_notify_handler(lambda notify: self._hear(connection, notify.pid, notify.payload))
+        connection.execute(f"listen {_CHANNEL}")
+        self._take_locks(connection)
+        self._since = time.monotonic()
+        self._connected()
+        due = time.monotonic() + _AGAIN_SECONDS
+        while True:
+            self._send(connection)
+            if self._ending.is_set():
+                return
+            missing = len(self._held) < len(self._wanted)
+            wait = max(0.0, due - time.monotonic()) if missing else None
+            ready, _, _ = select.select([connection.fileno(), self._pipe[0]], [], [], wait)
+            if self._pipe[0] in ready:
+                os.read(self._pipe[0], 65_536)
+            if connection.fileno() in ready:
+                _read_notices(connection, self._hear)
+            if missing and time.monotonic() >= due:
+                self._take_locks(connection)
+                due = time.monotonic() + _AGAIN_SECONDS
+
+    def _take_locks(self, connection: psycopg.Connection) -> None:
+        """Takes the locks that are free. After a cut the server may not have noticed yet that the last connection of this
+        process is gone.
+        """
+        for key in self._wanted:
+            if key in self._held:
+                continue
+            row = connection.execute("select pg_try_advisory_lock(%s::bigint)", (key,)).fetchone()
+            if row is not None and row[0]:
+                self._held |= {key}
+
+    def _send(self, connection: psycopg.Connection) -> None:
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+        for payload in _payloads(waiting):
+            connection.execute("select pg_notify(%s, %s)", (_CHANNEL, payload))
+
+    def _hear(self, connection: psycopg.Connection, pid: int, payload: str) -> None:
+        if pid == connection.info.backend_pid:
+            return
+        for line in payload.split("\n"):
+            word, *arguments = line.split(" ")
+            try:
+                self._heard(word, arguments)
+            except Exception:
+                log.exception("A notice of another process was not understood")
+
+
+def _read_notices(connection: psycopg.Connection, hear: Callable[[psycopg.Connection, int, str], None]) -> None:
+    connection.pgconn.consume_input()
+    while (notify := connection.pgconn.notifies()) is not None:
+        hear(connection, notify.be_pid, notify.extra.decode())
+
+
+def _payloads(waiting: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Puts notices together, those of a word in a line, in texts that one notice of PostgreSQL may carry."""
+    by_word: dict[str, list[str]] = {}
+    for word, argument in waiting:
+        by_word.setdefault(word, []).append(argument)
+    text = ""
+    for word, arguments in by_word.items():
+        line = ""
+        for argument in arguments:
+            more = f" {argument}" if argument else ""
+            if line and len(text) + len(line) + len(more) > _MOST_BYTES:
+                yield text + line
+                text, line = "", ""
+            line = (line or word) + more
+        text += f"{line}\n"
+        if len(text) > _MOST_BYTES - 200:
+            yield text.rstrip("\n")
+            text = ""
+    if text:
+        yield text.rstrip("\n")
+
+
+def lock_key(name: str) -> int:
+    """Returns the number of the advisory lock with this name."""
+    return int.from_bytes(hashlib.sha256(f"flowport {name}".encode()).digest()[:8], "big", signed=True)
