@@ -183,14 +183,15 @@ class Reaper:
 
     def _reclaim(self, owner: str, suspects: frozenset[str] | None) -> int:
         self._seen.pop(owner, None)
-        return self._database.write_now(_reclaim, owner, suspects)
+        return self._database.write_now(reclaim_of, owner, suspects)
 
 
 def _owners_and_beats(session: Session) -> tuple[set[str], dict[str, int]]:
     return owners(session), beats(session)
 
 
-def _reclaim(session: Session, owner: str, suspects: frozenset[str] | None) -> int:
+def reclaim_of(session: Session, owner: str, suspects: frozenset[str] | None) -> int:
+    """Takes everything that a dead worker held, and removes its row. Returns how many jobs there were."""
     taken = reclaim(session, owner, suspects)
     release_sources(session, owner)
     remove_worker(session, owner)

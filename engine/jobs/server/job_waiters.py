@@ -2,7 +2,8 @@
 
 Notifications are hints. They come from this process's own commits, and from its worker through a pipe. Changes by other
 processes (the command line, a worker elsewhere) are found by reading SQLite's `data_version` every 25 ms, only while a
-reader waits. A reader subscribes before it reads the job, so that it misses no change.
+reader waits; with PostgreSQL the other processes tell them (`engine.jobs.shared_notices`). A reader subscribes before it
+reads the job, so that it misses no change.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ class JobWaiters:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._poller: asyncio.Task[None] | None = None
         self._notified_at = 0.0
+        #: True when other processes tell of their changes, so that polling only makes up for notices that were lost.
+        self.is_told = False
 
     def wake(self) -> None:
         """Does nothing: this process runs no jobs."""
@@ -127,6 +130,12 @@ class JobWaiters:
         """Wakes every reader, because the server stops. Called on the event loop."""
         self._notify_readers(tuple(self._waiting), None)
 
+    def read_again(self) -> None:
+        """Wakes every reader, because notifications may have been lost. May be called from any thread."""
+        if self._loop is not None and self._waiting:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self.wake_all)
+
     def _notify(self, job_ids: Iterable[str], *, ended: bool) -> None:
         self._notified_at = self._database.clock.monotonic()
         waited_for = [job_id for job_id in job_ids if job_id in self._waiting]
@@ -161,7 +170,7 @@ class JobWaiters:
         seen: dict[str, int | None] = {}
         while True:
             await self._compare(seen)
-            await asyncio.sleep(10 * LOOK_SECONDS)
+            await asyncio.sleep(READ_AGAIN_SECONDS if self.is_told else 10 * LOOK_SECONDS)
 
     async def _compare(self, seen: dict[str, int | None]) -> None:
         try:
@@ -205,7 +214,7 @@ async def wait_until_ended(
     until = monotonic() + seconds
     async with waiters.subscribe(job_id, ends_only=True) as changes:
         while True:
-            status = database.look_up(look, workspace_id, job_id)
+            status = await database.find(look, workspace_id, job_id)
             if status is None:
                 raise NotFound(f"{job_id[:100]!r} is not there any more")
             left = until - monotonic()

@@ -1,0 +1,104 @@
+"""Finds out which processes are alive when several machines share a PostgreSQL, and reclaims the jobs of those that are
+not.
+
+Each process holds a lock on a connection of its own (`storage.postgres_link`) and beats. It is dead when the lock is free
+and no beat came for FREE_SECONDS, or when no beat came for SILENT_SECONDS. Silence is measured on the monotonic clock of
+the process that looks, and counts only while its own reads succeed; a free lock counts only when its own connection is
+OLD_SECONDS old, since a restart of PostgreSQL frees all locks and everybody needs a moment to take them again. A file
+lock on this machine that is free is proof enough (`engine.jobs.worker_locks`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from engine.jobs.worker_locks import SILENT_SECONDS, Reaper, reclaim_of
+from storage.database import Database
+from storage.job_changes import owners
+from storage.postgres_liveness import held_locks
+from storage.workers import beats
+
+#: Seconds without a beat after which a process whose lock is free is dead.
+FREE_SECONDS = 10.0
+#: The age in seconds that the own connection must have before a free lock of another process counts.
+OLD_SECONDS = 15.0
+#: The most that one look adds to the silence of others, in seconds: this process may have stood still meanwhile.
+_MOST_AT_ONCE = 3.0
+#: After so many seconds without a look, others may have stood still with this process: all begin anew.
+_STOOD_STILL = 15.0
+
+
+class Connected(Protocol):
+    """What a reaper must know of the connection of its own process."""
+
+    @property
+    def connected_for(self) -> float:
+        """For how many seconds it has been there; 0 while there is none."""
+        ...
+
+
+class SharedReaper(Reaper):
+    """The Reaper of a process that shares its database with other machines."""
+
+    def __init__(
+        self, database: Database, data: Path, link: Connected, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(database, data, monotonic=monotonic)
+        self._link = link
+        #: Process -> its beats when it was last looked at, and for how many seconds they have not grown.
+        self._silence: dict[str, tuple[int, float]] = {}
+        self._locked: set[str] = set()
+        self._last_look: float | None = None
+
+    def pass_over(self, me: str) -> int:
+        here = {path.name for path in self._folder.iterdir() if path.name.startswith("boot_")}
+        try:
+            holding, known, self._locked = self._database.read_now(_look, here)
+        except BaseException:
+            self._silence.clear()  # what is not seen is no silence
+            self._last_look = None
+            raise
+        suspects = (here | holding | set(known)) - {me}
+        self._listen(suspects, known)
+        return sum(self._check(owner, known.get(owner, -1)) for owner in suspects)
+
+    def _listen(self, suspects: set[str], known: dict[str, int]) -> None:
+        """Adds the time since the last look to the silence of those that have not beaten since."""
+        at = self._monotonic()
+        since = _STOOD_STILL if self._last_look is None else at - self._last_look
+        self._last_look = at
+        if since >= _STOOD_STILL:
+            self._silence.clear()
+        heard = {}
+        for owner in suspects:
+            beat, silent = self._silence.get(owner, (None, 0.0))
+            now = known.get(owner, -1)
+            heard[owner] = (now, silent + min(since, _MOST_AT_ONCE) if beat == now else 0.0)
+        self._silence = heard
+
+    def _silent(self, owner: str, beat: int) -> bool:
+        _, silent = self._silence[owner]
+        if silent >= SILENT_SECONDS:
+            return True
+        return silent >= FREE_SECONDS and owner not in self._locked and self._link.connected_for >= OLD_SECONDS
+
+    def _reclaim(self, owner: str, suspects: frozenset[str] | None) -> int:
+        beat, _ = self._silence.pop(owner)
+        return self._database.write_now(_reclaim_unless_it_beats, owner, suspects, beat)
+
+
+def _look(session: Session, here: set[str]) -> tuple[set[str], dict[str, int], set[str]]:
+    holding, known = owners(session), beats(session)
+    return holding, known, held_locks(session, here | holding | set(known))
+
+
+def _reclaim_unless_it_beats(session: Session, owner: str, suspects: frozenset[str] | None, beat: int) -> int:
+    """Reclaims, unless a beat came while this write waited for its turn."""
+    if beats(session).get(owner, -1) != beat:
+        return 0
+    return reclaim_of(session, owner, suspects)
