@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from engine.playground_batches.registry import PlaygroundBatches
     from engine.secrets.sealing import Vault
     from storage.database import Database
+    from storage.postgres_link import Link
 
 ROOT = Path(__file__).resolve().parent
 #: Seconds that requests in progress may take when the server stops. Workers have a time limit of their own.
@@ -268,6 +269,7 @@ async def _run(
 
     waiters = JobWaiters(database)
     supervisor = _supervisor(settings, database, waiters)
+    link = _join_others(database, supervisor, waiters) if database.is_postgres else None
     if options.worker:
         supervisor.start()  # the worker process starts in parallel with the imports below
 
@@ -279,7 +281,8 @@ async def _run(
 
     if not options.pages:
         settings = dataclasses.replace(settings, local_servers=())  # only pages offer model servers of this machine
-    maintenance = Maintenance(database, settings, vault, after_crash=lock.after_crash)
+    leads = (lambda: True) if link is None else (lambda: link.leads)
+    maintenance = Maintenance(database, settings, vault, after_crash=lock.after_crash, leads=leads)
     checkpoints = Checkpoints(database.url)
     checkpoints.start()
     stopping: list[asyncio.Task[None]] = []  # the task that stops the worker, once a signal came
@@ -299,7 +302,7 @@ async def _run(
         maintenance.start(on_damage=on_damage)
         scheduler.start()
         collect_garbage_seldom()
-        async with _known_to_others(database, options):
+        async with _known_to_others(database, options, link):
             await server.serve(sockets=[listener])
         await public_api.close()
     finally:
@@ -310,6 +313,8 @@ async def _run(
         await asyncio.to_thread(maintenance.stop)
         await asyncio.to_thread(checkpoints.stop)
         await (stopping[0] if stopping else asyncio.to_thread(supervisor.stop))
+        if link is not None:
+            await asyncio.to_thread(link.close)
 
 
 def _stop_on_signals(
@@ -343,6 +348,14 @@ def _stop_on_signals(
 
         when_parent_ends(stop)
     return stopping, lambda: loop.call_soon_threadsafe(stop_damaged)
+
+
+def _join_others(database: Database, supervisor: Supervisor, waiters: JobWaiters) -> Link:
+    """Connects this server with the servers and workers that share its PostgreSQL."""
+    from engine.core.ids import new_id
+    from engine.jobs.shared_notices import join_as_server
+
+    return join_as_server(database, new_id("server"), supervisor, waiters)
 
 
 def _supervisor(settings: Settings, database: Database, waiters: JobWaiters) -> Supervisor:
@@ -391,14 +404,14 @@ def _api_face(settings: Settings, database: Database, waiters: JobWaiters, vault
 
 
 @contextlib.asynccontextmanager
-async def _known_to_others(database: Database, options: ServeOptions) -> AsyncIterator[None]:
+async def _known_to_others(database: Database, options: ServeOptions, link: Link | None) -> AsyncIterator[None]:
     """Makes this server known to the others. With SQLite there are none."""
-    if not database.is_postgres:
+    if link is None:
         yield
         return
     from engine.jobs.server.presence import Presence
 
-    presence = Presence(database, "server" if options.pages else "api")
+    presence = Presence(database, "server" if options.pages else "api", link.name)
     presence.start()
     try:
         yield

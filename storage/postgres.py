@@ -104,7 +104,7 @@ BEGAN: Final = "began"
 _BEGIN_WRITING: Final = f"""
     select pg_current_xact_id()::text, pg_backend_pid(), (extract(epoch from clock_timestamp()) * 1000)::bigint
       from (select pg_advisory_xact_lock{WRITE_LOCK} offset 0) locked
-"""
+"""  # noqa: S608 - no outside text
 
 
 def make_migration_engine(url: str) -> Engine:
@@ -128,14 +128,8 @@ def connect_directly(url: str) -> psycopg.Connection:
     """
     options = " ".join(f"-c {name}={value}" for name, value in _SERVER_KEEPALIVE.items())
     plain = _with_driver(url).replace("postgresql+psycopg://", "postgresql://", 1)
-    return psycopg.connect(
-        plain,
-        autocommit=True,
-        connect_timeout=CONNECT_SECONDS,
-        application_name="flowport",
-        options=options,
-        **_KEEPALIVE,
-    )
+    settings: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": "flowport", **_KEEPALIVE}
+    return psycopg.connect(plain, autocommit=True, options=options, **settings)
 
 
 def _with_driver(url: str) -> str:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -22,7 +23,7 @@ from sqlalchemy.orm import Session
 from engine.core.clock import Clock, Millis
 from engine.core.errors import StorageUnavailable
 from storage.database import Answer, Database, Notice, Write, give_all
-from storage.engines import as_fault, driver_of
+from storage.engines import as_fault
 from storage.postgres import BEGAN, Began, PostgresDriver, adapt, connect_directly, is_postgres_fault
 from storage.statements import DRIVER
 
@@ -63,16 +64,28 @@ class DatabaseClock:
         return time.monotonic()
 
 
+@dataclass
+class _Tried:
+    """What became of a batch: `committed`, `aborted` because the connection was lost, or `failed`, also when that is not
+    known. `error`: what all of its writes get.
+    """
+
+    outcome: str = "committed"
+    error: BaseException | None = None
+    answers: list[Answer] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+
+
 class PostgresDatabase(Database):
     """An open PostgreSQL database."""
 
     def __init__(self, url: str, clock: Clock | None, *, folder: Path, durable: bool = True) -> None:
-        self._database_clock = DatabaseClock(0) if clock is None else None
+        self._database_clock = None if clock is not None else (clock := DatabaseClock(0))
         self._ask_seconds = ASK_SECONDS if durable else ASK_SECONDS_OF_WORKER
         self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="looker")
         self._looker = threading.local()
         self._looker_connections: list[psycopg.Connection] = []
-        super().__init__(url, self._database_clock or clock, folder=folder, durable=durable)
+        super().__init__(url, clock, folder=folder, durable=durable)
         if self._database_clock is not None:
             with self.reading() as session:
                 at: Any = session.connection().exec_driver_sql(_TIME).scalar_one()
@@ -130,40 +143,40 @@ class PostgresDatabase(Database):
         """Does what the method of Database does. When the connection is lost, the batch is answered if it was committed,
         and run again if it was not.
         """
-        for number in range(_TRIES):
-            answers, notices, error, outcome = self._try_together(batch)
-            if outcome != "aborted" or number == _TRIES - 1 or self._closing:
+        tried = self._try_together(batch)
+        for _ in range(_TRIES - 1):
+            if tried.outcome != "aborted" or self._closing:
                 break
-        if error is not None:
-            answers, notices = [Answer(write, error=error) for write in batch], []
-        give_all(answers, notices)
+            tried = self._try_together(batch)
+        if tried.error is None:
+            give_all(tried.answers, tried.notices)
+        else:
+            give_all([Answer(write, error=tried.error) for write in batch], [])
 
-    def _try_together(self, batch: list[Write]) -> tuple[list[Answer], list[Notice], BaseException | None, str]:
-        """Runs a batch once. Returns the answers, the notices, the error that all of its writes get, and what became of the
-        transaction: `committed`, `aborted` by a lost connection, or `failed`.
-        """
-        answers: list[Answer] = []
-        notices: list[Notice] = []
+    def _try_together(self, batch: list[Write]) -> _Tried:
+        """Runs a batch once."""
+        tried = _Tried()
         committing: Began | None = None
         try:
             connection = self._writing_connection()
+        except DBAPIError as error:
+            return _Tried("failed", as_fault(error))
+        try:
             with connection.begin():
                 began = self._note_begin(connection)
-                self._run_batch(connection, batch, answers, notices)
+                self._run_batch(connection, batch, tried.answers, tried.notices)
                 committing = began
         except DBAPIError as error:
             self._close_writing_connection()
             outcome = "failed"
             if is_lost(error):
                 outcome = "aborted" if committing is None else self._outcome(committing)
-                log.warning("The connection was lost in a transaction, which is %s", outcome)
-            if outcome == "committed":
-                return answers, notices, None, outcome
-            return [], [], as_fault(error), outcome
+                log.warning("The connection was lost in a transaction: it is %s", outcome)
+            return tried if outcome == "committed" else _Tried(outcome, as_fault(error))
         except BaseException as error:  # noqa: BLE001 - passed on to every waiting caller
             self._close_writing_connection()
-            return [], [], error, "failed"
-        return answers, notices, None, "committed"
+            return _Tried("failed", error)
+        return tried
 
     def _note_begin(self, connection: Connection) -> Began:
         began: Began = connection.info[BEGAN]

@@ -51,6 +51,7 @@ class Link:
         *,
         may_lead: bool = False,
     ) -> None:
+        self.name = name
         self._url = url
         self._heard = heard
         self._connected = connected

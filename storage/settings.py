@@ -28,6 +28,8 @@ SECRET_HOSTS_FOUND = "secret_hosts_found"  # noqa: S105 - a name
 BACKUP_PASSPHRASE = "backup_passphrase"  # noqa: S105 - a name
 #: Of a PostgreSQL database: which key sealed its secrets (`engine.secrets.shared_key`).
 KEY_FINGERPRINT = "key_fingerprint"
+#: When a server that shares a PostgreSQL made the last nightly backup, in milliseconds since 1970.
+NIGHTLY_AT = "nightly_at"
 #: A workspace's setting: whether its owners must use a second factor.
 OWNERS_NEED_SECOND_FACTOR = "owners_need_second_factor"
 

@@ -3,17 +3,24 @@
 `database.info[NOTIFIER]` holds the notifier of a process. The server's notifier wakes the worker process and the
 readers that wait; a worker's notifier tells the server. A process without one (the command line) only changes the
 tables, and the others find its changes by polling.
+
+Processes that share a PostgreSQL tell each other (`engine.jobs.shared_notices`), other things too: `tell_others` and
+`on_word` do nothing with SQLite.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from storage.database import after_commit
+from storage.database import Database, after_commit
 
 NOTIFIER = "notifier"
+#: The keys in `database.info` for what tells the other processes, and for what is called at each word that they tell; both
+#: are missing with SQLite.
+TELLER, HEARERS = "teller", "hearers"
 
 
 class JobNotifier(Protocol):
@@ -65,3 +72,17 @@ def job_ended(session: Session, *job_ids: str) -> None:
     notifier: JobNotifier | None = session.info.get(NOTIFIER)
     if notifier is not None:
         after_commit(session, notifier.ended, *job_ids)
+
+
+def tell_others(session: Session, word: str, *arguments: str) -> None:
+    """Sends a word and arguments, neither with spaces in it, to all other processes after the commit."""
+    say: Callable[..., None] | None = session.info.get(TELLER)
+    if say is not None:
+        after_commit(session, lambda: say(word, *arguments))
+
+
+def on_word(database: Database, word: str, hear: Callable[..., None]) -> None:
+    """Has `hear` called with the arguments of each notice that begins with the word, in a thread of its own."""
+    hearers: dict[str, list[Callable[..., None]]] | None = database.info.get(HEARERS)
+    if hearers is not None:
+        hearers.setdefault(word, []).append(hear)

@@ -1,71 +1,82 @@
 """Tells the processes on other machines what this one has changed, and passes on what they tell (`storage.postgres_link`).
 
 The words: `wake` (a job was queued), `cancel JOB`, `job JOB...` (new events), `end JOB...` (jobs or batches that have
-ended), and those of HEARERS, like `flow FLOW:REVISION`.
+ended), and those of which other packages hear by `on_word`, like `flow FLOW:REVISION`. Only processes on PostgreSQL import
+this module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
-from sqlalchemy.orm import Session
+from engine.jobs.notifier import HEARERS, NOTIFIER, TELLER, JobNotifier, on_word
+from storage.database import Database
+from storage.postgres_link import Link
 
-from engine.jobs.notifier import JobNotifier
-from storage.database import Database, after_commit
-
-#: The keys in `database.info` for who tells other processes, and for what is called at each word that they tell. Both are
-#: missing with SQLite.
-TELLER, HEARERS = "teller", "hearers"
+if TYPE_CHECKING:
+    from engine.jobs.server.job_waiters import JobWaiters
 
 
-class Teller(Protocol):
-    """Sends a notice to the other processes; called from any thread, returns at once."""
-
-    def say(self, word: str, *arguments: str) -> None: ...
+#: A hearer of this word is called at each new connection: whatever was told before it may have been missed.
+CONNECTED = ""
 
 
 class SharedNotices:
-    """The JobNotifier of a process that shares its database with others: `here` is the one it would have alone."""
+    """The JobNotifier of a process that shares its database with others. `here` is the one that it would have alone."""
 
-    def __init__(self, here: JobNotifier) -> None:
+    def __init__(self, here: JobNotifier, link: Link) -> None:
         self._here = here
-        self._teller: Teller | None = None
-
-    def tell_by(self, teller: Teller) -> None:
-        """Tells the others from now on."""
-        self._teller = teller
+        self._link = link
 
     def wake(self) -> None:
         self._here.wake()
-        self._say("wake")
+        self._link.say("wake")
 
     def cancel(self, job_id: str) -> None:
         self._here.cancel(job_id)
-        self._say("cancel", job_id)
+        self._link.say("cancel", job_id)
 
     def changed(self, *job_ids: str) -> None:
         self._here.changed(*job_ids)
-        self._say("job", *job_ids)
+        self._link.say("job", *job_ids)
 
     def ended(self, *job_ids: str) -> None:
         self._here.ended(*job_ids)
-        self._say("end", *job_ids)
-
-    def _say(self, word: str, *arguments: str) -> None:
-        if self._teller is not None:
-            self._teller.say(word, *arguments)
+        self._link.say("end", *job_ids)
 
 
-def tell_others(session: Session, word: str, *arguments: str) -> None:
-    """Tells the other processes after the commit; does nothing where there are none."""
-    teller: Teller | None = session.info.get(TELLER)
-    if teller is not None:
-        after_commit(session, lambda: teller.say(word, *arguments))
+def join(database: Database, name: str, here: JobNotifier, *, may_lead: bool = False) -> Link:
+    """Connects this process with the others, and makes its commits known to them. `name` is the lock that says that it
+    lives. The caller says with `on_word` what it hears, then starts the link, and closes it at the end.
+    """
+    hearers: dict[str, list[Callable[..., None]]] = {}
+
+    def hear(word: str, arguments: Sequence[str]) -> None:
+        for hearer in hearers.get(word, ()):
+            hearer(*arguments)
+
+    link = Link(database.url, name, hear, lambda: hear(CONNECTED, ()), may_lead=may_lead)
+    database.info |= {NOTIFIER: SharedNotices(here, link), TELLER: link.say, HEARERS: hearers}
+    return link
 
 
-def on_word(database: Database, word: str, hear: Callable[[Sequence[str]], Any]) -> None:
-    """Calls `hear` with the arguments of each notice that begins with the word, in the thread of the link."""
-    hearers = database.info.get(HEARERS)
-    if hearers is not None:
-        hearers[word] = hear
+def join_as_worker(database: Database, boot_id: str, worker: JobNotifier) -> Link:
+    """Connects a worker, which hears of queued jobs and of cancellations. The caller closes it."""
+    link = join(database, boot_id, worker)
+    on_word(database, "wake", worker.wake)
+    on_word(database, CONNECTED, worker.wake)
+    on_word(database, "cancel", worker.cancel)
+    link.start()
+    return link
+
+
+def join_as_server(database: Database, server_id: str, supervisor: JobNotifier, waiters: JobWaiters) -> Link:
+    """Connects a server, which hears of jobs that others run, and may lead. The caller closes it."""
+    link = join(database, server_id, supervisor, may_lead=True)
+    on_word(database, "job", waiters.changed)
+    on_word(database, "end", waiters.ended)
+    on_word(database, CONNECTED, waiters.read_again)
+    waiters.is_told = True
+    link.start()
+    return link

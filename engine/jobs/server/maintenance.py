@@ -1,7 +1,8 @@
 """The server's background tasks: the roll-up for Monitoring, retention every ten minutes, a nightly check of the database
 with a backup, and the rest of interrupted erasures.
 
-All of them run in one thread of the one server of a data folder.
+All of them run in one thread of the one server of a data folder; of several servers that share a PostgreSQL, in the one
+that leads.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from engine.secrets.sealing import Vault
 from storage.backup import DATABASE, damage_told, find_fault
 from storage.database import Database
 from storage.jobs import has_jobs
+from storage.settings import NIGHTLY_AT, SERVER, find_setting, put_setting
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,8 @@ AGAIN_SECONDS = 3_600.0
 class Maintenance:
     """Runs from `start` until `stop`, which the server calls. `pass_over` makes one check, for tests.
 
-    `after_crash`: the last server did not end by itself, so the database is checked soon.
+    `after_crash`: the last server did not end by itself, so the database is checked soon. `leads` tells whether this
+    server does the work now.
     """
 
     def __init__(
@@ -61,11 +64,13 @@ class Maintenance:
         vault: Vault,
         *,
         after_crash: bool = False,
+        leads: Callable[[], bool] = lambda: True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._settings = settings
         self._vault = vault
+        self._leads = leads
         self._monotonic = monotonic
         self._stop = threading.Event()
         self._retention = Retention(database, self._stop)
@@ -95,6 +100,8 @@ class Maintenance:
 
     def pass_over(self) -> None:
         """Does what is due now. A full disk or another failure is logged, and the task is tried again later."""
+        if not self._leads():
+            return
         if self.check_due:
             self._guarded(self.is_sound, "The database was not checked")
         if self._stop.is_set():
@@ -122,6 +129,8 @@ class Maintenance:
         target = backups_folder(data) / new_name("nightly", at)
         write_backup(data, target, at=at, passphrase=passphrase, key_file=self._settings.secret_key_file)
         remove_old_nightly(data)
+        if self._database.is_postgres:
+            self._database.write_now(put_setting, SERVER, NIGHTLY_AT, at)
         log.info("The nightly backup is made: %s", target.name)
 
     def is_sound(self) -> bool:
@@ -148,9 +157,12 @@ class Maintenance:
     def _backup_is_due(self) -> bool:
         nightly = [one for one in list_backups(self._settings.data) if one.kind == "nightly"]
         at = self._database.clock.now()
-        if not nightly:
+        last = nightly[0].at if nightly else None
+        if self._database.is_postgres:  # another server may have made the last one, in its own folder
+            last = max(filter(None, (last, self._database.read_now(find_setting, SERVER, NIGHTLY_AT))), default=None)
+        if last is None:
             return self._database.read_now(has_jobs)  # a folder in which nothing has run yet needs no backup
-        age = at - nightly[0].at
+        age = at - last
         return (
             age >= LATE_AGE or age < -HOUR or (age >= BACKUP_AGE and time.localtime(at / SECOND).tm_hour == NIGHT_HOUR)
         )

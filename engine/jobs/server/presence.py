@@ -13,7 +13,6 @@ import socket
 import time
 
 from engine.core.errors import Refusal
-from engine.core.ids import new_id
 from engine.core.version import VERSION
 from storage.database import Database
 from storage.workers import Kind, beat, remove_worker
@@ -28,10 +27,11 @@ LOOK_SECONDS = 0.5
 class Presence:
     """Beats from `start` until `stop`, which are called on the event loop."""
 
-    def __init__(self, database: Database, kind: Kind) -> None:
+    def __init__(self, database: Database, kind: Kind, server_id: str) -> None:
+        """`server_id` names the lock that says that this server lives (`engine.jobs.shared_notices`)."""
         self._database = database
-        self._kind = kind
-        self._boot_id = new_id("server")
+        self._kind: Kind = kind
+        self._boot_id = server_id
         self._host = socket.gethostname()
         self._task: asyncio.Task[None] | None = None
 

@@ -100,6 +100,11 @@ class Runs:
         """True while a job is handled."""
         return bool(self._busy)
 
+    @property
+    def open_attempts(self) -> set[tuple[str, int]]:
+        """The jobs that are handled now, each with its attempt. May be read from any thread."""
+        return {(run.job.id, run.job.attempt) for run in list(self.open.values())}
+
     async def carry(self, job_id: str, *, alone: bool = False) -> bool:
         """Claims a job and handles it until its end. Returns False, and at once, when there is nothing to claim."""
         if self.stopping or job_id in self.open:

@@ -23,9 +23,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from engine.browser.browser import browser_of
 from engine.core.clock import Clock
@@ -40,7 +40,7 @@ from engine.jobs.huey_queue import Dispatch
 from engine.jobs.notifier import NOTIFIER
 from engine.jobs.outbound_rules import outbound_rules
 from engine.jobs.questions import expire_due
-from engine.jobs.transitions import FORGOTTEN_MS, claim_many, send_forgotten
+from engine.jobs.transitions import FORGOTTEN_MS, claim_many, give_back, send_forgotten
 from engine.jobs.webhook_delivery import Webhooks
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.jobs.worker.runs import Runs
@@ -62,10 +62,13 @@ from engine.secrets.opening import open_all, open_for_step, open_vault_of
 from engine.tool_servers.saved_servers import open_tool_server
 from storage.database import Database, open_database
 from storage.idempotency import remove_old_answers
-from storage.job_changes import held_jobs
+from storage.job_changes import Claimed, Lease, held_jobs
 from storage.questions import has_due_question
 from storage.queue import has_messages
 from storage.workers import add_worker, beat, remove_worker
+
+if TYPE_CHECKING:
+    from storage.postgres_link import Link
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -91,6 +94,10 @@ PERIODIC_SECONDS = 1.0
 POLL_SECONDS = 0.2
 POLL_WITH_PIPE_SECONDS = 2.0
 BEAT_SECONDS = 5.0
+#: With PostgreSQL a worker whose lock is lost and that does not beat for 10 s is taken for dead.
+SHARED_BEAT_SECONDS = 2.0
+#: How often in a row a job that this worker holds may be without a run before it is given back.
+LOST_LOOKS = 3
 FORGET_SECONDS = 600.0
 
 
@@ -156,6 +163,10 @@ class _Worker:
         self._last_beat = self._last_cleanup = 0.0
         self._lock = lock
         self._drain_until: float | None = None
+        #: (job, attempt) that the dispatcher claimed and the event loop may not have begun yet; kept with PostgreSQL.
+        self._handed_over: set[tuple[str, int]] = set()
+        #: (job, attempt) -> how often in a row it was held in the database without a run here.
+        self._lost: dict[tuple[str, int], int] = {}
         self.at_work = AtWork(lock.descriptor)
         self._vault = open_vault_of(settings, database)
         self._hidden: frozenset[str] | None = None
@@ -167,10 +178,24 @@ class _Worker:
         self.webhooks = Webhooks(database, self.outside.outbound, self._vault)
         tools = Tools(database, self.outside.outbound, self.outside.sandbox)
         self.indexer = Indexer(tools, self.outside.embeddings, boot_id)
-        self.reaper = Reaper(database, settings.data)
-        self.watchdog = Watchdog(database, self.runs, self.loop, os._exit, self.at_work, self._report_alive)
         poll_seconds = POLL_WITH_PIPE_SECONDS if options.pipes else POLL_SECONDS
         self.dispatch = Dispatch(self._take_jobs, self._lag, slots=options.slots, poll_seconds=poll_seconds)
+        self.link = self._join_others() if database.is_postgres else None
+        self.reaper = self._make_reaper()
+        self.watchdog = Watchdog(database, self.runs, self.loop, os._exit, self.at_work, self._report_alive)
+
+    def _join_others(self) -> Link:
+        """Connects this worker with the servers and workers on other machines."""
+        from engine.jobs.shared_notices import join_as_worker
+
+        return join_as_worker(self.database, self.boot_id, self)
+
+    def _make_reaper(self) -> Reaper:
+        if self.link is None:
+            return Reaper(self.database, self.settings.data)
+        from engine.jobs.shared_reaper import SharedReaper
+
+        return SharedReaper(self.database, self.settings.data, self.link)
 
     # The methods of JobNotifier.
 
@@ -257,8 +282,20 @@ class _Worker:
             return 0
         if claimed:
             self.dispatch.begun(len(claimed))
+            if self.link is not None:
+                self._hand_over(claimed)
             self.loop.call_soon_threadsafe(self.runs.begin, claimed, self.dispatch.ended)
         return messages
+
+    def _hand_over(self, claimed: Sequence[Claimed]) -> None:
+        """Remembers jobs until the event loop has begun them. Called in the dispatcher's thread, before they are."""
+        keys = {(job.id, job.attempt) for job in claimed}
+        self._handed_over |= keys
+
+        def forget() -> None:  # a turn after `begin`, whose tasks run first
+            self.loop.call_soon(self.loop.call_soon, self._handed_over.difference_update, keys)
+
+        self.loop.call_soon_threadsafe(forget)
 
     def _lag(self) -> float:
         """Returns after how many seconds the event loop answers, at most LAG_SECONDS. Called in any other thread."""
@@ -333,9 +370,12 @@ class _Worker:
                 self.database.write_now(send_forgotten, 0 if reclaimed or first else FORGOTTEN_MS)
             if self.database.read_now(has_due_question):
                 self.database.write_now(expire_due)
-            for job_id, _, cancel_requested in self.database.read_now(held_jobs, self.boot_id):
+            held = self.database.read_now(held_jobs, self.boot_id)
+            for job_id, _, cancel_requested in held:
                 if cancel_requested:
                     self.cancel(job_id)
+            if self.link is not None:
+                self._give_back_lost({(job_id, attempt) for job_id, attempt, _ in held})
             # On the loop, where connection pools are opened: a pool that is opened at the same time would keep the old
             # rules.
             rules = outbound_rules(self.settings, self.database)
@@ -346,9 +386,19 @@ class _Worker:
         except StorageUnavailable as error:
             log.warning("%s", error)
 
+    def _give_back_lost(self, held: set[tuple[str, int]]) -> None:
+        """Gives back jobs that are this worker's in the database, and of which it knows nothing: the answer to their claim
+        was lost. Between two looks this worker writes, so that each claim before them has been answered.
+        """
+        unknown = held - self._handed_over - self.runs.open_attempts
+        self._lost = {one: self._lost.get(one, 0) + 1 for one in unknown}
+        for job_id, attempt in [one for one, looks in self._lost.items() if looks >= LOST_LOOKS]:
+            log.warning("Job %s was claimed without an answer, and is given back", job_id)
+            self.database.write_now(give_back, job_id, Lease(self.boot_id, attempt))
+
     def _beat(self, first: bool) -> None:  # noqa: FBT001 - private
         at = time.monotonic()
-        if first or at - self._last_beat >= BEAT_SECONDS:
+        if first or at - self._last_beat >= (BEAT_SECONDS if self.link is None else SHARED_BEAT_SECONDS):
             late = round(self._lag() * 1_000)
             self.database.write_now(beat, self.boot_id, self.host, self.pid, version=VERSION, lag_ms=late)
             self._last_beat = at  # a heartbeat that failed is tried again a second later
@@ -383,6 +433,8 @@ class _Worker:
         with contextlib.suppress(TimeoutError):
             asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(timeout=3)
         self.loop.call_soon_threadsafe(self.loop.stop)
+        if self.link is not None:
+            self.link.close()
         if self.runs.spans is not None:
             self.runs.spans.close(SEND_SPANS_SECONDS)
 
