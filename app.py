@@ -139,23 +139,6 @@ def _note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _lock_folder(settings: Settings) -> ServeLock | NoLock:
-    """Makes this the only server of the data folder, and checks its database. With PostgreSQL there may be several.
-
-    Raises AlreadyServing and DatabaseDamaged.
-    """
-    from engine.jobs.worker_locks import NoLock, serve_lock
-    from storage.backup import is_small, require_sound
-
-    if settings.database_url is not None:
-        return NoLock()
-    lock = serve_lock(settings.data)
-    if lock.damaged or is_small(settings.data):
-        # a large database is checked in the background (`engine.jobs.server.maintenance`) unless it was found damaged
-        require_sound(settings.data, seconds=math.inf)
-    return lock
-
-
 def worker(settings: Settings) -> int:
     """Runs jobs of the data folder until SIGTERM or Ctrl+C; returns the exit code."""
     from engine.core.file_descriptors import raise_limit
