@@ -140,7 +140,12 @@ def as_fault(error: DBAPIError) -> DBAPIError | StorageUnavailable:
     """Returns StorageUnavailable for a fault of the storage, and any other error as it is."""
     if not is_storage_fault(error):
         return error
-    return StorageUnavailable(f"The database said: {_first_fault(error).orig}")
+    first = _first_fault(error).orig
+    if type(first).__module__.startswith("psycopg"):
+        from storage.postgres_faults import as_away
+
+        return as_away(cast("BaseException", first))
+    return StorageUnavailable(f"The database said: {first}")
 
 
 def _first_fault(error: DBAPIError) -> DBAPIError:

@@ -21,10 +21,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from engine.core.clock import Clock, Millis
-from engine.core.errors import StorageUnavailable
-from storage.database import Answer, Database, Notice, Write, give_all
+from engine.core.errors import DatabaseAway
+from storage.database import Answer, Database, Item, Notice, PluralAction, Write, give_all
 from storage.engines import as_fault
 from storage.postgres import BEGAN, Began, PostgresDriver, adapt, connect_directly, is_postgres_fault
+from storage.postgres_faults import as_away
+from storage.postgres_pulse import Pulse
 from storage.statements import DRIVER
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,12 @@ _TRIES: Final = 3
 _PAUSE_SECONDS: Final = 0.05
 #: How long a transaction whose connection was lost may take to end by itself, in seconds.
 _PATIENCE_SECONDS: Final = 0.2
+
+#: How long the thread of an event loop waits for a query, and how often a coroutine that waits looks at the pulse, in
+#: seconds.
+ON_LOOP_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.5
+_NO_ANSWER: Final = "It does not answer"
 
 
 class DatabaseClock:
@@ -83,6 +91,9 @@ class PostgresDatabase(Database):
         self._database_clock = None if clock is not None else (clock := DatabaseClock(0))
         self._ask_seconds = ASK_SECONDS if durable else ASK_SECONDS_OF_WORKER
         self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="looker")
+        #: Watches a server's database; a worker waits for it. None until an event loop uses the database.
+        self._pulse: Pulse | None = None
+        self._is_watched = durable
         self._looker = threading.local()
         self._looker_connections: list[psycopg.Connection] = []
         super().__init__(url, clock, folder=folder, durable=durable)
@@ -93,8 +104,72 @@ class PostgresDatabase(Database):
 
     async def find(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Does what `look_up` does in a thread, so that a server that does not answer does not stop the event loop."""
+        self._require_pulse()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._lookers, lambda: self.look_up(work, *args, **kwargs))
+        return await self._answered(loop.run_in_executor(self._lookers, lambda: self.look_up(work, *args, **kwargs)))
+
+    async def read(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a query in a reader thread. Raises DatabaseAway when the server is silent."""
+        self._require_pulse()
+        loop = asyncio.get_running_loop()
+        reading = super().read_now
+        return await self._answered(loop.run_in_executor(self._readers, lambda: reading(work, *args, **kwargs)))
+
+    def read_now(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a query in the calling thread. The thread of an event loop waits for another thread, for a moment only."""
+        reading = super().read_now
+        if self._pulse is None or not _is_on_loop():
+            return reading(work, *args, **kwargs)
+        self._require_pulse()
+        try:
+            return self._readers.submit(lambda: reading(work, *args, **kwargs)).result(ON_LOOP_SECONDS)
+        except TimeoutError:
+            raise DatabaseAway(_NO_ANSWER) from None
+
+    async def write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Does what the method of Database does. Raises DatabaseAway when the server is silent: the write is not begun
+        then, or nobody knows yet whether it is committed.
+        """
+        self._require_pulse()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
+        self._submit(Write(work, args, kwargs, done, loop))
+        return await self._answered(done, _leave)
+
+    async def write_joined(self, work: PluralAction[Item, T], item: Item) -> T:
+        """Does what the method of Database does, and raises DatabaseAway as `write`."""
+        self._require_pulse()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Any] = loop.create_future()
+        self._submit(Write(work, (item,), {}, done, loop, joined=True))
+        return await self._answered(done, _leave)
+
+    def _require_pulse(self) -> None:
+        """Raises DatabaseAway when the server is silent. The first call on an event loop starts to watch it."""
+        if self._pulse is None:
+            if self._is_watched:
+                self._pulse = Pulse(self.url)
+                self._pulse.start()
+        elif self._pulse.silent:
+            raise DatabaseAway(_NO_ANSWER)
+
+    async def _answered(
+        self, done: asyncio.Future[T], give_up: Callable[[asyncio.Future[T]], object] = asyncio.Future.cancel
+    ) -> T:
+        """Waits for an answer. Raises DatabaseAway when the server is silent; `give_up` is called first."""
+        try:
+            while not (await asyncio.wait((done,), timeout=_LOOK_SECONDS))[0]:
+                if self._pulse is not None and self._pulse.silent and not done.done():
+                    give_up(done)
+                    raise DatabaseAway(_NO_ANSWER)
+        except asyncio.CancelledError:
+            done.cancel()
+            raise
+        return done.result()
+
+    async def read_briefly(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a query in a reader thread."""
+        return await self.read(work, *args, **kwargs)
 
     def look_up(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs `Statement`s in the calling thread, each a transaction of its own."""
@@ -112,6 +187,8 @@ class PostgresDatabase(Database):
             raise as_fault(error) from error
 
     def close(self) -> None:
+        if self._pulse is not None:
+            self._pulse.close()
         self._lookers.shutdown(wait=True)
         super().close()
         for connection in self._looker_connections:
@@ -124,7 +201,7 @@ class PostgresDatabase(Database):
             try:
                 connection = connect_directly(self.url)
             except psycopg.Error as error:
-                raise StorageUnavailable(f"The database said: {str(error).strip()}") from error
+                raise as_away(error) from error
             adapt(connection)
             self._looker_connections.append(connection)
             kept = self._looker.session = Session(self.read_engine, info={DRIVER: PostgresDriver(connection)})
@@ -143,6 +220,9 @@ class PostgresDatabase(Database):
         """Does what the method of Database does. When the connection is lost, the batch is answered if it was committed,
         and run again if it was not.
         """
+        batch = [write for write in batch if not _is_answered(write)]
+        if not batch:
+            return
         tried = self._try_together(batch)
         for _ in range(_TRIES - 1):
             if tried.outcome != "aborted" or self._closing:
@@ -208,6 +288,22 @@ class PostgresDatabase(Database):
                     log.error("It stays unknown whether a transaction was committed: %s", str(error).strip())
                     return "failed"
                 time.sleep(1.0)
+
+
+def _is_on_loop() -> bool:
+    """True in the thread of a running event loop."""
+    return asyncio._get_running_loop() is not None  # noqa: SLF001 - the public function raises an error instead
+
+
+def _leave(done: asyncio.Future[Any]) -> None:
+    """Marks a write for which nobody waits any more, so that it is not begun later."""
+    done.set_exception(DatabaseAway(_NO_ANSWER))
+    done.exception()  # which counts as told
+
+
+def _is_answered(write: Write) -> bool:
+    """True when nobody waits any more because the server was silent. A write whose waiting task was cancelled is done."""
+    return write.done.done() and not write.done.cancelled()
 
 
 _TIME: Final = "select (extract(epoch from clock_timestamp()) * 1000)::bigint"

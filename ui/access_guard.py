@@ -10,6 +10,7 @@ them costs time.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.actions.links import link_path, renew_setup_token
 from engine.core.clock import MINUTE, Millis
+from engine.core.errors import Unavailable
 from storage.members import has_owner
 from storage.sessions import find_signed_in, hash_token, note_seen
 from storage.workspaces import find_first_workspace
@@ -52,9 +54,15 @@ class AccessGuard:
             await self.app(scope, receive, send)
             return
         cookie = HTTPConnection(scope).cookies.get(COOKIE, "")
-        if cookie and self._flowport.database.read_now(find_signed_in, cookie) is not None:
+        try:
+            signed_in = bool(cookie) and await self._flowport.database.read_briefly(find_signed_in, cookie) is not None
+        except Unavailable as refusal:
+            await _not_now(scope, receive, send, refusal)
+            return
+        if signed_in:
             if scope["type"] == "http" and not scope["path"].startswith((SOCKET, _SCRIPTS)):
-                await self._note(cookie)
+                with contextlib.suppress(Unavailable):  # it is noted again in a minute
+                    await self._note(cookie)
             if scope["type"] == "http" and not scope["path"].startswith("/_nicegui") and asks_for_too_much(cookie):
                 await _too_many_pages(HTTPConnection(scope))(scope, receive, send)
             elif scope["type"] == "http" and scope["path"].startswith(UPLOADS):
@@ -65,7 +73,10 @@ class AccessGuard:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "signed out"})
         else:
-            answer = await stranger_answer(self._flowport, HTTPConnection(scope))
+            try:
+                answer = await stranger_answer(self._flowport, HTTPConnection(scope))
+            except Unavailable as refusal:
+                answer = unavailable_answer(HTTPConnection(scope), refusal)
             await answer(scope, receive, send)
 
     async def _note(self, cookie: str) -> None:
@@ -78,6 +89,28 @@ class AccessGuard:
             self._noted.clear()
         self._noted[token] = at
         await self._flowport.database.write(note_seen, cookie)
+
+
+async def _not_now(scope: Scope, receive: Receive, send: Send, refusal: Unavailable) -> None:
+    """Answers a request whose person cannot be looked up. A socket is closed as one that may try again."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1013, "reason": "try again later"})
+    else:
+        await unavailable_answer(HTTPConnection(scope), refusal)(scope, receive, send)
+
+
+def unavailable_answer(connection: HTTPConnection, refusal: Unavailable) -> Response:
+    """The answer when the database, or the server, cannot do it now."""
+    page = error_page(
+        _("This page cannot be shown right now"),
+        happened=f"{refusal.title}.",
+        why=f"{refusal.detail}." if refusal.detail else "",
+        todo=refusal.remedy or _("Open the page again in a few seconds."),
+        link=False,
+        theme=theme_of(connection),
+    )
+    return HTMLResponse(page, 503, headers={**NO_STORE, "retry-after": str(refusal.retry_after or 5)})
 
 
 def _too_many_pages(connection: HTTPConnection) -> Response:

@@ -119,7 +119,9 @@ class Committed:
         self._until = 0.0
 
     def read(self, database: Database) -> int | None:
-        """Returns the number; None for another database than SQLite."""
+        """Returns the number; None with PostgreSQL, which has none."""
+        if database.is_postgres:
+            return None
         at = database.clock.monotonic()
         if at >= self._until:
             self._version, self._until = database.look_up(read_version), at + MOMENT_SECONDS
@@ -152,6 +154,7 @@ class PageSession:
         self._noted = 0
         self._answers: dict[Callable[..., Any], _Answer] = {}
         self._path = ""
+        self._frame_person: frame.FramePerson
 
     @property
     def principal(self) -> Principal:
@@ -161,22 +164,27 @@ class PageSession:
 
     @property
     def frame_person(self) -> frame.FramePerson:
-        """The person as the frame shows them."""
+        """The person as the frame shows them, as of the opening of the page."""
+        return self._frame_person
+
+    def read_frame(self, session: Session) -> None:
+        """Reads what the frame shows."""
         workspace_id = self.person.workspace_id
-        limits = self.app.database.read_now(get_limits, workspace_id)
+        limits = get_limits(session, workspace_id)
         owner = self.may("manage connections")
-        asked = self.app.database.read_now(count_open_notes, workspace_id) if owner else 0
+        asked = count_open_notes(session, workspace_id) if owner else 0
         # whom to ask: an owner may do everything, so that nobody reads it
-        owners = "" if owner else ", ".join(one.name or one.email for one in self.owners)
-        waiting = self.app.database.read_now(count_open_questions, workspace_id)
+        owners = "" if owner else ", ".join(one.name or one.email for one in _owners(session, workspace_id))
+        waiting = count_open_questions(session, workspace_id)
         person = self.person
-        return frame.FramePerson(person.name, person.email, person.role, limits.title, asked, owners, waiting)
+        self._frame_person = frame.FramePerson(
+            person.name, person.email, person.role, limits.title, asked, owners, waiting
+        )
 
     @property
     def owners(self) -> list[Person]:
         """The owners who can sign in: whom to ask for what the person may not do."""
-        people = self.app.database.read_now(list_people, self.person.workspace_id)
-        return [one for one in people if one.role == Role.OWNER and not one.disabled]
+        return self.app.database.read_now(_owners, self.person.workspace_id)
 
     @property
     def session_hash(self) -> str:
@@ -324,12 +332,22 @@ def _nothing(_session: Session, _workspace_id: str) -> None:
     """A query that reads nothing. Running it only checks the session."""
 
 
-def open_page_session(app: App, request: Request) -> PageSession:
+def _owners(session: Session, workspace_id: str) -> list[Person]:
+    return [one for one in list_people(session, workspace_id) if one.role == Role.OWNER and not one.disabled]
+
+
+async def open_page_session(app: App, request: Request) -> PageSession:
     """Creates the page session of a request. `AccessGuard` has already checked that somebody is signed in."""
+    page_session = await app.database.read_briefly(_open, app, request)
+    page_session.watch(ui.context.client, request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+    return page_session
+
+
+def _open(session: Session, app: App, request: Request) -> PageSession:
     cookie = request.cookies.get(COOKIE, "")
-    person = app.database.read_now(find_signed_in, cookie)
+    person = find_signed_in(session, cookie)
     if person is None:
         raise SignedOut
     page_session = PageSession(app, cookie, request.client.host if request.client else "", person)
-    page_session.watch(ui.context.client, request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+    page_session.read_frame(session)
     return page_session

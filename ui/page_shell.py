@@ -1,6 +1,6 @@
 """What all pages share: the frame with person and search, and updates while the page is open.
 
-page_session = open_page_session(app, request)
+page_session = await open_page_session(app, request)
 with opened(page_session, "Saved Flows", active="flows") as page:
     ...
 every(1.0, look_again)                     calls it until the page is closed or the person is signed out

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from engine.core.errors import Refusal, Unavailable
 from storage.flows import list_flows
 from ui import second_factor, sign_in
-from ui.access_guard import NO_STORE, AccessGuard, theme_of
+from ui.access_guard import NO_STORE, AccessGuard, theme_of, unavailable_answer
 from ui.datasets import files
 from ui.jobs import jobs_csv, stored_file
 from ui.kit.plain_pages import error_page
@@ -74,12 +74,14 @@ def register(app: App, root: FastAPI) -> None:
     nicegui_app.add_middleware(AccessGuard, app=app)  # the outer one: strangers have no page registered
     nicegui_app.add_exception_handler(404, _not_found)
     nicegui_app.add_exception_handler(SignedOut, _signed_out)
+    for one in (nicegui_app, root):
+        one.add_exception_handler(Unavailable, _not_now)
     logging.getLogger("nicegui").addFilter(_is_news)
     nicegui_app.add_exception_handler(Exception, _broken)
 
     @page_at("/")
     async def open_first(request: Request) -> RedirectResponse:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         return RedirectResponse("/flows" if await page_session.query(list_flows) else "/start", 303)
 
     @page_at("/settings")
@@ -95,6 +97,11 @@ def _templates_to_find() -> tuple[Hit, ...]:
 
 async def _not_found(request: Request, _error: Exception) -> Response:
     return nothing_here(request)
+
+
+async def _not_now(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unavailable)
+    return unavailable_answer(request, error)
 
 
 async def _signed_out(_request: Request, _error: Exception) -> Response:

@@ -64,7 +64,7 @@ class SecondFactorPages(SignInPages):
     async def show_code(self, request: Request) -> Response:
         wanted = local_path(request.query_params.get("next", ""))
         try:
-            if self.app.database.read_now(wants_set_up, _step(request)):
+            if await self.app.database.read_briefly(wants_set_up, _step(request)):
                 return RedirectResponse("/sign-in/second-factor", 303, headers=NO_STORE)
         except LinkNotValid:
             return _too_late()
@@ -85,7 +85,7 @@ class SecondFactorPages(SignInPages):
 
     async def show_set_up(self, request: Request) -> Response:
         try:
-            told = self.app.database.read_now(begin_set_up, self.app.vault, token=_step(request))
+            told = await self.app.database.read_briefly(begin_set_up, self.app.vault, token=_step(request))
         except LinkNotValid:
             return _too_late()
         except Conflict:
@@ -103,7 +103,7 @@ class SecondFactorPages(SignInPages):
             return _too_late()
         except SignInFailed as refusal:
             try:
-                told = database.read_now(begin_set_up, vault, token=token, sealed=said_key)
+                told = await database.read_briefly(begin_set_up, vault, token=token, sealed=said_key)
             except (LinkNotValid, Conflict):  # the step expired or was completed in another tab meanwhile
                 return _too_late()
             wrong = {"code": refusal_text(refusal)}
@@ -114,16 +114,16 @@ class SecondFactorPages(SignInPages):
         return _without_step(answer)
 
     async def show_own(self, request: Request) -> Response:
-        if not self._is_signed_in(request):
+        if not await self._is_signed_in(request):
             return await stranger_answer(self.app, request)
         try:
-            told = self.app.database.read_now(begin_set_up, self.app.vault, cookie=request.cookies[COOKIE])
+            told = await self.app.database.read_briefly(begin_set_up, self.app.vault, cookie=request.cookies[COOKIE])
         except Conflict:
             return RedirectResponse("/settings/account", 303, headers=NO_STORE)
         return html_answer(_set_up_page(request, told, "/second-factor"))
 
     async def set_up_own(self, request: Request) -> Response:
-        if not self._is_signed_in(request):
+        if not await self._is_signed_in(request):
             return await stranger_answer(self.app, request)
         database, vault, cookie = self.app.database, self.app.vault, request.cookies[COOKIE]
         form = await self._form(request)
@@ -134,7 +134,7 @@ class SecondFactorPages(SignInPages):
             return RedirectResponse("/settings/account", 303, headers=NO_STORE)
         except SignInFailed as refusal:
             try:
-                told = database.read_now(begin_set_up, vault, cookie=cookie, sealed=said_key)
+                told = await database.read_briefly(begin_set_up, vault, cookie=cookie, sealed=said_key)
             except Conflict:
                 return RedirectResponse("/settings/account", 303, headers=NO_STORE)
             except SignInFailed:  # the session ended meanwhile
@@ -143,12 +143,12 @@ class SecondFactorPages(SignInPages):
         return html_answer(recovery_codes_page(codes, next_path="/settings/account", theme=theme_of(request)))
 
     async def show_off(self, request: Request) -> Response:
-        if not self._is_signed_in(request):
+        if not await self._is_signed_in(request):
             return await stranger_answer(self.app, request)
         return html_answer(turn_off_page(theme=theme_of(request)))
 
     async def turn_off(self, request: Request) -> Response:
-        if not self._is_signed_in(request):
+        if not await self._is_signed_in(request):
             return await stranger_answer(self.app, request)
         proof = (await self._form(request)).get("proof", "")
         try:
@@ -160,8 +160,8 @@ class SecondFactorPages(SignInPages):
             return html_answer(_needed(request, refusal), 409)
         return RedirectResponse("/settings/account", 303, headers=NO_STORE)
 
-    def _is_signed_in(self, request: Request) -> bool:
-        return self.app.database.read_now(find_signed_in, request.cookies.get(COOKIE, "")) is not None
+    async def _is_signed_in(self, request: Request) -> bool:
+        return await self.app.database.read_briefly(find_signed_in, request.cookies.get(COOKIE, "")) is not None
 
 
 def _step(request: Request) -> str:

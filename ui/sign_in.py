@@ -73,7 +73,7 @@ class SignInPages:
         if (page := await ownerless_page(self.app, request)) is not None:
             return page
         wanted = local_path(request.query_params.get("next", ""))
-        if self.app.database.read_now(find_signed_in, request.cookies.get(COOKIE, "")) is not None:
+        if await self.app.database.read_briefly(find_signed_in, request.cookies.get(COOKIE, "")) is not None:
             return RedirectResponse(wanted or "/", 303, headers=NO_STORE)
         ended = "ended" in request.query_params
         late = _("That took too long, or was done already. Sign in again.") if "late" in request.query_params else ""
@@ -179,14 +179,14 @@ class SignInPages:
         return self._signed_in(request, cookie, "/")
 
     async def show_change(self, request: Request) -> Response:
-        person = self.app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
+        person = await self.app.database.read_briefly(find_signed_in, request.cookies.get(COOKIE, ""))
         if person is None:
             return await stranger_answer(self.app, request)
         return html_answer(change_password_page(person.email, theme=theme_of(request)))
 
     async def change(self, request: Request) -> Response:
         cookie = request.cookies.get(COOKIE, "")
-        person = self.app.database.read_now(find_signed_in, cookie)
+        person = await self.app.database.read_briefly(find_signed_in, cookie)
         if person is None:
             return await stranger_answer(self.app, request)
         errors: dict[str, str]

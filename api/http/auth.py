@@ -40,7 +40,7 @@ class Callers(Later[str]):
         self._noted: dict[str, float] = {}
         self._known: dict[str, tuple[float, Caller]] = {}
 
-    def find(self, request: Request, *, lately: bool = False) -> Caller:
+    async def find(self, request: Request, *, lately: bool = False) -> Caller:
         """Returns the caller of this request. Raises Unauthorized, and ParameterInvalid for two keys.
 
         Also sets `request.state.caller`, and `request.state.key_hash` to the hash of the key, valid or not.
@@ -52,15 +52,15 @@ class Callers(Later[str]):
         at = time.monotonic()
         until, caller = self._known.get(key_hash or "", _NOBODY)
         if caller is None or not lately or at >= until:
-            caller = self._look_up(key_hash)
+            caller = await self._look_up(key_hash)
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[caller.key_hash] = (at + _KNOWN_SECONDS, caller)
         request.state.caller = caller
         return caller
 
-    def _look_up(self, key_hash: str | None) -> Caller:
-        row = None if key_hash is None else self._database.look_up(find_caller, key_hash)
+    async def _look_up(self, key_hash: str | None) -> Caller:
+        row = None if key_hash is None else await self._database.find(find_caller, key_hash)
         if key_hash is None or row is None:
             raise Unauthorized
         self._note(row.key_id)

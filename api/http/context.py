@@ -57,20 +57,20 @@ class Context:
     hook_bodies: Bodies = field(default_factory=lambda: Bodies(HOOK_BODIES))
     _noted: LRUCache[str, float] = field(default_factory=lambda: LRUCache(1_000))
 
-    def caller(self, request: Request, *, lately: bool = False) -> Caller:
+    async def caller(self, request: Request, *, lately: bool = False) -> Caller:
         """Authenticates the caller and counts the request. Raises Unauthorized, ParameterInvalid and RateLimited.
         `lately` is explained at `Callers.find`.
         """
-        caller = self.callers.find(request, lately=lately)
+        caller = await self.callers.find(request, lately=lately)
         self._count(request, f"key {caller.key_id}", caller.requests, caller.label)
         return caller
 
-    def count_refused(self, request: Request) -> None:
+    async def count_refused(self, request: Request) -> None:
         """Counts a call without an authenticated caller: for its key when that is valid, else for its address. Raises
         RateLimited.
         """
         try:
-            self.caller(request, lately=True)
+            await self.caller(request, lately=True)
         except (Unauthorized, ParameterInvalid):
             address = network_of(request.client.host if request.client else "")
             self._count(request, f"address {address}", WITHOUT_A_KEY, None)
@@ -92,9 +92,9 @@ class Context:
         if self.stopping.is_set():
             raise ShuttingDown(retry_after=5)
 
-    def caller_now(self, caller: Caller) -> Caller:
+    async def caller_now(self, caller: Caller) -> Caller:
         """Returns the caller with its key as it is now, for a call that has waited. Raises Unauthorized."""
-        return self.database.look_up(read_key_again, caller)
+        return await self.database.find(read_key_again, caller)
 
     async def until_ended(self, caller: Caller, job_id: str, seconds: float, look: Look = find_status) -> Caller:
         """Waits until the job has ended, `seconds` are over or the server stops. The route then reads the job again.
@@ -104,9 +104,9 @@ class Context:
         """
         known = caller
 
-        def check() -> bool:
+        async def check() -> bool:
             nonlocal known
-            known = self.caller_now(caller)
+            known = await self.caller_now(caller)
             return not self.stopping.is_set()
 
         if not self.stopping.is_set():

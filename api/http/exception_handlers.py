@@ -35,7 +35,7 @@ async def answer_refusal(request: Request, refusal: Refusal) -> Response:
     caller: Caller | None = getattr(request.state, "caller", None)
     if caller is None:
         try:
-            context.count_refused(request)
+            await context.count_refused(request)
         except RateLimited as one_too_many:
             refusal = one_too_many
         except Unavailable:

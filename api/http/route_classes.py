@@ -93,13 +93,13 @@ class Stream(StreamingResponse):
 
 
 async def _caller(request: Request, context: FromApp) -> Caller:
-    caller = context.caller(request)
+    caller = await context.caller(request)
     parameters.query(request)
     return caller
 
 
 async def _anybody(request: Request, context: FromApp) -> None:
-    context.count_refused(request)
+    await context.count_refused(request)
     parameters.query(request)
 
 

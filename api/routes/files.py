@@ -69,7 +69,7 @@ the content; the name is cleaned. Send the `file_id` in a field of the type File
 after a day; one that a job was given is kept as long as the job's data.
     """
     context = await context_of(request)
-    caller = context.caller(request, lately=True)
+    caller = await context.caller(request, lately=True)
     context.refuse_when_stopping()
     parameters.query(request)
     key = parameters.idempotency_key(request)

@@ -58,7 +58,7 @@ async def reading(if_none_match: IfNoneMatch = None) -> None:
 async def read_job(request: Request, job_id: JobId) -> Response:
     """With `wait`, answers as soon as the job ends. With If-None-Match, 304 while nothing has changed."""
     context = await context_of(request)
-    caller = context.caller(request)
+    caller = await context.caller(request)
     wait = parameters.wait_seconds(request, parameters.query(request).get("wait"))
     answer, job = await job_answer(context, request, caller, job_id)
     if wait and not job.ended:
@@ -141,7 +141,7 @@ times and usage stay, `data_erased_at` says when. Again is no error. Backups mad
     copies = await context.database.read(find_copies, caller.workspace_id, [job_id])
     await context.database.write(erase_job, caller, job_id, address, copies)
     await finish_erasing_soon(context.database, WAIT_SECONDS)
-    answer, _ = await job_answer(context, request, context.caller_now(caller), job_id)
+    answer, _ = await job_answer(context, request, await context.caller_now(caller), job_id)
     return answer
 
 
@@ -150,7 +150,7 @@ async def job_answer(context: Context, request: Request, caller: Caller, job_id:
     NotFound, Expired.
     """
     asked = caller.workspace_id, job_id, caller.scope
-    found = context.database.look_up(find_job_and_result, *asked, SMALL_RESULT)
+    found = await context.database.find(find_job_and_result, *asked, SMALL_RESULT)
     if found is not None and found[1] is None and found[0].has_result:  # too large to be read on the event loop
         found = await context.database.read(find_job_and_result, *asked)
     if found is None:

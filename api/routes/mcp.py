@@ -88,7 +88,7 @@ class Mcp:
         body. Raises Unauthorized, ParameterInvalid, UnsupportedMediaType, and what `Bodies.checked` raises.
         """
         request = Request(scope, receive)
-        self._context.caller(request)  # sets `request.state.caller`, which the handlers read
+        await self._context.caller(request)  # sets `request.state.caller`, which the handlers read
         self._context.refuse_when_stopping()
         parameters.query(request)
         content_type = parameters.single_header(request, "Content-Type")

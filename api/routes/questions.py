@@ -80,7 +80,7 @@ async def answer(request: Request, job_id: JobId, question_id: parameters.Questi
 call; after that it is 409 `question_closed`.
     """
     context = await context_of(request)
-    caller = context.caller(request, lately=True)
+    caller = await context.caller(request, lately=True)
     context.refuse_when_stopping()
     parameters.query(request)
     said = _answer_of(await context.bodies.read_json(request))

@@ -157,13 +157,13 @@ async def _read(
     the write transaction.
     """
     context = await context_of(request)
-    caller = context.caller(request, lately=True)
+    caller = await context.caller(request, lately=True)
     context.refuse_when_stopping()
     parameters.query(request)
     options = await _options(context, request)
     large, checked = may_be_large(request), None
     if large:
-        context.database.look_up(_check_flow, caller, flow_id, options)
+        await context.database.find(_check_flow, caller, flow_id, options)
     body = await context.bodies.read_json(request)
     if large:
         checked = await context.database.read(check, caller, flow_id, body, options)

@@ -36,6 +36,7 @@ Refusal
 │   └── FileTooLarge            more than a file may have
 └── Unavailable                 not now: the store cannot be written, the server is stopping or full
     ├── StorageUnavailable
+    │   └── DatabaseAway        PostgreSQL, its disk or the network to it
     ├── TooManyConnections
     └── ShuttingDown
 
@@ -333,6 +334,15 @@ class StorageUnavailable(Unavailable):
     """The data folder cannot be written right now."""
 
     remedy = "Nothing was lost. Try again in a few seconds; if it stays, free some disk space on the server."
+
+
+class DatabaseAway(StorageUnavailable):
+    """The database cannot be used right now."""
+
+    remedy = (
+        "Nothing that was accepted is lost. Try again in a few seconds; if it stays, the log of the server says more to "
+        "whoever runs it."
+    )
 
 
 class TooManyConnections(Unavailable):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from engine.core.errors import Refusal, StorageUnavailable
+from engine.core.errors import DatabaseAway, Refusal, StorageUnavailable
 from engine.diagnostics.disk import read_disk
 from storage.database import Database, now
 from storage.jobs import longest_wait_ms
@@ -56,7 +56,8 @@ async def _look(database: Database, data: Path) -> Body:
             waited = await database.read(longest_wait_ms) / 1000
         disk = await asyncio.to_thread(read_disk, data)
     except TimeoutError:
-        return not_ready(str(StorageUnavailable(f"The database did not answer within {_CHECK_SECONDS} seconds")))
+        kind = DatabaseAway if database.is_postgres else StorageUnavailable
+        return not_ready(str(kind(f"The database did not answer within {_CHECK_SECONDS} seconds")))
     except Refusal as refusal:
         return not_ready(str(refusal))
     except OSError as error:

@@ -52,7 +52,7 @@ def register(app: App) -> None:
 
     @page_at("/datasets/{dataset_id}")
     async def open_dataset(request: Request, dataset_id: str) -> Response | None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         try:
             seen = await page_session.query(load_dataset, dataset_id, 0, "")
         except NotFound:

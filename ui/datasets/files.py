@@ -34,7 +34,7 @@ def add_routes(root: FastAPI, app: App) -> None:
 
 
 async def _answer(app: App, request: Request, dataset_id: str, form: str) -> Response:
-    person = app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
+    person = await app.database.read_briefly(find_signed_in, request.cookies.get(COOKIE, ""))
     if person is None:
         return await stranger_answer(app, request)
     dataset = await app.database.read(find_dataset, person.workspace_id, dataset_id)

@@ -44,7 +44,7 @@ def register(app: App) -> None:
 
     @page_at("/datasets")
     async def open_datasets(request: Request) -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         seen = await page_session.query(load_datasets)
         DatasetsPage(page_session, seen).build()
 

@@ -26,7 +26,7 @@ def register(app: App) -> None:
 
     @page_at("/start")
     async def open_start(request: Request, goal: str = "", asked: str = "", flow: str = "") -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         if (wanted := all_goals().find(goal)) is not None:
             questions = GoalQuestions(page_session, wanted, asked=asked)
             await questions.load(flow)

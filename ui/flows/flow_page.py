@@ -39,7 +39,7 @@ def register(app: App) -> None:
 
     @page_at("/flows/{flow_id}")
     async def open_flow(request: Request, flow_id: str, tab: str = "api", deploy: str = "") -> Response | None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         try:
             flow = await page_session.query(get_flow, flow_id)
         except NotFound:

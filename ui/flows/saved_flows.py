@@ -75,7 +75,7 @@ def register(app: App) -> None:
 
     @page_at("/flows")
     async def open_flows(request: Request) -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         library = await page_session.query(load_library)
         FlowsPage(page_session, library).build()
 

@@ -223,7 +223,7 @@ def register(app: App) -> None:
 
     @page_at("/templates")
     async def open_templates(request: Request) -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         connections = await page_session.query(list_connections)
         wanted = ModelWanted(page_session, _("the templates that ask a model"), on_connected=_model_connected)
         await wanted.load()

@@ -100,7 +100,7 @@ def register(app: App) -> None:
 
     @page_at("/jobs/{job_id}")
     async def open_job(request: Request, job_id: str, step: str = "", item: str = "") -> Response | None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         try:
             seen = await page_session.query(load_job, job_id)
         except NotFound:

@@ -39,7 +39,7 @@ def add_routes(root: FastAPI, app: App) -> None:
 
     @root.get(CSV_PATH, include_in_schema=False)
     async def jobs_csv(request: Request) -> Response:
-        person = app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
+        person = await app.database.read_briefly(find_signed_in, request.cookies.get(COOKIE, ""))
         if person is None:
             return await stranger_answer(app, request)
         now = app.database.clock.now()

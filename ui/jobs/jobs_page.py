@@ -80,7 +80,7 @@ def register(app: App) -> None:
 
     @page_at("/jobs")
     async def open_jobs(request: Request, tab: str = "") -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         said = dict(request.query_params)
         first = "refused" if tab == "refused" else "all"
         times = times_of(page_session)

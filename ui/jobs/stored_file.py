@@ -19,7 +19,7 @@ def add_routes(root: FastAPI, app: App) -> None:
 
     @root.get("/files/{file_id}", include_in_schema=False)
     async def stored_file(request: Request, file_id: str) -> Response:
-        person = app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
+        person = await app.database.read_briefly(find_signed_in, request.cookies.get(COOKIE, ""))
         if person is None:
             return await stranger_answer(app, request)
         row = await app.database.read(find_file, person.workspace_id, file_id)

@@ -68,7 +68,7 @@ def register(app: App) -> None:
 
     @page_at("/knowledge/{collection_id}")
     async def open_collection(request: Request, collection_id: str) -> Response | None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         try:
             seen = await page_session.query(load_collection, collection_id)
         except NotFound:

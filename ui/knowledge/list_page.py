@@ -48,7 +48,7 @@ def register(app: App) -> None:
 
     @page_at("/knowledge")
     async def open_knowledge(request: Request) -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         seen = await page_session.query(load_knowledge)
         KnowledgePage(page_session, seen).build()
 

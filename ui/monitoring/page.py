@@ -102,7 +102,7 @@ def register(app: App) -> None:
 
     @page_at("/monitoring")
     async def open_monitoring(request: Request) -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         choices = await page_session.query(load_choices)
         board = Board(page_session, View.of(request.query_params, choices))
         seen = await page_session.query(load_figures, board.view, board.reader, None, curves=False)

@@ -28,7 +28,7 @@ def register(app: App) -> None:
 
     @page_at("/playground")
     async def open_last(request: Request) -> RedirectResponse | None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         flows = [flow.id for flow in await page_session.query(list_flows)]
         last = request.cookies.get(LAST_COOKIE, "")
         if flows:
@@ -40,14 +40,14 @@ def register(app: App) -> None:
 
     @page_at("/playground/new")
     async def open_new(request: Request) -> RedirectResponse:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         if not page_session.may("edit flows"):
             return RedirectResponse("/playground")
         return RedirectResponse(f"/playground/{await page_session.execute(begin_flow, drafts.shown)}")
 
     @page_at("/playground/{flow_id}", reconnect_timeout=RECONNECT_SECONDS)
     async def open_flow(request: Request, flow_id: str, node: str = "", job: str = "", field: str = "") -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         try:
             flow = await page_session.query(get_flow, flow_id)
             draft = await drafts.open(page_session, flow_id)

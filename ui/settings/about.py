@@ -72,7 +72,7 @@ def register(app: App) -> None:
 
     @page_at("/settings/about")
     async def open_about(request: Request) -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         runs_it = page_session.may("change the server") and await page_session.query(is_first_workspace)
         with settings_page(page_session, "about", _("Flowport runs on this server alone; it sends nothing home.")):
             with card(_("Versions")):

@@ -27,7 +27,7 @@ def register(app: App) -> None:
 
     @page_at("/settings/account")
     async def open_account(request: Request, changed: str = "") -> None:
-        await AccountPage(open_page_session(app, request)).build(changed=changed == "password")
+        await AccountPage(await open_page_session(app, request)).build(changed=changed == "password")
 
 
 class AccountPage:

@@ -47,7 +47,7 @@ def register(app: App) -> None:
 
     @page_at("/settings/audit")
     async def open_audit(request: Request) -> None:
-        await AuditPage(open_page_session(app, request), AuditView.of(dict(request.query_params))).build()
+        await AuditPage(await open_page_session(app, request), AuditView.of(dict(request.query_params))).build()
 
 
 class AuditPage:

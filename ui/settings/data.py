@@ -71,11 +71,11 @@ def register(app: App) -> None:
 
     @page_at("/settings/data")
     async def open_data(request: Request) -> None:
-        await DataPage(open_page_session(app, request)).build()
+        await DataPage(await open_page_session(app, request)).build()
 
     @page_at("/settings/data/backups/{name}")
     async def download(request: Request, name: str) -> Response:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         try:
             path = find_backup(app.settings.data, name)
             await page_session.execute(note_backup, "download backup", name)

@@ -51,7 +51,7 @@ def register(app: App) -> None:
 
     @page_at("/settings/keys")
     async def open_keys(request: Request) -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         await KeysPage(page_session).build()
 
 

@@ -47,7 +47,7 @@ def register(app: App) -> None:
 
     @page_at("/settings/limits")
     async def open_limits(request: Request) -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         await LimitsPage(page_session).build()
 
 

@@ -72,7 +72,7 @@ def register(app: App) -> None:
 
     @page_at("/settings/models")
     async def open_models(request: Request) -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         outbound.replace_rules(outbound_rules(settings, app.database))  # uses the current rules of Settings, Server
         await ModelsPage(page_session, outbound).build()
 

@@ -80,7 +80,7 @@ def register(app: App) -> None:
 
     @page_at("/settings/server")
     async def open_server(request: Request) -> None:
-        await ServerPage(open_page_session(app, request), request).build()
+        await ServerPage(await open_page_session(app, request), request).build()
 
 
 class ServerPage:

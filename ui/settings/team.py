@@ -72,7 +72,7 @@ def register(app: App) -> None:
 
     @page_at("/settings/team")
     async def open_team(request: Request) -> None:
-        await TeamPage(open_page_session(app, request)).build()
+        await TeamPage(await open_page_session(app, request)).build()
 
 
 class TeamPage:

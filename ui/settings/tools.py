@@ -51,7 +51,7 @@ def register(app: App) -> None:
 
     @page_at("/settings/tools")
     async def open_tools(request: Request) -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         outbound.replace_rules(outbound_rules(settings, app.database))  # uses the current rules of Settings, Server
         await ToolsPage(page_session, outbound).build()
 

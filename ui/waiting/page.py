@@ -49,7 +49,7 @@ def register(app: App) -> None:
 
     @page_at("/waiting")
     async def open_waiting(request: Request) -> None:
-        page_session = open_page_session(app, request)
+        page_session = await open_page_session(app, request)
         seen = await page_session.query(load_waiting)
         WaitingPage(page_session, seen).build()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Self
 
 from sqlalchemy.orm import Session
@@ -191,8 +191,13 @@ async def wait_for_end(
 
     Raises NotFound. Holds no connection while it waits.
     """
-    await wait_until_ended(database, waiters, workspace_id, job_id, seconds, lambda: True)
+    await wait_until_ended(database, waiters, workspace_id, job_id, seconds, go_on)
     return await database.read(get_job, workspace_id, job_id)
+
+
+async def go_on() -> bool:
+    """The `check` of who may always read on."""
+    return True
 
 
 async def wait_until_ended(
@@ -201,7 +206,7 @@ async def wait_until_ended(
     workspace_id: str,
     job_id: str,
     seconds: float,
-    check: Callable[[], bool],
+    check: Callable[[], Awaitable[bool]],
     look: Look = find_status,
 ) -> None:
     """Waits until the job has ended or `seconds` have passed; the caller reads the job itself. Raises NotFound.
@@ -221,5 +226,5 @@ async def wait_until_ended(
             if status in ENDED or left <= 0:
                 return
             await changes.wait(min(left, READ_AGAIN_SECONDS))
-            if not check() or changes.ended:
+            if not await check() or changes.ended:
                 return

@@ -11,6 +11,7 @@ import contextlib
 import logging
 
 from engine.core.errors import Refusal, Unavailable
+from engine.core.seldom import Seldom
 from engine.jobs.submit.scheduled import SCHEDULER, refuse_slot, start_slot, trouble_of
 from storage.database import Database
 from storage.schedules import list_due, next_due_at
@@ -37,6 +38,7 @@ class Scheduler:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._changed = asyncio.Event()
+        self._seldom = Seldom()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -88,7 +90,8 @@ class Scheduler:
             try:
                 wait = await self.pass_over()
             except Refusal as refusal:
-                log.warning("Schedules wait: %s", refusal)
+                if self._seldom.may_say("wait"):
+                    log.warning("Schedules wait: %s", refusal)
                 wait = AGAIN_SECONDS
             except Exception:
                 log.exception("Schedules were not looked at")

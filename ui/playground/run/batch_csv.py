@@ -40,7 +40,7 @@ def add_routes(root: FastAPI, app: App) -> None:
 
     @root.get(PATH, include_in_schema=False)
     async def batch_csv(request: Request, batch_id: str) -> Response:
-        person = app.database.read_now(find_signed_in, request.cookies.get(COOKIE, ""))
+        person = await app.database.read_briefly(find_signed_in, request.cookies.get(COOKIE, ""))
         if person is None:
             return await stranger_answer(app, request)
         workspace_id = person.workspace_id

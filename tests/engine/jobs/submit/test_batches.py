@@ -17,7 +17,7 @@ from engine.actions.jobs import cancel, cancel_all
 from engine.core.clock import MovedClock
 from engine.core.errors import BatchNotCancellable, IdempotencyKeyReused, NotFound
 from engine.jobs.notifier import NOTIFIER
-from engine.jobs.server.job_waiters import JobWaiters, wait_until_ended
+from engine.jobs.server.job_waiters import JobWaiters, go_on, wait_until_ended
 from engine.jobs.submit.batches import AcceptedBatch, accept_batch, check_batch
 from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.transitions import claim, finish, give_back
@@ -244,7 +244,7 @@ async def test_who_waits_for_a_batch_hears_of_its_end(world: World) -> None:
 
     def wait(seconds: float) -> Any:
         return wait_until_ended(
-            world.database, waiters, world.workspace_id, made.batch_id, seconds, lambda: True, find_batch_status
+            world.database, waiters, world.workspace_id, made.batch_id, seconds, go_on, find_batch_status
         )
 
     await wait(0.05)
@@ -256,9 +256,7 @@ async def test_who_waits_for_a_batch_hears_of_its_end(world: World) -> None:
     await waiting
     assert batch_of(world, made.batch_id).ended
     with pytest.raises(NotFound):
-        await wait_until_ended(
-            world.database, waiters, world.workspace_id, "batch_x", 5, lambda: True, find_batch_status
-        )
+        await wait_until_ended(world.database, waiters, world.workspace_id, "batch_x", 5, go_on, find_batch_status)
 
 
 def test_a_batch_goes_with_the_last_of_its_jobs(world: World) -> None:

@@ -1,0 +1,52 @@
+"""What a caller is told when PostgreSQL, its disk or the network to it fails, and what the log is told.
+
+A caller may be a stranger, so an answer names neither host nor user; the log has PostgreSQL's own words.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from engine.core.errors import DatabaseAway
+from engine.core.seldom import Seldom
+
+log = logging.getLogger(__name__)
+
+_BY_STATE: Final = {
+    "53100": "Its disk is full",
+    "53200": "It has not enough memory",
+    "53300": "It has no free place for another connection",
+    "57P01": "It is starting or stopping",
+    "57P02": "It is starting or stopping",
+    "57P03": "It is starting or stopping",
+    "25006": "It only reads at the moment",
+    "25P03": "A process stood still for too long while it wrote",
+    "40001": "Another write was in the way",
+    "40P01": "Another write was in the way",
+    "55P03": "Another write took too long",
+}
+#: What an error without a state says, which comes from the driver, and what a caller is told.
+_BY_WORDS: Final = (
+    ("refused", "Nothing answers at its address"),
+    ("starting up", "It is starting or stopping"),
+    ("shutting down", "It is starting or stopping"),
+    ("not yet accepting", "It is starting or stopping"),
+    ("remaining connection slots", "It has no free place for another connection"),
+    ("too many clients", "It has no free place for another connection"),
+    ("timeout", "It did not answer in time"),
+    ("resolve host", "The name of its host is not known"),
+    ("authentication failed", "It does not accept the user or the password"),
+)
+_seldom = Seldom()
+
+
+def as_away(error: BaseException) -> DatabaseAway:
+    """Returns the refusal for an error of the driver, and logs the error unless it was logged a moment ago."""
+    said = " ".join(str(error).split())
+    why = _BY_STATE.get(getattr(error, "sqlstate", None) or "") or next(
+        (told for words, told in _BY_WORDS if words in said), "The connection to it was lost"
+    )
+    if _seldom.may_say(why):
+        log.warning("The database does not do its work: %s", said)
+    return DatabaseAway(why)
