@@ -23,6 +23,7 @@ from ui.page_shell import every, one_at_a_time, times_of
 LOOK_SECONDS = 5.0
 #: A process that beats every 5 s and was not heard for this many milliseconds is shown as silent.
 SILENT_MS = 12_000
+_NO_WORKER = _("No worker runs, so jobs wait in the queue.")
 KINDS: dict[Kind, str] = {SERVER: _("Server"), API: _("Server without pages"), WORKER: _("Worker")}
 
 
@@ -78,22 +79,30 @@ class ProcessesCard:
     def _show(self, seen: Sequence[SeenProcess]) -> None:
         at = self.page_session.app.database.clock.now()
         self.notes.clear()
-        with self.notes:
-            self._say(seen, at)
+        if said := self._said(seen, at):
+            with self.notes, ui.element("div").classes("fp-body"):
+                for text in said:
+                    note(text, kind="warn" if text == _NO_WORKER else "")
         self.rows.clear_rows()
         for one in seen:
             self._draw(one, at)
 
-    def _say(self, seen: Sequence[SeenProcess], at: int) -> None:
+    def _said(self, seen: Sequence[SeenProcess], at: int) -> list[str]:
+        """Returns what is to be known about all of them."""
+        said = []
         if not any(one.kind == WORKER and at - one.beat_at <= LIVING_MS for one in seen):
-            note(_("No worker runs, so jobs wait in the queue."), kind="warn", icon="warning")
+            said.append(_NO_WORKER)
         if len({one.version for one in seen}) > 1:
-            note(_("More than one release runs. That is fine while you replace them one after the other."))
+            said.append(_("More than one release runs. That is fine while you replace them one after the other."))
+        return said
 
     def _draw(self, one: SeenProcess, at: int) -> None:
         reader, silent = self.times.reader, at - one.beat_at > SILENT_MS
         with self.rows.row():
-            with self.rows.cell():
+            # a long host name is wrapped, and on a phone this cell is a line of its own
+            with self.rows.cell(classes="fp-wrap-text").style(
+                "flex: 0 0 100%; overflow-wrap: anywhere; padding-block: 10px"
+            ):
                 words(KINDS.get(one.kind, one.kind), "fp-b", tag="div")
                 is_this = (one.host, one.pid) == (socket.gethostname(), os.getpid())
                 where = f"{one.host}, {_('process')} {one.pid}"

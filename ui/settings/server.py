@@ -97,7 +97,7 @@ class ServerPage:
         """Draws the page."""
         seen = await self.page_session.query(load_server) if self.page_session.may("change the server") else None
         with settings_page(
-            self.page_session, "server", _("How this server is reached, and what it may reach.")
+            self.page_session, "server", _("What runs, how it is reached, and what it may reach.")
         ) as page:
             if seen is None:
                 ask_note(self.page_session, _("Owners set this up."))

@@ -150,7 +150,7 @@ async def test_check_this_server_shows_each_line_with_its_fix(
     await user.open("/settings/server")
     press(user, "Check this server")
     await user.should_see("Models", retries=100)
-    await user.should_see("thing", retries=100)
+    await user.should_see("to look at", retries=200)
     shown = page_text(user)
     for name in ("Data folder", "Disk", "Clock", "Database", "Worker", "Socket origin", "Proxy headers", "Outbound"):
         assert name in shown
