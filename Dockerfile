@@ -6,8 +6,12 @@ ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy
 COPY scripts scripts
 RUN ./scripts/get-uv
 COPY requirements.lock .
+COPY requirements-postgres.lock .
 RUN .uv/bin/uv venv -q $(./scripts/find-python --flag) .venv
 RUN .uv/bin/uv pip sync -q --require-hashes --compile-bytecode requirements.lock
+# `--build-arg WITH=postgres`: with the driver of PostgreSQL, as compose.scale.yaml and deploy/kubernetes need it.
+ARG WITH=
+RUN [ "$WITH" != postgres ] || .uv/bin/uv pip install -q --require-hashes --compile-bytecode -r requirements-postgres.lock
 COPY . .
 RUN .venv/bin/python -m compileall -q app.py api engine storage ui
 RUN rm -rf .uv .venv/.lock scripts

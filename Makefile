@@ -138,6 +138,7 @@ LOCKS := .
 lock: $(filter .uv/%,$(UV))
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o $(LOCKS)/requirements.lock
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o $(LOCKS)/requirements-dev.lock
+	printf 'psycopg[binary]\n' | $(UV) pip compile - -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header -c $(LOCKS)/requirements-dev.lock -o $(LOCKS)/requirements-postgres.lock
 	$(UV) pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --group pyproject.toml:uv -o $(LOCKS)/scripts/uv.lock.txt
 
 # Before a release: the digest of the base image into the Dockerfile (needs Docker).

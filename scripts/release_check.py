@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "scripts/uv.lock.txt")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-postgres.lock", "scripts/uv.lock.txt")
 RELEASES = "tests/storage/releases"
 _HEADING = re.compile(r"^## \[?([^\]\s]+)\]?(?: - (.+))?$", re.MULTILINE)
 _IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")

@@ -30,6 +30,7 @@ class Stage:
     base: dict[str, str]
     folder: str = "/"
     environment: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)
     user: str = "0"
     volumes: list[str] = field(default_factory=list)
     entrypoint: list[str] = field(default_factory=list)
@@ -78,6 +79,9 @@ def _do(stage: Stage, instruction: str, rest: str, stages: dict[str, Stage], con
         case "WORKDIR":
             stage.folder = str(PurePosixPath(stage.folder) / rest)
             stage.in_folder(".").mkdir(parents=True, exist_ok=True)
+        case "ARG":
+            name, _, default = rest.partition("=")
+            stage.arguments[name] = default
         case "ENV":
             stage.environment |= dict(pair.split("=", 1) for pair in shlex.split(rest))
         case "COPY":
@@ -86,7 +90,7 @@ def _do(stage: Stage, instruction: str, rest: str, stages: dict[str, Stage], con
             assert stage.user == "0"
             # This machine's settings for Python, such as where compiled files go, are not part of an image.
             own = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-            environment = {**own, **stage.real_environment()}
+            environment = {**own, **stage.arguments, **stage.real_environment()}
             ended = subprocess.run(
                 ["/bin/sh", "-c", stage.real(rest)],
                 cwd=stage.in_folder("."),

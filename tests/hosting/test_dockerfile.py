@@ -174,7 +174,7 @@ def test_jobs_survive_a_container_that_is_replaced_by_another(image: Stage, fold
 def test_the_image_holds_the_program_and_nothing_for_developers(image: Stage):
     app = image.root / "app"
     assert {path.name for path in app.iterdir() if path.name != "__pycache__"} == {
-        ".venv", "app.py", "api", "assets", "engine", "storage", "ui", "requirements.lock", "LICENSE", "README.md", "pyproject.toml",
+        ".venv", "app.py", "api", "assets", "engine", "storage", "ui", "requirements.lock", "requirements-postgres.lock", "LICENSE", "README.md", "pyproject.toml",
     }  # fmt: skip
     installed = {path.name.lower() for path in (app / ".venv").glob("lib/python3.*/site-packages/*")}
     assert "fastapi" in installed
@@ -192,10 +192,11 @@ def test_what_is_copied_is_the_program_and_nothing_for_developers():
     assert rest[-3:] == ["rm -rf .uv .venv/.lock scripts", "--from=build /app /app", rest[-1]]
     assert rest[-1].startswith("install -d -m 0700 -o 10001")
     assert copied - {"scripts"} == {
-        "app.py", "api", "assets", "engine", "storage", "ui", "requirements.lock", "LICENSE", "README.md", "pyproject.toml",
+        "app.py", "api", "assets", "engine", "storage", "ui", "requirements.lock", "requirements-postgres.lock", "LICENSE", "README.md", "pyproject.toml",
     }  # fmt: skip
     assert [line for line in rest if "pip" in line] == [
-        ".uv/bin/uv pip sync -q --require-hashes --compile-bytecode requirements.lock"
+        ".uv/bin/uv pip sync -q --require-hashes --compile-bytecode requirements.lock",
+        '[ "$WITH" != postgres ] || .uv/bin/uv pip install -q --require-hashes --compile-bytecode -r requirements-postgres.lock',
     ]
     locked = {line.split("==")[0] for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line}
     assert "fastapi" in locked

@@ -13,7 +13,7 @@ from tests.sources import ROOT, nodes_of, parsed, source_files
 from tests.tiers import MISPLACED
 
 SOURCE = source_files()
-FOLDERS = {"ui", "engine", "storage", "api", "assets", "tests", "scripts", ".ci", "docs"}
+FOLDERS = {"ui", "engine", "storage", "api", "assets", "tests", "scripts", ".ci", "docs", "deploy"}
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "base", "util", "helper", "misc"}
 
 
