@@ -1,0 +1,129 @@
+"""Who counts as dead when several machines share a PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from engine.core.errors import StorageUnavailable
+from engine.jobs.shared_reaper import SharedReaper
+from engine.jobs.transitions import claim
+from storage.database import open_database
+from storage.postgres import WRITE_LOCK
+from storage.postgres_link import lock_key
+from storage.workers import add_worker, beat, beats
+from tests.databases import url_of
+from tests.engine.jobs.world import World, open_world
+from tests.postgres_proxy import Proxy
+
+
+@pytest.fixture
+def world(new_data: Path) -> Iterator[World]:
+    opened = open_world(new_data)
+    yield opened
+    opened.database.close()
+
+
+@dataclass
+class Stage:
+    """A worker elsewhere that holds a job, and a process that looks at it once a second of its own clock."""
+
+    world: World
+    seconds: float = 1_000.0
+    connected_since: float = 900.0
+    reaper: SharedReaper = field(init=False)
+    job_id: str = ""
+
+    def __post_init__(self) -> None:
+        self.reaper = SharedReaper(self.world.database, self.world.data, self, monotonic=lambda: self.seconds)
+        self.world.write(add_worker, "boot_far", "far", 1)
+        self.job_id = self.world.submit(self.world.add_flow()).job_id
+        self.world.write(claim, "boot_far", self.job_id)
+
+    @property
+    def connected_for(self) -> float:
+        return self.seconds - self.connected_since
+
+    def look(self, most: int) -> float | None:
+        """Looks every second; returns after how many seconds the job was taken, or None."""
+        for number in range(most + 1):
+            if self.reaper.pass_over("boot_me"):
+                return number
+            self.seconds += 1
+        return None
+
+    def beat(self) -> None:
+        self.world.write(beat, "boot_far", "far", 1)
+
+
+@pytest.fixture
+def stage(world: World) -> Stage:
+    return Stage(world)
+
+
+@contextmanager
+def lock_of(data: Path, name: str) -> Iterator[None]:
+    with psycopg.connect(url_of(data) or "", autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(%s::bigint)", (lock_key(name),))
+        yield
+
+
+def test_a_worker_whose_lock_is_free_and_that_is_silent_for_10_seconds_is_dead(stage: Stage) -> None:
+    assert stage.look(13) == 10
+    assert stage.world.job(stage.job_id).status == "queued"
+    assert stage.world.read(beats) == {}
+
+
+def test_a_worker_whose_lock_is_held_is_dead_after_30_seconds_of_silence(stage: Stage, new_data: Path) -> None:
+    with lock_of(new_data, "boot_far"):
+        assert stage.look(35) == 30
+
+
+def test_a_worker_that_beats_lives_without_its_lock(stage: Stage) -> None:
+    for _ in range(10):
+        assert stage.look(9) is None
+        stage.beat()
+
+
+def test_a_free_lock_says_nothing_while_the_own_connection_is_young(stage: Stage) -> None:
+    stage.connected_since = stage.seconds
+    assert stage.look(20) == 15
+
+
+def test_silence_does_not_count_while_nothing_can_be_read(stage: Stage, proxy: Proxy) -> None:
+    database = open_database(stage.world.data, url=proxy.url)
+    stage.reaper = SharedReaper(database, stage.world.data, stage, monotonic=lambda: stage.seconds)
+    assert stage.look(8) is None
+    with proxy.away():
+        for _ in range(60):
+            stage.seconds += 1
+            with pytest.raises(StorageUnavailable):
+                stage.reaper.pass_over("boot_me")
+    assert stage.look(20) == 10
+    database.close()
+
+
+def test_a_process_that_stood_still_begins_anew(stage: Stage) -> None:
+    assert stage.look(8) is None
+    stage.seconds += 60
+    assert stage.look(20) == 10
+
+
+def test_a_beat_that_comes_while_the_jobs_are_taken_saves_them(stage: Stage, new_data: Path) -> None:
+    assert stage.look(9) is None
+    with psycopg.connect(url_of(new_data) or "") as connection, ThreadPoolExecutor(1) as threads:
+        connection.execute(f"select pg_advisory_xact_lock{WRITE_LOCK}")
+        taken = threads.submit(stage.reaper.pass_over, "boot_me")
+        waits = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+        while connection.execute(waits).fetchone() != (1,):
+            assert not taken.done()
+        connection.execute("update workers set beat = beat + 1")
+        connection.commit()
+        assert taken.result() == 0
+    assert stage.world.job(stage.job_id).status == "processing"

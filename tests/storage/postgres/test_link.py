@@ -1,0 +1,122 @@
+"""The connection of its own that each process keeps: locks, notices, and what happens when it is lost."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from storage.database import Database, open_database
+from storage.postgres_link import Link
+from storage.postgres_liveness import held_locks
+from tests.databases import url_of
+from tests.postgres_proxy import Proxy
+
+#: Longer than anything here takes, in seconds.
+LONG = 20.0
+
+
+@dataclass
+class Hearing:
+    """A process with a link, and what it heard."""
+
+    said: queue.Queue[tuple[str, ...]] = field(default_factory=queue.Queue)
+    connected: queue.Queue[str] = field(default_factory=queue.Queue)
+    link: Link = field(init=False)
+
+    def hear(self, word: str, arguments: list[str]) -> None:
+        self.said.put((word, *arguments))
+
+    def next(self) -> tuple[str, ...]:
+        return self.said.get(timeout=LONG)
+
+
+@contextmanager
+def linked(url: str | None, name: str, *, may_lead: bool = False) -> Iterator[Hearing]:
+    assert url is not None
+    hearing = Hearing()
+    hearing.link = Link(url, name, hearing.hear, lambda: hearing.connected.put("yes"), may_lead=may_lead)
+    hearing.link.start()
+    hearing.connected.get(timeout=LONG)
+    try:
+        yield hearing
+    finally:
+        hearing.link.close()
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Waits until something holds."""
+    end = time.monotonic() + LONG
+    looked = threading.Event()
+    while not holds():
+        assert time.monotonic() < end
+        looked.wait(0.01)
+
+
+@pytest.fixture
+def database(new_data: Path) -> Iterator[Database]:
+    opened = open_database(new_data, url=url_of(new_data))
+    yield opened
+    opened.close()
+
+
+def test_notices_reach_all_others_and_not_their_sender(new_data: Path) -> None:
+    url = url_of(new_data)
+    with linked(url, "a") as one, linked(url, "b") as two, linked(url, "c") as three:
+        one.link.say("end", "job_1", "job_2")
+        one.link.say("wake")
+        for other in (two, three):
+            assert {other.next(), other.next()} == {("end", "job_1", "job_2"), ("wake",)}
+        two.link.say("flow", "flow_1:7")
+        assert one.next() == ("flow", "flow_1:7")
+
+
+def test_more_than_one_notice_can_carry_is_told_by_several(new_data: Path) -> None:
+    url = url_of(new_data)
+    ids = [f"job_{number:027d}" for number in range(2_000)]
+    with linked(url, "a") as one, linked(url, "b") as two:
+        one.link.say("end", *ids)
+        heard: list[str] = []
+        while len(heard) < len(ids):
+            word, *arguments = two.next()
+            assert word == "end"
+            heard += arguments
+        assert heard == ids
+
+
+def test_a_lock_is_held_while_its_process_lives(new_data: Path, database: Database) -> None:
+    url = url_of(new_data)
+    with linked(url, "boot_a"):
+        assert database.read_now(held_locks, ["boot_a", "boot_b"]) == {"boot_a"}
+    until(lambda: database.read_now(held_locks, ["boot_a"]) == set())
+
+
+def test_one_leads_and_another_follows_it(new_data: Path) -> None:
+    url = url_of(new_data)
+    with linked(url, "b", may_lead=True) as second:
+        with linked(url, "c") as third:
+            until(lambda: second.link.leads)
+            assert not third.link.leads
+        with linked(url, "a", may_lead=True) as first:
+            assert not first.link.leads
+            second.link.close()
+            until(lambda: first.link.leads)
+
+
+def test_after_a_cut_the_lock_is_taken_again_and_notices_are_heard(
+    new_data: Path, proxy: Proxy, database: Database
+) -> None:
+    with linked(proxy.url, "boot_a") as one, linked(url_of(new_data), "boot_b") as two:
+        with proxy.away():
+            until(lambda: one.link.connected_for == 0)
+            until(lambda: database.read_now(held_locks, ["boot_a"]) == set())
+        one.connected.get(timeout=LONG)
+        until(lambda: one.link.is_held)
+        two.link.say("wake")
+        assert one.next() == ("wake",)
