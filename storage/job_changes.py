@@ -421,6 +421,33 @@ def requeue_stale(session: Session, *, older_than_ms: int, most: int) -> list[st
     return list(session.scalars(_WAITING, {**values, "playground_slots": PLAYGROUND_SLOTS}))
 
 
+_TO_SEND = Statement(
+    """
+    select id, key_id, workspace_id, environment, waiting_since is not null from jobs
+     where status in ('queued', 'processing') and status = 'queued'
+       and (counted or case when waiting_since is null then batch_id is null else environment = 'playground' end)
+     order by created_at, item_index, id
+    """
+)
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job that waits in the queue. `ahead`: it goes before all others. `subject`: whose turn it takes otherwise."""
+
+    id: str
+    subject: str
+    ahead: bool
+
+
+def list_queued(session: Session) -> list[QueuedJob]:
+    """Returns every queued job that has what it needs to begin, in the order of acceptance."""
+    return [
+        QueuedJob(job_id, key_id or workspace_id, environment == "playground" or bool(goes_on))
+        for job_id, key_id, workspace_id, environment, goes_on in _TO_SEND.rows(session, {})
+    ]
+
+
 def next_playground_job(session: Session, workspace_id: str) -> str | None:
     """Returns the Playground run that has waited longest, or None."""
     return session.scalar(

@@ -276,6 +276,39 @@ def write_pieces(
     _count(session, source, document_id, len(pieces), chars)
 
 
+def index_all_pieces(session: Session) -> int:
+    """Adds every stored piece to the index for words, which is empty: it is not copied when a database is moved. Returns
+    how many there are.
+    """
+    last, count = 0, 0
+    while True:
+        rows = session.execute(
+            select(
+                KnowledgePiece.id,
+                KnowledgeDocument.collection_id,
+                KnowledgeDocument.source_id,
+                KnowledgeDocument.name,
+                KnowledgePiece.heading,
+                KnowledgePiece.text,
+            )
+            .join(KnowledgeDocument, KnowledgeDocument.id == KnowledgePiece.document_id)
+            .where(KnowledgePiece.id > last)
+            .order_by(KnowledgePiece.id)
+            .limit(SLICE)
+        ).all()
+        if not rows:
+            return count
+        add_words(
+            session,
+            [
+                IndexedPiece(row.id, row.collection_id, row.source_id, _heading(row.name, row.heading), row.text)
+                for row in rows
+            ],
+        )
+        last = rows[-1].id
+        count += len(rows)
+
+
 def finish_document(
     session: Session,
     source_id: str,

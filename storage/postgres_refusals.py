@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from typing import Final
 
+import psycopg
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -44,6 +47,17 @@ def not_usable(error: DBAPIError, url: str) -> BadSetting | None:
             "that the host, port, user, password and database of FLOWPORT_DATABASE_URL are right. Nothing was changed."
         )
     return None
+
+
+def storage_error_told(error: Exception) -> str | None:
+    """Says what PostgreSQL or SQLite refused, without values; None for an error that did not come from a database."""
+    found = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(found, psycopg.Error):
+        place = ", ".join(name for name in (found.diag.table_name, found.diag.column_name) if name)
+        said = found.diag.message_primary or " ".join(str(found).split())
+        where = re.match(r"COPY \w+, line \d+(, column \w+)?", found.diag.context or "")
+        return f"PostgreSQL said: {said}{f' ({where[0] if where else place})' if where or place else ''}"
+    return f"The database file said: {found}" if isinstance(found, sqlite3.Error) else None
 
 
 def require_usable(connection: Connection, url: str) -> None:

@@ -1,0 +1,159 @@
+"""All rows of a PostgreSQL database, read and written by COPY in one transaction, and who uses the database meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, cast
+
+import psycopg
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from engine.core.clock import Millis
+from storage.engines import driver_of
+from storage.migrations.postgres import HUEY_TABLES
+from storage.migrations.schema import newest_schema
+from storage.postgres import WRITE_LOCK, make_migration_engine
+from storage.queue import TURNS, Turns
+from storage.statements import DRIVER
+from storage.table_rows import Kind, MovedTable, Row, moved_tables
+
+_TYPES: Final[dict[Kind, str]] = {"int": "int8", "bool": "bool", "json": "text", "bytes": "bytea", "text": "text"}
+#: Tables of the schema that are no part of an extension.
+_TABLES: Final = """
+    select c.relname from pg_class c
+     where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
+       and not exists (select 1 from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+     order by c.relname
+"""
+_USERS: Final = """
+    select coalesce(application_name, ''), coalesce(host(client_addr), 'the same machine'), count(*)
+      from pg_stat_activity
+     where datname = current_database() and pid <> pg_backend_pid() and application_name like 'flowport%%'
+     group by 1, 2 order by 1, 2
+"""
+
+
+class PostgresRows:
+    """A PostgreSQL database in the transaction of a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+
+    def read(self, table: MovedTable) -> Iterator[Row]:
+        """Yields all rows."""
+        columns = (
+            f'"{name}"::text' if kind == "json" else f'"{name}"'
+            for name, kind in zip(table.columns, table.kinds, strict=True)
+        )
+        statement = f"copy (select {', '.join(columns)} from {table.name}) to stdout"  # noqa: S608 - own names
+        with self._connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+            copy.set_types([_TYPES[kind] for kind in table.kinds])
+            yield from copy.rows()
+
+    def write(self, table: MovedTable, rows: Iterable[Row]) -> None:
+        """Adds rows, and lets the table's sequence go on behind them."""
+        with self._connection.cursor() as cursor:
+            with cursor.copy(f"copy {table.name} ({table.listed}) from stdin".encode()) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            if table.numbered is not None:
+                cursor.execute(
+                    f"select setval(pg_get_serial_sequence(%s, %s), m) from (select max({table.numbered}) as m"  # noqa: S608 - own names
+                    f" from {table.name}) newest where m is not null".encode(),
+                    (table.name, table.numbered),
+                )
+
+
+@contextlib.contextmanager
+def reading_all(url: str, *, alone: bool) -> Iterator[Connection]:
+    """A read-only transaction on one snapshot. `alone`: no process of Flowport can write meanwhile."""
+    engine = make_migration_engine(url)
+    try:
+        with engine.connect() as connection:
+            driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+            _wait_for_ever(driver)
+            if alone:
+                driver.execute(f"select pg_advisory_lock{WRITE_LOCK}".encode())
+            driver.commit()  # the snapshot begins after the lock is there
+            connection.rollback()
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                yield connection
+    finally:
+        engine.dispose()
+
+
+@contextlib.contextmanager
+def writing_all(url: str) -> Iterator[Connection]:
+    """A transaction in which no process of Flowport can write; it is kept when the body ends without an error."""
+    engine = make_migration_engine(url)
+    try:
+        with engine.begin() as connection:
+            _wait_for_ever(cast("psycopg.Connection[Any]", connection.connection.driver_connection))
+            connection.exec_driver_sql(f"select pg_advisory_xact_lock{WRITE_LOCK}")
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _wait_for_ever(driver: psycopg.Connection[Any]) -> None:
+    """Lifts limits that a server may have for all its users: copying a large database takes minutes."""
+    for name, value in (("statement_timeout", 0), ("idle_in_transaction_session_timeout", 0), ("lock_timeout", 10_000)):
+        driver.execute(f"set {name} = {value}".encode())
+
+
+@contextlib.contextmanager
+def session_in(connection: Connection, at: Millis) -> Iterator[Session]:
+    """A session in the transaction of a connection, as a write of `storage.database` has it. `at` is its time."""
+    info: dict[str, Any] = {"now": at, "after_commit": [], TURNS: Turns(), DRIVER: driver_of(connection)}
+    with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint", info=info) as session:
+        yield session
+        session.commit()
+
+
+def read_schema(connection: Connection) -> str:
+    """Returns the schema revision of the tables; "" without tables."""
+    if connection.exec_driver_sql("select to_regclass('alembic_version')").scalar() is None:
+        return ""
+    return connection.exec_driver_sql("select version_num from alembic_version").scalar() or ""
+
+
+def list_tables(connection: Connection) -> list[str]:
+    """Returns the tables in the schema that Flowport would use."""
+    return [row[0] for row in connection.exec_driver_sql(_TABLES)]
+
+
+def what_it_holds(connection: Connection) -> str:
+    """Says what is in a database that should be empty; "" when there is nothing, or only Flowport's empty tables."""
+    found = list_tables(connection)
+    own = {table.name for table in moved_tables()}
+    known = own | {"workers", "alembic_version", *HUEY_TABLES}
+    if others := [name for name in found if name not in known]:
+        return f"tables of something else ({', '.join(others[:5])}{' ...' if len(others) > 5 else ''})"
+    if found and not own <= set(found):
+        return "the tables of another version of Flowport"
+    filled = [name for name in found if name in own and _has_rows(connection, name)]
+    if filled:
+        counts = {name: _count(connection, name) for name in ("workspaces", "flows", "users", "jobs")}
+        return f"a Flowport already: {', '.join(f'{count:,} {name}' for name, count in counts.items())}"
+    if found and read_schema(connection) != newest_schema():
+        return "the tables of another version of Flowport"
+    return ""
+
+
+def list_users(connection: Connection) -> list[str]:
+    """Says which other processes of Flowport have this database open, by the machine they come from."""
+    return [
+        f"{name} from {host} ({count} {'connection' if count == 1 else 'connections'})"
+        for name, host, count in connection.exec_driver_sql(_USERS)
+    ]
+
+
+def _has_rows(connection: Connection, name: str) -> bool:
+    return connection.exec_driver_sql(f'select 1 from "{name}" limit 1').first() is not None  # noqa: S608 - own names
+
+
+def _count(connection: Connection, name: str) -> int:
+    return connection.exec_driver_sql(f'select count(*) from "{name}"').scalar() or 0  # noqa: S608 - own names
