@@ -28,7 +28,7 @@ def _back_up(arguments: argparse.Namespace, terminal: Terminal, environment: Map
     from storage.backup import DATABASE
 
     settings = terminal.settings
-    if not (settings.data / DATABASE).exists():
+    if settings.database_url is None and not (settings.data / DATABASE).exists():
         raise NotFound(f"There is no Flowport in {settings.data}", remedy="Name its folder with --data.")
     passphrase = check_passphrase(read_passphrase(settings, twice=True))
     database = terminal.database
@@ -38,6 +38,7 @@ def _back_up(arguments: argparse.Namespace, terminal: Terminal, environment: Map
         at=database.clock.now(),
         passphrase=passphrase,
         key_file=settings.secret_key_file,
+        url=settings.database_url,
     )
     if not terminal.workspace_named:
         terminal.execute(note_backup, "back up", arguments.file.name)

@@ -1,20 +1,26 @@
-"""`restore FILE`: restores a backup into an empty folder and then checks the folder."""
+"""`restore FILE`: restores a backup into an empty folder or database, and then checks what is there."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from api.commands.check import check_folder
+from api.commands.move import tell_replaced
 from api.commands.passphrase import read_passphrase
 from api.commands.terminal import Terminal
+
+if TYPE_CHECKING:
+    from engine.backups.backups import Restored
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     """Adds the command to the parser."""
-    text = "unpack a backup into an empty data folder, then check it"
+    text = (
+        "unpack a backup into an empty data folder, or with FLOWPORT_DATABASE_URL into an empty database, then check it"
+    )
     command = commands.add_parser("restore", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")
     command.add_argument("file", type=Path, metavar="FILE", help="the backup")
     command.add_argument(
@@ -25,14 +31,26 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
     from engine.actions.server import note_backup
-    from engine.backups.backups import restore_backup
     from engine.backups.sealed_file import read_head
-    from engine.jobs.transitions import reclaim_all
+    from engine.jobs.transitions import reclaim_all, send_all
 
     settings = terminal.settings
     with arguments.file.open("rb") as file:
         sealed_with = read_head(file).sealed_with
     passphrase = read_passphrase(settings, twice=False) if sealed_with == "passphrase" else ""
+    restored = (_into_folder if settings.database_url is None else _into_postgres)(arguments, terminal, passphrase)
+    terminal.execute(note_backup, "restore", f"the backup of {restored.made_at}")
+    terminal.database.write_now(send_all)  # a backup made from PostgreSQL holds no messages
+    waiting = terminal.database.write_now(reclaim_all)
+    if waiting:
+        terminal.note(f"{waiting} jobs that were running go on when the server starts.")
+    return check_folder(terminal, running=False, outside=False)
+
+
+def _into_folder(arguments: argparse.Namespace, terminal: Terminal, passphrase: str) -> Restored:
+    from engine.backups.backups import restore_backup
+
+    settings = terminal.settings
     restored = restore_backup(arguments.file, settings.data, passphrase=passphrase, key_file=arguments.key)
     terminal.note(
         f"Restored into {settings.data}: the backup of {restored.made_at}, made by Flowport {restored.version}."
@@ -41,8 +59,20 @@ def _restore(arguments: argparse.Namespace, terminal: Terminal, environment: Map
         terminal.note(
             f"FLOWPORT_SECRET_KEY_FILE is set: put the restored key {settings.data / 'secret.key'} there, or unset it."
         )
-    terminal.execute(note_backup, "restore", f"the backup of {restored.made_at}")
-    waiting = terminal.database.write_now(reclaim_all)
-    if waiting:
-        terminal.note(f"{waiting} jobs that were running go on when the server starts.")
-    return check_folder(terminal, running=False, outside=False)
+    return restored
+
+
+def _into_postgres(arguments: argparse.Namespace, terminal: Terminal, passphrase: str) -> Restored:
+    from engine.moving.restore import restore_into_postgres
+    from storage.postgres_refusals import told
+
+    settings = terminal.settings
+    restored, moved, key_written = restore_into_postgres(arguments.file, settings, passphrase, arguments.key)
+    terminal.note(
+        f"Restored into {told(settings.database_url or '')}: the backup of {restored.made_at}, made by Flowport "
+        f"{restored.version}; {moved.copied.rows:,} rows, read back and the same."
+    )
+    if key_written:
+        terminal.note(f"The key of its secrets is in {settings.secret_key_file}: give every machine the same.")
+    tell_replaced(terminal, moved.copied)
+    return restored

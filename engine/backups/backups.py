@@ -78,22 +78,27 @@ def write_backup(
     at: int,
     passphrase: str = "",
     key_file: Path | None = None,
+    url: str | None = None,
 ) -> None:
-    """Writes a backup of a data folder that may be in use.
+    """Writes a backup of a data folder that may be in use. `url`: its tables are in this PostgreSQL database.
 
     An older file at `target` is replaced only when the new one is complete. Raises StorageUnavailable and BadSetting.
     """
     key = _key_of(data, key_file)
     folder = backups_folder(data)
-    _require_room(data, folder)
-    copy = folder / f"{_WORK}{secrets.token_hex(6)}.db"
-    links = folder / f"{_WORK}{secrets.token_hex(6)}{FILES}"
+    _require_room(data, folder, url)
+    work = new_work_folder(data)
     draft = target.with_name(f"{_WORK}{secrets.token_hex(6)}{SUFFIX}")
     try:
-        copy_database(data, copy)
+        copy = work / DATABASE
+        if url is None:
+            copy_database(data, copy)
+            stored = link_files(data, copy, work / FILES)
+        else:
+            stored = _snapshot(data, url, work)
         made = {"at": to_rfc3339(at), "flowport": VERSION, "schema": schema_of(copy)}
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            pieces = _pieces(copy, key if passphrase else "", link_files(data, copy, links))
+            pieces = _pieces(copy, key if passphrase else "", stored)
             seal(pieces, file, passphrase=passphrase, server_key=key.encode(), made=made)
             file.flush()
             os.fsync(file.fileno())
@@ -104,9 +109,8 @@ def write_backup(
             remedy="Free some disk space or choose another place. The backups from before are still there.",
         ) from error
     finally:
-        for left in (draft, copy, copy.with_name(f"{copy.name}-journal")):
-            left.unlink(missing_ok=True)
-        shutil.rmtree(links, ignore_errors=True)
+        draft.unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def restore_backup(
@@ -196,6 +200,13 @@ def backups_folder(data: Path) -> Path:
     return folder
 
 
+def new_work_folder(data: Path) -> Path:
+    """Returns a new folder beside the backups. What a killed process leaves of it is removed by `remove_unfinished`."""
+    work = backups_folder(data) / f"{_WORK}{secrets.token_hex(6)}"
+    work.mkdir(mode=0o700)
+    return work
+
+
 def _described(path: Path, kind: Kind) -> BackupFile:
     with path.open("rb") as file:
         try:
@@ -222,12 +233,28 @@ def _other_key(head: Head, key_file: Path | None) -> str:
     return key_file.read_text().strip()
 
 
-def _require_room(data: Path, folder: Path) -> None:
+def _snapshot(data: Path, url: str, work: Path) -> list[tuple[Path, int]]:
+    """Writes what a PostgreSQL database holds at one moment as a SQLite file. Returns (path, size) of the stored files.
+
+    Raises StorageUnavailable.
+    """
+    from storage.postgres_snapshot import write_snapshot
+
+    write_snapshot(url, work)
+    return link_files(data, work / DATABASE, work / FILES)
+
+
+def _require_room(data: Path, folder: Path, url: str | None) -> None:
     """Raises StorageUnavailable unless the disk has room for a copy of the database and the encrypted file at the same
     time.
     """
-    size = (data / DATABASE).stat().st_size
-    needed = 2 * size + sum(size for _, size in bytes_in(data))
+    if url is None:
+        size, stored = (data / DATABASE).stat().st_size, bytes_in(data)
+    else:
+        from storage.postgres_snapshot import measure
+
+        size, stored = measure(url)
+    needed = 2 * size + sum(size for _, size in stored)
     free = shutil.disk_usage(folder).free
     if free < needed + (16 << 20):
         raise StorageUnavailable(

@@ -30,7 +30,10 @@ Refusal
 ├── SecretUnreadable            a sealed value and the server's key do not belong together
 ├── BackupUnreadable            a backup that is cut off, damaged, or no backup at all
 ├── PassphraseWrong             a backup and the passphrase (or key) given for it do not belong together
-├── FolderNotEmpty              a backup is only restored into an empty data folder
+├── FolderNotEmpty              only an empty data folder takes a backup, or what is moved
+├── DatabaseNotEmpty            the same for a PostgreSQL database
+├── InUse                       a server or worker uses what is to be moved
+├── MoveFailed                  a move that was given up; nothing was changed
 ├── Expired                     it was here, but its time is over
 ├── TooLarge
 │   └── FileTooLarge            more than a file may have
@@ -294,6 +297,24 @@ class FolderNotEmpty(Refusal):
     """The data folder is not empty."""
 
     code = "folder_not_empty"
+
+
+class DatabaseNotEmpty(Refusal):
+    """The database is not empty."""
+
+    code = "database_not_empty"
+
+
+class InUse(Refusal):
+    """This is in use."""
+
+    code = "in_use"
+
+
+class MoveFailed(Refusal):
+    """Nothing was moved."""
+
+    code = "move_failed"
 
 
 class Expired(Refusal):

@@ -23,6 +23,7 @@ from storage.job_changes import (
     claim_job,
     claim_jobs,
     held_jobs,
+    list_queued,
     next_playground_job,
     owners,
     queued_with_cancel,
@@ -256,6 +257,16 @@ def send_forgotten(session: Session, older_than_ms: int = FORGOTTEN_MS, most: in
     of_flows = stale_in_flows(session, older_than_ms=older_than_ms, most=most)
     _send_of_flow(session, *of_flows)
     return len(jobs) + len(of_flows)
+
+
+def send_all(session: Session) -> int:
+    """Sends every queued job to an empty queue, as after a move, which copies no messages. Returns how many."""
+    if has_messages(session):
+        return 0
+    jobs = list_queued(session)
+    send_ahead(session, *(job.id for job in jobs if job.ahead))
+    send(session, *((job.id, job.subject) for job in jobs if not job.ahead))
+    return len(jobs)
 
 
 def job_error(

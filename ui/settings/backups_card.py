@@ -135,7 +135,12 @@ class BackupsCard:
 
     def _write(self, data: Path, name: str, at: int, passphrase: str) -> None:
         write_backup(
-            data, backups_folder(data) / name, at=at, passphrase=passphrase, key_file=self.settings.secret_key_file
+            data,
+            backups_folder(data) / name,
+            at=at,
+            passphrase=passphrase,
+            key_file=self.settings.secret_key_file,
+            url=self.settings.database_url,
         )
 
     async def _ask_passphrase(self) -> None:

@@ -1,0 +1,1 @@
+"""Moves everything from a data folder into PostgreSQL, and back."""

@@ -1,0 +1,284 @@
+"""Moves everything from a data folder into an empty PostgreSQL database, from there into an empty folder, or from one
+PostgreSQL database into another.
+
+The source is only read. What is copied into PostgreSQL is one transaction. A folder is filled in `.moving` inside it, and
+the database takes its place last. So a move that is interrupted, in whatever way, leaves the target empty; what a killed
+one left in a folder is removed by the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from engine.backups.backups import FOLDER, new_work_folder
+from engine.core.clock import SystemClock
+from engine.core.errors import DatabaseNotEmpty, FolderNotEmpty, MoveFailed, NotFound
+from engine.core.settings import BadSetting
+from engine.jobs.transitions import send_all
+from engine.moving.in_use import nobody_in, require_nobody
+from engine.secrets.sealing import KEY_FILE, open_vault
+from storage.backup import DATABASE, copy_database, require_sound, schema_of
+from storage.database import open_database
+from storage.engines import sqlite_url
+from storage.file_bytes import FILES_FOLDER, BytesGone, FileBytes
+from storage.files import list_hashes
+from storage.knowledge_changes import index_all_pieces
+from storage.migrations.schema import newest_schema, refuse_newer
+from storage.migrations.upgrade import require_driver, upgrade
+from storage.private import make_private
+from storage.table_rows import Copied, NotTheSame, Progress, SqliteRows, copy_rows
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
+
+#: Where a folder is filled.
+_WORK: Final = ".moving"
+#: What may lie in a folder that counts as empty: a disk of its own has it.
+_IGNORED: Final = frozenset({"lost+found"})
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What was moved. `missing_files`: stored files whose bytes were gone already. `queued`: jobs that were queued anew."""
+
+    copied: Copied
+    files: int
+    file_bytes: int
+    missing_files: int
+    queued: int
+
+
+def move_to_postgres(data: Path, url: str, *, tell: Progress) -> Moved:
+    """Copies a data folder into an empty PostgreSQL database.
+
+    Raises NotFound, InUse, DatabaseNotEmpty, MoveFailed, BadSetting, NewerData and DatabaseDamaged; nothing is changed
+    then.
+    """
+    require_driver()
+    from storage.postgres_rows import PostgresRows, session_in, writing_all
+
+    if not (data / DATABASE).exists():
+        raise NotFound(f"There is no Flowport in {data}", remedy="Name its folder with --data or --from.")
+    refuse_newer(f"in {data}", schema_of(data / DATABASE))
+    with nobody_in(data), _refusals(), writing_all(url) as connection:
+        _prepare(connection, url)
+        require_sound(data)
+        with _rows_of(data) as rows:
+            copied = copy_rows(rows, PostgresRows(connection), tell=tell)
+        with session_in(connection, SystemClock().now()) as session:
+            files = _copy_files(session, FileBytes(data / FILES_FOLDER), FileBytes(data / FILES_FOLDER), tell)
+            return Moved(copied, *files, _finish(session))
+
+
+def move_to_folder(url: str, data: Path, *, key_file: Path | None, tell: Progress) -> Moved:
+    """Copies a PostgreSQL database into an empty data folder, with the key of its secrets (`key_file`).
+
+    Raises InUse, FolderNotEmpty, MoveFailed and BadSetting; nothing is changed then.
+    """
+    require_driver()
+    from storage.postgres_rows import PostgresRows, reading_all, session_in
+    from storage.postgres_snapshot import fill_folder
+
+    if key_file is None:
+        raise BadSetting(
+            "FLOWPORT_SECRET_KEY_FILE is not set. Name the key file of the servers there: without it nobody could open the "
+            "secrets in the new folder. Nothing was changed."
+        )
+    open_vault(data, key_file)
+    with _refusals(), reading_all(url, alone=True) as connection:
+        _require_source(connection, url)
+        with _draft_in(data) as work:
+            copied = fill_folder(work, PostgresRows(connection), tell=tell)
+            with session_in(connection, SystemClock().now()) as session:
+                files = _copy_files(session, FileBytes(data / FILES_FOLDER), FileBytes(work / FILES_FOLDER), tell)
+            database = open_database(work)
+            try:
+                queued = database.write_now(send_all)
+            finally:
+                database.close()
+            shutil.copyfile(key_file, work / KEY_FILE)
+            make_private(work)
+    return Moved(copied, *files, queued)
+
+
+def move_to_other(url: str, target: str, *, tell: Progress) -> Moved:
+    """Copies one PostgreSQL database into another one, which is empty. Raises as the other two."""
+    require_driver()
+    from storage.postgres_rows import PostgresRows, reading_all, session_in, writing_all
+
+    with _refusals(), reading_all(url, alone=True) as connection, writing_all(target) as target_connection:
+        _require_source(connection, url)
+        _prepare(target_connection, target)
+        copied = copy_rows(PostgresRows(connection), PostgresRows(target_connection), tell=tell)
+        with session_in(target_connection, SystemClock().now()) as session:
+            return Moved(copied, 0, 0, 0, _finish(session))
+
+
+def require_empty_database(url: str) -> None:
+    """Raises BadSetting, DatabaseNotEmpty and MoveFailed unless a PostgreSQL database can take what is moved."""
+    require_driver()
+    from storage.postgres_rows import reading_all
+
+    with _refusals(), reading_all(url, alone=False) as connection:
+        _require_empty(connection, url)
+
+
+@contextlib.contextmanager
+def _rows_of(data: Path) -> Iterator[SqliteRows]:
+    """The rows of a data folder. Those of an older schema are read from a copy that is migrated."""
+    with contextlib.ExitStack() as opened:
+        rows = SqliteRows(data / DATABASE)
+        opened.callback(rows.close)
+        if schema_of(data / DATABASE) != newest_schema():
+            was_there = (data / FOLDER).exists()
+            work = new_work_folder(data)
+            opened.callback(_remove_work, work, with_parent=not was_there)
+            copy_database(data, work / DATABASE)
+            upgrade(sqlite_url(work), work)
+            rows = SqliteRows(work / DATABASE)
+            opened.callback(rows.close)
+        yield rows
+
+
+def _remove_work(work: Path, *, with_parent: bool) -> None:
+    shutil.rmtree(work, ignore_errors=True)
+    if with_parent:
+        with contextlib.suppress(OSError):
+            work.parent.rmdir()
+
+
+@contextlib.contextmanager
+def _draft_in(data: Path) -> Iterator[Path]:
+    """A folder whose content becomes that of the empty folder `data` when the body ends without an error.
+
+    Raises FolderNotEmpty.
+    """
+    _remove_left_over(data)
+    if data.exists() and any(path.name not in _IGNORED for path in data.iterdir()):
+        raise FolderNotEmpty(
+            f"{data} holds files already",
+            remedy="Name a new folder, or move the old one away first. Nothing was changed.",
+        )
+    was_there = data.exists()
+    work = data / _WORK
+    work.mkdir(mode=0o700, parents=True)
+    try:
+        yield work
+        for name in (FILES_FOLDER, KEY_FILE):
+            if (work / name).exists():
+                (work / name).rename(data / name)
+        _to_disk(work / DATABASE)
+        (work / DATABASE).rename(data / DATABASE)  # from here on the folder is not empty any more
+        _to_disk(data)
+    except BaseException:
+        _remove_left_over(data)
+        if not was_there:
+            with contextlib.suppress(OSError):
+                data.rmdir()
+        raise
+    shutil.rmtree(work, ignore_errors=True)
+    make_private(data)
+
+
+def _remove_left_over(data: Path) -> None:
+    """Removes what a move left that did not come to its end."""
+    if (data / _WORK).exists() and not (data / DATABASE).exists():
+        shutil.rmtree(data / FILES_FOLDER, ignore_errors=True)
+        (data / KEY_FILE).unlink(missing_ok=True)
+        shutil.rmtree(data / _WORK)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _copy_files(session: Session, source: FileBytes, target: FileBytes, tell: Progress) -> tuple[int, int, int]:
+    """Copies the bytes that the rows name. Returns how many files and bytes, and how many were missing in the source."""
+    count = size = missing = 0
+    for sha256, expected in list_hashes(session):
+        try:
+            content = source.read(sha256, expected)
+        except BytesGone:
+            missing += 1
+            continue
+        target.place(target.draft_of(content))
+        count += 1
+        size += expected
+        tell("stored files", count)
+    return count, size, missing
+
+
+def _finish(session: Session) -> int:
+    """Makes what is not copied: the index for words, and the messages of the queue. Returns how many jobs were queued."""
+    index_all_pieces(session)
+    return send_all(session)
+
+
+def _prepare(connection: Connection, url: str) -> None:
+    """Creates the tables in an empty database. Raises BadSetting and DatabaseNotEmpty."""
+    from storage.migrations.postgres import create_tables
+    from storage.postgres_rows import list_tables
+
+    _require_empty(connection, url)
+    if not list_tables(connection):
+        create_tables(connection)
+
+
+def _require_empty(connection: Connection, url: str) -> None:
+    from storage.postgres_refusals import require_usable, told
+    from storage.postgres_rows import what_it_holds
+
+    require_usable(connection, url)
+    if held := what_it_holds(connection):
+        raise DatabaseNotEmpty(
+            f"{told(url)[:1].upper()}{told(url)[1:]} holds {held}",
+            remedy="Name an empty one (`createdb NAME` makes it). Nothing was changed.",
+        )
+
+
+def _require_source(connection: Connection, url: str) -> None:
+    """Raises NotFound, NewerData and InUse."""
+    from storage.postgres_refusals import told
+    from storage.postgres_rows import list_users, read_schema
+
+    current = read_schema(connection)
+    if not current:
+        raise NotFound(f"There is no Flowport in {told(url)}", remedy="Name its address with --from.")
+    refuse_newer(f"in {told(url)}", current)
+    if current != newest_schema():
+        raise MoveFailed(
+            f"The tables in {told(url)} are those of an older Flowport (schema {current}, this one has {newest_schema()})",
+            remedy="Start a server of this version on it once, which brings them up to date, stop it, and move then.",
+        )
+    require_nobody(list_users(connection), told(url))
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Turns what went wrong underneath into a refusal that says that nothing was moved."""
+    from storage.postgres_refusals import storage_error_told
+
+    try:
+        yield
+    except NotTheSame as error:
+        raise MoveFailed(f"{error}", remedy="Try again, and report it when it happens again.") from error
+    except OSError as error:
+        raise MoveFailed(
+            f"{error.strerror or error}{f' ({error.filename})' if error.filename else ''}",
+            remedy="Free some disk space or choose another place, and try again.",
+        ) from error
+    except Exception as error:
+        if (said := storage_error_told(error)) is None:
+            raise
+        raise MoveFailed(said, remedy="Mend that and try again.") from error
