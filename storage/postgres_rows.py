@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import secrets
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
@@ -12,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import Millis
 from storage.engines import driver_of
-from storage.migrations.postgres import HUEY_TABLES
+from storage.file_bytes import BytesGone
 from storage.migrations.schema import newest_schema
 from storage.postgres import WRITE_LOCK, make_migration_engine
 from storage.queue import TURNS, Turns
@@ -33,6 +35,19 @@ _USERS: Final = """
      where datname = current_database() and pid <> pg_backend_pid() and application_name like 'flowport%%'
      group by 1, 2 order by 1, 2
 """
+_PIECES: Final = """
+    select piece.content from file_pieces piece join file_bytes of on of.id = piece.bytes_id
+     where of.sha256 = %s and of.size = %s order by piece.number
+"""
+_PUT_FILE: Final = """
+    insert into file_bytes (id, sha256, size, at)
+    values (%s, %s, %s, cast(extract(epoch from clock_timestamp()) * 1000 as bigint))
+"""
+_PUT_PIECE: Final = "insert into file_pieces (bytes_id, number, content) values (%s, %s, %s)"
+#: As `storage.postgres_files` stores them.
+_PIECE_BYTES: Final = 1 << 20
+#: Tables that `storage.tables` does not name: of Huey, of the bytes of files, and of the index for words.
+_OTHERS: Final = frozenset({"task", "kv", "schedule", "counter", "file_bytes", "file_pieces", "knowledge_words"})
 
 
 class PostgresRows:
@@ -64,6 +79,30 @@ class PostgresRows:
                     f" from {table.name}) newest where m is not null".encode(),
                     (table.name, table.numbered),
                 )
+
+
+class PostgresFiles:
+    """The bytes of stored files in the transaction of a connection (`storage.postgres_files`)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+
+    def read(self, sha256: str, size: int) -> bytes:
+        """Returns the bytes of a file. Raises BytesGone."""
+        with self._connection.cursor(binary=True) as cursor:
+            pieces = cursor.execute(_PIECES, (sha256, size)).fetchall()
+        content = b"".join(piece for (piece,) in pieces)
+        if len(content) != size or hashlib.sha256(content).hexdigest() != sha256:
+            raise BytesGone(sha256)
+        return content
+
+    def put(self, sha256: str, content: bytes) -> None:
+        """Stores the bytes of a file."""
+        id_ = secrets.token_hex(12)
+        with self._connection.cursor() as cursor:
+            cursor.execute(_PUT_FILE, (id_, sha256, len(content)))
+            for number, first in enumerate(range(0, len(content), _PIECE_BYTES)):
+                cursor.execute(_PUT_PIECE, (id_, number, content[first : first + _PIECE_BYTES]))
 
 
 @contextlib.contextmanager
@@ -129,12 +168,12 @@ def what_it_holds(connection: Connection) -> str:
     """Says what is in a database that should be empty; "" when there is nothing, or only Flowport's empty tables."""
     found = list_tables(connection)
     own = {table.name for table in moved_tables()}
-    known = own | {"workers", "alembic_version", *HUEY_TABLES}
+    known = own | _OTHERS | {"workers", "alembic_version"}
     if others := [name for name in found if name not in known]:
         return f"tables of something else ({', '.join(others[:5])}{' ...' if len(others) > 5 else ''})"
     if found and not own <= set(found):
         return "the tables of another version of Flowport"
-    filled = [name for name in found if name in own and _has_rows(connection, name)]
+    filled = [name for name in found if name in own | _OTHERS and _has_rows(connection, name)]
     if filled:
         counts = {name: _count(connection, name) for name in ("workspaces", "flows", "users", "jobs")}
         return f"a Flowport already: {', '.join(f'{count:,} {name}' for name, count in counts.items())}"

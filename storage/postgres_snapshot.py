@@ -10,15 +10,16 @@ from sqlalchemy.exc import DBAPIError
 
 from engine.core.clock import SystemClock
 from engine.core.errors import StorageUnavailable
-from storage.backup import DATABASE
+from storage.backup import DATABASE, list_file_hashes
 from storage.database import open_database
 from storage.engines import sqlite_url
+from storage.file_bytes import FILES_FOLDER
 from storage.files import list_hashes
 from storage.knowledge_changes import index_all_pieces
 from storage.migrations.upgrade import upgrade
 from storage.postgres_refusals import storage_error_told
-from storage.postgres_rows import PostgresRows, reading_all, session_in
-from storage.table_rows import Copied, NotTheSame, Progress, Rows, SqliteRows, copy_rows
+from storage.postgres_rows import PostgresFiles, PostgresRows, reading_all, session_in
+from storage.table_rows import Copied, FolderFiles, NotTheSame, Progress, Rows, SqliteRows, copy_files, copy_rows
 
 
 def fill_folder(folder: Path, rows: Rows, *, tell: Progress) -> Copied:
@@ -42,10 +43,15 @@ def fill_folder(folder: Path, rows: Rows, *, tell: Progress) -> Copied:
 
 
 def write_snapshot(url: str, folder: Path) -> None:
-    """Writes what the database holds at one moment into a folder, while it is in use. Raises StorageUnavailable."""
+    """Writes what the database holds at one moment into a folder, with the bytes of stored files, while it is in use.
+
+    Raises StorageUnavailable.
+    """
     try:
         with reading_all(url, alone=False) as connection:
-            fill_folder(folder, PostgresRows(connection), tell=lambda _table, _rows: None)
+            fill_folder(folder, PostgresRows(connection), tell=_tell_nobody)
+            named = list_file_hashes(folder)
+            copy_files(named, PostgresFiles(connection), FolderFiles(folder / FILES_FOLDER), tell=_tell_nobody)
     except NotTheSame as error:
         raise StorageUnavailable(f"The copy of the database is not the same: {error}") from error
     except (DBAPIError, psycopg.Error, sqlite3.Error) as error:
@@ -60,3 +66,7 @@ def measure(url: str) -> tuple[int, list[tuple[str, int]]]:
             return int(size or 0), list_hashes(session)
     except (DBAPIError, psycopg.Error) as error:
         raise StorageUnavailable(f"The database could not be measured. {storage_error_told(error)}") from error
+
+
+def _tell_nobody(table: str, rows: int) -> None:
+    """Takes progress that nobody reads."""

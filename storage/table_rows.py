@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, Protocol
 
 from sqlalchemy import JSON, Boolean, Integer, LargeBinary, Table
 
+from storage.file_bytes import BytesGone, FileBytes
 from storage.tables import Base
 from storage.tables_knowledge import KnowledgeCollection  # noqa: F401 - so that `Base.metadata` has its tables too
 
@@ -219,6 +220,57 @@ _ESCAPE = re.compile(
     r"(?P<kept>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     r"|\\u0000|\\u[dD][89a-fA-F][0-9a-fA-F]{2}|(?P<other>\\.)"
 )
+
+
+class Files(Protocol):
+    """The bytes of stored files of one database."""
+
+    def read(self, sha256: str, size: int) -> bytes:
+        """Returns the bytes of a file. Raises BytesGone."""
+        ...
+
+    def put(self, sha256: str, content: bytes) -> None:
+        """Stores the bytes of a file."""
+        ...
+
+
+class FolderFiles:
+    """The bytes of stored files in a folder, as a data folder has them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._bytes = FileBytes(folder)
+
+    def read(self, sha256: str, size: int) -> bytes:
+        """Returns the bytes of a file. Raises BytesGone."""
+        return self._bytes.read(sha256, size)
+
+    def put(self, sha256: str, content: bytes) -> None:
+        """Stores the bytes of a file. Raises StorageUnavailable."""
+        self._bytes.place(self._bytes.draft_of(content))
+
+
+@dataclass(frozen=True)
+class CopiedFiles:
+    """How many files were copied, and their bytes. `missing`: those whose bytes were gone in the source."""
+
+    count: int = 0
+    size: int = 0
+    missing: int = 0
+
+
+def copy_files(named: Iterable[tuple[str, int]], source: Files, target: Files, *, tell: Progress) -> CopiedFiles:
+    """Copies the bytes with these hashes and sizes; each is compared with its hash."""
+    count = size = missing = 0
+    for sha256, expected in named:
+        try:
+            target.put(sha256, source.read(sha256, expected))
+        except BytesGone:
+            missing += 1
+            continue
+        count += 1
+        size += expected
+        tell("stored files", count)
+    return CopiedFiles(count, size, missing)
 
 
 class SqliteRows:

@@ -146,16 +146,17 @@ def _sum_up(terminal: Terminal, moved: Moved, seconds: float) -> None:
     terminal.table(
         ("Table", "Rows", "Hash"), [(name, f"{sums.rows:,}", f"{sums.hash:032x}") for name, sums in sorted(filled)]
     )
-    files = f" and {moved.files:,} stored files ({moved.file_bytes / 1_000_000:,.1f} MB)" if moved.files else ""
+    stored = moved.files
+    files = f" and {stored.count:,} stored files ({stored.size / 1_000_000:,.1f} MB)" if stored.count else ""
     terminal.note(
         f"Moved: {copied.rows:,} rows in {len(filled)} tables{files} in {seconds:.1f} s. Each table was read back, and its "
         "rows and hash are the same."
     )
     if moved.queued:
         terminal.note(f"{moved.queued:,} jobs that wait were queued anew; they go on when the server starts.")
-    if moved.missing_files:
+    if stored.missing:
         terminal.note(
-            f"The bytes of {moved.missing_files:,} stored files were missing already before; steps that read them fail."
+            f"The bytes of {stored.missing:,} stored files were missing already before; steps that read them fail."
         )
     tell_replaced(terminal, copied)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.backups.sealed_file import PIECE, Head, read_head, seal, unseal
-from engine.backups.stored_files import FILES, bytes_in, link_files, packed, packed_size, unpack_files
+from engine.backups.stored_files import FILES, bytes_in, link_files, packed, packed_size, stored_in, unpack_files
 from engine.core.clock import to_rfc3339
 from engine.core.errors import BackupUnreadable, FolderNotEmpty, Invalid, NotFound, StorageUnavailable
 from engine.core.logging_setup import hide_in_logs
@@ -95,7 +95,7 @@ def write_backup(
             copy_database(data, copy)
             stored = link_files(data, copy, work / FILES)
         else:
-            stored = _snapshot(data, url, work)
+            stored = _snapshot(url, work)
         made = {"at": to_rfc3339(at), "flowport": VERSION, "schema": schema_of(copy)}
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             pieces = _pieces(copy, key if passphrase else "", stored)
@@ -233,7 +233,7 @@ def _other_key(head: Head, key_file: Path | None) -> str:
     return key_file.read_text().strip()
 
 
-def _snapshot(data: Path, url: str, work: Path) -> list[tuple[Path, int]]:
+def _snapshot(url: str, work: Path) -> list[tuple[Path, int]]:
     """Writes what a PostgreSQL database holds at one moment as a SQLite file. Returns (path, size) of the stored files.
 
     Raises StorageUnavailable.
@@ -241,7 +241,7 @@ def _snapshot(data: Path, url: str, work: Path) -> list[tuple[Path, int]]:
     from storage.postgres_snapshot import write_snapshot
 
     write_snapshot(url, work)
-    return link_files(data, work / DATABASE, work / FILES)
+    return stored_in(work)
 
 
 def _require_room(data: Path, folder: Path, url: str | None) -> None:

@@ -49,6 +49,13 @@ def link_files(data: Path, copy: Path, folder: Path) -> list[tuple[Path, int]]:
     return kept
 
 
+def stored_in(data: Path) -> list[tuple[Path, int]]:
+    """Returns (path, size) of the files that the database of a folder names and that lie beside it."""
+    stored = FileBytes(data / FILES)
+    named = bytes_in(data)
+    return [(stored.path_of(sha256), size) for sha256, size in named if stored.is_there(sha256, size)]
+
+
 def packed_size(files: list[tuple[Path, int]]) -> int:
     """Returns the size of the entry."""
     return sum(_HEAD.size + size for _, size in files)

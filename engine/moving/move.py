@@ -9,6 +9,7 @@ one left in a folder is removed by the next.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,20 +24,30 @@ from engine.core.settings import BadSetting
 from engine.jobs.transitions import send_all
 from engine.moving.in_use import nobody_in, require_nobody
 from engine.secrets.sealing import KEY_FILE, open_vault
-from storage.backup import DATABASE, copy_database, require_sound, schema_of
+from storage.backup import DATABASE, copy_database, list_file_hashes, require_sound, schema_of
 from storage.database import open_database
 from storage.engines import sqlite_url
-from storage.file_bytes import FILES_FOLDER, BytesGone, FileBytes
+from storage.file_bytes import FILES_FOLDER
 from storage.files import list_hashes
 from storage.knowledge_changes import index_all_pieces
 from storage.migrations.schema import newest_schema, refuse_newer
 from storage.migrations.upgrade import require_driver, upgrade
 from storage.private import make_private
-from storage.table_rows import Copied, NotTheSame, Progress, SqliteRows, copy_rows
+from storage.table_rows import (
+    Copied,
+    CopiedFiles,
+    Files,
+    FolderFiles,
+    NotTheSame,
+    Progress,
+    Rows,
+    SqliteRows,
+    copy_files,
+    copy_rows,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-    from sqlalchemy.orm import Session
 
 #: Where a folder is filled.
 _WORK: Final = ".moving"
@@ -46,12 +57,10 @@ _IGNORED: Final = frozenset({"lost+found"})
 
 @dataclass(frozen=True)
 class Moved:
-    """What was moved. `missing_files`: stored files whose bytes were gone already. `queued`: jobs that were queued anew."""
+    """What was moved. `queued`: how many jobs were queued anew."""
 
     copied: Copied
-    files: int
-    file_bytes: int
-    missing_files: int
+    files: CopiedFiles
     queued: int
 
 
@@ -62,19 +71,27 @@ def move_to_postgres(data: Path, url: str, *, tell: Progress) -> Moved:
     then.
     """
     require_driver()
-    from storage.postgres_rows import PostgresRows, session_in, writing_all
+    from storage.postgres_rows import writing_all
 
     if not (data / DATABASE).exists():
         raise NotFound(f"There is no Flowport in {data}", remedy="Name its folder with --data or --from.")
     refuse_newer(f"in {data}", schema_of(data / DATABASE))
-    with nobody_in(data), _refusals(), writing_all(url) as connection:
-        _prepare(connection, url)
-        require_sound(data)
+    with nobody_in(data), _refusals(), writing_all(url) as target:
+        _prepare(target, url)
+        require_sound(data, seconds=math.inf)
         with _rows_of(data) as rows:
-            copied = copy_rows(rows, PostgresRows(connection), tell=tell)
-        with session_in(connection, SystemClock().now()) as session:
-            files = _copy_files(session, FileBytes(data / FILES_FOLDER), FileBytes(data / FILES_FOLDER), tell)
-            return Moved(copied, *files, _finish(session))
+            return _fill(target, rows, FolderFiles(data / FILES_FOLDER), tell)
+
+
+def move_to_other(url: str, target_url: str, *, tell: Progress) -> Moved:
+    """Copies one PostgreSQL database into another one, which is empty. Raises as the other two."""
+    require_driver()
+    from storage.postgres_rows import PostgresFiles, PostgresRows, reading_all, writing_all
+
+    with _refusals(), reading_all(url, alone=True) as source, writing_all(target_url) as target:
+        _require_source(source, url)
+        _prepare(target, target_url)
+        return _fill(target, PostgresRows(source), PostgresFiles(source), tell)
 
 
 def move_to_folder(url: str, data: Path, *, key_file: Path | None, tell: Progress) -> Moved:
@@ -83,7 +100,7 @@ def move_to_folder(url: str, data: Path, *, key_file: Path | None, tell: Progres
     Raises InUse, FolderNotEmpty, MoveFailed and BadSetting; nothing is changed then.
     """
     require_driver()
-    from storage.postgres_rows import PostgresRows, reading_all, session_in
+    from storage.postgres_rows import PostgresFiles, PostgresRows, reading_all
     from storage.postgres_snapshot import fill_folder
 
     if key_file is None:
@@ -91,13 +108,13 @@ def move_to_folder(url: str, data: Path, *, key_file: Path | None, tell: Progres
             "FLOWPORT_SECRET_KEY_FILE is not set. Name the key file of the servers there: without it nobody could open the "
             "secrets in the new folder. Nothing was changed."
         )
-    open_vault(data, key_file)
-    with _refusals(), reading_all(url, alone=True) as connection:
-        _require_source(connection, url)
+    open_vault(data, key_file)  # refuses what is no key
+    with _refusals(), reading_all(url, alone=True) as source:
+        _require_source(source, url)
         with _draft_in(data) as work:
-            copied = fill_folder(work, PostgresRows(connection), tell=tell)
-            with session_in(connection, SystemClock().now()) as session:
-                files = _copy_files(session, FileBytes(data / FILES_FOLDER), FileBytes(work / FILES_FOLDER), tell)
+            copied = fill_folder(work, PostgresRows(source), tell=tell)
+            named = list_file_hashes(work)
+            files = copy_files(named, PostgresFiles(source), FolderFiles(work / FILES_FOLDER), tell=tell)
             database = open_database(work)
             try:
                 queued = database.write_now(send_all)
@@ -105,20 +122,20 @@ def move_to_folder(url: str, data: Path, *, key_file: Path | None, tell: Progres
                 database.close()
             shutil.copyfile(key_file, work / KEY_FILE)
             make_private(work)
-    return Moved(copied, *files, queued)
+    return Moved(copied, files, queued)
 
 
-def move_to_other(url: str, target: str, *, tell: Progress) -> Moved:
-    """Copies one PostgreSQL database into another one, which is empty. Raises as the other two."""
-    require_driver()
-    from storage.postgres_rows import PostgresRows, reading_all, session_in, writing_all
+def _fill(target: Connection, rows: Rows, files: Files, tell: Progress) -> Moved:
+    """Fills the tables of a PostgreSQL database, and makes what is not copied: the index for words, and the messages of
+    the queue.
+    """
+    from storage.postgres_rows import PostgresFiles, PostgresRows, session_in
 
-    with _refusals(), reading_all(url, alone=True) as connection, writing_all(target) as target_connection:
-        _require_source(connection, url)
-        _prepare(target_connection, target)
-        copied = copy_rows(PostgresRows(connection), PostgresRows(target_connection), tell=tell)
-        with session_in(target_connection, SystemClock().now()) as session:
-            return Moved(copied, 0, 0, 0, _finish(session))
+    copied = copy_rows(rows, PostgresRows(target), tell=tell)
+    with session_in(target, SystemClock().now()) as session:
+        copied_files = copy_files(list_hashes(session), files, PostgresFiles(target), tell=tell)
+        index_all_pieces(session)
+        return Moved(copied, copied_files, send_all(session))
 
 
 def require_empty_database(url: str) -> None:
@@ -201,28 +218,6 @@ def _to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _copy_files(session: Session, source: FileBytes, target: FileBytes, tell: Progress) -> tuple[int, int, int]:
-    """Copies the bytes that the rows name. Returns how many files and bytes, and how many were missing in the source."""
-    count = size = missing = 0
-    for sha256, expected in list_hashes(session):
-        try:
-            content = source.read(sha256, expected)
-        except BytesGone:
-            missing += 1
-            continue
-        target.place(target.draft_of(content))
-        count += 1
-        size += expected
-        tell("stored files", count)
-    return count, size, missing
-
-
-def _finish(session: Session) -> int:
-    """Makes what is not copied: the index for words, and the messages of the queue. Returns how many jobs were queued."""
-    index_all_pieces(session)
-    return send_all(session)
 
 
 def _prepare(connection: Connection, url: str) -> None:

@@ -26,7 +26,6 @@ _HUEY = (
     "create index schedule_queue_timestamp on schedule (queue, timestamp)",
     "create table counter (queue text not null, value integer not null default 0, primary key (queue))",
 )
-HUEY_TABLES = ("task", "kv", "schedule", "counter")
 
 
 def upgrade_postgres(url: str) -> bool:
