@@ -24,12 +24,9 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 def _back_up(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.server import note_backup
     from engine.backups.backups import check_passphrase, write_backup
-    from engine.core.errors import NotFound
-    from storage.backup import DATABASE
 
     settings = terminal.settings
-    if settings.database_url is None and not (settings.data / DATABASE).exists():
-        raise NotFound(f"There is no Flowport in {settings.data}", remedy="Name its folder with --data.")
+    terminal.require_flowport()
     passphrase = check_passphrase(read_passphrase(settings, twice=True))
     database = terminal.database
     write_backup(

@@ -25,13 +25,11 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def _check(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
-    from engine.core.errors import NotFound
-    from storage.backup import DATABASE, require_sound
+    terminal.require_flowport()
+    if terminal.settings.database_url is None:
+        from storage.backup import require_sound
 
-    data = terminal.settings.data
-    if not (data / DATABASE).exists():
-        raise NotFound(f"There is no Flowport in {data}", remedy="Name its folder with --data.")
-    require_sound(data)
+        require_sound(terminal.settings.data)
     return check_folder(terminal, outside=not arguments.offline, as_json=arguments.json)
 
 

@@ -89,6 +89,27 @@ class Terminal:
             return self.settings.base_url
         return self.database.read_now(find_setting, SERVER, ADDRESS) or self.settings.base_url
 
+    def require_flowport(self) -> None:
+        """Raises NotFound when there is no Flowport yet; opening `database` would make one."""
+        from engine.core.errors import NotFound
+        from storage.backup import DATABASE
+
+        settings = self.settings
+        if settings.database_url is not None:
+            from storage.migrations.upgrade import require_driver
+
+            require_driver()
+            from storage.migrations.postgres import postgres_schema
+            from storage.postgres_refusals import told
+
+            if not postgres_schema(settings.database_url):
+                raise NotFound(
+                    f"There is no Flowport in {told(settings.database_url)}",
+                    remedy="Check FLOWPORT_DATABASE_URL, or start a server on it, which makes its tables.",
+                )
+        elif not (settings.data / DATABASE).exists():
+            raise NotFound(f"There is no Flowport in {settings.data}", remedy="Name its folder with --data.")
+
     def query(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query on the workspace."""
         return self.database.read_now(query, self.workspace.id, *args, **kwargs)

@@ -27,6 +27,8 @@ from storage.jobs import first_job_at, last_enqueued_at
 from storage.migrations.schema import newest_schema
 from storage.retention import read_room
 from storage.server_figures import server_figures
+from storage.settings import SERVER as SERVER_SETTINGS
+from storage.settings import find_setting
 
 #: Seconds that writing one page to disk may take: above the first the disk is slow, above the second jobs wait for it.
 SLOW_SYNC, TOO_SLOW_SYNC = 0.02, 0.2
@@ -43,12 +45,21 @@ def check_folder_and_database(settings: Settings, database: Database, *, running
     `running` states whether a server should run on the folder: False after a restore, None when it is not known.
     """
     data = settings.data
-    yield _folder(data)
-    yield from _disk(data, database)
-    yield _clock(database)
-    yield _database(data)
-    yield _files(database)
-    yield _worker(data, database, running)
+    if database.is_postgres:
+        from engine.diagnostics.postgres import check_postgres
+
+        yield check_folder(data, holds_database=False)
+        yield check_disk(data)
+        yield check_clock(database)
+        yield from check_postgres(database, running=running)
+    else:
+        yield check_folder(data, holds_database=True)
+        yield check_disk(data)
+        yield _size(data, database)
+        yield check_clock(database)
+        yield _database(data)
+        yield _files(database)
+        yield _worker(data, database, running)
     yield from _backups(settings, database)
 
 
@@ -67,9 +78,10 @@ def is_serving(data: Path) -> bool:
     return False
 
 
-def _folder(data: Path) -> Line:
+def check_folder(data: Path, *, holds_database: bool) -> Line:
+    """Checks the data folder; with PostgreSQL it holds backups, and files for a moment."""
     kind = _file_system(data)
-    if kind in _NETWORK_DISKS:
+    if holds_database and kind in _NETWORK_DISKS:
         return Line(
             "Data folder",
             "bad",
@@ -85,6 +97,8 @@ def _folder(data: Path) -> Line:
             f"{data.resolve()} cannot be written: {error.strerror or error}.",
             f"Give it to the user Flowport runs as (number {os.getuid()}), and mount its disk for writing.",
         )
+    if not holds_database:
+        return Line("Data folder", "ok", f"{data.resolve()} can be written; it holds this server's backups.")
     found = f"{data.resolve()} can be written; a sync takes {took * 1000:.1f} ms."
     if took > TOO_SLOW_SYNC:
         return Line("Data folder", "bad", found, "This disk is too slow: every request waits for it. Use a local SSD.")
@@ -95,33 +109,38 @@ def _folder(data: Path) -> Line:
     return Line("Data folder", "ok", found)
 
 
-def _disk(data: Path, database: Database) -> Iterator[Line]:
+def check_disk(data: Path) -> Line:
+    """Checks the free space of the folder's disk."""
     disk = read_disk(data)
     found = f"{megabytes(disk.free)} of {megabytes(disk.total)} are free."
     fix = "Free some disk space, make the disk larger, or keep less under Settings, Data."
     state = {"ok": "ok", "low": "warn", "full": "bad"}[disk.state]
-    yield Line("Disk", state, found, "" if state == "ok" else fix)  # type: ignore[arg-type]
+    return Line("Disk", state, found, "" if state == "ok" else fix)  # type: ignore[arg-type]
+
+
+def _size(data: Path, database: Database) -> Line:
+    disk = read_disk(data)
     rules, room = database.read_now(read_rules), database.read_now(read_room)
     size = f"The database takes {megabytes(room.file)}, backups {megabytes(folder_size(data, FOLDER))}."
     if rules.cap_bytes and room.used > rules.cap_bytes:
-        yield Line(
+        return Line(
             "Size",
             "warn",
             f"{size} That is above its cap of {rules.cap_gb:g} GB.",
             "Retention works on it; raise the cap or keep values for fewer days if it stays.",
         )
-    elif rules.cap_bytes > disk.free + room.file:
-        yield Line(
+    if rules.cap_bytes > disk.free + room.file:
+        return Line(
             "Size",
             "warn",
             f"{size} Its cap of {rules.cap_gb:g} GB is more than the disk has room for.",
             "Lower the cap under Settings, Data, so that old values go before the disk is full.",
         )
-    else:
-        yield Line("Size", "ok", size)
+    return Line("Size", "ok", size)
 
 
-def _clock(database: Database) -> Line:
+def check_clock(database: Database) -> Line:
+    """Checks that the clock is neither years behind nor was set back."""
     at = database.clock.now()
     newest = database.read_now(last_enqueued_at)
     if at < _NOT_BEFORE_MS:
@@ -207,7 +226,10 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
     found = list_backups(settings.data)
     at = database.clock.now()
     begun = database.read_now(first_job_at)
-    if not found:
+    last = found[0].at if found else None
+    if database.is_postgres and isinstance(made := database.read_now(find_setting, SERVER_SETTINGS, "nightly_at"), int):
+        last = max(last or 0, made)  # another server may have made the last one
+    if last is None:
         if begun is None or at - begun < 2 * DAY:
             yield Line("Backup", "note", "There is none yet; one is made every night once jobs have run.")
         else:
@@ -218,9 +240,11 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
                 "Make one under Settings, Data, or with `app.py backup FILE`; the log says why the nightly one failed.",
             )
     else:
-        age = max(0, at - found[0].at)
+        age = max(0, at - last)
         old = f"{age // HOUR} hours old" if age >= 2 * HOUR else "fresh"
-        age_and_size = f"The last one is {old} and has {megabytes(found[0].size)}."
+        size = f" and has {megabytes(found[0].size)}" if found and found[0].at == last else ""
+        place = f"; it is in {settings.data.resolve() / FOLDER}" if size else ", made by another server"
+        age_and_size = f"The last one is {old}{size}{place if database.is_postgres else ''}."
         if age > 3 * DAY:
             yield Line("Backup", "bad", age_and_size, "The nightly backup fails: the server's log says why.")
         elif age > 36 * HOUR:
@@ -231,7 +255,9 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
         yield Line(
             "Backup passphrase",
             "warn",
-            "Nightly backups open only with this folder's own key, so they are lost with the disk.",
+            "Nightly backups open only with the key in FLOWPORT_SECRET_KEY_FILE, so they are lost with that file."
+            if database.is_postgres
+            else "Nightly backups open only with this folder's own key, so they are lost with the disk.",
             "Set a passphrase under Settings, Data, and copy backups to another machine.",
         )
 

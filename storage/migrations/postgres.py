@@ -57,6 +57,22 @@ def upgrade_postgres(url: str) -> bool:
         engine.dispose()
 
 
+def postgres_schema(url: str) -> str:
+    """Returns the schema revision of a database; "" when it has no tables of Flowport. Raises BadSetting."""
+    engine = make_migration_engine(url)
+    try:
+        with engine.connect() as connection:
+            require_usable(connection, url)
+            return stored_schema(connection)
+    except DBAPIError as error:
+        refusal = not_usable(error, url)
+        if refusal is None:
+            raise
+        raise refusal from error
+    finally:
+        engine.dispose()
+
+
 def create_tables(connection: Connection) -> None:
     """Creates the newest tables in an empty database, in the transaction of this connection."""
     Base.metadata.create_all(connection)
