@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from storage.database import now
+from storage.server_figures import LIVING_MS
+from storage.tables import WorkerProcess
+from storage.workers import WORKER
 
-#: A process without a heartbeat for so long is not counted.
-_LIVING_MS: Final = 30_000
 _SERVER: Final = text(
     """
     select current_setting('server_version') as version,
@@ -102,11 +103,8 @@ def read_state(session: Session) -> PostgresState:
 
 def count_living(session: Session) -> LivingProcesses:
     """Counts the processes whose last heartbeat is younger than 30 s."""
-    rows: Any = session.execute(
-        text("select * from workers where beat_at > :since"), {"since": now(session) - _LIVING_MS}
-    ).mappings()
-    kinds = [row.get("kind", "worker") for row in rows]
-    workers = kinds.count("worker")
+    kinds = session.scalars(select(WorkerProcess.kind).where(WorkerProcess.beat_at > now(session) - LIVING_MS)).all()
+    workers = kinds.count(WORKER)
     return LivingProcesses(len(kinds) - workers, workers)
 
 

@@ -132,7 +132,7 @@ class Copied:
         return sum(sums.rows for sums in self.tables.values())
 
 
-class NotTheSame(Exception):  # noqa: N818 - named after the fact
+class NotTheSame(Exception):
     """A copied table does not read like the one it was copied from."""
 
 

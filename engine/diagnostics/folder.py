@@ -27,8 +27,8 @@ from storage.jobs import first_job_at, last_enqueued_at
 from storage.migrations.schema import newest_schema
 from storage.retention import read_room
 from storage.server_figures import server_figures
+from storage.settings import NIGHTLY_AT, find_setting
 from storage.settings import SERVER as SERVER_SETTINGS
-from storage.settings import find_setting
 
 #: Seconds that writing one page to disk may take: above the first the disk is slow, above the second jobs wait for it.
 SLOW_SYNC, TOO_SLOW_SYNC = 0.02, 0.2
@@ -227,7 +227,7 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
     at = database.clock.now()
     begun = database.read_now(first_job_at)
     last = found[0].at if found else None
-    if database.is_postgres and isinstance(made := database.read_now(find_setting, SERVER_SETTINGS, "nightly_at"), int):
+    if database.is_postgres and isinstance(made := database.read_now(find_setting, SERVER_SETTINGS, NIGHTLY_AT), int):
         last = max(last or 0, made)  # another server may have made the last one
     if last is None:
         if begun is None or at - begun < 2 * DAY:

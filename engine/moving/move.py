@@ -23,7 +23,7 @@ from engine.core.errors import DatabaseNotEmpty, FolderNotEmpty, MoveFailed, Not
 from engine.core.settings import BadSetting
 from engine.jobs.transitions import send_all
 from engine.moving.in_use import nobody_in, require_nobody
-from engine.secrets.sealing import KEY_FILE, open_vault
+from engine.secrets.sealing import KEY_FILE, Vault, open_vault
 from storage.backup import DATABASE, copy_database, list_file_hashes, require_sound, schema_of
 from storage.database import open_database
 from storage.engines import sqlite_url
@@ -33,6 +33,7 @@ from storage.knowledge_changes import index_all_pieces
 from storage.migrations.schema import newest_schema, refuse_newer
 from storage.migrations.upgrade import require_driver, upgrade
 from storage.private import make_private
+from storage.settings import KEY_FINGERPRINT, SERVER, find_setting
 from storage.table_rows import (
     Copied,
     CopiedFiles,
@@ -108,9 +109,10 @@ def move_to_folder(url: str, data: Path, *, key_file: Path | None, tell: Progres
             "FLOWPORT_SECRET_KEY_FILE is not set. Name the key file of the servers there: without it nobody could open the "
             "secrets in the new folder. Nothing was changed."
         )
-    open_vault(data, key_file)  # refuses what is no key
+    vault = open_vault(data, key_file)
     with _refusals(), reading_all(url, alone=True) as source:
         _require_source(source, url)
+        _require_key(source, vault, key_file)
         with _draft_in(data) as work:
             copied = fill_folder(work, PostgresRows(source), tell=tell)
             named = list_file_hashes(work)
@@ -257,6 +259,20 @@ def _require_source(connection: Connection, url: str) -> None:
             remedy="Start a server of this version on it once, which brings them up to date, stop it, and move then.",
         )
     require_nobody(list_users(connection), told(url))
+
+
+def _require_key(connection: Connection, vault: Vault, key_file: Path) -> None:
+    """Raises BadSetting when the servers of a database have another key."""
+    from storage.postgres_rows import session_in
+
+    with session_in(connection, SystemClock().now()) as session:
+        known = find_setting(session, SERVER, KEY_FINGERPRINT)
+    if known not in {None, vault.fingerprint()}:
+        raise BadSetting(
+            f"The key in {key_file} (FLOWPORT_SECRET_KEY_FILE) is not the key of this database: its fingerprint is "
+            f"{vault.fingerprint()}, and that of the database's key is {known}. Name the key file of the servers. Nothing was "
+            "changed."
+        )
 
 
 @contextlib.contextmanager

@@ -1,14 +1,16 @@
-"""A PostgreSQL database behind a proxy that can cut its connections."""
+"""Databases in the PostgreSQL of this run: empty ones, and one behind a proxy that can cut its connections."""
 
 from __future__ import annotations
 
+import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.databases import url_of
+from tests.postgres_cluster import cluster
 from tests.postgres_proxy import Proxy
 
 
@@ -20,3 +22,19 @@ def proxy(new_data: Path) -> Iterator[Proxy]:
         made = Proxy(url, Path(folder))
         yield made
         made.close()
+
+
+@pytest.fixture
+def new_database() -> Iterator[Callable[[], str]]:
+    """Returns a function that makes a database without tables and returns its URL."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"t_{secrets.token_hex(8)}"
+        cluster().make(name, "template0")
+        made.append(name)
+        return cluster().url(name)
+
+    yield make
+    for name in made:
+        cluster().drop(name)
