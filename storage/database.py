@@ -31,8 +31,17 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import Clock, Millis, SystemClock
 from engine.core.errors import StorageUnavailable
-from storage.engines import READERS, as_fault, driver_of, is_storage_fault, make_engine, sqlite_url, storage_faults
-from storage.file_bytes import FILE_BYTES, FILES_FOLDER, FileBytes
+from storage.engines import (
+    READERS,
+    as_fault,
+    driver_of,
+    file_bytes_of,
+    is_storage_fault,
+    make_engine,
+    sqlite_url,
+    storage_faults,
+)
+from storage.file_bytes import FILE_BYTES, FILES_FOLDER
 from storage.private import make_private
 from storage.queue import TURNS, Turns
 from storage.sqlite_file import file_of
@@ -108,10 +117,10 @@ class Database:
         self.clock = clock
         #: Copied into `session.info` of every write of this process; holds the JobNotifier (`engine.jobs.notifier`).
         self.info: dict[str, Any] = {TURNS: Turns()}
-        #: The bytes of stored files, beside the database; writes find them under FILE_BYTES of `session.info`.
-        self.file_bytes = FileBytes((folder or file_of(url).parent) / FILES_FOLDER)
-        self.info[FILE_BYTES] = self.file_bytes
         self.read_engine = make_engine(url, immediate=False)
+        #: The bytes of stored files, beside the database or in it; writes find them under FILE_BYTES of `session.info`.
+        self.file_bytes = file_bytes_of(self.read_engine, (folder or file_of(url).parent) / FILES_FOLDER)
+        self.info[FILE_BYTES] = self.file_bytes
         self.write_engine = make_engine(url, immediate=True, durable=durable)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._looking_up = threading.local()
@@ -224,6 +233,7 @@ class Database:
         for connection in self._kept:
             connection.close()
         self._close_writing_connection()
+        self.file_bytes.close()
         self.read_engine.dispose()
         self.write_engine.dispose()
 

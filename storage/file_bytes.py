@@ -4,6 +4,8 @@ Bytes are written to a draft first, which is put to its place in the transaction
 and removed in the transaction that removes the last row. Both hold the write lock of the database, so neither can
 happen between the steps of the other. What a killed process leaves behind is removed by `remove_old_drafts` and
 `storage.files.remove_bytes_without_row`.
+
+With PostgreSQL they lie in its tables, so that other machines read them too (`storage/postgres_files.py`).
 """
 
 from __future__ import annotations
@@ -15,18 +17,21 @@ import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from engine.core.errors import StorageUnavailable
 from engine.core.media_types import HEAD_BYTES, TAIL_BYTES
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 FILES_FOLDER: Final = "files"
 #: The key of the `FileBytes` in `session.info` of every write.
 FILE_BYTES: Final = "file_bytes"
 _SHA256 = "sha256"
-_DRAFTS = "drafts"
+DRAFTS = "drafts"
 #: After how many seconds an unfinished draft belongs to nobody: an upload ends long before.
-_LEFT_OVER_SECONDS = 3_600.0
+LEFT_OVER_SECONDS = 3_600.0
 
 
 class BytesGone(Exception):
@@ -65,7 +70,7 @@ class Draft:
         """Writes everything to the disk and computes `sha256`. Raises StorageUnavailable."""
         try:
             self._file.flush()
-            os.fsync(self._file.fileno())
+            self._sync(self._file.fileno())
             self._file.close()
         except OSError as error:
             self.discard()
@@ -78,21 +83,28 @@ class Draft:
             self._file.close()
         self.path.unlink(missing_ok=True)
 
+    def _sync(self, descriptor: int) -> None:
+        """Makes what was written durable."""
+        os.fsync(descriptor)
+
 
 class FileBytes:
     """The folder with the bytes of all files."""
+
+    #: Whether the bytes lie in `folder`, where reading them waits for no other machine.
+    in_folder = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def draft(self) -> Draft:
         """Returns a new draft. Raises StorageUnavailable."""
-        drafts = self.folder / _DRAFTS
+        drafts = self.folder / DRAFTS
         try:
             drafts.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise _not_written(error) from error
-        return Draft(drafts / secrets.token_hex(12))
+        return self._new_draft(drafts / secrets.token_hex(12))
 
     def draft_of(self, content: bytes) -> Draft:
         """Returns a finished draft with this content. Raises StorageUnavailable."""
@@ -101,8 +113,9 @@ class FileBytes:
         draft.finish()
         return draft
 
-    def place(self, draft: Draft) -> None:
-        """Moves a finished draft to its place; equal bytes that are there already stay. Called in a write.
+    def place(self, draft: Draft, session: Session | None = None) -> None:
+        """Moves a finished draft to its place; equal bytes that are there already stay. Called in a write, with its
+        session.
 
         Raises StorageUnavailable.
         """
@@ -133,8 +146,18 @@ class FileBytes:
         """True when bytes of this size are at the place; their content is not read."""
         return _has_size(self.path_of(sha256), size)
 
-    def remove(self, sha256: str) -> None:
-        """Removes bytes that no row names any more. Called in a write."""
+    def hold(self, sha256: str, size: int) -> Path | None:
+        """Returns a file with these bytes, to send it, until `give_back`; None when they are gone.
+
+        Raises StorageUnavailable.
+        """
+        return self.path_of(sha256) if self.is_there(sha256, size) else None
+
+    def give_back(self, path: Path) -> None:
+        """Says that the file of `hold` is needed no more."""
+
+    def remove(self, sha256: str, session: Session | None = None) -> None:
+        """Removes bytes that no row names any more. Called in a write, with its session."""
         with contextlib.suppress(OSError):
             self.path_of(sha256).unlink(missing_ok=True)
 
@@ -142,22 +165,28 @@ class FileBytes:
         """Returns where the bytes with this hash lie or would lie."""
         return self.folder / _SHA256 / sha256[:2] / sha256
 
-    def old_hashes(self, *, older_than_seconds: float = _LEFT_OVER_SECONDS) -> Iterator[str]:
+    def old_hashes(self, *, older_than_seconds: float = LEFT_OVER_SECONDS) -> Iterator[str]:
         """Yields the hashes of bytes that were placed, or placed again, longer ago than this."""
         with contextlib.suppress(OSError):
             for prefix in sorted((self.folder / _SHA256).iterdir()):
                 with contextlib.suppress(OSError):
                     yield from (path.name for path in sorted(prefix.iterdir()) if _is_old(path, older_than_seconds))
 
-    def remove_old_drafts(self, *, older_than_seconds: float = _LEFT_OVER_SECONDS) -> int:
+    def remove_old_drafts(self, *, older_than_seconds: float = LEFT_OVER_SECONDS) -> int:
         """Removes drafts that a killed process left. Returns how many."""
         removed = 0
         with contextlib.suppress(OSError):
-            for path in (self.folder / _DRAFTS).iterdir():
+            for path in (self.folder / DRAFTS).iterdir():
                 if _is_old(path, older_than_seconds):
                     path.unlink(missing_ok=True)
                     removed += 1
         return removed
+
+    def close(self) -> None:
+        """Ends what goes on in the background."""
+
+    def _new_draft(self, path: Path) -> Draft:
+        return Draft(path)
 
 
 def _is_old(path: Path, seconds: float) -> bool:

@@ -66,7 +66,7 @@ def insert_file(
     created_by: str | None = None,
 ) -> FileRow:
     """Puts the bytes of a finished draft to their place and adds the row. Raises StorageUnavailable."""
-    bytes_of(session).place(draft)
+    bytes_of(session).place(draft, session)
     row = FileRow(
         new_id("file"),
         workspace_id,
@@ -84,7 +84,7 @@ def insert_file(
 
 
 def bytes_of(session: Session) -> FileBytes:
-    """Returns the folder of the bytes, in a write."""
+    """Returns where the bytes lie, in a write."""
     return session.info[FILE_BYTES]
 
 
@@ -313,7 +313,7 @@ def remove_bytes_without_row(session: Session, hashes: Collection[str]) -> int:
     removed = 0
     for sha256 in hashes:
         if _IS_NAMED.row(session, {"sha256": sha256}) is None:
-            bytes_of(session).remove(sha256)
+            bytes_of(session).remove(sha256, session)
             removed += 1
     return removed
 

@@ -1,6 +1,7 @@
 """Word search in the pieces of collections, with FTS5 of SQLite.
 
-This file is SQLite's by nature; another database answers the same functions with its own full-text search. The index
+With PostgreSQL the same functions use its full-text search, on the words as FTS5 makes them (`storage/postgres_words.py`).
+The index
 `knowledge_words` holds no copy of the texts (`content=''`), so a piece is removed from it by giving its texts again:
 `indexed` must never change its result for a text. Its tokenizer takes word stems (porter) and ignores accents.
 
@@ -15,10 +16,11 @@ import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from storage.statements import Statement
+from storage.statements import Statement, is_sqlite
 
 #: The largest number of words of a question that are searched.
 MOST_WORDS = 32
@@ -29,7 +31,7 @@ _UNSPACED = (
 )
 _RUN = re.compile(f"[{_UNSPACED}]+")
 _TERM = re.compile(f"[{_UNSPACED}]+|[^\\W_{_UNSPACED}]+")
-_TOKENIZER = "porter unicode61 remove_diacritics 2"
+TOKENIZER = "porter unicode61 remove_diacritics 2"
 
 _ENGLISH = (
     "a about after all also am an and any are as at be been being but by can could did do does doing for from get had has"
@@ -82,13 +84,17 @@ class Term:
 
 def add_words(session: Session, pieces: Iterable[IndexedPiece]) -> None:
     """Adds pieces to the index."""
-    if rows := [_values(piece) for piece in pieces]:
+    if not is_sqlite(session):
+        _postgres().add_words(session, pieces)
+    elif rows := [_values(piece) for piece in pieces]:
         _ADD.run(session, *rows)
 
 
 def remove_words(session: Session, pieces: Iterable[IndexedPiece]) -> None:
     """Removes pieces from the index; their texts must be those that were added."""
-    if rows := [_values(piece) for piece in pieces]:
+    if not is_sqlite(session):
+        _postgres().remove_words(session, pieces)
+    elif rows := [_values(piece) for piece in pieces]:
         _REMOVE.run(session, *rows)
 
 
@@ -100,6 +106,8 @@ def find_by_words(
     """
     if not terms:
         return []
+    if not is_sqlite(session):
+        return _postgres().find_by_words(session, collection_id, terms, most, source_ids)
     owners = f'owner : "{_token(collection_id)}"'
     if source_ids:
         owners += f" AND owner : ({' OR '.join(_quoted(_token(one)) for one in source_ids)})"
@@ -155,12 +163,18 @@ def _stems(words: set[str]) -> Mapping[str, str]:
     ordered = sorted(words)
     memory = sqlite3.connect(":memory:")
     try:
-        memory.execute(f"create virtual table words using fts5(word, content='', tokenize='{_TOKENIZER}')")
+        memory.execute(f"create virtual table words using fts5(word, content='', tokenize='{TOKENIZER}')")
         memory.execute("create virtual table stems using fts5vocab(words, 'instance')")
         memory.executemany("insert into words (rowid, word) values (?, ?)", enumerate(ordered))
         return {ordered[at]: stem for stem, at in memory.execute("select term, doc from stems where offset = 0")}
     finally:
         memory.close()
+
+
+def _postgres() -> Any:
+    from storage import postgres_words
+
+    return postgres_words
 
 
 def _values(piece: IndexedPiece) -> dict[str, int | str]:

@@ -9,6 +9,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from storage.database import Database
 from storage.database import open_database as open_url
 from tests.postgres_cluster import POSTGRES, cluster
@@ -45,6 +47,33 @@ def drop(data: Path) -> None:
     """Removes the folder's database from PostgreSQL."""
     if POSTGRES:
         cluster().drop(_name(data))
+
+
+def stored_bytes(database: Database) -> list[bytes]:
+    """Returns the bytes of all stored files, sorted."""
+    files = database.file_bytes
+    if files.in_folder:
+        return sorted(path.read_bytes() for path in (files.folder / "sha256").rglob("*") if path.is_file())
+    rows = database.read_now(
+        lambda session: session.execute(text("select sha256, size from file_bytes where sha256 is not null")).all()
+    )
+    return sorted(files.read(sha256, size) for sha256, size in rows)
+
+
+def damage_bytes(database: Database, sha256: str, content: bytes | None) -> None:
+    """Puts other bytes in the place of those of a file; None: removes them."""
+    files = database.file_bytes
+    if files.in_folder:
+        files.path_of(sha256).unlink()
+        if content is not None:
+            files.path_of(sha256).write_bytes(content)
+        return
+    of_file = "bytes_id in (select id from file_bytes where sha256 = :sha256)"
+    change = f"update file_pieces set content = :content where {of_file}"
+    if content is None:
+        change = "delete from file_bytes where sha256 = :sha256"
+    values = {"sha256": sha256, **({} if content is None else {"content": content})}
+    database.write_now(lambda session: session.execute(text(change), values))
 
 
 def _name(data: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Depends
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
@@ -16,7 +17,7 @@ from api.http.upload import AROUND_BYTES
 from engine.actions.files import check_room, get_callers_file, upload
 from engine.core import errors
 from engine.core.clock import to_rfc3339
-from engine.files.download import download_headers
+from engine.files.download import download_headers, held_file
 
 raw = APIRouter(prefix=BASE, route_class=RawRoute, tags=["files"])
 router = APIRouter(prefix=BASE, route_class=PublicRoute, tags=["files"])
@@ -112,6 +113,8 @@ async def download_file(caller: ByKey, context: FromApp, file_id: parameters.Fil
 download under its name and with its media type.
     """
     row = await context.database.read(get_callers_file, caller, file_id)
-    if not context.database.file_bytes.is_there(row.sha256, row.size):
+    held = await held_file(context.database.file_bytes, row)
+    if held is None:
         raise errors.NotFound("The bytes of this file are not there any more")
-    return FileResponse(context.database.file_bytes.path_of(row.sha256), headers=download_headers(row))
+    after = BackgroundTask(held.give_back) if held.give_back else None
+    return FileResponse(held.path, headers=download_headers(row), background=after)

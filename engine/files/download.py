@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
+from storage.file_bytes import FileBytes
 from storage.files import FileRow
+
+
+@dataclass(frozen=True)
+class HeldFile:
+    """A file on the disk that can be sent. `give_back` is called in a thread when it was sent; None: nothing to do."""
+
+    path: Path
+    give_back: Callable[[], None] | None
+
+
+async def held_file(files: FileBytes, row: FileRow) -> HeldFile | None:
+    """Returns the bytes of a file to send them; None when they are gone. Raises StorageUnavailable."""
+    if files.in_folder:
+        path = files.hold(row.sha256, row.size)
+        return None if path is None else HeldFile(path, None)
+    path = await asyncio.to_thread(files.hold, row.sha256, row.size)
+    return None if path is None else HeldFile(path, lambda: files.give_back(path))
 
 
 def download_headers(row: FileRow) -> dict[str, str]:

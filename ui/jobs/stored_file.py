@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from engine.files.download import download_headers
+from engine.files.download import download_headers, held_file
 from storage.files import find_file
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
@@ -23,9 +24,9 @@ def add_routes(root: FastAPI, app: App) -> None:
         if person is None:
             return await stranger_answer(app, request)
         row = await app.database.read(find_file, person.workspace_id, file_id)
-        files = app.database.file_bytes
-        if row is None or not files.is_there(row.sha256, row.size):
+        held = None if row is None else await held_file(app.database.file_bytes, row)
+        if row is None or held is None:
             return nothing_here(request)
-        return FileResponse(
-            files.path_of(row.sha256), headers={**download_headers(row), "X-Content-Type-Options": "nosniff"}
-        )
+        headers = {**download_headers(row), "X-Content-Type-Options": "nosniff"}
+        after = BackgroundTask(held.give_back) if held.give_back else None
+        return FileResponse(held.path, headers=headers, background=after)

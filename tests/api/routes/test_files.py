@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from storage.jobs import read_value
 from storage.settings import SERVER, put_setting
 from tests.api.arrange import House
 from tests.api.routes.test_mcp import offer, session
+from tests.databases import damage_bytes, stored_bytes
 
 PDF = b"%PDF-1.7\nnot a real one"
 FIELDS = [
@@ -38,9 +40,9 @@ async def file_id_of(house: House, **options: Any) -> str:
     return (await upload(house, **options)).json()["file_id"]
 
 
-def left_behind(house: House) -> list[str]:
-    folder = house.database.file_bytes.folder
-    return [str(path) for path in folder.rglob("*") if path.is_file()]
+def left_behind(house: House) -> list[bytes]:
+    drafts = house.database.file_bytes.folder / "drafts"
+    return [*stored_bytes(house.database), *(path.read_bytes() for path in drafts.glob("*"))]
 
 
 async def test_an_upload_can_be_downloaded_again(house: House):
@@ -265,9 +267,7 @@ async def test_a_key_sees_the_files_of_its_environment_and_flows(house: House):
 
 async def test_bytes_that_somebody_deleted_are_not_found(house: House):
     file_id = await file_id_of(house)
-    for path in house.database.file_bytes.folder.rglob("*"):
-        if path.is_file():
-            path.unlink()
+    damage_bytes(house.database, hashlib.sha256(PDF).hexdigest(), None)
     assert (await house.get(f"/files/{file_id}")).status_code == 404
 
 

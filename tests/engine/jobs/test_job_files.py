@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from engine.jobs.worker.job_files import JobFiles
 from storage.files import find_file, list_uses
 from storage.jobs import read_value
 from storage.settings import SERVER, put_setting
+from tests.databases import damage_bytes
 from tests.engine.jobs.world import NoServices, World, add_workspace, document_of
 
 FILE = {"name": "document", "type": "file", "required": True}
@@ -169,8 +169,7 @@ async def test_a_step_reads_and_keeps_files(world: World) -> None:
 async def test_bytes_that_are_gone_are_said_to_be_gone(world: World) -> None:
     value = upload(world)
     row = world.read(find_file, world.workspace_id, value["file_id"])
-    path: Path = world.database.file_bytes.path_of(row.sha256)
-    path.write_bytes(b"changed")
+    damage_bytes(world.database, row.sha256, b"changed")
     job_id = world.submit(world.add_flow()).job_id
     await world.runs().carry(job_id)
 
