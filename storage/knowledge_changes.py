@@ -19,6 +19,7 @@ from storage.database import now
 from storage.files import drop_uses
 from storage.knowledge import Kind, SourceLine, source_line
 from storage.knowledge_words import IndexedPiece, add_words, remove_words
+from storage.statements import is_sqlite
 from storage.tables_knowledge import (
     KnowledgeCollection,
     KnowledgeContent,
@@ -337,6 +338,10 @@ def finish_document(
         )
         source.vector_count += len(vectors)
     session.flush()
+    if vectors and not is_sqlite(session):
+        from storage.postgres_meaning import add_points
+
+        add_points(session, document_id, source.collection_id, model, vectors)
 
 
 def note_progress(session: Session, source_id: str, owner: str, progress: Progress) -> None:

@@ -2,7 +2,7 @@
 
 A vector is a row of signed bytes. The cosine of two vectors needs no scale, so none is stored. `simsimd` compares them
 in the reader's thread; the vectors are read in portions, so that a search needs little memory however large the
-collection is.
+collection is. PostgreSQL compares them itself when it can (`storage/postgres_meaning.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from storage.statements import is_sqlite
 from storage.tables_knowledge import KnowledgeDocument, KnowledgeVectors
 
 #: How many bytes of vectors are compared at a time.
@@ -57,6 +58,12 @@ def find_by_meaning(
     """Returns the pieces whose vectors are nearest to the question's, the nearest first. Vectors of another model, or
     of another length, do not count. `source_ids`, `document_ids`: only pieces of these.
     """
+    if not is_sqlite(session):
+        from storage.postgres_meaning import find_by_points, has_points
+
+        if has_points(session, len(question)):
+            found = find_by_points(session, collection_id, model, question, most, source_ids, document_ids)
+            return [NearPiece(*one) for one in found]
     query = (
         select(KnowledgeVectors.document_id, KnowledgeVectors.vectors)
         .where(

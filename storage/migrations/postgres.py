@@ -6,12 +6,13 @@ once. From then on it is migrated like SQLite. There is no copy from before a mi
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from storage.migrations.postgres_only import TABLES
 from storage.migrations.schema import newest_schema, note_newest, refuse_newer, run_migrations, stored_schema
 from storage.postgres import MIGRATE_LOCK, make_migration_engine
+from storage.postgres_meaning import prepare_meaning
 from storage.postgres_refusals import not_usable, require_usable, told
 from storage.tables import Base
 from storage.tables_knowledge import KnowledgeCollection  # noqa: F401 - so that `Base.metadata` has its tables too
@@ -26,17 +27,10 @@ def upgrade_postgres(url: str) -> bool:
     try:
         with engine.connect() as connection:
             require_usable(connection, url)
-            if _is_newest(connection, url):
-                return False
-        with engine.begin() as connection:
-            connection.execute(text(f"select pg_advisory_xact_lock{MIGRATE_LOCK}"))
-            if _is_newest(connection, url):
-                return False
-            if stored_schema(connection):
-                run_migrations(connection)
-            else:
-                create_tables(connection)
-            return True
+            is_newest = _is_newest(connection, url)
+        changed = not is_newest and _upgrade(engine, url)
+        prepare_meaning(engine)
+        return changed
     except DBAPIError as error:
         refusal = not_usable(error, url)
         if refusal is None:
@@ -60,6 +54,18 @@ def postgres_schema(url: str) -> str:
         raise refusal from error
     finally:
         engine.dispose()
+
+
+def _upgrade(engine: Engine, url: str) -> bool:
+    with engine.begin() as connection:
+        connection.execute(text(f"select pg_advisory_xact_lock{MIGRATE_LOCK}"))
+        if _is_newest(connection, url):
+            return False
+        if stored_schema(connection):
+            run_migrations(connection)
+        else:
+            create_tables(connection)
+        return True
 
 
 def create_tables(connection: Connection) -> None:
