@@ -33,13 +33,13 @@ from engine.files.keeping import incoming_of
 from engine.jobs.server.scheduler import LOOK_SECONDS, Scheduler
 from storage.audit import list_entries
 from storage.batches import batch_job_ids
-from storage.database import open_database
 from storage.dataset_changes import checked_rows
 from storage.files import list_uses
 from storage.jobs import JobFilters, list_jobs, read_value
 from storage.schedules import STARTS_KEPT, StartRow, get_schedule, list_schedules, list_starts
 from storage.tables import Flow, Workspace
 from storage.tables_triggers import Schedule
+from tests.databases import open_database
 from tests.engine.jobs.world import document_of, open_world
 
 BERLIN = "Europe/Berlin"
