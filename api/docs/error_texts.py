@@ -89,7 +89,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "The owner can raise it under Settings, Server, Data. Files are removed when nothing uses them for a day, and with the data of their jobs, so a shorter time for results gives space back too.",
     ),
     "file_too_large": (
-        "A file may have 50 MB.",
+        "A file may have 50 MiB (52,428,800 bytes).",
         "Send a smaller file, or split it: a PDF by pages, a table by rows.",
     ),
     "body_too_large": (

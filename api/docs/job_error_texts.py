@@ -142,7 +142,7 @@ JOB_ERROR_EXAMPLES: dict[str, tuple[str, str | None, str | None]] = {
         "api_input",
         "API Input",
     ),
-    "file_not_stored": ("The files of this workspace take 5 GB of 5 GB.", "api_input", "API Input"),
+    "file_not_stored": ("The files of this workspace take 5 GiB of 5 GiB.", "api_input", "API Input"),
     "input_missing": ("The address is empty.", "page_scraper", "Read the page"),
     "reference_missing": ("The step “Ask the shop” gave no `json.items`.", "set_fields", "Put together"),
     "template_error": ("The template names `title`, which is not there.", "text_template", "Write the text"),

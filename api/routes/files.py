@@ -65,7 +65,7 @@ async def repeated(idempotency_key: parameters.UploadKey = None) -> None:
     openapi_extra=_FORM,
 )
 async def upload_file(request: Request) -> Response:
-    """Send the file as the only part of a form (`multipart/form-data`), with its name. At most 50 MB. Its kind is found from \
+    """Send the file as the only part of a form (`multipart/form-data`), with its name. At most 50 MiB. Its kind is found from \
 the content; the name is cleaned. Send the `file_id` in a field of the type File when you run a flow. A file that nothing uses is removed \
 after a day; one that a job was given is kept as long as the job's data.
     """

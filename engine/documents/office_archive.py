@@ -34,8 +34,8 @@ class Archive:
         parts = self._zip.infolist()
         size = sum(part.file_size for part in parts)
         if size > _MOST_BYTES or len(parts) > _MOST_PARTS:
-            big = f"{size / (1 << 20):,.0f} MB" if size > _MOST_BYTES else f"{len(parts):,} parts"
-            most = f"{_MOST_BYTES >> 20} MB" if size > _MOST_BYTES else f"{_MOST_PARTS:,} parts"
+            big = f"{size / (1 << 20):,.0f} MiB" if size > _MOST_BYTES else f"{len(parts):,} parts"
+            most = f"{_MOST_BYTES >> 20} MiB" if size > _MOST_BYTES else f"{_MOST_PARTS:,} parts"
             raise Unreadable("unpacks", size=big, most=most)
         if any(part.flag_bits & 0x1 for part in parts) or self._is_sealed():
             raise Unreadable("with_password")

@@ -102,7 +102,7 @@ async def _ask(reader: str, content: Content, arguments: Mapping[str, Json], apa
         raise _failed("empty", content.name, {})
     if size > LARGEST:
         raise _failed(
-            "too_large", content.name, {"size": f"it has {size / (1 << 20):,.0f} MB", "most": f"{LARGEST >> 20} MB"}
+            "too_large", content.name, {"size": f"it has {size / (1 << 20):,.0f} MiB", "most": f"{LARGEST >> 20} MiB"}
         )
     about = {"name": content.name[:300], "media_type": content.media_type[:200], **arguments}
     answer, drawn = await apart(family_of(content), reader, about, content.content)

@@ -169,11 +169,11 @@ def media_type_in_words(media_type: str) -> str:
 
 
 def size_in_words(size: int) -> str:
-    """Returns for example `3.4 MB`, with units of 1,024."""
+    """Returns for example `3.4 MiB`, with units of 1,024."""
     if size < 1_024:
         return f"{size} byte" if size == 1 else f"{size} bytes"
-    amount, unit = size / 1_024, "KB"
-    for larger in ("MB", "GB"):
+    amount, unit = size / 1_024, "KiB"
+    for larger in ("MiB", "GiB"):
         if amount < 1_000:
             break
         amount, unit = amount / 1_024, larger

@@ -69,8 +69,8 @@ class InputRules(FieldRules):
         default=None,
         gt=0,
         le=MAX_FILE_BYTES // MIB,
-        title="Largest file (MB)",
-        description=f"At most so many megabytes; never more than {MAX_FILE_BYTES // MIB}.",
+        title="Largest file (MiB)",
+        description=f"At most so many MiB (1,048,576 bytes each); never more than {MAX_FILE_BYTES // MIB}.",
     )
     items: InputRules | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default=None, title="Items", description="What each item of the list is."

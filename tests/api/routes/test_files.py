@@ -295,4 +295,4 @@ async def test_the_documents_of_a_flow_tell_how_a_file_is_sent(house: House):
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     assert {one.get("type") for one in schema["properties"]["document"]["anyOf"]} == {"string", "object"}
-    assert "At most 50 MB" in schema["properties"]["document"]["description"]
+    assert "At most 50 MiB" in schema["properties"]["document"]["description"]

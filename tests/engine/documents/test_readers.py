@@ -174,7 +174,7 @@ async def test_text_and_markdown() -> None:
         ("program.pdf", b"\x7fELF\x02\x01", "it is a program."),
         ("noise.txt", b"\x00\x01\x02", "no text and no document that it knows"),
         ("spaces.txt", b" \n ", "has no text."),
-        ("big.pdf", b"%PDF-" + bytes(LARGEST), "is too big: it has 64 MB. Files up to 64 MB are read."),
+        ("big.pdf", b"%PDF-" + bytes(LARGEST), "is too big: it has 64 MiB. Files up to 64 MiB are read."),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_read_is_told_in_a_sentence(name: str, content: bytes, words: str) -> None:

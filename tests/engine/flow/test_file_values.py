@@ -124,7 +124,7 @@ def test_the_schema_of_out_is_the_file_value_and_may_be_null_when_optional() -> 
 
 def test_sizes_and_types_are_told_in_words() -> None:
     assert [size_in_words(size) for size in (0, 1, 900, 2048, 1_500_000, 50 << 20, 5 << 30)] == [
-        "0 bytes", "1 byte", "900 bytes", "2 KB", "1.4 MB", "50 MB", "5 GB",
+        "0 bytes", "1 byte", "900 bytes", "2 KiB", "1.4 MiB", "50 MiB", "5 GiB",
     ]  # fmt: skip
     assert media_type_in_words("application/pdf") == "PDF"
     assert media_type_in_words("audio/mpeg") == "Sound"

@@ -162,10 +162,10 @@ def test_no_code_hands_an_address_to_the_sdk():
         ("openai", [file("a.zip", "application/zip")], ["cannot be sent to a model"]),
         (None, [file("a.bin", "application/octet-stream")], ["cannot be sent to a model"]),
         ("openai", [file("a.png", "image/png", b"")], ["“a.png” is empty"]),
-        ("anthropic", [file("a.png", "image/png", bytes(4 << 20))], ["too large", "It has 4 MB", "at most 3.8 MB"]),
-        ("google", [file("a.mp4", "video/mp4", bytes(15 << 20))], ["too large", "at most 14 MB"]),
+        ("anthropic", [file("a.png", "image/png", bytes(4 << 20))], ["too large", "It has 4 MiB", "at most 3.8 MiB"]),
+        ("google", [file("a.mp4", "video/mp4", bytes(15 << 20))], ["too large", "at most 14 MiB"]),
         ("mistral", [file(f"{n}.png", "image/png") for n in range(9)], ["9 pictures are too many", "at most 8"]),
-        ("ollama", [file(f"{n}.png", "image/png", bytes(6 << 20)) for n in range(4)], ["Together they have 24 MB"]),
+        ("ollama", [file(f"{n}.png", "image/png", bytes(6 << 20)) for n in range(4)], ["Together they have 24 MiB"]),
         ("openai", [file(f"{n}.png", "image/png") for n in range(51)], ["51 files are too many"]),
     ],
 )
