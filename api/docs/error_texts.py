@@ -46,7 +46,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "not_acceptable": (
         "The `Accept` header takes none of the forms this answer has.",
-        "Leave the header out, or name what the call answers with; `detail` says it: `text/event-stream` for the events of a job, `application/x-ndjson` for the results of a batch, `application/json` for all else.",
+        "Leave the header out, or name what the call answers with; `detail` says it: `text/event-stream` for the events of a job, `application/x-ndjson` for the results of a batch, `application/json` for all else. The download of a file has no such answer: it sends the file as it is, whatever `Accept` says.",
     ),
     "request_timeout": (
         "The head or the body of the request did not arrive in full within 30 seconds. Nothing was accepted.",
@@ -103,6 +103,10 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
     "unsupported_media_type": (
         "These routes take JSON in UTF-8 only, as it is: the `Content-Type` is missing, is another one or names another `charset`, or the body is compressed (`Content-Encoding`). `detail` says which.",
         "Send the header `Content-Type: application/json` and an uncompressed body in UTF-8.",
+    ),
+    "range_not_satisfiable": (
+        "A download asked for a part (`Range`) that begins behind the end of the file. `Content-Range` and `detail` say how many bytes the file has.",
+        "Ask for a part that begins within the file, or leave `Range` out to get all of it. A download that goes on where an earlier one broke off is complete when nothing is left to ask for.",
     ),
     "idempotency_key_reused": (
         "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default. Or the data of the job that it made were erased, so nobody can tell if the request is the same.",

@@ -39,12 +39,28 @@ _TAGS = [
 ]
 #: Header -> its description and an example. Every response has `X-Request-Id`.
 _HEADERS: dict[str, tuple[str, str | int]] = {
+    "Accept-Ranges": ("A part of the file can be asked for with `Range`.", "bytes"),
     "Allow": ("The methods this address takes.", "GET, HEAD"),
-    "ETag": ("Changes when the job does; send it as `If-None-Match`.", '"5f2c7b9d0e1a4c3f8b6d2e7a9c0f1b3d"'),
+    "Cache-Control": ("Whether the answer may be kept.", "private, no-store"),
+    "Content-Disposition": (
+        "The name of the file, in ASCII and in full; browsers save it instead of showing it.",
+        "attachment; filename=\"invoice.pdf\"; filename*=UTF-8''invoice.pdf",
+    ),
+    "Content-Range": (
+        "Which bytes these are, and of how many; in a 416 only how many there are.",
+        "bytes 0-1023/48213",
+    ),
+    "Content-Security-Policy": ("A browser runs nothing of the file.", "sandbox; default-src 'none'"),
+    "Cross-Origin-Resource-Policy": ("A page of another site may not embed the file.", "same-origin"),
+    "ETag": (
+        "Changes when the job does, that of a file never; send it as `If-None-Match`.",
+        '"5f2c7b9d0e1a4c3f8b6d2e7a9c0f1b3d"',
+    ),
     "Idempotent-Replayed": (
         "`true` when an earlier request with this Idempotency-Key made the job or the file.",
         "true",
     ),
+    "Last-Modified": ("When the file was stored.", "Sat, 31 Jan 2026 12:00:00 GMT"),
     "Location": ("Path of the job, batch or file.", "/public/v1/jobs/job_3nXq8TfW2LrKc0ZbYp5VdA"),
     "Preference-Applied": (
         "How long the call was ready to wait, whether `wait` or `Prefer` asked for it. Not at a 202.",

@@ -220,6 +220,20 @@ Prefer = Annotated[
 IfNoneMatch = Annotated[
     str | None, _as(type="string"), Header(alias="If-None-Match", description="The ETag of an earlier answer.")
 ]
+Range = Annotated[
+    str | None,
+    _as(type="string", examples=["bytes=0-1023"]),
+    Header(
+        alias="Range",
+        description="`bytes=0-1023`, `bytes=1024-` or `bytes=-500` (the last 500): send this part alone. Several ranges, and what cannot be read "
+        "as one, get the whole file.",
+    ),
+]
+IfRange = Annotated[
+    str | None,
+    _as(type="string"),
+    Header(alias="If-Range", description="An ETag: `Range` counts only when the file has it."),
+]
 LastEventId = Annotated[
     str | None,
     _as(type="integer", minimum=0, maximum=10**18 - 1),

@@ -24,6 +24,7 @@ DETAILS = {
     "file_too_large": "A file may have 50 MiB",
     "body_too_large": "The body may have 10 MiB",
     "unsupported_media_type": "It came as text/plain",
+    "range_not_satisfiable": "It has 48,213 bytes; the first is number 0",
     "idempotency_key_reused": "The body, `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url` differs from that of the first request",
     "concurrency_limit_exceeded": "All 4 jobs that Production may have at once are running or queued. Send the request again in 2 s",
     "monthly_quota_exceeded": "All 1,000 requests of Production for this month are used; it begins again on the 1st at 00:00 UTC",

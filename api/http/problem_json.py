@@ -55,6 +55,16 @@ class NotMultipart(UnsupportedMediaType):
     remedy = "Send the file as multipart/form-data, the only part of a form, as `curl -F file=@report.pdf` does"
 
 
+class RangeNotSatisfiable(Refusal):
+    """The file does not have the part that was asked for."""
+
+    code = "range_not_satisfiable"
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"It has {size:,} {'byte' if size == 1 else 'bytes'}; the first is number 0")
+
+
 class MalformedRequest(Refusal):
     """The HTTP request cannot be read."""
 
@@ -111,6 +121,7 @@ STATUSES: dict[type[Refusal], int] = {
     errors.TooLarge: 413,
     AddressTooLong: 414,
     UnsupportedMediaType: 415,
+    RangeNotSatisfiable: 416,
     errors.IdempotencyKeyReused: 422,
     errors.LimitReached: 429,
     HeadersTooLarge: 431,
@@ -146,6 +157,7 @@ PUBLISHED: tuple[type[Refusal], ...] = (
     errors.FileTooLarge,
     AddressTooLong,
     UnsupportedMediaType,
+    RangeNotSatisfiable,
     errors.IdempotencyKeyReused,
     errors.ConcurrencyLimitExceeded,
     errors.MonthlyQuotaExceeded,
@@ -216,6 +228,8 @@ def headers_of(refusal: Refusal) -> dict[str, str]:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(refusal, MethodNotAllowed):
         headers["Allow"] = ", ".join(refusal.allowed)
+    if isinstance(refusal, RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{refusal.size}"
     retry_after = refusal.retry_after or (5 if status == 503 else None)
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)

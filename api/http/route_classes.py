@@ -131,18 +131,21 @@ _ALWAYS = (
 _TOLD = {
     401: ["WWW-Authenticate"],
     405: ["Allow"],
+    416: ["Content-Range"],
     429: ["RateLimit", "RateLimit-Policy", "Retry-After"],
     503: ["Retry-After"],
 }
 
 
-def refusals(*kinds: type[Refusal], by_key: bool = True) -> dict[int | str, dict[str, Any]]:
+def refusals(*kinds: type[Refusal], by_key: bool = True, any_accept: bool = False) -> dict[int | str, dict[str, Any]]:
     """Returns the problems that a route may answer with, for its `responses=`: one response per status, with an example
     for each code.
 
-    `by_key`: the route requires a key.
+    `by_key`: the route requires a key. `any_accept`: it answers in the same way whatever the Accept header says.
     """
     wanted = {*_ALWAYS, *kinds, *((errors.Unauthorized,) if by_key else ())}
+    if any_accept:
+        wanted.remove(NotAcceptable)
     by_status: dict[int, list[type[Refusal]]] = {}
     for kind in PUBLISHED:
         if kind in wanted:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Depends
-from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from api.http import parameters
 from api.http.context import context_of
+from api.http.download import file_answer
 from api.http.job_answers import dump
-from api.http.problem_json import UnsupportedMediaType
+from api.http.problem_json import RangeNotSatisfiable, UnsupportedMediaType
 from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals, with_headers
 from api.http.schemas import UploadedFile
 from api.http.upload import AROUND_BYTES
 from engine.actions.files import check_room, get_callers_file, upload
 from engine.core import errors
 from engine.core.clock import to_rfc3339
-from engine.files.download import download_headers, held_file
 
 raw = APIRouter(prefix=BASE, route_class=RawRoute, tags=["files"])
 router = APIRouter(prefix=BASE, route_class=PublicRoute, tags=["files"])
@@ -38,6 +39,27 @@ _FORM = {
         },
     }
 }
+
+
+#: The bytes of a file, and the headers that tell about them.
+_BYTES: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+_ABOUT_BYTES = (
+    "Accept-Ranges",
+    "Cache-Control",
+    "Content-Disposition",
+    "Content-Security-Policy",
+    "Cross-Origin-Resource-Policy",
+    "ETag",
+    "Last-Modified",
+)
+
+
+async def partly(
+    byte_range: parameters.Range = None,
+    if_range: parameters.IfRange = None,
+    if_none_match: parameters.IfNoneMatch = None,
+) -> None:
+    """Declares the headers of a download for the OpenAPI document."""
 
 
 async def repeated(idempotency_key: parameters.UploadKey = None) -> None:
@@ -102,19 +124,21 @@ after a day; one that a job was given is kept as long as the job's data.
     operation_id="download_file",
     summary="Download a file",
     response_class=FileResponse,
+    dependencies=[Depends(partly)],
     response_description="The bytes of the file",
     responses={
-        200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
-        **refusals(errors.NotFound),
+        200: _BYTES | with_headers(*_ABOUT_BYTES),
+        206: {"description": "The part of the file that was asked for"}
+        | _BYTES
+        | with_headers("Content-Range", *_ABOUT_BYTES),
+        304: {"description": "It is the file with that ETag", **with_headers("Cache-Control", "ETag")},
+        **refusals(errors.NotFound, RangeNotSatisfiable, any_accept=True),
     },
 )
-async def download_file(caller: ByKey, context: FromApp, file_id: parameters.FileId) -> Response:
+async def download_file(request: Request, caller: ByKey, context: FromApp, file_id: parameters.FileId) -> Response:
     """A file that the key uploaded, or that a job made or was given: results name files by `file_id`. It is sent as a \
-download under its name and with its media type.
+download under its name and with its media type, whatever `Accept` says. With `Range`, one part of it is sent (206); with \
+`If-None-Match` and its ETag, 304. The bytes of a file never change.
     """
     row = await context.database.read(get_callers_file, caller, file_id)
-    held = await held_file(context.database.file_bytes, row)
-    if held is None:
-        raise errors.NotFound("The bytes of this file are not there any more")
-    after = BackgroundTask(held.give_back) if held.give_back else None
-    return FileResponse(held.path, headers=download_headers(row), background=after)
+    return await file_answer(request, row, context.database.file_bytes)

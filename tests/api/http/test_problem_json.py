@@ -38,6 +38,7 @@ DOCUMENTED = {
     "file_too_large": 413,
     "address_too_long": 414,
     "unsupported_media_type": 415,
+    "range_not_satisfiable": 416,
     "idempotency_key_reused": 422,
     "concurrency_limit_exceeded": 429,
     "monthly_quota_exceeded": 429,

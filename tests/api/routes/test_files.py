@@ -99,6 +99,62 @@ async def test_a_name_arrives_clean_and_comes_back(house: House, raw: str, clean
     assert download.headers["content-disposition"].isascii()
 
 
+async def test_a_part_of_a_file_can_be_asked_for(house: House):
+    address = f"/files/{await file_id_of(house, content=b'0123456789', name='a.txt')}"
+    etag = (await house.get(address)).headers["etag"]
+
+    for asked, part, told in (
+        ("bytes=0-2", b"012", "bytes 0-2/10"),
+        ("bytes=7-", b"789", "bytes 7-9/10"),
+        ("bytes=-4", b"6789", "bytes 6-9/10"),
+        ("bytes=5-900", b"56789", "bytes 5-9/10"),
+    ):
+        response = await house.get(address, headers={"Range": asked, "If-Range": etag})
+        assert (response.status_code, response.content) == (206, part)
+        assert (response.headers["content-range"], response.headers["etag"]) == (told, etag)
+    for sent in ("bytes=0-1,4-5", "bytes=5-2", "bytes=x", "pages=1-2", "bytes=" + "9" * 9_000 + "-"):
+        response = await house.get(address, headers={"Range": sent})
+        assert (response.status_code, response.content) == (200, b"0123456789"), sent
+    stale = await house.get(address, headers={"Range": "bytes=0-2", "If-Range": '"other"'})
+    assert (stale.status_code, stale.content) == (200, b"0123456789")
+
+
+@pytest.mark.parametrize("asked", ["bytes=10-", "bytes=900-901", "bytes=-0"])
+async def test_a_part_that_a_file_does_not_have_is_a_problem(house: House, asked: str):
+    file_id = await file_id_of(house, content=b"0123456789", name="a.txt")
+
+    response = await house.get(f"/files/{file_id}", headers={"Range": asked})
+
+    problem = ProblemDetails.model_validate(response.json())
+    assert (response.status_code, problem.code) == (416, "range_not_satisfiable")
+    assert response.headers["content-range"] == "bytes */10"
+    assert "10 bytes" in problem.detail
+
+
+async def test_a_file_that_the_caller_has_is_not_sent_again(house: House):
+    file_id = await file_id_of(house)
+    first = await house.get(f"/files/{file_id}", headers={"Accept": "application/json"})
+
+    for known in (first.headers["etag"], f'"x", W/{first.headers["etag"]}', "*"):
+        again = await house.get(f"/files/{file_id}", headers={"If-None-Match": known, "Range": "bytes=900-"})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    other = await house.get(f"/files/{file_id}", headers={"If-None-Match": '"x"'})
+    assert (first.status_code, other.status_code, other.content) == (200, 200, PDF)
+
+
+async def test_the_document_tells_all_headers_of_a_download(house: House):
+    declared = (await house.get("/openapi.json")).json()["paths"]["/public/v1/files/{file_id}"]["get"]["responses"]
+    address = f"/files/{await file_id_of(house)}"
+    etag = (await house.get(address)).headers["etag"]
+
+    for sent in ({}, {"Range": "bytes=0-2"}, {"If-None-Match": etag}, {"Range": "bytes=900-"}):
+        response = await house.get(address, headers=sent)
+        told = {name.lower() for name in declared[str(response.status_code)]["headers"]}
+        always = {"content-type", "content-length", "x-content-type-options"}
+        assert set(response.headers) - always <= told | ({"cache-control"} if response.status_code == 416 else set())
+    assert "406" not in declared
+
+
 def form(*parts: bytes, end: bytes = b"--x--\r\n") -> bytes:
     return b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + end
 
