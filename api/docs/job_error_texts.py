@@ -58,13 +58,13 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     "file_not_found": (
         "A file is not there",
-        "A step wanted to read a file that is not stored any more, or the address that was sent as a file did not answer with one. Files go with the data of their job, and a file that was uploaded and never used goes after a day.",
+        "A step wanted to read a file that is not stored any more, or the address that was sent as a file did not answer with one: no server has the name, it does not answer, or it answers with an error. Files go with the data of their job, and a file that was uploaded and never used goes after a day.",
         "Send the file again. For an address, open it in a browser: `message` says what it answered.",
     ),
     "file_not_taken": (
         "A file does not fit",
-        "The file that came from the address, or that a step made, is of another kind or larger than the field or Flowport takes.",
-        "`message` names the file and what is taken. Send another file, or let the designer of the flow allow more in API Input.",
+        "A file is of another kind or larger than the field or Flowport takes, or a step cannot read it as the flow wants: it is empty, damaged, locked with a password, not of the kind that its name says, or holds no table where one is wanted.",
+        "`message` names the file and what is wrong with it. Send another file, or let the designer of the flow allow more in API Input.",
     ),
     "file_not_stored": (
         "A file could not be stored",

@@ -457,7 +457,7 @@ class WrongField(Published):
     pointer: str = Field(description="JSON pointer into the request body.", examples=["/max_pages"])
     code: str = Field(
         description="Which rule it breaks: `required`, `unknown_field`, `type_error`, `enum`, `format`, `minimum`, `maximum`, "
-        "`min_length`, `max_length`, `min_items`, `max_items` or `pattern`; more may come.",
+        "`min_length`, `max_length`, `min_items`, `max_items`, `pattern`, `file_not_found`, `file_kind` or `file_size`; more may come.",
         examples=["type_error"],
     )
     detail: str = Field(description="A sentence for people.")

@@ -28,6 +28,9 @@ LARGEST: Final = 64 << 20
 #: The time limit and the memory of the process, as sentences name them.
 _LIMITS: Final = {"seconds": "10", "most_memory": "1 GB"}
 
+#: Keys of sentences that say nothing about the file: another file would fail in the same way.
+_NOT_ABOUT_THE_FILE: Final = frozenset({"bad_pages", "stopping"})
+
 
 class Content(Protocol):
     """A file with its bytes (`FileContent`)."""
@@ -41,7 +44,8 @@ class Content(Protocol):
 
 
 async def read_document(content: Content, *, pages: str = "", as_: As = "text", apart: Apart) -> dict[str, Json]:
-    """Reads a file. Raises NodeFailed with a sentence for the flow's designer.
+    """Reads a file. Raises NodeFailed with a sentence for the flow's designer, and the code `file_not_taken` when the file
+    is the reason.
 
     Returns `text`; `markdown` (with `as_="markdown"`); `layout` (PDF: text with its columns side by side); `pages`, a
     list of `{"number", "text"}`; `tables` (with `as_="tables"`), a list of `{"title", "page", "columns", "rows"}` with
@@ -113,7 +117,8 @@ async def _ask(reader: str, content: Content, arguments: Mapping[str, Json], apa
 
 def _failed(key: str, name: str, facts: Mapping[str, Json]) -> NodeFailed:
     told = sentence(key, {**_LIMITS, **facts, "name": name[:80] or "The file"})
-    return NodeFailed(told.message, why=told.why, remedy=told.remedy)
+    code = "node_failed" if key in _NOT_ABOUT_THE_FILE else "file_not_taken"
+    return NodeFailed(told.message, code=code, why=told.why, remedy=told.remedy)
 
 
 def _joined(parts: list[dict[str, Json]], key: str) -> str:

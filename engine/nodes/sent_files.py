@@ -24,6 +24,13 @@ from engine.flow.file_values import (
 from engine.flow.node_context import Json, NodeContext, NodeFailed
 
 _FETCH_SECONDS = 120.0
+#: Code of a request that brought no answer -> that of the job. An address that may not be called keeps its own.
+_PUBLISHED_AS = {
+    **dict.fromkeys(
+        ("answer_unreadable", "bad_url", "connect_failed", "timed_out", "too_many_redirects"), "file_not_found"
+    ),
+    "response_too_large": "file_not_taken",
+}
 _HEADER_NAME = re.compile(
     r"filename\*=(?:utf-8|iso-8859-1)?''([^;]+)|filename=(?:\"([^\"]*)\"|([^;\s]+))", re.IGNORECASE
 )
@@ -88,7 +95,11 @@ async def _opened(sent: str, context: NodeContext) -> tuple[str, str, bytes]:
 
 
 async def _fetched(url: str, context: NodeContext) -> tuple[str, str, bytes]:
-    answer = await context.http.request("GET", url, timeout_seconds=_FETCH_SECONDS, max_bytes=MAX_FILE_BYTES)
+    try:
+        answer = await context.http.request("GET", url, timeout_seconds=_FETCH_SECONDS, max_bytes=MAX_FILE_BYTES)
+    except NodeFailed as failed:
+        failed.code = _PUBLISHED_AS.get(failed.code, failed.code)
+        raise
     if answer.status != 200:
         raise NodeFailed(
             f"The address of the file answered with status {answer.status}.",

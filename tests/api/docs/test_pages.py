@@ -249,7 +249,10 @@ def test_the_examples_of_answers_show_states_that_can_be():
 async def test_the_codes_of_wrong_fields_are_listed(client):
     guide = (await client.get("/docs/guides/errors.md")).text
     codes = "required unknown_field type_error enum format minimum maximum min_length max_length min_items max_items pattern"
-    assert [code for code in codes.split() if f"`{code}`" not in guide] == []
+    codes = [*codes.split(), "file_not_found", "file_kind", "file_size"]
+    assert [code for code in codes if f"`{code}`" not in guide] == []
+    told = api_document()["components"]["schemas"]["WrongField"]["properties"]["code"]["description"]
+    assert [code for code in codes if f"`{code}`" not in told] == []
 
 
 def test_fields_are_told_in_words():

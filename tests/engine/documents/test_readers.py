@@ -27,9 +27,10 @@ async def read_it(
     return await read_document(Sent(name, content, media_type), pages=pages, as_=how, apart=apart)
 
 
-async def refused(name: str, content: bytes, **choices: Any) -> str:
+async def refused(name: str, content: bytes, code: str = "file_not_taken", **choices: Any) -> str:
     with pytest.raises(NodeFailed) as failed:
         await read_it(name, content, **choices)
+    assert failed.value.code == code
     return " ".join(filter(None, (failed.value.message, failed.value.why, failed.value.remedy)))
 
 
@@ -182,15 +183,15 @@ async def test_what_cannot_be_read_is_told_in_a_sentence(name: str, content: byt
 
 
 @pytest.mark.parametrize(
-    ("pages", "words"),
+    ("pages", "words", "code"),
     [
-        ("7-9", "“invoice.pdf” has 2 pages, and none of them is in “7-9”."),
-        ("3-1", "`3-1` goes backwards."),
-        ("two", "`two` names no pages."),
+        ("7-9", "“invoice.pdf” has 2 pages, and none of them is in “7-9”.", "file_not_taken"),
+        ("3-1", "`3-1` goes backwards.", "node_failed"),
+        ("two", "`two` names no pages.", "node_failed"),
     ],
 )
-async def test_pages_that_are_not_there(pages: str, words: str) -> None:
-    assert words in await refused("invoice.pdf", made.INVOICE, pages=pages)
+async def test_pages_that_are_not_there(pages: str, words: str, code: str) -> None:
+    assert words in await refused("invoice.pdf", made.INVOICE, code, pages=pages)
 
 
 async def test_a_wrong_ending_does_not_matter() -> None:

@@ -11,7 +11,9 @@ from engine.core.errors import PayloadInvalid
 from engine.files.keeping import SPACE_GB, incoming_of, store_file, value_of
 from engine.flow.file_values import is_file_value
 from engine.flow.node_context import FileContent, NodeFailed
+from engine.jobs.job_views import job_view
 from engine.jobs.worker.job_files import JobFiles
+from engine.outbound.errors import AddressNotAllowed, ConnectFailed, ResponseTooLarge, TimedOut, TooManyRedirects
 from storage.files import find_file, list_uses
 from storage.jobs import read_value
 from storage.settings import SERVER, put_setting
@@ -88,6 +90,32 @@ async def test_the_job_fetches_a_web_address(world: World, monkeypatch: pytest.M
     await runs.carry(job_id)
     value = result_of(world, world.job(job_id))
     assert (value["name"], value["media_type"], asked) == ("report.pdf", "application/pdf", [("GET", Answer.url[:-11])])
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (ConnectFailed("No address is known for nowhere.example."), "file_not_found"),
+        (TimedOut("It did not answer in time."), "file_not_found"),
+        (TooManyRedirects("It sends on and on."), "file_not_found"),
+        (AddressNotAllowed("127.0.0.1 is not opened."), "address_not_allowed"),
+        (ResponseTooLarge("It is larger than the 50 MiB that are read."), "file_not_taken"),
+    ],
+)
+async def test_an_address_that_brings_no_file_fails_with_a_code_of_its_own(
+    world: World, fault: NodeFailed, code: str
+) -> None:
+    class Outside(NoServices):
+        async def request(self, method: str, url: str, **options: Any) -> Any:
+            raise fault
+
+    job_id = world.submit(flow_of(world), {"document": "https://nowhere.example/x"}).job_id
+    runs = world.runs()
+    runs.services_for = lambda job, recorder: Outside(recorder, world)
+    await runs.carry(job_id)
+    error = world.job(job_id).error
+    assert (job_view(world.job(job_id), None)["error"]["code"], error["node_id"]) == (code, "api_input")
+    assert error["message"].startswith("`document`: ")
 
 
 async def test_a_list_of_files_and_a_file_in_a_group(world: World) -> None:
