@@ -101,8 +101,8 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Send the data in the body instead of the address.",
     ),
     "unsupported_media_type": (
-        "These routes take JSON in UTF-8 only, as it is: the `Content-Type` is missing, is another one or names another `charset`, or the body is compressed (`Content-Encoding`). `detail` says which.",
-        "Send the header `Content-Type: application/json` and an uncompressed body in UTF-8.",
+        "These routes take JSON in UTF-8 only (the upload of a file takes a form), as it is: the `Content-Type` is missing, is another one or names another `charset`, or the body is compressed (`Content-Encoding`). `detail` says which.",
+        "Send the header `Content-Type: application/json` and a body in UTF-8 without `Content-Encoding`. An upload of a file is a form (`multipart/form-data`).",
     ),
     "range_not_satisfiable": (
         "A download asked for a part (`Range`) that begins behind the end of the file. `Content-Range` and `detail` say how many bytes the file has.",

@@ -20,7 +20,7 @@ from starlette.requests import Request
 
 from api.http.parameters import single_header
 from api.http.parser_words import json_words
-from api.http.problem_json import RequestTimeout, UnsupportedMediaType
+from api.http.problem_json import Compressed, RequestTimeout, UnsupportedMediaType
 from engine.core.coroutines import resumed
 from engine.core.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge, TooManyConnections
 
@@ -81,18 +81,10 @@ class Bodies:
             return await _beside(parse_object, body) if body.strip() else {}
 
     @contextlib.asynccontextmanager
-    async def checked(self, request: Request) -> AsyncIterator[bytes]:
-        """Context manager with the bytes of a body that other code parses, after the limits of time, size and shape are
-        checked. The body counts towards `bytes_in_flight` until the block ends. Raises as `read_json`.
-        """
-        async with self._received(request) as body:
-            await _beside(_check_shape, body)
-            yield body
-
-    @contextlib.asynccontextmanager
     async def received(self, request: Request) -> AsyncIterator[bytes]:
         """Context manager with the bytes of a body, after the limits of time and size are checked; their content is not
-        looked at. Otherwise as `checked`.
+        looked at. The body counts towards `bytes_in_flight` until the block ends. Raises TooLarge, TooManyConnections,
+        RequestTimeout and ClientDisconnect.
         """
         async with self._received(request) as body:
             yield body
@@ -148,6 +140,11 @@ class Bodies:
 async def _beside(work: Callable[[bytes], T], body: bytes) -> T:
     """Returns the result of `work`, which runs in a thread for a large body."""
     return await asyncio.to_thread(work, body) if len(body) > _IN_THREAD else work(body)
+
+
+async def parsed_json(body: bytes) -> Any:
+    """Returns what `parse_json` does. A large body is parsed in a thread. Raises InvalidJson."""
+    return await _beside(parse_json, body)
 
 
 def may_be_large(request: Request) -> bool:
@@ -258,9 +255,11 @@ def check_media_type(content_type: str | None, encoding: str | None) -> None:
     if kind != "application/json":
         raise UnsupportedMediaType(f"It came as {kind[:100]}" if kind else "Its Content-Type cannot be read")
     if any(parameter.startswith("charset=") and parameter[8:].strip('"') != "utf-8" for parameter in parameters):
-        raise UnsupportedMediaType("Only UTF-8 is read")
+        raise UnsupportedMediaType(
+            "Only UTF-8 is read", remedy="Send UTF-8, with the header `Content-Type: application/json`"
+        )
     if encoding and encoding.strip().lower() != "identity":
-        raise UnsupportedMediaType("A compressed body is not read")
+        raise Compressed
 
 
 def _mebibytes(size: int) -> str:

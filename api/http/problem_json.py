@@ -49,6 +49,15 @@ class UnsupportedMediaType(Refusal):
     remedy = "Send JSON with the header `Content-Type: application/json`"
 
 
+class Compressed(UnsupportedMediaType):
+    """The request body has a type that is not taken here."""
+
+    remedy = "Send it as it is, without the header `Content-Encoding`"
+
+    def __init__(self) -> None:
+        super().__init__("A compressed body is not read")
+
+
 class NotMultipart(UnsupportedMediaType):
     """The request body has a type that is not taken here."""
 

@@ -14,7 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from api.http.parameters import single_header
-from api.http.problem_json import NotMultipart, RequestTimeout
+from api.http.problem_json import Compressed, NotMultipart, RequestTimeout
 from engine.core.errors import FileTooLarge, InvalidUpload, TooManyConnections
 from engine.files.keeping import FileIntake, Incoming
 from engine.flow.file_values import MAX_FILE_BYTES, size_in_words
@@ -162,7 +162,7 @@ def _boundary_of(request: Request) -> bytes:
             else f"It came as {kind.decode(errors='replace')[:100]}"
         )
     if (encoding := request.headers.get("content-encoding")) and encoding.strip().lower() != "identity":
-        raise NotMultipart("A compressed body is not read")
+        raise Compressed
     boundary = options.get(b"boundary", b"")
     if not 1 <= len(boundary) <= 200:
         raise InvalidUpload("The Content-Type names no boundary")

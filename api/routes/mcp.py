@@ -13,7 +13,6 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import pydantic_core
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -23,9 +22,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http import parameters
 from api.http.addresses import MCP_PATH
 from api.http.context import Context
-from api.http.json_body import check_media_type, parse_object
+from api.http.json_body import check_media_type, parse_object, parsed_json
 from api.http.route_classes import RawRoute
-from api.routes.mcp_messages import refused_message
+from api.routes.mcp_messages import not_json, refused_message
 from api.routes.mcp_tools import (
     CANCEL_JOB,
     GET_JOB,
@@ -37,7 +36,7 @@ from api.routes.mcp_tools import (
     list_flow_tools,
 )
 from engine.actions.jobs import SubmitOptions, cancel, submit
-from engine.core.errors import Expired, Refusal
+from engine.core.errors import Expired, InvalidJson, Refusal
 from engine.core.job_status import ENDED
 from engine.core.trace_context import TraceContext
 from engine.core.version import VERSION
@@ -85,7 +84,8 @@ class Mcp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Checks the request and passes it to the library, which has no limits on the time or the number of values of a
-        body. Raises Unauthorized, ParameterInvalid, UnsupportedMediaType, and what `Bodies.checked` raises.
+        body and takes JSON that other readers refuse. Raises Unauthorized, ParameterInvalid, UnsupportedMediaType, and what
+        `Bodies.received` raises.
         """
         request = Request(scope, receive)
         await self._context.caller(request)  # sets `request.state.caller`, which the handlers read
@@ -93,16 +93,21 @@ class Mcp:
         parameters.query(request)
         content_type = parameters.single_header(request, "Content-Type")
         check_media_type(content_type, request.headers.get("content-encoding"))
-        async with self._context.bodies.checked(request) as body:
+        async with self._context.bodies.received(request) as body:
             if self._running is None:
                 self._running = asyncio.create_task(self._run(), name="mcp")
             await self._ready.wait()
             if not self._managers:
                 raise RuntimeError("MCP could not be started") from self._running.exception()
-            if (refused := refused_message(request, body)) is not None:
+            try:
+                message = await parsed_json(body)
+                refused = refused_message(request, message)
+            except InvalidJson as refusal:
+                message, refused = None, not_json(refusal)
+            if refused is not None:
                 await refused(scope, receive, send)
                 return
-            request.state.tells_progress = _asks_for_progress(request, body)
+            request.state.tells_progress = _asks_for_progress(request, message)
             manager = self._managers[request.state.tells_progress]
             await manager.handle_request(_accepting_json(scope), _again(body, receive), send)
 
@@ -249,16 +254,13 @@ class Mcp:
                     await changes.wait(LOOK_SECONDS)
 
 
-def _asks_for_progress(request: Request, body: bytes) -> bool:
+def _asks_for_progress(request: Request, message: Mapping[str, Any]) -> bool:
     """Tells whether a message calls a tool with a progress token, from a client that accepts streams."""
-    if b'"progressToken"' not in body:
+    if message.get("method") != "tools/call":
         return False
     from mcp.server.streamable_http import check_accept_headers
     from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 
-    message = pydantic_core.from_json(body)
-    if not isinstance(message, dict) or message.get("method") != "tools/call":
-        return False
     return progress_token_from_params(message.get("params")) is not None and check_accept_headers(request)[1]
 
 

@@ -6,22 +6,30 @@ from __future__ import annotations
 
 from typing import Any
 
-import pydantic_core
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-_PARSE_ERROR, _INVALID_REQUEST = -32700, -32600
+from engine.core.errors import InvalidJson
+
+_PARSE_ERROR, _INVALID_REQUEST, _INVALID_PARAMS = -32700, -32600, -32602
 _VERSION = "MCP-Protocol-Version"
+#: Method -> the members that its `params` must have, with their types.
+_NEEDED: dict[str, dict[str, type]] = {
+    "initialize": {"protocolVersion": str, "capabilities": dict, "clientInfo": dict},
+    "tools/call": {"name": str},
+}
+_TYPES = {str: "a text", dict: "an object"}
 
 
-def refused_message(request: Request, body: bytes) -> Response | None:
-    """Returns the error response for a body or protocol version that is not valid; None for a valid message. It imports
-    the MCP library, so it is called only after that is loaded.
+def not_json(refusal: InvalidJson) -> Response:
+    """Returns the error response for a body that is not the JSON that the API reads."""
+    return _error(None, _PARSE_ERROR, f"The body is no JSON that is read here. {refusal.detail}")
+
+
+def refused_message(request: Request, message: Any) -> Response | None:
+    """Returns the error response for a message or protocol version that is not valid; None for a valid message. It
+    imports the MCP library, so it is called only after that is loaded.
     """
-    try:
-        message = pydantic_core.from_json(body)
-    except ValueError:
-        return _error(None, _PARSE_ERROR, "The body is no JSON")
     if isinstance(message, list):
         return _error(
             None, _INVALID_REQUEST, "Several messages in one request (a JSON-RPC batch) are not read; send one"
@@ -35,7 +43,31 @@ def refused_message(request: Request, body: bytes) -> Response | None:
         return _error(None, _INVALID_REQUEST, "`id` must be a text or a whole number; a notification has none")
     if not isinstance(message.get("method"), str) and not message.keys() & {"result", "error"}:
         return _error(id_, _INVALID_REQUEST, "`method` is missing, or is no text")
-    return _unknown_version(id_, request.headers.get(_VERSION))
+    version = request.headers.get(_VERSION)
+    return _unknown_version(id_, version) or _wrong_params(id_, version, message)
+
+
+def _wrong_params(id_: int | str | None, version: str | None, message: dict[str, Any]) -> Response | None:
+    """Returns the error that names what is missing in `params`, with the status that the library has for its own."""
+    from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+
+    method, params = message.get("method"), message.get("params")
+    if params is None:
+        params = {}
+    status = 400 if version in MODERN_PROTOCOL_VERSIONS else 200
+    if not isinstance(params, dict):
+        return _error(id_, _INVALID_PARAMS, "`params` must be an object")
+    if "id" not in message or not isinstance(method, str):
+        return None  # a notification or a response, which is not answered
+    if status == 400 and "_meta" not in params:
+        return None  # the library names what it needs there
+    for name, kind in _NEEDED.get(method, {}).items():
+        if not isinstance(params.get(name), kind):
+            fault = f"must be {_TYPES[kind]}" if name in params else "is missing"
+            return _error(id_, _INVALID_PARAMS, f"`params.{name}` {fault}", status=status)
+    if method == "tools/call" and not isinstance(params.get("arguments") or {}, dict):
+        return _error(id_, _INVALID_PARAMS, "`params.arguments` must be an object", status=status)
+    return None
 
 
 def _unknown_version(id_: int | str | None, version: str | None) -> Response | None:
@@ -54,6 +86,8 @@ def _unknown_version(id_: int | str | None, version: str | None) -> Response | N
     return _error(id_, UNSUPPORTED_PROTOCOL_VERSION, told, data)
 
 
-def _error(id_: int | str | None, code: int, message: str, data: dict[str, Any] | None = None) -> Response:
+def _error(
+    id_: int | str | None, code: int, message: str, data: dict[str, Any] | None = None, *, status: int = 400
+) -> Response:
     error = {"code": code, "message": message} | ({} if data is None else {"data": data})
-    return JSONResponse({"jsonrpc": "2.0", "id": id_, "error": error}, 400, headers={"Cache-Control": "no-store"})
+    return JSONResponse({"jsonrpc": "2.0", "id": id_, "error": error}, status, headers={"Cache-Control": "no-store"})

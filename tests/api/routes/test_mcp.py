@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import httpx2
 import pytest
@@ -422,7 +423,12 @@ async def test_without_a_key_there_is_no_tool(house: House, key: str | None):
     [
         (b"", -32700, "no JSON"),
         (b"{", -32700, "no JSON"),
+        (b'{"jsonrpc": "2.0", "id": NaN, "method": "ping"}', -32700, "NaN"),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "method": "tools/list"}', -32700, '"method" stands twice'),
+        (b'{"a": ' + b"[" * 3_000 + b"]" * 3_000 + b"}", -32700, "64 levels"),
+        (b'{"a": "\xff"}', -32700, "UTF-8"),
         (b"[]", -32600, "send one"),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": [1]}', -32602, "`params` must be an object"),
         (b'{"a": 1}', -32600, "jsonrpc"),
         (b'{"jsonrpc": "2.0", "id": 1}', -32600, "`method`"),
         (b'{"jsonrpc": "2.0", "id": 1.5, "method": "ping"}', -32600, "`id`"),
@@ -438,6 +444,24 @@ async def test_what_is_no_message_is_refused_in_plain_words(house: House, conten
     assert (answer.status_code, body["jsonrpc"], body["error"]["code"]) == (400, "2.0", code)
     assert told in body["error"]["message"]
     assert "pydantic" not in answer.text and "\n" not in body["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "told"),
+    [
+        ("tools/call", {}, "`params.name` is missing"),
+        ("tools/call", {"name": 5}, "`params.name` must be a text"),
+        ("tools/call", {"name": "x", "arguments": [1]}, "`params.arguments` must be an object"),
+        ("initialize", None, "`params.protocolVersion` is missing"),
+        ("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}}, "`params.clientInfo` is missing"),
+    ],
+)
+async def test_what_is_missing_in_a_message_is_named(house: House, method: str, params: Any, told: str):
+    headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {house.key}"}
+    message = {"jsonrpc": "2.0", "id": 7, "method": method} | ({} if params is None else {"params": params})
+    answer = await house.client.post("/mcp", json=message, headers=headers)
+    assert (answer.status_code, answer.json()["id"], answer.json()["error"]["code"]) == (200, 7, -32602)
+    assert answer.json()["error"]["message"] == told
 
 
 async def test_an_unknown_version_is_told_with_those_there_are(house: House):
@@ -458,7 +482,13 @@ async def test_an_unknown_version_is_told_with_those_there_are(house: House):
         ("", {"Content-Type": "text/plain"}, 415, "unsupported_media_type", "It came as text/plain"),
         ("", {"Content-Type": ";;;"}, 415, "unsupported_media_type", "cannot be read"),
         ("", {"Content-Type": "application/json; charset=iso-8859-1"}, 415, "unsupported_media_type", "UTF-8"),
-        ("", {"Content-Encoding": "gzip"}, 415, "unsupported_media_type", "compressed"),
+        (
+            "",
+            {"Content-Encoding": "gzip"},
+            415,
+            "unsupported_media_type",
+            "read. Send it as it is, without the header `Content-En",
+        ),
         ("", {"Accept": "text/html"}, 406, "not_acceptable", "application/json"),
         ("", {"Accept": "application/json;q=0, */*"}, 406, "not_acceptable", "application/json"),
         ("?foo=1", {}, 400, "invalid_parameter", "`foo`"),
@@ -484,12 +514,13 @@ async def test_every_accept_header_that_takes_json_is_taken(house: House, accept
     assert (answer.status_code, answer.json()["result"]) == (200, {})
 
 
-async def send_message(house: House, content: bytes | AsyncIterator[bytes]) -> tuple[int, str, str]:
+async def send_message(house: House, content: bytes | AsyncIterator[bytes]) -> tuple[int, str | int, str]:
     headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {house.key}"}
     sent = {**headers, "Content-Type": "application/json"}
     answer = await house.client.post("/mcp", content=content, headers=sent)
     problem = answer.json()
-    return answer.status_code, problem["code"], problem["detail"]
+    fault = problem.get("error", problem)
+    return answer.status_code, fault["code"], fault.get("detail") or fault["message"]
 
 
 async def test_a_message_has_the_limits_of_a_body(house: House):
@@ -502,14 +533,12 @@ async def test_a_message_has_the_limits_of_a_body(house: House):
         await asyncio.sleep(3_600)
 
     begin, end = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"a": [', b"1]}}"
-    for content, refused, word in (
-        (begin + b"[]," * 150_000 + end, (400, "invalid_json"), "200,000 values"),
-        (begin + b"[" * 70 + b"]" * 70 + b"," + end, (400, "invalid_json"), "64 levels"),
-        (endless(), (408, "request_timeout"), "seconds"),
-    ):
-        status, code, detail = await send_message(house, content)
-        assert (status, code) == refused
-        assert word in detail
+    status, code, detail = await send_message(house, begin + b"[]," * 150_000 + end)
+    assert (status, code) == (400, -32700)
+    assert "200,000 values" in detail
+    status, code, detail = await send_message(house, endless())
+    assert (status, code) == (408, "request_timeout")
+    assert "seconds" in detail
     status, code, _ = await send_message(house, begin + b" " * 1024 * 1024 + end)
     assert (status, code) == (413, "body_too_large")
 
