@@ -30,6 +30,7 @@ from engine.flow.document import (
 from engine.flow.readable_part import readable_part
 from engine.flow.validation import problems, without_parked
 from engine.flow.version_comparison import content_of, draft_changes
+from engine.jobs.notifier import DRAFT_CHANGED, tell_others
 from engine.jobs.submit.accept import flow_concurrency
 from engine.jobs.transitions import change_flow_concurrency
 from engine.knowledge.known import known_collections
@@ -375,6 +376,7 @@ def _put_draft(session: Session, flow: Flow, document: Document, *, as_described
     live = newest if flow.live_version == flow.newest_version else _find_version(session, flow, flow.live_version)
     flow.draft_differs = newest is None or unpinned(newest) != content_of(document)
     flow.differs_from_live = _differs(live, document)
+    tell_others(session, DRAFT_CHANGED, f"{flow.id}:{flow.draft_revision}")
 
 
 def _find_version(session: Session, flow: Flow, number: int | None) -> Document | None:

@@ -21,6 +21,9 @@ NOTIFIER = "notifier"
 #: The keys in `database.info` for what tells the other processes, and for what is called at each word that they tell; both
 #: are missing with SQLite.
 TELLER, HEARERS = "teller", "hearers"
+#: The word that tells of a draft's new revision, with `FLOW:REVISION`, and the word whose hearers are called without
+#: arguments at each new connection: whatever was told before may have been missed.
+DRAFT_CHANGED, CONNECTED = "flow", ""
 
 
 class JobNotifier(Protocol):

@@ -10,16 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from engine.jobs.notifier import HEARERS, NOTIFIER, TELLER, JobNotifier, on_word
+from engine.jobs.notifier import CONNECTED, HEARERS, NOTIFIER, TELLER, JobNotifier, on_word
 from storage.database import Database
 from storage.postgres_link import Link
 
 if TYPE_CHECKING:
     from engine.jobs.server.job_waiters import JobWaiters
-
-
-#: A hearer of this word is called at each new connection: whatever was told before it may have been missed.
-CONNECTED = ""
 
 
 class SharedNotices:

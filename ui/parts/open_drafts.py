@@ -3,12 +3,14 @@
 Imports no NiceGUI.
 
 A change is applied, stored, and only then acknowledged. When the stored draft was changed without this copy (another
-page restored a version), it is read again and the change is applied to it.
+page restored a version), it is read again and the change is applied to it. Servers that share a PostgreSQL tell each other
+of changes, and read again what they have open.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,14 +18,18 @@ from typing import Any, TypeVar
 
 from engine.actions.deployments import Deployed, deploy
 from engine.actions.flows import save_as, save_draft, save_version
-from engine.core.errors import VersionConflict
+from engine.core.errors import Refusal, VersionConflict
 from engine.core.ids import FlowId
 from engine.flow.document import Document, load_document
 from engine.flow.edits import Op, apply_ops, difference_ops
 from engine.flow.layout import with_places
+from engine.jobs.notifier import CONNECTED, DRAFT_CHANGED, on_word
 from engine.nodes import CATALOG
-from storage.flows import get_draft
+from storage.database import Database
+from storage.flows import DraftRow, get_draft
 from ui.page_session import App, PageSession
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -44,6 +50,7 @@ class OpenDraft:
     document: Document
     revision: int
     saved_at: int
+    workspace_id: str = ""
     listeners: dict[str, Listener] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -123,6 +130,12 @@ class OpenDraft:
         async with self.lock:
             await self._read(page_session)
 
+    async def read_newer(self, database: Database, revision: int) -> None:
+        """Replaces this copy by the stored draft when another server has stored this revision or a later one."""
+        async with self.lock:
+            if self.revision < revision:
+                self._take(await database.read(get_draft, self.workspace_id, self.flow_id))
+
     def _after(self, ops: Sequence[Op]) -> tuple[list[Op], Document]:
         """Returns all operations of a change, and the document after it.
 
@@ -138,7 +151,9 @@ class OpenDraft:
         self.saved_at = page_session.app.database.clock.now()
 
     async def _read(self, page_session: PageSession) -> None:
-        row = await page_session.query(get_draft, self.flow_id)
+        self._take(await page_session.query(get_draft, self.flow_id))
+
+    def _take(self, row: DraftRow) -> None:
         before = self.document
         self.document, self.revision, self.saved_at = load_document(row.document), row.revision, row.saved_at
         if moved := difference_ops(before, self.document):
@@ -154,13 +169,44 @@ class Drafts:
 
     def __init__(self) -> None:
         self._open: dict[str, OpenDraft] = {}
+        self._reading: set[asyncio.Task[None]] = set()
+        #: True once other servers tell of their changes.
+        self.hears = False
+
+    def hear_others(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
+        """Reads open drafts again when another server changes them. With SQLite there is none."""
+
+        def changed(*told: str) -> None:
+            revisions = {flow_id: int(revision) for flow_id, _, revision in (one.partition(":") for one in told)}
+            loop.call_soon_threadsafe(self._read_newer, database, revisions)
+
+        def connected() -> None:  # changes may have been missed: what was not changed is read for nothing
+            loop.call_soon_threadsafe(self._read_newer, database, None)
+
+        on_word(database, DRAFT_CHANGED, changed)
+        on_word(database, CONNECTED, connected)
+
+    def _read_newer(self, database: Database, revisions: Mapping[str, int] | None) -> None:
+        for draft in list(self._open.values()):
+            revision = draft.revision + 1 if revisions is None else revisions.get(draft.flow_id, 0)
+            if draft.revision < revision:
+                task = asyncio.get_running_loop().create_task(self._read_one(draft, database, revision))
+                self._reading.add(task)
+                task.add_done_callback(self._reading.discard)
+
+    async def _read_one(self, draft: OpenDraft, database: Database, revision: int) -> None:
+        try:
+            await draft.read_newer(database, revision)
+        except Refusal as refusal:  # the next change reads it again
+            log.info("The draft of %s was not read again: %s", draft.flow_id, refusal)
 
     async def open(self, page_session: PageSession, flow_id: str) -> OpenDraft:
         """Returns the shared draft. Raises NotFound for a flow that does not exist or belongs to another workspace."""
         row = await page_session.query(get_draft, flow_id)
         draft = self._open.get(flow_id)
         if draft is None:
-            draft = OpenDraft(flow_id, load_document(row.document), row.revision, row.saved_at)
+            workspace_id = page_session.person.workspace_id
+            draft = OpenDraft(flow_id, load_document(row.document), row.revision, row.saved_at, workspace_id)
             self._open[flow_id] = draft
         elif draft.revision < row.revision:
             await draft.read_again(page_session)
@@ -189,4 +235,8 @@ class Drafts:
 
 def drafts_of(app: App) -> Drafts:
     """The open drafts of this server. Every page that changes a draft uses them, not only the Playground."""
-    return app.shared(Drafts)
+    drafts = app.shared(Drafts)
+    if app.database.is_postgres and not drafts.hears:
+        drafts.hears = True
+        drafts.hear_others(app.database, asyncio.get_running_loop())
+    return drafts
