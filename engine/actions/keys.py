@@ -5,6 +5,7 @@ A key is returned only once, by the action that creates it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,17 +16,19 @@ from engine.actions.principal import Principal, require_may
 from engine.core.api_key_format import key_prefix, new_key_text, parse_key
 from engine.core.clock import HOUR
 from engine.core.environments import ENVIRONMENTS, Environment
-from engine.core.errors import Conflict, FieldError, Invalid
+from engine.core.errors import Conflict, FieldError, Invalid, SecretUnreadable
 from engine.core.ids import KeyId
+from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import get_flow
-from storage.keys import end_current_secret, hold_key, insert_key, insert_key_secret
+from storage.keys import KeyRow, end_current_secret, hold_key, insert_key, insert_key_secret, list_keys
+from storage.settings import TRY_KEY, find_setting, put_setting
 
 if TYPE_CHECKING:
     from storage.tables import ApiKey
 
-__all__ = ["NewKey", "change_key", "create_key", "parse_key", "revoke_key", "rotate_key"]
+__all__ = ["NewKey", "change_key", "create_key", "parse_key", "revoke_key", "rotate_key", "try_key"]
 
 MAX_LABEL = 100
 #: The label of the Development key with which a person calls a flow from its page.
@@ -116,6 +119,36 @@ def rotate_key(
     made = _add_secret(session, principal, key)
     add_entry(session, principal, "rotate key", key.id, f"{key.label}: the old secret works {overlap_hours:g} h longer")
     return made
+
+
+def try_key(session: Session, principal: Principal, vault: Vault) -> NewKey:
+    """Returns the "Try it now" key of servers that share a PostgreSQL, which is sealed in the database. A key that is
+    revoked or cannot be opened is replaced.
+
+    With SQLite the one server has the secret in its memory only (`ui/flows/try_it.py`).
+    """
+    require_may(principal, "manage keys")
+    workspace_id = principal.workspace_id
+    mine = {key.id: key for key in list_keys(session, workspace_id) if _is_try_key(key, now(session))}
+    stored = find_setting(session, workspace_id, TRY_KEY) or {}
+    if (key := mine.get(stored.get("key_id", ""))) is not None:
+        with contextlib.suppress(SecretUnreadable):
+            secret = vault.open(workspace_id, key.id, stored["sealed"])
+            if secret.endswith(key.last4):
+                return NewKey(KeyId(key.id), secret, key.prefix, key.last4)
+    made = (
+        rotate_key(session, principal, next(iter(mine)), 0)
+        if mine
+        else create_key(session, principal, TRY_LABEL, Environment.DEV)
+    )
+    put_setting(
+        session, workspace_id, TRY_KEY, {"key_id": made.id, "sealed": vault.seal(workspace_id, made.id, made.key)}
+    )
+    return made
+
+
+def _is_try_key(key: KeyRow, at: int) -> bool:
+    return key.label == TRY_LABEL and key.environment == Environment.DEV and key.status(at) == "active"
 
 
 def revoke_key(session: Session, principal: Principal, key_id: str) -> None:

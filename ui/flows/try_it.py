@@ -1,7 +1,7 @@
 """Try it now: a real call of the public endpoint, with its result in plain words and both responses as code.
 
 The key for it is named "Try it now" and is created on first use. Only the memory of this process has its secret, so the
-key gets a new secret after a restart.
+key gets a new secret after a restart. Servers that share a PostgreSQL share the secret, too (`try_key`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from nicegui import ui
 
 from engine.actions.deployments import endpoint_path
-from engine.actions.keys import TRY_LABEL, create_key, rotate_key
+from engine.actions.keys import TRY_LABEL, create_key, rotate_key, try_key
 from engine.core.environments import Environment
 from engine.core.errors import Refusal
 from engine.core.ids import JobId
@@ -71,7 +71,9 @@ class TryKeys:
             if known is not None and any(key.id == known[0] and key.last4 == known[1][-4:] for key in mine):
                 return known[1]
             made = await (
-                page_session.execute(rotate_key, mine[0].id, 0)
+                page_session.execute(try_key, page_session.app.vault)
+                if page_session.app.database.is_postgres
+                else page_session.execute(rotate_key, mine[0].id, 0)
                 if mine
                 else page_session.execute(create_key, LABEL, Environment.DEV)
             )

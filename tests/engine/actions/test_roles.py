@@ -80,6 +80,7 @@ WHO_MAY = {
     "keys.create_key": EDITORS,
     "keys.revoke_key": EDITORS,
     "keys.rotate_key": EDITORS,
+    "keys.try_key": EDITORS,
     "limits.set_plan": OWNERS,
     "members.change_name": EVERYBODY,  # changes the acting person only
     "members.sign_out_everywhere": EVERYBODY,  # affects the acting person only
