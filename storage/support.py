@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from sqlite3 import sqlite_version
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from storage.statements import is_sqlite
 from storage.tables import (
     ApiKey,
     Base,
@@ -69,3 +71,10 @@ def list_last_errors(session: Session) -> list[tuple[str, int, int]]:
 
 def _code(error: Any) -> str:
     return str(error.get("code", "unknown")) if isinstance(error, Mapping) else "unknown"
+
+
+def database_version(session: Session) -> tuple[str, str]:
+    """Returns the name and version of the database: `("SQLite", "3.46.1")`."""
+    if is_sqlite(session):
+        return "SQLite", sqlite_version
+    return "PostgreSQL", str(session.scalar(text("select current_setting('server_version')")))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
-from sqlite3 import sqlite_version
 from typing import Any
 
 from engine.core.clock import to_rfc3339
@@ -21,7 +20,7 @@ from engine.secrets.opening import open_all
 from engine.secrets.sealing import Vault
 from storage.database import Database
 from storage.server_figures import server_figures
-from storage.support import count_everything, list_last_errors
+from storage.support import count_everything, database_version, list_last_errors
 
 #: Settings whose values are included. Of all others only "set" or "not set" is shown, as they are secrets or personal
 #: data.
@@ -46,12 +45,13 @@ async def write_support_file(settings: Settings, database: Database, vault: Vaul
     lines = [line async for line in check_server(settings, database, vault, running=True, outside=False)]
     figures = await database.read(server_figures)
     errors = await database.read(list_last_errors)
+    database_name, database_number = await database.read(database_version)
     report = {
         "made_at": to_rfc3339(database.clock.now()),
         "versions": {
             **versions,
             "python": platform.python_version(),
-            "sqlite": sqlite_version,
+            database_name.lower(): database_number,
             "system": platform.platform(),
             "machine": platform.machine(),
         },

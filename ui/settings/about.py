@@ -5,11 +5,11 @@ from __future__ import annotations
 import platform
 from functools import cache
 from importlib import metadata
-from sqlite3 import sqlite_version
 
 from starlette.requests import Request
 
 from engine.core.paths import PROJECT
+from storage.support import database_version
 from storage.workspaces import is_first_workspace
 from ui.kit.feedback import fold
 from ui.kit.parts import card, key_values, table, words
@@ -75,12 +75,13 @@ def register(app: App) -> None:
         page_session = await open_page_session(app, request)
         runs_it = page_session.may("change the server") and await page_session.query(is_first_workspace)
         with settings_page(page_session, "about", _("Flowport runs on this server alone; it sends nothing home.")):
+            database = await app.database.read(database_version)
             with card(_("Versions")):
                 key_values(
                     [
                         ("Flowport", flowport_version()),
                         ("Python", platform.python_version()),
-                        ("SQLite", sqlite_version),
+                        database,
                         ("NiceGUI", metadata.version("nicegui")),
                         (_("Data folder"), str(app.settings.data.resolve())),
                         (_("Address"), app.settings.base_url),

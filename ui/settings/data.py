@@ -93,6 +93,11 @@ class DataPage:
         self.page_session = page_session
         self.settings = page_session.app.settings
         self.times = times_of(page_session)
+        self._where = (
+            _("Everything is kept in a PostgreSQL database, which other servers may share.")
+            if page_session.app.database.is_postgres
+            else _("Everything is kept in one folder on this server.")
+        )
 
     async def build(self) -> None:
         """Draws the page."""
@@ -101,7 +106,7 @@ class DataPage:
             if self.page_session.may("change the server")
             else None
         )
-        with settings_page(self.page_session, "data", _("Everything is kept in one folder on this server.")) as page:
+        with settings_page(self.page_session, "data", self._where) as page:
             if self.seen is None:
                 ask_note(self.page_session, _("Owners look after the data of this server."))
                 return
