@@ -28,7 +28,7 @@ BROWSER := $(PYTEST) tests/browser -n 2 $(BY_FILE) -m "browser and not slow and 
 # Attacks are held to how fast the server answers an innocent caller meanwhile, so only waiting tests run beside them.
 ATTACKS := $(PYTEST) tests/security -n 3 $(BY_FILE) -m "process and alone and not slow and not chaos" --cpu-budget $(ATTACKS_CPU)
 # What opens a database: storage, jobs, actions and the API. A folder that is added here is added to .ci/run's time.
-POSTGRES_FOLDERS := $(foreach folder,storage engine/jobs engine/actions api,tests/$(folder))
+POSTGRES_FOLDERS := $(foreach folder,storage engine/jobs engine/actions api hosting/postgres,tests/$(folder))
 POSTGRES := FLOWPORT_TEST_POSTGRES=1 $(PYTEST) $(POSTGRES_FOLDERS) -n 2 --dist worksteal \
 	-m "not alone and not browser and not slow and not chaos" --cpu-budget $(POSTGRES_CPU)
 
