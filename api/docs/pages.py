@@ -70,11 +70,12 @@ GUIDES = {
     "production-checklist": "Production checklist",
     "ai-assistants": "AI assistants (MCP)",
     "hosting": "Hosting",
+    "several-machines": "When one machine is not enough",
     "settings": "Settings",
     "commands": "Commands",
 }
 #: Guides for whoever runs a server: their examples name any server, not the one that shows them.
-_ABOUT_ANY_SERVER = ("hosting", "settings", "commands")
+_ABOUT_ANY_SERVER = ("hosting", "several-machines", "settings", "commands")
 #: The changelog of the API, which is written by hand.
 CHANGES = "api-changes"
 #: First part of a docs URL -> what its pages are about, for the text of a 404.
