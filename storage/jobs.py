@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import NotFound, ParameterInvalid
 from engine.core.job_status import ENDED, SHARED_ATTEMPTS
 from storage.database import now
+from storage.error_codes import ERROR_CODE
 from storage.statements import Statement, from_json
 from storage.tables import OPEN, TRIED, Batch, Job, Value
 from storage.value_sizes import VALUE_CAP, WHOLE
@@ -434,7 +435,7 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
     if filters.created_before is not None:
         found.append(Job.created_at < filters.created_before)
     if filters.error_code is not None:
-        found.append(Job.error["code"].as_string() == filters.error_code)
+        found.append(ERROR_CODE == filters.error_code)
     if filters.trigger is not None:
         whole = not filters.trigger.endswith(":")
         found.append(

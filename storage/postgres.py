@@ -190,10 +190,10 @@ class PostgresDriver:
         found = [values[name] for name in names] if isinstance(values, Mapping) else values
         return _Rows(self._run(sql, lambda: self._connection.execute(query, found or None)))
 
-    def executemany(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    def executemany(self, sql: str, rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> None:
         """Runs a statement once for each row of values, in one round trip."""
         query, names = _translated(sql)
-        found = [[row[name] for name in names] for row in rows]
+        found = [[row[name] for name in names] if isinstance(row, Mapping) else row for row in rows]
         self._run(sql, lambda: self._connection.cursor().executemany(query, found))
 
     def _run(self, sql: str, work: Callable[[], Any]) -> Any:

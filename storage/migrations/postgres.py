@@ -63,6 +63,7 @@ def _upgrade(engine: Engine, url: str) -> bool:
             return False
         if stored_schema(connection):
             run_migrations(connection)
+            _compare_bytes(connection)
         else:
             create_tables(connection)
         return True
@@ -73,7 +74,27 @@ def create_tables(connection: Connection) -> None:
     Base.metadata.create_all(connection)
     for statement in TABLES:
         connection.execute(text(statement))
+    _compare_bytes(connection)
     note_newest(connection)
+
+
+_BY_LANGUAGE = text(
+    """
+    select format('alter table %I %s', table_name,
+                  string_agg(format('alter column %I type %s collate "C"', column_name, data_type), ', '))
+      from information_schema.columns
+     where table_schema = current_schema() and data_type in ('text', 'character varying') and collation_name is null
+     group by table_name
+    """
+)
+
+
+def _compare_bytes(connection: Connection) -> None:
+    """Makes every text column compare its bytes, as in SQLite, however the database was made: ids and cursors are
+    compared and ordered, and an order by language changes with the operating system.
+    """
+    for statement in connection.scalars(_BY_LANGUAGE).all():
+        connection.exec_driver_sql(statement)
 
 
 def _is_newest(connection: Connection, url: str) -> bool:

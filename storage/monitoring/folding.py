@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR, MINUTE
 from storage.database import now
+from storage.error_codes import ERROR_CODE
 from storage.jobs import PUBLIC
 from storage.monitoring.durations import add_packed, packed, packed_as_shown
 from storage.statements import Statement, insert_into, to_json
@@ -148,9 +149,7 @@ KEY: ColumnElement[str] = func.coalesce(Job.key_id, "").label("key_id")
 STATUS: ColumnElement[str] = case(
     ((Job.status == "completed") & (Job.steps_failed > 0), STEPS_FAILED), else_=Job.status
 ).label("status")
-CODE: ColumnElement[str] = case(
-    (Job.status == "failed", func.coalesce(Job.error["code"].as_string(), "")), else_=""
-).label("code")
+CODE: ColumnElement[str] = case((Job.status == "failed", func.coalesce(ERROR_CODE, "")), else_="").label("code")
 #: It waits for a person, or goes on after an answer.
 PAUSED: ColumnElement[bool] = Job.waiting_since.is_not(None).label("paused")
 _COLUMNS = (
