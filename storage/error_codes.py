@@ -27,7 +27,7 @@ def _read(element: _ErrorCode, compiler: Any, **options: Any) -> str:
 
 @compiles(_ErrorCode, "postgresql")
 def _read_beside_any_text(element: _ErrorCode, compiler: Any, **options: Any) -> str:
-    """A message may hold NUL or half of a surrogate pair, as `\\u0000`. PostgreSQL stores that and fails when it reads
+    r"""A message may hold NUL or half of a surrogate pair, as `\u0000`. PostgreSQL stores that and fails when it reads
     any field beside it, so it reads the field of a text with other characters in these places.
     """
     error = compiler.process(Job.error.expression, **options)

@@ -435,7 +435,7 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
     if filters.created_before is not None:
         found.append(Job.created_at < filters.created_before)
     if filters.error_code is not None:
-        found.append(ERROR_CODE == filters.error_code)
+        found.append(ERROR_CODE.__eq__(filters.error_code))
     if filters.trigger is not None:
         whole = not filters.trigger.endswith(":")
         found.append(

@@ -38,7 +38,7 @@ class KeptFlow:
 
 @dataclass(frozen=True)
 class Room:
-    """The size of the database file in bytes, and how much of it is unused."""
+    """The size of the database file in bytes, and how much of it is unused. With PostgreSQL, about what is in use."""
 
     file: int
     unused: int
@@ -265,17 +265,26 @@ def _too_old(table: str, at: int, before: int, values_before: int) -> tuple[str,
     return condition, {name: value for name, value in times.items() if f":{name}" in condition}
 
 
-_VALUES_KEPT = text("select sum(value_bytes + :each) from jobs where values_gone_at is null")
+#: The tables whose rows retention removes to stay within the cap.
+_OF_JOBS = ("job_values", "events", "steps")
+_VALUES_KEPT = text(
+    """
+    select (select coalesce(sum(value_bytes + :each), 0) from jobs where values_gone_at is null)
+         + (select coalesce(sum(pg_total_relation_size(oid)), 0) from pg_class
+             where relkind = 'r' and relnamespace = current_schema()::regnamespace and not relname = any(:of_jobs))
+    """
+)
 
 
 def read_room(session: Session) -> Room:
     """Returns the size of the database file, and how much of it is unused.
 
-    PostgreSQL uses the space of removed rows again in its own time, so there the size is an estimate from the values of
-    jobs, of which nothing is unused.
+    PostgreSQL's files do not shrink when rows are removed, and it does not tell how much of them is unused. By their
+    size, one pass above the cap would remove everything. So the values of jobs count with an estimate, which falls with
+    each job that loses them; other tables count with their size.
     """
     if not is_sqlite(session):
-        return Room(int(session.scalar(_VALUES_KEPT, {"each": JOB_BYTES}) or 0), 0)
+        return Room(int(session.scalar(_VALUES_KEPT, {"each": JOB_BYTES, "of_jobs": list(_OF_JOBS)}) or 0), 0)
     size = session.scalar(text("select page_size from pragma_page_size")) or 0
     pages = session.scalar(text("select page_count from pragma_page_count")) or 0
     unused = session.scalar(text("select freelist_count from pragma_freelist_count")) or 0

@@ -1,5 +1,5 @@
 """Opens the database of a test's data folder: SQLite in the folder, or a PostgreSQL database of the folder's own, which
-is a copy of one with all tables (`tests/postgres_cluster.py`).
+begins without rows (`tests/postgres_cluster.py`).
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ def url_of(data: Path) -> str | None:
     """Returns the URL of the folder's database in PostgreSQL, which is made when it is missing; None with SQLite."""
     if not POSTGRES:
         return None
-    name = _name(data)
-    cluster().make(name)
-    return cluster().url(name)
+    return cluster().url(cluster().take(_name(data)))
 
 
 def settings_of(data: Path) -> dict[str, str]:
@@ -44,9 +42,9 @@ def settings_of(data: Path) -> dict[str, str]:
 
 
 def drop(data: Path) -> None:
-    """Removes the folder's database from PostgreSQL."""
+    """Gives the folder's database in PostgreSQL back, without rows, for another test."""
     if POSTGRES:
-        cluster().drop(_name(data))
+        cluster().give_back(_name(data))
 
 
 def stored_bytes(database: Database) -> list[bytes]:
@@ -77,4 +75,4 @@ def damage_bytes(database: Database, sha256: str, content: bytes | None) -> None
 
 
 def _name(data: Path) -> str:
-    return f"t_{hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:16]}"
+    return f"{hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:16]}"

@@ -7,6 +7,7 @@ removes its folder when that process ends, however it ends: its standard input i
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import subprocess
@@ -32,6 +33,25 @@ _SETTINGS = {
     "jit": "off",
     "max_connections": "300",
 }
+#: What begins the name of an environment variable that tells child processes a test's database.
+_TAKEN = "FLOWPORT_TEST_POSTGRES_OF_"
+_END_OTHERS = """
+select pg_terminate_backend(pid, 5000) from pg_stat_activity
+ where datname = current_database() and pid <> pg_backend_pid()
+"""
+#: Tables with rows are emptied. A large one is truncated, which takes longer for a small one.
+_EMPTY = """
+create function empty_all_tables() returns void language plpgsql set session_replication_role = 'replica' as $empty$
+begin
+  {tables}
+  {sequences}
+end $empty$
+"""
+_EMPTY_TABLE = """
+  if exists (select 1 from {name}) then
+    if pg_total_relation_size('{name}') > 2000000 then truncate {name} cascade; else delete from {name}; end if;
+  end if;
+"""
 #: Ends a cluster that is being started, too: PostgreSQL ends by itself without its folder.
 _GUARD = """
 read -r _
@@ -50,6 +70,9 @@ class Cluster:
         self.pid = pid
         self._guard = guard
         self._made: set[str] = set()
+        #: Databases of this process that no test uses: name -> an open connection.
+        self._unused: dict[str, Any] = {}
+        self._used: dict[str, str] = {}
 
     def url(self, database: str) -> str:
         """Returns the URL of one of its databases."""
@@ -62,12 +85,16 @@ class Cluster:
         return psycopg.connect(self.address, autocommit=True)
 
     def make(self, database: str, template: str = TEMPLATE) -> None:
-        """Makes a database as a copy of another one, unless this process has made it."""
+        """Makes a database as a copy of another one, unless it is there."""
+        import psycopg
+
         if database in self._made:
             return
-        # a copy of the files takes half of the time that a copy by way of the log takes
-        self._connection.execute(f"create database {database} template {template} strategy file_copy")
-        self._made.add(database)
+        # of a name that others make at the same time, the second error tells, when they are ready
+        with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+            # a copy of the files takes half of the time that a copy by way of the log takes
+            self._connection.execute(f"create database {database} template {template} strategy file_copy")
+            self._made.add(database)
 
     def drop(self, database: str) -> None:
         """Removes a database, if this process has made it, with whoever is connected to it."""
@@ -75,10 +102,57 @@ class Cluster:
             self._connection.execute(f"drop database {database} with (force)")
             self._made.remove(database)
 
+    def take(self, user: str) -> str:
+        """Returns the name of a database without rows, the same one for the same `user`, also in child processes.
+
+        It is one that a test has used before, when there is one: PostgreSQL reads its catalog once for each database.
+        """
+        known = os.environ.get(_TAKEN + user)
+        if known is None:
+            known = next(iter(self._unused), None) or f"t_{os.getpid()}_{len(self._made)}"
+            if connection := self._unused.pop(known, None):
+                connection.close()
+            self.make(known)
+            os.environ[_TAKEN + user] = self._used[user] = known
+        return known
+
+    def give_back(self, user: str) -> None:
+        """Ends whoever is still connected to the database, and removes all rows. Nothing without a database."""
+        import psycopg
+
+        database = self._used.pop(user, None)
+        if database is None:
+            return
+        del os.environ[_TAKEN + user]
+        connection = psycopg.connect(self.url(database), autocommit=True)
+        connection.execute(_END_OTHERS)
+        connection.execute("select empty_all_tables()")
+        self._unused[database] = connection
+
+    def prepare_emptying(self, database: str) -> None:
+        """Adds the function that `give_back` calls."""
+        import psycopg
+
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            tables = connection.execute(
+                "select quote_ident(tablename) from pg_tables where schemaname = 'public' and tablename <> 'alembic_version'"
+            )
+            sequences = connection.execute(
+                "select quote_ident(sequencename) from pg_sequences where schemaname = 'public'"
+            )
+            connection.execute(
+                _EMPTY.format(
+                    tables="".join(_EMPTY_TABLE.format(name=name) for (name,) in tables),
+                    sequences="".join(f"perform setval('{name}', 1, false); " for (name,) in sequences),
+                )
+            )
+
     def disconnect(self) -> None:
-        """Closes this process's connection."""
-        if connection := self.__dict__.pop("_connection", None):
-            connection.close()
+        """Closes this process's connections."""
+        for connection in (*self._unused.values(), self.__dict__.pop("_connection", None)):
+            if connection is not None:
+                connection.close()
+        self._unused.clear()
 
     def end(self) -> None:
         """Ends the cluster and removes its folder."""
@@ -117,4 +191,5 @@ def _start() -> Cluster:
     from storage.database import open_database
 
     open_database(folder / "made", url=made.url(TEMPLATE)).close()
+    made.prepare_emptying(TEMPLATE)
     return made

@@ -12,6 +12,7 @@ from storage.audit import list_entries
 from storage.job_changes import claim_job
 from storage.webhooks import DeliveryRow, take_due
 from tests.api.arrange import FAILED, House
+from tests.stored import places_of
 
 SECRET = "canary-9Hd3"
 
@@ -31,7 +32,7 @@ async def erase(house: House, job_id: str, key: str | None = None) -> Any:
 
 def files_hold(house: House, said: str) -> list[str]:
     data = house.api._context.settings.data
-    return [path.name for path in data.iterdir() if path.is_file() and said.encode() in path.read_bytes()]
+    return places_of(data, said)
 
 
 async def test_a_completed_job_answers_without_its_result_from_then_on(house: House):

@@ -12,6 +12,7 @@ from api.app import ROUTES, api_document
 from api.http.addresses import is_public
 from api.http.schemas import ProblemDetails
 from tests.api.arrange import SERVER, House
+from tests.stored import fill_disk, free_disk
 
 #: Every route and who may call it. The test fails for a route that is not listed, so that nobody adds an open route
 #: unnoticed.
@@ -197,13 +198,13 @@ async def test_a_fault_of_ours_is_answered_without_its_details(house: House, cap
 
 async def test_a_full_disk_is_answered_503_and_nothing_is_half_made(house: House):
     await house.submit()
-    house.database.write_now(_fill_disk)
+    house.database.write_now(fill_disk)
 
     refused = await house.submit({"url": "https://example.com/" + "x" * 500_000})
     assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
     assert refused.headers["retry-after"] == "5"
 
-    house.database.write_now(_free_disk)
+    house.database.write_now(free_disk)
     assert (await house.submit()).status_code == 202
     assert len((await house.get("/jobs")).json()["data"]) == 2
 
@@ -306,13 +307,4 @@ async def test_the_document_of_a_flow_has_its_address_of_before_too(house: House
 
 
 def _spoil_error(session: Session, job_id: str) -> None:
-    session.execute(text("update jobs set error = '{broken' where id = :id"), {"id": job_id})
-
-
-def _fill_disk(session: Session) -> None:
-    # SQLite keeps the stored pages and refuses new ones, as on a full disk
-    session.execute(text("pragma max_page_count = 1"))
-
-
-def _free_disk(session: Session) -> None:
-    session.execute(text("pragma max_page_count = 1073741823"))
+    session.execute(text("update jobs set error = '[1]' where id = :id"), {"id": job_id})

@@ -16,6 +16,8 @@ from storage.sqlite_file import file_of
 from storage.statements import Statement
 from storage.write_ahead_log import end_of_log
 
+pytestmark = pytest.mark.sqlite("They are about SQLite's write-ahead log.")
+
 _FILL = Statement("insert into settings (scope, name, value) values (:scope, 'fill', :value)")
 
 

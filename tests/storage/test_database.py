@@ -149,6 +149,7 @@ def hold_until(session: Session, event: asyncio.Event, loop: asyncio.AbstractEve
 
 
 @pytest.mark.parametrize(("durable", "mode"), [(True, 2), (False, 1)])
+@pytest.mark.sqlite("It reads a setting of SQLite.")
 def test_only_what_is_not_durable_commits_without_the_disk(new_data: Path, durable: bool, mode: int) -> None:
     engine = make_engine(sqlite_url(new_data), immediate=True, durable=durable)
     with engine.connect() as connection:

@@ -11,6 +11,8 @@ import pytest
 from storage.database import open_database
 from storage.private import make_private
 
+pytestmark = pytest.mark.sqlite("They are about the files of SQLite.")
+
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)

@@ -33,6 +33,8 @@ from storage.usage import Caps, Used, read_usage, reconcile_usage, usage_subject
 from storage.workspaces import get_limits
 from tests.engine.jobs.world import World
 
+pytestmark = pytest.mark.sqlite("Data folders of earlier releases have SQLite.")
+
 #: When the servers of the release folders stopped (`releases/make.py`). A job's time limit counts from its first start.
 STOPPED_AT = 1_764_000_000_000
 RELEASES = sorted((Path(__file__).parent / "releases").glob("*.db.gz"))

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.orm import Session
 
@@ -60,6 +60,8 @@ GIB = 1 << 30
 AIM_SECONDS = 0.0007
 REST = 4.0
 FEWEST, MOST = 4, 2_000
+#: With PostgreSQL, where each statement is a round trip.
+POSTGRES_AIM_SECONDS, POSTGRES_FEWEST = 0.01, 100
 #: After this many writes the write-ahead log is checkpointed here; otherwise somebody's commit would have to do it and
 #: wait.
 WRITES_PER_CHECKPOINT = 8
@@ -136,6 +138,8 @@ class Retention:
     _rows: int = 40
     _pages: int = 20
     _writes: int = 0
+    #: With PostgreSQL: the room of this pass, from which it takes what it removes.
+    _counted: Room | None = None
     #: The time for which uses and left bytes were looked at last, in milliseconds since 1970.
     _files_looked_at: int = 0
 
@@ -144,7 +148,7 @@ class Retention:
         rules = rules or self.database.read_now(read_rules)
         at = self.database.clock.now()
         report = Report()
-        file = self._room().file
+        file = 0 if self.database.is_postgres else self._room().file
         flows = self.database.read_now(list_kept_flows)
         rows_before = at - round(rules.rows_months * MONTH_DAYS * DAY)
         for workspace_id in {flow.workspace_id for flow in flows}:
@@ -158,6 +162,8 @@ class Retention:
         if rules.cap_bytes:
             self._above_cap(flows, rules.cap_bytes, at - HOUR, report)
         self._unused_files(at - UNUSED_MS, report)
+        if self.database.is_postgres:
+            return report
         self._give_back()
         report.released = max(0, file - self._room().file)
         if report.released:
@@ -220,6 +226,7 @@ class Retention:
                 report.log_rows += gone
 
     def _above_cap(self, flows: list[KeptFlow], cap: int, before: int, report: Report) -> None:
+        self._counted = None
         if self._room().used <= cap:
             return
         enough = cap * 95 // 100
@@ -240,6 +247,8 @@ class Retention:
             while jobs and _largest(users, share) is user and self._room().used > enough and not self.stop.is_set():
                 done = self._remove_some(jobs)
                 user.used -= sum(sizes[:done])
+                if self._counted is not None:
+                    self._counted = replace(self._counted, file=self._counted.file - sum(sizes[:done]))
                 report.over_cap += done
                 jobs, sizes = jobs[done:], sizes[done:]
 
@@ -252,9 +261,11 @@ class Retention:
         return [user for user in found if user.used]
 
     def _give_back(self) -> None:
+        if self.database.is_postgres:  # it uses the space again, in its own time
+            return
         while self._room().unused > SLACK_BYTES and not self.stop.is_set():
             took = self._timed(release_pages, self._pages)
-            self._pages = _next_size(self._pages, took)
+            self._pages = self._next_size(self._pages, took)
 
     def _remove_values(self, jobs: list[str]) -> int:
         left = list(jobs)
@@ -271,7 +282,7 @@ class Retention:
         """
         done: list[int] = []
         took = self._timed(lambda session: done.append(verb(session, *args, **kwargs)))
-        self._rows = _next_size(self._rows, took)
+        self._rows = self._next_size(self._rows, took)
         self._give_back()
         return done[-1]
 
@@ -297,7 +308,16 @@ class Retention:
         return own[-1]
 
     def _room(self) -> Room:
-        return self.database.read_now(read_room)
+        if not self.database.is_postgres:
+            return self.database.read_now(read_room)
+        if self._counted is None:
+            self._counted = self.database.read_now(read_room)
+        return self._counted
+
+    def _next_size(self, size: int, took: float) -> int:
+        if self.database.is_postgres:
+            return _next_size(size, took, POSTGRES_AIM_SECONDS, POSTGRES_FEWEST)
+        return _next_size(size, took)
 
 
 @dataclass
@@ -317,10 +337,10 @@ def _largest(users: list[_User], share: int) -> _User | None:
     return max((user for user in above if user.has_old), key=lambda user: user.used, default=None)
 
 
-def _next_size(size: int, took: float) -> int:
-    if took > AIM_SECONDS * 1.5:
-        return max(FEWEST, size * 2 // 3)
-    return min(MOST, size * 5 // 4) if took < AIM_SECONDS else size
+def _next_size(size: int, took: float, aim: float = AIM_SECONDS, fewest: int = FEWEST) -> int:
+    if took > aim * 1.5:
+        return max(fewest, size * 2 // 3)
+    return min(MOST, size * 5 // 4) if took < aim else size
 
 
 def _checkpoint(database: Database) -> None:

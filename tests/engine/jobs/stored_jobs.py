@@ -11,12 +11,12 @@ from storage.statements import DRIVER
 _JOB = (
     "insert into jobs (id, workspace_id, flow_id, environment, counted, status, attempts, created_at, enqueued_at, started_at,"
     " completed_at, limit_ms, steps_total, steps_done, items_failed, cost_nanos, input_tokens, output_tokens, model_calls,"
-    " simulated, last_seq, request_id, value_bytes)"
-    " values (?, ?, ?, 'live', 0, 'completed', 1, ?, ?, ?, ?, 1000, 2, 2, 0, 0, 0, 0, 0, 0, 5, 'req', ?)"
+    " simulated, last_seq, request_id, webhook_by_caller, value_bytes)"
+    " values (?, ?, ?, 'live', false, 'completed', 1, ?, ?, ?, ?, 1000, 2, 2, 0, 0, 0, 0, 0, false, 5, 'req', false, ?)"
 )
 _STEP = (
     "insert into steps (job_id, node_id, index_path, status, attempt, tries, started_at, input_tokens, output_tokens,"
-    " model_calls, simulated) values (?, ?, '', 'completed', 1, 1, 1, 0, 0, 0, 0)"
+    " model_calls, simulated) values (?, ?, '', 'completed', 1, 1, 1, 0, 0, 0, false)"
 )
 NODES = ("read", "write")
 

@@ -268,7 +268,7 @@ async def test_a_flow_that_fails_counts_towards_the_limit_of_money(kitchen: Kitc
 
 def make_remote(session: Any) -> None:
     """Makes the connection one whose calls cost money."""
-    session.execute(text("update connections set local = 0"))
+    session.execute(text("update connections set local = false"))
 
 
 async def test_output_fields_are_checked_and_asked_for_again(kitchen: Kitchen) -> None:

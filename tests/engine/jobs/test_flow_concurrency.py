@@ -200,6 +200,7 @@ def test_a_job_that_was_given_back_or_cancelled_makes_room(line: Line) -> None:
     assert line.begin() == jobs[2:3]
 
 
+@pytest.mark.sqlite("It reads SQLite's statements and query plans.")
 def test_a_flow_that_is_full_keeps_no_other_waiting_and_asks_nothing_of_flows_without_a_limit(line: Line) -> None:
     limited, free = line.flow(1), line.flow()
     line.submit(limited, 3)
@@ -232,6 +233,7 @@ def test_jobs_that_wait_for_their_flow_are_sent_again_only_when_they_may_begin(l
     assert line.begin() == jobs[2:3]
 
 
+@pytest.mark.sqlite("It reads SQLite's statements and query plans.")
 def test_what_waits_is_found_in_the_indexes(line: Line) -> None:
     found = {
         "_WAITING": ("ix_jobs_flow_limited",),

@@ -41,6 +41,7 @@ from storage.steps import NewValue, Progress, list_steps, write_progress
 from tests.engine.jobs.world import World, document_of, open_world
 from tests.factories import person
 from tests.logical_time import LogicalClock
+from tests.stored import places_of
 
 CANARY = "canary-7Yq2"
 
@@ -109,8 +110,8 @@ def end_job(world: World, job_id: str, said: str, status: str = "failed", size: 
 
 
 def files_hold(world: World, said: str) -> list[str]:
-    """Returns the files of the data folder that contain this text."""
-    return [path.name for path in world.data.rglob("*") if path.is_file() and said.encode() in path.read_bytes()]
+    """Returns the files of the data folder that contain this text; with PostgreSQL, the tables, too."""
+    return places_of(world.data, said)
 
 
 def plan_of(session: Any, statement: str) -> list[str]:
@@ -187,6 +188,7 @@ def test_runs_of_a_batch_that_are_erased_together_take_their_document_along(worl
     assert world.read(lambda session: session.scalar(text("select count(*) from playground_batches"))) == 0
 
 
+@pytest.mark.sqlite("It is about remains in pages of SQLite's file.")
 def test_pages_that_other_jobs_share_keep_no_remains(world: World, ada: Any) -> None:
     """When rows grow or are deleted, SQLite moves neighbouring rows in a page and leaves copies of them in its free
     space.
@@ -236,6 +238,7 @@ def leave_remains(session: Any) -> int:
 
 
 @pytest.mark.parametrize("pages", [3, 9_999], ids=["more-than-one-write-takes", "few"])
+@pytest.mark.sqlite("It is about remains in pages of SQLite's file.")
 def test_pages_that_the_shrinking_file_moves_while_it_is_looked_through_keep_no_remains(
     world: World, ada: Any, monkeypatch, pages: int
 ) -> None:
@@ -268,6 +271,7 @@ def test_pages_that_the_shrinking_file_moves_while_it_is_looked_through_keep_no_
 
 
 @pytest.mark.parametrize("small", [True, False])
+@pytest.mark.sqlite("It is about remains in pages of SQLite's file.")
 def test_without_a_way_to_clear_pages_a_small_file_is_written_anew(
     world: World, ada: Any, monkeypatch, caplog: pytest.LogCaptureFixture, small: bool
 ) -> None:
@@ -330,6 +334,7 @@ def test_runs_made_again_from_it_lose_their_copies_too(world: World, ada: Any) -
         world.write(run_in_playground, ada, flow_id, document, payload, RunOptions(again=job_id))
 
 
+@pytest.mark.sqlite("It reads SQLite's statements and query plans.")
 def test_runs_made_again_are_looked_for_before_the_write_that_erases(world: World, ada: Any, clock: MovedClock) -> None:
     document = document_of(fields=[{"name": "text", "type": "string"}])
     flow_id, payload = world.add_flow(document), {"text": CANARY}
@@ -486,6 +491,7 @@ def test_all_that_a_key_sent_in_a_period_goes_in_parts(world: World, ada: Any, c
         world.write(erase_part, ada, keys[0], [open_one])
 
 
+@pytest.mark.sqlite("It reads SQLite's statements and query plans.")
 def test_the_write_that_erases_a_keys_jobs_looks_for_none_of_them(world: World, ada: Any) -> None:
     """A workspace may have a million jobs of other keys.
 

@@ -39,6 +39,7 @@ async def test_an_unknown_job_is_not_waited_for(world: World) -> None:
         await wait_for_end(world.database, JobWaiters(world.database), world.workspace_id, "job_x", 5)
 
 
+@pytest.mark.sqlite("SQLite says that another process has committed; PostgreSQL sends a notice.")
 async def test_a_change_by_another_process_is_found_without_a_notice(world: World) -> None:
     waiters = JobWaiters(world.database)
     job_id = world.submit(world.add_flow()).job_id

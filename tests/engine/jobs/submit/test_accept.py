@@ -51,6 +51,7 @@ from storage.tables import ApiKey, ApiKeySecret, Flow, FlowVersion, Idempotency,
 from storage.usage import Caps, Used, read_usage, reconcile_usage, usage_subject
 from tests.engine.jobs.world import World, add_workspace, count_open, document_of, open_world
 from tests.logical_time import StillClock
+from tests.stored import fill_disk, free_disk
 
 
 def add_key(world: World, **changes) -> Caller:
@@ -614,10 +615,10 @@ def test_reconciling_counts_each_environment_from_the_jobs_table(world: World) -
 
 def test_a_disk_that_cannot_be_written_refuses_and_leaves_nothing_half_made(world: World) -> None:
     flow_id = world.add_flow(document_of(fields=[{"name": "text", "type": "string"}]))
-    world.write(lambda session: session.connection().exec_driver_sql("pragma max_page_count = 1"))
+    world.write(fill_disk)
     with pytest.raises(StorageUnavailable):
         world.submit(flow_id, {"text": "x" * 500_000})
-    world.write(lambda session: session.connection().exec_driver_sql("pragma max_page_count = 1000000"))
+    world.write(free_disk)
     assert (world.read(count_open, world.workspace_id), world.active()) == (0, 0)
     assert world.submit(flow_id, {"text": "x" * 500_000}).limits.active == 1
 
@@ -628,10 +629,10 @@ from collections import Counter
 from pathlib import Path
 from engine.core.errors import ConcurrencyLimitExceeded
 from engine.jobs.transitions import claim, finish
-from storage.database import open_database
 from storage.job_changes import Lease
 from engine.actions.jobs import submit
 from engine.jobs.submit.accept import Caller
+from tests.databases import open_database
 from tests.engine.jobs.world import count_open
 
 data, workspace, flow, enough = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])

@@ -226,6 +226,7 @@ def test_a_key_lists_the_batches_that_it_sees_newest_first(new_data: Path) -> No
     world.database.close()
 
 
+@pytest.mark.sqlite("It reads SQLite's statements and query plans.")
 def test_counting_and_ending_read_an_index_alone(world: World) -> None:
     def plan(session, sql: str) -> str:
         return " ".join(str(row) for row in session.execute(text(f"explain query plan {sql}")))
@@ -413,6 +414,7 @@ def test_a_batch_that_was_checked_before_is_the_same_batch(world: World) -> None
     assert world.write(accept_batch, world.caller, flow_id, {"items": [{"n": 7}, {"n": 1}]}, options).replayed
 
 
+@pytest.mark.sqlite("It reads SQLite's statements and query plans.")
 def test_whether_a_batch_has_begun_is_seen_without_its_jobs(world: World) -> None:
     """A page of 100 batches that wait may have 100,000 jobs: reading them would take seconds."""
     flow_id = world.add_flow()

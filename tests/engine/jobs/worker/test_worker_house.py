@@ -19,6 +19,7 @@ from engine.secrets.opening import open_all
 from storage.settings import OUTBOUND_ALLOW, SERVER, put_setting
 from storage.workers import beats
 from tests.engine.jobs.world import TEST_CATALOG, World
+from tests.stored import fill_disk, free_disk
 
 
 class House:
@@ -92,14 +93,9 @@ def test_a_supervisor_that_stood_still_when_its_worker_began_to_drain_is_told_ag
 
 def test_a_beat_that_could_not_be_written_is_tried_again_with_the_next_look(world: World, house: House) -> None:
     house.worker.host = "h" * 500_000  # larger than the free space
-    give_pages(world, 1)
+    world.write(fill_disk)
     with pytest.raises(StorageUnavailable):
         house.worker._beat(first=True)
-    give_pages(world, 1_000_000)
+    world.write(free_disk)
     house.worker._beat(first=False)
     assert house.worker.boot_id in world.read(beats)
-
-
-def give_pages(world: World, most: int) -> None:
-    """Limits the database to this number of pages."""
-    world.write(lambda session: session.connection().exec_driver_sql(f"pragma max_page_count = {most}"))

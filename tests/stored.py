@@ -1,0 +1,53 @@
+"""Looks at all that a data folder's database stores, and lets its disk be full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from tests.databases import url_of
+from tests.postgres_cluster import POSTGRES
+
+_TABLES = "select quote_ident(tablename) from pg_tables where schemaname = 'public' order by 1"
+
+
+def places_of(data: Path, said: str) -> list[str]:
+    """Returns the names of the files of the folder, and of the tables of its database in PostgreSQL, with this text."""
+    found = [path.name for path in data.rglob("*") if path.is_file() and said.encode() in path.read_bytes()]
+    return found + [table for table, row in _rows(data) if said in row or said.encode().hex() in row]
+
+
+def all_of(data: Path) -> str:
+    """Returns everything that is stored there, as one text."""
+    files = [path.read_bytes().decode(errors="replace") for path in data.rglob("*") if path.is_file()]
+    return "\n".join([*files, *(row for _, row in _rows(data))])
+
+
+def _rows(data: Path) -> Iterator[tuple[str, str]]:
+    """Yields (table, row as a text) of the database in PostgreSQL; nothing of SQLite."""
+    url = url_of(data)
+    if url is None:
+        return
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        for (table,) in connection.execute(_TABLES).fetchall():
+            for (row,) in connection.execute(f"select t::text from {table} t"):
+                yield table, row
+
+
+def fill_disk(session: Session) -> None:
+    """Lets writes fail as on a full disk from the next transaction on: those that need a new page of SQLite's file, and
+    all writes of PostgreSQL.
+    """
+    session.execute(text("set default_transaction_read_only = on" if POSTGRES else "pragma max_page_count = 1"))
+
+
+def free_disk(session: Session) -> None:
+    """Ends it."""
+    session.execute(
+        text("set default_transaction_read_only = off" if POSTGRES else "pragma max_page_count = 1073741823")
+    )
