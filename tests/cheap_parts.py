@@ -42,7 +42,7 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cheap_databases() -> Iterator[None]:
-    """Applies to every SQLite database that `open_database` opens in this process."""
+    """Applies to every database that `open_database` opens in this process."""
     from sqlalchemy import Engine, create_engine, event
 
     import storage.database
@@ -52,11 +52,19 @@ def cheap_databases() -> Iterator[None]:
     with first.connect():
         pass  # the dialect detects the features of this SQLite on its first connection
 
+    #: Engines of PostgreSQL whose dialect has met the server: `immediate` -> the first one that was made.
+    met: dict[bool, Engine] = {}
+
     def make_cheap_engine(url: str, *, immediate: bool, durable: bool = True) -> Engine:
         engine = make_engine(url, immediate=immediate, durable=durable)
         if url.startswith("sqlite"):
             event.listen(engine, "connect", _do_not_wait_for_the_disk)
             engine.dialect, engine._compiled_cache = first.dialect, first._compiled_cache
+        elif immediate in met:
+            engine.dialect, engine._compiled_cache = met[immediate].dialect, met[immediate]._compiled_cache
+        else:
+            with engine.connect():
+                met[immediate] = engine
         return engine
 
     storage.database.make_engine = make_cheap_engine

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import subprocess
 import tempfile
@@ -70,6 +71,7 @@ class Cluster:
         self.pid = pid
         self._guard = guard
         self._made: set[str] = set()
+        self._numbers = itertools.count()
         #: Databases of this process that no test uses: name -> an open connection.
         self._unused: dict[str, Any] = {}
         self._used: dict[str, str] = {}
@@ -109,7 +111,7 @@ class Cluster:
         """
         known = os.environ.get(_TAKEN + user)
         if known is None:
-            known = next(iter(self._unused), None) or f"t_{os.getpid()}_{len(self._made)}"
+            known = next(iter(self._unused), None) or f"t_{os.getpid()}_{next(self._numbers)}"
             if connection := self._unused.pop(known, None):
                 connection.close()
             self.make(known)

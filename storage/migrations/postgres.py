@@ -17,6 +17,12 @@ from storage.postgres_refusals import not_usable, require_usable, told
 from storage.tables import Base
 from storage.tables_knowledge import KnowledgeCollection  # noqa: F401 - so that `Base.metadata` has its tables too
 
+#: A key may have 4,000 bytes, and an entry of an ordered index at most 2,704.
+_INDEXES = (
+    "drop index ix_dataset_rows_key",
+    "create index ix_dataset_rows_key on dataset_rows using hash (key)",
+)
+
 
 def upgrade_postgres(url: str) -> bool:
     """Creates or migrates the tables when necessary; returns True when it did.
@@ -72,7 +78,7 @@ def _upgrade(engine: Engine, url: str) -> bool:
 def create_tables(connection: Connection) -> None:
     """Creates the newest tables in an empty database, in the transaction of this connection."""
     Base.metadata.create_all(connection)
-    for statement in TABLES:
+    for statement in (*TABLES, *_INDEXES):
         connection.execute(text(statement))
     _compare_bytes(connection)
     note_newest(connection)

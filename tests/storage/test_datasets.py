@@ -55,6 +55,14 @@ def step(world: World, dataset: str, mode: Any, key: str, data: dict[str, Any], 
     return done.action, done.rows, done.again
 
 
+def test_a_row_is_found_by_a_key_of_any_length(world: World) -> None:
+    dataset_id = add(world, [])
+    key = "".join(random.choices([chr(code) for code in range(0x4E00, 0x9FA5)], k=1_500))
+    said = [step(world, dataset_id, "upsert", "word", {"word": key, "n": n}, f"job:long:{n}") for n in range(2)]
+    assert said == [("added", 1, False), ("updated", 1, False)]
+    assert rows_of(world, dataset_id) == [{"word": key, "n": 1}]
+
+
 def test_a_dataset_is_found_by_id_before_name_and_never_a_strangers(world: World) -> None:
     dataset_id = add(world, NUMBERS, "Numbers")
     other = add(world, [], dataset_id)  # a dataset whose name is another one's id
