@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from storage.database import now
+from storage.postgres_meaning import meaning_trouble
 from storage.server_figures import LIVING_MS
 from storage.tables import WorkerProcess
 from storage.workers import WORKER
@@ -28,6 +29,7 @@ _SERVER: Final = text(
            cast(extract(epoch from clock_timestamp()) * 1000 as bigint) as at
     """
 )
+_HAS_VECTORS: Final = text("select exists (select 1 from knowledge_vectors)")
 _NOTHING: Final = text("select 1")
 _LACKING: Final = text(
     """
@@ -67,6 +69,8 @@ class PostgresState:
     at: int
     #: How many milliseconds the server takes to answer a question that needs no table.
     answer_ms: float
+    #: Why search by meaning does without the extension `vector`; "" when it has it, or nothing is searched so.
+    meaning_trouble: str
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def read_state(session: Session) -> PostgresState:
         times.append(time.perf_counter() - begun)
     return PostgresState(
         answer_ms=sorted(times)[2] * 1_000,
+        meaning_trouble=meaning_trouble(session.connection()) if session.scalar(_HAS_VECTORS) else "",
         version=row.version.split(" ")[0],
         schema=session.scalar(text("select version_num from alembic_version")) or "",
         fsync=row.fsync,

@@ -46,8 +46,10 @@ _PUT_FILE: Final = """
 _PUT_PIECE: Final = "insert into file_pieces (bytes_id, number, content) values (%s, %s, %s)"
 #: As `storage.postgres_files` stores them.
 _PIECE_BYTES: Final = 1 << 20
-#: Tables that `storage.tables` does not name: of Huey, of the bytes of files, and of the index for words.
-_OTHERS: Final = frozenset({"task", "kv", "schedule", "counter", "file_bytes", "file_pieces", "knowledge_words"})
+#: Tables that `storage.tables` does not name: of Huey, of the bytes of files, and for search in knowledge.
+_OTHERS: Final = frozenset(
+    {"task", "kv", "schedule", "counter", "file_bytes", "file_pieces", "knowledge_words", "knowledge_points"}
+)
 
 
 class PostgresRows:
@@ -180,6 +182,13 @@ def what_it_holds(connection: Connection) -> str:
     if found and read_schema(connection) != newest_schema():
         return "the tables of another version of Flowport"
     return ""
+
+
+def forget_points(connection: Connection) -> None:
+    """Removes the table for search by meaning from an empty database: the next start makes and fills it
+    (`storage.postgres_meaning`).
+    """
+    connection.exec_driver_sql("drop table if exists knowledge_points")
 
 
 def list_users(connection: Connection) -> list[str]:

@@ -186,20 +186,10 @@ def _files(database: Database) -> Line:
         return Line(
             "Files",
             "bad",
-            f"The bytes of {len(gone):,} of {len(named):,} files are missing in {_where(database)}.",
-            f"{_HOW[database.file_bytes.in_folder]}; steps that read them fail.",
+            f"The bytes of {len(gone):,} of {len(named):,} files are missing in {database.file_bytes.folder}.",
+            "Copy the folder `files` back from a backup (`app.py restore` into a new folder); steps that read them fail.",
         )
     return Line("Files", "ok", f"{len(named):,} files, {megabytes(sum(size for _, size in named))}.")
-
-
-def _where(database: Database) -> str:
-    return str(database.file_bytes.folder) if database.file_bytes.in_folder else "the database"
-
-
-_HOW = {
-    True: "Copy the folder `files` back from a backup (`app.py restore` into a new folder)",
-    False: "Restore a backup of the database into a new one, and copy its tables `file_bytes` and `file_pieces`",
-}
 
 
 def _worker(data: Path, database: Database, running: bool | None) -> Line:  # noqa: FBT001 - private

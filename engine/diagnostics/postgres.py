@@ -40,6 +40,9 @@ def check_postgres(database: Database, *, running: bool | None) -> Iterator[Line
     yield _clocks(state)
     yield _size(database, state)
     yield _files(database)
+    if state.meaning_trouble:
+        found, _, fix = state.meaning_trouble.partition(". ")
+        yield Line("Search by meaning", "note", f"{found}.", fix)
     yield _processes(database, running)
 
 
@@ -136,7 +139,8 @@ def _files(database: Database) -> Line:
             "Files",
             "bad",
             f"The bytes of {missing:,} files are missing in the database.",
-            "Bring back a backup (`app.py restore` into an empty database); steps that read these files fail.",
+            "Restore a backup into another, empty database, and copy its tables `file_bytes` and `file_pieces`; steps that "
+            "read these files fail.",
         )
     return Line("Files", "ok", f"{count:,} files in the database, {megabytes(size)}.")
 

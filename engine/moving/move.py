@@ -225,10 +225,12 @@ def _to_disk(path: Path) -> None:
 def _prepare(connection: Connection, url: str) -> None:
     """Creates the tables in an empty database. Raises BadSetting and DatabaseNotEmpty."""
     from storage.migrations.postgres import create_tables
-    from storage.postgres_rows import list_tables
+    from storage.postgres_rows import forget_points, list_tables
 
     _require_empty(connection, url)
-    if not list_tables(connection):
+    if list_tables(connection):
+        forget_points(connection)
+    else:
         create_tables(connection)
 
 

@@ -1,0 +1,166 @@
+"""A folder with files and knowledge goes into PostgreSQL, into a backup and back: by the commands, as people do it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.actions.workspaces import ensure_workspace
+from engine.backups.sealed_file import SCRYPT
+from engine.core.settings import Settings
+from engine.files.keeping import incoming_of, store_file
+from engine.jobs.server.maintenance import Maintenance
+from engine.moving.move import move_to_postgres
+from engine.secrets.sealing import open_vault
+from storage.database import Database, open_database
+from storage.files import count_files, list_hashes
+from tests.commands.conftest import Said, clean_environment
+from tests.one_command import run_here
+from tests.storage.postgres.test_knowledge import QUESTIONS, Filled, filled
+from tests.storage.test_upgrade import RELEASES, unpack
+
+CONTENT = bytes(range(256)) * 6_000  # more than a piece
+PASSPHRASE = {"FLOWPORT_BACKUP_PASSPHRASE": "correct horse"}
+KEY = base64.b64encode(bytes(32)).decode()
+
+
+@pytest.fixture(autouse=True)
+def _quick_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SCRYPT, "n", 1 << 10)
+
+
+def command(folder: Path, *arguments: object, **environment: object) -> Said:
+    """Runs a command; `environment` None: not set."""
+    given = {name: str(value) for name, value in environment.items() if value is not None}
+    done = run_here([*map(str, arguments)], stdin=b"", environment=clean_environment(**given), folder=folder)
+    return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def fill(data: Path) -> Filled:
+    """A folder with a file and a collection, whose database is closed."""
+    database = open_database(data)
+    open_vault(data)
+    workspace_id = database.write_now(ensure_workspace, "free")
+    incoming = incoming_of(database.file_bytes, CONTENT, "a.bin")
+    database.write_now(store_file, incoming, workspace_id=workspace_id, environment="live")
+    found = filled(database)
+    database.close()
+    return found
+
+
+def seen(database: Database, of: Filled) -> dict[str, Any]:
+    """What is found in a database."""
+    here = Filled(database, of.collection_id, of.source_ids)
+    return {
+        "files": [database.file_bytes.read(*one) for one in database.read_now(list_hashes)],
+        "words": [here.by_words(question) for question in QUESTIONS],
+        "meaning": [
+            [(one.document_id, one.number) for one in here.by_meaning(bytes([at, 3, 200, 7, 9, 1, at, 40]))]
+            for at in range(5)
+        ],
+    }
+
+
+def test_files_and_knowledge_go_along_into_postgresql_a_backup_and_back(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    url, restored_url, key = new_database(), new_database(), tmp_path / "old" / "secret.key"
+    of = fill(tmp_path / "old")
+    old = open_database(tmp_path / "old")
+    expected = seen(old, of)
+    old.close()
+    assert expected["files"] == [CONTENT]
+    assert expected["words"][1] != []
+    prepared = open_database(tmp_path / "any", url=url)  # as `app.py migrate` leaves it, with a table of points
+    prepared.close()
+
+    moved = command(tmp_path, "move", "--data", "old", "--to", url)
+    assert moved.code == 0, moved
+    assert "and 1 stored files (1.5 MB)" in moved.err
+    assert f"FLOWPORT_SECRET_KEY_FILE to {key}" in moved.err
+    at_postgres: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key, **PASSPHRASE}
+    database = open_database(tmp_path / "any", url=url)
+    try:
+        assert seen(database, of) == expected
+        assert database.read_now(count_files) == (1, len(CONTENT))
+        made = command(tmp_path, "backup", "all.fpbackup", "--data", "srv", **at_postgres)  # while it is in use
+        assert made.value == "all.fpbackup"
+    finally:
+        database.close()
+    assert list((tmp_path / "srv" / "backups").iterdir()) == [], "nothing half made is left"
+
+    into_folder = command(tmp_path, "restore", "all.fpbackup", "--data", "folder", **PASSPHRASE)
+    assert "Restored into folder" in into_folder.err
+    new_key = tmp_path / "new.key"
+    there: dict[str, object] = {
+        **at_postgres,
+        "FLOWPORT_DATABASE_URL": restored_url,
+        "FLOWPORT_SECRET_KEY_FILE": new_key,
+    }
+    new_key.write_text(KEY)
+    other_key = command(tmp_path, "restore", "all.fpbackup", "--data", "srv", **there)
+    assert "is not the one of this backup" in other_key.err
+    new_key.unlink()
+    wrong = command(
+        tmp_path, "restore", "all.fpbackup", "--data", "srv", **there | {"FLOWPORT_BACKUP_PASSPHRASE": "another"}
+    )
+    assert "The passphrase is wrong" in wrong.err
+    assert not new_key.exists()
+    into_postgres = command(tmp_path, "restore", "all.fpbackup", "--data", "srv", **there)
+    assert "read back and the same" in into_postgres.err
+    assert new_key.read_text().strip() == key.read_text().strip()
+    assert "The database is not empty" in command(tmp_path, "restore", "all.fpbackup", "--data", "srv", **there).err
+
+    back = command(tmp_path, "move", "--to", "back", **there)
+    assert back.code == 0, back
+    for data, where in ((tmp_path / "folder", None), (tmp_path / "any", restored_url), (tmp_path / "back", None)):
+        database = open_database(data, url=where)
+        assert seen(database, of) == expected, data
+        database.close()
+    assert (tmp_path / "back" / "secret.key").read_text().strip() == key.read_text().strip()
+
+
+def test_a_check_tells_what_postgresql_lacks(new_database: Callable[[], str], tmp_path: Path) -> None:
+    url, key = new_database(), tmp_path / "key"
+    key.write_text(KEY)
+    given: dict[str, object] = {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": key}
+    none = command(tmp_path, "check", "--offline", "--data", "srv", **given)
+    assert "There is no Flowport in the database t_" in none.err
+    command(tmp_path, "keys", "list", "--data", "srv", **given)
+    lines = {
+        one["name"]: one for one in command(tmp_path, "check", "--offline", "--json", "--data", "srv", **given).json
+    }
+    assert {"Data folder", "Disk", "Clock", "Database", "Connections", "Clocks", "Size", "Files", "Worker", "Backup", "Backup passphrase", "Foreign files"} == set(lines)  # fmt: skip
+    assert "fsync is off" in lines["Database"]["found"], "as the PostgreSQL of the tests has it"
+    assert "FLOWPORT_SECRET_KEY_FILE" in lines["Backup passphrase"]["found"]
+    assert "No server and no worker uses this database now" in lines["Worker"]["found"]
+    unreachable = command(
+        tmp_path, "check", "--data", "srv", **given | {"FLOWPORT_DATABASE_URL": "postgresql://127.0.0.1:1/none"}
+    )
+    assert (unreachable.code, unreachable.out) == (1, "")
+    assert "PostgreSQL cannot be reached" in unreachable.err
+
+
+def test_of_several_servers_one_makes_the_nightly_backup(new_database: Callable[[], str], tmp_path: Path) -> None:
+    url, key = new_database(), tmp_path / "key"
+    key.write_text(KEY)
+    unpack(RELEASES[0], tmp_path / "release")  # it has jobs: otherwise no backup is due
+    move_to_postgres(tmp_path / "release", url, tell=lambda _table, _rows: None)
+    opened = [open_database(tmp_path / name, url=url) for name in ("one", "two")]
+    servers = [
+        Maintenance(
+            database,
+            Settings(data=tmp_path / name, database_url=url, secret_key_file=key, backup_passphrase="correct horse"),
+            open_vault(tmp_path / name, key),
+        )
+        for database, name in zip(opened, ("one", "two"), strict=True)
+    ]
+    for server in servers:
+        server.pass_over()
+    assert [len(list((tmp_path / name).glob("backups/nightly-*.fpbackup"))) for name in ("one", "two")] == [1, 0]
+    for database in opened:
+        database.close()
