@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import HOUR
 from storage.database import now
+from storage.statements import is_sqlite
 from storage.tables import Job, WorkerProcess
 from storage.workers import WORKER
 
@@ -60,7 +61,7 @@ def server_figures(session: Session) -> ServerFigures:
         last_hour=last_hour,
         last_hour_went_on=went_on,
         last_hour_nanos=_nanos_since(session, at - HOUR),
-        database_bytes=_size(session),
+        database_bytes=database_size(session),
     )
 
 
@@ -86,8 +87,9 @@ def _nanos_since(session: Session, since: int) -> int:
     return int(session.scalar(statement, {"since": since}) or 0)
 
 
-def _size(session: Session) -> int:
-    if session.get_bind().dialect.name != "sqlite":
+def database_size(session: Session) -> int:
+    """Returns the bytes that the whole database takes."""
+    if not is_sqlite(session):
         return int(session.scalar(text("select pg_database_size(current_database())")) or 0)
     pages = session.scalar(text("select page_count from pragma_page_count()")) or 0
     return int(pages * (session.scalar(text("select page_size from pragma_page_size()")) or 0))

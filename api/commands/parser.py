@@ -140,6 +140,11 @@ def _about_the_folder(error: Exception) -> str | None:
         case "NewerData" | "DatabaseDamaged":
             return str(error)
         case "DatabaseError" | "OperationalError":
+            if type(getattr(error, "orig", None)).__module__.startswith("psycopg"):
+                return (
+                    f"PostgreSQL could not do this: {getattr(error, 'orig', error)}. Run `app.py check`, which says what is "
+                    "wrong with the database, or look into the log of PostgreSQL."
+                )
             return (
                 f"The database in the data folder cannot be used: {getattr(error, 'orig', error)}. "
                 "Check the folder and its disk, or bring back a backup: `app.py restore FILE` (nightly ones are in its folder `backups`)."

@@ -89,7 +89,7 @@ async def _stored(task: Task, tools: Tools) -> FileContent:
     except BytesGone as error:
         raise NodeFailed(
             f"The file “{task.source.name}” is not there any more.",
-            why="A part of the data folder is missing.",
+            why="Its content is missing where files are kept.",
             remedy="Add the file again.",
         ) from error
     return FileContent(task.source.name, row.media_type, row.size, content)

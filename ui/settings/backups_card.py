@@ -46,6 +46,10 @@ class BackupsCard:
             with self.place:
                 note(
                     _(
+                        "They open only with the key that FLOWPORT_SECRET_KEY_FILE names, so they help after a mistake, but not when that file is lost too. Set a passphrase and copy them to another machine."
+                    )
+                    if self.settings.database_url
+                    else _(
                         "They open only with the key in the same folder, so they help after a mistake, but not when the disk is lost. Set a passphrase and copy them to another machine."
                     ),
                     kind="warn",
@@ -60,6 +64,13 @@ class BackupsCard:
         ):
             with one.head:
                 button(_("Passphrase"), self._ask_passphrase, icon="key", small=True)
+            if self.settings.database_url:
+                with ui.element("div").classes("fp-body"):
+                    words(
+                        _("These are in the folder of this server. Of several servers, one makes that of a night."),
+                        "fp-s13 fp-t2",
+                        tag="p",
+                    )
             if not backups:
                 with ui.element("div").classes("fp-body"):
                     words(
@@ -82,7 +93,8 @@ class BackupsCard:
                         words(self.times.moment(backup.at), "fp-b")
                     rows.cell(_("Nightly") if backup.kind == "nightly" else _("By hand"), "fp-t2")
                     with rows.cell():
-                        badge(_("Passphrase") if backup.has_passphrase else _("This folder's key"), icon="key")
+                        own_key = _("The servers' key") if self.settings.database_url else _("This folder's key")
+                        badge(_("Passphrase") if backup.has_passphrase else own_key, icon="key")
                     rows.cell(size(backup.size, reader), "fp-num")
                     with rows.cell(), ui.element("div").classes("fp-row fp-end"):
                         when = self.times.moment(backup.at)
@@ -163,19 +175,32 @@ class BackupsCard:
             await self.changed()
 
 
-def draw_restore() -> None:
-    """Explains how a backup is restored."""
+def draw_restore(*, into_database: bool) -> None:
+    """Explains how a backup is restored. `into_database`: the data is in PostgreSQL."""
     with card(_("Restore a backup")), ui.element("div").classes("fp-col"):
         words(
             _(
+                "A backup is restored into an empty PostgreSQL database at a server's terminal; without FLOWPORT_DATABASE_URL, into an empty folder. Stop all servers and workers first, so that no job runs twice."
+            )
+            if into_database
+            else _(
                 "A backup is restored into an empty folder at the server's terminal. Stop this server first, so that no job runs twice."
             ),
             "fp-s13 fp-t2",
             tag="p",
         )
-        code("app.py restore FILE --data NEW_FOLDER\napp.py serve --data NEW_FOLDER", name=_("Restore"))
+        steps = (
+            "createdb NEW_DATABASE\nexport FLOWPORT_DATABASE_URL=postgresql://USER@HOST/NEW_DATABASE\napp.py restore FILE"
+            if into_database
+            else "app.py restore FILE --data NEW_FOLDER\napp.py serve --data NEW_FOLDER"
+        )
+        code(steps, name=_("Restore"))
         words(
             _(
+                "It asks for the passphrase, checks what it restored, and jobs that waited go on when a server starts with that address. For a nightly backup without a passphrase, add --key with the file that FLOWPORT_SECRET_KEY_FILE names."
+            )
+            if into_database
+            else _(
                 "It asks for the passphrase, checks what it restored, and jobs that waited go on when the server starts. For a nightly backup without a passphrase, add --key with the old folder's secret.key."
             ),
             "fp-s13 fp-t2",

@@ -23,6 +23,7 @@ from engine.diagnostics.disk import Disk, folder_size, read_disk
 from engine.jobs.server.retention import Rules, read_rules
 from storage.files import count_files
 from storage.retention import Room, read_room
+from storage.server_figures import database_size
 from storage.workspaces import is_first_workspace
 from ui.kit.parts import button, card, key_values, meter, words
 from ui.kit.text import _, plural, size
@@ -48,6 +49,7 @@ class SeenData:
     #: The number and the bytes of this workspace's files.
     files: tuple[int, int]
     has_passphrase: bool
+    database_bytes: int
 
 
 def load_data(session: Session, workspace_id: str, settings: Settings) -> SeenData | None:
@@ -63,6 +65,7 @@ def load_data(session: Session, workspace_id: str, settings: Settings) -> SeenDa
         backup_bytes=folder_size(data, FOLDER),
         files=count_files(session, workspace_id),
         has_passphrase=has_passphrase(session, settings),
+        database_bytes=database_size(session) if settings.database_url else 0,
     )
 
 
@@ -117,7 +120,7 @@ class DataPage:
                 button(_("Back up now"), self.backups.ask_backup, icon="backup", kind="main")
             self._show_backups(self.seen)
             draw_retention(self.page_session, self.seen.rules, self._look)
-            draw_restore()
+            draw_restore(into_database=self.settings.database_url is not None)
 
     @one_at_a_time
     async def _look(self) -> None:
@@ -138,7 +141,7 @@ class DataPage:
             cap = seen.rules.cap_bytes
             cap_text = f"{_('of')} {size(cap, reader)}" if cap else _("no cap")
             self._line(
-                _("Database"),
+                _("Inputs, results and steps") if self.settings.database_url else _("Database"),
                 f"{size(seen.room.used, reader)} {cap_text}",
                 seen.room.used,
                 cap,
@@ -156,7 +159,7 @@ class DataPage:
             )
             taken = seen.disk.total - seen.disk.free
             self._line(
-                _("Disk"),
+                _("Disk of this server") if self.settings.database_url else _("Disk"),
                 f"{size(seen.disk.free, reader)} {_('free of')} {size(seen.disk.total, reader)}",
                 taken,
                 seen.disk.total,
@@ -164,7 +167,11 @@ class DataPage:
             )
             key_values(
                 [
-                    (_("Folder"), str(self.settings.data.resolve())),
+                    *([(_("Whole database"), size(seen.database_bytes, reader))] if self.settings.database_url else []),
+                    (
+                        _("Folder of this server") if self.settings.database_url else _("Folder"),
+                        str(self.settings.data.resolve()),
+                    ),
                     (
                         _("Backups"),
                         f"{size(seen.backup_bytes, reader)}, {plural(len(seen.backups), _('file'), _('files'), reader)}",

@@ -19,6 +19,7 @@ from ui.page_session import PageSession
 
 def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[], Awaitable[None]]) -> None:
     """Draws the card in the current slot; `changed` is called after other rules are stored."""
+    shared = page_session.app.settings.database_url is not None
     with (
         card(_("How long things are kept"), _("It counts within ten minutes")),
         ui.element("div").classes("fp-form fp-narrow"),
@@ -41,9 +42,14 @@ def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[]
         with rows.place:
             rows_box = rows.control(ui.input(value=str(rules.rows_months)).props("outlined dense inputmode=numeric"))
         cap = Field(
-            _("Largest size of the database"),
+            _("Most for inputs, results and steps") if shared else _("Largest size of the database"),
             "GB",
             _(
+                "When all of them together take more, the oldest ones are deleted early, first those of the workspace that "
+                "uses most, never those of the last hour. 0: no limit."
+            )
+            if shared
+            else _(
                 "When the database grows larger, the oldest inputs and results are deleted early, first those of "
                 "the workspace that uses most, never those of the last hour. 0: no limit."
             ),
