@@ -15,8 +15,8 @@ import bisect
 import contextlib
 import sqlite3
 import string
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
@@ -39,29 +39,54 @@ _ADD = Statement(
     """
 )
 _REMOVE = Statement("delete from knowledge_words where id = :id")
+_SIZE = Statement(
+    """
+    select count(*), cast(avg(length) as float8), (select reltuples from pg_class where oid = 'knowledge_words'::regclass)
+      from knowledge_words where collection_id = :collection_id
+    """
+)
+#: Terms that most pieces of a sample hold.
+_COMMON = Statement(
+    """
+    with sample as materialized (
+        select words from knowledge_words tablesample system (cast(:percent as float4)) repeatable (1)
+         where collection_id = :collection_id
+    )
+    select wanted.place
+      from unnest(cast(:places as bigint[]), cast(:queries as text[])) as wanted (place, query)
+     cross join lateral (
+        select count(*) as pieces, count(*) filter (where words @@ cast(wanted.query as tsquery)) as found from sample) seen
+     where seen.pieces >= :least and seen.found > 0.6 * seen.pieces
+    """
+)
 _FIND = Statement(
     """
     with wanted as materialized (
         select * from unnest(cast(:places as bigint[]), cast(:queries as text[]), cast(:counts as float8[]))
                  as wanted (place, query, times)
     ), hit as materialized (
-        select wanted.place, wanted.times, piece.id, piece.length, piece.source_id
+        select wanted.place, wanted.times, piece.id, piece.source_id,
+               float8 '0.3' + float8 '0.9' * piece.length / cast(:length as float8) as length
           from wanted join knowledge_words piece on piece.words @@ cast(wanted.query as tsquery)
          where piece.collection_id = :collection_id
-    ), whole as materialized (
-        select count(*) as pieces, avg(length) as length from knowledge_words where collection_id = :collection_id
     ), weight as materialized (
-        select place, greatest(ln((pieces - count(*) + 0.5) / (count(*) + 0.5)), 0.000001) as weight
-          from hit cross join whole group by place, pieces
+        select place, greatest(
+                   ln((cast(:pieces as float8) - count(*) + float8 '0.5') / (count(*) + float8 '0.5')), float8 '1e-6'
+               ) * float8 '2.2' as weight
+          from hit group by place
     )
     select hit.id
-      from hit join weight on weight.place = hit.place cross join whole
+      from hit join weight on weight.place = hit.place
      where cast(:source_ids as text[]) is null or hit.source_id = any(cast(:source_ids as text[]))
      group by hit.id
-     order by sum(weight * times * 2.2 / (times + 1.2 * (0.25 + 0.75 * hit.length / whole.length))) desc, hit.id
+     order by sum(weight * times / (times + length)) desc, hit.id
      limit :most
     """
 )
+#: Of so many pieces, terms that most of them hold are left out; the pieces of a sample, and the fewest that tell.
+MANY: Final = 5_000
+_SAMPLE: Final = 500
+_LEAST: Final = 100
 
 
 def add_words(session: Session, pieces: Iterable[IndexedPiece]) -> None:
@@ -96,18 +121,43 @@ def find_by_words(
 ) -> list[int]:
     """Returns the ids of the pieces that hold at least one of the terms, as `storage.knowledge_words` does."""
     asked = list(_queries(terms))
-    if not asked:
+    pieces, length, all_pieces = _SIZE.row(session, {"collection_id": collection_id})
+    if not asked or not pieces:
         return []
-    places, queries, counts = map(list, zip(*asked, strict=True))
-    wanted = {
+    whole = {
         "collection_id": collection_id,
-        "places": places,
-        "queries": queries,
-        "counts": counts,
+        "pieces": pieces,
+        "length": length,
         "source_ids": list(source_ids) or None,
         "most": most,
     }
-    return [row[0] for row in _FIND.rows(session, wanted)]
+    if pieces >= MANY:
+        # A term that more than half of the pieces hold counts nearly nothing, and takes the most time.
+        common = _common(session, collection_id, asked, min(100.0, 100.0 * _SAMPLE / max(all_pieces, pieces)))
+        telling = [one for one in asked if one[0] not in common]
+        if common and telling and len(found := _found(session, telling, whole)) == most:
+            return found
+    return _found(session, asked, whole)
+
+
+def _common(session: Session, collection_id: str, asked: Sequence[tuple[int, str, float]], percent: float) -> set[int]:
+    """Returns the places of terms that more than half of the pieces hold."""
+    by_place: dict[int, list[str]] = {}
+    for place, query, _ in asked:
+        by_place.setdefault(place, []).append(f"({query})")
+    wanted = {
+        "collection_id": collection_id,
+        "percent": percent,
+        "places": list(by_place),
+        "queries": [" | ".join(queries) for queries in by_place.values()],
+        "least": _LEAST,
+    }
+    return {row[0] for row in _COMMON.rows(session, wanted)}
+
+
+def _found(session: Session, asked: Sequence[tuple[int, str, float]], whole: Mapping[str, Any]) -> list[int]:
+    places, queries, counts = map(list, zip(*asked, strict=True))
+    return [row[0] for row in _FIND.rows(session, {**whole, "places": places, "queries": queries, "counts": counts})]
 
 
 def _queries(terms: Sequence[Term]) -> Iterable[tuple[int, str, float]]:

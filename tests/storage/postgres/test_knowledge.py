@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from storage import postgres_words
 from storage.database import Database
 from storage.database import open_database as open_sqlite
 from storage.knowledge_changes import (
@@ -113,7 +114,11 @@ def postgres(new_data: Path) -> Iterator[Filled]:
     database.close()
 
 
-def test_a_question_finds_the_same_pieces_in_the_same_order(sqlite: Filled, postgres: Filled) -> None:
+@pytest.mark.parametrize("many", [5_000, 1])
+def test_a_question_finds_the_same_pieces_in_the_same_order(
+    sqlite: Filled, postgres: Filled, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_words, "MANY", many)
     for question in QUESTIONS:
         assert postgres.by_words(question) == sqlite.by_words(question), question
         assert postgres.by_words(question, slice(1, 3)) == sqlite.by_words(question, slice(1, 3)), question
