@@ -38,9 +38,9 @@ from storage.datasets import list_rows
 from storage.files import list_uses
 from storage.knowledge import SourceLine, list_collections, list_sources, page_of_pieces
 from storage.knowledge_changes import claim_next
-from tests.databases import POSTGRES
 from tests.engine.jobs.world import World
 from tests.engine.knowledge.conftest import Model
+from tests.postgres_cluster import POSTGRES
 
 PRACTICE = "https://practice.flowport.example/"
 
