@@ -3,7 +3,7 @@ import { registerHooks } from "node:module";
 import test from "node:test";
 import assert from "node:assert/strict";
 
-const vue = "data:text/javascript," + encodeURIComponent("export const reactive = (x) => x; export const ref = (x) => ({ value: x }); export const shallowRef = ref; export const computed = (f) => ({ get value() { return f(); } });");
+const vue = "data:text/javascript," + encodeURIComponent("export const reactive = (x) => x; export const ref = (x) => ({ value: x }); export const shallowRef = ref; export const markRaw = (x) => x; export const nextTick = (f) => Promise.resolve().then(f); export const computed = (f) => ({ get value() { return f(); } });");
 // Auto layout is seen in the browser tests; nothing here lays out, and a clean checkout has no npm packages.
 const dagre = "data:text/javascript," + encodeURIComponent("export class Graph {} export const layout = () => { throw new Error('no layout here'); };");
 const standIns = { vue, "@dagrejs/dagre": dagre };
@@ -39,6 +39,7 @@ const { fitting } = await load("adding.js");
 const { fromText } = await load("clipboard.js");
 const { Journal } = await load("journal.js");
 const { actionsFor } = await load("actions.js");
+const { selecting } = await load("selecting.js");
 
 const TYPES = {
   api_input: { title: "API Input", ports: ["out"], accepts_input: false, single: true }, prompt: { title: "Prompt", ports: ["out"], accepts_input: true },
@@ -185,6 +186,28 @@ test("a menu offers what can be done there, and a reader only what changes nothi
   assert.ok(ids({ nodes: ["a", "b"], ports: [] }).includes("align-left") && !ids({ nodes: ["a", "b"], ports: [] }).includes("align-across"));
   assert.deepEqual(ids({ nodes: ["a"], ports: ["out"] }, { readonly: true }), ["do-open", "do-copy", "do-zoom"]);
   assert.deepEqual(ids({ edge: "e" }), ["do-insert", "do-mapping", "do-delete"]);
+});
+
+test("a selection is reported with the number of the last demand that was met, and again after each", async () => {
+  const told = [], calls = [];
+  const flow = { getSelectedNodes: { value: [] }, getSelectedEdges: { value: [] }, onNodesChange: (call) => calls.push(call), onEdgesChange: (call) => calls.push(call) };
+  const selected = selecting(flow, (_, selection) => told.push([selection.nodes, selection.asked]));
+  const settles = () => new Promise((resolve) => setTimeout(resolve, 25));
+  const choose = (...ids) => ((flow.getSelectedNodes.value = ids.map((id) => ({ id, type: "flow" }))), calls[0]([{ type: "select" }]));
+  choose("a");
+  await settles();
+  choose("a");
+  await settles();
+  assert.deepEqual(told, [[["a"], 0]]);
+  selected.meet(3);
+  await settles();
+  assert.deepEqual(told.slice(1), [[["a"], 3]]); // unchanged, but what was told before does not count where the demand was made
+  selected.meet(4);
+  choose();
+  await settles();
+  selected.meet(0);
+  await settles();
+  assert.deepEqual(told.slice(2), [[[], 4]]);
 });
 
 assert.ok(same({ a: [1] }, { a: [1] }) && inverse([{ op: "addNode", node: {} }])[0].op === "removeNode");

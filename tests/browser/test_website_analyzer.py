@@ -25,6 +25,12 @@ def inspector(page: Page, name: str) -> Locator:
     return page.get_by_role("complementary", name=name, exact=True)
 
 
+def close(page: Page, name: str) -> None:
+    """Closes the inspector of a node; what comes next on the canvas has the room that it took."""
+    inspector(page, name).get_by_role("button", name="Close").click()
+    expect(inspector(page, name)).to_be_hidden()
+
+
 def run_panel(page: Page) -> Locator:
     return page.get_by_role("region", name="Run", exact=True)
 
@@ -68,12 +74,12 @@ def build(page: Page) -> None:
     expect(page.get_by_test_id("node-array_splitter")).not_to_contain_text("problem")  # its list is bound
 
     # The last node is dragged out of the palette, and a connection is drawn to it.
-    page.get_by_role("button", name="Close").last.click()
+    close(page, TITLES["array_flatten"])
     page.get_by_test_id("tool-fit").click()
     nodes.get_by_role("button", name="API Output").drag_to(
         page.locator(".vue-flow__pane"), target_position={"x": 700, "y": 420}
     )
-    inspector(page, "API Output").get_by_role("button", name="Close").click()
+    close(page, "API Output")
     page.get_by_test_id("port-array_flatten-out").drag_to(page.get_by_test_id("node-api_output"))
     expect(page.locator(".vue-flow__edge")).to_have_count(6)
     page.get_by_test_id("node-api_output").click()

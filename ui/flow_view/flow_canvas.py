@@ -46,7 +46,9 @@ class FlowCanvas(Element, component=BUNDLE):
         self.props["node-types"] = dict(node_types)
         self.props["readonly"] = readonly
         self.props["traffic"] = False
-        self.listen({"ready": on_ready, "select": on_select, "open": on_open})
+        #: Counts the calls that change the selection; see `_demand`.
+        self._demands = 0
+        self.listen({"ready": on_ready, "select": self._still_valid(on_select), "open": on_open})
 
     def listen(self, listeners: Mapping[str, Listener | None]) -> None:
         """Calls each listener with the arguments of its event.
@@ -58,6 +60,26 @@ class FlowCanvas(Element, component=BUNDLE):
             if listener is not None:
                 self.on(name, lambda event, call=listener: call(event.args))
 
+    def _demand(self) -> int:
+        """Returns the number of a new call that changes the selection.
+
+        The browser reports a selection with the number of the last call that it has carried out. A report from before
+        the last call is out of date: on a slow connection, a panel that a person has just closed would open again.
+        """
+        self._demands += 1
+        return self._demands
+
+    def _still_valid(self, listener: Listener | None) -> Listener | None:
+        """Returns a listener for selections that were reported after the last call was carried out."""
+        if listener is None:
+            return None
+
+        def call(message: dict[str, Any]) -> Awaitable[None] | None:
+            asked = message.get("asked")
+            return None if isinstance(asked, int) and asked < self._demands else listener(message)
+
+        return call
+
     def load_graph(
         self, graph: Mapping[str, Any], *, fit: bool = True, select: Iterable[str] = ()
     ) -> AwaitableResponse:
@@ -65,7 +87,8 @@ class FlowCanvas(Element, component=BUNDLE):
 
         The awaited result is {ms, nodes, edges}.
         """
-        return self.run_method("loadGraph", graph, {"fit": fit, "select": list(select)}, timeout=20)
+        options = {"fit": fit, "select": list(select), "asked": self._demands}
+        return self.run_method("loadGraph", graph, options, timeout=20)
 
     def set_status(self, statuses: Mapping[str, Status | None]) -> None:
         """Sets the run states of nodes by id. Nodes that are not named keep theirs; None removes a state."""
@@ -89,15 +112,15 @@ class FlowCanvas(Element, component=BUNDLE):
 
     def focus_node(self, node_id: str) -> None:
         """Selects the node, scrolls it into view and moves the keyboard focus to it."""
-        self.run_method("focusNode", node_id)
+        self.run_method("focusNode", node_id, self._demand())
 
     def select_nodes(self, ids: Iterable[str]) -> None:
         """Selects exactly these nodes and notes."""
-        self.run_method("selectNodes", list(ids))
+        self.run_method("selectNodes", list(ids), self._demand())
 
     def deselect(self, ids: Iterable[str]) -> None:
         """Removes these from the selection and keeps what was selected meanwhile."""
-        self.run_method("deselect", list(ids))
+        self.run_method("deselect", list(ids), self._demand())
 
     def fit(self) -> None:
         """Zooms so that the whole flow is visible."""

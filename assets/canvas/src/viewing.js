@@ -24,6 +24,21 @@ export function viewing(flow, root) {
   const beyond = ([below, above]) => computed((was = false) => viewport.value.zoom < (was ? above : below));
   const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
 
+  // The view does not move by itself under a hand that holds something: a line or a node would end where nobody meant it to.
+  let held = false;
+  const waiting = [];
+  const ends = ["pointerup", "pointercancel"];
+  function hold() {
+    held = true;
+    for (const end of ends) window.addEventListener(end, letGo, true);
+  }
+  function letGo() {
+    held = false;
+    for (const end of ends) window.removeEventListener(end, letGo, true);
+    requestAnimationFrame(() => held || waiting.splice(0).forEach((move) => move())); // after the mouseup that ends the line
+  }
+  const byItself = (move) => (held ? waiting.push(move) : move());
+
   /** Nodes have no size until the browser has drawn them, and fitting before that does nothing. */
   async function measured(ids = null) {
     for (const began = performance.now(); performance.now() - began < 5000; await frame()) {
@@ -117,7 +132,7 @@ export function viewing(flow, root) {
   };
 
   return {
-    scopes, grid, mapped, far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, isFitted, centre, zoomTo, pan, show, toggleGrid, at, middle, sees,
+    scopes, grid, mapped, far: beyond(FAR), farther: beyond(FARTHER), frame, measured, fit, isFitted, centre, zoomTo, pan, show, toggleGrid, at, middle, sees, hold, byItself,
     zoomIn: () => flow.zoomIn({ duration: duration(120) }),
     zoomOut: () => flow.zoomOut({ duration: duration(120) }),
     zoomReset: () => flow.zoomTo(1, { duration: duration(120) }),

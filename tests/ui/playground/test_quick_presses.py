@@ -1,6 +1,8 @@
-"""Tests of a second click that arrives before the first click was answered."""
+"""Tests of a second click that arrives before the first click was answered, and of reports that arrive too late."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
@@ -12,6 +14,7 @@ from engine.nodes import CATALOG
 from tests.factories import greeting
 from tests.ui.arrange import draft, until
 from tests.ui.conftest import Site
+from ui.flow_view.flow_canvas import FlowCanvas
 
 
 async def test_two_quick_presses_in_the_palette_add_two_nodes(site: Site, user: User) -> None:
@@ -62,3 +65,25 @@ async def test_of_two_quick_first_edits_of_a_flow_without_places_none_sets_back_
     await until(lambda: draft(site, flow_id).nodes[0].position == Position(x=40, y=60))
 
     assert draft(site, flow_id).nodes[1].position == Position(x=400, y=80)
+
+
+async def test_a_selection_from_before_a_call_about_it_counts_no_more(site: Site, user: User) -> None:
+    """A panel that a person closes on a slow connection does not open again."""
+    await user.open(f"/playground/{site.flow('Greeting', file=greeting())}")
+    assert user.client is not None
+    heard: list[Any] = []
+    with user.client:
+        canvas = FlowCanvas("a_flow", node_types={}, on_select=heard.append)
+
+    def report(nodes: list[str], **asked: int) -> None:
+        UserInteraction(user, {canvas}, None).trigger("select", {"nodes": nodes, "edges": [], "notes": [], **asked})
+
+    report(["prompt"], asked=0)
+    canvas.select_nodes(["scraper"])
+    report(["prompt"], asked=0)
+    report(["scraper"], asked=1)
+    canvas.deselect(["scraper"])
+    report(["scraper"], asked=1)
+    report([], asked=2)
+    report(["api_input"])
+    assert [one["nodes"] for one in heard] == [["prompt"], ["scraper"], [], ["api_input"]]

@@ -93,7 +93,9 @@ class EditableCanvas(FlowCanvas):
         `history`: this tab requested the edit and can undo it. Edits with the same `key` within a second are one undo
         step.
         """
-        options = {"history": history, "key": key, "select": None if select is None else list(select)}
+        options: dict[str, Any] = {"history": history, "key": key, "select": None}
+        if select is not None:
+            options |= {"select": list(select), "asked": self._demand()}
         self.run_method("applyOps", list(ops), rev, options)
 
     def ack(self, seq: int, rev: int) -> None:
