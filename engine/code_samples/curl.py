@@ -25,14 +25,18 @@ rm -f answer.json
   -H "Content-Type: application/json" \\
   -H "Idempotency-Key: $(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)" \\
   -d {_payload(payload)}
-job=$(sed -n 's/^{{"job_id":"\\([^"]*\\)".*/\\1/p' answer.json)
+job=$(grep -Eo '"job_id": *"[^"]*"' answer.json | head -n 1 | cut -d '"' -f 4)
 
 # Ask for the job until it has ended; each call answers as soon as it ends, or after 30 seconds. Gives up after 60 calls.
 for attempt in $(seq 60); do
-  grep -Eq '^\\{{"job_id":"[^"]*","status":"(queued|processing)"' answer.json || break
-  {_CURL} -o answer.json \\
+  if {_CURL} -o answer.json \\
     "{jobs}/$job?wait=30" \\
-    -H "Authorization: Bearer $FLOWPORT_API_KEY" || sleep 2
+    -H "Authorization: Bearer $FLOWPORT_API_KEY"
+  then
+    grep -Eq '"execution_time_seconds": *null' answer.json || break # it is a number once the job has ended
+  else
+    sleep 2
+  fi
 done
 cat answer.json
 """
@@ -112,7 +116,7 @@ def _upload_function(endpoint: str, payload: Any) -> str:
 # Uploads a file and prints its id.
 upload() {{
   curl -sS --fail-with-body {shell_word(files_url(endpoint))} -H "Authorization: Bearer $FLOWPORT_API_KEY" -F "file=@$1" |
-    sed -n 's/.*"file_id":"\\([^"]*\\)".*/\\1/p'
+    grep -Eo '"file_id": *"[^"]*"' | cut -d '"' -f 4
 }}
 """
 

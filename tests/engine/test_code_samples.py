@@ -105,7 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
             error = {"code": "timeout", "message": "Too slow."} if failed else None
             self._answer(200, {"job_id": "job_1", "status": self.server.ends, "result": result, "error": error}, {})
             return
-        job = {"job_id": "job_1", "status": "queued", "flow_id": "flow_1", "url": "/public/v1/jobs/job_1"}
+        # the order of fields may change
+        job = {"status": "queued", "flow_id": "flow_1", "job_id": "job_1", "url": "/public/v1/jobs/job_1"}
         self._answer(202, job, {"Location": "/public/v1/jobs/job_1", "Retry-After": "2"})
 
     def do_GET(self) -> None:
@@ -121,7 +122,12 @@ class _Handler(BaseHTTPRequestHandler):
         status = "processing" if self.server.polls == 1 else self.server.ends
         result = self.server.submits[-1] if status == "completed" else None
         error = {"code": "timeout", "message": "Too slow."} if status == "failed" else None
-        self._answer(200, {"job_id": "job_1", "status": status, "result": result, "error": error}, {})
+        seconds = None if status == "processing" else 1.5
+        self._answer(
+            200,
+            {"result": result, "error": error, "execution_time_seconds": seconds, "status": status, "job_id": "job_1"},
+            {},
+        )
 
     def _say_nothing(self) -> None:
         self.server.over.wait(60)
