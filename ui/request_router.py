@@ -39,7 +39,7 @@ _UPLOADS = "/_nicegui/client/"
 _CHECK, _REFUSED = "/address-check", "/address-refused"
 #: Paths that are allowed at any host name, because these pages open no socket.
 _PLAIN = (
-    "/_nicegui/", "/assets/", "/docs", "/llms.txt", "/setup", "/invite", "/sign-in", "/sign-out", "/answer/", "/favicon.ico"
+    "/_nicegui/", "/assets/", "/docs", "/llms.txt", "/openapi.json", "/setup", "/invite", "/sign-in", "/sign-out", "/answer/", "/favicon.ico"
 )  # fmt: skip
 
 _POLICY = (

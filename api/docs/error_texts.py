@@ -5,7 +5,7 @@ from __future__ import annotations
 #: code -> (why it happens, what to do)
 ERROR_TEXTS: dict[str, tuple[str, str]] = {
     "validation_failed": (
-        'The body does not fit the fields of the flow\'s API Input. `errors` names every wrong field at once, by JSON pointer: missing required fields, fields the flow does not know, wrong types and values outside their limits. Nothing is converted: "5" is not a number.',
+        'The body does not fit the fields of the flow\'s API Input, or, for a batch or the answer to a question, what that call takes. `errors` names every wrong field at once, by JSON pointer: missing required fields, fields the flow does not know, wrong types and values outside their limits. Nothing is converted: "5" is not a number.',
         "Compare the body with the request fields in the flow's API docs. If the flow should take the field, its owner presses Accept this field under Jobs, Refused, or adds it to the API Input in the Playground, and then Update API.",
     ),
     "invalid_json": (
@@ -17,7 +17,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "The detail names it. Take it out, or correct its value.",
     ),
     "malformed_request": (
-        "The request breaks the rules of HTTP, so nobody can tell for certain where it ends, and `detail` says how: an unknown method, a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a header that goes on in the next line, a `Host` that is missing or stands twice, or a body in very many tiny pieces. The connection is closed.",
+        "The request breaks the rules of HTTP/1.1, or asks for something that this server does not do, and `detail` says what: a first line without a known method, an address and `HTTP/1.1`, an address with a character that must be written as `%XX` (like a space or `ü`), `CONNECT` (which is for proxies), a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a chunk that cannot be read, a header that goes on in the next line, has no name or a character that may not stand there, a `Host` that is missing or stands twice, or a body in very many tiny pieces. Often nobody can tell for certain where such a request ends, so the connection is closed.",
         "Let an HTTP library write the request instead of putting it together. Behind a proxy of your own, look at what it sends on.",
     ),
     "unauthorized": (
@@ -117,8 +117,8 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Wait for the seconds in `Retry-After`, then send the request again. The owner can raise the limit under Settings, Limits and plan.",
     ),
     "monthly_quota_exceeded": (
-        "The accepted requests of this UTC calendar month have reached the number of the key's environment (Production, Staging or Development) or of the key itself. Or a batch has more items than a whole month has requests: then the answer has no `Retry-After`, as the batch can never be accepted, and `detail` says how many items may be sent at most.",
-        "Wait until the 1st, 00:00 UTC, or ask the owner to raise the limit under Settings, Limits and plan. Send a batch that is too large for a month in smaller ones over several months.",
+        "The accepted requests of this UTC calendar month have reached the number of the key's environment (Production, Staging or Development) or of the key itself. Or a batch has more items than requests are left in this month: then smaller batches and single requests are still accepted, and `detail` says how many. Or it has more items than a whole month has requests: then the answer has no `Retry-After`, as the batch can never be accepted, and `detail` says how many items may be sent at most.",
+        "Wait until the 1st, 00:00 UTC, or ask the owner to raise the limit under Settings, Limits and plan. Send a batch that is too large for what is left with fewer items, and the rest later; one that is too large for a month in smaller ones over several months.",
     ),
     "rate_limited": (
         "A key may send so many requests in a second as its plan says (Free 50, Pro 200, Enterprise any number), polling too. All calls without a valid key from one address may be 50 in a second.",

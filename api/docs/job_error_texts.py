@@ -23,7 +23,7 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     "result_too_large": (
         "The result is too large",
-        "A result may have 10 MiB.",
+        "A result may have 10 MiB, as JSON and with the names of its fields. A flow that returns what it was sent adds to that: a body of just under 10 MiB is taken, but what comes of it may be too large.",
         "Return less: pick the fields that are needed in API Output, or split the request.",
     ),
     "address_not_allowed": (

@@ -111,6 +111,7 @@ def docs_router(database: Database, settings: Settings, api_document: ApiDocumen
         ("/llms.txt", docs.llms),
         ("/docs/llms.txt", docs.llms),
         ("/docs/openapi.json", docs.openapi),
+        ("/openapi.json", docs.openapi_elsewhere),
         ("/docs/search", docs.search),
         ("/docs/search.json", docs.search_json),
         ("/docs/flows/{flow_id}/openapi.json", docs.flow_openapi),
@@ -227,6 +228,10 @@ class _Docs:
 
     async def openapi(self, request: Request) -> Response:
         return JSONResponse(served_at(self.api_document(), self._base(request)))
+
+    async def openapi_elsewhere(self, request: Request) -> Response:
+        """Leads from the address that people try first to that of the document."""
+        return RedirectResponse(f"{BASE}/openapi.json")
 
     async def flow(self, request: Request) -> Response:
         person, found = await self._flow(request)
@@ -413,7 +418,9 @@ def _errors() -> list[dict[str, Any]]:
 
 
 def _spoken(text: object) -> Markup:
-    """Returns text as HTML with `names in backticks` as code."""
+    """Returns text as HTML with `names in backticks` as code; HTML as it is."""
+    if isinstance(text, Markup):
+        return text
     code = Markup("<code>{}</code>")
     pieces = str(text).split("`")
     return Markup("").join(code.format(piece) if at % 2 else piece for at, piece in enumerate(pieces))

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup
+
 from engine.flow.file_values import kinds_in_words, largest_bytes, size_in_words
 
 _TYPE_WORDS = {
@@ -25,7 +27,6 @@ _RULES = {
     "maxLength": "At most {} characters",
     "minItems": "At least {} items",
     "maxItems": "At most {} items",
-    "pattern": "Must match {}",
     "default": "Default: {}",
 }
 
@@ -74,8 +75,10 @@ def type_words(schema: Mapping[str, Any]) -> str:
 
 
 def rules(field: Mapping[str, Any]) -> list[str]:
-    """Returns the rules for a value, one sentence each without a full stop."""
+    """Returns the rules for a value, one sentence each without a full stop. A pattern is HTML: it stands as code."""
     found = [text.format(_shown(field[rule])) for rule, text in _RULES.items() if field.get(rule) is not None]
+    if field.get("pattern") is not None:
+        found.append(Markup("Must match <code>{}</code>").format(_shown(field["pattern"])))
     if field.get("enum"):
         found.append("One of: " + ", ".join(_shown(value) for value in field["enum"]))
     files = field.get("items") if isinstance(field.get("items"), Mapping) else field

@@ -48,6 +48,8 @@ def query(request: Request) -> dict[str, str]:
     for name, value in request.query_params.multi_items():
         if name not in allowed:
             known = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
+            if not name:
+                raise ParameterInvalid(f"The address has a parameter without a name; {known}")
             raise invalid(name, f"is no parameter of this address; {known}")
         if name in found:
             raise invalid(name, "is sent twice")

@@ -192,7 +192,6 @@ class Job(Published):
     )
     attempts: int = Field(description="How often a worker took it.")
     waiting_for: Literal["person"] | None = Field(
-        None,
         description="`person` while the job waits for somebody's answer: `status` is `processing`, `ends_by` is null, and it holds no slot. "
         "List its questions to see what is asked.",
     )

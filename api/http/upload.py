@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -23,6 +25,8 @@ from storage.file_bytes import FileBytes
 #: Allowance for boundaries and headers around the file, in bytes.
 AROUND_BYTES = 16 * 1024
 _HEADER_BYTES = 8 * 1024
+#: What browsers and curl write for a quote and for line breaks in the name of a file (HTML, "multipart form data").
+_ESCAPED = re.compile(r"%22|%0[DA]", re.IGNORECASE)
 #: The longest wait between two pieces, and the longest time for the whole file, in seconds.
 PIECE_SECONDS, FILE_SECONDS = 30.0, 600.0
 #: How many files are received at once; more are asked to come again.
@@ -143,7 +147,7 @@ class _OneFile:
         name = self._disposition.get(b"filename")
         if name is None:
             raise InvalidUpload("The part of the form is no file: it has no `filename`")
-        self.name = name.decode(errors="replace")
+        self.name = _ESCAPED.sub(lambda sign: unquote(sign[0]), name.decode(errors="replace"))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._intake.write(data[start:end])

@@ -51,6 +51,11 @@ class MovedClock:
         return time.monotonic()
 
 
+def seconds_in_words(seconds: float) -> str:
+    """Returns for example `1 second` or `2.5 seconds`."""
+    return f"{seconds:g} second" if seconds == 1 else f"{seconds:g} seconds"
+
+
 def to_rfc3339(at: int) -> str:
     """Returns for example `2026-11-25T09:41:52.031Z`: RFC 3339, UTC, with milliseconds."""
     second, millis = divmod(at, 1_000)

@@ -10,7 +10,7 @@ Refusal
 ├── Invalid                     what was sent is wrong; every wrong field is named
 │   ├── InvalidJson
 │   ├── InvalidUpload           a form that holds no file, more than one, or is cut off
-│   ├── PayloadInvalid          the body does not match the API Input fields
+│   ├── PayloadInvalid          the body does not fit what the call takes
 │   ├── ParameterInvalid        a query parameter or header is wrong
 │   └── FlowInvalid             a flow document has problems
 ├── Conflict                    true a moment ago, not any more
@@ -150,7 +150,7 @@ class InvalidUpload(Invalid):
 
 
 class PayloadInvalid(Invalid):
-    """The request body does not match the API Input fields."""
+    """The request body does not fit what this call takes."""
 
 
 class ParameterInvalid(Invalid):
@@ -250,7 +250,7 @@ class ConcurrencyLimitExceeded(LimitReached):
 
 
 class MonthlyQuotaExceeded(LimitReached):
-    """This month's requests are used up."""
+    """Not enough of this month's requests are left."""
 
     code = "monthly_quota_exceeded"
 

@@ -35,7 +35,7 @@ def check_callers_address(rules: OutboundRules, url: str) -> None:
         if is_localhost(destination.host):
             guard.loopback(destination)
         if destination.reachable == "public" and destination.host.rpartition(".")[2] == "invalid":
-            raise Forbidden("names that end in .invalid lead nowhere")
+            raise Forbidden("names that end in .invalid belong to no public server")
 
 
 def environment_rules(settings: Settings) -> OutboundRules:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from engine.core.clock import seconds_in_words
 from engine.core.errors import BatchNotCancellable, JobNotCancellable
 from engine.core.job_status import SHARED_ATTEMPTS
 from engine.jobs.huey_queue import job_id_of, send, send_ahead
@@ -300,7 +301,7 @@ def timed_out(limit_ms: int, attempts: int) -> dict[str, Any]:
     """Returns the error of a job that has passed its time limit (milliseconds)."""
     return job_error(
         "timeout",
-        f"The job did not end within its limit of {limit_ms / 1000:g} seconds.",
+        f"The job did not end within its limit of {seconds_in_words(limit_ms / 1000)}.",
         why="The limit counts from the first start of the job.",
         remedy="Raise the limit in the flow's settings or make the job smaller.",
         attempts=attempts,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from engine.core.clock import Clock, Millis
+from engine.core.clock import Clock, Millis, seconds_in_words
 from engine.core.coroutines import resumed
 from engine.flow.node_context import Json, NodeFailed, SetAside
 from engine.run.steps import Try
@@ -143,7 +143,7 @@ def as_failure(error: Exception) -> NodeFailed:
 
 def _timed_out(seconds: float) -> NodeFailed:
     return NodeFailed(
-        f"There was no answer within {seconds:g} seconds.",
+        f"There was no answer within {seconds_in_words(seconds)}.",
         code="timeout",
         why="The time limit of this node ended before its work did.",
         remedy="Raise the node's time limit, or make its work smaller.",

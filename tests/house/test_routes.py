@@ -66,6 +66,7 @@ WHO_MAY_CALL = {
     "GET /docs": EVERYBODY,
     "GET /docs.md": EVERYBODY,
     "GET /docs/openapi.json": EVERYBODY,
+    "GET /openapi.json": EVERYBODY,
     "GET /docs/search": EVERYBODY,
     "GET /docs/search.json": EVERYBODY,
     "GET /docs/guides/{name}": EVERYBODY,
@@ -273,7 +274,7 @@ def test_the_socket_and_uploads_are_closed_for_strangers(stranger: httpx.Client,
     assert stranger.post(path).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/settings/nothing", "/docs/flows", "/api", "/admin", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/nothing", "/settings/nothing", "/docs/flows", "/api", "/admin"])
 def test_a_stranger_does_not_learn_which_pages_there_are(stranger: httpx.Client, path: str):
     answer = stranger.get(path)
 

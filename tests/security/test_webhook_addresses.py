@@ -124,7 +124,7 @@ CALLERS = "10.0.0.7:3000, 127.0.0.1:9000, nas.lan, hooks.invalid, 192.168.0.0/16
         ("http://a.localhost:8080/", "names that end in .localhost"),
         ("https://intranet/", "a name without a dot"),
         ("https://printer.local/", "names that end in .local"),
-        ("https://hooks.example.invalid/", "names that end in .invalid lead nowhere"),
+        ("https://hooks.example.invalid/", "names that end in .invalid belong to no public server"),
         ("https://INVALID/", "a name without a dot"),
         ("https://hooks.example.com:5432/", "port 5432 is not among the ports"),
     ],

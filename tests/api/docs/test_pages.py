@@ -300,6 +300,28 @@ async def test_the_document_of_the_api_names_the_address_it_was_asked_at(client)
         assert document["servers"] == [{"url": f"http://{host}"}]
 
 
+async def test_the_address_that_people_try_leads_to_the_document(client):
+    answer = await client.get("/openapi.json")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/public/v1/openapi.json")
+
+
+async def test_patterns_stand_as_code(client):
+    for path in ("/docs/api/run_flow", "/docs/api/list_jobs"):
+        page = LexborHTMLParser((await client.get(path)).text)
+        markdown = (await client.get(f"{path}.md")).text
+        told = [
+            one["schema"]["pattern"]
+            for place in api_document()["paths"].values()
+            for call in place.values()
+            if call["operationId"] == path.rpartition("/")[2]
+            for one in call["parameters"]
+            if "pattern" in one["schema"]
+        ]
+        shown = [code.text() for code in page.css("td code")]
+        assert told
+        assert [one for one in told if one not in shown or f"`{one}`".replace("|", "\\|") not in markdown] == []
+
+
 async def test_every_link_of_every_page_leads_somewhere(client, flow_id):
     """Follows links from the index, so it also checks that every page can be reached and every anchor exists."""
     seen: dict[str, LexborHTMLParser] = {}

@@ -52,6 +52,12 @@ def test_a_wrong_query_parameter_is_refused_by_its_name(query: str):
     assert query.split("=", maxsplit=1)[0] in caught.value.detail
 
 
+def test_a_query_parameter_without_a_name_is_told_as_such():
+    with pytest.raises(ParameterInvalid) as caught:
+        parameters.query(request("=1"))
+    assert caught.value.detail == "The address has a parameter without a name; it takes wait"
+
+
 @pytest.mark.parametrize(
     ("read", "name", "value"),
     [

@@ -101,7 +101,7 @@ def test_a_problem_has_the_published_shape():
     assert response.headers["content-type"] == "application/problem+json"
     assert json.loads(response.body) == {
         "type": "/docs/errors/validation_failed",
-        "title": "The request body does not match the API Input fields",
+        "title": "The request body does not fit what this call takes",
         "status": 400,
         "detail": "1 field is wrong",
         "code": "validation_failed",

@@ -87,6 +87,10 @@ async def test_no_browser_runs_what_somebody_uploaded(house: House, content: byt
         ("C:\\Windows\\x.pdf", "x.pdf"),
         ("<b>\u202ex.pdf", "_b_x.pdf"),
         ("ü 💥.pdf", "ü 💥.pdf"),
+        ('a"b".pdf', "a_b_.pdf"),
+        ("100%.pdf", "100%.pdf"),
+        ("CON.csv", "_CON.csv"),
+        ("..", "file.pdf"),
         ("x" * 5_000 + ".pdf", "x" * 116 + ".pdf"),
     ],
 )

@@ -386,9 +386,7 @@ async def test_wrong_arguments_and_full_limits_are_told(house: House):
         full = await client.call_tool("summarise_a_page", {"url": "https://a.example/"})
 
     assert wrong.is_error
-    assert wrong.content[0].text.startswith(
-        "The request body does not match the API Input fields. 2 fields are wrong.\n"
-    )
+    assert wrong.content[0].text.startswith("The request body does not fit what this call takes. 2 fields are wrong.\n")
     assert "/url: " in wrong.content[0].text
     assert "/max_pages: " in wrong.content[0].text
     assert (unknown.is_error, full.is_error) == (True, True)

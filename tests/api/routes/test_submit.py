@@ -224,7 +224,7 @@ async def test_every_wrong_field_is_named_at_once(house: House):
     assert response.status_code == 400
     assert (body["code"], body["title"]) == (
         "validation_failed",
-        "The request body does not match the API Input fields",
+        "The request body does not fit what this call takes",
     )
     assert (body["detail"], body["error_count"]) == ("4 fields are wrong", 4)
     assert {(error["pointer"], error["code"]) for error in body["errors"]} == {

@@ -549,7 +549,7 @@ async def test_what_the_caller_sees_is_the_answer_of_that_call(site: Site, user:
     body = stored_answer(site.database.read_now(list_refused_calls, site.workspace_id)[0])
     assert body == {
         "type": "/docs/errors/validation_failed",
-        "title": "The request body does not match the API Input fields",
+        "title": "The request body does not fit what this call takes",
         "status": 400,
         "detail": "2 fields are wrong",
         "code": "validation_failed",
