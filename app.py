@@ -176,7 +176,7 @@ def _listen(settings: Settings, backlog: int) -> socket.socket:
 def _opened(settings: Settings) -> Iterator[tuple[Database, Vault]]:
     from engine.core.logging_setup import log_to_stderr
     from engine.secrets.opening import open_all, open_vault_of
-    from storage.database import open_database
+    from storage.opening import open_database
 
     database = open_database(settings.data, url=settings.database_url)
     try:

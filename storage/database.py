@@ -29,20 +29,17 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from engine.core.clock import Clock, Millis, SystemClock
+from engine.core.clock import Clock, Millis
 from engine.core.errors import StorageUnavailable
 from storage.engines import (
     READERS,
     as_fault,
     driver_of,
-    file_bytes_of,
     is_storage_fault,
     make_engine,
-    sqlite_url,
     storage_faults,
 )
-from storage.file_bytes import FILE_BYTES, FILES_FOLDER
-from storage.private import make_private
+from storage.file_bytes import FILE_BYTES, FILES_FOLDER, FileBytes
 from storage.queue import TURNS, Turns
 from storage.sqlite_file import file_of
 from storage.statements import DRIVER
@@ -119,7 +116,7 @@ class Database:
         self.info: dict[str, Any] = {TURNS: Turns()}
         self.read_engine = make_engine(url, immediate=False)
         #: The bytes of stored files, beside the database or in it; writes find them under FILE_BYTES of `session.info`.
-        self.file_bytes = file_bytes_of(self.read_engine, (folder or file_of(url).parent) / FILES_FOLDER)
+        self.file_bytes = self._open_file_bytes((folder or file_of(url).parent) / FILES_FOLDER)
         self.info[FILE_BYTES] = self.file_bytes
         self.write_engine = make_engine(url, immediate=True, durable=durable)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
@@ -131,6 +128,9 @@ class Database:
         self._closing = False
         self._writer = threading.Thread(target=self._run_writer, name="writer", daemon=True)
         self._writer.start()
+
+    def _open_file_bytes(self, folder: Path) -> FileBytes:
+        return FileBytes(folder)
 
     async def read(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query in a reader thread."""
@@ -431,25 +431,3 @@ def _call_notices(notices: list[Notice]) -> None:
             notice(*subjects)
         except Exception:
             log.exception("A notice after a commit failed")
-
-
-def open_database(data: Path, *, clock: Clock | None = None, url: str | None = None, durable: bool = True) -> Database:
-    """Opens the database of a data folder; first creates or migrates it, under a lock, when that is necessary.
-
-    `url` names a PostgreSQL database (`Settings.database_url`); None: SQLite in the folder. `durable` as in
-    `storage.engines.make_engine`: a worker does not need it. Raises NewerData, and BadSetting when PostgreSQL cannot be
-    used.
-    """
-    from storage.migrations.upgrade import upgrade
-
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    target = url or sqlite_url(data)
-    if url is None:
-        make_private(data)
-    upgrade(target, data)
-    if url is not None:
-        from storage.postgres_database import PostgresDatabase
-
-        return PostgresDatabase(target, clock, folder=data, durable=durable)
-    make_private(data)
-    return Database(target, clock or SystemClock(), folder=data, durable=durable)

@@ -13,7 +13,6 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from engine.core.errors import StorageUnavailable
-from storage.file_bytes import FileBytes
 
 BUSY_SECONDS = 10
 #: The seconds between tries for the write lock while another process holds it. SQLite's own wait soon grows to 100 ms.
@@ -98,15 +97,6 @@ def driver_of(connection: Connection) -> Any:
     from storage.postgres import PostgresDriver
 
     return PostgresDriver(cast("Any", driver))
-
-
-def file_bytes_of(readers: Engine, folder: Path) -> FileBytes:
-    """Returns the bytes of stored files: in a folder with SQLite, else in the database. `readers` opens its readers."""
-    if readers.dialect.name == "sqlite":
-        return FileBytes(folder)
-    from storage.postgres_files import PostgresFileBytes
-
-    return PostgresFileBytes(folder, readers)
 
 
 def sqlite_url(data: Path) -> str:

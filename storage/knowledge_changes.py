@@ -18,7 +18,8 @@ from engine.core.ids import new_id
 from storage.database import now
 from storage.files import drop_uses
 from storage.knowledge import Kind, SourceLine, source_line
-from storage.knowledge_words import IndexedPiece, add_words, remove_words
+from storage.knowledge_terms import IndexedPiece
+from storage.knowledge_words import add_words, remove_words
 from storage.statements import is_sqlite
 from storage.tables_knowledge import (
     KnowledgeCollection,

@@ -12,40 +12,13 @@ three and more.
 
 from __future__ import annotations
 
-import re
-import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from storage.knowledge_terms import IndexedPiece, Term, indexed
 from storage.statements import Statement, is_sqlite
-
-#: The largest number of words of a question that are searched.
-MOST_WORDS = 32
-
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
-    "\U00020000-\U000323af"
-)
-_RUN = re.compile(f"[{_UNSPACED}]+")
-_TERM = re.compile(f"[{_UNSPACED}]+|[^\\W_{_UNSPACED}]+")
-TOKENIZER = "porter unicode61 remove_diacritics 2"
-
-_ENGLISH = (
-    "a about after all also am an and any are as at be been being but by can could did do does doing for from get had has"
-    " have having he her here him his how i if in into is it its just like many may me might more most my no not now of off often on one"
-    " or other our out over own please she should so some something still such tell than that the their them then there these they this"
-    " those to too up us use very want was we were what when where which while who whom whose why will with would you your"
-)
-_GERMAN = (
-    "aber als am an auch auf aus bei bin bis das dass dem den der des die ein eine einem einen einer es für hat ich ihr im"
-    " ist kann man mein meine mich mir mit nach nicht oder sich sie sind so über um und uns vom von vor wann warum was"
-    " welche welcher welches wenn wer wie wir wird wo zu zum zur"
-)
-#: Words that stand in nearly every text, so that they tell nothing about it; a question of such words alone keeps them.
-_COMMON = frozenset(f"{_ENGLISH} {_GERMAN}".split())
 
 _ADD = Statement("insert into knowledge_words (rowid, owner, heading, text) values (:id, :owner, :heading, :text)")
 _REMOVE = Statement(
@@ -56,30 +29,6 @@ _FIND = Statement(
     "select rowid, bm25(knowledge_words, 0.0, 0.6, 1.0) as rank_ from knowledge_words"
     " where knowledge_words match :match order by rank_, rowid limit :most"
 )
-
-
-@dataclass(frozen=True)
-class IndexedPiece:
-    """What is indexed of a piece: its id, collection and source, and the texts that were stored."""
-
-    id: int
-    collection_id: str
-    source_id: str
-    heading: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Term:
-    """A word of a question as it is searched. `begins`: every word that begins with it is meant."""
-
-    text: str
-    begins: bool = False
-
-    @property
-    def unspaced(self) -> bool:
-        """True for signs that are written without spaces."""
-        return _RUN.match(self.text) is not None
 
 
 def add_words(session: Session, pieces: Iterable[IndexedPiece]) -> None:
@@ -114,61 +63,6 @@ def find_by_words(
     wanted = " OR ".join(_quoted(one.text) + ("*" if one.begins else "") for one in terms)
     match = f"{owners} AND {{heading text}} : ({wanted})"
     return [row[0] for row in _FIND.rows(session, {"match": match, "most": most})]
-
-
-def terms_of(question: str) -> list[Term]:
-    """Returns the words of a question that are searched, each once and in order."""
-    found: dict[Term, None] = {}
-    for text in _TERM.findall(question.casefold()):
-        if not _RUN.match(text):
-            found[Term(text)] = None
-        elif len(text) == 1:
-            found[Term(text, begins=True)] = None
-        else:
-            found.update(dict.fromkeys(Term(text[at : at + 2]) for at in range(len(text) - 1)))
-    telling = [term for term in found if term.text not in _COMMON]
-    return (telling or list(found))[:MOST_WORDS]
-
-
-def found_words_in(terms: Sequence[Term], texts: Sequence[str]) -> list[dict[Term, tuple[str, ...]]]:
-    """Returns for each text: the terms that it holds -> the words as they are written there, in small letters; the stems
-    count.
-    """
-    spaced = [term for term in terms if not term.unspaced]
-    words = [set(_TERM.findall(text.casefold())) if spaced else set() for text in texts]
-    stems = _stems({term.text for term in spaced}.union(*words)) if spaced else {}
-    answers: list[dict[Term, tuple[str, ...]]] = []
-    for text, mine in zip(texts, words, strict=True):
-        by_stem: dict[str, list[str]] = {}
-        for word in mine:
-            by_stem.setdefault(stems.get(word, word), []).append(word)
-        found: dict[Term, tuple[str, ...]] = {}
-        for term in terms:
-            if term.unspaced:
-                if term.text in text.casefold():
-                    found[term] = (term.text,)
-            elif same := by_stem.get(stems.get(term.text, term.text)):
-                found[term] = tuple(sorted(same))
-        answers.append(found)
-    return answers
-
-
-def indexed(text: str) -> str:
-    """Returns a text as it is indexed: letters that are written without spaces become overlapping pairs."""
-    return _RUN.sub(lambda run: f" {' '.join(run[0][at : at + 2] for at in range(len(run[0])))} ", text)
-
-
-def _stems(words: set[str]) -> Mapping[str, str]:
-    """Returns word -> what the tokenizer makes of it. The words go through a table in memory: FTS5 offers no other way."""
-    ordered = sorted(words)
-    memory = sqlite3.connect(":memory:")
-    try:
-        memory.execute(f"create virtual table words using fts5(word, content='', tokenize='{TOKENIZER}')")
-        memory.execute("create virtual table stems using fts5vocab(words, 'instance')")
-        memory.executemany("insert into words (rowid, word) values (?, ?)", enumerate(ordered))
-        return {ordered[at]: stem for stem, at in memory.execute("select term, doc from stems where offset = 0")}
-    finally:
-        memory.close()
 
 
 def _postgres() -> Any:

@@ -24,8 +24,10 @@ from engine.core.clock import Clock, Millis
 from engine.core.errors import DatabaseAway
 from storage.database import Answer, Database, Item, Notice, PluralAction, Write, give_all
 from storage.engines import as_fault
+from storage.file_bytes import FileBytes
 from storage.postgres import BEGAN, Began, PostgresDriver, adapt, connect_directly, is_postgres_fault
 from storage.postgres_faults import as_away
+from storage.postgres_files import PostgresFileBytes
 from storage.postgres_pulse import Pulse
 from storage.statements import DRIVER
 
@@ -101,6 +103,9 @@ class PostgresDatabase(Database):
             with self.reading() as session:
                 at: Any = session.connection().exec_driver_sql(_TIME).scalar_one()
             self._database_clock.note(at)
+
+    def _open_file_bytes(self, folder: Path) -> FileBytes:
+        return PostgresFileBytes(folder, self.read_engine)
 
     async def find(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Does what `look_up` does in a thread, so that a server that does not answer does not stop the event loop."""

@@ -11,12 +11,12 @@ from sqlalchemy.exc import DBAPIError
 from engine.core.clock import SystemClock
 from engine.core.errors import StorageUnavailable
 from storage.backup import DATABASE, list_file_hashes
-from storage.database import open_database
 from storage.engines import sqlite_url
 from storage.file_bytes import FILES_FOLDER
 from storage.files import list_hashes
 from storage.knowledge_changes import index_all_pieces
 from storage.migrations.upgrade import upgrade
+from storage.opening import open_database
 from storage.postgres_refusals import storage_error_told
 from storage.postgres_rows import PostgresFiles, PostgresRows, reading_all, session_in
 from storage.table_rows import Copied, FolderFiles, NotTheSame, Progress, Rows, SqliteRows, copy_files, copy_rows

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from storage.knowledge_words import TOKENIZER, IndexedPiece, Term, indexed
+from storage.knowledge_terms import TOKENIZER, IndexedPiece, Term, indexed
 from storage.statements import Statement
 
 #: How often a piece holds a word, where one in its headings counts as 0.6; counts between are taken as the lower one.

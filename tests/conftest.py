@@ -104,7 +104,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> No
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty data folder with all tables. Copying it is faster than running the migrations again."""
-    from storage.database import open_database
+    from storage.opening import open_database
 
     data = tmp_path_factory.mktemp("migrated")
     open_database(data).close()

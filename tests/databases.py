@@ -12,12 +12,12 @@ from typing import Any
 from sqlalchemy import text
 
 from storage.database import Database
-from storage.database import open_database as open_url
+from storage.opening import open_database as open_url
 from tests.postgres_cluster import POSTGRES, cluster
 
 
 def open_database(data: Path, **options: Any) -> Database:
-    """Opens the database of a data folder as `storage.database.open_database` does."""
+    """Opens the database of a data folder as `storage.opening.open_database` does."""
     return open_url(data, url=url_of(data), **options)
 
 

@@ -190,7 +190,7 @@ def _start() -> Cluster:
     made = Cluster(server.get_uri(), server.get_pid(), guard)
     os.environ[ADDRESS] = made.address
     made.make(TEMPLATE, "template0")
-    from storage.database import open_database
+    from storage.opening import open_database
 
     open_database(folder / "made", url=made.url(TEMPLATE)).close()
     made.prepare_emptying(TEMPLATE)

@@ -42,7 +42,7 @@ class Terminal:
     def database(self) -> Database:
         """The database. A new one is created and initialised, an older schema is migrated."""
         from engine.actions.workspaces import ensure_workspace
-        from storage.database import open_database
+        from storage.opening import open_database
         from storage.workspaces import find_first_workspace
 
         database = open_database(self.settings.data, url=self.settings.database_url)

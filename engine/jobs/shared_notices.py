@@ -8,14 +8,21 @@ this module.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from engine.jobs.notifier import CONNECTED, HEARERS, NOTIFIER, TELLER, JobNotifier, on_word
 from storage.database import Database
 from storage.postgres_link import Link
 
-if TYPE_CHECKING:
-    from engine.jobs.server.job_waiters import JobWaiters
+
+class Waiters(Protocol):
+    """The requests of a server that wait for jobs (`engine.jobs.server.job_waiters`)."""
+
+    is_told: bool
+
+    def changed(self, *job_ids: str) -> None: ...
+    def ended(self, *job_ids: str) -> None: ...
+    def read_again(self) -> None: ...
 
 
 class SharedNotices:
@@ -67,7 +74,7 @@ def join_as_worker(database: Database, boot_id: str, worker: JobNotifier) -> Lin
     return link
 
 
-def join_as_server(database: Database, server_id: str, supervisor: JobNotifier, waiters: JobWaiters) -> Link:
+def join_as_server(database: Database, server_id: str, supervisor: JobNotifier, waiters: Waiters) -> Link:
     """Connects a server, which hears of jobs that others run, and may lead. The caller closes it."""
     link = join(database, server_id, supervisor, may_lead=True)
     on_word(database, "job", waiters.changed)

@@ -27,8 +27,9 @@ from storage.knowledge import (
     list_sources,
     pieces_by_id,
 )
+from storage.knowledge_terms import Term, found_words_in, terms_of
 from storage.knowledge_vectors import as_bytes, find_by_meaning
-from storage.knowledge_words import Term, find_by_words, found_words_in, terms_of
+from storage.knowledge_words import find_by_words
 
 #: How many pieces of each list are joined.
 CANDIDATES = 50

@@ -25,13 +25,13 @@ from engine.jobs.transitions import send_all
 from engine.moving.in_use import nobody_in, require_nobody
 from engine.secrets.sealing import KEY_FILE, Vault, open_vault
 from storage.backup import DATABASE, copy_database, list_file_hashes, require_sound, schema_of
-from storage.database import open_database
 from storage.engines import sqlite_url
 from storage.file_bytes import FILES_FOLDER
 from storage.files import list_hashes
 from storage.knowledge_changes import index_all_pieces
 from storage.migrations.schema import newest_schema, refuse_newer
 from storage.migrations.upgrade import require_driver, upgrade
+from storage.opening import open_database
 from storage.private import make_private
 from storage.settings import KEY_FINGERPRINT, SERVER, find_setting
 from storage.table_rows import (

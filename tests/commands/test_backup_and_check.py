@@ -13,9 +13,9 @@ from engine.actions.principal import command_line
 from engine.backups.backups import backups_folder, new_name, write_backup
 from engine.jobs.submit.accept import Caller
 from storage.backup import SMALL_BYTES
-from storage.database import open_database
 from storage.job_changes import claim_job
 from storage.jobs import get_job
+from storage.opening import open_database
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.factories import as_bytes, greeting

@@ -12,7 +12,7 @@ import pytest
 
 from engine.actions.members import join, set_up_owner
 from engine.core.errors import LinkNotValid
-from storage.database import open_database
+from storage.opening import open_database
 from tests.commands.conftest import APP, clean_environment
 from tests.one_command import run_command
 

@@ -31,7 +31,7 @@ from engine.core.settings import Settings
 from engine.secrets.opening import open_all
 from engine.secrets.sealing import open_vault
 from pathlib import Path
-from storage.database import open_database
+from storage.opening import open_database
 
 settings = Settings(data=Path(sys.argv[1]), local_servers=())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.database import open_database
+from storage.opening import open_database
 from tests.logical_time import LogicalClock, pass_time
 
 

@@ -14,7 +14,7 @@ from engine.diagnostics.outbound import check_outside
 from engine.flow.node_context import NodeFailed
 from engine.outbound.client import Answer, OutboundClient, OutboundRules
 from engine.secrets.sealing import open_vault
-from storage.database import open_database
+from storage.opening import open_database
 from tests.stand_ins.network import Names, RecordedNetwork
 
 PAGE = Answer("https://example.com/", 200, {"content-type": "text/html"}, b"<p>Hello")

@@ -12,7 +12,7 @@ import pytest
 
 from engine.core.ids import new_id
 from storage.checkpoints import PAGES, Checkpoints
-from storage.database import open_database
+from storage.opening import open_database
 from storage.sqlite_file import file_of
 from storage.statements import Statement
 

@@ -11,7 +11,8 @@ import pytest
 
 from engine.core.ids import new_id
 from storage.checkpoints import LONG_PAGES, PAGES, Checkpoints
-from storage.database import Database, open_database
+from storage.database import Database
+from storage.opening import open_database
 from storage.sqlite_file import file_of
 from storage.statements import Statement
 from storage.write_ahead_log import end_of_log

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.database import open_database
+from storage.opening import open_database
 from storage.private import make_private
 
 pytestmark = pytest.mark.sqlite("They are about the files of SQLite.")

@@ -23,10 +23,10 @@ from engine.outbound.secret_hosts import check_send
 from engine.secrets.sealing import open_vault
 from storage.backup import DatabaseDamaged, find_fault, require_sound, schema_of
 from storage.batches import get_batch
-from storage.database import open_database
 from storage.job_changes import Claimed
 from storage.migrations import upgrade as migrations
 from storage.migrations.schema import NewerData, newest_schema
+from storage.opening import open_database
 from storage.settings import SECRET_HOSTS_FOUND, SERVER, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT, find_setting
 from storage.tables import Flow, Idempotency, Job, Secret, WebhookDelivery
 from storage.usage import Caps, Used, read_usage, reconcile_usage, usage_subject

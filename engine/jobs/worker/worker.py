@@ -61,9 +61,10 @@ from engine.outbound.otlp import open_tracer_provider
 from engine.sandbox.pool import Sandbox
 from engine.secrets.opening import open_all, open_for_step, open_vault_of
 from engine.tool_servers.saved_servers import open_tool_server
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.idempotency import remove_old_answers
 from storage.job_changes import Claimed, Lease, held_jobs
+from storage.opening import open_database
 from storage.questions import has_due_question
 from storage.queue import has_messages
 from storage.workers import add_worker, beat, remove_worker

@@ -25,7 +25,8 @@ from engine.backups.backups import (
 from engine.backups.sealed_file import PIECE, SCRYPT, seal
 from engine.core.errors import BackupUnreadable, FolderNotEmpty, Invalid, NotFound, PassphraseWrong, Refusal
 from engine.secrets.sealing import open_vault
-from storage.database import Database, open_database
+from storage.database import Database
+from storage.opening import open_database
 from storage.settings import find_setting, put_setting
 
 AT = 1_764_000_000_000

@@ -15,7 +15,7 @@ from engine.knowledge.indexer import Indexer
 from engine.knowledge.search import Hits, search
 from engine.models.embeddings import Embedded
 from storage.knowledge import hold_collection, list_sources
-from storage.knowledge_words import terms_of
+from storage.knowledge_terms import terms_of
 from tests.engine.jobs.world import World
 from tests.engine.knowledge.conftest import Model
 

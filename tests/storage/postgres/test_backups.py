@@ -16,8 +16,9 @@ from engine.files.keeping import incoming_of, store_file
 from engine.jobs.server.maintenance import Maintenance
 from engine.moving.move import move_to_postgres
 from engine.secrets.sealing import open_vault
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.files import count_files, list_hashes
+from storage.opening import open_database
 from tests.commands.conftest import Said, clean_environment
 from tests.one_command import run_here
 from tests.storage.postgres.test_knowledge import QUESTIONS, Filled, filled

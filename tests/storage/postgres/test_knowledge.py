@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 
 from storage import postgres_words
 from storage.database import Database
-from storage.database import open_database as open_sqlite
 from storage.knowledge_changes import (
     NewPiece,
     begin_document,
@@ -23,9 +22,11 @@ from storage.knowledge_changes import (
     insert_source,
     write_pieces,
 )
+from storage.knowledge_terms import terms_of
 from storage.knowledge_vectors import NearPiece, find_by_meaning
-from storage.knowledge_words import find_by_words, terms_of
+from storage.knowledge_words import find_by_words
 from storage.migrations.postgres import upgrade_postgres
+from storage.opening import open_database as open_sqlite
 from storage.postgres import make_migration_engine
 from storage.postgres_meaning import has_points, meaning_trouble
 from tests.databases import open_database

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.database import Database, open_database
+from storage.database import Database
+from storage.opening import open_database
 from storage.postgres_link import Link
 from storage.postgres_liveness import held_locks
 from tests.databases import url_of

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
-from storage.database import Database, after_commit, open_database
+from storage.database import Database, after_commit
+from storage.opening import open_database
 from storage.statements import Statement
 from tests.postgres_proxy import Cut, Proxy
 

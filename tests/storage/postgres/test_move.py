@@ -16,7 +16,7 @@ from engine.core.errors import DatabaseNotEmpty, FolderNotEmpty, InUse, MoveFail
 from engine.core.settings import BadSetting
 from engine.jobs.transitions import claim_many
 from engine.moving.move import move_to_folder, move_to_other, move_to_postgres
-from storage.database import open_database
+from storage.opening import open_database
 from storage.settings import SERVER, put_setting
 from storage.table_rows import Replaced, SqliteRows, Sums, moved_tables, sums_of
 from tests.storage.test_upgrade import RELEASES, unpack

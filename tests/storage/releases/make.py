@@ -24,8 +24,8 @@ from engine.jobs.job_values import encoded
 from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.transitions import claim, finish
-from storage.database import open_database
 from storage.job_changes import Lease
+from storage.opening import open_database
 from tests.factories import as_bytes
 
 FOLDER = Path(__file__).parent

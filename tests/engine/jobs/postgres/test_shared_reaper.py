@@ -14,7 +14,7 @@ import pytest
 from engine.core.errors import StorageUnavailable
 from engine.jobs.shared_reaper import SharedReaper
 from engine.jobs.transitions import claim
-from storage.database import open_database
+from storage.opening import open_database
 from storage.postgres import WRITE_LOCK
 from storage.postgres_link import lock_key
 from storage.workers import add_worker, beat, beats

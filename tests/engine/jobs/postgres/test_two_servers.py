@@ -59,7 +59,7 @@ def world(new_data: Path, clock: MovedClock) -> Iterator[World]:
 @pytest.fixture
 def other(world: World, tmp_path: Path, clock: MovedClock) -> Iterator[World]:
     """The same database in another process, with a data folder of its own."""
-    from storage.database import open_database
+    from storage.opening import open_database
 
     folder = tmp_path / "elsewhere"
     database = open_database(folder, url=url_of(world.data), clock=clock)

@@ -23,10 +23,10 @@ from engine.flow.document import Document
 from engine.jobs.server.retention import Retention, Rules
 from engine.jobs.transitions import claim, finish
 from engine.secrets.sealing import open_vault
-from storage.database import open_database
 from storage.files import find_file, list_uses, used_bytes
 from storage.flows import get_draft
 from storage.job_changes import Lease
+from storage.opening import open_database
 from tests.databases import damage_bytes, stored_bytes
 from tests.engine.jobs.world import World, document_of, open_world
 from tests.logical_time import LogicalClock

@@ -16,8 +16,9 @@ from engine.flow.document import load_document
 from engine.flow.edits import Op, apply_ops
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.jobs.shared_notices import join
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.flows import get_draft
+from storage.opening import open_database
 from storage.postgres_link import Link
 from tests.databases import url_of
 from tests.factories import as_bytes, greeting

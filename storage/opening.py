@@ -1,0 +1,31 @@
+"""Opens the database of a data folder, whichever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.core.clock import Clock, SystemClock
+from storage.database import Database
+from storage.engines import sqlite_url
+from storage.migrations.upgrade import upgrade
+from storage.private import make_private
+
+
+def open_database(data: Path, *, clock: Clock | None = None, url: str | None = None, durable: bool = True) -> Database:
+    """Opens the database of a data folder; first creates or migrates it, under a lock, when that is necessary.
+
+    `url` names a PostgreSQL database (`Settings.database_url`); None: SQLite in the folder. `durable` as in
+    `storage.engines.make_engine`: a worker does not need it. Raises NewerData, and BadSetting when PostgreSQL cannot be
+    used.
+    """
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = url or sqlite_url(data)
+    if url is None:
+        make_private(data)
+    upgrade(target, data)
+    if url is not None:
+        from storage.postgres_database import PostgresDatabase
+
+        return PostgresDatabase(target, clock, folder=data, durable=durable)
+    make_private(data)
+    return Database(target, clock or SystemClock(), folder=data, durable=durable)
