@@ -269,7 +269,7 @@ async def _run(
     checkpoints = Checkpoints(database.url)
     checkpoints.start()
     stopping: list[asyncio.Task[None]] = []  # the task that stops the worker, once a signal came
-    batches = PlaygroundBatches(database, waiters)
+    batches = PlaygroundBatches(database, waiters, link)
     scheduler = Scheduler(database)
     local_servers = LocalServers(settings.local_servers)
     is_ready = asyncio.Event()

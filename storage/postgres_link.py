@@ -17,6 +17,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 import psycopg
@@ -32,8 +33,20 @@ _MOST_BYTES: Final = 7_900
 _MOST_WAITING: Final = 50_000
 #: Seconds between two tries to connect, and between two tries to take a lock.
 _AGAIN_SECONDS: Final = 1.0
+#: How long whoever wants a lock waits for an answer.
+_HOLD_SECONDS: Final = 5.0
 #: The name of the lock of the leader, which does the work that one server does for all.
 LEADER: Final = "leader"
+
+
+@dataclass(eq=False)
+class _Request:
+    """A lock that is wanted, or not wanted any more."""
+
+    key: int
+    give_back: bool = False
+    held: bool = False
+    done: threading.Event = field(default_factory=threading.Event)
 
 
 class Link:
@@ -57,6 +70,7 @@ class Link:
         self._connected = connected
         self._wanted = [lock_key(name), *([lock_key(LEADER)] if may_lead else [])]
         self._held: frozenset[int] = frozenset()
+        self._requests: list[_Request] = []
         self._since: float | None = None
         self._waiting: dict[tuple[str, str], None] = {}
         self._lock = threading.Lock()
@@ -84,6 +98,31 @@ class Link:
                 self._waiting.update(dict.fromkeys(((word, one) for one in arguments) if arguments else ((word, ""),)))
         if was_empty:
             self._wake()
+
+    def hold(self, name: str) -> bool:
+        """Takes one more lock, which this process keeps until `let_go`, also over a new connection if nobody else takes it
+        meanwhile. Waits for the answer of the server; returns False when another process has the lock, or when there is
+        no connection.
+        """
+        request = _Request(lock_key(name))
+        with self._lock:
+            self._requests.append(request)
+        self._wake()
+        request.done.wait(_HOLD_SECONDS)
+        with self._lock:
+            if not request.held and request in self._requests:
+                self._requests.remove(request)
+        return request.held
+
+    def let_go(self, name: str) -> None:
+        """Gives a lock back. Returns at once."""
+        with self._lock:
+            self._requests.append(_Request(lock_key(name), give_back=True))
+        self._wake()
+
+    def holds(self, name: str) -> bool:
+        """True while this process holds the lock."""
+        return lock_key(name) in self._held
 
     @property
     def connected_for(self) -> float:
@@ -135,6 +174,7 @@ class Link:
         self._connected()
         due = time.monotonic() + _AGAIN_SECONDS
         while True:
+            self._answer_requests(connection)
             self._send(connection)
             if self._ending.is_set():
                 return
@@ -159,6 +199,25 @@ class Link:
             row = connection.execute("select pg_try_advisory_lock(%s::bigint)", (key,)).fetchone()
             if row is not None and row[0]:
                 self._held |= {key}
+
+    def _answer_requests(self, connection: psycopg.Connection) -> None:
+        while True:
+            with self._lock:
+                if not self._requests:
+                    return
+                request = self._requests.pop(0)
+            if request.give_back:
+                self._wanted = [key for key in self._wanted if key != request.key]
+                if request.key in self._held:
+                    self._held -= {request.key}
+                    connection.execute("select pg_advisory_unlock(%s::bigint)", (request.key,))
+                continue
+            row = connection.execute("select pg_try_advisory_lock(%s::bigint)", (request.key,)).fetchone()
+            if row is not None and row[0]:
+                self._held |= {request.key}
+                self._wanted = [*self._wanted, request.key]
+                request.held = True
+            request.done.set()
 
     def _send(self, connection: psycopg.Connection) -> None:
         with self._lock:

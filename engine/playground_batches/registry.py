@@ -1,4 +1,8 @@
-"""The Playground batches of this server: begins them, finds them for the pages, and continues them after a restart."""
+"""The Playground batches of this server: begins them, finds them for the pages, and continues them after a restart.
+
+Servers that share a PostgreSQL hold a lock for each batch that they drive. When a server dies, another one takes its
+batches within seconds; a server whose page shows a batch asks the one that drives it to give it away.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
@@ -14,6 +18,7 @@ from engine.actions.playground_batches import PlaygroundBatch
 from engine.core.errors import Refusal
 from engine.core.ids import FlowId, JobId, WorkspaceId
 from engine.flow.document import load_document
+from engine.jobs.notifier import on_word, tell_others
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.playground_batches.rows import Rows, rows_from_json
 from engine.playground_batches.runner import BatchLine, BatchRunner
@@ -21,19 +26,38 @@ from storage.batches import BatchRun, list_batch_runs
 from storage.database import Database
 from storage.job_results import small_results
 from storage.jobs import read_value
-from storage.playground_batches import StoredBatch, find_newest_batch, list_open_batches, list_rows_outside_jobs
+from storage.playground_batches import OPEN, StoredBatch, find_newest_batch, list_open_batches, list_rows_outside_jobs
 
 #: Number of results that one statement reads.
 CHUNK = 500
 
+#: The word with which a server asks another one for a batch.
+_GIVE = "batch"
+#: How often batches without a driver are looked for, in seconds; how often a batch is asked for, and the pause between.
+_LOOK_SECONDS = 3.0
+_ASKS, _ASK_SECONDS = 8, 0.25
+
 log = logging.getLogger(__name__)
+
+
+class Locks(Protocol):
+    """The locks of this server among those of a PostgreSQL (`storage.postgres_link`)."""
+
+    @property
+    def connected_for(self) -> float: ...
+    def hold(self, name: str) -> bool: ...
+    def let_go(self, name: str) -> None: ...
+    def holds(self, name: str) -> bool: ...
 
 
 class PlaygroundBatches:
     """Flow id -> its newest batch, for the batches that run. All tabs of a flow show the same batch."""
 
-    def __init__(self, database: Database, waiters: JobWaiters) -> None:
+    def __init__(self, database: Database, waiters: JobWaiters, locks: Locks | None = None) -> None:
+        """`locks`: what tells the servers of a PostgreSQL apart; None when this is the only server."""
         self._database = database
+        self._locks = locks
+        self._watching: asyncio.Task[None] | None = None
         self._waiters = waiters
         self._open: dict[str, BatchRunner] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -47,8 +71,12 @@ class PlaygroundBatches:
         if (runner := self._open.get(flow_id)) is not None:
             return runner
         stored = await self._database.read(find_newest_batch, workspace_id, flow_id)
+        if self._locks is not None and stored is not None and stored.state in OPEN:
+            await self._ask_for(stored)
         loaded = None if stored is None else await self._load(stored)
-        return self._open.get(flow_id) or loaded  # another tab may have begun one meanwhile
+        return (
+            self._open.get(flow_id) or loaded
+        )  # this server drives it now, or another tab may have begun one meanwhile
 
     def start(self, batch: PlaygroundBatch, rows: Rows, user_id: str) -> BatchRunner:
         """Runs a batch that `begin_playground_batch` has stored."""
@@ -59,7 +87,7 @@ class PlaygroundBatches:
     def run(self, runner: BatchRunner) -> None:
         """Runs what a batch still has to run."""
         self._open[runner.batch.flow_id] = runner
-        task = asyncio.get_running_loop().create_task(self._go(runner), name=f"batch {runner.batch.id}")
+        task = asyncio.get_running_loop().create_task(self._go(runner), name=_name_of(runner))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -68,11 +96,81 @@ class PlaygroundBatches:
 
         A batch that cannot be continued keeps no server from starting.
         """
+        if self._locks is not None:
+            loop = asyncio.get_running_loop()
+
+            def asked(*batch_ids: str) -> None:
+                loop.call_soon_threadsafe(self._give, *batch_ids)
+
+            on_word(self._database, _GIVE, asked)
+            self._watching = asyncio.create_task(self._watch(), name="batches of others")
+            return
         for stored in await self._database.read(list_open_batches):
+            await self._try_to_resume(stored)
+
+    async def _try_to_resume(self, stored: StoredBatch) -> None:
+        try:
+            await self._resume(stored)
+        except Exception:
+            log.exception("the batch %s cannot be continued", stored.id)
+
+    async def _watch(self) -> None:
+        """Takes the batches that no living server drives, and leaves those that another one has taken."""
+        while True:
             try:
-                await self._resume(stored)
+                await self._look()
+            except Refusal as refusal:
+                log.info("Playground batches were not looked at: %s", refusal)
             except Exception:
-                log.exception("the batch %s cannot be continued", stored.id)
+                log.exception("Playground batches were not looked at")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        assert self._locks is not None
+        for runner in list(self._open.values()):
+            if self._locks.connected_for > _LOOK_SECONDS and not self._locks.holds(_lock_of(runner.batch.id)):
+                log.warning("the batch %s is driven by another server now", runner.batch.id)
+                self._leave(runner)
+        mine = {runner.batch.id for runner in self._open.values()}
+        for stored in await self._database.read(list_open_batches):
+            if stored.id not in mine and await self._take(stored.id):
+                await self._continue(stored)
+
+    async def _take(self, batch_id: str) -> bool:
+        assert self._locks is not None
+        return await asyncio.to_thread(self._locks.hold, _lock_of(batch_id))
+
+    async def _continue(self, known: StoredBatch) -> None:
+        """Continues a batch whose lock was just taken: as it is stored now, since another server drove it until then."""
+        stored = await self._database.read(find_newest_batch, known.workspace_id, known.flow_id)
+        if stored is not None and stored.id == known.id and stored.state in OPEN:
+            await self._try_to_resume(stored)
+        elif self._locks is not None:
+            self._locks.let_go(_lock_of(known.id))
+
+    async def _ask_for(self, stored: StoredBatch) -> None:
+        """Takes over a batch that another server drives, because a page of this one shows it. A server that does not give
+        it is waited for a moment.
+        """
+        await self._database.write(tell_others, _GIVE, stored.id)
+        for _ in range(_ASKS):
+            if await self._take(stored.id):
+                await self._continue(stored)
+                return
+            await asyncio.sleep(_ASK_SECONDS)
+
+    def _give(self, *asked: str) -> None:
+        """Leaves batches to another server that asks for them."""
+        for runner in list(self._open.values()):
+            if runner.batch.id in asked:
+                self._leave(runner)
+
+    def _leave(self, runner: BatchRunner) -> None:
+        """Stops to drive a batch, without a change of what is stored. Its rows that run go on."""
+        del self._open[runner.batch.flow_id]
+        for task in self._tasks:
+            if task.get_name() == _name_of(runner):
+                task.cancel()
 
     async def _resume(self, stored: StoredBatch) -> None:
         runner = await self._load(stored)
@@ -82,11 +180,26 @@ class PlaygroundBatches:
 
     async def close(self) -> None:
         """Stops without changing a stored state; the next start continues."""
+        if self._watching is not None:
+            self._watching.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _go(self, runner: BatchRunner) -> None:
+        lock = _lock_of(runner.batch.id)
+        if self._locks is not None and not self._locks.holds(lock) and not await self._take(runner.batch.id):
+            del self._open[runner.batch.flow_id]  # another server was quicker
+            return
+        try:
+            await self._drive(runner)
+        finally:
+            if self._locks is not None:
+                with contextlib.suppress(Refusal):  # so that a row whose job is being stored is not begun elsewhere
+                    await self._database.write(_nothing)
+                self._locks.let_go(lock)
+
+    async def _drive(self, runner: BatchRunner) -> None:
         try:
             await runner.go()
         except Exception:
@@ -117,6 +230,18 @@ class PlaygroundBatches:
             stored.trouble,
             stored.closed,
         )
+
+
+def _nothing(_session: Session) -> None:
+    """Is written after what was asked for before."""
+
+
+def _name_of(runner: BatchRunner) -> str:
+    return f"batch {runner.batch.id}"
+
+
+def _lock_of(batch_id: str) -> str:
+    return f"batch {batch_id}"
 
 
 def _lines(session: Session, stored: StoredBatch) -> list[BatchLine]:

@@ -1,0 +1,107 @@
+"""One server drives a Playground batch: another takes it when that one dies, or when a page there shows the batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.orm import Session
+
+from engine.actions.members import ensure_owner
+from engine.actions.playground_batches import begin_playground_batch
+from engine.actions.principal import Principal
+from engine.core.ids import WorkspaceId
+from engine.jobs.server.job_waiters import JobWaiters
+from engine.jobs.shared_notices import join
+from engine.playground_batches.registry import PlaygroundBatches
+from engine.playground_batches.rows import ListedRows, Rows
+from storage.batches import list_batch_runs
+from storage.database import open_database
+from storage.jobs import JobFilters, list_jobs
+from storage.members import list_people
+from tests.databases import url_of
+from tests.engine.jobs.world import World, document_of, open_world
+
+ROWS = 30
+FLOW = document_of(("echo", "set_fields", {"n": "{{ api_input.out.n }}"}))
+
+
+@pytest.fixture
+def world(new_data: Path) -> Iterator[World]:
+    world = open_world(new_data)
+    world.database.write_now(ensure_owner, world.workspace_id, "ada@example.com", "hash")
+    yield world
+    world.database.close()
+
+
+class Server:
+    """A server of its own on the database of a folder."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.database = open_database(world.data / name, url=url_of(world.data))
+        self.waiters = JobWaiters(self.database)
+        self.link = join(self.database, name, self.waiters)
+        self.batches = PlaygroundBatches(self.database, self.waiters, self.link)
+
+    async def start(self) -> None:
+        await self.batches.resume()
+        self.link.start()
+        await until(lambda: self.link.is_held)
+
+    async def stop(self) -> None:
+        await self.batches.close()
+        await asyncio.to_thread(self.link.close)
+        await asyncio.to_thread(self.database.close)
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def work(world: World) -> None:
+    runs = world.runs()
+    while True:
+        for job in await world.database.read(queued, world.workspace_id):
+            await runs.carry(job)
+        await asyncio.sleep(0.01)
+
+
+def queued(session: Session, workspace_id: str) -> list[str]:
+    return [job.id for job in list_jobs(session, workspace_id, JobFilters(statuses=("queued",))).jobs]
+
+
+@pytest.mark.parametrize("how", ["dies", "is asked"])
+async def test_another_server_goes_on_and_each_row_runs_once(world: World, how: str) -> None:
+    flow_id = world.add_flow(FLOW)
+    person = world.database.read_now(list_people, world.workspace_id)[0]
+    owner = Principal(WorkspaceId(person.workspace_id), person.id, person.name, person.role)
+    one, other = Server(world, "one"), Server(world, "other")
+    await one.start()
+    await other.start()
+    working = asyncio.create_task(work(world))
+    rows = Rows(ListedRows([(f"Row {number}", {"n": number}) for number in range(ROWS)]))
+    begun = await one.database.write(begin_playground_batch, owner, flow_id, FLOW, ROWS, rows.as_json())
+    runner = one.batches.start(begun, rows, owner.actor)
+    await until(lambda: runner.progress.done >= 2)
+    if how == "dies":
+        await one.stop()
+        await until(lambda: other.batches.running(flow_id))
+    else:
+        await other.batches.newest(world.workspace_id, flow_id)
+        assert one.batches.running(flow_id) is None
+    taken = other.batches.running(flow_id)
+    assert taken is not None
+    await until(lambda: taken.over)
+    runs = await world.database.read(list_batch_runs, world.workspace_id, begun.id)
+    assert Counter(run.row for run in runs) == Counter(range(1, ROWS + 1))
+    assert {run.job.status for run in runs} == {"completed"}
+    assert len(world.database.read_now(list_jobs, world.workspace_id, JobFilters()).jobs) == ROWS
+    working.cancel()
+    if how == "is asked":
+        await one.stop()
+    await other.stop()
