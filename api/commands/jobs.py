@@ -54,6 +54,11 @@ def _erase(arguments: argparse.Namespace, terminal: Terminal, environment: Mappi
             "Nobody is shown it any more, but this Python's SQLite has no `sqlite_dbpage`, so remains may stay in the unused parts of "
             "the database file. To remove them, stop Flowport and run `sqlite3 flowport.db VACUUM` in the data folder."
         )
+    elif terminal.database.is_postgres:
+        message = (
+            "Nothing of it is left in the tables. PostgreSQL uses the place of removed rows again in its own time; "
+            "`vacuum full` in the database gives it back at once."
+        )
     else:
         message = "Nothing of it is left in the database."
     terminal.note(f"{message} Backups that were made before still hold it.")

@@ -18,6 +18,7 @@ from storage.jobs import get_job
 from storage.opening import open_database
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
+from tests.databases import open_database
 from tests.factories import as_bytes, greeting
 
 GIVEN = {"FLOWPORT_BACKUP_PASSPHRASE": "correct horse"}

@@ -25,6 +25,7 @@ from storage.opening import open_database
 from storage.statements import Statement
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
+from tests.databases import POSTGRES, open_database, tables_with
 from tests.factories import document
 
 CANARY = "canary-4Kf9"
@@ -56,7 +57,10 @@ class Filled:
         return job_id
 
     @property
-    def files_with_it(self) -> list[str]:
+    def places_with_it(self) -> list[str]:
+        """Files of the folder, or tables of PostgreSQL, that hold the values of the jobs."""
+        if POSTGRES:
+            return self.database.read_now(tables_with, CANARY)
         return [path.name for path in self.data.iterdir() if path.is_file() and CANARY.encode() in path.read_bytes()]
 
     @property
@@ -75,17 +79,18 @@ def filled(command: Command, data: Path) -> Iterator[Filled]:
 
 def test_a_job_loses_its_data_and_the_files_hold_it_no_more(command: Command, filled: Filled) -> None:
     job_id = filled.job()
-    assert filled.files_with_it
+    assert filled.places_with_it
 
     said = command("jobs", "erase", job_id)
 
     assert (said.code, said.out) == (0, "")
     assert "Backups that were made before still hold it" in said.err
-    assert filled.files_with_it == []
+    assert filled.places_with_it == []
     assert filled.audited == [("command line", job_id, "1 job")]
     assert command("jobs", "erase", job_id).code == 0, "again is no error"
 
 
+@pytest.mark.sqlite("PostgreSQL has no such remains in a file")
 def test_remains_that_this_sqlite_cannot_clear_are_told(command: Command, filled: Filled, monkeypatch) -> None:
     """Simulates SQLite builds without the module `sqlite_dbpage`, as some Pythons have."""
     monkeypatch.setattr(storage.erasing, "_CAN_CLEAN", Statement("select 1 where 1 = 0"))
@@ -99,6 +104,7 @@ def test_remains_that_this_sqlite_cannot_clear_are_told(command: Command, filled
     assert "Nothing of it is left" not in said.err
 
 
+@pytest.mark.sqlite("a reader keeps the write-ahead log of the file")
 def test_a_reader_keeps_last_traces_and_the_command_given_again_removes_them(
     command: Command, filled: Filled, monkeypatch
 ) -> None:
@@ -111,12 +117,12 @@ def test_a_reader_keeps_last_traces_and_the_command_given_again_removes_them(
         said = command(*named)
     assert said.value == "1"
     assert "last traces are still" in said.err
-    assert filled.files_with_it
+    assert filled.places_with_it
 
     again = command(*named)
 
     assert (again.value, "Nothing of it is left" in again.err) == ("0", True)
-    assert filled.files_with_it == []
+    assert filled.places_with_it == []
 
 
 def test_unknown_jobs_and_those_at_work_are_refused(command: Command, filled: Filled) -> None:
@@ -150,7 +156,7 @@ def test_a_period_without_jobs_erases_nothing(command: Command, filled: Filled) 
     filled.job()
     before = ("--from", TODAY - 9 * DAY, "--to", TODAY - 8 * DAY)
     assert command("jobs", "erase", "--key", filled.key_id, *before, "--yes").value == "0"
-    assert filled.files_with_it
+    assert filled.places_with_it
 
 
 @pytest.mark.parametrize(
