@@ -30,6 +30,8 @@ class Proxy:
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._lock = threading.Lock()
         self._down = False
+        self._speaks = threading.Event()
+        self._speaks.set()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self._path))
         self._listener.listen(100)
@@ -60,6 +62,15 @@ class Proxy:
         finally:
             self._down = False
 
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """The server answers nothing meanwhile and refuses nothing, like one that is suspended."""
+        self._speaks.clear()
+        try:
+            yield
+        finally:
+            self._speaks.set()
+
     def lose_all(self) -> None:
         """Ends every connection."""
         for pair in list(self._pairs):
@@ -68,6 +79,7 @@ class Proxy:
     def close(self) -> None:
         """Ends the proxy."""
         self._down = True
+        self._speaks.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -79,6 +91,7 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self._speaks.wait()
             if self._down:
                 client.close()
                 continue
@@ -98,6 +111,7 @@ class Proxy:
                     break
                 if where == "after":
                     waits.set()
+                self._speaks.wait()
                 server.sendall(data)
                 if where == "while":
                     break
