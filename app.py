@@ -252,7 +252,7 @@ async def _run(
 
     waiters = JobWaiters(database)
     supervisor = _supervisor(settings, database, waiters)
-    link = _join_others(database, supervisor, waiters) if database.is_postgres else None
+    link = _join_others(settings, database, supervisor, waiters) if database.is_postgres else None
     if options.worker:
         supervisor.start()  # the worker process starts in parallel with the imports below
 
@@ -333,12 +333,12 @@ def _stop_on_signals(
     return stopping, lambda: loop.call_soon_threadsafe(stop_damaged)
 
 
-def _join_others(database: Database, supervisor: Supervisor, waiters: JobWaiters) -> Link:
+def _join_others(settings: Settings, database: Database, supervisor: Supervisor, waiters: JobWaiters) -> Link:
     """Connects this server with the servers and workers that share its PostgreSQL."""
     from engine.core.ids import new_id
     from engine.jobs.shared_notices import join_as_server
 
-    return join_as_server(database, new_id("server"), supervisor, waiters)
+    return join_as_server(database, new_id("server"), supervisor, waiters, settings.database_direct_url)
 
 
 def _supervisor(settings: Settings, database: Database, waiters: JobWaiters) -> Supervisor:

@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import secrets
 import select
 import threading
 import time
@@ -22,7 +23,9 @@ from typing import Final
 
 import psycopg
 
+from engine.core.settings import BadSetting
 from storage.postgres import connect_directly
+from storage.postgres_refusals import told
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ _CHANNEL: Final = "flowport"
 _MOST_BYTES: Final = 7_900
 #: Notices that wait for a connection; more are dropped, since whoever connects anew reads everything again.
 _MOST_WAITING: Final = 50_000
+#: How long the notice of `require_notices` may take, in seconds.
+NOTICE_SECONDS: Final = 5.0
 #: Seconds between two tries to connect, and between two tries to take a lock.
 _AGAIN_SECONDS: Final = 1.0
 #: How long whoever wants a lock waits for an answer.
@@ -267,3 +272,38 @@ def _payloads(waiting: Iterable[tuple[str, str]]) -> Iterator[str]:
 def lock_key(name: str) -> int:
     """Returns the number of the advisory lock with this name."""
     return int.from_bytes(hashlib.sha256(f"flowport {name}".encode()).digest()[:8], "big", signed=True)
+
+
+def require_notices(url: str, direct_url: str | None) -> None:
+    """Checks that a notice of the database at `url` arrives on the connection of a Link, which uses `direct_url` if there
+    is one. Raises BadSetting.
+
+    Through a pooler of transactions no notice arrives, and the locks of a session belong to nobody. A database that does
+    not answer is no reason to refuse: the Link goes on trying.
+    """
+    channel = f"{_CHANNEL}_{secrets.token_hex(8)}"
+    try:
+        with (
+            contextlib.closing(connect_directly(direct_url or url)) as listening,
+            contextlib.closing(connect_directly(url)) as telling,
+        ):
+            listening.execute(f"listen {channel}")
+            telling.execute("select pg_notify(%s, '')", (channel,))
+            if next(listening.notifies(timeout=NOTICE_SECONDS, stop_after=1), None) is not None:
+                return
+    except (psycopg.Error, OSError) as error:
+        if direct_url is None:
+            return
+        raise BadSetting(
+            f"PostgreSQL cannot be reached at {told(direct_url)}, as FLOWPORT_DATABASE_DIRECT_URL says: {str(error).strip()}. "
+            "Name the address of PostgreSQL itself there, or leave the setting out when FLOWPORT_DATABASE_URL is that."
+        ) from error
+    if direct_url is None:
+        raise BadSetting(
+            f"Notices do not arrive over FLOWPORT_DATABASE_URL ({told(url)}): a pooler of transactions, like pgbouncer, "
+            "stands before the database. Name the address of PostgreSQL itself in FLOWPORT_DATABASE_DIRECT_URL."
+        )
+    raise BadSetting(
+        f"A notice of {told(url)} does not arrive at {told(direct_url)}: FLOWPORT_DATABASE_DIRECT_URL names another database "
+        "than FLOWPORT_DATABASE_URL, or a pooler of transactions. Name the address of PostgreSQL itself there."
+    )

@@ -55,6 +55,8 @@ class Settings:
     backup_passphrase_file: Path | None = None
     #: The URL of the PostgreSQL database with all tables, with its password; None: SQLite in the data folder.
     database_url: str | None = dataclasses.field(default=None, repr=False)
+    #: The URL of the same database without a pooler before it, for notices and locks; None: `database_url` is direct.
+    database_direct_url: str | None = dataclasses.field(default=None, repr=False)
 
     @property
     def local_url(self) -> str:
@@ -147,11 +149,12 @@ def _url(name: str, raw: str) -> str:
 def _database_url(name: str, raw: str) -> str:
     """Checks the address. A refusal shows nothing of it but its beginning, since it may hold a password."""
     like = "postgresql://flowport:PASSWORD@db.example.com:5432/flowport"
+    variable = f"FLOWPORT_{name.upper()}"
     begin, separator, _ = raw.partition("://")
     if not separator or begin.lower() not in {"postgresql", "postgres"}:
         found = f"begins with {begin[:40]}://" if separator else "has no :// in it"
         raise BadSetting(
-            f"FLOWPORT_DATABASE_URL {found}. Set it to the address of a PostgreSQL database, like {like}. "
+            f"{variable} {found}. Set it to the address of a PostgreSQL database, like {like}. "
             "Without this setting everything is kept in SQLite, in the data folder."
         )
     try:
@@ -163,7 +166,7 @@ def _database_url(name: str, raw: str) -> str:
         unreadable = True
     if unreadable:
         raise BadSetting(
-            f"FLOWPORT_DATABASE_URL cannot be read. Set it to an address like {like}; write characters like @ : / # % in "
+            f"{variable} cannot be read. Set it to an address like {like}; write characters like @ : / # % in "
             "the password as %40 %3A %2F %23 %25."
         )
     return f"postgresql://{raw[len(begin) + 3 :]}"
@@ -191,4 +194,5 @@ _READ = {
     "backup_passphrase": _text,
     "backup_passphrase_file": _path,
     "database_url": _database_url,
+    "database_direct_url": _database_url,
 }

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from engine.jobs.notifier import CONNECTED, HEARERS, NOTIFIER, TELLER, JobNotifier, on_word
 from storage.database import Database
-from storage.postgres_link import Link
+from storage.postgres_link import Link, require_notices
 
 
 class Waiters(Protocol):
@@ -49,24 +49,29 @@ class SharedNotices:
         self._link.say("end", *job_ids)
 
 
-def join(database: Database, name: str, here: JobNotifier, *, may_lead: bool = False) -> Link:
+def join(
+    database: Database, name: str, here: JobNotifier, *, direct_url: str | None = None, may_lead: bool = False
+) -> Link:
     """Connects this process with the others, and makes its commits known to them. `name` is the lock that says that it
     lives. The caller says with `on_word` what it hears, then starts the link, and closes it at the end.
+
+    `direct_url` as in `Settings.database_direct_url`. Raises BadSetting when notices of the database do not arrive there.
     """
+    require_notices(database.url, direct_url)
     hearers: dict[str, list[Callable[..., None]]] = {}
 
     def hear(word: str, arguments: Sequence[str]) -> None:
         for hearer in hearers.get(word, ()):
             hearer(*arguments)
 
-    link = Link(database.url, name, hear, lambda: hear(CONNECTED, ()), may_lead=may_lead)
+    link = Link(direct_url or database.url, name, hear, lambda: hear(CONNECTED, ()), may_lead=may_lead)
     database.info |= {NOTIFIER: SharedNotices(here, link), TELLER: link.say, HEARERS: hearers}
     return link
 
 
-def join_as_worker(database: Database, boot_id: str, worker: JobNotifier) -> Link:
+def join_as_worker(database: Database, boot_id: str, worker: JobNotifier, direct_url: str | None = None) -> Link:
     """Connects a worker, which hears of queued jobs and of cancellations. The caller closes it."""
-    link = join(database, boot_id, worker)
+    link = join(database, boot_id, worker, direct_url=direct_url)
     on_word(database, "wake", worker.wake)
     on_word(database, CONNECTED, worker.wake)
     on_word(database, "cancel", worker.cancel)
@@ -74,9 +79,11 @@ def join_as_worker(database: Database, boot_id: str, worker: JobNotifier) -> Lin
     return link
 
 
-def join_as_server(database: Database, server_id: str, supervisor: JobNotifier, waiters: Waiters) -> Link:
+def join_as_server(
+    database: Database, server_id: str, supervisor: JobNotifier, waiters: Waiters, direct_url: str | None = None
+) -> Link:
     """Connects a server, which hears of jobs that others run, and may lead. The caller closes it."""
-    link = join(database, server_id, supervisor, may_lead=True)
+    link = join(database, server_id, supervisor, direct_url=direct_url, may_lead=True)
     on_word(database, "job", waiters.changed)
     on_word(database, "end", waiters.ended)
     on_word(database, CONNECTED, waiters.read_again)

@@ -15,7 +15,6 @@ from engine.jobs.submit.accept import Caller
 from storage.backup import SMALL_BYTES
 from storage.job_changes import claim_job
 from storage.jobs import get_job
-from storage.opening import open_database
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.databases import open_database

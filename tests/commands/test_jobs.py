@@ -21,7 +21,6 @@ from engine.jobs.transitions import claim, finish
 from storage.audit import list_entries
 from storage.database import Database
 from storage.job_changes import Lease
-from storage.opening import open_database
 from storage.statements import Statement
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command

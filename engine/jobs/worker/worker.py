@@ -191,7 +191,7 @@ class _Worker:
         """Connects this worker with the servers and workers on other machines."""
         from engine.jobs.shared_notices import join_as_worker
 
-        return join_as_worker(self.database, self.boot_id, self)
+        return join_as_worker(self.database, self.boot_id, self, self.settings.database_direct_url)
 
     def _make_reaper(self) -> Reaper:
         if self.link is None:
