@@ -274,9 +274,9 @@ def lock_key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"flowport {name}".encode()).digest()[:8], "big", signed=True)
 
 
-def require_notices(url: str, direct_url: str | None) -> None:
+def require_notices(url: str, direct_url: str | None, *, seconds: float = NOTICE_SECONDS) -> None:
     """Checks that a notice of the database at `url` arrives on the connection of a Link, which uses `direct_url` if there
-    is one. Raises BadSetting.
+    is one, within so many seconds. Raises BadSetting.
 
     Through a pooler of transactions no notice arrives, and the locks of a session belong to nobody. A database that does
     not answer is no reason to refuse: the Link goes on trying.
@@ -289,7 +289,7 @@ def require_notices(url: str, direct_url: str | None) -> None:
         ):
             listening.execute(f"listen {channel}")
             telling.execute("select pg_notify(%s, '')", (channel,))
-            if next(listening.notifies(timeout=NOTICE_SECONDS, stop_after=1), None) is not None:
+            if next(listening.notifies(timeout=seconds, stop_after=1), None) is not None:
                 return
     except (psycopg.Error, OSError) as error:
         if direct_url is None:

@@ -16,9 +16,10 @@ from engine.core.errors import DatabaseAway
 from engine.core.settings import BadSetting
 from engine.diagnostics.readiness import Readiness
 from storage import postgres_pulse
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.migrations import upgrade as upgrading
 from storage.migrations.schema import NewerData
+from storage.opening import open_database
 from storage.postgres_faults import as_away
 from storage.postgres_refusals import unsuitable
 from storage.settings import SERVER, find_setting, put_setting

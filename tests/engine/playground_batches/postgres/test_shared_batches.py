@@ -19,9 +19,9 @@ from engine.jobs.shared_notices import join
 from engine.playground_batches.registry import PlaygroundBatches
 from engine.playground_batches.rows import ListedRows, Rows
 from storage.batches import list_batch_runs
-from storage.database import open_database
 from storage.jobs import JobFilters, list_jobs
 from storage.members import list_people
+from storage.opening import open_database
 from tests.databases import url_of
 from tests.engine.jobs.world import World, document_of, open_world
 
