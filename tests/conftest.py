@@ -122,7 +122,7 @@ def new_data(migrated: Path, tmp_path: Path) -> Iterator[Path]:
 def _is_misplaced(item: Any, place: str) -> bool:
     """A tier of the Makefile reads only the folders that have tests for it: a test elsewhere would never be run."""
     marks = {mark.name for mark in item.iter_markers()}
-    if marks & {"slow", "chaos"}:
+    if marks & {"slow", "chaos", "postgres"}:
         return False
     if "browser" in marks:
         return not place.startswith("browser/")

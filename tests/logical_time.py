@@ -25,6 +25,7 @@ import anyio.to_thread
 
 from engine.core.clock import DAY, SECOND, Millis, MovedClock
 from storage.database import Database
+from tests.postgres_cluster import POSTGRES
 from tests.tiers import PROCESS_FIXTURES
 
 #: Real seconds that a busy thread may take before simulated time advances in spite of it.
@@ -169,7 +170,12 @@ def loop_factories(item: Any) -> Mapping[str, Callable[[], asyncio.AbstractEvent
 
 def _count_writes() -> None:
     """Patches Database so that the loop knows when a write and its notifications are complete."""
-    submit, write_together = Database._submit, Database._write_together
+    kind: type[Database] = Database
+    if POSTGRES:
+        from storage.postgres_database import PostgresDatabase
+
+        kind = PostgresDatabase
+    submit, write_together = kind._submit, kind._write_together
 
     def counted_submit(database: Database, write: Any) -> None:
         WRITES.add(1)
@@ -185,7 +191,7 @@ def _count_writes() -> None:
         finally:
             WRITES.add(-len(batch))
 
-    Database._submit, Database._write_together = counted_submit, counted_writing  # type: ignore[method-assign]
+    kind._submit, kind._write_together = counted_submit, counted_writing  # type: ignore[method-assign]
 
 
 def _count_threads() -> None:

@@ -17,10 +17,13 @@ from storage.postgres_refusals import not_usable, require_usable, told
 from storage.tables import Base
 from storage.tables_knowledge import KnowledgeCollection  # noqa: F401 - so that `Base.metadata` has its tables too
 
-#: A key may have 4,000 bytes, and an entry of an ordered index at most 2,704.
+#: A key may have 4,000 bytes, an address more, and an entry of an ordered index has at most 2,704.
 _INDEXES = (
     "drop index ix_dataset_rows_key",
     "create index ix_dataset_rows_key on dataset_rows using hash (key)",
+    "drop index ix_knowledge_documents_key",
+    "create unique index ix_knowledge_documents_key on knowledge_documents (source_id, md5(key))",
+    "create index ix_knowledge_documents_hash on knowledge_documents using hash (key)",
 )
 
 
