@@ -265,13 +265,13 @@ def _too_old(table: str, at: int, before: int, values_before: int) -> tuple[str,
     return condition, {name: value for name, value in times.items() if f":{name}" in condition}
 
 
-#: The tables whose rows retention removes to stay within the cap.
-_OF_JOBS = ("job_values", "events", "steps")
+#: Tables that do not count with their size: those of values, and those of files, which have a limit of their own.
+_COUNTED_OTHERWISE = ("job_values", "events", "steps", "file_bytes", "file_pieces")
 _VALUES_KEPT = text(
     """
     select (select coalesce(sum(value_bytes + :each), 0) from jobs where values_gone_at is null)
          + (select coalesce(sum(pg_total_relation_size(oid)), 0) from pg_class
-             where relkind = 'r' and relnamespace = current_schema()::regnamespace and not relname = any(:of_jobs))
+             where relkind = 'r' and relnamespace = current_schema()::regnamespace and not relname = any(:others))
     """
 )
 
@@ -284,7 +284,7 @@ def read_room(session: Session) -> Room:
     each job that loses them; other tables count with their size.
     """
     if not is_sqlite(session):
-        return Room(int(session.scalar(_VALUES_KEPT, {"each": JOB_BYTES, "of_jobs": list(_OF_JOBS)}) or 0), 0)
+        return Room(int(session.scalar(_VALUES_KEPT, {"each": JOB_BYTES, "others": list(_COUNTED_OTHERWISE)}) or 0), 0)
     size = session.scalar(text("select page_size from pragma_page_size")) or 0
     pages = session.scalar(text("select page_count from pragma_page_count")) or 0
     unused = session.scalar(text("select freelist_count from pragma_freelist_count")) or 0

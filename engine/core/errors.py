@@ -352,13 +352,13 @@ class Unavailable(Refusal):
 
 
 class StorageUnavailable(Unavailable):
-    """The data folder cannot be written right now."""
+    """What is stored cannot be read or written right now."""
 
     remedy = "Nothing was lost. Try again in a few seconds; if it stays, free some disk space on the server."
 
 
 class DatabaseAway(StorageUnavailable):
-    """The database cannot be used right now."""
+    """What is stored cannot be read or written right now."""
 
     remedy = (
         "Nothing that was accepted is lost. Try again in a few seconds; if it stays, the log of the server says more to "

@@ -27,7 +27,7 @@ from storage.files import find_file, list_uses, used_bytes
 from storage.flows import get_draft
 from storage.job_changes import Lease
 from storage.opening import open_database
-from tests.databases import damage_bytes, stored_bytes
+from tests.databases import damage_bytes, stored_bytes, url_of
 from tests.engine.jobs.world import World, document_of, open_world
 from tests.logical_time import LogicalClock
 
@@ -179,7 +179,7 @@ def test_a_backup_holds_the_files(
     gone = upload(world, b"gone", "gone.txt")
     damage_bytes(world.database, world.read(find_file, world.workspace_id, gone["file_id"]).sha256, None)
     target, restored = tmp_path / "a.fpbackup", tmp_path / "restored"
-    write_backup(world.data, target, at=0, passphrase=passphrase)
+    write_backup(world.data, target, at=0, passphrase=passphrase, url=url_of(world.data))
     assert [path.name for path in (world.data / "backups").iterdir()] == []
     restore_backup(target, restored, passphrase=passphrase, key_file=None if passphrase else world.data / "secret.key")
     database = open_database(restored)
