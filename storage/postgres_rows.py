@@ -52,6 +52,10 @@ _OTHERS: Final = frozenset(
 )
 
 
+#: A connection in the transaction of a move, for those outside `storage` who hand it on.
+Opened = Connection
+
+
 class PostgresRows:
     """A PostgreSQL database in the transaction of a connection."""
 

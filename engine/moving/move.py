@@ -48,7 +48,7 @@ from storage.table_rows import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from storage.postgres_rows import Opened
 
 #: Where a folder is filled.
 _WORK: Final = ".moving"
@@ -127,7 +127,7 @@ def move_to_folder(url: str, data: Path, *, key_file: Path | None, tell: Progres
     return Moved(copied, files, queued)
 
 
-def _fill(target: Connection, rows: Rows, files: Files, tell: Progress) -> Moved:
+def _fill(target: Opened, rows: Rows, files: Files, tell: Progress) -> Moved:
     """Fills the tables of a PostgreSQL database, and makes what is not copied: the index for words, and the messages of
     the queue.
     """
@@ -222,7 +222,7 @@ def _to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _prepare(connection: Connection, url: str) -> None:
+def _prepare(connection: Opened, url: str) -> None:
     """Creates the tables in an empty database. Raises BadSetting and DatabaseNotEmpty."""
     from storage.migrations.postgres import create_tables
     from storage.postgres_rows import forget_points, list_tables
@@ -234,7 +234,7 @@ def _prepare(connection: Connection, url: str) -> None:
         create_tables(connection)
 
 
-def _require_empty(connection: Connection, url: str) -> None:
+def _require_empty(connection: Opened, url: str) -> None:
     from storage.postgres_refusals import require_usable, told
     from storage.postgres_rows import what_it_holds
 
@@ -246,7 +246,7 @@ def _require_empty(connection: Connection, url: str) -> None:
         )
 
 
-def _require_source(connection: Connection, url: str) -> None:
+def _require_source(connection: Opened, url: str) -> None:
     """Raises NotFound, NewerData and InUse."""
     from storage.postgres_refusals import told
     from storage.postgres_rows import list_users, read_schema
@@ -263,7 +263,7 @@ def _require_source(connection: Connection, url: str) -> None:
     require_nobody(list_users(connection), told(url))
 
 
-def _require_key(connection: Connection, vault: Vault, key_file: Path) -> None:
+def _require_key(connection: Opened, vault: Vault, key_file: Path) -> None:
     """Raises BadSetting when the servers of a database have another key."""
     from storage.postgres_rows import session_in
 
