@@ -126,7 +126,7 @@ class _Progress:
         if at - self._told < (_TOLD_SECONDS if self._line else _TOLD_SECONDS_ELSEWHERE):
             return
         self._told = at
-        text = f"{table}: {rows:,}"
+        text = f"Copying {table}: {rows:,}"
         if self._line:
             print(f"\r{text.ljust(self._width)}", end="", file=sys.stderr, flush=True)
             self._width = len(text)
