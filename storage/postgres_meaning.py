@@ -59,7 +59,13 @@ _ADD: Final = """
 """
 _ADD_TEXT: Final = text(_ADD)
 _ADD_STATEMENT = Statement(_ADD)
-_HAS_TABLE = Statement("select to_regclass('knowledge_points') is not null")
+# The tables may belong to another user than the one that serves.
+_MAY_ADD = Statement(
+    """
+    select coalesce(has_table_privilege(to_regclass('knowledge_points'), 'insert'), false)
+       and coalesce(has_table_privilege(to_regclass('knowledge_points'), 'select'), false)
+    """
+)
 _IS_READY = Statement("select to_regclass('ix_knowledge_points_collection') is not null")
 _FIND = Statement(
     """
@@ -93,32 +99,34 @@ def meaning_trouble(connection: Connection) -> str:
     if ready:
         return ""
     if is_on and not has_type:
-        return (
+        said = (
             "The extension `vector` (pgvector) of the database is older than 0.7. Have an administrator run `alter extension"
-            f" vector update`, and start Flowport again. {_UNTIL_THEN}"
+            " vector update`, and start Flowport again."
         )
-    if is_on:
-        return f"The extension `vector` is there and not used yet: start Flowport again. {_UNTIL_THEN}"
-    if is_installed:
-        return (
+    elif is_on:
+        said = (
+            "The extension `vector` (pgvector) is there and not used yet. Start Flowport again, with a user that may make"
+            " tables."
+        )
+    elif is_installed:
+        said = (
             "The extension `vector` (pgvector) is not switched on in the database, and this user may not do it. Have an"
-            f" administrator run `create extension vector` in it, and start Flowport again. {_UNTIL_THEN}"
+            " administrator run `create extension vector` in it, and start Flowport again."
         )
-    return (
-        "The PostgreSQL server has no extension `vector` (pgvector). Install it there, and start Flowport again."
-        f" {_UNTIL_THEN}"
-    )
+    else:
+        said = "The PostgreSQL server has no extension `vector` (pgvector). Install it there, and start Flowport again."
+    return f"{said} {_UNTIL_THEN}"
 
 
 def add_points(session: Session, document_id: int, collection_id: str, model: str, vectors: Sequence[bytes]) -> None:
     """Adds the points of a document's pieces, when the database can hold them."""
-    if vectors and len(vectors[0]) <= MOST_DIMENSIONS and _HAS_TABLE.row(session, {})[0]:
+    if vectors and len(vectors[0]) <= MOST_DIMENSIONS and _MAY_ADD.row(session, {})[0]:
         _ADD_STATEMENT.run(session, *_rows(document_id, collection_id, model, vectors))
 
 
 def has_points(session: Session, dimensions: int) -> bool:
     """True when searches may use the points of vectors of this length."""
-    return dimensions <= MOST_DIMENSIONS and _IS_READY.row(session, {})[0]
+    return dimensions <= MOST_DIMENSIONS and _IS_READY.row(session, {})[0] and _MAY_ADD.row(session, {})[0]
 
 
 def find_by_points(

@@ -179,7 +179,7 @@ def test_a_user_without_the_right_is_told_what_to_do(postgres: Filled) -> None:
     with engine.connect() as connection:
         told = meaning_trouble(connection)
     engine.dispose()
-    assert "create extension vector" in told
+    assert "run `create extension vector` in it" in told
     assert "finds the same" in told
 
 
