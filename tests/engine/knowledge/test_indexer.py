@@ -29,7 +29,7 @@ from engine.actions.principal import Principal
 from engine.core.clock import DAY, MovedClock
 from engine.core.errors import Conflict, Invalid, TooLarge
 from engine.files.keeping import incoming_of
-from engine.jobs.worker_locks import _reclaim
+from engine.jobs.worker_locks import reclaim_of
 from engine.knowledge import indexer as indexing
 from engine.knowledge.indexer import Indexer
 from engine.knowledge.search import search
@@ -258,7 +258,7 @@ async def test_a_worker_that_is_gone_leaves_its_source_to_another(
     assert world.write(claim_next, "boot_gone") is not None
     await read_all(indexer)
     assert sources(world, made)[0].state == "working", "it is the other worker's"
-    world.write(_reclaim, "boot_gone", None)
+    world.write(reclaim_of, "boot_gone", None)
     await read_all(indexer)
     assert sources(world, made)[0].state == "ready"
     world.write(read_again, ada, source_id)

@@ -196,7 +196,7 @@ def test_a_backup_that_is_cut_off_in_the_files_restores_nothing(world: World, tm
     open_vault(world.data)
     upload(world, bytes(range(256)) * 10_000, "large.bin")
     target, restored = tmp_path / "a.fpbackup", tmp_path / "restored"
-    write_backup(world.data, target, at=0)
+    write_backup(world.data, target, at=0, url=url_of(world.data))
     target.write_bytes(target.read_bytes()[:-2_000])
     with pytest.raises(BackupUnreadable):
         restore_backup(target, restored, key_file=world.data / "secret.key")
