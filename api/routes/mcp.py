@@ -101,10 +101,10 @@ class Mcp:
                 raise RuntimeError("MCP could not be started") from self._running.exception()
             try:
                 message = await parsed_json(body)
-                refused = refused_message(request, message)
             except InvalidJson as refusal:
-                message, refused = None, not_json(refusal)
-            if refused is not None:
+                await not_json(refusal)(scope, receive, send)
+                return
+            if (refused := refused_message(request, message)) is not None:
                 await refused(scope, receive, send)
                 return
             request.state.tells_progress = _asks_for_progress(request, message)
