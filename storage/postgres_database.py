@@ -29,6 +29,8 @@ from storage.postgres import BEGAN, Began, PostgresDriver, adapt, connect_direct
 from storage.postgres_faults import as_away
 from storage.postgres_files import PostgresFileBytes
 from storage.postgres_pulse import Pulse
+from storage.postgres_turns import SharedTurns
+from storage.queue import TURNS
 from storage.statements import DRIVER
 
 log = logging.getLogger(__name__)
@@ -99,6 +101,7 @@ class PostgresDatabase(Database):
         self._looker = threading.local()
         self._looker_connections: list[psycopg.Connection] = []
         super().__init__(url, clock, folder=folder, durable=durable)
+        self.info[TURNS] = SharedTurns()
         if self._database_clock is not None:
             with self.reading() as session:
                 at: Any = session.connection().exec_driver_sql(_TIME).scalar_one()

@@ -54,9 +54,7 @@ class Turns:
         if first is None:  # nothing waits, so all begin anew
             self._last.clear()
             self._knows_all = True
-            first = (
-                session.info["now"] * 1_000.0
-            )  # microseconds: nobody queues so many; as `storage.database.now`, which cannot be imported here
+            first = _turn_of_now(session)
         if not self._knows_all:  # behind everything: nobody overtakes an earlier job of their own
             return [_turn(_LAST, session) or 0.0] * len(subjects)
         turns = []
@@ -64,6 +62,17 @@ class Turns:
             turn = self._last[subject] = max(first, self._last.get(subject, first - 1) + 1)
             turns.append(turn)
         return turns
+
+
+def first_turn(session: Session) -> float:
+    """Returns the turn that is being served, or that of now when nothing waits."""
+    first = _turn(_FIRST, session)
+    return _turn_of_now(session) if first is None else first
+
+
+def _turn_of_now(session: Session) -> float:
+    # microseconds: nobody queues so many; as `storage.database.now`, which cannot be imported here
+    return session.info["now"] * 1_000.0
 
 
 def add_messages(session: Session, messages: Sequence[tuple[bytes, str]]) -> None:

@@ -15,6 +15,7 @@ import pytest
 from nicegui import __version__ as nicegui_version
 
 from tests.commands.conftest import APP, clean_environment
+from tests.databases import settings_of
 from tests.factories import greeting
 from tests.live.caller import Caller, Terminal
 from tests.live_server import EMAIL, PASSWORD, LiveServer, free_port
@@ -86,7 +87,7 @@ def test_a_plan_set_beside_a_running_server_counts_for_the_next_request(server, 
 
 def test_deploy_beside_a_running_server_prints_the_url_that_answers(server, terminal):
     flow_id = terminal.made(greeting())
-    environment = {"FLOWPORT_DATA": str(server.data)}
+    environment = {"FLOWPORT_DATA": str(server.data), **settings_of(server.data)}
     done = subprocess.run(
         [sys.executable, str(APP), "flows", "deploy", flow_id, "--workspace", terminal.workspace_id],
         capture_output=True,
@@ -106,6 +107,7 @@ def test_with_an_owner_of_the_environment_no_set_up_link_is_printed(server):
     assert "/setup/" in server.run("setup-link", "--reset", EMAIL).stdout
 
 
+@pytest.mark.sqlite("several servers share a PostgreSQL database")
 def test_a_second_server_on_the_folder_says_so_and_ends(server):
     said = start_another(server.data, free_port())
     assert (said.returncode, said.stdout) == (1, "")
@@ -121,6 +123,7 @@ def test_a_taken_port_is_told_with_a_way_out(server, tmp_path):
     assert "Traceback" not in said.stderr
 
 
+@pytest.mark.sqlite("with PostgreSQL the key is the person's own file")
 def test_keys_of_the_folder_are_for_its_owner_only(server):
     for name in ("secret.key",):
         assert stat.S_IMODE((server.data / name).stat().st_mode) == 0o600

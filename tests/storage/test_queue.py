@@ -13,6 +13,7 @@ from engine.core.clock import MovedClock
 from storage.database import Database
 from storage.queue import TURNS, Turns, add_messages, add_messages_ahead, has_messages, take_messages
 from tests.databases import open_database
+from tests.postgres_cluster import POSTGRES
 
 
 @pytest.fixture
@@ -97,3 +98,19 @@ def test_two_processes_begin_alike_after_the_queue_was_empty(new_data: Path) -> 
     assert take(server, 9)[:2] == ["b0", "next"]
     worker.close()
     server.close()
+
+
+def test_jobs_of_one_subject_keep_their_order_across_two_servers(new_data) -> None:
+    """With SQLite, of which one server sends, a process that knows not all puts its jobs behind all others."""
+    clock = MovedClock()
+    servers = [open_database(new_data, clock=clock) for _ in range(2)]
+    try:
+        for number in range(6):
+            servers[number % 2].write_now(add_messages, [(f"a{number}".encode(), "a"), (f"b{number}".encode(), "b")])
+        taken = servers[0].write_now(take_messages, 12)
+    finally:
+        for server in servers:
+            server.close()
+    assert [one for one in taken if one.startswith(b"a")] == [f"a{number}".encode() for number in range(6)]
+    if POSTGRES:
+        assert taken == [f"{subject}{number}".encode() for number in range(6) for subject in "ab"]
