@@ -6,6 +6,8 @@ import hashlib
 import sqlite3
 from pathlib import Path
 
+import pytest
+
 from engine.actions.deployments import deploy
 from engine.actions.flows import import_flow
 from engine.actions.jobs import submit
@@ -19,6 +21,10 @@ from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.databases import open_database
 from tests.factories import as_bytes, greeting
+
+pytestmark = pytest.mark.sqlite(
+    "it restores into folders; tests/storage/postgres/test_backups.py restores into PostgreSQL"
+)
 
 GIVEN = {"FLOWPORT_BACKUP_PASSPHRASE": "correct horse"}
 #: No proxy listens on this port, so every outbound request fails at once.
