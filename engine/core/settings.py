@@ -155,7 +155,7 @@ def _database_url(name: str, raw: str) -> str:
         found = f"begins with {begin[:40]}://" if separator else "has no :// in it"
         raise BadSetting(
             f"{variable} {found}. Set it to the address of a PostgreSQL database, like {like}. "
-            "Without this setting everything is kept in SQLite, in the data folder."
+            "Without FLOWPORT_DATABASE_URL everything is kept in SQLite, in the data folder."
         )
     try:
         parts = urlsplit(raw)

@@ -97,7 +97,7 @@ class Replay:
         environment = {
             **os.environ,
             **given,
-            "FLOWPORT_SITE": f"http://127.0.0.1:{self.port}",
+            "SITE": f"http://127.0.0.1:{self.port}",
             "HOME": str(self.folder),
         }
         self._start_proxy(["caddy", "run", "--adapter", "caddyfile", "--config", str(file)], environment)
