@@ -54,6 +54,10 @@ async def build():
 asyncio.run(build())
 print(json.dumps(sorted(sys.modules)))
 """
+_API_ALONE = _SERVER.replace(
+    "public_api, pages = app._faces(settings, database, waiters, vault, PlaygroundBatches(database, waiters), LocalServers(()))",
+    "public_api, pages = app._api_face(settings, database, waiters, vault)",
+)
 _WORKER = "import json, sys, app, engine.jobs.worker.worker; print(json.dumps(sorted(sys.modules)))"
 
 
@@ -77,6 +81,13 @@ def test_the_server_imports_no_page_and_no_library_that_it_needs_later(new_data:
     assert seen & (LATER | NOT_IN_THE_SERVER) == set()
     assert {name for name in seen if name.endswith("_page") and name.startswith("ui.")} == set()
     assert {"ui.playground.page", "ui.monitoring.page", "ui.flows.templates", "ui.settings.keys"} & seen == set()
+
+
+def test_a_server_without_pages_imports_no_nicegui(new_data: Path) -> None:
+    assert _API_ALONE != _SERVER
+    seen = imported(_API_ALONE, new_data)
+    assert {"fastapi", "api.routes.jobs", "api.docs.pages", "ui.no_pages"} <= seen
+    assert seen & (LATER | NOT_IN_THE_SERVER | {"nicegui", "socketio", "ui.pages"}) == set()
 
 
 def test_the_worker_imports_neither_pages_nor_the_api(tmp_path: Path) -> None:

@@ -62,10 +62,13 @@ def test_every_setting_is_read_from_the_environment():
         "BROWSER_SANDBOX": "off",
         "LOG": "json",
         "LOCAL_SERVERS": "9000",
+        "DATABASE_URL": "postgresql://flowport@db.example.com/flowport",
+        "DATABASE_DIRECT_URL": "postgresql://flowport@db.example.com/flowport",
     }
     for name in SETTINGS:
         value = usable.get(name.removeprefix("FLOWPORT_"), "something")
-        assert from_environment({name: value}) != Settings(), name
+        beside = {"FLOWPORT_SECRET_KEY_FILE": "key"} if name == "FLOWPORT_DATABASE_URL" else {}
+        assert from_environment({name: value} | beside) != from_environment(beside), name
 
 
 @pytest.mark.parametrize("name", ["FLOWPORT_HOST", "FLOWPORT_PORT", "FLOWPORT_PLAN"])
