@@ -27,10 +27,20 @@ PROCESS := $(PYTEST) -n 2 $(BY_FILE) -m "process and not alone and not browser a
 BROWSER := $(PYTEST) tests/browser -n 2 $(BY_FILE) -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
 # Attacks are held to how fast the server answers an innocent caller meanwhile, so only waiting tests run beside them.
 ATTACKS := $(PYTEST) tests/security -n 3 $(BY_FILE) -m "process and alone and not slow and not chaos" --cpu-budget $(ATTACKS_CPU)
-# What opens a database: storage, jobs, actions and the API. A folder that is added here is added to .ci/run's time.
-POSTGRES_FOLDERS := $(foreach folder,storage engine/jobs engine/actions api hosting/postgres,tests/$(folder))
-POSTGRES := FLOWPORT_TEST_POSTGRES=1 $(PYTEST) $(POSTGRES_FOLDERS) -n 2 --dist worksteal \
-	-m "not alone and not browser and not slow and not chaos" --cpu-budget $(POSTGRES_CPU)
+# What opens a database: storage, jobs, actions and the API.
+POSTGRES_FOLDERS := storage engine/jobs engine/actions api hosting/postgres ui/parts/postgres
+# `make test-postgres CORE=1` runs a part that fits into CI beside the rest: what PostgreSQL does in its own way, and of
+# each kind of query the file that tries most of it. What is added here is added to the time of .ci/run.
+CORE_CPU := 90
+CORE_FILES := storage/postgres engine/jobs/postgres ui/parts/postgres \
+	$(foreach name,database job_changes jobs datasets queue tables table_rows,storage/test_$(name).py) \
+	storage/monitoring/test_overview.py \
+	$(foreach name,submit/test_accept submit/test_batches server/test_erasing test_flow_concurrency test_questions,engine/jobs/$(name).py) \
+	$(foreach name,limits members datasets keys,engine/actions/test_$(name).py) \
+	api/routes/test_jobs.py
+POSTGRES := FLOWPORT_TEST_POSTGRES=1 $(PYTEST) $(addprefix tests/,$(if $(CORE),$(CORE_FILES),$(POSTGRES_FOLDERS))) \
+	-n 2 --dist worksteal -m "not alone and not browser and not slow and not chaos" \
+	--cpu-budget $(if $(CORE),$(CORE_CPU),$(POSTGRES_CPU))
 
 .uv/bin/uv: scripts/uv.lock.txt
 	@./scripts/get-uv
@@ -64,7 +74,8 @@ test: chromium
 	@$(MAKE) -j 2 --output-sync --no-print-directory processes browser
 	@$(ATTACKS)
 
-# The tests of storage, jobs, actions and the API on a real PostgreSQL, which comes from a wheel and ends with them.
+# The tests of storage, jobs, actions and the API on a real PostgreSQL, which comes from a wheel and ends with them; with
+# CORE=1 a part of them.
 test-postgres: .venv/dev.stamp
 	@$(POSTGRES)
 
