@@ -22,6 +22,10 @@ from storage.statements import DRIVER
 from storage.table_rows import Kind, MovedTable, Row, moved_tables
 
 _TYPES: Final[dict[Kind, str]] = {"int": "int8", "bool": "bool", "json": "text", "bytes": "bytea", "text": "text"}
+_LIVING: Final = """
+    select kind, host, pid from workers
+     where beat_at > cast(extract(epoch from clock_timestamp()) * 1000 as bigint) - 30000 order by kind, host, pid
+"""
 #: Tables of the schema that are no part of an extension.
 _TABLES: Final = """
     select c.relname from pg_class c
@@ -196,8 +200,14 @@ def forget_points(connection: Connection) -> None:
 
 
 def list_users(connection: Connection) -> list[str]:
-    """Says which other processes of Flowport have this database open, by the machine they come from."""
-    return [
+    """Says which processes of Flowport have this database open: those that send heartbeats, or where the connections of
+    others come from.
+    """
+    if connection.exec_driver_sql(_USERS).first() is None:
+        return []
+    kinds = {"worker": "a worker", "server": "a server", "api": "a server without pages"}
+    living = connection.exec_driver_sql(_LIVING).all()
+    return [f"{kinds.get(kind, kind)} on {host} (process {pid})" for kind, host, pid in living] or [
         f"{name} from {host} ({count} {'connection' if count == 1 else 'connections'})"
         for name, host, count in connection.exec_driver_sql(_USERS)
     ]

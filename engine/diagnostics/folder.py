@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine.backups.backups import FOLDER, list_backups
 from engine.backups.passphrase import has_passphrase
-from engine.core.clock import DAY, HOUR, MINUTE
+from engine.core.clock import DAY, HOUR, MINUTE, SECOND
 from engine.core.settings import Settings
 from engine.diagnostics.disk import folder_size, read_disk
 from engine.diagnostics.findings import Line, megabytes
@@ -242,7 +242,8 @@ def _backups(settings: Settings, database: Database) -> Iterator[Line]:
     else:
         age = max(0, at - last)
         old = f"{age // HOUR} hours old" if age >= 2 * HOUR else "fresh"
-        size = f" and has {megabytes(found[0].size)}" if found and found[0].at == last else ""
+        mine = bool(found) and last - found[0].at < SECOND  # its name has no milliseconds
+        size = f" and has {megabytes(found[0].size)}" if mine else ""
         place = f"; it is in {settings.data.resolve() / FOLDER}" if size else ", made by another server"
         age_and_size = f"The last one is {old}{size}{place if database.is_postgres else ''}."
         if age > 3 * DAY:
