@@ -116,9 +116,7 @@ def _clocks(state: PostgresState) -> Line:
 
 def _size(database: Database, state: PostgresState) -> Line:
     rules, room = database.read_now(read_rules), database.read_now(read_room)
-    size = (
-        f"The database takes {megabytes(state.size)}, of which inputs, results and steps about {megabytes(room.used)}."
-    )
+    size = f"The database takes {megabytes(state.size)} on its disk; about {megabytes(room.used)} are in use, without files."
     if rules.cap_bytes and room.used > rules.cap_bytes:
         return Line(
             "Size",

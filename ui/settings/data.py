@@ -141,7 +141,7 @@ class DataPage:
             cap = seen.rules.cap_bytes
             cap_text = f"{_('of')} {size(cap, reader)}" if cap else _("no cap")
             self._line(
-                _("Inputs, results and steps") if self.settings.database_url else _("Database"),
+                _("In use in the database, without files") if self.settings.database_url else _("Database"),
                 f"{size(seen.room.used, reader)} {cap_text}",
                 seen.room.used,
                 cap,
@@ -167,7 +167,11 @@ class DataPage:
             )
             key_values(
                 [
-                    *([(_("Whole database"), size(seen.database_bytes, reader))] if self.settings.database_url else []),
+                    *(
+                        [(_("Database on its disk"), size(seen.database_bytes, reader))]
+                        if self.settings.database_url
+                        else []
+                    ),
                     (
                         _("Folder of this server") if self.settings.database_url else _("Folder"),
                         str(self.settings.data.resolve()),

@@ -42,11 +42,11 @@ def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[]
         with rows.place:
             rows_box = rows.control(ui.input(value=str(rules.rows_months)).props("outlined dense inputmode=numeric"))
         cap = Field(
-            _("Most for inputs, results and steps") if shared else _("Largest size of the database"),
+            _("Largest size of the database"),
             "GB",
             _(
-                "When all of them together take more, the oldest ones are deleted early, first those of the workspace that "
-                "uses most, never those of the last hour. 0: no limit."
+                "When more of the database is in use, without files, the oldest inputs and results are deleted early, "
+                "first those of the workspace that uses most, never those of the last hour. 0: no limit."
             )
             if shared
             else _(
