@@ -27,8 +27,18 @@ LOOKS: list[tuple[ViewportSize, Literal["light", "dark"], list[str] | None]] = [
 ]
 #: Marks the texts whose contrast axe measures: of texts that look alike, the first, the one in the middle and the last,
 #: because measuring all of them takes most of axe's time on a long page. Texts look alike when their colour, their font,
-#: all that is drawn under them, and what axe excludes from the rule are the same.
-MARK_TEXTS = """within => {
+#: all that is drawn under them, and what axe excludes from the rule are the same. Texts that look like those in `known`
+#: are not measured. Returns the looks that are measured, as short hashes.
+MARK_TEXTS = """(within, known) => {
+    const hashed = text => {
+        let a = 0xdeadbeef, b = 0x41c6ce57;
+        for (let place = 0; place < text.length; place++) {
+            const letter = text.charCodeAt(place);
+            a = Math.imul(a ^ letter, 2654435761);
+            b = Math.imul(b ^ letter, 1597334677);
+        }
+        return (a >>> 0).toString(36) + (b >>> 0).toString(36);
+    };
     const drawn = new Map(), alike = new Map();
     const off = one => one.matches(':disabled, [aria-disabled=true]') || one.closest('[aria-disabled=true], [inert]');
     const labels = new Set([...document.querySelectorAll('[aria-labelledby]')].filter(off)
@@ -55,19 +65,28 @@ MARK_TEXTS = """within => {
             style.webkitTextStroke, box.width < 2 || box.height < 2, ...under].join('|');
         alike.set(key, [...(alike.get(key) || []), one]);
     }
-    for (const texts of alike.values())
+    const measured = [], before = new Set(known);
+    for (const [look, texts] of alike) {
+        const hash = hashed(look);
+        if (before.has(hash)) continue;
+        measured.push(hash);
         for (const one of [texts[0], texts[texts.length >> 1], texts.at(-1)]) one.setAttribute('data-contrast', '');
+    }
+    return measured;
 }"""
 #: Runs the rules `rules` (all of them when missing) on what matches `within` (when missing or not there: on the page).
+#: Returns what axe found, and the looks of the texts that were measured.
 RUN_AXE = f"""async asked => {{
-    const {{rules, within}} = asked || {{}};
+    const {{rules, within, known}} = asked;
     const part = within && document.querySelector(within) ? within : null;
-    ({MARK_TEXTS})(part);
+    const measured = ({MARK_TEXTS})(part, known);
     axe.configure({{rules: [{{id: 'color-contrast', selector: '[data-contrast]'}}]}});
     const found = await axe.run(part ? {{include: [[part]]}} : document, {{resultTypes: ['violations'], preload: false, ...(rules && {{runOnly: rules}})}});
-    return found.violations.flatMap(rule => rule.nodes.map(node =>
-        `${{rule.id}}: ${{node.target.join(' ')}} | ${{node.html.slice(0, 160)}} | ${{(node.failureSummary || '').slice(0, 300)}}`));
+    return [found.violations.flatMap(rule => rule.nodes.map(node =>
+        `${{rule.id}}: ${{node.target.join(' ')}} | ${{node.html.slice(0, 160)}} | ${{(node.failureSummary || '').slice(0, 300)}}`)), measured];
 }}"""
+#: Looks of texts (see `MARK_TEXTS`) that had enough contrast on a page that was checked before.
+_READABLE: set[str] = set()
 #: Finds icons whose name is not in the icon font. Such a name is drawn as a word or not at all, while an icon is
 #: as wide as its font size.
 UNDRAWN_ICONS = """async () => {
@@ -90,7 +109,8 @@ DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationF
 def findings(page: Page, layer: str | None = None) -> list[str]:
     """What axe finds in both colour schemes and both sizes, and undrawn icons, without opening the page again.
 
-    The second colour scheme is checked with the rules about colours only. `layer` matches what lies over a page that
+    The second colour scheme is checked with the rules about colours only. Contrast depends on how a text looks, not on
+    its page: texts that look like some on a page before are not measured again. `layer` matches what lies over a page that
     other tests check in every look: the first look checks both, the others check the layer.
     """
     if not page.evaluate("'axe' in window"):  # a page that was checked before has the script already
@@ -101,8 +121,11 @@ def findings(page: Page, layer: str | None = None) -> list[str]:
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=scheme)
         page.evaluate(DRAWN)
-        asked = {"rules": rules, "within": layer if number else None}
-        found += [f"{scheme} {size['width']}: {finding}" for finding in page.evaluate(RUN_AXE, asked)]
+        asked = {"rules": rules, "within": layer if number else None, "known": sorted(_READABLE)}
+        wrong, measured = page.evaluate(RUN_AXE, asked)
+        if not any(one.startswith("color-contrast") for one in wrong):
+            _READABLE.update(measured)
+        found += [f"{scheme} {size['width']}: {finding}" for finding in wrong]
     page.set_viewport_size(DESK)
     page.emulate_media(color_scheme="light")
     return found
