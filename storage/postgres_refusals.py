@@ -55,6 +55,11 @@ def storage_error_told(error: Exception) -> str | None:
     if isinstance(found, psycopg.Error):
         place = ", ".join(name for name in (found.diag.table_name, found.diag.column_name) if name)
         said = found.diag.message_primary or " ".join(str(found).split())
+        if found.sqlstate == _LACKS_RIGHTS:
+            said += (
+                "; the user of this address may not make tables there. Make the database its own (`alter database NAME owner to "
+                "USER`), or give it the right (`grant usage, create on schema public to USER`)"
+            )
         where = re.match(r"COPY \w+, line \d+(, column \w+)?", found.diag.context or "")
         return f"PostgreSQL said: {said}{f' ({where[0] if where else place})' if where or place else ''}"
     return f"The database file said: {found}" if isinstance(found, sqlite3.Error) else None

@@ -91,6 +91,11 @@ def _move(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
             f"Next: unset FLOWPORT_DATABASE_URL and FLOWPORT_SECRET_KEY_FILE (the key is in the folder, too), and start with "
             f"--data {folder}. The PostgreSQL database is as it was: start no server on it any more, or its jobs run twice."
         )
+    else:
+        terminal.note(
+            "Next: set FLOWPORT_DATABASE_URL to the new address on every machine, and start. The old database is as it was: "
+            "start no server on it any more, or its jobs run twice."
+        )
 
 
 def _url(where: str, option: str) -> str | None:
