@@ -80,9 +80,13 @@ def _move(arguments: argparse.Namespace, terminal: Terminal, environment: Mappin
     _sum_up(terminal, moved, time.monotonic() - begun)
     if from_url is None:
         key = (settings.secret_key_file or Path(source) / "secret.key").resolve()
+        key_told = (
+            f"{key} (or a copy of it on each machine)"
+            if key.exists()
+            else "a new file, the same on each machine (`openssl rand -base64 32 > FILE`), as the folder has no key"
+        )
         terminal.note(
-            f"Next: set FLOWPORT_DATABASE_URL to this address and FLOWPORT_SECRET_KEY_FILE to {key} (or a copy of it on each "
-            f"machine), and start. {Path(source).resolve()} is as it was: do not start a server on it without the address, "
+            f"Next: set FLOWPORT_DATABASE_URL to this address and FLOWPORT_SECRET_KEY_FILE to {key_told}, and start. {Path(source).resolve()} is as it was: do not start a server on it without the address, "
             "or its jobs run twice."
         )
     elif to_url is None:
