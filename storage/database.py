@@ -275,7 +275,7 @@ class Database:
         self, connection: Connection, batch: list[Write], answers: list[Answer], notices: list[Notice]
     ) -> None:
         """Runs writes in the open transaction of a connection; adds their answers and notices to the lists."""
-        sessions = _Sessions(connection, self._info_of(connection))
+        sessions = Sessions(connection, self._info_of(connection))
         for group in _groups(batch):
             answers += self._write_group(sessions, group, notices)
 
@@ -295,7 +295,7 @@ class Database:
     def _info_of(self, connection: Connection) -> dict[str, Any]:
         return {**self.info, DRIVER: driver_of(connection)}
 
-    def _write_group(self, sessions: _Sessions, group: list[Write], notices: list[Notice]) -> list[Answer]:
+    def _write_group(self, sessions: Sessions, group: list[Write], notices: list[Notice]) -> list[Answer]:
         """Runs one write, or the plural action of several, in a savepoint.
 
         When a plural action fails as a whole, each of its items gets a savepoint of its own, so that one item cannot fail
@@ -318,7 +318,7 @@ class Database:
         ]
 
     def _write_singly(
-        self, sessions: _Sessions, group: list[Write], notices: list[Notice], error: Exception
+        self, sessions: Sessions, group: list[Write], notices: list[Notice], error: Exception
     ) -> list[Answer]:
         if len(group) == 1:
             return [Answer(group[0], error=error)]
@@ -326,7 +326,7 @@ class Database:
 
     def _run(
         self,
-        sessions: _Sessions,
+        sessions: Sessions,
         work: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -352,7 +352,7 @@ class Database:
         return answer
 
 
-class _Sessions:
+class Sessions:
     """The sessions of one transaction.
 
     A session whose work only ran `Statement`s has no ORM state, so the next work uses it too.

@@ -36,6 +36,8 @@ _SERVER_KEEPALIVE: Final = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "10000",
 }
+#: How many prepared statements a connection keeps: more than the hot path has.
+_PREPARED: Final = 400
 #: A process that stands still inside a transaction gives up the lock after this time.
 _STANDS_STILL: Final = "10s"
 #: Classes of SQLSTATE that say that the server, the network or the disk failed, and single states: read-only, a
@@ -64,7 +66,8 @@ def make_postgres_engine(url: str, *, writing: bool, durable: bool, pool_size: i
         pool_size=pool_size,
         pool_pre_ping=True,
         hide_parameters=True,
-        isolation_level="READ COMMITTED" if writing else "REPEATABLE READ",
+        use_native_hstore=False,  # else each new connection asks for that type
+        isolation_level="AUTOCOMMIT" if writing else "REPEATABLE READ",  # `_begin` begins what is written
         execution_options={} if writing else {"postgresql_readonly": True},
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
@@ -82,7 +85,7 @@ def make_postgres_engine(url: str, *, writing: bool, durable: bool, pool_size: i
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
-            connection.info[BEGAN] = Began(*connection.exec_driver_sql(_BEGIN_WRITING).one())
+            connection.info[BEGAN] = _begin_writing(connection.connection.driver_connection)
 
     return engine
 
@@ -102,9 +105,20 @@ class Began:
 BEGAN: Final = "began"
 #: The lock first: what comes after it in the list is evaluated when the lock is given.
 _BEGIN_WRITING: Final = f"""
+    begin isolation level read committed;
     select pg_current_xact_id()::text, pg_backend_pid(), (extract(epoch from clock_timestamp()) * 1000)::bigint
       from (select pg_advisory_xact_lock{WRITE_LOCK} offset 0) locked
 """  # noqa: S608 - no outside text
+
+
+def _begin_writing(connection: Any) -> Began:
+    """Begins a transaction and takes the lock of writers, in one round trip."""
+    try:
+        cursor = connection.execute(_BEGIN_WRITING)
+        cursor.nextset()
+        return Began(*cursor.fetchone())
+    except psycopg.Error as error:
+        raise DBAPIError.instance(_BEGIN_WRITING, None, error, psycopg.Error) from error
 
 
 def make_migration_engine(url: str) -> Engine:
@@ -116,6 +130,7 @@ def make_migration_engine(url: str) -> Engine:
 
 def adapt(connection: psycopg.Connection) -> None:
     """Makes a connection read and write values as sqlite3 does."""
+    connection.prepared_max = _PREPARED
     connection.adapters.register_loader("numeric", _NumberLoader)
     connection.adapters.register_dumper(str, _TextDumper)
     connection.adapters.register_dumper(int, _IntDumper)
@@ -186,13 +201,13 @@ class PostgresDriver:
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> _Rows:
         """Runs a statement with `:name` or `?` parameters."""
-        query, names = _translated(sql)
+        query, names = translated(sql)
         found = [values[name] for name in names] if isinstance(values, Mapping) else values
         return _Rows(self._run(sql, lambda: self._connection.execute(query, found or None)))
 
     def executemany(self, sql: str, rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> None:
         """Runs a statement once for each row of values, in one round trip."""
-        query, names = _translated(sql)
+        query, names = translated(sql)
         found = [[row[name] for name in names] if isinstance(row, Mapping) else row for row in rows]
         self._run(sql, lambda: self._connection.cursor().executemany(query, found))
 
@@ -221,7 +236,7 @@ _NAMED = re.compile(r"(?<![:\w]):([a-z_]\w*)(\s+is\s+(?:not\s+)?null\b)?")
 
 
 @functools.lru_cache(maxsize=2_000)
-def _translated(sql: str) -> tuple[bytes, tuple[str, ...]]:
+def translated(sql: str) -> tuple[bytes, tuple[str, ...]]:
     """Returns the statement with psycopg's placeholders, and the names of the parameters in their order.
 
     Each place of a name is a parameter of its own, whose type follows from its place; one that is only compared with

@@ -13,21 +13,22 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 import psycopg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from engine.core.clock import Clock, Millis
 from engine.core.errors import DatabaseAway
-from storage.database import Answer, Database, Item, Notice, PluralAction, Write, give_all
+from storage.database import Answer, Database, Item, Notice, PluralAction, Sessions, Write, give_all
 from storage.engines import as_fault
 from storage.file_bytes import FileBytes
 from storage.postgres import BEGAN, Began, PostgresDriver, adapt, connect_directly, is_postgres_fault
 from storage.postgres_faults import as_away
 from storage.postgres_files import PostgresFileBytes
+from storage.postgres_pipe import PIPED, PipedDriver
 from storage.postgres_pulse import Pulse
 from storage.postgres_turns import SharedTurns
 from storage.queue import TURNS
@@ -102,6 +103,7 @@ class PostgresDatabase(Database):
         self._looker_connections: list[psycopg.Connection] = []
         super().__init__(url, clock, folder=folder, durable=durable)
         self.info[TURNS] = SharedTurns()
+        event.listen(self.write_engine, "before_cursor_execute", _send_first)
         if self._database_clock is not None:
             with self.reading() as session:
                 at: Any = session.connection().exec_driver_sql(_TIME).scalar_one()
@@ -266,6 +268,29 @@ class PostgresDatabase(Database):
             return _Tried("failed", error)
         return tried
 
+    def _info_of(self, connection: Connection) -> dict[str, Any]:
+        """The writer's own transactions send statements together (`storage.postgres_pipe`)."""
+        if threading.current_thread() is not self._writer:
+            return super()._info_of(connection)
+        piped = PipedDriver(cast("Any", connection.connection.driver_connection))
+        connection.info[PIPED] = piped
+        return {**self.info, DRIVER: piped}
+
+    def _run(
+        self,
+        sessions: Sessions,
+        work: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        notices: list[Notice],
+    ) -> Any:
+        def run(session: Session, *args: Any, **kwargs: Any) -> Any:
+            answer = work(session, *args, **kwargs)
+            session.info[DRIVER].flush()  # within the savepoint, so that an error is that of this work
+            return answer
+
+        return super()._run(sessions, run, args, kwargs, notices)
+
     def _note_begin(self, connection: Connection) -> Began:
         began: Began = connection.info[BEGAN]
         if self._database_clock is not None:
@@ -296,6 +321,13 @@ class PostgresDatabase(Database):
                     log.error("It stays unknown whether a transaction was committed: %s", str(error).strip())
                     return "failed"
                 time.sleep(1.0)
+
+
+def _send_first(connection: Connection, *_: Any) -> None:
+    """Sends the statements that wait before one that goes through SQLAlchemy."""
+    piped: PipedDriver | None = connection.info.get(PIPED)
+    if piped is not None:
+        piped.flush()
 
 
 def _is_on_loop() -> bool:
