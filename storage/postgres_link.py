@@ -106,8 +106,8 @@ class Link:
 
     def hold(self, name: str) -> bool:
         """Takes one more lock, which this process keeps until `let_go`, also over a new connection if nobody else takes it
-        meanwhile. Waits for the answer of the server; returns False when another process has the lock, or when there is
-        no connection.
+        meanwhile. Waits for the answer of the server; returns False when the lock is held, here or elsewhere, or when there
+        is no connection.
         """
         request = _Request(lock_key(name))
         with self._lock:
@@ -217,11 +217,12 @@ class Link:
                     self._held -= {request.key}
                     connection.execute("select pg_advisory_unlock(%s::bigint)", (request.key,))
                 continue
-            row = connection.execute("select pg_try_advisory_lock(%s::bigint)", (request.key,)).fetchone()
-            if row is not None and row[0]:
+            if request.key not in self._held:  # PostgreSQL would give it a second time
+                row = connection.execute("select pg_try_advisory_lock(%s::bigint)", (request.key,)).fetchone()
+                request.held = row is not None and bool(row[0])
+            if request.held:
                 self._held |= {request.key}
                 self._wanted = [*self._wanted, request.key]
-                request.held = True
             request.done.set()
 
     def _send(self, connection: psycopg.Connection) -> None:
@@ -287,7 +288,7 @@ def require_notices(url: str, direct_url: str | None, *, seconds: float = NOTICE
             contextlib.closing(connect_directly(direct_url or url)) as listening,
             contextlib.closing(connect_directly(url)) as telling,
         ):
-            listening.execute(f"listen {channel}")
+            listening.execute(f"listen {channel}".encode())
             telling.execute("select pg_notify(%s, '')", (channel,))
             if next(listening.notifies(timeout=seconds, stop_after=1), None) is not None:
                 return

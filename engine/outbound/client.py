@@ -43,7 +43,7 @@ from engine.outbound.errors import (
 )
 from engine.outbound.practice_site import PRACTICE_HOST, practice_answer
 from engine.outbound.redirects import Hop, sendable, with_query
-from engine.outbound.robots import CrawlPoliteness, SiteRules
+from engine.outbound.robots import CrawlPoliteness, SharedTurns, SiteRules
 from engine.outbound.user_agent import USER_AGENT
 
 __all__ = [
@@ -147,6 +147,10 @@ class OutboundClient:
         self._rules = rules
         self._pools.replace_rules(rules)
         self._politeness.forget()
+
+    def share_turns(self, turns: SharedTurns) -> None:
+        """Keeps the delays and limits of sites together with other processes."""
+        self._politeness.share(turns)
 
     async def site_rules(self, url: str, *, timeout_seconds: float = 30.0, reach: Reach = "flows") -> SiteRules:
         """Returns the robots.txt rules of a page's site, cached for a limited time. Raises NodeFailed."""

@@ -1,13 +1,15 @@
 """Politeness towards other sites: robots.txt rules (RFC 9309) and limits on the rate of requests to one host.
 
 The state is shared by all steps and jobs of an engine process: a thousand items of a Splitter node request robots.txt
-once, and a delay between requests to a host applies to all of them.
+once, and a delay between requests to a host applies to all of them. Workers that share a PostgreSQL share the delays and
+the limits (`SharedTurns`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -31,6 +33,8 @@ _SECONDS = 15.0
 _LONGEST = 500 * 1024
 _MOST_SITES = 1_000
 _MOST_SITEMAPS = 20
+#: Seconds after which other processes are asked again for room at a host.
+_ASK_AGAIN = 0.1
 
 
 def read_robots(text: str) -> Protego:
@@ -127,6 +131,18 @@ class _Host:
     due: float = float("-inf")
 
 
+class SharedTurns(Protocol):
+    """Locks among several processes (`storage.postgres_link`): a site's delay and its places are locks.
+
+    `hold` waits for an answer and returns False when the lock is held; `connected_for` is 0 while nobody answers.
+    """
+
+    @property
+    def connected_for(self) -> float: ...
+    def hold(self, name: str) -> bool: ...
+    def let_go(self, name: str) -> None: ...
+
+
 class CrawlPoliteness:
     """The robots.txt rules and request limits of one process, used from one event loop."""
 
@@ -134,6 +150,11 @@ class CrawlPoliteness:
         self._fetch = fetch
         self._sites: LRUCache[tuple[str, str, int, Reach], _Site] = LRUCache(_MOST_SITES)
         self._hosts: dict[tuple[str, int], _Host] = {}
+        self._shared: SharedTurns | None = None
+
+    def share(self, turns: SharedTurns) -> None:
+        """Keeps delays and limits together with other processes."""
+        self._shared = turns
 
     def forget(self) -> None:
         """Drops all cached rules, after the owner changed which addresses may be reached."""
@@ -179,6 +200,7 @@ class CrawlPoliteness:
                 clock = asyncio.get_running_loop().time
                 if delay_seconds > 0:
                     await asyncio.sleep(max(0.0, host.began + delay_seconds - clock()))
+                place = await self._enter(f"{where.host}:{port_of(where)}", delay_seconds, at_once)
                 host.began = clock()
                 host.due = host.began + delay_seconds
                 host.inside += 1
@@ -187,8 +209,29 @@ class CrawlPoliteness:
             finally:
                 host.inside -= 1
                 host.left.set()
+                if place is not None and self._shared is not None:
+                    self._shared.let_go(place)
         finally:
             host.users -= 1
+
+    async def _enter(self, host: str, delay_seconds: float, at_once: int) -> str | None:
+        """Waits until other processes leave room at a host. Returns the lock to give back after the request, if any. While
+        the others cannot be asked, this process goes by itself.
+        """
+        if self._shared is None:
+            return None
+        places = [f"site {host}"] if delay_seconds > 0 else [f"site {host} {number}" for number in range(at_once)]
+        while self._shared.connected_for > 0:
+            random.shuffle(places)
+            for place in places:
+                if not await asyncio.to_thread(self._shared.hold, place):
+                    continue
+                if delay_seconds <= 0:
+                    return place
+                asyncio.get_running_loop().call_later(delay_seconds, self._shared.let_go, place)
+                return None
+            await asyncio.sleep(_ASK_AGAIN)
+        return None
 
     def _host(self, name: str, port: int) -> _Host:
         if len(self._hosts) > _MOST_SITES:

@@ -184,6 +184,8 @@ class _Worker:
         poll_seconds = POLL_WITH_PIPE_SECONDS if options.pipes else POLL_SECONDS
         self.dispatch = Dispatch(self._take_jobs, self._lag, slots=options.slots, poll_seconds=poll_seconds)
         self.link = self._join_others() if database.is_postgres else None
+        if self.link is not None:
+            self.outside.outbound.share_turns(self.link)
         self.reaper = self._make_reaper()
         self.watchdog = Watchdog(database, self.runs, self.loop, os._exit, self.at_work, self._report_alive)
 

@@ -121,3 +121,13 @@ def test_after_a_cut_the_lock_is_taken_again_and_notices_are_heard(
         until(lambda: one.link.is_held)
         two.link.say("wake")
         assert one.next() == ("wake",)
+
+
+def test_a_lock_that_one_process_holds_is_given_to_nobody_until_it_is_let_go(new_data: Path) -> None:
+    url = url_of(new_data)
+    with linked(url, "a") as one, linked(url, "b") as two:
+        assert one.link.hold("site example.com:443 0")
+        assert not one.link.hold("site example.com:443 0")
+        assert not two.link.hold("site example.com:443 0")
+        one.link.let_go("site example.com:443 0")
+        until(lambda: two.link.hold("site example.com:443 0"))
