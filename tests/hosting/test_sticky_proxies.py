@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -94,6 +95,7 @@ def test_the_manifests_run_the_commands_of_the_compose_file():
     composed = services({"POSTGRES_PASSWORD": "x"})
     names = {"migrate": "migrate", "pages": "pages-1", "api": "api-1", "worker": "worker"}
     replicas = {"pages": 2, "api": 2, "worker": 4}
+    container: dict[str, Any] = {}
     for name, service in names.items():
         first = next(yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / f"{name}.yaml").read_text()))
         pod = first["spec"]["template"]["spec"]
