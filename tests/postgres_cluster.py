@@ -40,12 +40,14 @@ _END_OTHERS = """
 select pg_terminate_backend(pid, 5000) from pg_stat_activity
  where datname = current_database() and pid <> pg_backend_pid()
 """
-#: Tables with rows are emptied. A large one is truncated, which takes longer for a small one.
+#: Tables with rows are emptied. A large one is truncated, which takes longer for a small one. Returns whether the database
+#: has the tables and indexes of the template, and no others.
 _EMPTY = """
-create function empty_all_tables() returns void language plpgsql set session_replication_role = 'replica' as $empty$
+create function empty_all_tables() returns boolean language plpgsql set session_replication_role = 'replica' as $empty$
 begin
   {tables}
   {sequences}
+  return {relations} = (select count(*) from pg_class where relnamespace = 'public'::regnamespace);
 end $empty$
 """
 _EMPTY_TABLE = """
@@ -119,7 +121,9 @@ class Cluster:
         return known
 
     def give_back(self, user: str) -> None:
-        """Ends whoever is still connected to the database, and removes all rows. Nothing without a database."""
+        """Ends whoever is still connected to the database, and removes all rows; removes the database when its tables have
+        changed. Nothing without a database.
+        """
         import psycopg
 
         database = self._used.pop(user, None)
@@ -128,8 +132,15 @@ class Cluster:
         del os.environ[_TAKEN + user]
         connection = psycopg.connect(self.url(database), autocommit=True)
         connection.execute(_END_OTHERS)
-        connection.execute("select empty_all_tables()")
-        self._unused[database] = connection
+        try:
+            (is_like_template,) = connection.execute("select empty_all_tables()").fetchone()
+        except psycopg.errors.UndefinedTable:
+            is_like_template = False
+        if is_like_template:
+            self._unused[database] = connection
+        else:
+            connection.close()
+            self.drop(database)
 
     def prepare_emptying(self, database: str) -> None:
         """Adds the function that `give_back` calls."""
@@ -142,8 +153,10 @@ class Cluster:
             sequences = connection.execute(
                 "select quote_ident(sequencename) from pg_sequences where schemaname = 'public'"
             )
+            relations = connection.execute("select count(*) from pg_class where relnamespace = 'public'::regnamespace")
             connection.execute(
                 _EMPTY.format(
+                    relations=relations.fetchone()[0],
                     tables="".join(_EMPTY_TABLE.format(name=name) for (name,) in tables),
                     sequences="".join(f"perform setval('{name}', 1, false); " for (name,) in sequences),
                 )
