@@ -32,7 +32,7 @@ POSTGRES_FOLDERS := storage engine/jobs engine/actions api hosting/postgres ui/p
 # `make test-postgres CORE=1` runs a part that fits into CI beside the rest: what PostgreSQL does in its own way, and of
 # each kind of query the file that tries most of it. What is added here is added to the time of .ci/run.
 CORE_CPU := 90
-CORE_FILES := storage/postgres engine/jobs/postgres ui/parts/postgres \
+CORE_FILES := storage/postgres engine/jobs/postgres \
 	$(foreach name,database job_changes jobs datasets queue tables table_rows,storage/test_$(name).py) \
 	storage/monitoring/test_overview.py \
 	$(foreach name,submit/test_accept submit/test_batches server/test_erasing test_flow_concurrency test_questions,engine/jobs/$(name).py) \

@@ -33,8 +33,8 @@ _SLICE: Final = 20
 _TABLE: Final = (
     """create table knowledge_points (
            document_id bigint not null references knowledge_vectors (document_id) on delete cascade,
-           number bigint not null, collection_id text not null, model text not null, dimensions bigint not null,
-           point halfvec not null, primary key (document_id, number)) with (toast_tuple_target = 8160)""",
+           number bigint not null, collection_id text collate "C" not null, model text collate "C" not null,
+           dimensions bigint not null, point halfvec not null, primary key (document_id, number)) with (toast_tuple_target = 8160)""",
 )
 _READY: Final = "create index ix_knowledge_points_collection on knowledge_points (collection_id, model)"
 _STATE: Final = text(
