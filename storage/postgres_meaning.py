@@ -191,7 +191,8 @@ def _fill(engine: Engine, *, has_table: bool) -> None:
                 for row in _rows(document_id, collection_id, model, _cut(bytes(vectors), dimensions))
             ]
             if not rows:
-                connection.execute(text(_READY.replace("create index", "create index if not exists")))
+                if not connection.execute(_STATE).one()[0]:
+                    connection.execute(text(_READY))
                 return
             connection.execute(_ADD_TEXT, rows)
 
