@@ -45,7 +45,7 @@ class Proxy:
     def cut(self, where: Cut, times: int = 1) -> None:
         """Cuts the connections of the next commits."""
         with self._lock:
-            self._planned += [where] * times
+            self._planned.extend(where for _ in range(times))
 
     @property
     def planned(self) -> int:
