@@ -80,7 +80,7 @@ class ProcessesCard:
         at = self.page_session.app.database.clock.now()
         self.notes.clear()
         if said := self._said(seen, at):
-            with self.notes, ui.element("div").classes("fp-body"):
+            with self.notes, ui.element("div").style("padding: 12px 16px 4px"):
                 for text in said:
                     note(text, kind="warn" if text == _NO_WORKER else "")
         self.rows.clear_rows()
