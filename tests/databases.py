@@ -39,6 +39,7 @@ def settings_of(data: Path) -> dict[str, str]:
         return {}
     key = data.parent / f"{data.name}.key"
     if not key.exists():
+        key.parent.mkdir(parents=True, exist_ok=True)
         key.write_text(base64.b64encode(hashlib.sha256(str(data).encode()).digest()).decode())
     return {"FLOWPORT_DATABASE_URL": url, "FLOWPORT_SECRET_KEY_FILE": str(key)}
 
