@@ -51,3 +51,17 @@ def free_disk(session: Session) -> None:
     session.execute(
         text("set default_transaction_read_only = off" if POSTGRES else "pragma max_page_count = 1073741823")
     )
+
+
+def refuse_first_step(session: Session) -> None:
+    """Lets the database refuse to store steps of the node `first`."""
+    if not POSTGRES:
+        session.execute(
+            text(
+                "create trigger refusing before insert on steps when new.node_id = 'first'"
+                " begin select raise(abort, 'no'); end"
+            )
+        )
+        return
+    session.execute(text("alter table steps add check (node_id <> 'first')"))
+    session.execute(text("create table refusing ()"))  # so that no other test gets this database

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 
 import app
 from engine.core.settings import Settings
@@ -16,6 +16,7 @@ from storage.job_changes import Lease
 from storage.steps import list_steps
 from storage.tables import Job, WebhookDelivery
 from tests.engine.jobs.world import World, document_of
+from tests.stored import refuse_first_step
 
 
 def event_names(world: World, job_id: str) -> list[str]:
@@ -104,10 +105,7 @@ async def test_a_job_whose_steps_cannot_be_stored_fails_before_it_reaches_outsid
     path = tmp_path / "lines"
     steps = document_of(("first", "set_fields", {"a": 1}), ("write", "test_write", {"path": str(path), "line": "x"}))
     job_id = world.submit(world.add_flow(steps)).job_id
-    refusing = (
-        "create trigger refusing before insert on steps when new.node_id = 'first' begin select raise(abort, 'no'); end"
-    )
-    world.write(lambda session: session.execute(text(refusing)))
+    world.write(refuse_first_step)
     await world.runs().carry(job_id)
     job = world.job(job_id)
     assert job.status == "failed"
@@ -120,10 +118,7 @@ async def test_a_job_whose_steps_cannot_be_stored_fails_before_it_reaches_outsid
 async def test_a_job_is_not_completed_when_some_of_its_steps_could_not_be_stored(world: World) -> None:
     steps = document_of(("first", "set_fields", {"a": 1}), ("slow", "test_sleep", {"seconds": 0.3}))
     job_id = world.submit(world.add_flow(steps)).job_id
-    refusing = (
-        "create trigger refusing before insert on steps when new.node_id = 'first' begin select raise(abort, 'no'); end"
-    )
-    world.write(lambda session: session.execute(text(refusing)))
+    world.write(refuse_first_step)
     await world.runs().carry(job_id)
     assert world.job(job_id).status == "failed"
 
