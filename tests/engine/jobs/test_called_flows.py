@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from engine.actions.flows import delete_flow
 from engine.actions.jobs import RunOptions, run_in_playground
@@ -18,6 +19,7 @@ from engine.models.client import ModelRequest, Models
 from engine.outbound.client import OutboundClient
 from storage.events import list_events
 from storage.steps import StepRow, list_steps
+from storage.tables import FlowVersion
 from tests.engine.jobs.world import NoServices, World, add_workspace, document_of
 
 WORD = [{"name": "word", "type": "string", "required": True}, {"name": "mark", "type": "string", "default": "!"}]
@@ -220,9 +222,7 @@ async def test_a_foreign_flow_is_as_good_as_not_there(world: World) -> None:
 async def test_flows_that_call_each_other_end_with_their_names(world: World) -> None:
     flow_id = world.add_flow(SHOUT)
     document = calling(flow_id, {"n": 1}).dumps()
-    world.write(
-        lambda session: session.connection().exec_driver_sql("update flow_versions set document = ?", (document,))
-    )
+    world.write(lambda session: session.execute(update(FlowVersion).values(document=document)))
     error = world.job(await run(world, flow_id)).error
     assert error is not None
     assert "call each other without end" in error["message"]
