@@ -1,6 +1,6 @@
 """Tells the processes on other machines what this one has changed, and passes on what they tell (`storage.postgres_link`).
 
-The words: `wake` (a job was queued), `cancel JOB`, `job JOB...` (new events), `end JOB...` (jobs or batches that have
+The words: `wake` (a job was queued), `cancel JOB...`, `job JOB...` (new events), `end JOB...` (jobs or batches that have
 ended), and those of which other packages hear by `on_word`, like `flow FLOW:REVISION`. Only processes on PostgreSQL import
 this module.
 """
@@ -71,10 +71,15 @@ def join(
 
 def join_as_worker(database: Database, boot_id: str, worker: JobNotifier, direct_url: str | None = None) -> Link:
     """Connects a worker, which hears of queued jobs and of cancellations. The caller closes it."""
+
+    def cancel(*job_ids: str) -> None:  # a notice may name several
+        for job_id in job_ids:
+            worker.cancel(job_id)
+
     link = join(database, boot_id, worker, direct_url=direct_url)
     on_word(database, "wake", worker.wake)
     on_word(database, CONNECTED, worker.wake)
-    on_word(database, "cancel", worker.cancel)
+    on_word(database, "cancel", cancel)
     link.start()
     return link
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from engine.actions.datasets import add_dataset
 from engine.jobs.server.supervisor import ALONE
@@ -312,11 +313,11 @@ def status_of(terminal, job_id: str) -> str:
 
 def count_active(session: Any, workspace_id: str) -> int:
     """Counts the active jobs directly in the table."""
-    said = "select count(*) from jobs where workspace_id = ? and status in ('queued', 'processing')"
-    return session.connection().exec_driver_sql(said, (workspace_id,)).scalar_one()
+    said = "select count(*) from jobs where workspace_id = :id and status in ('queued', 'processing')"
+    return session.execute(text(said), {"id": workspace_id}).scalar_one()
 
 
 def usage_of(session: Any, workspace_id: str) -> tuple[int, int]:
     """Returns the counters of slots in use and requests of the month."""
-    said = "select active, month_count from usage where subject = ?"
-    return tuple(session.connection().exec_driver_sql(said, (workspace_id,)).one())
+    said = "select active, month_count from usage where subject = :id"
+    return tuple(session.execute(text(said), {"id": workspace_id}).one())
