@@ -109,7 +109,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Ask for a part that begins within the file, or leave `Range` out to get all of it. A download that goes on where an earlier one broke off is complete when nothing is left to ask for.",
     ),
     "idempotency_key_reused": (
-        "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, a field that is left out equals its default, and a missing `X-Flow-Version` the version that the first request ran. An upload was repeated with another file or another name. Or the data of the job that it made were erased, so nobody can tell if the request is the same.",
+        "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default. Or the data of the job that it made were erased, so nobody can tell if the request is the same.",
         "Use a new key for a new request, and the same key only to repeat the same one.",
     ),
     "concurrency_limit_exceeded": (

@@ -247,8 +247,8 @@ IdempotencyKey = Annotated[
     Header(
         alias="Idempotency-Key",
         description="1 to 255 visible ASCII characters, kept 24 hours: the same request with the same key gets the same job or batch, as "
-        "it stands then. It is the same with an equal payload (what is left out equals its default) and the same X-Flow-Version "
-        "(left out: the version that the first request ran), Cancel-After and X-Webhook-Url.",
+        "it stands then. It is the same with an equal payload (what is left out equals its default) and the same X-Flow-Version, "
+        "Cancel-After and X-Webhook-Url.",
     ),
 ]
 UploadKey = Annotated[

@@ -258,7 +258,7 @@ class _AcceptGroup:
         def body_as_of(number: int) -> CheckedBody:
             return body_for(session, call.flow_id, number, call.payload, call.options, check_payload, call.checked)
 
-        earlier = find_earlier(session, scope, call.payload, call.options, body_as_of)
+        earlier = find_earlier(session, scope, call.payload, body_as_of)
         if earlier is None:
             return None
         self.write()  # the earlier call may be one of this group

@@ -73,7 +73,7 @@ def accept_batch(
         def body_as_of(number: int) -> CheckedBody:
             return body_for(session, flow_id, number, body, options, _check_items, checked)
 
-        earlier = find_earlier(session, scope, body, options, body_as_of)
+        earlier = find_earlier(session, scope, body, body_as_of)
         if earlier is not None:
             limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, caps)
             batch_id, ids = earlier["batch_id"], tuple(earlier["job_ids"])

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from engine.core.errors import IdempotencyKeyReused
-from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, fingerprint_of
+from engine.jobs.submit.bodies import CheckedBody, fingerprint_of
 from storage.idempotency import find_answer, insert_answer
 
 
@@ -21,18 +20,14 @@ def idempotency_scope(workspace_id: str, environment: str, route: str, key: str)
 
 
 def find_earlier(
-    session: Session,
-    scope: str,
-    body: Mapping[str, Any],
-    options: SubmitOptions,
-    body_as_of: Callable[[int], CheckedBody],
+    session: Session, scope: str, body: Mapping[str, Any], body_as_of: Callable[[int], CheckedBody]
 ) -> dict[str, Any] | None:
     """Returns the answer to an earlier request with this Idempotency-Key within 24 hours, or None. Raises
     IdempotencyKeyReused.
 
     Two requests are the same when their bodies, with the defaults of the version that the first one used, and their
     options are equal. The version that is live now does not matter: `body_as_of` checks the body of this request against
-    a version. A request that names no version equals one that names the version which the first request used.
+    a version.
     """
     row = find_answer(session, scope)
     if row is None:
@@ -45,22 +40,12 @@ def find_earlier(
         same = row.fingerprint == fingerprint_of(body, None)
     else:
         as_then = body_as_of(row.flow_version)
-        same = not as_then.errors and (
-            row.fingerprint == as_then.fingerprint or row.fingerprint == _in_the_other_way(as_then, options)
-        )
+        same = not as_then.errors and row.fingerprint == as_then.fingerprint
     if not same:
         raise IdempotencyKeyReused(
             "The body, `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url` differs from that of the first request"
         )
     return json.loads(row.body)
-
-
-def _in_the_other_way(body: CheckedBody, options: SubmitOptions) -> str:
-    """Returns the fingerprint of the same request with its version left out, or named when it named none."""
-    if options.version is None:
-        return fingerprint_of(body.clean, replace(options, version=body.flow_version))
-    same_version = options.version == body.flow_version
-    return fingerprint_of(body.clean, replace(options, version=None)) if same_version else ""
 
 
 def remember(session: Session, scope: str, fingerprint: str, flow_version: int, accepted: Mapping[str, Any]) -> None:

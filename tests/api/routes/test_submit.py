@@ -456,20 +456,6 @@ async def test_another_body_under_the_same_key_is_refused(house: House):
     assert (second.status_code, second.json()["code"]) == (422, "idempotency_key_reused")
 
 
-@pytest.mark.parametrize("named_first", [False, True])
-async def test_naming_the_version_that_ran_is_the_same_request(house: House, named_first: bool):
-    named = {"Idempotency-Key": "order-17", "X-Flow-Version": "1"}
-    plain = {"Idempotency-Key": "order-17"}
-    first = await house.submit(headers=named if named_first else plain)
-
-    second = await house.submit(headers=plain if named_first else named)
-    other = await house.submit(headers={**plain, "X-Flow-Version": "2"})
-
-    assert (second.status_code, second.json()) == (202, first.json())
-    assert second.headers["idempotent-replayed"] == "true"
-    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
-
-
 async def test_a_refusal_is_not_remembered(house: House):
     headers = {"Idempotency-Key": "order-17"}
     assert (await house.submit({}, headers=headers)).status_code == 400

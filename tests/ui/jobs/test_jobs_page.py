@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -139,6 +140,8 @@ async def test_an_accepted_field_reaches_an_open_playground_at_once(site: Site, 
     heard: list[str] = []
 
     class Tab:
+        person = SimpleNamespace(workspace_id=site.workspace_id)
+
         async def query(self, query: Any, *args: Any) -> Any:
             return site.database.read_now(query, site.workspace_id, *args)
 
