@@ -27,8 +27,9 @@ def test_every_column_of_text_compares_bytes(world: World) -> None:
     by_language = text(
         "select table_name, column_name from information_schema.columns where table_schema = 'public'"
         " and data_type in ('text', 'character varying') and collation_name is distinct from 'C'"
+        " and table_name <> 'alembic_version'"
     )
-    assert world.read(lambda session: session.execute(by_language).all()) == [("alembic_version", "version_num")]
+    assert world.read(lambda session: session.execute(by_language).all()) == []
 
 
 @pytest.mark.parametrize("said", ["\0", "\ud800", "\udfff.", "\\", "\\u0000", '", "code": "other'])
