@@ -150,7 +150,16 @@ def worker(settings: Settings) -> int:
     raise_limit()
     log_to_stderr(style=settings.log)
     flags = {name: os.environ.get(name) == "1" for name in (PIPES, ALONE)}
-    return run_worker(settings, WorkerOptions(pipes=flags[PIPES], alone=flags[ALONE], environment=os.environ))
+    beside = None if any(flags.values()) else functools.partial(_beside_worker, settings)
+    options = WorkerOptions(pipes=flags[PIPES], alone=flags[ALONE], beside=beside, environment=os.environ)
+    return run_worker(settings, options)
+
+
+def _beside_worker(settings: Settings, database: Database) -> Supervisor:
+    """Builds what starts the worker for jobs that must run alone, in a worker that no server started."""
+    from engine.jobs.server.job_waiters import JobWaiters
+
+    return _supervisor(settings, database, JobWaiters(database), only_alone=True)
 
 
 def _listen(settings: Settings, backlog: int) -> socket.socket:
@@ -248,10 +257,11 @@ async def _run(
     lock: ServeLock | NoLock,
 ) -> None:
     """Runs all components that live on the event loop until the server stops."""
+    from engine.jobs.notifier import NOTIFIER
     from engine.jobs.server.job_waiters import JobWaiters
 
     waiters = JobWaiters(database)
-    supervisor = _supervisor(settings, database, waiters)
+    supervisor = database.info[NOTIFIER] = _supervisor(settings, database, waiters)
     link = _join_others(settings, database, supervisor, waiters) if database.is_postgres else None
     if options.worker:
         supervisor.start()  # the worker process starts in parallel with the imports below
@@ -341,22 +351,22 @@ def _join_others(settings: Settings, database: Database, supervisor: Supervisor,
     return join_as_server(database, new_id("server"), supervisor, waiters, settings.database_direct_url)
 
 
-def _supervisor(settings: Settings, database: Database, waiters: JobWaiters) -> Supervisor:
-    """Builds what keeps a worker process running, and makes it the JobNotifier of this process."""
+def _supervisor(settings: Settings, database: Database, waiters: JobWaiters, *, only_alone: bool = False) -> Supervisor:
+    """Builds what keeps a worker process running. `only_alone`: it starts workers for jobs that must run alone, and no
+    others.
+    """
     from engine.core.logging_setup import worker_line
-    from engine.jobs.notifier import NOTIFIER
     from engine.jobs.server.supervisor import Supervisor
     from storage.job_changes import next_alone
 
-    supervisor = Supervisor(
+    return Supervisor(
         _command("worker", settings),
         os.environ,
         waiters,
         waits_alone=lambda: database.look_up(next_alone) is not None,
+        only_alone=only_alone,
         worker_line=worker_line(settings.log),
     )
-    database.info[NOTIFIER] = supervisor
-    return supervisor
 
 
 def _faces(

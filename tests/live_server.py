@@ -54,6 +54,8 @@ class LiveServer:
     descriptors: int | None = None
     #: Words before the command, of a program that runs it.
     under: tuple[str, ...] = ()
+    #: Options after the command.
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -108,6 +110,7 @@ class LiveServer:
                     "127.0.0.1",
                     "--port",
                     str(self.port),
+                    *self.options,
                 ],
                 cwd=ROOT,
                 env=env,

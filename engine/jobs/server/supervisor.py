@@ -4,6 +4,10 @@ One worker takes jobs from the queue. Beside it, a second one may run the jobs u
 time (`ALONE`). A worker with a step that cannot be ended lets its other jobs end for up to a minute (`drain`), while a
 new worker takes jobs.
 
+A worker without a server, `app.py worker`, has a supervisor that starts the second one only (`only_alone`): the servers
+may all be on other machines, or run no worker. Several supervisors of the same jobs do no harm, because a job is claimed
+by one worker; one that finds none ends.
+
 The server writes the lines `wake` and `cancel JOB` to a worker's stdin; the end of that pipe means stop, so a killed
 server leaves no orphan. A worker writes the lines `ready LOCK FILE`, `alive`, `job JOB` and `drain` to its stdout. Its
 stderr goes to the server's stderr line by line, as `worker[pid] ...`.
@@ -106,7 +110,8 @@ class _Child:
 class Supervisor:
     """Keeps a worker process running until `stop`. It is the server's JobNotifier (`engine.jobs.notifier`).
 
-    `waits_alone` returns whether a job must run alone in a process; it is called from a thread.
+    `waits_alone` returns whether a job must run alone in a process; it is called from a thread. `only_alone`: workers for
+    such jobs are the only ones that it starts.
     """
 
     def __init__(
@@ -116,6 +121,7 @@ class Supervisor:
         waiters: JobWaiters,
         *,
         waits_alone: Callable[[], bool] = lambda: False,
+        only_alone: bool = False,
         write_line: Callable[[str], None] = write_to_stderr,
         worker_line: Callable[[str, str], str] = as_text,
     ) -> None:
@@ -133,27 +139,33 @@ class Supervisor:
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._lock = threading.Lock()
-        self._keepers = [
-            threading.Thread(target=self._keep_running, name="supervisor", daemon=True),
-            threading.Thread(target=self._keep_alone, name="supervisor-alone", daemon=True),
-        ]
+        self._keepers = [threading.Thread(target=self._keep_alone, name="supervisor-alone", daemon=True)]
+        if not only_alone:
+            self._keepers.append(threading.Thread(target=self._keep_running, name="supervisor", daemon=True))
 
     def start(self) -> None:
-        """Starts the worker in the background."""
+        """Starts the workers in the background."""
         for keeper in self._keepers:
             keeper.start()
 
     def stop(self) -> None:
         """Sends SIGTERM and waits until the workers have ended; kills those that take too long."""
+        children = self.terminate()
+        if not self._wait_for_all(STOP_SECONDS):
+            for child in children:
+                child.kill()
+            self._wait_for_all(5)
+
+    def terminate(self) -> list[_Child]:
+        """Starts no more workers and sends SIGTERM to those that run, which are returned. After a second one they give their
+        jobs no time to end.
+        """
         self._stopping.set()
         with self._lock:
             children = list(self._children)
         for child in children:
             child.terminate()
-        if not self._wait_for_all(STOP_SECONDS):
-            for child in children:
-                child.kill()
-            self._wait_for_all(5)
+        return children
 
     def wait_until_ready(self, seconds: float) -> bool:
         """Returns True as soon as a worker takes jobs, False when none does within `seconds`."""

@@ -9,6 +9,9 @@ its attempt does not count.
 A step whose thread goes on after the step's time limit can only be ended together with its process. Then the worker
 claims nothing more and tells its supervisor, which starts another worker. It gives its jobs a minute to end, and puts
 the rest back into the queue in the same way.
+
+A worker without a supervisor starts the worker process for jobs that must run alone by itself (`Beside`), and ends it
+when it ends.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 from engine.browser.browser import browser_of
 from engine.core.clock import Clock
@@ -85,6 +89,8 @@ LAG_SECONDS = 1.0
 GRACE_SECONDS = 20.0
 #: The seconds that jobs have to end when the server has died and this worker is its child.
 ORPHAN_GRACE_SECONDS = 5.0
+#: The most seconds until the worker for jobs that must run alone has ended.
+BESIDE_SECONDS = 45.0
 #: The seconds that other jobs have to end in a worker with a step that cannot be ended.
 DRAIN_SECONDS = 60.0
 #: The seconds in which an ending process sends its last spans.
@@ -103,15 +109,33 @@ LOST_LOOKS = 3
 FORGET_SECONDS = 600.0
 
 
+class Beside(Protocol):
+    """What starts another worker process for jobs that must run alone, in a worker that no supervisor started."""
+
+    def start(self) -> None:
+        """Begins to look for such jobs."""
+        ...
+
+    def terminate(self) -> object:
+        """Starts no more processes, and sends SIGTERM to the one that runs. After a second one it gives its job no time."""
+        ...
+
+    def stop(self) -> None:
+        """Does the same, and returns when the process has ended, within 40 s."""
+        ...
+
+
 @dataclass
 class WorkerOptions:
     """What tests and the supervisor set. `pipes`: commands are read from stdin, and notifications written to stdout.
 
-    `alone`: the worker runs the jobs under which two workers died, one at a time, and ends when there is none.
+    `alone`: the worker runs the jobs under which two workers died, one at a time, and ends when there is none. `beside`
+    makes what starts such a worker when this one has no supervisor that does; it is called with the opened database.
     """
 
     pipes: bool = False
     alone: bool = False
+    beside: Callable[[Database], Beside] | None = None
     slots: int = SLOTS
     grace_seconds: float = GRACE_SECONDS
     drain_seconds: float = DRAIN_SECONDS
@@ -187,6 +211,7 @@ class _Worker:
         if self.link is not None:
             self.outside.outbound.share_turns(self.link)
         self.reaper = self._make_reaper()
+        self.beside = None if options.beside is None else options.beside(database)
         self.watchdog = Watchdog(database, self.runs, self.loop, os._exit, self.at_work, self._report_alive)
 
     def _join_others(self) -> Link:
@@ -238,6 +263,8 @@ class _Worker:
                 self._on_loop(self.runs.begin_alone)
             else:
                 self.dispatch.start()
+            if self.beside is not None:
+                self.beside.start()
             grace = self._wait_until_stopped()
             self._stop(grace)
         return 0 if self._drain_until is None or self._signals else EXIT_DRAINED
@@ -425,15 +452,22 @@ class _Worker:
         """Claims nothing more, lets jobs end for `grace_seconds`, and puts the rest back into the queue."""
         self.runs.stopping = True
         self.dispatch.stop()
-        stopping = asyncio.run_coroutine_threadsafe(self.runs.stop(grace_seconds), self.loop)
-        until = time.monotonic() + grace_seconds + 10
-        while not stopping.done() and time.monotonic() < until:
-            with contextlib.suppress(TimeoutError):
-                stopping.result(timeout=PERIODIC_SECONDS)
+        ends = [asyncio.run_coroutine_threadsafe(self.runs.stop(grace_seconds), self.loop)]
+        seconds = grace_seconds + 10
+        if self.beside is not None:
+            ends.append(ThreadPoolExecutor(1, "stop-beside").submit(self.beside.stop))
+            seconds = max(seconds, BESIDE_SECONDS)
+        until = time.monotonic() + seconds
+        while wait(ends, timeout=PERIODIC_SECONDS).not_done and time.monotonic() < until:
             if len(self._signals) > 1:
                 self.loop.call_soon_threadsafe(self.runs.release_all)
+                if self.beside is not None:
+                    self.beside.terminate()
             with contextlib.suppress(StorageUnavailable):
                 self._beat(first=False)
+        for end in ends:
+            if end.done():
+                end.result()  # raises what it raised
         self.watchdog.stop()
         with contextlib.suppress(StorageUnavailable):
             self.database.write_now(remove_worker, self.boot_id)
