@@ -100,7 +100,7 @@ class ServerProcesses:
                 place.process = subprocess.Popen(  # noqa: S603 - our own program
                     list(self._command_of(place.number)),
                     env=self._environment,
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     pass_fds=(self._listener.fileno(),),
                     start_new_session=True,  # Ctrl+C reaches the parent alone, which tells the others
                 )
