@@ -52,7 +52,7 @@ class ProcessesCard:
                 label=_("Servers and workers"),
                 tall=True,
                 stacks=True,
-            )
+            ).props("tabindex=0")
 
     async def begin(self) -> None:
         """Draws the rows, now and every LOOK_SECONDS."""
