@@ -22,9 +22,9 @@ PYTEST := $(PY) -m pytest -q
 QUICK := $(PYTEST) -n 2 --dist worksteal -m "not process and not browser and not slow and not chaos" \
 	$(foreach folder,browser chaos commands contract hosting live soak,--ignore=tests/$(folder)) --allow-hosts= --cpu-budget $(QUICK_CPU)
 # More at once than there are cores: tests that start processes wait for them, and browsers for the server. `make test`
-# runs these two side by side, which is why each has two.
+# runs these two side by side; the tests of processes wait most, so they have three.
 BY_FILE := --dist loadfile --no-loadscope-reorder
-PROCESS := $(PYTEST) -n 2 $(BY_FILE) -m "process and not alone and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
+PROCESS := $(PYTEST) -n 3 $(BY_FILE) -m "process and not alone and not browser and not slow and not chaos" --cpu-budget $(PROCESS_CPU)
 BROWSER := $(PYTEST) tests/browser -n 2 $(BY_FILE) -m "browser and not slow and not chaos" --cpu-budget $(BROWSER_CPU)
 # Attacks are held to how fast the server answers an innocent caller meanwhile, so only waiting tests run beside them.
 ATTACKS := $(PYTEST) tests/security -n 3 $(BY_FILE) -m "process and alone and not slow and not chaos" --cpu-budget $(ATTACKS_CPU)

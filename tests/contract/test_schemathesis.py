@@ -85,6 +85,7 @@ def any_flow(called: Called) -> str:
     return ANY_FLOW.format(statuses=json.dumps([*STATES, "400"]), flow_id=called.flow_id)
 
 
+@pytest.mark.costly("dozens of calls for each operation")
 def test_the_document_of_the_whole_api_promises_what_is_answered(called: Called, tmp_path: Path):
     attack(called, tmp_path, "/openapi.json", examples=5, seed=1, more=any_flow(called))
 

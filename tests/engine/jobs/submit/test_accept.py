@@ -671,6 +671,7 @@ print(sum(accepted.values()), seen_enough(), wrong[:3])
 
 
 @pytest.mark.process
+@pytest.mark.costly("two processes ask for the write lock again and again, the longer the busier the machine is")
 def test_64_submitters_in_2_processes_exceed_no_environments_limit_and_are_never_refused_a_free_slot(
     world: World,
 ) -> None:
