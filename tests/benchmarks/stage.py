@@ -89,7 +89,7 @@ class Stage:
         first, first_cpu = self._bare(load)
         server, worker = cpu_of_both(self.pid)
         outcome = call(load)
-        self._until_idle()
+        self.wait_until_idle()
         server_after, worker_after = cpu_of_both(self.pid)
         second, second_cpu = self._bare(load)
         noop = (first.rate + second.rate) / 2
@@ -116,7 +116,7 @@ class Stage:
         outcome = call(Load("noop", self.noop_port, "/noop", BODY, load.clients, max(1.0, load.seconds * BARE_SHARE)))
         return outcome, cpu(self.noop_pid) - before
 
-    def _until_idle(self, seconds: float = 300.0) -> None:
+    def wait_until_idle(self, seconds: float = 300.0) -> None:
         """Waits until no job is open, so that the CPU of all accepted jobs is counted and none of the next cell's."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.open_jobs():

@@ -152,12 +152,13 @@ class Postgres:
 
     folder: Path
     port: int = 5432
+    address: str = HOME
     process: subprocess.Popen[bytes] | None = None
     _bin: Path = field(default_factory=_programs)
 
     @property
     def url(self) -> str:
-        return f"postgresql://postgres@{HOME}:{self.port}/flowport"
+        return f"postgresql://postgres@{self.address}:{self.port}/flowport"
 
     def make(self) -> None:
         """Makes the cluster and its database, and starts it."""
@@ -174,7 +175,7 @@ class Postgres:
         self._run("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", str(self.folder))
         with (self.folder / "postgresql.conf").open("a") as file:
             file.write(
-                f"listen_addresses = '{HOME}'\nport = {self.port}\nmax_connections = 300\n"
+                f"listen_addresses = '{self.address}'\nport = {self.port}\nmax_connections = 300\n"
                 f"unix_socket_directories = '{self.folder}'\nlog_min_messages = fatal\n"
             )
         with (self.folder / "pg_hba.conf").open("a") as file:
