@@ -6,15 +6,17 @@ out, every step that ended is stored: after a crash, at most the call in progres
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy.orm import Session
 
-from engine.core.errors import Refusal
+from engine.core.errors import Refusal, StorageUnavailable
 from engine.core.trace_context import CURRENT_TRACE
 from engine.flow.node_context import (
     DrawnPage,
@@ -45,6 +47,14 @@ from engine.sandbox.pool import Sandbox
 from engine.tool_servers.session import ServerAddress, ServerSession, opened
 from storage.database import Database
 from storage.job_changes import Claimed
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: The seconds after which a step asks again for what could not be read.
+AGAIN_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -142,7 +152,7 @@ class JobServices:
         """Opens an MCP server of the workspace for one step. Raises NodeFailed."""
         read = self._outside.open_tool_server
         try:
-            found = await self._outside.database.read(read, self._workspace_id, server)
+            found = await self._read(read, server)
         except Refusal as refusal:
             raise _unusable(refusal) from refusal
         if found is None:
@@ -168,7 +178,7 @@ class JobServices:
     async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
         """Returns a version of another flow of the workspace, read at the time of the call. Raises NodeFailed."""
         read = self._outside.called_plan
-        return await self._outside.database.read(read, self._workspace_id, flow_id, version)
+        return await self._read(read, flow_id, version)
 
     async def ask_person(self, key: StepKey, question: PersonQuestion) -> PersonAnswer | None:
         """Asks a person, once, and returns the answer; None while there is none. Raises NodeFailed."""
@@ -199,12 +209,23 @@ class JobServices:
         """
         return await self._outside.sandbox.read_file(family, reader, arguments, content)
 
+    async def _read(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a query of the workspace. It waits while the storage does not answer, which is no fault of the step, until
+        the time limit of the step or the job.
+        """
+        while True:
+            try:
+                return await self._outside.database.read(query, self._workspace_id, *args, **kwargs)
+            except StorageUnavailable as error:
+                log.warning("A step waits for what is stored: %s", error)
+                await asyncio.sleep(AGAIN_SECONDS)
+
     async def _connection(self, model: str) -> ModelConnection | None:
         name, _ = split_model(model)
         if name is None:
             return None
         try:
-            found = await self._outside.database.read(self._outside.open_connection, self._workspace_id, name)
+            found = await self._read(self._outside.open_connection, name)
         except Refusal as refusal:
             raise _unusable(refusal) from refusal
         if found is None:
@@ -246,6 +267,7 @@ def _unusable(refusal: Refusal) -> NodeFailed:
     return NodeFailed(
         f"A secret this step needs cannot be used: {refusal.title.lower()}.",
         code="model_key_missing",
+        passing=isinstance(refusal, StorageUnavailable),
         why=refusal.detail,
         remedy=refusal.remedy or "The owner can mend it under Settings, Models and secrets.",
     )
