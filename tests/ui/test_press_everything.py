@@ -69,4 +69,4 @@ async def test_what_a_press_did_not_do_is_told(site: Site, error: Exception, tol
     with client.content:
         ui.button("Fail", on_click=fail)
     press(user, "Fail")
-    await user.should_see(told, retries=50)
+    await user.should_see(told, retries=100)

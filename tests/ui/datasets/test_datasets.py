@@ -48,7 +48,7 @@ def use(site: Site, dataset_id: str, title: str = "Weekly offers") -> None:
 
 async def drop(user: User, name: str, data: bytes) -> None:
     """Uploads a file in the open import dialog."""
-    await user.should_see("Drop a file here, or choose one", retries=20)
+    await user.should_see("Drop a file here, or choose one", retries=100)
     box = max(user.find(kind=ui.upload).elements, key=lambda element: element.id)
     await box.handle_uploads([ui.upload.SmallFileUpload(name, "text/csv", data)])
 
@@ -114,22 +114,22 @@ async def test_a_table_shows_rows_with_their_types_and_turns_pages(site: Site, u
     assert any(text.startswith("120 rows, 2 columns, ") for text in said)
     assert "Word 50" not in said
     press(user, "Next")
-    await user.should_see("Rows 51 to 100 of 120", retries=20)
+    await user.should_see("Rows 51 to 100 of 120", retries=100)
     press(user, "Next")
-    await user.should_see("Rows 101 to 120 of 120", retries=20)
+    await user.should_see("Rows 101 to 120 of 120", retries=100)
     assert not newest_button(user, "Next").enabled
     press(user, "First")
-    await user.should_see("Word 0", retries=20)
+    await user.should_see("Word 0", retries=100)
 
 
 async def test_a_search_counts_what_it_finds(site: Site, user: User) -> None:
     dataset_id = add(site, "Numbers", [{"word": f"Word {number}"} for number in range(60)])
     await user.open(f"/datasets/{dataset_id}")
     user.find("Search in all rows").type("WORD 5")
-    await user.should_see("11 rows found", retries=20)
+    await user.should_see("11 rows found", retries=100)
     assert "Word 4" not in texts(user)
     user.find("Search in all rows").clear().type("nothing like this")
-    await user.should_see("No row has this text", retries=20)
+    await user.should_see("No row has this text", retries=100)
 
 
 async def test_a_cell_opens_its_row_in_a_form_by_type_and_saves_only_what_changed(site: Site, user: User) -> None:
@@ -144,7 +144,7 @@ async def test_a_cell_opens_its_row_in_a_form_by_type_and_saves_only_what_change
     press(user, "Add an item")
     field(user, "tags, item 1", ui.textarea).value = "soft"
     press(user, "Save")
-    await user.should_not_see("Row 3", retries=20)
+    await user.should_not_see("Row 3", retries=100)
     assert rows_of(site, dataset_id) == [*BREAD, {"name": "Bun", "price": 2.5, "tags": ["soft"]}]
 
 
@@ -155,7 +155,7 @@ async def test_a_field_that_is_emptied_is_null(site: Site, user: User) -> None:
     await user.should_see("Row 2")
     field(user, "price").value = ""
     press(user, "Save")
-    await user.should_not_see("Row 2", retries=20)
+    await user.should_not_see("Row 2", retries=100)
     assert rows_of(site, dataset_id)[1] == {"name": "Roll", "price": None, "organic": False, "tags": []}
 
 
@@ -171,18 +171,18 @@ async def test_a_row_is_added_and_a_dataset_without_columns_asks_for_one_first(s
     dataset_id = add(site, "Readers", [])
     await user.open(f"/datasets/{dataset_id}")
     press(user, "Add a row")
-    await user.should_see("What its form asks for", retries=20)
+    await user.should_see("What its form asks for", retries=100)
     await user.should_see("A row needs columns to write into.")
     field(user, "Name").value = "mail"
     enter(user, field(user, "Name"))
-    await user.should_see("Its columns: mail.", retries=20)
+    await user.should_see("Its columns: mail.", retries=100)
     assert newest_button(user, "Add a column").visible
     press(user, "Add a row")
     await user.should_see("New row")
     field(user, "mail").value = "ada@example.com"
     (form,) = {one for one in user.find(kind=ui.element).elements if "fp-form" in one.classes and _takes_enter(one)}
     enter(user, form)
-    await user.should_see("1 row, 1 column, ", retries=20)
+    await user.should_see("1 row, 1 column, ", retries=100)
     assert rows_of(site, dataset_id) == [{"mail": "ada@example.com"}]
 
 
@@ -196,7 +196,7 @@ async def test_chosen_rows_are_deleted_after_a_question(site: Site, user: User) 
     press(user, "Delete...")
     await user.should_see("Delete 1 row?")
     press(user, "Delete")
-    await user.should_not_see("Rye", retries=20)
+    await user.should_not_see("Rye", retries=100)
     assert rows_of(site, dataset_id) == BREAD[1:]
 
 
@@ -205,11 +205,11 @@ async def test_a_file_is_looked_at_before_it_becomes_a_dataset(site: Site, user:
     press(user, "Import a file")
     await user.should_see("Drop a file here, or choose one")
     await drop(user, "price_list.csv", b"name;price\nRye;3.2\nRoll;1\n")
-    await user.should_see("2 rows, 2 columns (CSV, semicolons)", retries=20)
+    await user.should_see("2 rows, 2 columns (CSV, semicolons)", retries=100)
     assert site.database.read_now(list_datasets, site.workspace_id) == []
     assert field(user, "Name of the dataset").value == "price list"
     press(user, "Import 2 rows")
-    await user.should_see("2 rows, 2 columns, ", retries=40)
+    await user.should_see("2 rows, 2 columns, ", retries=100)
     (made,) = site.database.read_now(list_datasets, site.workspace_id)
     assert (made.name, made.rows) == ("price list", 2)
     assert rows_of(site, made.id) == [{"name": "Rye", "price": 3.2}, {"name": "Roll", "price": 1}]
@@ -219,12 +219,12 @@ async def test_a_file_that_is_no_table_is_refused_with_its_line_and_stores_nothi
     await user.open("/datasets")
     press(user, "Import a file")
     await drop(user, "broken.csv", b"name,price\nRye,1\nRoll,2,3\n")
-    await user.should_see("Line 3 has 3 values, but there are 2 columns.", retries=20)
+    await user.should_see("Line 3 has 3 values, but there are 2 columns.", retries=100)
     await drop(user, "again.json", b'[{"name": "Rye"}]')
-    await user.should_see("1 row, 1 column (JSON)", retries=20)
+    await user.should_see("1 row, 1 column (JSON)", retries=100)
     field(user, "Name of the dataset").value = " "
     press(user, "Import 1 row")
-    await user.should_see("The name is empty.", retries=20)
+    await user.should_see("The name is empty.", retries=100)
     assert site.database.read_now(list_datasets, site.workspace_id) == []
 
 
@@ -235,19 +235,19 @@ async def test_pasted_rows_are_added_or_replace_all(site: Site, user: User) -> N
     await user.should_see("Import into Bread")
     field(user, "Or paste rows", ui.textarea).value = "name\tmaker\nBun\tAda"
     press(user, "Read the text")
-    await user.should_see("1 new column: maker. The rows that are there have nothing in it.", retries=20)
+    await user.should_see("1 new column: maker. The rows that are there have nothing in it.", retries=100)
     press(user, "Import 1 row")
-    await user.should_see("3 rows, 5 columns", retries=20)
+    await user.should_see("3 rows, 5 columns", retries=100)
     assert rows_of(site, dataset_id) == [*BREAD, {"name": "Bun", "maker": "Ada"}]
     press(user, "Import")
-    await user.should_see("Import into Bread", retries=20)
+    await user.should_see("Import into Bread", retries=100)
     field(user, "Or paste rows", ui.textarea).value = '{"name": "Only"}'
     press(user, "Read the text")
-    await user.should_see("Replace the 3 rows", retries=20)
+    await user.should_see("Replace the 3 rows", retries=100)
     max(user.find(kind=ui.toggle).elements, key=lambda element: element.id).value = "replace"
     await user.should_see("The rows and columns that are there now are deleted.")
     press(user, "Import 1 row")
-    await user.should_see("1 row, 1 column, ", retries=20)
+    await user.should_see("1 row, 1 column, ", retries=100)
     assert rows_of(site, dataset_id) == [{"name": "Only"}]
 
 
@@ -255,9 +255,9 @@ async def test_a_person_says_whether_the_first_line_holds_names(site: Site, user
     await user.open("/datasets")
     press(user, "Import a file")
     await drop(user, "names.csv", b"Rye,3\nRoll,1\n")
-    await user.should_see("1 row, 2 columns", retries=20)
+    await user.should_see("1 row, 2 columns", retries=100)
     max(user.find(kind=ui.switch).elements, key=lambda element: element.id).value = False
-    await user.should_see("2 rows, 2 columns", retries=20)
+    await user.should_see("2 rows, 2 columns", retries=100)
     assert "Column 1" in texts(user)
 
 
@@ -268,8 +268,8 @@ async def test_a_dataset_is_renamed_and_one_in_use_is_deleted_by_typing_its_name
     await user.should_see("Rename the dataset")
     field(user, "Name").value = "Loaves"
     press(user, "Rename")
-    await user.should_not_see("Rename the dataset", retries=20)
-    await user.should_see("Loaves", retries=20)
+    await user.should_not_see("Rename the dataset", retries=100)
+    await user.should_see("Loaves", retries=100)
     assert site.database.read_now(get_dataset, site.workspace_id, dataset_id).name == "Loaves"
     use(site, dataset_id)
     await user.open(f"/datasets/{dataset_id}")
@@ -280,7 +280,7 @@ async def test_a_dataset_is_renamed_and_one_in_use_is_deleted_by_typing_its_name
     boxes = [one for one in user.find(kind=ui.input).elements if isinstance(one, ui.input)]
     max(boxes, key=lambda element: element.id).value = "Loaves"
     press(user, "Delete")
-    await user.should_see("No datasets yet", retries=20)
+    await user.should_see("No datasets yet", retries=100)
 
 
 async def test_columns_are_renamed_and_removed_from_their_heads(site: Site, user: User) -> None:
@@ -290,12 +290,12 @@ async def test_columns_are_renamed_and_removed_from_their_heads(site: Site, user
     await user.should_see("Rename the column")
     field(user, "Name").value = "title"
     press(user, "Rename")
-    await user.should_see("name is now title.", retries=20)
-    await user.should_not_see("Rename the column", retries=20)
+    await user.should_see("name is now title.", retries=100)
+    await user.should_not_see("Rename the column", retries=100)
     choose(user, "Remove column...")
     await user.should_see("Remove column title?")
     press(user, "Remove")
-    await user.should_not_see("Rye", retries=20)
+    await user.should_not_see("Rye", retries=100)
     assert rows_of(site, dataset_id) == [{}]
 
 

@@ -59,14 +59,14 @@ async def test_deploying_shows_the_endpoint(site: Site, user: User) -> None:
     assert "/public/v1/flows/execute" not in page_text(user)
 
     press(user, "Deploy API")
-    await user.should_see("Deploy Greeting", retries=30)
+    await user.should_see("Deploy Greeting", retries=100)
     press(user, "Next")
     await user.should_see("Production: 4 at once, 0 of 1,000 requests this month")
     assert "No key yet." in page_text(user)
     press(user, "Deploy API")
-    await user.should_see("Version 1 is live.", retries=30)
-    await user.should_see("watching, 0 of 5", retries=30)
-    await user.should_see("Undeploy API", retries=40)
+    await user.should_see("Version 1 is live.", retries=100)
+    await user.should_see("watching, 0 of 5", retries=100)
+    await user.should_see("Undeploy API", retries=100)
 
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
     assert f"http://test/public/v1/flows/execute/{flow_id}" in page_text(user)
@@ -86,7 +86,7 @@ async def test_a_flow_that_was_never_saved_gets_its_title_first(site: Site, user
     await user.should_see("Deploy Hello service")
     press(user, "Next")
     press(user, "Deploy API")
-    await user.should_see("Version 1 is live.", retries=30)
+    await user.should_see("Version 1 is live.", retries=100)
 
     flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
     assert (flow.title, flow.live_version) == ("Hello service", 1)
@@ -126,11 +126,11 @@ async def test_a_newer_draft_is_put_live_after_saying_what_changes(site: Site, u
     assert "The draft differs from version 1, which is live:" in page_text(user)
 
     press(user, "Update API")
-    await user.should_see("Update Greeting", retries=30)
+    await user.should_see("Update Greeting", retries=100)
     assert "Calls without it are refused" in page_text(user)
     press(user, "Next")
     press(user, "Update API")
-    await user.should_see("Version 2 is live.", retries=30)
+    await user.should_see("Version 2 is live.", retries=100)
 
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 2
 
@@ -146,10 +146,10 @@ async def test_a_required_field_that_callers_do_not_send_is_made_optional_in_the
     await user.open(f"/flows/{flow_id}")
 
     press(user, "Update API")
-    await user.should_see("Make it optional", retries=30)
+    await user.should_see("Make it optional", retries=100)
     assert "and will be refused: Shop." in page_text(user)
     press(user, "Make it optional")
-    await user.should_see(", which may be left out.", retries=30)
+    await user.should_see(", which may be left out.", retries=100)
 
     assert "Make it optional" not in buttons(user)
     assert input_fields(draft(site, flow_id))[1]["required"] is False
@@ -406,7 +406,7 @@ async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User
     ended(site, flow_id)
     refused(site, flow_id)
 
-    await user.should_see("watching, 2 of 5", retries=30)
+    await user.should_see("watching, 2 of 5", retries=100)
 
     assert "lang: the flow has no field of this name" in page_text(user)
 
@@ -431,7 +431,7 @@ async def test_a_version_that_goes_live_again_comes_onto_the_canvas_too(site: Si
     await user.should_see("Also put version 1 on the canvas")
     await user.should_see("What is on the canvas now stays under Versions as version 2.")
     press(user, "Make version 1 live")
-    await user.should_see("Version 1 is live and on the canvas.", retries=30)
+    await user.should_see("Version 1 is live and on the canvas.", retries=100)
 
     flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
     assert (flow.live_version, flow.state, template(site, flow_id)) == (1, "Live", "Hello {{ api_input.out.name }}")
@@ -446,7 +446,7 @@ async def test_without_the_tick_the_canvas_stays_and_its_version_is_no_newer_dra
     assert tick.value
     tick.value = False
     press(user, "Make version 1 live")
-    await user.should_see("Version 1 is live.", retries=30)
+    await user.should_see("Version 1 is live.", retries=100)
     assert template(site, flow_id) == "Hi {{ api_input.out.name }}"
 
     await user.open(f"/flows/{flow_id}")
@@ -466,7 +466,7 @@ async def test_what_was_changed_while_the_question_stood_is_saved_too(site: Site
     revision = site.database.read_now(get_draft, site.workspace_id, flow_id).revision
     site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Third")), revision)
     press(user, "Make version 1 live")
-    await user.should_see("Version 1 is live and on the canvas.", retries=30)
+    await user.should_see("Version 1 is live and on the canvas.", retries=100)
 
     kept = site.database.read_now(get_version, site.workspace_id, flow_id, 3)
     assert "Third" in str(kept.document)
@@ -481,7 +481,7 @@ async def test_what_no_version_holds_is_saved_before_the_canvas_is_replaced(site
     press(user, "Make live")
     await user.should_see("It is saved as version 3 first.")
     press(user, "Make version 1 live")
-    await user.should_see("Version 1 is live and on the canvas.", retries=30)
+    await user.should_see("Version 1 is live and on the canvas.", retries=100)
 
     kept = site.database.read_now(get_version, site.workspace_id, flow_id, 3)
     assert "Third" in kept.document
@@ -501,7 +501,7 @@ async def test_steps_that_are_not_connected_are_not_taken_off_the_canvas_without
     await user.open(f"/flows/{flow_id}?tab=versions")
 
     press(user, "Put on the canvas")  # of version 1, which is not the one of the canvas
-    await user.should_see("Steps that are not connected are in no version", retries=30)
+    await user.should_see("Steps that are not connected are in no version", retries=100)
     assert loose == load_document(site.database.read_now(get_draft, site.workspace_id, flow_id).document)
 
 
@@ -511,7 +511,7 @@ async def test_a_version_is_viewed_and_compared_with_the_canvas(site: Site, user
     await user.open(f"/flows/{flow_id}")
 
     press(user, "Compare")
-    await user.should_see("Callers get now: version 1", retries=30)
+    await user.should_see("Callers get now: version 1", retries=100)
     assert _captions(user) == ["Callers get now: version 1", "What is on the canvas"]
     assert "Greet" in page_text(user)
     assert "Put on the canvas" in buttons(user)
@@ -519,7 +519,7 @@ async def test_a_version_is_viewed_and_compared_with_the_canvas(site: Site, user
 
     await user.open(f"/flows/{flow_id}?tab=versions")
     press(user, "View")
-    await user.should_see("Callers get now: version 1", retries=30)
+    await user.should_see("Callers get now: version 1", retries=100)
 
 
 async def test_an_older_version_is_viewed_as_what_callers_would_get_in_place_of_now(site: Site, user: User) -> None:
@@ -572,7 +572,7 @@ async def test_first_calls_from_before_another_version_went_live_stand_apart(sit
     assert any(text.startswith("version 1, completed") for text in texts(user))
 
     ended(site, flow_id)
-    await user.should_see("watching, 1 of 5", retries=30)
+    await user.should_see("watching, 1 of 5", retries=100)
     shown = [text for text in texts(user) if text.startswith(("version ", "Before version"))]
     assert [text[:12] for text in shown] == ["version 2, c", "Before versi", "version 1, c"]
 
@@ -584,7 +584,7 @@ async def test_of_a_long_setting_the_part_that_differs_is_shown(site: Site, user
     await user.open(f"/flows/{flow_id}")
     press(user, "Compare")
 
-    await user.should_see("What is on the canvas", retries=30)
+    await user.should_see("What is on the canvas", retries=100)
     cut = [text for text in texts(user) if text.startswith("…")]
     assert len(cut) == 2
     assert cut[0].endswith("old end")
@@ -599,7 +599,7 @@ async def test_two_versions_are_compared_with_each_other(site: Site, user: User)
     site.database.write_now(save_draft, site.owner, flow_id, document(greeting("Bye {{ api_input.out.name }}")), 2)
     await user.open(f"/flows/{flow_id}?tab=versions")
     press(user, "View")  # of version 1, the last in the list
-    await user.should_see("Bye api_input › name", retries=30)
+    await user.should_see("Bye api_input › name", retries=100)
 
     choice = next(
         box for box in user.find(kind=ui.select).elements if isinstance(box.options, dict) and 2 in box.options
@@ -636,13 +636,13 @@ async def test_settings_that_callers_and_jobs_feel_are_stored(site: Site, user: 
 
     next(box for box in user.find(kind=ui.input).elements if box.value == "1800").value = "60"
     press(user, "Save the limit")
-    await user.should_see("It counts for the next job.", retries=30)
+    await user.should_see("It counts for the next job.", retries=100)
     box(user, "Keep inputs, results and steps for").value = "0"
     press(user, "Save the days")
     await user.should_see("Write a whole number from 1 to 3650")
     box(user, "Keep inputs, results and steps for").value = "7"
     press(user, "Save the days")
-    await user.should_see("It counts from the next clean-up on.", retries=30)
+    await user.should_see("It counts from the next clean-up on.", retries=100)
 
     flow = site.database.read_now(get_flow, site.workspace_id, flow_id)
     assert dict(flow.settings) == {"limit_seconds": 60, "keep_days": 7}
@@ -667,7 +667,7 @@ async def test_how_many_jobs_run_at_the_same_time_is_stored_and_removed(site: Si
 
     box(user, label).value = "2"
     press(user, "Save the number")
-    await user.should_see("It counts at once, also for jobs that wait.", retries=30)
+    await user.should_see("It counts at once, also for jobs that wait.", retries=100)
     assert kept() == ({"concurrency": 2}, 2)
 
     await user.open(f"/flows/{flow_id}?tab=settings")
@@ -686,7 +686,7 @@ async def test_the_deliveries_tell_a_batch_from_a_job(site: Site, user: User) ->
 
     await user.open(f"/flows/{flow_id}?tab=settings")
 
-    await user.should_see("a batch of calls", retries=30)
+    await user.should_see("a batch of calls", retries=100)
     await user.should_see("cancelled")
     await user.should_not_see("a test")
 
@@ -699,10 +699,10 @@ async def test_each_environment_gets_its_own_webhook(site: Site, user: User) -> 
     box(user, "Staging").value = "https://example.com/staging"
     box(user, "Development").value = "example.com"
     press(user, "Save the webhooks")
-    await user.should_see("The webhook's address is not a web address", retries=30)
+    await user.should_see("The webhook's address is not a web address", retries=100)
     box(user, "Development").value = ""
     press(user, "Save the webhooks")
-    await user.should_see("It counts for jobs that are sent from now on.", retries=30)
+    await user.should_see("It counts for jobs that are sent from now on.", retries=100)
 
     settings = site.database.read_now(get_flow, site.workspace_id, flow_id).settings
     told = [flow_webhook(settings, environment) for environment in ENVIRONMENTS]
@@ -715,7 +715,7 @@ async def test_a_new_title_is_in_the_breadcrumb_too(site: Site, user: User) -> N
     next(box for box in user.find(kind=ui.input).elements if box.value == "Greeting").value = "Good morning"
 
     press(user, "Save")
-    await user.should_see("Saved.", retries=30)
+    await user.should_see("Saved.", retries=100)
 
     def crumbs() -> list[str]:
         assert user.client is not None

@@ -126,7 +126,7 @@ async def test_a_good_file_becomes_a_flow_and_its_page_opens(site: Site, user: U
     del file["title"]
 
     await upload(user, "From a friend.flow.json", as_bytes(file))
-    await user.should_see("From a friend", retries=20)
+    await user.should_see("From a friend", retries=100)
 
     (flow,) = site.database.read_now(list_flows, site.workspace_id)
     assert (flow.title, flow.newest_version) == ("From a friend", 1)
@@ -138,7 +138,7 @@ async def test_a_flow_comes_back_from_yaml_as_it_went_out(site: Site, user: User
 
     await user.open("/flows")
     await upload(user, "greeting.flow.yaml", as_yaml(file.model_copy(update={"title": "Evening greeting"})).encode())
-    await user.should_see("Evening greeting", retries=20)
+    await user.should_see("Evening greeting", retries=100)
 
     flows = site.database.read_now(list_flows, site.workspace_id)
     assert len(flows) == 2
@@ -151,7 +151,7 @@ async def test_a_flow_comes_back_from_yaml_as_it_went_out(site: Site, user: User
 async def test_yaml_that_cannot_be_read_says_where(site: Site, user: User) -> None:
     await user.open("/flows")
     await upload(user, "greeting.yml", b"format: 1\nformat: 1\n")
-    await user.should_see("stands here twice (line 2)", retries=20)
+    await user.should_see("stands here twice (line 2)", retries=100)
 
 
 async def upload(user: User, name: str, data: bytes) -> None:

@@ -172,7 +172,7 @@ async def test_jobs_say_which_schedule_started_them(site: Site, user: User) -> N
     await user.should_see("Show the job")
     assert "By hand" in page_text(user)
     site.database.write_now(_complete, job.id)
-    await user.should_see("Show the result", retries=30)
+    await user.should_see("Show the result", retries=100)
     for path in ("/jobs", f"/jobs?trigger=schedule:{started}", f"/flows/{flow_id}?tab=jobs", f"/jobs/{job.id}"):
         await user.open(path)
         assert "Monday report" in page_text(user), path
@@ -221,7 +221,7 @@ async def test_what_came_fills_the_fields_and_refused_calls_say_why(site: Site, 
     await until(lambda: site.database.read_now(list_hooks, site.workspace_id, flow_id)[0].mapping)
     answer = site.database.write_now(receive, hook.id, call)
     assert site.database.read_now(read_value, answer.job_id, "payload")["name"] == HOSTILE
-    await user.should_see("started a job", retries=40)
+    await user.should_see("started a job", retries=100)
     await user.open("/jobs")
     assert HOSTILE in page_text(user)
 

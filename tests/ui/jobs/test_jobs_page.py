@@ -79,7 +79,7 @@ async def test_a_new_job_appears_by_itself(site: Site, user: User) -> None:
     await user.should_see("No jobs yet")
 
     job_id = ended(site, flow_id)
-    await user.should_see("Completed", retries=30)
+    await user.should_see("Completed", retries=100)
 
     assert _rows(user) == [f"/jobs/{job_id}"]
 
@@ -118,7 +118,7 @@ async def test_an_unknown_field_is_accepted_into_the_draft_and_taken_back(site: 
     await user.open("/jobs?tab=refused")
 
     press(user, "Accept this field")
-    await user.should_see("lang is in the draft as Whole number, optional.", retries=30)
+    await user.should_see("lang is in the draft as Whole number, optional.", retries=100)
 
     assert _draft_field(site, flow_id) == {"name": "lang", "type": "integer", "required": False}
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).state == "Live with newer draft"
@@ -127,7 +127,7 @@ async def test_an_unknown_field_is_accepted_into_the_draft_and_taken_back(site: 
     assert f"/playground/{flow_id}?node=api_input" in _links(user)
 
     press(user, "Undo")
-    await user.should_see("Accept this field", retries=30)
+    await user.should_see("Accept this field", retries=100)
     assert _draft_field(site, flow_id) is None
 
 
@@ -149,7 +149,7 @@ async def test_an_accepted_field_reaches_an_open_playground_at_once(site: Site, 
     draft.listeners["a tab"] = lambda ops, *_said: heard.append(ops[0]["op"])
 
     press(user, "Accept this field")
-    await user.should_see("lang is in the draft as Text, optional.", retries=30)
+    await user.should_see("lang is in the draft as Text, optional.", retries=100)
 
     assert heard == ["updateNode"]
     drafts_of(site.app).leave(draft, "a tab")
@@ -295,7 +295,7 @@ async def test_a_waiting_job_is_cancelled_and_says_so(site: Site, user: User) ->
     await user.open(f"/jobs/{job_id}")
 
     press(user, "Cancel")
-    await user.should_see("Cancelled", retries=20)
+    await user.should_see("Cancelled", retries=100)
 
     job = site.database.read_now(find_job, site.workspace_id, job_id)
     assert job is not None
@@ -308,7 +308,7 @@ async def test_running_again_names_the_version_and_makes_a_playground_run(site: 
     await user.open(f"/jobs/{job_id}")
 
     press(user, "Run again")
-    await user.should_see("What was on the canvas", retries=20)
+    await user.should_see("What was on the canvas", retries=100)
 
     newest = site.database.read_now(list_jobs, site.workspace_id).jobs[0]
     assert (newest.environment, newest.counted) == ("playground", False)
@@ -537,7 +537,7 @@ async def test_a_refused_call_is_told_field_by_field_with_a_sentence_for_its_cal
     assert "It is about name, customer." in page_text(user)
     assert "/customer" not in texts(user)
     press(user, "Accept this field")
-    await user.should_see("customer is in the draft as Text, optional.", retries=30)
+    await user.should_see("customer is in the draft as Text, optional.", retries=100)
     assert "customer" in [field["name"] for field in input_fields(draft(site, flow_id))]
 
 

@@ -41,19 +41,19 @@ async def test_a_flow_is_chosen_from_a_list_and_its_fields_are_the_rows(site: Si
     site.flow("Sketch", saved=False)
     flow_id = site.flow("Caller", saved=False, file=calling())
     await opened(user, flow_id, "call_flow")
-    await user.should_see("what it needs as input stands here then", retries=40)
+    await user.should_see("what it needs as input stands here then", retries=100)
     assert "calls no flow yet" in page_text(user)
     (box,) = [one for one in user.find(kind=ui.select).elements if "Greet people (version 1, live)" in one.options]
     assert box.options == ["Greet people (version 1, live)"]
     box.value = "Greet people (version 1, live)"
-    await user.should_see("Runs version 1.", retries=40)
+    await user.should_see("Runs version 1.", retries=100)
     await told(site, flow_id, lambda flow: flow.node("call_flow").config == {"flow_id": greet})
-    await user.should_see("is not ready yet: fill in", retries=40)  # the required field has no value
+    await user.should_see("is not ready yet: fill in", retries=100)  # the required field has no value
 
     field = newest(user, "BindingField", "name")
     UserInteraction(user, {field}, None).trigger("change", {"from": 0, "to": 0, "text": "Ada", "base": 0})
     await told(site, flow_id, lambda flow: flow.node("call_flow").inputs == {"name": "Ada"})
-    await user.should_not_see("is not ready yet: fill in", retries=40)
+    await user.should_not_see("is not ready yet: fill in", retries=100)
 
 
 async def test_the_node_and_the_inspector_say_when_a_newer_version_is_live(site: Site, user: User, greet: str) -> None:
@@ -64,15 +64,15 @@ async def test_the_node_and_the_inspector_say_when_a_newer_version_is_live(site:
     site.database.write_now(save_draft, site.owner, greet, document(greeting("newer")), revision)
     site.database.write_now(deploy, site.owner, greet)
     await opened(user, flow_id, "call_flow")
-    await user.should_see("There is a newer version:", retries=40)
-    await user.should_see("version 2 of “Greet people”", retries=40)
+    await user.should_see("There is a newer version:", retries=100)
+    await user.should_see("version 2 of “Greet people”", retries=100)
     assert draft(site, flow_id).nodes[1].config == {"flow_id": greet}
 
 
 async def test_a_flow_that_was_deleted_is_a_problem_of_the_node(site: Site, user: User) -> None:
     flow_id = site.flow("Caller", saved=False, file=calling("flow_gone"))
     await opened(user, flow_id, "call_flow")
-    await user.should_see("is not in this workspace any more", retries=40)
+    await user.should_see("is not in this workspace any more", retries=100)
     canvas(user)
 
 

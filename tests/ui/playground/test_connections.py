@@ -26,7 +26,7 @@ async def test_a_connection_that_does_not_exist_is_a_problem_of_its_node(site: S
 
     await user.open(f"/flows/{flow_id}")
     press(user, "Deploy API")
-    await user.should_see("Asking cannot be deployed yet", retries=30)
+    await user.should_see("Asking cannot be deployed yet", retries=100)
     assert user.client is not None
     links = [element.props.get("href") for element in user.client.elements.values() if element.tag == "a"]
     assert f"/playground/{flow_id}?node=prompt" in links

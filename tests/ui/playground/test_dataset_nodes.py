@@ -85,34 +85,34 @@ async def test_a_dataset_is_picked_from_a_list(site: Site, user: User) -> None:
     add(site, "Readers")
     flow_id = flow(site, {}, {"dataset": goods})
     await open_node(user, flow_id, "rows", "New dataset")
-    await user.should_see("Choose a dataset.", retries=20)
+    await user.should_see("Choose a dataset.", retries=100)
     box = select(user, "Dataset")
     assert list(box.options.values()) == ["Goods", "Readers"]
     box.value = goods
-    await user.should_see("Open it (2 columns)", retries=20)
+    await user.should_see("Open it (2 columns)", retries=100)
     await eventually(user, site, flow_id, "rows", {"dataset": goods})
-    await user.should_not_see("Choose a dataset.", retries=20)
+    await user.should_not_see("Choose a dataset.", retries=100)
 
 
 async def test_a_new_dataset_is_made_in_the_inspector(site: Site, user: User) -> None:
     flow_id = flow(site, {})
     await open_node(user, flow_id, "sink", "A dataset is a table of rows.")
     press(user, "New dataset")
-    await user.should_see("Create", retries=20)
+    await user.should_see("Create", retries=100)
     boxes = [one for one in user.find(kind=ui.input).elements if one.props.get("aria-label") == "Name"]
     max(boxes, key=lambda element: element.id).value = "Results"  # type: ignore[attr-defined]
     press(user, "Create")
-    await user.should_see("Open it (0 columns)", retries=40)
+    await user.should_see("Open it (0 columns)", retries=100)
     (made,) = site.database.read_now(list_datasets, site.workspace_id)
     await eventually(user, site, flow_id, "sink", {"dataset": made.id})
-    await user.should_not_see("It was deleted", retries=20)
+    await user.should_not_see("It was deleted", retries=100)
 
 
 async def test_the_key_column_is_picked_from_the_datasets_columns(site: Site, user: User) -> None:
     goods = add(site)
     flow_id = flow(site, {"dataset": goods}, {"dataset": goods, "mode": "upsert"})
     await open_node(user, flow_id, "sink", "New dataset")
-    await user.should_see("Choose the key column, which tells the row to be updated.", retries=20)
+    await user.should_see("Choose the key column, which tells the row to be updated.", retries=100)
     box = select(user, "Key column")
     assert box.options == ["sku", "price"]
     box.value = "sku"

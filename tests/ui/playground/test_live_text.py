@@ -60,12 +60,12 @@ async def test_text_grows_while_a_model_writes_and_begins_anew_with_another_call
     job_id = running(site, flow_id)
     write(site, job_id, "Dear <b>Ada</b>, ")
     await opened(user, flow_id, f"?job={job_id}")
-    await user.should_see("The model writes", retries=40)
+    await user.should_see("The model writes", retries=100)
     assert "Dear <b>Ada</b>, " in page_text(user)
     write(site, job_id, "{{ 7*7 }} sheep")
-    await user.should_see("Dear <b>Ada</b>, {{ 7*7 }} sheep", retries=40)
+    await user.should_see("Dear <b>Ada</b>, {{ 7*7 }} sheep", retries=100)
     write(site, job_id, "Hello", call=2)
-    await user.should_see("Hello", retries=40)
+    await user.should_see("Hello", retries=100)
     assert "sheep" not in page_text(user)
 
 
@@ -81,4 +81,4 @@ async def test_text_for_an_item_of_a_list_in_a_list_is_found(site: Site, user: U
     job_id = running(site, flow_id, "3/0")
     write(site, job_id, "Dear Ada", index=(3, 0))
     await opened(user, flow_id, f"?job={job_id}")
-    await user.should_see("Dear Ada", retries=40)
+    await user.should_see("Dear Ada", retries=100)

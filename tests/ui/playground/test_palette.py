@@ -50,7 +50,7 @@ async def test_a_click_with_a_step_selected_goes_on_between_it_and_the_next(site
     flow_id = site.flow("Greeting", saved=False, file=greeting())
     await user.open(f"/playground/{flow_id}")
     canvas(user).trigger("ready", {"flowId": flow_id, "pending": []})
-    await user.should_see("Run", retries=40)
+    await user.should_see("Run", retries=100)
     (edge,) = draft(site, flow_id).edges
     canvas(user).trigger("select", {"nodes": [edge.source], "edges": []})
 

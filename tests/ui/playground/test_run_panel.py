@@ -63,7 +63,7 @@ async def opened(user: User, flow_id: str, query: str = "") -> None:
     assert user.client is not None
     canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas")
     UserInteraction(user, {canvas}, None).trigger("ready", {"flowId": flow_id, "pending": []})
-    await user.should_see("Press Run" if not query else "Letter", retries=40)
+    await user.should_see("Press Run" if not query else "Letter", retries=100)
 
 
 def named(user: User, name: str) -> Any:
@@ -224,16 +224,16 @@ async def test_a_failure_leads_to_its_field_and_runs_on_from_there(site: Site, u
         error=BROKEN,
     )
     await opened(user, flow_id, f"?job={first}")
-    await user.should_see("The template broke.", retries=40)
+    await user.should_see("The template broke.", retries=100)
     press(user, "Fix it")
-    await user.should_see("Set up", retries=40)
+    await user.should_see("Set up", retries=100)
     press(user, "Run from here")
     await until(lambda: len(jobs(site)) == 2)
     again = jobs(site)[0]
     assert again.run_options == {"from": "text_template", "reuse": first}
     steps = site.database.read_now(list_steps, site.workspace_id, again.id)
     assert sorted(step.node_id for step in steps if step.reused) == ["api_input", "set_fields"]
-    await user.should_see("Reused", retries=40)
+    await user.should_see("Reused", retries=100)
 
 
 async def test_run_from_here_without_an_earlier_run_runs_everything(site: Site, user: User, flow_id: str) -> None:
@@ -241,7 +241,7 @@ async def test_run_from_here_without_an_earlier_run_runs_everything(site: Site, 
     assert user.client is not None
     canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas")
     UserInteraction(user, {canvas}, None).trigger("runrequest", {"mode": "from", "node": "text_template"})
-    await user.should_see("Everything runs", retries=40)
+    await user.should_see("Everything runs", retries=100)
     await until(lambda: jobs(site))
     assert jobs(site)[0].run_options is None
 
@@ -346,6 +346,6 @@ async def test_after_a_reload_the_last_run_is_shown_again(site: Site, user: User
         error=BROKEN,
     )
     await opened(user, flow_id, "?node=")
-    await user.should_see("Failed", retries=40)
-    await user.should_see("The template broke.", retries=40)
+    await user.should_see("Failed", retries=100)
+    await user.should_see("The template broke.", retries=100)
     assert len(jobs(site)) == 1

@@ -53,7 +53,7 @@ def canvas(user: User) -> UserInteraction:
 async def opened(user: User, flow_id: str, node: str = "") -> None:
     await user.open(f"/playground/{flow_id}?node={node}")
     canvas(user).trigger("ready", {"flowId": flow_id, "pending": []})
-    await user.should_see("Set up" if node else "Run", retries=40)
+    await user.should_see("Set up" if node else "Run", retries=100)
 
 
 async def test_the_list_of_problems_has_warnings_with_buttons(site: Site, user: User) -> None:

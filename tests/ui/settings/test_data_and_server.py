@@ -37,7 +37,7 @@ async def test_back_up_now_makes_a_file_that_its_passphrase_opens(site: Site, us
     await user.should_see("The two are not the same.")
     box(user, "Once more").value = PASSPHRASE
     press(user, "Make the backup")
-    await user.should_see("The backup is made.", retries=50)
+    await user.should_see("The backup is made.", retries=100)
 
     (made,) = list_backups(site.settings.data)
     assert (made.kind, made.has_passphrase) == ("manual", True)

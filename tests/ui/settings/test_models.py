@@ -77,7 +77,7 @@ async def test_a_connection_is_added_and_tested_and_its_key_is_never_shown(
     box(user, "Base URL").value = model_server.url
     box(user, "Key").value = SECRET
     press(user, "Save and test")
-    await user.should_see("It works", retries=50)
+    await user.should_see("It works", retries=100)
 
     (connection,) = site.database.read_now(list_connections, site.workspace_id)
     assert (connection.name, connection.has_key) == ("local", True)
@@ -137,7 +137,7 @@ async def test_an_azure_connection_names_its_version_and_its_deployments(site: S
     box(user, "Deployments").value = "small\nlarge"
     box(user, "Key").value = SECRET
     press(user, "Save and test")
-    await user.should_see("could not be reached", retries=50)
+    await user.should_see("could not be reached", retries=100)
     assert {"azure:small", "azure:large", "2 calls at once", "API version 2024-06-01"} <= set(
         page_text(user).split("\n")
     )
@@ -163,7 +163,7 @@ async def test_changing_a_connection_shows_what_was_said_and_keeps_the_key(
     ]  # fmt: skip
     box(user, "Calls at once").value = ""
     press(user, "Save and test")
-    await user.should_see("could not be reached", retries=50)
+    await user.should_see("could not be reached", retries=100)
     found = site.database.read_now(open_connection, vault, site.workspace_id, "box")
     assert found is not None
     assert (found.key, found.max_concurrency) == (SECRET, None)
@@ -183,7 +183,7 @@ async def test_a_price_is_set_changed_and_removed(site: Site, user: User, vault:
     await user.should_see("Write an amount like 0.15")
     box(user, "Input").value = "0,5"
     press(user, "Save the price")
-    await user.should_see("your price", retries=20)
+    await user.should_see("your price", retries=100)
     (price,) = site.database.read_now(list_prices, site.workspace_id)
     assert (price.input_nanos, price.output_nanos) == (500_000_000, 1_500_000_000)
 
@@ -192,7 +192,7 @@ async def test_a_price_is_set_changed_and_removed(site: Site, user: User, vault:
     assert box(user, "Input").value == "0.5"
     press(user, "Cancel")
     press(user, "Remove price")
-    await user.should_see("Price unknown", retries=20)
+    await user.should_see("Price unknown", retries=100)
     assert site.database.read_now(list_prices, site.workspace_id) == []
 
 
@@ -229,9 +229,9 @@ async def test_a_server_of_this_machine_is_offered_and_used_with_one_press(
     await user.open(PAGE)
     await user.should_see("No model server answered")
     press(user, "Check again")
-    await user.should_see("Ollama", retries=50)
+    await user.should_see("Ollama", retries=100)
     press(user, "Use it")
-    await user.should_see("It works", retries=50)
+    await user.should_see("It works", retries=100)
     row = site.database.read_now(find_connection, site.workspace_id, "ollama")
     assert row is not None
     assert (row.provider, row.base_url, row.models, row.local) == ("ollama", local_server.url, ("llama3.2:3b",), True)
@@ -245,9 +245,9 @@ async def test_a_second_server_gets_a_name_of_its_own(
     site.database.write_now(add_connection, site.owner, vault, "ollama", "ollama", base_url="http://10.0.0.7:11434/v1")
     await user.open(PAGE)
     press(user, "Check again")
-    await user.should_see("Use it", retries=50)
+    await user.should_see("Use it", retries=100)
     press(user, "Use it")
-    await user.should_see("It works", retries=50)
+    await user.should_see("It works", retries=100)
     assert [row.name for row in site.database.read_now(list_connections, site.workspace_id)] == ["ollama", "ollama-2"]
 
 
@@ -260,7 +260,7 @@ async def test_notes_to_the_owner_are_shown_until_they_are_done(site: Site, user
     assert "Eve\nneeds a model for\nNews" in said
     assert "A small one will do." in said
     press(user, "Done")
-    await user.should_not_see("needs a model for", retries=20)
+    await user.should_not_see("needs a model for", retries=100)
     assert site.database.read_now(list_open_notes, site.workspace_id) == []
 
 
@@ -285,28 +285,28 @@ async def test_a_secret_is_kept_replaced_and_removed_and_never_shown(site: Site,
     box(user, "Name").value = "Shop token"
     box(user, "Value").value = SECRET
     press(user, "Keep it")
-    await user.should_see("No host is named.", retries=20)
+    await user.should_see("No host is named.", retries=100)
     box(user, "Hosts").value = "api.example.com"
     press(user, "Keep it")
-    await user.should_see("Replace", retries=20)
+    await user.should_see("Replace", retries=100)
     (row,) = site.database.read_now(list_secrets, site.workspace_id)
     assert row.hosts == ("api.example.com",)
     press_named(user, "Hosts Shop token")
     await user.should_see("Hosts of Shop token")
     box(user, "Hosts").value = "api.example.com\n*.shop.example"
     press(user, "Keep them")
-    await user.should_see("api.example.com, *.shop.example", retries=20)
+    await user.should_see("api.example.com, *.shop.example", retries=100)
     press(user, "Replace")
     await user.should_see("Replace Shop token")
     box(user, "Value").value = SECRET + "2"
     press(user, "Keep it")
-    await user.should_see("is replaced", retries=20)
+    await user.should_see("is replaced", retries=100)
     assert site.database.read_now(open_secret, vault, site.workspace_id, row.id) == SECRET + "2"
     assert SECRET not in page_text(user)
     press_named(user, "Remove Shop token")
     await user.should_see("Remove Shop token?")
     press(user, "Remove")
-    await user.should_see("None yet.", retries=20)
+    await user.should_see("None yet.", retries=100)
     assert site.database.read_now(list_secrets, site.workspace_id) == []
 
 
@@ -322,13 +322,13 @@ async def test_the_owner_looks_at_the_hosts_that_an_upgrade_found(site: Site, us
     await user.open(PAGE)
     await user.should_see("Whoever can change the address in a step")
     press(user, "They are right")
-    await user.should_not_see("The upgrade took them from the flows", retries=20)
+    await user.should_not_see("The upgrade took them from the flows", retries=100)
     assert site.database.read_now(find_setting, site.workspace_id, SECRET_HOSTS_FOUND) is None
     press_named(user, "Hosts Old token")
     await user.should_see("Hosts of Old token")
     box(user, "Hosts").value = "api.example.com"
     press(user, "Keep them")
-    await user.should_not_see("Whoever can change the address in a step", retries=20)
+    await user.should_not_see("Whoever can change the address in a step", retries=100)
 
 
 # Requests for a model.
@@ -341,7 +341,7 @@ async def test_an_editor_asks_the_owner_from_the_templates_and_the_owner_sees_ho
     await user.should_see("Leave the note")
     box(user, "Message").value = "Anything small."
     press(user, "Leave the note")
-    await user.should_see("The owner has your note.", retries=20)
+    await user.should_see("The owner has your note.", retries=100)
     (note,) = site.database.read_now(list_open_notes, site.workspace_id)
     assert (note.flow_id, note.subject, note.message) == (None, "the templates that ask a model", "Anything small.")
     await user.open("/templates")

@@ -88,7 +88,7 @@ async def test_a_key_gets_its_flows_its_end_and_its_limits_and_is_changed(site: 
     box(user, "Jobs at once").value = "2"
     press(user, "Create a key")
     await user.should_see('Copy the key "Reports" now')
-    await user.should_see("at most 2 at once", retries=20)
+    await user.should_see("at most 2 at once", retries=100)
     assert "at most 500 requests a month" in page_text(user)
 
     (key,) = site.database.read_now(list_keys, site.workspace_id)

@@ -48,7 +48,7 @@ async def test_an_address_inside_the_network_is_refused_with_what_to_do(user: Us
     site.database.write_now(add_tool_server, site.owner, vault, "inner", "http://10.0.0.5/mcp")
     await user.open("/settings/tools")
     press_named(user, "Test inner")
-    await user.should_see("Allowed addresses", retries=50)
+    await user.should_see("Allowed addresses", retries=100)
 
 
 async def test_a_key_is_sealed_and_goes_with_the_address(site: Site, vault: Vault) -> None:

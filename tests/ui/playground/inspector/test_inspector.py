@@ -98,7 +98,7 @@ async def told(site: Site, flow_id: str, wanted: Callable[[Document], Any]) -> N
 async def opened(user: User, flow_id: str, node: str = "") -> None:
     await user.open(f"/playground/{flow_id}?node={node}")
     canvas(user).trigger("ready", {"flowId": flow_id, "pending": []})
-    await user.should_see("Set up" if node else "Run", retries=40)
+    await user.should_see("Set up" if node else "Run", retries=100)
 
 
 def canvas(user: User) -> UserInteraction[Any]:
@@ -123,11 +123,11 @@ def newest(user: User, kind: str, name: str = "") -> Any:
 
 async def test_an_empty_input_is_filled_by_one_click_on_its_offer(site: Site, user: User, flow_id: str) -> None:
     await opened(user, flow_id, "page_scraper")
-    await user.should_see("Fill Web address with api_input › site", retries=40)
+    await user.should_see("Fill Web address with api_input › site", retries=100)
     assert "“Read the page” is not ready yet: fill in “Web address”." in page_text(user)
 
     press(user, "Fill Web address with api_input › site")
-    await user.should_not_see("Fill Web address with api_input › site", retries=40)
+    await user.should_not_see("Fill Web address with api_input › site", retries=100)
 
     node = draft(site, flow_id).node("page_scraper")
     assert node is not None
@@ -141,12 +141,12 @@ async def test_a_field_saves_the_piece_that_changed_and_marks_what_cannot_be_fou
     ran(site, flow_id, {("api_input", ""): {"site": "https://a.example/"}})
     await opened(user, flow_id, "text_template")
     field = newest(user, "BindingField", "Template")
-    await user.should_see("Dear HTTPS://A.EXAMPLE/", retries=40)
+    await user.should_see("Dear HTTPS://A.EXAMPLE/", retries=100)
     assert field.props["broken"] == ["{{ gone.out }}"]
 
     base = zlib.crc32(field.text.encode("utf-16-le"))
     UserInteraction(user, {field}, None).trigger("change", {"from": 0, "to": 4, "text": "To", "base": base})
-    await user.should_see("To HTTPS://A.EXAMPLE/", retries=40)
+    await user.should_see("To HTTPS://A.EXAMPLE/", retries=100)
 
     node = draft(site, flow_id).node("text_template")
     assert node is not None
@@ -162,7 +162,7 @@ async def test_a_broken_chip_is_replaced_by_the_likely_data(site: Site, user: Us
     site.database.write_now(save_draft, site.owner, flow_id, wrong, 1)
     await opened(user, flow_id, "text_template")
     field = newest(user, "BindingField", "Template")
-    await user.should_see("Letter needs “api_input › sit”, which cannot be found there.", retries=40)
+    await user.should_see("Letter needs “api_input › sit”, which cannot be found there.", retries=100)
     assert "Letter needs “sit” of api_input, which is not there." in page_text(user)
 
     drawn = [one.id for one in user.find(kind=ui.menu).elements if one.props.get("aria-label") == "Replace with"]
@@ -185,16 +185,16 @@ async def test_the_output_of_a_list_is_shown_item_by_item_and_can_be_returned(
     ran(site, flow_id, {("page_scraper", str(at)): value for at, value in enumerate(values)})
     await opened(user, flow_id, "page_scraper")
     newest(user, "Tabs").value = "output"
-    await user.should_see("item 1 of 3", retries=40)
+    await user.should_see("item 1 of 3", retries=100)
     assert "Page 0" in page_text(user)
 
     following = next(one for one in user.find(kind=ui.button).elements if one.props.get("aria-label") == "Next item")
     UserInteraction(user, {following}, None).click()
-    await user.should_see("item 2 of 3", retries=40)
+    await user.should_see("item 2 of 3", retries=100)
     assert "Page 1" in page_text(user)
 
     press(user, "Return this")
-    await user.should_see("Callers get it as", retries=40)
+    await user.should_see("Callers get it as", retries=100)
     output = next(node for node in draft(site, flow_id).nodes if node.type == "api_output")
     assert list(output.inputs.values()) == ["{{ page_scraper.out }}"]
 
@@ -202,11 +202,11 @@ async def test_the_output_of_a_list_is_shown_item_by_item_and_can_be_returned(
 async def test_a_connection_is_a_mapping_of_its_source_on_its_target(site: Site, user: User, flow_id: str) -> None:
     await opened(user, flow_id)
     canvas(user).trigger("select", {"nodes": [], "edges": ["e1"]})
-    await user.should_see("api_input → Read the page", retries=40)
-    await user.should_see("Fill Web address with api_input › site", retries=40)
+    await user.should_see("api_input → Read the page", retries=100)
+    await user.should_see("Fill Web address with api_input › site", retries=100)
 
     press(user, "Fill Web address with api_input › site")
-    await user.should_not_see("Fill Web address with api_input › site", retries=40)
+    await user.should_not_see("Fill Web address with api_input › site", retries=100)
 
     node = draft(site, flow_id).node("page_scraper")
     assert node is not None
@@ -215,7 +215,7 @@ async def test_a_connection_is_a_mapping_of_its_source_on_its_target(site: Site,
 
 async def test_a_default_value_is_asked_for_only_where_it_is_used(site: Site, user: User, flow_id: str) -> None:
     await opened(user, flow_id, "page_scraper")
-    await user.should_see("If it fails", retries=40)
+    await user.should_see("If it fails", retries=100)
     assert "Default value" not in page_text(user)
 
     choice = max(
@@ -223,7 +223,7 @@ async def test_a_default_value_is_asked_for_only_where_it_is_used(site: Site, us
         key=lambda one: one.id,
     )
     choice.value = "Use a default value"
-    await user.should_see("Default value", retries=40)
+    await user.should_see("Default value", retries=100)
 
     await told(
         site, flow_id, lambda flow: (node := flow.node("page_scraper")) and node.policy.on_error == "use_default"
@@ -235,7 +235,7 @@ async def test_a_default_text_is_suggested_before_skipping_and_has_the_shape_of_
 ) -> None:
     await user.open(f"/playground/{flow_id}?node=page_scraper&field=/policy/on_error")
     canvas(user).trigger("ready", {"flowId": flow_id, "pending": []})
-    await user.should_see("Use a default text", retries=40)
+    await user.should_see("Use a default text", retries=100)
     choice = next(one for one in user.find(kind=ui.select).elements if "Use a default value" in one.options)
     assert list(choice.options) == ["Stop the job", "Use a default value", "Skip this step"]
     assert user.client is not None
@@ -305,7 +305,7 @@ async def test_what_happens_if_it_fails_is_asked_of_every_node_that_can(
     site: Site, user: User, node_id: str, told: str, may_fail: bool
 ) -> None:
     await opened(user, site.flow("Ends", saved=False, file=ENDS), node_id)
-    await user.should_see(told, retries=40)
+    await user.should_see(told, retries=100)
     assert ("If it fails" in page_text(user)) is may_fail
 
 
@@ -314,10 +314,10 @@ async def test_a_connection_drawn_to_the_open_node_offers_its_data_and_a_new_nam
 ) -> None:
     flow_id = site.flow("Late", saved=False, file={**FLOW, "edges": FLOW["edges"][:1]})
     await opened(user, flow_id, "text_template")
-    await user.should_see("Connect a node before this one", retries=40)
+    await user.should_see("Connect a node before this one", retries=100)
     edge = {"id": "e2", "source": "page_scraper", "target": "text_template"}
     change(user, 1, "connect", [{"op": "addEdge", "edge": edge}])
-    await user.should_not_see("Connect a node before this one", retries=40)
+    await user.should_not_see("Connect a node before this one", retries=100)
     (offered,) = parts(user, "DataList").elements
     assert [source["label"] for source in offered.props["sources"]] == ["Read the page", "api_input"]
     assert offered.visible
@@ -327,7 +327,7 @@ async def test_a_connection_drawn_to_the_open_node_offers_its_data_and_a_new_nam
     await until(lambda: field.props["nodes"]["api_input"]["label"] == "What callers send")
 
     change(user, 3, "delete", [{"op": "removeEdge", "edge": edge}])
-    await user.should_see("Connect a node before this one", retries=40)
+    await user.should_see("Connect a node before this one", retries=100)
 
 
 def change(user: User, seq: int, reason: str, ops: list[Op]) -> None:

@@ -42,7 +42,7 @@ def prompting(site: Site, model: str) -> str:
 
 async def show(user: User, flow_id: str) -> None:
     await opened(user, flow_id, "?node=prompt")
-    await user.should_see("Longest answer", retries=40)
+    await user.should_see("Longest answer", retries=100)
 
 
 def connect(site: Site, name: str = "box", **settings: Any) -> None:
@@ -94,7 +94,7 @@ async def test_a_connection_that_is_gone_is_told_and_an_editor_asks_the_owner(si
     await user.should_see("Leave the note")
     box(user, "Message").value = "Please bring gone back."
     press(user, "Leave the note")
-    await user.should_see("The owner has your note.", retries=20)
+    await user.should_see("The owner has your note.", retries=100)
     (note,) = site.database.read_now(list_open_notes, site.workspace_id)
     assert (note.flow_id, note.message) == (flow_id, "Please bring gone back.")
 
@@ -108,7 +108,7 @@ async def test_a_viewer_sees_the_model_and_no_button(site: Site) -> None:
 async def test_the_owner_uses_a_server_that_was_found(site: Site, user: User, local_server: OpenAIServer) -> None:
     await user.open("/settings/models")
     press(user, "Check again")
-    await user.should_see("Use it", retries=50)
+    await user.should_see("Use it", retries=100)
     flow_id = prompting(site, "simulated")
     await show(user, flow_id)
     press(user, "Use it")
@@ -121,5 +121,5 @@ async def test_a_new_prompt_has_the_only_model_there_is(site: Site, user: User) 
     await opened(user, flow_id)
     canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas")  # type: ignore[union-attr]
     UserInteraction(user, {canvas}, None).trigger("addrequest", {"type": "prompt", "after": "text_template"})
-    await user.should_see("Longest answer", retries=40)
+    await user.should_see("Longest answer", retries=100)
     await kept(site, flow_id, "box:only")

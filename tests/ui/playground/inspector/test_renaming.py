@@ -38,7 +38,7 @@ async def opened(site: Site, user: User, node: str) -> str:
     assert user.client is not None
     canvas = {one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas"}
     UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
-    await user.should_see("Set up" if node else "Run", retries=40)
+    await user.should_see("Set up" if node else "Run", retries=100)
     return flow_id
 
 
@@ -113,7 +113,7 @@ async def test_a_field_is_asked_about_in_the_mapping_of_a_connection_too(site: S
     assert user.client is not None
     canvas = {one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas"}
     UserInteraction(user, canvas, None).trigger("select", {"nodes": [], "edges": ["e1"]})
-    await user.should_see("Into", retries=40)
+    await user.should_see("Into", retries=100)
     box = name_box(user, "kind")
     box.value = "sort"
     UserInteraction(user, {box}, None).trigger("change")

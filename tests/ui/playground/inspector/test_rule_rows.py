@@ -53,7 +53,7 @@ async def test_the_rules_of_a_condition_are_picked_from_a_list(site: Site, user:
     assert user.client is not None
     canvas = {element for element in user.client.elements.values() if type(element).__name__ == "EditableCanvas"}
     UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
-    await user.should_see("Add a rule", retries=40)
+    await user.should_see("Add a rule", retries=100)
     (comparison,) = named("Rule 1, comparison")
     assert isinstance(comparison, ui.select)
     assert comparison.value == "is greater than"
@@ -114,7 +114,7 @@ async def test_a_new_rule_of_a_filter_ignores_capitals_and_an_older_one_does_not
     assert user.client is not None
     canvas = {element for element in user.client.elements.values() if type(element).__name__ == "EditableCanvas"}
     UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
-    await user.should_see("Add a rule", retries=40)
+    await user.should_see("Add a rule", retries=100)
     press(user, "Add a rule")
     await until(lambda: rules() == [older, {"ignore_case": True}], rules)
     (switch,) = (one for one in user.find(kind=ui.switch).elements if one.text == "Match capitals")
