@@ -42,7 +42,7 @@ T = TypeVar("T")
 #: Threads, each with a connection, that look rows up for the event loop.
 LOOKERS: Final = 3
 #: How long the outcome of a commit is asked for when its answer was lost, in seconds: by a server, whose callers wait, and
-#: by a worker, which has nobody waiting and must not count a step twice.
+#: by a worker, which has nobody waiting and must not count a step twice. A worker's queries are asked as long.
 ASK_SECONDS, ASK_SECONDS_OF_WORKER = 10.0, 120.0
 #: How often a batch is run when its connection was lost before anything was committed.
 _TRIES: Final = 3
@@ -119,11 +119,20 @@ class PostgresDatabase(Database):
         return await self._answered(loop.run_in_executor(self._lookers, lambda: self.look_up(work, *args, **kwargs)))
 
     async def read(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a query in a reader thread. Raises DatabaseAway when the server is silent."""
-        self._require_pulse()
+        """Runs a query in a reader thread. Raises DatabaseAway when the server is away. A worker, which has nobody waiting,
+        first asks again for a while: no step fails because PostgreSQL is started anew.
+        """
         loop = asyncio.get_running_loop()
         reading = super().read_now
-        return await self._answered(loop.run_in_executor(self._readers, lambda: reading(work, *args, **kwargs)))
+        until = 0.0 if self._is_watched else time.monotonic() + self._ask_seconds
+        while True:
+            self._require_pulse()
+            try:
+                return await self._answered(loop.run_in_executor(self._readers, lambda: reading(work, *args, **kwargs)))
+            except DatabaseAway:
+                if self._closing or time.monotonic() >= until:
+                    raise
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def read_now(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query in the calling thread. The thread of an event loop waits for another thread, for a moment only."""

@@ -209,7 +209,7 @@ class _Outside:
     async def settled(self) -> None:
         """Nothing is stored about a run from the command line."""
 
-    def secret(self, secret_id: str) -> SecretValue:
+    async def secret(self, secret_id: str) -> SecretValue:
         from engine.secrets.opening import open_for_step
 
         try:

@@ -538,7 +538,7 @@ class NodeContext(Protocol):
         """
         ...
 
-    def secret(self, secret_id: str) -> SecretValue:
+    async def secret(self, secret_id: str) -> SecretValue:
         """Returns a secret of this workspace, for a header. Raises NodeFailed when there is none."""
         ...
 

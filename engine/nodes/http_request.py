@@ -83,7 +83,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
         config.method,
         inputs.url,
         headers=headers,
-        secret_headers={name: context.secret(secret_id) for name, secret_id in config.secret_headers.items()},
+        secret_headers={name: await context.secret(secret_id) for name, secret_id in config.secret_headers.items()},
         query=_texts(inputs.query),
         content=content,
         timeout_seconds=context.timeout_seconds,

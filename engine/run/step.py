@@ -402,8 +402,8 @@ class StepRun:
             )
         return answer
 
-    def secret(self, secret_id: str) -> SecretValue:
-        return self.run.services.secret(secret_id)
+    async def secret(self, secret_id: str) -> SecretValue:
+        return await self.run.services.secret(secret_id)
 
     def warn(self, message: str) -> None:
         if len(self.warnings) < MOST_WARNINGS and message not in self.warnings:

@@ -44,15 +44,19 @@ class JobFiles:
                 why="A file comes from a field of API Input of the type File, or from a step that makes one.",
                 remedy="Take the value of such a field as the input of this step.",
             )
-        row, is_named = await self._database.read(_find, self._job.workspace_id, file_id, self._job.id)
-        if row is None:
-            raise _gone(value)
-        if not is_named:
-            await self._database.write(add_uses, "job", self._job.id, [row.id])
         try:
+            row, is_named = await self._database.read(_find, self._job.workspace_id, file_id, self._job.id)
+            if row is None:
+                raise _gone(value)
+            if not is_named:
+                await self._database.write(add_uses, "job", self._job.id, [row.id])
             content = await asyncio.to_thread(self._database.file_bytes.read, row.sha256, row.size)
         except BytesGone as error:
             raise _gone(value) from error
+        except StorageUnavailable as refusal:
+            raise NodeFailed(
+                "The file cannot be read right now.", why=str(refusal), remedy=refusal.remedy, passing=True
+            ) from refusal
         return FileContent(row.name, row.media_type, row.size, content)
 
     async def keep(self, name: str, media_type: str, content: bytes) -> Json:

@@ -194,7 +194,7 @@ class Runs:
         try:
             prepared = self.plan_loader.prepare_at_once(run.job)
             if prepared is None:
-                prepared = await self._until_stored(lambda: self.database.read(self.plan_loader.prepare, run.job))
+                prepared = await self.database.read(self.plan_loader.prepare, run.job)
             run.recorder.done |= {key.node_id for key in prepared.kept if not key.index and not key.is_inner}
             run.recorder.failed_before = _failed_before(prepared)
             run.recorder.take_parts(prepared.parts)
@@ -331,13 +331,13 @@ class Runs:
             each_job.info("Job %s", status, extra=known(**_log_fields(run, status, error)))
 
     async def _until_stored(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Repeats a write, or a read, until the storage takes part: the job stays with this worker, since its lease holds."""
+        """Repeats a write until storage accepts it: the job stays with this worker, since its lease holds."""
         pause = 0.2
         while True:
             try:
                 return await write()
             except StorageUnavailable as error:
-                log.warning("A job waits for the storage: %s", error)
+                log.warning("The end of a job cannot be stored yet: %s", error)
                 await asyncio.sleep(pause)
                 pause = min(5.0, pause * 2)
 

@@ -6,13 +6,11 @@ out, every step that ended is stored: after a crash, at most the call in progres
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -47,14 +45,6 @@ from engine.sandbox.pool import Sandbox
 from engine.tool_servers.session import ServerAddress, ServerSession, opened
 from storage.database import Database
 from storage.job_changes import Claimed
-
-log = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-#: The seconds after which a step asks again for what could not be read.
-AGAIN_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -152,7 +142,7 @@ class JobServices:
         """Opens an MCP server of the workspace for one step. Raises NodeFailed."""
         read = self._outside.open_tool_server
         try:
-            found = await self._read(read, server)
+            found = await self._outside.database.read(read, self._workspace_id, server)
         except Refusal as refusal:
             raise _unusable(refusal) from refusal
         if found is None:
@@ -166,10 +156,11 @@ class JobServices:
         async with opened(self._outside.outbound, found, self._recorder.settled) as session:
             yield session
 
-    def secret(self, secret_id: str) -> SecretValue:
+    async def secret(self, secret_id: str) -> SecretValue:
         """Returns a decrypted secret, and hides its value in what is stored about the run. Raises NodeFailed."""
+        read = self._outside.open_secret
         try:
-            secret = self._outside.database.read_now(self._outside.open_secret, self._workspace_id, secret_id)
+            secret = await self._outside.database.read_briefly(read, self._workspace_id, secret_id)
         except Refusal as refusal:
             raise _unusable(refusal) from refusal
         self._recorder.redaction.add(secret.value)
@@ -178,7 +169,7 @@ class JobServices:
     async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
         """Returns a version of another flow of the workspace, read at the time of the call. Raises NodeFailed."""
         read = self._outside.called_plan
-        return await self._read(read, flow_id, version)
+        return await self._outside.database.read(read, self._workspace_id, flow_id, version)
 
     async def ask_person(self, key: StepKey, question: PersonQuestion) -> PersonAnswer | None:
         """Asks a person, once, and returns the answer; None while there is none. Raises NodeFailed."""
@@ -209,23 +200,12 @@ class JobServices:
         """
         return await self._outside.sandbox.read_file(family, reader, arguments, content)
 
-    async def _read(self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a query of the workspace. It waits while the storage does not answer, which is no fault of the step, until
-        the time limit of the step or the job.
-        """
-        while True:
-            try:
-                return await self._outside.database.read(query, self._workspace_id, *args, **kwargs)
-            except StorageUnavailable as error:
-                log.warning("A step waits for what is stored: %s", error)
-                await asyncio.sleep(AGAIN_SECONDS)
-
     async def _connection(self, model: str) -> ModelConnection | None:
         name, _ = split_model(model)
         if name is None:
             return None
         try:
-            found = await self._read(self._outside.open_connection, name)
+            found = await self._outside.database.read(self._outside.open_connection, self._workspace_id, name)
         except Refusal as refusal:
             raise _unusable(refusal) from refusal
         if found is None:

@@ -225,7 +225,7 @@ class NoServices:
     async def ask_model(self, question: Any, **rest: Any) -> Any:
         raise AssertionError("no model here")
 
-    def secret(self, secret_id: str) -> str:
+    async def secret(self, secret_id: str) -> str:
         raise AssertionError("no secrets here")
 
     async def in_thread(self, work: Any, *args: Any) -> Any:

@@ -258,7 +258,7 @@ class Services:
     async def settled(self) -> None:
         """Nothing is stored."""
 
-    def secret(self, secret_id: str) -> SecretValue:
+    async def secret(self, secret_id: str) -> SecretValue:
         if secret_id != "sec_1":
             raise NodeFailed("There is no such secret.", why="It was deleted.", remedy="Choose another one.")
         return SecretValue("Shop token", "swordfish", ("127.0.0.1",))

@@ -55,7 +55,7 @@ class Services:
     async def read_apart(self, reader, arguments):
         return {"value": READERS[reader](**arguments)}
 
-    def secret(self, secret_id):
+    async def secret(self, secret_id):
         if secret_id != "sec_1":
             raise NodeFailed("There is no such secret.")
         return SecretValue("Shop token", "swordfish", ("127.0.0.1",))

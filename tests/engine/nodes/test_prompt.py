@@ -76,7 +76,7 @@ class Services:
         """Returns the bytes of a file value, as the files of a workspace do."""
         return FileContent(value["name"], value["media_type"], 3, b"abc")
 
-    def secret(self, secret_id):
+    async def secret(self, secret_id):
         raise AssertionError
 
     async def in_thread(self, work, *args):

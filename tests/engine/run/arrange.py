@@ -52,7 +52,7 @@ class NoServices:
     async def ask_model(self, question, *, on_call=None, on_text=None):
         raise AssertionError
 
-    def secret(self, secret_id):
+    async def secret(self, secret_id):
         raise AssertionError
 
     async def in_thread(self, work, *args):
