@@ -72,6 +72,23 @@ async def test_a_silent_server_holds_neither_the_event_loop_nor_a_caller_and_wha
     assert await database.read(find_setting, SERVER, "test") == "after"
 
 
+async def test_a_query_of_a_worker_waits_while_the_server_is_away_and_one_of_a_server_is_refused(
+    new_data: Path, database: Database, proxy: Proxy
+) -> None:
+    await database.write(store, "kept")
+    of_worker = open_database(new_data, url=proxy.url, durable=False)
+    try:
+        assert await of_worker.read(find_setting, SERVER, "test") == "kept"
+        with proxy.away():
+            asked = asyncio.create_task(of_worker.read(find_setting, SERVER, "test"))
+            with pytest.raises(DatabaseAway):
+                await database.read(find_setting, SERVER, "test")
+            assert not asked.done()
+        assert await asked == "kept"
+    finally:
+        of_worker.close()
+
+
 async def longest_pause(over: Callable[[], bool]) -> float:
     """Returns the longest time between two turns of the event loop until something is over."""
     longest, last, until = 0.0, time.monotonic(), time.monotonic() + 30
