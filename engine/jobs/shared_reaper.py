@@ -27,8 +27,9 @@ from storage.workers import beats
 FREE_SECONDS = 10.0
 #: The age in seconds that the own connection must have before a free lock of another process counts.
 OLD_SECONDS = 15.0
-#: The most that one look adds to the silence of others, in seconds: this process may have stood still meanwhile.
-_MOST_AT_ONCE = 3.0
+#: The most that one look adds to the silence of others, in seconds: this process may have stood still meanwhile. It is
+#: above the time for which its own heartbeat waits for the lock of writers, which a machine that was cut off may hold.
+_MOST_AT_ONCE = 12.0
 #: After so many seconds without a look, others may have stood still with this process: all begin anew.
 _STOOD_STILL = 15.0
 
@@ -88,8 +89,10 @@ class SharedReaper(Reaper):
         return silent >= FREE_SECONDS and owner not in self._locked and self._link.connected_for >= OLD_SECONDS
 
     def _reclaim(self, owner: str, suspects: frozenset[str] | None) -> int:
-        beat, _ = self._silence.pop(owner)
-        return self._database.write_now(_reclaim_unless_it_beats, owner, suspects, beat)
+        beat, _ = self._silence[owner]
+        taken = self._database.write_now(_reclaim_unless_it_beats, owner, suspects, beat)
+        del self._silence[owner]  # not before: a write that was refused is tried again at the next look
+        return taken
 
 
 def _look(session: Session, here: set[str]) -> tuple[set[str], dict[str, int], set[str]]:

@@ -21,6 +21,7 @@ from storage.workers import add_worker, beat, beats
 from tests.databases import url_of
 from tests.engine.jobs.world import World, open_world
 from tests.postgres_proxy import Proxy
+from tests.stored import fill_disk, free_disk
 
 
 @pytest.fixture
@@ -113,6 +114,20 @@ def test_a_process_that_stood_still_begins_anew(stage: Stage) -> None:
     assert stage.look(8) is None
     stage.seconds += 60
     assert stage.look(20) == 10
+
+
+def test_the_time_for_which_the_own_heartbeat_waited_counts(stage: Stage) -> None:
+    assert stage.look(0) is None
+    stage.seconds += 11
+    assert stage.look(5) == 0
+
+
+def test_jobs_that_could_not_be_taken_are_taken_at_the_next_look(stage: Stage) -> None:
+    stage.world.write(fill_disk)
+    with pytest.raises(StorageUnavailable):
+        stage.look(13)
+    stage.world.write(free_disk)
+    assert stage.look(5) == 0
 
 
 def test_a_beat_that_comes_while_the_jobs_are_taken_saves_them(stage: Stage, new_data: Path) -> None:
