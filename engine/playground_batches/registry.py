@@ -74,12 +74,14 @@ class PlaygroundBatches:
         if self._locks is not None and stored is not None and stored.state in OPEN:
             await self._ask_for(stored)
         loaded = None if stored is None else await self._load(stored)
-        return (
-            self._open.get(flow_id) or loaded
-        )  # this server drives it now, or another tab may have begun one meanwhile
+        # this server may drive it now, or another tab may have begun one meanwhile
+        return self._open.get(flow_id) or loaded
 
     def start(self, batch: PlaygroundBatch, rows: Rows, user_id: str) -> BatchRunner:
-        """Runs a batch that `begin_playground_batch` has stored."""
+        """Runs a batch that `begin_playground_batch` has stored, unless this server has found it there already."""
+        known = self._open.get(batch.flow_id)
+        if known is not None and known.batch.id == batch.id:
+            return known
         runner = BatchRunner(self._database, self._waiters, batch, rows, user_id)
         self.run(runner)
         return runner
@@ -138,7 +140,11 @@ class PlaygroundBatches:
 
     async def _take(self, batch_id: str) -> bool:
         assert self._locks is not None
-        return await asyncio.to_thread(self._locks.hold, _lock_of(batch_id))
+        try:
+            return await asyncio.to_thread(self._locks.hold, _lock_of(batch_id))
+        except asyncio.CancelledError:
+            self._locks.let_go(_lock_of(batch_id))  # the thread may take it yet, and nobody would give it back
+            raise
 
     async def _continue(self, known: StoredBatch) -> None:
         """Continues a batch whose lock was just taken: as it is stored now, since another server drove it until then."""
@@ -167,13 +173,16 @@ class PlaygroundBatches:
 
     def _leave(self, runner: BatchRunner) -> None:
         """Stops to drive a batch, without a change of what is stored. Its rows that run go on."""
-        del self._open[runner.batch.flow_id]
+        self._forget(runner)
         for task in self._tasks:
             if task.get_name() == _name_of(runner):
                 task.cancel()
 
     async def _resume(self, stored: StoredBatch) -> None:
         runner = await self._load(stored)
+        known = self._open.get(stored.flow_id)
+        if known is not None and known.batch.id == stored.id:
+            return  # whoever began it has called `start` meanwhile
         self.run(runner)
         if runner.state == "stopping":
             await runner.stop()
@@ -182,6 +191,7 @@ class PlaygroundBatches:
         """Stops without changing a stored state; the next start continues."""
         if self._watching is not None:
             self._watching.cancel()
+        self._open.clear()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -189,7 +199,7 @@ class PlaygroundBatches:
     async def _go(self, runner: BatchRunner) -> None:
         lock = _lock_of(runner.batch.id)
         if self._locks is not None and not self._locks.holds(lock) and not await self._take(runner.batch.id):
-            del self._open[runner.batch.flow_id]  # another server was quicker
+            self._forget(runner)  # another server was quicker
             return
         try:
             await self._drive(runner)
@@ -197,7 +207,8 @@ class PlaygroundBatches:
             if self._locks is not None:
                 with contextlib.suppress(Refusal):  # so that a row whose job is being stored is not begun elsewhere
                     await self._database.write(_nothing)
-                self._locks.let_go(lock)
+                if self._open.get(runner.batch.flow_id) is not runner:  # its failed rows may run again already
+                    self._locks.let_go(lock)
 
     async def _drive(self, runner: BatchRunner) -> None:
         try:
@@ -206,6 +217,9 @@ class PlaygroundBatches:
             log.exception("the batch %s ended early", runner.batch.id)
             with contextlib.suppress(Refusal):  # the state stays as it is, and the next start continues
                 await runner.fail("Something in Flowport failed; the server's log has the details.")
+        self._forget(runner)
+
+    def _forget(self, runner: BatchRunner) -> None:
         if self._open.get(runner.batch.flow_id) is runner:
             del self._open[runner.batch.flow_id]
 
