@@ -71,7 +71,7 @@ class ServerProcesses:
         with self._signal_handlers():
             while not self._stops:
                 self._start_due()
-                self._wait()
+                self._wait(self._seconds_until_due())
             return self._end_all()
 
     @property
@@ -108,11 +108,14 @@ class ServerProcesses:
         mine.setblocking(False)
         place.pipe, place.begun = mine, time.monotonic()
 
-    def _wait(self) -> None:
-        """Waits for a signal, a line, the end of a process, or the time at which one is started."""
-        pipes = {place.pipe: place for place in self._places if place.pipe is not None}
+    def _seconds_until_due(self) -> float | None:
+        """The time until a process is started; None while all run."""
         dues = [place.due for place in self._places if place.process is None]
-        timeout = max(0.0, min(dues) - time.monotonic()) if dues else None
+        return max(0.0, min(dues) - time.monotonic()) if dues else None
+
+    def _wait(self, timeout: float | None) -> None:
+        """Waits so many seconds at most for a signal, a line, or the end of a process."""
+        pipes = {place.pipe: place for place in self._places if place.pipe is not None}
         ready, _, _ = select.select([self._awake, *pipes], [], [], timeout)
         if self._awake in ready:
             self._awake.recv(4_096)
@@ -161,21 +164,13 @@ class ServerProcesses:
             if asked < max(1, self._signals):  # a second Ctrl+C is passed on: open requests are not waited for then
                 asked += 1
                 self._send(signal.SIGTERM)
-            self._wait_for_an_end(until)
+            self._wait(max(0.0, until - time.monotonic()))
         self._send(signal.SIGKILL)
         for place in self._places:
             if place.process is not None:
                 self._exit_code = self._exit_code or 1
                 place.process.wait()
         return self._exit_code
-
-    def _wait_for_an_end(self, until: float) -> None:
-        select.select([self._awake], [], [], max(0.0, min(1.0, until - time.monotonic())))
-        with contextlib.suppress(BlockingIOError):
-            self._awake.recv(4_096)
-        for place in self._places:
-            if place.process is not None and (code := place.process.poll()) is not None:
-                self._ended(place, code)
 
     def _send(self, number: signal.Signals) -> None:
         for place in self._places:
