@@ -18,9 +18,8 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from ipaddress import IPv4Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from api.commands.parser import ServeOptions, main
 from engine.core.garbage import collect_garbage_seldom
@@ -30,7 +29,6 @@ from engine.core.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from sqlalchemy.orm import Session
     from starlette.types import ASGIApp
 
     from api.app import PublicApi
@@ -48,8 +46,6 @@ if TYPE_CHECKING:
     from storage.postgres_link import Link
 
 ROOT = Path(__file__).resolve().parent
-#: Seconds that requests in progress may take when the server stops. Workers have a time limit of their own.
-DRAIN_SECONDS = 10
 #: Environment variable of one of several processes: the descriptor of the listening socket that its parent opened.
 _LISTENER = "FLOWPORT_LISTENER"
 #: What libraries import if it is there and this server never uses: HTTP clients of NiceGUI's socket library, and the old
@@ -73,12 +69,15 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
     except AlreadyServing as error:
         print(error, file=sys.stderr)
         return 1
+    from engine.actions.server_start import set_up
+
     limits = limits_for(raise_limit())
     listener = _inherited_listener() or _listen(settings, limits.backlog)
     with contextlib.closing(listener), _opened(settings) as (database, vault):
         lock.note_running()
         settings = _with_stored_address(settings, database)
-        _set_up(database, settings, owns_pages=options.pages)
+        if link := set_up(database, settings, owns_pages=options.pages):
+            print(f"Set-up link: {settings.base_url}{link}", flush=True)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run(settings, options, database, vault, listener, limits, lock))
     lock.release()
@@ -202,49 +201,6 @@ def _with_stored_address(settings: Settings, database: Database) -> Settings:
 
     stored = database.read_now(find_setting, SERVER, PUBLIC_URL)
     return settings if settings.public_url or not stored else dataclasses.replace(settings, public_url=stored)
-
-
-def _set_up(database: Database, settings: Settings, *, owns_pages: bool = True) -> None:
-    """Brings the database to a consistent state before the first request.
-
-    Creates the first workspace and owner, recounts the running jobs of each limit, ends jobs whose cancellation was
-    requested, and stores the server's address. Prints the set-up link while there is no owner. A server without pages
-    does neither of the last two.
-    """
-    from engine.actions.links import link_path, new_setup_token
-    from engine.actions.members import ensure_owner, password_hash_now
-    from engine.actions.workspaces import ensure_workspace
-    from engine.jobs.transitions import end_cancelled
-    from storage.members import has_owner
-    from storage.settings import ADDRESS, SERVER, put_setting
-    from storage.usage import reconcile_usage
-
-    def make_consistent(session: Session) -> str:
-        workspace_id = ensure_workspace(session, settings.plan)
-        reconcile_usage(session)
-        end_cancelled(session)
-        if owns_pages:
-            put_setting(session, SERVER, ADDRESS, settings.base_url)
-        return workspace_id
-
-    workspace_id = database.write_now(make_consistent)  # one transaction, which the disk confirms once
-    if settings.admin_email and not database.read_now(has_owner, workspace_id):
-        hashed = password_hash_now(_admin_password(settings))
-        database.write_now(ensure_owner, workspace_id, settings.admin_email, hashed)
-    if owns_pages and not database.read_now(has_owner, workspace_id):
-        token = database.write_now(new_setup_token, workspace_id)
-        print(f"Set-up link: {settings.base_url}{link_path(token)}", flush=True)
-
-
-def _admin_password(settings: Settings) -> str:
-    if settings.admin_password_file is None:
-        raise BadSetting(
-            "FLOWPORT_ADMIN_EMAIL is set: name the file with the password in FLOWPORT_ADMIN_PASSWORD_FILE."
-        )
-    try:
-        return settings.admin_password_file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSetting(f"The file FLOWPORT_ADMIN_PASSWORD_FILE names cannot be read: {error}.") from error
 
 
 async def _run(
@@ -434,27 +390,8 @@ def _outbound_client(settings: Settings, database: Database) -> OutboundClient:
 
 
 def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits, ready: Callable[[], None]) -> Server:
-    """Builds the HTTP server. It is a single process, because the state of the pages is in its memory."""
-    import uvicorn
-
-    from api.connection_limits import Connections
-    from api.uvicorn_server import MAX_SOCKET_MESSAGE, BoundedHttp, BoundedSocket, ProxyHeaders, Server
-
-    trusted = _trusted(settings)
-    connections = Connections(limits, trusted)
-    config = uvicorn.Config(
-        cast("Any", ProxyHeaders(front, trusted)),
-        http=cast("Any", functools.partial(BoundedHttp, connections)),
-        ws=cast("Any", functools.partial(BoundedSocket, connections)),
-        ws_max_size=MAX_SOCKET_MESSAGE,
-        backlog=limits.backlog,
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # ProxyHeaders handles them instead
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
+    """Builds the HTTP server, which says when it is ready: to people, to `ready`, and to its parent if it has one."""
+    from api.http_server import http_server
 
     def tell_ready() -> None:
         print(f"Flowport is ready on {settings.base_url}", flush=True)
@@ -464,7 +401,7 @@ def _server(settings: Settings, front: ASGIApp, limits: ConnectionLimits, ready:
 
             tell_parent_ready()
 
-    return Server(config, ready=tell_ready)
+    return http_server(settings, front, limits, tell_ready)
 
 
 def _front(settings: Settings, database: Database, public_api: PublicApi, pages: FastAPI) -> ASGIApp:
@@ -544,28 +481,6 @@ def _pages(
 def _command(name: str, settings: Settings) -> list[str]:
     """Returns the command of another process with these settings; the rest of them is in the environment."""
     return [sys.executable, str(ROOT / "app.py"), name, "--data", str(settings.data.resolve())]
-
-
-def _trusted(settings: Settings) -> list[str]:
-    """Returns the proxies whose X-Forwarded headers are trusted; `private` stands for every private network.
-
-    An IPv6 socket reports an IPv4 client in mapped form (`::ffff:127.0.0.1`), so every IPv4 entry is added in both
-    forms.
-    """
-    private = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "127.0.0.0/8", "::1")
-    named = [entry for one in settings.trusted_proxies for entry in (private if one == "private" else (one,))]
-    return [*named, *(mapped for entry in named if (mapped := _mapped(entry)) is not None)]
-
-
-def _mapped(entry: str) -> str | None:
-    """Converts an IPv4 address or network to its IPv4-mapped IPv6 form (RFC 4291, section 2.5.5.2); None for other
-    text.
-    """
-    try:
-        network = IPv4Network(entry)
-    except ValueError:
-        return None
-    return f"::ffff:{network.network_address}/{network.prefixlen + 96}"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -41,10 +41,11 @@ async def build():
     from engine.models.local_servers import LocalServers
     from engine.playground_batches.registry import PlaygroundBatches
     from api.connection_limits import limits_for
+    from engine.actions.server_start import set_up
 
     database, vault = open_database(settings.data), open_vault(settings.data)
     waiters, batches = JobWaiters(database), None
-    app._set_up(database, settings)
+    set_up(database, settings)
     app._supervisor(settings, database, waiters)
     Maintenance(database, settings, vault)
     public_api, pages = app._faces(settings, database, waiters, vault, PlaygroundBatches(database, waiters), LocalServers(()))

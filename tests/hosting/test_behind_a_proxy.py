@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-import app
 from api.connection_limits import limits_for
+from api.http_server import http_server
 from engine.core.settings import Settings
 from tests.hosting.nginx import recipe
 
@@ -28,7 +28,7 @@ async def told(settings: Settings, peer: str, **headers: str) -> tuple[str, str]
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    config = app._server(settings, front, limits_for(1024), ready=lambda: None).config
+    config = http_server(settings, front, limits_for(1024), ready=lambda: None).config
     config.load()
     transport = httpx.ASGITransport(config.loaded_app, client=(peer, 4711))
     named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -169,6 +169,7 @@ WITHOUT = {
     "second_factor.turn_off": "the cookie, and the password or a code",
     "second_factor.turn_on": "the cookie, the password and a code",
     "second_factor.turn_on_at_step": "the step after a password, and a code",
+    "server_start.set_up": "the start of the program",
     "sessions.enter": "a part of verbs",
     "sessions.start_session": "a part of verbs",
     "workspaces.create_workspace": "the server's terminal",

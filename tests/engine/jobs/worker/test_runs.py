@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import select, update
 
-import app
+from engine.actions.server_start import set_up
 from engine.core.settings import Settings
 from engine.jobs.transitions import cancel_job, claim, claim_many, finish, give_back, reclaim
 from engine.jobs.worker.runs import MAX_RESULT
@@ -263,7 +263,7 @@ async def test_a_job_that_is_given_back_after_its_cancel_is_cancelled_not_queued
 async def test_queued_jobs_whose_cancel_was_asked_for_end_when_the_server_starts(world: World, tmp_path: Path) -> None:
     left, other = (world.submit(world.add_flow()).job_id for _ in range(2))
     world.write(lambda session: session.execute(update(Job).where(Job.id == left).values(cancel_requested_at=1)))
-    app._set_up(world.database, Settings(data=world.data))
+    set_up(world.database, Settings(data=world.data))
     assert (world.job(left).status, world.job(other).status) == ("cancelled", "queued")
     assert world.active() == 1
 
