@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.core.errors import InUse
 from engine.jobs.worker_locks import SERVE, run_folder
 
-_REMEDY = "Stop it first: what it wrote during the move would be missing afterwards. Nothing was changed."
+_REMEDY = "Stop {}: what is written during the move would be missing afterwards. Nothing was changed."
 
 
 @contextlib.contextmanager
@@ -20,11 +20,13 @@ def nobody_in(data: Path) -> Iterator[None]:
     folder = run_folder(data)
     with contextlib.ExitStack() as held:
         if (serve := _taken(folder / SERVE, create=True)) is None:
-            raise InUse(f"A server runs on the folder {data.resolve()}", remedy=_REMEDY)
+            raise InUse(f"A server runs on the folder {data.resolve()}", remedy=_REMEDY.format("it first"))
         held.callback(os.close, serve)
         for path in sorted(folder.glob("boot_*")):
             if (one := _taken(path)) is None:
-                raise InUse(f"A worker (`app.py worker`) runs on the folder {data.resolve()}", remedy=_REMEDY)
+                raise InUse(
+                    f"A worker (`app.py worker`) runs on the folder {data.resolve()}", remedy=_REMEDY.format("it first")
+                )
             os.close(one)
         yield
 
@@ -34,7 +36,7 @@ def require_nobody(users: list[str], told: str) -> None:
     if users:
         raise InUse(
             f"Flowport has {told} open: {', '.join(users[:5])}{' and others' if len(users) > 5 else ''}",
-            remedy=_REMEDY.replace("it first: what it wrote", "all servers and workers first: what they wrote"),
+            remedy=_REMEDY.format("all servers and workers first"),
         )
 
 
