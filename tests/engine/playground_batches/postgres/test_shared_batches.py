@@ -75,11 +75,32 @@ def queued(session: Session, workspace_id: str) -> list[str]:
     return [job.id for job in list_jobs(session, workspace_id, JobFilters(statuses=("queued",))).jobs]
 
 
+def owner_of(world: World) -> Principal:
+    person = world.database.read_now(list_people, world.workspace_id)[0]
+    return Principal(WorkspaceId(person.workspace_id), person.id, person.name, person.role)
+
+
+async def test_a_batch_that_a_page_finds_before_it_is_started_runs_once(world: World) -> None:
+    flow_id, owner = world.add_flow(FLOW), owner_of(world)
+    server = Server(world, "one")
+    await server.start()
+    rows = Rows(ListedRows([(f"Row {number}", {"n": number}) for number in range(ROWS)]))
+    begun = await server.database.write(begin_playground_batch, owner, flow_id, FLOW, ROWS, rows.as_json())
+    await server.batches.newest(world.workspace_id, flow_id)
+    found = server.batches.running(flow_id)
+    started = server.batches.start(begun, rows, owner.actor)
+    assert found is started
+    working = asyncio.create_task(work(world))
+    await until(lambda: started.over)
+    runs = await world.database.read(list_batch_runs, world.workspace_id, begun.id)
+    assert Counter(run.row for run in runs) == Counter(range(1, ROWS + 1))
+    working.cancel()
+    await server.stop()
+
+
 @pytest.mark.parametrize("how", ["dies", "is asked"])
 async def test_another_server_goes_on_and_each_row_runs_once(world: World, how: str) -> None:
-    flow_id = world.add_flow(FLOW)
-    person = world.database.read_now(list_people, world.workspace_id)[0]
-    owner = Principal(WorkspaceId(person.workspace_id), person.id, person.name, person.role)
+    flow_id, owner = world.add_flow(FLOW), owner_of(world)
     one, other = Server(world, "one"), Server(world, "other")
     await one.start()
     await other.start()
