@@ -51,6 +51,8 @@ class _Request:
     key: int
     give_back: bool = False
     held: bool = False
+    #: Whoever wanted it has not waited for the answer.
+    given_up: bool = False
     done: threading.Event = field(default_factory=threading.Event)
 
 
@@ -115,9 +117,10 @@ class Link:
         self._wake()
         request.done.wait(_HOLD_SECONDS)
         with self._lock:
-            if not request.held and request in self._requests:
+            request.given_up = not request.held
+            if request in self._requests:
                 self._requests.remove(request)
-        return request.held
+            return request.held
 
     def let_go(self, name: str) -> None:
         """Gives a lock back. Returns at once."""
@@ -219,10 +222,14 @@ class Link:
                 continue
             if request.key not in self._held:  # PostgreSQL would give it a second time
                 row = connection.execute("select pg_try_advisory_lock(%s::bigint)", (request.key,)).fetchone()
-                request.held = row is not None and bool(row[0])
+                is_free = row is not None and bool(row[0])
+                with self._lock:
+                    request.held = is_free and not request.given_up
+                if is_free and not request.held:
+                    connection.execute("select pg_advisory_unlock(%s::bigint)", (request.key,))
             if request.held:
                 self._held |= {request.key}
-                self._wanted = [*self._wanted, request.key]
+                self._wanted = list(dict.fromkeys((*self._wanted, request.key)))
             request.done.set()
 
     def _send(self, connection: psycopg.Connection) -> None:

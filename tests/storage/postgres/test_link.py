@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from storage import postgres_link
 from storage.database import Database
 from storage.opening import open_database
 from storage.postgres_link import Link
@@ -131,3 +132,16 @@ def test_a_lock_that_one_process_holds_is_given_to_nobody_until_it_is_let_go(new
         assert not two.link.hold("site example.com:443 0")
         one.link.let_go("site example.com:443 0")
         until(lambda: two.link.hold("site example.com:443 0"))
+
+
+def test_a_lock_that_is_given_too_late_is_given_back(
+    new_data: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_link, "_HOLD_SECONDS", 0.2)
+    with linked(proxy.url, "a") as one, linked(url_of(new_data), "b") as two:
+        until(lambda: one.link.is_held)
+        with proxy.silent():
+            assert not one.link.hold("site example.com:443 0")
+        monkeypatch.undo()
+        assert one.link.hold("another site"), "the link has had the first answer"
+        assert two.link.hold("site example.com:443 0")
