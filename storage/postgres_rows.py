@@ -17,7 +17,8 @@ from storage.engines import driver_of
 from storage.file_bytes import BytesGone
 from storage.migrations.schema import newest_schema
 from storage.postgres import WRITE_LOCK, make_migration_engine
-from storage.queue import TURNS, Turns
+from storage.postgres_turns import SharedTurns
+from storage.queue import TURNS
 from storage.statements import DRIVER
 from storage.table_rows import Kind, MovedTable, Row, moved_tables
 
@@ -156,7 +157,7 @@ def _wait_for_ever(driver: psycopg.Connection[Any]) -> None:
 @contextlib.contextmanager
 def session_in(connection: Connection, at: Millis) -> Iterator[Session]:
     """A session in the transaction of a connection, as a write of `storage.database` has it. `at` is its time."""
-    info: dict[str, Any] = {"now": at, "after_commit": [], TURNS: Turns(), DRIVER: driver_of(connection)}
+    info: dict[str, Any] = {"now": at, "after_commit": [], TURNS: SharedTurns(), DRIVER: driver_of(connection)}
     with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint", info=info) as session:
         yield session
         session.commit()

@@ -12,11 +12,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from engine.core.clock import SystemClock
 from engine.core.errors import DatabaseNotEmpty, FolderNotEmpty, InUse, MoveFailed
 from engine.core.settings import BadSetting
 from engine.jobs.transitions import claim_many
 from engine.moving.move import move_to_folder, move_to_other, move_to_postgres
 from storage.opening import open_database
+from storage.postgres_rows import session_in, writing_all
+from storage.queue import add_messages, take_messages
 from storage.settings import SERVER, put_setting
 from storage.table_rows import Replaced, SqliteRows, Sums, moved_tables, sums_of
 from tests.storage.test_upgrade import RELEASES, unpack
@@ -99,6 +102,16 @@ def test_rows_that_are_added_later_get_numbers_behind_those_that_were_moved(
         ).fetchone()
     assert newest is not None
     assert added == (newest[0] + 1,)
+
+
+def test_a_job_waits_behind_those_of_its_key_that_were_moved(new_database: NewDatabase, tmp_path: Path) -> None:
+    url = new_database()
+    database = open_database(tmp_path / "new", url=url)
+    with writing_all(url) as connection, session_in(connection, SystemClock().now()) as session:
+        add_messages(session, [(b"moved", "key_a"), (b"moved, too", "key_a")])
+    database.write_now(add_messages, [(b"new", "key_a")])
+    assert database.write_now(take_messages, 9) == [b"moved", b"moved, too", b"new"]
+    database.close()
 
 
 def test_what_postgresql_cannot_store_is_replaced_and_listed(release: Path, new_database: NewDatabase) -> None:
