@@ -255,12 +255,10 @@ class PostgresDatabase(Database):
     def _try_together(self, batch: list[Write]) -> _Tried:
         """Runs a batch once."""
         tried = _Tried()
+        connection: Connection | None = None
         committing: Began | None = None
         try:
             connection = self._writing_connection()
-        except DBAPIError as error:
-            return _Tried("failed", as_fault(error))
-        try:
             with connection.begin():
                 began = self._note_begin(connection)
                 self._run_batch(connection, batch, tried.answers, tried.notices)
@@ -268,7 +266,7 @@ class PostgresDatabase(Database):
         except DBAPIError as error:
             self._close_writing_connection()
             outcome = "failed"
-            if is_lost(error):
+            if connection is not None and is_lost(error):
                 outcome = "aborted" if committing is None else self._outcome(committing)
                 log.warning("The connection was lost in a transaction: it is %s", outcome)
             return tried if outcome == "committed" else _Tried(outcome, as_fault(error))
