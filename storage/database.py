@@ -31,14 +31,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import Clock, Millis
 from engine.core.errors import StorageUnavailable
-from storage.engines import (
-    READERS,
-    as_fault,
-    driver_of,
-    is_storage_fault,
-    make_engine,
-    storage_faults,
-)
+from storage.engines import READERS, as_fault, driver_of, is_storage_fault, make_engine, storage_faults
 from storage.file_bytes import FILE_BYTES, FILES_FOLDER, FileBytes
 from storage.queue import TURNS, Turns
 from storage.sqlite_file import file_of
@@ -331,6 +324,7 @@ class Database:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         notices: list[Notice],
+        /,
     ) -> Any:
         """Runs a function in its savepoint and returns its answer.
 

@@ -49,7 +49,8 @@ _TRIES: Final = 3
 _PAUSE_SECONDS: Final = 0.05
 #: How long a transaction whose connection was lost may take to end by itself, in seconds.
 _PATIENCE_SECONDS: Final = 0.2
-
+#: The seconds between two tries to connect, in order to ask what became of a transaction.
+_AGAIN_SECONDS: Final = 1.0
 #: How long the thread of an event loop waits for a query, and how often a coroutine that waits looks at the pulse, in
 #: seconds.
 ON_LOOP_SECONDS: Final = 1.0
@@ -149,18 +150,19 @@ class PostgresDatabase(Database):
         """Does what the method of Database does. Raises DatabaseAway when the server is silent: the write is not begun
         then, or nobody knows yet whether it is committed.
         """
-        self._require_pulse()
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Any] = loop.create_future()
-        self._submit(Write(work, args, kwargs, done, loop))
-        return await self._answered(done, _leave)
+        return await self._written(work, args, kwargs)
 
     async def write_joined(self, work: PluralAction[Item, T], item: Item) -> T:
         """Does what the method of Database does, and raises DatabaseAway as `write`."""
+        return await self._written(work, (item,), {}, joined=True)
+
+    async def _written(
+        self, work: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, joined: bool = False
+    ) -> Any:
         self._require_pulse()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Any] = loop.create_future()
-        self._submit(Write(work, (item,), {}, done, loop, joined=True))
+        self._submit(Write(work, args, kwargs, done, loop, joined))
         return await self._answered(done, _leave)
 
     def _require_pulse(self) -> None:
@@ -283,20 +285,13 @@ class PostgresDatabase(Database):
         connection.info[PIPED] = piped
         return {**self.info, DRIVER: piped}
 
-    def _run(
-        self,
-        sessions: Sessions,
-        work: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        notices: list[Notice],
-    ) -> Any:
+    def _run(self, sessions: Sessions, work: Callable[..., Any], *rest: Any) -> Any:
         def run(session: Session, *args: Any, **kwargs: Any) -> Any:
             answer = work(session, *args, **kwargs)
             session.info[DRIVER].flush()  # within the savepoint, so that an error is that of this work
             return answer
 
-        return super()._run(sessions, run, args, kwargs, notices)
+        return super()._run(sessions, run, *rest)
 
     def _note_begin(self, connection: Connection) -> Began:
         began: Began = connection.info[BEGAN]
@@ -327,7 +322,7 @@ class PostgresDatabase(Database):
                 if time.monotonic() >= until or self._closing:
                     log.error("It stays unknown whether a transaction was committed: %s", str(error).strip())
                     return "failed"
-                time.sleep(1.0)
+                time.sleep(_AGAIN_SECONDS)
 
 
 def _send_first(connection: Connection, *_: Any) -> None:
@@ -339,7 +334,11 @@ def _send_first(connection: Connection, *_: Any) -> None:
 
 def _is_on_loop() -> bool:
     """True in the thread of a running event loop."""
-    return asyncio._get_running_loop() is not None  # noqa: SLF001 - the public function raises an error instead
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _leave(done: asyncio.Future[Any]) -> None:
