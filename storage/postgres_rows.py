@@ -17,15 +17,17 @@ from storage.engines import driver_of
 from storage.file_bytes import BytesGone
 from storage.migrations.schema import newest_schema
 from storage.postgres import WRITE_LOCK, make_migration_engine
+from storage.postgres_files import PIECE_BYTES
 from storage.postgres_turns import SharedTurns
 from storage.queue import TURNS
+from storage.server_figures import LIVING_MS
 from storage.statements import DRIVER
 from storage.table_rows import Kind, MovedTable, Row, moved_tables
 
 _TYPES: Final[dict[Kind, str]] = {"int": "int8", "bool": "bool", "json": "text", "bytes": "bytea", "text": "text"}
 _LIVING: Final = """
     select kind, host, pid from workers
-     where beat_at > cast(extract(epoch from clock_timestamp()) * 1000 as bigint) - 30000 order by kind, host, pid
+     where beat_at > cast(extract(epoch from clock_timestamp()) * 1000 as bigint) - %s order by kind, host, pid
 """
 #: Tables of the schema that are no part of an extension.
 _TABLES: Final = """
@@ -49,8 +51,6 @@ _PUT_FILE: Final = """
     values (%s, %s, %s, cast(extract(epoch from clock_timestamp()) * 1000 as bigint))
 """
 _PUT_PIECE: Final = "insert into file_pieces (bytes_id, number, content) values (%s, %s, %s)"
-#: As `storage.postgres_files` stores them.
-_PIECE_BYTES: Final = 1 << 20
 #: Tables that `storage.tables` does not name: of Huey, of the bytes of files, and for search in knowledge.
 _OTHERS: Final = frozenset(
     {"task", "kv", "schedule", "counter", "file_bytes", "file_pieces", "knowledge_words", "knowledge_points"}
@@ -112,8 +112,8 @@ class PostgresFiles:
         id_ = secrets.token_hex(12)
         with self._connection.cursor() as cursor:
             cursor.execute(_PUT_FILE, (id_, sha256, len(content)))
-            for number, first in enumerate(range(0, len(content), _PIECE_BYTES)):
-                cursor.execute(_PUT_PIECE, (id_, number, content[first : first + _PIECE_BYTES]))
+            for number, first in enumerate(range(0, len(content), PIECE_BYTES)):
+                cursor.execute(_PUT_PIECE, (id_, number, content[first : first + PIECE_BYTES]))
 
 
 @contextlib.contextmanager
@@ -207,7 +207,7 @@ def list_users(connection: Connection) -> list[str]:
     if connection.exec_driver_sql(_USERS).first() is None:
         return []
     kinds = {"worker": "a worker", "server": "a server", "api": "a server without pages"}
-    living = connection.exec_driver_sql(_LIVING).all()
+    living = connection.exec_driver_sql(_LIVING, (LIVING_MS,)).all()
     return [f"{kinds.get(kind, kind)} on {host} (process {pid})" for kind, host, pid in living] or [
         f"{name} from {host} ({count} {'connection' if count == 1 else 'connections'})"
         for name, host, count in connection.exec_driver_sql(_USERS)
