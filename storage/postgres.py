@@ -46,11 +46,6 @@ _FAULT_CLASSES: Final = frozenset({"08", "53", "57", "58"})
 _FAULT_STATES: Final = frozenset({"25006", "25P03", "40001", "40P01", "55P03"})
 
 
-def is_postgres(url: str) -> bool:
-    """True for the URL of a PostgreSQL database."""
-    return url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://"))
-
-
 def make_postgres_engine(url: str, *, writing: bool, durable: bool, pool_size: int) -> Engine:
     """Creates an engine. `writing`: transactions take the lock of writers; otherwise they are read-only and see one
     snapshot. `durable`: a commit waits for the disk of the server.

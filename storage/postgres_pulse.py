@@ -36,15 +36,10 @@ class Pulse:
         self._ending.set()
 
     @property
-    def silent_seconds(self) -> float:
-        """For how many seconds a question has had no answer."""
-        asked = self._asked
-        return 0.0 if asked is None else time.monotonic() - asked
-
-    @property
     def silent(self) -> bool:
         """True when a question has had no answer for too long."""
-        return self.silent_seconds > SILENT_SECONDS
+        asked = self._asked
+        return asked is not None and time.monotonic() - asked > SILENT_SECONDS
 
     def _run(self) -> None:
         connection: psycopg.Connection | None = None
