@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from storage.database import now
+from storage.migrations.postgres import read_schema
 from storage.postgres_meaning import meaning_trouble
 from storage.server_figures import LIVING_MS
 from storage.tables import WorkerProcess
@@ -93,7 +94,7 @@ def read_state(session: Session) -> PostgresState:
         answer_ms=sorted(times)[2] * 1_000,
         meaning_trouble=meaning_trouble(session.connection()) if session.scalar(_HAS_VECTORS) else "",
         version=row.version.split(" ")[0],
-        schema=session.scalar(text("select version_num from alembic_version")) or "",
+        schema=read_schema(session.connection()),
         fsync=row.fsync,
         connections=row.open,
         own_connections=row.own,

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from engine.core.clock import Millis
 from storage.engines import driver_of
 from storage.file_bytes import BytesGone
+from storage.migrations.postgres import read_schema
 from storage.migrations.schema import newest_schema
 from storage.postgres import WRITE_LOCK, make_migration_engine
 from storage.postgres_files import PIECE_BYTES
@@ -161,13 +162,6 @@ def session_in(connection: Connection, at: Millis) -> Iterator[Session]:
     with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint", info=info) as session:
         yield session
         session.commit()
-
-
-def read_schema(connection: Connection) -> str:
-    """Returns the schema revision of the tables; "" without tables."""
-    if connection.exec_driver_sql("select to_regclass('alembic_version')").scalar() is None:
-        return ""
-    return connection.exec_driver_sql("select version_num from alembic_version").scalar() or ""
 
 
 def list_tables(connection: Connection) -> list[str]:

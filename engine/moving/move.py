@@ -248,8 +248,9 @@ def _require_empty(connection: Opened, url: str) -> None:
 
 def _require_source(connection: Opened, url: str) -> None:
     """Raises NotFound, NewerData and InUse."""
+    from storage.migrations.postgres import read_schema
     from storage.postgres_refusals import told
-    from storage.postgres_rows import list_users, read_schema
+    from storage.postgres_rows import list_users
 
     current = read_schema(connection)
     if not current:

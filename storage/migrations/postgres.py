@@ -6,11 +6,14 @@ once. From then on it is migrated like SQLite. There is no copy from before a mi
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from storage.migrations.postgres_only import TABLES
-from storage.migrations.schema import newest_schema, note_newest, refuse_newer, run_migrations, stored_schema
+from storage.migrations.schema import newest_schema, note_newest, refuse_newer, run_migrations
 from storage.postgres import MIGRATE_LOCK, make_migration_engine
 from storage.postgres_meaning import prepare_meaning
 from storage.postgres_refusals import not_usable, require_usable, told
@@ -32,30 +35,35 @@ def upgrade_postgres(url: str) -> bool:
 
     Raises NewerData, and BadSetting when the server cannot be reached or used.
     """
-    engine = make_migration_engine(url)
-    try:
+    with _opened(url) as engine:
         with engine.connect() as connection:
             require_usable(connection, url)
             is_newest = _is_newest(connection, url)
         changed = not is_newest and _upgrade(engine, url)
         prepare_meaning(engine)
         return changed
-    except DBAPIError as error:
-        refusal = not_usable(error, url)
-        if refusal is None:
-            raise
-        raise refusal from error
-    finally:
-        engine.dispose()
 
 
 def postgres_schema(url: str) -> str:
     """Returns the schema revision of a database; "" when it has no tables of Flowport. Raises BadSetting."""
+    with _opened(url) as engine, engine.connect() as connection:
+        require_usable(connection, url)
+        return read_schema(connection)
+
+
+def read_schema(connection: Connection) -> str:
+    """Does the same on an open connection. It does not load Alembic, which takes longer than most commands run."""
+    if connection.scalar(text("select to_regclass('alembic_version')")) is None:
+        return ""
+    return connection.scalar(text("select version_num from alembic_version")) or ""
+
+
+@contextlib.contextmanager
+def _opened(url: str) -> Iterator[Engine]:
+    """An engine for the tables. Raises BadSetting when the server cannot be reached or used."""
     engine = make_migration_engine(url)
     try:
-        with engine.connect() as connection:
-            require_usable(connection, url)
-            return stored_schema(connection)
+        yield engine
     except DBAPIError as error:
         refusal = not_usable(error, url)
         if refusal is None:
@@ -70,7 +78,7 @@ def _upgrade(engine: Engine, url: str) -> bool:
         connection.execute(text(f"select pg_advisory_xact_lock{MIGRATE_LOCK}"))
         if _is_newest(connection, url):
             return False
-        if stored_schema(connection):
+        if read_schema(connection):
             run_migrations(connection)
             _compare_bytes(connection)
         else:
@@ -108,9 +116,6 @@ def _compare_bytes(connection: Connection) -> None:
 
 def _is_newest(connection: Connection, url: str) -> bool:
     """Compares the stored schema with the newest. Raises NewerData."""
-    # Read without Alembic, which takes longer to load than most commands run.
-    if connection.scalar(text("select to_regclass('alembic_version')")) is None:
-        return False
-    current = connection.scalar(text("select version_num from alembic_version")) or ""
+    current = read_schema(connection)
     refuse_newer(f"in {told(url)}", current)
     return current == newest_schema()
