@@ -21,7 +21,6 @@ from sqlalchemy import JSON, Boolean, Integer, LargeBinary, Table
 
 from storage.file_bytes import BytesGone, FileBytes
 from storage.tables import Base
-from storage.tables_knowledge import KnowledgeCollection  # noqa: F401 - so that `Base.metadata` has its tables too
 
 Kind = Literal["int", "bool", "json", "bytes", "text"]
 Row = tuple[Any, ...]

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.table_base import Base
 from storage.tables_files import FileUse, StoredFile  # noqa: F401 - so that `Base.metadata` has every table
-from storage.tables_questions import Question  # noqa: F401 - so that `Base.metadata` has every table
+from storage.tables_knowledge import KnowledgeCollection  # noqa: F401 - likewise
+from storage.tables_questions import Question  # noqa: F401 - likewise
 from storage.tables_triggers import Hook, Schedule  # noqa: F401 - likewise
 
 #: The statuses of jobs that have not ended.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.tables import Base
+from storage.table_base import Base
 
 
 class KnowledgeCollection(Base):

@@ -2,7 +2,6 @@
 
 from alembic import context
 
-from storage import tables_knowledge  # its tables become known to Base
 from storage.tables import Base
 
 
@@ -12,7 +11,6 @@ def is_own_table(thing: object, name: str | None, kind: str, *_: object) -> bool
 
 
 words = {f"knowledge_words{part}" for part in ("", "_data", "_idx", "_docsize", "_config", "_content")}
-assert tables_knowledge.Base is Base
 connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,

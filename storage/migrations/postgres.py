@@ -18,7 +18,6 @@ from storage.postgres import MIGRATE_LOCK, make_migration_engine
 from storage.postgres_meaning import prepare_meaning
 from storage.postgres_refusals import not_usable, require_usable, told
 from storage.tables import Base
-from storage.tables_knowledge import KnowledgeCollection  # noqa: F401 - so that `Base.metadata` has its tables too
 
 #: A key may have 4,000 bytes, an address more, and an entry of an ordered index has at most 2,704.
 _INDEXES = (

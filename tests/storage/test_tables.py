@@ -7,10 +7,6 @@ from typing import Any
 from sqlalchemy import create_mock_engine
 
 from storage.tables import Base
-from storage.tables_knowledge import KnowledgeCollection
-
-#: Its module makes the tables of knowledge known.
-assert KnowledgeCollection.metadata is Base.metadata
 
 
 def statements_of(dialect: str) -> list[str]:
