@@ -17,7 +17,8 @@ from engine.backups.passphrase import has_passphrase
 from engine.core.clock import DAY, HOUR, MINUTE, SECOND
 from engine.core.settings import Settings
 from engine.diagnostics.disk import folder_size, read_disk
-from engine.diagnostics.findings import Line, megabytes
+from engine.diagnostics.findings import Line, State, megabytes
+from engine.diagnostics.waiting_jobs import check_waiting_jobs
 from engine.jobs.server.retention import read_rules
 from engine.jobs.worker_locks import SERVE, run_folder
 from storage.backup import DATABASE, find_fault, schema_of
@@ -34,7 +35,6 @@ from storage.settings import SERVER as SERVER_SETTINGS
 SLOW_SYNC, TOO_SLOW_SYNC = 0.02, 0.2
 #: File systems without the shared memory between processes that SQLite's write-ahead log needs.
 _NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.s3fs"}
-_WAITING_SECONDS = 60
 #: Milliseconds since 1970. An earlier clock is wrong: it is older than this program.
 _NOT_BEFORE_MS = 1_760_000_000_000
 
@@ -59,7 +59,7 @@ def check_folder_and_database(settings: Settings, database: Database, *, running
         yield check_clock(database)
         yield _database(data)
         yield _files(database)
-        yield _worker(data, database, running)
+        yield _worker(data, database, running=running)
     yield from _backups(settings, database)
 
 
@@ -114,8 +114,8 @@ def check_disk(data: Path) -> Line:
     disk = read_disk(data)
     found = f"{megabytes(disk.free)} of {megabytes(disk.total)} are free."
     fix = "Free some disk space, make the disk larger, or keep less under Settings, Data."
-    state = {"ok": "ok", "low": "warn", "full": "bad"}[disk.state]
-    return Line("Disk", state, found, "" if state == "ok" else fix)  # type: ignore[arg-type]
+    states: dict[str, State] = {"ok": "ok", "low": "warn", "full": "bad"}
+    return Line("Disk", states[disk.state], found, "" if disk.state == "ok" else fix)
 
 
 def _size(data: Path, database: Database) -> Line:
@@ -192,7 +192,7 @@ def _files(database: Database) -> Line:
     return Line("Files", "ok", f"{len(named):,} files, {megabytes(sum(size for _, size in named))}.")
 
 
-def _worker(data: Path, database: Database, running: bool | None) -> Line:  # noqa: FBT001 - private
+def _worker(data: Path, database: Database, *, running: bool | None) -> Line:
     if running is False or not is_serving(data):
         if running:
             return Line("Worker", "bad", "No server runs on this folder.", "Start it: `app.py serve`.")
@@ -210,16 +210,7 @@ def _worker(data: Path, database: Database, running: bool | None) -> Line:  # no
             "No worker has been heard of for 30 seconds, so no job runs.",
             "Read the server's log for lines that begin with `worker`, then start the server again.",
         )
-    waiting = f"{figures.queued} jobs wait, {figures.processing} run"
-    if figures.oldest_queued_seconds > _WAITING_SECONDS:
-        return Line(
-            "Worker",
-            "warn",
-            f"{waiting}; the oldest has waited for {figures.oldest_queued_seconds:.0f} s.",
-            "If this stays: more jobs come in than are run. Raise the limit of jobs at once, or add a worker: `app.py worker`.",
-        )
-    count = "1 worker lives" if figures.workers == 1 else f"{figures.workers} workers live"
-    return Line("Worker", "ok", f"{count}; {waiting}.")
+    return check_waiting_jobs(figures, "1 worker lives" if figures.workers == 1 else f"{figures.workers} workers live")
 
 
 def _backups(settings: Settings, database: Database) -> Iterator[Line]:

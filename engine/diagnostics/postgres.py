@@ -9,6 +9,7 @@ from typing import Final
 from engine.core.clock import SECOND
 from engine.core.errors import Refusal
 from engine.diagnostics.findings import Line, megabytes
+from engine.diagnostics.waiting_jobs import check_waiting_jobs
 from engine.jobs.server.retention import read_rules
 from storage.database import Database
 from storage.files import count_files
@@ -20,12 +21,12 @@ from storage.server_figures import server_figures
 
 #: Milliseconds that an answer may take: above the first every call waits for it, above the second jobs do, too.
 _SLOW_MS, _TOO_SLOW_MS = 5.0, 50.0
+#: The share of the connections that may be open.
 _CONNECTIONS_FULL: Final = 0.8
 #: How many milliseconds the clocks of PostgreSQL and of this machine may differ.
 _CLOCKS_DIFFER_MS: Final = 5 * SECOND
 #: PostgreSQL stops all writes at two thousand million; its own cleaning begins at two hundred million.
 _OLD_TRANSACTIONS: Final = 1_000_000_000
-_WAITING_SECONDS: Final = 60
 
 
 def check_postgres(database: Database, *, running: bool | None) -> Iterator[Line]:
@@ -43,7 +44,7 @@ def check_postgres(database: Database, *, running: bool | None) -> Iterator[Line
     if state.meaning_trouble:
         found, _, fix = state.meaning_trouble.partition(". ")
         yield Line("Search by meaning", "note", f"{found}.", fix)
-    yield _processes(database, running)
+    yield _processes(database, running=running)
 
 
 def _database(url: str, state: PostgresState) -> Line:
@@ -143,32 +144,28 @@ def _files(database: Database) -> Line:
     return Line("Files", "ok", f"{count:,} files in the database, {megabytes(size)}.")
 
 
-def _processes(database: Database, running: bool | None) -> Line:  # noqa: FBT001 - private
-    name = "Worker"
+def _processes(database: Database, *, running: bool | None) -> Line:
     living = database.read_now(count_living)
     if not living.workers:
         if not living.servers and not running:
             return Line(
-                name,
+                "Worker",
                 "note",
                 "No server and no worker uses this database now.",
                 "" if running is False else "Start it when you want it: `app.py serve`.",
             )
         return Line(
-            name,
+            "Worker",
             "bad",
             "No worker has been heard of for 30 seconds, so no job runs.",
             "Start one (`app.py worker`), or read the server's log for lines that begin with `worker`.",
         )
-    figures = database.read_now(server_figures)
-    waiting = f"{figures.queued} jobs wait, {figures.processing} run"
-    if figures.oldest_queued_seconds > _WAITING_SECONDS:
-        return Line(
-            name,
-            "warn",
-            f"{waiting}; the oldest has waited for {figures.oldest_queued_seconds:.0f} s.",
-            "If this stays: more jobs come in than are run. Raise the limit of jobs at once, or add a worker: `app.py worker`.",
-        )
-    servers = f"{living.servers} {'server' if living.servers == 1 else 'servers'} and " if living.servers else ""
-    count = "1 worker lives" if living.workers == 1 and not servers else f"{servers}{living.workers} workers live"
-    return Line(name, "ok", f"{count.replace(' 1 workers', ' 1 worker')}; {waiting}.")
+    servers = f"{_counted(living.servers, 'server')} and " if living.servers else ""
+    verb = "live" if servers or living.workers > 1 else "lives"
+    return check_waiting_jobs(
+        database.read_now(server_figures), f"{servers}{_counted(living.workers, 'worker')} {verb}"
+    )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
