@@ -100,7 +100,10 @@ def found_words_in(terms: Sequence[Term], texts: Sequence[str]) -> list[dict[Ter
 
 
 def indexed(text: str) -> str:
-    """Returns a text as it is indexed: letters that are written without spaces become overlapping pairs."""
+    """Returns a text as it is indexed: letters that are written without spaces become overlapping pairs.
+
+    The result for a text must stay the same in every release: by it pieces are removed from the index of FTS5.
+    """
     return _RUN.sub(lambda run: f" {' '.join(run[0][at : at + 2] for at in range(len(run[0])))} ", text)
 
 

@@ -1,13 +1,10 @@
 """Word search in the pieces of collections, with FTS5 of SQLite.
 
-With PostgreSQL the same functions use its full-text search, on the words as FTS5 makes them (`storage/postgres_words.py`).
-The index
-`knowledge_words` holds no copy of the texts (`content=''`), so a piece is removed from it by giving its texts again:
-`indexed` must never change its result for a text. Its tokenizer takes word stems (porter) and ignores accents.
+The index `knowledge_words` holds no copy of the texts (`content=''`), so a piece is removed from it by giving its texts
+again: `storage.knowledge_terms.indexed` must never change its result for a text. Its tokenizer takes word stems (porter)
+and ignores accents.
 
-Chinese, Japanese, Korean and Thai are written without spaces or with particles joined to words. Runs of these letters
-are indexed as overlapping pairs, so that a word of two signs is found too; FTS5's trigram tokenizer finds only words of
-three and more.
+With PostgreSQL the same functions use its full-text search, on the words as FTS5 makes them (`storage/postgres_words.py`).
 """
 
 from __future__ import annotations
