@@ -30,11 +30,11 @@ MOST_DIMENSIONS: Final = 4_000
 #: How many documents get their points in one transaction.
 _SLICE: Final = 20
 #: Rows stay whole in their pages: reading a vector from another place takes longer than comparing it.
-_TABLE: Final = (
-    """create table knowledge_points (
+_TABLE: Final = text(
+    """create table if not exists knowledge_points (
            document_id bigint not null references knowledge_vectors (document_id) on delete cascade,
            number bigint not null, collection_id text collate "C" not null, model text collate "C" not null,
-           dimensions bigint not null, point halfvec not null, primary key (document_id, number)) with (toast_tuple_target = 8160)""",
+           dimensions bigint not null, point halfvec not null, primary key (document_id, number)) with (toast_tuple_target = 8160)"""
 )
 _READY: Final = "create index ix_knowledge_points_collection on knowledge_points (collection_id, model)"
 _STATE: Final = text(
@@ -66,7 +66,8 @@ _MAY_ADD = Statement(
        and coalesce(has_table_privilege(to_regclass('knowledge_points'), 'select'), false)
     """
 )
-_IS_READY = Statement("select to_regclass('ix_knowledge_points_collection') is not null")
+#: Whoever may not add points may not search by them either: those of its own documents are missing.
+_IS_READY = Statement(f"{_MAY_ADD.sql} and to_regclass('ix_knowledge_points_collection') is not null")
 _FIND = Statement(
     """
     select document_id, number, 1 - distance
@@ -126,7 +127,7 @@ def add_points(session: Session, document_id: int, collection_id: str, model: st
 
 def has_points(session: Session, dimensions: int) -> bool:
     """True when searches may use the points of vectors of this length."""
-    return dimensions <= MOST_DIMENSIONS and _IS_READY.row(session, {})[0] and _MAY_ADD.row(session, {})[0]
+    return dimensions <= MOST_DIMENSIONS and _IS_READY.row(session, {})[0]
 
 
 def find_by_points(
@@ -153,7 +154,7 @@ def find_by_points(
 
 def _prepare(engine: Engine) -> str:
     with engine.connect() as connection:
-        ready, _, has_type, is_on, is_installed = connection.execute(_STATE).one()
+        ready, _, _, is_on, is_installed = connection.execute(_STATE).one()
         if ready and connection.execute(_MISSING, {"most": 1}).first() is None:
             return ""
         if not is_on and not is_installed:
@@ -179,8 +180,7 @@ def _fill(engine: Engine, *, has_table: bool) -> None:
     """Creates the table, adds the points that are missing, and says that they are complete."""
     if not has_table:
         with engine.begin() as connection:
-            for statement in _TABLE:
-                connection.execute(text(statement.replace("create table", "create table if not exists")))
+            connection.execute(_TABLE)
     while True:
         with engine.begin() as connection:
             connection.execute(text(f"select pg_advisory_xact_lock{WRITE_LOCK}"))
