@@ -44,7 +44,12 @@ gc.set_threshold(200_000, 50, 1_000)
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
-pytest_plugins = ["tests.cheap_parts", "tests.cpu_time", "tests.shared"]
+pytest_plugins = [
+    "tests.cheap_parts",
+    "tests.cpu_time",
+    "tests.shared",
+    *(["tests.postgres_databases"] if POSTGRES else []),
+]
 
 
 TESTS = Path(__file__).parent

@@ -1,4 +1,6 @@
-"""Databases in the PostgreSQL of this run: empty ones, and one behind a proxy that can cut its connections."""
+"""Fixtures: databases in the PostgreSQL of this run that have no tables, and one behind a proxy that can cut its
+connections.
+"""
 
 from __future__ import annotations
 
