@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -13,21 +13,17 @@ import pytest
 from tests.factories import greeting
 from tests.hosting.compose_scale import Replay
 from tests.live.caller import Caller
-from tests.postgres_cluster import cluster
 
 pytestmark = pytest.mark.process
 
 
 @pytest.fixture
-def replay(tmp_path: Path) -> Iterator[Replay]:
-    name = "scale_replay"
-    cluster().make(name, template="template1")
-    one = Replay(tmp_path, cluster().url(name))
+def replay(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Replay]:
+    one = Replay(tmp_path, new_database())
     try:
         yield one
     finally:
         one.end()
-        cluster().drop(name)
 
 
 def test_the_services_do_a_job_together_and_end_in_order(replay: Replay):
@@ -63,8 +59,9 @@ def test_the_services_do_a_job_together_and_end_in_order(replay: Replay):
 
 
 def test_a_user_who_may_not_make_tables_runs_everything_after_migrate(replay: Replay):
+    owned = replay.url
     replay.run("migrate")
-    with psycopg.connect(replay.url, autocommit=True) as connection:
+    with psycopg.connect(owned, autocommit=True) as connection:
         for statement in GRANTS:
             connection.execute(statement)
         connection.execute("alter user scale_app login")
@@ -79,7 +76,7 @@ def test_a_user_who_may_not_make_tables_runs_everything_after_migrate(replay: Re
         assert ended["status"] == "completed"
         replay.end()
     finally:
-        with psycopg.connect(cluster().url("scale_replay"), autocommit=True) as connection:
+        with psycopg.connect(owned, autocommit=True) as connection:
             connection.execute("drop owned by scale_app")
             connection.execute("drop user scale_app")
 
