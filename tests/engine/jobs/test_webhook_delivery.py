@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +27,7 @@ from engine.secrets.question_links import question_link_path
 from engine.secrets.sealing import Vault, open_vault
 from storage.settings import ADDRESS, SERVER, put_setting
 from storage.webhooks import DeliveryRow, list_deliveries, take_due
-from tests.engine.jobs.world import World, open_world
+from tests.engine.jobs.world import World
 from tests.factories import asks_person
 from tests.stand_ins.local_server import Reply
 from tests.stand_ins.webhook_receiver import WebhookReceiver
@@ -37,13 +36,6 @@ from tests.stand_ins.webhook_receiver import WebhookReceiver
 @pytest.fixture
 def clock() -> MovedClock:
     return MovedClock()
-
-
-@pytest.fixture
-def world(new_data: Path, clock: MovedClock) -> Iterator[World]:
-    made = open_world(new_data, clock=clock)
-    yield made
-    made.database.close()
 
 
 @pytest.fixture

@@ -19,16 +19,9 @@ from storage.postgres import WRITE_LOCK
 from storage.postgres_link import lock_key
 from storage.workers import add_worker, beat, beats
 from tests.databases import url_of
-from tests.engine.jobs.world import World, open_world
+from tests.engine.jobs.world import World
 from tests.postgres_proxy import Proxy
 from tests.stored import fill_disk, free_disk
-
-
-@pytest.fixture
-def world(new_data: Path) -> Iterator[World]:
-    opened = open_world(new_data)
-    yield opened
-    opened.database.close()
 
 
 @dataclass

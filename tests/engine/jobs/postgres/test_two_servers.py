@@ -39,7 +39,7 @@ from storage.questions import list_questions_of_job
 from storage.schedules import list_starts
 from storage.tables_knowledge import KnowledgeSource
 from tests.databases import stored_bytes, url_of
-from tests.engine.jobs.world import World, document_of, open_world
+from tests.engine.jobs.world import World, document_of
 
 CONTENT = bytes(range(256)) * 10_000  # three pieces
 
@@ -47,13 +47,6 @@ CONTENT = bytes(range(256)) * 10_000  # three pieces
 @pytest.fixture
 def clock() -> MovedClock:
     return MovedClock()
-
-
-@pytest.fixture
-def world(new_data: Path, clock: MovedClock) -> Iterator[World]:
-    made = open_world(new_data, clock=clock)
-    yield made
-    made.database.close()
 
 
 @pytest.fixture

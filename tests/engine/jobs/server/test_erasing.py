@@ -6,8 +6,7 @@ import itertools
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,24 +37,11 @@ from storage.jobs import find_job, find_value, read_value
 from storage.retention import release_pages, remove_jobs, remove_values
 from storage.statements import DRIVER, Statement
 from storage.steps import NewValue, Progress, list_steps, write_progress
-from tests.engine.jobs.world import World, document_of, open_world
+from tests.engine.jobs.world import World, document_of
 from tests.factories import person
-from tests.logical_time import LogicalClock
 from tests.stored import places_of
 
 CANARY = "canary-7Yq2"
-
-
-@pytest.fixture
-def clock() -> MovedClock:
-    return LogicalClock()
-
-
-@pytest.fixture
-def world(new_data: Path, clock: MovedClock) -> Iterator[World]:
-    world = open_world(new_data, clock=clock)
-    yield world
-    world.database.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +27,10 @@ from storage.flows import get_draft
 from storage.job_changes import Lease
 from storage.opening import open_database
 from tests.databases import damage_bytes, stored_bytes, url_of
-from tests.engine.jobs.world import World, document_of, open_world
-from tests.logical_time import LogicalClock
+from tests.engine.jobs.world import World, document_of
 
 RULES = Rules(cap_gb=0)
 FIELDS = [{"name": "document", "type": "file"}]
-
-
-@pytest.fixture
-def clock() -> MovedClock:
-    return LogicalClock()
-
-
-@pytest.fixture
-def world(new_data: Path, clock: MovedClock) -> Iterator[World]:
-    world = open_world(new_data, clock=clock)
-    yield world
-    world.database.close()
 
 
 def upload(world: World, content: bytes = b"some text", name: str = "a.txt") -> dict[str, Any]:

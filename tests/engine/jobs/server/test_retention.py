@@ -5,8 +5,6 @@ every night.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,24 +23,11 @@ from storage.retention import read_room
 from storage.settings import SERVER, put_setting
 from storage.tables import Flow, Job
 from tests.engine.jobs.stored_jobs import add_ended_jobs
-from tests.engine.jobs.world import World, open_world
+from tests.engine.jobs.world import World
 from tests.factories import person
-from tests.logical_time import LogicalClock
 from tests.postgres_cluster import POSTGRES
 
 UNCAPPED = Rules(cap_gb=0)
-
-
-@pytest.fixture
-def clock() -> MovedClock:
-    return LogicalClock()
-
-
-@pytest.fixture
-def world(new_data: Path, clock: MovedClock) -> Iterator[World]:
-    world = open_world(new_data, clock=clock)
-    yield world
-    world.database.close()
 
 
 def count(world: World, table: str) -> int:
