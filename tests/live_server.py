@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import random
 import signal
 import socket
@@ -20,7 +19,7 @@ import httpx
 
 from storage.database import Database
 from tests.databases import open_database, settings_of
-from tests.one_command import run_here
+from tests.one_command import clean_environment, run_here
 
 ROOT = Path(__file__).parents[1]
 #: Empty, as no test uses TLS: httpx would otherwise load all certificate authorities of the machine for each call.
@@ -77,15 +76,11 @@ class LiveServer:
         return self.data.parent / f"{self.data.name}.log"
 
     def environment(self) -> dict[str, str]:
-        """Returns the environment without variables of pytest: PYTEST_CURRENT_TEST changes how NiceGUI listens."""
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "FLOWPORT", "NICEGUI"))
-        }
+        """Returns the environment of the server's process."""
         return {
-            **kept,
+            **clean_environment(),
             "FLOWPORT_DATA": str(self.data),
             "PYTHONUNBUFFERED": "1",
-            "FLOWPORT_LOCAL_SERVERS": "off",
             **settings_of(self.data),
             **self.env,
         }

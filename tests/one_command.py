@@ -36,6 +36,15 @@ class Ended:
     stderr: bytes
 
 
+def clean_environment(**more: str) -> dict[str, str]:
+    """Returns the environment for a process of Flowport: this process's own without variables of Flowport, NiceGUI and
+    pytest, of which PYTEST_CURRENT_TEST changes how NiceGUI listens; with `more`.
+    """
+    left_out = ("FLOWPORT_", "NICEGUI_", "PYTEST_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    return kept | {"FLOWPORT_LOCAL_SERVERS": "off"} | more
+
+
 def run_here(arguments: Sequence[str], *, stdin: bytes, environment: Mapping[str, str], folder: Path) -> Ended:
     """Calls `main` as the program does, in a thread, because the caller may have a running event loop."""
     ended: list[int | BaseException] = []

@@ -28,7 +28,7 @@ import psycopg
 from storage.postgres import WRITE_LOCK
 from tests.chaos.kills import FLOW, Counted
 from tests.chaos.machines import HOME, ROOT, Machine, Postgres, make_switch
-from tests.one_command import run_here
+from tests.one_command import clean_environment, run_here
 from tests.stand_ins.openai_server import Said
 
 SERVERS, WORKERS = ("pages-1", "pages-2"), ("worker-1", "worker-2", "worker-3", "worker-4")
@@ -128,15 +128,11 @@ class SeveralMachines:
         if not key.exists():
             key.write_text(base64.b64encode(os.urandom(32)).decode())
             key.chmod(0o600)
-        kept = {
-            name: said for name, said in os.environ.items() if not name.startswith(("PYTEST", "FLOWPORT", "NICEGUI"))
-        }
         return {
-            **kept,
+            **clean_environment(),
             "PYTHONUNBUFFERED": "1",
             "FLOWPORT_DATABASE_URL": self.postgres.url,
             "FLOWPORT_SECRET_KEY_FILE": str(key),
-            "FLOWPORT_LOCAL_SERVERS": "off",
         }
 
     def _deploy(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import pytest
 
 from tests.databases import settings_of
 from tests.factories import greeting
-from tests.one_command import run_command, run_here
+from tests.one_command import clean_environment, run_command, run_here
 
 APP = Path(__file__).parents[2] / "app.py"
 
@@ -40,13 +39,6 @@ class Said:
 
 
 Command = Callable[..., Said]
-
-
-def clean_environment(**more: str) -> dict[str, str]:
-    """This process's environment without variables that a test runner or a person set for Flowport."""
-    left_out = ("FLOWPORT_", "PYTEST_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    return kept | {"FLOWPORT_LOCAL_SERVERS": "off"} | more
 
 
 @pytest.fixture

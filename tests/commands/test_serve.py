@@ -14,11 +14,12 @@ import httpx
 import pytest
 from nicegui import __version__ as nicegui_version
 
-from tests.commands.conftest import APP, clean_environment
+from tests.commands.conftest import APP
 from tests.databases import settings_of
 from tests.factories import greeting
 from tests.live.caller import Caller, Terminal
 from tests.live_server import EMAIL, PASSWORD, LiveServer, free_port
+from tests.one_command import clean_environment
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ import pytest
 
 from engine.actions.members import join, set_up_owner
 from engine.core.errors import LinkNotValid
-from tests.commands.conftest import APP, clean_environment
+from tests.commands.conftest import APP
 from tests.databases import POSTGRES, open_database, settings_of
-from tests.one_command import run_command
+from tests.one_command import clean_environment, run_command
 
 CANARY = "sk-canary-0123456789abcdef"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import APP, clean_environment
+from tests.commands.conftest import APP
+from tests.one_command import clean_environment
 
 pytestmark = pytest.mark.process
 

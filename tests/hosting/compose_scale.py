@@ -21,7 +21,7 @@ import httpx
 import yaml
 
 from tests.live_server import free_port
-from tests.one_command import run_here
+from tests.one_command import clean_environment, run_here
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "compose.scale.yaml"
@@ -59,17 +59,13 @@ class Replay:
         given = self.services[name]["environment"]
         assert given["FLOWPORT_DATABASE_URL"] == "postgresql://flowport:secret@postgres:5432/flowport"
         assert given["FLOWPORT_SECRET_KEY_FILE"] == "/run/secrets/flowport.key"
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "FLOWPORT", "NICEGUI"))
-        }
         image = {"FLOWPORT_DATA": str(self.folder / "data"), "FLOWPORT_HOST": "127.0.0.1", "PYTHONUNBUFFERED": "1"}
         here = {
             "FLOWPORT_DATABASE_URL": self.url,
             "FLOWPORT_SECRET_KEY_FILE": str(self.folder / "flowport.key"),
             "FLOWPORT_PORT": str(self.ports.get(name, 8080)),
-            "FLOWPORT_LOCAL_SERVERS": "off",
         }
-        return {**kept, **image, **given, **here}
+        return {**clean_environment(), **image, **given, **here}
 
     def run(self, name: str, *words: str, stdin: bytes = b"") -> str:
         """Runs a service's command, or `app.py` with other words in its place, to its end; returns what it printed."""

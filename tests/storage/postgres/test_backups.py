@@ -19,8 +19,8 @@ from engine.secrets.sealing import open_vault
 from storage.database import Database
 from storage.files import count_files, list_hashes
 from storage.opening import open_database
-from tests.commands.conftest import Said, clean_environment
-from tests.one_command import run_here
+from tests.commands.conftest import Said
+from tests.one_command import clean_environment, run_here
 from tests.storage.postgres.test_knowledge import QUESTIONS, Filled, filled
 from tests.storage.test_upgrade import RELEASES, unpack
 
