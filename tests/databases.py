@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from storage.database import Database
 from storage.opening import open_database as open_url
-from storage.tables import Base
 from tests.postgres_cluster import POSTGRES, cluster
 
 
@@ -78,16 +76,4 @@ def damage_bytes(database: Database, sha256: str, content: bytes | None) -> None
 
 
 def _name(data: Path) -> str:
-    return f"{hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:16]}"
-
-
-def tables_with(session: Session, word: str) -> list[str]:
-    """Returns the tables of PostgreSQL in which a row holds this word, in the order of their names."""
-    names = sorted(Base.metadata.tables)
-    return [
-        name
-        for name in names
-        if session.scalar(
-            text(f"select 1 from {name} as found where found::text like :word limit 1"), {"word": f"%{word}%"}
-        )
-    ]
+    return hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:16]

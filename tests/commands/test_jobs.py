@@ -24,8 +24,9 @@ from storage.job_changes import Lease
 from storage.statements import Statement
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
-from tests.databases import POSTGRES, open_database, tables_with
+from tests.databases import open_database
 from tests.factories import document
+from tests.stored import places_of
 
 CANARY = "canary-4Kf9"
 TODAY = dt.datetime.now(dt.UTC).date()
@@ -58,9 +59,7 @@ class Filled:
     @property
     def places_with_it(self) -> list[str]:
         """Files of the folder, or tables of PostgreSQL, that hold the values of the jobs."""
-        if POSTGRES:
-            return self.database.read_now(tables_with, CANARY)
-        return [path.name for path in self.data.iterdir() if path.is_file() and CANARY.encode() in path.read_bytes()]
+        return places_of(self.data, CANARY)
 
     @property
     def audited(self) -> list[tuple[str, str, str]]:
