@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import os
 import statistics
 import tempfile
@@ -29,16 +30,9 @@ CLIENTS, SECONDS, ROUNDS = (4, 32, 100), 5.0, 3
 class OnPostgres(LiveServer):
     """A server whose database is named in its environment."""
 
-    @property
+    @functools.cached_property
     def store(self) -> Database:
-        self.__dict__["opened"] = self.__dict__.get("opened") or open_database(
-            self.data, url=self.env["FLOWPORT_DATABASE_URL"]
-        )
-        return self.__dict__["opened"]
-
-    def close_store(self) -> None:
-        if (opened := self.__dict__.pop("opened", None)) is not None:
-            opened.close()
+        return open_database(self.data, url=self.env["FLOWPORT_DATABASE_URL"])
 
 
 @contextlib.contextmanager
