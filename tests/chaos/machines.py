@@ -48,6 +48,11 @@ def _ip(line: str) -> None:
     subprocess.run(["ip", *line.split()], check=True)
 
 
+def address_of(number: int) -> str:
+    """Returns the address of the machine with this number."""
+    return f"{_NETWORK}.{10 + number}"
+
+
 @dataclass
 class Machine:
     """A machine that runs one command at a time."""
@@ -62,7 +67,7 @@ class Machine:
 
     @property
     def address(self) -> str:
-        return f"{_NETWORK}.{10 + self.number}"
+        return address_of(self.number)
 
     @property
     def _cable(self) -> str:

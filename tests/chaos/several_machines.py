@@ -27,7 +27,7 @@ import psycopg
 
 from storage.postgres import WRITE_LOCK
 from tests.chaos.kills import FLOW, Counted
-from tests.chaos.machines import HOME, ROOT, Machine, Postgres, make_switch
+from tests.chaos.machines import HOME, ROOT, Machine, Postgres, address_of, make_switch
 from tests.one_command import clean_environment, run_here
 from tests.stand_ins.openai_server import Said
 
@@ -116,7 +116,7 @@ class SeveralMachines:
     def _machine(self, name: str, number: int) -> Machine:
         data = self.folder / name
         work = "worker" if name in WORKERS else "serve"
-        address = ("--host", f"10.111.0.{10 + number}", "--port", "8080", "--no-worker") if work == "serve" else ()
+        address = ("--host", address_of(number), "--port", "8080", "--no-worker") if work == "serve" else ()
         return Machine(
             name, number, [sys.executable, str(ROOT / "app.py"), work, *address],
             {**self._environment, "FLOWPORT_DATA": str(data)}, self.folder / f"{name}.log",
