@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 #: Where a connection is cut: before the server gets the COMMIT, while it works on it, or when its answer is there.
 Cut = Literal["before", "while", "after"]
@@ -22,7 +22,6 @@ class Proxy:
     def __init__(self, target: str, folder: Path) -> None:
         url = make_url(target)
         self._target = self._socket_of(url)
-        self._path = folder / ".s.PGSQL.5432"
         query = {**{name: value for name, value in url.query.items() if name != "port"}, "host": str(folder)}
         self.url = url.set(query=query, host=None, port=None).render_as_string(hide_password=False)
         self.cuts = 0
@@ -33,24 +32,18 @@ class Proxy:
         self._speaks = threading.Event()
         self._speaks.set()
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(self._path))
+        self._listener.bind(str(folder / ".s.PGSQL.5432"))
         self._listener.listen(100)
         threading.Thread(target=self._accept, daemon=True).start()
 
     @staticmethod
-    def _socket_of(url: object) -> str:
-        query = url.query  # type: ignore[attr-defined]
-        return f"{query['host']}/.s.PGSQL.{query.get('port', 5432)}"
+    def _socket_of(url: URL) -> str:
+        return f"{url.query['host']}/.s.PGSQL.{url.query.get('port', 5432)}"
 
     def cut(self, where: Cut, times: int = 1) -> None:
         """Cuts the connections of the next commits."""
         with self._lock:
             self._planned.extend(where for _ in range(times))
-
-    @property
-    def planned(self) -> int:
-        """How many cuts are still to come."""
-        return len(self._planned)
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
@@ -92,13 +85,14 @@ class Proxy:
             except OSError:
                 return
             self._speaks.wait()
-            if self._down:
-                client.close()
-                continue
             server = socket.socket(socket.AF_UNIX)
             server.connect(self._target)
             pair = client, server
             self._pairs.add(pair)
+            if self._down:  # asked after it is added: `away` ends those that are there
+                self._pairs.discard(pair)
+                _end(*pair)
+                continue
             waits = threading.Event()
             threading.Thread(target=self._to_server, args=(*pair, waits), daemon=True).start()
             threading.Thread(target=self._to_client, args=(*pair, waits), daemon=True).start()
