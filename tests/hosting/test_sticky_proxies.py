@@ -31,13 +31,13 @@ PROXIES = [
 def replay(tmp_path: Path) -> Iterator[tuple[Replay, dict[str, NamingServer]]]:
     """The services, of which only a proxy is run, and what stands for the servers."""
     one = Replay(tmp_path, "unused")
-    servers = {name: NamingServer(name, port) for name, port in one.ports.items()}
+    servers = {name: NamingServer(name, port).start() for name, port in one.ports.items()}
     try:
         yield one, servers
     finally:
         one.end()
         for server in servers.values():
-            server.close()
+            server.stop()
 
 
 @pytest.mark.parametrize("start", PROXIES)
@@ -64,8 +64,8 @@ def test_pages_stay_with_a_server_and_calls_go_to_any(
         } == API
 
     gone = next(iter(PAGES))
-    servers[gone].close()
-    servers["api-1"].close()
+    servers[gone].stop()
+    servers["api-1"].stop()
     for number in range(20):
         with httpx.Client(cookies={"flowport_session": f"session-{number}"}) as browser:
             assert asked("/flows", browser) == PAGES - {gone}
