@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import yaml
 
+from tests.hosting.nginx import write_configuration
 from tests.live_server import free_port
 from tests.one_command import clean_environment, run_here
 
@@ -106,14 +107,7 @@ class Replay:
         places = {"10.0.0.11": "pages-1", "10.0.0.12": "pages-2", "10.0.0.21": "api-1", "10.0.0.22": "api-2"}
         for address, name in places.items():
             text = text.replace(f"{address}:8080", f"127.0.0.1:{self.ports[name]}")
-        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        paths = "".join(f"{kind}_temp_path {self.folder}/{kind};\n" for kind in kinds)
-        head = (
-            f"daemon off;\nuser root;\npid {self.folder}/nginx.pid;\nerror_log {self.folder}/nginx.log;\nevents {{}}\n"
-        )
-        file = self.folder / "nginx.conf"
-        file.write_text(f"{head}http {{\naccess_log off;\n{paths}{text}}}\n")
-        self._start_proxy([nginx, "-c", str(file)], dict(os.environ))
+        self._start_proxy([nginx, "-c", str(write_configuration(self.folder, text))], dict(os.environ))
 
     def _start_proxy(self, command: list[str], environment: dict[str, str]) -> None:
         with (self.folder / "proxy.log").open("ab") as log:

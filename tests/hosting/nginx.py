@@ -45,13 +45,18 @@ def configuration(
     )
     careless = re.sub(r"    (http2|ssl_certificate\w*|    proxy_set_header Host) .*\n", "", server)
     careless = careless.replace("listen 443 ssl", f"listen {careless_port}")
+    return write_configuration(folder, f"{straight}\n{first_hop}\n{second_hop}\n{careless}")
+
+
+def write_configuration(folder: Path, servers: str) -> Path:
+    """Returns a configuration with these servers, whose process writes only into the folder."""
     path = folder / "nginx.conf"
     paths = "".join(
         f"    {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     path.write_text(
         f"daemon off;\nuser root;\npid {folder}/nginx.pid;\nerror_log {folder}/nginx.log;\nevents {{}}\n"
-        f"http {{\n    access_log off;\n{paths}{straight}\n{first_hop}\n{second_hop}\n{careless}\n}}\n"
+        f"http {{\n    access_log off;\n{paths}{servers}\n}}\n"
     )
     return path
 
