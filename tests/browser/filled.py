@@ -17,6 +17,8 @@ from engine.actions.keys import create_key
 from engine.actions.knowledge import add_collection, add_text
 from engine.actions.members import change_name
 from engine.actions.principal import Principal
+from engine.actions.tool_servers import add_tool_server, allow_tools, remember_tools
+from engine.flow.node_context import ServerTool
 from storage.dataset_changes import checked_rows
 from storage.members import list_people
 from tests.factories import as_bytes
@@ -98,6 +100,15 @@ class Filled:
         self.collection = store.write_now(add_collection, owner, name)
         for title, text in texts.items():
             store.write_now(add_text, owner, self.collection, title, text)
+
+    def offer(self, name: str, tools: Mapping[str, str]) -> None:
+        """Adds an MCP server that listed these tools (name to description) and allows all of them."""
+        store, owner = self.terminal.store, self.terminal.owner
+        address = "https://tools.example.com/mcp"
+        server_id = store.write_now(add_tool_server, owner, self.terminal.vault, name, address, key="k-stand-in")
+        listed = [ServerTool(tool, told, {"type": "object"}) for tool, told in tools.items()]
+        store.write_now(remember_tools, owner, server_id, listed)
+        store.write_now(allow_tools, owner, server_id, list(tools))
 
     def call(self, flow: str, payload: Any, **options: Any) -> httpx.Response:
         """Submits a job and waits for its end."""

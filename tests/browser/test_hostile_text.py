@@ -183,6 +183,7 @@ def filled(terminal: Terminal, model: OpenAIServer, site: WebSite) -> Filled:
     made.make(files, live=live, model=model, key_label=HOSTILE[2], more_keys=KEYS, note="\n".join(HOSTILE)[:1_900])
     made.know(HOSTILE[4], {text: f"# {text}\n\n{text} {text}" for text in HOSTILE})
     made.keep(HOSTILE[4], [{HOSTILE[2]: text, "note": {text: [text]}} for text in HOSTILE])
+    made.offer("shop", {text: text for text in HOSTILE})
     assert made.run("asked", "ask", {"texts": HOSTILE})["status"] == "completed"
     assert made.run("text", "fetch", {"url": site.at("/text")})["status"] == "completed"
     assert made.run("html", "fetch", {"url": site.at("/html")})["status"] == "completed"
@@ -272,7 +273,6 @@ def shows(page: Page, texts: list[str]) -> None:
         "/waiting",
         "/monitoring",
         "/settings/models",
-        "/settings/tools",
         "/settings/limits",
         "/settings/team",
         "/settings/account",
@@ -307,6 +307,14 @@ def test_the_keys_show_their_labels(page: Page, dialogs: list[str], filled: Fill
     page.get_by_role("heading", level=1).wait_for()
 
     shows(page, KEYS)
+    harmless(page)
+    assert dialogs == []
+
+
+def test_the_tools_page_shows_what_a_server_called_its_tools(page: Page, dialogs: list[str], filled: Filled) -> None:
+    is_there(page, "/settings/tools")
+
+    shows(page, HOSTILE)
     harmless(page)
     assert dialogs == []
 
