@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-postgres.lock", "scripts/uv.lock.txt")
 RELEASES = "tests/storage/releases"
 _HEADING = re.compile(r"^## \[?([^\]\s]+)\]?(?: - (.+))?$", re.MULTILINE)
+UNRELEASED = "Unreleased"
+_OWN_IMAGE = re.compile(r"image: flowport:([^\s-]+)")
 _IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 _BASE = re.compile(r"^FROM (\S+)", re.MULTILINE)
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
@@ -34,13 +36,26 @@ def missing(root: Path, today: dt.date) -> Iterator[str]:
     for image in dict.fromkeys(_BASE.findall(_read(root, "Dockerfile"))):
         if not _DIGEST.search(image):
             yield f"Dockerfile names the base image {image} without a digest. `make pin-image` writes it (needs Docker)."
-    if f"image: flowport:{version}\n" not in _read(root, "compose.yaml"):
-        yield f"compose.yaml does not name the image flowport:{version}. Write the version of pyproject.toml there."
+    yield from _images(root, version)
+
+
+def _images(root: Path, version: str) -> Iterator[str]:
+    """The files that start containers name the image of this version, with or without an ending like `-postgres`."""
+    for path in (root / "compose.yaml", root / "compose.scale.yaml", *sorted((root / "deploy").rglob("*.yaml"))):
+        named = _OWN_IMAGE.findall(path.read_text(encoding="utf-8")) if path.is_file() else []
+        if (path.name == "compose.yaml" and not named) or any(one != version for one in named):
+            name = path.relative_to(root)
+            yield f"{name} does not name the image flowport:{version}. Write the version of pyproject.toml there."
 
 
 def _changelog(root: Path, version: str, today: dt.date) -> Iterator[str]:
-    """The version is the newest of the change log, and its day is known."""
-    headings = _HEADING.findall(_read(root, "CHANGELOG.md"))
+    """The version is the newest of the change log, its day is known, and nothing is left under `Unreleased`."""
+    text = _read(root, "CHANGELOG.md")
+    headings = _HEADING.findall(text)
+    if headings and headings[0][0] == UNRELEASED:
+        if "\n* " in text.split("\n## ")[1]:
+            yield f"CHANGELOG.md has changes under {UNRELEASED}. Move them to the version that is released."
+        del headings[0]
     if not headings:
         yield f"CHANGELOG.md has no version. Begin it with `## [{version}] - {today}`."
         return
@@ -109,7 +124,8 @@ def main() -> int:
     found = list(missing(ROOT, dt.datetime.now(dt.UTC).date()))
     for sentence in found:
         print(f"* {sentence}")  # noqa: T201 - what the command is for
-    print(f"{len(found)} things are missing for a release." if found else "Ready for a release.")  # noqa: T201
+    lacks = "1 thing is" if len(found) == 1 else f"{len(found)} things are"
+    print(f"{lacks} missing for a release." if found else "Ready for a release.")  # noqa: T201
     return 1 if found else 0
 
 

@@ -14,11 +14,12 @@ TODAY = dt.date(2026, 12, 1)
 DIGEST = "sha256:" + "0" * 64
 READY = {
     "pyproject.toml": '[project]\nversion = "1.2.0"\n',
-    "CHANGELOG.md": "# Changelog\n\n## [1.2.0] - 2026-12-01\n\n### Added\n\n* A.\n\n## [1.1.0] - 2026-11-01\n",
+    "CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2026-12-01\n\n### Added\n\n* A.\n\n## [1.1.0] - 2026-11-01\n",
     "README.md": "![A flow](assets/readme/flow.png)\n",
     "assets/readme/flow.png": "",
     "Dockerfile": f"FROM python:3.13@{DIGEST} AS build\nFROM python:3.13@{DIGEST}\n",
     "compose.yaml": "    image: flowport:1.2.0\n",
+    "deploy/kubernetes/api.yaml": "          image: flowport:1.2.0-postgres\n",
     f"{RELEASES}/1.1.0.db.gz": "",
     f"{RELEASES}/1.2.0.db.gz": "",
     # Stands for the project's own: copies what is in inputs.txt into every lock.
@@ -53,9 +54,16 @@ def test_a_folder_that_is_ready_lacks_nothing(tmp_path):
         ("CHANGELOG.md", "## [1.2.0]\n", "says 'no date' for 1.2.0"),
         ("CHANGELOG.md", "## [1.2.0] - 2026-12-02\n", "2026-12-02, which is in the future"),
         ("CHANGELOG.md", "# Changelog\n", "has no version"),
+        ("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n", "has no version"),
+        ("CHANGELOG.md", "\n## [Unreleased]\n\n* B.\n\n## [1.2.0] - 2026-12-01\n", "has changes under Unreleased"),
         ("assets/readme/flow.png", None, "README.md shows assets/readme/flow.png"),
         ("Dockerfile", "FROM python:3.13\n", "base image python:3.13 without a digest"),
         ("compose.yaml", "    image: flowport:1.1.0\n", "does not name the image flowport:1.2.0"),
+        (
+            "deploy/kubernetes/api.yaml",
+            "          image: flowport:1.1.0-postgres\n",
+            "deploy/kubernetes/api.yaml does not name the image flowport:1.2.0",
+        ),
         (f"{RELEASES}/1.1.0.db.gz", None, "has no data folder of 1.1.0"),
         ("inputs.txt", None, "could not be checked, as `make lock` failed"),
         *((name, "a==0\n", f"{name} does not fit pyproject.toml") for name in LOCKS),

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 
 from engine.core.clock import MovedClock, SystemClock
 from engine.core.environments import ENVIRONMENTS
@@ -28,10 +29,13 @@ from storage.migrations import upgrade as migrations
 from storage.migrations.schema import NewerData, newest_schema
 from storage.opening import open_database
 from storage.settings import SECRET_HOSTS_FOUND, SERVER, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT, find_setting
-from storage.tables import Flow, Idempotency, Job, Secret, WebhookDelivery
+from storage.tables import Base, Flow, Idempotency, Job, Secret, WebhookDelivery, WebhookSecret
+from storage.tables_triggers import HookSecret
 from storage.usage import Caps, Used, read_usage, reconcile_usage, usage_subject
 from storage.workspaces import get_limits
 from tests.engine.jobs.world import World
+from tests.storage.releases.make import TABLES, make
+from tests.storage.releases.rows import SEALED, VAULT
 
 pytestmark = pytest.mark.sqlite("Data folders of earlier releases have SQLite.")
 
@@ -67,6 +71,12 @@ async def test_a_release_is_upgraded_and_its_jobs_in_flight_end(release: Path, t
             workspace_id, flow = session.execute(text("select workspace_id, id from flows")).one()
             assert flow == told["flow_id"]
             assert session.execute(text("pragma foreign_key_check")).all() == []
+            counts = {name: session.scalar(select(func.count()).select_from(table)) for name, table in TABLES.items()}
+            assert told.get("rows", {}).items() <= counts.items(), "no row is lost"
+            for mapper in Base.registry.mappers:
+                session.query(mapper.class_).all()  # each row can be read, its JSON too
+            for sealed in sealed_values(session):
+                assert VAULT.open(workspace_id, sealed.id, sealed.sealed) == SEALED[sealed.id]
         world = World(tmp_path / "data", database, workspace_id)
         assert schema_of(tmp_path / "data" / "flowport.db") == newest_schema()
         if old != newest_schema():
@@ -85,6 +95,15 @@ async def test_a_release_is_upgraded_and_its_jobs_in_flight_end(release: Path, t
         assert world.active() == 0
     finally:
         database.close()
+
+
+def test_a_release_gets_a_folder_with_rows_in_every_table(tmp_path: Path) -> None:
+    make(tmp_path / "next.db.gz")
+    assert [name for name, rows in json.loads((tmp_path / "next.json").read_text())["rows"].items() if not rows] == []
+
+
+def sealed_values(session: Session) -> list[Secret | HookSecret | WebhookSecret]:
+    return [row for kind in (Secret, HookSecret, WebhookSecret) for row in session.query(kind).all()]
 
 
 def test_a_limit_of_a_flow_counts_for_the_jobs_that_wait_in_an_upgraded_folder(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Creates this version's data folder for upgrade tests of later versions: `python -m tests.storage.releases.make`.
 
-Run it once when a version is released, and commit the file it writes. It holds a deployed flow, a key, jobs that have
-ended, one that runs in a worker that is gone, and some that wait.
+Run it once when a version is released, and commit the two files it writes. The folder holds a deployed flow, a key, jobs
+that have ended, one that runs in a worker that is gone, some that wait, and rows in every other table (`rows.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+
+from sqlalchemy import func, select
 
 from engine.actions.deployments import deploy
 from engine.actions.flows import import_flow
@@ -26,10 +28,13 @@ from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.transitions import claim, finish
 from storage.job_changes import Lease
 from storage.opening import open_database
+from storage.tables import Base
 from tests.factories import as_bytes
+from tests.storage.releases.rows import add_rows
 
 FOLDER = Path(__file__).parent
 GONE = "boot_gone"
+TABLES = dict(sorted(Base.metadata.tables.items()))
 FLOW = {
     "format": 1,
     "title": "Greeting",
@@ -72,10 +77,13 @@ def make(target: Path) -> None:
             result = encoded({"output": {"text": f"Hello {name}"}})
             database.write_now(finish, jobs[name], "completed", lease=Lease("boot_old", 1), result=result)
         database.write_now(claim, GONE, jobs["Cat"])
+        database.write_now(add_rows, workspace_id, flow_id, key.id, jobs["Ann"])
+        with database.reading() as session:
+            rows = {name: session.scalar(select(func.count()).select_from(table)) for name, table in TABLES.items()}
         database.close()
         with gzip.GzipFile(target, "wb", mtime=0) as packed:
             packed.write((data / "flowport.db").read_bytes())
-    told = {"flow_id": flow_id, "jobs": jobs}
+    told = {"flow_id": flow_id, "jobs": jobs, "rows": rows}
     target.with_suffix("").with_suffix(".json").write_text(json.dumps(told, indent=2) + "\n")
 
 
