@@ -21,7 +21,7 @@ CANARY = "canary-value-0123456789"
 
 async def written(site: Site, settings: Settings | None = None) -> str:
     vault = open_vault(site.settings.data)
-    return await write_support_file(settings or site.settings, site.database, vault, {"flowport": "0.1.0"})
+    return await write_support_file(settings or site.settings, site.database, vault, {"flowport": "0.2.0"})
 
 
 async def test_it_says_what_a_helper_needs(site: Site) -> None:
@@ -30,7 +30,7 @@ async def test_it_says_what_a_helper_needs(site: Site) -> None:
         ended(site, flow_id, "failed")
     said = json.loads(await written(site))
 
-    assert said["versions"]["flowport"] == "0.1.0"
+    assert said["versions"]["flowport"] == "0.2.0"
     assert said["settings"]["FLOWPORT_PORT"] == 8080
     assert said["settings"]["FLOWPORT_BACKUP_PASSPHRASE"] == "not set"
     assert said["counts"]["flows"] == said["counts"]["live flows"] == 1
