@@ -4,7 +4,8 @@ Write who the agent is and what it should do into **Instructions**, and what it 
 **Tools**. The model decides itself which of them it uses, how often and in which order, until it has an answer:
 
 * **Another flow** of this workspace. Its input fields are what the model fills in. As with Call Flow, deploying fixes the version.
-* **A dataset**, in which it looks rows up by text or by conditions. It adds rows only when you allow it.
+* **A dataset**, in which it looks rows up by words or by conditions. Capitals and an English plural make no difference: “Parasols” finds
+  “red parasol”. It adds rows only when you allow it.
 * **Knowledge**, in which it searches your documents.
 * **A web page, or a web service** at an address that you write. The model fills in only the values that you name; it can never choose
   the host, and it never sees your secrets.

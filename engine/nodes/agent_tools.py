@@ -26,6 +26,7 @@ from engine.flow.rules import holds
 from engine.flow.validation import without_parked
 from engine.nodes.api_input import InputField
 from engine.nodes.page_reading import read_with
+from engine.nodes.row_search import RULE, RowSearch
 from engine.nodes.web_answers import status_failure
 from engine.pages.parsing_limits import PageUnreadable
 
@@ -249,12 +250,13 @@ def _rows_schema(columns: Sequence[str]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            "text": {"type": "string", "description": "Only rows in which this text stands, in any column."},
+            "text": {"type": "string", "description": f"Only rows with these words. {RULE}."},
             "where": {
                 "type": "array",
                 "items": condition,
                 "maxItems": 20,
-                "description": "Only rows for which all hold.",
+                "description": "Only rows for which all hold. `contains` looks for words as `text` does, in this column; "
+                "`equals` compares the whole value, whatever its capitals.",
             },
             "limit": {
                 "type": "integer",
@@ -269,7 +271,7 @@ def _rows_schema(columns: Sequence[str]) -> dict[str, Any]:
 
 async def _look_up(dataset: str, context: NodeContext, arguments: dict[str, Json], _key: str, _number: int) -> Json:
     limit = int(arguments.get("limit") or 20)
-    text = str(arguments.get("text") or "").strip().lower()
+    search = RowSearch(str(arguments.get("text") or ""))
     where = arguments.get("where") or []
     found: list[Json] = []
     matching = read = after = 0
@@ -278,22 +280,29 @@ async def _look_up(dataset: str, context: NodeContext, arguments: dict[str, Json
         if not page.rows or read >= MOST_ROWS_READ:
             break
         after, read = page.after, read + len(page.rows)
-        kept = await context.in_thread(_matching, list(page.rows), text, where)
+        kept = await context.in_thread(_matching, list(page.rows), search, where)
         matching += len(kept)
         found += kept[: limit - len(found)]
     answer: dict[str, Json] = {"rows": found, "matching_rows": matching, "rows_looked_at": read}
     return answer
 
 
-def _matching(rows: list[dict[str, Json]], text: str, where: list[dict[str, Json]]) -> list[Json]:
-    return [
-        row
-        for row in rows
-        if (not text or any(text in as_text(value).lower() for value in row.values() if value is not None))
-        and all(
-            holds(value_at(row, one["column"]), one["operator"], one.get("value"), ignore_case=True) for one in where
-        )
-    ]
+def _matching(rows: list[dict[str, Json]], search: RowSearch, where: list[dict[str, Json]]) -> list[Json]:
+    conditions = [_condition(one) for one in where]
+    return [row for row in rows if search.finds_row(row) and all(fits(row) for fits in conditions)]
+
+
+def _condition(one: dict[str, Json]) -> Callable[[dict[str, Json]], bool]:
+    column, operator, value = one["column"], one["operator"], one.get("value")
+    if operator == "contains":
+        words = RowSearch(as_text(value))
+
+        def contains(row: dict[str, Json]) -> bool:
+            held = value_at(row, column)
+            return words.finds(held if isinstance(held, list) else [held])
+
+        return contains
+    return lambda row: holds(value_at(row, column), operator, value, ignore_case=True)
 
 
 async def _add_row(dataset: str, context: NodeContext, arguments: dict[str, Json], key: str, _number: int) -> Json:

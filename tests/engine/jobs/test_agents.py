@@ -286,9 +286,10 @@ async def test_rows_are_looked_up_and_added_once(kitchen: Kitchen) -> None:
     kitchen.model.say(
         Said(
             calls=(
-                ("look_up_stock", {"text": "pen"}),
+                ("look_up_stock", {"text": "PENS"}),
                 ("look_up_stock", {"where": [{"column": "price", "operator": "greater", "value": 1}], "limit": 1}),
                 ("look_up_stock", {"where": [{"column": "colour", "operator": "equals"}]}),
+                ("look_up_stock", {"where": [{"column": "item", "operator": "contains", "value": "Lamps"}]}),
             )
         ),
         Said(calls=(("look_up_stock_add", {"item": "Chair", "price": 40}),)),
@@ -300,6 +301,7 @@ async def test_rows_are_looked_up_and_added_once(kitchen: Kitchen) -> None:
     assert [row["item"] for row in json.loads(told[0])["rows"]] == ["Pen", "Pencil"]
     assert json.loads(told[1]) == {"rows": [rows[0]], "matching_rows": 2, "rows_looked_at": 3}
     assert told[2] == "The arguments do not fit: /where/0/column: must be one of item, price."
+    assert json.loads(told[3])["rows"] == [rows[1]]
     kept = kitchen.world.read(list_sized_rows, kitchen.world.workspace_id, dataset)
     assert [row.data["item"] for row in kept] == ["Pen", "Lamp", "Pencil", "Chair"]
 

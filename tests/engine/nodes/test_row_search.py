@@ -1,0 +1,42 @@
+"""Rows found by words, as a model asks for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.nodes.row_search import RowSearch
+
+ROW = {
+    "name": "Red Parasol, 2 m",
+    "made_of": ["steel", "Café cloth"],
+    "notes": None,
+    "number": "INV-2026-7",
+    "stock": 12,
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "parasol", "Parasols", "PARASOLS", "red parasols", "parasols RED", "cloths", "cafe", "para", "inv-2026",
+        "2026-7", "12", "parasol steel", "  parasol  ",
+    ],
+)  # fmt: skip
+def test_words_find_the_row(text: str) -> None:
+    assert RowSearch(text).finds_row(ROW)
+
+
+@pytest.mark.parametrize("text", ["umbrella", "blue parasol", "parasolses", "?", "2025"])
+def test_other_words_do_not(text: str) -> None:
+    assert not RowSearch(text).finds_row(ROW)
+
+
+@pytest.mark.parametrize(
+    ("held", "asked"),
+    [
+        ("Boxes", "box"), ("box", "BOXES"), ("batteries", "battery"), ("Battery", "batteries"), ("glasses", "glass"),
+        ("glass", "glasses"), ("dishes", "dish"), ("watch", "watches"), ("bus", "bus"), ("Straße", "STRASSE"),
+    ],
+)  # fmt: skip
+def test_plural_and_capitals_make_no_difference(held: str, asked: str) -> None:
+    assert RowSearch(asked).finds([held])
