@@ -19,6 +19,7 @@ from engine.core.errors import PayloadInvalid, QuestionClosed, QuestionLinkNotVa
 from engine.flow.edited_values import kind_of
 from storage.questions import QuestionRow
 from ui.access_guard import theme_of
+from ui.forms.number_texts import comma_words, numbers_meant
 from ui.kit.plain_pages import alert, card, document, error_page
 from ui.kit.text import Reader, _
 from ui.kit.times import Times
@@ -185,7 +186,7 @@ def _read(question: QuestionRow, form: Mapping[str, str]) -> tuple[dict[str, Any
             case "number":
                 read = _number(sent)
                 if read is None:
-                    wrong[name] = _("Write a number, like 12 or 3.5.")
+                    wrong[name] = comma_words(sent) or _("Write a number, like 12 or 3.5.")
                 else:
                     values[name] = read
             case "flag":
@@ -200,7 +201,9 @@ def _read(question: QuestionRow, form: Mapping[str, str]) -> tuple[dict[str, Any
 
 
 def _number(text: str) -> int | float | None:
-    text = text.strip().replace(",", ".")
+    text = text.strip()
+    if len(meant := numbers_meant(text)) == 1:
+        text = meant[0]
     if len(text) > 30:
         return None
     try:

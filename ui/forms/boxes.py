@@ -12,6 +12,7 @@ from typing import Any
 
 from nicegui import ui
 
+from ui.forms.number_texts import numbers_meant
 from ui.forms.part import Owner, Part
 from ui.forms.specs import ABSENT, Absent, FieldSpec, Json
 from ui.forms.values import completed_address, parse, problem_of
@@ -123,7 +124,18 @@ class Box(Part):
             self.left = False  # it was mended: the next mistake is told when the box is left again
             self._touched = False
         if self.field is not None:
-            self.field.error(self.outside or (own if self.left else ""))
+            shown = self.outside or (own if self.left else "")
+            self.field.error(shown)
+            self.field.offer(self._meant() if shown and shown == self.wrong else (), self._take_offer)
+
+    def _meant(self) -> tuple[str, ...]:
+        """The numbers that a text with a comma may mean."""
+        kind = self.spec.kind
+        return numbers_meant(self.box.value or "", whole=kind == "integer") if kind in {"number", "integer"} else ()
+
+    def _take_offer(self, text: str) -> None:
+        self.box.value = text
+        self.focus()
 
     def show(self) -> None:
         """Shows the known value, which came from elsewhere, in the box."""

@@ -5,11 +5,13 @@ Help and errors are connected to the control for screen readers.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from nicegui import ui
 
-from ui.kit.parts import icon, sentence, words
+from ui.kit.parts import button, icon, sentence, words
+from ui.kit.text import _
 
 E = TypeVar("E", bound=ui.element)
 
@@ -35,6 +37,8 @@ class Field(ui.element):
             self._error.visible = False
         self._control: ui.element | None = None
         self._help: ui.element | None = None
+        self._offers: ui.element | None = None
+        self._offered: tuple[str, ...] = ()
         self.tell(label, type_text, help_text)
         if group:
             self._place.props("role=group")
@@ -86,6 +90,20 @@ class Field(ui.element):
             self._control.classes(add="fp-is-bad") if text else self._control.classes(remove="fp-is-bad")
             self._control.props.set_bool("aria-invalid", "true" if text else None)
             self._describe()
+
+    def offer(self, texts: Sequence[str], take: Callable[[str], None]) -> None:
+        """Shows a button for each text that may have been meant, below the error; none for no text."""
+        if tuple(texts) == self._offered:
+            return
+        self._offered = tuple(texts)
+        if self._offers is not None:
+            self._offers.delete()
+            self._offers = None
+        if not texts:
+            return
+        with self, ui.element("div").classes("fp-row fp-wrap-row fp-offers") as self._offers:
+            for text in texts:
+                button(_("Use {text}").format(text=text), lambda text=text: take(text), small=True)
 
     def _describe(self) -> None:
         if self._control is None:

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 import jsonpointer
 
 from engine.flow.contract import fits_format
+from ui.forms.number_texts import comma_words
 from ui.forms.specs import ABSENT, Absent, FieldSpec, Json, fields_for
 from ui.kit.text import _, number, type_word
 
@@ -38,14 +39,14 @@ def parse(spec: FieldSpec, text: str) -> tuple[Json, str]:
         try:
             return int(stripped), ""
         except ValueError:
-            return ABSENT, _("Write a whole number, like 12")
+            return ABSENT, comma_words(stripped, whole=True) or _("Write a whole number, like 12")
     if kind == "number":
         try:
             value = float(stripped)
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            return ABSENT, _("Write a number, like 0.5")
+            return ABSENT, comma_words(stripped) or _("Write a number, like 0.5")
         return (int(stripped) if stripped.lstrip("-").isdigit() else value), ""
     return _parse_json(spec, stripped)
 

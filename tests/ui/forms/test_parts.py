@@ -142,6 +142,19 @@ async def test_a_wrong_number_stays_and_is_told_in_words_for_numbers_when_its_bo
     assert form.value == {"stars": [4, 5]}
 
 
+async def test_a_price_with_a_comma_is_told_and_offered_with_a_point(user: User, draw: Draw) -> None:
+    form = draw(payload_specs({"name": "price", "type": "number", "required": True}), {})
+    typed = parts(form, ui.input)[0]
+    typed.value = "49,90"
+    assert "Use 49.90" not in page_text(user), "nobody is told while typing"
+    leave(user, typed)
+    assert form.problems() == {"/price": "A number is written without a comma here. Did you mean 49.90?"}
+    press(user, form, "Use 49.90")
+    assert (typed.value, form.value) == ("49.90", {"price": 49.9})
+    assert "comma" not in page_text(user)
+    assert "Use 49.90" not in page_text(user)
+
+
 async def test_pasted_lines_of_which_one_is_no_number_keep_it_to_be_corrected(user: User, draw: Draw) -> None:
     form = draw(payload_specs(), {})
     press(user, form, "Add an item", 1)
