@@ -244,7 +244,11 @@ def _value(value: Any, depth: int) -> str:
 def _thanks(question: QuestionRow, *, approved: bool, theme: str) -> str:
     title = _("Approved") if approved else _("Refused")
     body = f"<p>{escape(question.title)}</p>" if question.title else ""
-    lead = _("Thank you. Your answer is stored, and the job goes on. You can close this page.")
+    lead = (
+        _("Thank you. Your answer is stored, and the job goes on. You can close this page.")
+        if approved
+        else _("Thank you. Your answer is stored. What needed your approval is not done. You can close this page.")
+    )
     return _without_search(document(title, card(title, lead, body), theme))
 
 

@@ -22,11 +22,11 @@ from typing import Any
 from pydantic import Field
 
 from engine.core.errors import Problem
+from engine.flow.after_answer import APPROVED, REFUSED
 from engine.flow.document import Document, Node
 from engine.flow.node_context import Json, JsonSchema, NodeContext, OnExpiry, PersonQuestion
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Routed, Text
 
-APPROVED, REFUSED = "approved", "refused"
 WEEK = 7 * 86_400
 
 

@@ -1,8 +1,9 @@
-"""Until when a question can be answered, and what happens then, in words. Imports no NiceGUI."""
+"""Until when a question can be answered, and what happens then and after an answer, in words. Imports no NiceGUI."""
 
 from __future__ import annotations
 
 from engine.core.clock import DAY, HOUR, MINUTE
+from engine.flow.after_answer import AfterAnswer
 from storage.questions import QuestionRow
 from ui.kit.text import _, plural
 from ui.kit.times import Times
@@ -33,3 +34,26 @@ def left_words(milliseconds: int, times: Times) -> str:
     if milliseconds >= 2 * HOUR:
         return plural(milliseconds // HOUR, _("hour"), _("hours"), reader)
     return plural(max(1, milliseconds // MINUTE), _("minute"), _("minutes"), reader)
+
+
+#: How many steps are named that come after an answer.
+_MOST_NAMED = 3
+
+
+def now_words(after: AfterAnswer, *, approved: bool) -> str:
+    """`What needed the approval is not done. Next: “Write a reply”.`, said to whoever has just answered."""
+    if after.agent:
+        return (
+            _("The agent makes the call and goes on.")
+            if approved
+            else _("The call is not made. The agent is told so and goes on without it.")
+        )
+    steps = after.next_steps or ()
+    named = ", ".join(f"“{name}”" for name in steps[:_MOST_NAMED]) + (" …" if len(steps) > _MOST_NAMED else "")
+    if approved:
+        return _("The flow goes on. Next: {steps}.").format(steps=named) if named else _("The flow goes on.")
+    if named:
+        return _("What needed the approval is not done. Next: {steps}.").format(steps=named)
+    if after.next_steps is None:
+        return _("What needed the approval is not done.")
+    return _("What needed the approval is not done, and no step comes in its place.")

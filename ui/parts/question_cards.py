@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from nicegui import ui
+from sqlalchemy.orm import Session
 
 from engine.actions.questions import MOST_NOTE, Answer, answer_question
 from engine.core.errors import PayloadInvalid, QuestionClosed, Refusal
+from engine.flow.after_answer import AfterAnswer, after_answer
+from engine.flow.document import load_document
 from engine.flow.edited_values import kind_of
 from engine.secrets.question_links import question_link_path
+from storage.job_documents import find_job_flow
+from storage.jobs import find_job
 from storage.questions import QuestionRow, count_open_questions
 from ui.forms.form import Field, Form
 from ui.forms.specs import specs_of_schema
@@ -28,7 +33,7 @@ from ui.kit.times import Times
 from ui.kit.value_words import in_short
 from ui.page_session import PageSession
 from ui.page_shell import base_address
-from ui.parts.answer_words import THEN, until_words
+from ui.parts.answer_words import THEN, now_words, until_words
 from ui.parts.ask_owners import asking
 from ui.parts.value_view import readable
 
@@ -177,7 +182,8 @@ class _Card:
         except Refusal as refusal:
             feedback.refused(refusal)
         else:
-            feedback.told(_("Approved.") if approved else _("Refused."), _("The job goes on."))
+            after = await self.cards.page_session.query(load_after_answer, self.question, approved=approved)
+            feedback.told(_("Approved.") if approved else _("Refused."), now_words(after, approved=approved))
             await self.cards.on_answered()
             waiting = await self.cards.page_session.query(count_open_questions)
             with self.cards.box:
@@ -187,6 +193,13 @@ class _Card:
             if not self.box.is_deleted:
                 self.yes.enable()
                 self.no.enable()
+
+
+def load_after_answer(session: Session, workspace_id: str, question: QuestionRow, *, approved: bool) -> AfterAnswer:
+    """Reads what the flow of a question does after this answer, in the version that its job runs."""
+    job = find_job(session, workspace_id, question.job_id)
+    text = None if job is None else find_job_flow(session, workspace_id, job).document
+    return AfterAnswer() if text is None else after_answer(load_document(text), question.node_id, approved=approved)
 
 
 def schema_of(values: Mapping[str, Any]) -> dict[str, Any]:

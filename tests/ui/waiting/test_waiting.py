@@ -107,6 +107,7 @@ async def test_the_page_of_a_job_asks_and_tells_who_answered(site: Site, user: U
     assert "Waits for a person" in page_text(user)
     press(user, "Refuse")
     await until(lambda: not found(site, question).open)
+    await user.should_see("What needed the approval is not done")
     await user.should_see("Answers of people")
     assert refused_words([found(site, question)]) == "Refused by ada"
 
@@ -148,6 +149,7 @@ async def test_the_link_answers_once(site: Site) -> None:
         assert found(site, question).open
         thanks = await browser.post(link(site, question), data=sent)
         assert (thanks.status_code, "Approved" in thanks.text) == (200, True)
+        assert "the job goes on" in thanks.text
         again = await browser.post(link(site, question), data={"decision": "refuse"})
         closed = await browser.get(link(site, question))
     assert (again.status_code, closed.status_code) == (410, 410)
