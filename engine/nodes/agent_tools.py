@@ -44,6 +44,7 @@ MOST_ROWS = 100
 MOST_ROWS_READ = 100_000
 LONGEST_BODY = 30_000
 _LONGEST_DESCRIPTION = 2_000
+_LONGEST_PLACE = 120
 
 
 class ToolParameter(InputField):
@@ -352,7 +353,13 @@ def _http_tool(entry: AgentTool, number: int, context: NodeContext) -> Tool:
     about = entry.description.strip() or f"Asks {host}."
     changes = entry.method != "GET"
     spec = ToolSpec(name_of(entry.model_dump(), number), about, _http_schema(entry), changes=changes)
-    return Tool(spec, host or "A web service", partial(_request, entry, context), entry)
+    return Tool(spec, _place_of(entry.address), partial(_request, entry, context), entry)
+
+
+def _place_of(address: str) -> str:
+    """Returns the host and the path of an address, as people read it: `shop.example/visit`."""
+    parts = urlsplit(address.strip())
+    return f"{parts.netloc}{parts.path}".rstrip("/")[:_LONGEST_PLACE]
 
 
 def _http_schema(entry: AgentTool) -> dict[str, Any]:

@@ -141,15 +141,15 @@ class AgentTrace:
 
 
 def looked_up(parts: Sequence[PartRow], reader: Reader) -> str:
-    """Returns in a line what the tools of an agent gave: `Looked up: Shop products (1 row), visit page`."""
+    """Returns in a line what the tools of an agent gave: `Looked up: Shop products (1 row), “Visit us” (shop.example)`."""
     found: dict[str, str] = {}
     for part in parts:
         value = part.value if isinstance(part.value, dict) else {}
         if value.get("kind") != "call" or part.ended_at is None:
             continue
         state = str(value.get("state"))
-        note = _found(value.get("result"), reader) if state == "done" else _STATES.get(state, ("", "", ""))[2]
-        found[_short(_tool_name(value), _LONGEST_SUMMARY)] = note
+        note = _found(value, reader) if state == "done" else _STATES.get(state, ("", "", ""))[2]
+        found[_short(_tool_name(value), _LONGEST_SUMMARY)] = _short(note, _LONGEST_SUMMARY)
     if not found:
         return _("No tool was used.")
     named = [f"{name} ({note})" if note else name for name, note in found.items()]
@@ -165,23 +165,37 @@ def draw_looked_up(parts: Sequence[PartRow], reader: Reader, step: str) -> None:
 
 
 def _tool_name(value: dict[str, Any]) -> str:
-    """Returns how people call a tool: a flow and a dataset by their title, others by the name in words."""
+    """Returns how people call a tool: a flow, a dataset and a page by their title, others by the name in words."""
     title = str(value.get("title") or "")
     if title.startswith(_ROWS_OF):
         return title.removeprefix(_ROWS_OF)
     if title.startswith("“"):
         return title.strip("“”")
+    if page := _page_title(value):
+        return f"“{page}”"
     name = str(value.get("tool") or title)
     return " ".join(name.removeprefix("read_").replace("_", " ").split()) or title
 
 
-def _found(result: Any, reader: Reader) -> str:
+def _page_title(value: dict[str, Any]) -> str:
+    """Returns the title of a page that was read; "" when it has none, and for everything else."""
+    result = value.get("result")
+    if not isinstance(result, dict) or value.get("state") != "done" or "status" not in result:
+        return ""
+    return " ".join(str(result.get("title") or "").split())
+
+
+def _found(value: dict[str, Any], reader: Reader) -> str:
+    """Returns how much a tool gave, or where it looked."""
+    result = value.get("result")
     if not isinstance(result, dict):
         return ""
     rows, pieces = result.get("matching_rows"), result.get("pieces")
     if isinstance(rows, int):
         return plural(rows, _("row"), _("rows"), reader)
-    return plural(len(pieces), _("piece"), _("pieces"), reader) if isinstance(pieces, list) else ""
+    if isinstance(pieces, list):
+        return plural(len(pieces), _("piece"), _("pieces"), reader)
+    return str(value.get("title") or "") if isinstance(result.get("status"), int) else ""
 
 
 def _head(name: str, title: str, note: str, *, simulated: bool = False) -> None:

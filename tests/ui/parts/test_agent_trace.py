@@ -66,8 +66,18 @@ def test_a_line_says_what_was_looked_up() -> None:
         call(2, "done", tool="run_1", title="“Prices”", result={}),
         call(3, "failed", tool="search", title="Search Knowledge", result="no"),
         call(4, None),
+        call(
+            5,
+            "done",
+            tool="read_page",
+            title="shop.example/visit",
+            result={"status": 200, "title": "Visit  us", "text": ""},
+        ),
     ]
-    said = "Looked up: Shop products (1 row), visit page, Prices, search (failed)"
+    said = (
+        "Looked up: Shop products (1 row), visit page (shop.example), Prices, search (failed), "
+        "“Visit us” (shop.example/visit)"
+    )
     assert looked_up(parts, ENGLISH) == said
     assert looked_up(parts[:1], ENGLISH) == "No tool was used."
 
