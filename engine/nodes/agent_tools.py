@@ -130,7 +130,8 @@ class AgentTool(NodeConfig):
         "",
         max_length=_LONGEST_DESCRIPTION,
         title="When to use it",
-        description="Tells the model what it is for, like `Finds an order by its number`.",
+        description="Tells the model what it is for, like `Finds an order by its number`. Empty: the model is told what "
+        "you chose, of a dataset its name and columns.",
         json_schema_extra={"widget": "textarea"},
     )
     name: str = Field(
@@ -350,7 +351,8 @@ def _http_tool(entry: AgentTool, number: int, context: NodeContext) -> Tool:
             why="The model may never choose the host.",
             remedy="Write the address in the agent's settings, like https://api.example.com/orders/{order}.",
         )
-    about = entry.description.strip() or f"Asks {host}."
+    reads = entry.method == "GET" and not entry.parameters
+    about = entry.description.strip() or f"{'Reads' if reads else 'Asks'} {_place_of(entry.address)}."
     changes = entry.method != "GET"
     spec = ToolSpec(name_of(entry.model_dump(), number), about, _http_schema(entry), changes=changes)
     return Tool(spec, _place_of(entry.address), partial(_request, entry, context), entry)
