@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from typing import Any
 
 from pydantic import Field
@@ -15,11 +16,14 @@ from pydantic import Field
 from engine.core.errors import Problem
 from engine.flow.called import AGENT
 from engine.flow.document import Document, Node
+from engine.flow.edits import Op, update_node
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.validation import without_parked
 
 TYPES = ("dataset_source", "dataset_sink")
+#: How alike two names of columns are when one is likely the other, from 0 to 1.
+_SIMILAR = 0.6
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def unknown_columns(document: Document, known: Iterable[KnownDataset]) -> list[P
     """Returns a warning for each column that a Save rows names and its dataset lacks.
 
     Saving adds such a column, so a misspelt name makes a column of its own. A dataset without columns is still to be
-    filled: it lacks none.
+    filled: it lacks none. The column that is likely meant is named.
     """
     known = tuple(known)
     found = []
@@ -97,9 +101,38 @@ def unknown_columns(document: Document, known: Iterable[KnownDataset]) -> list[P
             continue
         for name in node.inputs:
             if name.strip() and name not in dataset.columns:
-                message = f"{node.name}: {dataset.name} has no column “{name}”. Saving a row would add it."
+                meant = meant_column(node, dataset, name)
+                maybe = f" Was it renamed to “{meant}”?" if meant else ""
+                message = f"{node.name}: {dataset.name} has no column “{name}”.{maybe} Saving a row would add it."
                 found.append(Problem("no_column", message, node.id, f"/inputs/{name}", blocks_import=False))
     return found
+
+
+def meant_column(node: Node, dataset: KnownDataset, name: str) -> str | None:
+    """Returns the column that a Save rows likely means by a name that its dataset lacks: one that it does not fill yet,
+    with a similar name, or in the same place when all others are the same. None when none is likely.
+    """
+    free = [column for column in dataset.columns if column not in node.inputs]
+    alike = max(free, key=lambda column: _alike(column, name), default=None)
+    if alike is not None and _alike(alike, name) >= _SIMILAR:
+        return alike
+    lacking = [one for one in node.inputs if one not in dataset.columns]
+    in_its_place = len(free) == 1 == len(lacking) and list(node.inputs).index(name) == list(dataset.columns).index(
+        free[0]
+    )
+    return free[0] if in_its_place else None
+
+
+def _alike(one: str, other: str) -> float:
+    plain = [name.casefold().replace("_", " ") for name in (one, other)]
+    return SequenceMatcher(None, *plain).ratio()
+
+
+def fill_other_column(node: Node, name: str, column: str) -> Op:
+    """Returns the edit by which a Save rows fills another column with what it had for a name."""
+    inputs = {column if key == name else key: value for key, value in node.inputs.items()}
+    key = node.config.get("key_column")
+    return update_node(node, inputs=inputs, config={**node.config, **({"key_column": column} if key == name else {})})
 
 
 def with_datasets(catalog: Catalog, known: Iterable[KnownDataset]) -> Catalog:

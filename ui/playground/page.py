@@ -19,7 +19,7 @@ from engine.flow.document import Document
 from engine.flow.edits import Op, difference_ops
 from engine.flow.flow_warnings import FlowWarning
 from engine.flow.ports import binding_schema
-from engine.nodes.known_datasets import find_known
+from engine.nodes.known_datasets import fill_other_column, find_known
 from storage.datasets import ColumnType
 from storage.flows import FlowRow, list_flows
 from storage.jobs import find_job, read_value
@@ -433,17 +433,25 @@ class PlaygroundPage:
 
     async def mend(self, problem: Problem) -> None:
         """Presses the button of a problem or a warning: one edit that can be undone, or a way to the field."""
-        if problem.code == "no_column":
+        if problem.code == "column_to_add":
             await self._add_column(problem)
             return
         async with self.draft.making:
             document = await self.draft.settled()
-            ops = ops_to_mend(problem, document, self.dependencies.catalog)
+            ops = self._ops_to_mend(problem, document)
             done = bool(ops) and await self.events.edit(ops)
         if not ops:
             await self._go_to(problem)
         elif done:
             await self.show_mended(ops)
+
+    def _ops_to_mend(self, problem: Problem, document: Document) -> list[Op]:
+        """The operations behind the button of a problem or a warning."""
+        node = document.node(problem.node_id or "") if problem.code == "no_column" else None
+        meant = self.dependencies.meant_column(problem, document) if node else None
+        if node is not None and meant is not None:
+            return [fill_other_column(node, problem.pointer.removeprefix("/inputs/"), meant)]
+        return ops_to_mend(problem, document, self.dependencies.catalog)
 
     async def _add_column(self, problem: Problem) -> None:
         """Adds the column that a Save rows names to its dataset."""

@@ -11,7 +11,7 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
-from engine.actions.datasets import add_dataset, delete_dataset, import_rows, rename_dataset
+from engine.actions.datasets import add_dataset, delete_dataset, import_rows, rename_column, rename_dataset
 from engine.actions.deployments import warnings_before_deploy
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops, update_node
@@ -145,7 +145,7 @@ async def test_a_column_that_the_dataset_lacks_is_told_and_added_with_one_press(
     nodes = [
         {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "count", "type": "integer"}]}},
         {"id": "sink", "type": "dataset_sink", "label": "Keep it", "config": {"dataset": goods},
-         "inputs": {"sku": "B-2", "stock": "{{ api_input.out.count }}"}},
+         "inputs": {"sku": "B-2", "price": 2, "stock": "{{ api_input.out.count }}"}},
     ]  # fmt: skip
     edges = [{"id": "e1", "source": "api_input", "target": "sink"}]
     flow_id = site.flow("Stock", file={"format": 1, "title": "Stock", "nodes": nodes, "edges": edges})
@@ -164,6 +164,36 @@ async def test_a_column_that_the_dataset_lacks_is_told_and_added_with_one_press(
     ]
 
 
+@pytest.mark.parametrize(("new", "meant"), [("Price in GBP", "price"), ("Cost", "price"), ("Cost", "number")])
+async def test_after_a_rename_the_new_column_comes_first_and_is_filled_with_one_press(
+    site: Site, user: User, new: str, meant: str
+) -> None:
+    goods = add(site)
+    mode = {"mode": "upsert", "key_column": "price"} if meant == "price" else {}
+    nodes = [
+        {"id": "api_input", "type": "api_input", "config": {"fields": [{"name": "count", "type": "integer"}]}},
+        {"id": "sink", "type": "dataset_sink", "label": "Keep it", "config": {"dataset": goods, **mode},
+         "inputs": {"sku": "B-2", meant: "{{ api_input.out.count }}", **({"more": 1} if meant == "number" else {})}},
+    ]  # fmt: skip
+    edges = [{"id": "e1", "source": "api_input", "target": "sink"}]
+    flow_id = site.flow("Stock", file={"format": 1, "title": "Stock", "nodes": nodes, "edges": edges})
+    site.database.write_now(rename_column, site.owner, goods, "price", new)
+    await open_node(user, flow_id, "sink", "New dataset")
+    await until(lambda: "Add the column" in buttons(user))
+    if meant == "number":
+        assert not [one for one in buttons(user) if one.startswith("Fill")], "nothing tells which column is meant"
+        return
+    assert f"Keep it: Goods has no column “{meant}”. Was it renamed to “{new}”?" in page_text(user)
+
+    press(user, f"Fill “{new}” instead")
+
+    await eventually(user, site, flow_id, "sink", {"key_column": new})
+    node = draft(site, flow_id).node("sink")
+    assert node is not None
+    assert node.inputs == {"sku": "B-2", new: "{{ api_input.out.count }}"}
+    await until(lambda: "Goods has no column" not in page_text(user))
+
+
 async def test_a_column_that_the_dataset_lacks_is_told_before_it_goes_live(site: Site, user: User) -> None:
     goods = add(site)
     flow_id = flow(site, {"dataset": goods}, {"dataset": goods})
@@ -171,7 +201,7 @@ async def test_a_column_that_the_dataset_lacks_is_told_before_it_goes_live(site:
         warnings_before_deploy, site.workspace_id, with_input(draft(site, flow_id), "sink", {"skuu": "B-2"})
     )
     assert [one.problem.message for one in kept if one.problem.code == "no_column"] == [
-        "sink: Goods has no column “skuu”. Saving a row would add it."
+        "sink: Goods has no column “skuu”. Was it renamed to “sku”? Saving a row would add it."
     ]
 
 

@@ -6,7 +6,7 @@ Other pages create, rename and remove these. The problems and marks of nodes are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
 from sqlalchemy.orm import Session
@@ -25,7 +25,14 @@ from engine.models.file_problems import file_problems, file_warnings
 from engine.nodes import CATALOG
 from engine.nodes.agent_tools import server_problems
 from engine.nodes.known_collections import KnownCollection, missing_collections, with_collections
-from engine.nodes.known_datasets import KnownDataset, missing_datasets, unknown_columns, with_datasets
+from engine.nodes.known_datasets import (
+    KnownDataset,
+    find_known,
+    meant_column,
+    missing_datasets,
+    unknown_columns,
+    with_datasets,
+)
 from engine.outbound.allow_list import OutboundRules
 from engine.outbound.secret_hosts import host_problems, host_warnings
 from engine.outbound.written_addresses import address_problems
@@ -94,11 +101,26 @@ class FlowDependencies:
             *flow_warnings(document, self.catalog),
             *(FlowWarning(one, "") for one in file_warnings(document, self.connections)),
             *(FlowWarning(one, "") for one in host_warnings(document, self.secrets)),
-            *(FlowWarning(one, _("Add the column"), list) for one in unknown_columns(document, self.datasets)),
+            *(self._column_warning(one, document) for one in unknown_columns(document, self.datasets)),
         ]
         return Analysis(
             found, warned, self._marks(document, in_itself, [*calls, *files, *datasets, *servers, *hosts, *addresses])
         )
+
+    def _column_warning(self, problem: Problem, document: Document) -> FlowWarning:
+        """Adds the buttons: the column that is likely meant comes before a new one."""
+        add = FlowWarning(replace(problem, code="column_to_add"), _("Add the column"), list)
+        if (meant := self.meant_column(problem, document)) is None:
+            return add
+        return FlowWarning(problem, _("Fill “{column}” instead").format(column=meant), list, add)
+
+    def meant_column(self, problem: Problem, document: Document) -> str | None:
+        """Returns the column that a Save rows likely means, of the warning that its dataset lacks one."""
+        node = document.node(problem.node_id or "")
+        dataset = find_known(self.datasets, node.config.get("dataset")) if node else None
+        if node is None or dataset is None:
+            return None
+        return meant_column(node, dataset, problem.pointer.removeprefix("/inputs/"))
 
     def _marks(self, document: Document, in_itself: list[Problem], others: list[Problem]) -> dict[str, Marks]:
         found: dict[str, Marks] = {
