@@ -32,8 +32,8 @@ MAX_COLUMN_NAME = 200
 #: How long the receipt of a step's write is kept, in milliseconds; longer than the step's job may run.
 RECEIPT_MS = 4 * DAY
 
-Mode = Literal["append", "update", "upsert"]
-Action = Literal["added", "updated", "unchanged", "not_found"]
+Mode = Literal["append", "update", "upsert", "keep"]
+Action = Literal["added", "updated", "unchanged", "not_found", "kept"]
 
 _ADD = Statement(
     "insert into dataset_rows (dataset_id, data, key, written_by) values (:dataset_id, :data, :key, :written_by)"
@@ -197,7 +197,7 @@ def write_from_step(
     nothing.
 
     When items of one list run concurrently and have the same key, the result is that of running them in order: the
-    values of the last item. Raises NotFound, TooLarge, Invalid.
+    values of the last item, with `keep` those of the first. Raises NotFound, TooLarge, Invalid.
     """
     dataset = hold_dataset(session, workspace_id, name)
     _OLD_RECEIPTS.run(session, {"before": now(session) - RECEIPT_MS})
@@ -215,13 +215,15 @@ def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data
         key = key_text(data.get(key_column))
         if key is None:
             raise Invalid(
-                f"`{key_column}` is the key column, but this row has no value in it",
+                f"`{key_column}` is the column to compare, but this row has no value in it",
                 remedy=f"Fill in `{key_column}` in “Save rows” with data that is always there.",
             )
         use_key(session, dataset, key_column)
         found = session.scalars(
             select(DatasetRow).where(DatasetRow.dataset_id == dataset.id, DatasetRow.key == key).order_by(DatasetRow.id)
         ).all()
+        if found and mode == "keep":
+            return _keep(session, dataset, found, data, step)
         if found:
             changed = [_write_over(session, dataset, row, data, step) for row in found]
             return Written("updated" if any(changed) else "unchanged", len(found))
@@ -229,6 +231,14 @@ def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data
             return Written("not_found", 0)
     append_rows(session, dataset, checked_rows([data]), step)
     return Written("added", 1)
+
+
+def _keep(session: Session, dataset: Dataset, found: Sequence[DatasetRow], data: Row, step: str) -> Written:
+    """Leaves the rows as they are. A row that a later item of the same step has just added gives way to this one."""
+    later = [row for row in found if _is_later(row.written_by, step)]
+    for row in later:
+        replace_row(session, dataset, row, data, step)
+    return Written("added" if later else "kept", len(later))
 
 
 def _write_over(session: Session, dataset: Dataset, row: DatasetRow, data: Row, step: str) -> bool:

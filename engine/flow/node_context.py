@@ -169,9 +169,9 @@ class Datasets(Protocol):
         ...
 
     async def write(self, dataset: str, mode: str, key_column: str, row: Mapping[str, Json], step: str) -> str:
-        """Appends, updates or upserts a row, once for each `step`.
+        """Writes a row by the mode of Save rows, once for each `step`.
 
-        Returns `added`, `updated`, `unchanged` or `not_found`.
+        Returns `added`, `updated`, `unchanged`, `kept` or `not_found`.
         """
         ...
 

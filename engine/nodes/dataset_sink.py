@@ -2,17 +2,21 @@
 
 Choose a dataset and say what goes into each column. A column that is not there yet is added.
 
-* **Add a row** appends one each time.
-* **Update** writes over the rows whose key column has the same value; without one nothing is written.
-* **Update or add** does the same and adds a row when there is none.
+**When the same row is there** says what happens when the dataset has a row with the same value in the **column to compare**,
+like an invoice number or an e-mail address:
 
-The **key column** tells which rows are the same, like `id` or `e-mail`; fill it in, too. The number 5 and the text 5 are the same key.
-Columns you leave out keep their values.
+* **Add another row**: nothing is compared, each time a row is added.
+* **Write over it**: its values are replaced; without such a row one is added.
+* **Leave it as it is**: nothing is written; without such a row one is added.
+* **Write over it, never add**: without such a row nothing is written.
+
+Fill in the column to compare, too. The number 5 and the text 5 are the same. Columns you leave out keep their values. Two invoices of
+different senders may have one number: compare a column that tells all rows apart.
 
 After **For each item** it keeps a row for each item. A step writes once: another try of it, also after a crash of the
-server, does not write the row again. Runs in the Playground write, too.
+server, does not write the row again. Runs in the Playground write, too; what they added can be taken out again below their result.
 
-`out` has `action` (`added`, `updated`, `unchanged` or `not_found`) and `row`, what was written.
+`out` has `action` (`added`, `updated`, `unchanged`, `kept` or `not_found`) and `row`, what was to be written.
 """
 
 from __future__ import annotations
@@ -28,22 +32,29 @@ from engine.flow.node_context import Json, NodeContext
 from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
 from engine.nodes.known_datasets import dataset_field, no_dataset_yet
 
-MODES = {"append": "Add a row", "update": "Update", "upsert": "Update or add"}
+MODES = {
+    "append": "Add another row",
+    "upsert": "Write over it",
+    "keep": "Leave it as it is",
+    "update": "Write over it, never add",
+}
+#: What a mode does, on the node.
+_DOES = {"append": "add a row", "upsert": "update or add", "keep": "add what is new", "update": "update"}
 
 
 class Config(NodeConfig):
     dataset: str = dataset_field("The dataset that keeps the rows.")
-    mode: Literal["append", "update", "upsert"] = Field(
+    mode: Literal["append", "update", "upsert", "keep"] = Field(
         "append",
-        title="What to do",
-        description="Add a row each time, or write over the row with the same key.",
+        title="When the same row is there",
+        description="What happens when a row has the same value in the column to compare.",
         json_schema_extra={"words": {**MODES}},
     )
     key_column: str = Field(
         "",
         max_length=200,
-        title="Key column",
-        description="The column that tells which row is meant, like `id`.",
+        title="Column to compare",
+        description="Rows with the same value in it are the same row, like `invoice_number`. Not needed to add another row.",
         json_schema_extra={"widget": "key_column"},
     )
 
@@ -58,6 +69,8 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     action = await context.datasets.write(config.dataset, config.mode, config.key_column, row, context.idempotency_key)
     if action == "not_found":
         context.warn(f"No row has this value in `{config.key_column}`, so nothing was written.")
+    if action == "kept":
+        context.log(f"A row has this value in `{config.key_column}` already. It stays as it is.")
     return {"action": action, "row": row}
 
 
@@ -69,10 +82,10 @@ def _check(node: Node, document: Document) -> list[Problem]:
         return found
     key = node.config.get("key_column")
     if not key:
-        message = "Choose the key column, which tells the row to be updated."
+        message = "Choose the column to compare, which tells the row that is meant."
         found.append(_problem("no_key_column", message, node, "/config/key_column"))
     elif isinstance(key, str) and node.inputs and key not in node.inputs:
-        message = f"The key column `{key}` is not among the columns of the row. Add it there and fill it in."
+        message = f"The column to compare, `{key}`, is not among the columns of the row. Add it there and fill it in."
         found.append(_problem("no_key_column", message, node, "/config/key_column"))
     return found
 
@@ -83,7 +96,7 @@ def _problem(code: str, message: str, node: Node, pointer: str) -> Problem:
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
     row = {"type": "object", "properties": {name: {} for name in inputs}, "required": list(inputs), "title": "Row"}
-    action = {"type": "string", "enum": ["added", "updated", "unchanged", "not_found"], "title": "Action"}
+    action = {"type": "string", "enum": ["added", "updated", "unchanged", "kept", "not_found"], "title": "Action"}
     return {"type": "object", "properties": {"action": action, "row": row}, "required": ["action", "row"]}
 
 
@@ -93,7 +106,7 @@ def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
         return "no dataset yet"
     mode = str(config.get("mode") or "append")
     key = config.get("key_column")
-    return f"{name}: {MODES.get(mode, mode).lower()}{f' by {key}' if key and mode != 'append' else ''}"[:80]
+    return f"{name}: {_DOES.get(mode, mode)}{f' by {key}' if key and mode != 'append' else ''}"[:80]
 
 
 NODE = NodeType(
@@ -101,7 +114,7 @@ NODE = NodeType(
     title="Save rows",
     group="io",
     icon="save_alt",
-    synonyms="dataset sink, put into a table, put in a table, table, spreadsheet, store, keep, write a row, insert, update, remember, save, append, database",
+    synonyms="dataset sink, put into a table, put in a table, table, spreadsheet, store, keep, write a row, insert, update, remember, save, append, database, twice, duplicate, duplicates, same row",
     config=Config,
     inputs=Inputs,
     run=run,

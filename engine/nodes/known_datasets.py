@@ -54,7 +54,7 @@ def find_known(known: Iterable[KnownDataset], named: Any) -> KnownDataset | None
 
 
 def missing_datasets(document: Document, known: Iterable[KnownDataset]) -> list[Problem]:
-    """Returns problems of missing datasets and missing key columns. They stop a deployment, but not an import."""
+    """Returns problems of missing datasets and missing columns to compare. They stop a deployment, but not an import."""
     known = tuple(known)
     found = []
     for node in without_parked(document).nodes:

@@ -302,7 +302,9 @@ async def test_rows_are_looked_up_and_added_once(kitchen: Kitchen) -> None:
     assert json.loads(told[1]) == {"rows": [rows[0]], "matching_rows": 2, "rows_looked_at": 3}
     assert told[2] == "The arguments do not fit: /where/0/column: must be one of item, price."
     offered = kitchen.model.asked[0]["tools"][0]["function"]["description"]
-    assert offered == "Looks up rows in “Stock”.\nColumns: item, price.", "without words of its own it follows the table"
+    assert offered == "Looks up rows in “Stock”.\nColumns: item, price.", (
+        "without words of its own it follows the table"
+    )
     assert json.loads(told[3])["rows"] == [rows[1]]
     kept = kitchen.world.read(list_sized_rows, kitchen.world.workspace_id, dataset)
     assert [row.data["item"] for row in kept] == ["Pen", "Lamp", "Pencil", "Chair"]

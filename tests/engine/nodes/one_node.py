@@ -18,6 +18,7 @@ class Alone:
     datasets: Any = None
     idempotency_key: str = "job:node:"
     warnings: list[str] = field(default_factory=list)
+    logged: list[str] = field(default_factory=list)
 
     async def in_thread(self, work, *args):
         return work(*args)
@@ -27,6 +28,9 @@ class Alone:
 
     def warn(self, message):
         self.warnings.append(message)
+
+    def log(self, message):
+        self.logged.append(message)
 
 
 async def run_node(kind, config, inputs, context=None):

@@ -135,6 +135,8 @@ async def test_the_sink_says_what_it_did(world: World, goods: str) -> None:
     upsert = {**update, "mode": "upsert"}
     assert (await put(world, upsert, {"id": 99, "tags": ["a"]}, "job:sink:3"))["action"] == "added"
     assert (await put(world, upsert, {"id": 99, "tags": ["a"]}, "job:sink:4"))["action"] == "unchanged"
+    keep = {**update, "mode": "keep"}
+    assert (await put(world, keep, {"id": "99", "tags": []}, "job:sink:5"))["action"] == "kept"
     assert rows_of(world, goods)[3:] == [{"id": "4", "name": "Bun", "price": 1}, {"id": 99, "tags": ["a"]}]
 
 
@@ -145,7 +147,7 @@ async def test_another_try_of_a_step_writes_nothing_again(world: World, goods: s
 
 
 async def test_a_row_without_a_key_is_refused(world: World, goods: str) -> None:
-    with pytest.raises(NodeFailed, match="`id` is the key column, but this row has no value in it"):
+    with pytest.raises(NodeFailed, match="`id` is the column to compare, but this row has no value in it"):
         await put(world, {"dataset": goods, "mode": "upsert", "key_column": "id"}, {"id": None}, "job:sink:none")
     assert rows_of(world, goods) == GOODS
 

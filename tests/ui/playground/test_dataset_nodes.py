@@ -112,8 +112,8 @@ async def test_the_key_column_is_picked_from_the_datasets_columns(site: Site, us
     goods = add(site)
     flow_id = flow(site, {"dataset": goods}, {"dataset": goods, "mode": "upsert"})
     await open_node(user, flow_id, "sink", "New dataset")
-    await user.should_see("Choose the key column, which tells the row to be updated.", retries=100)
-    box = select(user, "Key column")
+    await user.should_see("Choose the column to compare, which tells the row that is meant.", retries=100)
+    box = select(user, "Column to compare")
     assert box.options == ["sku", "price"]
     box.value = "sku"
     await eventually(user, site, flow_id, "sink", {"key_column": "sku", "mode": "upsert"})

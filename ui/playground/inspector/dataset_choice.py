@@ -1,4 +1,4 @@
-"""Fields for the dataset of a node: the dataset, chosen from the workspace or created here, and its key column."""
+"""Fields for the dataset of a node: the dataset, chosen from the workspace or created here, and the column by which rows are compared."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class DatasetChoice:
             pick(made)
 
     def draw_key(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
-        """Draws the choice of the key column: columns of the row and of the dataset, or a typed name."""
+        """Draws the choice of the column to compare: columns of the row and of the dataset, or a typed name."""
         chosen = str(value) if value and isinstance(value, str) else None
         box = ui.select(
             self._key_options(chosen),
