@@ -10,13 +10,13 @@ from typing import Any, Literal
 from nicegui import ui
 
 from engine.actions.principal import COMMAND_LINE
+from engine.flow.caller_changes import caller_changes
 from engine.flow.document import Document, Node, Policy, load_document
 from engine.flow.layout import with_places
 from engine.flow.version_comparison import (
     Comparison,
     NodeChange,
     answers_may_differ,
-    caller_changes,
     compare_documents,
     content_of,
     draft_changes,

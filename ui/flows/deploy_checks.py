@@ -12,9 +12,10 @@ from engine.actions.deployments import problems_before_deploy, warnings_before_d
 from engine.core.errors import Problem
 from engine.core.settings import Settings
 from engine.flow.accept_field import has_field
+from engine.flow.caller_changes import CallerChange, caller_changes
 from engine.flow.document import Document, load_document
 from engine.flow.flow_warnings import FlowWarning
-from engine.flow.version_comparison import CallerChange, answers_may_differ, caller_changes, content_of
+from engine.flow.version_comparison import answers_may_differ, content_of
 from engine.nodes import CATALOG
 from storage.database import now
 from storage.flows import FlowRow, get_draft, get_flow, get_version
@@ -64,7 +65,7 @@ class Checks:
         if refused:
             return _("It can go live, but calls that no longer fit will get an error."), "warn"
         if breaking:
-            return _("It can go live, but callers will miss something in the result."), "warn"
+            return _("It can go live, but programs that use the result may stop working."), "warn"
         if count := len(self.warnings) + bool(self.made_up.steps) + bool(self.practice.node_id):
             things = plural(count, _("thing"), _("things"))
             return _("It can go live. Look at {things} first.").format(things=things), "warn"

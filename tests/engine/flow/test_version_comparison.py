@@ -1,10 +1,7 @@
-"""The differences between two versions, for the designer and for callers."""
-
-import pytest
+"""The differences between two versions, for the designer."""
 
 from engine.flow.document import Document
-from engine.flow.version_comparison import answers_may_differ, caller_changes, compare_documents, draft_changes
-from engine.nodes import CATALOG
+from engine.flow.version_comparison import answers_may_differ, compare_documents, draft_changes
 
 
 def flow(*fields, template="x", extra=()):
@@ -22,45 +19,6 @@ def flow(*fields, template="x", extra=()):
 
 
 A = {"name": "a", "type": "string"}
-
-CHANGES = [
-    ((A,), (A,), []),
-    ((A,), (A, {"name": "b", "required": True}), [("breaking", "b")]),
-    ((A,), (A, {"name": "b"}), [("harmless", "b")]),
-    ((A,), (), [("breaking", "a")]),
-    ((A,), ({**A, "type": "integer"},), [("breaking", "a")]),
-    (({**A, "type": "integer"},), ({**A, "type": "number"},), []),
-    ((A,), ({**A, "required": True},), [("breaking", "a")]),
-    (({**A, "required": True},), (A,), [("harmless", "a")]),
-    ((A,), ({**A, "enum": ["x"]},), [("breaking", "a")]),
-    (({**A, "enum": ["x"]},), ({**A, "enum": ["x", "y"]},), []),
-    ((A,), ({**A, "max_length": 3},), [("breaking", "a")]),
-    (({**A, "max_length": 3},), ({**A, "max_length": 5},), []),
-    ((A,), ({**A, "default": "z"},), [("careful", "a")]),
-    ((A,), ({**A, "pattern": "^a"},), [("breaking", "a")]),
-    (({**A, "pattern": "^a"},), ({**A, "pattern": "^a"},), []),
-    (({**A, "pattern": "^a"},), (A,), []),
-    ((A,), ({**A, "format": "uri"},), [("breaking", "a")]),
-    (({**A, "format": "uri"},), ({**A, "format": "uri"},), []),
-]
-
-
-@pytest.mark.parametrize(("before", "after", "expected"), CHANGES)
-def test_what_callers_notice(before, after, expected):
-    changes = caller_changes(flow(*before), flow(*after), CATALOG)
-    assert [(change.weight, change.field) for change in changes] == expected
-
-
-def test_a_result_field_that_goes_away_is_breaking():
-    output = {"id": "o", "type": "api_output", "inputs": {"text": "{{ t.out }}"}}
-    before = flow(A, extra=[output])
-    before = before.model_copy(
-        update={"edges": (*before.edges, before.edges[0].model_copy(update={"id": "e2", "source": "t", "target": "o"}))}
-    )
-    assert [change.sentence for change in caller_changes(before, flow(A), CATALOG)] == [
-        "The result no longer has `text`.",
-        "The result also has `output`.",
-    ]
 
 
 def test_what_the_designer_changed():
@@ -105,10 +63,3 @@ def test_answers_may_differ_when_a_step_does_something_else():
     sampled["nodes"][1]["label"] = "Another name"
     assert not answers_may_differ(flow(A), Document.model_validate(sampled))
     assert answers_may_differ(flow(A), flow(A, template="y"))
-
-
-def test_a_default_is_said_in_words():
-    (change,) = caller_changes(flow(A), flow({**A, "default": "z"}), CATALOG)
-    assert change.sentence == 'When `a` is left out, it is now `"z"`.'
-    (change,) = caller_changes(flow({**A, "default": "z"}), flow(A), CATALOG)
-    assert change.sentence == "When `a` is left out, it is now empty."

@@ -106,7 +106,7 @@ GROUP = {"name": "who", "type": "object", "fields": [{"name": "city", "type": "s
     [
         ([], [LANG], "No problems."),
         ([LANG], [], "It can go live, but calls that no longer fit will get an error."),
-        ([GROUP], [{**GROUP, "fields": []}], "It can go live, but calls that no longer fit will get an error."),
+        ([GROUP], [{**GROUP, "fields": [LANG]}], "It can go live, but calls that no longer fit will get an error."),
     ],
 )
 def test_one_heading_sums_up_what_the_checks_found(
