@@ -28,6 +28,7 @@ from engine.flow.document import (
     parse_flow_file,
 )
 from engine.flow.readable_part import readable_part
+from engine.flow.times_asked import times_kept
 from engine.flow.validation import problems, without_parked
 from engine.flow.version_comparison import content_of, draft_changes
 from engine.jobs.notifier import DRAFT_CHANGED, tell_others
@@ -366,7 +367,7 @@ def _leave_template(flow: Flow) -> None:
 def _put_draft(session: Session, flow: Flow, document: Document, *, as_described: bool = False) -> None:
     described = not as_described and TEMPLATE in flow.settings
     if described and not draft_changes(load_document(flow.draft), document).only_in(_OF_NO_TEMPLATE):
-        flow.description = ""  # it describes the template, not what the flow does now
+        flow.description = times_kept(flow.description)  # the rest is of the template, not of what the flow does now
         _leave_template(flow)
     flow.draft = _draft_text(document)
     _note_files(session, flow)

@@ -9,7 +9,7 @@ from nicegui import ui
 from engine.actions.deployments import Deployed
 from engine.actions.flows import UNTITLED, change_flow_settings
 from engine.flow.flow_warnings import FlowWarning
-from engine.flow.times_asked import time_asked
+from engine.flow.times_asked import times_of_flow
 from storage.flows import FlowRow, get_flow
 from ui.flows.api_tab import ApiTab
 from ui.flows.canvas_choice import CanvasChoice, PutOnCanvas, load_canvas
@@ -210,7 +210,7 @@ class DeployDialog:
                 await api.draw(flow)
         with self.acts:
             words(_("It stays open and shows the first calls as they come."), "fp-s13 fp-t2 fp-grow")
-            timed = bool(time_asked(f"{flow.title}. {flow.description}")[0])
+            timed = times_of_flow(flow.title, flow.description) is not None
             by_itself = _("Let it run by itself: choose the times")
             link_button(
                 by_itself, f"/flows/{flow.id}?tab=triggers", icon="schedule", kind="normal" if timed else "quiet"

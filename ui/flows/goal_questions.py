@@ -33,8 +33,9 @@ from engine.flow.goals import (
     title_of,
 )
 from engine.flow.node_context import Json
-from engine.flow.times_asked import time_asked
+from engine.flow.times_asked import time_asked, with_times
 from engine.flow.version_comparison import draft_changes
+from engine.flow.wish_answers import answers_asked
 from engine.knowledge.samples import sample_documents
 from engine.nodes.known_datasets import KnownDataset
 from engine.table_files.samples import sample_tables
@@ -249,7 +250,7 @@ class GoalQuestions:
         answers = (
             answers_in(self.goal, self.made.document)
             if self.made is not None
-            else first_answers(self.goal, self.template.file.document)
+            else first_answers(self.goal, self.template.file.document) | answers_asked(self.goal, self.asked)
         )
         return answers | ({_MODEL: models[0]} if models else {})
 
@@ -338,7 +339,7 @@ class GoalQuestions:
             begin = _with_model(self._unchanged() or document, model)
             begin = self.documents.put_into(begin, self.documents.chosen)
             title = title_of(self.goal, answers)
-            says = f"{self.goal.says} {_('Asked for')}: {self.time}." if self.time else self.goal.says
+            says = with_times(self.goal.says, self.time)
             made = await self._load(
                 await self.page_session.execute(create_flow, title, begin, says, template=self.goal.template)
             )

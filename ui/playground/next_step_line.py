@@ -10,7 +10,7 @@ from nicegui import ui
 from engine.core.errors import Problem
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
-from engine.flow.times_asked import time_asked
+from engine.flow.times_asked import times_of_flow
 from engine.flow.version_comparison import draft_changes
 from ui.kit.cookies import cookie_script
 from ui.kit.parts import button, icon, icon_button, words
@@ -126,7 +126,7 @@ class Guide:
                 live_version=flow.live_version,
                 live_differs=self.bar.live_differs,
                 called=self.past.called,
-                wants_times=not self.past.scheduled and bool(time_asked(f"{flow.title}. {flow.description}")[0]),
+                wants_times=not self.past.scheduled and times_of_flow(flow.title, flow.description) is not None,
                 may_edit=self.bar.may_edit,
                 may_deploy=self.page_session.may("deploy"),
             )

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from engine.actions.flows import save_draft
 from engine.actions.knowledge import add_collection, add_text
 from engine.flow.contract import samples_of
+from engine.flow.document import Document
 from engine.flow.edits import apply_ops, update_node
 from storage.first_steps import find_first_steps
 from storage.flows import FlowRow, list_flows
@@ -183,11 +184,24 @@ async def test_the_times_of_a_wish_are_not_dropped(site: Site, user: User) -> No
     await until(lambda: _runs(site))
     (flow,) = site.database.read_now(list_flows, site.workspace_id)
     assert flow.description.endswith("Asked for: every Monday at 8.")
+    site.database.write_now(save_draft, site.owner, flow.id, Document(), flow.draft_revision)
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    assert flow.description == "Asked for: every Monday at 8."  # the rest told what the template does
 
     await user.open("/start?goal=report-about-pages")
     await user.should_see("By itself, at set times:")
     await user.open("/start?goal=translate-a-text")
     await user.should_not_see("you choose the times on its page")
+
+
+async def test_what_a_wish_says_is_not_asked_again(site: Site, user: User) -> None:
+    await user.open("/start?goal=summarise-a-page&asked=summarise+a+page+in+German+in+2+sentences")
+    chosen = [one.value for one in user.find(kind=ui.select).elements]
+    assert "German" in chosen
+    press(user, "Make it and run it")
+    await until(lambda: _runs(site))
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    assert "in German, in 2 sentences" in str(draft(site, flow.id).node("prompt"))
 
 
 async def test_a_flow_and_its_answer_are_there_again_after_a_look_at_another_page(site: Site, user: User) -> None:

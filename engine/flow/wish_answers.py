@@ -1,0 +1,102 @@
+"""Reads from a wish what it says already, so that the questions of a goal do not ask it again: the language of the answer,
+a number of sentences, one of the choices, web addresses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from engine.flow.goals import BadAnswer, Goal, Question, all_goals, read_answer
+from engine.flow.node_context import Json
+
+#: Language, as goals name it -> further words for it.
+_LANGUAGES: Final = {
+    "English": "englisch", "German": "deutsch", "French": "französisch", "Spanish": "spanisch",
+    "Italian": "italienisch", "Dutch": "niederländisch holländisch", "Polish": "polnisch", "Turkish": "türkisch",
+    "Ukrainian": "ukrainisch", "Portuguese": "portugiesisch", "Czech": "tschechisch", "Swedish": "schwedisch",
+    "Russian": "russisch", "Arabic": "arabisch", "Chinese": "chinesisch", "Japanese": "japanisch",
+}  # fmt: skip
+_WORDS: Final = {
+    word: language for language, words in _LANGUAGES.items() for word in (language.casefold(), *words.split())
+}
+_ANY: Final = "|".join(_WORDS)
+#: `in German`, `into plain English`, `auf Deutsch`; the word after it, if any, says whether it is about something else,
+#: like `in German shops`.
+_INTO: Final = re.compile(
+    rf"\b(in|into|to|auf|ins)(?: (?:plain|simple|easy|good))? ({_ANY})e?\b(?: language\b)?(?: (\w+))?"
+)
+#: `a German summary`.
+_RESULT: Final = re.compile(
+    rf"\b({_ANY})(?:e[nrs]?)? (?:summar(?:y|ies)|translations?|version|report|answer|zusammenfassung|übersetzung|bericht|antwort)\b"
+)
+_ADDRESS: Final = re.compile(r"\b(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
+_NUMBERS: Final = {
+    word: number
+    for number, words in enumerate(
+        ("one ein einen einem einer eine", "two zwei", "three drei", "four vier", "five fünf", "six sechs",
+         "seven sieben", "eight acht", "nine neun", "ten zehn"), 1
+    )
+    for word in words.split()
+}  # fmt: skip
+#: As much of a wish is looked at.
+_LONGEST: Final = 2_000
+
+
+def answers_asked(goal: Goal, asked: str) -> dict[str, Json]:
+    """Returns name of a question -> the answer that the wish gives, as a form shows it; only answers that can be used."""
+    wish = " ".join(asked[:_LONGEST].split())
+    found: dict[str, Json] = {}
+    for one in goal.questions:
+        answer = _answer(one, wish)
+        if answer is None:
+            continue
+        try:
+            read_answer(one, answer)
+        except BadAnswer:
+            continue
+        found[one.name] = answer
+    return found
+
+
+def _answer(question: Question, wish: str) -> Json:
+    match question.kind:
+        case "choice":
+            if {*question.choices} <= {*_LANGUAGES}:
+                return _language(wish.casefold())
+            return _choice(question.choices, wish.casefold())
+        case "number":
+            return _number(question, wish.casefold())
+        case "address":
+            return next(iter(_addresses(wish)), None)
+        case "addresses":
+            return list(_addresses(wish)) or None
+    return None
+
+
+def _language(wish: str) -> Json:
+    """The language that the answer should have; a language that something else has is none."""
+    for found in reversed([*_INTO.finditer(wish)]):
+        if found[1] in {"auf", "ins"} or found[3] is None or found[3] in all_goals().small_words:
+            return _WORDS[found[2]]
+    found = _RESULT.search(wish)
+    return _WORDS[found[1]] if found else None
+
+
+def _choice(choices: Mapping[str, Json], wish: str) -> Json:
+    named = [choice for choice in choices if re.search(rf"\b{re.escape(choice.casefold())}\b", wish)]
+    return named[0] if len(named) == 1 else None
+
+
+def _number(question: Question, wish: str) -> Json:
+    """The number before what the question counts: `in 3 sentences` for "How many sentences ...?"."""
+    counted = re.match(r"how many (\w+)", question.ask.casefold())
+    if counted is None:
+        return None
+    found = re.search(rf"\b(\d{{1,3}}|{'|'.join(_NUMBERS)}) {counted[1].removesuffix('s')}s?\b", wish)
+    return None if found is None else _NUMBERS.get(found[1]) or int(found[1])
+
+
+def _addresses(wish: str) -> list[str]:
+    return [found.rstrip(".,;:!?)") for found in _ADDRESS.findall(wish)]

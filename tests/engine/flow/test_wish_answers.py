@@ -1,0 +1,27 @@
+"""A wish answers some of a goal's questions already."""
+
+import pytest
+
+from engine.flow.goals import all_goals
+from engine.flow.node_context import Json
+from engine.flow.wish_answers import answers_asked
+
+WISHES = [
+    ("summarise-a-page", "summarise a page in German", {"language": "German"}),
+    ("summarise-a-page", "Summarise a page every Monday at 8 in French.", {"language": "French"}),
+    ("summarise-a-page", "read a page, in plain English every day", {"language": "English"}),
+    ("summarise-a-page", "eine Seite auf Deutsch zusammenfassen, in drei sentences", {"language": "German", "sentences": 3}),
+    ("summarise-a-page", "a Dutch summary of https://example.com/news.", {"language": "Dutch", "page": "https://example.com/news"}),
+    ("translate-a-text", "translate German mails to Polish", {"language": "Polish"}),
+    ("translate-a-text", "polish a text from German shops in German shops", {}),
+    ("summarise-a-page", "summarise a page in 300 sentences in Elvish", {}),
+    ("report-about-pages", "report about www.example.com and https://a.example", {"pages": ["www.example.com", "https://a.example"]}),
+    ("write-an-email", "write a formal e-mail from notes in Spanish", {"tone": "formal", "language": "Spanish"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "wish", "answers"), WISHES)
+def test_a_wish_answers_questions(name: str, wish: str, answers: dict[str, Json]) -> None:
+    goal = all_goals().find(name)
+    assert goal is not None
+    assert answers_asked(goal, wish) == answers
