@@ -12,11 +12,16 @@ from sqlalchemy.orm import Session
 from engine.core.errors import NotFound
 from storage.database import now
 from storage.files import drop_uses
+from storage.jobs import JobRow
 from storage.statements import Statement
 from storage.tables_triggers import Schedule, ScheduleStart
 
-#: How many starts of a schedule are kept.
+#: How many starts of a schedule are kept, beside those by hand.
 STARTS_KEPT = 200
+#: What jobs name as their trigger begins with this, before the id of the schedule.
+TRIGGER = "schedule:"
+#: Planned slots are whole minutes, in milliseconds; a start by hand has a slot between them.
+_MINUTE = 60_000
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,16 @@ class StartRow:
     left_out: list[dict[str, Any]] | None = None
     left_out_count: int = 0
     trouble: dict[str, Any] | None = None
+
+    @property
+    def by_hand(self) -> bool:
+        """True when a person started it beside what was planned."""
+        return self.slot % _MINUTE != 0
+
+
+def slot_by_hand(at: int) -> int:
+    """Returns the slot of a start by hand at this moment."""
+    return at if at % _MINUTE else at + 1
 
 
 _COLUMNS: list[Any] = [getattr(Schedule, name) for name in ScheduleRow.__dataclass_fields__]
@@ -146,17 +161,16 @@ def claim_slot(session: Session, schedule_id: str, slot: int, next_at: int | Non
 
 
 def add_start(session: Session, start: StartRow) -> None:
-    """Stores a start with the state of its schedule, and removes the oldest starts above STARTS_KEPT."""
+    """Stores a start with the state of its schedule, and removes the oldest planned starts above STARTS_KEPT. Those by
+    hand stay: lists of jobs say of theirs that a person started them.
+    """
     session.add(ScheduleStart(**{name: getattr(start, name) for name in StartRow.__dataclass_fields__}))
     session.execute(update(Schedule).where(Schedule.id == start.schedule_id).values(trouble=start.trouble))
-    mine = select(ScheduleStart.slot).where(ScheduleStart.schedule_id == start.schedule_id)
+    planned = (ScheduleStart.schedule_id == start.schedule_id, ScheduleStart.slot % _MINUTE == 0)
+    mine = select(ScheduleStart.slot).where(*planned)
     oldest_kept = session.scalar(mine.order_by(ScheduleStart.slot.desc()).offset(STARTS_KEPT - 1).limit(1))
     if oldest_kept is not None:
-        session.execute(
-            delete(ScheduleStart).where(
-                ScheduleStart.schedule_id == start.schedule_id, ScheduleStart.slot < oldest_kept
-            )
-        )
+        session.execute(delete(ScheduleStart).where(*planned, ScheduleStart.slot < oldest_kept))
 
 
 def list_starts(session: Session, workspace_id: str, schedule_id: str, limit: int = 20) -> list[StartRow]:
@@ -169,6 +183,25 @@ def list_starts(session: Session, workspace_id: str, schedule_id: str, limit: in
         .limit(limit)
     )
     return [StartRow(**row._mapping) for row in rows]
+
+
+def list_started_by_hand(session: Session, workspace_id: str, jobs: Iterable[JobRow]) -> frozenset[str]:
+    """Returns the ids of those of these jobs that a person started with a schedule, beside what was planned."""
+    mine = [job for job in jobs if job.trigger and job.trigger.startswith(TRIGGER)]
+    if not mine:
+        return frozenset()
+    ids = {str(job.trigger).removeprefix(TRIGGER) for job in mine}
+    rows = session.execute(
+        select(ScheduleStart.job_id, ScheduleStart.batch_id)
+        .join(Schedule, Schedule.id == ScheduleStart.schedule_id)
+        .where(
+            Schedule.workspace_id == workspace_id,
+            ScheduleStart.schedule_id.in_(sorted(ids)),
+            ScheduleStart.slot % _MINUTE != 0,
+        )
+    )
+    started = {started for row in rows for started in row if started is not None}
+    return frozenset(job.id for job in mine if job.id in started or job.batch_id in started)
 
 
 def schedule_titles(session: Session, workspace_id: str, schedule_ids: Iterable[str]) -> dict[str, str]:

@@ -34,6 +34,7 @@ from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.parts.charts import sparkline
 from ui.parts.job_words import job_line
+from ui.parts.start_words import start_words
 
 LOOK_SECONDS = 5.0
 
@@ -45,8 +46,8 @@ class Library:
     flows: tuple[FlowRow, ...]
     activity: Mapping[str, Activity]
     steps: FirstSteps
-    #: Flow id -> when one of its schedules starts it next, None while all of them are paused.
-    next_starts: Mapping[str, int | None]
+    #: Flow id -> when one of its schedules starts it next and the zone of that schedule, None while all are paused.
+    next_starts: Mapping[str, tuple[int, str] | None]
     #: The drafts that ran in the Playground.
     tried: frozenset[str]
 
@@ -62,11 +63,12 @@ def load_library(session: Session, workspace_id: str) -> Library:
     )
 
 
-def _next_starts(schedules: list[ScheduleRow]) -> dict[str, int | None]:
-    found: dict[str, int | None] = {}
+def _next_starts(schedules: list[ScheduleRow]) -> dict[str, tuple[int, str] | None]:
+    found: dict[str, tuple[int, str] | None] = {}
     for one in schedules:
-        times = [at for at in (found.get(one.flow_id), one.next_at) if at is not None]
-        found[one.flow_id] = min(times, default=None)
+        mine = None if one.next_at is None else (one.next_at, one.time_zone)
+        starts = [start for start in (found.get(one.flow_id), mine) if start is not None]
+        found[one.flow_id] = min(starts, default=None)
     return found
 
 
@@ -248,10 +250,13 @@ class FlowsPage:
         """Draws when a schedule starts the flow next."""
         if flow.id not in self.library.next_starts or flow.live_version is None:
             return
-        at = self.library.next_starts[flow.id]
+        start = self.library.next_starts[flow.id]
         with ui.element("div").classes("fp-row fp-s12 fp-t2"):
-            icon("schedule" if at is not None else "pause", size=14)
-            words(f"{_('Next start')} {self.times.moment(at)}" if at is not None else _("Schedule paused"), "fp-num")
+            icon("schedule" if start is not None else "pause", size=14)
+            told = (
+                f"{_('Next start')}: {start_words(*start, self.times)}" if start is not None else _("Schedule paused")
+            )
+            words(told, "fp-num fp-wrap-text")
 
     def _changed(self, flow: FlowRow) -> str:
         return f"{_('Changed')} {self.times.moment(flow.updated_at)}"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from nicegui import ui
 
@@ -17,20 +15,22 @@ from engine.core.errors import Invalid, PayloadInvalid, Refusal
 from engine.flow.contract import input_fields, payload_schema, samples_of
 from engine.flow.dataset_payloads import match_columns
 from engine.flow.document import Document
+from engine.flow.times_asked import TimesAsked
 from engine.jobs.submit.batches import MAX_ITEMS
 from engine.triggers.timing import DAYS, HOURS, LAST_DAY, MINUTES, MONTH_DAYS, cron_of, in_words, next_slots, zone_names
 from engine.triggers.zones import find_zones, zone_choices
 from storage.datasets import DatasetLine
-from storage.schedules import ScheduleRow
+from storage.schedules import TRIGGER, ScheduleRow
 from ui.flows.try_it import roomy
 from ui.forms.form import Field, Form
 from ui.forms.specs import FieldSpec, specs_of_schema
 from ui.kit import feedback
-from ui.kit.parts import button, note, words
+from ui.kit.parts import button, link, note, words
 from ui.kit.text import Reader, _, number, plural, type_word
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.kept_files import file_keeper
+from ui.parts.start_words import slot_words
 
 #: How many of the next starts are shown.
 NEXT = 5
@@ -54,7 +54,9 @@ _OFTEN = {
 
 
 class ScheduleForm:
-    """Draws the form in the current slot. `on_done` is called after it was saved or left."""
+    """Draws the form in the current slot. `on_done` is called after it was saved or left. `asked`: the times that the
+    maker of the flow wished for, with which a new schedule begins.
+    """
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class ScheduleForm:
         datasets: Sequence[DatasetLine],
         *,
         schedule: ScheduleRow | None,
+        asked: TimesAsked | None,
         on_done: Callable[[], Awaitable[None]],
     ) -> None:
         self.page_session = page_session
@@ -77,7 +80,9 @@ class ScheduleForm:
         reader = times_of(page_session).reader
         self.reader: Reader = reader
         self.zone = schedule.time_zone if schedule else _zone_of(reader)
-        self.timing = _parts_of(schedule.timing if schedule else {"kind": "weekly", "days": [1], "time": "09:00"})
+        self.asked = asked if schedule is None else None
+        first = self.asked.timing if self.asked else {"kind": "weekly", "days": [1], "time": "09:00"}
+        self.timing = _parts_of(schedule.timing if schedule else first)
         source = schedule.source if schedule else {"kind": "input", "payload": dict(payload)}
         self.dataset_id = source["dataset_id"] if source["kind"] == "dataset" else INPUT
         self.mapping: dict[str, str] = dict(source.get("mapping") or {})
@@ -92,6 +97,14 @@ class ScheduleForm:
                 named = ui.input(value=self.schedule.title if self.schedule else "")
                 self.title = title.control(named.props(f"outlined dense maxlength={MAX_TITLE} autocomplete=off"))
             words(_("When"), "fp-b", tag="h3")
+            if self.asked is not None and not self.asked.exact:
+                note(
+                    _(
+                        "was asked for. A schedule cannot start like that; this is the nearest. Change it as you need it."
+                    ),
+                    icon="info",
+                    strong=f"“{self.asked.said}”",
+                )
             self.when = ui.element("div").classes("fp-form")
             zone = Field(
                 _("Time zone"), help_text=_("When clocks change there, it still starts at the time you chose.")
@@ -108,6 +121,7 @@ class ScheduleForm:
             words(_("With which input"), "fp-b", tag="h3")
             self.source_place = ui.element("div").classes("fp-form")
             self._draw_source()
+            results_note(self.schedule.id if self.schedule else "")
             self.wrong = ui.element("div").props("role=alert")
             with ui.element("div").classes("fp-row fp-wrap-row"):
                 button(_("Save the schedule"), self._save, kind="main", icon="check")
@@ -352,9 +366,12 @@ class ScheduleForm:
         await self.on_done()
 
 
-def slot_words(slot: int, zone: str) -> str:
-    """Returns a start as the clock of its zone shows it: `Mon 30 Nov 2026, 09:00`."""
-    return datetime.fromtimestamp(slot / 1_000, UTC).astimezone(ZoneInfo(zone)).strftime("%a %-d %b %Y, %H:%M")
+def results_note(schedule_id: str = "") -> None:
+    """Says where the results of a schedule are found, with a link to its runs once it is saved."""
+    with ui.element("p").classes("fp-hint"):
+        words(_("The result of each start is kept on this page, and on the page Jobs. No e-mail is sent.") + " ")
+        if schedule_id:
+            link(_("All runs of this schedule"), f"/jobs?trigger={TRIGGER}{schedule_id}")
 
 
 def _in_words(spec: FieldSpec) -> FieldSpec:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from nicegui import ui
 
@@ -13,22 +12,21 @@ from engine.core.errors import Invalid
 from engine.flow.document import Document
 from engine.flow.file_values import is_file_value
 from engine.flow.references import as_text
+from engine.flow.times_asked import times_of_flow
 from engine.triggers.timing import in_words
 from storage.flows import FlowRow
 from storage.schedules import ScheduleRow, StartRow
 from storage.triggers import FlowTriggers
-from ui.flows.schedule_form import ScheduleForm, slot_words
+from ui.flows.schedule_form import ScheduleForm, results_note
 from ui.kit import feedback
 from ui.kit.feedback import empty, fold
 from ui.kit.parts import Column, badge, button, card, link, note, status_line, table, words
 from ui.kit.scroll import into_view
 from ui.kit.text import _, plural
-from ui.kit.times import when
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.ask_owners import asking
-
-_MINUTE = 60_000
+from ui.parts.start_words import start_words
 
 
 class SchedulesCard:
@@ -72,6 +70,7 @@ class SchedulesCard:
                     self.payload,
                     self.seen.datasets,
                     schedule=self.editing,
+                    asked=None if self.seen.schedules else times_of_flow(self.flow.title, self.flow.description),
                     on_done=self._close,
                 )
                 return
@@ -115,8 +114,8 @@ class SchedulesCard:
             words(_when(schedule), "fp-t2 fp-s13 fp-wrap-text", tag="div")
             with ui.element("div").classes("fp-s13"):
                 if schedule.next_at is not None:
-                    told = self._zone_words(schedule.next_at, schedule.time_zone)
-                    words(f"{_('Next start')}: {slot_words(schedule.next_at, schedule.time_zone)}{told}", "fp-num")
+                    told = start_words(schedule.next_at, schedule.time_zone, self.times)
+                    words(f"{_('Next start')}: {told}", "fp-num")
                 else:
                     words(_("It does not start until you resume it."))
             words(self._source_words(schedule), "fp-t2 fp-s13 fp-wrap-text", tag="div")
@@ -125,6 +124,7 @@ class SchedulesCard:
                 trouble = schedule.trouble
                 text = " ".join(_sentence(trouble.get(part)) for part in ("detail", "remedy") if trouble.get(part))
                 note(text, kind="bad", icon="error", strong=_sentence(trouble.get("title")))
+            results_note(schedule.id)
             if self.may:
                 self._draw_verbs(schedule)
             if starts:
@@ -153,20 +153,12 @@ class SchedulesCard:
                         self._draw_how(schedule, start)
                     with rows.cell(classes="fp-wrap-text"):
                         self._draw_outcome(schedule, start)
-            with ui.element("p").classes("fp-hint"):
-                link(_("All jobs of this schedule"), f"/jobs?trigger=schedule:{schedule.id}")
 
     def _draw_how(self, schedule: ScheduleRow, start: StartRow) -> None:
-        if start.slot % _MINUTE:  # what is planned begins with a minute
+        if start.by_hand:
             words(_("By hand"), "fp-t2")
             return
-        told = self._zone_words(start.slot, schedule.time_zone)
-        words(f"{_('Planned for')} {slot_words(start.slot, schedule.time_zone)}{told}", "fp-t2 fp-num")
-
-    def _zone_words(self, at: int, zone: str) -> str:
-        """Returns `, Europe/Berlin` where the clock of the zone shows another time than the person's own."""
-        own = when(at).astimezone(self.times.reader.zone).utcoffset()
-        return "" if when(at).astimezone(ZoneInfo(zone)).utcoffset() == own else f", {zone}"
+        words(f"{_('Planned for')} {start_words(start.slot, schedule.time_zone, self.times)}", "fp-t2 fp-num")
 
     def _draw_outcome(self, schedule: ScheduleRow, start: StartRow) -> None:
         if start.trouble:

@@ -27,6 +27,7 @@ from engine.nodes import CATALOG
 from storage.job_documents import JobFlow, find_job_flow
 from storage.jobs import JobRow, StoredValue, find_value, get_job
 from storage.questions import QuestionRow, list_questions_of_job
+from storage.schedules import list_started_by_hand
 from storage.triggers import list_trigger_titles
 from ui.flow_view.canvas_types import Marks
 from ui.flow_view.flow_canvas import FlowCanvas
@@ -78,6 +79,8 @@ class JobContents:
     questions: tuple[QuestionRow, ...] = ()
     #: Titles of schedules and webhooks, when one of them started the job.
     triggers: Mapping[str, str] = field(default_factory=dict)
+    #: The id of the job, when a person started it with a schedule.
+    by_hand: frozenset[str] = frozenset()
 
 
 def load_job(session: Session, workspace_id: str, job_id: str) -> JobContents:
@@ -92,6 +95,7 @@ def load_job(session: Session, workspace_id: str, job_id: str) -> JobContents:
         find_value(session, job_id, "result"),
         tuple(list_questions_of_job(session, workspace_id, job_id)) if job.questions else (),
         list_trigger_titles(session, workspace_id) if job.trigger else {},
+        list_started_by_hand(session, workspace_id, (job,)),
     )
 
 
@@ -259,7 +263,7 @@ class JobDetailPage:
                 with ui.element("span").classes("fp-row"):
                     words(_("started by"))
                     with link("", f"/flows/{job.flow_id}?tab=triggers", "fp-quiet-link"):
-                        trigger_badge(job.trigger, self.seen.triggers)
+                        trigger_badge(job, self.seen.triggers, self.seen.by_hand)
             self._draw_origin(job.run_options or {})
             with ui.element("span").classes("fp-row"):
                 words(job.id, "fp-mono fp-t3", tag="code")

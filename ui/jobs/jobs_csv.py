@@ -5,7 +5,7 @@ A cell that a spreadsheet would read as a formula gets an apostrophe in front. T
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,6 +16,7 @@ from engine.core.clock import to_rfc3339
 from engine.table_files.writing import MARK, csv_line
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobRow, list_jobs
+from storage.schedules import list_started_by_hand
 from storage.sessions import find_signed_in
 from storage.triggers import list_trigger_titles
 from ui.access_guard import stranger_answer
@@ -23,7 +24,7 @@ from ui.file_download import csv_named, sent_file
 from ui.jobs.filters import Narrowed
 from ui.kit.text import Reader
 from ui.page_session import COOKIE, App
-from ui.parts.job_words import environment_word, job_state, trigger_word
+from ui.parts.job_words import environment_word, job_state, trigger_title
 
 CSV_PATH = "/jobs/export.csv"
 PIECE = 500
@@ -56,13 +57,16 @@ async def _rows(app: App, workspace_id: str, filters: JobFilters) -> AsyncIterat
     cursor: str | None = None
     while True:
         page = await app.database.read(list_jobs, workspace_id, filters, PIECE, cursor)
-        yield "".join(csv_line(_cells(job, titles, keys)) for job in page.jobs)
+        by_hand = await app.database.read(list_started_by_hand, workspace_id, page.jobs)
+        yield "".join(csv_line(_cells(job, titles, keys, by_hand)) for job in page.jobs)
         cursor = page.next_cursor
         if cursor is None:
             return
 
 
-def _cells(job: JobRow, titles: Mapping[str, str], keys: Mapping[str, str]) -> tuple[Any, ...]:
+def _cells(
+    job: JobRow, titles: Mapping[str, str], keys: Mapping[str, str], by_hand: Collection[str]
+) -> tuple[Any, ...]:
     error = job.error or {}
     took = job.run_ms / 1000 if job.run_ms is not None and job.started_at else ""
     return (
@@ -86,5 +90,5 @@ def _cells(job: JobRow, titles: Mapping[str, str], keys: Mapping[str, str]) -> t
         error.get("message"),
         job.request_id,
         job.steps_failed,
-        keys.get(job.trigger, trigger_word(job.trigger)) if job.trigger else "",
+        trigger_title(job, keys, by_hand) if job.trigger else "",
     )

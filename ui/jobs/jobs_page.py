@@ -14,6 +14,7 @@ from engine.core.errors import ParameterInvalid
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.jobs import JobFilters, JobPage, list_jobs
 from storage.refusals import RefusalFilters, count_refused_calls
+from storage.schedules import list_started_by_hand
 from storage.triggers import list_trigger_titles
 from ui.jobs.filters import STATUSES, STEPS_FAILED, Narrowed
 from ui.jobs.jobs_csv import CSV_PATH
@@ -46,6 +47,8 @@ class JobListContents:
     refused: int
     #: What jobs name as their trigger -> its title.
     triggers: Mapping[str, str]
+    #: The jobs that a person started with a schedule.
+    by_hand: frozenset[str]
 
 
 def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: str) -> JobListContents:
@@ -61,6 +64,7 @@ def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: 
         list_key_labels(session, workspace_id),
         refused,
         list_trigger_titles(session, workspace_id),
+        list_started_by_hand(session, workspace_id, page.jobs),
     )
 
 
@@ -224,7 +228,14 @@ class JobsList:
             with ui.element("section").classes("fp-card"):
                 if page.jobs:
                     names = {**self.seen.keys, **self.seen.triggers}
-                    job_table(page.jobs, self.times, titles=self.seen.titles, keys=names, label=_("Jobs"))
+                    job_table(
+                        page.jobs,
+                        self.times,
+                        titles=self.seen.titles,
+                        keys=names,
+                        by_hand=self.seen.by_hand,
+                        label=_("Jobs"),
+                    )
                 else:
                     self._draw_empty()
             if self.narrowed.cursor or page.next_cursor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from nicegui import ui
 
@@ -19,10 +19,12 @@ def job_table(
     *,
     titles: Mapping[str, str] | None,
     keys: Mapping[str, str],
+    by_hand: Collection[str],
     label: str,
 ) -> None:
     """Draws rows of jobs. Without `titles` the column of the flow is left out. `keys`: labels of keys, and titles of
-    schedules and webhooks by what jobs name as their trigger.
+    schedules and webhooks by what jobs name as their trigger. `by_hand`: ids of jobs that a person started with a
+    schedule.
     """
     columns = [
         Column(_("Status"), width="132px"),
@@ -56,7 +58,7 @@ def job_table(
                     status_badge("simulated")
             if job.trigger:
                 with rows.cell():
-                    trigger_badge(job.trigger, keys)
+                    trigger_badge(job, keys, by_hand)
             else:
                 rows.cell("" if tried else keys.get(job.key_id or "", ""), "fp-t2")
             rows.cell(times.moment(job.started_at or job.created_at), "fp-t2")

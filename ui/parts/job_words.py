@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from nicegui import ui
@@ -74,12 +74,25 @@ def trigger_word(trigger: str) -> str:
     return _("Schedule") if trigger.startswith("schedule:") else _("Webhook")
 
 
-def trigger_badge(trigger: str, titles: Mapping[str, str]) -> ui.element:
-    """What started a job without a call: the title of a schedule or a webhook, or its kind when it was removed."""
-    word = trigger_word(trigger)
-    symbol = "schedule" if trigger.startswith("schedule:") else "webhook"
-    made = badge(titles.get(trigger) or word, icon=symbol)
-    made.props["title"] = word
+def trigger_title(job: JobRow, titles: Mapping[str, str], by_hand: Collection[str]) -> str:
+    """What started a job without a call: the title of a schedule or a webhook, or its kind when it was removed. Of a job
+    that a person started with a schedule it says so. `by_hand`: the ids of such jobs.
+    """
+    trigger = str(job.trigger)
+    title = titles.get(trigger) or trigger_word(trigger)
+    return f"{_('By hand')}: {title}" if job.id in by_hand else title
+
+
+def trigger_badge(job: JobRow, titles: Mapping[str, str], by_hand: Collection[str]) -> ui.element:
+    """The same as a badge; a start by hand has its schedule in the tip only."""
+    title = trigger_title(job, titles, by_hand)
+    if job.id in by_hand:
+        made = badge(_("By hand"), icon="person")
+        made.props["title"] = title
+        return made
+    trigger = str(job.trigger)
+    made = badge(title, icon="schedule" if trigger.startswith("schedule:") else "webhook")
+    made.props["title"] = trigger_word(trigger)
     return made
 
 

@@ -18,7 +18,15 @@ from engine.jobs.submit.bodies import SubmitOptions, read_version
 from engine.triggers.timing import next_slot, slots_between
 from storage.database import after_commit, now
 from storage.datasets import find_dataset, list_rows
-from storage.schedules import ScheduleRow, StartRow, add_start, claim_slot, find_due_schedule
+from storage.schedules import (
+    TRIGGER,
+    ScheduleRow,
+    StartRow,
+    add_start,
+    claim_slot,
+    find_due_schedule,
+    slot_by_hand,
+)
 
 #: The key in `database.info` of the function that wakes the scheduler of this process.
 SCHEDULER = "scheduler"
@@ -29,7 +37,7 @@ _TOLD = 5
 
 def trigger_of(schedule_id: str) -> str:
     """Returns what is stored as `trigger` with the jobs of a schedule."""
-    return f"schedule:{schedule_id}"
+    return f"{TRIGGER}{schedule_id}"
 
 
 def schedules_changed(session: Session) -> None:
@@ -70,7 +78,7 @@ def refuse_slot(session: Session, schedule_id: str, slot: int, trouble: Mapping[
 
 def start_now(session: Session, schedule: ScheduleRow) -> StartRow:
     """Starts the jobs of a schedule at once, beside its slots. Raises as `start_slot`."""
-    return _keep(session, start_jobs(session, schedule, now(session), 0))
+    return _keep(session, start_jobs(session, schedule, slot_by_hand(now(session)), 0))
 
 
 def trouble_of(refusal: Refusal) -> dict[str, Any]:

@@ -11,10 +11,12 @@ from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy.orm import Session
 
 from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.flows import rename_flow
 from engine.actions.hooks import add_hook
-from engine.actions.schedules import add_schedule, pause_schedule
+from engine.actions.schedules import add_schedule, pause_schedule, remove_schedule
 from engine.core.clock import DAY
 from engine.core.errors import SignatureInvalid
+from engine.flow.times_asked import with_times
 from engine.jobs.server.scheduler import Scheduler
 from engine.jobs.submit.hooked import HookCall, note_refused, receive
 from storage.dataset_changes import checked_rows
@@ -66,6 +68,29 @@ async def test_a_schedule_is_added_in_words_and_says_when_it_starts_next(site: S
     assert row.time_zone == "Australia/Lord_Howe"
     assert row.source["payload"].keys() == {"name"}
     await user.should_see("Next start:")
+
+
+async def test_the_form_begins_with_the_times_that_were_wished_for(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    site.database.write_now(rename_flow, site.owner, flow_id, "Greeting", with_times("It greets.", "every Friday at 8"))
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    press(user, "Add a schedule")
+    await user.should_see("Every Friday at 08:00, UTC")
+    assert "No e-mail is sent." in page_text(user)
+    press(user, "Save the schedule")
+    await user.should_see("The schedule is saved.")
+    (row,) = site.database.read_now(list_schedules, site.workspace_id, flow_id)
+    assert user.client is not None
+    assert f"/jobs?trigger=schedule:{row.id}" in [one.props.get("href") for one in user.client.elements.values()]
+
+    site.database.write_now(remove_schedule, site.owner, row.id)
+    site.database.write_now(
+        rename_flow, site.owner, flow_id, "Greeting", with_times("", "every two weeks on Friday at 8")
+    )
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    press(user, "Add a schedule")
+    await user.should_see("Every Friday at 08:00, UTC")
+    assert "this is the nearest" in page_text(user)
 
 
 async def test_a_time_zone_is_found_by_what_is_typed_and_a_word_that_is_none_is_told(site: Site, user: User) -> None:
@@ -146,7 +171,7 @@ async def test_saved_flows_and_the_search_name_schedules(site: Site, user: User)
     flow_id = site.flow("Greeting", live=True)
     made = schedule(site, flow_id, HOSTILE)
     await user.open("/flows")
-    await user.should_see("Next start")
+    await user.should_see(", 09:00, Europe/Berlin")  # whose clock is not the reader's
     site.database.write_now(pause_schedule, site.owner, made)
     await user.open("/flows")
     await user.should_see("Schedule paused")
@@ -175,12 +200,20 @@ async def test_jobs_say_which_schedule_started_them(site: Site, user: User) -> N
     await user.should_see("Show the result", retries=100)
     for path in ("/jobs", f"/jobs?trigger=schedule:{started}", f"/flows/{flow_id}?tab=jobs", f"/jobs/{job.id}"):
         await user.open(path)
-        assert "Monday report" in page_text(user), path
+        said = page_text(user)
+        assert "By hand" in said, path
+        assert "Monday report" not in said, path
     await user.open("/jobs?trigger=hook:")
     assert "No job fits these filters" in page_text(user)
     csv = await user.http_client.get(f"{CSV_PATH}?trigger=schedule:{started}")
     assert csv.text.splitlines()[0].endswith("started_by")
-    assert csv.text.splitlines()[1].endswith("Monday report")
+    assert csv.text.splitlines()[1].endswith("By hand: Monday report")
+
+    site.clock.offset += 8 * DAY
+    await Scheduler(site.database).pass_over()
+    await site.sign_in()  # the session has expired meanwhile
+    await user.open("/jobs")
+    assert page_text(user).count("Monday report") == page_text(user).count("By hand") == 1
 
 
 async def test_a_webhook_is_added_and_its_address_is_shown_once(site: Site, user: User) -> None:
