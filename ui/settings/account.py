@@ -92,8 +92,8 @@ class AccountPage:
             with one.head:
                 badge(_("on"), kind="ok", icon="check")
             left = plural(seen.codes, _("recovery code is left"), _("recovery codes are left"))
-            said = f"{_('On since')} {self.times.moment(seen.since)}; {left}."
-            words(f"{said} {_('For new ones turn it off and on again.')}", "fp-s13 fp-t2 fp-grow")
+            said = _("On since {since}; {left}.").format(since=self.times.moment(seen.since), left=left)
+            words(_("{said} For new ones turn it off and on again.").format(said=said), "fp-s13 fp-t2 fp-grow")
             link_button(_("Turn it off"), "/second-factor/off", icon="phonelink_erase")
 
     async def _save_name(self) -> None:

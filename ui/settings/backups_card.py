@@ -59,7 +59,9 @@ class BackupsCard:
         with (
             self.place,
             card(
-                _("Backups"), f"{_('One every night; the newest')} {NIGHTLY_KEPT} {_('are kept')}", padded=False
+                _("Backups"),
+                _("One every night; the newest {nightly_kept} are kept").format(nightly_kept=NIGHTLY_KEPT),
+                padded=False,
             ) as one,
         ):
             with one.head:
@@ -100,11 +102,13 @@ class BackupsCard:
                         when = self.times.moment(backup.at)
                         icon_button(
                             "download",
-                            f"{_('Download the backup of')} {when}",
+                            _("Download the backup of {when}").format(when=when),
                             lambda name=backup.name: self._download(name),
                         )
                         icon_button(
-                            "delete", f"{_('Delete the backup of')} {when}", lambda name=backup.name: self._delete(name)
+                            "delete",
+                            _("Delete the backup of {when}").format(when=when),
+                            lambda name=backup.name: self._delete(name),
                         )
 
     def _download(self, name: str) -> None:

@@ -97,21 +97,21 @@ class ConnectionCard:
             if row.local:
                 badge(_("Local, free"), kind="ok", icon="dns")
             if row.api_version:
-                badge(f"{_('API version')} {row.api_version}")
+                badge(_("API version {api_version}").format(api_version=row.api_version))
             if row.max_concurrency:
                 calls = plural(row.max_concurrency, _("call"), _("calls"), self.reader)
-                badge(f"{calls} {_('at once')}")
+                badge(_("{calls} at once").format(calls=calls))
 
     def _draw_uses(self, uses: Sequence[FlowUse]) -> None:
         with ui.element("div").classes("fp-row fp-wrap-row fp-s13 fp-t2"):
             if not uses:
                 words(_("No flow uses it yet."))
                 return
-            words(f"{_('Used by')} {plural(len(uses), _('flow'), _('flows'))}:")
+            words(_("Used by {flows}:").format(flows=plural(len(uses), _("flow"), _("flows"))))
             for use in uses[:SHOWN_FLOWS]:
                 link(use.title, f"/flows/{use.flow_id}")
             if len(uses) > SHOWN_FLOWS:
-                words(f"{_('and')} {number(len(uses) - SHOWN_FLOWS, self.reader)} {_('more')}")
+                words(_("and {count} more").format(count=number(len(uses) - SHOWN_FLOWS, self.reader)))
 
     def _draw_result(self, tested: TestResult | None) -> None:
         if tested is not None:
@@ -136,7 +136,7 @@ class ConnectionCard:
                 with ui.element("li"):
                     self._draw_model(model, self.prices.get((self.row.name, model)))
         if len(shown) < len(offered):
-            everything = f"{_('Show all')} {plural(len(offered), _('model'), _('models'))}"
+            everything = _("Show all {models}").format(models=plural(len(offered), _("model"), _("models")))
             button(everything, self._show_all, kind="link", small=True)
 
     def _draw_model(self, model: str, price: Price | None) -> None:
@@ -154,7 +154,7 @@ class ConnectionCard:
         change.props["aria-label"] = f"{verb}: {model}"
         if own:
             remove = button(_("Remove price"), lambda: self._remove_price(model), kind="link", small=True)
-            remove.props["aria-label"] = f"{_('Remove price')}: {model}"
+            remove.props["aria-label"] = _("Remove price: {model}").format(model=model)
 
     def _show_all(self) -> None:
         self.all_models = True
@@ -170,7 +170,7 @@ class ConnectionCard:
         with feedback.refusals_told() as outcome:
             await self.page_session.execute(remove_price, self.row.name, model)
         if self.verbs and not outcome.refused:
-            feedback.told(f"{_('Your price of')} {model} {_('is removed.')}")
+            feedback.told(_("Your price of {model} is removed.").format(model=model))
             await self.verbs.look()
 
     @staticmethod

@@ -202,7 +202,11 @@ def _first_name(provider: Provider) -> str:
 def _address_help(provider: Provider) -> str:
     allowed = _("It is allowed for model calls.")
     if provider.needs_address:
-        return f"{_('Where it is reached, like')} `{provider.address_hint}`. {allowed}"
+        return _("Where it is reached, like `{address_hint}`. {allowed}").format(
+            address_hint=provider.address_hint, allowed=allowed
+        )
     if provider.needs_key:
-        return f"{_('Only for another server than')} `{provider.address}`. {allowed}"
-    return f"{_('Only when it is not at')} `{provider.address}`. {allowed}"
+        return _("Only for another server than `{address}`. {allowed}").format(
+            address=provider.address, allowed=allowed
+        )
+    return _("Only when it is not at `{address}`. {allowed}").format(address=provider.address, allowed=allowed)

@@ -139,7 +139,7 @@ class DataPage:
         reader = self.times.reader
         with self.room, card(_("Room")), ui.element("div").classes("fp-form"):
             cap = seen.rules.cap_bytes
-            cap_text = f"{_('of')} {size(cap, reader)}" if cap else _("no cap")
+            cap_text = _("of {cap}").format(cap=size(cap, reader)) if cap else _("no cap")
             self._line(
                 _("In use in the database, without files") if self.settings.database_url else _("Database"),
                 f"{size(seen.room.used, reader)} {cap_text}",
@@ -149,7 +149,7 @@ class DataPage:
             )
             number, used = seen.files
             space = round(seen.rules.files_gb * GB)
-            of_space = f"{_('of')} {size(space, reader)}" if space else _("no limit")
+            of_space = _("of {space}").format(space=size(space, reader)) if space else _("no limit")
             self._line(
                 _("Files"),
                 f"{plural(number, _('file'), _('files'), reader)}, {size(used, reader)} {of_space}",
@@ -160,7 +160,9 @@ class DataPage:
             taken = seen.disk.total - seen.disk.free
             self._line(
                 _("Disk of this server") if self.settings.database_url else _("Disk"),
-                f"{size(seen.disk.free, reader)} {_('free of')} {size(seen.disk.total, reader)}",
+                _("{free} free of {total}").format(
+                    free=size(seen.disk.free, reader), total=size(seen.disk.total, reader)
+                ),
                 taken,
                 seen.disk.total,
                 "",

@@ -142,11 +142,13 @@ class KeysPage:
                             if key.older_valid_until is not None and status == "active":
                                 left = self.times.spent(at, key.older_valid_until)
                                 badge(
-                                    f"{_('rotating, the old one works')} {left} {_('more')}", kind="warn", icon="sync"
+                                    _("rotating, the old one works {left} more").format(left=left),
+                                    kind="warn",
+                                    icon="sync",
                                 )
                         with ui.element("div").classes("fp-s12 fp-t3"):
                             words(key.masked, "fp-mono")
-                            words(f" · {_('by')} {key.created_by}")
+                            words(" · " + _("by {created_by}").format(created_by=key.created_by))
                             for own in own_limits(key, self.times.reader):
                                 words(f" · {own}")
                     with rows.cell():
@@ -156,7 +158,7 @@ class KeysPage:
                     rows.cell(self._ends(key), "fp-t2")
                     with rows.cell():
                         if self.may and status == "active":
-                            with menu_button(f"{_('More for')} {key.label}"):
+                            with menu_button(_("More for {label}").format(label=key.label)):
                                 menu_item(_("Change..."), lambda key=key: self._change(key), icon="edit")
                                 menu_item(_("Rotate..."), lambda key=key: self._rotate(key), icon="sync")
                                 ui.separator()
@@ -172,19 +174,19 @@ class KeysPage:
     def _ends(self, key: KeyRow) -> str:
         """Returns when the key expires or has expired."""
         if key.revoked_at is not None:
-            return f"{_('revoked')} {self.times.day(key.revoked_at)}"
+            return _("revoked {day}").format(day=self.times.day(key.revoked_at))
         return self.times.day(key.expires_at) if key.expires_at else _("never")
 
     def _change(self, key: KeyRow) -> None:
         self.create.visible = False
         self.making.clear()
-        with self.making, card(f"{_('Change')} {key.label}"):
+        with self.making, card(_("Change {label}").format(label=key.label)):
             KeyForm(
                 self.page_session, self._changed, self._stop, flows=self.seen.flows, limits=self.seen.limits, key=key
             )
 
     async def _changed(self, made: MadeKey) -> None:
-        feedback.told(f"{made.label} {_('is changed.')}", _("It counts for the next call."))
+        feedback.told(_("{label} is changed.").format(label=made.label), _("It counts for the next call."))
         self._stop()
         await self._look()
 
@@ -198,9 +200,13 @@ class KeysPage:
             await self._made(MadeKey(key.label, environment, made))
 
     async def _revoke(self, key: KeyRow) -> None:
-        used = f"{_('It was used')} {self.times.ago(key.last_used_at)}." if key.last_used_at else ""
+        used = (
+            _("It was used {last_used_at}.").format(last_used_at=self.times.ago(key.last_used_at))
+            if key.last_used_at
+            else ""
+        )
         sure = await feedback.confirm(
-            f"{_('Revoke')} {key.label}?",
+            _("Revoke {label}?").format(label=key.label),
             _("Calls with this key are refused from the next one on. This cannot be taken back."),
             verb=_("Revoke"),
             danger=True,
@@ -212,5 +218,5 @@ class KeysPage:
         with feedback.refusals_told() as outcome:
             await self.page_session.execute(revoke_key, key.id)
         if not outcome.refused:
-            feedback.told(f"{key.label} {_('is revoked.')}")
+            feedback.told(_("{label} is revoked.").format(label=key.label))
             await self._look()

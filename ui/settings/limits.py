@@ -82,14 +82,16 @@ class LimitsPage:
     def _draw_used(self) -> None:
         limits, reader = self.seen.limits, self.times.reader
         self.used.clear()
-        with self.used, card(f"{limits.title} {_('plan')}"):
+        with self.used, card(_("{title} plan").format(title=limits.title)):
             with ui.element("div").classes("fp-environments"):
                 for use in self.seen.environments:
                     self._draw_environment(use)
-            again = f"{_('The month starts again at 0 on')} {self.times.day(self.seen.resets_at)} (UTC)."
-            said = f"{_('A call above a limit is refused; the caller may send it again later.')} {again}"
+            again = _("The month starts again at 0 on {day} (UTC).").format(day=self.times.day(self.seen.resets_at))
+            said = _("A call above a limit is refused; the caller may send it again later. {again}").format(again=again)
             if (requests := PLANS[limits.plan].requests) is not None:
-                said += f" {_('One key may send')} {number(requests, reader)} {_('calls a second; asking for a result counts, too.')}"
+                said += " " + _("One key may send {requests} calls a second; asking for a result counts, too.").format(
+                    requests=number(requests, reader)
+                )
             words(said, "fp-hint", tag="p")
 
     def _draw_environment(self, use: EnvironmentUse) -> None:
@@ -110,7 +112,7 @@ class LimitsPage:
             with ui.element("div").classes("fp-row"):
                 words(what, "fp-s13")
                 words("", "fp-sp")
-                most = f"{_('of')} {number(limit, reader)}" if limit is not None else _("no limit")
+                most = _("of {limit}").format(limit=number(limit, reader)) if limit is not None else _("no limit")
                 words(f"{number(value, reader)} {most}", "fp-num fp-s13 fp-nw")
             if limit is not None:
                 meter(value, limit, label=f"{environment}, {what}").classes("fp-meter-line")
@@ -126,7 +128,9 @@ class PlanCard:
     def build(self) -> None:
         """Draws the card."""
         words_of = {
-            name: f"{plan.title}: {_number(plan.concurrency)} {_('at once')}, {_number(plan.monthly)} {_('a month')}"
+            name: _("{title}: {concurrency} at once, {monthly} a month").format(
+                title=plan.title, concurrency=_number(plan.concurrency), monthly=_number(plan.monthly)
+            )
             for name, plan in PLANS.items()
         }
         limits = self.page.seen.limits
@@ -146,8 +150,8 @@ class PlanCard:
             with ui.element("div").classes("fp-own-limits"):
                 for environment, own in limits.own.items():
                     name = ENVIRONMENTS[environment][0]
-                    self._add(environment, "concurrency", f"{name}, {_('jobs at once')}", own.concurrency)
-                    self._add(environment, "monthly", f"{name}, {_('requests a month')}", own.monthly)
+                    self._add(environment, "concurrency", _("{name}, jobs at once").format(name=name), own.concurrency)
+                    self._add(environment, "monthly", _("{name}, requests a month").format(name=name), own.monthly)
             self._say_planned()
             with ui.element("div"):
                 button(_("Save the plan"), self._save)

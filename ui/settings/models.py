@@ -132,7 +132,7 @@ class ModelsPage:
         self._open_form(_("A new connection"), None)
 
     def _change(self, row: ConnectionRow) -> None:
-        self._open_form(f"{_('Change')} {row.name}", row)
+        self._open_form(_("Change {name}").format(name=row.name), row)
 
     def _open_form(self, title: str, row: ConnectionRow | None) -> None:
         self.add_button.visible = False
@@ -154,13 +154,13 @@ class ModelsPage:
     async def _remove(self, row: ConnectionRow) -> None:
         told = _("Its key and your prices are deleted. Flows whose Prompt names it fail until it is there again.")
         if uses := self.seen.uses.get(row.name):
-            told = f"{_('Used by')} {plural(len(uses), _('flow'), _('flows'))}. {told}"
-        if not await feedback.confirm(f"{_('Remove')} {row.name}?", told, verb=_("Remove"), danger=True):
+            told = _("Used by {flows}. {told}").format(flows=plural(len(uses), _("flow"), _("flows")), told=told)
+        if not await feedback.confirm(_("Remove {name}?").format(name=row.name), told, verb=_("Remove"), danger=True):
             return
         with feedback.refusals_told() as outcome:
             await self.page_session.execute(remove_connection, row.name)
         if not outcome.refused:
-            feedback.told(f"{row.name} {_('is removed.')}")
+            feedback.told(_("{name} is removed.").format(name=row.name))
             await self._look()
 
     async def _test(self, name: str) -> None:

@@ -44,4 +44,4 @@ def draw_open_notes(
                     if note.message:
                         words(note.message, "fp-s13 fp-t2", tag="p")
                 done = button(_("Done"), lambda note=note: close(note), icon="check", small=True)
-                done.props["aria-label"] = f"{_('Done')}: {note.name}, {note.subject}"
+                done.props["aria-label"] = _("Done: {name}, {subject}").format(name=note.name, subject=note.subject)

@@ -19,7 +19,7 @@ NANOS = 1_000_000_000
 async def ask_price(page_session: PageSession, connection: str, model: str, price: Price | None) -> bool:
     """Asks for dollars per million tokens. Returns True when a price was stored."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
-        title = f"{_('Price of')} {model}"
+        title = _("Price of {model}").format(model=model)
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         words(
@@ -71,11 +71,11 @@ def price_words(price: Price, reader: Reader) -> str:
     """Formats a price."""
     if price.source == "local":
         return _("free")
-    rates = (
-        f"{cost(price.input_nanos / NANOS, reader)} {_('in')}, {cost(price.output_nanos / NANOS, reader)} {_('out')}"
+    rates = _("{input_nanos} in, {output_nanos} out").format(
+        input_nanos=cost(price.input_nanos / NANOS, reader), output_nanos=cost(price.output_nanos / NANOS, reader)
     )
     own = f", {_('your price')}" if price.source == "own" else ""
-    return f"{rates} {_('a million tokens')}{own}"
+    return _("{rates} a million tokens{own}").format(rates=rates, own=own)
 
 
 def _dollars(text: str) -> float | None:

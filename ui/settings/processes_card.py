@@ -105,8 +105,12 @@ class ProcessesCard:
             ):
                 words(KINDS.get(one.kind, one.kind), "fp-b", tag="div")
                 is_this = (one.host, one.pid) == (socket.gethostname(), os.getpid())
-                where = f"{one.host}, {_('process')} {one.pid}"
-                words(f"{where}, {_('shows this page')}" if is_this else where, "fp-s13 fp-t3 fp-wrap-text", tag="div")
+                where = _("{host}, process {pid}").format(host=one.host, pid=one.pid)
+                words(
+                    _("{where}, shows this page").format(where=where) if is_this else where,
+                    "fp-s13 fp-t3 fp-wrap-text",
+                    tag="div",
+                )
             for name, said, classes in (
                 (_("Release"), one.version or _("unknown"), ""),
                 (_("Started"), self.times.moment(one.started_at), "fp-t2"),

@@ -49,12 +49,16 @@ def draw_secrets(  # noqa: C901 - draws one card from top to bottom
 
     async def replace(row: SecretRow) -> None:
         if await ask_secret(page_session, row):
-            feedback.told(f"{row.name} {_('is replaced.')}", _("Steps that begin from now on use the new value."))
+            feedback.told(
+                _("{name} is replaced.").format(name=row.name), _("Steps that begin from now on use the new value.")
+            )
             await on_changed()
 
     async def change_hosts(row: SecretRow) -> None:
         if await ask_hosts(page_session, row):
-            feedback.told(f"{row.name}: {_('its hosts are changed.')}", _("They count from the next request on."))
+            feedback.told(
+                _("{name}: its hosts are changed.").format(name=row.name), _("They count from the next request on.")
+            )
             await on_changed()
 
     async def looked() -> None:
@@ -65,7 +69,7 @@ def draw_secrets(  # noqa: C901 - draws one card from top to bottom
 
     async def remove(row: SecretRow) -> None:
         told = _("HTTP Request nodes that name it fail until they name another.")
-        if not await feedback.confirm(f"{_('Remove')} {row.name}?", told, verb=_("Remove"), danger=True):
+        if not await feedback.confirm(_("Remove {name}?").format(name=row.name), told, verb=_("Remove"), danger=True):
             return
         with feedback.refusals_told() as outcome:
             await page_session.execute(remove_secret, row.id)
@@ -94,7 +98,7 @@ def draw_secrets(  # noqa: C901 - draws one card from top to bottom
                     with ui.element("div").classes("fp-secret"):
                         words(row.name, "fp-b fp-s13 fp-wrap-text", tag="p")
                         words(hosts_in_words(row), "fp-s12 fp-t2 fp-wrap-text", tag="p")
-                    words(f"{_('set')} {times.ago(row.updated_at)}", "fp-s12 fp-t3 fp-nw")
+                    words(_("set {updated_at}").format(updated_at=times.ago(row.updated_at)), "fp-s12 fp-t3 fp-nw")
                     if may:
                         for verb, act in ((_("Hosts"), change_hosts), (_("Replace"), replace), (_("Remove"), remove)):
                             press = button(verb, lambda act=act, row=row: act(row), kind="link", small=True)
@@ -133,7 +137,7 @@ def hosts_in_words(row: SecretRow) -> str:
 async def ask_hosts(page_session: PageSession, row: SecretRow) -> bool:
     """Asks for the hosts to which a secret may be sent. Returns True when they are stored."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
-        title = f"{_('Hosts of')} {row.name}"
+        title = _("Hosts of {name}").format(name=row.name)
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         words(_("Steps of every flow in this workspace may send it there."), tag="p")
@@ -165,7 +169,7 @@ def hosts_field(text: str) -> tuple[Field, ui.textarea]:
 async def ask_secret(page_session: PageSession, row: SecretRow | None) -> bool:
     """Asks for a new secret or for another value of `row`. Returns True when it is stored."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
-        title = f"{_('Replace')} {row.name}" if row else _("A new secret")
+        title = _("Replace {name}").format(name=row.name) if row else _("A new secret")
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         words(_("Kept sealed on this server; nobody can read it here again."), tag="p")

@@ -180,11 +180,15 @@ class ServerPage:
                     field, lambda: self.page_session.execute(set_public_url, box.value or ""), _("Save the address")
                 )
             usual = _("Localhost and IP addresses always work")
-            host = f"{usual}, {_('and so does')} {seen.known_host}." if seen.known_host else f"{usual}."
+            host = (
+                _("{usual}, and so does {known_host}.").format(usual=usual, known_host=seen.known_host)
+                if seen.known_host
+                else f"{usual}."
+            )
             names = Field(
                 _("Further names"),
                 _("one a line"),
-                f"{_('Names this server may be opened by, like flows.lan or flows.lan:8080.')} {host}",
+                _("Names this server may be opened by, like flows.lan or flows.lan:8080. {host}").format(host=host),
             )
             with names.place:
                 area = names.control(
@@ -208,7 +212,12 @@ class ServerPage:
                 tag="p",
             )
             if self.settings.outbound_allow:
-                note(f"{_('FLOWPORT_OUTBOUND_ALLOW also allows')} {self.settings.outbound_allow}.", icon="info")
+                note(
+                    _("FLOWPORT_OUTBOUND_ALLOW also allows {outbound_allow}.").format(
+                        outbound_allow=self.settings.outbound_allow
+                    ),
+                    icon="info",
+                )
             field = Field(
                 _("Allowed"), _("one a line"), _("Like intranet.example.com, *.corp.example or 10.0.0.5:8080.")
             )
@@ -233,7 +242,12 @@ class ServerPage:
             tag="p",
         )
         if self.settings.webhook_allow:
-            note(f"{_('FLOWPORT_WEBHOOK_ALLOW also allows')} {self.settings.webhook_allow}.", icon="info")
+            note(
+                _("FLOWPORT_WEBHOOK_ALLOW also allows {webhook_allow}.").format(
+                    webhook_allow=self.settings.webhook_allow
+                ),
+                icon="info",
+            )
         told = seen.webhook_hosts_left
         if told is not None:
             text = _(
@@ -242,7 +256,7 @@ class ServerPage:
             if told:
                 why = _("Reached too but left out, as they are a flow's own webhook or may lie on the public web:")
                 text = f"{text} {why} {', '.join(told)}."
-            note(f"{text} {_('Saving the list ends this note.')}", icon="info")
+            note(_("{text} Saving the list ends this note.").format(text=text), icon="info")
         field = Field(_("Allowed for callers"), _("one a line"), _("Like hooks.example.com or 10.0.0.5:8080."))
         with field.place:
             area = field.control(

@@ -121,7 +121,7 @@ class TeamPage:
         self.begin.visible = True
 
     async def _invited(self, token: str, email: str) -> None:
-        title = f"{_('Send this link to')} {email}" if email else _("Send this link to the person")
+        title = _("Send this link to {email}").format(email=email) if email else _("Send this link to the person")
         self._reveal(
             title,
             _("It is shown this one time, works once and for 7 days. Whoever opens it chooses a name and a password."),
@@ -184,7 +184,7 @@ class TeamPage:
                         link(_("Your account"), "/settings/account")
 
     def _draw_verbs(self, one: Person) -> None:
-        with menu_button(f"{_('More for')} {one.name}"):
+        with menu_button(_("More for {name}").format(name=one.name)):
             if one.disabled:
                 menu_item(_("Let in again"), lambda: self._let_in(one), icon="lock_open")
                 return
@@ -226,13 +226,15 @@ class TeamPage:
             with rows.row():
                 with rows.cell():
                     words(whom, "fp-b")
-                    made = f"{_('by')} {self.seen.name_of(one.created_by)}, {self.times.ago(one.created_at)}"
+                    made = _("by {name}, {created_at}").format(
+                        name=self.seen.name_of(one.created_by), created_at=self.times.ago(one.created_at)
+                    )
                     words(made, "fp-s12 fp-t3", tag="div")
                 rows.cell(role_word(one.role))
                 rows.cell(self.times.moment(one.expires_at), "fp-t2")
                 with rows.cell():
                     taken_back = button(_("Withdraw"), lambda one=one: self._withdraw(one), small=True)
-                    taken_back.props["aria-label"] = f"{_('Withdraw the invitation for')} {whom}"
+                    taken_back.props["aria-label"] = _("Withdraw the invitation for {whom}").format(whom=whom)
 
     # Actions of an owner.
 
@@ -255,7 +257,7 @@ class TeamPage:
 
     async def _reset(self, one: Person) -> None:
         sure = await feedback.confirm(
-            f"{_('Make a reset link for')} {one.name}?",
+            _("Make a reset link for {name}?").format(name=one.name),
             _("With it they choose a new password. Until it is used, the old password works on."),
             verb=_("Make the link"),
         )
@@ -263,13 +265,13 @@ class TeamPage:
             return
         token = await self.page_session.try_execute(make_reset_link, one.id)
         if token is not None:
-            title = f"{_('Send this link to')} {one.name}"
+            title = _("Send this link to {name}").format(name=one.name)
             sentence = _("It is shown this one time, works once and for a day. Links from before no longer work.")
             self._reveal(title, sentence, f"{self.base}{link_path(token)}")
 
     async def _reset_factor(self, one: Person) -> None:
         sure = await feedback.confirm(
-            f"{_('Reset the second factor of')} {one.name}?",
+            _("Reset the second factor of {name}?").format(name=one.name),
             _("For somebody whose phone is gone. Their password alone signs them in until they set it up again."),
             verb=_("Reset it"),
         )
@@ -278,7 +280,7 @@ class TeamPage:
         with feedback.refusals_told() as outcome:
             await self.page_session.execute(reset_second_factor, one.id)
         if not outcome.refused:
-            feedback.told(f"{_('The second factor is reset:')} {one.name}.")
+            feedback.told(_("The second factor is reset: {name}.").format(name=one.name))
         await self._look()
 
     async def _require(self, *, needed: bool) -> None:
@@ -290,7 +292,7 @@ class TeamPage:
 
     async def _sign_out(self, one: Person) -> None:
         sure = await feedback.confirm(
-            f"{_('Sign')} {one.name} {_('out everywhere?')}",
+            _("Sign {name} out everywhere?").format(name=one.name),
             _("Every browser they are signed in with has to sign in again. Open pages stop within seconds."),
             verb=_("Sign out everywhere"),
         )
@@ -299,7 +301,7 @@ class TeamPage:
         with feedback.refusals_told() as outcome:
             await self.page_session.execute(sign_out_person, one.id)
         if not outcome.refused:
-            feedback.told(f"{one.name} {_('is signed out everywhere.')}")
+            feedback.told(_("{name} is signed out everywhere.").format(name=one.name))
 
     async def _shut_out(self, one: Person) -> None:
         keys = await self.page_session.query(list_keys_shown_to, one.id)
@@ -310,12 +312,12 @@ class TeamPage:
             await self.page_session.execute(disable_person, one.id, revoked)
         if not outcome.refused:
             count = plural(len(revoked), _("key is revoked."), _("keys are revoked."))
-            feedback.told(f"{one.name} {_('is shut out.')}", count if revoked else "")
+            feedback.told(_("{name} is shut out.").format(name=one.name), count if revoked else "")
             await self._look()
 
     async def _let_in(self, one: Person) -> None:
         with feedback.refusals_told() as outcome:
             await self.page_session.execute(enable_person, one.id)
         if not outcome.refused:
-            feedback.told(f"{one.name} {_('may sign in again.')}")
+            feedback.told(_("{name} may sign in again.").format(name=one.name))
             await self._look()

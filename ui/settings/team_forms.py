@@ -85,7 +85,7 @@ async def ask_shut_out(one: Person, keys: Sequence[KeyRow], times: Times) -> tup
 
     `keys` are the keys whose secret the person has seen.
     """
-    title = f"{_('Shut')} {one.name} {_('out?')}"
+    title = _("Shut {name} out?").format(name=one.name)
     boxes: dict[str, ui.checkbox] = {}
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = title
@@ -100,7 +100,11 @@ async def ask_shut_out(one: Person, keys: Sequence[KeyRow], times: Times) -> tup
             with ui.element("div").classes("fp-col").props("role=group") as group:
                 group.props["aria-label"] = _("Keys to revoke")
                 for key in keys:
-                    used = f"{_('used')} {times.ago(key.last_used_at)}" if key.last_used_at else _("not used yet")
+                    used = (
+                        _("used {last_used_at}").format(last_used_at=times.ago(key.last_used_at))
+                        if key.last_used_at
+                        else _("not used yet")
+                    )
                     line = f"{key.label} ({ENVIRONMENT_TITLES[key.environment]}, {key.masked}), {used}"
                     boxes[key.id] = ui.checkbox(line).props("dense")
         with ui.element("div").classes("fp-acts"):
@@ -115,7 +119,7 @@ async def ask_shut_out(one: Person, keys: Sequence[KeyRow], times: Times) -> tup
 
 async def ask_role(one: Person) -> Role | None:
     """Asks for the new role of a person. Returns None when it is not changed."""
-    title = f"{_('Change the role of')} {one.name}"
+    title = _("Change the role of {name}").format(name=one.name)
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = title
         words(title, tag="h2")

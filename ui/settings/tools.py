@@ -109,7 +109,7 @@ class ToolsPage:
 
     def change(self, row: ToolServerRow) -> None:
         """Opens the form of the server."""
-        self._open_form(f"{_('Change')} {row.name}", row)
+        self._open_form(_("Change {name}").format(name=row.name), row)
 
     def _open_form(self, title: str, row: ToolServerRow | None) -> None:
         self.add_button.visible = False
@@ -132,13 +132,13 @@ class ToolsPage:
         """Removes the server after a question."""
         told = _("Its key is deleted. Agents that use it fail until it is there again.")
         if uses := self.seen.uses.get(row.name):
-            told = f"{_('Used by')} {plural(len(uses), _('flow'), _('flows'))}. {told}"
-        if not await feedback.confirm(f"{_('Remove')} {row.name}?", told, verb=_("Remove"), danger=True):
+            told = _("Used by {flows}. {told}").format(flows=plural(len(uses), _("flow"), _("flows")), told=told)
+        if not await feedback.confirm(_("Remove {name}?").format(name=row.name), told, verb=_("Remove"), danger=True):
             return
         with feedback.refusals_told() as outcome:
             await self.page_session.execute(remove_tool_server, row.id)
         if not outcome.refused:
-            feedback.told(f"{row.name} {_('is removed.')}")
+            feedback.told(_("{name} is removed.").format(name=row.name))
             await self._look()
 
     async def test(self, server_id: str) -> None:
@@ -237,7 +237,7 @@ class _ServerCard:
             for use in uses[:SHOWN_FLOWS]:
                 link(use.title, f"/flows/{use.flow_id}")
             if len(uses) > SHOWN_FLOWS:
-                words(f"{_('and')} {len(uses) - SHOWN_FLOWS} {_('more')}")
+                words(_("and {count} more").format(count=len(uses) - SHOWN_FLOWS))
 
     def _draw_result(self) -> None:
         if self.row.id not in self.page.tested:
@@ -247,7 +247,7 @@ class _ServerCard:
         failed = self.page.tested[self.row.id]
         if failed is None:
             count = plural(len(self.row.tools), _("tool"), _("tools"))
-            note(f"{_('It answers and offers')} {count}.", kind="ok", icon="check_circle")
+            note(_("It answers and offers {count}.").format(count=count), kind="ok", icon="check_circle")
             return
         note(" ".join(filter(None, (failed.message, failed.why, failed.remedy))), kind="bad", icon="error")
 
