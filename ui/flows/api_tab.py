@@ -167,7 +167,7 @@ class ApiTab:
         if newer_draft(flow):
             strong = _("The draft differs from version {number}, which is live:").format(number=flow.live_version)
             changes = f"{self.seen.changes}. " if self.seen.changes else ""
-            said = changes + _("Nothing changes for callers before you press Update API.")
+            said = _("{changes}Nothing changes for callers before you press Update API.").format(changes=changes)
         else:
             strong = _("Callers get version {number} again.").format(number=flow.live_version)
             said = _("Version {number}, which was live before, is still on the canvas.").format(

@@ -100,4 +100,8 @@ class CanvasChoice:
             if canvas.kept_as is None
             else _("What is on the canvas now stays under Versions as version {number}.").format(number=canvas.kept_as)
         )
-        return f"{said} {_('Steps that are not connected are taken off the canvas.')}" if canvas.loose else said
+        return (
+            _("{said} Steps that are not connected are taken off the canvas.").format(said=said)
+            if canvas.loose
+            else said
+        )

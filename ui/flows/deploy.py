@@ -86,7 +86,7 @@ class DeployDialog:
             ui.dialog() as self.dialog,
             ui.card().classes("fp-dlg fp-dlg--wide") as self.card,
         ):
-            title = f"{_('Deploy') if flow.live_version is None else _('Update')} {flow.title}"
+            title = (_("Deploy {title}") if flow.live_version is None else _("Update {title}")).format(title=flow.title)
             self.dialog.props["aria-label"] = title
             with ui.element("div").classes("fp-row"):
                 self.title = words(title, "fp-grow", tag="h2")
@@ -124,9 +124,15 @@ class DeployDialog:
                 self._way_out()
         with self.acts:
             words(_("It takes a few seconds. You can go back to an older version at any time."), "fp-s13 fp-t2 fp-grow")
-            keep = _("Cancel") if flow.live_version is None else f"{_('Keep version')} {flow.live_version}"
+            keep = (
+                _("Cancel")
+                if flow.live_version is None
+                else _("Keep version {live_version}").format(live_version=flow.live_version)
+            )
             button(keep, self.dialog.close, kind="quiet")
-            button(_("Next"), self._options, kind="main").props["aria-label"] = f"{_('Next')}: {_('version')} {number}"
+            button(_("Next"), self._options, kind="main").props["aria-label"] = _("Next: version {number}").format(
+                number=number
+            )
 
     def _way_out(self) -> None:
         """Offers to make a required field optional that callers do not send."""
@@ -135,7 +141,7 @@ class DeployDialog:
         if not of_draft or not self.page_session.may("edit flows"):
             return
         for name in missing:
-            with note(f"{_('Make')} `{name}` {_('optional, and nobody is refused.')}", kind="warn", icon="tune"):
+            with note(_("Make `{name}` optional, and nobody is refused.").format(name=name), kind="warn", icon="tune"):
                 button(_("Make it optional"), lambda name=name: self._make_optional(str(name)), small=True)
 
     async def _make_optional(self, name: str) -> None:
@@ -188,7 +194,7 @@ class DeployDialog:
         self.dialog.props("persistent")  # a click outside must not close it: the key is shown once
         self.card.classes(add="fp-dlg--live")
         self._step(3)
-        self.title.text = f"{_('Version')} {done.version} {_('is live.')}"
+        self.title.text = _("Version {version} is live.").format(version=done.version)
         flow = await self.page_session.query(get_flow, done.flow_id)
         if self.card.is_deleted:
             return
@@ -238,7 +244,7 @@ async def _roll(
     flow, live = checks.flow, checks.flow.live_version
     canvas = await page_session.query(load_canvas, flow.id, checks.number)
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
-        title = f"{_('Make version')} {checks.number} {_('of')} {flow.title} {_('live?')}"
+        title = _("Make version {number} of {title} live?").format(number=checks.number, title=flow.title)
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         words(_what_happens(checks), tag="p")
@@ -249,9 +255,9 @@ async def _roll(
             _what_changes(checks)
         choice = CanvasChoice(page_session, checks.number, canvas)
         with ui.element("div").classes("fp-acts"):
-            keep = _("Cancel") if live is None else f"{_('Keep version')} {live}"
+            keep = _("Cancel") if live is None else _("Keep version {live}").format(live=live)
             button(keep, lambda: dialog.submit(False), kind="quiet")
-            go = f"{_('Make version')} {checks.number} {_('live')}"
+            go = _("Make version {number} live").format(number=checks.number)
             button(go, lambda: dialog.submit(True), icon="rocket_launch", kind="main")
     if not await answer_of(dialog):
         return None
@@ -303,10 +309,13 @@ async def _show_problems(checks: Checks) -> None:
     flow = checks.flow
     count = plural(len(checks.problems), _("problem"), _("problems"))
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
-        title = f"{flow.title} {_('cannot be deployed yet')}"
+        title = _("{title} cannot be deployed yet").format(title=flow.title)
         dialog.props["aria-label"] = title
         words(title, tag="h2")
-        words(f"{count}. {_('Click one to open the step that has it. Nothing has changed for callers.')}", tag="p")
+        words(
+            _("{count}. Click one to open the step that has it. Nothing has changed for callers.").format(count=count),
+            tag="p",
+        )
         with ui.element("ul").classes("fp-problems fp-problems--scroll"):
             for problem in checks.problems:
                 place = f"/playground/{flow.id}" + (f"?node={problem.node_id}" if problem.node_id else "")
@@ -327,13 +336,13 @@ def _no_problems(checks: Checks, mend: Callable[[FlowWarning], Awaitable[None]] 
     """Draws one heading that sums up what the checks found, then the warnings, each with the button that mends it."""
     flow, number = checks.flow, checks.number
     if flow.live_version is None:
-        said = f"{_('It has an API Input and a step that works on the data. Version')} {number} " + _(
-            "goes live at an address that never changes; only programs with a key can call it."
-        )
+        said = _(
+            "It has an API Input and a step that works on the data. Version {number} goes live at an address that never changes; only programs with a key can call it."
+        ).format(number=number)
     elif number > flow.newest_version:
-        said = f"{_('Your draft becomes version')} {number} {_('and goes live under the same address.')}"
+        said = _("Your draft becomes version {number} and goes live under the same address.").format(number=number)
     else:
-        said = f"{_('Version')} {number} {_('goes live under the same address.')}"
+        said = _("Version {number} goes live under the same address.").format(number=number)
     strong, kind = checks.heading
     if kind == "ok":
         note(said, kind="ok", icon="check_circle", strong=strong)
@@ -374,8 +383,8 @@ def _what_changes(checks: Checks) -> None:
 def _what_happens(checks: Checks) -> str:
     live = checks.flow.live_version
     if live is None:
-        return f"{_('Callers get version')} {checks.number}."
+        return _("Callers get version {number}.").format(number=checks.number)
     back = _("This goes back to an older version. ") if checks.number < live else ""
-    return f"{_('Callers get version')} {checks.number} {_('instead of version')} {live}. {back}" + _(
-        "The address stays the same, and runs that have begun finish with the version they began with."
-    )
+    return _(
+        "Callers get version {number} instead of version {live}. {back}The address stays the same, and runs that have begun finish with the version they began with."
+    ).format(number=checks.number, live=live, back=back)

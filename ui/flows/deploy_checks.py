@@ -131,14 +131,16 @@ def _hit(change: CallerChange, document: Document, sent: Mapping[str, Mapping[st
         return Noticed(change, "", hits=False)
     if change.missing_now_refused:
         keys = [label for label, fields in sent.items() if fields.get(name, 0) < fields.get(CALLS, 0)]
-        did = f"{_('called without')} `{name}`"
+        did = _("called without `{name}`").format(name=name)
     else:
         keys = [label for label, fields in sent.items() if fields.get(name)]
-        did = f"{_('sent')} `{name}`"
+        did = _("sent `{name}`").format(name=name)
     if not keys:
-        return Noticed(change, f"{_('No key')} {did} {_('in the last 7 days.')}", hits=False)
+        return Noticed(change, _("No key {did} in the last 7 days.").format(did=did), hits=False)
     sure = change.missing_now_refused or not has_field(document, name)
     then = _("will be refused") if sure else _("may be refused")
     named = f": {', '.join(sorted(keys))}." if len(keys) <= MOST_NAMED else "."
-    said = f"{plural(len(keys), _('key'), _('keys'))} {did} {_('in the last 7 days and')} {then}{named}"
+    said = _("{keys} {did} in the last 7 days and {then}{named}").format(
+        keys=plural(len(keys), _("key"), _("keys")), did=did, then=then, named=named
+    )
     return Noticed(change, said, hits=True)

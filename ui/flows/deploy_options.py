@@ -60,13 +60,18 @@ class DeployOptions:
         with ui.element("dl").classes("fp-options"):
             with _row(_("Limits")):
                 words(
-                    f"{allowed.plan} {_('plan. Calls above a limit are refused until there is room again.')}", tag="p"
+                    _("{plan} plan. Calls above a limit are refused until there is room again.").format(
+                        plan=allowed.plan
+                    ),
+                    tag="p",
                 )
                 with ui.element("ul").classes("fp-lines fp-s13"):
                     for use in allowed.environments:
                         words(_allowed_words(use, reader), tag="li")
                 seconds = flow_limit_ms(flow.settings) // SECOND
-                words(f"{_('One run may take')} {duration(seconds, reader)}.", "fp-t2 fp-s13", tag="p")
+                words(
+                    _("One run may take {seconds}.").format(seconds=duration(seconds, reader)), "fp-t2 fp-s13", tag="p"
+                )
                 link_button(_("Limits and plan"), "/settings/limits", kind="link", small=True)
             with _row(_("Keys")):
                 self._keys(allowed.keys, allowed.other_keys)
@@ -91,7 +96,7 @@ class DeployOptions:
                 tag="p",
             )
             return
-        words(f"{plural(len(keys), _('key'), _('keys'))} {_('may call it.')}", tag="p")
+        words(_("{keys} may call it.").format(keys=plural(len(keys), _("key"), _("keys"))), tag="p")
         with ui.element("ul").classes("fp-lines fp-s13"):
             for key in keys[:MOST_KEYS]:
                 with ui.element("li").classes("fp-key-line"):
@@ -100,7 +105,7 @@ class DeployOptions:
                     words("", "fp-sp")
                     environment_badge(key.environment)
         if len(keys) > MOST_KEYS:
-            words(f"{_('and')} {len(keys) - MOST_KEYS} {_('more')}", "fp-t2 fp-s13", tag="p")
+            words(_("and {count} more").format(count=len(keys) - MOST_KEYS), "fp-t2 fp-s13", tag="p")
 
     def changes(self) -> dict[str, Any]:
         """Returns the choices as changes of the flow's settings."""
@@ -112,8 +117,14 @@ def _allowed_words(use: EnvironmentUse, reader: Reader) -> str:
     """Returns `Production: 4 at once, 12 of 1,000 requests this month`."""
     at_once = _("any number") if use.caps.concurrency is None else number(use.caps.concurrency, reader)
     used = number(use.used.month_count, reader)
-    month = used if use.caps.monthly is None else f"{used} {_('of')} {number(use.caps.monthly, reader)}"
-    return f"{ENVIRONMENTS[use.environment][0]}: {at_once} {_('at once')}, {month} {_('requests this month')}"
+    month = (
+        used
+        if use.caps.monthly is None
+        else _("{used} of {monthly}").format(used=used, monthly=number(use.caps.monthly, reader))
+    )
+    return _("{environments}: {at_once} at once, {month} requests this month").format(
+        environments=ENVIRONMENTS[use.environment][0], at_once=at_once, month=month
+    )
 
 
 @contextmanager

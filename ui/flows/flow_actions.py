@@ -46,7 +46,7 @@ async def duplicate(page_session: PageSession, flow: FlowRow) -> FlowId | None:
     copy = await page_session.try_execute(duplicate_flow, flow.id)
     if copy is not None:
         feedback.told(
-            f"{_('Copied as')} Copy of {flow.title}.",
+            _("Copied as Copy of {title}.").format(title=flow.title),
             _("It is not deployed."),
             action=_("Open"),
             on_action=lambda: ui.navigate.to(f"/flows/{copy}"),
@@ -73,12 +73,14 @@ async def undeploy_flow(page_session: PageSession, flow: FlowRow) -> bool:
     """Asks for confirmation, then stops accepting calls."""
     callers = await page_session.query(count_callers_since, flow.id, page_session.app.database.clock.now() - HOUR)
     sure = await feedback.confirm(
-        f"{_('Undeploy')} {flow.title}?",
+        _("Undeploy {title}?").format(title=flow.title),
         _("Calls are refused from now on. Running jobs finish, and the flow stays. You can deploy it again any time."),
         verb=_("Undeploy API"),
         danger=True,
         keep=_("Keep it live"),
-        note_text=f"{plural(callers, _('key'), _('keys'))} {_('called it in the last hour.')}" if callers else "",
+        note_text=_("{keys} called it in the last hour.").format(keys=plural(callers, _("key"), _("keys")))
+        if callers
+        else "",
     )
     if not sure:
         return False
@@ -87,7 +89,8 @@ async def undeploy_flow(page_session: PageSession, flow: FlowRow) -> bool:
     if outcome.refused:
         return False
     feedback.told(
-        f"{flow.title} {_('is undeployed.')}", _("Calls are refused until it is deployed again, at the same address.")
+        _("{title} is undeployed.").format(title=flow.title),
+        _("Calls are refused until it is deployed again, at the same address."),
     )
     return True
 
@@ -99,7 +102,7 @@ async def delete(page_session: PageSession, flow: FlowRow) -> bool:
     """
     live = flow.live_version is not None
     sure = await feedback.confirm(
-        f"{_('Delete')} {flow.title}?",
+        _("Delete {title}?").format(title=flow.title),
         _("Its API is switched off and the flow is gone, with its draft and its versions. Its jobs stay for now.")
         if live
         else _("The flow is gone, with its draft and its versions. Its jobs stay for now."),
@@ -112,5 +115,5 @@ async def delete(page_session: PageSession, flow: FlowRow) -> bool:
     with feedback.refusals_told() as outcome:
         await page_session.execute(delete_flow, flow.id)
     if not outcome.refused:
-        feedback.told(f"{flow.title} {_('is deleted.')}")
+        feedback.told(_("{title} is deleted.").format(title=flow.title))
     return not outcome.refused

@@ -165,7 +165,7 @@ class FlowPage:
                 button(_("Deploy API"), self.deploy, icon="rocket_launch", kind="main", big=True)
             elif may_deploy and newer_draft(flow):
                 button(_("Update API"), self.deploy, icon="rocket_launch", kind="main", big=True)
-            with menu_button(f"{_('More for')} {flow.title}"):
+            with menu_button(_("More for {title}").format(title=flow.title)):
                 if self.page_session.may("edit flows"):
                     menu_item(
                         _("Duplicate"),

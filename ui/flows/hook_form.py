@@ -132,17 +132,19 @@ class HookForm:
     def _draw_field(self, one: Mapping[str, Any], offers: list[Any]) -> None:
         name = str(one.get("name"))
         need = f", {_('required')}" if one.get("required") else ""
-        options: dict[str, str] = {_AUTO: f"{_('The value called')} “{name}”"}
+        options: dict[str, str] = {_AUTO: _("The value called “{name}”").format(name=name)}
         options |= {_key(offer.path): f"{offer.label}   ({offer.sample})" for offer in offers}
         headers = sorted(self.last_call.headers) if self.last_call else []
         options |= {_ALL: _("All that was sent")}
-        options |= {f"header {header}": f"{_('Header')} {header}" for header in headers}
+        options |= {f"header {header}": _("Header {header}").format(header=header) for header in headers}
         options |= {_PATH: _("A value that I name myself"), _TEXT: _("Always the same text"), _NONE: _("Nothing")}
         source = self.mapping.get(name)
         chosen = _chosen(source)
         if source is not None and chosen not in options:
             options[chosen] = (
-                path_words(source["path"]) if source["from"] == "body" else f"{_('Header')} {source['name']}"
+                path_words(source["path"])
+                if source["from"] == "body"
+                else _("Header {name}").format(name=source["name"])
             )
         field = Field(name, f"{type_word(one)}{need}", str(one.get("description") or ""))
         with field.place:

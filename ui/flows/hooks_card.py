@@ -134,7 +134,7 @@ class HooksCard:
             words(name, "fp-s12 fp-t3")
             with ui.element("div").classes("fp-row fp-reveal-line"):
                 words(value, "fp-mono fp-reveal-key", tag="code")
-                copy_button(value, name=f"{_('Copy')}: {name}")
+                copy_button(value, name=_("Copy: {name}").format(name=name))
 
     def _draw_one(self, hook: HookRow) -> None:
         deliveries = self.seen.deliveries.get(hook.id, ())
@@ -149,7 +149,7 @@ class HooksCard:
             with ui.element("div").classes("fp-row"):
                 words(f"{address}/…" if hook.preset == "link" else address, "fp-mono fp-s13 fp-break", tag="code")
                 if hook.preset != "link":
-                    copy_button(address, name=f"{_('Copy the address of')} {hook.title}")
+                    copy_button(address, name=_("Copy the address of {title}").format(title=hook.title))
             if hook.preset == "link":
                 words(
                     _(
@@ -181,7 +181,7 @@ class HooksCard:
     def _draw_deliveries(self, hook: HookRow, deliveries: tuple[DeliveryLine, ...]) -> None:
         with fold(_("Last calls"), open_at_first=deliveries[0].status >= 300):
             columns = [Column(_("Came")), Column(_("Event")), Column(_("Answer"))]
-            rows = table(columns, label=f"{_('Last calls of')} {hook.title}", stacks=True)
+            rows = table(columns, label=_("Last calls of {title}").format(title=hook.title), stacks=True)
             for line in deliveries:
                 with rows.row():
                     rows.cell(self.times.moment(line.at), "fp-num fp-t2")
@@ -260,7 +260,7 @@ class HooksCard:
     async def _remove(self, hook: HookRow) -> None:
         if await feedback.confirm(
             _("Remove this webhook?"),
-            f"“{hook.title}”: {_('its address answers no more. Its jobs stay.')}",
+            _("“{title}”: its address answers no more. Its jobs stay.").format(title=hook.title),
             verb=_("Remove it"),
             danger=True,
         ):
@@ -301,4 +301,4 @@ def _answer(line: DeliveryLine) -> tuple[str, Kind]:
             return _("came before"), ""
         case "ping":
             return _("test of the address"), "ok"
-    return f"{_('refused')}, {line.status}", "bad"
+    return _("refused, {status}").format(status=line.status), "bad"

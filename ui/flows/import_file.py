@@ -28,9 +28,7 @@ def import_button(page_session: PageSession, *, quiet: bool = False) -> ui.uploa
         await take_in(page_session, event.file.name, await event.file.read())
 
     def refused() -> None:
-        feedback.failed(
-            _("Not imported."), f"{_('The file is larger than a flow can be. A flow file has at most')} 1 MB."
-        )
+        feedback.failed(_("Not imported."), _("The file is larger than a flow can be. A flow file has at most 1 MB."))
 
     upload = ui.upload(on_upload=received, on_rejected=refused, auto_upload=True, max_file_size=MAX_UPLOAD)
     upload.props("accept=.json,.yaml,.yml").classes("fp-away").props("aria-hidden=true tabindex=-1")
@@ -70,10 +68,10 @@ async def take_in(page_session: PageSession, name: str, data: bytes) -> None:
 async def _show_problems(name: str, refusal: FlowInvalid) -> None:
     count = plural(len(refusal.problems), _("problem"), _("problems"))
     with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
-        title = f"{name} {_('was not imported')}"
+        title = _("{name} was not imported").format(name=name)
         dialog.props["aria-label"] = title
         words(title, tag="h2")
-        words(f"{count}. {_('Nothing was stored. Mend the file and import it again.')}", tag="p")
+        words(_("{count}. Nothing was stored. Mend the file and import it again.").format(count=count), tag="p")
         with ui.element("ul").classes("fp-problems fp-problems--scroll").props("tabindex=0"):
             for problem in refusal.problems:
                 with ui.element("li"):

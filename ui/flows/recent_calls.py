@@ -85,10 +85,10 @@ class FirstCalls:
     def _draw(self, seen: RecentCalls) -> None:
         older = [call for call in seen.calls if _at(call) < self.since]
         count = len(seen.calls) - len(older)
-        self.count.text = f"{_('watching')}, {count} {_('of')} {MOST}"
+        self.count.text = _("watching, {count} of {most}").format(count=count, most=MOST)
         left = MOST - count
         self.foot.text = (
-            f"{_('Waiting for')} {left} {_('more. You can close this page, all calls stay under Jobs.')}"
+            _("Waiting for {left} more. You can close this page, all calls stay under Jobs.").format(left=left)
             if left
             else _("These are the newest five. All calls stay under Jobs.")
         )
@@ -111,10 +111,18 @@ class FirstCalls:
                     words("", "fp-sp")
                     words(self.times.clock_time(job.created_at), "fp-s12 fp-t3 fp-num fp-nw")
                 took = job_took(job, self.times)
-                said = f"{word.lower()} {_('in') if job.ended and took else ''} {took}".replace("  ", " ").strip()
+                said = (
+                    _("{status} in {took}").format(status=word.lower(), took=took)
+                    if job.ended and took
+                    else f"{word.lower()} {took}".strip()
+                )
                 who = seen.labels.get(job.key_id or "") or environment_word(job.environment)
                 with ui.element("div").classes("fp-s12 fp-t2 fp-cut"):
-                    version = f"{_('version')} {job.flow_version}, " if job.flow_version is not None else ""
+                    version = (
+                        _("version {flow_version}").format(flow_version=job.flow_version) + ", "
+                        if job.flow_version is not None
+                        else ""
+                    )
                     words(f"{version}{said} ")
                     words(f"· {who}", "fp-t3")
                 if job.simulated:
@@ -129,7 +137,7 @@ class FirstCalls:
                     words("", "fp-sp")
                     words(self.times.clock_time(call.at), "fp-s12 fp-t3 fp-num fp-nw")
                 with ui.element("div").classes("fp-s12 fp-t2 fp-cut"):
-                    words(f"{_('refused')} ({call.status}) ")
+                    words(_("refused ({status})").format(status=call.status) + " ")
                     words(f"· {seen.labels.get(call.key_id) or _('unknown key')}", "fp-t3")
                 with ui.element("div").classes("fp-row fp-wrap-row fp-call-acts"):
                     for field in unknown_fields_of(call):
@@ -143,7 +151,7 @@ class FirstCalls:
             badge(_("In the draft"), kind="warn", icon="edit")
         elif there is False and self.page_session.may("edit flows"):
             accept = button(_("Accept this field"), lambda: self._accept(field), small=True)
-            accept.props["aria-label"] = f"{_('Accept this field')}: {field.name}"
+            accept.props["aria-label"] = _("Accept this field: {name}").format(name=field.name)
 
     async def _accept(self, field: UnknownField) -> None:
         if await accept_field(self.page_session, field):

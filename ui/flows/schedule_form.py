@@ -229,7 +229,9 @@ class ScheduleForm:
             return
         said = _("several time zones fit “{text}”.") if found else _("no time zone is called “{text}”.")
         stays = _("It stays at {zone}:").format(zone=self.zone)
-        self.zone_field.error(f"{stays} {said.format(text=text[:60])} {_('Choose one from the list.')}")
+        self.zone_field.error(
+            _("{stays} {said} Choose one from the list.").format(stays=stays, said=said.format(text=text[:60]))
+        )
 
     def _timing(self) -> dict[str, Any]:
         parts = self.timing
@@ -273,7 +275,9 @@ class ScheduleForm:
         self.form = None
         with self.source_place:
             choices = {INPUT: _("The input below, the same each time")} | {
-                one.id: f"{_('Each row of the dataset')} {one.name} ({plural(one.rows, _('row'), _('rows'), self.reader)})"
+                one.id: _("Each row of the dataset {name} ({rows})").format(
+                    name=one.name, rows=plural(one.rows, _("row"), _("rows"), self.reader)
+                )
                 for one in self.datasets.values()
             }
             if self.dataset_id not in choices:

@@ -73,7 +73,9 @@ def _draw_limit(settings: FlowSettings) -> None:
         limit = Field(
             _("A job may run for"),
             _("seconds"),
-            f"{_('A job that takes longer is stopped and fails with')} `timeout`. {_('From')} {least} {_('seconds to')} {duration(most)}.",
+            _("A job that takes longer is stopped and fails with `timeout`. From {least} seconds to {most}.").format(
+                least=least, most=duration(most)
+            ),
         )
         with limit.place:
             box = limit.control(settings.box(ui.input(value=str(seconds))).props("inputmode=numeric"))

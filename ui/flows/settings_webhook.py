@@ -63,12 +63,12 @@ class WebhookCard:
     def _draw_address(self, environment: str) -> None:
         name, url = ENVIRONMENTS[environment][0], flow_webhook(self.settings.flow.settings, environment) or ""
         hint = _("Like https://example.com/hook. Empty: nobody is called.") if environment == "live" else ""
-        field = Field(name, f"{_('keys')} {key_prefix(environment)}", hint)
+        field = Field(name, _("keys {key_prefix}").format(key_prefix=key_prefix(environment)), hint)
         with field.place, ui.element("div").classes("fp-row"):
             box = field.control(self.settings.box(ui.input(value=url)).props("inputmode=url").classes("fp-grow"))
             if url and self.settings.may_edit:
                 test = button(_("Send a test"), lambda: self._test(environment), kind="quiet", small=True)
-                test.props["aria-label"] = f"{_('Send a test')}, {name}"
+                test.props["aria-label"] = _("Send a test, {name}").format(name=name)
         self.boxes[environment] = (field, box)
 
     async def _keep(self) -> None:
@@ -101,7 +101,9 @@ class WebhookCard:
     async def _renew(self) -> None:
         if not await feedback.confirm(
             _("Make a new signing secret?"),
-            f"{_('For')} {OVERLAP_MS // HOUR} {_('hours calls are signed with the old one too, so that you can change it without a gap.')}",
+            _(
+                "For {hours} hours calls are signed with the old one too, so that you can change it without a gap."
+            ).format(hours=OVERLAP_MS // HOUR),
             verb=_("Make a new one"),
         ):
             return
@@ -174,7 +176,7 @@ class WebhookCard:
 def _state(delivery: DeliveryRow) -> tuple[str, Kind]:
     match delivery.status:
         case "delivered":
-            return f"{_('delivered')}, {delivery.log[-1]['status']}", "ok"
+            return _("delivered, {status}").format(status=delivery.log[-1]["status"]), "ok"
         case "failed":
             return _("failed"), "bad"
     return (_("tried again") if delivery.tries else _("on its way")), "warn"
@@ -182,4 +184,4 @@ def _state(delivery: DeliveryRow) -> tuple[str, Kind]:
 
 def _told(delivery: DeliveryRow) -> str:
     last = delivery.log[-1]
-    return last["message"] or f"{_('It answered with status')} {last['status']}."
+    return last["message"] or _("It answered with status {status}.").format(status=last["status"])

@@ -23,7 +23,7 @@ def newer_draft(flow: FlowRow) -> bool:
 def state_badges(flow: FlowRow) -> None:
     """Draws the badges beside a title."""
     if flow.live_version is not None:
-        status_badge("live", f"{_('Live')} v{flow.live_version}")
+        status_badge("live", _("Live v{live_version}").format(live_version=flow.live_version))
         if draft_differs(flow):
             status_badge("draft_differs")
     else:
@@ -33,7 +33,7 @@ def state_badges(flow: FlowRow) -> None:
 def state_lines(flow: FlowRow) -> None:
     """Draws the state without frames, for lists."""
     if flow.live_version is not None:
-        status_line("live", f"{_('Live')} v{flow.live_version}").classes("fp-b")
+        status_line("live", _("Live v{live_version}").format(live_version=flow.live_version)).classes("fp-b")
         if draft_differs(flow):
             status_line("draft_differs").classes("fp-b")
     else:

@@ -115,13 +115,13 @@ class FlowTabs:
             for version in versions:
                 with rows.row():
                     with rows.cell(), ui.element("span").classes("fp-row"):
-                        words(f"{_('Version')} {version.number}", "fp-b")
+                        words(_("Version {number}").format(number=version.number), "fp-b")
                         if version.number == flow.live_version:
                             status_badge("live")
                     rows.cell(version.note, "fp-t2 fp-wrap-text")
                     with rows.cell():
                         words(self.times.moment(version.created_at), "fp-t2")
-                        words(f"{_('by')} {by_whom(version.created_by)}", "fp-s12 fp-t3", tag="div")
+                        words(_("by {by_whom}").format(by_whom=by_whom(version.created_by)), "fp-s12 fp-t3", tag="div")
                     with rows.cell(classes="fp-wrap-text fp-roomy"):
                         self._when_live([one for one in periods if one.version == version.number])
                     with rows.cell(), ui.element("span").classes("fp-row fp-right"):
@@ -133,7 +133,9 @@ class FlowTabs:
                 for period in periods:
                     with rows.row():
                         rows.cell(
-                            f"{_('Version')} {period.version}" if period.version else _("Nothing, it was undeployed"),
+                            _("Version {version}").format(version=period.version)
+                            if period.version
+                            else _("Nothing, it was undeployed"),
                             "fp-b" if period.until is None else "",
                         )
                         rows.cell(self.times.moment(period.since), "fp-t2")
@@ -156,7 +158,7 @@ class FlowTabs:
 
     def _version_verbs(self, version: VersionLine) -> None:
         view = button(_("View"), lambda: self.view(version), small=True, kind="quiet")
-        view.props["aria-label"] = f"{_('View version')} {version.number}"
+        view.props["aria-label"] = _("View version {number}").format(number=version.number)
         if self.page_session.may("edit flows"):
             button(_("Put on the canvas"), lambda: self.restore(version.number), small=True, kind="quiet")
         if self.page_session.may("deploy") and version.number != self.flow().live_version:
@@ -183,12 +185,14 @@ class FlowTabs:
             )
         )
         sure = (canvas.kept_as is not None and not canvas.loose) or await feedback.confirm(
-            f"{_('Put version')} {number} {_('on the canvas?')}",
+            _("Put version {number} on the canvas?").format(number=number),
             lost,
             verb=_("Put on the canvas"),
         )
         if sure and await self.page_session.try_execute(restore_version, self.flow().id, number) is not None:
-            feedback.told(f"{_('Version')} {number} {_('is on the canvas.')}", _("Nothing changed for callers."))
+            feedback.told(
+                _("Version {number} is on the canvas.").format(number=number), _("Nothing changed for callers.")
+            )
             await self.changed()
 
     async def _make_live(self, number: int) -> None:

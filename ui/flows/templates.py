@@ -341,7 +341,7 @@ def template_card(page_session: PageSession, template: Template, *, heading: str
                     on_click=lambda: use_template(page_session, template),
                 )
                 use.props("outline no-caps :ripple=false").classes("fp-use")
-                use.props["aria-label"] = f"{_('Use this template')}: {template.file.title}"
+                use.props["aria-label"] = _("Use this template: {title}").format(title=template.file.title)
 
 
 def template_sketch(template: Template) -> None:

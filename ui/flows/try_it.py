@@ -329,7 +329,7 @@ class TryItNow:
                 words(_("Result"), "fp-b fp-s13")
                 words("", "fp-sp")
                 took = duration(call.answers[-1][1], self.reader)
-                words(f"{_('after')} {took}", "fp-s12 fp-t2 fp-num")
+                words(_("after {took}").format(took=took), "fp-s12 fp-t2 fp-num")
             readable(body.get("result"), label=_("Result"), reader=self.reader, heads=self.heads)
 
     def _draw_code(self, answer: OwnAnswer, seconds: float) -> None:
@@ -340,11 +340,11 @@ class TryItNow:
             with ui.element("div").classes("fp-row fp-answer-head"):
                 badge(f"{answer.status} {word}", kind="ok" if good else "bad", icon="check" if good else "error")
                 words("", "fp-sp")
-                words(f"{_('after')} {duration(seconds, self.reader)}", "fp-s12 fp-t2 fp-num")
+                words(_("after {seconds}").format(seconds=duration(seconds, self.reader)), "fp-s12 fp-t2 fp-num")
             text = json.dumps(answer.body, ensure_ascii=False, indent=2)
-            code(text[:20_000], "json", inside=True, copy=False, name=f"{_('Answer')} {answer.status}").classes(
-                "fp-answer"
-            )
+            code(
+                text[:20_000], "json", inside=True, copy=False, name=_("Answer {status}").format(status=answer.status)
+            ).classes("fp-answer")
 
     def _show_wrong_fields(self, body: Mapping[str, Any]) -> None:
         errors = body.get("errors")
