@@ -37,7 +37,7 @@ def draw_failure(
     label = str(error.get("node_label") or node_id)
     text = json.dumps({"job_id": job.id, **error}, ensure_ascii=False, indent=2)
     box = feedback.error_card(
-        f"{label} {_('failed')}" if label else _("The job failed"),
+        _("{label} failed").format(label=label) if label else _("The job failed"),
         happened=str(error.get("message") or _("The job failed.")),
         why=str(error.get("why") or ""),
         todo=str(error.get("remedy") or ""),
@@ -53,13 +53,13 @@ def draw_failure(
         elif changes:
             default = change_path(job, node_id, "/policy/default")
             link_button(_("Go on with a default text"), default, icon="edit", kind="main")
-            link_button(f"{_('Change')} {label}", change_path(job, node_id), icon="tune")
+            link_button(_("Change {label}").format(label=label), change_path(job, node_id), icon="tune")
     if why_not:
         with box:
             words(why_not, "fp-hint fp-retry-hint", tag="p")
     if can_retry:
         with box, ui.element("div").classes("fp-retry"):
-            retry = f"{_('Retry from')} {label} {_('with')} {version}"
+            retry = _("Retry from {label} with {version}").format(label=label, version=version)
             button(retry, lambda: on_retry(node_id), icon="replay", small=True)
             words(_about_retry(job, version), "fp-hint fp-grow", tag="p")
 
@@ -105,7 +105,9 @@ def _about_retry(job: JobRow, version: str) -> str:
     """Explains what a retry does, before it is started."""
     kept = _("What the steps before it gave is kept; it and the steps after it run again.")
     if job.environment == "playground":
-        return f"{_('A retry helps when the fault has passed. It is a new run of the same canvas.')} {kept}"
+        return _("A retry helps when the fault has passed. It is a new run of the same canvas. {kept}").format(
+            kept=kept
+        )
     return (
         _(
             "A retry helps when the fault has passed. You see its result here; the caller does not get it. It runs {version} "

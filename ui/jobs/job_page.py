@@ -216,7 +216,9 @@ class JobDetailPage:
                 again = button(_("Run again"), self._run_again, icon="replay")
                 with again:
                     ui.tooltip(
-                        f"{_('A run in the Playground with')} {self._version()} {_('and this input. It does not count toward your plan.')}"
+                        _(
+                            "A run in the Playground with {version} and this input. It does not count toward your plan."
+                        ).format(version=self._version())
                     )
             if not flow.deleted and kept:
                 link_button(
@@ -234,7 +236,7 @@ class JobDetailPage:
 
     def _version(self) -> str:
         number = self.job.flow_version
-        return f"{_('version')} {number}" if number is not None else _("the same canvas")
+        return _("version {number}").format(number=number) if number is not None else _("the same canvas")
 
     def _curl(self) -> str | None:
         payload = self.seen.payload
@@ -255,7 +257,7 @@ class JobDetailPage:
         if job.model_calls:
             said.append(tokens(job.input_tokens + job.output_tokens, self.times.reader))
         if job.attempts > 1:
-            said.append(f"{_('attempt')} {job.attempts}")
+            said.append(_("attempt {attempts}").format(attempts=job.attempts))
         self.sub.clear()
         with self.sub:
             words(" · ".join(said))
@@ -275,7 +277,7 @@ class JobDetailPage:
         if not earlier:
             return
         node = self.document.node(str(options.get("from") or ""))
-        said = f"{_('Retry from')} {node.name} {_('of')}" if node is not None else _("Run again of")
+        said = _("Retry from {name} of").format(name=node.name) if node is not None else _("Run again of")
         with ui.element("span").classes("fp-row"):
             icon("replay", "fp-t3", size=14)
             words(said)
@@ -287,7 +289,9 @@ class JobDetailPage:
         with self.error_place:
             if job.data_erased_at is not None:
                 note(
-                    f"{self.times.moment(job.data_erased_at)}. {_('Its input, result and steps are gone for good.')}",
+                    _("{data_erased_at}. Its input, result and steps are gone for good.").format(
+                        data_erased_at=self.times.moment(job.data_erased_at)
+                    ),
                     icon="delete",
                     strong=_("Data erased:"),
                 )
@@ -364,7 +368,7 @@ class JobDetailPage:
         self.canvas: FlowCanvas | None = None
         if not self.document.nodes:
             return
-        title = f"{version_words(self.job)}, {_('as it ran')}"
+        title = _("{version}, as it ran").format(version=version_words(self.job))
         with card(title, padded=False), ui.element("div").classes("fp-graph"):
             self.canvas = FlowCanvas(
                 f"job {self.job.id}",

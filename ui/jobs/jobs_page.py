@@ -270,7 +270,7 @@ class JobsList:
 
 def _refused_word(count: int) -> str:
     """The label of the tab with its number."""
-    return f"{_('Refused')} {count}" if count else _("Refused")
+    return _("Refused {count}").format(count=count) if count else _("Refused")
 
 
 def by_word(options: Mapping[str, str]) -> dict[str, str]:

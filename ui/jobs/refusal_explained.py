@@ -69,7 +69,7 @@ def explain(one: Explained, times: Times) -> None:
             if (place := _place(call)) is not None:
                 link_button(*place)
             caller_sees(call, one.types, kind="quiet")
-            words(f"{_('Request id')} {call.request_id}", "fp-mono fp-s12 fp-t3")
+            words(_("Request id {request_id}").format(request_id=call.request_id), "fp-mono fp-s12 fp-t3")
 
 
 def _third(heading: str) -> ui.element:
@@ -81,15 +81,19 @@ def _third(heading: str) -> ui.element:
 def _happened(one: Explained, times: Times) -> str:
     call = one.call
     who = _("The key {key}").format(key=one.key) if one.key else _("A caller")
-    what = f"{_('called')} {one.flow}" if one.flow else _("called an address of this server")
+    what = _("called {flow}").format(flow=one.flow) if one.flow else _("called an address of this server")
     when = (
-        f"{one.times} {_('times since')} {times.moment(one.first_at)}, {_('the last time')} {times.moment(call.at)}"
+        _("{times} times since {first_at}, the last time {at}").format(
+            times=one.times, first_at=times.moment(one.first_at), at=times.moment(call.at)
+        )
         if one.times > 1
         else times.moment(call.at)
     )
     fields = ", ".join(dict.fromkeys(field_name(field) for field in call.fields))
-    about = f" {_('It is about')} {fields}." if fields else ""
-    return f"{who} {what} {when}. {_('It got the answer')} {call.status} ({refusal_word(call.code)}), {_('and nothing ran.')}{about}"
+    about = " " + _("It is about {fields}.").format(fields=fields) if fields else ""
+    return _("{who} {what} {when}. It got the answer {status} ({refusal}), and nothing ran.{about}").format(
+        who=who, what=what, when=when, status=call.status, refusal=refusal_word(call.code), about=about
+    )
 
 
 def _draw_fields(one: Explained) -> None:
@@ -130,12 +134,12 @@ def _draw_to_caller(one: Explained) -> None:
             kind="main" if enough else "normal",
             small=True,
         )
-        accept.props["aria-label"] = f"{_('Accept this field')}: {field.name} ({field.word})"
+        accept.props["aria-label"] = _("Accept this field: {name} ({word})").format(name=field.name, word=field.word)
 
 
 def _draw_in_draft(field: UnknownField, remedy: Remedy) -> None:
-    kind = f" {_('as')} {field.word}, {_('optional')}" if remedy.undo is not None else ""
-    strong = f"{field.name} {_('is in the draft')}{kind}."
+    kind = " " + _("as {word}, optional").format(word=field.word) if remedy.undo is not None else ""
+    strong = _("{name} is in the draft{kind}.").format(name=field.name, kind=kind)
     with note(where_it_counts(), kind="ok", icon="check_circle", strong=strong):
         if remedy.undo is not None:
             button(_("Undo"), remedy.undo, icon="undo", small=True)

@@ -265,7 +265,7 @@ class RefusedCalls:
             ):
                 self._accepting(one)
                 show = button(_("Explain"), lambda: self._choose(one), small=True)
-                show.props["aria-label"] = f"{_('Explain')}: {what_was_wrong(call)}"
+                show.props["aria-label"] = _("Explain: {what_was_wrong}").format(what_was_wrong=what_was_wrong(call))
 
     def _accepting(self, one: Refused) -> None:
         """Draws the button of a row, or a text when the draft already has the fields.
@@ -279,7 +279,7 @@ class RefusedCalls:
             badge(_("In the draft"), kind="warn", icon="edit")
         elif there == [False] and self.page_session.may("edit flows"):
             accept = button(_("Accept this field"), lambda: self._accept(one, one.fields[0]), icon="add", small=True)
-            accept.props["aria-label"] = f"{_('Accept this field')}: {one.fields[0].name}"
+            accept.props["aria-label"] = _("Accept this field: {name}").format(name=one.fields[0].name)
 
     def _explained(self, one: Refused) -> Explained:
         return Explained(

@@ -135,11 +135,15 @@ class StepDrawer:
                     with ui.tab_panel(TALK):
                         self._draw_conversation()
                 with ui.tab_panel("input"):
-                    self._value(self.values.input, f"{_('Input of')} {line.label}", _("It had no input."))
+                    self._value(
+                        self.values.input, _("Input of {label}").format(label=line.label), _("It had no input.")
+                    )
                 with ui.tab_panel("output"):
                     if line.node_type in CATALOG and len(CATALOG[line.node_type].ports) > 1 and self.values.log:
                         words(way_words(self.values.log.value), "fp-b fp-s13", tag="p")
-                    self._value(self.values.output, f"{_('Output of')} {line.label}", _("It has no output."))
+                    self._value(
+                        self.values.output, _("Output of {label}").format(label=line.label), _("It has no output.")
+                    )
                 with ui.tab_panel("tries"):
                     self._draw_tries()
                 with ui.tab_panel("log"):
@@ -152,7 +156,10 @@ class StepDrawer:
                         (_("Model calls"), number(step.model_calls, reader)),
                         (
                             _("Tokens"),
-                            f"{number(step.input_tokens, reader)} {_('in')}, {number(step.output_tokens, reader)} {_('out')}",
+                            _("{input_tokens} in, {output_tokens} out").format(
+                                input_tokens=number(step.input_tokens, reader),
+                                output_tokens=number(step.output_tokens, reader),
+                            ),
                         ),
                         (_("Cost"), self.times.cost(step.cost_nanos)),
                     ]
@@ -179,7 +186,7 @@ class StepDrawer:
         word = step_words(step)[1]
         took = duration(self.line.length_ms / 1000, self.times.reader)
         if step.tries > 1:
-            return f"{word} {_('after')} {step.tries} {_('tries')}, {took}"
+            return _("{word} after {tries} tries, {took}").format(word=word, tries=step.tries, took=took)
         return f"{word}, {took}"
 
     def _value(self, stored: StoredValue | None, label: str, nothing: str) -> None:
@@ -206,11 +213,15 @@ class StepDrawer:
                 if one.get("waited_ms"):
                     with ui.element("li").classes("fp-t3"):
                         icon("schedule", size=16)
-                        words(f"{_('waited')} {duration(one['waited_ms'] / 1000, self.times.reader)}, {_('then')}")
+                        words(
+                            _("waited {waited_ms}, then").format(
+                                waited_ms=duration(one["waited_ms"] / 1000, self.times.reader)
+                            )
+                        )
                 with ui.element("li"):
                     failed = bool(one.get("message"))
                     icon("error" if failed else "check_circle", "fp-bad" if failed else "fp-ok", size=16)
-                    words(f"{_('Try')} {one.get('number')}", "fp-b fp-nw")
+                    words(_("Try {number}").format(number=one.get("number")), "fp-b fp-nw")
                     words(str(one.get("message") or _("worked")), "fp-t2 fp-grow")
                     words(duration((one.get("duration_ms") or 0) / 1000, self.times.reader), "fp-num fp-nw")
 

@@ -176,7 +176,7 @@ def _totals(look: Look) -> dict[tuple[str, tuple[int, ...]], int]:
 def _item_words(step: StepRow, total: int | None) -> str:
     """Returns `3 of 12`; in nested lists preceded by the positions in the outer lists."""
     *outer, last = (str(part + 1) for part in step.index)
-    words = f"{last} {_('of')} {total}" if total else f"{_('item')} {last}"
+    words = _("{last} of {total}").format(last=last, total=total) if total else _("item {last}").format(last=last)
     return " · ".join([*outer, words])
 
 
@@ -243,7 +243,7 @@ class StepList:
         ]
         rest = sum(line.step is None for line in self.lines)
         if rest:
-            said.append(f"{rest} {_('not run') if self.ended else _('waiting')}")
+            said.append((_("{rest} not run") if self.ended else _("{rest} waiting")).format(rest=rest))
         return ", ".join(said)
 
     def _show(self, way: str) -> None:
@@ -314,7 +314,7 @@ class StepList:
         return anchor
 
     def _chart_label(self) -> str:
-        return f"{_('Waterfall of the steps')}: {self._sentence()}"
+        return _("Waterfall of the steps: {sentence}").format(sentence=self._sentence())
 
     def _note(self, line: StepLine) -> str:
         if line.step is None:
