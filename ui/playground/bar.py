@@ -158,16 +158,16 @@ class PlaygroundBar:
         when = (
             _("just now")
             if age < 5
-            else f"{age} s {_('ago')}"
+            else _("{age} s ago").format(age=age)
             if age < 60
-            else f"{plural(age // 60, 'min', 'min')} {_('ago')}"
+            else _("{min} ago").format(min=plural(age // 60, "min", "min"))
         )
         state = (self.draft.document, self.live)
         if self._compared is None or any(one is not other for one, other in zip(state, self._compared, strict=True)):
             self._compared = state
             self._draw_sentence()
         self.when.text = f" {when}"
-        self.draft_box.props["title"] = f"{_('Saved')} {when}."
+        self.draft_box.props["title"] = _("Saved {when}.").format(when=when)
 
     def _draw_sentence(self) -> None:
         live = self.flow.live_version
@@ -298,7 +298,9 @@ class PlaygroundBar:
         with feedback.refusals_told():
             version = await self.draft.save(self.page_session, note, self.flow.newest_version)
         if version is not None and await self._read_flow():
-            feedback.told(f"{_('Saved as version')} {version}.", _("Callers get it when you deploy it."))
+            feedback.told(
+                _("Saved as version {version}.").format(version=version), _("Callers get it when you deploy it.")
+            )
 
     async def _deploy(self) -> None:
         await deploy_flow(self.page_session, self.flow, on_live=self._read_flow, on_saved=self._read_flow)
@@ -325,7 +327,7 @@ class PlaygroundBar:
         if flow_id != self.flow.id:
             ui.navigate.to(f"/playground/{flow_id}")
         elif await self._read_flow():
-            feedback.told(f"{_('Saved as')} {title}.", _("It is in Saved Flows now."))
+            feedback.told(_("Saved as {title}.").format(title=title), _("It is in Saved Flows now."))
 
     async def _read_flow(self) -> bool:
         """Reads and shows the stored flow. False when the tab was closed meanwhile and its elements no longer exist."""

@@ -150,7 +150,7 @@ class CanvasEvents:
         who = _("You, in another tab,") if name == self.page_session.person.name else name
         with self.canvas.client.layout:
             feedback.told(
-                f"{who} {_('changed what you had just set:')}",
+                _("{who} changed what you had just set:").format(who=who),
                 fields,
                 action=_("Put mine back"),
                 on_action=again,
@@ -266,8 +266,10 @@ class CanvasEvents:
         with self.canvas.client.layout:
             return await feedback.confirm(
                 _("Put your offline edits on the newer flow?"),
-                f"{_('This browser kept')} {edits} {_('that had not reached the server. The flow was changed since. Your edits then win where both changed the same field; nothing else is lost.')}",
-                verb=f"{_('Put')} {edits} {_('back')}",
+                _(
+                    "This browser kept {edits} that had not reached the server. The flow was changed since. Your edits then win where both changed the same field; nothing else is lost."
+                ).format(edits=edits),
+                verb=_("Put {edits} back").format(edits=edits),
                 keep=_("Leave them out"),
             )
 

@@ -130,7 +130,7 @@ class StepActions:
         if len(kind.ports) >= _MANY_PORTS and port is None:
             self._said("", node_id)
             return
-        title = f"{_('Add a step after')} {way_words((node_id, port or 'out'), {node_id: node.name})}"
+        title = _("Add a step after {way}").format(way=way_words((node_id, port or "out"), {node_id: node.name}))
         kinds = fitting(document, CATALOG, after=node_id)
         if lead_to_output_ops(document, CATALOG, node_id, port):
             kinds.append(CATALOG["api_output"])  # it is there already: choosing it leads the step to it
@@ -148,7 +148,7 @@ class StepActions:
         document = self.document()
         node = document.node(node_id)
         kinds = fitting(document, CATALOG, before=node_id)
-        title = f"{_('Add a step before')} {node.name if node else ''}"
+        title = _("Add a step before {name}").format(name=node.name if node else "")
         await self._add(title, kinds, lambda kind: insert_before(self.document(), kind, CATALOG, node_id), node_id)
 
     async def _add(
@@ -183,18 +183,18 @@ class StepActions:
             self._said("", node_id)
         elif await self.edit(come_after(self.document(), node_id, wanted, CATALOG)):
             after = ", ".join(way_words(way, names) for way in wanted) or _("nothing")
-            self._said(f"{node.name} {_('comes after')} {after}.", node_id)
+            self._said(_("{name} comes after {after}.").format(name=node.name, after=after), node_id)
 
     async def _move(self, node_id: str, ops: list[Op]) -> None:
         if ops and await self.edit(ops):
-            self._said(f"{_('Moved')} {self._name(node_id)}.", node_id)
+            self._said(_("Moved {name}.").format(name=self._name(node_id)), node_id)
 
     async def _copy(self, node_id: str) -> None:
         async with self.making:
             new_id, ops = duplicate(self.document(), node_id, CATALOG)
             added = bool(ops) and await self.edit(ops)
         if added:
-            self._said(f"{_('Duplicated')} {self._name(node_id)}.", new_id)
+            self._said(_("Duplicated {name}.").format(name=self._name(node_id)), new_id)
 
     async def _rename(self, node_id: str) -> None:
         node = self.document().node(node_id)
@@ -203,13 +203,13 @@ class StepActions:
         if not label or node is None:
             self._said("", node_id)
         elif await self.edit([update_node(node, label=label[:200])]):
-            self._said(f"{_('It is called')} {label} {_('now.')}", node_id)
+            self._said(_("It is called {label} now.").format(label=label), node_id)
 
     async def _remove(self, node_id: str) -> None:
         name, order = self._name(node_id), [node.id for node in self.document().nodes]
         if await self.edit(take_out(self.document(), node_id, CATALOG)):
             left = [one for one in order[: order.index(node_id)] if self.document().node(one)]
-            self._said(f"{_('Removed')} {name}. {_('Undo brings it back.')}", left[-1] if left else "")
+            self._said(_("Removed {name}. Undo brings it back.").format(name=name), left[-1] if left else "")
 
     def _name(self, node_id: str) -> str:
         node = self.document().node(node_id)
@@ -251,7 +251,7 @@ async def choose_kind(title: str, kinds: Sequence[NodeType], hint: str = "") -> 
 
 async def _ask_port(name: str, kind: NodeType) -> str | None:
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
-        title = f"{_('Which way out of')} {name}?"
+        title = _("Which way out of {name}?").format(name=name)
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         with ui.element("div").classes("fp-acts"):
@@ -264,7 +264,7 @@ async def _ask_port(name: str, kind: NodeType) -> str | None:
 async def _ask_ways(name: str, offered: Sequence[Way], now: set[Way], names: dict[str, str]) -> set[Way] | None:
     """Asks with check boxes which outputs a step comes after; None when the dialog was cancelled."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
-        title = f"{_('What does')} {name} {_('come after?')}"
+        title = _("What does {name} come after?").format(name=name)
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         words(_("It runs after these, and can use their data and that of all steps before them."), "fp-t2", tag="p")

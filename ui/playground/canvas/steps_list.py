@@ -117,9 +117,9 @@ class StepsList(Element, component=_COMPONENT):
             if step.parked:
                 row["parked"] = True
             elif step.after and not step.follows:
-                row["after"] = f"{_('after')} {', '.join(way_words(way, names) for way in step.after)}"
+                row["after"] = _("after {after}").format(after=", ".join(way_words(way, names) for way in step.after))
             elif step.after and step.after[0][1] != "out":
-                row["after"] = f"{_('after')} {way_words(step.after[0], names)}"
+                row["after"] = _("after {way}").format(way=way_words(step.after[0], names))
             elif at and not step.after and step.node.type not in SOURCES:
                 row["after"] = _("comes after nothing")
             if status:

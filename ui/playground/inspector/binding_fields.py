@@ -44,7 +44,9 @@ def _draw_field(bindings: Bindings, field: Mapping[str, Any]) -> None:
         bindings.previews[name] = ui.element("div")
         hint = str(field.get("description") or "")
         if field.get("default") is not None:
-            hint = f"{hint.rstrip('.')}. {_('Usually')} {_shown(field['default'])}.".lstrip(". ")
+            hint = (
+                _("{hint}. Usually {shown}.").format(hint=hint.rstrip("."), shown=_shown(field["default"])).lstrip(". ")
+            )
         if hint:
             sentence(hint, "fp-hint")
 

@@ -132,7 +132,11 @@ class _Field:
         with ui.element("div").classes("fp-f fp-free") as self.element:
             with ui.element("div").classes("fp-row fp-free-head") as head:
                 self.box = NameBox(
-                    name, f"{_('Field name')} {name}", self._rename, readonly=bindings.readonly, classes="fp-freename"
+                    name,
+                    _("Field name {name}").format(name=name),
+                    self._rename,
+                    readonly=bindings.readonly,
+                    classes="fp-freename",
                 )
                 if not bindings.readonly:
                     self._buttons = RowButtons(lambda: fields.remove(self), lambda by: fields.move(self, by))

@@ -308,7 +308,7 @@ def preview(box: ui.element, text: str, *, item: int | None = None, trouble: str
     with box, ui.element("div").classes("fp-pv"):
         icon("error" if trouble else "visibility", "fp-bad" if trouble else "", size=14)
         with ui.element("span"):
-            when = _("Last run:") if item is None else f"{_('Last run, item')} {item + 1}:"
+            when = _("Last run:") if item is None else _("Last run, item {item}:").format(item=item + 1)
             words(f"{when} ", "fp-b")
             words(trouble or text or _("(empty)"))
 

@@ -103,7 +103,7 @@ class BoundValue:
         """Draws the menu that turns the value into text, a list, a group or JSON."""
         if self.bindings.readonly:
             return
-        with menu_button(f"{_('More for')} {name}", name="more_vert"):
+        with menu_button(_("More for {name}").format(name=name), name="more_vert"):
             for kind, (text, symbol) in _TURNS.items():
                 if self._level < LEVELS or kind not in {LIST, GROUP}:
                     menu_item(text, lambda kind=kind: self.turn(kind), icon=symbol)
@@ -280,7 +280,7 @@ class BoundGroup:
         self._place = ui.element("div").classes("fp-list")
         if not bindings.readonly:
             add = button(_("Add"), self._add, icon="add", small=True)
-            add.props["aria-label"] = f"{_('Add to')} {label}"
+            add.props["aria-label"] = _("Add to {label}").format(label=label)
         self._fill(value)
 
     @property
@@ -348,7 +348,11 @@ class _Named:
         bindings = group.bindings
         with ui.element("div").classes("fp-row fp-pairrow") as self.element:
             self.box = NameBox(
-                name, f"{group.label}: {_('name')}", self._rename, readonly=bindings.readonly, classes="fp-pairname"
+                name,
+                _("{label}: name").format(label=group.label),
+                self._rename,
+                readonly=bindings.readonly,
+                classes="fp-pairname",
             )
             self.bound = BoundValue(
                 bindings, self._where, f"{group.label}: {name}", value, self._told, level=group.level + 1
@@ -356,7 +360,9 @@ class _Named:
             self._close = None
             if not bindings.readonly:
                 self.bound.draw_menu(name)
-                self._close = icon_button("close", f"{_('Remove')} {name}", lambda: group.remove(self), tip=False)
+                self._close = icon_button(
+                    "close", _("Remove {name}").format(name=name), lambda: group.remove(self), tip=False
+                )
 
     def put(self, name: str, value: Any) -> None:
         """Shows another name and value."""
@@ -370,7 +376,7 @@ class _Named:
         self.name = name
         self.bound.rename(f"{self.group.label}: {name}")
         if self._close is not None:
-            self._close.props["aria-label"] = f"{_('Remove')} {name}"
+            self._close.props["aria-label"] = _("Remove {name}").format(name=name)
 
     def _where(self) -> str:
         return f"{self.group.where()}/{jsonpointer.escape(self.name)}"

@@ -67,16 +67,20 @@ class CalledFields:
             return
         pin = self.calls.pins.get(node.id)
         if newer := newer_version(node, pin, self.calls.library):
-            said = f"{_('version')} {newer} {_('of')} “{callee.title}”. {_('The live API calls version')} {pin}; {_('Update API takes the newer one over.')}"
+            said = _(
+                "version {newer} of “{title}”. The live API calls version {pin}; Update API takes the newer one over."
+            ).format(newer=newer, title=callee.title, pin=pin)
             note(said, kind="warn", icon="update", strong=_("There is a newer version:"))
         elif callee.version:
             words(
-                f"{_('Runs version')} {callee.version}. {_('When you deploy, this API keeps that version: later changes of the called flow do not change it.')}",
+                _(
+                    "Runs version {version}. When you deploy, this API keeps that version: later changes of the called flow do not change it."
+                ).format(version=callee.version),
                 "fp-hint",
                 tag="p",
             )
         with ui.element("div"):
-            link(f"{_('Open')} {callee.title}", f"/playground/{callee.flow_id}", new_tab=True)
+            link(_("Open {title}").format(title=callee.title), f"/playground/{callee.flow_id}", new_tab=True)
 
     def _callee(self, node: Node) -> Callee | None:
         return self.calls.library.get(called_id(node))

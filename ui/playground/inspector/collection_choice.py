@@ -109,7 +109,7 @@ class CollectionChoice:
                 button(_("New collection"), lambda: self._make(pick), icon="add", small=True)
             if found is not None:
                 pieces = plural(found.pieces, _("piece"), _("pieces"))
-                link(f"{_('Open it')} ({pieces})", f"/knowledge/{found.id}", "fp-s13", new_tab=True)
+                link(_("Open it ({pieces})").format(pieces=pieces), f"/knowledge/{found.id}", "fp-s13", new_tab=True)
             elif not self.known:
                 words(_("A collection holds documents in pieces."), "fp-t3 fp-s12")
 

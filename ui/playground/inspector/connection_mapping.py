@@ -79,16 +79,22 @@ class EdgeMapping:
         self._draw_head(source, target)
         with ui.element("div").classes("fp-ibody"):
             if kind is None or not (kind.free_form or kind.inputs.model_fields):
-                words(f"{target.name} {_('takes no data; it only runs after')} {source.name}.", "fp-t2", tag="p")
+                words(
+                    _("{name} takes no data; it only runs after {before}.").format(
+                        name=target.name, before=source.name
+                    ),
+                    "fp-t2",
+                    tag="p",
+                )
                 return
             self.offers_box = ui.element("div").classes("fp-stack")
             with ui.element("div").classes("fp-map"):
                 with ui.element("section").classes("fp-map-from") as left:
-                    left.props["aria-label"] = f"{_('Data of')} {source.name}"
+                    left.props["aria-label"] = _("Data of {name}").format(name=source.name)
                     words(_("From"), "fp-lab", tag="h3")
                     data = DataList(on_pick=self._take, on_all=lambda: None)
                 with ui.element("section").classes("fp-map-to") as right:
-                    right.props["aria-label"] = f"{_('Inputs of')} {target.name}"
+                    right.props["aria-label"] = _("Inputs of {name}").format(name=target.name)
                     with ui.element("div").classes("fp-lab"):
                         words(_("Into"), tag="h3")
                         words(target.name, "fp-t3 fp-cut")
@@ -145,8 +151,8 @@ class EdgeMapping:
                 words(f"{source.name} → {target.name}", tag="h2")
                 words(_("Connection"), "fp-s12 fp-t3", tag="div")
             with menu_button(_("More for this connection")):
-                menu_item(f"{_('Open')} {source.name}", lambda: self.open_node(source.id), icon="west")
-                menu_item(f"{_('Open')} {target.name}", lambda: self.open_node(target.id), icon="east")
+                menu_item(_("Open {name}").format(name=source.name), lambda: self.open_node(source.id), icon="west")
+                menu_item(_("Open {name}").format(name=target.name), lambda: self.open_node(target.id), icon="east")
                 if not self.readonly:
                     menu_item(_("Delete this connection"), self._delete, icon="delete", danger=True)
             icon_button("close", _("Close"), self.on_close)
@@ -190,7 +196,12 @@ class EdgeMapping:
         self.offers_box.clear()
         with self.offers_box:
             if len(offers) > 1:
-                button(f"{_('Fill all')} {len(offers)}", lambda: self._fill(offers), icon="auto_fix_high", small=True)
+                button(
+                    _("Fill all {count}").format(count=len(offers)),
+                    lambda: self._fill(offers),
+                    icon="auto_fix_high",
+                    small=True,
+                )
         self.bindings.show_offers(offers, lambda offer: self._fill([offer]))
 
     async def _fill(self, offers: Sequence[Suggestion]) -> None:
@@ -224,8 +235,8 @@ def offer_to_fill(draft: OpenDraft, edge: Mapping[str, Any], *, edit: Edit, afte
 
     names = draft.document.node(str(edge["target"]))
     feedback.told(
-        f"{_('Connected')} {names.name if names else ''}.",
+        _("Connected {name}.").format(name=names.name if names else ""),
         "; ".join(f"{offer.sentence}?" for offer in offers),
-        action=_("Fill") if len(offers) == 1 else f"{_('Fill all')} {len(offers)}",
+        action=_("Fill") if len(offers) == 1 else _("Fill all {count}").format(count=len(offers)),
         on_action=fill,
     )

@@ -150,16 +150,20 @@ class _ParsedCurl:
         for header in command.credentials:
             if not may:
                 note(
-                    f"{header}: {_('this looks like a password or a key. Only the owner keeps secrets; choose one here when it is there.')}",
+                    _(
+                        "{header}: this looks like a password or a key. Only the owner keeps secrets; choose one here when it is there."
+                    ).format(header=header),
                     icon="lock",
                 )
                 continue
-            switch = ui.switch(f"{_('Keep')} {header} {_('as a secret')}", value=True)
+            switch = ui.switch(_("Keep {header} as a secret").format(header=header), value=True)
             named = Field(_("Name of the secret"))
             with named.place:
                 name = named.control(ui.input(value=f"{host} {header}"[:MAX_NAME]).props("outlined dense"))
                 name.props(f"autocomplete=off maxlength={MAX_NAME}")
-            goes = words(f"{_('It may be sent to')} {host_entry(command.url) or _('no host')}.", "fp-hint", tag="p")
+            allowed = host_entry(command.url)
+            told = _("It may be sent to {host}.").format(host=allowed) if allowed else _("It may be sent to no host.")
+            goes = words(told, "fp-hint", tag="p")
             goes.bind_visibility_from(switch, "value")
             named.bind_visibility_from(switch, "value")
             hint = words(_("Its value is left out. Choose a secret for this header in the node."), "fp-hint", tag="p")

@@ -84,7 +84,7 @@ class DatasetChoice:
                 button(_("New dataset"), lambda: self._make(pick), icon="add", small=True)
             if found is not None:
                 columns = plural(len(found.columns), _("column"), _("columns"))
-                link(f"{_('Open it')} ({columns})", f"/datasets/{found.id}", "fp-s13", new_tab=True)
+                link(_("Open it ({columns})").format(columns=columns), f"/datasets/{found.id}", "fp-s13", new_tab=True)
             elif not self.known:
                 words(_("A dataset is a table of rows."), "fp-t3 fp-s12")
 

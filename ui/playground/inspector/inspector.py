@@ -201,7 +201,9 @@ class Inspector:
         self._draw_head(node, kind)
         if kind is None:
             words(
-                f"{_('There is no kind of node called')} {node.type}. {_('Delete it, or put another in its place.')}",
+                _("There is no kind of node called {type}. Delete it, or put another in its place.").format(
+                    type=node.type
+                ),
                 "fp-ibody",
                 tag="p",
             )
@@ -240,7 +242,7 @@ class Inspector:
             if self._may_run(kind):
                 icon_button("play_arrow", _("Run this node"), self._run_node)
             if may_edit:
-                with menu_button(f"{_('More for')} {node.name}"):
+                with menu_button(_("More for {name}").format(name=node.name)):
                     if self._may_run(kind):
                         menu_item(_("Run from here"), self._run_from, icon="resume")
                     menu_item(_("Delete this node"), lambda: self.on_delete(node.id), icon="delete", danger=True)

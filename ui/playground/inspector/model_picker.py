@@ -61,7 +61,7 @@ class ModelPicker:
                     tag="p",
                 )
             elif name and row is None:
-                sentence(f"{_('There is no connection')} `{name}` {_('any more.')}", "fp-hint")
+                sentence(_("There is no connection `{name}` any more.").format(name=name), "fp-hint")
             if not self.rows or (name and row is None):
                 self.wanted.draw(self.rows)
 

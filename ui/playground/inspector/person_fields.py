@@ -89,7 +89,7 @@ class PersonFields:
             box.props("outlined dense")
             box.props["aria-label"] = spec.title
             pick = ui.select(UNITS, value=unit, on_change=changed).props("outlined dense options-dense")
-            pick.props["aria-label"] = f"{spec.title}: {_('unit')}"
+            pick.props["aria-label"] = _("{title}: unit").format(title=spec.title)
             if form.read_only:
                 box.disable()
                 pick.disable()

@@ -101,11 +101,13 @@ class Previews:
     async def _show_cost(self, node: Node, items: int) -> None:
         count = sum(tokens_in(shown.length) for shown in self._rendered.values())
         model = str(node.config.get("model") or "")
-        said = f"{_('About')} {tokens(count, self.reader)} {_('a call')} · {await self._money(node, model, count)}"
+        said = _("About {count} a call · {money}").format(
+            count=tokens(count, self.reader), money=await self._money(node, model, count)
+        )
         if node.inputs.get("files"):
             said += f" · {_('without its files')}"
         if items > 1:
-            said += f" · {number(items, self.reader)} {_('items in the last run')}"
+            said += " · " + _("{items} items in the last run").format(items=number(items, self.reader))
         if self.cost_line.is_deleted:
             return
         self.cost_line.clear()
@@ -125,8 +127,14 @@ class Previews:
         limit = node.config.get("max_tokens")
         limited = isinstance(limit, int)
         answer = cost(price.cost(0, limit if limited else _USUAL_ANSWER) / 1e9, self.reader)
-        rest = f"{_('at most')} {answer} {_('to answer')}" if limited else f"{answer} {_('per 1,000 tokens of answer')}"
-        return f"{cost(price.cost(count, 0) / 1e9, self.reader)} {_('to ask')}, {rest}"
+        rest = (
+            _("at most {answer} to answer").format(answer=answer)
+            if limited
+            else _("{answer} per 1,000 tokens of answer").format(answer=answer)
+        )
+        return _("{count} to ask, {rest}").format(
+            count=cost(price.cost(count, 0) / 1000000000.0, self.reader), rest=rest
+        )
 
     async def _price_of(self, model: str, count: int) -> Price | None:
         if self._price is None or self._price[0] != model:

@@ -122,15 +122,15 @@ class _Rule:
 
     def number(self, at: int, count: int) -> None:
         """Takes the rule's place."""
-        label = f"{_('Rule')} {at + 1}"
+        label = _("Rule {at}").format(at=at + 1)
         if self._buttons is not None:
             self._buttons.name(label, at, count)
         if label == self._label:
             return
         self._label = self._title.text = label
-        self.left.rename(f"{label}, {_('value')}")
-        self.right.rename(f"{label}, {_('compared with')}")
-        self._comparison.props["aria-label"] = f"{label}, {_('comparison')}"
+        self.left.rename(_("{label}, value").format(label=label))
+        self.right.rename(_("{label}, compared with").format(label=label))
+        self._comparison.props["aria-label"] = _("{label}, comparison").format(label=label)
         self._capitals.props["aria-label"] = f"{label}, {MATCH_CAPITALS}"
 
     def _as_rule(self) -> dict[str, Any]:

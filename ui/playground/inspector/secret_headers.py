@@ -124,15 +124,20 @@ class _Row:
                 self.box = ui.input(value=name, on_change=lambda event: self._named(event.value or ""))
                 self.box.props("outlined dense debounce=250 autocomplete=off spellcheck=false maxlength=200")
                 self.box.props["placeholder"] = "Authorization"
-                self.box.props["aria-label"] = f"{title}, {_('Name')} {number}"
+                self.box.props["aria-label"] = _("{title}, Name {number}").format(title=title, number=number)
                 self.box.props.set_bool("readonly", read_only)
             with ui.element("div").classes("fp-f"):
                 self.pick = ui.select([_NONE], value=_NONE, on_change=lambda event: self._picked(event.value))
                 self.pick.props("outlined dense options-dense").classes("w-full")
-                self.pick.props["aria-label"] = f"{title}, {_('Secret')} {number}"
+                self.pick.props["aria-label"] = _("{title}, Secret {number}").format(title=title, number=number)
                 self.pick.props.set_bool("readonly", read_only)
             if not read_only:
-                icon_button("close", f"{_('Remove')} {title} {number}", lambda: rows.remove(self), tip=False)
+                icon_button(
+                    "close",
+                    _("Remove {title} {number}").format(title=title, number=number),
+                    lambda: rows.remove(self),
+                    tip=False,
+                )
         self.offer()
 
     def offer(self) -> None:

@@ -67,7 +67,7 @@ class ToolChoice:
         options = {row.name: row.name for row in self.servers}
         chosen = value if isinstance(value, str) and value else None
         if chosen and chosen not in options:
-            options[chosen] = f"{chosen} ({_('is gone')})"
+            options[chosen] = _("{chosen} (is gone)").format(chosen=chosen)
 
         def pick(picked: Any) -> None:
             form.change(pointer, picked or "")
@@ -123,7 +123,7 @@ class ToolChoice:
             if tool.description:
                 words(tool.description.split("\n")[0][:200], "fp-s12 fp-t3 fp-tool-about", tag="p")
         for gone in [one for one in chosen if one not in names]:
-            words(f"{gone}: {_('not allowed any more')}", "fp-warn fp-s12", tag="p")
+            words(_("{gone}: not allowed any more").format(gone=gone), "fp-warn fp-s12", tag="p")
 
     def _server_at(self, pointer: str) -> str:
         node = self.node()

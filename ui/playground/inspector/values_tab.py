@@ -91,7 +91,9 @@ class ValuesTab:
                     stored,
                     step,
                     self.name,
-                    title=f"{_('Output') if self.name == 'output' else _('Input')} {self.node.name}",
+                    title=(_("Output {name}") if self.name == "output" else _("Input {name}")).format(
+                        name=self.node.name
+                    ),
                     reader=self.reader,
                     document=lambda: self.draft.document,
                     edit=self.edit if self.name == "output" else None,
@@ -115,7 +117,7 @@ class ValuesTab:
         error: dict[str, Any] = step.error or {}
         text = json.dumps(error, ensure_ascii=False, indent=2)
         error_card(
-            f"{self.node.name} {_('failed')}",
+            _("{name} failed").format(name=self.node.name),
             happened=str(error.get("message") or ""),
             why=str(error.get("why") or ""),
             todo=str(error.get("remedy") or ""),

@@ -62,9 +62,11 @@ class BatchSetUp:
             if self.source is None or not fields:
                 self._draw_nothing(fields)
                 return
-            choices = {SAMPLES: f"{_('The saved samples')} ({len(samples)})"} if samples else {}
+            choices = {SAMPLES: _("The saved samples ({count})").format(count=len(samples))} if samples else {}
             choices |= {
-                one.id: f"{_('Dataset')} {one.name} ({plural(one.rows, _('row'), _('rows'), self.reader)})"
+                one.id: _("Dataset {name} ({rows})").format(
+                    name=one.name, rows=plural(one.rows, _("row"), _("rows"), self.reader)
+                )
                 for one in self.datasets.values()
             }
             field = Field(_("Run over"))
@@ -109,7 +111,9 @@ class BatchSetUp:
 
     def _draw_start(self, dataset: DatasetLine | None, fields: Sequence[Mapping[str, Any]], samples: int) -> None:
         if self.ran:
-            left_out = f"{_('Leave out the rows that ran in the last batch')} ({number(len(self.ran), self.reader)})"
+            left_out = _("Leave out the rows that ran in the last batch ({count})").format(
+                count=number(len(self.ran), self.reader)
+            )
             box = ui.checkbox(left_out, value=self.only_rest).props("dense")
             box.on_value_change(lambda event: self._leave_out(bool(event.value)))
         with ui.element("div").classes("fp-row"):
@@ -121,14 +125,14 @@ class BatchSetUp:
         count = samples if dataset is None else min(self.count or dataset.rows, dataset.rows)
         if self.only_rest:
             count -= sum(number <= count for number in self.ran)
-        self.start.text = f"{_('Start')} {plural(count, _('run'), _('runs'), self.reader)}"
+        self.start.text = _("Start {runs}").format(runs=plural(count, _("run"), _("runs"), self.reader))
         missing = [
             str(one.get("name"))
             for one in fields
             if dataset is not None and one.get("required") and not self.mapping.get(str(one.get("name")))
         ]
         self.start.set_enabled(not missing and count > 0)
-        self.why.text = f"{_('Choose a column for')} {', '.join(missing)}." if missing else ""
+        self.why.text = _("Choose a column for {missing}.").format(missing=", ".join(missing)) if missing else ""
 
     def _leave_out(self, wanted: bool) -> None:  # noqa: FBT001 - what the box says
         self.only_rest = wanted
@@ -154,7 +158,9 @@ class BatchSetUp:
 
     def _take(self, text: str, dataset: DatasetLine, field: Field) -> None:
         wrong = bool(text.strip()) and not (text.strip().isdecimal() and int(text) > 0)
-        field.error(f"{_('Write a number from 1 to')} {number(dataset.rows, self.reader)}" if wrong else "")
+        field.error(
+            _("Write a number from 1 to {rows}").format(rows=number(dataset.rows, self.reader)) if wrong else ""
+        )
         self.count = int(text) if text.strip() and not wrong else None
         self._again()
 

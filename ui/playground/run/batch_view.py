@@ -117,12 +117,13 @@ class BatchView:
         It is one of an earlier release, or its document was removed by retention.
         """
         began = sum(earlier.counts.values())
-        said = (
-            f"{number(began, self.reader)} {_('of')} {plural(earlier.total, _('row'), _('rows'), self.reader)} "
-            f"{_('ran')}, {number(earlier.counts.get('completed', 0), self.reader)} {_('completed')}"
+        said = _("{began} of {rows} ran, {counts} completed").format(
+            began=number(began, self.reader),
+            rows=plural(earlier.total, _("row"), _("rows"), self.reader),
+            counts=number(earlier.counts.get("completed", 0), self.reader),
         )
         rest = earlier.total - began
-        said += f", {number(rest, self.reader)} {_('did not run')}." if rest > 0 else "."
+        said += ", " + _("{rest} did not run.").format(rest=number(rest, self.reader)) if rest > 0 else "."
         with note(said, strong=_("The last batch:")):
             link_button(_("Export CSV"), csv_path(earlier.id), icon="download", small=True).props("download")
 
@@ -200,7 +201,12 @@ class BatchView:
                 button(_("Stop the batch"), self._stop, icon="stop", small=True).set_enabled(batch.state != "stopping")
             failed = sum(line.state in AGAIN for line in batch.lines)
             if batch.over and failed:
-                button(f"{_('Retry failed')} ({number(failed, self.reader)})", self._retry, icon="replay", small=True)
+                button(
+                    _("Retry failed ({failed})").format(failed=number(failed, self.reader)),
+                    self._retry,
+                    icon="replay",
+                    small=True,
+                )
             if batch.over:
                 button(_("New batch"), self._draw_set_up, icon="add", small=True)
 
@@ -210,18 +216,22 @@ class BatchView:
         word = {"paused": _("Paused"), "stopping": _("Cancelling"), "stopped": _("Stopped")}.get(batch.state, "")
         said = [word] if word else []
         said += [
-            f"{number(ended, self.reader)} {_('of')} {plural(progress.total, _('row'), _('rows'), self.reader)}",
-            f"{number(progress.done, self.reader)} {_('completed')}",
+            _("{ended} of {rows}").format(
+                ended=number(ended, self.reader), rows=plural(progress.total, _("row"), _("rows"), self.reader)
+            ),
+            _("{done} completed").format(done=number(progress.done, self.reader)),
         ]
         if progress.failed:
-            said.append(f"{number(progress.failed, self.reader)} {_('failed')}")
+            said.append(_("{failed} failed").format(failed=number(progress.failed, self.reader)))
         if progress.remaining:
             left = _("left out") if batch.state == "stopped" else _("remaining")
             said.append(f"{number(progress.remaining, self.reader)} {left}")
         if progress.rate is not None and progress.remaining:
             said.append(_rate_words(progress.rate, self.reader))
         if progress.left_seconds is not None and progress.remaining:
-            said.append(f"{_('about')} {duration(max(1.0, progress.left_seconds), self.reader)} {_('left')}")
+            said.append(
+                _("about {duration} left").format(duration=duration(max(1.0, progress.left_seconds), self.reader))
+            )
         self.said.text = " · ".join(said)
         self.bar.clear()
         with self.bar:
@@ -290,7 +300,7 @@ class BatchView:
     def _say_page(self, count: int) -> None:
         first = self.page * PAGE
         shown = f"{number(first + 1, self.reader)}-{number(min(first + PAGE, count), self.reader)}"
-        self.at.text = f"{shown} {_('of')} {number(count, self.reader)}"
+        self.at.text = _("{shown} of {count}").format(shown=shown, count=number(count, self.reader))
         self.before.set_enabled(self.page > 0)
         self.after.set_enabled(first + PAGE < count)
 
@@ -343,5 +353,5 @@ def _require_run(_session: Session, principal: Principal) -> bool:
 
 def _rate_words(rate: float, reader: Reader) -> str:
     if rate >= 1:
-        return f"{number(round(rate, 1), reader)} {_('a second')}"
-    return f"{number(max(round(rate * 60, 1), 0.1), reader)} {_('a minute')}"
+        return _("{rate} a second").format(rate=number(round(rate, 1), reader))
+    return _("{rate} a minute").format(rate=number(max(round(rate * 60, 1), 0.1), reader))

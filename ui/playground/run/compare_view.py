@@ -85,7 +85,7 @@ class CompareView:
                         on_change=lambda event, name=name: self._choose(name, event.value),
                     )
                     box.props("outlined dense options-dense").classes("w-full")
-                    box.props["aria-label"] = f"{label} {_('run')}"
+                    box.props["aria-label"] = _("{label} run").format(label=label)
                     title.props["for"] = box.html_id
 
     def _run_words(self, run: RecentRun) -> str:
@@ -191,15 +191,23 @@ class CompareView:
         if not (outputs.different or outputs.only_first or outputs.only_second):
             words(_("same"), "fp-t2")
             return
-        said = [f"{number(outputs.different, self.reader)} {_('differ')}" if outputs.same + outputs.different > 1 else _("differs")] if outputs.different else []  # fmt: skip
-        said += [f"{number(outputs.only_first, self.reader)} {_('only in the first')}"] if outputs.only_first else []
-        said += [f"{number(outputs.only_second, self.reader)} {_('only in the second')}"] if outputs.only_second else []
+        said = [_("{different} differ").format(different=number(outputs.different, self.reader)) if outputs.same + outputs.different > 1 else _("differs")] if outputs.different else []  # fmt: skip
+        said += (
+            [_("{only_first} only in the first").format(only_first=number(outputs.only_first, self.reader))]
+            if outputs.only_first
+            else []
+        )
+        said += (
+            [_("{only_second} only in the second").format(only_second=number(outputs.only_second, self.reader))]
+            if outputs.only_second
+            else []
+        )
         if outputs.differs_at is None:
             words(", ".join(said))
             return
         path = outputs.differs_at
         shown = button(", ".join(said), lambda: self._show_outputs(node, path), kind="link", small=True)
-        shown.props["aria-label"] = f"{_('Show how the output differs:')} {node.label}"
+        shown.props["aria-label"] = _("Show how the output differs: {label}").format(label=node.label)
 
     def _draw_output_words(self, said: str, title: str, lines: Sequence[tuple[Sign, str]]) -> None:
         if not lines:
@@ -219,7 +227,9 @@ class CompareView:
 
         lines = await self.page_session.query(read)
         where = " · ".join(number(int(part) + 1, self.reader) for part in path.split("/")) if path else ""
-        self._show_difference(f"{node.label}, {_('item')} {where}" if where else node.label, lines)
+        self._show_difference(
+            _("{label}, item {where}").format(label=node.label, where=where) if where else node.label, lines
+        )
 
     def _show_difference(self, title: str, lines: Sequence[tuple[Sign, str]]) -> None:
         self._draw_difference(title, lines)
@@ -234,12 +244,14 @@ class CompareView:
                 return
             count = sum(sign in "-+" for sign, _text in lines)
             words(
-                f"{plural(count, _('line differs'), _('lines differ'), self.reader)}: - {_('first')}, + {_('second')}",
+                _("{lines_differ}: - first, + second").format(
+                    lines_differ=plural(count, _("line differs"), _("lines differ"), self.reader)
+                ),
                 "fp-s12 fp-t3",
                 tag="p",
             )
             with ui.element("pre").classes("fp-code fp-code--in fp-diff").props("tabindex=0 role=group") as block:
-                block.props["aria-label"] = f"{_('Differences of')} {title}"
+                block.props["aria-label"] = _("Differences of {title}").format(title=title)
                 for sign, text in lines:
                     with ui.element("span").classes(f"fp-diff-line {_CLASSES[sign]}"):
                         if sign in _SIGN_WORDS:

@@ -46,7 +46,7 @@ def failure_card(
     label = node.name if node is not None else str(error.get("node_label") or _("The run"))
     text = json.dumps(dict(error), ensure_ascii=False, indent=2)
     card = feedback.error_card(
-        f"{label} {_('failed')}",
+        _("{label} failed").format(label=label),
         happened=str(error.get("message", "")),
         why=str(error.get("why", "")),
         todo=str(error.get("remedy", "")),

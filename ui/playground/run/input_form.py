@@ -192,7 +192,7 @@ class InputForm:
         try:
             value = json.loads(text or "{}")
         except ValueError as error:
-            trouble = f"{_('This is not valid JSON:')} {error}"
+            trouble = _("This is not valid JSON: {error}").format(error=error)
         else:
             if isinstance(value, dict):
                 self._take(value)

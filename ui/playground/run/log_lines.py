@@ -78,19 +78,25 @@ def _event_words(name: str, data: Mapping[str, Any], reader: Reader) -> tuple[Le
             return ("warning", _("The run waits for its turn again.")) if data else ("info", _("The run was accepted."))
         case "job.processing":
             said = _("The run began.")
-            return ("info", said) if attempt == 1 else ("warning", f"{said} {_('Attempt')} {attempt}.")
+            return (
+                ("info", said)
+                if attempt == 1
+                else ("warning", _("{said} Attempt {attempt}.").format(said=said, attempt=attempt))
+            )
         case "job.completed":
             return "info", _("The run is completed.")
         case "job.failed":
-            return "error", f"{_('The run failed.')} {data.get('message') or ''}".strip()
+            return "error", _("The run failed. {message}").format(message=data.get("message") or "").strip()
         case "job.cancelled":
             return "warning", _("The run was stopped.")
         case "step.started":
             return "info", _("started")
         case "step.completed":
-            return "info", f"{_('finished in')} {took}"
+            return "info", _("finished in {took}").format(took=took)
         case "step.failed":
-            return "error", f"{_('failed after')} {took}: {data.get('message') or data.get('code') or ''}"
+            return "error", _("failed after {took}: {message}").format(
+                took=took, message=data.get("message") or data.get("code") or ""
+            )
         case "step.skipped":
             return "info", _("skipped")
         case "step.cancelled":
@@ -104,14 +110,24 @@ def _calls(calls: Sequence[CallRow], reader: Reader) -> Iterator[LogLine]:
         took = duration(call.duration_ms / 1000, reader)
         if call.error:
             yield LogLine(
-                call.at, "warning", call.node_id, call.index_path, f"{who} {_('gave no answer')} ({took}): {call.error}"
+                call.at,
+                "warning",
+                call.node_id,
+                call.index_path,
+                _("{who} gave no answer ({took}): {error}").format(who=who, took=took, error=call.error),
             )
             continue
-        used = f"{number(call.input_tokens, reader)} {_('tokens in')}, {number(call.output_tokens, reader)} {_('out')}"
+        used = _("{input_tokens} tokens in, {output_tokens} out").format(
+            input_tokens=number(call.input_tokens, reader), output_tokens=number(call.output_tokens, reader)
+        )
         price = cost(None if call.cost_nanos is None else call.cost_nanos / 1e9, reader)
-        said = f"{who} {_('answered in')} {took}: {used}, {_('cost')} {price}"
+        said = _("{who} answered in {took}: {used}, cost {price}").format(who=who, took=took, used=used, price=price)
         yield LogLine(
-            call.at, "info", call.node_id, call.index_path, f"{said} ({_('simulated')})" if call.simulated else said
+            call.at,
+            "info",
+            call.node_id,
+            call.index_path,
+            _("{said} (simulated)").format(said=said) if call.simulated else said,
         )
 
 
@@ -123,7 +139,9 @@ def _tries(log: JobLog, retried: Mapping[tuple[str, str], StepRow], reader: Read
             if one.get("message"):
                 at = int(one.get("started_at") or 0) + int(one.get("duration_ms") or 0)
                 took = duration(int(one.get("duration_ms") or 0) / 1000, reader)
-                text = f"{_('try')} {one.get('number')} {_('failed after')} {took}: {one['message']}"
+                text = _("try {number} failed after {took}: {message}").format(
+                    number=one.get("number"), took=took, message=one["message"]
+                )
                 yield LogLine(at, "warning", *key, text)
 
 

@@ -118,8 +118,8 @@ class LogView:
         found = narrowed(self.lines, self.level, self.node_id)[::-1]
         self.page = max(0, min(self.page, (len(found) - 1) // PAGE))
         page = found[self.page * PAGE : (self.page + 1) * PAGE]
-        said = (
-            f"{number(len(found), self.reader)} {_('of')} {number(len(self.lines), self.reader)}, {_('newest first')}"
+        said = _("{count} of {total}, newest first").format(
+            count=number(len(found), self.reader), total=number(len(self.lines), self.reader)
         )
         self.count.text = said if self.lines else ""
         self.place.clear()
@@ -156,7 +156,7 @@ class LogView:
             name = labels.get(line.node_id, line.node_id) or _("Run")
             if line.index_path:
                 where = " · ".join(number(int(part) + 1, self.reader) for part in line.index_path.split("/"))
-                name += f", {_('item')} {where}"
+                name += ", " + _("item {where}").format(where=where)
             words(name, "fp-b fp-log-who")
             words(line.text[:2_000], "fp-log-text")
 

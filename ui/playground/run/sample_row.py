@@ -81,7 +81,7 @@ class SampleRow:
             return
         said = _("none")
         if self.chosen is not None:
-            said = f"{self.chosen + 1} {_('of')} {len(self.samples)}"
+            said = _("{chosen} of {count}").format(chosen=self.chosen + 1, count=len(self.samples))
             if payload_of(self.samples[self.chosen]) != self.payload():
                 said += f", {_('changed')}"
         self.place.text = said
@@ -111,7 +111,9 @@ class SampleRow:
     async def _keep(self) -> None:
         if not self.ready():
             return
-        title = await ask_text(_("Keep this input"), _("Title"), f"{_('Sample')} {len(self.samples) + 1}", _("Keep"))
+        title = await ask_text(
+            _("Keep this input"), _("Title"), _("Sample {count}").format(count=len(self.samples) + 1), _("Keep")
+        )
         if title and await self._edited(add_sample(self.document(), title, self.payload())):
             self.on_choose(len(self.samples))
 
@@ -129,7 +131,9 @@ class SampleRow:
             return
         if await self._edited(overwrite_sample(self.document(), self.chosen, self.payload())):
             with self.around:
-                feedback.told(f"{title_of(self.samples[self.chosen], self.chosen)} {_('holds this input now.')}")
+                feedback.told(
+                    _("{title} holds this input now.").format(title=title_of(self.samples[self.chosen], self.chosen))
+                )
 
     async def _delete(self) -> None:
         assert self.chosen is not None
@@ -137,7 +141,7 @@ class SampleRow:
         if await self._edited(ops):
             self.on_choose(None)
             with self.around:
-                feedback.told(f"{gone} {_('is deleted.')}", _("Undo on the canvas brings it back."))
+                feedback.told(_("{gone} is deleted.").format(gone=gone), _("Undo on the canvas brings it back."))
 
     async def _edited(self, ops: list[Op]) -> bool:
         return self.edit is not None and bool(ops) and bool(await self.edit(ops))

@@ -16,7 +16,7 @@ Sample = Mapping[str, Any]
 
 def title_of(sample: Sample, place: int) -> str:
     """The title of a sample, or a default like `Sample 2`."""
-    return str(sample.get("title") or f"{_('Sample')} {place + 1}")
+    return str(sample.get("title") or _("Sample {place}").format(place=place + 1))
 
 
 def payload_of(sample: Sample) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def item_pager(
         await go(next((place for place in failed if place > at), failed[0]))
 
     with ui.element("div").classes("fp-row fp-pager").props("role=group") as row:
-        row.props["aria-label"] = f"{_('Items')} {name}".strip()
+        row.props["aria-label"] = _("Items {name}").format(name=name).strip()
         before = icon_button("chevron_left", _("Item before"), lambda: go(at - 1), tip=False)
         before.set_enabled(at > 0)
         outer = "".join(f"{number(part + 1, reader)} · " for part in steps[at].index[:-1])
@@ -64,7 +64,9 @@ def item_pager(
         words("", "fp-sp")
         failed = sum(step.error is not None for step in steps)
         if failed:
-            button(f"{_('Next failed')} ({number(failed, reader)})", next_failed, kind="link", small=True)
+            button(
+                _("Next failed ({failed})").format(failed=number(failed, reader)), next_failed, kind="link", small=True
+            )
 
 
 def _item_number(steps: Sequence[StepRow], at: int) -> int:

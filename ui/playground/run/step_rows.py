@@ -105,7 +105,7 @@ class StepRows:
         if len(steps) == 1:
             return {"time": took if steps[0].ended_at else ""}
         done = sum(step.status == "completed" for step in steps)
-        word = f"{number(done, self.reader)} {_('of')} {number(len(steps), self.reader)}"
+        word = _("{done} of {count}").format(done=number(done, self.reader), count=number(len(steps), self.reader))
         state = next((one for one in ("running", "completed") if any(step.status == one for step in steps)), "failed")
         return {"state": state, "time": took, "total": len(steps), "word": word}
 
@@ -133,7 +133,7 @@ class StepRows:
         where = " · ".join(number(part + 1, self.reader) for part in step.index)
         return RowWords(
             step_words(step)[0],
-            f"{_('Item')} {where}",
+            _("Item {where}").format(where=where),
             "",
             duration((step.duration_ms or 0) / 1000, self.reader) if step.ended_at and not step.reused else "",
             self._spent([step]),

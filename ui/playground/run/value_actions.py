@@ -31,24 +31,28 @@ def value_actions(
     async def give() -> None:
         name, ops = return_ops(document(), node_id, path, CATALOG)
         if not ops:
-            feedback.told(_("It is returned already."), f"{_('As')} {name}.")
+            feedback.told(_("It is returned already."), _("As {name}.").format(name=name))
         elif await edit(ops) and done is not None:
             done()
         if ops:
             feedback.told(
-                f"{shown} {_('is returned')}.", f"{_('Callers get it as')} `{name}` {_('after the next deployment.')}"
+                _("{shown} is returned.").format(shown=shown),
+                _("Callers get it as `{name}` after the next deployment.").format(name=name),
             )
 
     async def use(target: Node, name: str, title: str) -> None:
         if await edit(use_ops(document(), node_id, path, target.id, name, CATALOG)):
-            feedback.told(f"{shown} {_('is used')}.", f"{_('In')} {target.name}, {title}.")
+            feedback.told(
+                _("{shown} is used.").format(shown=shown),
+                _("In {name}, {title}.").format(name=target.name, title=title),
+            )
 
     with ui.element("div").classes("fp-point").props("role=group") as row:
         row.props["aria-label"] = shown
         give_button = button(_("Return this"), give, icon="add", small=True)
-        give_button.props["aria-label"] = f"{_('Return this')}: {shown}"
+        give_button.props["aria-label"] = _("Return this: {shown}").format(shown=shown)
         with button(_("Use in ..."), small=True).props("aria-haspopup=menu") as use_button:
-            use_button.props["aria-label"] = f"{_('Use in ...')} {shown}"
+            use_button.props["aria-label"] = _("Use in ... {shown}").format(shown=shown)
             with drop_menu(_("Use in")) as menu:
                 entries = ui.element("div")
 

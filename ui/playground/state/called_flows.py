@@ -56,7 +56,9 @@ class CalledFlows:
             pin = self.pins.get(node.id)
             newer = newer_version(node, pin, self.library)
             version = f"v{pin if newer else callee.version}" if callee.version else _("not saved")
-            found[node.id] = f"{callee.title}, {version}" + (f" ({_('newer')}: v{newer})" if newer else "")
+            found[node.id] = f"{callee.title}, {version}" + (
+                " " + _("(newer: v{newer})").format(newer=newer) if newer else ""
+            )
         return found
 
 
@@ -78,7 +80,11 @@ def choices(session: Session, workspace_id: str, flow_id: str) -> list[tuple[str
     return [
         (
             flow.id,
-            f"{flow.title} ({_('version')} {flow.live_version or flow.newest_version}{_(', live') if flow.live_version else ''})",
+            (
+                _("{title} (version {live_version}, live)")
+                if flow.live_version
+                else _("{title} (version {live_version})")
+            ).format(title=flow.title, live_version=flow.live_version or flow.newest_version),
         )
         for flow in list_flows(session, workspace_id)
         if flow.newest_version and flow.id != flow_id

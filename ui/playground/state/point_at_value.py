@@ -149,7 +149,7 @@ def places_for(document: Document, node_id: str, path: Path, catalog: Catalog) -
             continue
         if kind.free_form:
             name = _name_of(document, node_id, path)
-            found.append((node, name, f"{_('new field')} {name}"))
+            found.append((node, name, _("new field {name}").format(name=name)))
         found += [(node, name, info.title or name) for name, info in kind.inputs.model_fields.items()]
     return found
 

@@ -74,7 +74,7 @@ def _rules(value: Any) -> str:
         alike = rule.get("ignore_case") is True
         answer = _("yes") if holds(rule["left"], operator, rule.get("right"), ignore_case=alike) else _("no")
         if compared_as_text(rule["left"], operator, rule.get("right")):
-            answer = f"{answer}, {_('compared as texts')}"
+            answer = _("{answer}, compared as texts").format(answer=answer)
         said.append(f"{' '.join([_quoted(rule['left']), title, *right])}: {answer}")
     return "; ".join(said)
 

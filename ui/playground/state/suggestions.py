@@ -79,7 +79,9 @@ def _row_of(
 
 def _all_of(verb: str, data: Sequence[Datum], source: Source) -> Suggestion:
     chosen = {one.name: one.raw for one in data}
-    return Suggestion("", f"{verb} {', '.join(chosen)} {_('of')} {source.node.name}", chosen)
+    return Suggestion(
+        "", _("{verb} {chosen} of {name}").format(verb=verb, chosen=", ".join(chosen), name=source.node.name), chosen
+    )
 
 
 def _fields_for_nothing(verb: str, sources: list[Source]) -> list[Suggestion]:

@@ -59,7 +59,7 @@ class Versions:
             for version in versions[:MOST_LISTED]:
                 item = menu_item("", lambda version=version: self._open(version), icon="history")
                 with item:
-                    words(f"{_('Version')} {version.number}", "fp-b")
+                    words(_("Version {number}").format(number=version.number), "fp-b")
                     if version.number == flow.live_version:
                         status_badge("live")
                     words(version.note or self.times.ago(version.created_at), "fp-t3 fp-s12 fp-cut").style(
