@@ -44,5 +44,5 @@ def _told(called: str, public_url: str) -> tuple[str, str, str]:
             "The proxy in front of this server sent the address of a page here. Let it send everything but the API to the servers with pages, as the files in the folder deploy do."
         )
     else:
-        todo = f"{_('Open the pages at')} {public_url}."
+        todo = _("Open the pages at {public_url}.").format(public_url=public_url)
     return title, happened, todo

@@ -78,7 +78,7 @@ def warn_of_low_disk(page_session: PageSession) -> None:
     except OSError:
         return
     if disk.state != "ok":
-        strong = f"{_('The disk is nearly full:')} {size(disk.free, reader())} {_('are free.')}"
+        strong = _("The disk is nearly full: {free} are free.").format(free=size(disk.free, reader()))
         with note(_("When it is full, Flowport can take no more calls."), kind="warn", icon="warning", strong=strong):
             link(_("See Data"), "/settings/data")
 

@@ -29,7 +29,7 @@ class ColumnHeads:
 
     def draw(self, column: ColumnLine) -> None:
         """Draws the menu of one column."""
-        with menu_button(f"{_('More for column')} {column.name}"):
+        with menu_button(_("More for column {name}").format(name=column.name)):
             menu_item(_("Rename column..."), lambda: self._rename(column), icon="edit")
             menu_item(_("Remove column..."), lambda: self._remove(column), icon="delete", danger=True)
 
@@ -41,13 +41,14 @@ class ColumnHeads:
             await self.page_session.execute(rename_column, self.dataset.id, column.name, name)
         if not outcome.refused:
             feedback.told(
-                f"{column.name} {_('is now')} {name}.", _("Steps of flows that use this column must be changed, too.")
+                _("{old} is now {new}.").format(old=column.name, new=name),
+                _("Steps of flows that use this column must be changed, too."),
             )
             await self.on_change()
 
     async def _remove(self, column: ColumnLine) -> None:
         sure = await feedback.confirm(
-            f"{_('Remove column')} {column.name}?",
+            _("Remove column {name}?").format(name=column.name),
             _("Its values are gone from every row, for good."),
             verb=_("Remove"),
             danger=True,

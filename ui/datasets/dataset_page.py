@@ -190,17 +190,21 @@ class DatasetDetailPage:
                 if use.live:
                     words(_("(live)"), "fp-t3")
             if (more := len(self.seen.uses) - 10) > 0:
-                words(f"{_('and')} {number(more, self.reader)} {_('more')}", "fp-t3")
+                words(_("and {more} more").format(more=number(more, self.reader)), "fp-t3")
 
     def _draw_found(self) -> None:
-        self.found.text = f"{rows_word(self.seen.page.total, self.reader)} {_('found')}" if self.search else ""
+        self.found.text = (
+            _("{rows} found").format(rows=rows_word(self.seen.page.total, self.reader)) if self.search else ""
+        )
 
     def _draw_tools(self) -> None:
         self.tools.clear()
         if not self.chosen:
             return
         with self.tools:
-            words(f"{rows_word(len(self.chosen), self.reader)} {_('chosen')}", "fp-s13 fp-t2").props("role=status")
+            words(_("{rows} chosen").format(rows=rows_word(len(self.chosen), self.reader)), "fp-s13 fp-t2").props(
+                "role=status"
+            )
             button(_("Choose none"), self._choose_none, kind="quiet", small=True)
             button(_("Delete..."), self._delete_chosen, icon="delete", kind="danger", small=True)
 
@@ -212,7 +216,7 @@ class DatasetDetailPage:
         sentence = _("Import a CSV or JSON file, or let a flow keep rows here with the step “Save rows”.")
         if self.dataset.columns:
             names = ", ".join(column.name for column in self.dataset.columns[:20])
-            sentence = f"{_('Its columns')}: {names}. {sentence}"
+            sentence = _("Its columns: {names}. {sentence}").format(names=names, sentence=sentence)
         with feedback.empty("table_rows", _("No rows yet"), sentence):
             if self.may_edit:
                 with ui.element("div").classes("fp-row"):
@@ -229,7 +233,10 @@ class DatasetDetailPage:
             return
         with self.pages:
             first, last = number(self.offset + 1, self.reader), number(self.offset + shown, self.reader)
-            words(f"{_('Rows')} {first} {_('to')} {last} {_('of')} {number(total, self.reader)}", "fp-s13 fp-t2")
+            words(
+                _("Rows {first} to {last} of {total}").format(first=first, last=last, total=number(total, self.reader)),
+                "fp-s13 fp-t2",
+            )
             words("", "fp-sp")
             self._page_button(_("First"), "first_page", 0, on=self.offset > 0)
             self._page_button(_("Before"), "chevron_left", max(0, self.offset - PAGE_ROWS), on=self.offset > 0)
@@ -242,7 +249,7 @@ class DatasetDetailPage:
 
     async def _open(self, at: int, column: str) -> None:
         row = self.seen.page.rows[at]
-        title = f"{_('Row')} {number(self.offset + at + 1, self.reader)}"
+        title = _("Row {offset}").format(offset=number(self.offset + at + 1, self.reader))
         if await edit_row(self.page_session, self.dataset, row, column, "" if self.search else title):
             await self._look()
 
@@ -276,7 +283,11 @@ class DatasetDetailPage:
     async def _delete_chosen(self) -> None:
         count = rows_word(len(self.chosen), self.reader)
         sure = await feedback.confirm(
-            f"{_('Delete')} {count}?", _("They are gone for good."), verb=_("Delete"), danger=True, keep=_("Keep them")
+            _("Delete {count}?").format(count=count),
+            _("They are gone for good."),
+            verb=_("Delete"),
+            danger=True,
+            keep=_("Keep them"),
         )
         if not sure:
             return
@@ -284,5 +295,5 @@ class DatasetDetailPage:
             await self.page_session.execute(delete_rows, self.dataset.id, sorted(self.chosen))
         if not outcome.refused:
             self.chosen.clear()
-            feedback.told(f"{count} {_('deleted.')}")
+            feedback.told(_("{count} deleted.").format(count=count))
             await self._look()

@@ -55,7 +55,7 @@ class ImportDialog:
 
     def draw(self) -> None:
         """Draws the first step."""
-        title = f"{_('Import into')} {self.dataset.name}" if self.dataset else _("Import a file")
+        title = _("Import into {name}").format(name=self.dataset.name) if self.dataset else _("Import a file")
         self.dialog.props["aria-label"] = title
         words(title, tag="h2")
         self.body = ui.element("div").classes("fp-col").props("aria-live=polite")
@@ -84,7 +84,12 @@ class ImportDialog:
             with ui.element("button").classes("fp-drop").props("type=button") as drop:
                 icon("upload_file", size=32)
                 words(_("Drop a file here, or choose one"), "fp-b")
-                words(f"{_('Up to')} {MAX_FILE >> 20} MB, {number(MAX_ROWS, self.reader)} {_('rows')}", "fp-s12 fp-t3")
+                words(
+                    _("Up to {megabytes} MB, {max_rows} rows").format(
+                        megabytes=MAX_FILE >> 20, max_rows=number(MAX_ROWS, self.reader)
+                    ),
+                    "fp-s12 fp-t3",
+                )
             drop.on("click", js_handler=f"() => {pick}.pickFiles()")
             drop.on("dragover.prevent", js_handler="() => {}")
             drop.on("drop.prevent", js_handler=f"(event) => {pick}.addFiles(event.dataTransfer.files)")
@@ -98,7 +103,10 @@ class ImportDialog:
         await self._read(await event.file.read(), event.file.name)
 
     def _too_large(self) -> None:
-        self._refuse(f"{_('The file is larger than')} {MAX_FILE >> 20} MB.", _("Split it, or leave out long columns."))
+        self._refuse(
+            _("The file is larger than {megabytes} MB.").format(megabytes=MAX_FILE >> 20),
+            _("Split it, or leave out long columns."),
+        )
 
     async def _pasted(self) -> None:
         await self._read((self.paste.value or "").encode(errors="replace"), "")
@@ -144,7 +152,7 @@ class ImportDialog:
                 switch.on_value_change(lambda event: self._change_names(bool(event.value)))
             self._draw_preview(table_, new)
             self._draw_where()
-        self.go.text = f"{_('Import')} {rows_word(len(new.rows), self.reader)}"
+        self.go.text = _("Import {rows}").format(rows=rows_word(len(new.rows), self.reader))
 
     async def _change_names(self, has_names: bool) -> None:  # noqa: FBT001 - a switch
         self.names = "first line" if has_names else "none"
@@ -162,7 +170,7 @@ class ImportDialog:
                 for name in shown:
                     preview.cell(cell_text(row.get(name), self.reader), "fp-cell")
         if (rest := len(table_.rows) - PREVIEW) > 0:
-            words(f"{_('and')} {rows_word(rest, self.reader)} {_('more')}", "fp-s12 fp-t3", tag="p")
+            words(_("and {rows} more").format(rows=rows_word(rest, self.reader)), "fp-s12 fp-t3", tag="p")
 
     def _draw_where(self) -> None:
         assert self.new is not None
@@ -174,7 +182,10 @@ class ImportDialog:
         elif self.dataset.rows:
             count = rows_word(self.dataset.rows, self.reader)
             segments(
-                {"append": f"{_('Add to the')} {count}", "replace": f"{_('Replace the')} {count}"},
+                {
+                    "append": _("Add to the {count}").format(count=count),
+                    "replace": _("Replace the {count}").format(count=count),
+                },
                 self.mode,
                 self._change_mode,
                 label=_("What becomes of the rows that are there"),
@@ -198,7 +209,10 @@ class ImportDialog:
             elif added:
                 count = plural(len(added), _("new column"), _("new columns"), self.reader)
                 names = ", ".join(added[:5]) + ("…" if len(added) > 5 else "")
-                note(f"{count}: {names}. {_('The rows that are there have nothing in it.')}", icon="view_column")
+                note(
+                    _("{count}: {names}. The rows that are there have nothing in it.").format(count=count, names=names),
+                    icon="view_column",
+                )
 
     async def _store(self) -> None:
         assert self.new is not None
@@ -213,7 +227,7 @@ class ImportDialog:
             self.go.enable()
             self._refuse(f"{refusal.detail}.", refusal.remedy)
             return
-        feedback.told(f"{rows_word(len(self.new.rows), self.reader)} {_('imported.')}")
+        feedback.told(_("{rows} imported.").format(rows=rows_word(len(self.new.rows), self.reader)))
         self.dialog.submit(dataset_id)
 
 

@@ -94,8 +94,10 @@ class DatasetsPage:
         datasets = self.seen.datasets
         rows = sum(one.rows for one in datasets)
         self.sub.text = (
-            f"{plural(len(datasets), _('dataset'), _('datasets'), self.reader)}, {rows_word(rows, self.reader)}."
-            f" {_('Flows take rows from them and keep rows in them.')}"
+            _("{datasets}, {rows}. Flows take rows from them and keep rows in them.").format(
+                datasets=plural(len(datasets), _("dataset"), _("datasets"), self.reader),
+                rows=rows_word(rows, self.reader),
+            )
             if datasets
             else _("Tables that flows take rows from and keep rows in.")
         )
@@ -147,7 +149,7 @@ class DatasetsPage:
                     self._menu(one, uses)
 
     def _menu(self, one: DatasetLine, uses: tuple[FlowUse, ...]) -> None:
-        with menu_button(f"{_('More for')} {one.name}"):
+        with menu_button(_("More for {name}").format(name=one.name)):
             menu_item(_("Open"), lambda: ui.navigate.to(f"/datasets/{one.id}"), icon="arrow_forward")
             menu_item(_("Export as CSV"), lambda: dataset_actions.export(one, "csv"), icon="download")
             menu_item(_("Export as JSON"), lambda: dataset_actions.export(one, "json"), icon="download")
@@ -170,5 +172,5 @@ class DatasetsPage:
 
     async def _delete(self, one: DatasetLine, uses: tuple[FlowUse, ...]) -> None:
         if await dataset_actions.delete(self.page_session, one, uses):
-            feedback.told(f"{one.name} {_('is deleted.')}")
+            feedback.told(_("{name} is deleted.").format(name=one.name))
             await self._look()

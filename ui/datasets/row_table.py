@@ -77,14 +77,14 @@ class RowTable:
         if self.chosen is not None:
             with ui.element("td").classes("fp-pick"):
                 box = ui.checkbox(value=row.id in self.chosen)
-                box.props["aria-label"] = f"{_('Choose row')} {number(self.first + at + 1, self.reader)}"
+                box.props["aria-label"] = _("Choose row {first}").format(first=number(self.first + at + 1, self.reader))
                 box.on_value_change(lambda event: self._choose(row.id, bool(event.value)))
                 self._boxes.append(box)
         shown = number(self.first + at + 1, self.reader)
         with ui.element("td").classes("fp-r"), ui.element("button").classes("fp-plain-button fp-t3") as opener:
             words(shown)
             opener.props("type=button")
-            opener.props["aria-label"] = f"{_('Open row')} {shown}"
+            opener.props["aria-label"] = _("Open row {shown}").format(shown=shown)
             opener.on("click", lambda: self.on_open(at, ""), [])
         for column in self.columns:
             text = cell_text(row.data.get(column.name), self.reader)

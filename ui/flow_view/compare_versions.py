@@ -80,13 +80,15 @@ class VersionDialog:
         for number, one in others.items():
             names[number] = f"{self._name(number)}{f': {one.note}' if one.note else ''}"[:60]
         with ui.dialog().props(_STILL) as dialog, ui.card().classes("fp-dlg fp-dlg--version"):
-            dialog.props["aria-label"] = f"{_('Version')} {line.number}"
+            dialog.props["aria-label"] = _("Version {number}").format(number=line.number)
             with ui.element("div").classes("fp-row"):
-                words(f"{_('Version')} {line.number}", tag="h2")
+                words(_("Version {number}").format(number=line.number), tag="h2")
                 if self.live:
                     status_badge("live")
             words(
-                f"{_('Saved')} {times.moment(line.created_at)} {_('by')} {by_whom(line.created_by)}. {line.note}".strip(),
+                _("Saved {created_at} by {by_whom}. {note}")
+                .format(created_at=times.moment(line.created_at), by_whom=by_whom(line.created_by), note=line.note)
+                .strip(),
                 "fp-t2",
                 tag="p",
             )
@@ -112,7 +114,7 @@ class VersionDialog:
             return _("What is on the canvas")
         if number == self.flow.live_version:
             return _("Callers get now: version {number}").format(number=number)
-        return f"{_('Version')} {number}"
+        return _("Version {number}").format(number=number)
 
     async def _compare(self, number: int) -> None:
         """Draws the comparison with what comes first at the left: what callers get now, else the older of the two."""
@@ -135,7 +137,11 @@ async def show_difference(page_session: PageSession, flow: FlowRow, live: Docume
         title = _("The draft differs from what is live")
         dialog.props["aria-label"] = title
         words(title, tag="h2")
-        words(f"{_('Callers get version')} {flow.live_version} {_('until you press Update API.')}", "fp-t2", tag="p")
+        words(
+            _("Callers get version {live_version} until you press Update API.").format(live_version=flow.live_version),
+            "fp-t2",
+            tag="p",
+        )
         with ui.element("div").classes("fp-beside-body").props("tabindex=0 role=region") as body:
             body.props["aria-label"] = _("What differs")
             name = _("Callers get now: version {number}").format(number=flow.live_version)

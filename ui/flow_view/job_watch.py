@@ -103,7 +103,9 @@ def _item_status(steps: list[StepRow], items: int, look: Look, reader: Reader) -
     total = max(items, len(mine))
     message = _first_message(failed)
     if failed and total > 1:
-        message = f"{number(len(failed), reader)} {_('of')} {number(total, reader)} {_('failed')}: {message}"
+        message = _("{count} of {total} failed: {message}").format(
+            count=number(len(failed), reader), total=number(total, reader), message=message
+        )
     blamed = (look.job.error or {}).get("node_id") == mine[0].node_id
     if len(failed) == total or (failed and blamed):
         state = "failed"
@@ -116,7 +118,7 @@ def _item_status(steps: list[StepRow], items: int, look: Look, reader: Reader) -
     done = len(over) if state in {"running", "waiting"} else sum(step.status == "completed" for step in over)
     return {
         "state": state,
-        "word": f"{number(done, reader)} {_('of')} {number(total, reader)}",
+        "word": _("{done} of {total}").format(done=number(done, reader), total=number(total, reader)),
         "time": duration(sum(step.duration_ms or 0 for step in over) / 1000, reader) if over else "",
         "done": len(over),
         "total": total,
@@ -136,7 +138,7 @@ def _status(steps: list[StepRow], reader: Reader) -> dict[str, Any]:
     }
     word = _("Reused") if step.reused else words.get(step.status, _("Cancelled"))
     if step.items is not None and step.status == "completed":
-        word = f"{number(step.items, reader)} {_('item') if step.items == 1 else _('items')}"
+        word = (_("{items} item") if step.items == 1 else _("{items} items")).format(items=number(step.items, reader))
     if step.went_on:
         word = _("Failed, skipped") if step.status == "skipped" else _("Failed, default used")
     return {

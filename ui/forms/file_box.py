@@ -85,7 +85,7 @@ class FileBox(Part):
     def _draw_drop(self, upload: ui.upload) -> None:
         pick = f"getElement({upload.id}).$refs.qRef"
         with ui.element("button").classes("fp-drop fp-drop--small").props("type=button") as self._drop:
-            self._drop.props["aria-label"] = f"{_('Choose a file')}, {self._title}"
+            self._drop.props["aria-label"] = _("Choose a file, {title}").format(title=self._title)
             with ui.element("span").classes("fp-row"):
                 icon("upload_file", size=20)
                 words(_("Drop a file here, or choose one"), "fp-b")
@@ -95,7 +95,7 @@ class FileBox(Part):
         self._drop.on("drop.prevent", js_handler=f"(event) => {pick}.addFiles(event.dataTransfer.files)")
 
     def _taken(self) -> str:
-        up_to = f"{_('Up to')} {size(self.most_bytes)}"
+        up_to = _("Up to {most_bytes}").format(most_bytes=size(self.most_bytes))
         return f"{kinds_in_words(self.spec.file_kinds)}. {up_to}" if self.spec.file_kinds else up_to
 
     async def _received(self, event: events.UploadEventArguments) -> None:
@@ -113,8 +113,16 @@ class FileBox(Part):
         self._put(value)
 
     def _rejected(self) -> None:
-        kinds = f" {_('Taken are')}: {kinds_in_words(self.spec.file_kinds)}." if self.spec.file_kinds else ""
-        self.mark(f"{_('This file is not taken: a file may have')} {size(self.most_bytes)}.{kinds}")
+        kinds = (
+            " " + _("Taken are: {kinds_in}.").format(kinds_in=kinds_in_words(self.spec.file_kinds))
+            if self.spec.file_kinds
+            else ""
+        )
+        self.mark(
+            _("This file is not taken: a file may have {most_bytes}.{kinds}").format(
+                most_bytes=size(self.most_bytes), kinds=kinds
+            )
+        )
 
     def _remove(self) -> None:
         self._put(ABSENT)

@@ -256,14 +256,21 @@ class _Row:
                 self.box = box = ui.input(value=name, on_change=lambda event: self._named(event.value))
                 box.props("outlined dense debounce=250 autocomplete=off spellcheck=false hide-bottom-space")
                 box.props["placeholder"] = _("Name")
-                box.props["aria-label"] = f"{title}, {_('Name')} {number}"
+                box.props["aria-label"] = _("{title}, Name {number}").format(title=title, number=number)
                 box.on("blur", self._leave, [])
                 box.props.set_bool("readonly", read_only)
             spec = rows.spec.item
             assert spec is not None
-            self.part = rows.owner.make(spec, rows, value, f"{title}, {_('Value')} {number}")
+            self.part = rows.owner.make(
+                spec, rows, value, _("{title}, Value {number}").format(title=title, number=number)
+            )
             if not read_only:
-                icon_button("close", f"{_('Remove')} {word} {number}", lambda: rows.remove(self), tip=False)
+                icon_button(
+                    "close",
+                    _("Remove {word} {number}").format(word=word, number=number),
+                    lambda: rows.remove(self),
+                    tip=False,
+                )
 
     @property
     def has_value(self) -> bool:

@@ -453,7 +453,7 @@ def summary_of(
     if "type" in names and describes_field(spec):
         kind = {"type": item.get("type") or "string", "format": item.get("format"), "items": item.get("items")}
         about = _("One of these words") if as_shown(spec, item).get("type") == ONE_OF else type_word(kind)
-        return name, f"{about}, {_('required')}" if item.get("required") else about
+        return name, _("{about}, required").format(about=about) if item.get("required") else about
     return name, " ".join(text for text in texts if text != name)[:80]
 
 

@@ -155,7 +155,7 @@ class Part:
         if self.owner.types and label is None:
             spec = self.spec
             needed = spec.required and spec.default is ABSENT
-            type_text = f"{spec.type_word}, {_('required')}" if needed else spec.type_word
+            type_text = _("{type_word}, required").format(type_word=spec.type_word) if needed else spec.type_word
         unseen = label is not None
         help_text = "" if unseen else self.spec.help
         self.field = Field(label or self.spec.title, type_text, help_text, group=group, unseen=unseen)

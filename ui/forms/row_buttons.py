@@ -38,11 +38,11 @@ class RowButtons:
 
     def name(self, name: str, at: int, count: int) -> None:
         """Takes the name of the row and its place."""
-        self._close.props["aria-label"] = f"{_('Remove')} {name}"
+        self._close.props["aria-label"] = _("Remove {name}").format(name=name)
         if self._up is None or self._down is None:
             return
-        self._up.props["aria-label"] = f"{_('Move up')} {name}"
-        self._down.props["aria-label"] = f"{_('Move down')} {name}"
+        self._up.props["aria-label"] = _("Move up {name}").format(name=name)
+        self._down.props["aria-label"] = _("Move down {name}").format(name=name)
         self._up.visible = self._down.visible = count > 1
         self._up.set_enabled(at > 0)
         self._down.set_enabled(at < count - 1)

@@ -104,7 +104,7 @@ def problem_of(spec: FieldSpec, value: Json) -> str:
     if value is None:
         return "" if spec.nullable else required
     if spec.choices and value not in [choice for choice, _word in spec.choices]:
-        return _("Choose one of") + " " + ", ".join(word for _value, word in spec.choices)
+        return _("Choose one of {choices}").format(choices=", ".join((word for _value, word in spec.choices)))
     if isinstance(value, str):
         return _text_problem(spec, value)
     if isinstance(value, bool):

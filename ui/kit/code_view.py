@@ -73,7 +73,9 @@ def code(text: str, language: str = "text", *, copy: bool = True, inside: bool =
             for classes, piece in tokens_of(text, language):
                 words(piece, classes)
         if copy:
-            copy_button(text, name=_("Copy") + f" {name}" if name else _("Copy the code")).classes("fp-copy")
+            copy_button(text, name=_("Copy {name}").format(name=name) if name else _("Copy the code")).classes(
+                "fp-copy"
+            )
     return box
 
 
@@ -118,7 +120,11 @@ def _cut_note(raw: str, download: str | Callable[[], Any] | None, reader: Reader
     if length <= CUT:
         return
     with ui.element("div").classes("fp-row fp-s12 fp-t3").style("margin-top: 6px"):
-        words(_("Shown: the first") + f" {size(CUT, reader)} " + _("of") + f" {size(length, reader)}.")
+        words(
+            _("Shown: the first {shown_size} of {length}.").format(
+                shown_size=size(CUT, reader), length=size(length, reader)
+            )
+        )
         if isinstance(download, str):
             link_button(_("Download all of it"), download, icon="download", kind="link", small=True).props("download")
         elif download is not None:
@@ -158,7 +164,9 @@ class _Tree:
                     self._key(key, (*path, key))
                     self._leaf(one)
         if shown < len(items):
-            words(_("and") + f" {number(len(items) - shown, self.reader)} " + _("more"), "fp-t3 fp-leaf", tag="div")
+            words(
+                _("and {count} more").format(count=number(len(items) - shown, self.reader)), "fp-t3 fp-leaf", tag="div"
+            )
 
     def _branch(self, key: str | int, value: Any, path: tuple[str | int, ...], *, opened: bool) -> None:
         """Draws an object or a list with its key. page.js collapses it without a request to the server."""
@@ -169,7 +177,7 @@ class _Tree:
                 if self.on_pick is None:
                     self._key(key, path)
                 else:
-                    words(f"{_('Inside')} {key}", "fp-hide")
+                    words(_("Inside {key}").format(key=key), "fp-hide")
             if self.on_pick is not None:
                 self._key(key, path)
             words(self._word(value), "fp-t3")

@@ -359,7 +359,7 @@ def _account(person: FramePerson, dark: ui.dark_mode, *, rail: bool) -> None:
 
 def _standing(person: FramePerson) -> str:
     """Returns the role and the plan: `Viewer, Free plan`."""
-    plan = f"{person.plan} {_('plan')}" if person.plan else ""
+    plan = _("{plan} plan").format(plan=person.plan) if person.plan else ""
     return ", ".join(part for part in (role_word(person.role), plan) if part)
 
 

@@ -258,4 +258,9 @@ def places_for(role: str, owners: str) -> list[Hit]:
 
 def _asking(place: Hit, owners: str) -> Hit:
     who = _("Editors and owners do this") if Role.EDITOR in ROLES[place.needs] else _("Owners do this")
-    return replace(place, path="/settings/team", who=f"{who}. {_('Ask:')} {owners}" if owners else who, symbol="lock")
+    return replace(
+        place,
+        path="/settings/team",
+        who=_("{who}. Ask: {owners}").format(who=who, owners=owners) if owners else who,
+        symbol="lock",
+    )

@@ -109,8 +109,8 @@ def join_page(
         + "</form>"
     )
     word, means = ROLES.get(role, (role, ""))
-    invited = f"{made_by} {_('invites you.')}" if made_by else _("You are invited.")
-    lead = f"{invited} {_('Your role:')} {word.lower()}, {_('who')} {means}."
+    invited = _("{made_by} invites you.").format(made_by=made_by) if made_by else _("You are invited.")
+    lead = _("{invited} Your role: {word}, who {means}.").format(invited=invited, word=word.lower(), means=means)
     foot = _("You have an account already? Then sign in with it; this link is for a new one.")
     return document(_("Join Flowport"), card(_("Join Flowport"), lead, alert(wrong.get("", "")) + form), theme, foot)
 
@@ -125,7 +125,7 @@ def new_password_page(token: str, email: str, *, errors: Mapping[str, str] | Non
         + main_button(_("Set the password"))
         + "</form>"
     )
-    lead = f"{_('For')} {email}. {_('Everywhere you are signed in now, you will be signed out.')}"
+    lead = _("For {email}. Everywhere you are signed in now, you will be signed out.").format(email=email)
     return document(
         _("Choose a new password"), card(_("Choose a new password"), lead, alert(wrong.get("", "")) + form), theme
     )
@@ -153,7 +153,7 @@ def change_password_page(email: str, *, errors: Mapping[str, str] | None = None,
         + "</form>"
         f'<p class="fp-foot"><a href="/settings/account">{escape(_("Keep the old one"))}</a></p>'
     )
-    lead = f"{_('For')} {email}. {_('Everywhere else you are signed in, you will be signed out.')}"
+    lead = _("For {email}. Everywhere else you are signed in, you will be signed out.").format(email=email)
     title = _("Change your password")
     return document(title, card(title, lead, alert(wrong.get("", "")) + form), theme)
 
@@ -193,7 +193,7 @@ def error_page(
     body += "</dl>"
     if link:
         body += f"<a class='fp-btn fp-btn--main' href='/flows'>{escape(_('Go to Saved Flows'))}</a>"
-    foot = f"{_('Reference')}: {reference}" if reference else ""
+    foot = _("Reference: {reference}").format(reference=reference) if reference else ""
     return document(title, card(title, "", body), theme, foot)
 
 
@@ -201,7 +201,9 @@ def socket_refused_page(page_origin: str, expected_origin: str) -> str:
     """Writes the page for a browser whose address is none of this server's known addresses (S23)."""
     return error_page(
         _("This address is not known to Flowport"),
-        happened=f"{_('The page was opened at')} {page_origin}, {_('but this server answers to')} {expected_origin}.",
+        happened=_("The page was opened at {page_origin}, but this server answers to {expected_origin}.").format(
+            page_origin=page_origin, expected_origin=expected_origin
+        ),
         why=_("Pages from another address could act in your name, so their connection is refused."),
         todo=_("Open the known address, or set FLOWPORT_PUBLIC_URL (or FLOWPORT_ALLOWED_ORIGINS) and start again."),
         link=False,
@@ -214,7 +216,7 @@ def _password_field(wrong: Mapping[str, str], *, label: str = "", focus: bool = 
         label or _("Password"),
         kind="password",
         complete="new-password",
-        hint=f"{_('At least')} {SHORTEST} {_('characters. A few words you can remember are best.')}",
+        hint=_("At least {shortest} characters. A few words you can remember are best.").format(shortest=SHORTEST),
         error=wrong.get("password", ""),
         least=SHORTEST,
         focus=focus,

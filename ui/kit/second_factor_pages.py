@@ -67,7 +67,7 @@ def set_up_factor_page(
         body += f'<p class="fp-foot"><a href="/settings/account">{escape(_("Not now"))}</a></p>'
     lead = _("Scan this with an authenticator app on your phone. From then on signing in takes a code of it, too.")
     if needed:
-        lead = f"{_('Owners need a second factor here, and you have none yet.')} {lead}"
+        lead = _("Owners need a second factor here, and you have none yet. {lead}").format(lead=lead)
     title = _("Set up your second factor")
     return document(title, card(title, lead, alert(wrong.get("", "")) + body), theme)
 

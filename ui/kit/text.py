@@ -119,7 +119,7 @@ def cost(usd: float | None, reader: Reader = ENGLISH) -> str:
     if usd is None:
         return _("unknown")
     if usd and abs(usd) < 0.00005:
-        return _("under") + f" ${number(0.0001, reader, places=4)}"
+        return _("under ${amount}").format(amount=number(0.0001, reader, places=4))
     return f"${number(usd, reader, places=4 if abs(usd) < 0.1 and usd else 2)}"
 
 
@@ -182,7 +182,7 @@ def type_word(schema: Mapping[str, Any] | str | None) -> str:
     if isinstance(kind, list):
         kind = next((one for one in kind if one != "null"), "null")
     if kind == "array" and isinstance(items := schema.get("items"), Mapping) and items.get("type"):
-        return f"{_('List of')} {type_word(items)}"
+        return _("List of {type}").format(type=type_word(items))
     return _TYPE_WORDS.get(str(kind), _("Anything"))
 
 

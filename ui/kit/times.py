@@ -61,15 +61,15 @@ def ago(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
     if seconds < 2:
         return _("just now")
     if seconds < 60:
-        return f"{int(seconds)} s " + _("ago")
+        return _("{count} s ago").format(count=int(seconds))
     if seconds < 3600:
-        return f"{int(seconds // 60)} min " + _("ago")
+        return _("{count} min ago").format(count=int(seconds // 60))
     days = (now.astimezone(reader.zone).date() - when.astimezone(reader.zone).date()).days
     if days == 0 or seconds < 6 * 3600:
-        return f"{int(seconds // 3600)} h " + _("ago")
+        return _("{count} h ago").format(count=int(seconds // 3600))
     if days == 1:
         return _("yesterday")
-    return f"{days} " + _("days ago") if days <= 14 else day(when, now, reader)
+    return _("{days} days ago").format(days=days) if days <= 14 else day(when, now, reader)
 
 
 def day(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:

@@ -72,7 +72,7 @@ class AddDialog:
 
     def draw(self) -> None:
         """Draws the dialog with its first tab."""
-        title = f"{_('Add to')} {self.collection.name}"
+        title = _("Add to {name}").format(name=self.collection.name)
         self.dialog.props["aria-label"] = title
         words(title, tag="h2")
         segments(_TABS, "files", self._show, label=_("What to add")).classes("fp-tabs-here")
@@ -111,8 +111,9 @@ class AddDialog:
             icon("upload_file", size=32)
             words(_("Drop files here, or choose some"), "fp-b")
             words(
-                _("PDF, Word, PowerPoint, Excel, text, Markdown, HTML, CSV, JSON or e-mail")
-                + f", {_('up to')} {MAX_FILE >> 20} MB",
+                _(
+                    "PDF, Word, PowerPoint, Excel, text, Markdown, HTML, CSV, JSON or e-mail, up to {megabytes} MB"
+                ).format(megabytes=MAX_FILE >> 20),
                 "fp-s12 fp-t3",
             )
         drop.on("click", js_handler=f"() => {pick}.pickFiles()")
@@ -147,7 +148,7 @@ class AddDialog:
     def _rejected(self) -> None:
         self._say(
             _("A file was not taken."),
-            f"{_('It is larger than')} {MAX_FILE >> 20} MB, {_('or of a kind that cannot be read.')}",
+            _("It is larger than {megabytes} MB, or of a kind that cannot be read.").format(megabytes=MAX_FILE >> 20),
         )
 
     # Text, website, rows.

@@ -128,7 +128,9 @@ class _MeaningDialog:
             self.model = field.control(box.props("outlined dense options-dense")).classes("w-full")
         sent = number(self.chars // 4, self.reader)
         note(
-            f"{_('About')} {sent} {_('tokens are sent to this connection once, and each question later. What it costs stands beside each source.')}",
+            _(
+                "About {sent} tokens are sent to this connection once, and each question later. What it costs stands beside each source."
+            ).format(sent=sent),
             icon="payments",
         )
 
@@ -161,7 +163,9 @@ async def change_length(page_session: PageSession, collection: CollectionLine) -
         )
         field = Field(
             _("Characters"),
-            help_text=f"{SMALLEST_PIECE:,} {_('to')} {LARGEST_PIECE:,}. {_('Usual:')} {PIECE_CHARS:,}.",
+            help_text=_("{smallest_piece} to {largest_piece}. Usual: {piece_chars}.").format(
+                smallest_piece=f"{SMALLEST_PIECE:,}", largest_piece=f"{LARGEST_PIECE:,}", piece_chars=f"{PIECE_CHARS:,}"
+            ),
         )
         with field.place:
             box = field.control(

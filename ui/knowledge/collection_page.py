@@ -145,7 +145,11 @@ class CollectionPage:
         self.search.collection = one
         self.search_place.visible = one.pieces > 0
         self.frame.title(one.name)
-        how = f"{_('Searched by words, and by meaning with')} {one.model}" if one.model else _("Searched by words")
+        how = (
+            _("Searched by words, and by meaning with {model}").format(model=one.model)
+            if one.model
+            else _("Searched by words")
+        )
         self.sub.text = f"{plural(one.sources, _('source'), _('sources'), self.reader)}, {pieces_word(one.pieces, self.reader)}. {how}."
         self._draw_used()
         self.sources.clear()
@@ -209,7 +213,7 @@ class CollectionPage:
         if one.busy:
             status_line("queued" if one.state == "waiting" else "running", progress_word(one, self.reader))
             if one.total:
-                meter_ = meter(one.done, one.total, label=f"{_('Progress of')} {one.name}")
+                meter_ = meter(one.done, one.total, label=_("Progress of {name}").format(name=one.name))
                 meter_.classes(remove="fp-meter--warn")
             return
         if one.state == "failed":
@@ -219,12 +223,12 @@ class CollectionPage:
             status_line("cancelled", _("Stopped"))
         elif one.problems:
             count = plural(len(one.problems), _("thing to know"), _("things to know"), self.reader)
-            status_line("steps_failed", f"{_('Ready,')} {count}")
+            status_line("steps_failed", _("Ready, {count}").format(count=count))
         else:
             status_line("done", _("Ready"))
 
     def _menu(self, one: SourceLine) -> None:
-        with menu_button(f"{_('More for')} {one.name}"):
+        with menu_button(_("More for {name}").format(name=one.name)):
             menu_item(_("Show its pieces"), lambda: self._open(one), icon="list_alt")
             if one.busy:
                 menu_item(_("Stop"), lambda: self._do(stop_reading, one.id), icon="stop_circle")
@@ -266,8 +270,8 @@ class CollectionPage:
 
     async def _remove(self, one: SourceLine) -> None:
         sure = await feedback.confirm(
-            f"{_('Remove')} {one.name}?",
-            f"{pieces_word(one.pieces, self.reader)} {_('cannot be found any more.')}",
+            _("Remove {name}?").format(name=one.name),
+            _("{pieces} cannot be found any more.").format(pieces=pieces_word(one.pieces, self.reader)),
             verb=_("Remove"),
             danger=True,
             keep=_("Keep it"),

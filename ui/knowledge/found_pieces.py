@@ -114,9 +114,11 @@ class SearchCard:
     def _show(self, found: Hits) -> None:
         how = _("by words and by meaning") if found.by_meaning else _("by words")
         count = plural(len(found.hits), _("piece"), _("pieces"), self.reader)
-        self.said.text = f"{count} {_('found')} {how}, {found.milliseconds} ms."
+        self.said.text = _("{count} found {how}, {milliseconds} ms.").format(
+            count=count, how=how, milliseconds=found.milliseconds
+        )
         if not found.hits:
-            self.said.text = f"{_('Nothing was found')} {how}. {_('Try other words, or fewer.')}"
+            self.said.text = _("Nothing was found {how}. Try other words, or fewer.").format(how=how)
         self.said.visible = True
         self.place.clear()
         with self.place:
@@ -155,13 +157,19 @@ class SearchCard:
                 words(piece.heading, "fp-t2 fp-s13")
         draw_marked(piece.text[:SHOWN] + ("…" if len(piece.text) > SHOWN else ""), one.words)
         with ui.element("div").classes("fp-row fp-wrap-row"):
-            badge(f"{_('Score')} {number(one.score, self.reader, places=2)}", kind="acc")
+            badge(_("Score {score}").format(score=number(one.score, self.reader, places=2)), kind="acc")
             if one.word_rank is not None:
                 found = ", ".join(one.words[:8])
-                badge(f"{_('Words:')} {found or '-'} ({_('rank')} {one.word_rank})", icon="match_word")
+                badge(
+                    _("Words: {found} (rank {word_rank})").format(found=found or "-", word_rank=one.word_rank),
+                    icon="match_word",
+                )
             if one.meaning_rank is not None and one.likeness is not None:
                 like = percent(one.likeness, self.reader)
-                badge(f"{_('Meaning:')} {like} ({_('rank')} {one.meaning_rank})", icon="neurology")
+                badge(
+                    _("Meaning: {like} (rank {meaning_rank})").format(like=like, meaning_rank=one.meaning_rank),
+                    icon="neurology",
+                )
 
 
 def draw_marked(text: str, found: Sequence[str]) -> None:

@@ -84,9 +84,10 @@ class KnowledgePage:
     def _draw(self) -> None:
         found, room = self.seen.collections, self.seen.room
         self.sub.text = (
-            f"{plural(len(found), _('collection'), _('collections'), self.reader)},"
-            f" {pieces_word(sum(one.pieces for one in found), self.reader)}."
-            f" {_('Flows find answers in them with “Search Knowledge”.')}"
+            _("{collections}, {pieces}. Flows find answers in them with “Search Knowledge”.").format(
+                collections=plural(len(found), _("collection"), _("collections"), self.reader),
+                pieces=pieces_word(sum(one.pieces for one in found), self.reader),
+            )
             if found
             else _("Your documents, cut into pieces that flows can find.")
         )
@@ -99,9 +100,12 @@ class KnowledgePage:
                     self._draw_empty()
             if room.pieces * 2 > MAX_PIECES or room.chars * 2 > MAX_CHARS:
                 words(
-                    f"{number(room.pieces, self.reader)} {_('of')} {number(MAX_PIECES, self.reader)} {_('pieces')},"
-                    f" {number(room.chars, self.reader)} {_('of')} {number(MAX_CHARS, self.reader)}"
-                    f" {_('characters are used.')}",
+                    _("{pieces} of {max_pieces} pieces, {chars} of {max_chars} characters are used.").format(
+                        pieces=number(room.pieces, self.reader),
+                        max_pieces=number(MAX_PIECES, self.reader),
+                        chars=number(room.chars, self.reader),
+                        max_chars=number(MAX_CHARS, self.reader),
+                    ),
                     "fp-s13 fp-t3",
                     tag="p",
                 )
@@ -156,7 +160,7 @@ class KnowledgePage:
             words(_("Empty"), "fp-t3")
 
     def _menu(self, one: CollectionLine, uses: tuple[FlowUse, ...]) -> None:
-        with menu_button(f"{_('More for')} {one.name}"):
+        with menu_button(_("More for {name}").format(name=one.name)):
             menu_item(_("Open"), lambda: ui.navigate.to(f"/knowledge/{one.id}"), icon="arrow_forward")
             if self.page_session.may("edit knowledge"):
                 menu_item(_("Rename..."), lambda: self._rename(one), icon="edit")
@@ -173,5 +177,5 @@ class KnowledgePage:
 
     async def _delete(self, one: CollectionLine, uses: tuple[FlowUse, ...]) -> None:
         if await collection_actions.delete(self.page_session, one, uses):
-            feedback.told(f"{one.name} {_('is deleted.')}")
+            feedback.told(_("{name} is deleted.").format(name=one.name))
             await self._look()

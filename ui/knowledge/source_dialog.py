@@ -86,15 +86,19 @@ class SourceDialog:
                 (
                     _("By meaning"),
                     (
-                        f"{number(source.vectors, self.reader)} {_('of')} {pieces_word(source.pieces, self.reader)};"
-                        f" {sent}, {cost} {_('so far')}"
+                        _("{vectors} of {pieces}; {sent}, {cost} so far").format(
+                            vectors=number(source.vectors, self.reader),
+                            pieces=pieces_word(source.pieces, self.reader),
+                            sent=sent,
+                            cost=cost,
+                        )
                     ),
                 )
             )
         if source.indexed_at:
             facts.append((_("Last read"), self.times.moment(source.indexed_at)))
         if source.kind in {"site", "dataset"}:
-            due = f", {_('next')} {self.times.moment(source.next_at)}" if source.next_at else ""
+            due = ", " + _("next {next_at}").format(next_at=self.times.moment(source.next_at)) if source.next_at else ""
             facts.append((_("Read again"), AGAIN.get(source.again, "") + due))
         return facts
 
@@ -115,7 +119,10 @@ class SourceDialog:
                             link(one.document, one.address, "fp-b", new_tab=True)
                         else:
                             words(one.document, "fp-b")
-                        words(" ".join(filter(None, (f"{_('piece')} {one.number + 1}", one.place))), "fp-t3 fp-s13")
+                        words(
+                            " ".join(filter(None, (_("piece {number}").format(number=one.number + 1), one.place))),
+                            "fp-t3 fp-s13",
+                        )
                         if one.heading:
                             icon("chevron_right", "fp-t3", size=14)
                             words(one.heading, "fp-t2 fp-s13")
@@ -126,7 +133,11 @@ class SourceDialog:
                 earlier.set_enabled(offset > 0)
                 until = min(total, offset + PAGE)
                 words(
-                    f"{number(offset + 1, self.reader)}-{number(until, self.reader)} {_('of')} {number(total, self.reader)}",
+                    _("{offset}-{until} of {total}").format(
+                        offset=number(offset + 1, self.reader),
+                        until=number(until, self.reader),
+                        total=number(total, self.reader),
+                    ),
                     "fp-s13 fp-t2",
                 )
                 later = button(_("Later"), lambda: self.load(offset + PAGE), small=True)

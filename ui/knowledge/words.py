@@ -39,5 +39,7 @@ def progress_word(source: SourceLine, reader: Reader) -> str:
     if source.stop_requested:
         return _("Stopping")
     if source.total:
-        return f"{_('Reading')} {number(source.done, reader)} {_('of')} {number(source.total, reader)}"
+        return _("Reading {done} of {total}").format(
+            done=number(source.done, reader), total=number(source.total, reader)
+        )
     return source.message or _("Reading")

@@ -107,8 +107,10 @@ class Drawings:
         figure = stacked_bars(self.axis, series, scale(highest, self._count, whole=True)) if series else None
         return Drawing(
             figure,
-            f"{_('Requests by status')}: {plural(self.figures.requests, _('job'), _('jobs'), self.reader)}, "
-            f"{self._count(self.figures.refused)} {_('refused')}",
+            _("Requests by status: {jobs}, {count} refused").format(
+                jobs=plural(self.figures.requests, _("job"), _("jobs"), self.reader),
+                count=self._count(self.figures.refused),
+            ),
             _("Nobody called in this time."),
             *self._table(series, self._count),
         )
@@ -167,7 +169,9 @@ class Drawings:
         unknown = self.figures.cost.unknown
         return Drawing(
             figure,
-            f"{_('Cost by flow') if by == 'flow' else _('Cost by model')}: {cost_words(self.figures.cost, self.reader)}",
+            (_("Cost by flow: {cost}") if by == "flow" else _("Cost by model: {cost}")).format(
+                cost=cost_words(self.figures.cost, self.reader)
+            ),
             _("The price of these models is not known.") if unknown else _("Nothing was spent on models in this time."),
             (_("Time"), *(name for name, _costs in sums), _("Together")),
             tuple(
@@ -199,7 +203,9 @@ class Drawings:
                 paths.append(self.path(None, refused=refused))
         return Drawing(
             ranking(ranks) if ranks else None,
-            f"{_('Errors by kind')}: {'; '.join(f'{one.name}, {one.words} {one.kind}' for one in ranks)}",
+            _("Errors by kind: {ranks}").format(
+                ranks="; ".join(f"{one.name}, {one.words} {one.kind}" for one in ranks)
+            ),
             _("Nothing failed and nothing was refused in this time."),
             (_("Kind"), _("What it did"), _("How often")),
             tuple(
@@ -223,13 +229,13 @@ class Drawings:
             self.axis,
             series,
             scale(max(highest, limit or 1), self._count, whole=True),
-            limit=None if limit is None else (limit, f"{_('Limit')} {self._count(limit)}"),
+            limit=None if limit is None else (limit, _("Limit {count}").format(count=self._count(limit))),
             steps=True,
         )
-        said = _("no limit") if limit is None else f"{_('the limit is')} {self._count(limit)}"
+        said = _("no limit") if limit is None else _("the limit is {count}").format(count=self._count(limit))
         return Drawing(
             figure,
-            f"{_('Jobs at once')}: {_('at most')} {self._count(highest)}, {said}",
+            _("Jobs at once: at most {count}, {said}").format(count=self._count(highest), said=said),
             "",
             *self._table(series, self._count),
         )
@@ -266,7 +272,9 @@ class Drawings:
         dashed: bool = False,
     ) -> Series:
         said = [
-            f"{slot}: {_('unknown') if value is None else words(value)}, {name}"
+            (_("{slot}: unknown, {name}") if value is None else _("{slot}: {words}, {name}")).format(
+                slot=slot, name=name, words=words(value)
+            )
             for slot, value in zip(self.names, values, strict=True)
         ]
         return Series(name, colour, values, said, dashed)

@@ -98,7 +98,9 @@ class _EndpointRow:
             self.spark.clear()
             if any(one.by_slot):
                 with self.spark:
-                    said = f"{plural(one.requests, _('request'), _('requests'), reader)}, {_('the last')} {self.span}"
+                    said = _("{requests}, the last {span}").format(
+                        requests=plural(one.requests, _("request"), _("requests"), reader), span=self.span
+                    )
                     sparkline(one.by_slot, said=said)
         if self.shown is None or self.shown.by_status != one.by_status:
             self.success.clear()

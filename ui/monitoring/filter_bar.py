@@ -77,7 +77,10 @@ class FilterBar:
         self._keys: dict[tuple[str | None, str | None], tuple[str, str]] = {
             (None, None): (_("All keys"), ""),
             **{
-                (None, name): (f"{_('All of')} {ENVIRONMENTS[name][0]}", ENVIRONMENTS[name][1])
+                (None, name): (
+                    _("All of {environments}").format(environments=ENVIRONMENTS[name][0]),
+                    ENVIRONMENTS[name][1],
+                )
                 for name in ("live", "test", "dev")
             },
             **{(key.id, None): (f"{key.label}, {ENVIRONMENTS[key.environment][0]}", "key") for key in choices.keys},

@@ -211,12 +211,12 @@ class Board:
                 self.cards.show(figures, seen.curves, self.view.filters, self.view.range_name)
 
     def _sentence(self) -> str:
-        span = f"{_('The last')} {RANGE_WORDS[self.view.range_name][1]}"
+        span = _("The last {range_words}").format(range_words=RANGE_WORDS[self.view.range_name][1])
         if not self.view.filters.of_api:
-            return f"{span} {_('of runs in the Playground. They do not count toward your plan.')}"
+            return _("{span} of runs in the Playground. They do not count toward your plan.").format(span=span)
         if self.endpoints is None:
-            return f"{span} {_('of calls to this API. Runs in the Playground do not count.')}"
-        return f"{span} {_('of calls to your APIs. Runs in the Playground do not count.')}"
+            return _("{span} of calls to this API. Runs in the Playground do not count.").format(span=span)
+        return _("{span} of calls to your APIs. Runs in the Playground do not count.").format(span=span)
 
     def _show_nothing(self, figures: Figures, *, quiet: bool) -> None:
         self.nothing.visible = quiet
@@ -229,7 +229,7 @@ class Board:
             if not self.view.filters.of_api:
                 with feedback.empty(
                     "monitoring",
-                    f"{_('No runs in the last')} {span}",
+                    _("No runs in the last {span}").format(span=span),
                     _("Run a flow in the Playground: it appears here."),
                 ):
                     link_button(_("Open the Playground"), "/playground", icon="schema")
@@ -237,7 +237,7 @@ class Board:
             sentence = _("A call appears here a second after it was made.")
             if not live and self.on_how is None:
                 sentence = _("Deploy a flow first: it gets an address that programs can call.")
-            with feedback.empty("monitoring", f"{_('No calls in the last')} {span}", sentence):
+            with feedback.empty("monitoring", _("No calls in the last {span}").format(span=span), sentence):
                 if self.on_how is not None:
                     button(_("How to send one"), self.on_how, icon="code")
                 elif live:

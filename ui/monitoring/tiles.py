@@ -30,7 +30,7 @@ def monitoring_tiles(figures: Figures, range_name: str, reader: Reader, *, of_ap
         words("–" if figures.success is None else percent(figures.success, reader), tag="b")
         failed, lost = figures.by_status.get("failed", 0), figures.by_status.get(STEPS_FAILED, 0)
         if failed:
-            _under(f"{number(failed, reader)} {_('failed')}", "fp-bad")
+            _under(_("{failed} failed").format(failed=number(failed, reader)), "fp-bad")
         if lost:
             _under(_("{count} with failed steps").format(count=number(lost, reader)), "fp-warn", "warning")
         if not failed and not lost:
@@ -59,7 +59,7 @@ def _cost(spent: Cost, range_name: str, reader: Reader) -> None:
     if spent.unknown:
         _under(without_price(spent, reader), "fp-warn", "warning")
     elif spent.nanos and DAY <= length < 30 * DAY:
-        _under(f"{_('about')} {cost(usd(spent.nanos) * 30 * DAY / length, reader)} {_('a month')}")
+        _under(_("about {amount} a month").format(amount=cost(usd(spent.nanos) * 30 * DAY / length, reader)))
     else:
         _under(plural(spent.calls, _("model call"), _("model calls"), reader))
 
@@ -69,10 +69,12 @@ def _slower(by: int, before: int, reader: Reader) -> None:
         _under(_("as before"), symbol="arrow_forward")
     elif by > 0:
         _under(
-            f"{duration(by / 1000, reader)} {_('slower')}", "fp-warn" if by > before * 0.1 else "fp-t3", "north_east"
+            _("{time} slower").format(time=duration(by / 1000, reader)),
+            "fp-warn" if by > before * 0.1 else "fp-t3",
+            "north_east",
         )
     else:
-        _under(f"{duration(-by / 1000, reader)} {_('faster')}", symbol="south_east")
+        _under(_("{duration} faster").format(duration=duration(-by / 1000, reader)), symbol="south_east")
 
 
 def _running(now: Now, reader: Reader, *, of_api: bool) -> None:
@@ -83,8 +85,8 @@ def _running(now: Now, reader: Reader, *, of_api: bool) -> None:
         else:
             words(number(held, reader), tag="b")
         waiting = now.waiting + now.outside
-        said = f"{number(waiting, reader)} {_('waiting')}" if waiting else _("none waiting")
-        _under(said if now.quota_of is None else f"{said}, {_('all environments')}")
+        said = _("{waiting} waiting").format(waiting=number(waiting, reader)) if waiting else _("none waiting")
+        _under(said if now.quota_of is None else _("{said}, all environments").format(said=said))
 
 
 def _quota(figures: Figures, reader: Reader) -> None:
@@ -94,19 +96,22 @@ def _quota(figures: Figures, reader: Reader) -> None:
         _of(now.month_count, now.monthly, _("Requests of this month"), reader)
         until = figures.period.until
         days = -(-(next_month(until) - until) // DAY)
-        renews = f"{_('renews in')} {plural(days, _('day'), _('days'), reader)}"
+        renews = _("renews in {days}").format(days=plural(days, _("day"), _("days"), reader))
         if now.monthly is None:
             _under(_("no limit"))
             return
         left = max(0, now.monthly - now.month_count)
         close = now.month_count >= 0.8 * now.monthly
-        said = f"{number(left, reader)} {_('left')}, {renews}"
+        said = _("{left} left, {renews}").format(left=number(left, reader), renews=renews)
         _under(said, "fp-warn fp-b" if close else "fp-t3", "warning" if close else "")
 
 
 def _of(used: int, limit: int | None, label: str, reader: Reader) -> None:
     with words(number(used, reader), tag="b"):
-        words(f" {_('of')} {number(limit, reader)}" if limit is not None else f" {_('no limit')}", "fp-of")
+        words(
+            " " + _("of {limit}").format(limit=number(limit, reader)) if limit is not None else f" {_('no limit')}",
+            "fp-of",
+        )
     if limit is not None:
         meter(used, limit, label=label)
 

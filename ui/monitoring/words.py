@@ -68,7 +68,7 @@ def cost_words(cost: Cost, reader: Reader) -> str:
         return text.cost(usd(cost.nanos), reader)
     if cost.unknown == cost.calls:
         return text.cost(None, reader)
-    return f"{_('at least')} {text.cost(usd(cost.nanos), reader)}"
+    return _("at least {amount}").format(amount=text.cost(usd(cost.nanos), reader))
 
 
 def without_price(cost: Cost, reader: Reader) -> str:
@@ -89,7 +89,7 @@ class SlotWords:
         if self.period.step >= DAY:
             return f"{begin.day} {begin:%b}"
         day = f"{begin.day} {begin:%b} " if self.period.until - self.period.since > 2 * HOUR else ""
-        return f"{day}{begin:%H:%M} {_('to')} {end:%H:%M}"
+        return _("{day}{begin} to {end}").format(day=day, begin=f"{begin:%H:%M}", end=f"{end:%H:%M}")
 
     def ticks(self) -> list[tuple[int, str]]:
         """Four or five labelled times for the axis of a chart; the last is `now`."""
@@ -122,5 +122,5 @@ def change(count: int, before: int, reader: Reader) -> tuple[str, str]:
     if abs(share) < 0.005:
         return "arrow_forward", _("as before")
     if share > 9.99:
-        return "north_east", f"{number(count / before, reader, places=0)} {_('times as many')}"
+        return "north_east", _("{count} times as many").format(count=number(count / before, reader, places=0))
     return ("north_east" if share > 0 else "south_east"), f"{number(abs(share) * 100, reader, places=0)} %"

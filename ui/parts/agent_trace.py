@@ -92,7 +92,7 @@ class AgentTrace:
             asked = value.get("asked") or []
             if asked:
                 count = plural(len(asked), _("tool"), _("tools"), self.reader)
-                words(f"{_('It wants to use')} {count}:", "fp-s12 fp-t2", tag="p")
+                words(_("It wants to use {count}:").format(count=count), "fp-s12 fp-t2", tag="p")
 
     def _draw_call(self, part: PartRow, value: dict[str, Any], *, running: bool) -> None:
         name, colour, said = _STATES.get(str(value.get("state")), ("block", "fp-t3", _("did not end")))
@@ -153,7 +153,9 @@ def looked_up(parts: Sequence[PartRow], reader: Reader) -> str:
     if not found:
         return _("No tool was used.")
     named = [f"{name} ({note})" if note else name for name, note in found.items()]
-    return f"{_('Looked up')}: {', '.join(named[:_MOST_NAMED])}{'…' if len(named) > _MOST_NAMED else ''}"
+    return _("Looked up: {named}{value}").format(
+        named=", ".join(named[:_MOST_NAMED]), value="…" if len(named) > _MOST_NAMED else ""
+    )
 
 
 def draw_looked_up(parts: Sequence[PartRow], reader: Reader, step: str) -> None:

@@ -12,7 +12,7 @@ from ui.page_session import PageSession
 def asking(page_session: PageSession, said: str) -> str:
     """Returns the sentence, followed by the owners: `Editors and owners run it. Ask: Mara (mara@example.com).`"""
     owners = ", ".join(f"{one.name} ({one.email})" if one.name else one.email for one in page_session.owners)
-    return f"{said} {_('Ask:')} {owners}." if owners else said
+    return _("{said} Ask: {owners}.").format(said=said, owners=owners) if owners else said
 
 
 def ask_note(page_session: PageSession, said: str) -> ui.element:

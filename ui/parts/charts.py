@@ -167,7 +167,7 @@ def sparkline(counts: Sequence[int], *, quiet: bool = False, said: str = "") -> 
     points = [(2 + at * step, 20 - 16 * count / highest) for at, count in enumerate(counts)]
     with ui.element("svg").props('width=96 height=24 viewBox="0 0 96 24" fill=none role=img') as drawing:
         drawing.classes("fp-spark fp-spark--quiet" if quiet else "fp-spark")
-        drawing.props["aria-label"] = said or f"{sum(counts)} {_('calls in 7 days')}"
+        drawing.props["aria-label"] = said or _("{counts} calls in 7 days").format(counts=sum(counts))
         line = ui.element("path").props("stroke=currentColor stroke-width=1.75 stroke-linejoin=round")
         line.props["d"] = "M" + " L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         end = ui.element("circle").props("r=2.4 fill=currentColor")

@@ -14,7 +14,8 @@ def uses_word(uses: Sequence[FlowUse], reader: Reader) -> str:
     if not uses:
         return _("no flow yet")
     live = sum(use.live for use in uses)
-    return plural(len(uses), _("flow"), _("flows"), reader) + (f", {number(live, reader)} {_('live')}" if live else "")
+    flows = plural(len(uses), _("flow"), _("flows"), reader)
+    return _("{flows}, {live} live").format(flows=flows, live=number(live, reader)) if live else flows
 
 
 async def confirm_delete(name: str, lost: str, uses: Sequence[FlowUse]) -> bool:
@@ -22,11 +23,11 @@ async def confirm_delete(name: str, lost: str, uses: Sequence[FlowUse]) -> bool:
     titles = ", ".join(use.title for use in uses[:5]) + (_(" and more") if len(uses) > 5 else "")
     used = plural(len(uses), _("flow uses it"), _("flows use it"))
     return await feedback.confirm(
-        f"{_('Delete')} {name}?",
+        _("Delete {name}?").format(name=name),
         lost,
         verb=_("Delete"),
         danger=True,
         keep=_("Keep it"),
-        note_text=f"{used}: {titles}. {_('Its steps fail from then on.')}" if uses else "",
+        note_text=_("{used}: {titles}. Its steps fail from then on.").format(used=used, titles=titles) if uses else "",
         typed=name if uses else "",
     )

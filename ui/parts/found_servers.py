@@ -52,16 +52,16 @@ class FoundServers:
         if local_servers.found:
             return _("Every server that was found is connected.")
         ports = ", ".join(str(port) for port in local_servers.ports)
-        return (
-            f"{_('No model server answered on this machine or the host of its container. Ports looked at:')} {ports}."
-        )
+        return _(
+            "No model server answered on this machine or the host of its container. Ports looked at: {ports}."
+        ).format(ports=ports)
 
     async def _check_again(self) -> None:
         self.again.disable()
         self.list.clear()
         with self.list, ui.element("div").classes("fp-row fp-s13 fp-t2"):
             icon("progress_activity", size=16)
-            words(f"{_('Looking, up to')} {number(SEARCH_SECONDS)} {_('seconds...')}")
+            words(_("Looking, up to {search_seconds} seconds...").format(search_seconds=number(SEARCH_SECONDS)))
         try:
             await self.page_session.app.local_servers.look(self.outbound)
         finally:
@@ -83,7 +83,7 @@ def server_row(page_session: PageSession, server: FoundServer, on_connected: Con
         words(f"{server.base_url}, {count}", "fp-t2 fp-s13 fp-cut")
         words("", "fp-sp")
         use = button(_("Use it"), lambda: _use(page_session, server, on_connected), small=True)
-        use.props["aria-label"] = f"{_('Use it')}: {server.kind.title}"
+        use.props["aria-label"] = _("Use it: {title}").format(title=server.kind.title)
 
 
 async def _use(page_session: PageSession, server: FoundServer, on_connected: Connected) -> None:

@@ -98,7 +98,11 @@ def trigger_badge(job: JobRow, titles: Mapping[str, str], by_hand: Collection[st
 
 def version_words(job: JobRow) -> str:
     """`Version 4`, or a description of what a Playground run ran."""
-    return f"{_('Version')} {job.flow_version}" if job.flow_version is not None else _("What was on the canvas")
+    return (
+        _("Version {flow_version}").format(flow_version=job.flow_version)
+        if job.flow_version is not None
+        else _("What was on the canvas")
+    )
 
 
 def environment_word(environment: str) -> str:

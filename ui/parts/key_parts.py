@@ -30,7 +30,7 @@ def reveal(made: MadeKey, on_done: Callable[[], None]) -> ui.element:
 
     The Done button is enabled after the person confirms that the key is stored safely.
     """
-    title = f'{_("Copy the key")} "{made.label}" {_("now")}'
+    title = _('Copy the key "{label}" now').format(label=made.label)
     told = _("It is shown this one time. Flowport keeps only a fingerprint of it and cannot show it again.")
     copy, safe = _("Copy key"), _("I have put it in a safe place")
     return reveal_once(title, told, made.new.key, on_done, copy=copy, safe=safe, environment=made.environment)
@@ -51,7 +51,7 @@ LONGEST_HOURS = 720
 async def ask_overlap(label: str) -> float | None:
     """Asks how many hours the old text of a key keeps working; None when the rotation is cancelled."""
     with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
-        title = f"{_('Rotate')} {label}?"
+        title = _("Rotate {label}?").format(label=label)
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         words(_("The key gets a new text, shown once. Its label, its history and what it may call stay."), tag="p")

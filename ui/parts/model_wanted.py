@@ -94,7 +94,12 @@ async def ask_for_model(page_session: PageSession, subject: str, flow_id: str | 
         title = _("Ask the owner for a model")
         dialog.props["aria-label"] = title
         words(title, tag="h2")
-        words(f"{_('The owner sees it under Settings, Models and secrets: you need a model for')} {subject}.", tag="p")
+        words(
+            _("The owner sees it under Settings, Models and secrets: you need a model for {subject}.").format(
+                subject=subject
+            ),
+            tag="p",
+        )
         field = Field(_("Message"), _("optional"), _("Which model, or what it is for."))
         with field.place:
             box = ui.textarea().props(f"outlined dense autogrow autofocus maxlength={MAX_TEXT}")

@@ -117,12 +117,12 @@ class _Card:
 
     def tell_time(self) -> None:
         """Says when it was asked and until when it can be answered."""
-        self.time.text = f"{_('asked')} {self.cards.times.ago(self.question.asked_at)}"
+        self.time.text = _("asked {asked_at}").format(asked_at=self.cards.times.ago(self.question.asked_at))
         self.until.text = f"{until_words(self.question, self.cards.times)} {THEN[self.question.on_expiry]}"
 
     def _where(self) -> None:
         if index := self.question.index:
-            words(f"{_('item')} {', '.join(str(place + 1) for place in index)}")
+            words(_("item {index}").format(index=", ".join(str(place + 1) for place in index)))
 
     def _draw_values(self) -> None:
         question = self.question
@@ -222,7 +222,7 @@ def outcome_words(question: QuestionRow) -> tuple[str, str]:
     """A key of `ui.kit.parts.STATES` and its words: `Approved`, `Refused, nobody answered`."""
     said = _("Approved") if question.approved else _("Refused")
     state = "completed" if question.approved else "cancelled"
-    return state, f"{said}, {_('nobody answered')}" if question.expired else said
+    return state, _("{said}, nobody answered").format(said=said) if question.expired else said
 
 
 def refused_words(questions: Sequence[QuestionRow]) -> str:
@@ -232,7 +232,7 @@ def refused_words(questions: Sequence[QuestionRow]) -> str:
         return ""
     if refused.expired or not refused.answered_by:
         return _("Refused: nobody answered in time")
-    return f"{_('Refused by')} {refused.answered_by}"
+    return _("Refused by {answered_by}").format(answered_by=refused.answered_by)
 
 
 def first_values(question: QuestionRow) -> str:

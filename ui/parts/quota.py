@@ -75,10 +75,12 @@ class QuotaNote:
     def _tell(self, use: EnvironmentUse) -> None:
         reader = self.times.reader
         title = ENVIRONMENTS[use.environment][0]
-        share = f"{number(use.used.month_count, reader)} {_('of')} {number(use.caps.monthly or 0, reader)}"
+        share = _("{month_count} of {monthly}").format(
+            month_count=number(use.used.month_count, reader), monthly=number(use.caps.monthly or 0, reader)
+        )
         state = _("are used up.") if use.full else _("are nearly used up.")
         strong = " ".join((_("This month's requests of"), title, state))
-        then = f"{_('The month begins again on')} {self.times.day(self.seen.resets_at)} (UTC)."
+        then = _("The month begins again on {day} (UTC).").format(day=self.times.day(self.seen.resets_at))
         refused = f"{_('Until then calls are refused.')} " if use.full else ""
         said = f"{share}. {then} {refused}{self._who()}"
         kind = "bad" if use.full else "warn"
@@ -89,7 +91,7 @@ class QuotaNote:
         if self.page_session.may("change the plan"):
             return _("You can raise the limit.")
         names = f" {_('or')} ".join(self.seen.owners[:3]) or _("The owner")
-        return f"{names} {_('can raise the limit.')}"
+        return _("{names} can raise the limit.").format(names=names)
 
 
 async def quota_note(page_session: PageSession) -> QuotaNote:

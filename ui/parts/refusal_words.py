@@ -99,7 +99,7 @@ def what_was_wrong(call: RefusedRow) -> str:
         return refusal_word(call.code)
     named = "; ".join(f"{field_name(field)}: {field_reason(field, {})}" for field in call.fields[:_NAMED])
     more = len(call.fields) - _NAMED
-    return f"{named}; {_('and {count} more').format(count=more)}" if more > 0 else named
+    return _("{named}; and {count} more").format(named=named, count=more) if more > 0 else named
 
 
 def to_caller(call: RefusedRow, types: Mapping[str, str]) -> str:

@@ -95,7 +95,10 @@ class WaitingPage:
         self.more.clear()
         if (rest := seen.count - len(seen.open)) > 0:
             with self.more:
-                note(f"{number(rest, self.times.reader)} {_('more come when these are answered.')}", icon="more_horiz")
+                note(
+                    _("{rest} more come when these are answered.").format(rest=number(rest, self.times.reader)),
+                    icon="more_horiz",
+                )
         self.answered.clear()
         if seen.answered:
             with self.answered:
