@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run quick test test-postgres chromium processes browser attacks one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image release-check
+.PHONY: run quick test test-postgres chromium processes browser attacks one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image image-check release-check
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
 # Half of the quick tests' time is pages that are drawn; a press of, and a forged event for, all that is on them take 30 s.
@@ -158,6 +158,12 @@ lock: $(filter .uv/%,$(UV))
 # Before a release: the digest of the base image into the Dockerfile (needs Docker).
 pin-image:
 	@./scripts/pin-base-image
+
+# Before a release: build the image once, start it and let it answer a call. BASE=local makes the base image from this
+# system's Debian packages instead of fetching it. Needs root, buildah, and debootstrap for a base made here.
+BASE := any
+image-check:
+	@$$(./scripts/find-python) -m scripts.image_check --base $(BASE)
 
 # What a release still lacks; it ends with 1 when that is something.
 release-check: .venv/dev.stamp
