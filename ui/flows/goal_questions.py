@@ -227,7 +227,7 @@ class GoalQuestions:
             return _schema_of(question)
         own = first_answers(self.goal, self.template.file.document)[question.name]
         chosen = self._first()[question.name]
-        tables = {str(own): f"{own} {_('(a small sample)')}"}
+        tables = {str(own): _("{own} (a small sample)").format(own=own)}
         tables |= {one.id: one.name for one in self.tables if one.name != own}
         tables.setdefault(str(chosen), _("A dataset that is gone"))
         return {"title": question.ask, "description": question.hint, "enum": list(tables), "words": tables}

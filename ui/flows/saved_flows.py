@@ -128,8 +128,8 @@ class FlowsPage:
             return _("Flows you save stand here.")
         if not saved:
             return _("Nothing is saved yet. Save As in the Playground puts a draft here.")
-        return (
-            f"{plural(len(saved), _('flow'), _('flows'))}, {live} {_('live')}. {_('A click opens the page of a flow.')}"
+        return _("{flows}, {live} live. A click opens the page of a flow.").format(
+            flows=plural(len(saved), _("flow"), _("flows")), live=live
         )
 
     @one_at_a_time
@@ -189,7 +189,12 @@ class FlowsPage:
                 self._table(fresh, _("Drafts"))
             if len(drawn) < len(shown):
                 with ui.element("div").classes("fp-row"):
-                    words(f"{_('The first')} {len(drawn)} {_('of')} {number(len(shown), self.reader)}.", "fp-t2")
+                    words(
+                        _("The first {count} of {total}.").format(
+                            count=len(drawn), total=number(len(shown), self.reader)
+                        ),
+                        "fp-t2",
+                    )
                     button(_("Show all"), self._show_more, small=True)
             if not shown:
                 with feedback.empty("search_off", _("No flow fits"), _("Look for other words, or show all flows.")):
@@ -254,12 +259,14 @@ class FlowsPage:
         with ui.element("div").classes("fp-row fp-s12 fp-t2"):
             icon("schedule" if start is not None else "pause", size=14)
             told = (
-                f"{_('Next start')}: {start_words(*start, self.times)}" if start is not None else _("Schedule paused")
+                _("Next start: {start}").format(start=start_words(*start, self.times))
+                if start is not None
+                else _("Schedule paused")
             )
             words(told, "fp-num fp-wrap-text")
 
     def _changed(self, flow: FlowRow) -> str:
-        return f"{_('Changed')} {self.times.moment(flow.updated_at)}"
+        return _("Changed {updated_at}").format(updated_at=self.times.moment(flow.updated_at))
 
     def _actions(self, flow: FlowRow) -> None:
         may_deploy = self.page_session.may("deploy")
@@ -268,7 +275,7 @@ class FlowsPage:
         elif may_deploy and _wants_button(flow):
             verb = _("Update API") if flow.live_version is not None else _("Deploy API")
             link_button(verb, f"/flows/{flow.id}?deploy=1", icon="rocket_launch", small=True)
-        with menu_button(f"{_('More for')} {flow.title}"):
+        with menu_button(_("More for {title}").format(title=flow.title)):
             menu_item(_("Open"), lambda: ui.navigate.to(f"/flows/{flow.id}"), icon="arrow_forward")
             menu_item(_("Open in Playground"), lambda: ui.navigate.to(f"/playground/{flow.id}"), icon="schema")
             if self.page_session.may("edit flows"):

@@ -115,7 +115,7 @@ class SchedulesCard:
             with ui.element("div").classes("fp-s13"):
                 if schedule.next_at is not None:
                     told = start_words(schedule.next_at, schedule.time_zone, self.times)
-                    words(f"{_('Next start')}: {told}", "fp-num")
+                    words(_("Next start: {told}").format(told=told), "fp-num")
                 else:
                     words(_("It does not start until you resume it."))
             words(self._source_words(schedule), "fp-t2 fp-s13 fp-wrap-text", tag="div")
@@ -145,7 +145,7 @@ class SchedulesCard:
     def _draw_history(self, schedule: ScheduleRow, starts: tuple[StartRow, ...]) -> None:
         with fold(_("Last starts"), open_at_first=schedule.id in self.unfolded or starts[0].trouble is not None):
             columns = [Column(_("Started")), Column(_("How")), Column(_("What came of it"))]
-            rows = table(columns, label=f"{_('Last starts of')} {schedule.title}", stacks=True)
+            rows = table(columns, label=_("Last starts of {title}").format(title=schedule.title), stacks=True)
             for start in starts:
                 with rows.row():
                     rows.cell(self.times.moment(start.at), "fp-num fp-t2")
@@ -158,7 +158,10 @@ class SchedulesCard:
         if start.by_hand:
             words(_("By hand"), "fp-t2")
             return
-        words(f"{_('Planned for')} {start_words(start.slot, schedule.time_zone, self.times)}", "fp-t2 fp-num")
+        words(
+            _("Planned for {start}").format(start=start_words(start.slot, schedule.time_zone, self.times)),
+            "fp-t2 fp-num",
+        )
 
     def _draw_outcome(self, schedule: ScheduleRow, start: StartRow) -> None:
         if start.trouble:
@@ -181,10 +184,12 @@ class SchedulesCard:
             words(_("The dataset had no rows, so nothing was started."), "fp-t2")
         if start.missed:
             missed = plural(start.missed, _("further time passed"), _("further times passed"), self.times.reader)
-            words(f"{missed} {_('while the server did not run.')}", "fp-hint", tag="div")
+            words(_("{missed} while the server did not run.").format(missed=missed), "fp-hint", tag="div")
         if start.left_out_count:
             rows = plural(start.left_out_count, _("row was left out"), _("rows were left out"), self.times.reader)
-            first = "; ".join(f"{_('row')} {one['number']}: {one['text']}" for one in start.left_out or ())
+            first = "; ".join(
+                _("row {number}: {text}").format(number=one["number"], text=one["text"]) for one in start.left_out or ()
+            )
             words(f"{rows}. {first}", "fp-hint fp-wrap-text", tag="div")
 
     def _source_words(self, schedule: ScheduleRow) -> str:
@@ -193,11 +198,11 @@ class SchedulesCard:
             name = next((one.name for one in self.seen.datasets if one.id == source["dataset_id"]), None)
             if name is None:
                 return _("With the rows of a dataset that was deleted")
-            return f"{_('Once for each row of the dataset')} {name}"
+            return _("Once for each row of the dataset {name}").format(name=name)
         if not source["payload"]:
             return _("Without input")
         said = ", ".join(f"{name}: {_short(value)}" for name, value in source["payload"].items() if value is not None)
-        return f"{_('With')} {said}"
+        return _("With {said}").format(said=said)
 
     # The verbs.
 
@@ -237,7 +242,7 @@ class SchedulesCard:
     async def _remove(self, schedule: ScheduleRow) -> None:
         if await feedback.confirm(
             _("Remove this schedule?"),
-            f"“{schedule.title}” {_('starts no more. Its jobs stay.')}",
+            _("“{title}” starts no more. Its jobs stay.").format(title=schedule.title),
             verb=_("Remove it"),
             danger=True,
         ):

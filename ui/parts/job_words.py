@@ -80,7 +80,7 @@ def trigger_title(job: JobRow, titles: Mapping[str, str], by_hand: Collection[st
     """
     trigger = str(job.trigger)
     title = titles.get(trigger) or trigger_word(trigger)
-    return f"{_('By hand')}: {title}" if job.id in by_hand else title
+    return _("By hand: {title}").format(title=title) if job.id in by_hand else title
 
 
 def trigger_badge(job: JobRow, titles: Mapping[str, str], by_hand: Collection[str]) -> ui.element:
