@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from engine.actions.flow_uses import refuse_delete, refuse_rename
 from engine.actions.names import check_name
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import NotFound
+from engine.core.environments import Environment
+from engine.core.errors import Conflict, NotFound
 from engine.nodes.known_datasets import KnownDataset
 from engine.table_files.table import Table
 from storage import dataset_columns
@@ -32,8 +33,12 @@ from storage.dataset_changes import (
     replace_row,
 )
 from storage.dataset_uses import list_uses
+from storage.dataset_writes import note_taken_out, still_written_by
 from storage.datasets import ColumnLine, ColumnType, Row, find_named, hold_dataset, list_datasets
+from storage.jobs import get_job
 
+#: The environments whose jobs are practice: runs in the Playground, and calls with a key of Development.
+PRACTICE = frozenset({"playground", Environment.DEV.value})
 Import = Literal["append", "replace"]
 
 
@@ -144,6 +149,28 @@ def delete_rows(session: Session, principal: Principal, dataset_id: str, row_ids
         detail = f"{dataset.name}: {removed:,} {'row' if removed == 1 else 'rows'}"
         add_entry(session, principal, "delete rows", dataset.id, detail)
     return removed
+
+
+def take_out_rows(session: Session, principal: Principal, job_id: str, rows: Mapping[str, Sequence[int]]) -> int:
+    """Takes the rows that a practice run added out of its datasets again; returns how many it were.
+
+    `rows`: dataset id -> ids, as `list_added_rows` finds them. A row that was written over since stays. Raises NotFound,
+    and Conflict for a job that is no practice run or has not ended.
+    """
+    require_may(principal, "edit datasets")
+    job = get_job(session, principal.workspace_id, job_id)
+    if job.environment not in PRACTICE or not job.ended:
+        raise Conflict("Only the rows of a practice run that has ended can be taken out")
+    taken = 0
+    for dataset_id, row_ids in rows.items():
+        dataset = hold_dataset(session, principal.workspace_id, dataset_id)
+        found = still_written_by(session, dataset, job_id, row_ids)
+        note_taken_out(session, dataset, job_id, list(found.values()))
+        if removed := remove_rows(session, dataset, found):
+            detail = f"{dataset.name}: {removed:,} {'row' if removed == 1 else 'rows'} of a practice run"
+            add_entry(session, principal, "delete rows", dataset.id, detail)
+        taken += removed
+    return taken
 
 
 def add_column(session: Session, principal: Principal, dataset_id: str, name: str, kind: ColumnType) -> None:

@@ -124,8 +124,8 @@ def meant_column(node: Node, dataset: KnownDataset, name: str) -> str | None:
 
 
 def _alike(one: str, other: str) -> float:
-    plain = [name.casefold().replace("_", " ") for name in (one, other)]
-    return SequenceMatcher(None, *plain).ratio()
+    first, second = (name.casefold().replace("_", " ") for name in (one, other))
+    return SequenceMatcher(None, first, second).ratio()
 
 
 def fill_other_column(node: Node, name: str, column: str) -> Op:

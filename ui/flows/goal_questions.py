@@ -65,6 +65,7 @@ from ui.parts.model_wanted import model_button
 from ui.parts.question_cards import Asked, QuestionCards
 from ui.parts.value_shapes import names_of_groups
 from ui.parts.value_view import readable
+from ui.parts.written_rows import WrittenRows
 
 SIMULATED = "simulated"
 #: How long the page waits for a change of the job before it reads it again, in seconds.
@@ -466,6 +467,8 @@ class GoalQuestions:
                 )
             else:
                 self._draw_failure(look.job.error or {}, _run_path(self.made, job_id))
+                self.written = WrittenRows(self.page_session)
+        await self.written.show(look.job)
         into_view(self.place)
 
     def _draw_result(
@@ -484,6 +487,7 @@ class GoalQuestions:
                 status_badge("simulated" if simulated else "completed")
             reader, heads = times_of(self.page_session).reader, names_of_groups(made.document)
             readable(result, label=_("What your flow answers"), reader=reader, heads=heads)
+            self.written = WrittenRows(self.page_session)
             for step, parts in looked_up.items():
                 if parts:
                     draw_looked_up(parts, reader, step)

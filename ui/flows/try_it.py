@@ -41,6 +41,7 @@ from ui.parts.ask_owners import asking
 from ui.parts.kept_files import file_keeper
 from ui.parts.value_shapes import names_of_groups
 from ui.parts.value_view import readable
+from ui.parts.written_rows import WrittenRows
 
 LABEL = TRY_LABEL
 #: How long one poll waits for the end of the job, in seconds.
@@ -239,6 +240,10 @@ class TryItNow:
         if self.answers.is_deleted:
             return
         self._show(call)
+        if job_id := call.last.get("job_id"):
+            job = await self.page_session.query(find_job, JobId(str(job_id)))
+            if job is not None:
+                await self.written.show(job)
 
     def _tell_running(self, *, asks: bool = False) -> None:
         if self.running.is_deleted or (self._asks is asks):
@@ -295,6 +300,7 @@ class TryItNow:
         with self.answers:
             with ui.element("div").classes("fp-answer-result") as result:
                 self._draw_outcome(call)
+                self.written = WrittenRows(self.page_session)
             with fold(_("What a program gets, as code")), ui.element("div").classes("fp-answer-codes"):
                 for answer, seconds in call.answers:
                     self._draw_code(answer, seconds)

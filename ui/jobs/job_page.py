@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.actions.called_flows import read_inner
+from engine.actions.datasets import known_datasets
 from engine.actions.deployments import endpoint_path
 from engine.actions.erasing import erase_data, find_copies
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
@@ -24,6 +25,7 @@ from engine.flow.layout import with_places
 from engine.flow.validation import marks
 from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.nodes import CATALOG
+from storage.dataset_changes import RECEIPT_MS
 from storage.job_documents import JobFlow, find_job_flow
 from storage.jobs import JobRow, StoredValue, find_value, get_job
 from storage.questions import QuestionRow, list_questions_of_job
@@ -58,6 +60,7 @@ from ui.parts.ask_owners import asking
 from ui.parts.job_words import environment_word, job_badge, job_state, job_took, trigger_badge, version_words
 from ui.parts.question_cards import Asked, QuestionCards, outcome_words, refused_words
 from ui.parts.value_view import answer_view
+from ui.parts.written_rows import WrittenRows, tables_of
 
 LOOK_SECONDS = 0.5
 #: Largest payload that is included in a curl command, in characters.
@@ -145,12 +148,14 @@ class JobDetailPage:
                     with ui.element("div").classes("fp-col"):
                         self.asks = QuestionCards(self.page_session, self.times, self._look)
                     self.result_place = ui.element("div").classes("fp-col")
+                    self.written = WrittenRows(self.page_session)
                     with ui.element("div") as self.steps_place:
                         self.steps = StepList(self.job.id, self.times, self._choose)
                     self._draw_graph()
                     self.values_place = ui.element("div").classes("fp-col")
                 self.drawer = StepDrawer(self.page_session, self.times, self._step_closed, self._move)
         self._draw()
+        await self._show_written()
         mine = [one for one in self.lines if one.node_id == step]
         line = next((one for one in mine if one.index_path == item), next(iter(mine), None))
         if line is None and self.job.status == "failed":
@@ -177,6 +182,8 @@ class JobDetailPage:
             self.seen = replace(self.seen, look=fresh)
         if changed:
             self._draw()
+            if self.job.ended:
+                await self._show_written()
             self.canvas_status()
             await self.drawer.refresh(self.job.id, self.lines)
         else:
@@ -337,6 +344,12 @@ class JobDetailPage:
             if self.seen.payload is not None:
                 with card(_("Input")):
                     self._value(self.seen.payload, _("Input"))
+
+    async def _show_written(self) -> None:
+        """Shows which tables the job wrote into; of an old one, into which its flow saves rows."""
+        old = self.job.created_at < self.times.clock.now() - RECEIPT_MS
+        known = await self.page_session.query(known_datasets) if old else ()
+        await self.written.show(self.job, tables_of(self.document, known))
 
     def _draw_answers(self) -> None:
         """Draws who answered what the job asked."""

@@ -38,6 +38,7 @@ WHO_MAY = {
     "datasets.remove_column": EDITORS,
     "datasets.rename_column": EDITORS,
     "datasets.rename_dataset": EDITORS,
+    "datasets.take_out_rows": EDITORS,
     "deployments.deploy": EDITORS,
     "deployments.undeploy": EDITORS,
     "erasing.erase_data": EDITORS,

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from engine.actions.datasets import add_dataset, add_row, delete_dataset, import_rows
+from engine.actions.datasets import add_dataset, add_row, change_row, delete_dataset, import_rows, take_out_rows
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, import_flow, save_as
 from engine.actions.jobs import run_in_playground
-from engine.core.errors import FlowInvalid
+from engine.core.errors import Conflict, FlowInvalid
 from engine.flow.document import Document
 from engine.jobs.transitions import reclaim
 from storage.dataset_changes import checked_rows
+from storage.dataset_writes import TableWritten, list_added_rows, list_job_writes
 from storage.datasets import each_row
 from storage.steps import list_steps
 from tests.engine.jobs.world import World, document_of
@@ -97,6 +98,33 @@ async def test_rows_are_read_when_the_job_runs(world: World) -> None:
     assert (error["code"], error["message"]) == ("dataset_failed", "No dataset with the id `Goods`.")
     steps = world.read(list_steps, world.workspace_id, job_id)
     assert {step.node_id: step.status for step in steps}["rows"] == "failed"
+
+
+async def test_what_a_practice_run_added_is_known_and_can_be_taken_out_again(world: World) -> None:
+    ada = person(world.workspace_id)
+    kept = add(world, "Kept", [{"item": "old"}])
+    document = configured(keeping(), "keep", dataset="Kept", mode="upsert", key_column="item")
+    flow_id = world.add_flow(document)
+    job_id = world.write(run_in_playground, ada, flow_id, document, {"x": ["a", "b", "c", "old"]})
+    rows = world.read(list_added_rows, world.workspace_id, job_id)
+    with pytest.raises(Conflict):  # it has not ended
+        world.write(take_out_rows, ada, job_id, rows)
+    await world.runs().carry(job_id)
+    called = world.submit(flow_id, {"x": ["b"]}).job_id
+    await world.runs().carry(called)
+    wrote = world.read(list_job_writes, world.workspace_id, job_id)
+    assert wrote == (TableWritten(kept, "Kept", added=3, changed=1),)
+    rows = world.read(list_added_rows, world.workspace_id, job_id)
+    with pytest.raises(Conflict, match="practice run"):
+        world.write(take_out_rows, ada, called, rows)
+    last = max(rows[kept])
+    world.write(change_row, ada, kept, last, {"item": "mine"})  # after the page was shown
+    assert world.write(take_out_rows, ada, job_id, rows) == 1
+    assert [row["item"] for row in rows_of(world, kept)] == ["old", "b", "mine"]
+    wrote = world.read(list_job_writes, world.workspace_id, job_id)
+    assert wrote == (TableWritten(kept, "Kept", changed=1, taken_out=1),)
+    assert world.read(list_job_writes, "ws_other", job_id) == ()
+    assert world.read(list_added_rows, "ws_other", called) == {}
 
 
 def file_with(dataset: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from engine.actions.knowledge import add_collection, add_text
 from engine.flow.contract import samples_of
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops, update_node
+from storage.datasets import list_datasets
 from storage.first_steps import find_first_steps
 from storage.flows import FlowRow, list_flows
 from storage.jobs import JobFilters, JobRow, list_jobs
@@ -390,6 +391,24 @@ async def test_a_run_that_asks_a_person_is_answered_on_the_same_page(site: Site,
     answered = site.database.read_now(find_question, question.id)
     assert answered is not None
     assert answered.outcome == "approved"
+
+
+async def test_rows_of_the_first_run_are_told_and_taken_out_again(site: Site, user: User) -> None:
+    await user.open("/start?goal=keep-entries")
+    async with working(site):
+        press(user, "Make it and run it")
+        await user.should_see("1 row was added to “Sample messages”.", retries=100)
+    (dataset,) = site.database.read_now(list_datasets, site.workspace_id)
+    assert f"/datasets/{dataset.id}" in hrefs(user)
+
+    press(user, "Take it out again")
+    await user.should_see("1 row was taken out of “Sample messages” again.")
+
+    (after,) = site.database.read_now(list_datasets, site.workspace_id)
+    assert after.rows == dataset.rows - 1
+    assert "Take it out again" not in buttons(user)
+    await user.open(f"/jobs/{_runs(site)[0].id}")
+    assert f"/datasets/{dataset.id}" in hrefs(user), "the page of the job leads there, too"
 
 
 async def test_a_viewer_is_offered_no_goal_and_told_why_on_its_page(site: Site) -> None:

@@ -23,6 +23,7 @@ from ui.parts.agent_trace import AgentTrace, draw_looked_up
 from ui.parts.open_drafts import OpenDraft
 from ui.parts.question_cards import refused_words
 from ui.parts.value_view import answer_view
+from ui.parts.written_rows import WrittenRows
 from ui.playground.run.failure import Fix, RunFrom, failure_card
 from ui.playground.run.live_text import LiveText
 from ui.playground.run.step_parts import (
@@ -157,7 +158,10 @@ class StepValuesPanel:
                         icon("block", size=16)
                         words(f"{refused}.")
                 answer_view(values[0].value, label=_("Result"), download=download, reader=self.reader)
-                await self._draw_looked_up(look)
+            written = WrittenRows(self.page_session)
+        await written.show(job)
+        if job.status == "completed" and values[0] is not None and not written.box.is_deleted:
+            await self._draw_looked_up(look)
 
     async def _draw_looked_up(self, look: Look) -> None:
         """Draws what each agent of the run looked up, with its conversation."""

@@ -1,0 +1,104 @@
+"""Which tables a run wrote into, with the way there; rows that a practice run added can be taken out again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nicegui import ui
+
+from engine.actions.datasets import PRACTICE, take_out_rows
+from engine.flow.document import Document
+from engine.nodes.known_datasets import KnownDataset, find_known
+from storage.dataset_writes import TableWritten, list_added_rows, list_job_writes
+from storage.jobs import JobRow
+from ui.kit import feedback
+from ui.kit.parts import button, link_button, note
+from ui.kit.text import ENGLISH, Reader, _, plural
+from ui.page_session import PageSession
+from ui.page_shell import times_of
+
+#: The most tables that are named.
+_MOST_TABLES = 5
+
+
+class WrittenRows:
+    """A place for the note about one run; empty until `show`, and while the run wrote nothing."""
+
+    def __init__(self, page_session: PageSession) -> None:
+        self.page_session = page_session
+        self.reader = times_of(page_session).reader
+        self.box = ui.element("div").classes("fp-written").props("role=status")
+        self.box.visible = False
+
+    async def show(self, job: JobRow, instead: Sequence[TableWritten] = ()) -> None:
+        """Shows what the run wrote. `instead`: what is shown when nothing is known of that any more."""
+        tables = (await self.page_session.query(list_job_writes, job.id) or tuple(instead))[:_MOST_TABLES]
+        if self.box.is_deleted:
+            return
+        self.box.clear()
+        self.box.visible = bool(tables)
+        if not tables:
+            return
+        practice = job.environment in PRACTICE
+        added, may = sum(one.added for one in tables), self.page_session.may("edit datasets")
+        kind = "warn" if practice and added else ""
+        with (
+            self.box,
+            note(_about(job, tables), kind=kind, icon="table_rows", strong=written_words(tables, self.reader)).classes(
+                "fp-note--act"
+            ),
+        ):
+            if practice and added and job.ended and may:
+                verb = _("Take it out again") if added == 1 else _("Take them out again")
+                button(verb, lambda: self._take_out(job), icon="undo", small=True)
+            for one in tables:
+                name = _("Open “{table}”").format(table=one.name) if len(tables) > 1 else _("Open the table")
+                link_button(name, f"/datasets/{one.dataset_id}", icon="table_rows", small=True)
+
+    async def _take_out(self, job: JobRow) -> None:
+        rows = await self.page_session.query(list_added_rows, job.id)
+        taken = await self.page_session.try_execute(take_out_rows, job.id, rows)
+        if taken is None:
+            return
+        count = plural(taken, _("row was"), _("rows were"), self.reader)
+        feedback.told(_("{count} taken out.").format(count=count))
+        await self.show(job)
+
+
+def written_words(tables: Sequence[TableWritten], reader: Reader = ENGLISH) -> str:
+    """`1 row was added to “Invoices”. 2 rows were changed in “Customers”.`"""
+
+    def rows(count: int) -> str:
+        return plural(count, _("row was"), _("rows were"), reader)
+
+    said: list[str] = []
+    for one in tables:
+        table = f"“{one.name}”"
+        lines = [
+            _("{rows} added to {table}.").format(rows=rows(one.added), table=table) if one.added else "",
+            _("{rows} changed in {table}.").format(rows=rows(one.changed), table=table) if one.changed else "",
+            _("{rows} in {table} already.").format(rows=rows(one.left), table=table) if one.left else "",
+            _("{rows} taken out of {table} again.").format(rows=rows(one.taken_out), table=table)
+            if one.taken_out
+            else "",
+        ]
+        said += [line for line in lines if line] or [_("The flow saves rows in {table}.").format(table=table)]
+    return " ".join(said)
+
+
+def _about(job: JobRow, tables: Sequence[TableWritten]) -> str:
+    if job.environment not in PRACTICE:
+        return ""
+    added, changed = sum(one.added for one in tables), sum(one.changed for one in tables)
+    if not added:
+        return _("Practice runs write into your tables, too.") if changed else ""
+    if job.simulated:
+        return _("Practice runs write into your tables, too, and values of the Simulated model are made up.")
+    return _("Practice runs write into your tables, too.")
+
+
+def tables_of(document: Document, known: Sequence[KnownDataset]) -> list[TableWritten]:
+    """Returns the tables into which a flow saves rows, for a run of which nothing else is known."""
+    named = [node.config.get("dataset") for node in document.nodes if node.type == "dataset_sink"]
+    found = {one.id: one for name in named if (one := find_known(known, name)) is not None}
+    return [TableWritten(one.id, one.name) for one in found.values()]
