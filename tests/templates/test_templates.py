@@ -55,7 +55,9 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
     ),
     "answer-from-your-text": lambda _sent, got: bool(got["answer"]) and isinstance(got["known"], bool),
     "answer-from-documents": lambda _sent, got: (
-        got["answer"].startswith("[1] ") and got["sources"][0]["source"] in got["answer"] and len(got["sources"]) <= 4
+        got["answer"].startswith("[1] ")
+        and got["sources"][0]["source"] in got["answer"]
+        and all(f"[{one['number']}]" in got["answer"] for one in got["sources"])
     ),
     "ask-before-sending": lambda _sent, got: (
         (got["decision"], got["decided_by"]) == ("approved", "--approve") and bool(got["reply"])
