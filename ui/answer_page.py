@@ -20,6 +20,7 @@ from engine.flow.edited_values import kind_of
 from storage.questions import QuestionRow
 from ui.access_guard import theme_of
 from ui.forms.number_texts import comma_words, numbers_meant
+from ui.kit.field_titles import field_title
 from ui.kit.plain_pages import alert, card, document, error_page
 from ui.kit.text import Reader, _
 from ui.kit.times import Times
@@ -159,7 +160,7 @@ def _field(number: int, name: str, value: Any, sent: str | None, wrong: str) -> 
             control = f'<input class="fp-in{bad}" id="{field_id}" name="{field_id}" value="{escape(text)}"{told}>'
     hint = f'<p class="fp-hint">{escape(_("One in each line."))}</p>' if kind == "list" else ""
     error = f'<p class="fp-hint fp-bad" id="{field_id}-error">{escape(wrong)}</p>' if wrong else ""
-    return f'<div class="fp-f"><label for="{field_id}">{escape(name)}</label>{control}{hint}{error}</div>'
+    return f'<div class="fp-f"><label for="{field_id}">{escape(field_title(name))}</label>{control}{hint}{error}</div>'
 
 
 def _shown(value: Any) -> str:
@@ -225,7 +226,8 @@ def _value(value: Any, depth: int) -> str:
         return f'<div class="fp-said">{escape(in_words(value)[:2_000])}</div>'
     if isinstance(value, Mapping):
         rows = "".join(
-            f"<dt>{escape(str(name))}</dt><dd>{_value(item, depth + 1)}</dd>" for name, item in value.items()
+            f"<dt>{escape(field_title(str(name)))}</dt><dd>{_value(item, depth + 1)}</dd>"
+            for name, item in value.items()
         )
         return (
             f'<dl class="fp-three fp-values">{rows}</dl>'

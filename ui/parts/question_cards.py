@@ -26,6 +26,7 @@ from storage.questions import QuestionRow, count_open_questions
 from ui.forms.form import Field, Form
 from ui.forms.specs import specs_of_schema
 from ui.kit import feedback
+from ui.kit.field_titles import field_title
 from ui.kit.frame import show_waiting
 from ui.kit.parts import button, copy_button, icon, link, note, words
 from ui.kit.text import _
@@ -207,7 +208,8 @@ def schema_of(values: Mapping[str, Any]) -> dict[str, Any]:
     properties = {}
     for name, value in values.items():
         kind = _TYPES.get(kind_of(value))
-        schema: dict[str, Any] = {"title": name} if kind is None else {"title": name, "type": kind}
+        title = field_title(name)
+        schema: dict[str, Any] = {"title": title} if kind is None else {"title": title, "type": kind}
         if isinstance(value, str) and (len(value) > _LONG_TEXT or "\n" in value):
             schema["widget"] = "textarea"
         properties[name] = schema

@@ -20,6 +20,7 @@ from engine.flow.file_values import is_file_value
 from engine.outbound.practice_site import PRACTICE_HOST
 from ui.kit.code_view import value_view
 from ui.kit.feedback import fold
+from ui.kit.field_titles import field_title
 from ui.kit.markdown import foreign_markdown
 from ui.kit.parts import button, copy_button, icon, link_button, segments, words
 from ui.kit.text import ENGLISH, Reader, _, number, plural
@@ -166,11 +167,13 @@ class _Drawn:
                         self.draw(one, (*path, str(name)), str(name))
 
     def _name(self, name: str, path: Path) -> None:
+        shown = field_title(name)
         if self.on_pick is None:
-            words(name).props("dir=auto")
+            words(shown).props("dir=auto")
             return
         pick = self.on_pick
-        key = words(name, "fp-key fp-k", tag="button").props("type=button dir=auto")
+        key = words(shown, "fp-key fp-k", tag="button").props("type=button dir=auto")
+        key.props["title"] = name
         key.on("click", lambda: pick(path), [])
 
     def _list(self, items: Sequence[Any], path: Path, name: str) -> None:
@@ -313,7 +316,7 @@ class _TableView:
     def _named(self, column: str) -> str:
         """The column of a count that tells its groups apart has the name of their field; the others have their own."""
         counts = {GROUP, COUNT} <= set(self.table.columns)
-        return self.drawn.heads.get(column, column) if counts else column
+        return field_title(self.drawn.heads.get(column, column) if counts else column)
 
     def _sort(self, column: str) -> None:
         """Sorts by a column, the second time in the other direction; the third time as it came."""

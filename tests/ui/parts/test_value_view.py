@@ -38,11 +38,11 @@ def tags(user: User, tag: str) -> list[ui.element]:
 async def test_names_stand_beside_values_in_plain_words() -> None:
     def look(user: User) -> None:
         said = page_text(user)
-        for word in ("title", "Rye", "fresh", "Yes", "nothing", "empty", "an empty list", "4.2"):
+        for word in ("Title", "Rye", "Is fresh", "Yes", "nothing", "empty", "an empty list", "4.2"):
             assert word in said.split("\n")
         assert len(tags(user, "dt")) == 6 + 1
 
-    await seen({"title": "Rye", "fresh": True, "old": None, "note": "", "tags": [], "more": {"price": 4.2}}, look)
+    await seen({"title": "Rye", "is_fresh": True, "old": None, "note": "", "tags": [], "more": {"price": 4.2}}, look)
 
 
 async def test_one_answer_without_a_name_is_shown_alone() -> None:
@@ -173,7 +173,7 @@ async def test_the_column_of_a_count_is_named_after_its_field() -> None:
     async with user_simulation(lambda: readable(value, label="Result", heads={"key": "mood"})) as user:
         await user.open("/")
         heads = [child.text for head in tags(user, "th") for child in head.descendants() if getattr(child, "text", "")]
-    assert heads == ["mood", "count", "key", "value"]
+    assert heads == ["Mood", "Count", "Key", "Value"]
 
 
 async def test_a_file_is_its_name_kind_and_size_with_a_download() -> None:
