@@ -1,4 +1,5 @@
-"""The page behind the link of a question: somebody without an account approves or refuses, once.
+"""The page behind the link of a question: somebody without an account approves or refuses, once, and downloads the files
+that the question shows.
 
 Opening the page changes nothing, so that programs which look at links in mails answer nothing. It shows the question alone:
 no navigation, no other data of the workspace. It works without a script.
@@ -6,26 +7,32 @@ no navigation, no other data of the workspace. It works without a script.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from sqlalchemy.orm import Session
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from engine.actions.guesses import open_question
 from engine.actions.questions import MOST_NOTE, Answer, answer_question_by_link
 from engine.core.errors import PayloadInvalid, QuestionClosed, QuestionLinkNotValid, RateLimited
+from engine.files.download import download_headers, held_file
 from engine.flow.edited_values import kind_of
+from engine.flow.file_values import is_file_value, media_type_in_words
+from storage.files import FileRow, find_files, is_named_by_job
 from storage.questions import QuestionRow
 from ui.access_guard import theme_of
 from ui.forms.number_texts import comma_words, numbers_meant
 from ui.kit.field_titles import field_title
 from ui.kit.plain_pages import alert, card, document, error_page
-from ui.kit.text import Reader, _
+from ui.kit.text import Reader, _, size
 from ui.kit.times import Times
 from ui.parts.answer_words import THEN, until_words
-from ui.parts.value_shapes import in_words
+from ui.parts.value_shapes import in_words, is_small_picture
 from ui.sign_in import FormRefused, SignInPages, browser_of, html_answer, refused_form, too_often
 
 #: The largest form in bytes, and the most fields of it.
@@ -49,7 +56,32 @@ class AnswerPages(SignInPages):
         times = Times(self.app.database.clock, Reader.of(request.cookies))
         if not question.open or question.expires_at <= times.clock.now():
             return _closed(request)
-        return _page(request, question_page(request.path_params["token"], question, times, theme=theme_of(request)))
+        page = question_page(
+            request.path_params["token"],
+            question,
+            times,
+            theme=theme_of(request),
+            files=await self.app.database.read(_files_of, question),
+        )
+        return _page(request, page)
+
+    async def file(self, request: Request) -> Response:
+        """Sends a file that an open question shows and its job names; no other one."""
+        try:
+            question = await self._question(request)
+        except RateLimited as refusal:
+            return too_often(request, refusal)
+        except QuestionLinkNotValid:
+            return _no_question(request)
+        if not question.open or question.expires_at <= self.app.database.clock.now():
+            return _closed(request)
+        row = (await self.app.database.read(_files_of, question)).get(request.path_params["file_id"])
+        held = None if row is None else await held_file(self.app.database.file_bytes, row)
+        if row is None or held is None:
+            return _no_question(request)
+        headers = {**_HEADERS, **download_headers(row), "X-Content-Type-Options": "nosniff"}
+        after = BackgroundTask(held.give_back) if held.give_back else None
+        return FileResponse(held.path, headers=headers, background=after)
 
     async def answer(self, request: Request) -> Response:
         try:
@@ -78,7 +110,8 @@ class AnswerPages(SignInPages):
                 wrong = {"": f"{refusal.title}."}
             else:
                 return _page(request, _thanks(question, approved=approved, theme=theme_of(request)))
-        page = question_page(token, question, times, form=form, errors=wrong, theme=theme_of(request))
+        files = await self.app.database.read(_files_of, question)
+        page = question_page(token, question, times, form=form, errors=wrong, theme=theme_of(request), files=files)
         return _page(request, page, 422)
 
     async def _question(self, request: Request) -> QuestionRow:
@@ -94,13 +127,16 @@ def question_page(
     form: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
     theme: str = "",
+    files: Collection[str] = (),
 ) -> str:
-    """Writes the page of an open question. `form`: what was sent before; `errors`: name of a value, or "" -> sentence."""
+    """Writes the page of an open question. `form`: what was sent before; `errors`: name of a value, or "" -> sentence;
+    `files`: the ids of the files that can be downloaded.
+    """
     sent, wrong = form or {}, errors or {}
     fixed = {name: value for name, value in question.values.items() if not _may_change(question, name)}
     body = alert(wrong.get("", ""))
     if fixed:
-        body += _value(fixed, 0)
+        body += _value(fixed, 0, _FileLinks(f"/answer/{token}/files/", files))
     body += f'<form method="post" action="/answer/{escape(token)}">'
     for number, name in enumerate(_changing(question)):
         body += _field(number, name, question.values[name], sent.get(f"v{number}"), wrong.get(name, ""))
@@ -218,15 +254,57 @@ def _number(text: str) -> int | float | None:
     return number if number - number == 0 else None  # neither infinite nor NaN
 
 
-def _value(value: Any, depth: int) -> str:
+@dataclass(frozen=True)
+class _FileLinks:
+    """Where files are downloaded, and the ids of those that can be."""
+
+    place: str
+    ids: Collection[str]
+
+
+def _files_of(session: Session, question: QuestionRow) -> dict[str, FileRow]:
+    """Returns the files that a question shows, by their ids: those that its job names, so that no invented id in a value
+    leads to another file of the workspace.
+    """
+    shown = {one["file_id"] for one in _file_values(question.values)}
+    named = [file_id for file_id in shown if is_named_by_job(session, question.job_id, file_id)]
+    return find_files(session, question.workspace_id, named)
+
+
+def _file_values(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    if is_file_value(value):
+        yield value
+    elif depth < _DEEPEST and isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _file_values(one, depth + 1)
+
+
+def _file(value: Mapping[str, Any], links: _FileLinks) -> str:
+    """Writes a file: its name as a link, its kind and size, and a picture small."""
+    about = f"{media_type_in_words(value['media_type'])}, {size(value['size'])}"
+    name = f"<bdi>{escape(value['name'])}</bdi>"
+    if value["file_id"] not in links.ids:
+        return f'<div class="fp-said">{name}<br><span class="fp-t3 fp-s12">{escape(about)}</span></div>'
+    place = escape(links.place + value["file_id"])
+    seen = is_small_picture(value)
+    picture = f'<img class="fp-file-picture" src="{place}" alt="{escape(value["name"])}">' if seen else ""
+    return (
+        f'<div class="fp-said"><a href="{place}" download>{name}</a><br>'
+        f'<span class="fp-t3 fp-s12">{escape(about)}</span>{picture}</div>'
+    )
+
+
+def _value(value: Any, depth: int, links: _FileLinks) -> str:
     """Writes a value as people read it."""
+    if is_file_value(value):
+        return _file(value, links)
     if isinstance(value, str):
         return f'<div class="fp-said">{escape(value) or escape(_("empty"))}</div>'
     if depth >= _DEEPEST:
         return f'<div class="fp-said">{escape(in_words(value)[:2_000])}</div>'
     if isinstance(value, Mapping):
         rows = "".join(
-            f"<dt>{escape(field_title(str(name)))}</dt><dd>{_value(item, depth + 1)}</dd>"
+            f"<dt>{escape(field_title(str(name)))}</dt><dd>{_value(item, depth + 1, links)}</dd>"
             for name, item in value.items()
         )
         return (
@@ -235,7 +313,7 @@ def _value(value: Any, depth: int) -> str:
             else f'<div class="fp-said">{escape(_("empty"))}</div>'
         )
     if isinstance(value, list):
-        items = "".join(f"<li>{_value(item, depth + 1)}</li>" for item in value[:200])
+        items = "".join(f"<li>{_value(item, depth + 1, links)}</li>" for item in value[:200])
         more = f"<li>{escape(_('There is more than can be shown here.'))}</li>" if len(value) > 200 else ""
         return (
             f'<ol class="fp-items">{items}{more}</ol>' if items else f'<div class="fp-said">{escape(_("empty"))}</div>'

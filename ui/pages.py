@@ -45,7 +45,13 @@ def _add_answer_page(root: FastAPI, app: App) -> None:
 
         return await AnswerPages(app).answer(request)
 
+    async def file(request: Request) -> Response:
+        from ui.answer_page import AnswerPages
+
+        return await AnswerPages(app).file(request)
+
     root.add_route("/answer/{token}", show, methods=["GET"])
+    root.add_route("/answer/{token}/files/{file_id}", file, methods=["GET"])
     root.add_route("/answer/{token}", answer, methods=["POST"])
 
 

@@ -102,6 +102,7 @@ WHO_MAY_CALL = {
     "POST /change-password": SIGNED_IN_FORM,
     "GET /answer/{token}": EVERYBODY,
     "POST /answer/{token}": EVERYBODY,
+    "GET /answer/{token}/files/{file_id}": EVERYBODY,
     "GET /invite/{token}": EVERYBODY,
     "POST /invite/{token}": EVERYBODY,
     # NiceGUI's own routes; files that are equal for everybody have NiceGUI's version in the path.

@@ -19,6 +19,7 @@ from engine.core.errors import PayloadInvalid, QuestionClosed, Refusal
 from engine.flow.after_answer import AfterAnswer, after_answer
 from engine.flow.document import load_document
 from engine.flow.edited_values import kind_of
+from engine.flow.file_values import is_file_value
 from engine.secrets.question_links import question_link_path
 from storage.job_documents import find_job_flow
 from storage.jobs import find_job
@@ -127,14 +128,18 @@ class _Card:
 
     def _draw_values(self) -> None:
         question = self.question
-        fixed = {name: value for name, value in question.values.items() if not (self.may and name in question.editable)}
+        changing = {name: value for name, value in question.values.items() if self._may_change(name, value)}
+        fixed = {name: value for name, value in question.values.items() if name not in changing}
         if fixed:
-            readable(fixed, label=_("Values"), reader=self.cards.times.reader)
-        changing = {name: question.values[name] for name in question.editable if name in question.values and self.may}
+            readable(fixed, label=_("Values"), reader=self.cards.times.reader, pictures=True)
         self.form = None
         if changing:
             words(_("You may change:") if fixed else _("You may change it:"), "fp-s13 fp-t2", tag="p")
             self.form = Form(specs_of_schema(schema_of(changing)), changing, json_views=True)
+
+    def _may_change(self, name: str, value: Any) -> bool:
+        """A file is looked at, not changed."""
+        return self.may and name in self.question.editable and not is_file_value(value)
 
     def _draw_answer(self) -> None:
         question, page_session = self.question, self.cards.page_session

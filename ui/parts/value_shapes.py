@@ -32,6 +32,9 @@ _PICTURES: Mapping[str, tuple[bytes, ...]] = {
     "data:image/webp;base64,": (b"RIFF",),
 }
 _LONGEST_PICTURE = 3_000_000
+#: The media types of files that are shown as pictures, without SVG, and the largest such file in bytes.
+_PICTURE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+_LARGEST_PICTURE_FILE = 10_000_000
 #: Columns of a table that are shown; the JSON has the others.
 MOST_COLUMNS = 12
 #: What a cell without a value holds.
@@ -72,6 +75,11 @@ def held_picture(text: str) -> str | None:
     except (binascii.Error, ValueError):
         return None
     return text if content.startswith(_PICTURES[kind]) else None
+
+
+def is_small_picture(file: Mapping[str, Json]) -> bool:
+    """True when the value of a file says that it is a picture that browsers show, and not large."""
+    return file["media_type"] in _PICTURE_TYPES and file["size"] <= _LARGEST_PICTURE_FILE
 
 
 def is_markdown(text: str) -> bool:

@@ -24,7 +24,7 @@ from ui.kit.field_titles import field_title
 from ui.kit.markdown import foreign_markdown
 from ui.kit.parts import button, copy_button, icon, link_button, segments, words
 from ui.kit.text import ENGLISH, Reader, _, number, plural
-from ui.parts.kept_files import file_line
+from ui.parts.kept_files import file_line, file_path
 from ui.parts.value_shapes import (
     COUNT,
     GROUP,
@@ -33,6 +33,7 @@ from ui.parts.value_shapes import (
     in_words,
     is_markdown,
     is_picture_address,
+    is_small_picture,
     table_of,
     web_address,
 )
@@ -85,11 +86,14 @@ def readable(
     on_pick: OnPick | None = None,
     reader: Reader = ENGLISH,
     heads: Mapping[str, str] | None = None,
+    pictures: bool = False,
 ) -> ui.element:
-    """Draws the value without its JSON. `heads`: the names of columns of counts (`value_shapes.names_of_groups`)."""
+    """Draws the value without its JSON. `heads`: the names of columns of counts (`value_shapes.names_of_groups`);
+    `pictures`: files that are pictures are shown small.
+    """
     with ui.element("div").classes("fp-value").props("role=group") as whole:
         whole.props["aria-label"] = label
-        drawn = _Drawn(on_pick, reader, heads or {})
+        drawn = _Drawn(on_pick, reader, heads or {}, pictures=pictures)
         if isinstance(value, Mapping) and list(value) == ["output"] and on_pick is None:
             drawn.draw(value["output"], ("output",), label)
         else:
@@ -111,8 +115,9 @@ def _more_note(download: Download | None) -> None:
 class _Drawn:
     """Draws nested values. It stops after a fixed number of values, so that a large one cannot block the page."""
 
-    def __init__(self, on_pick: OnPick | None, reader: Reader, heads: Mapping[str, str]) -> None:
+    def __init__(self, on_pick: OnPick | None, reader: Reader, heads: Mapping[str, str], *, pictures: bool) -> None:
         self.on_pick = on_pick
+        self.pictures = pictures
         self.heads = heads
         self.reader = reader
         self.left = _MOST_VALUES
@@ -126,6 +131,10 @@ class _Drawn:
             self._text(value, name)
         elif is_file_value(value):
             file_line(value, self.reader)
+            if self.pictures and is_small_picture(value):
+                picture = ui.element("img").classes("fp-file-picture")
+                picture.props["src"] = file_path(value["file_id"])
+                picture.props["alt"] = value["name"]
         elif isinstance(value, Mapping | list | tuple) and len(path) >= _DEEPEST:
             self._long(in_words(value), _FIRST_TEXT, "fp-mono")
         elif isinstance(value, Mapping):

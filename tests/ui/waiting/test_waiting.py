@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
 from nicegui import ui
 from nicegui.testing import User
 
+from engine.actions.files import upload_by_person
 from engine.actions.questions import Answer, answer_question
 from engine.core.clock import DAY
+from engine.files.keeping import incoming_of, value_of
+from engine.jobs.submit.job_files import name_files
 from engine.secrets.question_links import question_link_path
+from storage.files import FileRow
 from storage.jobs import find_job
 from storage.questions import QuestionRow, find_question
 from tests.factories import asks_person
@@ -19,6 +24,9 @@ from tests.ui.arrange import accepted, buttons, page_text, press, until
 from tests.ui.conftest import Site
 from ui.parts.question_cards import refused_words
 
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 HOSTILE = "<img src=x onerror=alert(1)> {{ 7*7 }}"
 
 
@@ -135,6 +143,41 @@ async def test_opening_the_link_shows_the_question_alone_and_changes_nothing(sit
     assert "<nav" not in page.text
     assert "Greeting" not in page.text, "the title of the flow is not for strangers"
     assert found(site, question).open
+
+
+async def test_the_files_of_a_question_are_downloaded_with_its_link_alone(site: Site, user: User) -> None:
+    def stored(name: str, content: bytes) -> FileRow:
+        incoming = incoming_of(site.database.file_bytes, content, name)
+        return site.database.write_now(upload_by_person, site.owner, incoming)
+
+    mine, other, secret = stored("mill & sons.pdf", b"%PDF-1.7"), stored("oven.png", PNG), stored("secret.txt", b"no")
+    job_id = accepted(site, site.flow(live=True))
+    site.database.write_now(name_files, job_id, [mine.id, other.id])
+    values = {"invoice": value_of(mine), "pictures": [value_of(other)], "invented": value_of(secret)}
+    question = asks_person(site.database, job_id, values, editable=("invoice",))
+    async with site.browser() as browser:
+        page = (await browser.get(link(site, question))).text
+        place = f"{link(site, question)}/files"
+        for row in (mine, other):
+            answer = await browser.get(f"{place}/{row.id}")
+            assert answer.status_code == 200
+            assert answer.headers["content-disposition"].startswith("attachment;")
+            assert answer.headers["cache-control"] == "private, no-store"
+            assert f'href="{place}/{row.id}"' in page
+        assert f'<img class="fp-file-picture" src="{place}/{other.id}"' in page
+        assert "mill &amp; sons.pdf" in page
+        assert f"{place}/{secret.id}" not in page, "the job does not name it"
+        for wrong in (f"{place}/{secret.id}", f"{place}/file_x", f"{link(site, question)}x/files/{mine.id}"):
+            assert (await browser.get(wrong)).status_code == 404
+        site.database.write_now(answer_question, site.owner, question.id, Answer(approved=True))
+        assert (await browser.get(f"{place}/{mine.id}")).status_code == 410
+
+    asks_person(site.database, accepted(site, site.flow(live=True)), values, editable=("invoice",))
+    await user.open("/waiting")
+    assert user.client is not None
+    props = [one.props for one in user.client.elements.values()]
+    assert f"/files/{mine.id}" in [one.get("href") for one in props]
+    assert [one.get("alt") for one in props if one.get("src") == f"/files/{other.id}"] == ["oven.png"]
 
 
 async def test_the_link_answers_once(site: Site) -> None:
