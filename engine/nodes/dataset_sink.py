@@ -44,7 +44,7 @@ _DOES = {"append": "add a row", "upsert": "update or add", "keep": "add what is 
 
 class Config(NodeConfig):
     dataset: str = dataset_field("The dataset that keeps the rows.")
-    mode: Literal["append", "update", "upsert", "keep"] = Field(
+    mode: Literal["append", "upsert", "keep", "update"] = Field(
         "append",
         title="When the same row is there",
         description="What happens when a row has the same value in the column to compare.",

@@ -89,12 +89,11 @@ def written_words(tables: Sequence[TableWritten], reader: Reader = ENGLISH) -> s
 def _about(job: JobRow, tables: Sequence[TableWritten]) -> str:
     if job.environment not in PRACTICE:
         return ""
-    added, changed = sum(one.added for one in tables), sum(one.changed for one in tables)
-    if not added:
-        return _("Practice runs write into your tables, too.") if changed else ""
+    if not any(one.added or one.changed for one in tables):
+        return ""
     if job.simulated:
-        return _("Practice runs write into your tables, too, and values of the Simulated model are made up.")
-    return _("Practice runs write into your tables, too.")
+        return _("This was a practice run with made-up values. It writes into the table like a real one.")
+    return _("This was a practice run. It writes into the table like a real one.")
 
 
 def tables_of(document: Document, known: Sequence[KnownDataset]) -> list[TableWritten]:

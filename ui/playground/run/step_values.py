@@ -146,6 +146,7 @@ class StepValuesPanel:
         if values is None:
             return
         with self.box:
+            written = WrittenRows(self.page_session)  # first, since a result may be long
             if job.status == "failed" and job.error:
                 self._draw_error(job.error, job.id)
             elif job.status == "cancelled":
@@ -158,7 +159,6 @@ class StepValuesPanel:
                         icon("block", size=16)
                         words(f"{refused}.")
                 answer_view(values[0].value, label=_("Result"), download=download, reader=self.reader)
-            written = WrittenRows(self.page_session)
         await written.show(job)
         if job.status == "completed" and values[0] is not None and not written.box.is_deleted:
             await self._draw_looked_up(look)
