@@ -12,6 +12,7 @@ from engine.core.errors import Conflict, FieldError, Invalid, PayloadInvalid
 from engine.core.ids import file_ids_in, new_id
 from engine.core.json_text import json_text
 from engine.flow.contract import check_payload
+from engine.flow.times_asked import without_times
 from engine.jobs.submit.bodies import read_version
 from engine.jobs.submit.scheduled import schedules_changed, start_now
 from engine.triggers.timing import check_timing, in_words, next_slot
@@ -71,6 +72,7 @@ def add_schedule(
         created_by=principal.name,
     )
     insert_schedule(session, row)
+    flow.description = without_times(flow.description)  # what was wished for is there now
     _note_files(session, principal, row.id, row.source)
     add_entry(session, principal, "add schedule", flow.id, f"{row.title}: {in_words(timing, time_zone)}")
     schedules_changed(session)

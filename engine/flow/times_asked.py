@@ -109,6 +109,11 @@ def times_kept(description: str) -> str:
     return description[at:] if (at := description.rfind(_ASKED_FOR)) >= 0 else ""
 
 
+def without_times(description: str) -> str:
+    """Returns a description without the times that were wished for."""
+    return description.removesuffix(times_kept(description)).strip()
+
+
 def times_of_flow(title: str, description: str) -> TimesAsked | None:
     """Returns the times that title and description of a flow name; None when they name none.
 

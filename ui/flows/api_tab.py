@@ -19,6 +19,7 @@ from engine.flow.version_comparison import draft_changes
 from storage.flows import FlowRow, get_draft, get_version
 from storage.keys import KeyRow, list_keys
 from storage.workspaces import Limits, get_limits
+from ui.flows.hand_over import HandOver
 from ui.flows.made_up_note import MadeUp, load_made_up
 from ui.flows.recent_calls import FirstCalls
 from ui.flows.state import draft_differs, newer_draft
@@ -128,6 +129,7 @@ class ApiTab:
                 FirstCalls(self.page_session, flow)
                 self.keys_place = ui.element("div")
                 self._draw_keys()
+                HandOver(flow, self.seen.document, self.base, self._endpoint())
                 self._draw_docs()
 
     def _draw_try(self, flow: FlowRow) -> None:
@@ -200,6 +202,7 @@ class ApiTab:
                     javascript = ui.tab("JavaScript")
                 words("", "fp-sp")
                 self._draw_chooser()
+            self._draw_where_key_goes(key)
             with ui.tab_panels(tabs, value=shell, animated=False).classes("fp-code-panels"):
                 with ui.tab_panel(shell):
                     code(short.curl, "shell", name="curl")
@@ -226,19 +229,30 @@ class ApiTab:
                             tag="p",
                         )
                         code(ready.javascript, "javascript", inside=True, name=_("JavaScript in two calls"))
-            if key == YOUR_KEY:
-                chosen = next((one for one in self.seen.keys if one.id == self.chosen), None)
-                with ui.element("p").classes("fp-code-foot fp-s12 fp-t2"):
-                    words(
-                        _(
-                            "In place of {place}, put the key called {label} ({masked}). Whoever made it has kept it; "
-                            "Flowport cannot show it again."
-                        ).format(label=chosen.label, masked=chosen.masked, place=YOUR_KEY)
-                        if chosen
-                        else _("Create a key to get code that runs as it is.")
-                        if self.page_session.may("manage keys")
-                        else asking(self.page_session, _("It takes a key, which editors and owners make."))
+
+    def _draw_where_key_goes(self, key: str) -> None:
+        """Says above the code whether a key is in it, and where the key comes from that has to be put there."""
+        with ui.element("p").classes("fp-code-says fp-s13"):
+            icon("key", "fp-t2", size=16)
+            if key != YOUR_KEY:
+                words(_("Your new key is in this code. Keep the code like a password."))
+                return
+            chosen = next((one for one in self.seen.keys if one.id == self.chosen), None)
+            with ui.element("span").classes("fp-wrap-text"):
+                words(_("No key is in this code yet.") + " ", "fp-b")
+                words(
+                    _(
+                        "In place of {place}, put the key called {label} ({masked}). Whoever made it has kept it; "
+                        "Flowport cannot show it again."
+                    ).format(label=chosen.label, masked=chosen.masked, place=YOUR_KEY)
+                    if chosen
+                    else _("Press Create a key: the key is then put in place of {place}.").format(place=YOUR_KEY)
+                    if self.page_session.may("manage keys")
+                    else asking(
+                        self.page_session,
+                        _("In place of {place} belongs a key, which editors and owners make.").format(place=YOUR_KEY),
                     )
+                )
 
     def _draw_chooser(self) -> None:
         options = {key.id: key.label for key in self.seen.keys if key.label != TRY_LABEL}

@@ -75,7 +75,7 @@ class FlowPage:
             self.flow.title,
             active="flows",
             crumbs=((_("Saved Flows"), "/flows"),),
-            sub=self.flow.description or None,
+            sub=self.flow.description,
         ) as self.page:
             self._draw_head()
             self.quota.draw()
@@ -152,6 +152,7 @@ class FlowPage:
     def _draw_head(self) -> None:
         flow = self.flow
         self.page.title(flow.title)
+        self.page.sub(flow.description)
         self.page.badges.clear()
         with self.page.badges:
             state_badges(flow)

@@ -111,15 +111,23 @@ class GoalBox:
             ui.navigate.to(goal_path(found.goals[0], asked))
 
 
-def times_note(time: str, triggers_path: str = "") -> None:
-    """Says where the times are chosen. `time`: what was asked for, if anything; `triggers_path`: the tab for it."""
+def times_note(time: str, triggers_path: str = "") -> ui.element:
+    """Draws a note that says where the times are chosen. `time`: what was asked for, if anything; `triggers_path`: the
+    tab for it, once the flow is deployed.
+    """
     strong = f"“{time[0].upper()}{time[1:]}”:" if time else _("By itself, at set times:")
-    said = _("once the flow is deployed, you choose the times on its page, under Schedules and webhooks.")
-    with note(said, icon="schedule", strong=strong).classes("fp-note--act"):
+    if triggers_path:
+        said = _("add a schedule, and the flow starts by itself.")
+    else:
+        said = _("once the flow is deployed, you choose the times on its page, under Schedules and webhooks.")
+    if time:
+        said += " " + _("The form there begins with these times.")
+    with note(said, icon="schedule", strong=strong).classes("fp-note--act") as element:
         if triggers_path:
             link_button(_("Choose the times"), triggers_path, icon="schedule", small=True)
         else:
             link(_("How schedules work"), "/docs/guides/schedules", "fp-b fp-nw")
+    return element
 
 
 def goal_path(goal: Goal, asked: str = "") -> str:

@@ -43,6 +43,7 @@ from storage.connections import ConnectionRow, list_connections
 from storage.flows import FlowRow, find_flow, get_draft, get_flow
 from storage.jobs import JobFilters, JobRow, list_jobs, read_value
 from storage.questions import list_questions_of_job
+from storage.schedules import count_schedules
 from storage.steps import PartRow, list_parts
 from ui.flow_view.job_watch import Look, look_at
 from ui.flows.deploy import deploy_flow
@@ -84,6 +85,8 @@ class Made:
     flow: FlowRow
     document: Document
     job_id: JobId | None
+    #: True when it has a schedule.
+    scheduled: bool = False
 
     @property
     def flow_id(self) -> FlowId:
@@ -98,7 +101,8 @@ def load_made(session: Session, workspace_id: str, flow_id: str) -> Made | None:
         return None
     document = load_document(get_draft(session, workspace_id, flow_id).document)
     runs = list_jobs(session, workspace_id, JobFilters(flow_id=flow_id, environments=("playground",)), limit=1).jobs
-    return Made(flow, document, JobId(runs[0].id) if runs else None)
+    scheduled = bool(count_schedules(session, workspace_id, flow_id))
+    return Made(flow, document, JobId(runs[0].id) if runs else None, scheduled)
 
 
 class GoalQuestions:
@@ -111,6 +115,7 @@ class GoalQuestions:
         self.asked = asked
         #: The times that the wish names; "" when it names none.
         self.time = time_asked(asked)[0]
+        self.times: ui.element | None = None
         self.back = f"/start?asked={quote(asked)}" if asked else "/start"
         self.connections: Sequence[ConnectionRow] = ()
         self.documents = DocumentsChoice(page_session, self.template.file.document, self._mark_old)
@@ -177,7 +182,8 @@ class GoalQuestions:
                 self._draw_tables_note()
                 self._draw_model_note()
                 if self.time or self.goal.timed:
-                    times_note(self.time)
+                    self.times = times_note(self.time)
+                    self.times.visible = self.made is None or self.made.flow.live_version is None
                 self._draw_changed()
                 with ui.element("div").classes("fp-row fp-goal-go"):
                     verb = _("Make it and run it") if self.made is None else _("Run it again")
@@ -542,6 +548,8 @@ class GoalQuestions:
         self.acts.clear()
         flow = made.flow
         live = flow.live_version is not None
+        if self.times is not None:
+            self.times.visible = not live  # then it stands beside the words that the flow is live
         with self.acts:
             if live and not draft_differs(flow):
                 with note(
@@ -551,7 +559,7 @@ class GoalQuestions:
                     strong=_("Version {number} is live.").format(number=flow.live_version),
                 ).classes("fp-note--act"):
                     link_button(_("Open the flow's page"), f"/flows/{flow.id}", icon="arrow_forward", small=True)
-                if self.time or self.goal.timed:
+                if (self.time or self.goal.timed) and not made.scheduled:
                     times_note(self.time, triggers_path(flow.id))
             elif live:
                 note(

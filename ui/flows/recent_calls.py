@@ -12,7 +12,7 @@ from storage.job_documents import list_key_labels
 from storage.jobs import PUBLIC, JobFilters, JobRow, list_jobs
 from storage.refusals import RefusalFilters, RefusedRow, list_refused_calls
 from ui.kit.parts import STATES, badge, button, card, icon, link, status_badge, words
-from ui.kit.text import _
+from ui.kit.text import _, plural
 from ui.page_session import PageSession
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.accept_field import UnknownField, accept_field, asked_types, draft_fields, in_draft, unknown_fields_of
@@ -85,11 +85,10 @@ class FirstCalls:
     def _draw(self, seen: RecentCalls) -> None:
         older = [call for call in seen.calls if _at(call) < self.since]
         count = len(seen.calls) - len(older)
-        self.count.text = _("watching, {count} of {most}").format(count=count, most=MOST)
-        left = MOST - count
+        self.count.text = plural(count, _("call"), _("calls"), self.times.reader) if count else _("none yet")
         self.foot.text = (
-            _("Waiting for {left} more. You can close this page, all calls stay under Jobs.").format(left=left)
-            if left
+            _("The first five calls are shown here as they come. All calls stay under Jobs.")
+            if count < MOST
             else _("These are the newest five. All calls stay under Jobs.")
         )
         self.list.clear()

@@ -265,8 +265,9 @@ class ScheduleForm:
                 words(said, "fp-b", tag="div")
                 words(_("The next starts:"), "fp-t2 fp-s13", tag="div")
                 with ui.element("ol"):
-                    for slot in slots:
-                        words(slot_words(slot, self.zone), "fp-num", tag="li")
+                    for slot in slots:  # the time that is said above is not said again
+                        told = slot_words(slot, self.zone).removesuffix(f", {timing.get('time')}")
+                        words(told, "fp-num", tag="li")
 
     # What it starts with.
 
@@ -373,7 +374,10 @@ class ScheduleForm:
 def results_note(schedule_id: str = "") -> None:
     """Says where the results of a schedule are found, with a link to its runs once it is saved."""
     with ui.element("p").classes("fp-hint"):
-        words(_("The result of each start is kept on this page, and on the page Jobs. No e-mail is sent.") + " ")
+        words(
+            _("The result of each start is found here, under Last starts, and on the page Jobs. No e-mail is sent.")
+            + " "
+        )
         if schedule_id:
             link(_("All runs of this schedule"), f"/jobs?trigger={TRIGGER}{schedule_id}")
 

@@ -252,10 +252,12 @@ class SchedulesCard:
 
 
 def _when(schedule: ScheduleRow) -> str:
+    """When it starts; of a schedule that is called by its time only the zone, so that the time is said once."""
     try:
-        return in_words(schedule.timing, schedule.time_zone)
+        said = in_words(schedule.timing, schedule.time_zone)
     except Invalid:
         return _("A time that this server cannot read")
+    return f"{_('Time zone')}: {schedule.time_zone}" if said == f"{schedule.title}, {schedule.time_zone}" else said
 
 
 def _short(value: Any) -> str:

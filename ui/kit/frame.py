@@ -125,10 +125,16 @@ class PageFrame:
     """The parts of the frame that a page can change after it is drawn."""
 
     def __init__(
-        self, heading: TextElement | None, badges: ui.element, actions: ui.element, crumb: TextElement | None = None
+        self,
+        heading: TextElement | None,
+        badges: ui.element,
+        actions: ui.element,
+        crumb: TextElement | None = None,
+        sub: TextElement | None = None,
     ) -> None:
         self._heading = heading
         self._crumb = crumb
+        self._sub = sub
         self.badges = badges
         self.actions = actions
 
@@ -138,6 +144,12 @@ class PageFrame:
             if place is not None:
                 place.text = text
         ui.page_title(_document_title(text))
+
+    def sub(self, text: str) -> None:
+        """Changes the sentence under the h1 of a page that was drawn with one; an empty text hides it."""
+        if self._sub is not None:
+            self._sub.text = text
+            self._sub.visible = bool(text)
 
 
 def reader() -> Reader:
@@ -244,10 +256,9 @@ def _head(title: str, crumbs: Sequence[tuple[str, str | None]], sub: str | None)
             with ui.element("div").classes("fp-named"):
                 heading = words(title, tag="h1")
                 badges = ui.element("div").classes("fp-row")
-            if sub is not None:
-                words(sub, "fp-sub", tag="p")
+            below = None if sub is None else words(sub, "fp-sub", tag="p")
         actions = ui.element("div").classes("fp-acts")
-    return PageFrame(heading, badges, actions, crumb)
+    return PageFrame(heading, badges, actions, crumb, below)
 
 
 def _navigation(

@@ -65,7 +65,7 @@ async def test_deploying_shows_the_endpoint(site: Site, user: User) -> None:
     assert "No key yet." in page_text(user)
     press(user, "Deploy API")
     await user.should_see("Version 1 is live.", retries=100)
-    await user.should_see("watching, 0 of 5", retries=100)
+    await user.should_see("none yet", retries=100)
     await user.should_see("Undeploy API", retries=100)
 
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
@@ -172,6 +172,7 @@ async def test_the_shown_code_carries_the_new_key_for_this_one_view(site: Site, 
     flow_id = site.flow("Greeting", live=True)
     await user.open(f"/flows/{flow_id}")
     assert 'FLOWPORT_API_KEY="YOUR_API_KEY"' in code_block(user, "curl")
+    await user.should_see("No key is in this code yet.")
 
     press(user, "Create a key")
     press(user, "Create a key")
@@ -182,6 +183,15 @@ async def test_the_shown_code_carries_the_new_key_for_this_one_view(site: Site, 
     caller = site.database.read_now(find_caller, str(parse_key(shown.group(1))))
     assert caller is not None
     assert caller.flow_ids == frozenset({flow_id})
+    await user.should_see("Your new key is in this code.")
+    press(user, "Show the text to pass on")
+    await user.should_see("Copy the text")
+    passed_on = next(text for text in texts(user) if text.startswith("Our flow"))
+    assert shown.group(1) not in passed_on
+    for part in (f"/public/v1/flows/execute/{flow_id}\n", f"/docs/flows/{flow_id}\n", f"/flows/{flow_id}\n"):
+        assert f"http://test{part}" in passed_on
+    assert "Authorization: Bearer YOUR_API_KEY" in passed_on
+    assert "- name (Text, required)" in passed_on
     await user.open(f"/flows/{flow_id}")
     assert shown.group(1) not in page_text(user)
     assert 'FLOWPORT_API_KEY="YOUR_API_KEY"' in code_block(user, "curl")
@@ -406,7 +416,7 @@ async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User
     ended(site, flow_id)
     refused(site, flow_id)
 
-    await user.should_see("watching, 2 of 5", retries=100)
+    await user.should_see("2 calls", retries=100)
 
     assert "lang: the flow has no field of this name" in page_text(user)
 
@@ -567,12 +577,12 @@ async def test_first_calls_from_before_another_version_went_live_stand_apart(sit
     site.database.write_now(deploy, site.owner, flow_id)
 
     await user.open(f"/flows/{flow_id}")
-    await user.should_see("watching, 0 of 5")
+    await user.should_see("none yet")
     assert "Before version 2 went live:" in page_text(user)
     assert any(text.startswith("version 1, completed") for text in texts(user))
 
     ended(site, flow_id)
-    await user.should_see("watching, 1 of 5", retries=100)
+    await user.should_see("1 call", retries=100)
     shown = [text for text in texts(user) if text.startswith(("version ", "Before version"))]
     assert [text[:12] for text in shown] == ["version 2, c", "Before versi", "version 1, c"]
 

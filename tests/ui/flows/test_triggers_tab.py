@@ -20,6 +20,7 @@ from engine.flow.times_asked import with_times
 from engine.jobs.server.scheduler import Scheduler
 from engine.jobs.submit.hooked import HookCall, note_refused, receive
 from storage.dataset_changes import checked_rows
+from storage.flows import get_flow
 from storage.hooks import find_last_call, list_hooks
 from storage.jobs import JobFilters, list_jobs, read_value
 from storage.members import list_people
@@ -80,6 +81,7 @@ async def test_the_form_begins_with_the_times_that_were_wished_for(site: Site, u
     press(user, "Save the schedule")
     await user.should_see("The schedule is saved.")
     (row,) = site.database.read_now(list_schedules, site.workspace_id, flow_id)
+    assert site.database.read_now(get_flow, site.workspace_id, flow_id).description == "It greets."
     assert user.client is not None
     assert f"/jobs?trigger=schedule:{row.id}" in [one.props.get("href") for one in user.client.elements.values()]
 

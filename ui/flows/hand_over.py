@@ -1,0 +1,99 @@
+"""The card for a colleague who programs: one text to copy that says where the API is, how it is described, how a key goes
+along and where keys are made. It never holds a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from nicegui import ui
+
+from engine.code_samples import YOUR_KEY, files_to_send, one_call_examples
+from engine.flow.contract import example_payload, input_fields, result_schema, sample_payload
+from engine.flow.document import Document
+from engine.flow.times_asked import without_times
+from engine.nodes import CATALOG
+from storage.flows import FlowRow
+from ui.kit.answer import answer_of
+from ui.kit.parts import button, card, copy_button, note, words
+from ui.kit.text import _, type_word
+
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class HandOver:
+    """Draws the card in the current slot. `document`: what callers reach; `endpoint`: the whole address."""
+
+    def __init__(self, flow: FlowRow, document: Document, base: str, endpoint: str) -> None:
+        self.base = base
+        self.text = hand_over_text(flow, document, base, endpoint)
+        with card(_("For a colleague who programs")), ui.element("div").classes("fp-col"):
+            said = _("One text with all they need: the address, how to call it, and how to get a key. No key is in it.")
+            words(said, "fp-s13 fp-t2", tag="div")
+            with ui.element("div"):
+                button(_("Show the text to pass on"), self._show, icon="description", small=True)
+
+    async def _show(self) -> None:
+        with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+            title = _("For a colleague who programs")
+            dialog.props["aria-label"] = title
+            words(title, tag="h2")
+            words(_("Copy this text and send it, for example by e-mail or chat. You need not understand it."), tag="p")
+            with ui.element("div").classes("fp-deploy-step fp-col"):  # it scrolls: the button below stays in view
+                if urlsplit(self.base).hostname in _THIS_MACHINE:
+                    note(
+                        _(
+                            "From another computer these addresses do not work. Whoever runs Flowport can give it an "
+                            "address that others reach, under Settings, Server."
+                        ),
+                        kind="warn",
+                        icon="warning",
+                        strong=_("Flowport is open at an address of this computer only."),
+                    )
+                text = words(self.text, "fp-code fp-code--in fp-code--wrap", tag="pre").props("tabindex=0 role=group")
+                text.props["aria-label"] = _("Text to pass on")
+            with ui.element("div").classes("fp-acts"):
+                button(_("Close"), dialog.close, kind="quiet")
+                copy_button(self.text, _("Copy the text"), kind="main", small=False)
+        await answer_of(dialog)
+
+
+def hand_over_text(flow: FlowRow, document: Document, base: str, endpoint: str) -> str:
+    """Returns the text: with the flow's own sample as input, never that of a run, which may be private."""
+    fields = input_fields(document)
+    docs = f"{base}/docs/flows/{flow.id}"
+    readers = (
+        _("Anybody can read it.")
+        if flow.settings.get("public_docs")
+        else _("You need an account on our Flowport to read it; ask me for one, or ask me to make it public.")
+    )
+    sample = files_to_send(fields, example_payload(document) or sample_payload(document))
+    call = one_call_examples(endpoint, sample, key=YOUR_KEY).curl.strip()
+    returned = result_schema(document, CATALOG).get("properties", {})
+    sent = [_line(str(field.get("name")), field, required=bool(field.get("required"))) for field in fields]
+    got = [_line(name, schema or {}) for name, schema in returned.items()]
+    parts = [
+        _("Our flow “{title}” can be called by programs.").format(title=flow.title)
+        + f" {without_times(flow.description)}".rstrip(),
+        _("Address, to which a program sends a POST request with JSON:") + f"\n{endpoint}",
+        _("What it takes:") + "\n" + "\n".join(sent or [_("- nothing")]),
+        _("What it answers with, as `result`:") + "\n" + "\n".join(got or [_("- nothing")]),
+        _("All about it (fields, errors, code in several languages):") + f"\n{docs}\n"
+        f"{_('The same for programs, as OpenAPI 3.1:')}\n{docs}/openapi.json\n{readers}",
+        _("Each request carries a key in this header:")
+        + f"\nAuthorization: Bearer {YOUR_KEY}\n"
+        + _("No key is in this text. Editors and owners make one here, under “Keys that may call it”:")
+        + f"\n{base}/flows/{flow.id}\n"
+        + _("It is shown once. Keep it like a password, and never in code that others can read."),
+        _("To try it in a terminal, put the key in place of {place}:").format(place=YOUR_KEY) + f"\n\n{call}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(name: str, schema: Mapping[str, Any], *, required: bool = False) -> str:
+    """`- url (Web address, required): The page to read`."""
+    kind = type_word(schema) + (f", {_('required')}" if required else "")
+    said = " ".join(str(schema.get("description") or "").split())
+    return f"- {name} ({kind}){f': {said}' if said else ''}"
