@@ -63,37 +63,39 @@ class HandOver:
 def hand_over_text(flow: FlowRow, document: Document, base: str, endpoint: str) -> str:
     """Returns the text: with the flow's own sample as input, never that of a run, which may be private."""
     fields = input_fields(document)
-    docs = f"{base}/docs/flows/{flow.id}"
-    readers = (
-        _("Anybody can read it.")
-        if flow.settings.get("public_docs")
-        else _("You need an account on our Flowport to read it; ask me for one, or ask me to make it public.")
-    )
     sample = files_to_send(fields, example_payload(document) or sample_payload(document))
-    call = one_call_examples(endpoint, sample, key=YOUR_KEY).curl.strip()
     returned = result_schema(document, CATALOG).get("properties", {})
     sent = [_line(str(field.get("name")), field, required=bool(field.get("required"))) for field in fields]
     got = [_line(name, schema or {}) for name, schema in returned.items()]
+    nothing = _("- nothing")
     parts = [
-        _("Our flow “{title}” can be called by programs.").format(title=flow.title)
-        + f" {without_times(flow.description)}".rstrip(),
-        _("Address, to which a program sends a POST request with JSON:") + f"\n{endpoint}",
-        _("What it takes:") + "\n" + "\n".join(sent or [_("- nothing")]),
-        _("What it answers with, as `result`:") + "\n" + "\n".join(got or [_("- nothing")]),
-        _("All about it (fields, errors, code in several languages):") + f"\n{docs}\n"
-        f"{_('The same for programs, as OpenAPI 3.1:')}\n{docs}/openapi.json\n{readers}",
-        _("Each request carries a key in this header:")
-        + f"\nAuthorization: Bearer {YOUR_KEY}\n"
-        + _("No key is in this text. Editors and owners make one here, under “Keys that may call it”:")
-        + f"\n{base}/flows/{flow.id}\n"
-        + _("It is shown once. Keep it like a password, and never in code that others can read."),
-        _("To try it in a terminal, put the key in place of {place}:").format(place=YOUR_KEY) + f"\n\n{call}",
+        _("Our flow “{title}” can be called by programs. {says}").format(
+            title=flow.title, says=without_times(flow.description)
+        ),
+        _("Address, to which a program sends a POST request with JSON:\n{endpoint}").format(endpoint=endpoint),
+        _("What it takes:\n{fields}").format(fields="\n".join(sent) or nothing),
+        _("What it answers with, as `result`:\n{fields}").format(fields="\n".join(got) or nothing),
+        _(
+            "All about it (fields, errors, code in several languages):\n{docs}\n"
+            "The same for programs, as OpenAPI 3.1:\n{docs}/openapi.json"
+        ).format(docs=f"{base}/docs/flows/{flow.id}"),
+        _("Anybody can read these.")
+        if flow.settings.get("public_docs")
+        else _("To read these you need an account on our Flowport. Ask me for one, or ask me to make them public."),
+        _(
+            "Each request carries a key in this header:\nAuthorization: Bearer {key}\n"
+            "No key is in this text. Editors and owners make one here, under “Keys that may call it”:\n{page}\n"
+            "It is shown once. Keep it like a password, and never in code that others can read."
+        ).format(key=YOUR_KEY, page=f"{base}/flows/{flow.id}"),
+        _("To try it in a terminal, put the key in place of {key}:\n\n{call}").format(
+            key=YOUR_KEY, call=one_call_examples(endpoint, sample, key=YOUR_KEY).curl.strip()
+        ),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
 def _line(name: str, schema: Mapping[str, Any], *, required: bool = False) -> str:
     """`- url (Web address, required): The page to read`."""
-    kind = type_word(schema) + (f", {_('required')}" if required else "")
+    kind = _("{kind}, required").format(kind=type_word(schema)) if required else type_word(schema)
     said = " ".join(str(schema.get("description") or "").split())
-    return f"- {name} ({kind}){f': {said}' if said else ''}"
+    return f"- {name} ({kind}): {said}" if said else f"- {name} ({kind})"

@@ -257,7 +257,9 @@ def _when(schedule: ScheduleRow) -> str:
         said = in_words(schedule.timing, schedule.time_zone)
     except Invalid:
         return _("A time that this server cannot read")
-    return f"{_('Time zone')}: {schedule.time_zone}" if said == f"{schedule.title}, {schedule.time_zone}" else said
+    if said == f"{schedule.title}, {schedule.time_zone}":
+        return _("Time zone: {zone}").format(zone=schedule.time_zone)
+    return said
 
 
 def _short(value: Any) -> str:
