@@ -272,9 +272,9 @@ class Drawings:
         dashed: bool = False,
     ) -> Series:
         said = [
-            (_("{slot}: unknown, {name}") if value is None else _("{slot}: {words}, {name}")).format(
-                slot=slot, name=name, words=words(value)
-            )
+            _("{slot}: unknown, {name}").format(slot=slot, name=name)
+            if value is None
+            else _("{slot}: {words}, {name}").format(slot=slot, words=words(value), name=name)
             for slot, value in zip(self.names, values, strict=True)
         ]
         return Series(name, colour, values, said, dashed)
