@@ -384,7 +384,8 @@ def _what_happens(checks: Checks) -> str:
     live = checks.flow.live_version
     if live is None:
         return _("Callers get version {number}.").format(number=checks.number)
-    back = _("This goes back to an older version. ") if checks.number < live else ""
-    return _(
-        "Callers get version {number} instead of version {live}. {back}The address stays the same, and runs that have begun finish with the version they began with."
-    ).format(number=checks.number, live=live, back=back)
+    said = [_("Callers get version {number} instead of version {live}.").format(number=checks.number, live=live)]
+    if checks.number < live:
+        said.append(_("This goes back to an older version."))
+    said.append(_("The address stays the same, and runs that have begun finish with the version they began with."))
+    return " ".join(said)

@@ -20,7 +20,9 @@ def uses_word(uses: Sequence[FlowUse], reader: Reader) -> str:
 
 async def confirm_delete(name: str, lost: str, uses: Sequence[FlowUse]) -> bool:
     """Asks whether to delete it, by typing its name when flows use it. `lost`: a sentence that says what is gone then."""
-    titles = ", ".join(use.title for use in uses[:5]) + (_(" and more") if len(uses) > 5 else "")
+    titles = ", ".join(use.title for use in uses[:5])
+    if len(uses) > 5:
+        titles = _("{titles} and more").format(titles=titles)
     used = plural(len(uses), _("flow uses it"), _("flows use it"))
     return await feedback.confirm(
         _("Delete {name}?").format(name=name),
