@@ -267,7 +267,7 @@ def requeue_job(session: Session, job_id: str, lease: Lease, *, unpunished: bool
 
 _SET_ASIDE = Statement(
     """
-    update jobs set owner = null, waiting_since = :at, attempts = attempts - 1, counted = false, last_seq = last_seq + 1
+    update jobs set owner = null, waiting_since = :at, attempts = attempts - 1, counted = false
      where id = :id and status = 'processing' and owner = :owner and attempts = :attempt and cancel_requested_at is null
     returning workspace_id, flow_id, environment, key_id, flow_concurrency
     """
@@ -319,7 +319,8 @@ def resume_job(session: Session, job_id: str) -> tuple[str, str] | None:
     if row is None:
         return None
     last_seq, attempts, workspace_id, environment = row
-    add_events(session, job_id, last_seq, [("job.queued", at, {"attempt": attempts})])
+    # The attempt that paused goes on, so the event has its number, as the job itself has.
+    add_events(session, job_id, last_seq, [("job.queued", at, {"attempt": attempts + 1})])
     return workspace_id, environment
 
 

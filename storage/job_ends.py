@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.ids import new_id
 from storage.database import now
-from storage.events import event_rows
+from storage.events import NewEvent, add_events, event_rows
 from storage.job_changes import Lease, own_value
 from storage.questions import withdraw_questions
 from storage.statements import Statement, to_json
@@ -67,7 +67,7 @@ _FAILED_STEPS = """
 """
 _RETURNED = """
     returning workspace_id, flow_id, key_id, batch_id, counted, environment, webhook_url, webhook_by_caller, last_seq,
-              steps_failed, flow_concurrency, questions
+              steps_failed, flow_concurrency, questions, started_at
 """
 _COMPLETED_AT = """
     case when coalesce(started_at, created_at) > :at then coalesce(started_at, created_at) else :at end
@@ -129,8 +129,14 @@ _END_BATCH = Statement(
     """
 )
 _STOP_STEPS = Statement(
-    "update steps set status = 'cancelled', ended_at = :at where job_id = :id and status in ('running', 'waiting')"
+    """
+    update steps set status = 'cancelled', ended_at = case when started_at > :at then started_at else :at end,
+           duration_ms = coalesce(duration_ms, case when started_at > :at then 0 else :at - started_at end)
+     where job_id = :id and status in ('running', 'waiting')
+    returning started_at, node_id, index_path, duration_ms
+    """
 )
+_MORE_EVENTS = Statement("update jobs set last_seq = last_seq + :count where id = :id returning last_seq")
 
 
 class _EndedRow(NamedTuple):
@@ -148,6 +154,7 @@ class _EndedRow(NamedTuple):
     steps_failed: int
     flow_concurrency: int | None
     questions: int
+    started_at: int | None
 
 
 def end_jobs(session: Session, ends: Sequence[JobEnd]) -> list[Ended | None]:
@@ -157,7 +164,7 @@ def end_jobs(session: Session, ends: Sequence[JobEnd]) -> list[Ended | None]:
     slots: list[str | None] = []
     last_of: dict[str, tuple[int, _EndedRow]] = {}
     answers: list[Ended | None] = []
-    to_stop: list[dict[str, Any]] = []
+    to_stop: list[tuple[JobEnd, _EndedRow]] = []
     for end in ends:
         found = _end(session, end, rows, at)
         if found is None:
@@ -171,17 +178,18 @@ def end_jobs(session: Session, ends: Sequence[JobEnd]) -> list[Ended | None]:
             rows.values.append(own_value(end.job_id, "result", end.result))
         if found.questions:
             withdraw_questions(session, end.job_id)
-        if end.stop_steps or found.questions:
-            to_stop.append({"id": end.job_id, "at": at})
-        rows.events += event_rows(end.job_id, found.last_seq, [(f"job.{end.status}", at, _event_data(end, found))])
+        if found.started_at is not None and (end.stop_steps or found.questions):
+            to_stop.append((end, found))
+        else:
+            rows.events += event_rows(end.job_id, found.last_seq, [_end_event(end, found, at)])
         if found.webhook_url:
             _add_webhook(session, found, found.webhook_url, f"job.{end.status}", at, job_id=end.job_id)
         if found.batch_id and found.environment != "playground":
             last_of[found.batch_id] = len(answers) - 1, found
     rows.write(session)
     release_slot(session, *slots)
-    if to_stop:
-        _STOP_STEPS.run(session, *to_stop)
+    for end, found in to_stop:
+        _stop_steps(session, end, found, at)
     for batch_id, (place, found) in last_of.items():
         ended = answers[place]
         if ended is not None and _end_batch(session, batch_id, found, at):
@@ -207,6 +215,25 @@ def _end(session: Session, end: JobEnd, rows: StepRows, at: int) -> _EndedRow | 
     held = lease_of(end.job_id, lease) if lease else {"id": end.job_id, "owner": None, "attempt": None}
     found = _END.row(session, {**values, **held})
     return None if found is None else _EndedRow(*found)
+
+
+def _stop_steps(session: Session, end: JobEnd, found: _EndedRow, at: int) -> None:
+    """Ends the steps that still ran or waited as cancelled, and stores their events and that of the job's end."""
+    stopped = sorted(_STOP_STEPS.rows(session, {"id": end.job_id, "at": at}))
+    events = [("step.cancelled", at, _stopped_event(*step)) for _, *step in stopped]
+    last_seq = found.last_seq
+    if events:
+        last_seq = _MORE_EVENTS.row(session, {"id": end.job_id, "count": len(events)})[0]
+    add_events(session, end.job_id, last_seq, [*events, _end_event(end, found, at)])
+
+
+def _stopped_event(node_id: str, index_path: str, duration_ms: int) -> dict[str, Any]:
+    index = [int(part) for part in index_path.split("/")] if index_path else []
+    return {"node_id": node_id, "index": index, "duration_ms": duration_ms}
+
+
+def _end_event(end: JobEnd, found: _EndedRow, at: int) -> NewEvent:
+    return f"job.{end.status}", at, _event_data(end, found)
 
 
 def _event_data(end: JobEnd, found: _EndedRow) -> dict[str, Any]:

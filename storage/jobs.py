@@ -386,11 +386,14 @@ def last_run_times(session: Session, flow_id: str, most: int) -> list[int]:
 
 
 def change_numbers(session: Session, ids: Sequence[str]) -> dict[str, int | None]:
-    """Returns id -> a number that every change alters: a job's newest event number, or when a batch ended."""
+    """Returns id -> a number that every change alters: of a job from its newest event number and whether it is set aside,
+    which has no event of its own; of a batch when it ended.
+    """
     found: dict[str, int | None] = {}
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]
-        found |= {row.id: row.last_seq for row in session.execute(select(Job.id, Job.last_seq).where(Job.id.in_(some)))}
+        jobs = session.execute(select(Job.id, Job.last_seq, Job.waiting_since).where(Job.id.in_(some)))
+        found |= {row.id: 2 * row.last_seq + (row.waiting_since is not None) for row in jobs}
         if rest := [one for one in some if one not in found]:
             rows = session.execute(select(Batch.id, Batch.completed_at).where(Batch.id.in_(rest)))
             found |= {row.id: row.completed_at for row in rows}

@@ -319,6 +319,10 @@ def test_steps_that_still_run_end_with_their_job_as_cancelled(world: World) -> N
         ("job_2", "done", "completed", 2),
         ("job_2", "runs", "running", None),
     ]
+    told = world.read(list_events, world.workspace_id, "job_1")
+    assert [(one.seq, one.name) for one in told] == [(1, "job.queued"), (2, "step.cancelled"), (3, "job.failed")]
+    assert told[1].data == {"node_id": "runs", "index": [], "duration_ms": NOW - 1}
+    assert row(world, "job_1", "last_seq") == (3,)
 
 
 def test_a_step_that_a_lost_worker_left_running_ends_with_the_job_that_waits_again(world: World) -> None:

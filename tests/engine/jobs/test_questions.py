@@ -119,6 +119,9 @@ async def test_a_job_waits_without_worker_and_slot_and_goes_on_after_the_answer(
         *["step.started", "step.completed"] * 2,
         "job.completed",
     ]
+    told = world.read(list_events, world.workspace_id, job_id)
+    assert [one.seq for one in told] == list(range(1, len(told) + 1))
+    assert [one.data["attempt"] for one in told if "attempt" in one.data] == [1, 1, 1]
     asked = world.read(find_question, question.id)
     assert (asked.outcome, asked.answer, asked.note, asked.answered_by) == (
         "approved",
@@ -330,7 +333,12 @@ async def test_a_waiting_job_is_cancelled_at_once(world: World, tmp_path: Path) 
     world.write(cancel_job, world.workspace_id, job_id)
     job = world.job(job_id)
     assert (job.status, job.attempts, world.active()) == ("cancelled", 1, 0)
-    assert [step.status for step in world.read(list_steps, world.workspace_id, job_id)][-1] == "cancelled"
+    step = world.read(list_steps, world.workspace_id, job_id)[-1]
+    assert step.status == "cancelled"
+    told = world.read(list_events, world.workspace_id, job_id)
+    assert [one.seq for one in told] == list(range(1, len(told) + 1))
+    assert [one.name for one in told][-3:] == ["step.waiting", "step.cancelled", "job.cancelled"]
+    assert told[-2].data == {"node_id": "ask", "index": [], "duration_ms": step.duration_ms}
     asked = world.read(find_question, question.id)
     assert asked.outcome == "withdrawn"
     with pytest.raises(QuestionClosed, match="does not wait for it any more"):
