@@ -7,9 +7,8 @@ are imported only when the database is PostgreSQL.
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +20,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
+
+from storage.postgres_wire import Asked, wire_of
 
 #: The advisory lock of whoever writes: (class, object).
 WRITE_LOCK: Final = (70_412, 1)
@@ -80,7 +81,8 @@ def make_postgres_engine(url: str, *, writing: bool, durable: bool, pool_size: i
 
         @event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
-            connection.info[BEGAN] = _begin_writing(connection.connection.driver_connection)
+            if BEGINS_ITSELF not in connection.info:
+                _begin_writing(connection.connection.driver_connection)
 
     return engine
 
@@ -96,24 +98,23 @@ class Began:
     at: int
 
 
-#: The key in `Connection.info` for the newest write transaction of a connection.
-BEGAN: Final = "began"
-#: The lock first: what comes after it in the list is evaluated when the lock is given.
-_BEGIN_WRITING: Final = f"""
-    begin isolation level read committed;
+#: The key in `Connection.info` that says that whoever has the connection sends BEGIN and LOCK, with other statements.
+BEGINS_ITSELF: Final = "begins itself"
+BEGIN: Final = "begin isolation level read committed"
+#: Asks for what `Began` says. The lock first: what comes after it in the list is evaluated when the lock is given.
+LOCK: Final = f"""
     select pg_current_xact_id()::text, pg_backend_pid(), (extract(epoch from clock_timestamp()) * 1000)::bigint
       from (select pg_advisory_xact_lock{WRITE_LOCK} offset 0) locked
 """  # noqa: S608 - no outside text
 
 
-def _begin_writing(connection: Any) -> Began:
+def _begin_writing(connection: Any) -> None:
     """Begins a transaction and takes the lock of writers, in one round trip."""
+    wire = wire_of(connection)
     try:
-        cursor = connection.execute(_BEGIN_WRITING)
-        cursor.nextset()
-        return Began(*cursor.fetchone())
+        wire.send([wire.ask(BEGIN), wire.ask(LOCK)])
     except psycopg.Error as error:
-        raise DBAPIError.instance(_BEGIN_WRITING, None, error, psycopg.Error) from error
+        raise DBAPIError.instance(LOCK, None, error, psycopg.Error) from error
 
 
 def make_migration_engine(url: str) -> Engine:
@@ -189,62 +190,26 @@ class PostgresDriver:
     Raises the errors of SQLAlchemy, without the values, which may be somebody's payload.
     """
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_wire",)
 
     def __init__(self, connection: psycopg.Connection) -> None:
-        self._connection = connection
+        self._wire = wire_of(connection)
 
-    def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> _Rows:
+    def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> Asked:
         """Runs a statement with `:name` or `?` parameters."""
-        query, names = translated(sql)
-        found = [values[name] for name in names] if isinstance(values, Mapping) else values
-        return _Rows(self._run(sql, lambda: self._connection.execute(query, found or None)))
+        asked = self._wire.ask(sql, values)
+        self._send([asked])
+        return asked
 
     def executemany(self, sql: str, rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> None:
         """Runs a statement once for each row of values, in one round trip."""
-        query, names = translated(sql)
-        found = [[row[name] for name in names] if isinstance(row, Mapping) else row for row in rows]
-        self._run(sql, lambda: self._connection.cursor().executemany(query, found))
+        self._send([self._wire.ask(sql, row) for row in rows])
 
-    def _run(self, sql: str, work: Callable[[], Any]) -> Any:
+    def _send(self, asked: Sequence[Asked]) -> None:
         try:
-            return work()
+            self._wire.send(asked)
         except psycopg.Error as error:
-            raise DBAPIError.instance(sql, None, error, psycopg.Error, hide_parameters=True) from error
-
-
-class _Rows:
-    """The answer to a statement."""
-
-    __slots__ = ("_cursor", "rowcount")
-
-    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
-        self._cursor = cursor
-        self.rowcount = cursor.rowcount
-
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        """Returns all rows; none of a statement that returns nothing."""
-        return self._cursor.fetchall() if self._cursor.description else []
-
-
-_NAMED = re.compile(r"(?<![:\w]):([a-z_]\w*)(\s+is\s+(?:not\s+)?null\b)?")
-
-
-@functools.lru_cache(maxsize=2_000)
-def translated(sql: str) -> tuple[bytes, tuple[str, ...]]:
-    """Returns the statement with psycopg's placeholders, and the names of the parameters in their order.
-
-    Each place of a name is a parameter of its own, whose type follows from its place; one that is only compared with
-    null gets a type.
-    """
-    names: list[str] = []
-
-    def place(found: re.Match[str]) -> str:
-        names.append(found[1])
-        return f"%s::text{found[2]}" if found[2] else "%s"
-
-    query = _NAMED.sub(place, sql.replace("%", "%%").replace("?", "%s"))
-    return query.encode(), tuple(names)
+            raise DBAPIError.instance(asked[-1].sql, None, error, psycopg.Error, hide_parameters=True) from error
 
 
 def is_postgres_fault(error: DBAPIError) -> bool:

@@ -25,12 +25,22 @@ from engine.core.errors import DatabaseAway
 from storage.database import Answer, Database, Item, Notice, PluralAction, Sessions, Write, give_all
 from storage.engines import as_fault
 from storage.file_bytes import FileBytes
-from storage.postgres import BEGAN, Began, PostgresDriver, adapt, connect_directly, is_postgres_fault
+from storage.postgres import (
+    BEGIN,
+    BEGINS_ITSELF,
+    LOCK,
+    Began,
+    PostgresDriver,
+    adapt,
+    connect_directly,
+    is_postgres_fault,
+)
 from storage.postgres_faults import as_away
 from storage.postgres_files import PostgresFileBytes
-from storage.postgres_pipe import PIPED, PipedDriver
+from storage.postgres_pipe import PIPED, InDoubt, PipedDriver
 from storage.postgres_pulse import Pulse
 from storage.postgres_turns import SharedTurns
+from storage.postgres_wire import wire_of
 from storage.queue import TURNS
 from storage.statements import DRIVER
 
@@ -80,8 +90,8 @@ class DatabaseClock:
 
 @dataclass
 class _Tried:
-    """What became of a batch: `committed`, `aborted` because the connection was lost, or `failed`, also when that is not
-    known. `error`: what all of its writes get.
+    """What became of a batch: `committed`, `aborted` because the connection was lost, `in doubt` when it must be run
+    carefully, or `failed`, also when that is not known. `error`: what all of its writes get.
     """
 
     outcome: str = "committed"
@@ -244,17 +254,20 @@ class PostgresDatabase(Database):
         batch = [write for write in batch if not _is_answered(write)]
         if not batch:
             return
-        tried = self._try_together(batch)
-        for _ in range(_TRIES - 1):
-            if tried.outcome != "aborted" or self._closing:
+        tried = _Tried()
+        carefully = False
+        for _ in range(_TRIES):
+            tried = self._try_together(batch, carefully=carefully)
+            if tried.outcome == "in doubt":
+                carefully = True
+            elif tried.outcome != "aborted" or self._closing:
                 break
-            tried = self._try_together(batch)
         if tried.error is None:
             give_all(tried.answers, tried.notices)
         else:
             give_all([Answer(write, error=tried.error) for write in batch], [])
 
-    def _try_together(self, batch: list[Write]) -> _Tried:
+    def _try_together(self, batch: list[Write], *, carefully: bool) -> _Tried:
         """Runs a batch once."""
         tried = _Tried()
         connection: Connection | None = None
@@ -262,9 +275,15 @@ class PostgresDatabase(Database):
         try:
             connection = self._writing_connection()
             with connection.begin():
-                began = self._note_begin(connection)
+                piped = self._pipe(connection, carefully=carefully)
+                began = self._begin(piped)
                 self._run_batch(connection, batch, tried.answers, tried.notices)
                 committing = began
+                piped.execute("COMMIT")
+                piped.flush(ending=True)
+        except InDoubt as error:
+            self._close_writing_connection()
+            return _Tried("in doubt", error)
         except DBAPIError as error:
             self._close_writing_connection()
             outcome = "failed"
@@ -277,27 +296,40 @@ class PostgresDatabase(Database):
             return _Tried("failed", error)
         return tried
 
+    def _writing_connection(self) -> Connection:
+        connection = super()._writing_connection()
+        connection.info[BEGINS_ITSELF] = True
+        return connection
+
+    def _pipe(self, connection: Connection, *, carefully: bool) -> PipedDriver:
+        """Makes the driver of a transaction."""
+        wire = wire_of(cast("Any", connection.connection.driver_connection))
+        piped = connection.info[PIPED] = PipedDriver(wire, carefully=carefully)
+        return piped
+
+    def _begin(self, piped: PipedDriver) -> Began:
+        """Begins a transaction and takes the lock of writers."""
+        piped.execute(BEGIN)
+        began = Began(*piped.execute(LOCK).fetchall()[0])
+        if self._database_clock is not None:
+            self._database_clock.note(began.at)
+        return began
+
     def _info_of(self, connection: Connection) -> dict[str, Any]:
         """The writer's own transactions send statements together (`storage.postgres_pipe`)."""
         if threading.current_thread() is not self._writer:
             return super()._info_of(connection)
-        piped = PipedDriver(cast("Any", connection.connection.driver_connection))
-        connection.info[PIPED] = piped
-        return {**self.info, DRIVER: piped}
+        return {**self.info, DRIVER: connection.info[PIPED]}
 
     def _run(self, sessions: Sessions, work: Callable[..., Any], *rest: Any) -> Any:
         def run(session: Session, *args: Any, **kwargs: Any) -> Any:
             answer = work(session, *args, **kwargs)
-            session.info[DRIVER].flush()  # within the savepoint, so that an error is that of this work
+            piped: PipedDriver = session.info[DRIVER]
+            if piped.carefully:
+                piped.flush()  # within the savepoint, so that an error is that of this work
             return answer
 
         return super()._run(sessions, run, *rest)
-
-    def _note_begin(self, connection: Connection) -> Began:
-        began: Began = connection.info[BEGAN]
-        if self._database_clock is not None:
-            self._database_clock.note(began.at)
-        return began
 
     def _outcome(self, began: Began) -> str:
         """Finds out on a new connection what became of a transaction whose COMMIT got no answer: `committed`, `aborted`, or
@@ -329,7 +361,7 @@ def _send_first(connection: Connection, *_: Any) -> None:
     """Sends the statements that wait before one that goes through SQLAlchemy."""
     piped: PipedDriver | None = connection.info.get(PIPED)
     if piped is not None:
-        piped.flush()
+        piped.send_first()
 
 
 def _is_on_loop() -> bool:

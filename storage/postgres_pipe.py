@@ -6,43 +6,62 @@ PostgreSQL takes longer than most of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from storage.postgres import translated
+from storage.postgres import is_postgres_fault
+from storage.postgres_wire import Asked, Translated, Wire, translated
 
 #: The key in `Connection.info` for the PipedDriver of the transaction.
 PIPED: Final = "piped"
 _SAVEPOINT, _RELEASE, _ROLLBACK = "savepoint verb", "release verb", "rollback to verb"
 
 
-class PipedDriver:
-    """A connection of psycopg with the interface of sqlite3, as `PostgresDriver`; statements wait until `flush`, or until
-    somebody asks for rows. Their errors are raised there. What waits when the transaction ends is not sent: it is at most
-    the release of a savepoint.
+class InDoubt(BaseException):
+    """A statement failed, and it is not known whose it was: statements of several writes were sent together. Their
+    transaction is rolled back, and they are run again `carefully`.
+
+    Not an Exception, so that no write takes it for its own error.
     """
 
-    __slots__ = ("_connection", "_skips_release", "_waiting")
 
-    def __init__(self, connection: psycopg.Connection) -> None:
-        self._connection = connection
+class PipedDriver:
+    """The connection of a transaction with the interface of sqlite3, as `PostgresDriver`; statements wait until `flush`,
+    or until somebody asks for rows.
+
+    A savepoint is sent only when something may have to go back to it: when rows are asked for behind a write. `carefully`:
+    each write is sent in its savepoint before the next one begins, so an error is that of the write that caused it.
+    """
+
+    __slots__ = ("_mark", "_waiting", "_wire", "carefully", "in_doubt")
+
+    def __init__(self, wire: Wire, *, carefully: bool) -> None:
+        self._wire = wire
         self._waiting: list[_Later] = []
-        self._skips_release = False
+        self.carefully = carefully
+        self.in_doubt = False
+        #: Where among the statements that wait a savepoint begins that was not sent; -1: there is none.
+        self._mark = -1
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> _Later:
         """Takes a statement with `:name` or `?` parameters."""
-        if sql == _ROLLBACK:
-            return self._roll_back()
-        if sql == _RELEASE and self._skips_release:
-            self._skips_release = False
-            return _Later(self, sql, b"", None)
-        query, names = translated(sql)
-        found = [values[name] for name in names] if isinstance(values, Mapping) else values
-        later = _Later(self, sql, query, found or None)
-        self._waiting.append(later)
+        later = self._later(sql, values)
+        if sql == _SAVEPOINT and self.carefully:
+            self._waiting.append(later)
+            self.flush()
+        elif sql == _SAVEPOINT:
+            self._mark = len(self._waiting)
+        elif sql == _RELEASE and self._mark >= 0:
+            self._mark = -1
+        elif sql == _ROLLBACK and self._mark >= 0:
+            del self._waiting[self._mark :]
+        elif sql == _ROLLBACK:
+            self._waiting = [later]
+        else:
+            self._waiting.append(later)
         return later
 
     def executemany(self, sql: str, rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> None:
@@ -50,58 +69,65 @@ class PipedDriver:
         for row in rows:
             self.execute(sql, row)
 
-    def flush(self) -> None:
-        """Sends what waits, in one round trip. Raises the errors of SQLAlchemy, without the values."""
+    def flush(self, *, ending: bool = False) -> None:
+        """Sends what waits, in one round trip. Raises the errors of SQLAlchemy, without the values, or InDoubt. `ending`:
+        nothing can go back to a savepoint any more.
+        """
+        if self.in_doubt:
+            raise InDoubt
         waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
-        try:
-            if len(waiting) == 1:
-                waiting[0].cursor = self._connection.execute(waiting[0].query, waiting[0].values)
-                return
-            with self._connection.pipeline():
-                for later in waiting:
-                    later.cursor = self._connection.execute(later.query, later.values)
-        except psycopg.Error as error:
-            raise DBAPIError.instance(waiting[-1].sql, None, error, psycopg.Error, hide_parameters=True) from error
+        if self._mark >= 0 and not ending:
+            if any(not later.reads for later in waiting[self._mark :]):
+                waiting.insert(self._mark, self._later(_SAVEPOINT))
+                self._mark = -1
+            else:
+                self._mark = 0
+        if waiting:
+            self._send(waiting)
 
-    def _roll_back(self) -> _Later:
-        """Forgets what waits since the savepoint; when that was sent, the server goes back to it."""
-        marks = [number for number, later in enumerate(self._waiting) if later.sql == _SAVEPOINT]
-        later = _Later(self, _ROLLBACK, _ROLLBACK.encode(), None)
-        if marks:
-            del self._waiting[marks[-1] :]
-            self._skips_release = True
-            return later
-        self._waiting = [later]
+    def send_first(self) -> None:
+        """Sends what waits, with the savepoint, before a statement that goes through SQLAlchemy."""
+        if self._mark >= 0:
+            self._waiting.insert(self._mark, self._later(_SAVEPOINT))
+            self._mark = -1
         self.flush()
-        return later
+
+    def _later(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> _Later:
+        translation = translated(sql)
+        found = [values[name] for name in translation.names] if isinstance(values, Mapping) else values
+        return _Later(self._wire, sql, translation, found, self.flush)
+
+    def _send(self, waiting: Sequence[_Later]) -> None:
+        try:
+            self._wire.send(waiting)
+        except psycopg.Error as error:
+            raised: Any = DBAPIError.instance(waiting[-1].sql, None, error, psycopg.Error, hide_parameters=True)
+            if self.carefully or is_postgres_fault(raised):
+                raise raised from error
+            self.in_doubt = True
+            raise InDoubt from raised
 
 
-class _Later:
+class _Later(Asked):
     """A statement that waits, and its answer once it was sent."""
 
-    __slots__ = ("_driver", "cursor", "query", "sql", "values")
+    __slots__ = ("_flush",)
 
-    def __init__(self, driver: PipedDriver, sql: str, query: bytes, values: Any) -> None:
-        self._driver = driver
-        self.sql = sql
-        self.query = query
-        self.values = values
-        self.cursor: psycopg.Cursor[Any] | None = None
-
-    def _sent(self) -> psycopg.Cursor[Any]:
-        if self.cursor is None:
-            self._driver.flush()
-        assert self.cursor is not None
-        return self.cursor
+    def __init__(
+        self, wire: Wire, sql: str, translation: Translated, values: Sequence[Any], flush: Callable[[], None]
+    ) -> None:
+        super().__init__(wire, sql, translation, values)
+        self._flush = flush
 
     @property
     def rowcount(self) -> int:
         """How many rows the statement changed."""
-        return self._sent().rowcount
+        if self.result is None:
+            self._flush()
+        return super().rowcount
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Returns all rows; none of a statement that returns nothing."""
-        cursor = self._sent()
-        return cursor.fetchall() if cursor.description else []
+        if self.result is None:
+            self._flush()
+        return super().fetchall()
