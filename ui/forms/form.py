@@ -153,6 +153,12 @@ class Form:
         if isinstance(part, Drawn):
             part.put(value)
 
+    def write(self, pointer: str, text: str) -> None:
+        """Writes into a box of the form, as if it was typed."""
+        part = self._part_at(pointer)
+        if isinstance(part, Box):
+            part.box.value = text
+
     def _part_at(self, pointer: str, *, unfold: bool = False) -> Part | None:
         """The innermost part that is drawn around a pointer; None for the form itself."""
         part: Part = self._root

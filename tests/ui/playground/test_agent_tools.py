@@ -85,6 +85,22 @@ async def test_another_choice_in_a_tool_that_was_there_is_kept(site: Site, user:
     assert kept(site, flow_id, 0)["dataset"] == second
 
 
+async def test_what_a_template_said_of_its_sample_goes_with_the_sample(site: Site, user: User) -> None:
+    write = site.database.write_now
+    first, second = (write(add_dataset, site.owner, name) for name in ("Goods", "Readers"))
+    sample = "The table of products: what each one costs and what it is made of."
+    tools = [
+        {"kind": "dataset", "name": "rows", "dataset": first, "description": said} for said in (sample, "Our goods.")
+    ]
+    tools[1]["name"] = "goods"
+    flow_id = flow(site, tools)
+    await open_node(user, flow_id, "agent", "Tools")
+    for at, (title, said) in enumerate((("rows", ""), ("goods", "Our goods."))):
+        await unfold(user, title)
+        await choose(user, site, flow_id, at, "Dataset", "dataset", second)
+        await until(lambda at=at, said=said: kept(site, flow_id, at).get("description", "") == said)
+
+
 async def test_the_kind_of_a_tool_that_was_there_is_kept(site: Site, user: User) -> None:
     dataset = site.database.write_now(add_dataset, site.owner, "Goods")
     flow_id = flow(site, [{"kind": "http", "name": "page", "address": "https://shop.example/visit"}])

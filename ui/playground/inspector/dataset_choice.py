@@ -12,6 +12,7 @@ from engine.flow.called import AGENT
 from engine.flow.document import Node
 from engine.nodes.known_datasets import TYPES, KnownDataset, find_known
 from ui.forms.specs import FieldSpec, Json
+from ui.forms.values import get_at
 from ui.kit.ask import ask_text
 from ui.kit.parts import button, link, words
 from ui.kit.text import _, plural
@@ -19,6 +20,10 @@ from ui.page_session import PageSession
 
 if TYPE_CHECKING:
     from ui.forms.form import Form, Widget
+
+
+#: What templates said of their own sample datasets in 0.2.0. It is not true of another dataset.
+_OF_SAMPLES = frozenset({"The table of products: what each one costs and what it is made of."})
 
 
 class DatasetChoice:
@@ -65,6 +70,9 @@ class DatasetChoice:
 
         def pick(dataset: Any) -> None:
             form.change(pointer, dataset or "")
+            about = f"{pointer.rpartition('/')[0]}/description"
+            if get_at(form.value, about) in _OF_SAMPLES:
+                form.write(about, "")
             self._offer_keys()
             draw(dataset)
 
