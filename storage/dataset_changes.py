@@ -32,7 +32,7 @@ MAX_COLUMN_NAME = 200
 #: How long the receipt of a step's write is kept, in milliseconds; longer than the step's job may run.
 RECEIPT_MS = 4 * DAY
 
-Mode = Literal["append", "update", "upsert", "keep"]
+Mode = Literal["append", "update", "upsert", "leave"]
 Action = Literal["added", "updated", "unchanged", "not_found", "kept"]
 
 _ADD = Statement(
@@ -197,7 +197,7 @@ def write_from_step(
     nothing.
 
     When items of one list run concurrently and have the same key, the result is that of running them in order: the
-    values of the last item, with `keep` those of the first. Raises NotFound, TooLarge, Invalid.
+    values of the last item, with `leave` those of the first. Raises NotFound, TooLarge, Invalid.
     """
     dataset = hold_dataset(session, workspace_id, name)
     _OLD_RECEIPTS.run(session, {"before": now(session) - RECEIPT_MS})
@@ -222,8 +222,8 @@ def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data
         found = session.scalars(
             select(DatasetRow).where(DatasetRow.dataset_id == dataset.id, DatasetRow.key == key).order_by(DatasetRow.id)
         ).all()
-        if found and mode == "keep":
-            return _keep(session, dataset, found, data, step)
+        if found and mode == "leave":
+            return _leave(session, dataset, found, data, step)
         if found:
             changed = [_write_over(session, dataset, row, data, step) for row in found]
             return Written("updated" if any(changed) else "unchanged", len(found))
@@ -233,7 +233,7 @@ def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data
     return Written("added", 1)
 
 
-def _keep(session: Session, dataset: Dataset, found: Sequence[DatasetRow], data: Row, step: str) -> Written:
+def _leave(session: Session, dataset: Dataset, found: Sequence[DatasetRow], data: Row, step: str) -> Written:
     """Leaves the rows as they are. A row that a later item of the same step has just added gives way to this one."""
     later = [row for row in found if _is_later(row.written_by, step)]
     for row in later:

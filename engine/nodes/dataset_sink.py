@@ -35,16 +35,16 @@ from engine.nodes.known_datasets import dataset_field, no_dataset_yet
 MODES = {
     "append": "Add another row",
     "upsert": "Write over it",
-    "keep": "Leave it as it is",
+    "leave": "Leave it as it is",
     "update": "Write over it, never add",
 }
 #: What a mode does, on the node.
-_DOES = {"append": "add a row", "upsert": "update or add", "keep": "add what is new", "update": "update"}
+_DOES = {"append": "add a row", "upsert": "update or add", "leave": "add what is new", "update": "update"}
 
 
 class Config(NodeConfig):
     dataset: str = dataset_field("The dataset that keeps the rows.")
-    mode: Literal["append", "upsert", "keep", "update"] = Field(
+    mode: Literal["append", "upsert", "leave", "update"] = Field(
         "append",
         title="When the same row is there",
         description="What happens when a row has the same value in the column to compare.",

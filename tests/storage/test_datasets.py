@@ -130,14 +130,14 @@ def test_update_changes_what_is_there_and_upsert_adds_what_is_not(world: World) 
             step(world, dataset_id, "upsert", "id", {"id": empty}, "j:s:5")
 
 
-def test_keep_leaves_the_row_that_is_there_and_adds_what_is_not(world: World) -> None:
+def test_leave_keeps_the_row_that_is_there_and_adds_what_is_not(world: World) -> None:
     dataset_id = add(world, [{"id": 5, "name": "Rye"}])
-    assert step(world, dataset_id, "keep", "id", {"id": "5", "name": "Roll"}, "j:s:1") == ("kept", 0, False)
-    assert step(world, dataset_id, "keep", "id", {"id": 6, "name": "Cake"}, "j:s:2") == ("added", 1, False)
-    assert step(world, dataset_id, "keep", "id", {"id": 6, "name": "Tart"}, "k:s:2") == ("kept", 0, False)
+    assert step(world, dataset_id, "leave", "id", {"id": "5", "name": "Roll"}, "j:s:1") == ("kept", 0, False)
+    assert step(world, dataset_id, "leave", "id", {"id": 6, "name": "Cake"}, "j:s:2") == ("added", 1, False)
+    assert step(world, dataset_id, "leave", "id", {"id": 6, "name": "Tart"}, "k:s:2") == ("kept", 0, False)
     assert rows_of(world, dataset_id) == [{"id": 5, "name": "Rye"}, {"id": 6, "name": "Cake"}]
     with pytest.raises(Invalid, match="is the column to compare"):
-        step(world, dataset_id, "keep", "id", {"id": None}, "j:s:5")
+        step(world, dataset_id, "leave", "id", {"id": None}, "j:s:5")
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -146,7 +146,7 @@ def test_of_items_with_one_key_the_first_is_kept_whatever_order_they_end_in(worl
     items = list(enumerate(["a", "b", "a", "c", "a", "b"]))
     random.Random(seed).shuffle(items)
     for index, key in items:
-        step(world, dataset_id, "keep", "key", {"key": key, "index": index}, f"job_1:sink:0/{index}")
+        step(world, dataset_id, "leave", "key", {"key": key, "index": index}, f"job_1:sink:0/{index}")
     assert {row["key"]: row["index"] for row in rows_of(world, dataset_id)} == {"a": 0, "b": 1, "c": 3}
     assert len(rows_of(world, dataset_id)) == 3
 

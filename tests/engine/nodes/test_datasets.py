@@ -135,7 +135,7 @@ async def test_the_sink_says_what_it_did(world: World, goods: str) -> None:
     upsert = {**update, "mode": "upsert"}
     assert (await put(world, upsert, {"id": 99, "tags": ["a"]}, "job:sink:3"))["action"] == "added"
     assert (await put(world, upsert, {"id": 99, "tags": ["a"]}, "job:sink:4"))["action"] == "unchanged"
-    keep = {**update, "mode": "keep"}
+    keep = {**update, "mode": "leave"}
     assert (await put(world, keep, {"id": "99", "tags": []}, "job:sink:5"))["action"] == "kept"
     assert rows_of(world, goods)[3:] == [{"id": "4", "name": "Bun", "price": 1}, {"id": 99, "tags": ["a"]}]
 
