@@ -16,6 +16,7 @@ from typing import Final
 
 from engine.flow.goals import Goal, Goals, all_goals
 from engine.flow.times_asked import time_asked
+from engine.flow.wish_answers import without_answers
 
 #: How many goals are offered when one fits, and when none does.
 MOST: Final = 5
@@ -92,7 +93,7 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     known = goals or all_goals()
     index = _index(known)
     time, rest = time_asked(asked)
-    not_yet, rest = _not_yet(rest, known)
+    not_yet, rest = _not_yet(without_answers(rest), known)
     wanted = list(dict.fromkeys(index.meanings(rest)))
     hits = [goal for goal, score in _ranked(index, known.goals, wanted) if score > 0]
     fitting = [goal for goal in hits if index.covered(goal, wanted) >= _COVERED]
@@ -226,6 +227,8 @@ class _Index:
             stem = _stem(word)
             if stem in self._same or stem in self._rare:
                 yield self._same.get(stem, stem)
+            elif word.isdigit():
+                continue  # how many, which a question asks
             elif parts := self._parts(stem):
                 yield from parts
             elif close := get_close_matches(stem, self._vocabulary, n=1, cutoff=0.82):

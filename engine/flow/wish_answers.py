@@ -31,7 +31,8 @@ _INTO: Final = re.compile(
 _RESULT: Final = re.compile(
     rf"\b({_ANY})(?:e[nrs]?)? (?:summar(?:y|ies)|translations?|version|report|answer|zusammenfassung|übersetzung|bericht|antwort)\b"
 )
-_ADDRESS: Final = re.compile(r"\b(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
+#: A web address in a wish.
+ADDRESS: Final = re.compile(r"\b(?:https?://|www\.)[^\s<>\"']+", re.IGNORECASE)
 _NUMBERS: Final = {
     word: number
     for number, words in enumerate(
@@ -60,6 +61,15 @@ def answers_asked(goal: Goal, asked: str) -> dict[str, Json]:
     return found
 
 
+def without_answers(wish: str) -> str:
+    """Returns a wish without what questions of goals take from it and no goal is found by: the language of the answer,
+    and web addresses, which are a page.
+    """
+    text = ADDRESS.sub("page", " ".join(wish[:_LONGEST].split()))
+    found = _asked_language(text.casefold()) if len(text.casefold()) == len(text) else None
+    return text if found is None else f"{text[: found.start()]}{text[found.end(2) :]}"
+
+
 def _answer(question: Question, wish: str) -> Json:
     match question.kind:
         case "choice":
@@ -77,11 +87,17 @@ def _answer(question: Question, wish: str) -> Json:
 
 def _language(wish: str) -> Json:
     """The language that the answer should have; a language that something else has is none."""
-    for found in reversed([*_INTO.finditer(wish)]):
-        if found[1] in {"auf", "ins"} or found[3] is None or found[3] in all_goals().small_words:
-            return _WORDS[found[2]]
+    if (into := _asked_language(wish)) is not None:
+        return _WORDS[into[2]]
     found = _RESULT.search(wish)
     return _WORDS[found[1]] if found else None
+
+
+def _asked_language(wish: str) -> re.Match[str] | None:
+    for found in reversed([*_INTO.finditer(wish)]):
+        if found[1] in {"auf", "ins"} or found[3] is None or found[3] in all_goals().small_words:
+            return found
+    return None
 
 
 def _choice(choices: Mapping[str, Json], wish: str) -> Json:
@@ -99,4 +115,4 @@ def _number(question: Question, wish: str) -> Json:
 
 
 def _addresses(wish: str) -> list[str]:
-    return [found.rstrip(".,;:!?)") for found in _ADDRESS.findall(wish)]
+    return [found.rstrip(".,;:!?)") for found in ADDRESS.findall(wish)]
