@@ -330,7 +330,7 @@ class ScheduleForm:
         for one in self.fields:
             name = str(one.get("name"))
             need = f", {_('required')}" if one.get("required") else ""
-            field = Field(_field_words(name, one.get("description")), f"{type_word(one)}{need}")
+            field = Field(field_words(name, one.get("description")), f"{type_word(one)}{need}")
             with field.place:
                 box = ui.select(
                     columns, value=self.mapping.get(name, "") if self.mapping.get(name, "") in columns else ""
@@ -384,11 +384,12 @@ def results_note(schedule_id: str = "") -> None:
 
 def _in_words(spec: FieldSpec) -> FieldSpec:
     """Asks for a field by what its author says of it, where that is short."""
-    said = _field_words(spec.name, spec.help)
+    said = field_words(spec.name, spec.help)
     return spec if said == spec.name or spec.title != spec.name else replace(spec, title=said, help="")
 
 
-def _field_words(name: str, description: object) -> str:
+def field_words(name: str, description: object) -> str:
+    """Returns what a schedule calls a field: its description where that is short, else its name."""
     said = " ".join(str(description or "").split()).removesuffix(".")
     return said if 0 < len(said) <= _SHORT else name
 

@@ -9,6 +9,7 @@ from nicegui import ui
 
 from engine.actions.schedules import pause_schedule, remove_schedule, resume_schedule, start_schedule
 from engine.core.errors import Invalid
+from engine.flow.contract import input_fields
 from engine.flow.document import Document
 from engine.flow.file_values import is_file_value
 from engine.flow.references import as_text
@@ -17,7 +18,7 @@ from engine.triggers.timing import in_words
 from storage.flows import FlowRow
 from storage.schedules import ScheduleRow, StartRow
 from storage.triggers import FlowTriggers
-from ui.flows.schedule_form import ScheduleForm, results_note
+from ui.flows.schedule_form import ScheduleForm, field_words, results_note
 from ui.kit import feedback
 from ui.kit.feedback import empty, fold
 from ui.kit.parts import Column, badge, button, card, link, note, status_line, table, words
@@ -201,8 +202,13 @@ class SchedulesCard:
             return _("Once for each row of the dataset {name}").format(name=name)
         if not source["payload"]:
             return _("Without input")
-        said = ", ".join(f"{name}: {_short(value)}" for name, value in source["payload"].items() if value is not None)
-        return _("With {said}").format(said=said)
+        says = {str(field.get("name")): field.get("description") for field in input_fields(self.document)}
+        said = "; ".join(
+            f"{field_words(name, says.get(name))}: {_short(value)}"
+            for name, value in source["payload"].items()
+            if value is not None
+        )
+        return _("With this input: {said}").format(said=said)
 
     # The verbs.
 
