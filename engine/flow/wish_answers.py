@@ -41,6 +41,10 @@ _NUMBERS: Final = {
     )
     for word in words.split()
 }  # fmt: skip
+_SENTENCES: Final = re.compile(
+    rf"(?:\b(?:in|with) )?(?:\b(?:at most|up to|about|only) )?\b(?:\d{{1,3}}|{'|'.join(_NUMBERS)}) sentences?\b",
+    re.IGNORECASE,
+)
 #: As much of a wish is looked at.
 _LONGEST: Final = 2_000
 
@@ -62,10 +66,10 @@ def answers_asked(goal: Goal, asked: str) -> dict[str, Json]:
 
 
 def without_answers(wish: str) -> str:
-    """Returns a wish without what questions of goals take from it and no goal is found by: the language of the answer,
-    and web addresses, which are a page.
+    """Returns a wish without what questions of goals take from it and no goal is found by: the language of the answer
+    and its number of sentences, and web addresses, which are a page.
     """
-    text = ADDRESS.sub("page", " ".join(wish[:_LONGEST].split()))
+    text = _SENTENCES.sub("", ADDRESS.sub("page", " ".join(wish[:_LONGEST].split())))
     found = _asked_language(text.casefold()) if len(text.casefold()) == len(text) else None
     return text if found is None else f"{text[: found.start()]}{text[found.end(2) :]}"
 

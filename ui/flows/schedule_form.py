@@ -12,11 +12,13 @@ from nicegui import ui
 from engine.actions.schedules import MAX_TITLE, add_schedule, change_schedule
 from engine.core.environments import Environment
 from engine.core.errors import Invalid, PayloadInvalid, Refusal
+from engine.core.json_text import json_text
 from engine.flow.contract import input_fields, payload_schema, samples_of
 from engine.flow.dataset_payloads import match_columns
 from engine.flow.document import Document
 from engine.flow.times_asked import TimesAsked
 from engine.jobs.submit.batches import MAX_ITEMS
+from engine.outbound.practice_site import PRACTICE_HOST
 from engine.triggers.timing import DAYS, HOURS, LAST_DAY, MINUTES, MONTH_DAYS, cron_of, in_words, next_slots, zone_names
 from engine.triggers.zones import find_zones, zone_choices
 from storage.datasets import DatasetLine
@@ -301,10 +303,21 @@ class ScheduleForm:
         self.form = Form(
             roomy(specs, self.payload),
             self.payload,
-            lambda *_given: None,
+            lambda *_given: self._tell_practice(),
             types=True,
             keep_file=file_keeper(self.page_session, Environment.LIVE),
         )
+        self.practice = note(
+            _("It shows how the flow works and never changes. Put the address of your own page in its place."),
+            kind="warn",
+            icon="warning",
+            strong=_("This is a practice page."),
+        )
+        self._tell_practice()
+
+    def _tell_practice(self) -> None:
+        """Warns of a start that reads a page of the practice site."""
+        self.practice.visible = self.form is not None and f"//{PRACTICE_HOST}/" in json_text(self.form.value)
 
     def _take_sample(self, index: int) -> None:
         samples = samples_of(self.document)

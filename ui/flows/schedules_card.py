@@ -13,7 +13,7 @@ from engine.flow.contract import input_fields
 from engine.flow.document import Document
 from engine.flow.file_values import is_file_value
 from engine.flow.references import as_text
-from engine.flow.times_asked import times_of_flow
+from engine.flow.times_asked import times_kept, times_of_flow
 from engine.triggers.timing import in_words
 from storage.flows import FlowRow
 from storage.schedules import ScheduleRow, StartRow
@@ -92,11 +92,13 @@ class SchedulesCard:
                 self._draw_one(schedule)
 
     def _draw_empty(self) -> None:
-        with empty(
-            "schedule",
-            _("No schedule yet"),
-            _("Choose a time, and the flow runs by itself: a report every Monday at 9:00, or a check every hour."),
-        ):
+        asked = times_of_flow("", times_kept(self.flow.description))
+        said = _("Choose a time, and the flow runs by itself: a report every Monday at 9:00, or a check every hour.")
+        if asked is not None:
+            said = _("“{times}” was asked for. Press Add a schedule: the form begins with these times.").format(
+                times=asked.said
+            )
+        with empty("schedule", _("No schedule yet"), said):
             if self.may:
                 button(_("Add a schedule"), self._add, icon="add", kind="main")
             else:

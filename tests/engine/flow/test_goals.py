@@ -47,6 +47,7 @@ PHRASES = {
     "monthly report in Dutch about https://news.example.com/a.html": "report-about-pages",
     "translate English texts to Japanese": "translate-a-text",
     "write 5 headlines in French from a text": "headlines",
+    "summarise a page in Dutch in at most two sentences every 2 hours": "summarise-a-page",
     "a weekly report about pages": "report-about-pages",
     "find dead links": "check-links",
     "get the text of a website": "text-of-a-page",

@@ -75,9 +75,13 @@ async def test_the_form_begins_with_the_times_that_were_wished_for(site: Site, u
     flow_id = site.flow("Greeting", live=True)
     site.database.write_now(rename_flow, site.owner, flow_id, "Greeting", with_times("It greets.", "every Friday at 8"))
     await user.open(f"/flows/{flow_id}?tab=triggers")
+    await user.should_see("“every Friday at 8” was asked for.")
     press(user, "Add a schedule")
     await user.should_see("Every Friday at 08:00, UTC")
     assert "No e-mail is sent." in page_text(user)
+    await user.should_not_see("This is a practice page.")
+    box(user, "name").value = "https://practice.flowport.example/"
+    await user.should_see("This is a practice page.")
     press(user, "Save the schedule")
     await user.should_see("The schedule is saved.")
     (row,) = site.database.read_now(list_schedules, site.workspace_id, flow_id)
