@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
+from engine.core.error_codes import RefusalCode
 from storage.tables import RefusalCount, RefusedCall
 
 KEPT_CALLS = 1_000
@@ -137,9 +138,9 @@ def count_refusals(
 
 def count_unknown_keys(session: Session, filters: RefusalFilters = RefusalFilters()) -> int:
     """Returns the number of calls with an unknown key; 0 when `filters` ask for a flow, a key or another code."""
-    if filters.flow_id or filters.key_id or filters.code not in {None, "unauthorized"}:
+    if filters.flow_id or filters.key_id or filters.code not in {None, RefusalCode.UNAUTHORIZED}:
         return 0
-    return count_refusals(session, "", filters.since or 0, filters.until or 1 << 53).get("unauthorized", 0)
+    return count_refusals(session, "", filters.since or 0, filters.until or 1 << 53).get(RefusalCode.UNAUTHORIZED, 0)
 
 
 def _row(call: RefusedCall) -> RefusedRow:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Invalid
 from engine.core.file_names import clean_file_name
 from engine.core.ids import file_ids_in, new_id
@@ -30,7 +31,7 @@ class LocalFiles:
         if found is None:
             raise NodeFailed(
                 "This file is not there.",
-                code="file_not_found",
+                code=JobErrorCode.FILE_NOT_FOUND,
                 why="`flows run` knows only the files that its own run was given or made.",
                 remedy="Give the file with --file FIELD=PATH.",
             )
@@ -39,7 +40,7 @@ class LocalFiles:
     async def keep(self, name: str, media_type: str, content: bytes) -> Json:
         """Keeps a file until the run ends. Raises NodeFailed."""
         if len(content) > MAX_FILE_BYTES:
-            raise NodeFailed(f"A file may have {size_in_words(MAX_FILE_BYTES)}.", code="file_not_taken")
+            raise NodeFailed(f"A file may have {size_in_words(MAX_FILE_BYTES)}.", code=JobErrorCode.FILE_NOT_TAKEN)
         clean = clean_file_name(name)
         found = media_type_of(clean, content[:HEAD_BYTES], content[-TAIL_BYTES:])
         file_id = new_id("file")

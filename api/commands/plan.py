@@ -21,7 +21,7 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
     subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     command = subcommands.add_parser("set", parents=[shared], help="set the plan; it counts for the next request")
-    command.add_argument("plan", choices=tuple(PLANS))
+    command.add_argument("plan", choices=tuple(map(str, PLANS)))
     command.add_argument("--concurrency", type=limit, metavar="N", help="Production's jobs at once, or `unlimited`")
     command.add_argument("--monthly", type=limit, metavar="N", help="Production's requests a month, or `unlimited`")
     for environment in ("test", "dev"):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from api.commands.local_files import LocalFiles, with_files
 from api.commands.terminal import Terminal, read_input
 from engine.browser.browser import browser_of
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
 from engine.core.ids import new_id
 from engine.flow.contract import check_payload, input_fields
@@ -247,7 +248,7 @@ class _Outside:
         if found is None:
             raise NodeFailed(
                 f"No model connection is called “{name}” in {self._terminal.settings.data}.",
-                code="model_key_missing",
+                code=JobErrorCode.MODEL_KEY_MISSING,
                 remedy=f"Add it: `app.py models add {name} --provider ...`.",
             )
         return found

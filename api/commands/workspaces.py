@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.commands.terminal import Terminal
-from engine.core.plans import PLANS
+from engine.core.plans import PLANS, PlanName
 
 
 def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -17,7 +17,9 @@ def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
 
     command = subcommands.add_parser("create", parents=[shared], help="add a workspace; prints its id")
     command.add_argument("name", metavar="NAME")
-    command.add_argument("--plan", choices=tuple(PLANS), default="free", help="its plan (default: free)")
+    command.add_argument(
+        "--plan", choices=tuple(map(str, PLANS)), default=PlanName.FREE, help="its plan (default: free)"
+    )
     command.set_defaults(run=_create)
 
     command = subcommands.add_parser("list", parents=[shared], help="the workspaces of this server")

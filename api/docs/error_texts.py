@@ -2,145 +2,147 @@
 
 from __future__ import annotations
 
+from engine.core.error_codes import RefusalCode
+
 #: code -> (why it happens, what to do)
 ERROR_TEXTS: dict[str, tuple[str, str]] = {
-    "validation_failed": (
+    RefusalCode.VALIDATION_FAILED: (
         'The body does not fit the fields of the flow\'s API Input, or, for a batch or the answer to a question, what that call takes. `errors` names every wrong field at once, by JSON pointer: missing required fields, fields the flow does not know, wrong types and values outside their limits. Nothing is converted: "5" is not a number.',
         "Compare the body with the request fields in the flow's API docs. If the flow should take the field, its owner presses Accept this field under Jobs, Refused, or adds it to the API Input in the Playground, and then Update API.",
     ),
-    "invalid_json": (
+    RefusalCode.INVALID_JSON: (
         "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, nesting deeper than 64 levels, more than 10,000 keys or 200,000 values, text that is not UTF-8, a byte order mark (BOM) at its begin, or a `\\u` escape that names half of a character (a lone surrogate).",
         "Let a JSON library write the body instead of putting text together, and send UTF-8. Split what has too many keys or values.",
     ),
-    "invalid_parameter": (
+    RefusalCode.INVALID_PARAMETER: (
         "A query parameter or a header has a value that cannot be used, is unknown, or stands twice; or `Authorization` and `X-API-Key` name two keys, or `Authorization` holds something other than `Bearer`, like `Basic`, beside an `X-API-Key`.",
         "The detail names it. Take it out, or correct its value.",
     ),
-    "malformed_request": (
+    RefusalCode.MALFORMED_REQUEST: (
         "The request breaks the rules of HTTP/1.1, or asks for something that this server does not do, and `detail` says what: a first line without a known method, an address and `HTTP/1.1`, an address with a character that must be written as `%XX` (like a space or `ü`), `CONNECT` (which is for proxies), a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a chunk that cannot be read, a header that goes on in the next line, has no name or a character that may not stand there, a `Host` that is missing or stands twice, or a body in very many tiny pieces. Often nobody can tell for certain where such a request ends, so the connection is closed.",
         "Let an HTTP library write the request instead of putting it together. Behind a proxy of your own, look at what it sends on.",
     ),
-    "unauthorized": (
+    RefusalCode.UNAUTHORIZED: (
         "The key is missing, misspelt, unknown, expired or revoked. All of these get this one answer, so that nobody can learn which keys exist.",
         "Send `Authorization: Bearer` and the whole key. Settings, API Keys shows which keys are valid and when each was used last.",
     ),
-    "signature_invalid": (
+    RefusalCode.SIGNATURE_INVALID: (
         "A call of an incoming webhook does not prove where it comes from: the signature or the secret in the address is missing or wrong, or the time in the signature is more than five minutes away. `detail` says which.",
         "Enter the same secret in the webhook on the flow's page and at the service that calls. The list of the last calls there shows each refused call with its reason.",
     ),
-    "not_allowed": (
+    RefusalCode.NOT_ALLOWED: (
         "The key is valid, but it may not do this: it is limited to other flows.",
         "Use another key, or ask the owner to allow this flow for the key.",
     ),
-    "not_found": (
+    RefusalCode.NOT_FOUND: (
         "The API has no such address, or nothing has the id in it, or it belongs to somebody else or to another environment. The last three look the same on purpose; of an address that does not exist `detail` says so.",
         "Check the address, then the id in it. `/public/v1/openapi.json` lists all addresses. A key sees the jobs of its own environment only.",
     ),
-    "flow_not_deployed": (
+    RefusalCode.FLOW_NOT_DEPLOYED: (
         "The flow is yours, but its API is switched off: it was never deployed, or it was undeployed.",
         "Press Deploy API on the flow's page. The address stays the same.",
     ),
-    "method_not_allowed": (
+    RefusalCode.METHOD_NOT_ALLOWED: (
         "The address exists, but not for this method.",
         "The header `Allow` says which methods it takes.",
     ),
-    "not_acceptable": (
+    RefusalCode.NOT_ACCEPTABLE: (
         "The `Accept` header takes none of the forms this answer has.",
         "Leave the header out, or name what the call answers with; `detail` says it: `text/event-stream` for the events of a job, `application/x-ndjson` for the results of a batch, `application/json` for all else. The download of a file has no such answer: it sends the file as it is, whatever `Accept` says.",
     ),
-    "request_timeout": (
+    RefusalCode.REQUEST_TIMEOUT: (
         "The head or the body of the request did not arrive in full within 30 seconds. Nothing was accepted.",
         "Send the whole request again, in one go. Over a slow line, send an address of the data instead of the data.",
     ),
-    "idempotency_in_progress": (
+    RefusalCode.IDEMPOTENCY_IN_PROGRESS: (
         "Another request with this Idempotency-Key is being accepted at this moment.",
         "Wait a second and send the same request again; you get the job of the first one.",
     ),
-    "job_not_cancellable": (
+    RefusalCode.JOB_NOT_CANCELLABLE: (
         "The job has ended, so there is nothing to stop.",
         "Read the job: it has its result or its error.",
     ),
-    "batch_not_cancellable": (
+    RefusalCode.BATCH_NOT_CANCELLABLE: (
         "All items of the batch have ended, so there is nothing to stop.",
         "Read the batch's results: each item has its result or its error.",
     ),
-    "question_closed": (
+    RefusalCode.QUESTION_CLOSED: (
         "A question of a job to a person takes one answer. Somebody has given it, nobody did in time, or the job has ended and asks no more; `detail` says which.",
         "List the questions of the job (`GET /public/v1/jobs/{job_id}/questions`): they say what was answered, by whom and when.",
     ),
-    "job_not_ended": (
+    RefusalCode.JOB_NOT_ENDED: (
         "The data of a job can be erased when it has ended. This one waits or runs, or a run that somebody made again from it does.",
         "Cancel the job (`POST /public/v1/jobs/{job_id}/cancel`) or wait until it has ended, then send the request again.",
     ),
-    "hook_paused": (
+    RefusalCode.HOOK_PAUSED: (
         "Somebody has paused this incoming webhook. The call is genuine, but it started nothing.",
         "Press Resume at the webhook on the flow's page, then let the service send the call again.",
     ),
-    "job_expired": (
+    RefusalCode.JOB_EXPIRED: (
         "Results are kept for a time (30 days unless the owner chose otherwise), and this job's time is over.",
         "Fetch results soon after the job ends, and store what you need.",
     ),
-    "invalid_upload": (
+    RefusalCode.INVALID_UPLOAD: (
         "An upload is a form (`multipart/form-data`) with the file as its only part. This one holds no file, more than one part, or its end is missing; `detail` says which.",
         "Let an HTTP library write the form: `curl -F file=@report.pdf`, `files=` in Python, `FormData` in JavaScript. Send each file with a call of its own.",
     ),
-    "file_space_full": (
+    RefusalCode.FILE_SPACE_FULL: (
         "All files of a workspace together may take so much space, and this one does not fit any more. `detail` says how much is used.",
         "The owner can raise it under Settings, Server, Data. Files are removed when nothing uses them for a day, and with the data of their jobs, so a shorter time for results gives space back too.",
     ),
-    "file_too_large": (
+    RefusalCode.FILE_TOO_LARGE: (
         "A file may have 50 MiB (52,428,800 bytes).",
         "Send a smaller file, or split it: a PDF by pages, a table by rows.",
     ),
-    "body_too_large": (
+    RefusalCode.BODY_TOO_LARGE: (
         "A body may have 10 MiB.",
         "Send an address of the data instead of the data, or split the request.",
     ),
-    "address_too_long": (
+    RefusalCode.ADDRESS_TOO_LONG: (
         "The address of the request leaves its headers no room: together they may have 16 KiB.",
         "Send the data in the body instead of the address.",
     ),
-    "unsupported_media_type": (
+    RefusalCode.UNSUPPORTED_MEDIA_TYPE: (
         "These routes take JSON in UTF-8 only (the upload of a file takes a form), as it is: the `Content-Type` is missing, is another one or names another `charset`, or the body is compressed (`Content-Encoding`). `detail` says which.",
         "Send the header `Content-Type: application/json` and a body in UTF-8 without `Content-Encoding`. An upload of a file is a form (`multipart/form-data`).",
     ),
-    "range_not_satisfiable": (
+    RefusalCode.RANGE_NOT_SATISFIABLE: (
         "A download asked for a part (`Range`) that begins behind the end of the file. `Content-Range` and `detail` say how many bytes the file has.",
         "Ask for a part that begins within the file, or leave `Range` out to get all of it. A download that goes on where an earlier one broke off is complete when nothing is left to ask for.",
     ),
-    "idempotency_key_reused": (
+    RefusalCode.IDEMPOTENCY_KEY_REUSED: (
         "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default. Or the data of the job that it made were erased, so nobody can tell if the request is the same.",
         "Use a new key for a new request, and the same key only to repeat the same one.",
     ),
-    "concurrency_limit_exceeded": (
+    RefusalCode.CONCURRENCY_LIMIT_EXCEEDED: (
         "As many jobs are queued or running as the key's environment (Production, Staging or Development) or the key itself may have at once.",
         "Wait for the seconds in `Retry-After`, then send the request again. The owner can raise the limit under Settings, Limits and plan.",
     ),
-    "monthly_quota_exceeded": (
+    RefusalCode.MONTHLY_QUOTA_EXCEEDED: (
         "The accepted requests of this UTC calendar month have reached the number of the key's environment (Production, Staging or Development) or of the key itself. Or a batch has more items than requests are left in this month: then smaller batches and single requests are still accepted, and `detail` says how many. Or it has more items than a whole month has requests: then the answer has no `Retry-After`, as the batch can never be accepted, and `detail` says how many items may be sent at most.",
         "Wait until the 1st, 00:00 UTC, or ask the owner to raise the limit under Settings, Limits and plan. Send a batch that is too large for what is left with fewer items, and the rest later; one that is too large for a month in smaller ones over several months.",
     ),
-    "rate_limited": (
+    RefusalCode.RATE_LIMITED: (
         "A key may send so many requests in a second as its plan says (Free 50, Pro 200, Enterprise any number), polling too. All calls without a valid key from one address may be 50 in a second.",
         "Wait for the seconds in `Retry-After`, then send the request again, and use `?wait=30` instead of asking often.",
     ),
-    "headers_too_large": (
+    RefusalCode.HEADERS_TOO_LARGE: (
         "The address and the headers of a request, and the headers behind its body, may have 16 KiB together.",
         "Leave out headers that this API does not read, cookies for example. The connection is closed.",
     ),
-    "internal": (
+    RefusalCode.INTERNAL: (
         "Something went wrong inside Flowport. That is a fault of ours, not of your request.",
         "Send the request again. If it stays, give the `request_id` to whoever runs the server: the log has the details under it.",
     ),
-    "storage_unavailable": (
+    RefusalCode.STORAGE_UNAVAILABLE: (
         "The server cannot write its data at the moment, for example because the disk is full. Nothing was half made.",
         "Send the request again in a few seconds. Whoever runs the server finds the reason in its log.",
     ),
-    "too_many_connections": (
+    RefusalCode.TOO_MANY_CONNECTIONS: (
         "As many connections are open as the server holds, in all or from one address (an IPv6 address counts with its /64). Or the bodies above 64 KiB that are being received have 128 MiB together. Or more than 16 requests were sent ahead on one connection, before the answer to the first of them.",
         "Send no more than 16 requests ahead on one connection (HTTP pipelining). Use open connections again (HTTP keep-alive) instead of making one for each request, and send it again after the seconds in `Retry-After`. Behind a proxy of your own, name it in FLOWPORT_TRUSTED_PROXIES: it has no limit of its own then.",
     ),
-    "shutting_down": (
+    RefusalCode.SHUTTING_DOWN: (
         "The server is stopping or restarting. Accepted jobs are kept and go on after the restart.",
         "Send the request again in a few seconds.",
     ),

@@ -4,119 +4,121 @@ about it.
 
 from __future__ import annotations
 
+from engine.core.error_codes import JobErrorCode
+
 #: code -> (what happened, why it happens, what to do)
 JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
-    "timeout": (
+    JobErrorCode.TIMEOUT: (
         "The time limit passed",
         "The job, or one of its steps, took longer than its limit: the flow's job limit, `Cancel-After` of the call, or the time limit of the step. `message` says which one.",
         "Open the job in Flowport: its waterfall shows which step took the time. Give that step more time, send less at once, or raise the job limit in the flow's settings.",
     ),
-    "worker_lost": (
+    JobErrorCode.WORKER_LOST: (
         "The worker stopped",
         "The process that ran the job died again and again, for example because the machine had no memory left. Another worker takes the job up twice before this is said; `attempts` counts all three.",
         "Send the request again. If it stays, whoever runs the server looks at its log and at the memory of the machine.",
     ),
-    "budget_exceeded": (
+    JobErrorCode.BUDGET_EXCEEDED: (
         "The budget is used up",
         "The job, or an Agent in it, reached the most that it may spend on language models.",
         "Send less at once, choose a cheaper model, or let the owner raise the budget; an Agent has its own limit, **Most money**.",
     ),
-    "result_too_large": (
+    JobErrorCode.RESULT_TOO_LARGE: (
         "The result is too large",
         "A result may have 10 MiB, as JSON and with the names of its fields. A flow that returns what it was sent adds to that: a body of just under 10 MiB is taken, but what comes of it may be too large.",
         "Return less: pick the fields that are needed in API Output, or split the request.",
     ),
-    "address_not_allowed": (
+    JobErrorCode.ADDRESS_NOT_ALLOWED: (
         "The address may not be called",
         "A step wanted to reach an address inside the server's own network, a public one at a port other than 80, 443, 8080 and 8443, or one with a scheme other than http and https, or to send a secret to a host that the secret does not name. Such addresses and ports are closed unless whoever runs the server opens them.",
         "Check the address that was sent. If it should be reachable, the owner adds it under Settings, Server (`FLOWPORT_OUTBOUND_ALLOW` on the server), with its port where that is another, like `example.com:8444`; a host for a secret is added under Settings, Models and secrets. `message` says which of the two it is.",
     ),
-    "http_status": (
+    JobErrorCode.HTTP_STATUS: (
         "A website answered with an error",
         "The address that a step called answered with a status of 400 or more. `message` names the address and the status.",
         "Check the address and what is sent to it. A status of 429 or 5xx often passes: try again later, or give the step retries.",
     ),
-    "page_not_found": (
+    JobErrorCode.PAGE_NOT_FOUND: (
         "The page is not there",
         "The website answered 404 or 410.",
         "Check the address.",
     ),
-    "page_blocked_by_robots": (
+    JobErrorCode.PAGE_BLOCKED_BY_ROBOTS: (
         "The page is closed to robots",
         "The robots.txt of the website asks programs not to read this page, and the step is set to respect that.",
         "Ask the website's owner, or use another page.",
     ),
-    "page_needs_browser": (
+    JobErrorCode.PAGE_NEEDS_BROWSER: (
         "The page needs a browser",
         "The page is empty until a browser has run its scripts, and the step reads it without one.",
         "Switch `use_browser` on in the step's settings, or look for the data at another address, such as the page's own API.",
     ),
-    "response_too_large": (
+    JobErrorCode.RESPONSE_TOO_LARGE: (
         "An answer is too large",
         "The address that a step called sent more than a step may take.",
         "Ask it for less: another page, a filter, a part of the file.",
     ),
-    "file_not_found": (
+    JobErrorCode.FILE_NOT_FOUND: (
         "A file is not there",
         "A step wanted to read a file that is not stored any more, or the address that was sent as a file did not answer with one: no server has the name, it does not answer, or it answers with an error. Files go with the data of their job, and a file that was uploaded and never used goes after a day.",
         "Send the file again. For an address, open it in a browser: `message` says what it answered.",
     ),
-    "file_not_taken": (
+    JobErrorCode.FILE_NOT_TAKEN: (
         "A file does not fit",
         "A file is of another kind or larger than the field or Flowport takes, or a step cannot read it as the flow wants: it is empty, damaged, locked with a password, not of the kind that its name says, or holds no table where one is wanted.",
         "`message` names the file and what is wrong with it. Send another file, or let the designer of the flow allow more in API Input.",
     ),
-    "file_not_stored": (
+    JobErrorCode.FILE_NOT_STORED: (
         "A file could not be stored",
         "The workspace's space for files is used up, or the disk of the server is full.",
         "The owner can raise the space under Settings, Server, Data, or keep values for a shorter time so that files go earlier.",
     ),
-    "not_a_list": (
+    JobErrorCode.NOT_A_LIST: (
         "A list was expected",
         "A step that works on lists was given something else. `message` names the value and the type that was found.",
         "Check which value the step is bound to, and what was sent for it.",
     ),
-    "input_missing": (
+    JobErrorCode.INPUT_MISSING: (
         "A value is missing",
         "A step needs an input that was empty: the field was not sent, or an earlier step gave nothing.",
         "Send the field, make it required in API Input, or give it a default.",
     ),
-    "reference_missing": (
+    JobErrorCode.REFERENCE_MISSING: (
         "Data was not found",
         "A step uses a part of an earlier step's output that was not there this time.",
         "Open the job and look at the output of that earlier step; then bind the step to a part that is always there.",
     ),
-    "template_error": (
+    JobErrorCode.TEMPLATE_ERROR: (
         "A template could not be filled",
         "The text of a template names something that is not there, or takes too long.",
         "Open the flow: the step's preview shows where. Correct the template and deploy with Update API.",
     ),
-    "model_unreachable": (
+    JobErrorCode.MODEL_UNREACHABLE: (
         "The language model was not reached",
         "The model's server did not answer, is out of order, or the connection to it broke.",
         "Try again in a minute. If it stays, the owner presses Test under Settings, Models.",
     ),
-    "model_key_missing": (
+    JobErrorCode.MODEL_KEY_MISSING: (
         "The model has no key",
         "The step's model connection is gone, or its key cannot be read.",
         "The owner adds the key under Settings, Models.",
     ),
-    "model_key_refused": (
+    JobErrorCode.MODEL_KEY_REFUSED: (
         "The model's key was refused",
         "The model's provider refused the key: it is wrong, expired, or has no right to this model.",
         "The owner puts a valid key in under Settings, Models.",
     ),
-    "model_rate_limited": (
+    JobErrorCode.MODEL_RATE_LIMITED: (
         "The model's provider asks to slow down",
         "The account at the provider has reached its calls a minute, or its credit. The step tried again as often as it may.",
         "Try again later, let “For each item” run fewer items at once, or raise the limit at the provider.",
     ),
-    "output_invalid": (
+    JobErrorCode.OUTPUT_INVALID: (
         "The model's answer did not fit",
         "The answer was cut off, or did not have the output fields, even after it was asked to correct it.",
         "Say in the prompt what each field holds, allow more tokens or attempts, or choose a stronger model.",
     ),
-    "node_failed": (
+    JobErrorCode.NODE_FAILED: (
         "A step failed",
         "A step could not do its work, for a reason that has no code of its own: a host whose name was not found (DNS), a connection that was refused or broke, code that failed, and others. `message` tells it in a sentence.",
         "Open the job in Flowport: the step is marked, with its input, its tries and what to do.",
@@ -125,31 +127,39 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
 
 #: code -> (message, node_id, node_label) of the example, with a node type that raises this error.
 JOB_ERROR_EXAMPLES: dict[str, tuple[str, str | None, str | None]] = {
-    "timeout": ("The step took longer than its 60 seconds.", "prompt", "Summarise"),
-    "worker_lost": ("The worker process stopped 3 times while it ran this job.", None, None),
-    "budget_exceeded": ("The job has spent its budget of $0.50.", "prompt", "Summarise"),
-    "result_too_large": ("The result has 14 MiB; 10 MiB are allowed.", "api_output", "API Output"),
-    "address_not_allowed": ("10.0.0.7 is inside a private network.", "http_request", "Ask the shop"),
-    "http_status": ("https://shop.example/items answered 503.", "http_request", "Ask the shop"),
-    "page_not_found": ("https://example.com/gone answered 404.", "page_scraper", "Read the page"),
-    "page_blocked_by_robots": ("The robots.txt of example.com closes this page.", "page_scraper", "Read the page"),
-    "page_needs_browser": ("https://example.com/app is empty without a browser.", "page_scraper", "Read the page"),
-    "response_too_large": ("https://example.com/all sent more than 10 MiB.", "http_request", "Ask the shop"),
-    "not_a_list": ("A list was expected; a text was found.", "array_splitter", "For each link"),
-    "file_not_found": ("The address of the file answered with status 404.", "api_input", "API Input"),
-    "file_not_taken": (
+    JobErrorCode.TIMEOUT: ("The step took longer than its 60 seconds.", "prompt", "Summarise"),
+    JobErrorCode.WORKER_LOST: ("The worker process stopped 3 times while it ran this job.", None, None),
+    JobErrorCode.BUDGET_EXCEEDED: ("The job has spent its budget of $0.50.", "prompt", "Summarise"),
+    JobErrorCode.RESULT_TOO_LARGE: ("The result has 14 MiB; 10 MiB are allowed.", "api_output", "API Output"),
+    JobErrorCode.ADDRESS_NOT_ALLOWED: ("10.0.0.7 is inside a private network.", "http_request", "Ask the shop"),
+    JobErrorCode.HTTP_STATUS: ("https://shop.example/items answered 503.", "http_request", "Ask the shop"),
+    JobErrorCode.PAGE_NOT_FOUND: ("https://example.com/gone answered 404.", "page_scraper", "Read the page"),
+    JobErrorCode.PAGE_BLOCKED_BY_ROBOTS: (
+        "The robots.txt of example.com closes this page.",
+        "page_scraper",
+        "Read the page",
+    ),
+    JobErrorCode.PAGE_NEEDS_BROWSER: (
+        "https://example.com/app is empty without a browser.",
+        "page_scraper",
+        "Read the page",
+    ),
+    JobErrorCode.RESPONSE_TOO_LARGE: ("https://example.com/all sent more than 10 MiB.", "http_request", "Ask the shop"),
+    JobErrorCode.NOT_A_LIST: ("A list was expected; a text was found.", "array_splitter", "For each link"),
+    JobErrorCode.FILE_NOT_FOUND: ("The address of the file answered with status 404.", "api_input", "API Input"),
+    JobErrorCode.FILE_NOT_TAKEN: (
         "`/document` must be a file of this kind: PDF; `page.html` is text/html.",
         "api_input",
         "API Input",
     ),
-    "file_not_stored": ("The files of this workspace take 5 GiB of 5 GiB.", "api_input", "API Input"),
-    "input_missing": ("The address is empty.", "page_scraper", "Read the page"),
-    "reference_missing": ("The step “Ask the shop” gave no `json.items`.", "set_fields", "Put together"),
-    "template_error": ("The template names `title`, which is not there.", "text_template", "Write the text"),
-    "model_unreachable": ("The server of the model did not answer.", "prompt", "Summarise"),
-    "model_key_missing": ("The connection of the model has no key.", "prompt", "Summarise"),
-    "model_key_refused": ("The provider refused the key.", "prompt", "Summarise"),
-    "model_rate_limited": ("The provider asks to slow down.", "prompt", "Summarise"),
-    "output_invalid": ("The answer has no field `title`.", "prompt", "Summarise"),
-    "node_failed": ("The name shop.example was not found.", "http_request", "Ask the shop"),
+    JobErrorCode.FILE_NOT_STORED: ("The files of this workspace take 5 GiB of 5 GiB.", "api_input", "API Input"),
+    JobErrorCode.INPUT_MISSING: ("The address is empty.", "page_scraper", "Read the page"),
+    JobErrorCode.REFERENCE_MISSING: ("The step “Ask the shop” gave no `json.items`.", "set_fields", "Put together"),
+    JobErrorCode.TEMPLATE_ERROR: ("The template names `title`, which is not there.", "text_template", "Write the text"),
+    JobErrorCode.MODEL_UNREACHABLE: ("The server of the model did not answer.", "prompt", "Summarise"),
+    JobErrorCode.MODEL_KEY_MISSING: ("The connection of the model has no key.", "prompt", "Summarise"),
+    JobErrorCode.MODEL_KEY_REFUSED: ("The provider refused the key.", "prompt", "Summarise"),
+    JobErrorCode.MODEL_RATE_LIMITED: ("The provider asks to slow down.", "prompt", "Summarise"),
+    JobErrorCode.OUTPUT_INVALID: ("The answer has no field `title`.", "prompt", "Summarise"),
+    JobErrorCode.NODE_FAILED: ("The name shop.example was not found.", "http_request", "Ask the shop"),
 }

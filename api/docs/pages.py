@@ -31,6 +31,7 @@ from api.http.problem_json import PUBLISHED, problem_example, status_of, title_o
 from api.http.route_classes import BASE
 from engine.actions.deployments import endpoint_path
 from engine.code_samples import code_examples, files_to_send
+from engine.core.error_codes import JobErrorCode
 from engine.core.paths import ASSETS
 from engine.core.safe_markdown import clean_html
 from engine.core.settings import Settings
@@ -429,7 +430,7 @@ def _spoken(text: object) -> Markup:
 def _job_error(code: str) -> dict[str, Any]:
     title, why, todo = JOB_ERROR_TEXTS[code]
     message, node_id, label = JOB_ERROR_EXAMPLES[code]
-    attempts = MAX_ATTEMPTS if code == "worker_lost" else 1
+    attempts = MAX_ATTEMPTS if code == JobErrorCode.WORKER_LOST else 1
     error = {"code": code, "message": message, "node_id": node_id, "node_label": label, "item_index": None}
     job = {"job_id": "job_7Qm2VxK1", "status": "failed", "result": None, "error": {**error, "attempts": attempts}}
     where = ("Where it stands", "in the `error` of a job that failed; the call itself was accepted with 202")

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from api.http.problem_examples import DETAILS
 from engine.core import errors
+from engine.core.error_codes import RefusalCode
 from engine.core.errors import FieldError, Refusal
 
 PROBLEM_TYPE = "application/problem+json"
@@ -24,7 +25,7 @@ MOST_ERRORS = 100
 class MethodNotAllowed(Refusal):
     """This address does not take this method."""
 
-    code = "method_not_allowed"
+    code = RefusalCode.METHOD_NOT_ALLOWED
 
     def __init__(self, method: str, allowed: tuple[str, ...]) -> None:
         self.allowed = allowed
@@ -39,13 +40,13 @@ class NoSuchAddress(errors.NotFound):
 class NotAcceptable(Refusal):
     """The answer has no form that the Accept header takes."""
 
-    code = "not_acceptable"
+    code = RefusalCode.NOT_ACCEPTABLE
 
 
 class UnsupportedMediaType(Refusal):
     """The request body has a type that is not taken here."""
 
-    code = "unsupported_media_type"
+    code = RefusalCode.UNSUPPORTED_MEDIA_TYPE
     remedy = "Send JSON with the header `Content-Type: application/json`"
 
 
@@ -67,7 +68,7 @@ class NotMultipart(UnsupportedMediaType):
 class RangeNotSatisfiable(Refusal):
     """The file does not have the part that was asked for."""
 
-    code = "range_not_satisfiable"
+    code = RefusalCode.RANGE_NOT_SATISFIABLE
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -77,27 +78,27 @@ class RangeNotSatisfiable(Refusal):
 class MalformedRequest(Refusal):
     """The HTTP request cannot be read."""
 
-    code = "malformed_request"
+    code = RefusalCode.MALFORMED_REQUEST
 
 
 class RequestTimeout(Refusal):
     """The request did not arrive in time."""
 
-    code = "request_timeout"
+    code = RefusalCode.REQUEST_TIMEOUT
     remedy = "Send it again, in one go"
 
 
 class AddressTooLong(Refusal):
     """The address of the request is too long."""
 
-    code = "address_too_long"
+    code = RefusalCode.ADDRESS_TOO_LONG
     remedy = "Send the data in the body; address and headers may have 16 KiB together"
 
 
 class HeadersTooLarge(Refusal):
     """The headers of the request are too large."""
 
-    code = "headers_too_large"
+    code = RefusalCode.HEADERS_TOO_LARGE
     remedy = "Send less: the headers of a request, and those behind its body, may have 16 KiB together"
 
 
@@ -109,7 +110,7 @@ class TooManyAhead(errors.TooManyConnections):
 class Internal(Refusal):
     """Something went wrong inside Flowport."""
 
-    code = "internal"
+    code = RefusalCode.INTERNAL
     remedy = "Try again; if it stays, give the request id to whoever runs this server: the log has the details under it"
 
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from cachetools import LRUCache
 
 from engine.core.errors import RateLimited
-from engine.core.plans import PLANS
+from engine.core.plans import PLANS, PlanName
 
 #: Requests per second of one address, for calls without a valid key.
-WITHOUT_A_KEY = PLANS["free"].requests
+WITHOUT_A_KEY = PLANS[PlanName.FREE].requests
 #: At most this many subjects are kept.
 MOST = 20_000
 #: The capacity of a bucket, in seconds of its rate.

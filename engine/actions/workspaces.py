@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.core.ids import WorkspaceId
-from engine.core.plans import PLANS
+from engine.core.plans import PLANS, PlanName
 from storage.audit import add_entry
 from storage.workspaces import find_first_workspace, insert_workspace, list_workspaces
 
@@ -23,7 +23,7 @@ def ensure_workspace(session: Session, plan: str) -> WorkspaceId:
     return WorkspaceId(first.id) if first else _add(session, FIRST_NAME, plan)
 
 
-def create_workspace(session: Session, name: str, plan: str = "free") -> WorkspaceId:
+def create_workspace(session: Session, name: str, plan: str = PlanName.FREE) -> WorkspaceId:
     """Creates a workspace for another tenant. Raises Invalid, and Conflict when the name is taken."""
     name = name.strip()
     if not 1 <= len(name) <= MAX_NAME:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.browser.page import BrowserPage, Drawn, Fetch, OutboundAnswer, closed
+from engine.core.error_codes import JobErrorCode
 from engine.flow.node_context import NodeFailed
 from engine.outbound.addresses import shown_url
 from engine.outbound.errors import ResponseTooLarge, TimedOut
@@ -67,7 +68,7 @@ def no_browser(what: str) -> NodeFailed:
     """Returns the failure for a server that cannot render pages, with what its owner can do."""
     return NodeFailed(
         "The page was not opened in a browser: this server has none.",
-        code="page_needs_browser",
+        code=JobErrorCode.PAGE_NEEDS_BROWSER,
         why=f"Drawing pages needs Playwright and a Chromium, and {what}.",
         remedy="The owner of the server can add both: `uv pip install --python .venv/bin/python playwright`, then the system's "
         "package `chromium` (or `.venv/bin/python -m playwright install chromium`), then restart. "
@@ -80,7 +81,7 @@ def no_sandbox(error: Exception) -> NodeFailed:
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     return NodeFailed(
         "The page was not opened in a browser: the Chromium of this server cannot start its sandbox.",
-        code="page_needs_browser",
+        code=JobErrorCode.PAGE_NEEDS_BROWSER,
         why="The server runs as root, and for root Chromium has no sandbox."
         if root
         else f"The system does not let Chromium make one: {_first_line(error)}",
@@ -159,7 +160,7 @@ class BrowserThread:
                 raise no_sandbox(error) from error
             raise NodeFailed(
                 "The page was not opened in a browser: the Chromium of this server did not start.",
-                code="page_needs_browser",
+                code=JobErrorCode.PAGE_NEEDS_BROWSER,
                 why=_first_line(error),
                 remedy="The owner of the server can look at its log. Or switch off “Open in a browser”.",
             ) from error

@@ -52,6 +52,8 @@ import inspect
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from engine.core.error_codes import RefusalCode
+
 
 @dataclass(frozen=True)
 class FieldError:
@@ -70,7 +72,7 @@ class FieldError:
 class Refusal(Exception):  # an expected answer, not an error of the program
     """Flowport said no."""
 
-    code: ClassVar[str] = "refused"
+    code: ClassVar[str] = RefusalCode.REFUSED
     #: What to do, when it is the same for every refusal of the class.
     remedy: str = ""
 
@@ -102,51 +104,51 @@ class Refusal(Exception):  # an expected answer, not an error of the program
 class NotFound(Refusal):
     """This was not found."""
 
-    code = "not_found"
+    code = RefusalCode.NOT_FOUND
 
 
 class NotDeployed(NotFound):
     """This flow is not deployed."""
 
-    code = "flow_not_deployed"
+    code = RefusalCode.FLOW_NOT_DEPLOYED
     remedy = "Deploy it on the flow's page, then call again."
 
 
 class NotAllowed(Refusal):
     """This is not allowed."""
 
-    code = "not_allowed"
+    code = RefusalCode.NOT_ALLOWED
 
 
 class Unauthorized(Refusal):
     """The API key is missing or not valid."""
 
-    code = "unauthorized"
+    code = RefusalCode.UNAUTHORIZED
     remedy = "Send a valid key as `Authorization: Bearer YOUR_API_KEY`. Keys are made under Settings, API Keys."
 
 
 class SignatureInvalid(Refusal):
     """The call does not prove where it comes from."""
 
-    code = "signature_invalid"
+    code = RefusalCode.SIGNATURE_INVALID
 
 
 class Invalid(Refusal):
     """What was sent is not valid."""
 
-    code = "validation_failed"
+    code = RefusalCode.VALIDATION_FAILED
 
 
 class InvalidJson(Invalid):
     """The request body is not valid JSON."""
 
-    code = "invalid_json"
+    code = RefusalCode.INVALID_JSON
 
 
 class InvalidUpload(Invalid):
     """The form with the file cannot be used."""
 
-    code = "invalid_upload"
+    code = RefusalCode.INVALID_UPLOAD
 
 
 class PayloadInvalid(Invalid):
@@ -156,13 +158,13 @@ class PayloadInvalid(Invalid):
 class ParameterInvalid(Invalid):
     """A parameter of the request is not valid."""
 
-    code = "invalid_parameter"
+    code = RefusalCode.INVALID_PARAMETER
 
 
 class FlowInvalid(Invalid):
     """The flow has problems."""
 
-    code = "flow_invalid"
+    code = RefusalCode.FLOW_INVALID
 
     def __init__(self, problems: list[Problem], detail: str = "") -> None:
         self.problems = problems
@@ -173,86 +175,86 @@ class FlowInvalid(Invalid):
 class Conflict(Refusal):
     """This no longer fits what is stored."""
 
-    code = "conflict"
+    code = RefusalCode.CONFLICT
 
 
 class VersionConflict(Conflict):
     """Somebody saved a newer version meanwhile."""
 
-    code = "version_conflict"
+    code = RefusalCode.VERSION_CONFLICT
     remedy = "Look at the newer version, then save again to put yours on top."
 
 
 class JobNotCancellable(Conflict):
     """The job has ended and cannot be cancelled."""
 
-    code = "job_not_cancellable"
+    code = RefusalCode.JOB_NOT_CANCELLABLE
 
 
 class BatchNotCancellable(Conflict):
     """The batch has ended and cannot be cancelled."""
 
-    code = "batch_not_cancellable"
+    code = RefusalCode.BATCH_NOT_CANCELLABLE
 
 
 class QuestionClosed(Conflict):
     """This question has been answered or is not open any more."""
 
-    code = "question_closed"
+    code = RefusalCode.QUESTION_CLOSED
     remedy = "Look at the job to see what became of it."
 
 
 class QuestionLinkNotValid(NotFound):
     """This link leads to no question."""
 
-    code = "question_link_not_valid"
+    code = RefusalCode.QUESTION_LINK_NOT_VALID
     remedy = "Check that the whole link was copied, or ask whoever sent it for a new one."
 
 
 class JobNotEnded(Conflict):
     """The job has not ended."""
 
-    code = "job_not_ended"
+    code = RefusalCode.JOB_NOT_ENDED
     remedy = "Cancel it or wait until it has ended, then erase its data."
 
 
 class HookPaused(Conflict):
     """This webhook is paused."""
 
-    code = "hook_paused"
+    code = RefusalCode.HOOK_PAUSED
     remedy = "Resume it on the flow's page, then send the call again."
 
 
 class IdempotencyInProgress(Conflict):
     """A request with this Idempotency-Key is still being accepted."""
 
-    code = "idempotency_in_progress"
+    code = RefusalCode.IDEMPOTENCY_IN_PROGRESS
     remedy = "Wait a second and send the same request again."
 
 
 class IdempotencyKeyReused(Conflict):
     """This Idempotency-Key was used with another request."""
 
-    code = "idempotency_key_reused"
+    code = RefusalCode.IDEMPOTENCY_KEY_REUSED
     remedy = "Use a new key for a new request."
 
 
 class LimitReached(Refusal):
     """A limit is reached."""
 
-    code = "rate_limited"
+    code = RefusalCode.RATE_LIMITED
 
 
 class ConcurrencyLimitExceeded(LimitReached):
     """Too many jobs are running at once."""
 
-    code = "concurrency_limit_exceeded"
+    code = RefusalCode.CONCURRENCY_LIMIT_EXCEEDED
 
 
 class MonthlyQuotaExceeded(LimitReached):
     """Not enough of this month's requests are left."""
 
-    code = "monthly_quota_exceeded"
+    code = RefusalCode.MONTHLY_QUOTA_EXCEEDED
 
 
 class RateLimited(LimitReached):
@@ -262,83 +264,83 @@ class RateLimited(LimitReached):
 class SignInFailed(Refusal):
     """The e-mail address or the password is wrong."""
 
-    code = "sign_in_failed"
+    code = RefusalCode.SIGN_IN_FAILED
     remedy = "Check both and try again."
 
 
 class LinkNotValid(Refusal):
     """This link is used up or too old."""
 
-    code = "link_not_valid"
+    code = RefusalCode.LINK_NOT_VALID
     remedy = "Ask for a new one: `app.py setup-link` on the server prints it."
 
 
 class SecretUnreadable(Refusal):
     """A stored secret cannot be opened with this server's key."""
 
-    code = "secret_unreadable"
+    code = RefusalCode.SECRET_UNREADABLE
     remedy = "Bring back the `secret.key` it was sealed with, or enter the secret again."
 
 
 class BackupUnreadable(Refusal):
     """This backup cannot be read."""
 
-    code = "backup_unreadable"
+    code = RefusalCode.BACKUP_UNREADABLE
 
 
 class PassphraseWrong(Refusal):
     """The passphrase is wrong."""
 
-    code = "passphrase_wrong"
+    code = RefusalCode.PASSPHRASE_WRONG
     remedy = "Check it and try again. Nothing was changed, and there is no other way to open this backup."
 
 
 class FolderNotEmpty(Refusal):
     """The data folder is not empty."""
 
-    code = "folder_not_empty"
+    code = RefusalCode.FOLDER_NOT_EMPTY
 
 
 class DatabaseNotEmpty(Refusal):
     """The database is not empty."""
 
-    code = "database_not_empty"
+    code = RefusalCode.DATABASE_NOT_EMPTY
 
 
 class InUse(Refusal):
     """This is in use."""
 
-    code = "in_use"
+    code = RefusalCode.IN_USE
 
 
 class MoveFailed(Refusal):
     """Nothing was moved."""
 
-    code = "move_failed"
+    code = RefusalCode.MOVE_FAILED
 
 
 class Expired(Refusal):
     """This was deleted because its time is over."""
 
-    code = "job_expired"
+    code = RefusalCode.JOB_EXPIRED
 
 
 class TooLarge(Refusal):
     """This is too large."""
 
-    code = "body_too_large"
+    code = RefusalCode.BODY_TOO_LARGE
 
 
 class FileTooLarge(TooLarge):
     """This file is too large."""
 
-    code = "file_too_large"
+    code = RefusalCode.FILE_TOO_LARGE
 
 
 class FileSpaceFull(Refusal):
     """The space for files is used up."""
 
-    code = "file_space_full"
+    code = RefusalCode.FILE_SPACE_FULL
     remedy = (
         "The owner can raise it under Settings, Server, Data. Files are removed when no job, sample, dataset or "
         "collection names them any more."
@@ -348,7 +350,7 @@ class FileSpaceFull(Refusal):
 class Unavailable(Refusal):
     """Flowport cannot do this right now."""
 
-    code = "storage_unavailable"
+    code = RefusalCode.STORAGE_UNAVAILABLE
 
 
 class StorageUnavailable(Unavailable):
@@ -369,14 +371,14 @@ class DatabaseAway(StorageUnavailable):
 class TooManyConnections(Unavailable):
     """The server has no place for another connection right now."""
 
-    code = "too_many_connections"
+    code = RefusalCode.TOO_MANY_CONNECTIONS
     remedy = "Send the request again in a few seconds, and use open connections again instead of making more."
 
 
 class ShuttingDown(Unavailable):
     """The server is stopping."""
 
-    code = "shutting_down"
+    code = RefusalCode.SHUTTING_DOWN
     remedy = "Send the request again in a few seconds."
 
 

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class PlanName(StrEnum):
+    """The name of a plan; the value is stored, and written in FLOWPORT_PLAN."""
+
+    FREE = "free"
+    PRO = "pro"
+    ENTERPRISE = "enterprise"
 
 
 @dataclass(frozen=True)
@@ -12,7 +21,7 @@ class Plan:
     `requests`: API calls that one key may send per second, polling included.
     """
 
-    name: str
+    name: PlanName
     title: str
     concurrency: int | None
     monthly: int | None
@@ -25,7 +34,7 @@ def quarter(limit: int | None) -> int | None:
 
 
 PLANS: dict[str, Plan] = {
-    "free": Plan("free", "Free", 4, 1_000, 50),
-    "pro": Plan("pro", "Pro", 20, 10_000, 200),
-    "enterprise": Plan("enterprise", "Enterprise", 100, None, None),
+    PlanName.FREE: Plan(PlanName.FREE, "Free", 4, 1_000, 50),
+    PlanName.PRO: Plan(PlanName.PRO, "Pro", 20, 10_000, 200),
+    PlanName.ENTERPRISE: Plan(PlanName.ENTERPRISE, "Enterprise", 100, None, None),
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from engine.core.plans import PLANS
+from engine.core.plans import PLANS, PlanName
 
 ANY_ADDRESS = {"0.0.0.0", "::", "", "*"}  # noqa: S104 - only compared with
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
@@ -44,7 +44,7 @@ class Settings:
     admin_email: str = ""
     admin_password_file: Path | None = None
     secret_key_file: Path | None = None
-    plan: str = "free"
+    plan: str = PlanName.FREE
     allowed_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
     log: Literal["text", "json"] = "text"

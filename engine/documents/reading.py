@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal, Protocol
 
+from engine.core.error_codes import JobErrorCode
 from engine.documents.sentences import sentence
 from engine.flow.node_context import NodeFailed
 
@@ -117,7 +118,7 @@ async def _ask(reader: str, content: Content, arguments: Mapping[str, Json], apa
 
 def _failed(key: str, name: str, facts: Mapping[str, Json]) -> NodeFailed:
     told = sentence(key, {**_LIMITS, **facts, "name": name[:80] or "The file"})
-    code = "node_failed" if key in _NOT_ABOUT_THE_FILE else "file_not_taken"
+    code = JobErrorCode.NODE_FAILED if key in _NOT_ABOUT_THE_FILE else JobErrorCode.FILE_NOT_TAKEN
     return NodeFailed(told.message, code=code, why=told.why, remedy=told.remedy)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.contract import input_fields
 from engine.flow.document import Document, Node
@@ -166,7 +167,7 @@ def _input_problems(node: Node, callee: Callee) -> Iterator[Problem]:
         empty = value is None or (isinstance(value, str) and not value.strip())
         if field.get("required") and field.get("default") is None and empty:
             yield Problem(
-                "input_missing",
+                JobErrorCode.INPUT_MISSING,
                 f"“{node.name}” is not ready yet: fill in “{name}”, which “{callee.title}” needs.",
                 node.id,
                 f"/inputs/{name}",

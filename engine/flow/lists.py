@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
@@ -129,7 +130,7 @@ def not_a_list(name: str, binding: Json, value: Json) -> NodeFailed:
         hint = f" Its fields that are lists: {', '.join(lists)}." if lists else ""
     return NodeFailed(
         f"{shown} is {_WORDS.get(type(value), 'something else')}, not a list.",
-        code="not_a_list",
+        code=JobErrorCode.NOT_A_LIST,
         why="The data chosen for it was no list in this run." + hint,
         remedy="Choose a list. The step before shows in its output which of its data are lists.",
     )

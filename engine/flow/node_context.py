@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from engine.core.error_codes import JobErrorCode
 from engine.flow.references import Scope
 
 Json = Any  # a JSON value: None, bool, int, float, str, list or dict of these
@@ -19,7 +20,7 @@ JsonSchema = dict[str, Any]
 class NodeFailed(Exception):
     """A node could not do its work; the message is a sentence for the designer.
 
-    `code`: a code of `engine.jobs.job_views.ERROR_CODES` (`http_status`, `page_not_found`, ...). `passing`: another try
+    `code`: a `JobErrorCode` (`http_status`, `page_not_found`, ...). `passing`: another try
     may succeed. `retry_after`: the seconds that the other side asked to wait. `pointer`: the field to correct
     (`/inputs/url`).
     """
@@ -28,7 +29,7 @@ class NodeFailed(Exception):
         self,
         message: str,
         *,
-        code: str = "node_failed",
+        code: str = JobErrorCode.NODE_FAILED,
         why: str = "",
         remedy: str = "",
         passing: bool = False,

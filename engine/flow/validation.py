@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ValidationError
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.contract import final_nodes
 from engine.flow.document import NODE_ID, Document, Edge, Node
@@ -332,7 +333,7 @@ def _missing_inputs(node: Node, kind: NodeType) -> Iterator[Problem]:
         if value is None or (isinstance(value, str) and not value.strip()):
             title = kind.inputs.model_fields[name].title or name
             yield Problem(
-                "input_missing",
+                JobErrorCode.INPUT_MISSING,
                 f"“{node.name}” is not ready yet: fill in “{title}”.",
                 node.id,
                 f"/inputs/{name}",

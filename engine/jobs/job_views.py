@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.core.clock import to_rfc3339
+from engine.core.error_codes import JobErrorCode
 from storage.batches import BatchRow, ItemRow
 from storage.jobs import JobRow, Json
 from storage.questions import QuestionRow
@@ -15,16 +16,8 @@ _ERROR_KEYS = ("code", "message", "node_id", "node_label", "item_index", "attemp
 
 
 #: The published codes for why a job failed. Any other code of a node is published as `node_failed`.
-ERROR_CODES = frozenset(
-    {
-        "timeout", "worker_lost", "budget_exceeded", "result_too_large", "address_not_allowed", "http_status",
-        "page_not_found", "page_blocked_by_robots", "page_needs_browser", "response_too_large", "not_a_list",
-        "input_missing", "reference_missing", "template_error", "model_unreachable", "model_key_missing",
-        "model_key_refused", "model_rate_limited", "output_invalid", "file_not_found", "file_not_taken", "file_not_stored",
-        "node_failed",
-    }
-)  # fmt: skip
-_PUBLISHED_AS = {"timed_out": "timeout"}
+ERROR_CODES = frozenset(JobErrorCode)
+_PUBLISHED_AS = {"timed_out": JobErrorCode.TIMEOUT}
 
 
 def job_view(job: JobRow, result: Json) -> dict[str, Any]:
@@ -129,9 +122,9 @@ def question_view(question: QuestionRow, link: str) -> dict[str, Any]:
 
 
 def published_code(code: str) -> str:
-    """Returns the code of `ERROR_CODES` under which a node's error code is published."""
+    """Returns the code of `JobErrorCode` under which a node's error code is published."""
     code = _PUBLISHED_AS.get(code, code)
-    return code if code in ERROR_CODES else "node_failed"
+    return code if code in ERROR_CODES else JobErrorCode.NODE_FAILED
 
 
 def _error(error: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.core.clock import seconds_in_words
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import BatchNotCancellable, JobNotCancellable
 from engine.core.job_status import SHARED_ATTEMPTS
 from engine.jobs.huey_queue import job_id_of, send, send_ahead
@@ -289,7 +290,7 @@ def job_error(
 def worker_lost(attempts: int) -> dict[str, Any]:
     """Returns the error of a job whose worker died in every attempt."""
     return job_error(
-        "worker_lost",
+        JobErrorCode.WORKER_LOST,
         f"The worker process stopped {attempts} times while it ran this job.",
         why="Each time the process ended without a word, as it does when memory runs out or somebody kills it, or it stood still.",
         remedy="Look at the server's log and its memory, then send the request again.",
@@ -300,7 +301,7 @@ def worker_lost(attempts: int) -> dict[str, Any]:
 def timed_out(limit_ms: int, attempts: int) -> dict[str, Any]:
     """Returns the error of a job that has passed its time limit (milliseconds)."""
     return job_error(
-        "timeout",
+        JobErrorCode.TIMEOUT,
         f"The job did not end within its limit of {seconds_in_words(limit_ms / 1000)}.",
         why="The limit counts from the first start of the job.",
         remedy="Raise the limit in the flow's settings or make the job smaller.",

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Refusal
 from engine.flow.node_context import NodeFailed
 from engine.models.connections import ModelConnection, split_model
@@ -48,7 +49,7 @@ class SavedEmbeddings:
         if connection is None:
             raise NodeFailed(
                 f"No model connection is called “{name}”.",
-                code="model_key_missing",
+                code=JobErrorCode.MODEL_KEY_MISSING,
                 why="It was removed or renamed after this collection began to use it.",
                 remedy="The owner can add it under Settings, Models and secrets, or you choose another model for the collection.",
             )

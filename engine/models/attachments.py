@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.media_types import plain_media_type
 from engine.documents.reading import Apart, page_images, read_document
 from engine.flow.file_values import media_type_in_words, size_in_words
@@ -245,4 +246,4 @@ def shown_name(name: str) -> str:
 
 
 def _refused(message: str, why: str, remedy: str) -> ModelFailed:
-    return ModelFailed("file_not_taken", message, why=why, remedy=remedy)
+    return ModelFailed(JobErrorCode.FILE_NOT_TAKEN, message, why=why, remedy=remedy)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engine.core.clock import Clock, SystemClock
+from engine.core.error_codes import JobErrorCode
 from engine.documents.reading import Apart
 from engine.flow.node_context import ModelTurn
 from engine.models import simulated
@@ -120,7 +121,7 @@ def _simulate(request: ModelRequest, attached: Attached) -> ModelAnswer:
         request.on_call(call)
     if value is None:
         failed = ModelFailed(
-            "output_invalid",
+            JobErrorCode.OUTPUT_INVALID,
             "The Simulated model cannot make values for these output fields.",
             why="It only copies words and numbers out of the prompt, and a pattern or limit of a field fits none of them.",
             remedy="Loosen the field's rules, or choose a real model in the node.",

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import NoReturn
 
+from engine.core.error_codes import JobErrorCode
 from engine.flow.node_context import Json, SecretValue
 from engine.models.connections import ModelConnection
 from engine.models.errors import ModelFailed, key_missing, key_refused, model_fault, provider_words, without_keys
@@ -73,7 +74,7 @@ async def _without_a_list(outbound: OutboundClient, connection: ModelConnection)
         answer = await _get(outbound, connection, f"{connection.address}/v1/models")
         if answer.status == 200 and names_in(_json(answer)) is not None:
             raise ModelFailed(
-                "node_failed",
+                JobErrorCode.NODE_FAILED,
                 "The address is not complete.",
                 why="The server answers one step further.",
                 remedy=f"Write it as {connection.address}/v1 and test again.",
@@ -104,7 +105,7 @@ def _unexpected(connection: ModelConnection, why: str) -> ModelFailed:
     kind = "an OpenAI-compatible server" if unnamed else PROVIDERS[connection.provider].title
     own = connection.wire != "openai" or connection.provider == "openai"
     return ModelFailed(
-        "node_failed",
+        JobErrorCode.NODE_FAILED,
         f"“{connection.name}” does not answer like {kind}.",
         why=why,
         remedy=f"Check the address {connection.address}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from engine.core.clock import Clock
+from engine.core.error_codes import JobErrorCode
 from engine.core.trace_context import CURRENT_TRACE
 from engine.flow.node_context import Json, JsonSchema
 from engine.models.attachments import Attached
@@ -132,7 +133,7 @@ class Conversation:
             if value is not None:
                 self._report()
                 return self._answered(value, text)
-            self._report_failure("output_invalid")
+            self._report_failure(JobErrorCode.OUTPUT_INVALID)
             if not text.strip() and response.finish_reason == "content_filter":
                 raise self._empty(response)
             cut_off = response.finish_reason == "length"
@@ -207,7 +208,7 @@ class Conversation:
         Raises the fault when it is no rate limit or when this question cannot wait that long.
         """
         seconds = fault.retry_after
-        if fault.code != "model_rate_limited" or not fault.passing or seconds is None:
+        if fault.code != JobErrorCode.MODEL_RATE_LIMITED or not fault.passing or seconds is None:
             raise fault
         self.limiter.pause(seconds)
         left = self._deadline - asyncio.get_running_loop().time()

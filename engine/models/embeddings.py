@@ -16,6 +16,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from engine.core.clock import Clock
+from engine.core.error_codes import JobErrorCode
 from engine.core.trace_context import CURRENT_TRACE
 from engine.flow.node_context import SecretValue
 from engine.models.connections import ModelConnection
@@ -82,7 +83,7 @@ class Embeddings:
         """
         if not has_embeddings(connection.provider):
             raise ModelFailed(
-                "node_failed",
+                JobErrorCode.NODE_FAILED,
                 f"“{connection.name}” has no models for search by meaning.",
                 why="Anthropic offers no embedding models.",
                 remedy="Choose a connection to OpenAI, Google, Azure, Mistral, Ollama or a server like them.",
@@ -94,7 +95,7 @@ class Embeddings:
         read = await asyncio.to_thread(_read, answer.body, connection.wire, len(texts))
         if read is None:
             raise ModelFailed(
-                "model_unreachable",
+                JobErrorCode.MODEL_UNREACHABLE,
                 f"{model} of “{connection.name}” gave an answer that cannot be read.",
                 why="It holds no vector for each text.",
                 remedy="Check that the model is an embedding model, and the connection's address.",
@@ -247,7 +248,7 @@ def _refused(answer: Answer, connection: ModelConnection, model: str) -> ModelFa
             return not_found(connection, model, said)
         case 429:
             return ModelFailed(
-                "model_rate_limited",
+                JobErrorCode.MODEL_RATE_LIMITED,
                 f"{who} took no more requests.",
                 why=f"Its rate limit or quota is reached. {said}".strip(),
                 remedy="Try again later, or raise the limit on the provider's page.",
@@ -255,14 +256,14 @@ def _refused(answer: Answer, connection: ModelConnection, model: str) -> ModelFa
             )
         case status if status >= 500:
             return ModelFailed(
-                "model_unreachable",
+                JobErrorCode.MODEL_UNREACHABLE,
                 f"{who} is out of order right now (status {status}).",
                 why=said,
                 remedy="Try again in a minute.",
                 passing=True,
             )
     return ModelFailed(
-        "node_failed",
+        JobErrorCode.NODE_FAILED,
         f"{who} did not accept the request (status {answer.status}).",
         why=said,
         remedy="Check that this is an embedding model, and the connection's address under Settings → Models and secrets.",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpcore2
 
+from engine.core.error_codes import JobErrorCode
 from engine.flow.node_context import NodeFailed
 from engine.models.connections import ModelConnection
 from engine.outbound.connection_pools import NameNotFound
@@ -57,7 +58,7 @@ class ModelFailed(NodeFailed):
 def key_missing(connection: ModelConnection) -> ModelFailed:
     """The connection has no API key although its provider requires one."""
     return ModelFailed(
-        "model_key_missing",
+        JobErrorCode.MODEL_KEY_MISSING,
         f"The connection “{connection.name}” has no API key.",
         why="The provider answers only with one.",
         remedy="The owner can add it under Settings → Models and secrets.",
@@ -67,7 +68,7 @@ def key_missing(connection: ModelConnection) -> ModelFailed:
 def too_slow(connection: ModelConnection, model: str, seconds: float) -> ModelFailed:
     """The time limit ended before the answer was complete."""
     return ModelFailed(
-        "timeout",
+        JobErrorCode.TIMEOUT,
         f"{_who(connection, model)} did not finish its answer within {seconds:g} seconds.",
         why="The time limit of this node ended first.",
         remedy="Raise the node's time limit, ask for less, or choose a faster model.",
@@ -79,7 +80,7 @@ def no_turn(connection: ModelConnection, model: str, seconds: float) -> ModelFai
     """The time limit ended while the call waited for the connection's concurrency limit."""
     count = "1 call" if connection.at_once == 1 else f"{connection.at_once} calls"
     return ModelFailed(
-        "timeout",
+        JobErrorCode.TIMEOUT,
         f"{_who(connection, model)} was not asked within {seconds:g} seconds.",
         why=f"The connection makes {count} at once, and others were in front.",
         remedy="Raise the node's time limit, run fewer items at once, or let the owner raise the connection's calls at once "
@@ -93,7 +94,7 @@ def asked_to_wait(connection: ModelConnection, model: str, seconds: float) -> Mo
     wait.
     """
     return ModelFailed(
-        "model_rate_limited",
+        JobErrorCode.MODEL_RATE_LIMITED,
         f"{_who(connection, model)} takes no more requests for {seconds:.0f} seconds.",
         why="Its rate limit is reached; another call of this connection was told how long to wait.",
         remedy="Flowport waits and tries again if the node has retries; else run fewer jobs at once.",
@@ -106,7 +107,7 @@ def unusable(model: str, attempts: int, complaints: list[str], *, cut_off: bool)
     """No attempt returned an object that fits the schema. `complaints` are the validation errors of the last answer."""
     tries = "one attempt" if attempts == 1 else f"{attempts} attempts"
     return ModelFailed(
-        "output_invalid",
+        JobErrorCode.OUTPUT_INVALID,
         f"{model} gave no object that fits the output fields, in {tries}.",
         why=f"Last answer: {'; '.join(complaints[:5])[:600].rstrip('.')}.",
         remedy="The answer was cut off: raise the longest answer (max tokens) or ask for fewer fields."
@@ -122,21 +123,21 @@ def empty_answer(model: str, *, cut_off: bool, refused: bool, said: str = "", to
     """
     if refused:
         return ModelFailed(
-            "node_failed",
+            JobErrorCode.NODE_FAILED,
             f"{model} refused to answer.",
             why=f"It said: {_sentence(said[:300])}" if said.strip() else "The provider's content filter stopped it.",
             remedy="Change the prompt or the data in it.",
         )
     if tool is not None:
         return ModelFailed(
-            "output_invalid",
+            JobErrorCode.OUTPUT_INVALID,
             f"{model} answered with no text.",
             why=f"It wanted to call a tool, `{tool[:60]}`, and a prompt has none.",
             remedy="Change the prompt, so that it asks for an answer only.",
             passing=True,
         )
     return ModelFailed(
-        "output_invalid",
+        JobErrorCode.OUTPUT_INVALID,
         f"{model} answered with no text.",
         why="It used up its longest answer before it wrote any." if cut_off else "Nobody knows why.",
         remedy="Raise the longest answer (max tokens), or leave it empty."
@@ -166,7 +167,7 @@ def model_fault(  # noqa: C901, PLR0911, PLR0912 - one case per kind of error
             return key_refused(connection, detail)
         case seen.ModelRateLimitError():
             return ModelFailed(
-                "model_rate_limited",
+                JobErrorCode.MODEL_RATE_LIMITED,
                 f"{who} took no more requests.",
                 why=f"Its rate limit is reached. {detail}".strip(),
                 remedy="Flowport waits and tries again if the node has retries; else run fewer jobs at once.",
@@ -175,7 +176,7 @@ def model_fault(  # noqa: C901, PLR0911, PLR0912 - one case per kind of error
             )
         case seen.ModelQuotaExceededError():
             return ModelFailed(
-                "model_rate_limited",
+                JobErrorCode.MODEL_RATE_LIMITED,
                 f"{who} took no more requests.",
                 why=f"The account's credit or quota is used up. {detail}".strip(),
                 remedy="Add credit or raise the limit on the provider's page.",
@@ -184,7 +185,7 @@ def model_fault(  # noqa: C901, PLR0911, PLR0912 - one case per kind of error
             return not_found(connection, model, detail)
         case seen.ModelContextWindowExceededError():
             return ModelFailed(
-                "node_failed",
+                JobErrorCode.NODE_FAILED,
                 f"The prompt is too long for {model}.",
                 why=detail,
                 remedy=("Send fewer files, shorten" if files else "Shorten")
@@ -192,14 +193,14 @@ def model_fault(  # noqa: C901, PLR0911, PLR0912 - one case per kind of error
             )
         case seen.ModelRequestRejectedError():
             return ModelFailed(
-                "node_failed",
+                JobErrorCode.NODE_FAILED,
                 f"{who} did not accept the request.",
                 why=detail,
                 remedy=_without_files(files) if files else "Check the model's name and the node's settings.",
             )
         case seen.ModelServerError() | seen.ModelUnavailableError():
             return ModelFailed(
-                "model_unreachable",
+                JobErrorCode.MODEL_UNREACHABLE,
                 f"{who} is out of order right now (status {getattr(error, 'status_code', 'unknown')}).",
                 why=detail,
                 remedy="Try again in a minute; if it stays, look at the provider's status page.",
@@ -210,7 +211,7 @@ def model_fault(  # noqa: C901, PLR0911, PLR0912 - one case per kind of error
             return _broke_off(who)
         case seen.ModelHTTPError():
             return ModelFailed(
-                "model_unreachable" if error.status_code == 408 else "node_failed",
+                JobErrorCode.MODEL_UNREACHABLE if error.status_code == 408 else JobErrorCode.NODE_FAILED,
                 f"{who} answered with status {error.status_code}.",
                 why=detail,
                 remedy="Check the connection's address under Settings → Models and secrets.",
@@ -220,20 +221,20 @@ def model_fault(  # noqa: C901, PLR0911, PLR0912 - one case per kind of error
             return empty_answer(model, cut_off=False, refused=True)
         case seen.AgentRunError() if _was_redirected(error):
             return ModelFailed(
-                "node_failed",
+                JobErrorCode.NODE_FAILED,
                 f"{who} sent the request on to another address, and model calls are not sent on.",
                 remedy="Save the address it ends at in the connection under Settings → Models and secrets.",
             )
         case seen.AgentRunError():
             return ModelFailed(
-                "model_unreachable",
+                JobErrorCode.MODEL_UNREACHABLE,
                 f"{who} gave an answer that cannot be read.",
                 why=f"It does not speak the provider's protocol. {detail}".strip(),
                 remedy="Check the connection's address and kind under Settings → Models and secrets.",
                 maybe_billed=True,
             )
     return ModelFailed(
-        "node_failed",
+        JobErrorCode.NODE_FAILED,
         f"The call of {model} stopped because of a fault.",
         why=without_keys(f"{type(error).__name__}: {error}", connection)[:400],
         remedy="Try again. If it stays, report it with the technical detail.",
@@ -275,7 +276,7 @@ def key_refused(connection: ModelConnection, detail: str = "") -> ModelFailed:
     if not connection.key:
         return key_missing(connection)
     return ModelFailed(
-        "model_key_refused",
+        JobErrorCode.MODEL_KEY_REFUSED,
         f"The key of the connection “{connection.name}” was refused.",
         why=detail,
         remedy="Make a new key on the provider's page and save it under Settings → Models and secrets.",
@@ -285,7 +286,7 @@ def key_refused(connection: ModelConnection, detail: str = "") -> ModelFailed:
 def not_found(connection: ModelConnection, model: str, detail: str = "") -> ModelFailed:
     """The provider has no such model, or the connection's address is wrong."""
     return ModelFailed(
-        "node_failed",
+        JobErrorCode.NODE_FAILED,
         f"The connection “{connection.name}” knows no model “{model}”.",
         why=detail,
         remedy="Choose another model in the node, or check the connection's address under Settings → Models and secrets.",
@@ -294,10 +295,10 @@ def not_found(connection: ModelConnection, model: str, detail: str = "") -> Mode
 
 def _outbound_failure(fault: OutboundRefused | OutboundFailed, connection: ModelConnection, model: str) -> ModelFailed:
     if isinstance(fault, OutboundRefused):
-        known = fault.code in {"address_not_allowed", "response_too_large"}
-        return ModelFailed(fault.code if known else "node_failed", fault.message)
+        known = fault.code in {JobErrorCode.ADDRESS_NOT_ALLOWED, JobErrorCode.RESPONSE_TOO_LARGE}
+        return ModelFailed(fault.code if known else JobErrorCode.NODE_FAILED, fault.message)
     return ModelFailed(
-        "model_unreachable",
+        JobErrorCode.MODEL_UNREACHABLE,
         f"{_who(connection, model)} could not be reached.",
         why=fault.message,
         remedy="Check that the server runs and that the connection's address is right (Settings → Models and secrets)."
@@ -311,7 +312,7 @@ def _outbound_failure(fault: OutboundRefused | OutboundFailed, connection: Model
 
 def _broke_off(who: str) -> ModelFailed:
     return ModelFailed(
-        "model_unreachable",
+        JobErrorCode.MODEL_UNREACHABLE,
         f"{who} could not be reached, or the connection broke off.",
         remedy="Try again; if it stays, check the connection's address under Settings → Models and secrets.",
         passing=True,

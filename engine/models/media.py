@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.media_types import plain_media_type
 from engine.flow.file_values import MIB, has_kind, media_type_in_words
 from engine.flow.node_context import NodeFailed
@@ -85,7 +86,7 @@ def check_count(count: int) -> None:
     if count > MOST_FILES:
         raise NodeFailed(
             f"{count} files are too many for one question.",
-            code="file_not_taken",
+            code=JobErrorCode.FILE_NOT_TAKEN,
             why=f"A prompt sends at most {MOST_FILES} files.",
             remedy="Send fewer, or put the prompt into a list (For each item), so that each file is a question of its own.",
         )

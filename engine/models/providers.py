@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import httpx2
 
+from engine.core.error_codes import JobErrorCode
 from engine.models.connections import ModelConnection
 from engine.models.errors import ModelFailed
 from engine.models.prices import load_prices
@@ -34,7 +35,7 @@ def allowed_for(connection: ModelConnection) -> tuple[Allowed, ...]:
         return (allowed_origin(connection.address),)
     except ValueError as error:
         raise ModelFailed(
-            "node_failed",
+            JobErrorCode.NODE_FAILED,
             f"The connection “{connection.name}” has no usable address.",
             why=str(error),
             remedy="The owner can mend it under Settings → Models and secrets.",

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import Field
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_context import Json, NodeContext, NodeFailed
@@ -44,7 +45,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     if not inputs.text.strip():
         raise NodeFailed(
             "The text is empty.",
-            code="input_missing",
+            code=JobErrorCode.INPUT_MISSING,
             why="There is nothing to keep.",
             remedy="Fill in the text with data that is always there, or put a Condition before this step.",
             pointer="/inputs/text",

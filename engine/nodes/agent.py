@@ -35,6 +35,7 @@ from typing import Any
 
 from pydantic import Field
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
@@ -108,7 +109,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     if not inputs.message.strip():
         raise NodeFailed(
             "The message is empty.",
-            code="input_missing",
+            code=JobErrorCode.INPUT_MISSING,
             why="There was no text in it, and the data in it was empty in this run.",
             remedy="Write what the agent is asked.",
         )

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.core.error_codes import JobErrorCode
 from engine.flow.arguments import wrong_arguments
 from engine.flow.node_context import (
     FlowAnswer,
@@ -87,7 +88,7 @@ class AgentRun:
                 raise
             raise NodeFailed(
                 f"The agent did not finish within {self.limits.seconds:g} seconds, {self._so_far()}.",
-                code="timeout",
+                code=JobErrorCode.TIMEOUT,
                 why="Its time limit ended first.",
                 remedy="Raise the time limit of the step, allow fewer steps, or ask for less.",
             ) from None
@@ -110,7 +111,7 @@ class AgentRun:
                 if last:
                     raise NodeFailed(
                         "The agent gave no answer that fits the output fields.",
-                        code="output_invalid",
+                        code=JobErrorCode.OUTPUT_INVALID,
                         why=f"Last answer: {'; '.join(complaints[:5])[:600].rstrip('.')}.",
                         remedy="Describe the fields more clearly, ask for fewer, or allow more steps.",
                     )
@@ -194,14 +195,14 @@ class AgentRun:
         if not self._cost_known:
             raise NodeFailed(
                 "The agent was stopped: what its model costs is not known, so its limit of money cannot be held.",
-                code="budget_exceeded",
+                code=JobErrorCode.BUDGET_EXCEEDED,
                 why=f"It may spend ${most:g}, and the price of the model is not in the table.",
                 remedy="The owner enters the price under Settings, Models and secrets; or leave the limit of money empty.",
             )
         if self._spent >= round(most * 1e9):
             raise NodeFailed(
                 f"The agent reached its limit of ${most:g}: it has spent ${self._spent / 1e9:.4f}, {self._so_far()}.",
-                code="budget_exceeded",
+                code=JobErrorCode.BUDGET_EXCEEDED,
                 why="Each further reply of its model would cost more.",
                 remedy="Allow more money, fewer steps, or choose a cheaper model.",
             )

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_context import Json, JsonSchema, NodeContext
@@ -97,7 +98,7 @@ def _check(node: Node, document: Document) -> list[Problem]:
     found = []
     if not rules:
         message = f"{node.name}: there is no rule yet, so it could not decide."
-        found.append(Problem("input_missing", message, node.id, "/inputs/rules", blocks_import=False))
+        found.append(Problem(JobErrorCode.INPUT_MISSING, message, node.id, "/inputs/rules", blocks_import=False))
     for position, rule in enumerate(rules):
         at = f"/inputs/rules/{position}"
         if not isinstance(rule, Mapping):

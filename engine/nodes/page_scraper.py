@@ -31,6 +31,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_context import DrawnPage, HttpAnswer, Json, NodeContext, NodeFailed
@@ -99,7 +100,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
         )
     if answer.status in {404, 410}:
         remedy = "Check the address. To go on without such pages, choose a default value or “Skip this step” under “If it fails”."
-        raise status_failure(answer, url, code="page_not_found", remedy=remedy)
+        raise status_failure(answer, url, code=JobErrorCode.PAGE_NOT_FOUND, remedy=remedy)
     if answer.status >= 400:
         raise status_failure(answer, url)
     drawn: DrawnPage | None = None
@@ -163,7 +164,7 @@ async def _read(answer: HttpAnswer, config: Config, drawn: DrawnPage | None, con
     if drawn_by_script:
         raise NodeFailed(
             f"`{shown(answer.url)}` has no text of its own: scripts draw it in the browser.",
-            code="page_needs_browser",
+            code=JobErrorCode.PAGE_NEEDS_BROWSER,
             why="Without a browser, Flowport reads what the server sends and runs no scripts.",
             remedy="Switch on “Open in a browser” in this node, or ask the site's API with an HTTP Request node.",
         )

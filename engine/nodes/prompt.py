@@ -39,6 +39,7 @@ from typing import Any
 
 from pydantic import Field
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
@@ -110,7 +111,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     if not inputs.prompt.strip():
         raise NodeFailed(
             "The prompt is empty.",
-            code="input_missing",
+            code=JobErrorCode.INPUT_MISSING,
             why="There was no text in it, and the data in it was empty in this run.",
             remedy="Write what the model should do.",
         )

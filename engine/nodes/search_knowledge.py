@@ -26,6 +26,7 @@ from typing import Any
 
 from pydantic import Field
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_context import Json, NodeContext, NodeFailed
@@ -65,7 +66,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     if not question:
         raise NodeFailed(
             "The question is empty.",
-            code="input_missing",
+            code=JobErrorCode.INPUT_MISSING,
             why="There is nothing to look for.",
             remedy="Fill in the question with data that is always there.",
             pointer="/inputs/query",

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from engine.core.error_codes import JobErrorCode
 from engine.flow.file_values import (
     MAX_FILE_BYTES,
     is_file_value,
@@ -27,9 +28,10 @@ _FETCH_SECONDS = 120.0
 #: Code of a request that brought no answer -> that of the job. An address that may not be called keeps its own.
 _PUBLISHED_AS = {
     **dict.fromkeys(
-        ("answer_unreadable", "bad_url", "connect_failed", "timed_out", "too_many_redirects"), "file_not_found"
+        ("answer_unreadable", "bad_url", "connect_failed", "timed_out", "too_many_redirects"),
+        JobErrorCode.FILE_NOT_FOUND,
     ),
-    "response_too_large": "file_not_taken",
+    JobErrorCode.RESPONSE_TOO_LARGE: JobErrorCode.FILE_NOT_TAKEN,
 }
 _HEADER_NAME = re.compile(
     r"filename\*=(?:utf-8|iso-8859-1)?''([^;]+)|filename=(?:\"([^\"]*)\"|([^;\s]+))", re.IGNORECASE
@@ -82,13 +84,15 @@ async def _opened(sent: str, context: NodeContext) -> tuple[str, str, bytes]:
         return await _fetched(sent, context)
     parts = read_data_url(sent)
     if parts is None:
-        raise NodeFailed("The data URL cannot be read.", code="file_not_taken", remedy="Send it with base64.")
+        raise NodeFailed(
+            "The data URL cannot be read.", code=JobErrorCode.FILE_NOT_TAKEN, remedy="Send it with base64."
+        )
     try:
         return parts.name, parts.media_type, await context.in_thread(parts.content)
     except ValueError as error:
         raise NodeFailed(
             "The base64 of the data URL cannot be read.",
-            code="file_not_taken",
+            code=JobErrorCode.FILE_NOT_TAKEN,
             why="It holds a sign that base64 does not have, or it is cut off.",
             remedy="Send it again, or upload the file and send its `file_id`.",
         ) from error
@@ -103,7 +107,7 @@ async def _fetched(url: str, context: NodeContext) -> tuple[str, str, bytes]:
     if answer.status != 200:
         raise NodeFailed(
             f"The address of the file answered with status {answer.status}.",
-            code="file_not_found",
+            code=JobErrorCode.FILE_NOT_FOUND,
             why="The file may have moved, or the address may need a sign-in.",
             remedy="Open the address in a private window of a browser: it must show or download the file.",
             passing=answer.status >= 500 or answer.status == 429,
@@ -123,7 +127,7 @@ def _require_fit(field: Mapping[str, Any], name: str, media_type: str, size: int
     if wrong is not None:
         raise NodeFailed(
             f"{wrong[1]}.",
-            code="file_not_taken",
+            code=JobErrorCode.FILE_NOT_TAKEN,
             why=f"The field takes files of up to {size_in_words(MAX_FILE_BYTES)} unless API Input says less.",
             remedy="Send another file, or let the designer of the flow allow this in API Input.",
         )

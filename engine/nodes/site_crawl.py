@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import urljoin
 
 from engine.core.charsets import decode_body
+from engine.core.error_codes import JobErrorCode
 from engine.flow.node_context import HttpAnswer, NodeContext, NodeFailed, Reach
 from engine.nodes.page_reading import read_with
 from engine.nodes.site_addresses import Picker, canonical, is_file, page_key, site_of
@@ -120,7 +121,9 @@ class Crawl:
             self._delay = max(self._delay, min(rules.crawl_delay, _LONGEST_DELAY))
         answer = await self._ask(_Link(start, "flows"), self._delay)
         if answer.status in {404, 410}:
-            raise status_failure(answer, start, code="page_not_found", remedy="Check the address of the start page.")
+            raise status_failure(
+                answer, start, code=JobErrorCode.PAGE_NOT_FOUND, remedy="Check the address of the start page."
+            )
         if answer.status >= 400:
             raise status_failure(answer, start)
         url = canonical(answer.url)

@@ -47,6 +47,7 @@ from typing import Any
 
 from pydantic import Field
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.json_values import is_small
@@ -82,7 +83,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
         return render_template(inputs.template, context.scope)
     wrong, references = template_facts(inputs.template)
     if wrong is not None:
-        raise NodeFailed(f"The template cannot be used. {wrong}", code="template_error", remedy=_REMEDY)
+        raise NodeFailed(f"The template cannot be used. {wrong}", code=JobErrorCode.TEMPLATE_ERROR, remedy=_REMEDY)
     data: dict[str, dict[str, Json]] = {}
     for one in references:
         if isinstance(one, BadReference):
@@ -114,7 +115,7 @@ def is_simple(template: str) -> bool:
 def render_template(template: str, scope: Scope) -> str:
     """Renders a simple template. Data is inserted unchanged and never parsed as a template. Raises NodeFailed."""
     if not is_simple(template):
-        raise NodeFailed("A template with `{% %}` is written when the flow runs.", code="template_error")
+        raise NodeFailed("A template with `{% %}` is written when the flow runs.", code=JobErrorCode.TEMPLATE_ERROR)
     written: list[str] = []
     size = at = 0
     for start, end in _places(template):
@@ -125,7 +126,7 @@ def render_template(template: str, scope: Scope) -> str:
         if size > MAX_TEXT:
             raise NodeFailed(
                 f"The text is longer than {MAX_TEXT // 1024 // 1024} MiB.",
-                code="template_error",
+                code=JobErrorCode.TEMPLATE_ERROR,
                 why="The data put into it was too long in this run.",
                 remedy="Put less data into the template, or cut it with the filter `truncate`.",
             )
@@ -173,13 +174,13 @@ def _written(inside: str, scope: Scope) -> str:
         try:
             value = apply_filter(name, value, arguments)
         except ValueError as error:
-            raise NodeFailed(str(error), code="template_error", remedy=_REMEDY) from error
+            raise NodeFailed(str(error), code=JobErrorCode.TEMPLATE_ERROR, remedy=_REMEDY) from error
     return as_text(value)
 
 
 def _no_reference(reference: BadReference) -> NodeFailed:
     return NodeFailed(
-        f"`{{{{ {reference.text} }}}}` is not a reference to data.", code="template_error", remedy=_REMEDY
+        f"`{{{{ {reference.text} }}}}` is not a reference to data.", code=JobErrorCode.TEMPLATE_ERROR, remedy=_REMEDY
     )
 
 
@@ -188,7 +189,7 @@ def _check(node: Node, document: Document) -> list[Problem]:
     if not isinstance(template, str):
         return []
     wrong = _wrong_filter(template) if is_simple(template) else template_facts(template)[0]
-    return [Problem("template_error", str(wrong), node.id, "/inputs/template")] if wrong else []
+    return [Problem(JobErrorCode.TEMPLATE_ERROR, str(wrong), node.id, "/inputs/template")] if wrong else []
 
 
 def _wrong_filter(template: str) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
+from engine.core.error_codes import JobErrorCode
 from engine.flow.node_context import HttpAnswer, NodeContext, NodeFailed, SiteRules
 
 #: What a status usually means, for an answer without a text of its own.
@@ -28,7 +29,9 @@ def shown(url: str) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"
 
 
-def status_failure(answer: HttpAnswer, asked: str, *, code: str = "http_status", remedy: str = "") -> NodeFailed:
+def status_failure(
+    answer: HttpAnswer, asked: str, *, code: str = JobErrorCode.HTTP_STATUS, remedy: str = ""
+) -> NodeFailed:
     """Returns the failure for an error status. 408, 425, 429 and 5xx may pass, so they can be retried, after their
     Retry-After.
     """
@@ -75,7 +78,7 @@ async def ask_robots(url: str, context: NodeContext) -> SiteRules:
     if rules.failed_status is not None:
         raise NodeFailed(
             f"`{shown(url)}` was not read: the site's robots.txt answered {rules.failed_status}{phrase(rules.failed_status)}.",
-            code="page_blocked_by_robots",
+            code=JobErrorCode.PAGE_BLOCKED_BY_ROBOTS,
             why="Without it nobody knows whether programs may read the page.",
             remedy="Try again later, or switch off “Respect robots.txt” if you have the site's permission.",
             passing=True,
@@ -84,7 +87,7 @@ async def ask_robots(url: str, context: NodeContext) -> SiteRules:
     if not rules.may_read(url.strip()):
         raise NodeFailed(
             f"`{shown(url)}` was not read: the site's robots.txt closes it to programs.",
-            code="page_blocked_by_robots",
+            code=JobErrorCode.PAGE_BLOCKED_BY_ROBOTS,
             why="The owner of a site decides there which pages programs may read.",
             remedy="Use another page, or switch off “Respect robots.txt” if you have the site's permission.",
         )

@@ -21,6 +21,7 @@ redirect pointed to, because an attacker could use them to map the internal netw
 
 from __future__ import annotations
 
+from engine.core.error_codes import JobErrorCode
 from engine.flow.node_context import NodeFailed
 
 ALLOW_REMEDY = "The owner can allow it under Settings → Server, Allowed addresses (FLOWPORT_OUTBOUND_ALLOW)"
@@ -32,7 +33,7 @@ REDIRECT_REMEDY = "A public page never sends a request into a private network, w
 class OutboundRefused(NodeFailed):
     """The client does not send this request or does not accept this response."""
 
-    fault_code = "node_failed"
+    fault_code = JobErrorCode.NODE_FAILED
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code=self.fault_code)
@@ -44,7 +45,7 @@ class OutboundFailed(NodeFailed):
     `passing`: a retry may succeed; `retry_after` is in seconds.
     """
 
-    fault_code = "node_failed"
+    fault_code = JobErrorCode.NODE_FAILED
 
     def __init__(self, message: str, *, passing: bool = True, retry_after: float | None = None) -> None:
         super().__init__(message, code=self.fault_code, passing=passing, retry_after=retry_after)
@@ -65,7 +66,7 @@ class BadHeader(OutboundRefused):
 class AddressNotAllowed(OutboundRefused):
     """The rules for outbound requests forbid this address."""
 
-    fault_code = "address_not_allowed"
+    fault_code = JobErrorCode.ADDRESS_NOT_ALLOWED
 
 
 class SecretNotForHost(AddressNotAllowed):
@@ -75,7 +76,7 @@ class SecretNotForHost(AddressNotAllowed):
 class ResponseTooLarge(OutboundRefused):
     """The response body exceeds the size limit."""
 
-    fault_code = "response_too_large"
+    fault_code = JobErrorCode.RESPONSE_TOO_LARGE
 
 
 class TooManyRedirects(OutboundRefused):

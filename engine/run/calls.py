@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engine.core.error_codes import JobErrorCode
 from engine.flow.called import DEEPEST_CALL
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.node_context import Json, NodeFailed
@@ -58,7 +59,7 @@ def payload_for(called: CalledPlan, values: Mapping[str, Json]) -> dict[str, Jso
         said = "; ".join(f"`{error.pointer.lstrip('/') or 'input'}`: {error.detail}" for error in errors[:5])
         raise NodeFailed(
             f"“{called.title}” does not take this input: {said}.",
-            code="input_missing",
+            code=JobErrorCode.INPUT_MISSING,
             why=f"Version {called.version} of it checks what it is called with like any other call.",
             remedy="Look at this step's input, and at the API Input of the called flow.",
         )

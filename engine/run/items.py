@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.core.clock import seconds_in_words
+from engine.core.error_codes import JobErrorCode
 from engine.flow.node_context import Json
 from engine.flow.references import Missing
 from engine.run.blocks import Unit
@@ -118,7 +119,7 @@ class Items:
                 continue
             index = (*frame.index, position)
             error = RunError(
-                "timeout",
+                JobErrorCode.TIMEOUT,
                 f"The item was not through within the list's limit of {seconds_in_words(limit)}.",
                 why=f"The time limit of {node.name} counts for all of its items together.",
                 remedy="Raise the time limit of “For each item”, let more items run at once, or send fewer.",

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from pydantic import BaseModel
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FlowInvalid
 from engine.flow.contract import final_nodes
 from engine.flow.document import Document, Node
@@ -143,7 +144,7 @@ class Plan:
 #: Codes of problems that a trial run in the Playground may have: they concern callers only, or the step reports them
 #: itself.
 _ALLOWED_IN_TRIAL = frozenset(
-    {"no_api_input", "no_processing_node", "several_final_nodes", "final_in_list", "input_missing"}
+    {"no_api_input", "no_processing_node", "several_final_nodes", "final_in_list", JobErrorCode.INPUT_MISSING}
 )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.core.clock import Clock, Millis, seconds_in_words
 from engine.core.coroutines import resumed
+from engine.core.error_codes import JobErrorCode
 from engine.flow.node_context import Json, NodeFailed, SetAside
 from engine.run.steps import Try
 
@@ -144,7 +145,7 @@ def as_failure(error: Exception) -> NodeFailed:
 def _timed_out(seconds: float) -> NodeFailed:
     return NodeFailed(
         f"There was no answer within {seconds_in_words(seconds)}.",
-        code="timeout",
+        code=JobErrorCode.TIMEOUT,
         why="The time limit of this node ended before its work did.",
         remedy="Raise the node's time limit, or make its work smaller.",
         passing=True,

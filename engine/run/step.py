@@ -11,6 +11,7 @@ import jsonpointer
 from pydantic import ValidationError
 
 from engine.core.clock import Millis
+from engine.core.error_codes import JobErrorCode
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.lists import not_a_list
 from engine.flow.node_context import (
@@ -226,7 +227,7 @@ class StepRun:
             reference = missing[0].reference
             return NodeFailed(
                 f"{title} has no value: `{reference}` names nothing.",
-                code="reference_missing",
+                code=JobErrorCode.REFERENCE_MISSING,
                 why=f"The output of {self._label(reference.node_id)} had no such part in this run.",
                 remedy="Look at that step's output and choose data that is there.",
                 pointer=pointer,
@@ -235,7 +236,7 @@ class StepRun:
             return not_a_list(title, self.planned.node.inputs[name], None)
         return NodeFailed(
             f"{title} has no value.",
-            code="input_missing",
+            code=JobErrorCode.INPUT_MISSING,
             why="The value chosen for it was empty in this run.",
             remedy="Choose data that is always there, or give the field a default value.",
             pointer=pointer,
@@ -396,7 +397,7 @@ class StepRun:
         if answer.expired and question.on_expiry == "fail":
             raise NodeFailed(
                 f"Nobody answered “{question.title[:200]}” in time.",
-                code="timeout",
+                code=JobErrorCode.TIMEOUT,
                 why="The question was open for as long as this step allows, and fails when nobody answers.",
                 remedy="Give people more time, or choose what happens when nobody answers.",
             )

@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.paths import PROJECT
 from engine.sandbox.limits import LIMITS, Kind
 
@@ -44,7 +45,7 @@ class RenderFailed(Exception):
 
     def __init__(self, message: str, why: str = "", remedy: str = "") -> None:
         super().__init__(message)
-        self.code = "template_error"
+        self.code = JobErrorCode.TEMPLATE_ERROR
         self.message = message
         self.why = why
         self.remedy = remedy

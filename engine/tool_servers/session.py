@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from engine.core.error_codes import JobErrorCode
 from engine.flow.node_context import Json, NodeFailed, ServerTool
 from engine.outbound.client import OutboundClient, OutboundFailed, OutboundRefused, outbound_fault
 
@@ -161,7 +162,7 @@ class ServerSession:
                 return False  # it did not end the session in time
             raise NodeFailed(
                 f"“{self.name}” did not take the connection within {CONNECT_SECONDS:g} seconds.",
-                code="timeout",
+                code=JobErrorCode.TIMEOUT,
                 remedy="Look whether the server runs, and try it under Settings, Tools.",
             ) from None
 
@@ -178,7 +179,9 @@ class ServerSession:
         except TimeoutError:
             if not limit.expired():
                 raise
-            late = NodeFailed(f"“{self.name}” did not answer within {asked.seconds:g} seconds.", code="timeout")
+            late = NodeFailed(
+                f"“{self.name}” did not answer within {asked.seconds:g} seconds.", code=JobErrorCode.TIMEOUT
+            )
             _fail(asked, late)
             return False
         except MCPError as error:

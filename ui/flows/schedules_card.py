@@ -8,6 +8,7 @@ from typing import Any
 from nicegui import ui
 
 from engine.actions.schedules import pause_schedule, remove_schedule, resume_schedule, start_schedule
+from engine.core.error_codes import RefusalCode
 from engine.core.errors import Invalid
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
@@ -122,7 +123,9 @@ class SchedulesCard:
                 else:
                     words(_("It does not start until you resume it."))
             words(self._source_words(schedule), "fp-t2 fp-s13 fp-wrap-text", tag="div")
-            told = self.flow.live_version is None and (schedule.trouble or {}).get("code") == "flow_not_deployed"
+            told = (
+                self.flow.live_version is None and (schedule.trouble or {}).get("code") == RefusalCode.FLOW_NOT_DEPLOYED
+            )
             if schedule.trouble and not told:
                 trouble = schedule.trouble
                 text = " ".join(_sentence(trouble.get(part)) for part in ("detail", "remedy") if trouble.get(part))
@@ -168,7 +171,7 @@ class SchedulesCard:
 
     def _draw_outcome(self, schedule: ScheduleRow, start: StartRow) -> None:
         if start.trouble:
-            badge(_("refused"), kind="bad", icon="error")
+            badge(_(RefusalCode.REFUSED), kind="bad", icon="error")
             said = " ".join(
                 _sentence(start.trouble.get(part)) for part in ("title", "detail") if start.trouble.get(part)
             )

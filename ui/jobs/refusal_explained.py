@@ -8,6 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
+from engine.core.error_codes import RefusalCode
 from storage.refusals import RefusedRow
 from ui.kit.parts import badge, button, copy_button, icon, icon_button, link_button, note, sentence, words
 from ui.kit.text import _
@@ -148,22 +149,22 @@ def _draw_in_draft(field: UnknownField, remedy: Remedy) -> None:
 
 def _why(call: RefusedRow) -> str:
     match call.code:
-        case "validation_failed":
+        case RefusalCode.VALIDATION_FAILED:
             return _(
                 "A call must send the fields of the flow and no others. A field that the flow does not know is often a "
                 "typing mistake, so it is not ignored."
             )
-        case "unauthorized":
+        case RefusalCode.UNAUTHORIZED:
             return _("The key is unknown, revoked or has expired.")
-        case "concurrency_limit_exceeded" | "monthly_quota_exceeded":
+        case RefusalCode.CONCURRENCY_LIMIT_EXCEEDED | RefusalCode.MONTHLY_QUOTA_EXCEEDED:
             return _("The limit of its environment, or of this key, was used up at that moment.")
-        case "rate_limited":
+        case RefusalCode.RATE_LIMITED:
             return _("The key sent more calls in a second than its plan allows.")
-        case "flow_not_deployed":
+        case RefusalCode.FLOW_NOT_DEPLOYED:
             return _("The flow's API was switched off.")
-        case "not_allowed":
+        case RefusalCode.NOT_ALLOWED:
             return _("This key is limited to other flows.")
-        case "not_found":
+        case RefusalCode.NOT_FOUND:
             return _("There is no flow of yours at the address that was called.")
         case _other:
             return f"{refusal_word(call.code)}."
@@ -172,12 +173,12 @@ def _why(call: RefusedRow) -> str:
 def _place(call: RefusedRow) -> tuple[str, str] | None:
     """The label and the path of the place where the reason can be changed."""
     match call.code:
-        case "validation_failed" if call.flow_id:
+        case RefusalCode.VALIDATION_FAILED if call.flow_id:
             return _("Change the fields in the Playground"), f"/playground/{call.flow_id}?node=api_input"
-        case "unauthorized" | "not_allowed":
+        case RefusalCode.UNAUTHORIZED | RefusalCode.NOT_ALLOWED:
             return _("API Keys"), "/settings/keys"
-        case "concurrency_limit_exceeded" | "monthly_quota_exceeded" | "rate_limited":
+        case RefusalCode.CONCURRENCY_LIMIT_EXCEEDED | RefusalCode.MONTHLY_QUOTA_EXCEEDED | RefusalCode.RATE_LIMITED:
             return _("Limits and plan"), "/settings/limits"
-        case "flow_not_deployed" if call.flow_id:
+        case RefusalCode.FLOW_NOT_DEPLOYED if call.flow_id:
             return _("Open the flow to deploy it again"), f"/flows/{call.flow_id}"
     return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.core.clock import DAY, HOUR, MINUTE, Millis
+from engine.core.error_codes import JobErrorCode
 from storage.monitoring.counts import STEPS_FAILED, Cost
 from storage.monitoring.figures import Kind
 from storage.monitoring.period import Period
@@ -24,27 +25,27 @@ RANGE_WORDS = {
 FIRST_RANGE = "24h"
 
 _FAILURES = {
-    "timeout": _("Time limit passed"),
-    "worker_lost": _("A part of the server stopped"),
-    "budget_exceeded": _("Budget used up"),
-    "result_too_large": _("Result too large"),
-    "address_not_allowed": _("Address not allowed"),
-    "http_status": _("Website answered with an error"),
-    "page_not_found": _("Page not found"),
-    "page_blocked_by_robots": _("Page closed to programs"),
-    "page_needs_browser": _("Page needs a browser"),
-    "response_too_large": _("Answer too large"),
-    "not_a_list": _("Not a list"),
-    "input_missing": _("Value missing"),
-    "reference_missing": _("Data not found"),
-    "template_error": _("Template error"),
-    "model_unreachable": _("Model not reachable"),
-    "model_key_missing": _("Model key missing"),
-    "model_key_refused": _("Model key refused"),
-    "model_rate_limited": _("Model was asked too often"),
+    JobErrorCode.TIMEOUT: _("Time limit passed"),
+    JobErrorCode.WORKER_LOST: _("A part of the server stopped"),
+    JobErrorCode.BUDGET_EXCEEDED: _("Budget used up"),
+    JobErrorCode.RESULT_TOO_LARGE: _("Result too large"),
+    JobErrorCode.ADDRESS_NOT_ALLOWED: _("Address not allowed"),
+    JobErrorCode.HTTP_STATUS: _("Website answered with an error"),
+    JobErrorCode.PAGE_NOT_FOUND: _("Page not found"),
+    JobErrorCode.PAGE_BLOCKED_BY_ROBOTS: _("Page closed to programs"),
+    JobErrorCode.PAGE_NEEDS_BROWSER: _("Page needs a browser"),
+    JobErrorCode.RESPONSE_TOO_LARGE: _("Answer too large"),
+    JobErrorCode.NOT_A_LIST: _("Not a list"),
+    JobErrorCode.INPUT_MISSING: _("Value missing"),
+    JobErrorCode.REFERENCE_MISSING: _("Data not found"),
+    JobErrorCode.TEMPLATE_ERROR: _("Template error"),
+    JobErrorCode.MODEL_UNREACHABLE: _("Model not reachable"),
+    JobErrorCode.MODEL_KEY_MISSING: _("Model key missing"),
+    JobErrorCode.MODEL_KEY_REFUSED: _("Model key refused"),
+    JobErrorCode.MODEL_RATE_LIMITED: _("Model was asked too often"),
     "invalid_json": _("Text could not be read as JSON"),
-    "output_invalid": _("Model's answer did not fit"),
-    "node_failed": _("Step failed"),
+    JobErrorCode.OUTPUT_INVALID: _("Model's answer did not fit"),
+    JobErrorCode.NODE_FAILED: _("Step failed"),
     STEPS_FAILED: _("A step failed, the job went on"),
     "": _("Failed"),
 }

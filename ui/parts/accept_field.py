@@ -15,6 +15,7 @@ import jsonpointer
 from cachetools import LRUCache, cached
 from sqlalchemy.orm import Session
 
+from engine.core.error_codes import RefusalCode
 from engine.core.errors import NotFound, Problem
 from engine.flow.accept_field import accept_field_ops, has_field, make_optional_ops, take_back_ops
 from engine.flow.contract import input_fields
@@ -58,7 +59,7 @@ def unknown_fields_of(call: RefusedRow) -> tuple[UnknownField, ...]:
 
 def unknown_field(call: RefusedRow, field: Mapping[str, str]) -> UnknownField | None:
     """Returns a wrong field of a call as one that the flow could get; None when it is no unknown field of the top level."""
-    if call.code != "validation_failed" or not call.flow_id:
+    if call.code != RefusalCode.VALIDATION_FAILED or not call.flow_id:
         return None
     parts = str(field.get("pointer", "")).split("/")[1:]
     if len(parts) == 3 and parts[0] == "items" and parts[1].isdigit():

@@ -6,41 +6,48 @@ from collections.abc import Mapping
 
 import jsonpointer
 
+from engine.core.error_codes import RefusalCode
 from storage.refusals import RefusedRow
 from ui.kit.text import _
 
-CODES = {
-    "unauthorized": _("Key not accepted"),
-    "not_found": _("No such flow"),
-    "flow_not_deployed": _("The flow was not deployed"),
-    "not_allowed": _("This key may not call this flow"),
-    "invalid_json": _("What was sent could not be read"),
-    "validation_failed": _("What was sent did not fit"),
-    "concurrency_limit_exceeded": _("Too many runs at the same time"),
-    "monthly_quota_exceeded": _("The month's requests were used up"),
-    "rate_limited": _("Too many calls in a short time"),
-    "request_timeout": _("The call arrived too slowly"),
-    "body_too_large": _("What was sent was too large"),
-    "idempotency_key_reused": _("Its Idempotency-Key belonged to another call"),
-    "storage_unavailable": _("The server could not save the call"),
-    "too_many_connections": _("Too many connections were open"),
-    "shutting_down": _("The server was stopping"),
+CODES: dict[str, str] = {
+    RefusalCode.UNAUTHORIZED: _("Key not accepted"),
+    RefusalCode.NOT_FOUND: _("No such flow"),
+    RefusalCode.FLOW_NOT_DEPLOYED: _("The flow was not deployed"),
+    RefusalCode.NOT_ALLOWED: _("This key may not call this flow"),
+    RefusalCode.INVALID_JSON: _("What was sent could not be read"),
+    RefusalCode.VALIDATION_FAILED: _("What was sent did not fit"),
+    RefusalCode.CONCURRENCY_LIMIT_EXCEEDED: _("Too many runs at the same time"),
+    RefusalCode.MONTHLY_QUOTA_EXCEEDED: _("The month's requests were used up"),
+    RefusalCode.RATE_LIMITED: _("Too many calls in a short time"),
+    RefusalCode.REQUEST_TIMEOUT: _("The call arrived too slowly"),
+    RefusalCode.BODY_TOO_LARGE: _("What was sent was too large"),
+    RefusalCode.IDEMPOTENCY_KEY_REUSED: _("Its Idempotency-Key belonged to another call"),
+    RefusalCode.STORAGE_UNAVAILABLE: _("The server could not save the call"),
+    RefusalCode.TOO_MANY_CONNECTIONS: _("Too many connections were open"),
+    RefusalCode.SHUTTING_DOWN: _("The server was stopping"),
 }
 #: Code -> a sentence that the owner of the flow can send to whoever called.
-_TO_CALLER = {
-    "unauthorized": _("Your key is not accepted any more. Use the new key."),
-    "not_found": _("There is no flow at the address you call. Check the address."),
-    "flow_not_deployed": _("The API is switched off. Please stop calling it until you hear from us."),
-    "not_allowed": _("Your key may not call this flow. Use the key that was made for it."),
-    "invalid_json": _("What you sent is not valid JSON. Let a JSON library write it, as UTF-8."),
-    "concurrency_limit_exceeded": _(
+_TO_CALLER: dict[str, str] = {
+    RefusalCode.UNAUTHORIZED: _("Your key is not accepted any more. Use the new key."),
+    RefusalCode.NOT_FOUND: _("There is no flow at the address you call. Check the address."),
+    RefusalCode.FLOW_NOT_DEPLOYED: _("The API is switched off. Please stop calling it until you hear from us."),
+    RefusalCode.NOT_ALLOWED: _("Your key may not call this flow. Use the key that was made for it."),
+    RefusalCode.INVALID_JSON: _("What you sent is not valid JSON. Let a JSON library write it, as UTF-8."),
+    RefusalCode.CONCURRENCY_LIMIT_EXCEEDED: _(
         "Too many of your calls ran at the same time. Wait as long as the header Retry-After says, then send it again."
     ),
-    "monthly_quota_exceeded": _("The requests of this month are used up. Please stop calling until you hear from us."),
-    "rate_limited": _("Your calls came too quickly. Wait as long as the header Retry-After says, then send it again."),
-    "request_timeout": _("Your call arrived too slowly. Send it again, in one go."),
-    "body_too_large": _("What you sent is too large. Send less at a time."),
-    "idempotency_key_reused": _("You used an Idempotency-Key twice for different calls. Use a new one for each call."),
+    RefusalCode.MONTHLY_QUOTA_EXCEEDED: _(
+        "The requests of this month are used up. Please stop calling until you hear from us."
+    ),
+    RefusalCode.RATE_LIMITED: _(
+        "Your calls came too quickly. Wait as long as the header Retry-After says, then send it again."
+    ),
+    RefusalCode.REQUEST_TIMEOUT: _("Your call arrived too slowly. Send it again, in one go."),
+    RefusalCode.BODY_TOO_LARGE: _("What you sent is too large. Send less at a time."),
+    RefusalCode.IDEMPOTENCY_KEY_REUSED: _(
+        "You used an Idempotency-Key twice for different calls. Use a new one for each call."
+    ),
 }
 _AGAIN = _("The server could not take your call at that moment. Send it again.")
 _A_TYPE = {
@@ -109,7 +116,7 @@ def to_caller(call: RefusedRow, types: Mapping[str, str]) -> str:
     """
     if call.fields:
         return " ".join(_field_to_caller(field, types) for field in call.fields)
-    if call.code == "validation_failed":
+    if call.code == RefusalCode.VALIDATION_FAILED:
         return _("What you sent does not fit the fields of the flow. Compare it with the API docs of the flow.")
     return _TO_CALLER.get(call.code, _AGAIN)
 

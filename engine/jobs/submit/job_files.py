@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FieldError
 from engine.files.keeping import value_of
 from engine.flow.file_values import map_files, sent_file_id, sent_files, takes_files, why_not_taken
@@ -65,7 +66,7 @@ def look_up_files(
             errors.append(
                 FieldError(
                     at + pointer,
-                    "file_not_found",
+                    JobErrorCode.FILE_NOT_FOUND,
                     f"no file has the id {file_id}; upload it again, since unused files go after a day",
                 )
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FileTooLarge, Refusal, StorageUnavailable
 from engine.files.keeping import Incoming, incoming_of, store_file, value_of
 from engine.flow.file_values import sent_file_id
@@ -40,7 +41,7 @@ class JobFiles:
         if file_id is None:
             raise NodeFailed(
                 "This is no file.",
-                code="file_not_found",
+                code=JobErrorCode.FILE_NOT_FOUND,
                 why="A file comes from a field of API Input of the type File, or from a step that makes one.",
                 remedy="Take the value of such a field as the input of this step.",
             )
@@ -96,7 +97,7 @@ def _gone(value: Json) -> NodeFailed:
     said = f"“{name}”" if isinstance(name, str) and name else "This file"
     return NodeFailed(
         f"{said} is not stored any more.",
-        code="file_not_found",
+        code=JobErrorCode.FILE_NOT_FOUND,
         why="A file is removed when no job, sample, dataset or collection names it any more, or with the data of its job.",
         remedy="Send the file again.",
     )
@@ -105,7 +106,7 @@ def _gone(value: Json) -> NodeFailed:
 def _not_kept(refusal: Refusal) -> NodeFailed:
     return NodeFailed(
         f"The file could not be stored: {(refusal.detail or refusal.title).rstrip('.')}.",
-        code="file_not_taken" if isinstance(refusal, FileTooLarge) else "file_not_stored",
+        code=JobErrorCode.FILE_NOT_TAKEN if isinstance(refusal, FileTooLarge) else JobErrorCode.FILE_NOT_STORED,
         why=f"{refusal.title}.",
         remedy=refusal.remedy,
         passing=isinstance(refusal, StorageUnavailable),

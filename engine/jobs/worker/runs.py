@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeVar
 
 from engine.core.clock import to_rfc3339
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FlowInvalid, StorageUnavailable
 from engine.core.logging_setup import CURRENT_JOB, EACH_JOB, known
 from engine.core.redaction import Redaction
@@ -291,7 +292,7 @@ class Runs:
             text, size = await asyncio.to_thread(_as_result, result, redaction)
         if size > MAX_RESULT:
             error = job_error(
-                "result_too_large",
+                JobErrorCode.RESULT_TOO_LARGE,
                 f"The result has {size:,} bytes; it may have {MAX_RESULT:,} (10 MiB).",
                 why="Callers would have to download all of it.",
                 remedy="Return less in API Output, for example a list of parts instead of whole pages.",
@@ -378,7 +379,7 @@ def _exception_of(inner: asyncio.Task[RunOutcome]) -> BaseException | None:
 
 def _fault(run: Run) -> dict[str, Any]:
     return job_error(
-        "node_failed",
+        JobErrorCode.NODE_FAILED,
         "The job stopped because of a fault in Flowport.",
         why="It is written in the server's log with this job's id.",
         remedy="Send the request again. If it stays, report it.",
@@ -389,7 +390,7 @@ def _fault(run: Run) -> dict[str, Any]:
 def _no_plan(error: FlowInvalid) -> dict[str, Any]:
     first = error.problems[0]
     return job_error(
-        "node_failed",
+        JobErrorCode.NODE_FAILED,
         f"This version of the flow cannot run: {first.message}",
         why="It has a problem that this Flowport does not accept.",
         remedy="Open the flow, mend the problem and deploy it again.",

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Refusal, StorageUnavailable
 from engine.core.trace_context import CURRENT_TRACE
 from engine.flow.node_context import (
@@ -211,7 +212,7 @@ class JobServices:
         if found is None:
             raise NodeFailed(
                 f"No model connection is called “{name}”.",
-                code="model_key_missing",
+                code=JobErrorCode.MODEL_KEY_MISSING,
                 why="It was removed or renamed after this flow was deployed.",
                 remedy="The owner can add it under Settings, Models and secrets, or you choose another model in the node.",
             )
@@ -246,7 +247,7 @@ class _SettledClient:
 def _unusable(refusal: Refusal) -> NodeFailed:
     return NodeFailed(
         f"A secret this step needs cannot be used: {refusal.title.lower()}.",
-        code="model_key_missing",
+        code=JobErrorCode.MODEL_KEY_MISSING,
         passing=isinstance(refusal, StorageUnavailable),
         why=refusal.detail,
         remedy=refusal.remedy or "The owner can mend it under Settings, Models and secrets.",

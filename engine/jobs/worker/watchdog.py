@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Refusal
 from engine.core.logging_setup import CURRENT_JOB
 from engine.jobs.at_work import AtWork
@@ -126,7 +127,7 @@ def _blocked(run: Run) -> dict[str, Any]:
     running = sorted(run.recorder.running.items(), key=lambda item: item[1])
     node_id = running[-1][0].node_id if running else None
     return job_error(
-        "timeout",
+        JobErrorCode.TIMEOUT,
         "A step of this job did not give control back, so it was stopped.",
         why="It kept the worker from doing anything else.",
         remedy="Make the step's work smaller. If it stays, report it.",
