@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,20 +20,32 @@ pytestmark = pytest.mark.sqlite(
 )
 
 
+@pytest.fixture(scope="module")
+def first_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of the first release, in this version's schema."""
+    data = tmp_path_factory.mktemp("first") / "data"
+    unpack(RELEASES[0], data)
+    open_database(data).close()
+    return data
+
+
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """The database of the first release, in this version's schema."""
-    unpack(RELEASES[0], tmp_path / "source")
-    open_database(tmp_path / "source").close()
-    return tmp_path / "source" / DATABASE
+def source(first_release: Path, tmp_path: Path) -> Path:
+    """A copy of its database."""
+    return Path(shutil.copytree(first_release, tmp_path / "source")) / DATABASE
 
 
-def test_every_table_is_copied_but_for_the_processes(source: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def target(migrated: Path, tmp_path: Path) -> Path:
+    """A database without rows."""
+    return Path(shutil.copytree(migrated, tmp_path / "target")) / DATABASE
+
+
+def test_every_table_is_copied_but_for_the_processes(source: Path, target: Path) -> None:
     names = [table.name for table in moved_tables()]
     assert set(Base.metadata.tables) - set(names) == {"workers"}
-    open_database(tmp_path / "target").close()
     told: list[tuple[str, int]] = []
-    there, here = SqliteRows(tmp_path / "target" / DATABASE), SqliteRows(source)
+    there, here = SqliteRows(target), SqliteRows(source)
     copied = copy_rows(here, there, tell=lambda table, rows: told.append((table, rows)))
     there.commit()
     assert copied.tables == {table.name: sums_of(here, table) for table in moved_tables()}
@@ -49,9 +62,8 @@ class Losing(SqliteRows):
         super().write(table, list(rows)[:-1])
 
 
-def test_a_copy_that_is_not_the_same_is_refused(source: Path, tmp_path: Path) -> None:
-    open_database(tmp_path / "target").close()
-    there, here = Losing(tmp_path / "target" / DATABASE), SqliteRows(source)
+def test_a_copy_that_is_not_the_same_is_refused(source: Path, target: Path) -> None:
+    there, here = Losing(target), SqliteRows(source)
     with pytest.raises(NotTheSame, match="The table audit has 2 rows instead of 3"):
         copy_rows(here, there, tell=lambda _table, _rows: None)
     here.close()
@@ -80,7 +92,7 @@ def test_rows_without_those_they_belong_to_are_refused(source: Path) -> None:
     ],
 )
 def test_what_postgresql_cannot_store_is_replaced(
-    column: str, stored: str, copied: str | None, source: Path, tmp_path: Path
+    column: str, stored: str, copied: str | None, source: Path, target: Path
 ) -> None:
     with sqlite3.connect(source) as connection:
         if column == "title":
@@ -90,8 +102,7 @@ def test_what_postgresql_cannot_store_is_replaced(
             connection.execute("insert into settings values ('server', 'odd', ?)", (stored,))
             key = "server odd"
     connection.close()
-    open_database(tmp_path / "target").close()
-    there, here = SqliteRows(tmp_path / "target" / DATABASE), SqliteRows(source)
+    there, here = SqliteRows(target), SqliteRows(source)
     found = copy_rows(here, there, tell=lambda _table, _rows: None)
     there.commit()
     name = "flows" if column == "title" else "settings"
