@@ -19,16 +19,18 @@ from engine.actions.flows import create_flow, save_as, save_draft, save_version
 from engine.actions.keys import NewKey, create_key
 from engine.actions.principal import Principal, command_line
 from engine.actions.workspaces import create_workspace, ensure_workspace
-from engine.core.clock import MovedClock
+from engine.core.clock import SECOND, MovedClock
 from engine.core.settings import Settings
 from engine.flow.document import Document, Edge, Node
 from engine.jobs.server.job_waiters import JobWaiters
+from engine.jobs.submit.bodies import read_version
 from engine.jobs.transitions import finish
 from engine.secrets.sealing import open_vault
 from storage.database import Database
 from storage.flows import get_draft
 from storage.job_changes import Lease, claim_job
 from tests.databases import open_database
+from tests.postgres_cluster import POSTGRES
 
 SERVER = "http://flows.test"
 JSON = "application/json"
@@ -139,21 +141,63 @@ class House:
         return await self.client.request(method, f"/public/v1{path}", headers=sent, **options)
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """What a workspace with a key and a flow is opened with again: the files of its data folder, and its ids."""
+
+    files: dict[str, bytes]
+    workspace_id: str
+    key: str
+    flow_id: str
+
+
+#: The plan and the kind of clock -> the house that was made first. Making it takes longer than most tests.
+_KEPT: dict[tuple[str, type[MovedClock]], _Kept] = {}
+
+
 @contextlib.asynccontextmanager
 async def open_house(data: Path, clock: MovedClock, plan: str = "free") -> AsyncIterator[House]:
-    """Opens a workspace with a key and a deployed flow behind the real public API, on a data folder whose tables exist."""
+    """Opens a workspace with a key and a deployed flow behind the real public API, on a data folder whose tables exist.
+
+    With SQLite its ids and its key are those of the other tests of this process: each test gets a copy of the files.
+    """
+    if POSTGRES:
+        async with _open(data, clock, plan) as house:
+            house.key, house.flow_id = house.new_key().key, house.new_flow()
+            yield house
+        return
+    kept = _KEPT.get((plan, type(clock)))
+    if kept is None:
+        kept = _KEPT[plan, type(clock)] = await _make(data, type(clock)(offset=-SECOND), plan)
+    read_version.cache_clear()  # of this flow, each test makes other versions
+    for name, content in kept.files.items():
+        (data / name).touch(mode=0o600)
+        (data / name).write_bytes(content)
+    async with _open(data, clock, plan, kept.workspace_id) as house:
+        house.key, house.flow_id = kept.key, kept.flow_id
+        yield house
+
+
+async def _make(data: Path, clock: MovedClock, plan: str) -> _Kept:
+    """Makes a house in a data folder. The clock is a little behind that of the test, for which it lies in the past."""
+    async with _open(data, clock, plan) as house:
+        key, flow_id = house.new_key().key, house.new_flow()
+    files = {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()}
+    return _Kept(files, house.principal.workspace_id, key, flow_id)
+
+
+@contextlib.asynccontextmanager
+async def _open(data: Path, clock: MovedClock, plan: str, workspace_id: str = "") -> AsyncIterator[House]:
+    """Opens a house without a key and a flow. `workspace_id`: empty when it has no workspace yet."""
     database = open_database(data, clock=clock)
     waiters = JobWaiters(database)
     database.info["notifier"] = waiters
     limits = BodyLimits(max_bytes=1024 * 1024, receive_seconds=0.3, bytes_in_flight=3 * 512 * 1024)
     api = create_api(database, waiters, Settings(data=data), open_vault(data), body_limits=limits)
-    principal = command_line(database.write_now(ensure_workspace, plan))
+    principal = command_line(workspace_id or database.write_now(ensure_workspace, plan))
     try:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url=SERVER) as client:
-            house = House(database, api, principal, clock, client)
-            house.key = house.new_key().key
-            house.flow_id = house.new_flow()
-            yield house
+            yield House(database, api, principal, clock, client)
         await api.close()
     finally:
         database.close()
