@@ -186,7 +186,7 @@ def add_node(
 ) -> tuple[str, list[Op]]:
     """Returns the id and the operations that add a node: at a position, connected after a node, or in the middle of an
     edge. Without a position the others make room for it; without `room` the caller does that with `with_room`, after
-    further connections.
+    further connections. Without a port it is connected to the first that leads nowhere yet.
 
     A node that takes no input is connected before the only node at the start of the flow, when there is one. Required
     inputs are bound when exactly one kind of earlier data fits, so that the usual case needs no mapping.
@@ -209,7 +209,7 @@ def add_node(
         ops.append({"op": "removeEdge", "edge": edge.model_dump()})
     ops.append({"op": "addNode", "node": node.model_dump()})
     if start is not None:
-        chosen = port if port in _ports_of(start, catalog) else _ports_of(start, catalog)[0]
+        chosen = port if port in _ports_of(start, catalog) else _first_free_port(document, start, catalog)
         ops.append({"op": "addEdge", "edge": new_edge(start.id, node_id, chosen)})
         if edge is not None and kind.ports:
             ops.append({"op": "addEdge", "edge": new_edge(node_id, edge.target, kind.ports[0])})
@@ -379,6 +379,13 @@ def _only_start(document: Document, catalog: Catalog) -> Node | None:
 def _ports_of(node: Node, catalog: Catalog) -> tuple[str, ...]:
     kind = catalog.get(node.type)
     return kind.ports if kind else ()
+
+
+def _first_free_port(document: Document, node: Node, catalog: Catalog) -> str:
+    """The first way on from a node that leads nowhere yet; the first of all when each leads somewhere."""
+    ports = _ports_of(node, catalog)
+    taken = {edge.source_port for edge in document.edges if edge.source == node.id}
+    return next((port for port in ports if port not in taken), ports[0])
 
 
 def _new_label(document: Document, kind: NodeType) -> str:

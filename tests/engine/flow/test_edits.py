@@ -52,6 +52,14 @@ def test_a_node_added_after_another_is_connected_named_and_bound():
     assert (node.position.x, node.position.y) == (520, 0)
 
 
+def test_nodes_added_after_a_condition_take_one_way_after_the_other():
+    condition, ops = add_node(START, CATALOG["condition"], CATALOG, after="set_fields")
+    flow = apply_ops(START, ops)
+    for _ in range(2):
+        flow = apply_ops(flow, add_node(flow, TEMPLATE, CATALOG, after=condition)[1])
+    assert [edge.source_port for edge in flow.edges if edge.source == condition] == ["yes", "no"]
+
+
 def test_an_api_input_added_late_stands_at_the_start_connected():
     flow = START.model_copy(update={"nodes": START.nodes[1:], "edges": ()})
     node_id, ops = add_node(flow, CATALOG["api_input"], CATALOG, after="set_fields")
