@@ -87,6 +87,7 @@ class PlaygroundBar:
             self.problems_button = button(_("No problems"), icon="check_circle", kind="quiet", small=True)
             self.problems_button.props("aria-haspopup=menu")
             with self.problems_button, drop_menu(_("Problems")):
+                self.problems_menu = ui.context.slot.parent
                 self.problems_list = ui.element("div")
             versions_button = button(_("Versions"), icon="history", kind="quiet", small=True).props(
                 "aria-haspopup=menu"
@@ -249,6 +250,8 @@ class PlaygroundBar:
             return  # the list may be open
         self._listed = listed
         self.problems_list.clear()
+        # without an entry it is no menu
+        self.problems_menu.props(f"role={'menu' if counted else 'group'}")
         with self.problems_list:
             if not counted:
                 words(_("Nothing stands in the way of a deployment."), "fp-person", tag="p")

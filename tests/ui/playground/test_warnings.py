@@ -69,8 +69,20 @@ async def test_the_list_of_problems_has_warnings_with_buttons(site: Site, user: 
     assert output.inputs == {"answer": "{{ first_value.out }}"}
 
     await user.should_see("1 warning")
+    assert _role_of_list(user) == "menu"
     choose(user, "Make “lang” optional")
     await user.should_see("No problems")
+    assert _role_of_list(user) == "group"  # a menu without an entry is none
+
+
+def _role_of_list(user: User) -> str:
+    assert user.client is not None
+    (found,) = (
+        one
+        for one in user.client.elements.values()
+        if one.props.get("aria-label") == "Problems" and one.props.get("role") != "dialog"
+    )
+    return found.props["role"]
 
 
 async def test_the_button_stands_in_the_settings_of_the_step_too(site: Site, user: User) -> None:
