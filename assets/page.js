@@ -29,6 +29,13 @@
   // Who comes back from another tab sees what was changed there.
   addEventListener("focus", () => document.querySelectorAll("[data-fp-back]").forEach((one) => one.dispatchEvent(new Event("fpback"))));
 
+  // Quasar makes the box around the options of a list focusable; in a list of options nothing but options may be.
+  const onlyOptions = (place) => place.querySelectorAll("[role=listbox] > .q-virtual-scroll__content[tabindex]").forEach((one) => one.removeAttribute("tabindex"));
+  addEventListener("DOMContentLoaded", () => new MutationObserver((changes) => changes.flatMap((change) => [...change.addedNodes]).filter((one) => one.id?.startsWith("q-portal")).forEach((portal) => {
+    onlyOptions(portal);
+    new MutationObserver(() => onlyOptions(portal)).observe(portal, { childList: true, subtree: true });
+  })).observe(document.body, { childList: true }));
+
   // Copying also works on http://192.168.x.y, where browsers offer no navigator.clipboard.
   const copyOldWay = (text) => {
     const area = document.createElement("textarea");
