@@ -72,7 +72,7 @@ def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False,
         )
         with ui.element("div").classes("fp-cards"):
             for template in all_templates()[:MOST_CARDS]:
-                template_card(page_session, template, heading="h3")
+                template_card(page_session, template, heading="h3" if may_edit else below)
         if may_edit:
             with ui.element("div").classes("fp-row fp-or"):
                 words(_("Or"), "fp-t2")

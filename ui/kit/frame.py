@@ -207,6 +207,7 @@ def _bars(
     """Draws what precedes the page's content: the skip link, the top bar of small screens and the navigation."""
     layout = ui.context.client.layout
     with ui.dialog().props("position=left full-height") as menu:
+        menu.props["aria-label"] = _("Menu")
         card = ui.card().classes("fp-menu-card")
 
     def open_menu() -> None:
@@ -343,7 +344,7 @@ def _account(person: FramePerson, dark: ui.dark_mode, *, rail: bool) -> None:
             else:
                 with ui.element("span").classes("fp-cut"):
                     words(person.name or person.email, "fp-b fp-cut", tag="div")
-                    words(_standing(person), "fp-t3 fp-s12 fp-cut", tag="div")
+                    words(_standing(person), "fp-t3 fp-s12 fp-standing", tag="div")
             with ui.menu().props('anchor="top left" self="bottom left" :offset="[0, 6]" role=dialog') as menu:
                 menu.props["aria-label"] = _("Account")
                 with ui.element("div").classes("fp-person"):
