@@ -14,7 +14,7 @@ from engine.run.steps import INNER
 from storage.jobs import JobRow
 from ui.jobs.step_list import FailedStep, StepLine, step_link, step_path
 from ui.kit import feedback
-from ui.kit.parts import button, link_button, note, words
+from ui.kit.parts import button, link_button, note, sentence, words
 from ui.kit.text import _
 
 
@@ -89,7 +89,7 @@ def _draw_failed_step(
         with words("", "fp-grow"):
             step_link(step_path(job.id, one.line), one.label, lambda: open_step(one.line))
             words(f" {one.what} ", "fp-t2")
-            words(one.message, "fp-t2")
+            sentence(one.message, "fp-t2", tag="span")
         if can_change and INNER not in one.line.node_id:
             link_button(
                 _("Change {step}").format(step=one.label), change_path(job, one.line.node_id), icon="tune", small=True

@@ -487,6 +487,7 @@ async def test_the_page_of_such_a_job_names_the_step_and_leads_to_it(
     assert "1 step failed, and the job went on." in told
     assert said in told
     assert "answered 500." in told
+    assert "`" not in told  # the address is drawn as code
     assert f"/jobs/{job_id}?step=text_template" in _links(user)
     change = f"/playground/{flow_id}?node=text_template&job={job_id}&field=%2Fpolicy%2Fon_error"
     assert change in _links(user)
