@@ -6,7 +6,7 @@ the output of each node connected to this one is. The entries stand in the order
 `items` is the list, `count` how many entries it has, `total_count` how many items there were, `failed_count` how many of them
 failed, and `errors` says which and why.
 
-| When an item fails | |
+| When an item fails | What comes of it |
 |---|---|
 | Leave it out | the list has the others, and `errors` the failed ones |
 | Keep its place empty | the list keeps its length |

@@ -8,7 +8,7 @@ Close the list with **Collect into a list**: it makes one list of what came out 
 which was ready first. Data from before this node can be used inside the list; it is the same for each item. A second one
 inside a list makes a list in the list.
 
-| How the items run | |
+| How the items run | What that means |
 |---|---|
 | One after the other | the next item begins when the one before has ended |
 | At the same time | up to *At once* items run together |
