@@ -121,14 +121,22 @@ def findings(page: Page, layer: str | None = None) -> list[str]:
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=scheme)
         page.evaluate(DRAWN)
-        asked = {"rules": rules, "within": layer if number else None, "known": sorted(_READABLE)}
-        wrong, measured = page.evaluate(RUN_AXE, asked)
-        if not any(one.startswith("color-contrast") for one in wrong):
-            _READABLE.update(measured)
+        wrong = run_axe(page, rules, layer if number else None)
         found += [f"{scheme} {size['width']}: {finding}" for finding in wrong]
     page.set_viewport_size(DESK)
     page.emulate_media(color_scheme="light")
     return found
+
+
+def run_axe(page: Page, rules: list[str] | None = None, layer: str | None = None) -> list[str]:
+    """What axe finds on the page as it is, or in its part that matches `layer`. `rules` is None for all of them.
+
+    The page has axe's script already (`AXE_SCRIPT`).
+    """
+    wrong, measured = page.evaluate(RUN_AXE, {"rules": rules, "within": layer, "known": sorted(_READABLE)})
+    if not any(one.startswith("color-contrast") for one in wrong):
+        _READABLE.update(measured)
+    return wrong
 
 
 def check(found: list[str]) -> None:
