@@ -152,9 +152,14 @@ def plain_media_type(said: str) -> str:
     return _OTHER_NAMES.get(kind, kind)
 
 
-def media_type_of(name: str, head: bytes, tail: bytes = b"") -> str:
-    """Returns the media type of a file: `head` holds its first bytes and `tail` its last ones."""
-    named = _ENDINGS.get(ending_of(name), "")
+def media_type_of(name: str, head: bytes, tail: bytes = b"", said: str = "") -> str:
+    """Returns the media type of a file: `head` holds its first bytes and `tail` its last ones.
+
+    `said`: the type that came with it, which takes the place of the ending of a name that has none.
+    """
+    ending = ending_of(name)
+    named = _ENDINGS.get(ending, "") if ending or not said else plain_media_type(said)
+    named = named if ending_for(named) else ""
     if (found := _by_signature(head, tail, named)) is not None:
         return found
     if _is_text(head):

@@ -55,6 +55,8 @@ async def read_document(content: Content, *, pages: str = "", as_: As = "text", 
     """
     value, _ = await _ask("document", content, {"pages": pages, "as": as_}, apart)
     read = _checked(value, content.name)
+    if as_ == "tables" and not read["tables"]:
+        raise _failed("no_table", content.name, {})
     parts = read["pages"]
     return {
         "text": _joined(parts, "text"),

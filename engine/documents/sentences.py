@@ -57,6 +57,11 @@ SENTENCES: Final[Mapping[str, Sentence]] = {
         "“{name}” has no pages to show as pictures: only PDFs have.", "", "Use a PDF, or the text of the file."
     ),
     "table_wrong": Sentence("“{name}” cannot be read as a table. {detail}", "", "{hint}"),
+    "no_table": Sentence(
+        "“{name}” holds no table.",
+        "The step gives back the tables of a file, and none was found on the pages that it reads.",
+        "Send a file with a table, like Excel or CSV, or choose Text under Give back.",
+    ),
     "too_large": Sentence(
         "“{name}” is too big: {size}.", "Files up to {most} are read.", "Send a smaller file, or a part of it."
     ),

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import FileSpaceFull, FileTooLarge
 from engine.core.file_names import clean_file_name
-from engine.core.media_types import UNKNOWN, ending_for, ending_of, media_type_of, plain_media_type
+from engine.core.media_types import ending_for, ending_of, media_type_of
 from engine.flow.file_values import MAX_FILE_BYTES, file_value, size_in_words
 from storage.file_bytes import Draft, FileBytes
 from storage.files import FileRow, UseKind, add_uses, find_same, insert_file, used_bytes
@@ -54,7 +54,7 @@ class FileIntake:
         self._draft.write(piece)
 
     def done(self, name: str, said_type: str = "") -> Incoming:
-        """Writes the rest to the disk; `said_type` counts only when the content shows no type. Raises
+        """Writes the rest to the disk; `said_type` counts where the ending of a name would, when it has none. Raises
         StorageUnavailable.
         """
         self._draft.finish()
@@ -75,11 +75,7 @@ def incoming_of(files: FileBytes, content: bytes, name: str, said_type: str = ""
 def named(draft: Draft, name: str, said_type: str = "") -> Incoming:
     """Gives a finished draft its cleaned name and its media type."""
     clean = clean_file_name(name)
-    media_type = media_type_of(clean, draft.head, draft.tail)
-    if media_type == UNKNOWN and not ending_of(clean):
-        said = plain_media_type(said_type)
-        if (ending := ending_for(said)) and media_type_of(f"file{ending}", draft.head, draft.tail) == said:
-            media_type = said
+    media_type = media_type_of(clean, draft.head, draft.tail, said_type)
     if not ending_of(clean) and (ending := ending_for(media_type)) and clean == "file":
         clean = f"{clean}{ending}"
     return Incoming(clean, media_type, draft)

@@ -213,30 +213,50 @@ class DataUrl:
         return len(self.data) // 4 * 3 - (self.data[-2:].count("=") if len(self.data) >= 2 else 0)
 
     def found_type(self) -> str:
-        """Returns the media type that the content shows. Raises ValueError when its beginning is not base64."""
+        """Returns the media type that content and name show, as for a stored file. Raises ValueError when its beginning is
+        not base64.
+        """
         head = base64.b64decode(self.data[: HEAD_BYTES // 3 * 4], validate=True)
         tail = base64.b64decode(self.data[-(TAIL_BYTES // 3 * 4) :], validate=True)
-        return media_type_of(self.name, head, tail)
+        return media_type_of(self.name, head, tail, self.media_type)
 
     def content(self) -> bytes:
         """Returns the bytes. Raises ValueError when the text is not base64."""
         return base64.b64decode(self.data, validate=True)
 
 
-_DATA_URL = re.compile(r"data:([^,;]*)((?:;[^,;]*)*?);base64,", re.IGNORECASE)
+_DATA_URL = re.compile(r"data:([^,;]*)", re.IGNORECASE)
+#: A name, and a value in quotes or without them. What is in quotes may hold semicolons and commas.
+_PARAMETER = re.compile(r';\s*([^=,;]*)(?:=("(?:[^"\\]|\\.)*+"(?=\s*[;,])|[^,;]*))?\s*')
 
 
 def read_data_url(text: str) -> DataUrl | None:
-    """Returns the parts of a base64 data URL (RFC 2397), or None. A parameter `name` gives the file its name."""
-    found = _DATA_URL.match(text[:2_000])
+    """Returns the parts of a base64 data URL (RFC 2397), or None. A parameter `name` or `filename`, with or without quotes,
+    gives the file its name.
+    """
+    head = text[:2_000]
+    found = _DATA_URL.match(head)
     if found is None:
         return None
-    data = text[found.end() :]
+    media_type, at, last = plain_media_type(unquote(found[1])) or "text/plain", found.end(), ""
+    parameters: dict[str, str] = {}
+    while (parameter := _PARAMETER.match(head, at)) is not None:
+        last, value, at = parameter[1].strip().lower(), parameter[2], parameter.end()
+        if value is not None:
+            parameters[last], last = value, ""
+    if last != "base64" or head[at : at + 1] != ",":
+        return None
+    data = text[at + 1 :]
     if len(data) % 4:
         data += "=" * (-len(data) % 4)
-    media_type = plain_media_type(found[1]) or "text/plain"
-    parameters = {name: value for name, _, value in (part.partition("=") for part in found[2].split(";"))}
-    return DataUrl(media_type, unquote(parameters.get("name", parameters.get("filename", ""))), data)
+    return DataUrl(media_type, _unquoted(parameters.get("name", parameters.get("filename", ""))), data)
+
+
+def _unquoted(value: str) -> str:
+    """Returns the value of a parameter without its quotes and escapes."""
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = re.sub(r"\\(.)", r"\1", value[1:-1])
+    return unquote(value)
 
 
 def looks_like_file(value: Json) -> bool:

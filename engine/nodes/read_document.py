@@ -15,7 +15,8 @@ its name: a Word document that is called `.pdf` is read all the same.
 | Text and Markdown | as it is |
 
 **Give back** decides what comes out beside the text: *Markdown* has headings, lists and tables, *Tables* has the rows of each table,
-ready for **For each item** or a dataset. In a PDF, tables are found by how words stand below each other; check what was found.
+ready for **For each item** or a dataset. In a PDF, tables are found by how words stand below each other; check what was found. A file
+without a table ends the step then; a CSV file may have 100,000 rows.
 
 **Pages** chooses some of a long file: `1-3, 5`, `4-` for the fourth and all after it, or `last`. For slides and sheets, their numbers
 count.
@@ -77,8 +78,6 @@ async def run(config: Any, inputs: Inputs, context: NodeContext) -> Json:
     read = await read_document(content, pages=config.pages, as_=how, apart=context.read_file_apart)
     for note in read["notes"]:
         context.warn(note)
-    if how == "tables" and not read["tables"]:
-        context.warn("No table was found in it.")
     read["name"] = content.name
     return {name: read[name] for name in _out({"as": how}, {})["properties"]}
 

@@ -28,6 +28,6 @@ class Table:
 def too_many_rows(most: int) -> TooLarge:
     """The error for a file with more rows than a dataset may have."""
     return TooLarge(
-        f"The file has more than {most:,} rows, which is what a dataset takes",
+        f"The file has more than {most:,} rows, and a table may have that many",
         remedy="Split the file, or leave out rows that are not needed.",
     )

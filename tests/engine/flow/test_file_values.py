@@ -50,8 +50,47 @@ def test_a_data_url_tells_name_type_and_size() -> None:
     assert [read_data_url(text) for text in ("data:,x", "data:text/plain,x", "https://a.example", "")] == [None] * 4
 
 
-def test_a_long_text_that_begins_like_a_data_url_takes_no_long_time() -> None:
-    assert read_data_url("data:" + ";a=b" * 1_000_000) is None
+def data_url(head: str, content: bytes = b"a,b\n1,2") -> str:
+    return f"data:{head};base64,{base64.b64encode(content).decode()}"
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "found"),
+    [
+        ("text/csv", "", "text/csv"),
+        ("TEXT/CSV;charset=utf-8", "", "text/csv"),
+        ('text/csv;charset="utf-8"', "", "text/csv"),
+        ("text%2Fcsv", "", "text/csv"),
+        ("application/csv;name=sales", "sales", "text/csv"),
+        ("text/plain;name=q.csv", "q.csv", "text/csv"),
+        ("text/html;name=q.csv", "q.csv", "text/csv"),
+        ('text/plain;name="q.csv"', "q.csv", "text/csv"),
+        ('text/plain;NAME="a;b,\\"c\\".csv";charset=utf-8', 'a;b,"c".csv', "text/csv"),
+        ("text/plain; filename=%22q%22.csv", '"q".csv', "text/csv"),
+        ("text/markdown", "", "text/markdown"),
+        ("application/pdf", "", "text/plain"),
+        ("image/png", "", "text/plain"),
+        ("", "", "text/plain"),
+        (";charset=utf-8", "", "text/plain"),
+    ],
+)
+def test_a_data_urls_type_counts_between_kinds_of_text_when_its_name_has_no_ending(
+    head: str, name: str, found: str
+) -> None:
+    parts = read_data_url(data_url(head))
+    assert parts is not None
+    assert (parts.name, parts.found_type()) == (name, found)
+
+
+def test_content_counts_more_than_what_a_data_url_says() -> None:
+    parts = read_data_url(data_url("text/csv", b"%PDF-1.7"))
+    assert parts is not None
+    assert parts.found_type() == "application/pdf"
+
+
+@pytest.mark.parametrize("head", [";a=b" * 1_000_000, ";" * 1_999, ';a="' * 400, ';a="b"' * 300, ';a="\\' * 400])
+def test_a_long_text_that_begins_like_a_data_url_takes_no_long_time(head: str) -> None:
+    assert read_data_url("data:" + head) is None
 
 
 @pytest.mark.parametrize(
