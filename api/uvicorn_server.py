@@ -409,6 +409,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         """Returns why a proxy might parse this request differently, as a text for the client; empty when it cannot."""
         hosts = [value for name, value in self.headers if name == b"host"]
         version = self.parser.get_http_version()
+        if version not in {"1.0", "1.1"}:
+            return http_words("Invalid HTTP version")
         if len(hosts) > 1 or (version == "1.1" and not any(hosts)):
             return "A request names its host, once, in the header Host"
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
@@ -430,10 +432,10 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         return unquote(path.decode("latin-1"))
 
     def _answer(self, refusal: Refusal) -> bytes:
-        """Builds a refusal: a problem for clients of the public API and for requests without a readable target, which
-        browsers do not send; else plain text.
+        """Builds a refusal: a problem for clients of the public API, and for requests without a readable target or with
+        CONNECT, which browsers do not send; else plain text.
         """
-        public = self._begun and (not self.url or is_public(self._path()))
+        public = self._begun and (not self.url or self.parser.get_method() == b"CONNECT" or is_public(self._path()))
         sent_id = Headers(raw=list(self.scope["headers"])).get("x-request-id") if self._begun else None
         head_only = self._begun and self.parser.get_method() == b"HEAD"
         return _on_the_wire(_response(refusal, request_id_from(sent_id), public=public), head_only=head_only)

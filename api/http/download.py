@@ -18,8 +18,9 @@ from storage.file_bytes import FileBytes
 from storage.files import FileRow
 
 #: One range of bytes. What several ranges or another unit ask for is not sent apart (RFC 9110, 14.2).
+#: Python reads numbers of up to 4,300 digits.
 _ONE_RANGE = re.compile(
-    r"bytes=[ \t]*(\d{1,18})-(\d{1,18})?[ \t]*|bytes=[ \t]*-(\d{1,18})[ \t]*", re.ASCII | re.IGNORECASE
+    r"bytes=[ \t]*(\d{1,4000})-(\d{1,4000})?[ \t]*|bytes=[ \t]*-(\d{1,4000})[ \t]*", re.ASCII | re.IGNORECASE
 )
 
 

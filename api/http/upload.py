@@ -24,6 +24,8 @@ from storage.file_bytes import FileBytes
 
 #: Allowance for boundaries and headers around the file, in bytes.
 AROUND_BYTES = 16 * 1024
+#: A part that is no file is read so far, to see whether another one follows.
+_FIELD_BYTES = 16 * 1024
 _HEADER_BYTES = 8 * 1024
 #: What browsers and curl write for a quote and for line breaks in the name of a file (HTML, "multipart form data").
 _ESCAPED = re.compile(r"%22|%0[DA]", re.IGNORECASE)
@@ -93,6 +95,8 @@ class _OneFile:
         self.said_type = ""
         self._intake = intake
         self._parts = 0
+        self._no_file = False
+        self._field_bytes = 0
         self._ended = False
         self._field = self._value = b""
         self._disposition: dict[bytes, bytes] = {}
@@ -123,11 +127,14 @@ class _OneFile:
             raise InvalidUpload("The form is cut off: the boundary at its end is missing")
         if not self._parts:
             raise InvalidUpload("The form holds no file")
+        self._require_file()
 
     def _begin(self) -> None:
         self._parts += 1
         if self._parts > 1:
-            raise InvalidUpload("The form holds more than one part", remedy="Send each file with a call of its own.")
+            raise InvalidUpload(
+                "The form holds more than one part", remedy="Send each file with a call of its own, and no other fields."
+            )
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]
@@ -146,11 +153,21 @@ class _OneFile:
     def _headers_finished(self) -> None:
         name = self._disposition.get(b"filename")
         if name is None:
-            raise InvalidUpload("The part of the form is no file: it has no `filename`")
+            self._no_file = True  # refused when the form ends, unless another part shows that there are too many
+            return
         self.name = _ESCAPED.sub(lambda sign: unquote(sign[0]), name.decode(errors="replace"))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        self._intake.write(data[start:end])
+        if not self._no_file:
+            self._intake.write(data[start:end])
+            return
+        self._field_bytes += end - start
+        if self._field_bytes > _FIELD_BYTES:
+            self._require_file()
+
+    def _require_file(self) -> None:
+        if self._no_file:
+            raise InvalidUpload("The part of the form is no file: it has no `filename`")
 
     def _end(self) -> None:
         self._ended = True

@@ -51,8 +51,12 @@ def upload(session: Session, caller: Caller, incoming: Incoming, idempotency_key
         earlier = find_answer(session, scope)
         if earlier is not None:
             row = find_file(session, caller.workspace_id, json.loads(earlier.body).get("file_id", ""))
-            if earlier.fingerprint != fingerprint or row is None:
+            if earlier.fingerprint != fingerprint:
                 raise IdempotencyKeyReused("The file or its name differs from that of the first request")
+            if row is None:
+                raise IdempotencyKeyReused(
+                    "The file that it stored was removed meanwhile", remedy="Upload the file with a new key."
+                )
             return Uploaded(row, replayed=True)
     row = store_file(
         session,

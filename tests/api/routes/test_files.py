@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from api.http.schemas import ProblemDetails, UploadedFile
 from api.http.upload import AT_ONCE
 from engine.files.keeping import SPACE_GB
-from storage.files import count_files, list_uses
+from storage.files import count_files, list_uses, remove_files
 from storage.jobs import read_value
 from storage.settings import SERVER, put_setting
 from tests.api.arrange import House
@@ -112,6 +112,8 @@ async def test_a_part_of_a_file_can_be_asked_for(house: House):
         ("bytes=7-", b"789", "bytes 7-9/10"),
         ("bytes=-4", b"6789", "bytes 6-9/10"),
         ("bytes=5-900", b"56789", "bytes 5-9/10"),
+        (f"bytes=5-{'9' * 30}", b"56789", "bytes 5-9/10"),
+        (f"bytes=-{'9' * 30}", b"0123456789", "bytes 0-9/10"),
     ):
         response = await house.get(address, headers={"Range": asked, "If-Range": etag})
         assert (response.status_code, response.content) == (206, part)
@@ -123,7 +125,7 @@ async def test_a_part_of_a_file_can_be_asked_for(house: House):
     assert (stale.status_code, stale.content) == (200, b"0123456789")
 
 
-@pytest.mark.parametrize("asked", ["bytes=10-", "bytes=900-901", "bytes=-0"])
+@pytest.mark.parametrize("asked", ["bytes=10-", "bytes=900-901", "bytes=-0", f"bytes={'9' * 30}-"])
 async def test_a_part_that_a_file_does_not_have_is_a_problem(house: House, asked: str):
     file_id = await file_id_of(house, content=b"0123456789", name="a.txt")
 
@@ -163,6 +165,7 @@ def form(*parts: bytes, end: bytes = b"--x--\r\n") -> bytes:
     return b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + end
 
 
+_FIELD = b'Content-Disposition: form-data; name="x"\r\n\r\ntext'
 _FILE = b'Content-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n' + PDF
 
 
@@ -187,6 +190,23 @@ async def test_a_form_that_is_none_is_refused_and_leaves_nothing(house: House, b
 
     problem = ProblemDetails.model_validate(response.json())
     assert (problem.status, problem.code) == (400, "invalid_upload")
+    assert left_behind(house) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ((_FIELD,), "The part of the form is no file"),
+        ((_FIELD, _FILE), "The form holds more than one part"),
+        ((_FILE, _FIELD), "The form holds more than one part"),
+        ((_FIELD + b"x" * 100_000, _FILE), "The part of the form is no file"),
+    ],
+)
+async def test_a_refused_form_is_told_what_is_wrong_with_it(house: House, parts: tuple[bytes, ...], told: str):
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    response = await house.post("/files", content=form(*parts), headers=headers)
+
+    assert response.json()["detail"].startswith(told)
     assert left_behind(house) == []
 
 
@@ -274,7 +294,17 @@ async def test_the_same_upload_with_the_same_key_is_one_file(house: House):
     assert [one.json() for one in responses] == [responses[0].json()] * 2
     assert [one.headers.get("idempotent-replayed") for one in responses] == [None, "true"]
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert other.json()["detail"].startswith("The file or its name differs")
     assert house.database.read_now(count_files)[0] == 1
+
+
+async def test_a_key_of_an_upload_whose_file_was_removed_says_so(house: House):
+    file_id = (await upload(house, once="once")).json()["file_id"]
+    house.database.write_now(lambda session: remove_files(session, [file_id], unused_only=False))
+    again = await upload(house, once="once")
+
+    assert (again.status_code, again.json()["code"]) == (422, "idempotency_key_reused")
+    assert again.json()["detail"].startswith("The file that it stored was removed meanwhile")
 
 
 async def test_a_flow_takes_an_uploaded_file(house: House):
