@@ -133,7 +133,8 @@ class _OneFile:
         self._parts += 1
         if self._parts > 1:
             raise InvalidUpload(
-                "The form holds more than one part", remedy="Send each file with a call of its own, and no other fields."
+                "The form holds more than one part",
+                remedy="Send each file with a call of its own, and no other fields.",
             )
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
