@@ -165,8 +165,8 @@ def end_jobs(session: Session, ends: Sequence[JobEnd]) -> list[Ended | None]:
     last_of: dict[str, tuple[int, _EndedRow]] = {}
     answers: list[Ended | None] = []
     to_stop: list[tuple[JobEnd, _EndedRow]] = []
-    for end in ends:
-        found = _end(session, end, rows, at)
+    for end, first in zip(ends, _end_first_attempts(session, ends, at), strict=True):
+        found = _end(session, end, at) if first is None else _take_reports(end, _EndedRow(*first), rows)
         if found is None:
             answers.append(None)
             continue
@@ -197,23 +197,39 @@ def end_jobs(session: Session, ends: Sequence[JobEnd]) -> list[Ended | None]:
     return answers
 
 
-def _end(session: Session, end: JobEnd, rows: StepRows, at: int) -> _EndedRow | None:
-    """Changes the row of a job, and takes its reports."""
+def _end_first_attempts(session: Session, ends: Sequence[JobEnd], at: int) -> list[Any]:
+    """Changes the rows of the jobs that end in their first attempt. Returns for each end what `_RETURNED` says, or None."""
+    firsts = {
+        number: {**_values(end, at), **_sums(end.progress), **lease_of(end.job_id, end.lease)}
+        for number, end in enumerate(ends)
+        if end.lease is not None and end.lease.attempt == 1
+    }
+    found = dict(zip(firsts, _END_FIRST_ATTEMPT.row_of_each(session, list(firsts.values())), strict=True))
+    return [found.get(number) for number in range(len(ends))]
+
+
+def _values(end: JobEnd, at: int) -> dict[str, Any]:
     result_bytes = 0 if end.result is None else end.result[1]
-    values = {"status": end.status, "error": to_json(end.error), "result_bytes": result_bytes, "at": at}
+    return {"status": end.status, "error": to_json(end.error), "result_bytes": result_bytes, "at": at}
+
+
+def _sums(progress: Progress | None) -> dict[str, Any]:
+    return {"reported": False, **_NO_TOTALS} if progress is None else {"reported": True, **totals(progress)}
+
+
+def _take_reports(end: JobEnd, row: _EndedRow, rows: StepRows) -> _EndedRow:
+    if end.progress is not None:
+        rows.add(end.progress, row.last_seq - 1)
+    return row
+
+
+def _end(session: Session, end: JobEnd, at: int) -> _EndedRow | None:
+    """Changes the row of a job that does not simply end in its first attempt, and stores its reports."""
     progress, lease = end.progress, end.lease
-    if lease is not None and lease.attempt == 1:
-        sums = {"reported": False, **_NO_TOTALS} if progress is None else {"reported": True, **totals(progress)}
-        found = _END_FIRST_ATTEMPT.row(session, {**values, **sums, **lease_of(end.job_id, lease)})
-        if found is not None:
-            row = _EndedRow(*found)
-            if progress is not None:
-                rows.add(progress, row.last_seq - 1)
-            return row
     if progress is not None and write_progress(session, progress) == [False]:
         return None
     held = lease_of(end.job_id, lease) if lease else {"id": end.job_id, "owner": None, "attempt": None}
-    found = _END.row(session, {**values, **held})
+    found = _END.row(session, {**_values(end, at), **held})
     return None if found is None else _EndedRow(*found)
 
 

@@ -21,6 +21,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from storage.postgres_inserts import arrays_of, insert_of
 from storage.postgres_wire import Asked, wire_of
 
 #: The advisory lock of whoever writes: (class, object).
@@ -204,6 +205,10 @@ class PostgresDriver:
     def executemany(self, sql: str, rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> None:
         """Runs a statement once for each row of values, in one round trip."""
         self._send([self._wire.ask(sql, row) for row in rows])
+
+    def insert(self, table: str, columns: tuple[str, ...], end: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Adds rows to a table by one statement. `end`: what follows the rows in it."""
+        self.execute(insert_of(table, columns, end), arrays_of(columns, rows))
 
     def _send(self, asked: Sequence[Asked]) -> None:
         try:

@@ -13,6 +13,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from storage.postgres import is_postgres_fault
+from storage.postgres_inserts import arrays_of, insert_of
 from storage.postgres_wire import Asked, Translated, Wire, translated
 
 #: The key in `Connection.info` for the PipedDriver of the transaction.
@@ -68,6 +69,10 @@ class PipedDriver:
         """Takes a statement for each row of values."""
         for row in rows:
             self.execute(sql, row)
+
+    def insert(self, table: str, columns: tuple[str, ...], end: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Adds rows to a table by one statement. `end`: what follows the rows in it."""
+        self.execute(insert_of(table, columns, end), arrays_of(columns, rows))
 
     def flush(self, *, ending: bool = False) -> None:
         """Sends what waits, in one round trip. Raises the errors of SQLAlchemy, without the values, or InDoubt. `ending`:

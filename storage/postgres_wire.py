@@ -88,7 +88,7 @@ def _sent_int(value: int) -> Sent:
 
 def _sent_list(value: list[Any]) -> Sent:
     first = next((item for item in value if item is not None), "")
-    return array_of(value), _LISTS.get(type(first), _TEXTS), _TEXT_FORMAT
+    return text_of(array_of(value)), _LISTS.get(type(first), _TEXTS), _TEXT_FORMAT
 
 
 _SENT: Final[dict[type, Callable[[Any], Sent]]] = {
@@ -114,20 +114,14 @@ def _how_to_send(kind: type) -> Callable[[Any], Sent]:
     raise TypeError(f"a value of the type {kind.__name__} cannot be stored")
 
 
-def sent(value: Any) -> Sent:
-    """Returns a value as it is sent."""
-    how = _SENT.get(type(value)) or _how_to_send(type(value))
-    return how(value)
-
-
-def array_of(values: Sequence[Any]) -> bytes:
+def array_of(values: Sequence[Any]) -> str:
     """Returns texts, numbers and bytes, with None, as the literal of an array."""
-    return b"{%b}" % ",".join([_QUOTED.get(type(value), _quoted_other)(value) for value in values]).encode()
+    return f"{{{','.join([_QUOTED.get(type(value), _quoted_other)(value) for value in values])}}}"
 
 
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"' if escaped.isascii() and "\x00" not in escaped else f'"{text_of(escaped).decode()}"'
+    return f'"{escaped}"'
 
 
 _QUOTED: Final[dict[type, Callable[[Any], str]]] = {

@@ -52,6 +52,17 @@ class Statement:
         except sqlite3.Error as error:
             raise self._fault(error) from error
 
+    def row_of_each(self, session: Session, several: Sequence[Values]) -> list[Any]:
+        """Runs the statement once for each of the values. Returns the first row of each as a tuple, or None."""
+        driver = self._driver(session)
+        if driver is None:
+            return [self.row(session, values) for values in several]
+        try:
+            found = _fetch_each(driver, self.sql, several)
+        except sqlite3.Error as error:
+            raise self._fault(error) from error
+        return [rows[0] if rows else None for rows in found]
+
     def run(self, session: Session, *rows: Values) -> None:
         """Runs the statement once for each row of values."""
         driver = self._driver(session)
@@ -88,9 +99,19 @@ class Statement:
         return DBAPIError.instance(self.sql, None, error, sqlite3.Error, hide_parameters=True)
 
 
+def _fetch_each(driver: Any, sql: str, several: Sequence[Values]) -> list[Sequence[Any]]:
+    if isinstance(driver, sqlite3.Connection):
+        return [driver.execute(sql, values).fetchall() for values in several]
+    return [asked.fetchall() for asked in [driver.execute(sql, values) for values in several]]  # sent together
+
+
 def is_sqlite(session: Session) -> bool:
     """True when the session's database is SQLite, False for PostgreSQL."""
     return session.get_bind().dialect.name == "sqlite"
+
+
+#: The lengths of the parts that share a statement: few, so that the driver finds each statement prepared.
+_PARTS = (64, 16, 4, 1)
 
 
 class Insert(Statement):
@@ -100,14 +121,16 @@ class Insert(Statement):
 
     def __init__(self, table: str, columns: Sequence[str], or_update: Sequence[str] = ()) -> None:
         named = ", ".join(f":{column}" for column in columns)
-        self._begin = f"insert into {table} ({', '.join(columns)}) values "  # noqa: S608 - no outside text
+        begin = f"insert into {table} ({', '.join(columns)}) values "  # noqa: S608 - no outside text
+        self._table = table
         self._end = ""
         if or_update:
             changed = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in or_update)
             self._end = f" on conflict ({', '.join(or_update)}) do update set {changed}"
         self._columns = tuple(columns)
-        self._row = f"({', '.join('?' * len(columns))})"
-        super().__init__(f"{self._begin}({named}){self._end}")
+        row = f"({', '.join('?' * len(columns))})"
+        self._of_length = {length: f"{begin}{', '.join([row] * length)}{self._end}" for length in _PARTS}
+        super().__init__(f"{begin}({named}){self._end}")
 
     def run(self, session: Session, *rows: Values) -> None:
         """Adds the rows, in order."""
@@ -115,16 +138,15 @@ class Insert(Statement):
         if driver is None or len(rows) <= 1:
             super().run(session, *rows)
             return
+        if not isinstance(driver, sqlite3.Connection):
+            driver.insert(self._table, self._columns, self._end, rows)
+            return
         try:
             for part in in_parts(rows):
                 values = [row[column] for row in part for column in self._columns]
-                driver.execute(f"{self._begin}{', '.join([self._row] * len(part))}{self._end}", values)
+                driver.execute(self._of_length[len(part)], values)
         except sqlite3.Error as error:
             raise self._fault(error) from error
-
-
-#: The lengths of the parts that share a statement: few, so that the driver finds each statement prepared.
-_PARTS = (64, 16, 4, 1)
 
 
 def in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -122,8 +122,8 @@ def write_progress(session: Session, *reports: Progress) -> list[bool]:
     """
     rows = StepRows()
     stored = []
-    for progress in reports:
-        row = _SUMS.row(session, {**lease_of(progress.job_id, progress.lease), **totals(progress)})
+    sums = [{**lease_of(one.job_id, one.lease), **totals(one)} for one in reports]
+    for progress, row in zip(reports, _SUMS.row_of_each(session, sums), strict=True):
         stored.append(row is not None)
         if row is not None:
             rows.add(progress, row[0])
