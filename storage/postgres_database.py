@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +25,8 @@ from engine.core.errors import DatabaseAway
 from storage.database import Answer, Database, Item, Notice, PluralAction, Sessions, Write, give_all
 from storage.engines import as_fault
 from storage.file_bytes import FileBytes
+from storage.foreseen import FORESEEN
 from storage.postgres import (
-    BEGIN,
     BEGINS_ITSELF,
     LOCK,
     Began,
@@ -37,7 +37,7 @@ from storage.postgres import (
 )
 from storage.postgres_faults import as_away
 from storage.postgres_files import PostgresFileBytes
-from storage.postgres_pipe import PIPED, InDoubt, PipedDriver
+from storage.postgres_pipe import PIPED, AheadDriver, InDoubt, PipedDriver
 from storage.postgres_pulse import Pulse
 from storage.postgres_turns import SharedTurns
 from storage.postgres_wire import wire_of
@@ -65,6 +65,9 @@ _AGAIN_SECONDS: Final = 1.0
 #: seconds.
 ON_LOOP_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.5
+#: Reads that are foreseen name the time at which the lock was asked for. They count when it was given within so many
+#: milliseconds.
+_FORESEEN_MS: Final = 250
 _NO_ANSWER: Final = "It does not answer"
 
 
@@ -112,6 +115,7 @@ class PostgresDatabase(Database):
         self._is_watched = durable
         self._looker = threading.local()
         self._looker_connections: list[psycopg.Connection] = []
+        self._looking_ahead = Session()
         super().__init__(url, clock, folder=folder, durable=durable)
         self.info[TURNS] = SharedTurns()
         event.listen(self.write_engine, "before_cursor_execute", _send_first)
@@ -276,7 +280,7 @@ class PostgresDatabase(Database):
             connection = self._writing_connection()
             with connection.begin():
                 piped = self._pipe(connection, carefully=carefully)
-                began = self._begin(piped)
+                began = self._begin(piped, [] if carefully else self._foreseen(batch[0], batch))
                 self._run_batch(connection, batch, tried.answers, tried.notices)
                 committing = began
                 piped.execute("COMMIT")
@@ -307,12 +311,24 @@ class PostgresDatabase(Database):
         piped = connection.info[PIPED] = PipedDriver(wire, carefully=carefully)
         return piped
 
-    def _begin(self, piped: PipedDriver) -> Began:
-        """Begins a transaction and takes the lock of writers."""
-        piped.execute(BEGIN)
-        began = Began(*piped.execute(LOCK).fetchall()[0])
+    def _foreseen(self, first: Write, batch: list[Write]) -> list[tuple[str, Mapping[str, Any]]]:
+        """Returns the reads with which the first action of a batch begins, as far as it says so."""
+        look_ahead = FORESEEN.get(first.work) if first.joined else None
+        if look_ahead is None:
+            return []
+        ahead = AheadDriver()
+        self._looking_ahead.info.update({DRIVER: ahead, "now": self.clock.now()})
+        look_ahead(self._looking_ahead, [write.args[0] for write in batch if write.work is first.work])
+        return ahead.reads
+
+    def _begin(self, piped: PipedDriver, foreseen: list[tuple[str, Mapping[str, Any]]]) -> Began:
+        """Begins a transaction and takes the lock of writers; makes the reads that are foreseen."""
+        asked = self.clock.now()
+        began = Began(*piped.begin(LOCK, foreseen)[0])
         if self._database_clock is not None:
             self._database_clock.note(began.at)
+        if self.clock.now() - asked > _FORESEEN_MS:
+            piped.forget_foreseen()
         return began
 
     def _info_of(self, connection: Connection) -> dict[str, Any]:

@@ -6,13 +6,13 @@ PostgreSQL takes longer than most of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, Final, Self
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from storage.postgres import is_postgres_fault
+from storage.postgres import BEGIN, is_postgres_fault
 from storage.postgres_inserts import arrays_of, insert_of
 from storage.postgres_wire import Asked, Translated, Wire, translated
 
@@ -37,7 +37,7 @@ class PipedDriver:
     each write is sent in its savepoint before the next one begins, so an error is that of the write that caused it.
     """
 
-    __slots__ = ("_mark", "_waiting", "_wire", "carefully", "in_doubt")
+    __slots__ = ("_foreseen", "_mark", "_waiting", "_wire", "carefully", "in_doubt")
 
     def __init__(self, wire: Wire, *, carefully: bool) -> None:
         self._wire = wire
@@ -46,10 +46,31 @@ class PipedDriver:
         self.in_doubt = False
         #: Where among the statements that wait a savepoint begins that was not sent; -1: there is none.
         self._mark = -1
+        #: The reads that were made before anything was written.
+        self._foreseen: dict[Hashable, _Later] = {}
+
+    def begin(self, lock: str, foreseen: Sequence[tuple[str, Mapping[str, Any]]]) -> list[tuple[Any, ...]]:
+        """Sends BEGIN, the statement that takes the lock, and reads that will be made first, in one trip. Returns the rows
+        of the lock.
+        """
+        self.execute(BEGIN)
+        locked = self.execute(lock)
+        reads = {_key(sql, values): self.execute(sql, values) for sql, values in foreseen}
+        rows = locked.fetchall()
+        self._foreseen = reads
+        return rows
+
+    def forget_foreseen(self) -> None:
+        """Has everything read anew."""
+        self._foreseen = {}
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> _Later:
         """Takes a statement with `:name` or `?` parameters."""
+        if self._foreseen and isinstance(values, Mapping) and (known := self._foreseen.get(_key(sql, values))):
+            return known
         later = self._later(sql, values)
+        if later.has_plan and not later.reads:
+            self._foreseen = {}
         if sql == _SAVEPOINT and self.carefully:
             self._waiting.append(later)
             self.flush()
@@ -92,6 +113,7 @@ class PipedDriver:
 
     def send_first(self) -> None:
         """Sends what waits, with the savepoint, before a statement that goes through SQLAlchemy."""
+        self._foreseen = {}
         if self._mark >= 0:
             self._waiting.insert(self._mark, self._later(_SAVEPOINT))
             self._mark = -1
@@ -111,6 +133,28 @@ class PipedDriver:
                 raise raised from error
             self.in_doubt = True
             raise InDoubt from raised
+
+
+def _key(sql: str, values: Mapping[str, Any]) -> Hashable:
+    """Tells reads apart, but not by the time."""
+    return sql, tuple(values[name] for name in translated(sql).names if name != "at")
+
+
+class AheadDriver:
+    """Collects the reads of a look-ahead (`storage.foreseen`)."""
+
+    def __init__(self) -> None:
+        self.reads: list[tuple[str, Mapping[str, Any]]] = []
+
+    def execute(self, sql: str, values: Mapping[str, Any]) -> Self:
+        """Takes a read."""
+        if translated(sql).reads:
+            self.reads.append((sql, values))
+        return self
+
+    def fetchall(self) -> list[Any]:
+        """Returns no rows."""
+        return []
 
 
 class _Later(Asked):

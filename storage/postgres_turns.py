@@ -12,32 +12,54 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from storage.queue import Turns, first_turn
+from storage.queue import AHEAD, QUEUE, Turns, turn_of_now
 from storage.statements import Statement
 
-#: Gives each subject as many turns as it has messages, and returns the last of them.
-_TAKE_TURNS: Final = Statement(
-    """insert into kv as known (queue, key, value)
-       select 'turns', key, convert_to(cast(cast(:first as bigint) + count - 1 as text), 'UTF8')
-         from unnest(cast(:subjects as text[]), cast(:counts as bigint[])) as wanted (key, count)
-       on conflict (queue, key) do update set value = convert_to(cast(
-         greatest(cast(:first as bigint) - 1, cast(convert_from(known.value, 'UTF8') as bigint))
-           + cast(convert_from(excluded.value, 'UTF8') as bigint) - cast(:first as bigint) + 1 as text), 'UTF8')
-       returning key, cast(convert_from(value, 'UTF8') as bigint)"""
+#: Gives each subject as many turns as it has messages, behind the turn that is being served, and adds the messages. Of its
+#: subject's turns a message has the last but so many as come behind it.
+_SEND: Final = Statement(
+    """with served as (
+         select cast(coalesce((select -priority from task where queue = :queue and priority < :ahead
+                                order by priority desc, id limit 1), :now) as bigint) as turn
+       ), taken as (
+         insert into kv as known (queue, key, value)
+         select 'turns', key, convert_to(cast(turn + count - 1 as text), 'UTF8')
+           from unnest(cast(:subjects as text[]), cast(:counts as bigint[])) as wanted (key, count), served
+         on conflict (queue, key) do update set value = convert_to(cast(
+           greatest((select turn from served) - 1, cast(convert_from(known.value, 'UTF8') as bigint))
+             + cast(convert_from(excluded.value, 'UTF8') as bigint) - (select turn from served) + 1 as text), 'UTF8')
+         returning key, cast(convert_from(value, 'UTF8') as bigint) as last
+       )
+       insert into task (queue, data, priority)
+       select :queue, data, behind - last
+         from unnest(cast(:data as bytea[]), cast(:of as text[]), cast(:behind as bigint[]))
+              with ordinality as message (data, subject, behind, number)
+         join taken on taken.key = message.subject
+        order by number"""
 )
 
 
 class SharedTurns(Turns):
     """Turns that all servers of a PostgreSQL database share."""
 
-    def next(self, session: Session, subjects: Sequence[str]) -> list[float]:
-        """Returns the next turn of each subject, in order."""
-        first = first_turn(session)
+    def send(self, session: Session, messages: Sequence[tuple[bytes, str]]) -> None:
+        """Adds messages to the queue, each with the next turn of its subject, by one statement."""
+        subjects = [subject for _, subject in messages]
         counts = Counter(subjects)
-        wanted = {"first": int(first), "subjects": list(counts), "counts": list(counts.values())}
-        last = dict(_TAKE_TURNS.rows(session, wanted))
-        turns = []
+        behind = []
+        left = dict(counts)
         for subject in subjects:
-            turns.append(float(last[subject] - counts[subject] + 1))
-            counts[subject] -= 1
-        return turns
+            left[subject] -= 1
+            behind.append(left[subject])
+        values = {
+            "queue": QUEUE,
+            "ahead": -AHEAD,
+            "now": turn_of_now(session),
+            "subjects": list(counts),
+            "counts": list(counts.values()),
+            "data": [data for data, _ in messages],
+            "of": subjects,
+            "behind": behind,
+        }
+        if messages:
+            _SEND.run(session, values)

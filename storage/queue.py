@@ -20,7 +20,7 @@ QUEUE = "jobs"
 TURNS = "turns"
 
 #: The turn of messages that go before all others.
-_AHEAD = -1e18
+AHEAD = -1e18
 _HAS = Statement("select 1 from task where queue = :queue limit 1")
 _FIRST = Statement(
     "select priority from task where queue = :queue and priority < :ahead order by priority desc, id limit 1"
@@ -54,7 +54,7 @@ class Turns:
         if first is None:  # nothing waits, so all begin anew
             self._last.clear()
             self._knows_all = True
-            first = _turn_of_now(session)
+            first = turn_of_now(session)
         if not self._knows_all:  # behind everything: nobody overtakes an earlier job of their own
             return [_turn(_LAST, session) or 0.0] * len(subjects)
         turns = []
@@ -63,14 +63,15 @@ class Turns:
             turns.append(turn)
         return turns
 
+    def send(self, session: Session, messages: Sequence[tuple[bytes, str]]) -> None:
+        """Adds messages to the queue, each with the next turn of its subject."""
+        turns = self.next(session, [subject for _, subject in messages])
+        rows = zip(messages, turns, strict=True)
+        _SEND.run(session, *({"queue": QUEUE, "data": data, "priority": -turn} for (data, _), turn in rows))
 
-def first_turn(session: Session) -> float:
-    """Returns the turn that is being served, or that of now when nothing waits."""
-    first = _turn(_FIRST, session)
-    return _turn_of_now(session) if first is None else first
 
-
-def _turn_of_now(session: Session) -> float:
+def turn_of_now(session: Session) -> float:
+    """Returns the turn at which a subject begins when nothing waits."""
     # microseconds: nobody queues so many; as `storage.database.now`, which cannot be imported here
     return session.info["now"] * 1_000.0
 
@@ -78,14 +79,12 @@ def _turn_of_now(session: Session) -> float:
 def add_messages(session: Session, messages: Sequence[tuple[bytes, str]]) -> None:
     """Adds messages, each with its subject, to the queue."""
     known: Turns = session.info.get(TURNS) or Turns()
-    turns = known.next(session, [subject for _, subject in messages])
-    rows = zip(messages, turns, strict=True)
-    _SEND.run(session, *({"queue": QUEUE, "data": data, "priority": -turn} for (data, _), turn in rows))
+    known.send(session, messages)
 
 
 def add_messages_ahead(session: Session, messages: Iterable[bytes]) -> None:
     """Adds messages before all others, in order: of jobs that had their turn already, or that a person waits for."""
-    _SEND.run(session, *({"queue": QUEUE, "data": data, "priority": -_AHEAD} for data in messages))
+    _SEND.run(session, *({"queue": QUEUE, "data": data, "priority": -AHEAD} for data in messages))
 
 
 def has_messages(session: Session) -> bool:
@@ -101,5 +100,5 @@ def take_messages(session: Session, most: int) -> list[bytes]:
 
 
 def _turn(statement: Statement, session: Session) -> float | None:
-    row = statement.row(session, {"queue": QUEUE, "ahead": -_AHEAD})
+    row = statement.row(session, {"queue": QUEUE, "ahead": -AHEAD})
     return None if row is None else -row[0]

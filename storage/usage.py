@@ -151,6 +151,12 @@ def read_usage(session: Session, subject: str) -> Used:
     return Used(0, 0) if row is None else Used(*row)
 
 
+def look_ahead(session: Session, subject: str) -> None:
+    """Makes the reads of `SlotBook.used` (`storage.foreseen`)."""
+    _has_row(session, subject)
+    read_usage(session, subject)
+
+
 def reconcile_usage(session: Session) -> int:
     """Sets the slots in use to what the jobs table says; returns how many counters were wrong. A server calls it when it
     starts.

@@ -26,6 +26,7 @@ from engine.jobs.submit.accept import (
     accept,
     accept_many,
     flow_limit_ms,
+    look_ahead,
     read_key_again,
     wrong_fields,
 )
@@ -38,6 +39,7 @@ from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
 from storage.batches import BatchRow
 from storage.flows import FlowRow, get_flow
+from storage.foreseen import foresee
 from storage.job_changes import insert_job
 from storage.jobs import JobRow, get_job
 from storage.snapshots import insert_snapshot
@@ -98,6 +100,9 @@ def submit(
 def submit_many(session: Session, calls: Sequence[Submit]) -> Sequence[Accepted | Exception]:
     """Does the same for several calls: a plural action. Returns for each the accepted job or its refusal."""
     return accept_many(session, calls)
+
+
+foresee(submit_many, look_ahead)
 
 
 def cancel(session: Session, caller: Caller, job_id: str) -> JobRow:

@@ -7,6 +7,7 @@ are accepted together (`accept_many`).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,9 @@ from storage.idempotency import find_answer
 from storage.job_changes import insert_jobs
 from storage.jobs import KeyScope, find_status
 from storage.keys import find_caller, read_caller
-from storage.usage import Caps, SlotBook
+from storage.usage import Caps, SlotBook, usage_subject
+from storage.usage import look_ahead as look_ahead_at_usage
+from storage.workspaces import get_limits
 
 #: The time limit of a job whose flow sets none, and the range of `limit_seconds` in a flow's settings; in seconds.
 USUAL_LIMIT_SECONDS = 1_800
@@ -143,6 +146,23 @@ def accept_many(session: Session, calls: Sequence[Submit]) -> list[Accepted | Ex
             answers.append(refusal)
     group.write()
     return answers
+
+
+def look_ahead(session: Session, calls: Sequence[Submit]) -> None:
+    """Makes the reads with which `accept_many` begins (`storage.foreseen`)."""
+    for caller in {(call.caller.key_id, call.caller.key_hash): call.caller for call in calls}.values():
+        with contextlib.suppress(Unauthorized):
+            read_key_again(session, caller)
+    for workspace_id, flow_id in dict.fromkeys((call.caller.workspace_id, call.flow_id) for call in calls):
+        find_called_flow(session, workspace_id, flow_id)
+    of = dict.fromkeys((call.caller.workspace_id, call.caller.environment, call.caller.key_id) for call in calls)
+    for workspace_id in dict.fromkeys(workspace_id for workspace_id, _, _ in of):
+        with contextlib.suppress(NotFound):
+            get_limits(session, workspace_id)
+    subjects = [subject for workspace_id, name, key_id in of for subject in (usage_subject(workspace_id, name), key_id)]
+    for subject in dict.fromkeys(subjects):
+        if subject is not None:
+            look_ahead_at_usage(session, subject)
 
 
 def wrong_fields(errors: Sequence[FieldError]) -> PayloadInvalid:
