@@ -116,6 +116,10 @@ class PostgresDatabase(Database):
         self._looker = threading.local()
         self._looker_connections: list[psycopg.Connection] = []
         self._looking_ahead = Session()
+        #: What coroutines wait for, with how it is given up; None: it was.
+        self._unanswered: dict[asyncio.Future[Any], Callable[[asyncio.Future[Any]], object] | None] = {}
+        #: The event loop on which a timer runs while something is unanswered.
+        self._looks_on: asyncio.AbstractEventLoop | None = None
         super().__init__(url, clock, folder=folder, durable=durable)
         self.info[TURNS] = SharedTurns()
         event.listen(self.write_engine, "before_cursor_execute", _send_first)
@@ -192,15 +196,36 @@ class PostgresDatabase(Database):
         self, done: asyncio.Future[T], give_up: Callable[[asyncio.Future[T]], object] = asyncio.Future.cancel
     ) -> T:
         """Waits for an answer. Raises DatabaseAway when the server is silent; `give_up` is called first."""
+        if self._pulse is None:
+            return await done
+        self._unanswered[done] = give_up
+        if self._looks_on is not (loop := done.get_loop()):
+            self._looks_on = loop
+            loop.call_later(_LOOK_SECONDS, self._look, loop)
         try:
-            while not (await asyncio.wait((done,), timeout=_LOOK_SECONDS))[0]:
-                if self._pulse is not None and self._pulse.silent and not done.done():
-                    give_up(done)
-                    raise DatabaseAway(_NO_ANSWER)
+            return await done
         except asyncio.CancelledError:
-            done.cancel()
+            if self._unanswered[done] is None:
+                raise DatabaseAway(_NO_ANSWER) from None
             raise
-        return done.result()
+        finally:
+            del self._unanswered[done]
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Gives up what waits for a server that is silent: one timer for all, since setting one takes as long as a call
+        may take here.
+        """
+        if self._looks_on is not loop:
+            return
+        if self._pulse is not None and self._pulse.silent:
+            for done, give_up in list(self._unanswered.items()):
+                if give_up is not None and not done.done() and done.get_loop() is loop:
+                    self._unanswered[done] = None
+                    give_up(done)
+        if self._unanswered:
+            loop.call_later(_LOOK_SECONDS, self._look, loop)
+        else:
+            self._looks_on = None
 
     async def read_briefly(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query in a reader thread."""
