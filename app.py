@@ -302,9 +302,11 @@ def _stop_on_signals(
 def _join_others(settings: Settings, database: Database, supervisor: Supervisor, waiters: JobWaiters) -> Link:
     """Connects this server with the servers and workers that share its PostgreSQL."""
     from engine.core.ids import new_id
-    from engine.jobs.shared_notices import join_as_server
+    from engine.jobs.shared_notices import FAMILY, join_as_server
 
-    return join_as_server(database, new_id("server"), supervisor, waiters, settings.database_direct_url)
+    server_id = new_id("server")
+    supervisor.tell_workers(FAMILY, server_id)
+    return join_as_server(database, server_id, supervisor, waiters, settings.database_direct_url)
 
 
 def _supervisor(settings: Settings, database: Database, waiters: JobWaiters, *, only_alone: bool = False) -> Supervisor:

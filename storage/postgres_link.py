@@ -5,6 +5,9 @@ Locks of a session and LISTEN need a connection that no other process uses, so i
 through a pooler of transactions. A notice is a word and some arguments, `end job_1 job_2`. Notices are hints: one that is
 lost delays somebody by a few seconds. After a new connection `connected` is called, so that everything that is waited for
 is read again; LISTEN comes first.
+
+A server and its worker tell each other through pipes. While they are alone on the database nobody needs notices, and each
+wakes several processes, so none is sent: every family of processes says now and then that it is here.
 """
 
 from __future__ import annotations
@@ -40,6 +43,12 @@ NOTICE_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0
 #: How long whoever wants a lock waits for an answer.
 _HOLD_SECONDS: Final = 5.0
+#: The interval in which a process says that its family is here; how long a family that says nothing counts as here; and how
+#: long a new connection tells whatever it has to tell, in seconds: others may not have said yet that they are here.
+_HERE_SECONDS: Final = 20.0
+_HEARD_SECONDS: Final = 65.0
+_UNSURE_SECONDS: Final = 25.0
+_HERE: Final = "here"
 #: The name of the lock of the leader, which does the work that one server does for all.
 LEADER: Final = "leader"
 
@@ -57,7 +66,8 @@ class _Request:
 
 
 class Link:
-    """Runs from `start` until `close`. `name` is the lock that says that this process lives; the id of its boot.
+    """Runs from `start` until `close`. `name` is the lock that says that this process lives; the id of its boot. `family`:
+    the name of those who need no notices of each other.
 
     `heard(word, arguments)` and `connected()` are called in the thread of the link; they must be fast.
     """
@@ -70,8 +80,13 @@ class Link:
         connected: Callable[[], None] = lambda: None,
         *,
         may_lead: bool = False,
+        family: str | None = None,
     ) -> None:
         self.name = name
+        self._family = family or name
+        #: Other families, and when they were last heard.
+        self._others: dict[str, float] = {}
+        self._is_here_due = 0.0
         self._url = url
         self._heard = heard
         self._connected = connected
@@ -99,6 +114,8 @@ class Link:
 
     def say(self, word: str, *arguments: str) -> None:
         """Sends a notice to all other processes. Returns at once; may be called from any thread."""
+        if not self.has_others:
+            return
         with self._lock:
             was_empty = not self._waiting
             if len(self._waiting) < _MOST_WAITING:
@@ -177,17 +194,19 @@ class Link:
     def _serve(self, connection: psycopg.Connection) -> None:
         connection.add_notify_handler(lambda notify: self._hear(connection, notify.pid, notify.payload))
         connection.execute(f"listen {_CHANNEL}")
+        self._is_here_due = 0.0
         self._take_locks(connection)
         self._since = time.monotonic()
         self._connected()
         due = time.monotonic() + _AGAIN_SECONDS
         while True:
             self._answer_requests(connection)
+            self._say_here(connection)
             self._send(connection)
             if self._ending.is_set():
                 return
             missing = len(self._held) < len(self._wanted)
-            wait = max(0.0, due - time.monotonic()) if missing else None
+            wait = max(0.0, (min(due, self._is_here_due) if missing else self._is_here_due) - time.monotonic())
             ready, _, _ = select.select([connection.fileno(), self._pipe[0]], [], [], wait)
             if self._pipe[0] in ready:
                 os.read(self._pipe[0], 65_536)
@@ -238,11 +257,40 @@ class Link:
         for payload in _payloads(waiting):
             connection.execute("select pg_notify(%s, %s)", (_CHANNEL, payload))
 
+    def _say_here(self, connection: psycopg.Connection) -> None:
+        """Says that this family is here, when it is time."""
+        at = time.monotonic()
+        if at >= self._is_here_due:
+            self._is_here_due = at + _HERE_SECONDS
+            connection.execute("select pg_notify(%s, %s)", (_CHANNEL, f"{_HERE} {self._family}"))
+
+    def _hear_of(self, family: str) -> None:
+        """Notes that a family is here. One that was not known gets an answer."""
+        if family == self._family:
+            return
+        at = time.monotonic()
+        if family not in self._others:
+            self._is_here_due = at
+        # a new dict, since other threads read it
+        known = {name: heard for name, heard in self._others.items() if at - heard < _HEARD_SECONDS}
+        self._others = {**known, family: at}
+
+    @property
+    def has_others(self) -> bool:
+        """True while another family may be here."""
+        at = time.monotonic()
+        return self.connected_for < _UNSURE_SECONDS or any(
+            at - heard < _HEARD_SECONDS for heard in self._others.values()
+        )
+
     def _hear(self, connection: psycopg.Connection, pid: int, payload: str) -> None:
         if pid == connection.info.backend_pid:
             return
         for line in payload.split("\n"):
             word, *arguments = line.split(" ")
+            if word == _HERE:
+                self._hear_of(arguments[0])
+                continue
             try:
                 self._heard(word, arguments)
             except Exception:

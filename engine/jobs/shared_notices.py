@@ -49,11 +49,22 @@ class SharedNotices:
         self._link.say("end", *job_ids)
 
 
+#: The environment variable with which a server tells its workers the name of their family (`storage.postgres_link`).
+FAMILY = "FLOWPORT_WORKER_FAMILY"
+
+
 def join(
-    database: Database, name: str, here: JobNotifier, *, direct_url: str | None = None, may_lead: bool = False
+    database: Database,
+    name: str,
+    here: JobNotifier,
+    *,
+    direct_url: str | None = None,
+    may_lead: bool = False,
+    family: str | None = None,
 ) -> Link:
     """Connects this process with the others, and makes its commits known to them. `name` is the lock that says that it
-    lives. The caller says with `on_word` what it hears, then starts the link, and closes it at the end.
+    lives. The caller says with `on_word` what it hears, then starts the link, and closes it at the end. `family` as in
+    `Link`.
 
     `direct_url` as in `Settings.database_direct_url`. Raises BadSetting when notices of the database do not arrive there.
     """
@@ -64,19 +75,23 @@ def join(
         for hearer in hearers.get(word, ()):
             hearer(*arguments)
 
-    link = Link(direct_url or database.url, name, hear, lambda: hear(CONNECTED, ()), may_lead=may_lead)
+    link = Link(direct_url or database.url, name, hear, lambda: hear(CONNECTED, ()), may_lead=may_lead, family=family)
     database.info |= {NOTIFIER: SharedNotices(here, link), TELLER: link.say, HEARERS: hearers}
     return link
 
 
-def join_as_worker(database: Database, boot_id: str, worker: JobNotifier, direct_url: str | None = None) -> Link:
-    """Connects a worker, which hears of queued jobs and of cancellations. The caller closes it."""
+def join_as_worker(
+    database: Database, boot_id: str, worker: JobNotifier, direct_url: str | None = None, family: str | None = None
+) -> Link:
+    """Connects a worker, which hears of queued jobs and of cancellations. The caller closes it. `family`: that of the
+    server with which it has pipes.
+    """
 
     def cancel(*job_ids: str) -> None:  # a notice may name several
         for job_id in job_ids:
             worker.cancel(job_id)
 
-    link = join(database, boot_id, worker, direct_url=direct_url)
+    link = join(database, boot_id, worker, direct_url=direct_url, family=family)
     on_word(database, "wake", worker.wake)
     on_word(database, CONNECTED, worker.wake)
     on_word(database, "cancel", cancel)

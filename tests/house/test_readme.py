@@ -85,7 +85,8 @@ def test_no_setting_is_spoken_of_that_does_not_exist():
         for name in re.findall(r"\bFLOWPORT_[A-Z_]+[A-Z]\b", path.read_text())
         if name not in SETTINGS and not name.startswith("FLOWPORT_TEST_")
     }
-    known = {"FLOWPORT_API_KEY", "FLOWPORT_LISTENER", "FLOWPORT_WORKER_PIPES", "FLOWPORT_WORKER_ALONE"}
+    of_workers = {"FLOWPORT_WORKER_PIPES", "FLOWPORT_WORKER_ALONE", "FLOWPORT_WORKER_FAMILY"}
+    known = {"FLOWPORT_API_KEY", "FLOWPORT_LISTENER", *of_workers}
     assert {line for line in spoken if line.split(": ")[1] not in known} == set()
 
 

@@ -143,6 +143,10 @@ class Supervisor:
         if not only_alone:
             self._keepers.append(threading.Thread(target=self._keep_running, name="supervisor", daemon=True))
 
+    def tell_workers(self, name: str, value: str) -> None:
+        """Adds a variable to the environment of workers. Called before `start`."""
+        self._environment[name] = value
+
     def start(self) -> None:
         """Starts the workers in the background."""
         for keeper in self._keepers:

@@ -216,9 +216,10 @@ class _Worker:
 
     def _join_others(self) -> Link:
         """Connects this worker with the servers and workers on other machines."""
-        from engine.jobs.shared_notices import join_as_worker
+        from engine.jobs.shared_notices import FAMILY, join_as_worker
 
-        return join_as_worker(self.database, self.boot_id, self, self.settings.database_direct_url)
+        family = self.options.environment.get(FAMILY) if self.options.pipes else None
+        return join_as_worker(self.database, self.boot_id, self, self.settings.database_direct_url, family)
 
     def _make_reaper(self) -> Reaper:
         if self.link is None:

@@ -40,10 +40,10 @@ class Hearing:
 
 
 @contextmanager
-def linked(url: str | None, name: str, *, may_lead: bool = False) -> Iterator[Hearing]:
+def linked(url: str | None, name: str, *, may_lead: bool = False, family: str | None = None) -> Iterator[Hearing]:
     assert url is not None
     hearing = Hearing()
-    hearing.link = Link(url, name, hearing.hear, lambda: hearing.connected.put("yes"), may_lead=may_lead)
+    hearing.link = Link(url, name, hearing.hear, lambda: hearing.connected.put("yes"), may_lead=may_lead, family=family)
     hearing.link.start()
     hearing.connected.get(timeout=LONG)
     try:
@@ -77,6 +77,19 @@ def test_notices_reach_all_others_and_not_their_sender(new_data: Path) -> None:
             assert {other.next(), other.next()} == {("end", "job_1", "job_2"), ("wake",)}
         two.link.say("flow", "flow_1:7")
         assert one.next() == ("flow", "flow_1:7")
+
+
+def test_a_family_sends_no_notices_until_another_is_here(new_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_link, "_UNSURE_SECONDS", 0.0)
+    url = url_of(new_data)
+    with linked(url, "server", family="f") as server, linked(url, "worker", family="f") as worker:
+        server.link.say("wake")
+        with linked(url, "guest") as guest:
+            until(lambda: server.link.has_others and worker.link.has_others and guest.link.has_others)
+            server.link.say("end", "job_1")
+            assert worker.next() == guest.next() == ("end", "job_1")  # and no `wake` before it
+            guest.link.say("wake")
+            assert server.next() == worker.next() == ("wake",)
 
 
 def test_more_than_one_notice_can_carry_is_told_by_several(new_data: Path) -> None:
