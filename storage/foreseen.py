@@ -1,22 +1,39 @@
-"""What a plural action is going to read first.
+"""What an action is going to ask for first.
 
-With PostgreSQL that is asked for in the trip that begins the transaction. SQLite needs no trips, and makes no use of it.
+With PostgreSQL that is sent in the trip that begins the transaction, so that the lock of writers is held for fewer trips.
+SQLite needs no trips, and makes no use of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-#: Makes some of the reads that the action will make on these items, as the action itself makes them. No row is found, and
-#: nothing may be written.
+#: Runs some of the statements that the action will run, as the action itself runs them; no row is found. The items are
+#: those of a plural action; of one that `writes`, its arguments.
 LookAhead = Callable[[Session, Sequence[Any]], None]
 
-FORESEEN: Final[dict[Callable[..., Any], LookAhead]] = {}
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What is known of an action. Its reads count until something is written.
+
+    `steady`: nothing that the action writes changes them, so they count to its end. `writes`: the action is not plural, and
+    what is foreseen is a write, which it will make whatever it finds. Both hold only when no other action shares the
+    transaction.
+    """
+
+    look_ahead: LookAhead
+    steady: bool = False
+    writes: bool = False
 
 
-def foresee(action: Callable[..., Any], look_ahead: LookAhead) -> None:
-    """Says what a plural action will read first. A read that it makes with other values is only slower."""
-    FORESEEN[action] = look_ahead
+FORESEEN: Final[dict[Callable[..., Any], Foreseen]] = {}
+
+
+def foresee(action: Callable[..., Any], look_ahead: LookAhead, *, steady: bool = False, writes: bool = False) -> None:
+    """Says what an action will ask for first. A statement that it runs with other values is only slower."""
+    FORESEEN[action] = Foreseen(look_ahead, steady, writes)

@@ -31,7 +31,8 @@ _WEBHOOKS = cast("Table", WebhookDelivery.__table__)
 class JobEnd:
     """What a job ends with. `lease` None ends a job that no worker holds: it is queued or waits for a person. `result`: JSON text and its bytes.
 
-    `progress`: what its worker reported and did not store yet. `stop_steps`: steps may still be marked as running.
+    `progress`: what its worker reported and did not store yet. `stop_steps`: steps may still be marked as running. `of`: its
+    workspace and environment, if they are known.
     """
 
     job_id: str
@@ -41,6 +42,7 @@ class JobEnd:
     result: tuple[str, int] | None = None
     progress: Progress | None = None
     stop_steps: bool = True
+    of: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from engine.core.errors import DatabaseAway
 from storage.database import Answer, Database, Item, Notice, PluralAction, Sessions, Write, give_all
 from storage.engines import as_fault
 from storage.file_bytes import FileBytes
-from storage.foreseen import FORESEEN
+from storage.foreseen import FORESEEN, Foreseen
 from storage.postgres import (
     BEGINS_ITSELF,
     LOCK,
@@ -115,12 +115,12 @@ class PostgresDatabase(Database):
         self._is_watched = durable
         self._looker = threading.local()
         self._looker_connections: list[psycopg.Connection] = []
-        self._looking_ahead = Session()
         #: What coroutines wait for, with how it is given up; None: it was.
         self._unanswered: dict[asyncio.Future[Any], Callable[[asyncio.Future[Any]], object] | None] = {}
         #: The event loop on which a timer runs while something is unanswered.
         self._looks_on: asyncio.AbstractEventLoop | None = None
         super().__init__(url, clock, folder=folder, durable=durable)
+        self._looking_ahead = Session(self.write_engine)
         self.info[TURNS] = SharedTurns()
         event.listen(self.write_engine, "before_cursor_execute", _send_first)
         if self._database_clock is not None:
@@ -305,8 +305,11 @@ class PostgresDatabase(Database):
             connection = self._writing_connection()
             with connection.begin():
                 piped = self._pipe(connection, carefully=carefully)
-                began = self._begin(piped, [] if carefully else self._foreseen(batch[0], batch))
+                known = None if carefully else _known_of(batch)
+                began = self._begin(piped, known, batch)
                 self._run_batch(connection, batch, tried.answers, tried.notices)
+                if known is not None and known.writes and (error := tried.answers[0].error) is not None:
+                    raise error  # its savepoint begins behind what was written ahead
                 committing = began
                 piped.execute("COMMIT")
                 piped.flush(ending=True)
@@ -336,25 +339,27 @@ class PostgresDatabase(Database):
         piped = connection.info[PIPED] = PipedDriver(wire, carefully=carefully)
         return piped
 
-    def _foreseen(self, first: Write, batch: list[Write]) -> list[tuple[str, Mapping[str, Any]]]:
-        """Returns the reads with which the first action of a batch begins, as far as it says so."""
-        look_ahead = FORESEEN.get(first.work) if first.joined else None
-        if look_ahead is None:
-            return []
-        ahead = AheadDriver()
-        self._looking_ahead.info.update({DRIVER: ahead, "now": self.clock.now()})
-        look_ahead(self._looking_ahead, [write.args[0] for write in batch if write.work is first.work])
-        return ahead.reads
-
-    def _begin(self, piped: PipedDriver, foreseen: list[tuple[str, Mapping[str, Any]]]) -> Began:
-        """Begins a transaction and takes the lock of writers; makes the reads that are foreseen."""
+    def _begin(self, piped: PipedDriver, known: Foreseen | None, batch: list[Write]) -> Began:
+        """Begins a transaction and takes the lock of writers; sends what is foreseen of the first action."""
         asked = self.clock.now()
-        began = Began(*piped.begin(LOCK, foreseen)[0])
+        if known is None:
+            rows = piped.begin(LOCK, ())
+        else:
+            rows = piped.begin(LOCK, self._look_ahead(known, batch), steady=known.steady)
+        began = Began(*rows[0])
         if self._database_clock is not None:
             self._database_clock.note(began.at)
         if self.clock.now() - asked > _FORESEEN_MS:
-            piped.forget_foreseen()
+            piped.forget_times()
         return began
+
+    def _look_ahead(self, known: Foreseen, batch: list[Write]) -> list[tuple[str, Mapping[str, Any]]]:
+        first = batch[0]
+        items = [write.args[0] if first.joined else write.args for write in batch if write.work is first.work]
+        ahead = AheadDriver(writes=known.writes)
+        self._looking_ahead.info.update({DRIVER: ahead, "now": self.clock.now()})
+        known.look_ahead(self._looking_ahead, items)
+        return ahead.statements
 
     def _info_of(self, connection: Connection) -> dict[str, Any]:
         """The writer's own transactions send statements together (`storage.postgres_pipe`)."""
@@ -403,6 +408,18 @@ def _send_first(connection: Connection, *_: Any) -> None:
     piped: PipedDriver | None = connection.info.get(PIPED)
     if piped is not None:
         piped.send_first()
+
+
+def _known_of(batch: list[Write]) -> Foreseen | None:
+    """Returns what is known of the first action of a batch, if it holds there."""
+    first = batch[0]
+    known = FORESEEN.get(first.work)
+    if known is None or first.joined == known.writes:
+        return None
+    if not known.steady and not known.writes:
+        return known
+    is_alone = all(write.work is first.work for write in batch) and (first.joined or len(batch) == 1)
+    return known if is_alone else None
 
 
 def _is_on_loop() -> bool:

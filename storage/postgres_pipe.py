@@ -37,7 +37,7 @@ class PipedDriver:
     each write is sent in its savepoint before the next one begins, so an error is that of the write that caused it.
     """
 
-    __slots__ = ("_foreseen", "_mark", "_waiting", "_wire", "carefully", "in_doubt")
+    __slots__ = ("_foreseen", "_mark", "_steady", "_waiting", "_wire", "carefully", "in_doubt")
 
     def __init__(self, wire: Wire, *, carefully: bool) -> None:
         self._wire = wire
@@ -46,30 +46,36 @@ class PipedDriver:
         self.in_doubt = False
         #: Where among the statements that wait a savepoint begins that was not sent; -1: there is none.
         self._mark = -1
-        #: The reads that were made before anything was written.
+        #: What was sent with BEGIN, and whether it counts until the end.
         self._foreseen: dict[Hashable, _Later] = {}
+        self._steady = False
 
-    def begin(self, lock: str, foreseen: Sequence[tuple[str, Mapping[str, Any]]]) -> list[tuple[Any, ...]]:
-        """Sends BEGIN, the statement that takes the lock, and reads that will be made first, in one trip. Returns the rows
-        of the lock.
+    def begin(
+        self, lock: str, foreseen: Sequence[tuple[str, Mapping[str, Any]]], *, steady: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Sends BEGIN, the statement that takes the lock, and what is foreseen (`storage.foreseen`), in one trip. Returns the
+        rows of the lock.
         """
         self.execute(BEGIN)
         locked = self.execute(lock)
-        reads = {_key(sql, values): self.execute(sql, values) for sql, values in foreseen}
+        sent = {_key(sql, values): self.execute(sql, values) for sql, values in foreseen}
         rows = locked.fetchall()
-        self._foreseen = reads
+        self._foreseen = sent
+        self._steady = steady
         return rows
 
-    def forget_foreseen(self) -> None:
-        """Has everything read anew."""
-        self._foreseen = {}
+    def forget_times(self) -> None:
+        """Has the foreseen reads made anew that name a time."""
+        self._foreseen = {key: one for key, one in self._foreseen.items() if "at" not in translated(one.sql).names}
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> _Later:
         """Takes a statement with `:name` or `?` parameters."""
         if self._foreseen and isinstance(values, Mapping) and (known := self._foreseen.get(_key(sql, values))):
+            if not known.reads:
+                del self._foreseen[_key(sql, values)]  # it was made once
             return known
         later = self._later(sql, values)
-        if later.has_plan and not later.reads:
+        if later.has_plan and not later.reads and not self._steady:
             self._foreseen = {}
         if sql == _SAVEPOINT and self.carefully:
             self._waiting.append(later)
@@ -141,15 +147,16 @@ def _key(sql: str, values: Mapping[str, Any]) -> Hashable:
 
 
 class AheadDriver:
-    """Collects the reads of a look-ahead (`storage.foreseen`)."""
+    """Collects the statements of a look-ahead (`storage.foreseen`)."""
 
-    def __init__(self) -> None:
-        self.reads: list[tuple[str, Mapping[str, Any]]] = []
+    def __init__(self, *, writes: bool) -> None:
+        self.statements: list[tuple[str, Mapping[str, Any]]] = []
+        self._writes = writes
 
     def execute(self, sql: str, values: Mapping[str, Any]) -> Self:
-        """Takes a read."""
-        if translated(sql).reads:
-            self.reads.append((sql, values))
+        """Takes a statement."""
+        if self._writes or translated(sql).reads:
+            self.statements.append((sql, values))
         return self
 
     def fetchall(self) -> list[Any]:

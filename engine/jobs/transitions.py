@@ -17,8 +17,9 @@ from engine.core.job_status import SHARED_ATTEMPTS
 from engine.jobs.huey_queue import job_id_of, send, send_ahead
 from engine.jobs.notifier import cancel_wanted, job_changed, job_ended
 from engine.jobs.waiting_items import admit_all_waiting, admit_waiting
-from storage.batches import BatchRow, get_batch, note_cancel_of_batch, open_items
+from storage.batches import BatchRow, get_batch, has_waiting_items, note_cancel_of_batch, open_items
 from storage.flow_limits import limit_flow, next_in_flow, stale_in_flows
+from storage.foreseen import foresee
 from storage.job_changes import (
     Claimed,
     Lease,
@@ -78,6 +79,14 @@ def claim_many(session: Session, owner: str, most: int, held: Container[str]) ->
     return claimed, len(messages)
 
 
+def _look_ahead_at_claims(session: Session, calls: Sequence[tuple[str, int, Container[str]]]) -> None:
+    for _, most, _ in calls:
+        take_messages(session, most)
+
+
+foresee(claim_many, _look_ahead_at_claims, writes=True)
+
+
 def finish(
     session: Session,
     job_id: str,
@@ -110,6 +119,15 @@ def finish_many(session: Session, ends: Sequence[JobEnd]) -> list[bool]:
     for flow_id, count in Counter(one.flow_id for one in ended if one.flow_limited).items():
         _send_of_flow(session, *((job_id, flow_id) for job_id in next_in_flow(session, flow_id, count)))
     return [one is not None for one in found]
+
+
+def _look_ahead_at_ends(session: Session, ends: Sequence[JobEnd]) -> None:
+    for workspace_id, environment in {end.of for end in ends if end.of is not None}:
+        if environment != "playground":
+            has_waiting_items(session, workspace_id, environment)
+
+
+foresee(finish_many, _look_ahead_at_ends, steady=True)
 
 
 def free_places(session: Session, workspace_id: str, environment: str, limited_flow: str | None) -> None:

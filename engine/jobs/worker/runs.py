@@ -321,7 +321,14 @@ class Runs:
         if status == "completed" and run.recorder.incomplete:
             status, error, result = "failed", _fault(run), None
         end = JobEnd(
-            run.job.id, status, run.lease, error, result, progress, stop_steps=run.recorder.may_have_running_steps
+            run.job.id,
+            status,
+            run.lease,
+            error,
+            result,
+            progress,
+            stop_steps=run.recorder.may_have_running_steps,
+            of=(run.job.workspace_id, run.job.environment),
         )
         if not await self._until_stored(lambda: self.database.write_joined(finish_many, end)):
             log.warning("Job %s was taken over; what this worker found is dropped", run.job.id)
