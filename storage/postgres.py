@@ -7,7 +7,6 @@ are imported only when the database is PostgreSQL.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from storage.postgres_inserts import arrays_of, insert_of
-from storage.postgres_wire import Asked, wire_of
+from storage.postgres_wire import Asked, text_of, wire_of
 
 #: The advisory lock of whoever writes: (class, object).
 WRITE_LOCK: Final = (70_412, 1)
@@ -32,6 +31,8 @@ MIGRATE_LOCK: Final = (70_412, 2)
 LOCK_SECONDS, CONNECT_SECONDS = 10, 5
 #: When the other end of a connection is silent: seconds until it is asked, between questions, and how many it may miss.
 _KEEPALIVE: Final = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+#: Whatever the environment says: `storage.postgres_wire` knows no other.
+_ENCODING: Final = {"client_encoding": "utf8"}
 _SERVER_KEEPALIVE: Final = {
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "3",
@@ -71,6 +72,7 @@ def make_postgres_engine(url: str, *, writing: bool, durable: bool, pool_size: i
             "application_name": "flowport",
             "options": " ".join(f"-c {name}={value}" for name, value in server.items()),
             **_KEEPALIVE,
+            **_ENCODING,
         },
     )
 
@@ -140,7 +142,12 @@ def connect_directly(url: str) -> psycopg.Connection:
     """
     options = " ".join(f"-c {name}={value}" for name, value in _SERVER_KEEPALIVE.items())
     plain = _with_driver(url).replace("postgresql+psycopg://", "postgresql://", 1)
-    settings: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "application_name": "flowport", **_KEEPALIVE}
+    settings: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": "flowport",
+        **_KEEPALIVE,
+        **_ENCODING,
+    }
     return psycopg.connect(plain, autocommit=True, options=options, **settings)
 
 
@@ -161,15 +168,10 @@ class _NumberLoader(Loader):
 
 
 class _TextDumper(StrDumperUnknown):
-    """Writes text. PostgreSQL stores no NUL and no half of a surrogate pair; both become the replacement character."""
+    """Writes text."""
 
     def dump(self, obj: str) -> Any:
-        if "\x00" in obj:
-            obj = obj.replace("\x00", "\ufffd")
-        try:
-            return super().dump(obj)
-        except UnicodeEncodeError:
-            return super().dump(_LONE.sub("\ufffd", obj))
+        return text_of(obj)
 
 
 class _IntDumper(Int8Dumper):
@@ -180,9 +182,6 @@ class _IntDumper(Int8Dumper):
 
     def upgrade(self, obj: int, format: PyFormat) -> Dumper:  # noqa: A002 - psycopg's name
         return self if -(2**63) <= obj < 2**63 else IntNumericDumper(int)
-
-
-_LONE = re.compile("[\ud800-\udfff]")
 
 
 class PostgresDriver:

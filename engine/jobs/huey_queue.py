@@ -173,7 +173,7 @@ class Dispatch:
         most = min(TAKE, self.slots - self._busy)
         if self._busy > TAKE and (lag := self._lag()) > MOST_LAG_SECONDS:
             time.sleep(min(lag, LONGEST_PAUSE_SECONDS))
-        elif self._stopping or most <= 0 or self._take(most) == 0:
+        elif self._stopping or most <= 0 or self._take(most) < most:  # fewer: no more wait
             self._awake.wait(self._poll_seconds)
             self._awake.clear()
 
