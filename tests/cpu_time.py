@@ -7,7 +7,9 @@ servers and browsers started. A test over COSTLY_SECONDS needs a reason: `@pytes
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -20,11 +22,8 @@ from tests.postgres_cluster import POSTGRES, cluster
 
 COSTLY_SECONDS = 20.0
 SHOWN = 10
-#: Audit events of a process that is started; `multiprocessing` starts its processes with the last of them.
-_STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn"})
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
-#: An audit hook does not see the browser start, as Playwright's driver process starts it; these imports are counted
-#: instead.
+#: This process does not see the browser start, as Playwright's driver process starts it; these imports are counted instead.
 _BROWSERS = ("playwright.sync_api", "playwright.async_api")
 
 
@@ -53,7 +52,7 @@ class _Meter:
         self._started: Counter[str] = Counter()
         #: Whether a process was started. Until then nobody looks for descendants, which takes longer than many tests.
         self._has_started = False
-        sys.addaudithook(self._count_process)
+        self._watch_starts()
 
     def pytest_collection_finish(self) -> None:
         self._before = self._now()  # importing the test files is not counted as a cost of the first test
@@ -80,11 +79,32 @@ class _Meter:
     def _now(self) -> float:
         return _cpu_seconds() + (_descendants(os.getpid()) if self._has_started else 0.0)
 
-    def _count_process(self, event: str, arguments: tuple[Any, ...]) -> None:
-        self._has_started = self._has_started or event in _STARTS
-        if event != "subprocess.Popen" or not isinstance(arguments[1], (list, tuple)):
+    def _watch_starts(self) -> None:
+        """Notes each process that is started. A hook for audit events would see them all, too, but Python calls it for
+        every `id()`, of which a page takes thousands.
+        """
+        start, spawn = subprocess.Popen.__init__, multiprocessing.util.spawnv_passfds
+
+        def started(process: Any, *args: Any, **options: Any) -> None:
+            self._has_started = True
+            self._count_program(args[0] if args else options["args"])
+            start(process, *args, **options)
+
+        def spawned(*args: Any) -> int:
+            self._has_started = True
+            return spawn(*args)
+
+        def forked() -> None:
+            self._has_started = True
+
+        subprocess.Popen.__init__ = started
+        multiprocessing.util.spawnv_passfds = spawned
+        os.register_at_fork(before=forked)
+
+    def _count_program(self, command: Any) -> None:
+        if not isinstance(command, (list, tuple)):
             return
-        words = [os.fsdecode(word) for word in arguments[1]]
+        words = [os.fsdecode(word) for word in command]
         program = next((place for place, word in enumerate(words) if word.endswith("app.py")), None)
         if program is not None:
             self._started["servers" if "serve" in words[program + 1 : program + 2] else "commands"] += 1
