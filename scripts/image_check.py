@@ -239,7 +239,7 @@ class Container:
             raise NotWorking(f"The health check has the form {kind}, and only CMD is known here.")
         self._said(*words)
 
-    def give(self, name: str, value: Any) -> None:
+    def give(self, name: str, value: object) -> None:
         """Puts a JSON file into the data folder."""
         path = self._data / name
         path.write_text(json.dumps(value))
@@ -248,7 +248,7 @@ class Container:
     def get(self, path: str, **headers: str) -> str:
         return self._answer(urllib.request.Request(self.url + path, headers=headers))
 
-    def post(self, path: str, body: Any, **headers: str) -> str:
+    def post(self, path: str, body: object, **headers: str) -> str:
         named = {"Content-Type": "application/json", **headers}
         return self._answer(urllib.request.Request(self.url + path, json.dumps(body).encode(), named))
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from api.commands.passphrase import read_passphrase
-from api.commands.terminal import Terminal
+from api.commands.terminal import Commands, Terminal
 
 
-def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the command to the parser."""
     text = "write everything into one file that a passphrase seals; the server may be running"
     command = commands.add_parser("backup", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")

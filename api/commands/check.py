@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from api.commands.terminal import Terminal
+from api.commands.terminal import Commands, Terminal
 
 if TYPE_CHECKING:
     from engine.diagnostics.findings import Line
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MARKS = {"ok": "ok  ", "note": "note", "warn": "warn", "bad": "BAD "}
 
 
-def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the command to the parser."""
     text = "look at the server from all sides and say what to do"
     command = commands.add_parser("check", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from api.commands.terminal import Terminal, read_input
+from api.commands.terminal import Commands, Terminal, read_input
 
 if TYPE_CHECKING:
     from engine.core.errors import Problem
 
 
-def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the commands to the parser."""
     group = commands.add_parser("flows", help="import, list, export, deploy, undeploy or run flows")
     subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)

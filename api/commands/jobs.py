@@ -6,15 +6,15 @@ import argparse
 import datetime as dt
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from api.commands.terminal import Terminal
+from api.commands.terminal import Commands, Terminal
 
 if TYPE_CHECKING:
     from storage.erasing import KeyJobs
 
 
-def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the commands to the parser."""
     group = commands.add_parser("jobs", help="erase the data of jobs")
     subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)

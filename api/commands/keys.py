@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
 
-from api.commands.terminal import Terminal, read_input
+from api.commands.terminal import Commands, Terminal, read_input
 from engine.core.api_key_format import parse_key
 from engine.core.environments import ENVIRONMENTS
 
 
-def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the commands to the parser."""
     group = commands.add_parser("keys", help="create, list or revoke API keys")
     subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)

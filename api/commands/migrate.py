@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
 
-from api.commands.terminal import Terminal
+from api.commands.terminal import Commands, Terminal
 
 
-def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the command to the parser."""
     text = "create the tables, or bring them up to date; servers and workers do it too when they start"
     command = commands.add_parser("migrate", parents=[shared], help=text, description=f"{text[0].upper()}{text[1:]}.")

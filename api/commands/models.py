@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
 
-from api.commands.terminal import Terminal, read_input
+from api.commands.terminal import Commands, Terminal, read_input
 from engine.models.provider_catalog import AZURE_API_VERSION, PROVIDERS
 
 
-def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the commands to the parser."""
     group = commands.add_parser("models", help="add, list or remove connections to language models")
     subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)

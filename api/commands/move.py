@@ -7,9 +7,9 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from api.commands.terminal import Terminal
+from api.commands.terminal import Commands, Terminal
 
 if TYPE_CHECKING:
     from engine.moving.move import Moved
@@ -27,7 +27,7 @@ _TOLD_SECONDS, _TOLD_SECONDS_ELSEWHERE = 0.1, 5.0
 _REPLACED_SHOWN = 20
 
 
-def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the command to the parser."""
     text = "move everything from the data folder into PostgreSQL, or back"
     command = commands.add_parser(

@@ -11,10 +11,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from api.commands import backup, check, flows, jobs, keys, migrate, models, move, people, plan, restore, workspaces
-from api.commands.terminal import open_terminal
+from api.commands.terminal import Commands, open_terminal
 from engine.core.errors import Refusal
 from engine.core.settings import BadSetting, Settings, from_environment
 
@@ -85,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_start(commands: Any, shared: argparse.ArgumentParser, name: str, text: str) -> argparse.ArgumentParser:
+def _add_start(commands: Commands, shared: argparse.ArgumentParser, name: str, text: str) -> argparse.ArgumentParser:
     command = commands.add_parser(name, parents=[shared], help=text, description=text[0].upper() + text[1:] + ".")
     command.add_argument("--host", help="address to listen on (default: FLOWPORT_HOST, else 127.0.0.1)")
     command.add_argument("--port", type=_port, help="port to listen on (default: FLOWPORT_PORT, else 8080)")

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from api.commands.terminal import Terminal
+from api.commands.terminal import Commands, Terminal
 from engine.core.roles import Role
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROLES = [str(role) for role in Role]  # as they are typed
 
 
-def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the commands to the parser."""
     group = commands.add_parser("people", help="who may come in: list, invite, change a role, shut out")
     subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)

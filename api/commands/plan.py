@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from api.commands.terminal import Terminal, limit
+from api.commands.terminal import Commands, Terminal, limit
 from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.plans import PLANS
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from storage.workspaces import Limits
 
 
-def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the commands to the parser."""
     group = commands.add_parser("plan", help="show or set the plan and its limits")
     subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from api.commands.check import check_folder
 from api.commands.move import tell_replaced
 from api.commands.passphrase import read_passphrase
-from api.commands.terminal import Terminal
+from api.commands.terminal import Commands, Terminal
 
 if TYPE_CHECKING:
     from engine.backups.backups import Restored
 
 
-def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the command to the parser."""
     text = (
         "unpack a backup into an empty data folder, or with FLOWPORT_DATABASE_URL into an empty database, then check it"

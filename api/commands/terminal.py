@@ -8,7 +8,7 @@ import functools
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from engine.core.settings import Settings, from_environment
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from storage.database import Database
     from storage.workspaces import WorkspaceRow
 
+#: What `add_subparsers` returns, to which each module adds its commands. argparse has no public name for it.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
 
-from api.commands.terminal import Terminal
+from api.commands.terminal import Commands, Terminal
 from engine.core.plans import PLANS, PlanName
 
 
-def add_to(commands: Any, shared: argparse.ArgumentParser) -> None:
+def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
     """Adds the commands to the parser."""
     group = commands.add_parser("workspaces", help="create or list workspaces")
     subcommands = group.add_subparsers(dest="verb", metavar="VERB", required=True)
