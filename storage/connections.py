@@ -121,7 +121,7 @@ def hold_connection(session: Session, workspace_id: str, name: str) -> Connectio
     if row is None:
         raise NotFound(
             f"No model connection is called `{name}`",
-            remedy="Settings, Models and `app.py models list` show the connections.",
+            remedy="Settings, Models and secrets and `app.py models list` show the connections.",
         )
     return row
 

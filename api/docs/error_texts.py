@@ -19,7 +19,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "The detail names it. Take it out, or correct its value.",
     ),
     RefusalCode.MALFORMED_REQUEST: (
-        "The request breaks the rules of HTTP/1.1, or asks for something that this server does not do, and `detail` says what: a first line without a known method, an address and `HTTP/1.1`, an address with a character that must be written as `%XX` (like a space or `ü`), `CONNECT` (which is for proxies), a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a chunk that cannot be read, a header that goes on in the next line, has no name or a character that may not stand there, a `Host` that is missing or stands twice, or a body in very many tiny pieces. Often nobody can tell for certain where such a request ends, so the connection is closed.",
+        "The request breaks the rules of HTTP/1.1, or asks for something that this server does not do, and `detail` says what: a first line without a known method, an address and `HTTP/1.1` (or `HTTP/1.0`; other versions are not read), an address with a character that must be written as `%XX` (like a space or `ü`), `CONNECT` (which is for proxies), a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a chunk that cannot be read, a header that goes on in the next line, has no name or a character that may not stand there, a `Host` that is missing or stands twice, or a body in very many tiny pieces. Often nobody can tell for certain where such a request ends, so the connection is closed.",
         "Let an HTTP library write the request instead of putting it together. Behind a proxy of your own, look at what it sends on.",
     ),
     RefusalCode.UNAUTHORIZED: (
@@ -51,7 +51,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Leave the header out, or name what the call answers with; `detail` says it: `text/event-stream` for the events of a job, `application/x-ndjson` for the results of a batch, `application/json` for all else. The download of a file has no such answer: it sends the file as it is, whatever `Accept` says.",
     ),
     RefusalCode.REQUEST_TIMEOUT: (
-        "The head or the body of the request did not arrive in full within 30 seconds. Nothing was accepted.",
+        "The head or the body of the request did not arrive in full within 30 seconds. An upload of a file has 10 minutes instead, and is given up when nothing of it arrives for 30 seconds. Nothing was accepted.",
         "Send the whole request again, in one go. Over a slow line, send an address of the data instead of the data.",
     ),
     RefusalCode.IDEMPOTENCY_IN_PROGRESS: (
@@ -68,7 +68,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
     ),
     RefusalCode.QUESTION_CLOSED: (
         "A question of a job to a person takes one answer. Somebody has given it, nobody did in time, or the job has ended and asks no more; `detail` says which.",
-        "List the questions of the job (`GET /public/v1/jobs/{job_id}/questions`): they say what was answered, by whom and when.",
+        "List the questions of the job (`GET /public/v1/jobs/{job_id}/questions`): they say what was answered, by whom and when. When it was your own answer that was lost on its way and that you sent again, it stands there.",
     ),
     RefusalCode.JOB_NOT_ENDED: (
         "The data of a job can be erased when it has ended. This one waits or runs, or a run that somebody made again from it does.",
@@ -83,12 +83,12 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Fetch results soon after the job ends, and store what you need.",
     ),
     RefusalCode.INVALID_UPLOAD: (
-        "An upload is a form (`multipart/form-data`) with the file as its only part. This one holds no file, more than one part, or its end is missing; `detail` says which.",
+        "An upload is a form (`multipart/form-data`) with the file as its only part. This one holds no file, more than one part (a field beside the file is one, too), or its end is missing; `detail` says which. The name of the part does not matter.",
         "Let an HTTP library write the form: `curl -F file=@report.pdf`, `files=` in Python, `FormData` in JavaScript. Send each file with a call of its own.",
     ),
     RefusalCode.FILE_SPACE_FULL: (
         "All files of a workspace together may take so much space, and this one does not fit any more. `detail` says how much is used.",
-        "The owner can raise it under Settings, Server, Data. Files are removed when nothing uses them for a day, and with the data of their jobs, so a shorter time for results gives space back too.",
+        "The owner can raise it under Settings, Data. Files are removed when nothing uses them for a day, and with the data of their jobs, so a shorter time for results gives space back too.",
     ),
     RefusalCode.FILE_TOO_LARGE: (
         "A file may have 50 MiB (52,428,800 bytes).",
@@ -111,7 +111,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Ask for a part that begins within the file, or leave `Range` out to get all of it. A download that goes on where an earlier one broke off is complete when nothing is left to ask for.",
     ),
     RefusalCode.IDEMPOTENCY_KEY_REUSED: (
-        "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default. Or the data of the job that it made were erased, so nobody can tell if the request is the same.",
+        "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default. Or the data of the job that it made were erased, so nobody can tell if the request is the same; or the file that it stored was removed meanwhile.",
         "Use a new key for a new request, and the same key only to repeat the same one.",
     ),
     RefusalCode.CONCURRENCY_LIMIT_EXCEEDED: (

@@ -71,7 +71,7 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     JobErrorCode.FILE_NOT_STORED: (
         "A file could not be stored",
         "The workspace's space for files is used up, or the disk of the server is full.",
-        "The owner can raise the space under Settings, Server, Data, or keep values for a shorter time so that files go earlier.",
+        "The owner can raise the space under Settings, Data, or keep values for a shorter time so that files go earlier.",
     ),
     JobErrorCode.NOT_A_LIST: (
         "A list was expected",
@@ -96,17 +96,17 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     JobErrorCode.MODEL_UNREACHABLE: (
         "The language model was not reached",
         "The model's server did not answer, is out of order, or the connection to it broke.",
-        "Try again in a minute. If it stays, the owner presses Test under Settings, Models.",
+        "Try again in a minute. If it stays, the owner presses Test under Settings, Models and secrets.",
     ),
     JobErrorCode.MODEL_KEY_MISSING: (
         "The model has no key",
         "The step's model connection is gone, or its key cannot be read.",
-        "The owner adds the key under Settings, Models.",
+        "The owner adds the key under Settings, Models and secrets.",
     ),
     JobErrorCode.MODEL_KEY_REFUSED: (
         "The model's key was refused",
         "The model's provider refused the key: it is wrong, expired, or has no right to this model.",
-        "The owner puts a valid key in under Settings, Models.",
+        "The owner puts a valid key in under Settings, Models and secrets.",
     ),
     JobErrorCode.MODEL_RATE_LIMITED: (
         "The model's provider asks to slow down",

@@ -73,6 +73,7 @@ _HEADERS: dict[str, tuple[str, str | int]] = {
     "RateLimit-Policy": ("The limits.", '"concurrency";q=4, "monthly";q=1000;w=2592000, "requests";q=50;w=1'),
     "Retry-After": ("Seconds to wait before the next call.", 2),
     "WWW-Authenticate": ("How to send the key.", "Bearer"),
+    "X-Accel-Buffering": ("A proxy like nginx passes the stream on as it comes.", "no"),
     "X-Request-Id": ("The id of this request.", "req_5kP0aQm2s8Vt"),
 }
 _SECURITY = {
@@ -209,6 +210,10 @@ _OF_A_FLOW = {
     "cancel_job",
     "erase_job_data",
     "stream_job_events",
+    "list_job_questions",
+    "answer_question",
+    "upload_file",
+    "download_file",
     "get_batch",
     "get_batch_results",
     "cancel_batch",

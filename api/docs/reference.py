@@ -60,7 +60,7 @@ class OperationPage:
     tag: str
     #: (location, rows) for the parameters in the path, the query and the headers; only locations with parameters.
     parameters: tuple[tuple[str, list[dict[str, Any]]], ...]
-    #: {"rows", "example"}; None when the call takes no body.
+    #: {"rows", "kind", "value", "example", "description"}; None when the call takes no body.
     body: dict[str, Any] | None
     #: Each {"status", "description", "headers", "rows", "kind", "example"}; only statuses below 400.
     answers: tuple[dict[str, Any], ...]
@@ -163,13 +163,15 @@ def _parameter_row(document: Json, one: Json) -> dict[str, Any]:
 def _body(document: Json, body: Json | None) -> dict[str, Any] | None:
     if body is None:
         return None
-    (media,) = list(_resolved(document, body)["content"].values())[:1]
+    kind, media = next(iter(_resolved(document, body)["content"].items()))
     schema = plain_schema(media.get("schema") or {}, document)
-    value = _media_example(media, schema)
+    is_form = kind == "multipart/form-data"
+    value = None if is_form else _media_example(media, schema)
     return {
         "rows": field_rows(schema),
+        "kind": kind,
         "value": value,
-        "example": _shown(value),
+        "example": "" if is_form else _shown(value),  # a form is shown by the code of the call
         "description": schema.get("description", ""),
     }
 

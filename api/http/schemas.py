@@ -187,10 +187,13 @@ class Job(Published):
     )
     completed_at: AwareDatetime | None = Field(description="When it ended, in whatever way.")
     ends_by: AwareDatetime | None = Field(
-        description="The latest moment it can still be running. Null until it begins, while it waits for a person, and for ever when it was "
-        "cancelled before."
+        description="The latest moment it can still be running; of a job that has ended, until when it could have run. Null until it begins, while it "
+        "waits for a person, and for ever when it was cancelled before it began."
     )
-    attempts: int = Field(description="How often a worker took it.")
+    attempts: int = Field(
+        description="How often a worker took it. Going on after the answer of a person is the same attempt, and one that ended because the "
+        "server stopped does not count."
+    )
     waiting_for: Literal["person"] | None = Field(
         description="`person` while the job waits for somebody's answer: `status` is `processing`, `ends_by` is null, and it holds no slot. "
         "List its questions to see what is asked.",
@@ -397,13 +400,13 @@ class EventData(Published):
     """The `data` of an event. The fields beside the first three are there as the description of the event's name says."""
 
     job_id: str = Field(description="The job.", examples=[_JOB_ID])
-    seq: int = Field(description="The number of the event: 1, 2, 3 and so on.", examples=[3])
+    seq: int = Field(description="The number of the event: 1, 2, 3 and so on, without gaps.", examples=[3])
     at: AwareDatetime = Field(description="When it happened.")
     batch_id: str | None = Field(None, description="Of an item of a batch: its batch.")
     item_index: int | None = Field(None, description="Of an item of a batch: its place in it, from 0.")
     attempt: int | None = Field(
         None,
-        description="Of `job.processing`, and of a `job.queued` after the first: how often a worker has taken the job.",
+        description="Of `job.processing`, and of a `job.queued` after the first: `attempts` of the job at that moment.",
     )
     node_id: str | None = Field(
         None,

@@ -110,7 +110,10 @@ then is. Items that have ended stay as they are.
     summary="Read the results of a batch as JSON Lines",
     response_class=JsonLines,
     response_description="Read the results of a batch as JSON Lines",
-    responses={200: {"content": {JsonLines.media_type: _EXAMPLE}}, **refusals(NotFound)},
+    responses={
+        200: {"content": {JsonLines.media_type: _EXAMPLE}} | with_headers("X-Accel-Buffering"),
+        **refusals(NotFound),
+    },
 )
 async def read_results(
     caller: ByKey, context: FromApp, request: Request, batch_id: BatchId, after: parameters.AfterItem = None

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from api.http import parameters
 from api.http.context import Context
 from api.http.job_answers import dump
-from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, Stream, refusals
+from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, Stream, refusals, with_headers
 from engine.core.clock import to_rfc3339
 from engine.core.errors import NotFound, Unauthorized
 from engine.jobs.job_views import place_in_batch, published_code, question_view
@@ -54,7 +54,10 @@ class EventStream(Stream):
     summary="Follow a job as server-sent events",
     response_class=EventStream,
     response_description="Follow a job as server-sent events",
-    responses={200: {"content": {EventStream.media_type: _EXAMPLE}}, **refusals(NotFound)},
+    responses={
+        200: {"content": {EventStream.media_type: _EXAMPLE}} | with_headers("X-Accel-Buffering"),
+        **refusals(NotFound),
+    },
 )
 async def stream_events(
     caller: ByKey, context: FromApp, request: Request, job_id: parameters.JobId, after: parameters.LastEvent

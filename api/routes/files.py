@@ -31,7 +31,11 @@ _FORM = {
                 "schema": {
                     "type": "object",
                     "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "The file with its name."}
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "The file with its name. The name of the part does not matter.",
+                        }
                     },
                     "required": ["file"],
                 },
@@ -87,8 +91,8 @@ async def repeated(idempotency_key: parameters.UploadKey = None) -> None:
     openapi_extra=_FORM,
 )
 async def upload_file(request: Request) -> Response:
-    """Send the file as the only part of a form (`multipart/form-data`), with its name. At most 50 MiB. Its kind is found from \
-the content; the name is cleaned. Send the `file_id` in a field of the type File when you run a flow. A file that nothing uses is removed \
+    """Send the file as the only part of a form (`multipart/form-data`), with its name. At most 50 MiB, within \
+10 minutes and without a pause of 30 seconds. Its kind is found from the content and the ending of the name; the name is cleaned. Send the `file_id` in a field of the type File when you run a flow. A file that nothing uses is removed \
 after a day; one that a job was given is kept as long as the job's data.
     """
     context = await context_of(request)

@@ -18,6 +18,8 @@ _NEEDED: dict[str, dict[str, type]] = {
     "initialize": {"protocolVersion": str, "capabilities": dict, "clientInfo": dict},
     "tools/call": {"name": str},
 }
+#: Method -> the members that its `params` may have, with their types; null counts as left out.
+_MAY_HAVE: dict[str, dict[str, type]] = {"tools/list": {"cursor": str}, "tools/call": {"arguments": dict}}
 _TYPES = {str: "a text", dict: "an object"}
 
 
@@ -65,8 +67,9 @@ def _wrong_params(id_: int | str | None, version: str | None, message: dict[str,
         if not isinstance(params.get(name), kind):
             fault = f"must be {_TYPES[kind]}" if name in params else "is missing"
             return _error(id_, _INVALID_PARAMS, f"`params.{name}` {fault}", status=status)
-    if method == "tools/call" and not isinstance(params.get("arguments") or {}, dict):
-        return _error(id_, _INVALID_PARAMS, "`params.arguments` must be an object", status=status)
+    for name, kind in ({"_meta": dict} | _MAY_HAVE.get(method, {})).items():
+        if params.get(name) is not None and not isinstance(params[name], kind):
+            return _error(id_, _INVALID_PARAMS, f"`params.{name}` must be {_TYPES[kind]}", status=status)
     return None
 
 

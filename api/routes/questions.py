@@ -51,7 +51,7 @@ async def list_questions(
     limit: parameters.Limit = 50,
     cursor: parameters.Cursor = None,
 ) -> Response:
-    """A flow may ask a person and wait for the answer. Questions that have an answer are listed too."""
+    """A flow may ask a person and wait for the answer. Questions that have an answer are listed too, until the data of the job are erased."""
     place = place_of(cursor, "questions", job_id)
     questions, next_place = await context.database.read(_read_page, caller, job_id, limit, place)
     views = [_view(context, request, question) for question in questions]
@@ -77,7 +77,8 @@ async def list_questions(
 )
 async def answer(request: Request, job_id: JobId, question_id: parameters.QuestionId) -> Response:
     """The job goes on by itself. A question takes one answer, from whomever it comes first: a person, the link, or this \
-call; after that it is 409 `question_closed`.
+call; after that it is 409 `question_closed`, also for the same answer again: after a lost response, list the questions to see if it counted. When \
+the data of the job were erased it is 404.
     """
     context = await context_of(request)
     caller = await context.caller(request, lately=True)

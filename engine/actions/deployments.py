@@ -145,7 +145,7 @@ def unknown_connections(document: Document, names: Collection[str]) -> list[Prob
     for node in without_parked(document).nodes:
         name, colon, _model = str(node.config.get("model") or "").partition(":")
         if node.type in {"prompt", "agent"} and colon and name.strip() and name not in names:
-            message = f"Connection `{name}` does not exist. Choose another model, or add it under Settings, Models."
+            message = f"Connection `{name}` does not exist. Choose another model, or add it under Settings, Models and secrets."
             found.append(Problem("no_connection", message, node.id, "/config/model", blocks_import=False))
     return found
 

@@ -342,7 +342,7 @@ class FileSpaceFull(Refusal):
 
     code = RefusalCode.FILE_SPACE_FULL
     remedy = (
-        "The owner can raise it under Settings, Server, Data. Files are removed when no job, sample, dataset or "
+        "The owner can raise it under Settings, Data. Files are removed when no job, sample, dataset or "
         "collection names them any more."
     )
 

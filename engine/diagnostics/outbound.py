@@ -137,13 +137,16 @@ async def _model(outbound: OutboundClient, connection: ModelConnection | str) ->
             f"Model {connection}",
             "bad",
             "Its key cannot be opened with this server's `secret.key`.",
-            "Enter the key again under Settings, Models.",
+            "Enter the key again under Settings, Models and secrets.",
         )
     result = await check_connection(outbound, connection)
     if result.ok:
         return Line(f"Model {connection.name}", "ok", result.sentence)
     return Line(
-        f"Model {connection.name}", "bad", result.sentence, "Settings, Models has the connection with its Test button."
+        f"Model {connection.name}",
+        "bad",
+        result.sentence,
+        "Settings, Models and secrets has the connection with its Test button.",
     )
 
 

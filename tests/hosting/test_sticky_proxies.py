@@ -14,6 +14,8 @@ import httpx
 import pytest
 import yaml
 
+from api.http.upload import AROUND_BYTES
+from engine.flow.file_values import MAX_FILE_BYTES
 from tests.hosting.compose_scale import ROOT, Replay, services
 from tests.stand_ins.naming_server import NamingServer
 
@@ -107,3 +109,20 @@ def test_the_manifests_run_the_commands_of_the_compose_file():
     (config,) = yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "config.yaml").read_text())
     given = set(config["data"]) | {one["name"] for one in container["env"]}
     assert given >= set(composed["worker"]["environment"])
+
+
+def test_the_proxies_let_the_largest_file_through():
+    largest = MAX_FILE_BYTES + AROUND_BYTES
+    recipes = {
+        "assets/help/hosting.md": r"client_max_body_size (\d+)m;",
+        "deploy/nginx.conf": r"client_max_body_size (\d+)m;",
+        "deploy/kubernetes/ingress.yaml": r'proxy-body-size: "(\d+)m"',
+    }
+    for name, limit in recipes.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        found = [int(one) << 20 for one in re.findall(limit, text)]
+        assert found and min(found) >= largest, name
+    ingress = (ROOT / "deploy" / "kubernetes" / "ingress.yaml").read_text(encoding="utf-8")
+    assert ingress.count("kind: Ingress") == ingress.count("proxy-body-size")
+    for name in ("deploy/Caddyfile", "compose.scale.yaml", "deploy/traefik.yaml"):  # without a limit of their own
+        assert not re.search(r"request_body|max_?size|maxRequestBodyBytes", (ROOT / name).read_text(encoding="utf-8"))

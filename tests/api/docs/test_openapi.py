@@ -191,8 +191,9 @@ def test_answers_may_get_fields_and_what_is_sent_may_not():
 def test_the_document_of_a_flow_has_every_call_for_its_jobs_and_batches():
     ids = {call["operationId"] for path in OF_THE_FLOW["paths"].values() for call in path.values()}
     own = {"run_summarise_a_page", "run_summarise_a_page_batch"}
-    of_jobs = {"get_job", "cancel_job", "erase_job_data", "stream_job_events"}
-    assert ids == own | of_jobs | {"get_batch", "get_batch_results", "cancel_batch"}
+    of_jobs = {"get_job", "cancel_job", "erase_job_data", "stream_job_events", "list_job_questions", "answer_question"}
+    of_files = {"upload_file", "download_file"}
+    assert ids == own | of_jobs | of_files | {"get_batch", "get_batch_results", "cancel_batch"}
 
 
 def test_only_a_flow_with_required_fields_needs_a_body():

@@ -283,7 +283,7 @@ async def test_the_space_of_a_workspace_has_an_end(house: House):
     second = await upload(house, content=PDF + b"other")
 
     assert (first.status_code, second.status_code, second.json()["code"]) == (201, 403, "file_space_full")
-    assert "Settings, Server, Data" in second.json()["detail"]
+    assert "Settings, Data" in second.json()["detail"]
     assert len(left_behind(house)) == 1
 
 
