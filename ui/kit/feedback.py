@@ -212,9 +212,15 @@ async def confirm(
     keep: str = "",
     note_text: str = "",
     typed: str = "",
+    both_act: bool = False,
 ) -> bool:
-    """Asks for confirmation. With `typed` the button is enabled when this text (a flow's title) is typed."""
+    """Asks for confirmation. With `typed` the button is enabled when this text (a flow's title) is typed.
+
+    `both_act`: either button changes something, so Escape and a click beside the dialog leave it open. When it goes
+    without an answer, that counts as the main button.
+    """
     with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+        dialog.props["persistent"] = both_act
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         words(sentence, tag="p")
@@ -234,7 +240,8 @@ async def confirm(
                 go.disable()
                 box.on_value_change(lambda event: go.set_enabled((event.value or "").strip() == typed.strip()))
     try:
-        return bool(await dialog)
+        answer = await dialog
+        return both_act if answer is None else bool(answer)
     finally:
         if not dialog.is_deleted:  # closing the page deletes the dialog
             dialog.delete()

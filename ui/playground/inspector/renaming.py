@@ -58,6 +58,7 @@ class Rename:
                 + answered,
                 verb=_("Rename it everywhere"),
                 keep=_("Only here"),
+                both_act=True,
             )
 
 

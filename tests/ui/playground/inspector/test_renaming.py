@@ -69,9 +69,9 @@ async def type_name(user: User, *typed: str) -> None:
     UserInteraction(user, {form}, None).trigger("focusout")
 
 
-@pytest.mark.parametrize("everywhere", [True, False])
+@pytest.mark.parametrize("answer", ["Rename it everywhere", "Only here", "none"])
 async def test_a_field_of_api_input_is_asked_about_once_when_its_name_is_typed(
-    site: Site, user: User, everywhere: bool
+    site: Site, user: User, answer: str
 ) -> None:
     flow_id = await opened(site, user, "api_input")
     await type_name(user, "hea", "headl", "headline")
@@ -79,10 +79,15 @@ async def test_a_field_of_api_input_is_asked_about_once_when_its_name_is_typed(
     assert "It is used in 2 steps: Sort it, Letter." in page_text(user)
     assert names(site, flow_id) == ["title"], "nothing is edited while it is asked"
 
-    press(user, "Rename it everywhere" if everywhere else "Only here")
+    dialog = next(iter(user.find(kind=ui.dialog).elements))
+    assert dialog.props["persistent"], "Escape and a click beside it are no answer"
+    if answer == "none":
+        dialog.close()
+    else:
+        press(user, answer)
 
     await until(lambda: names(site, flow_id) == ["headline"])
-    field = "headline" if everywhere else "title"
+    field = "title" if answer == "Only here" else "headline"
     await until(
         lambda: template(site, flow_id) == f"{{{{ api_input.out.{field} | upper }}}} {{{{ set_fields.out.kind }}}}"
     )
