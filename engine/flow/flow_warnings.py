@@ -65,6 +65,7 @@ def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
         *_whole_lists(used, scopes, catalog),
         *_grouped_by_whole_items(used, catalog),
         *_collected_saves(used, graph, scopes, catalog),
+        *_nothing_collected(used, scopes),
     ]
 
 
@@ -409,6 +410,20 @@ def _collected_saves(used: Document, graph: Graph, scopes: ListScopes, catalog: 
             Problem("collects_saved", said, node.id, "/inputs/value", blocks_import=False),
             "Collect the saved rows" if made_by is sink else f"Collect what {made_by.name} gives",
             lambda node=node, meant=meant: [update_node(node, inputs={**node.inputs, "value": meant})],
+        )
+
+
+def _nothing_collected(used: Document, scopes: ListScopes) -> Iterator[FlowWarning]:
+    """Collects whose value is a group without fields: each entry of the list would be empty."""
+    for node in used.nodes:
+        if node.type != FLATTEN or not scopes.closes(node.id) or node.inputs.get("value") not in ({}, []):
+            continue
+        rest = {name: value for name, value in node.inputs.items() if name != "value"}
+        said = f"{node.name}: Value has no entries, so every item of the list is empty."
+        yield FlowWarning(
+            Problem("collects_nothing", said, node.id, "/inputs/value", blocks_import=False),
+            "Collect what the step before gives",
+            lambda node=node, rest=rest: [update_node(node, inputs=rest)],
         )
 
 

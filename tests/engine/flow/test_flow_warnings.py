@@ -489,3 +489,22 @@ def test_a_text_that_is_compared_with_a_number_becomes_a_number_by_one_click() -
         {"name": "total", "type": "number", "required": True, "description": "the total"}
     ]
     assert codes(after) == []
+
+
+def test_a_list_of_empty_groups_collects_what_the_step_before_gives() -> None:
+    before = flow(
+        {
+            "each": {"type": "array_splitter", "inputs": {"items": "{{ api_input.out.list }}"}},
+            "f": fields(name="{{ each.out }}"),
+            "all": {"type": "array_flatten", "label": "All pages", "inputs": {"value": {}}},
+            "o": output(pages="{{ all.out.items }}"),
+        },
+        "api_input>each each>f f>all all>o",
+        [{"name": "list", "type": "array", "required": True}],
+    )
+    assert codes(before) == ["collects_nothing"]
+    after = mended(before, "collects_nothing")
+    collect = after.node("all")
+    assert collect is not None
+    assert collect.inputs == {}
+    assert codes(after) == []

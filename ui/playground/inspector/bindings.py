@@ -282,9 +282,12 @@ class Bindings:
     # Changes of the inputs.
 
     def put(self, name: str, value: Any) -> Any:
-        """Stores the value of one input. Where names are free, an empty value removes the input."""
+        """Stores the value of one input. An empty value removes the input, unless names are free; so does a list or a
+        group without entries where an input without a value takes what the step before gives.
+        """
         self.inputs = {**self.inputs, name: value}
-        if value == "" and not self.kind.free_form:
+        gone = (value == "" and not self.kind.free_form) or (name == self.kind.source_input and value in ([], {}))
+        if gone:
             self.inputs.pop(name)
         return self.on_change(dict(self.inputs), name)
 

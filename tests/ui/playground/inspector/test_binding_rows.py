@@ -132,6 +132,16 @@ async def test_a_value_of_a_list_is_moved_and_removed_in_place(site: Site, user:
     await until(lambda: inputs_of(site, flow_id, "first_value") == {"values": ["three"]})
 
 
+async def test_a_list_without_values_is_no_value_where_the_step_before_is_taken_then(
+    site: Site, user: User, flow_id: str
+) -> None:
+    await opened(user, flow_id, "first_value")
+    await user.should_see("Values")
+    for left in ({"values": ["two"]}, {}):
+        press_named(user, "Remove Values 1")
+        await until(lambda left=left: inputs_of(site, flow_id, "first_value") == left)
+
+
 async def test_a_field_becomes_a_list_with_a_box_per_item(site: Site, user: User, flow_id: str) -> None:
     await opened(user, flow_id, "set_fields")
     await user.should_see("Add a field")
