@@ -29,6 +29,9 @@ from engine.flow.validation import without_parked
 #: Comparisons that mean something with an empty text at their right.
 _WITH_EMPTY = ALONE | {"equals", "not_equals"}
 
+#: Nodes that give the list under Items in another order or with fewer items, and what their list is called.
+_CHANGES_LIST = {"sort_limit": "sorted", "filter_list": "filtered"}
+
 #: Groups of nodes that only make values: whether they ran can be seen in the answer alone.
 _MAKES_VALUES = frozenset({"transform", "logic"})
 
@@ -66,6 +69,7 @@ def flow_warnings(document: Document, catalog: Catalog) -> list[FlowWarning]:
         *_grouped_by_whole_items(used, catalog),
         *_collected_saves(used, graph, scopes, catalog),
         *_nothing_collected(used, scopes),
+        *_lists_passed_by(used, graph, scopes, catalog),
     ]
 
 
@@ -427,6 +431,52 @@ def _nothing_collected(used: Document, scopes: ListScopes) -> Iterator[FlowWarni
         )
 
 
+def _lists_passed_by(used: Document, graph: Graph, scopes: ListScopes, catalog: Catalog) -> Iterator[FlowWarning]:
+    """Steps that sort or filter a list and are read by nobody, while a step after them still reads the list as it was."""
+    nodes = {node.id: node for node in used.nodes}
+    kinds = {node.id: kind for node in used.nodes if (kind := catalog.get(node.type)) is not None}
+    for node in used.nodes:
+        if node.type not in _CHANGES_LIST or (listed := _list_of(node)) is None or _is_read(node, nodes, graph, kinds):
+            continue
+        for reader in (nodes[one] for one in graph.order if one in graph.descendants(node.id) and one in kinds):
+            kind = kinds[reader.id]
+            pointer = next((at for at, one in references_of(reader, kind) if one == listed), None)
+            around = scopes.gives[node.id]
+            if pointer is None or scopes.around[reader.id][: len(around)] != around:
+                continue
+            changed = _CHANGES_LIST[node.type]
+            said = (
+                f"{reader.name}: it reads “{in_words(listed, {one.id: one.name for one in used.nodes})}” and not the "
+                f"{changed} list, so {node.name} changes nothing."
+            )
+            yield FlowWarning(
+                Problem("list_passed_by", said, reader.id, pointer, blocks_import=False),
+                f"Use the {changed} list",
+                lambda node=node, reader=reader, kind=kind, listed=listed: _reading(
+                    reader, kind, listed, Reference(node.id, "out", ("items",))
+                ),
+            )
+            break
+
+
+def _reading(node: Node, kind: NodeType, listed: Reference, instead: Reference) -> list[Op]:
+    inputs = change_references(node, kind, lambda reference: instead if reference == listed else None)
+    return [update_node(node, inputs=inputs)]
+
+
+def _is_read(node: Node, nodes: Mapping[str, Node], graph: Graph, kinds: Mapping[str, NodeType]) -> bool:
+    """True when a step reads what this one gives, by a reference or because its own input is empty."""
+    for one in graph.descendants(node.id):
+        if (kind := kinds.get(one)) is None:
+            return True
+        if any(reference.node_id == node.id for _pointer, reference in references_of(nodes[one], kind)):
+            return True
+        takes = kind.source_input is not None and nodes[one].inputs.get(kind.source_input) is None
+        if takes and node.id in graph.parents[one]:
+            return True
+    return False
+
+
 def _per_item(node: Node, kind: NodeType, listed: Reference, splitter: str) -> list[Op]:
     inputs = change_references(node, kind, lambda reference: this_item(reference, listed, splitter))
     return [update_node(node, inputs=inputs)]
@@ -443,8 +493,8 @@ def this_item(reference: Reference, listed: Reference, splitter: str) -> Referen
     return Reference(splitter, "out", rest[1:] if rest and isinstance(rest[0], int) else rest)
 
 
-def _list_of(splitter: Node) -> Reference | None:
-    items = splitter.inputs.get("items")
+def _list_of(node: Node) -> Reference | None:
+    items = node.inputs.get("items")
     pieces: Sequence[Any] = list(split_text(items)) if isinstance(items, str) else ()
     return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], Reference) else None
 

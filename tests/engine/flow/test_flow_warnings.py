@@ -508,3 +508,25 @@ def test_a_list_of_empty_groups_collects_what_the_step_before_gives() -> None:
     assert collect is not None
     assert collect.inputs == {}
     assert codes(after) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "verb"), [("sort_limit", "Use the sorted list"), ("filter_list", "Use the filtered list")]
+)
+def test_a_step_put_in_before_the_output_is_used_by_one_click(kind: str, verb: str) -> None:
+    before = flow(
+        {
+            "s": {"type": kind, "label": "Mine", "inputs": {"items": "{{ api_input.out.list }}"}},
+            "o": output(pages="{{ api_input.out.list }}", read="{{ api_input.out.list[0] }}"),
+        },
+        "api_input>s s>o",
+        [{"name": "list", "type": "array", "required": True}],
+    )
+    (warning,) = flow_warnings(before, CATALOG)
+    assert (warning.problem.code, warning.problem.pointer, warning.verb) == ("list_passed_by", "/inputs/pages", verb)
+    assert warning.problem.message.endswith("so Mine changes nothing.")
+    after = mended(before, "list_passed_by")
+    answer = after.node("o")
+    assert answer is not None
+    assert answer.inputs == {"pages": "{{ s.out.items }}", "read": "{{ api_input.out.list[0] }}"}
+    assert codes(after) == []
