@@ -8,7 +8,7 @@ keys of all rows are computed again once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -191,10 +191,17 @@ def remove_rows(session: Session, dataset: Dataset, ids: Iterable[int]) -> int:
 
 
 def write_from_step(
-    session: Session, workspace_id: str, name: str, mode: Mode, key_column: str, data: Row, step: str
+    session: Session,
+    workspace_id: str,
+    name: str,
+    mode: Mode,
+    key_column: str,
+    data: Row,
+    step: str,
+    numbers: Collection[str] = (),
 ) -> Written:
     """Writes one row for a step (`job:node:0/12`), in whichever process it runs. A repeated call for the step changes
-    nothing.
+    nothing. Of `numbers`, a column that is new is one of numbers, also when its first value is a whole one.
 
     When items of one list run concurrently and have the same key, the result is that of running them in order: the
     values of the last item, with `leave` those of the first. Raises NotFound, TooLarge, Invalid.
@@ -204,7 +211,10 @@ def write_from_step(
     if _RECEIPT.row(session, {"id": step, "dataset_id": dataset.id, "at": now(session)}) is None:
         earlier = session.get_one(DatasetWrite, (step, dataset.id)).action
         return Written(earlier, 0, again=True)  # type: ignore[arg-type]
+    known = {one["name"] for one in dataset.columns}
     written = _write(session, dataset, mode, key_column, data, step)
+    made = {one["name"] for one in dataset.columns if one["type"] == "integer"} - known
+    widen(dataset, {name: "number" for name in numbers if name in made})
     session.get_one(DatasetWrite, (step, dataset.id)).action = written.action
     session.flush()
     return written

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -169,7 +169,15 @@ class Datasets(Protocol):
         """Returns the next rows, none at the end. Raises NodeFailed."""
         ...
 
-    async def write(self, dataset: str, mode: str, key_column: str, row: Mapping[str, Json], step: str) -> str:
+    async def write(
+        self,
+        dataset: str,
+        mode: str,
+        key_column: str,
+        row: Mapping[str, Json],
+        step: str,
+        numbers: Collection[str] = (),
+    ) -> str:
         """Writes a row by the mode of Save rows, once for each `step`.
 
         Returns `added`, `updated`, `unchanged`, `kept` or `not_found`.
@@ -459,6 +467,11 @@ class NodeContext(Protocol):
     @property
     def bindings(self) -> Mapping[str, Json]:
         """The inputs as the designer wrote them, for messages that name a reference."""
+        ...
+
+    @property
+    def number_inputs(self) -> Collection[str]:
+        """The inputs whose data is described as a number that may have decimals; known for Save rows only."""
         ...
 
     async def ask_model(self, question: ModelQuestion) -> ModelReply: ...

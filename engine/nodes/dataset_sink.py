@@ -66,7 +66,9 @@ class Inputs(FreeInputs):
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     """Writes the row and returns what was done."""
     row = inputs.values
-    action = await context.datasets.write(config.dataset, config.mode, config.key_column, row, context.idempotency_key)
+    action = await context.datasets.write(
+        config.dataset, config.mode, config.key_column, row, context.idempotency_key, context.number_inputs
+    )
     if action == "not_found":
         context.warn(f"No row has this value in `{config.key_column}`, so nothing was written.")
     if action == "kept":

@@ -5,18 +5,20 @@ nodes.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from pydantic import BaseModel
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FlowInvalid
+from engine.flow.collecting import SINK
 from engine.flow.contract import final_nodes
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from engine.flow.lists import SPLITTER, Lists, ListScopes
 from engine.flow.node_type import Catalog, NodeType
+from engine.flow.ports import binding_schema
 from engine.flow.references import Rendering, prepare_binding
 from engine.flow.validation import problems, without_parked
 from engine.run.blocks import Block, build_block
@@ -46,6 +48,8 @@ class PlannedNode:
     renderings: dict[str, Rendering] = field(default_factory=dict)
     #: Input -> renderings of its entries, for list inputs that leave out entries whose node was skipped.
     entries: dict[str, tuple[Rendering, ...]] = field(default_factory=dict)
+    #: Of Save rows: the inputs that refer to a number that may have decimals.
+    numbers: frozenset[str] = frozenset()
 
     @cached_property
     def limit(self) -> float:
@@ -170,6 +174,9 @@ def _plan(document: Document, catalog: Catalog) -> Plan:
     nodes = {
         node.id: _planned(node, catalog[node.type], tuple(incoming[node.id]), graph, scopes) for node in document.nodes
     }
+    for node in document.nodes:
+        if node.type == SINK:
+            nodes[node.id] = replace(nodes[node.id], numbers=_numbers(node, document, catalog))
     output = next((node.id for node in document.nodes if node.type == "api_output"), None)
     final = final_nodes(document)
     block = build_block(document, graph, scopes)
@@ -200,6 +207,14 @@ def _planned(
         },
         listed,
     )
+
+
+def _numbers(node: Node, document: Document, catalog: Catalog) -> frozenset[str]:
+    """The inputs that refer to a number that may have decimals; a number that stands there itself is as it is."""
+    schemas = {
+        name: binding_schema(value, document, catalog) for name, value in node.inputs.items() if isinstance(value, str)
+    }
+    return frozenset(name for name, one in schemas.items() if one.get("type") in ("number", ["number", "null"]))
 
 
 def _takes_errors_of(around: Lists, flatten: str, scopes: ListScopes) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -305,6 +305,10 @@ class StepRun:
     @property
     def bindings(self) -> Mapping[str, Json]:
         return self.planned.node.inputs
+
+    @property
+    def number_inputs(self) -> Collection[str]:
+        return self.planned.numbers
 
     async def ask_model(self, question: ModelQuestion) -> Any:
         answer = await self.run.services.ask_model(question, on_call=self._called, on_text=self._said)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -44,8 +44,17 @@ class WorkspaceDatasets:
         except Refusal as refusal:
             raise _failed(refusal) from refusal
 
-    async def write(self, dataset: str, mode: str, key_column: str, row: Mapping[str, Json], step: str) -> str:
-        """Writes a row, only once for each `step` however often it is called.
+    async def write(
+        self,
+        dataset: str,
+        mode: str,
+        key_column: str,
+        row: Mapping[str, Json],
+        step: str,
+        numbers: Collection[str] = (),
+    ) -> str:
+        """Writes a row, only once for each `step` however often it is called. `numbers`: the columns whose values may
+        have decimals, also when this one has none.
 
         Returns what was done. Raises NodeFailed.
         """
@@ -53,7 +62,7 @@ class WorkspaceDatasets:
             await self._settled()
         try:
             written: Written = await self._database.write(
-                write_from_step, self._workspace_id, dataset, cast("Mode", mode), key_column, dict(row), step
+                write_from_step, self._workspace_id, dataset, cast("Mode", mode), key_column, dict(row), step, numbers
             )
         except Refusal as refusal:
             raise _failed(refusal) from refusal

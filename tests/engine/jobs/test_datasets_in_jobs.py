@@ -17,7 +17,7 @@ from engine.flow.document import Document
 from engine.jobs.transitions import reclaim
 from storage.dataset_changes import checked_rows
 from storage.dataset_writes import TableWritten, list_added_rows, list_job_writes
-from storage.datasets import each_row
+from storage.datasets import each_row, list_datasets
 from storage.steps import list_steps
 from tests.engine.jobs.world import World, document_of
 from tests.factories import as_bytes, person
@@ -70,6 +70,20 @@ async def test_each_item_is_kept_once_also_when_the_worker_dies_between(world: W
     assert (job.status, job.attempts) == ("completed", 2), job.error
     assert world.result(job_id)["output"]["items"] == ["added"] * 3
     assert Counter(row["item"] for row in rows_of(world, kept)) == {0: 1, 0.01: 1, 0.5: 1}
+
+
+async def test_a_number_makes_a_column_of_numbers_also_when_the_first_is_whole(world: World) -> None:
+    kept = add(world, "Kept", [])
+    fields = [{"name": "price", "type": "number"}, {"name": "count", "type": "integer"}]
+    row = {"price": "{{ api_input.out.price }}", "count": "{{ api_input.out.count }}", "fixed": 1}
+    nodes = ("keep", "dataset_sink", row), ("done", "set_fields", {"done": "{{ keep.out.action }}"})
+    document = configured(document_of(*nodes, fields=fields), "keep", dataset="Kept")
+    job_id = world.submit(world.add_flow(document), {"price": 12, "count": 3}).job_id
+    await world.runs().carry(job_id)
+    assert world.job(job_id).status == "completed", world.job(job_id).error
+    (line,) = world.read(list_datasets, world.workspace_id)
+    assert line.id == kept
+    assert {one.name: one.type for one in line.columns} == {"price": "number", "count": "integer", "fixed": "integer"}
 
 
 async def test_items_with_one_key_that_run_together_leave_the_last_one(world: World) -> None:

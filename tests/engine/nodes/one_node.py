@@ -17,6 +17,7 @@ class Alone:
     sandbox: Any = None
     datasets: Any = None
     idempotency_key: str = "job:node:"
+    number_inputs: tuple[str, ...] = ()
     warnings: list[str] = field(default_factory=list)
     logged: list[str] = field(default_factory=list)
 
