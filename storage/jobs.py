@@ -125,6 +125,10 @@ class JobRow(NamedTuple):
         return max(0, self.completed_at - (self.started_at or self.completed_at) - self.waited_ms)
 
 
+#: The filter for jobs that a schedule or a webhook of another service started.
+ANY_TRIGGER = ":"
+
+
 @dataclass(frozen=True)
 class KeyScope:
     """What a key may see of its workspace: jobs and batches of its environment and of the flows it may call; None:
@@ -156,7 +160,7 @@ class JobFilters:
     created_after: int | None = None
     created_before: int | None = None
     error_code: str | None = None
-    #: A whole trigger (`schedule:ID`, `hook:ID`), or only `schedule:` or `hook:` for all of a kind.
+    #: A whole trigger (`schedule:ID`, `hook:ID`), only `schedule:` or `hook:` for all of a kind, or ANY_TRIGGER.
     trigger: str | None = None
     #: A job's id, or text in its error.
     text: str = ""
@@ -439,7 +443,9 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
         found.append(Job.created_at < filters.created_before)
     if filters.error_code is not None:
         found.append(ERROR_CODE.__eq__(filters.error_code))
-    if filters.trigger is not None:
+    if filters.trigger == ANY_TRIGGER:
+        found.append(Job.trigger.is_not(None))
+    elif filters.trigger is not None:
         whole = not filters.trigger.endswith(":")
         found.append(
             Job.trigger == filters.trigger if whole else Job.trigger.startswith(filters.trigger, autoescape=True)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from engine.core.errors import ParameterInvalid
 from storage.job_documents import list_flow_titles, list_key_labels
-from storage.jobs import JobFilters, JobPage, list_jobs
+from storage.jobs import ANY_TRIGGER, JobFilters, JobPage, list_jobs
 from storage.refusals import RefusalFilters, count_refused_calls
 from storage.schedules import list_started_by_hand
 from storage.triggers import list_trigger_titles
@@ -174,6 +174,7 @@ class JobsList:
         if self.seen.triggers or self.narrowed.trigger:
             triggers = {
                 ANY: _("Started by anything"),
+                ANY_TRIGGER: _("Started by a schedule or a webhook"),
                 "schedule:": _("Started by a schedule"),
                 "hook:": _("Started by a webhook"),
                 **by_word(self.seen.triggers),

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from nicegui import ui
 
+from storage.jobs import ANY_TRIGGER
 from storage.monitoring.counts import STEPS_FAILED
 from storage.monitoring.figures import CallerFigures, Figures
 from storage.monitoring.period import Filters
@@ -46,16 +47,29 @@ class CallerTable:
                 words(_("each caller has a key of its own; a number leads to these jobs"), "fp-s12 fp-t3")
             rows = table(columns, label=_("Calls by key"), stacks=True)
             for one in figures.callers:
-                self._row(rows, one, filters, range_name)
+                if one.key_id:
+                    self._row(rows, one, self.labels.get(one.key_id) or _("No known key"), filters, range_name)
+                    continue
+                # A call needs a key to be accepted: jobs without one were started by schedules and webhooks.
+                started, refused = _by_refusal(one)
+                if started.by_status:
+                    self._row(rows, started, _("Schedules and webhooks"), filters, range_name, ANY_TRIGGER)
+                if refused.kinds:
+                    self._row(rows, refused, _("No known key"), filters, range_name)
 
-    def _row(self, rows: TableElement, one: CallerFigures, filters: Filters, range_name: str) -> None:
+    def _row(
+        self, rows: TableElement, one: CallerFigures, name: str, filters: Filters, range_name: str, trigger: str = ""
+    ) -> None:
         mine = replace(filters, key_id=one.key_id or filters.key_id)
         with rows.row():
-            rows.cell(self.labels.get(one.key_id) or _("No known key"), "fp-b")
+            rows.cell(name, "fp-b")
             for count, path in (
-                (one.requests, jobs_path(mine, range_name, None, status="")),
-                (one.by_status.get("failed", 0), jobs_path(mine, range_name, None)),
-                (one.by_status.get(STEPS_FAILED, 0), jobs_path(mine, range_name, None, status=STEPS_FAILED)),
+                (one.requests, jobs_path(mine, range_name, None, status="", trigger=trigger)),
+                (one.by_status.get("failed", 0), jobs_path(mine, range_name, None, trigger=trigger)),
+                (
+                    one.by_status.get(STEPS_FAILED, 0),
+                    jobs_path(mine, range_name, None, status=STEPS_FAILED, trigger=trigger),
+                ),
                 (one.refused, jobs_path(mine, range_name, None, refused=True)),
             ):
                 with rows.cell():
@@ -66,10 +80,18 @@ class CallerTable:
                     words(_("None"), "fp-t3")
                 else:
                     said = f"{kind_word(last)}, {self.times.ago(last.last_at)}"
-                    link(said, jobs_path(mine, range_name, last))
+                    link(said, jobs_path(mine, range_name, last, trigger=trigger))
 
     def _count(self, count: int, path: str) -> None:
         if count:
             link(number(count, self.times.reader), path, "fp-num")
         else:
             words("0", "fp-num fp-t3")
+
+
+def _by_refusal(one: CallerFigures) -> tuple[CallerFigures, CallerFigures]:
+    """The figures of the jobs, and those of the refused calls."""
+    return (
+        replace(one, kinds=tuple(kind for kind in one.kinds if not kind.refused)),
+        replace(one, by_status={}, kinds=tuple(kind for kind in one.kinds if kind.refused)),
+    )

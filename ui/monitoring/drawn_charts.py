@@ -48,10 +48,17 @@ class Drawing:
 
 
 def jobs_path(
-    filters: Filters, range_name: str, kind: Kind | None, *, refused: bool = False, status: str = "failed"
+    filters: Filters,
+    range_name: str,
+    kind: Kind | None,
+    *,
+    refused: bool = False,
+    status: str = "failed",
+    trigger: str = "",
 ) -> str:
     """The URL of the Jobs page with these filters: of one kind of error, or of all failed or refused calls."""
     said: dict[str, str | None] = {"flow": filters.flow_id, "key": filters.key_id, "range": range_name}
+    said["trigger"] = trigger
     if kind.refused if kind else refused:
         said |= {"tab": "refused", "code": kind.code if kind else None}
     elif kind and kind.code == STEPS_FAILED:

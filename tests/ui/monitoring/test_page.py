@@ -267,6 +267,7 @@ async def test_who_called_what_failed_and_why_stands_by_key(site: Site, user: Us
     shop = site.database.write_now(create_key, site.owner, "Web shop", "live").id
     went_on(site, flow_id, key_id=shop)
     accepted(site, flow_id, key_id=shop)
+    accepted(site, flow_id)  # as a schedule starts it: without a key
     refused(site, flow_id, times=3)
 
     await user.open("/monitoring?range=7d")
@@ -274,11 +275,12 @@ async def test_who_called_what_failed_and_why_stands_by_key(site: Site, user: Us
 
     said = texts(user)
     assert "1 with failed steps" in said
-    assert {"Web shop", "No known key"} <= set(said)
+    assert {"Web shop", "Schedules and webhooks", "No known key"} <= set(said)
     marked = [one for one in user.client.elements.values() if one.props.get("title") == "1 with failed steps"]  # type: ignore[union-attr]
     assert len(marked) == 1, "the endpoint's success"
     links = {str(one.props["href"]) for one in user.client.elements.values() if one.props.get("href")}  # type: ignore[union-attr]
     assert f"/jobs?key={shop}&range=7d" in links
     assert f"/jobs?key={shop}&range=7d&status=steps_failed" in links
     assert "/jobs?range=7d&tab=refused" in links
+    assert "/jobs?range=7d&trigger=%3A" in links
     assert any("A step failed, the job went on" in text for text in said)
