@@ -54,6 +54,18 @@ def list_activity(session: Session, workspace_id: str, days: int = 7) -> dict[st
     }
 
 
+def count_calls_by_key(session: Session, workspace_id: str, days: int = 30) -> dict[str, int]:
+    """Returns key id -> accepted calls of the last days, for every key that called."""
+    until = now(session)
+    period = Period(Millis(until - days * DAY), until, DAY)
+    sums = sum_jobs(session, workspace_id, Filters(), period, source_of(session, workspace_id, period))
+    found: dict[str, int] = {}
+    for (_slot, _flow, _status, key_id), jobs in count_jobs(sums).items():
+        found[key_id] = found.get(key_id, 0) + jobs
+    found.pop("", None)  # started by a schedule or a webhook
+    return found
+
+
 def list_tried_drafts(session: Session, workspace_id: str) -> frozenset[str]:
     """Returns the ids of the flows that were never saved and ran in the Playground."""
     ran = select(Job.id).where(Job.flow_id == Flow.id).limit(1).exists()

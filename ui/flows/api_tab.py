@@ -303,7 +303,7 @@ class ApiTab:
                 with ui.element("div").classes("fp-key-line"):
                     with ui.element("div").classes("fp-key-what"):
                         with ui.element("div").classes("fp-row"):
-                            words(key.label, "fp-s13 fp-b fp-cut")
+                            link(key.label, f"/settings/keys?key={key.id}", "fp-s13 fp-b fp-cut")
                             words(key.masked, "fp-mono fp-t3 fp-s12 fp-nw")
                         words(" · ".join([ends(key, times), *own_limits(key, times.reader)]), "fp-s12 fp-t2", tag="div")
                     words("", "fp-sp")

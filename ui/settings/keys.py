@@ -14,10 +14,24 @@ from engine.core.environments import Environment
 from storage.flows import list_flows
 from storage.job_documents import list_flow_titles
 from storage.keys import KeyRow, list_keys
+from storage.monitoring.overview import count_calls_by_key
 from storage.workspaces import Limits, get_limits
 from ui.kit import feedback
-from ui.kit.parts import Column, badge, button, card, environment_badge, menu_button, menu_item, note, table, words
-from ui.kit.text import _, plural
+from ui.kit.parts import (
+    Column,
+    badge,
+    button,
+    card,
+    environment_badge,
+    link,
+    menu_button,
+    menu_item,
+    note,
+    table,
+    words,
+)
+from ui.kit.scroll import into_view
+from ui.kit.text import _, number, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.ask_owners import ask_note
@@ -27,6 +41,8 @@ from ui.parts.key_parts import MadeKey, ask_overlap, reveal
 from ui.settings.navigation import settings_page
 
 LOOK_SECONDS = 5.0
+#: How old the numbers of calls may be, which take longer to read than the keys.
+_CALLS_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -52,14 +68,18 @@ def register(app: App) -> None:
     @page_at("/settings/keys")
     async def open_keys(request: Request) -> None:
         page_session = await open_page_session(app, request)
-        await KeysPage(page_session).build()
+        await KeysPage(page_session, request.query_params.get("key", "")).build()
 
 
 class KeysPage:
-    """One open page of keys."""
+    """One open page of keys. `marked`: the id of the key that a link led to."""
 
-    def __init__(self, page_session: PageSession) -> None:
+    def __init__(self, page_session: PageSession, marked: str = "") -> None:
         self.page_session = page_session
+        self.marked = marked
+        #: Key id -> calls of the last 30 days, and when they were counted.
+        self.calls: Mapping[str, int] = {}
+        self.counted_at = 0
         self.times = times_of(page_session)
         self.new_id: str | None = None
         self.may = page_session.may("manage keys")
@@ -67,6 +87,7 @@ class KeysPage:
     async def build(self) -> None:
         """Draws the page."""
         self.seen = await self.page_session.query(load_keys)
+        await self._count_calls()
         sub = _("A key lets a program call your flows. One key per program makes it easy to stop just that one.")
         with settings_page(self.page_session, "keys", sub) as page:
             if self.may:
@@ -88,9 +109,18 @@ class KeysPage:
     @one_at_a_time
     async def _look(self) -> None:
         fresh = await self.page_session.query_again(load_keys)
-        if fresh != self.seen:
+        if await self._count_calls() or fresh != self.seen:
             self.seen = fresh
             self._draw()
+
+    async def _count_calls(self) -> bool:
+        """Counts the calls of each key, once a minute. Returns whether they changed."""
+        at = self.page_session.app.database.clock.now()
+        if self.counted_at and at < self.counted_at + _CALLS_MS:
+            return False
+        before, self.counted_at = self.calls, at
+        self.calls = await self.page_session.query(count_calls_by_key)
+        return self.calls != before
 
     def _begin(self) -> None:
         self.create.visible = False
@@ -124,6 +154,7 @@ class KeysPage:
                 Column(_("Environment")),
                 Column(_("May call")),
                 Column(_("Last used")),
+                Column(_("Calls, 30 days"), right=True),
                 Column(_("Ends")),
                 Column(_("What to do"), hidden=True, right=True, width="60px"),
             ]
@@ -131,7 +162,10 @@ class KeysPage:
             at = self.page_session.app.database.clock.now()
             for key in self.seen.keys:
                 status = key.status(at)
-                with rows.row():
+                with rows.row() as row:
+                    if key.id == self.marked:
+                        row.classes("fp-on")
+                        into_view(row)
                     with rows.cell():
                         with ui.element("span").classes("fp-row"):
                             words(key.label, "fp-b" if status == "active" else "fp-b fp-t3")
@@ -155,6 +189,8 @@ class KeysPage:
                         environment_badge(key.environment)
                     rows.cell(self._may_call(key), "fp-t2")
                     rows.cell(self.times.ago(key.last_used_at) if key.last_used_at else _("not yet"), "fp-t2")
+                    with rows.cell():
+                        self._draw_calls(key)
                     rows.cell(self._ends(key), "fp-t2")
                     with rows.cell():
                         if self.may and status == "active":
@@ -163,6 +199,14 @@ class KeysPage:
                                 menu_item(_("Rotate..."), lambda key=key: self._rotate(key), icon="sync")
                                 ui.separator()
                                 menu_item(_("Revoke..."), lambda key=key: self._revoke(key), icon="block", danger=True)
+
+    def _draw_calls(self, key: KeyRow) -> None:
+        count = self.calls.get(key.id, 0)
+        if not count:
+            words("0", "fp-num fp-t3")
+            return
+        shown = link(number(count, self.times.reader), f"/jobs?key={key.id}&range=30d", "fp-num")
+        shown.props["title"] = _("The jobs of {label}").format(label=key.label)
 
     def _may_call(self, key: KeyRow) -> str:
         if key.flow_ids is None:

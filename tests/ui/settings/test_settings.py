@@ -11,7 +11,7 @@ from engine.core.environments import Environment
 from storage.keys import list_keys
 from storage.usage import Caps
 from storage.workspaces import get_limits
-from tests.ui.arrange import box, choose, page_text, press, until
+from tests.ui.arrange import accepted, box, choose, page_text, press, texts, until
 from tests.ui.conftest import Site
 
 
@@ -52,6 +52,25 @@ async def test_revoking_asks_first(site: Site, user: User) -> None:
     await user.should_see("Revoked")
 
     assert site.database.read_now(list_keys, site.workspace_id)[0].revoked_at is not None
+
+
+async def test_how_often_a_key_was_used_leads_to_its_jobs(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    partner = site.database.write_now(create_key, site.owner, "Partner", "live").id
+    site.database.write_now(create_key, site.owner, "Silent", "live")
+    for key_id in (partner, partner, None):
+        accepted(site, flow_id, key_id=key_id)
+    await user.open(f"/flows/{flow_id}?tab=api")
+    assert user.client is not None
+    links = {one.props.get("href") for one in user.client.elements.values()}
+    assert f"/settings/keys?key={partner}" in links
+
+    await user.open(f"/settings/keys?key={partner}")
+    await user.should_see("Calls, 30 days")
+    jobs = [one for one in user.client.elements.values() if str(one.props.get("href")).startswith("/jobs?key=")]
+    assert [(one.props["href"], one.text) for one in jobs] == [(f"/jobs?key={partner}&range=30d", "2")]  # type: ignore[attr-defined]
+    assert [one for one in user.client.elements.values() if "fp-on" in one.classes and one.tag == "tr"]
+    assert "0" in texts(user), "nobody used the other one"
 
 
 async def test_where_keys_are_made_and_listed_it_says_how_often_they_may_call(site: Site, user: User) -> None:
