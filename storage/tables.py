@@ -7,6 +7,8 @@ creates them.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import JSON, ForeignKey, Index, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -163,7 +165,7 @@ class Flow(Base):
     live_version: Mapped[int | None]
     deployed_at: Mapped[int | None]
     ever_deployed: Mapped[bool]
-    settings: Mapped[dict] = mapped_column(JSON)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[int]
     updated_at: Mapped[int]
     deleted_at: Mapped[int | None]
@@ -213,7 +215,7 @@ class ApiKey(Base):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
     label: Mapped[str]
     environment: Mapped[str]
-    flow_ids: Mapped[list | None] = mapped_column(JSON)
+    flow_ids: Mapped[list[Any] | None] = mapped_column(JSON)
     concurrency: Mapped[int | None]
     monthly: Mapped[int | None]
     expires_at: Mapped[int | None]
@@ -283,7 +285,7 @@ class Job(Base):
     cancel_requested_at: Mapped[int | None]
     #: How long it may run from its first start, in milliseconds.
     limit_ms: Mapped[int]
-    error: Mapped[dict | None] = mapped_column(JSON)
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     steps_total: Mapped[int]
     steps_done: Mapped[int]
     items_failed: Mapped[int]
@@ -303,7 +305,7 @@ class Job(Base):
     #: True: the call named `webhook_url`, so the list for callers' webhooks applies; False: the flow named it.
     webhook_by_caller: Mapped[bool] = mapped_column(default=False)
     #: What to run instead of the whole flow: {"until": node id} or {"from": node id, "reuse": job id}.
-    run_options: Mapped[dict | None] = mapped_column(JSON)
+    run_options: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     #: When retention removed its input, result, steps and events; for an erased job, when its last remains were
     #: overwritten.
     values_gone_at: Mapped[int | None]
@@ -439,8 +441,8 @@ class Step(Base):
     started_at: Mapped[int]
     ended_at: Mapped[int | None]
     duration_ms: Mapped[int | None]
-    error: Mapped[dict | None] = mapped_column(JSON)
-    warnings: Mapped[list | None] = mapped_column(JSON)
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    warnings: Mapped[list[Any] | None] = mapped_column(JSON)
     cost_nanos: Mapped[int | None]
     input_tokens: Mapped[int]
     output_tokens: Mapped[int]
@@ -465,7 +467,7 @@ class ModelCall(Base):
     input_tokens: Mapped[int]
     output_tokens: Mapped[int]
     cost_nanos: Mapped[int | None]
-    price: Mapped[dict | None] = mapped_column(JSON)
+    price: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     duration_ms: Mapped[int]
     simulated: Mapped[bool]
     error: Mapped[str | None]
@@ -480,7 +482,7 @@ class Event(Base):
     seq: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[int]
     name: Mapped[str]
-    data: Mapped[dict] = mapped_column(JSON)
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class Batch(Base):
@@ -517,7 +519,7 @@ class PlaygroundBatch(Base):
     #: On whose behalf the rows run.
     user_id: Mapped[str]
     #: Where the rows come from (`engine/playground_batches/rows.py`).
-    source: Mapped[dict] = mapped_column(JSON)
+    source: Mapped[dict[str, Any]] = mapped_column(JSON)
     #: `running`, `paused`, `stopping`, `stopped` or `ended`.
     state: Mapped[str]
     #: Why the server paused the batch; empty when it did not.
@@ -583,7 +585,7 @@ class RefusedCall(Base):
     flow_id: Mapped[str]
     status: Mapped[int]
     code: Mapped[str]
-    fields: Mapped[list] = mapped_column(JSON)
+    fields: Mapped[list[Any]] = mapped_column(JSON)
 
 
 class SentField(Base):
@@ -619,7 +621,7 @@ class WebhookDelivery(Base):
     status: Mapped[str]  # waiting, delivered, failed
     tries: Mapped[int]
     next_at: Mapped[int | None] = mapped_column(index=True)
-    log: Mapped[list] = mapped_column(JSON)
+    log: Mapped[list[Any]] = mapped_column(JSON)
     created_at: Mapped[int]
     #: True: a caller named the address. False: the flow did.
     by_caller: Mapped[bool] = mapped_column(default=False)
@@ -666,8 +668,8 @@ class Connection(Base):
     local: Mapped[bool]
     #: The model names that its server listed, and those that the owner entered because no list has them (Azure
     #: deployments).
-    models: Mapped[list] = mapped_column(JSON)
-    named_models: Mapped[list | None] = mapped_column(JSON)
+    models: Mapped[list[Any]] = mapped_column(JSON)
+    named_models: Mapped[list[Any] | None] = mapped_column(JSON)
     #: The API version for Azure; None: the default one.
     api_version: Mapped[str | None]
     #: The number of concurrent calls in each worker process; None: the default.
@@ -688,8 +690,8 @@ class ToolServer(Base):
     secret_id: Mapped[str | None]
     #: The tools that the server listed last, each `{name, description, schema, reads}`, and the names of those that
     #: agents may call.
-    tools: Mapped[list] = mapped_column(JSON)
-    allowed: Mapped[list] = mapped_column(JSON)
+    tools: Mapped[list[Any]] = mapped_column(JSON)
+    allowed: Mapped[list[Any]] = mapped_column(JSON)
     created_at: Mapped[int]
     #: When the server listed its tools last.
     listed_at: Mapped[int | None]
@@ -732,7 +734,7 @@ class Dataset(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     workspace_id: Mapped[str] = mapped_column(index=True)
     name: Mapped[str]
-    columns: Mapped[list] = mapped_column(JSON)
+    columns: Mapped[list[Any]] = mapped_column(JSON)
     #: The column whose values are the `key` of the rows.
     key_column: Mapped[str | None]
     row_count: Mapped[int] = mapped_column(server_default="0")
@@ -747,7 +749,7 @@ class DatasetRow(Base):
     __tablename__ = "dataset_rows"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), index=True)
-    data: Mapped[dict] = mapped_column(JSON)
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
     key: Mapped[str | None]
     written_by: Mapped[str | None]
     __table_args__ = (Index("ix_dataset_rows_key", "dataset_id", "key"),)
@@ -771,7 +773,7 @@ class Setting(Base):
     __tablename__ = "settings"
     scope: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
-    value: Mapped[dict] = mapped_column(JSON)
+    value: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class WorkerProcess(Base):
@@ -873,7 +875,7 @@ class RollupDurations(Base):
     flow_id: Mapped[str] = mapped_column(primary_key=True)
     environment: Mapped[str] = mapped_column(primary_key=True)
     key_id: Mapped[str] = mapped_column(primary_key=True)
-    counts: Mapped[list] = mapped_column(JSON)
+    counts: Mapped[list[Any]] = mapped_column(JSON)
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
 
 
@@ -888,5 +890,5 @@ class RollupBusy(Base):
     flow_id: Mapped[str] = mapped_column(primary_key=True)
     environment: Mapped[str] = mapped_column(primary_key=True)
     key_id: Mapped[str] = mapped_column(primary_key=True)
-    most: Mapped[list] = mapped_column(JSON)
+    most: Mapped[list[Any]] = mapped_column(JSON)
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012

@@ -6,6 +6,8 @@ FTS5 (`storage.knowledge_words`), which a migration creates.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -44,7 +46,7 @@ class KnowledgeSource(Base):
     kind: Mapped[str]
     name: Mapped[str]
     #: What to read: the address and limits of a site, the dataset and its columns.
-    settings: Mapped[dict] = mapped_column(JSON)
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
     state: Mapped[str]
     owner: Mapped[str | None]
     stop_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
@@ -53,7 +55,7 @@ class KnowledgeSource(Base):
     #: What happened last, in words; for a failed source why.
     message: Mapped[str] = mapped_column(Text)
     #: `{"name", "message"}` for each document that could not be read.
-    problems: Mapped[list] = mapped_column(JSON)
+    problems: Mapped[list[Any]] = mapped_column(JSON)
     document_count: Mapped[int]
     piece_count: Mapped[int]
     char_count: Mapped[int]
@@ -135,5 +137,5 @@ class KnowledgeWrite(Base):
     __tablename__ = "knowledge_writes"
     id: Mapped[str] = mapped_column(primary_key=True)
     collection_id: Mapped[str] = mapped_column(primary_key=True)
-    result: Mapped[dict] = mapped_column(JSON)
+    result: Mapped[dict[str, Any]] = mapped_column(JSON)
     at: Mapped[int] = mapped_column(index=True)

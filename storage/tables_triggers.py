@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import JSON, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,13 +22,13 @@ class Schedule(Base):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     flow_id: Mapped[str] = mapped_column(ForeignKey("flows.id"), index=True)
     title: Mapped[str]
-    timing: Mapped[dict] = mapped_column(JSON)
+    timing: Mapped[dict[str, Any]] = mapped_column(JSON)
     time_zone: Mapped[str]
-    source: Mapped[dict] = mapped_column(JSON)
+    source: Mapped[dict[str, Any]] = mapped_column(JSON)
     #: When it starts next; null while it is paused.
     next_at: Mapped[int | None]
     #: Why its last start was refused (code, title, detail, remedy); null after a start that was not.
-    trouble: Mapped[dict | None] = mapped_column(JSON)
+    trouble: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[int]
     created_by: Mapped[str]
     __table_args__ = (Index("ix_schedules_next_at", "next_at", sqlite_where=text("next_at is not null")),)
@@ -48,10 +50,10 @@ class ScheduleStart(Base):
     batch_id: Mapped[str | None]
     jobs: Mapped[int]
     #: The rows of the dataset that do not fit the fields of the flow: `{"number", "text"}`, the first ones only.
-    left_out: Mapped[list | None] = mapped_column(JSON)
+    left_out: Mapped[list[Any] | None] = mapped_column(JSON)
     left_out_count: Mapped[int]
     #: Why it was refused, as in `schedules.trouble`.
-    trouble: Mapped[dict | None] = mapped_column(JSON)
+    trouble: Mapped[dict[str, Any] | None] = mapped_column(JSON)
 
 
 class Hook(Base):
@@ -67,13 +69,13 @@ class Hook(Base):
     flow_id: Mapped[str] = mapped_column(ForeignKey("flows.id"), index=True)
     title: Mapped[str]
     preset: Mapped[str]
-    mapping: Mapped[dict] = mapped_column(JSON)
+    mapping: Mapped[dict[str, Any]] = mapped_column(JSON)
     paused: Mapped[bool]
     created_at: Mapped[int]
     created_by: Mapped[str]
     #: The last genuine call: its body as JSON text, its headers, and the job that it started.
     last_body: Mapped[str | None] = mapped_column(Text)
-    last_headers: Mapped[dict | None] = mapped_column(JSON)
+    last_headers: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     last_at: Mapped[int | None]
     last_job_id: Mapped[str | None] = mapped_column(index=True)
 
