@@ -443,16 +443,20 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
         found.append(Job.created_at < filters.created_before)
     if filters.error_code is not None:
         found.append(ERROR_CODE.__eq__(filters.error_code))
-    if filters.trigger == ANY_TRIGGER:
-        found.append(Job.trigger.is_not(None))
-    elif filters.trigger is not None:
-        whole = not filters.trigger.endswith(":")
-        found.append(
-            Job.trigger == filters.trigger if whole else Job.trigger.startswith(filters.trigger, autoescape=True)
-        )
+    if filters.trigger is not None:
+        found.append(_has_trigger(filters.trigger))
     if filters.text:
         found.append(or_(Job.id == filters.text, cast(Job.error, Text).icontains(filters.text, autoescape=True)))
     return found
+
+
+def _has_trigger(trigger: str) -> ColumnElement[bool]:
+    """Returns the condition for what started a job: any trigger, those of a kind (`schedule:`), or one of them."""
+    if trigger == ANY_TRIGGER:
+        return Job.trigger.is_not(None)
+    if trigger.endswith(":"):
+        return Job.trigger.startswith(trigger, autoescape=True)
+    return Job.trigger == trigger
 
 
 def cursor_after(created_at: int, row_id: str) -> str:

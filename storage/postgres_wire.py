@@ -31,7 +31,8 @@ Sent = tuple[bytes | None, int, int]
 
 _NAMED: Final = re.compile(r"(?<![:\w]):([a-z_]\w*)(\s+is\s+(?:not\s+)?null\b)?|\?")
 _LONE: Final = re.compile("[\ud800-\udfff]")
-_VERB: Final = re.compile(r"\s*(select|insert|update|delete|with)\b", re.IGNORECASE)
+#: The first words of statements that have a plan.
+_PLANNED: Final = frozenset({"select", "insert", "update", "delete", "with"})
 
 
 class Translated(NamedTuple):
@@ -60,9 +61,8 @@ def translated(sql: str) -> Translated:
         return f"{number}::text{found[2]}" if found[2] else number
 
     query = _NAMED.sub(place, sql).encode()
-    verb = _VERB.match(sql)
-    reads = verb is not None and verb[1].lower() == "select"
-    return Translated(query, tuple(name for name in names if name), reads, verb is not None)
+    verb = sql.split(maxsplit=1)[0].lower()
+    return Translated(query, tuple(name for name in names if name), verb == "select", verb in _PLANNED)
 
 
 def text_of(value: str) -> bytes:

@@ -64,12 +64,19 @@ _LONGEST: Final = 2_000
 _ASKED_FOR: Final = "Asked for:"
 #: Words for a part of the day -> its time, when the wish names no hour.
 _PARTS: Final = (
-    (r"noon", "12:00"),
-    (r"midnight", "00:00"),
-    (r"afternoon|nachmittag", "14:00"),
-    (r"evening|abend", "18:00"),
-    (r"nightly|night|nacht|nächte", "22:00"),
-    (r"morning|morgen|früh|vormittag", "08:00"),
+    (("noon",), "12:00"),
+    (("midnight",), "00:00"),
+    (("afternoon", "nachmittag"), "14:00"),
+    (("evening", "abend"), "18:00"),
+    (("night", "nacht", "nächte"), "22:00"),
+    (("morning", "morgen", "früh", "vormittag"), "08:00"),
+)
+#: What the word after "every", or the whole text, has when it names a rhythm of this unit.
+_RHYTHMS: Final = (
+    ("minute", re.compile(r"^minute")),
+    ("hour", re.compile(r"^hour|^stund|hourly|stündlich|\bhour\b")),
+    ("month", re.compile(r"mon(?:th|at)")),
+    ("week", re.compile(r"^weeks?\b(?!d)|^wochen?\b|weekly|wöchentlich|\bweek\b|\bwoche\b")),
 )
 _LATE: Final = re.compile(r"afternoon|evening|nachmittag|abend|at night", re.IGNORECASE)
 _ALL_DAYS: Final = list(range(1, 8))
@@ -163,13 +170,8 @@ def _rhythm_in(text: str) -> tuple[int, str]:
     number = found["count"].strip(" .") if found else ""
     count = int(number) if number.isdigit() else _NUMBERS.get(number, 1)
     word = found["unit"] if found else text
-    for unit, pattern in (
-        ("minute", "^minute"),
-        ("hour", r"^hour|^stund|hourly|stündlich|\bhour\b"),
-        ("month", r"mon(?:th|at)"),
-        ("week", r"^weeks?\b(?!d)|^wochen?\b|weekly|wöchentlich|\bweek\b|\bwoche\b"),
-    ):
-        if re.search(pattern, word):
+    for unit, pattern in _RHYTHMS:
+        if pattern.search(word):
             return count, unit
     return count, "month" if re.search(r"mon(?:th|at)", text) else "day"
 
@@ -214,4 +216,4 @@ def _time_in(text: str) -> str:
             hour = 0
         if hour < 24 and minute < 60:
             return f"{hour:02}:{minute:02}"
-    return next((time for pattern, time in _PARTS if re.search(pattern, text)), "09:00")
+    return next((time for words, time in _PARTS if any(word in text for word in words)), "09:00")

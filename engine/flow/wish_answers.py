@@ -45,6 +45,9 @@ _SENTENCES: Final = re.compile(
     rf"(?:\b(?:in|with) )?(?:\b(?:at most|up to|about|only) )?\b(?:\d{{1,3}}|{'|'.join(_NUMBERS)}) sentences?\b",
     re.IGNORECASE,
 )
+#: A number with the word after it.
+_COUNTED: Final = re.compile(rf"\b(\d{{1,3}}|{'|'.join(_NUMBERS)}) (\w+)")
+_WORD: Final = re.compile(r"\w+")
 #: As much of a wish is looked at.
 _LONGEST: Final = 2_000
 
@@ -105,8 +108,14 @@ def _asked_language(wish: str) -> re.Match[str] | None:
 
 
 def _choice(choices: Mapping[str, Json], wish: str) -> Json:
-    named = [choice for choice in choices if re.search(rf"\b{re.escape(choice.casefold())}\b", wish)]
+    named = [choice for choice in choices if _has_words(wish, choice.casefold())]
     return named[0] if len(named) == 1 else None
+
+
+def _has_words(wish: str, choice: str) -> bool:
+    """Whether the words of a choice stand in a wish, one after the other."""
+    words = _WORD.findall(choice)
+    return bool(words) and f" {' '.join(words)} " in f" {' '.join(_WORD.findall(wish))} "
 
 
 def _number(question: Question, wish: str) -> Json:
@@ -114,7 +123,8 @@ def _number(question: Question, wish: str) -> Json:
     counted = re.match(r"how many (\w+)", question.ask.casefold())
     if counted is None:
         return None
-    found = re.search(rf"\b(\d{{1,3}}|{'|'.join(_NUMBERS)}) {counted[1].removesuffix('s')}s?\b", wish)
+    noun = counted[1].removesuffix("s")
+    found = next((one for one in _COUNTED.finditer(wish) if one[2].removesuffix("s") == noun), None)
     return None if found is None else _NUMBERS.get(found[1]) or int(found[1])
 
 
