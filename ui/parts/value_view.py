@@ -50,7 +50,7 @@ _FIRST_ROWS, _MOST_ROWS = 20, 500
 _MOST_VALUES, _DEEPEST = 1_000, 5
 #: Markdown texts that are rendered for one card; the others are shown as they were written.
 _MOST_RENDERED = 4
-#: A larger table is saved as a file instead of copied.
+#: A larger table is not copied, only saved as a file.
 _MOST_COPIED = 100_000
 
 
@@ -270,7 +270,7 @@ class _Drawn:
 
 
 class _TableView:
-    """A list of groups as a table that can be sorted by a column and copied as CSV."""
+    """A list of groups as a table that can be sorted by a column, and copied or downloaded as CSV."""
 
     def __init__(self, drawn: _Drawn, table: ValueTable, name: str) -> None:
         self.drawn = drawn
@@ -305,12 +305,13 @@ class _TableView:
         text = self.table.as_csv()
         if len(text) <= _MOST_COPIED:
             copy_button(text, _("Copy as CSV"), name=_("Copy as CSV: {name}").format(name=name), kind="quiet")
-            return
 
         def save() -> None:
-            ui.download.content(text.encode(), "table.csv", "text/csv")
+            called = "".join(letter for letter in name if letter.isalnum() or letter in "_-")[:60]
+            ui.download.content(text.encode(), f"{called or 'table'}.csv", "text/csv")
 
-        button(_("Save as CSV"), save, icon="download", kind="quiet", small=True)
+        load = button(_("Download"), save, icon="download", kind="quiet", small=True)
+        load.props["aria-label"] = _("Download as CSV: {name}").format(name=name)
 
     def _head(self, column: str) -> None:
         with ui.element("th").props("scope=col") as head:

@@ -76,6 +76,9 @@ async def test_a_list_of_groups_is_a_table_that_sorts_and_copies() -> None:
         assert len(tags(user, "tr")) == 1 + 20
         copy = next(one for one in user.find(kind=ui.button).elements if one.text == "Copy as CSV")
         assert str(copy.props["data-copy"]).startswith("name,price,link\r\nLoaf 0,0,https://a.example/0\r\n")
+        press(user, "Download")
+        saved = await user.download.next()
+        assert saved.text.startswith("name,price,link\r\nLoaf 0,0,")
         press(user, "Show all 30")
         assert len(tags(user, "tr")) == 1 + 30
         for order, first in (("ascending", "Loaf 0"), ("descending", "Loaf 6"), (None, "Loaf 0")):
