@@ -110,7 +110,7 @@ def test_data_is_dragged_completed_mapped_and_returned(page: Page, terminal: Ter
 
     # After a run the preview holds the values, and the available data shows them.
     inspector.get_by_role("button", name="Run this node").click()
-    expect(inspector).to_contain_text("Last run: Text: ")
+    expect(inspector).to_contain_text("With the last run's data: Text: ")
     expect(inspector).to_contain_text("free: the Simulated model")
 
     # A chip is dragged into the text, and the undo of the field removes it.

@@ -59,7 +59,7 @@ def test_a_run_shows_every_step_and_the_result(playground: Page) -> None:
     expect(playground.get_by_test_id("node-text_template")).to_have_attribute("data-status", "done")
     run.get_by_role("region", name="Steps").get_by_role("button", name="Letter").click()
     expect(inspector(playground)).to_be_visible()
-    expect(inspector(playground)).to_contain_text("Last run: Dear Ann")
+    expect(inspector(playground)).to_contain_text("With the last run's data: Dear Ann")
 
 
 def test_another_sample_is_run(playground: Page) -> None:

@@ -126,7 +126,10 @@ class KeyForm:
                 {name: word for name, (word, _days) in ENDS.items()}, value=NEVER if at is None else ON_A_DAY
             )
             self.ends = field.control(choice.props("outlined dense options-dense"))
-        self.day = Field(_("Last day"))
+        zone = str(self.times.reader.zone)
+        self.day = Field(
+            _("Last day"), help_text=_("The key works all of this day, until midnight in {zone}.").format(zone=zone)
+        )
         with self.day.place:
             shown = "" if at is None else f"{when(at).astimezone(self.times.reader.zone):%Y-%m-%d}"
             self.day_box = self.day.control(ui.input(value=shown).props("outlined dense type=date"))

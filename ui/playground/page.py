@@ -72,6 +72,13 @@ _KEYS = """(event) => {
 
 #: Makes the Run panel large and brings it into view, unless it shows enough of the result. The script is constant.
 _LARGE_RUN_PANEL = """
+  const result = document.querySelector('.fp-runp .fp-rc[role="region"]');
+  if (result) {  // it may stand there already: say where
+    result.scrollTop = 0;
+    result.focus({ preventScroll: true });
+    const mark = getComputedStyle(result).getPropertyValue("--fp-accent");
+    result.animate([{ boxShadow: `inset 0 0 0 3px ${mark}` }, { boxShadow: `inset 0 0 0 3px transparent` }], 1500);
+  }
   const shown = document.querySelector(".fp-runp")?.getBoundingClientRect();
   if (shown && shown.height >= 240 && shown.top >= 0 && shown.bottom <= innerHeight + 1) return;
   const work = document.querySelector(".fp-work");

@@ -306,12 +306,17 @@ class Bindings:
 
 
 def preview(box: ui.element, text: str, *, item: int | None = None, trouble: str = "") -> None:
-    """Shows the value of the last run under a field; `item` is the index of the list item, from 0."""
+    """Shows a value with the data of the last run under a field; `item` is the index of the list item, from 0."""
     box.clear()
     with box, ui.element("div").classes("fp-pv"):
         icon("error" if trouble else "visibility", "fp-bad" if trouble else "", size=14)
         with ui.element("span"):
-            when = _("Last run:") if item is None else _("Last run, item {item}:").format(item=item + 1)
+            # The value as it is bound now, which may have changed since: only the data is that of the last run.
+            when = (
+                _("With the last run's data:")
+                if item is None
+                else _("With the last run's data, item {item}:").format(item=item + 1)
+            )
             words(f"{when} ", "fp-b")
             words(trouble or text or _("(empty)"))
 

@@ -92,7 +92,9 @@ class DatasetChoice:
                 button(_("New dataset"), lambda: self._make(pick), icon="add", small=True)
             if found is not None:
                 columns = plural(len(found.columns), _("column"), _("columns"))
-                link(_("Open it ({columns})").format(columns=columns), f"/datasets/{found.id}", "fp-s13", new_tab=True)
+                # An empty one gets its columns with the first row, maybe while it is shown here.
+                said = _("Open it ({columns})").format(columns=columns) if found.columns else _("Open it")
+                link(said, f"/datasets/{found.id}", "fp-s13", new_tab=True)
             elif not self.known:
                 words(_("A dataset is a table of rows."), "fp-t3 fp-s12")
 

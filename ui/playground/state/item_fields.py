@@ -43,9 +43,13 @@ def item_fields(node: Node, document: Document, catalog: Catalog, outputs: Mappi
     """Returns the fields that the items bound to `items` have. `outputs` are those of earlier nodes in the last run."""
     binding = node.inputs.get("items")
     found = {one.path: one for one in _of_values(_items(binding, outputs))}
+    schema = binding_schema(binding, document, catalog).get("items") or {}
+    declared = list(_of_schema(schema))
+    if "properties" in schema and set(declared) - set(found):
+        # The flow was changed since the last run: what its items had and the list no longer says is gone.
+        found = {path: one for path, one in found.items() if {path, path.partition(".")[0]} & set(declared)}
     if not found or ITSELF not in found:
-        schema = binding_schema(binding, document, catalog).get("items") or {}
-        for path in _of_schema(schema):
+        for path in declared:
             found.setdefault(path, ItemField(path))
     return list(found.values())[:MOST_FIELDS]
 

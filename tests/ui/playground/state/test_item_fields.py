@@ -46,6 +46,12 @@ def test_before_the_first_run_the_declared_fields_are_offered():
     assert offered(None, declared={"type": "string"}) == [ItemField(".")]
 
 
+def test_fields_that_were_replaced_since_the_last_run_are_not_offered():
+    rows = [{"url": "https://a.example", "name": "Loaf"}]
+    inside = {"type": "object", "fields": [{"name": "name", "type": "string"}, {"name": "price", "type": "number"}]}
+    assert offered(rows, declared=inside) == [ItemField("name", "Loaf"), ItemField("price")]
+
+
 @pytest.mark.parametrize("rows", [None, "no list", 5, [], [[]], [{}], {"a": 1}])
 def test_where_nothing_is_known_nothing_is_invented(rows):
     assert [one.path for one in offered(rows)] in ([], ["."])
