@@ -123,6 +123,11 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
         got["output"]["customer"] in sent["text"] and got["output"]["text"].count(" x ") == len(got["output"]["lines"])
     ),
     "page-mentions-a-word": lambda sent, got: got["found"] is sent["url"].endswith("/courses"),
+    "prices-of-pages": lambda _sent, got: (
+        got["count"] == len(got["products"]) > 2
+        and got["products"] == sorted(got["products"], key=lambda one: one["price"])
+        and not got["not_read"]
+    ),
     "pick-from-a-page": lambda _sent, got: all(list(one) == ["name", "price"] for one in got["entries"]),
     "sort-a-text": lambda _sent, got: got["kind"] in {"question", "order", "complaint", "praise"},
     "score-a-text": lambda _sent, got: 1 <= got["score"] <= 10,
