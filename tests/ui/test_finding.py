@@ -205,6 +205,7 @@ def test_what_no_goal_does_is_told_in_the_words_of_the_search() -> None:
         ("website", "Website analyzer"),
         ("contact", "Contact details of a page"),
         ("mood", "Classify a list"),
+        ("practice shop prices", "Prices of several pages"),
     ],
 )
 def test_templates_are_found_by_what_people_say(word: str, title: str) -> None:

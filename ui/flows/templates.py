@@ -20,6 +20,7 @@ from engine.flow.goals import all_goals
 from engine.flow.graph import Graph
 from engine.knowledge.samples import sample_documents
 from engine.nodes import CATALOG
+from engine.outbound.practice_site import PRACTICE_HOST
 from engine.table_files.samples import sample_tables
 from storage.connections import list_connections
 from ui.kit.finding import Said, best
@@ -96,6 +97,8 @@ _AT_TIMES = (
     "every week, weekly, every day, daily, every morning, every monday, every month, monthly, every hour, regularly, "
     "schedule, scheduled, automatic, at set times"
 )
+#: How people look for pages to try something with.
+_PRACTICE = "practice shop, practice site, practice pages, example pages, bakery"
 _DATASET_NODES = frozenset({"dataset_source", "dataset_sink"})
 
 
@@ -113,6 +116,8 @@ class Template:
     columns: tuple[tuple[tuple[str, str], ...], ...]
     simulated: bool
     keeps_data: bool = False
+    #: A sample of it reads pages of the practice site.
+    practices: bool = False
 
     @property
     def said(self) -> Said:
@@ -124,9 +129,9 @@ class Template:
 
     @property
     def synonyms(self) -> str:
-        """Further words for a template that is made to start by itself."""
+        """Further words for a template that is made to start by itself, or that reads the practice site."""
         timed = any(goal.timed and goal.template == self.name for goal in all_goals().goals)
-        return _AT_TIMES if timed else ""
+        return ", ".join([*([_AT_TIMES] if timed else []), *([_PRACTICE] if self.practices else [])])
 
 
 @cache
@@ -186,6 +191,7 @@ def _read(path: Path) -> Template:
         _columns(file.document),
         any(node.config.get("model") == "simulated" for node in ordered),
         any(node.type in _DATASET_NODES for node in ordered),
+        any(PRACTICE_HOST in str(node.config.get("samples", "")) for node in ordered),
     )
 
 
