@@ -346,7 +346,8 @@ async def test_an_address_inside_the_network_is_refused(kitchen: Kitchen) -> Non
 
 async def test_tools_of_an_mcp_server(kitchen: Kitchen) -> None:
     with mcp_server(free_port(), "k-12345") as url:
-        await add_shop(kitchen, url, "k-12345", "stock", "fail", "hang", "slow", "called")
+        await add_shop(kitchen, url, "k-12345", "stock", "fail", "slow", "called")
+        await add_shop(kitchen, url, "k-12345", "hang", name="stall")
         kitchen.model.say(
             Said(
                 calls=(
@@ -357,25 +358,29 @@ async def test_tools_of_an_mcp_server(kitchen: Kitchen) -> None:
                     ("shop_note", {"text": "x"}),
                 )
             ),
-            Said(calls=(("shop_hang", {}),)),
+            Said(calls=(("stall_hang", {}),)),
+            Said(calls=(("stall_hang", {}),)),
             Said(calls=(("shop_called", {}),)),
             "Done.",
         )
-        job = await kitchen.run(kitchen.agent({"kind": "mcp", "server": "shop", "timeout_seconds": 5}))
+        stall = {"kind": "mcp", "server": "stall", "timeout_seconds": 1}
+        job = await kitchen.run(kitchen.agent({"kind": "mcp", "server": "shop", "timeout_seconds": 60}, stall))
         assert job.status == "completed", job.error
-        slow, stock, failed, wrong, closed, hung, called = kitchen.told()
+        slow, stock, failed, wrong, closed, hung, hung_again, called = kitchen.told()
         assert (json.loads(slow), json.loads(stock)) == ({"result": "done"}, {"result": "pen: 7 left"})
         assert "Error executing tool fail" in failed
         assert wrong == "The arguments do not fit: /item: must be text."
         assert closed.startswith("There is no tool called `shop_note`")
-        assert hung == "The tool failed: “shop” did not answer within 5 seconds."
+        assert hung == hung_again == "The tool failed: “stall” did not answer within 1 seconds.", (
+            "a session of its own each"
+        )
         assert json.loads(called) == {"result": "slow begins, slow ends, stock pen"}, "one call at a time"
 
 
-async def add_shop(kitchen: Kitchen, url: str, key: str, *allowed: str) -> None:
+async def add_shop(kitchen: Kitchen, url: str, key: str, *allowed: str, name: str = "shop") -> None:
     """Adds the MCP server with the tools that it lists."""
-    server_id = kitchen.world.write(add_tool_server, kitchen.owner, kitchen.vault, "shop", url, key=key)
-    session = ServerSession(kitchen.outbound, ServerAddress("shop", url, key=key))
+    server_id = kitchen.world.write(add_tool_server, kitchen.owner, kitchen.vault, name, url, key=key)
+    session = ServerSession(kitchen.outbound, ServerAddress(name, url, key=key))
     tools: list[ServerTool] = await session.list_tools()
     await session.close()
     kitchen.world.write(remember_tools, kitchen.owner, server_id, tools)
