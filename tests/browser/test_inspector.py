@@ -151,7 +151,7 @@ def test_data_is_dragged_completed_mapped_and_returned(page: Page, terminal: Ter
 
     # A value of an answer is returned: an API Output is created for it.
     inspector.get_by_role("tab", name="Output").click()
-    inspector.get_by_role("button", name="facts", exact=True).click()
+    inspector.get_by_role("button", name="Facts", exact=True).click()
     inspector.get_by_role("button", name="Return this: Summarise › facts").click()
     expect(page.get_by_test_id("node-api_output")).to_contain_text("facts")
 
