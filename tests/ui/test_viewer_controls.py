@@ -77,6 +77,7 @@ BUTTONS = (
     "Explain: ",
     "See the step",
     "Show refused calls",
+    "Show the text to pass on",
     "Flow: ",
     "Key: ",
     "All keys",
