@@ -177,8 +177,13 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
     result |= {"anyOf": [{"$ref": "#/components/schemas/Result"}, {"type": "null"}]}
     slug = slug_of(contract.title, contract.flow_id)
     paths: dict[str, Any] = {}
+    shown_calls = {*_OF_A_FLOW}
+    if _has_file(contract.request):
+        shown_calls.add("upload_file")
+    if _has_file(contract.result):
+        shown_calls.add("download_file")
     for path, operations in document["paths"].items():
-        kept = {method: dict(call) for method, call in operations.items() if call["operationId"] in _OF_A_FLOW}
+        kept = {method: dict(call) for method, call in operations.items() if call["operationId"] in shown_calls}
         for call in kept.values():
             if call["operationId"] == "run_flow":
                 if contract.request.get("required"):
@@ -197,12 +202,20 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
     return served_at(_without_unused({**document, "info": info, "tags": tags, "paths": paths}), server_url)
 
 
+def _has_file(part: Any) -> bool:
+    """Whether a part of a schema is that of a file, or holds one."""
+    if isinstance(part, list):
+        return any(_has_file(one) for one in part)
+    return isinstance(part, dict) and (part.get("format") == "file" or any(_has_file(one) for one in part.values()))
+
+
 def slug_of(title: str, fallback: str) -> str:
     """Returns a title as part of an operationId: lower-case letters, digits and `_`."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:60] or re.sub(r"[^a-z0-9]+", "_", fallback.lower())
 
 
+#: Calls that the document of every flow has; it has those for files when the flow takes or gives some.
 _OF_A_FLOW = {
     "run_flow",
     "run_flow_batch",
@@ -212,8 +225,6 @@ _OF_A_FLOW = {
     "stream_job_events",
     "list_job_questions",
     "answer_question",
-    "upload_file",
-    "download_file",
     "get_batch",
     "get_batch_results",
     "cancel_batch",

@@ -6,6 +6,7 @@ mouse: nothing may lie above its centre. Links are not pressed but requested, on
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import Page, Response
+from playwright.sync_api import TimeoutError as NeverCame
 
 from tests.browser.accessible.looks import STILL
 
@@ -286,8 +288,7 @@ class Presses:
         try:
             dialogs = self._ask(CONTROLS)["dialogs"]
             if way and not dialogs:
-                self.page.mouse.move(0, 0)  # a tooltip lies in no part of the page
-                self._settle()
+                self._rest()
             if self.page.evaluate(WIDER_THAN_WINDOW):
                 self._say(way, "the page is wider than the window")
             for finding in self.look(self.page, LAYER if dialogs else None):
@@ -296,6 +297,17 @@ class Presses:
             if "navigation" not in str(error):
                 raise
             self.page.wait_for_load_state("domcontentloaded")  # a press led to another page, which is being opened
+
+    def _rest(self) -> None:
+        """Moves the mouse to a place without a tooltip, which lies in no part of the page."""
+        size = self.page.viewport_size
+        assert size is not None
+        for place in ((0, 0), (size["width"] - 1, size["height"] - 1), (size["width"] / 2, 1)):
+            self.page.mouse.move(*place)
+            self._settle()
+            with contextlib.suppress(NeverCame):
+                self.page.wait_for_function("() => !document.querySelector('.q-tooltip')", timeout=1_000)
+                return
 
     def _hear(self, way: list[str]) -> None:
         for said in self._console:

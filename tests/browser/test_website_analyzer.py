@@ -198,5 +198,5 @@ def test_on_a_phone_a_flow_is_read_run_mended_and_run_again(page: Page, terminal
     mine.get_by_role("button", name="Close").click()
     run.get_by_role("button", name="Run", exact=True).click()
     expect(step).to_contain_text("Done")
-    expect(run).to_contain_text("title")
+    expect(run).to_contain_text("Title")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -12,6 +12,7 @@ from api.app import api_document
 from api.docs.openapi import FlowContract, flow_document, served_at, slug_of
 from api.docs.portable_schema import portable
 from engine.core.paths import ASSETS
+from engine.flow.file_values import FILE_SCHEMA
 from engine.secrets.webhook_signing import signed_headers
 
 SNAPSHOT = Path(__file__).parent / "openapi_snapshot.json"
@@ -192,8 +193,16 @@ def test_the_document_of_a_flow_has_every_call_for_its_jobs_and_batches():
     ids = {call["operationId"] for path in OF_THE_FLOW["paths"].values() for call in path.values()}
     own = {"run_summarise_a_page", "run_summarise_a_page_batch"}
     of_jobs = {"get_job", "cancel_job", "erase_job_data", "stream_job_events", "list_job_questions", "answer_question"}
-    of_files = {"upload_file", "download_file"}
-    assert ids == own | of_jobs | of_files | {"get_batch", "get_batch_results", "cancel_batch"}
+    assert ids == own | of_jobs | {"get_batch", "get_batch_results", "cancel_batch"}
+
+
+@pytest.mark.parametrize(("part", "call"), [("request", "upload_file"), ("result", "download_file")])
+def test_the_document_of_a_flow_with_files_has_the_call_for_them(part: str, call: str):
+    files = {"type": "object", "properties": {"papers": {"type": "array", "items": FILE_SCHEMA}}}
+    document = flow_document(api_document(), replace(CONTRACT, **{part: files}), SERVER)
+
+    ids = {one["operationId"] for path in document["paths"].values() for one in path.values()}
+    assert ids & {"upload_file", "download_file"} == {call}
 
 
 def test_only_a_flow_with_required_fields_needs_a_body():
