@@ -254,6 +254,7 @@ def _streamed(body: dict[str, Any], said: Said, *, counted: bool) -> Reply:
         200,
         headers={"content-type": "text/event-stream"},
         chunks=tuple(events),
+        delay=said.delay,
         pause=said.pause,
         between=said.between,
         drop=said.drop,
