@@ -136,7 +136,7 @@ class Chaos:
                     self.server.process.wait(timeout=30)
 
     def _deploy(self) -> None:
-        connection = ("--provider", "openai_compatible", "--base-url", self.model.url)
+        connection = ("--provider", "openai_compatible", "--base-url", self.model.url, "--concurrency", "200")
         self.server.run("models", "add", "counted", *connection)
         flow = json.loads(self.server.run("flows", "import", "-", "--json", stdin=json.dumps(FLOW)).stdout)
         self.flow_id = flow["flow_id"]

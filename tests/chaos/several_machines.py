@@ -79,6 +79,8 @@ class SeveralMachines:
     samples: int = 0
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _plan: list[str] = field(default_factory=list)
+    #: How many events have begun: just before each, the jobs of its share are submitted.
+    _begun: int = 0
     _happened: bool = False
     _over: bool = False
 
@@ -142,7 +144,8 @@ class SeveralMachines:
             assert ended.returncode == 0, (words, ended.stdout, ended.stderr)
             return ended.stdout
 
-        command("models", "add", "counted", "--provider", "openai_compatible", "--base-url", self.model.url)
+        more = ("--concurrency", str(LIMIT))  # calls wait for their model, not for each other
+        command("models", "add", "counted", "--provider", "openai_compatible", "--base-url", self.model.url, *more)
         self.flow_id = json.loads(command("flows", "import", "-", "--json", stdin=json.dumps(FLOW)))["flow_id"]
         command("flows", "deploy", self.flow_id)
         command("plan", "set", "enterprise", "--concurrency", str(LIMIT), "--monthly", "unlimited")
@@ -181,7 +184,7 @@ class SeveralMachines:
 
     def _until_its_turn(self, n: int) -> None:
         """Waits for what has to happen before this job: the events are spread over all jobs."""
-        while not self._happened and n * len(self._plan) >= self.jobs * (self.happened.total() + 2):
+        while not self._happened and n * len(self._plan) >= self.jobs * (self._begun + 1):
             time.sleep(0.05)
 
     def _sample(self) -> None:
@@ -216,10 +219,12 @@ class SeveralMachines:
             if self.errors:
                 break
             self._until_nobody_is_on_the_last_attempt()
+            self._begun += 1
             time.sleep(random.uniform(0.0, 2.0))
+            open_then = self._open()
             _DOES[kind](self)
             self.happened[kind] += 1
-            print(f"{self.happened.total()}: {kind}; {len(self.accepted)} accepted, {self._open()} open", flush=True)
+            print(f"{self.happened.total()}: {kind}; {open_then} open, {len(self.accepted)} accepted since", flush=True)
         self._happened = True
         assert self.errors == []
 
