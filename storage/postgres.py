@@ -99,6 +99,8 @@ class Began:
     xid: str
     pid: int
     at: int
+    #: When the server was started. One that crashed gives the numbers of transactions that did not reach its log again.
+    started: str
 
 
 #: The key in `Connection.info` that says that whoever has the connection sends BEGIN and LOCK, with other statements.
@@ -106,7 +108,8 @@ BEGINS_ITSELF: Final = "begins itself"
 BEGIN: Final = "begin isolation level read committed"
 #: Asks for what `Began` says. The lock first: what comes after it in the list is evaluated when the lock is given.
 LOCK: Final = f"""
-    select pg_current_xact_id()::text, pg_backend_pid(), (extract(epoch from clock_timestamp()) * 1000)::bigint
+    select pg_current_xact_id()::text, pg_backend_pid(), (extract(epoch from clock_timestamp()) * 1000)::bigint,
+           extract(epoch from pg_postmaster_start_time())::text
       from (select pg_advisory_xact_lock{WRITE_LOCK} offset 0) locked
 """  # noqa: S608 - no outside text
 

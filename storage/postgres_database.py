@@ -451,8 +451,17 @@ _END: Final = """
 
 
 def _state_of(connection: psycopg.Connection, began: Began) -> str:
-    row = connection.execute("select pg_xact_status(%s::xid8)", (began.xid,)).fetchone()
-    return "failed" if row is None or row[0] is None else row[0]
+    """What became of a transaction, as its number says. After a restart of the server the number may have been given to
+    another transaction, unless this one was committed: then it is unknown which of them was.
+    """
+    asked = "select pg_xact_status(%s::xid8), extract(epoch from pg_postmaster_start_time())::text = %s"
+    row = connection.execute(asked, (began.xid, began.started)).fetchone()
+    if row is None or row[0] is None:
+        return "failed"
+    state, is_same_start = row
+    if is_same_start:
+        return state
+    return "failed" if state == "committed" else "aborted"
 
 
 def is_lost(error: DBAPIError) -> bool:
