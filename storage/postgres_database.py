@@ -389,7 +389,7 @@ class PostgresDatabase(Database):
         while True:
             try:
                 with contextlib.closing(connect_directly(self.url)) as connection:
-                    while (state := _state_of(connection, began)) == "in progress":
+                    while (state := state_of(connection, began)) == "in progress":
                         if time.monotonic() >= patience:
                             connection.execute(_END, (began.pid, began.xid))
                         if time.monotonic() >= until:
@@ -450,7 +450,7 @@ _END: Final = """
 """
 
 
-def _state_of(connection: psycopg.Connection, began: Began) -> str:
+def state_of(connection: psycopg.Connection, began: Began) -> str:
     """What became of a transaction, as its number says. After a restart of the server the number may have been given to
     another transaction, unless this one was committed: then it is unknown which of them was.
     """

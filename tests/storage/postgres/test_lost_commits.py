@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from storage.database import Database, after_commit
 from storage.opening import open_database
+from storage.postgres import LOCK, Began, connect_directly
+from storage.postgres_database import state_of
 from storage.statements import Statement
 from tests.postgres_proxy import Cut, Proxy
 
@@ -72,3 +76,16 @@ def test_a_connection_that_was_lost_before_is_opened_anew(database: Database, pr
     assert database.look_up(lambda session: COUNTS.row(session, {})) == ("one", "1")
     database.write_now(count, "one")
     assert counts(database) == {"one": "2"}
+
+
+def test_the_number_of_a_transaction_is_not_believed_after_a_restart(database: Database):
+    """PostgreSQL gives numbers again that did not reach its log before it crashed."""
+    with contextlib.closing(connect_directly(database.url)) as connection:
+        for end, before, after in (("commit", "committed", "failed"), ("rollback", "aborted", "aborted")):
+            connection.execute("begin")
+            row = connection.execute(LOCK).fetchone()
+            assert row is not None
+            connection.execute(end)
+            began = Began(*row)
+            assert state_of(connection, began) == before
+            assert state_of(connection, replace(began, started="1")) == after
