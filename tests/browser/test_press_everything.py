@@ -132,6 +132,9 @@ def test_what_the_owner_presses_on_the_busiest_pages_works(browser: Browser, ser
 
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
+@pytest.mark.costly(
+    "every control of every page is pressed, and each page, dialog and menu is looked at in two colours"
+)
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["1280 px", "390 px"])
 @pytest.mark.parametrize("role", list(Role))
 def test_whatever_anybody_presses_works_in_every_look(
