@@ -47,15 +47,10 @@ class AnswerPages(SignInPages):
     """The request handlers."""
 
     async def show(self, request: Request) -> Response:
-        try:
-            question = await self._question(request)
-        except RateLimited as refusal:
-            return too_often(request, refusal)
-        except QuestionLinkNotValid:
-            return _no_question(request)
+        question = await self._unanswered(request)
+        if isinstance(question, Response):
+            return question
         times = Times(self.app.database.clock, Reader.of(request.cookies))
-        if not question.open or question.expires_at <= times.clock.now():
-            return _closed(request)
         page = question_page(
             request.path_params["token"],
             question,
@@ -67,14 +62,9 @@ class AnswerPages(SignInPages):
 
     async def file(self, request: Request) -> Response:
         """Sends a file that an open question shows and its job names; no other one."""
-        try:
-            question = await self._question(request)
-        except RateLimited as refusal:
-            return too_often(request, refusal)
-        except QuestionLinkNotValid:
-            return _no_question(request)
-        if not question.open or question.expires_at <= self.app.database.clock.now():
-            return _closed(request)
+        question = await self._unanswered(request)
+        if isinstance(question, Response):
+            return question
         row = (await self.app.database.read(_files_of, question)).get(request.path_params["file_id"])
         held = None if row is None else await held_file(self.app.database.file_bytes, row)
         if row is None or held is None:
@@ -86,15 +76,11 @@ class AnswerPages(SignInPages):
     async def answer(self, request: Request) -> Response:
         try:
             form = await self._form(request, LARGEST, MOST_FIELDS)
-            question = await self._question(request)
         except FormRefused as refused:
             return refused_form(request, refused.status)
-        except RateLimited as refusal:
-            return too_often(request, refusal)
-        except QuestionLinkNotValid:
-            return _no_question(request)
-        if not question.open:
-            return _closed(request)
+        question = await self._question(request)
+        if isinstance(question, Response):
+            return question
         token, times = request.path_params["token"], Times(self.app.database.clock, Reader.of(request.cookies))
         approved = form.get("decision") == "approve"
         values, wrong = _read(question, form) if approved else ({}, {})
@@ -114,9 +100,23 @@ class AnswerPages(SignInPages):
         page = question_page(token, question, times, form=form, errors=wrong, theme=theme_of(request), files=files)
         return _page(request, page, 422)
 
-    async def _question(self, request: Request) -> QuestionRow:
+    async def _unanswered(self, request: Request) -> QuestionRow | Response:
+        """Returns the question of the link while its time is not over, or the page that says why there is none."""
+        question = await self._question(request)
+        if isinstance(question, QuestionRow) and question.expires_at <= self.app.database.clock.now():
+            return _closed(request)
+        return question
+
+    async def _question(self, request: Request) -> QuestionRow | Response:
+        """Returns the question of the link while it has no answer, or the page that says why there is none."""
         address = browser_of(request).address
-        return await open_question(self.app.database, self.app.vault, request.path_params["token"], address)
+        try:
+            question = await open_question(self.app.database, self.app.vault, request.path_params["token"], address)
+        except RateLimited as refusal:
+            return too_often(request, refusal)
+        except QuestionLinkNotValid:
+            return _no_question(request)
+        return question if question.open else _closed(request)
 
 
 def question_page(
