@@ -3,23 +3,8 @@
 import pytest
 
 from engine.flow.caller_changes import caller_changes
-from engine.flow.document import Document
 from engine.nodes import CATALOG
-
-
-def flow(*fields, template="x", extra=()):
-    return Document.model_validate(
-        {
-            "format": 1,
-            "nodes": [
-                {"id": "api_input", "type": "api_input", "config": {"fields": list(fields)}},
-                {"id": "t", "type": "text_template", "label": "Letter", "inputs": {"template": template}},
-                *extra,
-            ],
-            "edges": [{"id": "e", "source": "api_input", "target": "t"}],
-        }
-    )
-
+from tests.engine.flow.letters import flow
 
 A = {"name": "a", "type": "string"}
 

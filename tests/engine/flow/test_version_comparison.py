@@ -2,21 +2,7 @@
 
 from engine.flow.document import Document
 from engine.flow.version_comparison import answers_may_differ, compare_documents, draft_changes
-
-
-def flow(*fields, template="x", extra=()):
-    return Document.model_validate(
-        {
-            "format": 1,
-            "nodes": [
-                {"id": "api_input", "type": "api_input", "config": {"fields": list(fields)}},
-                {"id": "t", "type": "text_template", "label": "Letter", "inputs": {"template": template}},
-                *extra,
-            ],
-            "edges": [{"id": "e", "source": "api_input", "target": "t"}],
-        }
-    )
-
+from tests.engine.flow.letters import flow
 
 A = {"name": "a", "type": "string"}
 
