@@ -92,15 +92,13 @@ def make_postgres_engine(url: str, *, writing: bool, durable: bool, pool_size: i
 
 @dataclass(frozen=True)
 class Began:
-    """A write transaction: its id, the process of the server that runs it, and the time of the database in milliseconds
-    when the lock of writers was given.
+    """A write transaction: the process of the server that runs it, the time of the database in milliseconds when the lock of
+    writers was given, and when it began, in seconds.
     """
 
-    xid: str
     pid: int
     at: int
-    #: When the server was started. One that crashed gives the numbers of transactions that did not reach its log again.
-    started: str
+    since: str
 
 
 #: The key in `Connection.info` that says that whoever has the connection sends BEGIN and LOCK, with other statements.
@@ -108,8 +106,7 @@ BEGINS_ITSELF: Final = "begins itself"
 BEGIN: Final = "begin isolation level read committed"
 #: Asks for what `Began` says. The lock first: what comes after it in the list is evaluated when the lock is given.
 LOCK: Final = f"""
-    select pg_current_xact_id()::text, pg_backend_pid(), (extract(epoch from clock_timestamp()) * 1000)::bigint,
-           extract(epoch from pg_postmaster_start_time())::text
+    select pg_backend_pid(), (extract(epoch from clock_timestamp()) * 1000)::bigint, extract(epoch from now())::text
       from (select pg_advisory_xact_lock{WRITE_LOCK} offset 0) locked
 """  # noqa: S608 - no outside text
 

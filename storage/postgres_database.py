@@ -37,6 +37,7 @@ from storage.postgres import (
 )
 from storage.postgres_faults import as_away
 from storage.postgres_files import PostgresFileBytes
+from storage.postgres_marks import Mark, Marks, Outcome, outcome_of
 from storage.postgres_pipe import PIPED, AheadDriver, InDoubt, PipedDriver
 from storage.postgres_pulse import Pulse
 from storage.postgres_turns import SharedTurns
@@ -56,9 +57,6 @@ LOOKERS: Final = 3
 ASK_SECONDS, ASK_SECONDS_OF_WORKER = 10.0, 120.0
 #: How often a batch is run when its connection was lost before anything was committed.
 _TRIES: Final = 3
-_PAUSE_SECONDS: Final = 0.05
-#: How long a transaction whose connection was lost may take to end by itself, in seconds.
-_PATIENCE_SECONDS: Final = 0.2
 #: The seconds between two tries to connect, in order to ask what became of a transaction.
 _AGAIN_SECONDS: Final = 1.0
 #: How long the thread of an event loop waits for a query, and how often a coroutine that waits looks at the pulse, in
@@ -94,7 +92,7 @@ class DatabaseClock:
 @dataclass
 class _Tried:
     """What became of a batch: `committed`, `aborted` because the connection was lost, `in doubt` when it must be run
-    carefully, or `failed`, also when that is not known. `error`: what all of its writes get.
+    carefully, `unknown` when nobody tells what became of it, or `failed`. `error`: what all of its writes get.
     """
 
     outcome: str = "committed"
@@ -121,6 +119,7 @@ class PostgresDatabase(Database):
         self._looks_on: asyncio.AbstractEventLoop | None = None
         super().__init__(url, clock, folder=folder, durable=durable)
         self._looking_ahead = Session(self.write_engine)
+        self._marks = Marks()
         self.info[TURNS] = SharedTurns()
         event.listen(self.write_engine, "before_cursor_execute", _send_first)
         if self._database_clock is not None:
@@ -300,7 +299,7 @@ class PostgresDatabase(Database):
         """Runs a batch once."""
         tried = _Tried()
         connection: Connection | None = None
-        committing: Began | None = None
+        committing: Mark | None = None
         try:
             connection = self._writing_connection()
             with connection.begin():
@@ -310,7 +309,7 @@ class PostgresDatabase(Database):
                 self._run_batch(connection, batch, tried.answers, tried.notices)
                 if known is not None and known.writes and (error := tried.answers[0].error) is not None:
                     raise error  # its savepoint begins behind what was written ahead
-                committing = began
+                committing = self._marks.put(piped, began)
                 piped.execute("COMMIT")
                 piped.flush(ending=True)
         except InDoubt as error:
@@ -377,29 +376,16 @@ class PostgresDatabase(Database):
 
         return super()._run(sessions, run, *rest)
 
-    def _outcome(self, began: Began) -> str:
-        """Finds out on a new connection what became of a transaction whose COMMIT got no answer: `committed`, `aborted`, or
-        `failed` when it cannot be known in time.
-
-        The server may not have noticed that its client is gone; it is told to, since the transaction holds the lock of all
-        writers.
-        """
-        until = time.monotonic() + self._ask_seconds
-        patience = time.monotonic() + _PATIENCE_SECONDS
+    def _outcome(self, mark: Mark) -> Outcome:
+        """Finds out what became of a transaction whose COMMIT got no answer."""
+        end = time.monotonic() + self._ask_seconds
         while True:
             try:
-                with contextlib.closing(connect_directly(self.url)) as connection:
-                    while (state := state_of(connection, began)) == "in progress":
-                        if time.monotonic() >= patience:
-                            connection.execute(_END, (began.pid, began.xid))
-                        if time.monotonic() >= until:
-                            return "failed"
-                        time.sleep(_PAUSE_SECONDS)
-                return state
+                return outcome_of(self.url, mark, until=lambda: time.monotonic() >= end)
             except psycopg.Error as error:
-                if time.monotonic() >= until or self._closing:
+                if time.monotonic() >= end or self._closing:
                     log.error("It stays unknown whether a transaction was committed: %s", str(error).strip())
-                    return "failed"
+                    return "unknown"
                 time.sleep(_AGAIN_SECONDS)
 
 
@@ -443,25 +429,6 @@ def _is_answered(write: Write) -> bool:
 
 
 _TIME: Final = "select (extract(epoch from clock_timestamp()) * 1000)::bigint"
-#: Ends the process of a transaction, if it is still that transaction which the process runs.
-_END: Final = """
-    select pg_terminate_backend(pid) from pg_stat_activity
-     where pid = %s and usename = current_user and backend_xid = (%s::xid8)::xid
-"""
-
-
-def state_of(connection: psycopg.Connection, began: Began) -> str:
-    """What became of a transaction, as its number says. After a restart of the server the number may have been given to
-    another transaction, unless this one was committed: then it is unknown which of them was.
-    """
-    asked = "select pg_xact_status(%s::xid8), extract(epoch from pg_postmaster_start_time())::text = %s"
-    row = connection.execute(asked, (began.xid, began.started)).fetchone()
-    if row is None or row[0] is None:
-        return "failed"
-    state, is_same_start = row
-    if is_same_start:
-        return state
-    return "failed" if state == "committed" else "aborted"
 
 
 def is_lost(error: DBAPIError) -> bool:

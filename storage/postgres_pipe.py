@@ -37,13 +37,15 @@ class PipedDriver:
     each write is sent in its savepoint before the next one begins, so an error is that of the write that caused it.
     """
 
-    __slots__ = ("_foreseen", "_mark", "_steady", "_waiting", "_wire", "carefully", "in_doubt")
+    __slots__ = ("_foreseen", "_mark", "_steady", "_waiting", "_wire", "carefully", "in_doubt", "may_change")
 
     def __init__(self, wire: Wire, *, carefully: bool) -> None:
         self._wire = wire
         self._waiting: list[_Later] = []
         self.carefully = carefully
         self.in_doubt = False
+        #: Whether a statement came that may change something.
+        self.may_change = False
         #: Where among the statements that wait a savepoint begins that was not sent; -1: there is none.
         self._mark = -1
         #: What was sent with BEGIN, and whether it counts until the end.
@@ -75,8 +77,10 @@ class PipedDriver:
                 del self._foreseen[_key(sql, values)]  # it was made once
             return known
         later = self._later(sql, values)
-        if later.has_plan and not later.reads and not self._steady:
-            self._foreseen = {}
+        if later.has_plan and not later.reads:
+            self.may_change = True
+            if not self._steady:
+                self._foreseen = {}
         if sql == _SAVEPOINT and self.carefully:
             self._waiting.append(later)
             self.flush()
@@ -120,6 +124,7 @@ class PipedDriver:
     def send_first(self) -> None:
         """Sends what waits, with the savepoint, before a statement that goes through SQLAlchemy."""
         self._foreseen = {}
+        self.may_change = True
         if self._mark >= 0:
             self._waiting.insert(self._mark, self._later(_SAVEPOINT))
             self._mark = -1

@@ -173,7 +173,7 @@ def what_it_holds(connection: Connection) -> str:
     """Says what is in a database that should be empty; "" when there is nothing, or only Flowport's empty tables."""
     found = list_tables(connection)
     own = {table.name for table in moved_tables()}
-    known = own | _OTHERS | {"workers", "alembic_version"}
+    known = own | _OTHERS | {"workers", "write_marks", "alembic_version"}
     if others := [name for name in found if name not in known]:
         return f"tables of something else ({', '.join(others[:5])}{' ...' if len(others) > 5 else ''})"
     if found and not own <= set(found):

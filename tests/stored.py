@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from storage.statements import Statement
 from tests.databases import url_of
 from tests.postgres_cluster import POSTGRES
 
@@ -48,9 +49,12 @@ def fill_disk(session: Session) -> None:
 
 def free_disk(session: Session) -> None:
     """Ends it."""
-    session.execute(
-        text("set default_transaction_read_only = off" if POSTGRES else "pragma max_page_count = 1073741823")
-    )
+    if POSTGRES:
+        Statement("set default_transaction_read_only = off").run(
+            session, {}
+        )  # not taken for a change, which is refused
+    else:
+        session.execute(text("pragma max_page_count = 1073741823"))
 
 
 def refuse_first_step(session: Session) -> None:

@@ -26,7 +26,7 @@ from storage.workers import beats
 #: Seconds without a beat after which a process whose lock is free is dead.
 FREE_SECONDS = 10.0
 #: The age in seconds that the own connection must have before a free lock of another process counts.
-OLD_SECONDS = 15.0
+OLD_SECONDS = 10.0
 #: The most that one look adds to the silence of others, in seconds: this process may have stood still meanwhile. It is
 #: above the time for which its own heartbeat waits for the lock of writers, which a machine that was cut off may hold.
 _MOST_AT_ONCE = 12.0

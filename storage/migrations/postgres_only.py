@@ -37,4 +37,8 @@ _WORDS: Final = (
     "create index ix_knowledge_words_words on knowledge_words using gin (words)",
     "create index ix_knowledge_words_collection on knowledge_words (collection_id) include (length)",
 )
-TABLES: Final = (*_HUEY, *_FILES, *_WORDS)
+#: `storage.postgres_marks`. Each page has room for many versions of a row, since each transaction makes one.
+_MARKS: Final = (
+    "create table write_marks (writer text primary key, number bigint not null, at bigint not null) with (fillfactor = 20)",
+)
+TABLES: Final = (*_HUEY, *_FILES, *_WORDS, *_MARKS)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy.orm import Session
 
 from storage.database import Database, after_commit
 from storage.opening import open_database
 from storage.postgres import LOCK, Began, connect_directly
-from storage.postgres_database import state_of
+from storage.postgres_marks import Mark, Marks, outcome_of
+from storage.postgres_pipe import PipedDriver
+from storage.postgres_wire import wire_of
 from storage.statements import Statement
 from tests.postgres_proxy import Cut, Proxy
 
@@ -78,14 +80,70 @@ def test_a_connection_that_was_lost_before_is_opened_anew(database: Database, pr
     assert counts(database) == {"one": "2"}
 
 
-def test_the_number_of_a_transaction_is_not_believed_after_a_restart(database: Database):
-    """PostgreSQL gives numbers again that did not reach its log before it crashed."""
+def begun(connection: psycopg.Connection) -> Began:
+    connection.execute("begin")
+    row = connection.execute(LOCK).fetchone()
+    assert row is not None
+    return Began(*row)
+
+
+def put(marks: Marks, connection: psycopg.Connection, began: Began) -> Mark:
+    """Puts a mark by the statements of the program, as the writer does before COMMIT."""
+    piped = PipedDriver(wire_of(connection), carefully=False)
+    piped.execute("update settings set value = '1' where name = 'nobody'")
+    mark = marks.put(piped, began)
+    piped.flush(ending=True)
+    return mark
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_a_mark_says_which_transaction_was_stored(database: Database, end: str) -> None:
+    marks, never = Marks(), lambda: False
     with contextlib.closing(connect_directly(database.url)) as connection:
-        for end, before, after in (("commit", "committed", "failed"), ("rollback", "aborted", "aborted")):
-            connection.execute("begin")
-            row = connection.execute(LOCK).fetchone()
-            assert row is not None
-            connection.execute(end)
-            began = Began(*row)
-            assert state_of(connection, began) == before
-            assert state_of(connection, replace(began, started="1")) == after
+        kept = None
+        for number in range(3):
+            began = begun(connection)
+            connection.execute("insert into settings (scope, name, value) values ('test', %s, '1')", (str(number),))
+            mark = put(marks, connection, began)
+            assert outcome_of(database.url, mark, until=lambda: True) == "unknown"
+            connection.execute(end if number == 2 else "commit")
+            assert outcome_of(database.url, mark, until=never) == (
+                "aborted" if end == "rollback" and number == 2 else "committed"
+            )
+            kept, before = mark, kept
+            if before is not None and end == "commit":
+                assert outcome_of(database.url, before, until=never) == "aborted"  # nobody asks: a later one has begun
+
+
+def test_a_transaction_without_changes_leaves_no_mark_and_no_number(database: Database) -> None:
+    marks = Marks()
+    with contextlib.closing(connect_directly(database.url)) as connection:
+        mark = put(marks, connection, begun(connection))
+        row = connection.execute("select pg_current_xact_id_if_assigned() is null").fetchone()
+        connection.execute("commit")
+        assert row == (True,)
+        assert outcome_of(database.url, mark, until=lambda: False) == "aborted"
+
+
+def test_a_transaction_that_its_client_left_is_ended(database: Database) -> None:
+    with contextlib.closing(connect_directly(database.url)) as connection:
+        began = begun(connection)
+        connection.execute("insert into settings (scope, name, value) values ('test', 'left', '1')")
+        mark = put(Marks(), connection, began)
+        assert outcome_of(database.url, mark, until=lambda: False) == "aborted"
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("commit")
+    assert counts(database) == {}
+
+
+def test_marks_of_processes_that_are_gone_are_removed(database: Database) -> None:
+    database.write_now(count, "one")
+    with contextlib.closing(connect_directly(database.url)) as connection:
+        connection.execute("insert into write_marks values ('old', 7, 1)")
+        began = begun(connection)
+        connection.execute("insert into settings (scope, name, value) values ('test', 'two', '1')")
+        put(Marks(), connection, began)
+        connection.execute("commit")
+        rows = connection.execute("select writer from write_marks").fetchall()
+    assert len(rows) == 2
+    assert ("old",) not in rows

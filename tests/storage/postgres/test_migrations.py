@@ -10,9 +10,9 @@ from storage.migrations.postgres import upgrade_postgres
 from storage.postgres import make_migration_engine
 from tests.databases import url_of
 
-#: What 0031 adds.
+#: What 0031 and 0032 add.
 _BACK = (
-    "drop table file_pieces, file_bytes, knowledge_words",
+    "drop table file_pieces, file_bytes, knowledge_words, write_marks",
     "update alembic_version set version_num = '0030'",
 )
 
