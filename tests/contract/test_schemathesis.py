@@ -34,6 +34,11 @@ parameters."path.flow_id" = "{flow_id}"
 [[operations]]
 include-operation-id = ["upload_file"]
 checks.negative_data_rejection.expected-statuses = ["2xx", "4xx", "5xx"]
+
+# A part of an empty file that was uploaded before is asked for.
+[[operations]]
+include-operation-id = "download_file"
+checks.positive_data_acceptance.expected-statuses = {parts}
 """
 
 
@@ -82,7 +87,8 @@ checks.positive_data_acceptance.expected-statuses = {json.dumps(STATES)}
 
 
 def any_flow(called: Called) -> str:
-    return ANY_FLOW.format(statuses=json.dumps([*STATES, "400"]), flow_id=called.flow_id)
+    statuses, parts = json.dumps([*STATES, "400"]), json.dumps([*STATES, "416"])
+    return ANY_FLOW.format(statuses=statuses, parts=parts, flow_id=called.flow_id)
 
 
 @pytest.mark.costly("dozens of calls for each operation")
