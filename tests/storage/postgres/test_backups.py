@@ -151,17 +151,18 @@ def test_of_several_servers_one_makes_the_nightly_backup(new_database: Callable[
     key.write_text(KEY)
     unpack(RELEASES[0], tmp_path / "release")  # it has jobs: otherwise no backup is due
     move_to_postgres(tmp_path / "release", url, tell=lambda _table, _rows: None)
-    opened = [open_database(tmp_path / name, url=url) for name in ("one", "two")]
+    names = ("one", "two", "three")
+    opened = [open_database(tmp_path / name, url=url) for name in names]
     servers = [
         Maintenance(
             database,
             Settings(data=tmp_path / name, database_url=url, secret_key_file=key, backup_passphrase="correct horse"),
             open_vault(tmp_path / name, key),
         )
-        for database, name in zip(opened, ("one", "two"), strict=True)
+        for database, name in zip(opened, names, strict=True)
     ]
     for server in servers:
         server.pass_over()
-    assert [len(list((tmp_path / name).glob("backups/nightly-*.fpbackup"))) for name in ("one", "two")] == [1, 0]
+    assert [len(list((tmp_path / name).glob("backups/nightly-*.fpbackup"))) for name in names] == [1, 0, 0]
     for database in opened:
         database.close()
