@@ -41,8 +41,8 @@ _SERVER_KEEPALIVE: Final = {
 }
 #: How many prepared statements a connection keeps: more than the hot path has.
 _PREPARED: Final = 400
-#: A process that stands still inside a transaction gives up the lock after this time.
-_STANDS_STILL: Final = "10s"
+#: A process that stands still inside a transaction gives up the lock after this time, half of what the others wait.
+_STANDS_STILL: Final = "5s"
 #: Classes of SQLSTATE that say that the server, the network or the disk failed, and single states: read-only, a
 #: serialization failure, a deadlock, a lock that was not given in time.
 _FAULT_CLASSES: Final = frozenset({"08", "53", "57", "58"})

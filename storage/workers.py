@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.orm import Session
@@ -67,6 +67,19 @@ def remove_worker(session: Session, boot_id: str) -> None:
 def beats(session: Session) -> dict[str, int]:
     """Returns boot id -> number of heartbeats of every process."""
     return {row.boot_id: row.beat for row in session.execute(select(WorkerProcess.boot_id, WorkerProcess.beat))}
+
+
+class LastBeat(NamedTuple):
+    """The last heartbeat of a process: its number, and when it was, in milliseconds."""
+
+    number: int
+    at: int
+
+
+def last_beats(session: Session) -> dict[str, LastBeat]:
+    """Returns boot id -> last heartbeat of every process."""
+    asked = select(WorkerProcess.boot_id, WorkerProcess.beat, WorkerProcess.beat_at)
+    return {row.boot_id: LastBeat(row.beat, row.beat_at) for row in session.execute(asked)}
 
 
 def list_processes(session: Session) -> list[SeenProcess]:

@@ -21,7 +21,7 @@ from engine.jobs.worker_locks import SILENT_SECONDS, Reaper, reclaim_of
 from storage.database import Database
 from storage.job_changes import owners
 from storage.postgres_liveness import held_locks
-from storage.workers import beats
+from storage.workers import LastBeat, beats, last_beats
 
 #: Seconds without a beat after which a process whose lock is free is dead.
 FREE_SECONDS = 10.0
@@ -32,6 +32,8 @@ OLD_SECONDS = 10.0
 _MOST_AT_ONCE = 12.0
 #: After so many seconds without a look, others may have stood still with this process: all begin anew.
 _STOOD_STILL = 15.0
+#: Of a process that has no row.
+_NONE = LastBeat(-1, 0)
 
 
 class Connected(Protocol):
@@ -66,11 +68,13 @@ class SharedReaper(Reaper):
             raise
         suspects = (here | holding | set(known)) - {me}
         self._listen(suspects, known)
-        return sum(self._check(owner, known.get(owner, -1)) for owner in suspects)
+        return sum(self._check(owner, known.get(owner, _NONE).number) for owner in suspects)
 
-    def _listen(self, suspects: set[str], known: dict[str, int]) -> None:
-        """Adds the time since the last look to the silence of those that have not beaten since."""
-        at = self._monotonic()
+    def _listen(self, suspects: set[str], known: dict[str, LastBeat]) -> None:
+        """Adds the time since the last look to the silence of those that have not beaten since. Who beat in the meantime
+        has been silent since that beat: this process may have waited for the lock of writers of one that was cut off.
+        """
+        at, now = self._monotonic(), self._database.clock.now()
         since = _STOOD_STILL if self._last_look is None else at - self._last_look
         self._last_look = at
         if since >= _STOOD_STILL:
@@ -78,8 +82,13 @@ class SharedReaper(Reaper):
         heard = {}
         for owner in suspects:
             beat, silent = self._silence.get(owner, (None, 0.0))
-            now = known.get(owner, -1)
-            heard[owner] = (now, silent + min(since, _MOST_AT_ONCE) if beat == now else 0.0)
+            last = known.get(owner, _NONE)
+            more = min(since, _MOST_AT_ONCE)
+            if beat is None:
+                silent, more = 0.0, 0.0  # it is seen for the first time
+            elif beat != last.number:
+                silent, more = 0.0, min(more, max(0, now - last.at) / 1000)
+            heard[owner] = (last.number, silent + more)
         self._silence = heard
 
     def _silent(self, owner: str, beat: int) -> bool:
@@ -95,8 +104,8 @@ class SharedReaper(Reaper):
         return taken
 
 
-def _look(session: Session, here: set[str]) -> tuple[set[str], dict[str, int], set[str]]:
-    holding, known = owners(session), beats(session)
+def _look(session: Session, here: set[str]) -> tuple[set[str], dict[str, LastBeat], set[str]]:
+    holding, known = owners(session), last_beats(session)
     return holding, known, held_locks(session, here | holding | set(known))
 
 

@@ -116,6 +116,16 @@ def test_the_time_for_which_the_own_heartbeat_waited_counts(stage: Stage) -> Non
     assert stage.look(5) == 0
 
 
+def test_a_beat_counts_from_when_it_was_and_not_from_when_it_is_seen(stage: Stage, new_data: Path) -> None:
+    """The process that looks waited for the lock of a worker that was cut off just after its heartbeat."""
+    assert stage.look(0) is None
+    stage.beat()
+    with psycopg.connect(url_of(new_data) or "") as connection:
+        connection.execute("update workers set beat_at = beat_at - 9500")
+    stage.seconds += 10
+    assert stage.look(5) == 1
+
+
 def test_jobs_that_could_not_be_taken_are_taken_at_the_next_look(stage: Stage) -> None:
     stage.world.write(fill_disk)
     with pytest.raises(StorageUnavailable):
