@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, cast
 
 
 @contextlib.contextmanager
-def hidden(*names: str) -> Iterator[None]:
+def hidden(*names: str) -> Generator[None]:
     """Inside, importing one of these modules fails as if it were not installed; afterwards it is imported as usual.
 
     A module that is imported already stays visible. Other threads must import nothing meanwhile.

@@ -68,10 +68,10 @@ def message(job_id: str) -> bytes:
 class JsonSerializer(Serializer):
     """Serializes Huey's messages as JSON lists."""
 
-    def _serialize(self, data: Any) -> bytes:
+    def _serialize(self, data: Message) -> bytes:
         return json.dumps(list(data)).encode()
 
-    def _deserialize(self, data: bytes) -> Any:
+    def _deserialize(self, data: bytes) -> Message:
         return Message(*json.loads(bytes(data)))
 
 
@@ -85,7 +85,7 @@ class _Dispatcher(Worker):
 class _Idle(BaseProcess):
     """Replaces Huey's scheduler thread. Nothing is ever scheduled, so it only sleeps."""
 
-    def __init__(self, huey: Any, stop_flag: Any, interval: int, periodic: bool) -> None:  # noqa: FBT001 - Huey's call
+    def __init__(self, huey: Huey, stop_flag: threading.Event, interval: int, periodic: bool) -> None:  # noqa: FBT001 - Huey's call
         super().__init__(huey, stop_flag)
 
     def loop(self, now: Any = None) -> None:
@@ -191,7 +191,7 @@ def _make_huey() -> Huey:
     return Huey(QUEUE, results=False, serializer=JsonSerializer(), storage_class=BlackHoleStorage)
 
 
-_SENDER: Any = _make_huey()
-_RUN_JOB: Any = _SENDER.task(**_NAMED)(run_job)
+_SENDER = _make_huey()
+_RUN_JOB = _SENDER.task(**_NAMED)(run_job)
 #: The message of the placeholder job id `JOB`. Huey serializes it once, since messages differ in the job id only.
-_PATTERN: bytes = _SENDER.serialize_task(_RUN_JOB.s("JOB", id="JOB"))
+_PATTERN = _SENDER.serialize_task(_RUN_JOB.s("JOB", id="JOB"))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import html
 import zlib
 from dataclasses import dataclass
-from typing import Any
 
 import re2
 
@@ -22,8 +21,8 @@ _LONGEST_ADDRESS = 4_096
 # RE2 takes time linear in the length of the sitemap and releases the interpreter lock.
 _BYTES = re2.Options()
 _BYTES.encoding = re2.Options.Encoding.LATIN1
-_LOC: Any = re2.compile(rb"(?i)<loc>\s*(?:<!\[CDATA\[)?\s*([^\s<\]]+)", _BYTES)
-_LINE: Any = re2.compile(rb"(?im)^\s*(https?://\S+)\s*$", _BYTES)
+_LOC = re2.compile(rb"(?i)<loc>\s*(?:<!\[CDATA\[)?\s*([^\s<\]]+)", _BYTES)
+_LINE = re2.compile(rb"(?im)^\s*(https?://\S+)\s*$", _BYTES)
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def read_sitemap(body: bytes) -> Sitemap:
         body = _unpacked(body)
     body = body[:LONGEST]
     is_xml = b"<" in body[:1_000]
-    addresses = []
+    addresses: list[str] = []
     for match in (_LOC if is_xml else _LINE).finditer(body):
         written = match[1][: _LONGEST_ADDRESS + 1]
         if len(written) <= _LONGEST_ADDRESS:

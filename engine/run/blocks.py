@@ -156,9 +156,9 @@ class _Builder:
                     needed.add(earlier[node_id])
                 earlier[node_id] = number
             waits.append(needed)
-        units = []
+        units: list[Unit] = []
         for number, (kind, node_id, block, things) in enumerate(parts):
-            collects = frozenset(other for what, other in things if what == "collect") if block else frozenset()
+            collects = frozenset(other for what, other in things if block and what == "collect")
             units.append(
                 Unit(
                     kind,

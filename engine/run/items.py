@@ -217,7 +217,7 @@ class Items:
             async def make() -> Json:
                 return collector.result(planned.settings)  # type: ignore[arg-type]
 
-            through = frozenset(self._through(planned)) if not frame.index else frozenset()
+            through = frozenset(() if frame.index else self._through(planned))
             await StepRun(self.run, planned, frame, tuple(collector.warnings)).record(make, through=through)
         if node_id == self.run.shown:
             self.run.show(node_id, frame)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -189,7 +190,7 @@ def _planned(
     around = scopes.around[node.id]
     where = scopes.gives[node.id] if scopes.closes(node.id) else around
     listed = {
-        name: tuple(prepare_binding(entry) for entry in binding)
+        name: tuple(prepare_binding(entry) for entry in cast("list[Any]", binding))
         for name, binding in node.inputs.items()
         if name in kind.without_skipped and isinstance(binding, list)
     }

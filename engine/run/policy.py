@@ -83,11 +83,14 @@ async def attempt(
         await asyncio.sleep(waited)
 
 
-def _first_of(group: BaseExceptionGroup) -> Exception:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error if isinstance(error, Exception) else RuntimeError(repr(error))
+def _first_of(error: BaseException) -> Exception:
+    match error:
+        case BaseExceptionGroup(exceptions=(first, *_)):
+            return _first_of(first)
+        case Exception():
+            return error
+        case _:
+            return RuntimeError(repr(error))
 
 
 class _LimitPassed(Exception):  # replaced by a NodeFailed

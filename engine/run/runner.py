@@ -201,7 +201,7 @@ class _Walk:
         while True:
             unit = self.units[position]
             await self.run.run_unit(unit, self.frame)
-            ready = []
+            ready: list[int] = []
             for after in unit.after:
                 self.open[after] -= 1
                 if not self.open[after]:

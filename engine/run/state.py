@@ -30,7 +30,7 @@ class RunOptions:
     deadline: float | None = None
     around: OpenCalls = ()
     inside: StepKey | None = None
-    gave_up: Mapping[StepKey, RunError | None] = field(default_factory=dict)
+    gave_up: Mapping[StepKey, RunError | None] = field(default_factory=dict[StepKey, RunError | None])
 
 
 class RunState(ABC):

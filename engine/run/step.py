@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import jsonpointer
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from engine.core.clock import Millis
 from engine.core.error_codes import JobErrorCode
@@ -163,7 +163,7 @@ class StepRun:
                 self.run.failed(self.planned, self.frame, error)
 
     def _default(self) -> Json:
-        default = self.planned.node.policy.default
+        default: JsonValue = self.planned.node.policy.default
         if self.planned.is_splitter:
             return default if isinstance(default, list) else []
         if len(self.planned.type.ports) > 1:
@@ -196,7 +196,7 @@ class StepRun:
 
     def _entries(self, name: str, missing: list[Missing]) -> list[Json]:
         """Returns the values of a list input, without those of skipped nodes."""
-        values = []
+        values: list[Json] = []
         for rendering in self.planned.entries[name]:
             unknown: list[Missing] = []
             value = rendering(self.frame, unknown)

@@ -1,0 +1,23 @@
+from threading import Event, Thread
+from typing import Any
+
+from huey.api import Huey
+
+class BaseProcess:
+    huey: Any
+    stop_flag: Event
+    def __init__(self, huey: Huey, stop_flag: Event) -> None: ...
+    def loop(self, now: float | None = None) -> None: ...
+
+class Worker(BaseProcess): ...
+
+class Consumer:
+    worker_class: type[Worker]
+    scheduler_class: type[BaseProcess]
+    worker_threads: list[tuple[BaseProcess, Thread]]
+    def __init__(
+        self, huey: Huey, *, workers: int = 1, periodic: bool = True, check_worker_health: bool = True
+    ) -> None: ...
+    def start(self) -> None: ...
+    def stop(self, graceful: bool = False) -> None: ...
+    def _set_signal_handlers(self) -> None: ...
