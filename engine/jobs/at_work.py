@@ -133,7 +133,8 @@ def suspects_in(descriptor: int) -> frozenset[str] | None:
             return frozenset()
         case "frozen":
             return _named(fields)
-    return None
+        case _:
+            return None
 
 
 def suspects_of_silent(descriptor: int) -> frozenset[str] | None:

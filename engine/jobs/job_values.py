@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 from engine.core.json_text import json_bytes
 from storage.value_sizes import VALUE_CAP
@@ -39,9 +40,9 @@ def _mended(value: Json, depth: int) -> Json:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
-        return {str(key): _mended(item, depth + 1) for key, item in value.items()}
+        return {str(key): _mended(item, depth + 1) for key, item in cast("dict[Any, Any]", value).items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_mended(item, depth + 1) for item in value]
+        return [_mended(item, depth + 1) for item in cast("Iterable[Any]", value)]
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value)

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Concatenate
 
 from sqlalchemy.orm import Session
 
@@ -247,8 +248,8 @@ class Retention:
             while jobs and _largest(users, share) is user and self._room().used > enough and not self.stop.is_set():
                 done = self._remove_some(jobs)
                 user.used -= sum(sizes[:done])
-                if self._counted is not None:
-                    self._counted = replace(self._counted, file=self._counted.file - sum(sizes[:done]))
+                if (counted := self._counted) is not None:
+                    self._counted = replace(counted, file=counted.file - sum(sizes[:done]))
                 report.over_cap += done
                 jobs, sizes = jobs[done:], sizes[done:]
 
@@ -286,7 +287,7 @@ class Retention:
         self._give_back()
         return done[-1]
 
-    def _timed(self, verb: Callable[..., None], *args: object) -> float:
+    def _timed(self, verb: Callable[Concatenate[Session, ...], None], *args: object) -> float:
         """Returns the seconds that the work took inside its transaction.
 
         The commit is left out: its time hardly depends on the size.

@@ -226,7 +226,12 @@ class _AcceptGroup:
         self._jobs.append((_job_row(caller, flow, job_id, number, version, options), encoded(named.payload)))
         if named.file_ids:
             self._file_ids.append((job_id, named.file_ids))
-        accepted = {"job_id": job_id, "status": "queued", "flow_id": flow.id, "created_at": now(session)}
+        accepted: Mapping[str, Any] = {
+            "job_id": job_id,
+            "status": "queued",
+            "flow_id": flow.id,
+            "created_at": now(session),
+        }
         if scope:
             remember(session, scope, body.fingerprint, number, accepted)
         return Accepted(**accepted, replayed=False, limits=limits)
@@ -284,8 +289,8 @@ class _AcceptGroup:
         self.write()  # the earlier call may be one of this group
         key_caps = Caps(caller.concurrency, caller.monthly)
         limits = limits_now(session, caller.workspace_id, caller.environment, caller.key_id, key_caps)
-        status = find_status(session, caller.workspace_id, earlier["job_id"]) or earlier["status"]
-        return Accepted(**{**earlier, "status": status}, replayed=True, limits=limits)
+        earlier["status"] = find_status(session, caller.workspace_id, earlier["job_id"]) or earlier["status"]
+        return Accepted(**earlier, replayed=True, limits=limits)
 
 
 def _job_row(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import JsonValue
 from sqlalchemy.orm import Session
 
 from engine.core.errors import FieldError, NotFound
@@ -35,7 +36,7 @@ from storage.job_changes import insert_jobs
 from storage.usage import Caps
 
 MAX_ITEMS = 1_000
-_TYPE_WORDS = {str: "a string", bool: "true or false", list: "a list", type(None): "null"}
+_TYPE_WORDS: dict[type[object], str] = {str: "a string", bool: "true or false", list: "a list", type(None): "null"}
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _check_items(
     """
     clean: list[dict[str, Any]] = []
     errors = [FieldError(f"/{name}", "unknown_field", "a batch has only `items`") for name in body if name != "items"]
-    items = body.get("items")
+    items: JsonValue = body.get("items")
     if "items" not in body:
         errors.append(FieldError("/items", "required", "missing"))
     elif not isinstance(items, list):
@@ -179,7 +180,7 @@ def _check_items(
         errors.append(FieldError("/items", "max_items", f"must have at most {MAX_ITEMS} items, has {len(items)}"))
     if errors:
         return clean, errors
-    for position, item in enumerate(items or ()):
+    for position, item in enumerate(items if isinstance(items, list) else ()):
         at = f"/items/{position}"
         if not isinstance(item, dict):
             errors.append(FieldError(at, "type_error", f"expected an object, got {_type_word(item)}"))
@@ -190,5 +191,5 @@ def _check_items(
     return clean, errors
 
 
-def _type_word(value: Any) -> str:
+def _type_word(value: object) -> str:
     return _TYPE_WORDS.get(type(value), "an object" if isinstance(value, dict) else "a number")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cachetools import LRUCache, cached
+from pydantic import JsonValue
 from sqlalchemy.orm import Session
 
 from engine.core.errors import FieldError, NotFound
@@ -108,7 +109,7 @@ def fingerprint_of(body: Any, options: SubmitOptions | None) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _comparable(value: Any) -> Any:
+def _comparable(value: JsonValue | tuple[JsonValue, ...]) -> JsonValue:
     """Returns the value with equal numbers in the same form: `1.0` becomes `1`."""
     match value:
         case float():
@@ -117,4 +118,5 @@ def _comparable(value: Any) -> Any:
             return {name: _comparable(inner) for name, inner in value.items()}
         case list() | tuple():
             return [_comparable(inner) for inner in value]
-    return value
+        case _:
+            return value

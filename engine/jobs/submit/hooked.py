@@ -156,4 +156,5 @@ def _source_words(hook: HookRow, pointer: str) -> str:
             return "filled by a fixed text"
         case "none":
             return "filled by nothing"
-    return f"filled by “{path_words(source['path'])}” of the body"
+        case _:
+            return f"filled by “{path_words(source['path'])}” of the body"

@@ -59,7 +59,7 @@ def look_up_files(
         known = find_files(session, workspace_id, wanted)
     else:
         known = find_visible(session, workspace_id, wanted, scope, key_id)
-    errors = []
+    errors: list[FieldError] = []
     for field, pointer, file_id in named:
         row = known.get(file_id)
         if row is None:

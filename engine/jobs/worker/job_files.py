@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from pydantic import JsonValue
 from sqlalchemy.orm import Session
 
 from engine.core.error_codes import JobErrorCode
@@ -92,7 +93,7 @@ def _store(session: Session, incoming: Incoming, job: Claimed) -> FileRow:
     )
 
 
-def _gone(value: Json) -> NodeFailed:
+def _gone(value: JsonValue) -> NodeFailed:
     name = value.get("name") if isinstance(value, Mapping) else None
     said = f"“{name}”" if isinstance(name, str) and name else "This file"
     return NodeFailed(

@@ -41,7 +41,7 @@ class Prepared:
     kept: Mapping[StepKey, Json]
     options: RunOptions
     #: The values of the parts of steps that ended in earlier attempts.
-    parts: Mapping[tuple[StepKey, str], Json] = field(default_factory=dict)
+    parts: Mapping[tuple[StepKey, str], Json] = field(default_factory=dict[tuple[StepKey, str], Json])
 
 
 @dataclass

@@ -6,7 +6,7 @@ out, every step that ended is stored: after a crash, at most the call in progres
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -139,7 +139,7 @@ class JobServices:
         await self._recorder.settled()
 
     @asynccontextmanager
-    async def tool_server(self, server: str) -> AsyncIterator[ServerSession]:
+    async def tool_server(self, server: str) -> AsyncGenerator[ServerSession]:
         """Opens an MCP server of the workspace for one step. Raises NodeFailed."""
         read = self._outside.open_tool_server
         try:
@@ -231,7 +231,7 @@ class _SettledClient:
     async def request(self, method: str, url: str, **options: Any) -> Answer:
         """Sends a request with the trace headers of the step, unless the node sets its own."""
         await self._recorder.settled()
-        own = options.pop("headers", None) or {}
+        own: Mapping[str, str] = options.pop("headers", None) or {}
         return await self._client.request(method, url, headers={**CURRENT_TRACE.get().headers(), **own}, **options)
 
     async def site_rules(self, url: str, **options: Any) -> SiteRules:

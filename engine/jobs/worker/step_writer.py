@@ -13,7 +13,9 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
+
+from pydantic import JsonValue
 
 from engine.core.clock import Clock
 from engine.core.errors import StorageUnavailable
@@ -133,7 +135,7 @@ class JobRecorder:
         """Returns the value of a part that has ended, also in an earlier attempt."""
         return self.parts.get((key, name))
 
-    def take_parts(self, parts: Mapping[tuple[StepKey, str], Json]) -> None:
+    def take_parts(self, parts: Mapping[tuple[StepKey, str], JsonValue]) -> None:
         """Takes the parts of earlier attempts. The model calls in them count with their steps."""
         self.parts |= parts
         for (key, _name), value in parts.items():
@@ -317,7 +319,7 @@ class StepWriter:
                 return "refused"
 
     def _resolve_watchers(self) -> None:
-        still = []
+        still: list[tuple[JobRecorder, int, asyncio.Future[None]]] = []
         for recorder, number, done in self._watchers:
             if number > recorder.written:
                 still.append((recorder, number, done))
@@ -355,7 +357,8 @@ def _is_small(item: _Item) -> bool:
             return is_small(item.output) and (not item.tries or is_small([one.message for one in item.tries]))
         case _Part():
             return is_small(item.part.value)
-    return True
+        case _:
+            return True
 
 
 def _progress(recorder: JobRecorder, items: list[_Item], counts: _Counts) -> Progress:
@@ -409,7 +412,7 @@ def _progress(recorder: JobRecorder, items: list[_Item], counts: _Counts) -> Pro
 
 def lost_items(output: Json) -> int:
     """Returns how many items the output of a Flatten says have failed."""
-    return output.get("failed_count") or 0 if isinstance(output, dict) else 0
+    return cast("dict[str, Any]", output).get("failed_count") or 0 if isinstance(output, dict) else 0
 
 
 def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:

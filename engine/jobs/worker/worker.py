@@ -26,7 +26,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
@@ -142,7 +142,7 @@ class WorkerOptions:
     catalog: Catalog = field(default_factory=lambda: CATALOG)
     clock: Clock | None = None
     #: Environment variables; those of OpenTelemetry say whether and where traces are sent.
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def run_worker(settings: Settings, options: WorkerOptions | None = None) -> int:
@@ -495,7 +495,7 @@ class _Worker:
             os.write(self._notices, line.encode())
 
     @contextlib.contextmanager
-    def _listening_to_signals(self) -> Iterator[None]:
+    def _listening_to_signals(self) -> Generator[None]:
         read_end, write_end = self._signal_pipe
         os.set_blocking(write_end, False)
 
