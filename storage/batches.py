@@ -294,7 +294,7 @@ def _read_batches(session: Session, *conditions: ColumnElement[bool], limit: int
         # answered by the index `ix_jobs_batch_begun`
         item = exists().where(Job.batch_id == Batch.id, Job.started_at.is_not(None))
         begun.update(session.scalars(select(Batch.id).where(Batch.id.in_(unclear), item)).all())
-    return [BatchRow(**row._mapping, counts=counts[row.id], begun=row.id in begun) for row in rows]
+    return [BatchRow(*row, counts=counts[row.id], begun=row.id in begun) for row in rows]
 
 
 def _item_cursor(index: int) -> str:

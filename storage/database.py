@@ -19,7 +19,7 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,7 +171,7 @@ class Database:
         return Session(info={DRIVER: connection.connection.driver_connection})
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Session]:
+    def reading(self) -> Generator[Session]:
         """A session on one consistent snapshot; writes through it fail."""
         with storage_faults(), Session(self.read_engine, expire_on_commit=False) as session:
             session.info["now"] = self.clock.now()
@@ -239,7 +239,7 @@ class Database:
     def _run_writer(self) -> None:
         while True:
             self._arrived.acquire()
-            batch = []
+            batch: list[Write] = []
             while self._waiting and len(batch) < MAX_BATCH:
                 batch.append(self._waiting.popleft())
             for _ in range(len(batch) - 1):
@@ -381,7 +381,7 @@ def _groups(batch: list[Write]) -> Iterable[list[Write]]:
 
 
 @contextlib.contextmanager
-def _savepoint(connection: Connection, driver: sqlite3.Connection | None) -> Iterator[None]:
+def _savepoint(connection: Connection, driver: sqlite3.Connection | None) -> Generator[None]:
     """Runs its body in a savepoint: everything written inside is kept, or nothing."""
     run = connection.exec_driver_sql if driver is None else driver.execute
     try:

@@ -326,7 +326,8 @@ def type_of(value: Any) -> ColumnType:
             return "number"
         case list():
             return "array"
-    return "object"
+        case _:
+            return "object"
 
 
 def key_text(value: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -60,7 +61,7 @@ def _rewrite(session: Session, dataset: Dataset, column: str, change: Callable[[
         if not rows:
             break
         after = rows[-1][0]
-        written = []
+        written: list[dict[str, Any]] = []
         for row_id, data in rows:
             if column not in data:
                 continue

@@ -41,9 +41,9 @@ def _started_with(session: Session, workspace_id: str) -> Iterator[Naming]:
 
 
 def _named_in(document: Any) -> set[str]:
-    found = set()
+    found: set[object] = set()
     for node in document.get("nodes", ()):
-        config = node.get("config") or {}
+        config: dict[str, Any] = node.get("config") or {}
         if node.get("type") in TYPES:
             found.add(config.get("dataset"))
         elif node.get("type") == "agent":

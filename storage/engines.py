@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, cast
 
@@ -126,7 +126,7 @@ def is_storage_fault(error: DBAPIError) -> bool:
 
 
 @contextlib.contextmanager
-def storage_faults() -> Iterator[None]:
+def storage_faults() -> Generator[None]:
     """Turns a fault of the storage into StorageUnavailable."""
     try:
         yield

@@ -92,7 +92,7 @@ _COPIES = Statement(
 def list_copies(session: Session, workspace_id: str, job_ids: Collection[str], since: int) -> list[str]:
     """Returns the Playground runs since `since` that reuse values of these jobs, or of such runs."""
     known = set(job_ids)
-    found = []
+    found: list[str] = []
     for job_id, options in _COPIES.rows(session, {"workspace_id": workspace_id, "since": since}):
         said = from_json(options)
         if job_id not in known and (said.get("again") in known or said.get("reuse") in known):

@@ -15,7 +15,8 @@ from storage.database import now
 from storage.file_bytes import FILE_BYTES, Draft, FileBytes
 from storage.jobs import KeyScope
 from storage.statements import Statement, insert_into
-from storage.tables import Dataset, DatasetRow, FileUse, Flow, FlowVersion, Job, StoredFile
+from storage.tables import Dataset, DatasetRow, Flow, FlowVersion, Job
+from storage.tables_files import FileUse, StoredFile
 
 #: How long a file that nothing names is kept after its upload, in milliseconds.
 UNUSED_MS: Final = DAY
@@ -223,7 +224,7 @@ class UnnamedUse:
 
 def list_unnamed_uses(session: Session) -> list[UnnamedUse]:
     """Returns the uses by flows and datasets whose text names the file no more. Each text is read once."""
-    found = []
+    found: list[UnnamedUse] = []
     readers: dict[UseKind, Callable[[Session, str], tuple[int | None, set[str]]]]
     readers = {"flow": _named_by_flow, "dataset": _named_by_dataset}
     for kind, read in readers.items():

@@ -63,7 +63,7 @@ _COLUMNS: list[Any] = [getattr(Hook, name) for name in HookRow.__dataclass_field
 def find_called_hook(session: Session, hook_id: str) -> HookRow | None:
     """Returns a hook of any workspace, for a call of its address; None when there is none."""
     row = session.execute(select(*_COLUMNS).where(Hook.id == hook_id)).one_or_none()
-    return None if row is None else HookRow(**row._mapping)
+    return None if row is None else HookRow(*row)
 
 
 def list_hooks(session: Session, workspace_id: str, flow_id: str) -> list[HookRow]:
@@ -73,7 +73,7 @@ def list_hooks(session: Session, workspace_id: str, flow_id: str) -> list[HookRo
         .where(Hook.workspace_id == workspace_id, Hook.flow_id == flow_id)
         .order_by(Hook.created_at, Hook.id)
     )
-    return [HookRow(**row._mapping) for row in rows]
+    return [HookRow(*row) for row in rows]
 
 
 def get_hook(session: Session, workspace_id: str, hook_id: str) -> HookRow:
@@ -81,7 +81,7 @@ def get_hook(session: Session, workspace_id: str, hook_id: str) -> HookRow:
     row = session.execute(select(*_COLUMNS).where(Hook.workspace_id == workspace_id, Hook.id == hook_id)).one_or_none()
     if row is None:
         raise no_such_hook()
-    return HookRow(**row._mapping)
+    return HookRow(*row)
 
 
 def hold_hook(session: Session, workspace_id: str, hook_id: str) -> Hook:
@@ -197,7 +197,7 @@ def list_hook_deliveries(session: Session, workspace_id: str, hook_id: str, limi
         .order_by(HookDelivery.id.desc())
         .limit(limit)
     )
-    return [DeliveryLine(**row._mapping) for row in rows]
+    return [DeliveryLine(*row) for row in rows]
 
 
 def hook_titles(session: Session, workspace_id: str, hook_ids: Iterable[str]) -> dict[str, str]:

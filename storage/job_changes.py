@@ -155,7 +155,7 @@ def replace_payload(session: Session, job_id: str, lease: Lease, data: str, size
 def insert_jobs(session: Session, jobs: Sequence[tuple[Mapping[str, Any], tuple[str, int]]]) -> None:
     """Adds queued jobs, each with its payload (JSON text, bytes) and its first event."""
     at = now(session)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for row, payload in jobs:
         options = to_json(row.get("run_options"))
         times = {"created_at": at, "enqueued_at": at}

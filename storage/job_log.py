@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
@@ -101,4 +101,4 @@ def _values(session: Session, workspace_id: str, job_id: str, name: str) -> dict
         .limit(_MOST_VALUES)
     )
     found = {(row[0], row[1]): as_value(name, row[2], row[3]) for row in rows}
-    return {key: stored.value for key, stored in found.items() if isinstance(stored.value, list)}
+    return {key: cast("list[Any]", stored.value) for key, stored in found.items() if isinstance(stored.value, list)}

@@ -199,7 +199,7 @@ def select_jobs() -> Select[*tuple[Any, ...]]:
 
 def as_job(row: Row[*tuple[Any, ...]]) -> JobRow:
     """Turns a row of `select_jobs` into a JobRow."""
-    return JobRow(**row._mapping)
+    return JobRow(*row)
 
 
 #: Built once, so that SQLAlchemy finds the compiled form without hashing every column at each read.

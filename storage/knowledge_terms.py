@@ -81,8 +81,8 @@ def found_words_in(terms: Sequence[Term], texts: Sequence[str]) -> list[dict[Ter
     count.
     """
     spaced = [term for term in terms if not term.unspaced]
-    words = [set(_TERM.findall(text.casefold())) if spaced else set() for text in texts]
-    stems = _stems({term.text for term in spaced}.union(*words)) if spaced else {}
+    words: list[set[str]] = [set(_TERM.findall(text.casefold())) if spaced else set() for text in texts]
+    stems: Mapping[str, str] = _stems({term.text for term in spaced}.union(*words)) if spaced else {}
     answers: list[dict[Term, tuple[str, ...]]] = []
     for text, mine in zip(texts, words, strict=True):
         by_stem: dict[str, list[str]] = {}

@@ -30,7 +30,9 @@ def list_knowledge_uses(session: Session, workspace_id: str) -> dict[str, tuple[
 def _named_in(document: Any) -> set[str]:
     """Returns what the settings of the nodes name as `collection`, at any depth."""
     found: set[str] = set()
-    waiting = [node.get("config") for node in document.get("nodes", ())]
+    waiting: list[dict[str, Any] | list[Any] | str | float | None] = [
+        node.get("config") for node in document.get("nodes", ())
+    ]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):

@@ -100,8 +100,8 @@ def _compared(
     length = len(question)
     rows = memoryview(portion).cast("b", shape=[len(portion) // length, length])
     asked = memoryview(bytearray(question)).cast("b", shape=[1, length])
-    compared: Any = simsimd.cdist(rows, asked, "cosine")
-    table: list[list[float]] = cast("Any", memoryview(compared)).tolist()
+    compared = memoryview(simsimd.cdist(rows, asked, "cosine"))
+    table: list[list[float]] = cast("Any", compared).tolist()
     distances = [one[0] for one in table]
     places = [(document_id, number) for document_id, count in documents for number in range(count)]
     nearest = heapq.nsmallest(most, range(len(places)), key=distances.__getitem__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Nullable, func, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
@@ -29,7 +29,7 @@ class OwnerNoteRow:
 def list_open_notes(session: Session, workspace_id: str) -> list[OwnerNoteRow]:
     """Returns the open notes, newest first."""
     rows = session.execute(
-        select(OwnerNote, Flow.title)
+        select(OwnerNote, Nullable(Flow.title))
         .outerjoin(Flow, (Flow.id == OwnerNote.flow_id) & Flow.deleted_at.is_(None))
         .where(OwnerNote.workspace_id == workspace_id, OwnerNote.closed_at.is_(None))
         .order_by(OwnerNote.created_at.desc(), OwnerNote.id)
@@ -111,5 +111,5 @@ def insert_note(
     return note.id
 
 
-def _open(workspace_id: str) -> tuple:
+def _open(workspace_id: str) -> tuple[ColumnElement[bool], ...]:
     return OwnerNote.workspace_id == workspace_id, OwnerNote.closed_at.is_(None)

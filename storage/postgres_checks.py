@@ -85,7 +85,7 @@ class LivingProcesses:
 def read_state(session: Session) -> PostgresState:
     """Asks the server."""
     row = session.execute(_SERVER).one()
-    times = []
+    times: list[float] = []
     for _ in range(5):
         begun = time.perf_counter()
         session.scalar(_NOTHING)

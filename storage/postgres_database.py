@@ -192,7 +192,7 @@ class PostgresDatabase(Database):
             raise DatabaseAway(_NO_ANSWER)
 
     async def _answered(
-        self, done: asyncio.Future[T], give_up: Callable[[asyncio.Future[T]], object] = asyncio.Future.cancel
+        self, done: asyncio.Future[T], give_up: Callable[[asyncio.Future[T]], object] = asyncio.Future[Any].cancel
     ) -> T:
         """Waits for an answer. Raises DatabaseAway when the server is silent; `give_up` is called first."""
         if self._pulse is None:

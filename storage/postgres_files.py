@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -213,7 +213,7 @@ class PostgresFileBytes(FileBytes):
             log.warning("What was received of a file is removed later: %s", error)
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+    def _connected(self) -> Generator[psycopg.Connection[Any]]:
         """A connection on which each statement is a transaction of its own. Raises StorageUnavailable."""
         try:
             with storage_faults(), self._engine.connect() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Final, cast
 
 import psycopg
@@ -118,7 +118,7 @@ class PostgresFiles:
 
 
 @contextlib.contextmanager
-def reading_all(url: str, *, alone: bool) -> Iterator[Connection]:
+def reading_all(url: str, *, alone: bool) -> Generator[Connection]:
     """A read-only transaction on one snapshot. `alone`: no process of Flowport can write meanwhile."""
     engine = make_migration_engine(url)
     try:
@@ -137,7 +137,7 @@ def reading_all(url: str, *, alone: bool) -> Iterator[Connection]:
 
 
 @contextlib.contextmanager
-def writing_all(url: str) -> Iterator[Connection]:
+def writing_all(url: str) -> Generator[Connection]:
     """A transaction in which no process of Flowport can write; it is kept when the body ends without an error."""
     engine = make_migration_engine(url)
     try:
@@ -156,7 +156,7 @@ def _wait_for_ever(driver: psycopg.Connection[Any]) -> None:
 
 
 @contextlib.contextmanager
-def session_in(connection: Connection, at: Millis) -> Iterator[Session]:
+def session_in(connection: Connection, at: Millis) -> Generator[Session]:
     """A session in the transaction of a connection, as a write of `storage.database` has it. `at` is its time."""
     info: dict[str, Any] = {"now": at, "after_commit": [], TURNS: SharedTurns(), DRIVER: driver_of(connection)}
     with Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint", info=info) as session:

@@ -46,7 +46,7 @@ class SharedTurns(Turns):
         """Adds messages to the queue, each with the next turn of its subject, by one statement."""
         subjects = [subject for _, subject in messages]
         counts = Counter(subjects)
-        behind = []
+        behind: list[int] = []
         left = dict(counts)
         for subject in subjects:
             left[subject] -= 1

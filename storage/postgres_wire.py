@@ -23,7 +23,7 @@ _OK: Final = frozenset({pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK, pq.Ex
 _SYNC: Final = pq.ExecStatus.PIPELINE_SYNC
 #: Oids of types, and the formats of values.
 _ANY, _BOOL, _BYTES, _BIGINT, _DOUBLE, _NUMERIC, _TEXTS = 0, 16, 17, 20, 701, 1700, 1009
-_LISTS: Final = {bool: 1000, int: 1016, float: 1022, bytes: 1001}
+_LISTS: Final[dict[type[object], int]] = {bool: 1000, int: 1016, float: 1022, bytes: 1001}
 _TEXT_FORMAT, _BINARY_FORMAT = 0, 1
 
 #: A value as it is sent: bytes, type, format.
@@ -86,7 +86,7 @@ def _sent_int(value: int) -> Sent:
     return b"%d" % value, _BIGINT if -(2**63) <= value < 2**63 else _NUMERIC, _TEXT_FORMAT
 
 
-def _sent_list(value: list[Any]) -> Sent:
+def _sent_list(value: list[object]) -> Sent:
     first = next((item for item in value if item is not None), "")
     return text_of(array_of(value)), _LISTS.get(type(first), _TEXTS), _TEXT_FORMAT
 
@@ -114,7 +114,7 @@ def _how_to_send(kind: type) -> Callable[[Any], Sent]:
     raise TypeError(f"a value of the type {kind.__name__} cannot be stored")
 
 
-def array_of(values: Sequence[Any]) -> str:
+def array_of(values: Sequence[object]) -> str:
     """Returns texts, numbers and bytes, with None, as the literal of an array."""
     return f"{{{','.join([_QUOTED.get(type(value), _quoted_other)(value) for value in values])}}}"
 
@@ -134,7 +134,7 @@ _QUOTED: Final[dict[type, Callable[[Any], str]]] = {
 }
 
 
-def _quoted_other(value: Any) -> str:
+def _quoted_other(value: object) -> str:
     kind = next((base for base in type(value).__mro__ if base in _QUOTED), None)
     if kind is None:
         raise TypeError(f"a value of the type {type(value).__name__} cannot be stored")
@@ -146,7 +146,7 @@ class Asked:
 
     __slots__ = ("formats", "has_plan", "oids", "query", "reads", "result", "sql", "values", "wire")
 
-    def __init__(self, wire: Wire, sql: str, translation: Translated, values: Sequence[Any]) -> None:
+    def __init__(self, wire: Wire, sql: str, translation: Translated, values: Sequence[object]) -> None:
         self.wire = wire
         self.sql = sql
         self.query, _, self.reads, self.has_plan = translation

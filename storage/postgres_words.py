@@ -16,7 +16,7 @@ import contextlib
 import sqlite3
 import string
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy.orm import Session
 
@@ -180,8 +180,9 @@ def _counted(texts: Sequence[tuple[str, str]]) -> list[tuple[int, dict[str, floa
         memory.execute(f"create virtual table words using fts5(heading, text, content='', tokenize='{TOKENIZER}')")
         memory.execute("create virtual table found using fts5vocab(words, 'instance')")
         memory.executemany("insert into words (rowid, heading, text) values (?, ?, ?)", _numbered(texts))
-        for word, at, column, times in memory.execute(
-            "select term, doc, col, count(*) from found group by doc, term, col"
+        for word, at, column, times in cast(
+            "Iterable[tuple[str, int, str, int]]",
+            memory.execute("select term, doc, col, count(*) from found group by doc, term, col"),
         ):
             length, words = found[at]
             cut = word[:_LONGEST]
@@ -197,7 +198,9 @@ def _in_order(texts: Sequence[str]) -> list[list[str]]:
         memory.execute(f"create virtual table words using fts5(text, content='', tokenize='{TOKENIZER}')")
         memory.execute("create virtual table found using fts5vocab(words, 'instance')")
         memory.executemany("insert into words (rowid, text) values (?, ?)", enumerate(texts))
-        for word, at in memory.execute("select term, doc from found order by doc, offset"):
+        for word, at in cast(
+            "Iterable[tuple[str, int]]", memory.execute("select term, doc from found order by doc, offset")
+        ):
             found[at].append(word[:_LONGEST])
     return found
 

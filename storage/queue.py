@@ -57,7 +57,7 @@ class Turns:
             first = turn_of_now(session)
         if not self._knows_all:  # behind everything: nobody overtakes an earlier job of their own
             return [_turn(_LAST, session) or 0.0] * len(subjects)
-        turns = []
+        turns: list[float] = []
         for subject in subjects:
             turn = self._last[subject] = max(first, self._last.get(subject, first - 1) + 1)
             turns.append(turn)

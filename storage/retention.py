@@ -304,9 +304,9 @@ def release_pages(session: Session, pages: int) -> None:
         _RELEASE.run(session, {})
 
 
-def _keep_days(settings: Any) -> int | None:
+def _keep_days(settings: str | dict[str, object] | None) -> int | None:
     import json
 
-    known = json.loads(settings) if isinstance(settings, str) else settings
+    known: dict[str, object] | None = json.loads(settings) if isinstance(settings, str) else settings
     said = known.get(KEEP_DAYS) if isinstance(known, dict) else None
     return said if isinstance(said, int) and not isinstance(said, bool) and said > 0 else None

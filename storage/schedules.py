@@ -96,7 +96,7 @@ def list_schedules(session: Session, workspace_id: str, flow_id: str | None = No
     if flow_id is not None:
         query = query.where(Schedule.flow_id == flow_id)
     rows = session.execute(query.order_by(Schedule.created_at, Schedule.id))
-    return [ScheduleRow(**row._mapping) for row in rows]
+    return [ScheduleRow(*row) for row in rows]
 
 
 def get_schedule(session: Session, workspace_id: str, schedule_id: str) -> ScheduleRow:
@@ -106,13 +106,13 @@ def get_schedule(session: Session, workspace_id: str, schedule_id: str) -> Sched
     ).one_or_none()
     if row is None:
         raise _no_schedule()
-    return ScheduleRow(**row._mapping)
+    return ScheduleRow(*row)
 
 
 def find_due_schedule(session: Session, schedule_id: str) -> ScheduleRow | None:
     """Returns a schedule of any workspace, for the server that starts it; None when it was removed."""
     row = session.execute(select(*_COLUMNS).where(Schedule.id == schedule_id)).one_or_none()
-    return None if row is None else ScheduleRow(**row._mapping)
+    return None if row is None else ScheduleRow(*row)
 
 
 def hold_schedule(session: Session, workspace_id: str, schedule_id: str) -> Schedule:
@@ -182,7 +182,7 @@ def list_starts(session: Session, workspace_id: str, schedule_id: str, limit: in
         .order_by(ScheduleStart.slot.desc())
         .limit(limit)
     )
-    return [StartRow(**row._mapping) for row in rows]
+    return [StartRow(*row) for row in rows]
 
 
 def list_started_by_hand(session: Session, workspace_id: str, jobs: Iterable[JobRow]) -> frozenset[str]:

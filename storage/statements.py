@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -23,6 +23,14 @@ DRIVER = "driver"
 
 Values = Mapping[str, Any]
 T = TypeVar("T")
+
+
+class OtherDriver(Protocol):
+    """A driver of another database with the interface of sqlite3, and with its own way to add several rows."""
+
+    def execute(self, sql: str, values: Values = ..., /) -> Any: ...
+    def executemany(self, sql: str, rows: Iterable[Values], /) -> object: ...
+    def insert(self, table: str, columns: tuple[str, ...], end: str, rows: Sequence[Values], /) -> None: ...
 
 
 class Statement:
@@ -88,7 +96,7 @@ class Statement:
         except sqlite3.Error as error:
             raise self._fault(error) from error
 
-    def _driver(self, session: Session) -> sqlite3.Connection | None:
+    def _driver(self, session: Session) -> sqlite3.Connection | OtherDriver | None:
         driver = session.info.get(DRIVER)
         if driver is not None and session.in_transaction():
             session.flush()  # pending changes of the ORM must be visible to this statement
@@ -99,7 +107,7 @@ class Statement:
         return DBAPIError.instance(self.sql, None, error, sqlite3.Error, hide_parameters=True)
 
 
-def _fetch_each(driver: Any, sql: str, several: Sequence[Values]) -> list[Sequence[Any]]:
+def _fetch_each(driver: sqlite3.Connection | OtherDriver, sql: str, several: Sequence[Values]) -> list[Sequence[Any]]:
     if isinstance(driver, sqlite3.Connection):
         return [driver.execute(sql, values).fetchall() for values in several]
     return [asked.fetchall() for asked in [driver.execute(sql, values) for values in several]]  # sent together

@@ -121,7 +121,7 @@ def write_progress(session: Session, *reports: Progress) -> list[bool]:
     Returns for each report whether it was stored: False when the worker lost the job.
     """
     rows = StepRows()
-    stored = []
+    stored: list[bool] = []
     sums = [{**lease_of(one.job_id, one.lease), **totals(one)} for one in reports]
     for progress, row in zip(reports, _SUMS.row_of_each(session, sums), strict=True):
         stored.append(row is not None)
@@ -192,8 +192,8 @@ def list_steps(session: Session, workspace_id: str, job_id: str) -> list[StepRow
         .join(Job, Job.id == Step.job_id)
         .where(Step.job_id == job_id, Job.workspace_id == workspace_id, Job.data_erased_at.is_(None))
         .order_by(Step.started_at, Step.node_id, Step.index_path)
-    )
-    return [StepRow(**{**row._mapping, "warnings": tuple(row.warnings or ())}) for row in rows]
+    ).mappings()
+    return [StepRow(**cast("dict[str, Any]", {**row, "warnings": tuple(row["warnings"] or ())})) for row in rows]
 
 
 def kept_outputs(session: Session, job_id: str) -> dict[tuple[str, str], Any]:
@@ -277,7 +277,7 @@ def _part(name: str, data: str, size: int) -> PartRow | None:
     stored = as_value(name, data, size)
     if stored.cut or not isinstance(stored.value, dict):
         return None
-    value = stored.value
+    value = cast("dict[str, Any]", stored.value)
     return PartRow(name.removeprefix(PART), value["begun_at"], value["at"] if value["ended"] else None, value["value"])
 
 

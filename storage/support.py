@@ -69,7 +69,7 @@ def list_last_errors(session: Session) -> list[tuple[str, int, int]]:
     return [(code, count, last) for code, (count, last) in found.items()]
 
 
-def _code(error: Any) -> str:
+def _code(error: Mapping[str, Any] | None) -> str:
     return str(error.get("code", "unknown")) if isinstance(error, Mapping) else "unknown"
 
 

@@ -13,10 +13,10 @@ from sqlalchemy import JSON, ForeignKey, Index, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.table_base import Base
-from storage.tables_files import FileUse, StoredFile  # noqa: F401 - so that `Base.metadata` has every table
-from storage.tables_knowledge import KnowledgeCollection  # noqa: F401 - likewise
-from storage.tables_questions import Question  # noqa: F401 - likewise
-from storage.tables_triggers import Hook, Schedule  # noqa: F401 - likewise
+from storage.tables_files import FileUse as FileUse  # noqa: PLC0414 - so that `Base.metadata` has every table
+from storage.tables_knowledge import KnowledgeCollection as KnowledgeCollection  # noqa: PLC0414 - likewise
+from storage.tables_questions import Question as Question  # noqa: PLC0414 - likewise
+from storage.tables_triggers import Hook as Hook  # noqa: PLC0414 - likewise
 
 #: The statuses of jobs that have not ended.
 OPEN = ("queued", "processing")
@@ -890,5 +890,5 @@ class RollupBusy(Base):
     flow_id: Mapped[str] = mapped_column(primary_key=True)
     environment: Mapped[str] = mapped_column(primary_key=True)
     key_id: Mapped[str] = mapped_column(primary_key=True)
-    most: Mapped[list[Any]] = mapped_column(JSON)
+    most: Mapped[list[int]] = mapped_column(JSON)
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012

@@ -62,7 +62,7 @@ def take_due(session: Session, *, most: int, lease_ms: int) -> list[DeliveryRow]
     if not ids:
         return []
     rows = session.execute(select(*_COLUMNS).where(WebhookDelivery.id.in_(ids)).order_by(WebhookDelivery.created_at))
-    return [DeliveryRow(**row._mapping) for row in rows]
+    return [DeliveryRow(*row) for row in rows]
 
 
 def note_try(session: Session, delivery_id: str, line: dict[str, Any], *, status: str, next_at: int | None) -> None:
@@ -127,7 +127,7 @@ def list_deliveries(session: Session, workspace_id: str, flow_id: str, limit: in
         .order_by(WebhookDelivery.created_at.desc(), WebhookDelivery.id)
         .limit(limit)
     )
-    return [DeliveryRow(**row._mapping) for row in rows]
+    return [DeliveryRow(*row) for row in rows]
 
 
 def valid_secrets(session: Session, flow_id: str) -> list[WebhookSecret]:

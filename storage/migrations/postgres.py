@@ -7,7 +7,7 @@ once. From then on it is migrated like SQLite. There is no copy from before a mi
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -58,7 +58,7 @@ def read_schema(connection: Connection) -> str:
 
 
 @contextlib.contextmanager
-def _opened(url: str) -> Iterator[Engine]:
+def _opened(url: str) -> Generator[Engine]:
     """An engine for the tables. Raises BadSetting when the server cannot be reached or used."""
     engine = make_migration_engine(url)
     try:

@@ -8,7 +8,7 @@ import fcntl
 import sqlite3
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from storage.backup import DATABASE, copy_database, schema_of
@@ -63,7 +63,7 @@ def require_driver() -> None:
         )
 
 
-def _own_transactions(engine) -> None:  # noqa: ANN001 - an Engine of any dialect
+def _own_transactions(engine: Engine) -> None:
     """Switches foreign keys off while tables are rebuilt: with them on, dropping the old parent table deletes its child
     rows.
     """

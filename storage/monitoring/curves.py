@@ -79,7 +79,7 @@ def _most_until(session: Session, workspace_id: str, filters: Filters, period: P
     for start, most in rows:
         first = max(0, (period.since - start) // MINUTE)
         if period.slot(start + first * MINUTE) == period.slot(start + HOUR - 1):
-            slot = period.slot(start + first * MINUTE)
+            slot: int = period.slot(start + first * MINUTE)
             highest[slot] = max(highest[slot], *most[first:])
             continue
         for minute in range(first, len(most)):

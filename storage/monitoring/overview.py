@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Nullable, func, select
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, Millis
@@ -95,7 +95,9 @@ def _newest_jobs(session: Session, workspace_id: str) -> dict[str, JobRow]:
         .limit(1)
         .scalar_subquery()
     )
-    ids = session.scalars(select(newest).where(Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))).all()
+    ids = session.scalars(
+        select(Nullable(newest)).where(Flow.workspace_id == workspace_id, Flow.deleted_at.is_(None))
+    ).all()
     # Without an index on the workspace: SQLite would read all of its jobs in place of these few.
     mine = func.coalesce(Job.workspace_id, "") == workspace_id
     rows = session.execute(select_jobs().where(mine, Job.id.in_([job_id for job_id in ids if job_id is not None])))

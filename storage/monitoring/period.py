@@ -125,5 +125,5 @@ def open_jobs(workspace_id: str) -> tuple[ColumnElement[bool], ...]:
 
     SQLite uses a partial index only for exactly its condition, and would otherwise prefer the index on the workspace.
     """
-    statuses = [literal_column(f"'{status}'") for status in OPEN]
+    statuses: list[ColumnElement[str]] = [literal_column(f"'{status}'") for status in OPEN]
     return Job.status.in_(statuses), func.coalesce(Job.workspace_id, "") == workspace_id

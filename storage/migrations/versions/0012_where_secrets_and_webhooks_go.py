@@ -9,7 +9,7 @@ of flows' own webhooks, are left to the owner.
 import ipaddress
 import json
 import re
-from typing import Any
+from typing import Any, cast
 
 import idna
 import sqlalchemy as sa
@@ -96,7 +96,7 @@ def _name_hosts_of_secrets(connection: sa.Connection) -> None:
                 elif runs and url:
                     anywhere.add(secret)
     keys = set(connection.scalars(sa.select(_CONNECTIONS.c.secret_id).where(_CONNECTIONS.c.secret_id.is_not(None))))
-    told = set()
+    told: set[str] = set()
     for row in connection.execute(sa.select(_SECRETS.c.id, _SECRETS.c.workspace_id)).all():
         secret = (row.workspace_id, row.id)
         found = None if secret in anywhere else sorted(hosts.get(secret, ()))
@@ -121,8 +121,8 @@ def _uses(document: object) -> list[tuple[str, object]]:
     except (ValueError, RecursionError):
         return []
     nodes = _dict(stored).get("nodes")
-    found = []
-    for node in nodes if isinstance(nodes, list) else ():
+    found: list[tuple[str, object]] = []
+    for node in cast("list[object]", nodes) if isinstance(nodes, list) else ():
         headers = _dict(_dict(_dict(node).get("config")).get("secret_headers"))
         url = _dict(_dict(node).get("inputs")).get("url")
         found += [(secret_id, url) for secret_id in headers.values() if isinstance(secret_id, str)]
@@ -130,7 +130,7 @@ def _uses(document: object) -> list[tuple[str, object]]:
 
 
 def _dict(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _written_host(url: object) -> str | None:
@@ -210,9 +210,10 @@ def _fill_list_for_callers(connection: sa.Connection) -> None:
     allowed = [entry.strip() for entry in re.split(r"[,\n]", str(_dict(said).get("value") or ""))]
     settings = connection.scalars(sa.select(_FLOWS.c.settings)).all()
     own = {url for said in settings if isinstance(url := _dict(said).get("webhook_url"), str)}
-    found, left = set(), set()
+    found: set[str] = set()
+    left: set[str] = set()
     for row in connection.execute(sa.select(_DELIVERIES).where(_DELIVERIES.c.by_caller.is_(True))).all():
-        tries = row.log if isinstance(row.log, list) else ()
+        tries = cast("list[object]", row.log) if isinstance(row.log, list) else ()
         reached = row.status == "delivered" or any(_dict(line).get("status") is not None for line in tries)
         read = _read(row.url)
         if not reached or read is None:

@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_sign_in_places_user_id_users")),
         sa.PrimaryKeyConstraint("user_id", "place", name=op.f("pk_sign_in_places")),
     )
-    if (rows := _known_places()) and places is not None:
+    if rows := _known_places():
         op.bulk_insert(places, rows)
     op.create_table(
         "second_factors",

@@ -48,7 +48,9 @@ def upgrade() -> None:
     _create("rollup_busy", "flow_id", "environment", "key_id", values=("most",))
 
 
-def _create(name: str, *keys: "str | sa.Column", numbers: tuple[str, ...] = (), values: tuple[str, ...] = ()) -> None:
+def _create(
+    name: str, *keys: "str | sa.Column[int]", numbers: tuple[str, ...] = (), values: tuple[str, ...] = ()
+) -> None:
     """Creates a table of sums, in which rows are stored in the order of the key."""
     op.create_table(
         name,

@@ -1,0 +1,3 @@
+from typing_extensions import Buffer
+
+def cdist(a: Buffer, b: Buffer, metric: str, /) -> Buffer: ...
