@@ -33,7 +33,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
@@ -133,7 +133,7 @@ def _check(node: Node, document: Document) -> list[Problem]:
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
-    tools = config.get("tools")
+    tools: JsonValue = config.get("tools")
     count = len(tools) if isinstance(tools, list | tuple) else 0
     words = {0: "no tools yet", 1: "1 tool"}.get(count, f"{count} tools")
     return f"{model_words(config)}, {words}"[:80]

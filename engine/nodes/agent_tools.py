@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow import contract
@@ -274,7 +274,7 @@ def _rows_schema(columns: Sequence[str]) -> dict[str, Any]:
 async def _look_up(dataset: str, context: NodeContext, arguments: dict[str, Json], _key: str, _number: int) -> Json:
     limit = int(arguments.get("limit") or 20)
     search = RowSearch(str(arguments.get("text") or ""))
-    where = arguments.get("where") or []
+    where: list[dict[str, Json]] = arguments.get("where") or []
     found: list[Json] = []
     matching = read = after = 0
     while True:
@@ -300,7 +300,7 @@ def _condition(one: dict[str, Json]) -> Callable[[dict[str, Json]], bool]:
         words = RowSearch(as_text(value))
 
         def contains(row: dict[str, Json]) -> bool:
-            held = value_at(row, column)
+            held: JsonValue = value_at(row, column)
             return words.finds(held if isinstance(held, list) else [held])
 
         return contains
@@ -442,7 +442,7 @@ def _server_tools(entry: AgentTool, server: ToolServer) -> list[Tool]:
             why="The owner does not allow it, or the server does not offer it any more.",
             remedy="Choose other tools in the agent's settings, or the owner allows it under Settings, Tools.",
         )
-    tools = []
+    tools: list[Tool] = []
     for name in wanted:
         tool = offered[name]
 
@@ -474,7 +474,7 @@ def server_problems(document: Document, allowed: Mapping[str, Collection[str]]) 
 
 
 def _server_problems_of(node: Node, allowed: Mapping[str, Collection[str]]) -> Iterator[Problem]:
-    entries: Any = node.config.get("tools")
+    entries: JsonValue = node.config.get("tools")
     names: list[str] = []
     for at, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
         if not isinstance(entry, Mapping):
@@ -483,7 +483,7 @@ def _server_problems_of(node: Node, allowed: Mapping[str, Collection[str]]) -> I
         if entry.get("kind") != "mcp" or not server:
             names.append(name_of(entry, at + 1))
             continue
-        only: Any = entry.get("only")
+        only = entry.get("only")
         offered: Collection[str] = allowed.get(server) or ()
         wanted = [str(one) for one in (only if isinstance(only, list | tuple) else ())] or list(offered)
         said, place = "", "server"
@@ -508,7 +508,7 @@ def _server_problems_of(node: Node, allowed: Mapping[str, Collection[str]]) -> I
 
 def tool_problems(node: Node) -> Iterator[Problem]:
     """Yields the problems of an agent's tools, without those that need the workspace."""
-    entries = node.config.get("tools")
+    entries: JsonValue = node.config.get("tools")
     seen: dict[str, int] = {}
     for at, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
         if isinstance(entry, Mapping):
@@ -558,11 +558,15 @@ def _address_problems(entry: Mapping[str, Any]) -> Iterator[tuple[str, str, str]
         if not _PARAMETER.fullmatch(name):
             said = f"`{{{name}}}` in the address is no name: letters, digits and underscores, a letter first."
             yield "bad_address", said, "address"
-    names = [str(one.get("name") or "") for one in entry.get("parameters") or () if isinstance(one, Mapping)]
+    names = [
+        str(one.get("name") or "")
+        for one in cast("Iterable[JsonValue]", entry.get("parameters") or ())
+        if isinstance(one, Mapping)
+    ]
     if "" in names:
         yield "setting_missing", "a value that the model fills in has no name.", "parameters"
     if twice := next((name for name in names if name and names.count(name) > 1), None):
         yield "name_twice", f"two values are called `{twice}`.", "parameters"
-    for name, secret_id in (entry.get("secret_headers") or {}).items():
+    for name, secret_id in cast("dict[str, str]", entry.get("secret_headers") or {}).items():
         if not secret_id:
             yield "no_secret", f"choose the secret for the header `{name}`.", "secret_headers"

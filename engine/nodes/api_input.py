@@ -12,7 +12,7 @@ Samples are ready-made requests for the Run panel and the code examples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
@@ -126,7 +126,8 @@ def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
-    names = [field.get("name", "") for field in config.get("fields") or () if isinstance(field, dict)]
+    fields: Iterable[dict[str, str] | str] = config.get("fields") or ()
+    names = [field.get("name", "") for field in fields if isinstance(field, dict)]
     return ", ".join(name for name in names if name) or "no fields yet"
 
 

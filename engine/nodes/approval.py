@@ -16,10 +16,10 @@ answers over the API.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.after_answer import APPROVED, REFUSED
@@ -86,7 +86,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Routed:
     )
     who = answer.by or ("Nobody answered in time" if answer.expired else "Somebody")
     context.log(f"{who}: {APPROVED if answer.approved else REFUSED}.")
-    value = {
+    value: dict[str, Json] = {
         "approved": answer.approved,
         "values": answer.values,
         "note": answer.note,
@@ -96,7 +96,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Routed:
     return Routed(_port(value), value)
 
 
-def _port(output: Json) -> str:
+def _port(output: JsonValue) -> str:
     return APPROVED if isinstance(output, dict) and output.get("approved") is True else REFUSED
 
 
@@ -104,7 +104,9 @@ def _check(node: Node, document: Document) -> list[Problem]:
     values, editable = node.inputs.get("values"), node.config.get("editable")
     if not isinstance(values, Mapping | None) or not isinstance(editable, list | tuple):
         return []  # the names are known when the flow runs
-    unknown = [name for name in editable if isinstance(name, str) and name not in (values or {})]
+    unknown = [
+        name for name in cast("Iterable[JsonValue]", editable) if isinstance(name, str) and name not in (values or {})
+    ]
     return [
         Problem(
             "unknown_value",
@@ -133,7 +135,7 @@ def _schema(values: JsonSchema | None) -> JsonSchema:
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema | None:
-    values = inputs.get("values")
+    values: JsonValue = inputs.get("values")
     if not isinstance(values, Mapping):
         return _schema(None)
     return _schema({"type": "object", "properties": {name: {} for name in values}, "required": list(values)})

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, JsonValue
 
 from engine.flow.lists import FLATTEN, not_a_list
 from engine.flow.node_context import Json, JsonSchema, NodeContext
@@ -67,7 +67,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     Inside a list, the runner collects instead.
     """
     bound = context.bindings.get("value")
-    value = inputs.value
+    value: JsonValue = inputs.value
     if bound is None and isinstance(value, list) and len(value) == 1:
         value = value[0]  # only one node before it: its output is the list
     if not isinstance(value, list):
@@ -76,7 +76,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     return flat_list(items, total=len(items), errors=[])
 
 
-def flattened(items: list[Json], depth: int) -> list[Json]:
+def flattened(items: list[JsonValue], depth: int) -> list[JsonValue]:
     """Returns the list with `depth` levels of nested lists flattened."""
     for _ in range(depth):
         if not any(isinstance(item, list) for item in items):
@@ -114,7 +114,7 @@ def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
 
 
 def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]) -> JsonSchema:
-    item = given.get("value", {})
+    item: JsonSchema = given.get("value", {})
     if inputs.get("value") is None:  # the source input has one entry per node before it
         item = item.get("items") or {}
     if config.get("on_item_error") == "include_null" or item.get("type") == "array":

@@ -21,7 +21,7 @@ step fails and says what it is instead. Its time limit counts for the whole list
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field
 
@@ -63,7 +63,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     """Returns the list; the runner runs the nodes after it once per item. Raises NodeFailed when it is no list."""
     if not isinstance(inputs.items, list):
         raise not_a_list("Items", context.bindings.get("items"), inputs.items)
-    return inputs.items
+    return cast("list[Json]", inputs.items)
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema | None:
@@ -82,7 +82,8 @@ def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
             return f"{config.get('max_concurrency', 10)} at the same time"
         case "chunked":
             return f"in groups of {config.get('chunk_size', 10)}"
-    return "one after the other"
+        case _:
+            return "one after the other"
 
 
 NODE = NodeType(

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
@@ -92,10 +92,10 @@ def _answer(config: Config, inputs: Inputs) -> bool:
 
 
 def _check(node: Node, document: Document) -> list[Problem]:
-    rules = node.inputs.get("rules")
+    rules: JsonValue = node.inputs.get("rules")
     if not isinstance(rules, list | tuple):
         return []
-    found = []
+    found: list[Problem] = []
     if not rules:
         message = f"{node.name}: there is no rule yet, so it could not decide."
         found.append(Problem(JobErrorCode.INPUT_MISSING, message, node.id, "/inputs/rules", blocks_import=False))
@@ -132,7 +132,7 @@ def _out_from(
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
-    rules = inputs.get("rules")
+    rules: JsonValue = inputs.get("rules")
     wanted = [rule for rule in rules if isinstance(rule, Mapping)] if isinstance(rules, list | tuple) else []
     if not wanted:
         return "no rule yet"

@@ -97,7 +97,12 @@ def _problem(code: str, message: str, node: Node, pointer: str) -> Problem:
 
 
 def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    row = {"type": "object", "properties": {name: {} for name in inputs}, "required": list(inputs), "title": "Row"}
+    row: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: {} for name in inputs},
+        "required": list(inputs),
+        "title": "Row",
+    }
     action = {"type": "string", "enum": ["added", "updated", "unchanged", "kept", "not_found"], "title": "Action"}
     return {"type": "object", "properties": {"action": action, "row": row}, "required": ["action", "row"]}
 

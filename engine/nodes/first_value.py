@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
@@ -51,7 +51,7 @@ def _out_from(
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
-    values = inputs.get("values")
+    values: JsonValue = inputs.get("values")
     return f"the first of {len(values)} values" if isinstance(values, list) and values else "the first that is there"
 
 

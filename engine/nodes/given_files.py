@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.flow.file_values import is_file_value
 from engine.flow.node_context import FileContent, Json, NodeContext, NodeFailed
@@ -19,7 +19,7 @@ FILES: Any = Field(
 )
 
 
-async def files_of(value: Json, context: NodeContext) -> tuple[FileContent, ...]:
+async def files_of(value: JsonValue, context: NodeContext) -> tuple[FileContent, ...]:
     """Returns the files with their bytes. Raises NodeFailed, which says what the value is when it holds none."""
     if value is None or value == "":
         return ()

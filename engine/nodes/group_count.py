@@ -25,9 +25,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
@@ -172,7 +172,8 @@ def _worked_out(items: Sequence[Json], measure: Measure) -> Json:
             return max(numbers, default=None)
         case "sum":
             return _sum(numbers)
-    return _plain(_EXACT.divide(_added(numbers), Decimal(len(numbers)))) if numbers else None
+        case "average":
+            return _plain(_EXACT.divide(_added(numbers), Decimal(len(numbers)))) if numbers else None
 
 
 def _sum(numbers: Sequence[int | float]) -> int | float | None:
@@ -218,10 +219,11 @@ def name_of(operation: str, path: str, name: str) -> str:
 
 
 def _check(node: Node, document: Document) -> list[Problem]:
-    measures = node.config.get("measures")
+    measures: JsonValue = node.config.get("measures")
     if not isinstance(measures, list | tuple):
         return []
-    problems, seen = [], set(_TAKEN)
+    problems: list[Problem] = []
+    seen = set(_TAKEN)
     for position, measure in enumerate(measures):
         if (name := _stored_name(measure)) is None:
             continue
@@ -233,11 +235,11 @@ def _check(node: Node, document: Document) -> list[Problem]:
     return problems
 
 
-def _stored_name(measure: Any) -> str | None:
+def _stored_name(measure: JsonValue) -> str | None:
     """Returns the name of a measure as stored; None when its settings are invalid."""
     if not isinstance(measure, Mapping):
         return None
-    parts = measure.get("operation", "sum"), measure.get("field", ""), measure.get("name", "")
+    parts: list[Any] = [measure.get("operation", "sum"), measure.get("field", ""), measure.get("name", "")]
     return name_of(*parts) if all(isinstance(part, str) for part in parts) else None
 
 
@@ -272,16 +274,16 @@ def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
 
 
 def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]) -> JsonSchema:
-    item = given.get("items", {}).get("items") or {}
+    item: JsonSchema = given.get("items", {}).get("items") or {}
     by = str(config.get("by") or "").strip()
-    key = item if by == "." else (item.get("properties") or {}).get(by) or {}
+    key: JsonSchema = item if by == "." else cast("JsonSchema", item.get("properties") or {}).get(by) or {}
     return _schema(config, key)
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
     by = str(config.get("by") or "").strip()
     groups = "counts all items" if not by else f"by {'item' if by == '.' else by}"
-    measures = config.get("measures")
+    measures: JsonValue = config.get("measures")
     names = [name for one in (measures if isinstance(measures, list | tuple) else ()) if (name := _stored_name(one))]
     return ", ".join([groups, *names])[:60]
 

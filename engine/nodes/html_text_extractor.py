@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
@@ -78,12 +78,12 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 
 
 def _check(node: Node, document: Document) -> list[Problem]:
-    drop = node.config.get("drop")
+    drop: JsonValue = node.config.get("drop")
     places = [("/config/selector", node.config.get("selector"))]
     places += [
         (f"/config/drop/{number}", one) for number, one in enumerate(drop if isinstance(drop, list | tuple) else ())
     ]
-    found = []
+    found: list[Problem] = []
     for pointer, selector in places:
         if not isinstance(selector, str) or (not selector.strip() and pointer == "/config/selector"):
             continue

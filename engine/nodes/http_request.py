@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
@@ -120,8 +120,8 @@ def _json(answer: HttpAnswer) -> Json:
 
 
 def _check(node: Node, document: Document) -> list[Problem]:
-    found = []
-    secrets = node.config.get("secret_headers")
+    found: list[Problem] = []
+    secrets: JsonValue = node.config.get("secret_headers")
     for name, secret_id in (secrets if isinstance(secrets, dict) else {}).items():
         if not secret_id:
             message = f"Choose the secret for the header `{name}`."

@@ -6,16 +6,17 @@ A flow document contains no collections. Code that knows them (the Playground, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.called import AGENT
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Catalog
 from engine.flow.validation import without_parked
+from engine.nodes.known_datasets import shown_by_name
 
 COLLECTION_NODES = ("search_knowledge", "add_to_knowledge")
 
@@ -52,7 +53,7 @@ def find_known_collection(known: Iterable[KnownCollection], named: Any) -> Known
 def _named_by_agents(document: Document) -> Iterator[tuple[Node, str, str]]:
     """Yields (node, pointer, collection) of each collection that an agent may search."""
     for node in without_parked(document).nodes:
-        entries = node.config.get("tools") if node.type == AGENT else None
+        entries: JsonValue = node.config.get("tools") if node.type == AGENT else None
         for at, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
             if isinstance(entry, Mapping) and entry.get("kind") == "knowledge" and entry.get("collection"):
                 yield node, f"/config/tools/{at}/collection", str(entry["collection"])
@@ -61,7 +62,7 @@ def _named_by_agents(document: Document) -> Iterator[tuple[Node, str, str]]:
 def missing_collections(document: Document, known: Iterable[KnownCollection]) -> list[Problem]:
     """Returns problems of missing collections. They stop a deployment, but not an import."""
     known = tuple(known)
-    found = []
+    found: list[Problem] = []
     for node in without_parked(document).nodes:
         named = node.config.get("collection")
         if node.type not in COLLECTION_NODES or not named or not isinstance(named, str):
@@ -108,8 +109,4 @@ def with_collections(catalog: Catalog, known: Iterable[KnownCollection]) -> Cata
         collection = find_known_collection(known, config.get("collection"))
         return {**config, "collection": collection.name} if collection else dict(config)
 
-    changed = {}
-    for name in COLLECTION_NODES:
-        kind = catalog[name]
-        changed[name] = replace(kind, summary=lambda config, inputs, kind=kind: kind.summary(named(config), inputs))
-    return {**catalog, **changed}
+    return {**catalog, **{name: shown_by_name(catalog[name], named) for name in COLLECTION_NODES}}

@@ -6,19 +6,19 @@ datasets (the Playground, a deployment) calls these functions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.called import AGENT
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_context import JsonSchema
-from engine.flow.node_type import Catalog
+from engine.flow.node_type import Catalog, NodeType
 from engine.flow.validation import without_parked
 
 TYPES = ("dataset_source", "dataset_sink")
@@ -56,7 +56,7 @@ def find_known(known: Iterable[KnownDataset], named: Any) -> KnownDataset | None
 def missing_datasets(document: Document, known: Iterable[KnownDataset]) -> list[Problem]:
     """Returns problems of missing datasets and missing columns to compare. They stop a deployment, but not an import."""
     known = tuple(known)
-    found = []
+    found: list[Problem] = []
     for node in without_parked(document).nodes:
         named = node.config.get("dataset")
         if node.type not in TYPES or not named or not isinstance(named, str):
@@ -76,7 +76,7 @@ def missing_datasets(document: Document, known: Iterable[KnownDataset]) -> list[
 
 def _missing_of_agents(document: Document, known: tuple[KnownDataset, ...]) -> Iterator[Problem]:
     for node in without_parked(document).nodes:
-        entries = node.config.get("tools") if node.type == AGENT else None
+        entries: JsonValue = node.config.get("tools") if node.type == AGENT else None
         for at, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
             if not isinstance(entry, Mapping) or entry.get("kind") != "dataset" or not entry.get("dataset"):
                 continue
@@ -94,7 +94,7 @@ def unknown_columns(document: Document, known: Iterable[KnownDataset]) -> list[P
     filled: it lacks none. The column that is likely meant is named.
     """
     known = tuple(known)
-    found = []
+    found: list[Problem] = []
     for node in without_parked(document).nodes:
         dataset = find_known(known, node.config.get("dataset")) if node.type == "dataset_sink" else None
         if dataset is None or not dataset.columns:
@@ -150,11 +150,18 @@ def with_datasets(catalog: Catalog, known: Iterable[KnownDataset]) -> Catalog:
     source, sink = catalog["dataset_source"], catalog["dataset_sink"]
     return {
         **catalog,
-        source.type: replace(
-            source, out_schema=rows, summary=lambda config, inputs: source.summary(named(config), inputs)
-        ),
-        sink.type: replace(sink, summary=lambda config, inputs: sink.summary(named(config), inputs)),
+        source.type: replace(shown_by_name(source, named), out_schema=rows),
+        sink.type: shown_by_name(sink, named),
     }
+
+
+def shown_by_name(kind: NodeType, named: Callable[[Mapping[str, Any]], dict[str, Any]]) -> NodeType:
+    """Returns the node type with a summary of the settings in which `named` put names in place of ids."""
+
+    def summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+        return kind.summary(named(config), inputs)
+
+    return replace(kind, summary=summary)
 
 
 def rows_schema(columns: Mapping[str, str]) -> JsonSchema:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.flow.json_values import read_strictly
 from engine.flow.lists import not_a_list
@@ -14,7 +14,7 @@ from engine.flow.node_context import Json
 ITEMS: Any = Field(title="Items", description="The list. A text that holds a list in JSON form works, too.")
 
 
-def items_of(value: Json) -> list[Json]:
+def items_of(value: JsonValue) -> list[Json]:
     """Returns the list; text that contains a JSON list is parsed. Raises NodeFailed that says what the value is."""
     if isinstance(value, list):
         return value

@@ -15,9 +15,9 @@ data of the connected nodes is used, in the order in which they were connected.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.flow.lists import not_a_list
 from engine.flow.node_context import Json, JsonSchema, NodeContext, NodeFailed
@@ -50,7 +50,7 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     return {"items": items, "count": len(items)}
 
 
-def _list_in(value: Json, position: int) -> list[Json]:
+def _list_in(value: JsonValue, position: int) -> list[Json]:
     """Returns the list that a value is, or has in `items`. Raises NodeFailed that names its place."""
     inside = value["items"] if isinstance(value, dict) and isinstance(value.get("items"), list) else value
     try:
@@ -74,13 +74,13 @@ def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
 
 
 def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]) -> JsonSchema:
-    each = given.get("lists", {}).get("items") or {}
-    inside = (each.get("properties") or {}).get("items")
+    each: JsonSchema = given.get("lists", {}).get("items") or {}
+    inside: JsonSchema | None = cast("JsonSchema", each.get("properties") or {}).get("items")
     return _schema((inside or each).get("items") or {})
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
-    lists = inputs.get("lists")
+    lists: JsonValue = inputs.get("lists")
     return f"{len(lists)} lists in one" if isinstance(lists, list) and len(lists) > 1 else "all lists in one"
 
 

@@ -29,9 +29,9 @@ is harmed, because every file is read in a process of its own that can reach not
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from pydantic import Field, create_model
+from pydantic import Field, JsonValue, create_model
 
 from engine.core.errors import Problem
 from engine.documents.page_ranges import HOW_TO_WRITE, BadRange, read_ranges
@@ -55,11 +55,11 @@ _AS = Field(
 )
 
 # `as` is a word of Python, so the class cannot be written as one.
-Config: type[NodeConfig] = create_model(
+Config = create_model(
     "Config",
     __base__=NodeConfig,
     __module__=__name__,
-    **{"pages": (str, _PAGES), "as": (Literal["text", "markdown", "tables"], _AS)},  # pyright: ignore[reportArgumentType]
+    **cast("dict[str, Any]", {"pages": (str, _PAGES), "as": (Literal["text", "markdown", "tables"], _AS)}),
 )
 
 
@@ -82,7 +82,7 @@ async def run(config: Any, inputs: Inputs, context: NodeContext) -> Json:
     return {name: read[name] for name in _out({"as": how}, {})["properties"]}
 
 
-def _one_file(value: Json) -> Json:
+def _one_file(value: JsonValue) -> Json:
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if is_file_value(value) or sent_file_id(value) is not None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.document import Node
@@ -42,7 +42,7 @@ def rules_field(description: str) -> Any:
 def kept_by(items: Sequence[Json], rules: Sequence[FieldRule], match: Match) -> list[Json]:
     """Returns the items for which the rules hold, in order. Raises NodeFailed when it takes longer than LONGEST."""
     until = time.monotonic() + LONGEST
-    kept = []
+    kept: list[Json] = []
     for at, item in enumerate(items):
         if time.monotonic() > until:
             raise NodeFailed(
@@ -57,7 +57,7 @@ def kept_by(items: Sequence[Json], rules: Sequence[FieldRule], match: Match) -> 
 
 def rule_problems(node: Node) -> Iterator[Problem]:
     """Yields problems of invalid patterns in the node's `rules`."""
-    rules = node.config.get("rules")
+    rules: JsonValue = node.config.get("rules")
     for position, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
         if isinstance(rule, Mapping) and (why := rule_problem(rule.get("operator"), rule.get("value"))):
             yield Problem("bad_pattern", why, node.id, f"/config/rules/{position}/value", blocks_import=False)
@@ -65,7 +65,7 @@ def rule_problems(node: Node) -> Iterator[Problem]:
 
 def rules_in_words(config: Mapping[str, Any]) -> str:
     """Returns for example `price is greater than 3 and name is empty`; "" without rules."""
-    rules = config.get("rules")
+    rules: JsonValue = config.get("rules")
     wanted = [rule for rule in rules if isinstance(rule, Mapping)] if isinstance(rules, list | tuple) else []
     link = " or " if config.get("match") == "any" else " and "
     return link.join(_in_words(rule) for rule in wanted)

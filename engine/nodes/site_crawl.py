@@ -168,7 +168,7 @@ class Crawl:
         return _Link(url, "flows" if named_by_listed or back else "public")
 
     def _new_ones(self, links: Iterable[_Link]) -> list[_Link]:
-        new = []
+        new: list[_Link] = []
         for link in links:
             url = canonical(link.url)
             if url is None or is_file(url) or (self.limits.same_site and site_of(url) != self._site):

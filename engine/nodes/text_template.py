@@ -143,7 +143,7 @@ def split_filters(inside: str) -> tuple[Reference | BadReference, list[tuple[str
 
 def _read_filters(inside: str) -> tuple[Reference | BadReference, list[tuple[str, list[Json]]]]:
     first, *rest = _split_pipes(inside)
-    filters = []
+    filters: list[tuple[str, list[Json]]] = []
     for text in rest:
         match = _FILTER.fullmatch(text)
         arguments = _arguments(match.group(2) or "") if match else None
@@ -213,7 +213,8 @@ def _wrong_filter(template: str) -> str:
 
 def _places(template: str) -> list[tuple[int, int]]:
     """Returns where each `{{ }}` starts and ends."""
-    found, at = [], 0
+    found: list[tuple[int, int]] = []
+    at = 0
     while (start := template.find("{{", at)) >= 0 and (end := template.find("}}", start + 2)) >= 0:
         found.append((start, end + 2))
         at = end + 2
@@ -225,7 +226,8 @@ def _insides(template: str) -> list[str]:
 
 
 def _split_pipes(inside: str) -> list[str]:
-    pieces, quoted, begin = [], False, 0
+    pieces: list[str] = []
+    quoted, begin = False, 0
     for position, letter in enumerate(inside):
         if letter == '"' and inside[position - 1 : position] != "\\":
             quoted = not quoted

@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
@@ -104,9 +104,9 @@ def _time_limit(config: Mapping[str, Any]) -> float:
 
 
 def _check(node: Node, document: Document) -> list[Problem]:
-    found = []
+    found: list[Problem] = []
     for name in ("include", "exclude"):
-        patterns = node.config.get(name)
+        patterns: JsonValue = node.config.get(name)
         for position, pattern in enumerate(patterns if isinstance(patterns, list | tuple) else ()):
             if isinstance(pattern, str) and len(pattern) > 500:
                 message = "This pattern is too long: at most 500 characters."
