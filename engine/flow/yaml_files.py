@@ -90,7 +90,7 @@ _Reader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|fa
 class _Writer(yaml.SafeDumper):
     """A dumper without anchors that writes texts of several lines as blocks."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True
 
 
