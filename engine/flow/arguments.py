@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import JsonValue
+
 from engine.flow.contract import fits_format
+from engine.flow.node_context import JsonSchema
 from engine.flow.references import Json
 
 MOST_COMPLAINTS = 10
@@ -28,7 +31,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 _WORDS = {"string": "text", "number": "a number", "integer": "a whole number", "boolean": "true or false"}
 
 
-def wrong_arguments(schema: Mapping[str, Any], arguments: Json) -> list[str]:
+def wrong_arguments(schema: JsonSchema, arguments: JsonValue) -> list[str]:
     """Returns what is wrong with the arguments, a line for each place; empty when they fit."""
     if not isinstance(arguments, dict):
         return ["they must be one JSON object"]
@@ -44,11 +47,11 @@ def wrong_arguments(schema: Mapping[str, Any], arguments: Json) -> list[str]:
 class _Check:
     """One check. `left`: how many places may still be looked at."""
 
-    def __init__(self, root: Mapping[str, Any]) -> None:
+    def __init__(self, root: JsonSchema) -> None:
         self._root = root
         self.left = _MOST_CHECKS
 
-    def complaints(self, schema: Any, value: Json, at: str, depth: int) -> Iterator[str]:
+    def complaints(self, schema: JsonValue, value: JsonValue, at: str, depth: int) -> Iterator[str]:
         self.left -= 1
         schema = self._resolved(schema)
         if self.left < 0 or depth > _DEEPEST or not isinstance(schema, Mapping):
@@ -69,8 +72,8 @@ class _Check:
                 yield from self.complaints(schema.get("items"), item, f"{at}/{number}", depth + 1)
 
     def _in_object(self, schema: Mapping[str, Any], value: dict[str, Json], at: str, depth: int) -> Iterator[str]:
-        properties = schema.get("properties")
-        known = properties if isinstance(properties, Mapping) else {}
+        properties: JsonValue = schema.get("properties")
+        known: Mapping[str, Any] = properties if isinstance(properties, Mapping) else {}
         for name in _list(schema.get("required")):
             if name not in value:
                 yield f"{at}/{name}: is missing"
@@ -84,10 +87,10 @@ class _Check:
             else:
                 yield from self.complaints(others, inner, f"{at}/{name}", depth + 1)
 
-    def _fits(self, schema: Any, value: Json, at: str, depth: int) -> bool:
+    def _fits(self, schema: JsonValue, value: JsonValue, at: str, depth: int) -> bool:
         return next(self.complaints(schema, value, at, depth), None) is None
 
-    def _resolved(self, schema: Any) -> Any:
+    def _resolved(self, schema: JsonValue) -> JsonValue:
         """Follows references inside the schema, like `#/$defs/Item`."""
         for _ in range(_DEEPEST):
             reference = schema.get("$ref") if isinstance(schema, Mapping) else None
@@ -95,7 +98,7 @@ class _Check:
                 return schema
             if not reference.startswith("#/"):
                 return None
-            found: Any = self._root
+            found: JsonValue = self._root
             for part in reference[2:].split("/"):
                 found = found.get(part) if isinstance(found, Mapping) else None
             schema = found
@@ -103,7 +106,7 @@ class _Check:
 
 
 def _wrong_kind(schema: Mapping[str, Any], value: Json) -> str:
-    kinds = schema.get("type")
+    kinds: JsonValue = schema.get("type")
     wanted = [str(kind) for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind in _KINDS]
     if not wanted or any(_is(kind, value) for kind in wanted):
         return ""
@@ -119,7 +122,7 @@ def _is(kind: str, value: Json) -> bool:
     return isinstance(value, _KINDS[kind])
 
 
-def _wrong_value(schema: Mapping[str, Any], value: Json) -> str:
+def _wrong_value(schema: Mapping[str, Any], value: JsonValue) -> str:
     allowed = [schema["const"]] if "const" in schema else _list(schema.get("enum"))
     if allowed and not any(one == value and isinstance(one, bool) == isinstance(value, bool) for one in allowed):
         return f"must be one of {', '.join(str(one) for one in allowed[:20])}"
@@ -146,5 +149,5 @@ def _outside(schema: Mapping[str, Any], size: float, least: str, most: str) -> s
     return None
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: JsonValue) -> list[Any]:
     return value if isinstance(value, list) else []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from difflib import SequenceMatcher
 
+from pydantic import JsonValue
+
 from engine.flow.document import Document, Edge, Node
 from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
 from engine.flow.graph import Graph
@@ -49,7 +51,7 @@ class Branches:
             leaving[edge.source].append(edge)
         for node_id in graph.order:
             if incoming[node_id]:
-                sides = frozenset.intersection(*incoming[node_id])
+                sides = incoming[node_id][0].intersection(*incoming[node_id])
                 depth = len(scopes.gives[node_id])  # a Flatten runs whatever was decided for the items of its list
                 alone = frozenset(one for one in sides if len(scopes.around[one[0]]) <= depth)
                 if self.nodes[node_id].type != "api_output":
@@ -57,7 +59,7 @@ class Branches:
                 elif self.output is not None and node_id == self.output.id:
                     self.reached_on = alone
             for edge in leaving[node_id]:
-                own = {(node_id, edge.source_port)} if self.nodes[node_id].type == CONDITION else set()
+                own: set[Side] = {(node_id, edge.source_port)} if self.nodes[node_id].type == CONDITION else set()
                 incoming[edge.target].append(self.only_on[node_id] | own)
 
     def open_ports(self, condition: str) -> list[str]:
@@ -223,7 +225,7 @@ def _is_one_reference(text: str) -> bool:
 def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:
     """Returns a First Value of this side whose value callers get, so that the other side only has to join it."""
     output = branches.output
-    read = {one.node_id for _, one in references_of(output, catalog[output.type])} if output else set()
+    read: set[str] = {one.node_id for _, one in references_of(output, catalog[output.type])} if output else set()
     for node_id in branches.graph.order:
         node = branches.nodes[node_id]
         ends = node_id in read if output else not branches.graph.children[node_id]
@@ -234,7 +236,7 @@ def _joiner(branches: Branches, side: Side, catalog: Catalog) -> Node | None:
 
 def _into(joiner: Node, partner: Node) -> list[Op]:
     ops: list[Op] = [{"op": "addEdge", "edge": new_edge(partner.id, joiner.id, "out")}]
-    values = joiner.inputs.get("values")
+    values: JsonValue = joiner.inputs.get("values")
     if isinstance(values, list) and values:
         more = [*values, str(Reference(partner.id, "out"))]
         ops.append(update_node(joiner, inputs={**joiner.inputs, "values": more}))
@@ -273,7 +275,7 @@ def _like(path: Sequence[str | int], given: JsonSchema) -> tuple[str | int, ...]
     """Returns the data of the other side that is most like the field at `path`: the value itself when it has no
     fields.
     """
-    known = given.get("properties")
+    known: JsonValue = given.get("properties")
     if not isinstance(known, dict) or not known:
         return ()
     wanted = str(path[-1]) if path else ""

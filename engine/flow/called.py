@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import JsonValue
+
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.contract import input_fields
@@ -66,7 +68,7 @@ def flow_tools_of(document: Document) -> list[FlowTool]:
 
 
 def _flow_tools(node: Node) -> Iterator[FlowTool]:
-    entries = node.config.get("tools")
+    entries: JsonValue = node.config.get("tools")
     for place, entry in enumerate(entries if isinstance(entries, list | tuple) else ()):
         if not isinstance(entry, Mapping) or entry.get("kind", "flow") != "flow":
             continue

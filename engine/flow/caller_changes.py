@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from pydantic import JsonValue
+
 from engine.flow.contract import TYPE_WORDS, input_fields, result_schema
 from engine.flow.document import Document
 from engine.flow.file_values import largest_bytes, size_in_words
@@ -154,7 +156,7 @@ def _default_words(field: Mapping[str, Any]) -> str:
 
 
 def _narrower(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    found = []
+    found: list[str] = []
     for rule, word in (("minimum", "smallest"), ("min_length", "shortest"), ("min_items", "fewest items")):
         if new.get(rule) is not None and (old.get(rule) is None or new[rule] > old[rule]):
             found.append(f"{word} {new[rule]:g}")
@@ -182,7 +184,8 @@ def _all_in(old: Sequence[Any] | None, new: Sequence[Any]) -> bool:
 
 def _group_changes(old: Mapping[str, Any], new: Mapping[str, Any], group: _Place | None) -> Iterator[CallerChange]:
     """The changes of the parts of a group of the result; of the whole result without a group."""
-    was, is_now = old.get("properties") or {}, new.get("properties") or {}
+    was: Mapping[str, Any] = old.get("properties") or {}
+    is_now: Mapping[str, Any] = new.get("properties") or {}
     for name in was:
         if name not in is_now:
             yield CallerChange("breaking", f"The result no longer has {_named(name, group).words}.")
@@ -221,7 +224,7 @@ def _value_changes(old: Mapping[str, Any], new: Mapping[str, Any], place: _Place
 
 def _kinds(schema: Mapping[str, Any]) -> list[str]:
     """The types of a value of the result; a file is a type of its own. Empty: it can be anything."""
-    kind = schema.get("type")
+    kind: JsonValue = schema.get("type")
     kinds = [str(one) for one in kind] if isinstance(kind, list) else [str(kind)] if kind else []
     return ["file" if one == "object" and schema.get("format") == "file" else one for one in kinds]
 

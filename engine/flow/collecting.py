@@ -73,7 +73,7 @@ def answer_collected_ops(document: Document, node_id: str) -> list[Op]:
     if not ended or not per_item:
         return []
     collect = nodes[ended[0]]
-    ops = []
+    ops: list[Op] = []
     if collect.inputs.get("value") in (None, ""):
         ops.append(update_node(collect, inputs={**collect.inputs, "value": _together(output, per_item)}))
     return [*ops, update_node(output, inputs=_answer(output, per_item, collect.id))]

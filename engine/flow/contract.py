@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 import jsonpointer
+from pydantic import JsonValue
 
 from engine.core.errors import FieldError, Problem
 from engine.flow.document import MAX_NAME, Document, Node
@@ -93,19 +94,23 @@ def api_input(document: Document) -> Node | None:
 def input_fields(document: Document) -> list[dict[str, Any]]:
     """Returns the fields of the API Input; empty when there is none."""
     node = api_input(document)
-    fields = node.config.get("fields") if node else None
+    fields: JsonValue = node.config.get("fields") if node else None
     return [field for field in fields if isinstance(field, dict)] if isinstance(fields, list | tuple) else []
 
 
 def samples_of(document: Document) -> list[dict[str, Any]]:
     """Returns the saved samples of the API Input, each as `{title, payload}`."""
     node = api_input(document)
-    samples = node.config.get("samples") if node else None
+    samples: JsonValue = node.config.get("samples") if node else None
     return [sample for sample in samples if isinstance(sample, dict)] if isinstance(samples, list | tuple) else []
 
 
 def payload_schema(
-    fields: Iterable[FieldDict], *, for_output: bool = False, with_null: bool = False, as_sent: bool = False
+    fields: Iterable[Mapping[str, JsonValue] | JsonValue],
+    *,
+    for_output: bool = False,
+    with_null: bool = False,
+    as_sent: bool = False,
 ) -> dict[str, Any]:
     """Returns the request body as JSON Schema (2020-12).
 
@@ -143,7 +148,7 @@ def sample_payload(document: Document, *tried: Mapping[str, Any]) -> dict[str, A
     a known one they are left out.
     """
     fields = input_fields(document)
-    samples = [one.get("payload") for one in samples_of(document)[:1]]
+    samples: list[JsonValue] = [one.get("payload") for one in samples_of(document)[:1]]
     known = [*(one for one in tried if one), *(one for one in samples if isinstance(one, Mapping))]
     for payload in known:
         if not check_payload(fields, payload)[1]:
@@ -155,7 +160,7 @@ def sample_payload(document: Document, *tried: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _first_fit(field: FieldDict, payloads: Iterable[Mapping[str, Any]]) -> Any:
+def _first_fit(field: FieldDict, payloads: Iterable[Mapping[str, Any]]) -> Json:
     """The first of the values in these payloads that a field takes; None for an optional field without one."""
     name = field["name"]
     for payload in payloads:
@@ -203,13 +208,13 @@ def final_nodes(document: Document) -> list[str]:
 
 def field_problems(node: Node) -> list[Problem]:
     """Returns the problems of an API Input's fields: names, nesting, contradicting limits, patterns, defaults."""
-    fields = node.config.get("fields")
+    fields: JsonValue = node.config.get("fields")
     return _fields_problems(node, fields, "/config/fields", 1) if isinstance(fields, list | tuple) else []
 
 
 def output_field_problems(node: Node) -> list[Problem]:
     """Returns the same problems for the output fields of a Prompt."""
-    fields = node.config.get("output_fields")
+    fields: JsonValue = node.config.get("output_fields")
     return _fields_problems(node, fields, "/config/output_fields", 1) if isinstance(fields, list | tuple) else []
 
 
@@ -287,7 +292,8 @@ def _is_type(kind: str, value: Json) -> bool:
             return isinstance(value, dict)
         case "array":
             return isinstance(value, list)
-    return False
+        case _:
+            return False
 
 
 def json_type(value: Json) -> str:
@@ -307,7 +313,8 @@ def json_type(value: Json) -> str:
             return "number"
         case list():
             return "array"
-    return "object"
+        case _:
+            return "object"
 
 
 def _type_word(value: Json) -> str:
@@ -322,7 +329,8 @@ def _type_word(value: Json) -> str:
             return "a number"
         case list():
             return "a list"
-    return "an object"
+        case _:
+            return "an object"
 
 
 def _same(left: Json, right: Json) -> bool:
@@ -488,7 +496,7 @@ def _candidates(field: FieldDict) -> Iterator[Json]:
         case "file":
             yield EXAMPLE_FILE_ID
         case "array":
-            items = field.get("items")
+            items: JsonValue = field.get("items")
             least = field.get("min_items") or 0
             most = field.get("max_items")
             if isinstance(items, Mapping):
@@ -527,7 +535,7 @@ def _texts(field: FieldDict) -> Iterator[str]:
     yield from made
 
 
-def _fields_problems(node: Node, fields: Sequence[Any], pointer: str, level: int) -> list[Problem]:
+def _fields_problems(node: Node, fields: Sequence[JsonValue], pointer: str, level: int) -> list[Problem]:
     found: list[Problem] = []
     if level > MAX_LEVELS:
         return [Problem("too_deep", f"Groups may be nested {MAX_LEVELS} levels deep.", node.id, pointer)]
@@ -567,7 +575,7 @@ def _rules_problems(node: Node, field: FieldDict, here: str, level: int) -> list
                     f"{here}/{low}",
                 )
             )
-    words = field.get("enum") if field.get("type", "string") == "string" else None
+    words: JsonValue = field.get("enum") if field.get("type", "string") == "string" else None
     if isinstance(words, list | tuple) and not any(isinstance(word, str) and word.strip() for word in words):
         message = f"`{name}` is one of these words, but there are none yet. Write them, or choose the type Text."
         found.append(Problem("no_words", message, node.id, f"{here}/enum", blocks_import=False))

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urlunsplit
 
+from pydantic import JsonValue
+
 from engine.flow.shell_words import UnreadableCommand, split_command
 
 Json = Any
@@ -91,7 +93,7 @@ class CurlCommand:
     url: str
     headers: dict[str, str] = field(default_factory=dict)
     query: dict[str, str] = field(default_factory=dict)
-    body: Json = None
+    body: JsonValue = None
     credentials: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -324,7 +326,7 @@ class _Reading:
         if not kind:
             self._set("Content-Type", "application/x-www-form-urlencoded")
         elif kind == "application/json":
-            value = _json_of(text)
+            value: JsonValue = _json_of(text)
             if isinstance(value, dict | list):
                 if self.headers["content-type"][1].strip().lower() == kind:
                     del self.headers["content-type"]  # the node sends this header itself with JSON

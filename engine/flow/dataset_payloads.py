@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import JsonValue
+
 from engine.flow.references import as_text
 
 
@@ -33,7 +35,7 @@ def payload_of_row(
     return payload
 
 
-def fitted(value: Any, kind: str) -> Any:
+def fitted(value: JsonValue, kind: str) -> JsonValue:
     """Converts a cell to the type of its field where the conversion is unambiguous: `"5"` to a whole number, 5 to
     text.
     """

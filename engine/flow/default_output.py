@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import JsonValue
+
 from engine.flow.node_context import Json
 
 #: The properties that hold the text of an output, the likeliest first.
@@ -30,7 +32,7 @@ def _value(schema: Mapping[str, Any], sentence: str) -> Json:
         return sentence
     if kind != "object":
         return _EMPTY.get(kind)
-    properties = schema.get("properties") or {}
+    properties: Mapping[str, Any] = schema.get("properties") or {}
     texts = [name for name, one in properties.items() if _type(one) == "string" and "enum" not in one]
     main = next((name for name in _TEXTS if name in texts), next(iter(texts), ""))
     return {name: _value(one, sentence if name == main else "") for name, one in properties.items()}
@@ -38,7 +40,7 @@ def _value(schema: Mapping[str, Any], sentence: str) -> Json:
 
 def _type(schema: Mapping[str, Any]) -> str:
     """Returns the first type of a schema that is not null; empty when it names none."""
-    kind = schema.get("type")
+    kind: JsonValue = schema.get("type")
     if isinstance(kind, list):
         return next((str(one) for one in kind if one != "null"), "")
     if kind is None and (options := schema.get("anyOf")):

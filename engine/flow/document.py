@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from engine.core.errors import Problem
 from engine.flow.wrong_values import what_it_must_be
@@ -151,7 +151,7 @@ def parse_flow_file(
     if len(raw) > MAX_BYTES:
         return None, [Problem("too_large", f"The file has {len(raw):,} bytes; a flow may have {MAX_BYTES:,} (1 MiB).")]
     try:
-        value = json.loads(raw, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        value: JsonValue = json.loads(raw, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         return None, [Problem("invalid_json", f"This is not valid JSON: {error}.")]
     if not isinstance(value, dict):
@@ -175,7 +175,7 @@ def parse_flow_file(
     return FlowFile(title=title, description=description, document=document), []
 
 
-def deeper_than(value: Any, limit: int) -> bool:
+def deeper_than(value: JsonValue, limit: int) -> bool:
     """True when lists and objects are nested more than `limit` levels deep.
 
     Iterative, so that no input overflows the stack.
@@ -228,8 +228,8 @@ def _shape_problem(body: dict[str, Any], error: dict[str, Any]) -> Problem:
     pointer = "".join(f"/{part}" for part in location)
     node_id = None
     if len(location) >= 2 and location[0] == "nodes" and isinstance(location[1], int):
-        node = body["nodes"][location[1]]
-        node_id = node.get("id") if isinstance(node, dict) and isinstance(node.get("id"), str) else None
+        node: JsonValue = body["nodes"][location[1]]
+        node_id = known if isinstance(node, dict) and isinstance(known := node.get("id"), str) else None
         pointer = "".join(f"/{part}" for part in location[2:]) or pointer
     match error["type"]:
         case "extra_forbidden":
@@ -250,7 +250,7 @@ def _shape_problem(body: dict[str, Any], error: dict[str, Any]) -> Problem:
 
 
 def _limits(document: Document) -> list[Problem]:
-    found = []
+    found: list[Problem] = []
     if len(document.nodes) > MAX_NODES:
         found.append(Problem("too_many_nodes", f"{len(document.nodes)} nodes; a flow may have {MAX_NODES}."))
     if len(document.edges) > MAX_EDGES:

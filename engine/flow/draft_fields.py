@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl
+
+from pydantic import JsonValue
 
 from engine.flow.contract import MAX_FIELDS, MAX_LEVELS, fits_format, json_type
 from engine.flow.curl_parser import CurlRefused, looks_like_curl, read_curl
@@ -36,10 +38,14 @@ def fields_from_text(text: str) -> list[dict[str, Any]]:
     return fields_from_json(value)
 
 
-def fields_from_json(value: Any) -> list[dict[str, Any]]:
+def fields_from_json(value: JsonValue | Mapping[str, str]) -> list[dict[str, Any]]:
     """Returns the fields for a sample request: an object, or a list of objects. Raises SampleRefused."""
-    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
-        return _fields(value, 1)
+    if (
+        isinstance(value, list)
+        and value
+        and len(value) == len(samples := [one for one in value if isinstance(one, Mapping)])
+    ):
+        return _fields(samples, 1)
     if not isinstance(value, Mapping):
         raise SampleRefused('A request body is an object with names and values, like {"name": "value"}.')
     if not value:
@@ -66,7 +72,7 @@ def _fields(samples: Sequence[Mapping[str, Any]], level: int) -> list[dict[str, 
     names = list(
         dict.fromkeys(name for sample in samples for name in sample if str(name).strip() and len(name) <= MAX_NAME)
     )
-    drafted = []
+    drafted: list[dict[str, Any]] = []
     for name in names[:MAX_FIELDS]:
         values = [sample[name] for sample in samples if name in sample]
         rules = _rules(values, level)
@@ -109,5 +115,5 @@ def _item(items: Sequence[Any], level: int) -> dict[str, Any]:
     return rules
 
 
-def _no_constant(word: str) -> Any:
+def _no_constant(word: str) -> NoReturn:
     raise ValueError(word)

@@ -36,7 +36,7 @@ from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.ports import out_schema
 from engine.flow.reference_edits import change_references
-from engine.flow.references import Reference
+from engine.flow.references import Json, Reference
 from engine.flow.wrong_values import what_it_must_be
 
 Op = dict[str, Any]
@@ -283,7 +283,7 @@ def _fitting(node_id: str, schema: Mapping[str, Any], name: str) -> Reference | 
     """Returns the data of a node's output that fits an input: a field with its name, the only list, or an item that is
     an address.
     """
-    known = schema.get("properties") or {}
+    known: Mapping[str, Any] = schema.get("properties") or {}
     if name in known:
         return Reference(node_id, "out", (name,))
     if name == "items":
@@ -357,7 +357,7 @@ def add_note(document: Document, position: Position) -> tuple[str, list[Op]]:
     return note_id, [{"op": "addNote", "note": Note(id=note_id, text="", position=position).model_dump()}]
 
 
-def update_node(node: Node, **after: Any) -> Op:
+def update_node(node: Node, **after: Json) -> Op:
     """Returns an `updateNode` operation that includes the values it replaces."""
     before = node.model_dump()
     return {"op": "updateNode", "id": node.id, "before": {key: before[key] for key in after}, "after": after}

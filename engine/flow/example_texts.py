@@ -10,10 +10,15 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Iterator
-from re import _constants, _parser  # type: ignore[attr-defined]  # Python's own reading of a pattern has no public name
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.flow.patterns import MAX_PATTERN
+
+if TYPE_CHECKING:
+    import sre_constants as _constants
+    import sre_parse as _parser
+else:
+    from re import _constants, _parser
 
 #: How many variants of one pattern are tried. Each one repeats more often and takes another alternative.
 _FORMS: Final = 80
@@ -42,7 +47,7 @@ def texts_like(pattern: str, shortest: int) -> Iterator[str]:
     except (re.error, OverflowError, RecursionError):
         return
     for more in [*range(_FORMS), shortest]:
-        text = "".join(_written(tree, more))
+        text = "".join(_written(tree.data, more))
         missing = max(0, shortest - len(text))
         yield from (text, text + "x" * missing, "x" * missing + text) if missing else (text,)
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import unquote
 
+from pydantic import JsonValue
+
 from engine.core.ids import FILE_ID
 from engine.core.media_types import HEAD_BYTES, TAIL_BYTES, media_type_of, plain_media_type
 
@@ -117,7 +119,7 @@ _SHORT_WORDS: Final[Mapping[str, str]] = {
 }
 
 
-def is_file_value(value: Json) -> bool:
+def is_file_value(value: JsonValue) -> bool:
     """True for the value of a stored file: an object with its id, name, media type and size."""
     return (
         isinstance(value, Mapping)
@@ -136,7 +138,7 @@ def file_value(file_id: str, name: str, media_type: str, size: int) -> dict[str,
     return {"name": name, "media_type": media_type, "size": size, "file_id": file_id}
 
 
-def sent_file_id(value: Json) -> str | None:
+def sent_file_id(value: JsonValue) -> str | None:
     """Returns the id when a value names a stored file: the id as text, or an object with `file_id`; else None."""
     if isinstance(value, Mapping):
         value = value.get("file_id")
@@ -259,7 +261,7 @@ def _unquoted(value: str) -> str:
     return unquote(value)
 
 
-def looks_like_file(value: Json) -> bool:
+def looks_like_file(value: JsonValue) -> bool:
     """True for what only a file is sent as: a file value, an id, or a base64 data URL."""
     if isinstance(value, Mapping):
         return sent_file_id(value) is not None and value.keys() <= {*FILE_SCHEMA["properties"], *_UPLOADED}
@@ -317,7 +319,7 @@ def map_files(
     for _, at, file in _files(fields, value, ()):
         target: Any = changed
         for part in at[:-1]:
-            inner = target[part]
+            inner: Mapping[str, Json] | Sequence[Json] = target[part]
             target[part] = dict(inner) if isinstance(inner, Mapping) else list(inner)
             target = target[part]
         target[at[-1]] = change(pointer_of(at), file)
@@ -331,7 +333,7 @@ def sent_files(
     return [(field, pointer_of(at), file) for field, at, file in _files(fields, value, ())]
 
 
-def takes_files(fields: Sequence[Mapping[str, Any]]) -> bool:
+def takes_files(fields: Sequence[Mapping[str, JsonValue] | JsonValue]) -> bool:
     """True when a field, at any level, is a file or a list of files."""
     return any(
         field.get("type") == "file"
@@ -359,12 +361,14 @@ def _files(
             yield from _files_of(field, value[name], (*at, name))
 
 
-def _files_of(field: Mapping[str, Any], value: Json, at: _At) -> Iterator[tuple[Mapping[str, Any], _At, Json]]:
+def _files_of(field: Mapping[str, Any], value: JsonValue, at: _At) -> Iterator[tuple[Mapping[str, Any], _At, Json]]:
     match field.get("type"):
         case "file":
             yield field, at, value
-        case "array" if isinstance(value, list) and isinstance(items := field.get("items"), Mapping):
+        case "array" if isinstance(value, list) and isinstance(field.get("items"), Mapping):
             for position, item in enumerate(value):
-                yield from _files_of(items, item, (*at, position))
-        case "object" if isinstance(value, Mapping) and isinstance(inner := field.get("fields"), list | tuple):
-            yield from _files(inner, value, at)
+                yield from _files_of(field["items"], item, (*at, position))
+        case "object" if isinstance(value, Mapping) and isinstance(field.get("fields"), list | tuple):
+            yield from _files(field["fields"], value, at)
+        case _:
+            pass

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+
+from pydantic import JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.accept_field import make_optional_ops
@@ -217,7 +220,7 @@ def _empty_rules_of(
     node: Node, part: str, values: Mapping[str, Any], *, left: str, right: str
 ) -> Iterator[FlowWarning]:
     """Rules of a Condition need a left value; those of a list look at the item itself when they name no field."""
-    rules = values.get("rules")
+    rules: JsonValue = values.get("rules")
     if not isinstance(rules, list | tuple):
         return
     for at, rule in enumerate(rules):
@@ -232,9 +235,7 @@ def _empty_rules_of(
             continue
         wholly = no_left and no_right if left else not field_named
         if wholly and (len(rules) > 1 or part == "config"):
-            rest = [one for number, one in enumerate(rules) if number != at]
-            after = {part: {**values, "rules": rest}}
-            verb, mend = "Remove this rule", lambda after=after: [update_node(node, **after)]
+            verb, mend = "Remove this rule", partial(_without_rule, node, part, values, at)
         else:
             verb, mend = "Fill in this rule", None
         pointer = f"/{part}/rules/{at}/{left if no_left else right}"
@@ -243,11 +244,16 @@ def _empty_rules_of(
         yield FlowWarning(Problem("empty_rule", said, node.id, pointer, blocks_import=False), verb, mend)
 
 
+def _without_rule(node: Node, part: str, values: Mapping[str, Any], at: int) -> list[Op]:
+    rest = [one for number, one in enumerate(values["rules"]) if number != at]
+    return [update_node(node, **{part: {**values, "rules": rest}})]
+
+
 def _text_compared(used: Document, catalog: Catalog) -> Iterator[FlowWarning]:
     """Rules that ask whether a text field of a model's answer is greater or less than a number."""
     nodes = {node.id: node for node in used.nodes}
     for node in used.nodes:
-        rules = node.inputs.get("rules") if node.type == CONDITION else None
+        rules: JsonValue = node.inputs.get("rules") if node.type == CONDITION else None
         for at, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
             if not isinstance(rule, Mapping) or rule.get("operator") not in ORDERING:
                 continue
@@ -278,7 +284,7 @@ def _text_compared(used: Document, catalog: Catalog) -> Iterator[FlowWarning]:
             )
 
 
-def _text_field(fields: Any, name: str) -> int | None:
+def _text_field(fields: JsonValue, name: str) -> int | None:
     """Returns the place of the output field with this name when it is a text; None otherwise."""
     for place, one in enumerate(fields if isinstance(fields, list | tuple) else ()):
         if isinstance(one, Mapping) and one.get("name") == name:
@@ -287,7 +293,7 @@ def _text_field(fields: Any, name: str) -> int | None:
 
 
 def _as_number_field(source: Node, place: int) -> Op:
-    fields = [dict(one) if isinstance(one, Mapping) else one for one in source.config["output_fields"]]
+    fields: list[Any] = [*source.config["output_fields"]]
     kept = {key: value for key, value in fields[place].items() if key in {"name", "required", "description"}}
     fields[place] = {**kept, "type": "number"}
     return update_node(source, config={**source.config, "output_fields": fields})
@@ -376,8 +382,8 @@ def _grouped_by_whole_items(used: Document, catalog: Catalog) -> Iterator[FlowWa
     for node in used.nodes:
         if node.type != "group_count" or str(node.config.get("by") or "").strip() != ".":
             continue
-        item = binding_schema(node.inputs.get("items"), used, catalog).get("items") or {}
-        fields = item.get("properties") if isinstance(item, Mapping) else None
+        item: JsonValue = binding_schema(node.inputs.get("items"), used, catalog).get("items") or {}
+        fields: JsonValue = item.get("properties") if isinstance(item, Mapping) else None
         if not isinstance(fields, Mapping) or not fields:
             continue
         chosen = next((name for name, one in fields.items() if isinstance(one, Mapping) and one.get("enum")), None)
@@ -499,7 +505,7 @@ def _list_of(node: Node) -> Reference | None:
     return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], Reference) else None
 
 
-def _is_blank(value: Any) -> bool:
+def _is_blank(value: JsonValue) -> bool:
     """True for nothing, for an empty text, and for a list of nothing else."""
     if isinstance(value, list | tuple):
         return all(_is_blank(one) for one in value)

@@ -76,7 +76,7 @@ class Found:
     goals: tuple[Goal, ...]
     fits: bool
     not_yet: str = ""
-    parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict[str, str])
     time: str = ""
 
 

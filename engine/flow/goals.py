@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, Literal
 
 import yaml
+from pydantic import JsonValue
 
 from engine.core.paths import ASSETS
 from engine.flow.contract import fits_format
@@ -44,7 +45,7 @@ class Question:
     kind: Kind
     default: Json = None
     hint: str = ""
-    choices: Mapping[str, Json] = field(default_factory=dict)
+    choices: Mapping[str, Json] = field(default_factory=dict[str, Json])
     least: int = 1
     most: int = MOST_WORDS
     takes: tuple[str, ...] = ()
@@ -127,9 +128,9 @@ def all_goals() -> Goals:
 def first_answers(goal: Goal, document: Document) -> dict[str, Json]:
     """The answers that stand in the questions at first: their defaults, or what the template has in that place."""
     written = document.as_json()
-    found = {}
+    found: dict[str, Json] = {}
     for question in goal.questions:
-        value = question.default
+        value: JsonValue = question.default
         if question.kind in FILES:
             value = [] if question.kind == "files" else None
         elif value is None:
@@ -228,7 +229,7 @@ def _goal(value: Mapping[str, Any]) -> Goal:
 
 
 def _question(name: str, value: Mapping[str, Any]) -> Question:
-    choices = value.get("choices", {})
+    choices: list[Json] | dict[str, Json] = value.get("choices", {})
     if isinstance(choices, list):
         choices = {str(choice): choice for choice in choices}
     return Question(
@@ -270,7 +271,7 @@ def _number(question: Question, typed: Json) -> int:
     return number
 
 
-def _files(question: Question, typed: Json) -> Json:
+def _files(question: Question, typed: JsonValue) -> Json:
     """Returns the chosen file, or a list of the chosen ones; None when there is none."""
     chosen = [one for one in (typed if isinstance(typed, list | tuple) else [typed]) if one]
     if len(chosen) > question.most:
@@ -282,7 +283,7 @@ def _files(question: Question, typed: Json) -> Json:
     return chosen if question.kind == "files" else chosen[0]
 
 
-def _words(question: Question, typed: Json) -> list[str]:
+def _words(question: Question, typed: JsonValue) -> list[str]:
     lines = typed if isinstance(typed, list) else str(typed or "").splitlines()
     found = list(dict.fromkeys(_plain(str(line).strip()) for line in lines if str(line).strip()))
     if len(found) < question.least:
@@ -363,7 +364,7 @@ def _between(parts: list[str], answer: str) -> list[str]:
     return [piece for part in parts for piece in (part, answer)][:-1]
 
 
-def _said(answer: Json) -> str:
+def _said(answer: JsonValue) -> str:
     return ", ".join(map(str, answer)) if isinstance(answer, list) else str(answer)
 
 
@@ -394,8 +395,10 @@ def _set(written: Mapping[str, Any], place: str, value: Json) -> None:
 def _holder(written: Mapping[str, Any], place: str) -> tuple[Any, str | int]:
     """The list or object that holds a place, and its key in it. Raises KeyError or IndexError when there is none."""
     node_id, *path = place.split("/")
-    holder: Any = next((node for node in written["nodes"] if node["id"] == node_id), None)
-    if holder is None:
+    holder: list[Any] | dict[str, Any] = next(
+        (node for node in written["nodes"] if node["id"] == node_id), dict[str, Any]()
+    )
+    if not holder:
         raise KeyError(place)
     for part in path[:-1]:
         holder = holder[int(part)] if isinstance(holder, list) else holder[part]

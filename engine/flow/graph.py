@@ -67,7 +67,7 @@ class Graph:
         return tuple(order)
 
     def _find_cycles(self) -> tuple[tuple[str, ...], ...]:
-        found = []
+        found: list[tuple[str, ...]] = []
         left = self._waiting(set(self.ids) - set(self.order))
         while left:
             found.append(self._find_cycle(left))

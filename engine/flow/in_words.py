@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import JsonValue
+
 from engine.flow.document import Document
 from engine.flow.lists import SPLITTER
 from engine.flow.references import BadReference, Json, Reference, split_text
@@ -35,7 +37,7 @@ def text_in_words(text: str, labels: Mapping[str, str]) -> str:
     )
 
 
-def binding_in_words(binding: Json, labels: Mapping[str, str], longest: int) -> Json:
+def binding_in_words(binding: JsonValue, labels: Mapping[str, str], longest: int) -> Json:
     """Returns a binding with every text in its shown form, cut after `longest` characters.
 
     The document's limit bounds the depth.
@@ -47,4 +49,5 @@ def binding_in_words(binding: Json, labels: Mapping[str, str], longest: int) -> 
             return [binding_in_words(item, labels, longest) for item in binding]
         case dict():
             return {key: binding_in_words(item, labels, longest) for key, item in binding.items()}
-    return binding
+        case _:
+            return binding

@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import JsonValue
+
 from engine.flow.document import MAX_DEPTH, deeper_than
 from engine.flow.references import as_text
 
@@ -47,7 +49,7 @@ def read_strictly(text: str) -> Json:
     return value
 
 
-def value_at(item: Json, path: str) -> Json:
+def value_at(item: JsonValue, path: str) -> Json:
     """Returns what a path such as `author.name`, `tags[0]` or `["a key"]` names; "" or "." is the item. None when there
     is none.
 
@@ -86,7 +88,7 @@ def as_number(value: Json) -> int | float | None:
 def is_small(value: Json) -> bool:
     """True when processing the whole value is faster than passing it to a thread. It stops counting at SMALL."""
     left = SMALL
-    waiting = [value]
+    waiting: list[JsonValue] = [value]
     while waiting and left > 0:
         one = waiting.pop()
         left -= 20
@@ -124,7 +126,7 @@ def _key(value: Json) -> tuple[int, Any]:
 
 def same(left: Json, right: Json) -> bool:
     """True when two JSON values are equal in type and content; `1` equals `1.0`, but not `true`. Iterative."""
-    waiting = [(left, right)]
+    waiting: list[tuple[JsonValue, JsonValue]] = [(left, right)]
     while waiting:
         one, other = waiting.pop()
         if isinstance(one, dict) and isinstance(other, dict):
@@ -142,7 +144,7 @@ def same(left: Json, right: Json) -> bool:
     return True
 
 
-def _step(value: Json, part: str) -> Json:
+def _step(value: JsonValue, part: str) -> Json:
     if isinstance(value, dict):
         return value.get(part)
     if isinstance(value, list) and part.isdecimal() and part.isascii() and int(part) < len(value):

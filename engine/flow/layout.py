@@ -200,7 +200,7 @@ class _Room:
         followers = self._followers()
         x = self.places[self.source][0] + self._step(self.source) + self._step(self.node_id)
         further = max((x - self.places[one][0] for one in followers), default=0)
-        moved = self._to_the_right(followers, self.places) if further > 0 else set()
+        moved: set[str] = self._to_the_right(followers, self.places) if further > 0 else set()
         return {one: (x + further if one in moved else x, y) for one, (x, y) in self.places.items()}
 
     def _with_columns_apart(self) -> _Places:

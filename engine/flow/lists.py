@@ -5,7 +5,9 @@ A Splitter (For each item) opens a list, a Flatten (Collect into a list) closes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+from pydantic import JsonValue
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
@@ -22,7 +24,7 @@ DEEPEST = 8
 #: The ids of the Splitters around a node, outermost first.
 Lists = tuple[str, ...]
 
-_WORDS = {
+_WORDS: Mapping[type, str] = {
     dict: "a group of values",
     str: "text",
     bool: "yes or no",
@@ -121,7 +123,7 @@ def across_list(node: Node, field: str, target: Node, document: Document, scopes
     )
 
 
-def not_a_list(name: str, binding: Json, value: Json) -> NodeFailed:
+def not_a_list(name: str, binding: Json, value: JsonValue) -> NodeFailed:
     """Returns the failure of a node that needs a list, with the reference and the type that was found."""
     shown = f"`{binding.strip()}`" if isinstance(binding, str) and _is_reference(binding) else name
     hint = ""

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from engine.core.error_codes import JobErrorCode
 from engine.flow.references import Scope
 
 Json = Any  # a JSON value: None, bool, int, float, str, list or dict of these
 JsonSchema = dict[str, Any]
+Result = TypeVar("Result")
 
 
 class NodeFailed(Exception):
@@ -135,7 +136,7 @@ class Http(Protocol):
         """Returns the robots.txt of a page's site, which is cached. Raises NodeFailed."""
         ...
 
-    async def draw(self, answer: Any, *, timeout_seconds: float = 30.0) -> DrawnPage:
+    async def draw(self, answer: Any, *, timeout_seconds: float = 30.0) -> DrawnPage:  # noqa: ANN401 - its own answers
         """Renders the page of an answer in a browser.
 
         Raises NodeFailed, also when there is no browser (`page_needs_browser`).
@@ -510,7 +511,7 @@ class NodeContext(Protocol):
         """Stores the result of a part of the step, which survives a crash and a pause. Keys are unique in the step."""
         ...
 
-    async def in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
+    async def in_thread(self, work: Callable[..., Result], *args: object) -> Result:
         """Runs CPU-heavy pure code off the event loop."""
         ...
 

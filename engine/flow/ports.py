@@ -4,8 +4,10 @@ field.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pydantic import JsonValue
 
 from engine.flow.document import Document, Node
 from engine.flow.node_context import JsonSchema
@@ -81,7 +83,7 @@ class _SchemaFinder:
                 given[name] = {"type": "array", "items": outs[0]} if kind.all_sources else outs[0]
         return given
 
-    def binding(self, binding: Any) -> JsonSchema:
+    def binding(self, binding: JsonValue) -> JsonSchema:
         if isinstance(binding, str):
             pieces = list(split_text(binding))
             if len(pieces) != 1 or not isinstance(reference := pieces[0], Reference):
@@ -111,12 +113,12 @@ def schema_at(schema: JsonSchema, path: Sequence[str | int]) -> JsonSchema | Non
     for part in path:
         if not schema:
             return ANYTHING
-        types = schema.get("type")
+        types: JsonValue = schema.get("type")
         kinds = types if isinstance(types, list) else [types]
         if isinstance(part, str):
             if "object" not in kinds:
                 return ANYTHING if types is None else None
-            properties = schema.get("properties")
+            properties: Mapping[str, JsonSchema] | None = schema.get("properties")
             if properties is None or schema.get("additionalProperties") is True:
                 schema = (properties or {}).get(part, ANYTHING)
             elif part not in properties:
@@ -130,7 +132,7 @@ def schema_at(schema: JsonSchema, path: Sequence[str | int]) -> JsonSchema | Non
     return schema
 
 
-def binding_schema(binding: Any, document: Document, catalog: Catalog) -> JsonSchema:
+def binding_schema(binding: JsonValue, document: Document, catalog: Catalog) -> JsonSchema:
     """Returns the schema of a binding's value: that of a lone reference, text for mixed text, or the literal's own
     type.
     """

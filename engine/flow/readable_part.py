@@ -5,11 +5,13 @@ same time.
 from __future__ import annotations
 
 import json
-from typing import Any
+from functools import reduce
+from operator import getitem
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from engine.flow.document import MAX_BYTES, MAX_DEPTH, Document, deeper_than
+from engine.flow.references import Json
 
 _FILE_ONLY = ("title", "description")
 
@@ -19,7 +21,7 @@ def readable_part(data: bytes) -> Document | None:
     if len(data) > MAX_BYTES:
         return None
     try:
-        value = json.loads(data)
+        value: JsonValue = json.loads(data)
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or deeper_than(value, MAX_DEPTH):
@@ -37,11 +39,9 @@ def readable_part(data: bytes) -> Document | None:
         return None
 
 
-def _take_out(body: Any, location: tuple[int | str, ...]) -> None:
+def _take_out(body: Json, location: tuple[int | str, ...]) -> None:
     """Removes a key with an invalid value. An item of a list is kept, because the list cannot be read without it."""
     *way, last = location
-    here = body
-    for part in way:
-        here = here[part]
-    if isinstance(here, dict):
+    here: JsonValue = reduce(getitem, way, body)
+    if isinstance(here, dict) and isinstance(last, str):
         here.pop(last, None)

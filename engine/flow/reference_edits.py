@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from pydantic import JsonValue
+
 from engine.flow.document import Node
 from engine.flow.node_type import NodeType
 from engine.flow.references import ROOTS, BadReference, Json, Reference, find_references, parse_reference
@@ -40,7 +42,7 @@ def change_references(node: Node, kind: NodeType, change: Change) -> dict[str, A
     return {name: change_in(value, change, source=name in kind.source_inputs) for name, value in node.inputs.items()}
 
 
-def change_in(value: Json, change: Change, *, source: bool = False) -> Json:
+def change_in(value: JsonValue, change: Change, *, source: bool = False) -> Json:
     """Returns a binding, or template source, with changed references. The document's limit bounds the depth."""
     if isinstance(value, str):
         return "".join(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jsonpointer
+from pydantic import JsonValue
 
 Json = Any
 
@@ -83,7 +84,7 @@ class Scope:
         """Returns the value of a reference, or Missing."""
         node_id, root = reference.node_id, reference.root
         if node_id == SYSTEM:
-            value: Any = self.system.get(root)
+            value: JsonValue = self.system.get(root)
         elif root == "out":
             scope = self
             while node_id not in scope.outputs:
@@ -154,9 +155,9 @@ def split_text(text: str) -> Iterator[str | Reference | BadReference]:
         yield text[at:]
 
 
-def find_references(binding: Json, pointer: str = "") -> Iterator[tuple[str, Reference | BadReference]]:
+def find_references(binding: JsonValue, pointer: str = "") -> Iterator[tuple[str, Reference | BadReference]]:
     """Yields every reference in a binding, with the JSON pointer of its text. Keys are not searched. Iterative."""
-    waiting: list[tuple[str, Json]] = [(pointer, binding)]
+    waiting: list[tuple[str, JsonValue]] = [(pointer, binding)]
     while waiting:
         here, value = waiting.pop()
         if isinstance(value, str):
@@ -181,7 +182,7 @@ def render(binding: Json, scope: Scope, missing: list[Missing]) -> Json:
 Rendering = Callable[["Scope", list[Missing]], Json]
 
 
-def prepare_binding(binding: Json) -> Rendering:
+def prepare_binding(binding: JsonValue) -> Rendering:
     """Parses a binding once, so that it can be rendered often. Keys are not parsed."""
     if isinstance(binding, str):
         return _prepare_text(binding)

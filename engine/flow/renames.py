@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pydantic import JsonValue
+
 from engine.flow.contract import api_input, input_fields
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
@@ -94,13 +96,14 @@ def _sample_ops(before: Document, after: Document, old: str, new: str) -> list[O
     node = api_input(after)
     if node is None or old not in had or old in has or new not in has:
         return []
+    saved: Sequence[JsonValue] = node.config.get("samples") or ()
     samples = [
-        {**one, "payload": {new if key == old else key: value for key, value in one["payload"].items()}}
-        if isinstance(one, Mapping) and isinstance(one.get("payload"), Mapping)
+        {**one, "payload": {new if key == old else key: value for key, value in payload.items()}}
+        if isinstance(one, Mapping) and isinstance(payload := one.get("payload"), Mapping)
         else one
-        for one in node.config.get("samples") or ()
+        for one in saved
     ]
-    if samples == list(node.config.get("samples") or ()):
+    if samples == list(saved):
         return []
     return [update_node(node, config={**node.config, "samples": samples})]
 
@@ -126,8 +129,10 @@ class _Schemas:
         """Returns the known fields of the items of the list that the node works on."""
         found = self.document.node(node.id)
         items = found.inputs.get("items") if found is not None else None
-        schema = binding_schema(items, self.document, self.catalog).get("items") if items is not None else None
-        known = schema.get("properties") if isinstance(schema, Mapping) else None
+        schema: JsonValue = (
+            binding_schema(items, self.document, self.catalog).get("items") if items is not None else None
+        )
+        known: JsonValue = schema.get("properties") if isinstance(schema, Mapping) else None
         return known if isinstance(known, Mapping) else {}
 
 
@@ -137,7 +142,7 @@ def _renamed_inputs(before: Node, after: Node) -> Iterator[tuple[str, str]]:
         yield from ((one, other) for one, other in zip(old, new, strict=True) if one != other)
 
 
-def _renamed_fields(before: Any, after: Any, level: int) -> Iterator[tuple[str, str]]:
+def _renamed_fields(before: JsonValue, after: JsonValue, level: int) -> Iterator[tuple[str, str]]:
     """The document's limit bounds the depth; fields deeper than any flow may have are not searched."""
     if not isinstance(before, list | tuple) or not isinstance(after, list | tuple) or level > _DEEPEST:
         return
@@ -157,7 +162,7 @@ def _renamed_inside(old: Mapping[str, Any], new: Mapping[str, Any], level: int) 
         yield from _renamed_inside(old["items"], new["items"], level + 1)
 
 
-def _with_paths(value: Any, old: str, new: str) -> Any:
+def _with_paths(value: JsonValue, old: str, new: str) -> JsonValue:
     """Returns settings in which paths of an item's field begin with the new name."""
     if isinstance(value, Mapping):
         return {

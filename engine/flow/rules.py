@@ -27,7 +27,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from engine.flow.json_values import as_number, same, value_at
 from engine.flow.patterns import BadPattern, read_pattern, why_not
@@ -76,7 +76,7 @@ _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})
 
 
-def _ignore_case() -> Any:
+def _ignore_case() -> bool:
     """The field of a rule for whether capitals count. Forms show it as the opposite, and set it in new rules."""
     return Field(
         False,
@@ -194,7 +194,7 @@ def reads_as_number(right: Json) -> bool:
     return as_number(_ungrouped(right)) is not None
 
 
-def rule_problem(operator: Any, right: Json) -> str:
+def rule_problem(operator: object, right: Json) -> str:
     """Returns why a rule can never work, as a sentence; "" when it can.
 
     Patterns that contain references are not checked.
@@ -241,7 +241,7 @@ def _comparable(left: Json, right: Json) -> tuple[Any, Any] | None:
     return (left, right) if isinstance(left, str) and isinstance(right, str) else None
 
 
-def _contains(left: Json, right: Json) -> bool:
+def _contains(left: JsonValue, right: Json) -> bool:
     if isinstance(left, list):
         return any(_equals(item, right) for item in left)
     if isinstance(left, dict):
@@ -269,7 +269,7 @@ def _is_in(left: Json, right: Json) -> bool:
     return any(_equals(left, item) for item in _choices(right))
 
 
-def _choices(right: Json) -> Any:
+def _choices(right: JsonValue) -> list[JsonValue] | dict[str, JsonValue]:
     """Returns the values that `in` compares with, as a list; an object stays, its keys are compared."""
     if isinstance(right, list | dict):
         return right
@@ -284,7 +284,7 @@ def _choices(right: Json) -> Any:
     return [word.strip() for word in re.split(r"[,\n]", text)]
 
 
-def _folded(value: Json) -> Json:
+def _folded(value: JsonValue) -> Json:
     """Returns the value with all texts in it, also keys, in a form in which capitals and small letters are equal."""
     if isinstance(value, str):
         return value.casefold()

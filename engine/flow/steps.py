@@ -219,7 +219,7 @@ def _in_order(graph: Graph, nodes: dict[str, Node]) -> list[str]:
     while waiting:
         here = waiting.pop()
         found.append(here)
-        freed = []
+        freed: list[str] = []
         for child in graph.children[here]:
             missing[child] -= 1
             if not missing[child]:

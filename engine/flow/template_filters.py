@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Concatenate, Final
 from urllib.parse import quote
+
+from pydantic import JsonValue
 
 from engine.flow.json_values import Json, as_number, ordered_by, value_at
 from engine.flow.references import as_text
@@ -19,24 +22,28 @@ MAX_TEXT: Final = 10 << 20
 MAX_PIECES: Final = 1_000_000
 
 
+def _default(value: Json, other: Json = "") -> Json:
+    return other if value is None or value in ("", [], {}) else value
+
+
 def _truncate(value: Json, length: int = 255) -> str:
     text = as_text(value)
     return text if len(text) <= length else text[: max(0, int(length) - 1)] + "…"
 
 
-def _length(value: Json) -> int:
+def _length(value: JsonValue) -> int:
     return len(value) if isinstance(value, str | list | dict) else len(as_text(value))
 
 
-def _first(value: Json) -> Json:
+def _first(value: JsonValue) -> Json:
     return value[0] if isinstance(value, list | str) and value else None
 
 
-def _last(value: Json) -> Json:
+def _last(value: JsonValue) -> Json:
     return value[-1] if isinstance(value, list | str) and value else None
 
 
-def _join(value: Json, separator: str = ", ") -> str:
+def _join(value: JsonValue, separator: str = ", ") -> str:
     if not isinstance(value, list):
         return as_text(value)
     between, texts = as_text(separator), [as_text(item) for item in value]
@@ -62,7 +69,7 @@ def _number(value: Json) -> int | float:
     return number
 
 
-def _list(value: Json) -> list[Json]:
+def _list(value: JsonValue) -> list[Json]:
     if value is None:
         return []
     if not isinstance(value, list):
@@ -70,7 +77,7 @@ def _list(value: Json) -> list[Json]:
     return value
 
 
-def _sort(value: Json, by: str = "", descending: Any = False) -> list[Json]:  # noqa: FBT002 - a filter's argument
+def _sort(value: Json, by: str = "", descending: object = False) -> list[Json]:  # noqa: FBT002 - a filter's argument
     return ordered_by(_list(value), as_text(by), bool(descending))
 
 
@@ -85,6 +92,14 @@ def _numbers(value: Json, by: str) -> list[int | float]:
     return [number for item in _list(value) if (number := as_number(value_at(item, as_text(by)))) is not None]
 
 
+def _of_numbers(make: Callable[[list[int | float]], Json], value: Json, by: str = "") -> Json:
+    return make(_numbers(value, by))
+
+
+def _map(value: Json, by: str) -> list[Json]:
+    return [value_at(item, as_text(by)) for item in _list(value)]
+
+
 def _split(value: Json, separator: str = ",") -> list[str]:
     text = as_text(value)
     if (text.count(as_text(separator)) if as_text(separator) else len(text) // 2) > MAX_PIECES:
@@ -97,7 +112,7 @@ def _json(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _object(value: Json) -> Mapping[str, Json]:
+def _object(value: JsonValue) -> Mapping[str, Json]:
     if not isinstance(value, dict):
         raise TypeError("it is not an object")
     return value
@@ -109,7 +124,7 @@ def bounded(size: int) -> None:
         raise ValueError(f"the text would have {size:,} characters")
 
 
-FILTERS: Final[Mapping[str, Callable[..., Json]]] = {
+FILTERS: Final[Mapping[str, Callable[Concatenate[Json, ...], Json]]] = {
     "upper": lambda value: as_text(value).upper(),
     "lower": lambda value: as_text(value).lower(),
     "title": lambda value: as_text(value).title(),
@@ -119,7 +134,7 @@ FILTERS: Final[Mapping[str, Callable[..., Json]]] = {
     "first": _first,
     "last": _last,
     "join": _join,
-    "default": lambda value, other="": other if value is None or value in ("", [], {}) else value,
+    "default": _default,
     "truncate": _truncate,
     "replace": _replace,
     "round": _round,
@@ -131,10 +146,10 @@ FILTERS: Final[Mapping[str, Callable[..., Json]]] = {
     "sort": _sort,
     "reverse": lambda value: _list(value)[::-1],
     "unique": _unique,
-    "sum": lambda value, by="": sum(_numbers(value, by)),
-    "min": lambda value, by="": min(_numbers(value, by), default=None),
-    "max": lambda value, by="": max(_numbers(value, by), default=None),
-    "map": lambda value, by: [value_at(item, as_text(by)) for item in _list(value)],
+    "sum": partial(_of_numbers, sum),
+    "min": partial(_of_numbers, lambda numbers: min(numbers, default=None)),
+    "max": partial(_of_numbers, lambda numbers: max(numbers, default=None)),
+    "map": _map,
     "keys": lambda value: list(_object(value)),
     "values": lambda value: list(_object(value).values()),
     "items": lambda value: [[name, item] for name, item in _object(value).items()],

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -204,7 +205,7 @@ def _node_problems(
         yield from _missing_inputs(node, kind)
 
 
-def _model_problems(node: Node, model: type[BaseModel], value: dict, at: str) -> Iterator[Problem]:
+def _model_problems(node: Node, model: type[BaseModel], value: dict[str, Any], at: str) -> Iterator[Problem]:
     try:
         model.model_validate(value)
     except ValidationError as error:
@@ -353,7 +354,7 @@ def _whole_problems(document: Document, graph: Graph, catalog: Catalog) -> Itera
             "no_api_input", "The flow has no API Input: add one and define what callers send.", blocks_import=False
         )
     kinds = {node.id: catalog.get(node.type) for node in document.nodes}
-    reached = graph.descendants(start.id) if start else set()
+    reached: set[str] = graph.descendants(start.id) if start else set()
     # A node of an unknown type may be a processing one; its unknown type is reported elsewhere.
     if not any((kind := kinds[node_id]) is None or kind.processing for node_id in reached):
         yield Problem(

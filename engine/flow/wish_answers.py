@@ -89,7 +89,8 @@ def _answer(question: Question, wish: str) -> Json:
             return next(iter(_addresses(wish)), None)
         case "addresses":
             return list(_addresses(wish)) or None
-    return None
+        case _:
+            return None
 
 
 def _language(wish: str) -> Json:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 Json = Any
 
@@ -35,7 +35,7 @@ _MUST_BE = {
     "dict_": "must be a group of values",
     "model_": "must be a group of values",
 }
-_KINDS = {dict: "a group of values", list: "a list", tuple: "a list", type(None): "nothing"}
+_KINDS: Mapping[type, str] = {dict: "a group of values", list: "a list", tuple: "a list", type(None): "nothing"}
 _COUNTED = {"string_too_long", "string_too_short", "too_long", "too_short"}
 _LONGEST = 40
 
@@ -64,9 +64,9 @@ def place_in_words(model: type[BaseModel], location: Iterable[str | int]) -> str
 
 def _what_it_is(error: Mapping[str, Any]) -> str:
     """Returns for example `is -1`: a short value itself, the kind and length of a long one."""
-    value = error["input"]
+    value: JsonValue = error["input"]
     if error["type"] in _COUNTED:
-        return f"has {len(value):,}"
+        return f"has {len(error['input']):,}"
     match value:
         case bool():
             return f"is {str(value).lower()}"
@@ -74,4 +74,5 @@ def _what_it_is(error: Mapping[str, Any]) -> str:
             return f"is a text of {len(value):,} characters"
         case str():
             return f"is the text `{value}`" if value else "is empty"
-    return f"is {_KINDS.get(type(value)) or str(value)[:_LONGEST]}"
+        case _:
+            return f"is {_KINDS.get(type(value)) or str(value)[:_LONGEST]}"
