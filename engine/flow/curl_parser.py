@@ -12,14 +12,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urlunsplit
 
 from pydantic import JsonValue
 
 from engine.flow.shell_words import UnreadableCommand, split_command
 
-Json = Any
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 MAX_LENGTH = 200_000
 
@@ -277,7 +276,7 @@ class _Reading:
         if len(self.urls) > 1:
             raise CurlRefused(f"The command asks {len(self.urls)} addresses. Paste them one at a time.")
         url, queries = self._address(self.urls[0])
-        body: Json = ("" if self.json else "&").join(self.data) if self.data else None
+        body: JsonValue = ("" if self.json else "&").join(self.data) if self.data else None
         if self.get and body is not None:
             queries += [body]
             body = None
@@ -315,7 +314,7 @@ class _Reading:
             self.user = self.user or unquote(name)
         return urlunsplit((parts.scheme, place, parts.path, "", "")), [parts.query] if parts.query else []
 
-    def _body(self, text: str) -> Json:
+    def _body(self, text: str) -> JsonValue:
         """Returns the JSON value of a body that is sent as JSON and stays the same, else its text, with the type that
         curl would send.
         """
@@ -334,7 +333,7 @@ class _Reading:
         return text
 
     def _add_notes(
-        self, url: str, query: Mapping[str, str], plain: Mapping[str, str], secret: Mapping[str, str], body: Json
+        self, url: str, query: Mapping[str, str], plain: Mapping[str, str], secret: Mapping[str, str], body: JsonValue
     ) -> None:
         everything = " ".join(
             [url, *query.values(), *plain.values(), *secret.values(), body if isinstance(body, str) else ""]
@@ -360,17 +359,17 @@ def _with_query(url: str, queries: list[str]) -> tuple[str, dict[str, str]]:
     return (f"{url}?{quote(text, safe='%/:@!$&()*+,;=?-._~[]{}')}" if text else url), {}
 
 
-def _json_of(text: str) -> Json:
+def _json_of(text: str) -> JsonValue:
     """Returns the JSON value; None when the text is no JSON, or would change when written again (repeated keys,
     NaN).
     """
 
-    def once(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    def once(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
         if len(dict(pairs)) != len(pairs):
             raise ValueError(text)
         return dict(pairs)
 
-    def refuse(word: str) -> Json:
+    def refuse(word: str) -> NoReturn:
         raise ValueError(word)
 
     try:

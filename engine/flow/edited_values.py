@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import jsonpointer
+from pydantic import JsonValue
 
 from engine.core.errors import FieldError
 from engine.core.json_text import json_bytes
-
-Json = Any
 
 #: The largest size of the changed values as JSON, in bytes.
 MOST_BYTES = 256 * 1024
@@ -18,7 +16,7 @@ MOST_BYTES = 256 * 1024
 _WORDS = {"text": "a text", "number": "a number", "flag": "true or false", "list": "a list", "group": "a group"}
 
 
-def kind_of(value: Json) -> str:
+def kind_of(value: JsonValue) -> str:
     """Returns `text`, `number`, `flag`, `list`, `group`, or "" for null."""
     if value is None:
         return ""
@@ -32,14 +30,14 @@ def kind_of(value: Json) -> str:
 
 
 def changed_values(
-    values: Mapping[str, Json], editable: Collection[str], sent: Mapping[str, Json]
-) -> tuple[dict[str, Json], tuple[FieldError, ...]]:
+    values: Mapping[str, JsonValue], editable: Collection[str], sent: Mapping[str, JsonValue]
+) -> tuple[dict[str, JsonValue], tuple[FieldError, ...]]:
     """Returns the values that differ from those of the question, and what is wrong with what was sent.
 
     A changed value has the kind of the one it replaces; a value that was null may become anything. What equals the
     value of the question is no change, whether it may be changed or not.
     """
-    changed: dict[str, Json] = {}
+    changed: dict[str, JsonValue] = {}
     errors: list[FieldError] = []
     for name, value in sent.items():
         at = f"/values/{jsonpointer.escape(name)}"
@@ -60,5 +58,5 @@ def changed_values(
     return changed, tuple(errors)
 
 
-def _same(one: Json, other: Json) -> bool:
+def _same(one: JsonValue, other: JsonValue) -> bool:
     return kind_of(one) == kind_of(other) and one == other

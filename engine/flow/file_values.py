@@ -19,8 +19,7 @@ from pydantic import JsonValue
 
 from engine.core.ids import FILE_ID
 from engine.core.media_types import HEAD_BYTES, TAIL_BYTES, media_type_of, plain_media_type
-
-Json = Any
+from engine.flow.references import Json
 
 #: The value as JSON Schema.
 FILE_SCHEMA: Final[dict[str, Any]] = {

@@ -11,9 +11,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from engine.flow.document import MAX_DEPTH, deeper_than
-from engine.flow.references import as_text
-
-Json = Any
+from engine.flow.references import Json, as_text
 
 #: Values of about this many characters are processed on the event loop, larger ones in a thread.
 SMALL = 10_000

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from engine.core.error_codes import JobErrorCode
-from engine.flow.references import Scope
+from engine.flow.references import Json, Scope
 
-Json = Any  # a JSON value: None, bool, int, float, str, list or dict of these
 JsonSchema = dict[str, Any]
 Result = TypeVar("Result")
 

@@ -16,7 +16,7 @@ from typing import Any
 import jsonpointer
 from pydantic import JsonValue
 
-Json = Any
+Json = Any  # a JSON value: None, bool, int, float, str, list or dict of these
 
 SYSTEM = "system"
 SYSTEM_FIELDS = ("timestamp", "flow_id", "flow_version", "job_id")

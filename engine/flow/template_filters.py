@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from engine.flow.json_values import Json, as_number, ordered_by, value_at
-from engine.flow.references import as_text
+from engine.flow.json_values import as_number, ordered_by, value_at
+from engine.flow.references import Json, as_text
 
 MAX_TEXT: Final = 10 << 20
 MAX_PIECES: Final = 1_000_000

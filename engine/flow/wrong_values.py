@@ -9,8 +9,6 @@ from typing import Any
 
 from pydantic import BaseModel, JsonValue
 
-Json = Any
-
 #: The type of a pydantic error -> what the value must be; braces are filled with the error's context.
 _MUST: Mapping[str, str] = {
     "greater_than": "must be more than {gt:g}",
