@@ -21,6 +21,7 @@ from ui.forms.form import Field
 from ui.kit import feedback
 from ui.kit.answer import answer_of
 from ui.kit.frame import reader
+from ui.kit.hidden_upload import TOO_LARGE, hidden_upload
 from ui.kit.parts import button, icon, note, segments, table, words
 from ui.kit.text import _, number, plural
 from ui.page_session import PageSession
@@ -75,11 +76,9 @@ class ImportDialog:
                 tag="p",
             )
             self.told = ui.element("div").props("role=alert")
-            upload = ui.upload(
-                on_upload=self._received, on_rejected=self._too_large, auto_upload=True, max_file_size=MAX_FILE
+            upload = hidden_upload(
+                self._received, self._not_sent, most_bytes=MAX_FILE, accept=".csv,.tsv,.txt,.json,.jsonl,.ndjson"
             )
-            upload.props("accept=.csv,.tsv,.txt,.json,.jsonl,.ndjson").classes("fp-away")
-            upload.props("aria-hidden=true tabindex=-1")
             pick = f"getElement({upload.id}).$refs.qRef"
             with ui.element("button").classes("fp-drop").props("type=button") as drop:
                 icon("upload_file", size=32)
@@ -102,7 +101,10 @@ class ImportDialog:
     async def _received(self, event: events.UploadEventArguments) -> None:
         await self._read(await event.file.read(), event.file.name)
 
-    def _too_large(self) -> None:
+    def _not_sent(self, why: str) -> None:
+        if why != TOO_LARGE:
+            self._refuse(_("The file is no CSV or JSON file."), _("Save the table as CSV, then choose that file."))
+            return
         self._refuse(
             _("The file is larger than {megabytes} MB.").format(megabytes=MAX_FILE >> 20),
             _("Split it, or leave out long columns."),

@@ -12,6 +12,7 @@ from engine.core.errors import FlowInvalid, Refusal
 from engine.flow.yaml_files import is_yaml, json_of_yaml
 from ui.kit import feedback
 from ui.kit.answer import answer_of
+from ui.kit.hidden_upload import TOO_LARGE, hidden_upload
 from ui.kit.parts import button, icon, sentence, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
@@ -24,14 +25,13 @@ def import_button(page_session: PageSession, *, quiet: bool = False) -> ui.uploa
     """Draws a button that takes a flow file; the browser sends the file by HTTP."""
 
     async def received(event: events.UploadEventArguments) -> None:
-        upload.reset()
         await take_in(page_session, event.file.name, await event.file.read())
 
-    def refused() -> None:
-        feedback.failed(_("Not imported."), _("The file is larger than a flow can be. A flow file has at most 1 MB."))
+    def refused(why: str) -> None:
+        large = _("The file is larger than a flow can be. A flow file has at most 1 MB.")
+        feedback.failed(_("Not imported."), large if why == TOO_LARGE else _("A flow file ends in .json or .yaml."))
 
-    upload = ui.upload(on_upload=received, on_rejected=refused, auto_upload=True, max_file_size=MAX_UPLOAD)
-    upload.props("accept=.json,.yaml,.yml").classes("fp-away").props("aria-hidden=true tabindex=-1")
+    upload = hidden_upload(received, refused, most_bytes=MAX_UPLOAD, accept=".json,.yaml,.yml")
     made = button(_("import a flow file") if quiet else _("Import"), icon="upload", kind="link" if quiet else "normal")
     made.on("click", js_handler=f"() => getElement({upload.id}).$refs.qRef.pickFiles()")
     return upload

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
 
 from nicegui import events, ui
@@ -10,21 +11,30 @@ from engine.core.errors import Refusal
 from engine.flow.file_values import KIND_ENDINGS, MAX_FILE_BYTES, is_file_value, kinds_in_words, media_type_in_words
 from ui.forms.part import Owner, Part
 from ui.forms.specs import ABSENT, Absent, FieldSpec, Json
+from ui.kit.hidden_upload import TOO_LARGE, hidden_upload
 from ui.kit.parts import icon, icon_button, words
 from ui.kit.text import _, size
 
 #: Stores a file (name, media type as said, bytes) and returns its value. Raises Refusal.
 KeepFile = Callable[[str, str, bytes], Awaitable[Json]]
+#: Counts the files that are chosen, so that those of a list stand in the order of the choice.
+_TURN = itertools.count(1)
 
 
 class FileBox(Part):
-    """One file. Another one that is dropped takes its place; in a list, `on_more` takes each further one."""
+    """One file. Another one that is dropped takes its place; in a list, `on_more` takes each further one
+    with its turn.
+    """
 
     def __init__(
         self, owner: Owner, spec: FieldSpec, around: Part | None, value: Json, label: str | None = None
     ) -> None:
         super().__init__(owner, spec, around, value)
-        self.on_more: Callable[[Json], None] | None = None
+        self.on_more: Callable[[Json, int], None] | None = None
+        #: The place of the file among those that were chosen together; higher for those that were chosen later.
+        self.turn = 0
+        #: Files that are on their way: name -> the turns of those with this name.
+        self._turns: dict[str, list[int]] = {}
         self._title = label or spec.title
         self._drop: ui.element | None = None
         with self.labelled(label, group=True).place:
@@ -70,16 +80,12 @@ class FileBox(Part):
                 icon_button("close", _("Remove {name}").format(name=self._title), self._remove)
 
     def _draw_upload(self) -> ui.upload:
-        upload = ui.upload(
-            on_upload=self._received,
-            on_rejected=self._rejected,
-            auto_upload=True,
-            multiple=self._in_list,
-            max_file_size=self.most_bytes,
-        )
         accept = ",".join(dict.fromkeys(end for kind in self.spec.file_kinds for end in KIND_ENDINGS[kind]))
-        upload.classes("fp-away").props("aria-hidden=true tabindex=-1")
-        upload.props.set_optional("accept", accept or None)
+        upload = hidden_upload(
+            self._received, self._refused, most_bytes=self.most_bytes, accept=accept, multiple=self._in_list
+        )
+        if self._in_list:
+            upload.on("added", self._announced, js_handler="(files) => emit(files.map((one) => one.name))")
         return upload
 
     def _draw_drop(self, upload: ui.upload) -> None:
@@ -107,22 +113,27 @@ class FileBox(Part):
         except Refusal as refusal:
             self.mark(f"{(refusal.detail or refusal.title).rstrip('.')}. {refusal.remedy}".strip())
             return
+        waiting = self._turns.get(event.file.name)
+        turn = waiting.pop(0) if waiting else next(_TURN)
         if not isinstance(self.known, Absent) and self.on_more is not None:
-            self.on_more(value)
+            self.on_more(value, turn)
             return
+        self.turn = turn
         self._put(value)
 
-    def _rejected(self) -> None:
-        kinds = (
-            " " + _("Taken are: {kinds_in}.").format(kinds_in=kinds_in_words(self.spec.file_kinds))
-            if self.spec.file_kinds
-            else ""
-        )
-        self.mark(
-            _("This file is not taken: a file may have {most_bytes}.{kinds}").format(
-                most_bytes=size(self.most_bytes), kinds=kinds
+    def _announced(self, event: events.GenericEventArguments) -> None:
+        """Gives files that were chosen together their turns: they come in the order in which they are sent."""
+        for name in event.args if isinstance(event.args, list) else ():
+            self._turns.setdefault(str(name), []).append(next(_TURN))
+
+    def _refused(self, why: str) -> None:
+        if why == TOO_LARGE or not self.spec.file_kinds:
+            said = _("This file is too large: a file may have {most_bytes}.").format(most_bytes=size(self.most_bytes))
+        else:
+            said = _("This file is of another kind. Taken are: {kinds_in}.").format(
+                kinds_in=kinds_in_words(self.spec.file_kinds)
             )
-        )
+        self.mark(said)
 
     def _remove(self) -> None:
         self._put(ABSENT)

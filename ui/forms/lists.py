@@ -154,10 +154,6 @@ class ItemList(Part):
     def _of_files(self) -> bool:
         return self.spec.item is not None and self.spec.item.kind == "file"
 
-    def append(self, item: Json) -> None:
-        """Adds an item at the end, as when several files were dropped at once."""
-        self._insert(len(self.rows), item)
-
     def enter(self, row: _Row) -> None:
         """Goes on to the next row, or adds one after the last."""
         at = self.rows.index(row)
@@ -203,6 +199,15 @@ class ItemList(Part):
         self._number()
         self._changed()
 
+    def take_file(self, file: Json, turn: int) -> None:
+        """Inserts a further file of those that were chosen together, which arrive in any order."""
+        at = len(self.rows)
+        while at and _turn_of(self.rows[at - 1]) > turn:
+            at -= 1
+        self._insert(at, file)
+        if isinstance(part := self.rows[at].part, FileBox):
+            part.turn = turn
+
     def _insert(self, at: int, item: Json) -> None:
         self._draw_row(item, at)
         self._number()
@@ -242,6 +247,10 @@ class ItemList(Part):
             self.rows[0].begin()
         elif self._add_button is not None:
             self._add_button.run_method("focus")
+
+
+def _turn_of(row: _Row) -> int:
+    return row.part.turn if isinstance(row.part, FileBox) else 0
 
 
 class _Row:
@@ -328,7 +337,7 @@ class _Line(_Row):
             self.part = part = items.owner.make(spec, items, item, f"{items.title}, {self.name}")
             self.draw_buttons()
         if isinstance(part, FileBox):
-            part.on_more = items.append
+            part.on_more = items.take_file
         if not isinstance(part, Box):
             self.element.classes("fp-item--big")
         elif not items.owner.read_only:

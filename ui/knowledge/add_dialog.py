@@ -29,6 +29,7 @@ from ui.forms.form import Field
 from ui.kit.answer import answer_of
 from ui.kit.feedback import open_page
 from ui.kit.frame import reader
+from ui.kit.hidden_upload import TOO_LARGE, hidden_upload
 from ui.kit.parts import button, icon, link, link_button, note, segments, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
@@ -98,14 +99,7 @@ class AddDialog:
     # Files.
 
     def _files(self) -> None:
-        upload = ui.upload(
-            on_upload=self._received,
-            on_rejected=self._rejected,
-            auto_upload=True,
-            multiple=True,
-            max_file_size=MAX_FILE,
-        )
-        upload.props(f"accept={_ENDINGS}").classes("fp-away").props("aria-hidden=true tabindex=-1")
+        upload = hidden_upload(self._received, self._rejected, most_bytes=MAX_FILE, accept=_ENDINGS, multiple=True)
         pick = f"getElement({upload.id}).$refs.qRef"
         with ui.element("button").classes("fp-drop").props("type=button") as drop:
             icon("upload_file", size=32)
@@ -145,10 +139,12 @@ class AddDialog:
         finally:
             incoming.discard()
 
-    def _rejected(self) -> None:
+    def _rejected(self, why: str) -> None:
         self._say(
             _("A file was not taken."),
-            _("It is larger than {megabytes} MB, or of a kind that cannot be read.").format(megabytes=MAX_FILE >> 20),
+            _("It is larger than {megabytes} MB.").format(megabytes=MAX_FILE >> 20)
+            if why == TOO_LARGE
+            else _("It is of a kind that cannot be read."),
         )
 
     # Text, website, rows.

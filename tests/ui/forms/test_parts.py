@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -63,6 +64,12 @@ def parts(form: Form, kind: type[Any] | tuple[type[Any], ...]) -> list[Any]:
 
     walk(form.element)
     return found
+
+
+def send(element: ui.element, event: str, value: Any) -> None:
+    """Fires an event as the browser does."""
+    listener = next(one for one in element._event_listeners.values() if one.type == event)
+    element.client.handle_event({"id": element.id, "listener_id": listener.id, "args": [json.dumps(value)]})
 
 
 def label_of(element: ui.element) -> str:
@@ -328,6 +335,39 @@ async def test_several_dropped_files_become_the_items_of_a_list(user: User, draw
         await user.should_see(name)
 
     assert [one["name"] for one in form.value["all"]] == ["a.pdf", "b.pdf", "c.pdf"]
+
+
+async def test_files_chosen_together_stand_in_the_order_of_the_choice(user: User, draw: Draw) -> None:
+    async def keep(name: str, said_type: str, content: bytes) -> Any:
+        return file_value("file_" + "0" * 22, name, said_type, len(content))
+
+    form = draw(payload_specs({"name": "all", "type": "array", "items": {"type": "file"}}), keep_file=keep)
+    (upload,) = user.find(kind=ui.upload).elements
+    for chosen, arriving in ((["b.pdf", "a.pdf"], ["a.pdf", "b.pdf"]), (["d.pdf", "c.pdf"], ["c.pdf", "d.pdf"])):
+        send(upload, "added", chosen)
+        for name in arriving:
+            await upload.handle_uploads([ui.upload.SmallFileUpload(name, "x/y", b"x")])
+            await user.should_see(name)
+    assert [one["name"] for one in form.value["all"]] == ["b.pdf", "a.pdf", "d.pdf", "c.pdf"]
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("max-file-size", "This file is too large: a file may have 2 MB."),
+        ("accept", "This file is of another kind. Taken are: PDF."),
+    ],
+)
+async def test_a_file_that_is_not_sent_says_why(user: User, draw: Draw, why: str, said: str) -> None:
+    async def keep(_name: str, _type: str, _content: bytes) -> Any:
+        raise AssertionError
+
+    draw(payload_specs({"name": "one", "type": "file", "file_kinds": ["pdf"], "max_file_mb": 2}), keep_file=keep)
+    (upload,) = user.find(kind=ui.upload).elements
+    send(upload, "rejected", why)
+    await user.should_see(said)
+    sent = next(one for one in upload._event_listeners.values() if one.type == "finish")
+    assert sent.js_handler and "reset()" in sent.js_handler, "the browser may send the same file again"
 
 
 async def test_a_form_that_keeps_no_files_shows_what_is_there(user: User, draw: Draw) -> None:
