@@ -14,7 +14,8 @@ def refuse_rename(uses: Sequence[FlowUse], what: str) -> None:
     if by_name:
         raise Conflict(
             f"{_titles(by_name)} {'finds' if len(by_name) == 1 else 'find'} this {what} by its name",
-            remedy=f"Open the flow, choose the {what} in its node again and save; then rename it.",
+            remedy=f"Open the flow and its step with the {what}, press “Allow renaming” there, save the flow and, when"
+            " it is live, press Update API; then rename it.",
         )
 
 

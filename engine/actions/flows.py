@@ -38,7 +38,7 @@ from engine.knowledge.known import known_collections
 from engine.nodes import CATALOG
 from engine.nodes.agent_tools import server_problems
 from engine.nodes.known_collections import missing_collections
-from engine.nodes.known_datasets import missing_datasets
+from engine.nodes.known_datasets import missing_datasets, named_by_id
 from storage.audit import add_entry
 from storage.database import now
 from storage.files import note_named_files
@@ -95,9 +95,11 @@ def create_flow(
     """Creates a flow as an unsaved draft; it is listed under "Drafts" until Save As creates version 1.
 
     `template` names the template that document and description are from; the description then goes with the first edit
-    that makes the flow do something else.
+    that makes the flow do something else. A template names datasets by name; the flow has their ids.
     """
     require_may(principal, "edit flows")
+    if template:
+        document = named_by_id(document, known_datasets(session, principal.workspace_id))
     settings = {TEMPLATE: template} if template else None
     return FlowId(_add_flow(session, principal, title.strip() or UNTITLED, description, document, settings).id)
 

@@ -53,6 +53,28 @@ def find_known(known: Iterable[KnownDataset], named: Any) -> KnownDataset | None
     return next(by_id, None) or next((one for one in known if one.name == named), None)
 
 
+def named_by_id(document: Document, known: Iterable[KnownDataset]) -> Document:
+    """Returns the document with the id of each dataset that it names by its name, so that the dataset can be renamed."""
+    known = tuple(known)
+    nodes = []
+    for node in document.nodes:
+        config = dict(node.config)
+        if node.type in TYPES:
+            config.update(_by_id(config, known))
+        elif node.type == AGENT and isinstance(entries := config.get("tools"), list | tuple):
+            config["tools"] = [
+                {**one, **_by_id(one, known)} if isinstance(one, Mapping) and one.get("kind") == "dataset" else one
+                for one in entries
+            ]
+        nodes.append(node if config == node.config else node.model_copy(update={"config": config}))
+    return document.model_copy(update={"nodes": tuple(nodes)})
+
+
+def _by_id(config: Mapping[str, Any], known: tuple[KnownDataset, ...]) -> dict[str, str]:
+    found = find_known(known, config.get("dataset"))
+    return {"dataset": found.id} if found is not None else {}
+
+
 def missing_datasets(document: Document, known: Iterable[KnownDataset]) -> list[Problem]:
     """Returns problems of missing datasets and missing columns to compare. They stop a deployment, but not an import."""
     known = tuple(known)

@@ -37,7 +37,7 @@ from engine.flow.times_asked import time_asked, with_times
 from engine.flow.version_comparison import draft_changes
 from engine.flow.wish_answers import answers_asked
 from engine.knowledge.samples import sample_documents
-from engine.nodes.known_datasets import KnownDataset
+from engine.nodes.known_datasets import KnownDataset, find_known, named_by_id
 from engine.table_files.samples import sample_tables
 from storage.connections import ConnectionRow, list_connections
 from storage.flows import FlowRow, find_flow, get_draft, get_flow
@@ -119,7 +119,7 @@ class GoalQuestions:
         self.back = f"/start?asked={quote(asked)}" if asked else "/start"
         self.connections: Sequence[ConnectionRow] = ()
         self.documents = DocumentsChoice(page_session, self.template.file.document, self._mark_old)
-        #: The datasets of the workspace, for a question that asks for one.
+        #: The datasets of the workspace, for a template that names one.
         self.tables: Sequence[KnownDataset] = ()
         #: The flow once it is made; pressing the button again changes its draft.
         self.made: Made | None = None
@@ -134,7 +134,7 @@ class GoalQuestions:
         """Reads which models there are, and the flow that was made here before."""
         self.connections = await self.page_session.query(list_connections)
         await self.documents.load()
-        if any(one.kind == "table" for one in self.goal.questions):
+        if sample_tables(self.template.file.document):
             self.tables = await self.page_session.query(known_datasets)
         if not flow_id or not self.page_session.may("edit flows"):
             return
@@ -153,7 +153,7 @@ class GoalQuestions:
             return False
         ours = _with_model(filled(self.goal, self.template.file.document, answers), _model_of(document))
         ours = self.documents.put_into(ours, self.documents.that_of(document))
-        return draft_changes(ours, document).same
+        return draft_changes(named_by_id(ours, self.tables), named_by_id(document, self.tables)).same
 
     def _read(self, shown: Mapping[str, Json]) -> dict[str, Json]:
         """The answers as they are filled in. Raises BadAnswer."""
@@ -232,9 +232,10 @@ class GoalQuestions:
         """How the form asks a question. Of a table: the datasets of the workspace, and the sample of the template."""
         if question.kind != "table":
             return _schema_of(question)
-        own = first_answers(self.goal, self.template.file.document)[question.name]
+        own = str(first_answers(self.goal, self.template.file.document)[question.name])
         chosen = self._first()[question.name]
-        tables = {str(own): _("{own} (a small sample)").format(own=own)}
+        there = find_known(self.tables, own)
+        tables = {there.id if there else own: _("{own} (a small sample)").format(own=own)}
         tables |= {one.id: one.name for one in self.tables if one.name != own}
         tables.setdefault(str(chosen), _("A dataset that is gone"))
         return {"title": question.ask, "description": question.hint, "enum": list(tables), "words": tables}
@@ -259,6 +260,9 @@ class GoalQuestions:
             if self.made is not None
             else first_answers(self.goal, self.template.file.document) | answers_asked(self.goal, self.asked)
         )
+        for one in self.goal.questions:
+            if one.kind == "table" and (found := find_known(self.tables, answers[one.name])) is not None:
+                answers[one.name] = found.id
         return answers | ({_MODEL: models[0]} if models else {})
 
     def _models(self) -> dict[str, str]:
@@ -351,6 +355,9 @@ class GoalQuestions:
                 await self.page_session.execute(create_flow, title, begin, says, template=self.goal.template)
             )
             ui.navigate.history.replace(f"{goal_path(self.goal, self.asked)}&flow={quote(made.flow_id)}")
+            if samples:
+                self.tables = await self.page_session.query(known_datasets)
+        document = named_by_id(document, self.tables)
         if not draft_changes(made.document, document).same:  # answers of one's own are the first change of the flow
             revision = made.flow.draft_revision
             await self.page_session.execute(save_draft, made.flow_id, document, revision, as_described=True)

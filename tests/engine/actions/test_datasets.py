@@ -200,6 +200,17 @@ def test_flows_that_use_a_dataset_are_known_by_draft_and_version(database, ada, 
     )
 
 
+def test_a_flow_of_a_template_follows_the_new_name_of_its_dataset(database, ada, bread):
+    tools = {"tools": [{"kind": "dataset", "dataset": "Bread", "name": "look_up"}]}
+    file = using("Bread")
+    file["nodes"].append({"id": "agent", "type": "agent", "config": tools})
+    database.write_now(create_flow, ada, "Bakery", document(file), template="bakery")
+    assert [(use.title, use.by_name) for use in database.read_now(list_uses, ada.workspace_id)[bread]] == [
+        ("Bakery", False)
+    ]
+    database.write_now(rename_dataset, ada, bread, "Loaves")
+
+
 def test_a_used_dataset_can_be_deleted_all_the_same(database, ada, bread):
     database.write_now(create_flow, ada, "By id", document(using(bread)))
     database.write_now(delete_dataset, ada, bread, "delete")

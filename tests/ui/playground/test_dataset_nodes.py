@@ -94,6 +94,15 @@ async def test_a_dataset_is_picked_from_a_list(site: Site, user: User) -> None:
     await user.should_not_see("Choose a dataset.", retries=100)
 
 
+async def test_a_dataset_that_is_found_by_its_name_can_be_followed(site: Site, user: User) -> None:
+    goods = add(site)
+    flow_id = flow(site, {"dataset": "Goods"})
+    await open_node(user, flow_id, "rows", "Allow renaming")
+    press(user, "Allow renaming")
+    await eventually(user, site, flow_id, "rows", {"dataset": goods})
+    assert "Allow renaming" not in buttons(user)
+
+
 async def test_a_new_dataset_is_made_in_the_inspector(site: Site, user: User) -> None:
     flow_id = flow(site, {})
     await open_node(user, flow_id, "sink", "A dataset is a table of rows.")

@@ -110,6 +110,10 @@ class CollectionChoice:
             if found is not None:
                 pieces = plural(found.pieces, _("piece"), _("pieces"))
                 link(_("Open it ({pieces})").format(pieces=pieces), f"/knowledge/{found.id}", "fp-s13", new_tab=True)
+                if chosen != found.id and not form.read_only:
+                    button(_("Allow renaming"), lambda: pick(found.id), icon="edit", small=True).tooltip(
+                        _("This step finds the collection by its name. Press to make it follow another name.")
+                    )
             elif not self.known:
                 words(_("A collection holds documents in pieces."), "fp-t3 fp-s12")
 

@@ -95,6 +95,11 @@ class DatasetChoice:
                 # An empty one gets its columns with the first row, maybe while it is shown here.
                 said = _("Open it ({columns})").format(columns=columns) if found.columns else _("Open it")
                 link(said, f"/datasets/{found.id}", "fp-s13", new_tab=True)
+                if chosen != found.id and not form.read_only:
+                    # a name that a file brought along: once renamed, it would not be found
+                    button(_("Allow renaming"), lambda: pick(found.id), icon="edit", small=True).tooltip(
+                        _("This step finds the dataset by its name. Press to make it follow another name.")
+                    )
             elif not self.known:
                 words(_("A dataset is a table of rows."), "fp-t3 fp-s12")
 
