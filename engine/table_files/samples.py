@@ -1,8 +1,10 @@
-"""Sample datasets for templates: `assets/templates/datasets/NAME.csv`, where NAME is the dataset name in a template's
-nodes.
+"""Datasets that templates bring along: `assets/templates/datasets/NAME.csv`, where NAME is the dataset name in a template's
+nodes. One with a first line alone is empty: it is filled by the flow.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from engine.core.paths import ASSETS
 from engine.flow.called import AGENT
@@ -14,7 +16,7 @@ FOLDER = ASSETS / "templates" / "datasets"
 
 
 def sample_tables(document: Document) -> dict[str, Table]:
-    """Returns the sample tables that a template uses, by dataset name.
+    """Returns the tables that a template brings along, by dataset name.
 
     Names are matched against existing files, so that a name cannot open a file outside the folder.
     """
@@ -27,4 +29,11 @@ def sample_tables(document: Document) -> dict[str, Table]:
         for tool in node.config.get("tools") or ()
         if isinstance(tool, dict)
     }
-    return {name: read_table(files[name].read_bytes(), files[name].name) for name in sorted(named & files.keys())}
+    return {name: _table(files[name]) for name in sorted(named & files.keys())}
+
+
+def _table(path: Path) -> Table:
+    data = path.read_bytes()
+    if len(lines := data.decode().splitlines()) > 1:
+        return read_table(data, path.name)
+    return Table(tuple(lines[0].split(",")), (), "CSV")

@@ -235,7 +235,9 @@ class GoalQuestions:
         own = str(first_answers(self.goal, self.template.file.document)[question.name])
         chosen = self._first()[question.name]
         there = find_known(self.tables, own)
-        tables = {there.id if there else own: _("{own} (a small sample)").format(own=own)}
+        sample = sample_tables(self.template.file.document)[own]
+        said = _("{own} (a small sample)") if sample.rows else "{own}" if there else _("{own} (a new table)")
+        tables = {there.id if there else own: said.format(own=own)}
         tables |= {one.id: one.name for one in self.tables if one.name != own}
         tables.setdefault(str(chosen), _("A dataset that is gone"))
         return {"title": question.ask, "description": question.hint, "enum": list(tables), "words": tables}

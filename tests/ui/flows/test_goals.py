@@ -397,12 +397,12 @@ async def test_rows_of_the_first_run_are_told_and_taken_out_again(site: Site, us
     await user.open("/start?goal=keep-entries")
     async with working(site):
         press(user, "Make it and run it")
-        await user.should_see("1 row was added to “Sample messages”.", retries=100)
+        await user.should_see("1 row was added to “Kept messages”.", retries=100)
     (dataset,) = site.database.read_now(list_datasets, site.workspace_id)
     assert f"/datasets/{dataset.id}" in hrefs(user)
 
     press(user, "Take it out again")
-    await user.should_see("1 row was taken out of “Sample messages” again.")
+    await user.should_see("1 row was taken out of “Kept messages” again.")
 
     (after,) = site.database.read_now(list_datasets, site.workspace_id)
     assert after.rows == dataset.rows - 1
