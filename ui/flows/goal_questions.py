@@ -10,7 +10,7 @@ from urllib.parse import quote
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.actions.datasets import bring_samples, known_datasets
+from engine.actions.datasets import bring_samples
 from engine.actions.flows import create_flow, rename_flow, save_draft
 from engine.actions.jobs import run_in_playground
 from engine.actions.knowledge import bring_documents
@@ -37,7 +37,6 @@ from engine.flow.times_asked import time_asked, with_times
 from engine.flow.version_comparison import draft_changes
 from engine.flow.wish_answers import answers_asked
 from engine.knowledge.samples import sample_documents
-from engine.nodes.known_datasets import KnownDataset, find_known, named_by_id
 from engine.table_files.samples import sample_tables
 from storage.connections import ConnectionRow, list_connections
 from storage.flows import FlowRow, find_flow, get_draft, get_flow
@@ -50,6 +49,7 @@ from ui.flows.deploy import deploy_flow
 from ui.flows.documents_choice import DocumentsChoice
 from ui.flows.goal_box import goal_path, times_note, triggers_path
 from ui.flows.state import draft_differs
+from ui.flows.table_choice import WIDGET, TableChoice
 from ui.flows.templates import find_template, template_sketch
 from ui.flows.try_it import roomy
 from ui.forms.form import Form
@@ -119,8 +119,7 @@ class GoalQuestions:
         self.back = f"/start?asked={quote(asked)}" if asked else "/start"
         self.connections: Sequence[ConnectionRow] = ()
         self.documents = DocumentsChoice(page_session, self.template.file.document, self._mark_old)
-        #: The datasets of the workspace, for a template that names one.
-        self.tables: Sequence[KnownDataset] = ()
+        self.tables = TableChoice(page_session, self.template.file.document)
         #: The flow once it is made; pressing the button again changes its draft.
         self.made: Made | None = None
         #: A flow that was made here and then changed elsewhere. It is left as it is.
@@ -134,8 +133,7 @@ class GoalQuestions:
         """Reads which models there are, and the flow that was made here before."""
         self.connections = await self.page_session.query(list_connections)
         await self.documents.load()
-        if sample_tables(self.template.file.document):
-            self.tables = await self.page_session.query(known_datasets)
+        await self.tables.load()
         if not flow_id or not self.page_session.may("edit flows"):
             return
         before = await self.page_session.query(load_made, flow_id)
@@ -153,7 +151,7 @@ class GoalQuestions:
             return False
         ours = _with_model(filled(self.goal, self.template.file.document, answers), _model_of(document))
         ours = self.documents.put_into(ours, self.documents.that_of(document))
-        return draft_changes(named_by_id(ours, self.tables), named_by_id(document, self.tables)).same
+        return draft_changes(self.tables.put_into(ours), self.tables.put_into(document)).same
 
     def _read(self, shown: Mapping[str, Json]) -> dict[str, Json]:
         """The answers as they are filled in. Raises BadAnswer."""
@@ -178,8 +176,8 @@ class GoalQuestions:
                     self._first(),
                     lambda _pointer, _value: self._mark_old(),
                     keep_file=file_keeper(self.page_session),
+                    widgets={WIDGET: self.tables.draw},
                 )
-                self._draw_tables_note()
                 self._draw_model_note()
                 if self.time or self.goal.timed:
                     self.times = times_note(self.time)
@@ -216,7 +214,7 @@ class GoalQuestions:
     # The questions.
 
     def _schema(self) -> dict[str, Any]:
-        fields = {one.name: self._schema_of(one) for one in self.goal.questions}
+        fields = {one.name: _schema_of(one) for one in self.goal.questions}
         if models := self._models():
             fields[_MODEL] = {
                 "title": _("Which model should answer?"),
@@ -228,33 +226,6 @@ class GoalQuestions:
         required = [name for name in fields if name not in may_be_empty]
         return {"type": "object", "properties": fields, "required": required}
 
-    def _schema_of(self, question: Question) -> dict[str, Any]:
-        """How the form asks a question. Of a table: the datasets of the workspace, and the sample of the template."""
-        if question.kind != "table":
-            return _schema_of(question)
-        own = str(first_answers(self.goal, self.template.file.document)[question.name])
-        chosen = self._first()[question.name]
-        there = find_known(self.tables, own)
-        sample = sample_tables(self.template.file.document)[own]
-        said = _("{own} (a small sample)") if sample.rows else "{own}" if there else _("{own} (a new table)")
-        tables = {there.id if there else own: said.format(own=own)}
-        tables |= {one.id: one.name for one in self.tables if one.name != own}
-        tables.setdefault(str(chosen), _("A dataset that is gone"))
-        return {"title": question.ask, "description": question.hint, "enum": list(tables), "words": tables}
-
-    def _draw_tables_note(self) -> None:
-        if not any(one.kind == "table" for one in self.goal.questions):
-            return
-        with ui.element("p").classes("fp-row fp-wrap-row fp-s13 fp-t2"):
-            words(_("Your own table is not there yet?"))
-            link(_("Make one on the page Datasets"), "/datasets", new_tab=True)
-            button(_("Look again"), self._look_for_tables, icon="refresh", small=True, kind="quiet")
-
-    async def _look_for_tables(self) -> None:
-        """Offers the datasets that were made since; the answers stay."""
-        self.tables = await self.page_session.query(known_datasets)
-        self.form.reshape(specs_of_schema(self._schema()), self.form.value)
-
     def _first(self) -> dict[str, Json]:
         models = list(self._models())
         answers = (
@@ -262,9 +233,8 @@ class GoalQuestions:
             if self.made is not None
             else first_answers(self.goal, self.template.file.document) | answers_asked(self.goal, self.asked)
         )
-        for one in self.goal.questions:
-            if one.kind == "table" and (found := find_known(self.tables, answers[one.name])) is not None:
-                answers[one.name] = found.id
+        tables = {one.name for one in self.goal.questions if one.kind == "table"}
+        answers |= {name: self.tables.chosen(answers[name]) for name in tables}
         return answers | ({_MODEL: models[0]} if models else {})
 
     def _models(self) -> dict[str, str]:
@@ -357,9 +327,8 @@ class GoalQuestions:
                 await self.page_session.execute(create_flow, title, begin, says, template=self.goal.template)
             )
             ui.navigate.history.replace(f"{goal_path(self.goal, self.asked)}&flow={quote(made.flow_id)}")
-            if samples:
-                self.tables = await self.page_session.query(known_datasets)
-        document = named_by_id(document, self.tables)
+            await self.tables.load()
+        document = self.tables.put_into(document)
         if not draft_changes(made.document, document).same:  # answers of one's own are the first change of the flow
             revision = made.flow.draft_revision
             await self.page_session.execute(save_draft, made.flow_id, document, revision, as_described=True)
@@ -624,7 +593,9 @@ def _schema_of(question: Question) -> dict[str, Any]:
         case "long":
             return asked | {"type": "string", "maxLength": LONGEST}
         case "address":
-            return asked | {"type": "string", "format": "uri"}
+            asked["format"] = "uri"
+        case "table":
+            asked["widget"] = WIDGET
     return asked | {"type": "string"}
 
 

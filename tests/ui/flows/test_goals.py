@@ -10,6 +10,7 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy.orm import Session
 
+from engine.actions.datasets import add_dataset, rename_dataset
 from engine.actions.flows import save_draft
 from engine.actions.knowledge import add_collection, add_text
 from engine.flow.contract import samples_of
@@ -469,3 +470,36 @@ def _documents(user: User) -> ui.select:
         for one in user.find(kind=ui.select).elements
         if isinstance(one, ui.select) and one.props.get("aria-label") == "Which documents should it answer from?"
     )
+
+
+async def test_a_table_of_ones_own_is_made_beside_the_question_and_can_be_renamed(site: Site, user: User) -> None:
+    await user.open("/start?goal=keep-entries")
+    assert user.client is not None
+    assert table_choice(user).options == {"Kept messages": "Kept messages (a new table)"}
+    made_elsewhere = site.database.write_now(add_dataset, site.owner, "Elsewhere")
+    back = next(one for one in user.client.elements.values() if "data-fp-back" in one.props)
+    UserInteraction(user, {back}, None).trigger("fpback")
+    await until(lambda: made_elsewhere in table_choice(user).options)
+
+    press(user, "Make my own table")
+    await user.should_see("Create")
+    next(one for one in user.find(kind=ui.input).elements if one.props.get("aria-label") == "Name").value = "Mine"
+    press(user, "Create")
+    await until(lambda: "Mine" in table_choice(user).options.values())
+    async with working(site):
+        press(user, "Make it and run it")
+        await user.should_see("1 row was added to “Mine”.", retries=100)
+        press(user, "Run it again")
+        await until(lambda: len(_runs(site)) == 2)
+
+    tables = {one.name: one for one in site.database.read_now(list_datasets, site.workspace_id)}
+    assert tables.keys() == {"Elsewhere", "Mine"}
+    site.database.write_now(rename_dataset, site.owner, tables["Mine"].id, "Ours")
+    (flow,) = list_of_flows(site)
+    await user.open(f"/start?goal=keep-entries&flow={flow.id}")
+    assert table_choice(user).value == tables["Mine"].id
+
+
+def table_choice(user: User) -> ui.select:
+    """The choice of a table."""
+    return next(one for one in user.find(kind=ui.select).elements if "table" in str(one.props.get("aria-label")))

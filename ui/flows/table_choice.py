@@ -1,0 +1,106 @@
+"""Which table a template uses: the one that it brings along, or one of the workspace. Drawn as a question of a goal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
+
+from engine.actions.datasets import add_dataset, known_datasets
+from engine.flow.document import Document
+from engine.nodes.known_datasets import KnownDataset, find_known, named_by_id
+from engine.table_files.samples import sample_tables
+from ui.forms.specs import FieldSpec, Json
+from ui.kit.ask import ask_text
+from ui.kit.parts import button, link
+from ui.kit.text import _
+from ui.page_session import PageSession
+
+if TYPE_CHECKING:
+    from ui.forms.form import Form
+
+#: The name of the form widget.
+WIDGET = "table"
+
+
+class TableChoice:
+    """The datasets of the workspace, for a template that names some, and the field in which one is chosen.
+
+    A dataset that exists is chosen by its id; the one that the template brings along by its name until it is made.
+    """
+
+    def __init__(self, page_session: PageSession, template: Document) -> None:
+        self.page_session = page_session
+        self.brings = sample_tables(template)
+        self.known: Sequence[KnownDataset] = ()
+
+    async def load(self) -> None:
+        """Reads the datasets, when the template names any."""
+        if self.brings:
+            self.known = await self.page_session.query(known_datasets)
+
+    def chosen(self, named: Json) -> Json:
+        """Returns the id of the dataset of this name; what was given when there is none."""
+        found = find_known(self.known, named)
+        return named if found is None else found.id
+
+    def put_into(self, document: Document) -> Document:
+        """Returns the document with the ids of datasets in place of their names."""
+        return named_by_id(document, self.known)
+
+    def draw(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
+        """Draws the form widget."""
+        around = ui.element("div").props("data-fp-back")
+        with around:
+            place = ui.element("div").classes("fp-stack")
+        shown = value
+
+        def draw(chosen: Any) -> None:
+            nonlocal shown
+            shown = chosen
+            place.clear()
+            with place:
+                self._draw_choice(str(chosen or ""), spec.title, pick)
+
+        def pick(chosen: Any) -> None:
+            form.change(pointer, chosen)
+            draw(chosen)
+
+        async def look_again() -> None:
+            """Tables may have been made in another tab."""
+            fresh = await self.page_session.query_again(known_datasets)
+            if tuple(fresh) != tuple(self.known) and not place.is_deleted:
+                self.known = fresh
+                draw(shown)
+
+        draw(value)
+        around.on("fpback", look_again, [])
+
+    def _draw_choice(self, chosen: str, title: str, pick: Callable[[Json], None]) -> None:
+        options = {self.chosen(name): self._said(name) for name in self.brings}
+        options |= {one.id: one.name for one in self.known if one.name not in self.brings}
+        options.setdefault(chosen, _("A dataset that is gone"))
+        with ui.element("div").classes("fp-row fp-wrap-row"):
+            box = ui.select(
+                options, value=chosen, on_change=lambda event: pick(event.value), with_input=len(options) > 10
+            )
+            box.props("outlined dense options-dense").classes("fp-grow")
+            box.props["aria-label"] = title
+            if self.page_session.may("edit datasets"):
+                button(_("Make my own table"), lambda: self._make(pick), icon="add")
+        if (found := find_known(self.known, chosen)) is not None:
+            said = _("Open it") if found.columns else _("Nothing is in it yet: fill it")
+            link(said, f"/datasets/{found.id}", "fp-s13", new_tab=True)
+
+    def _said(self, name: str) -> str:
+        if self.brings[name].rows:
+            return _("{name} (a small sample)").format(name=name)
+        return name if find_known(self.known, name) else _("{name} (a new table)").format(name=name)
+
+    async def _make(self, pick: Callable[[Json], None]) -> None:
+        name = await ask_text(_("Make my own table"), _("Name"), "", _("Create"))
+        made = await self.page_session.try_execute(add_dataset, name) if name else None
+        if made is not None:
+            await self.load()
+            pick(made)
