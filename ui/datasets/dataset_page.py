@@ -284,10 +284,10 @@ class DatasetDetailPage:
         count = rows_word(len(self.chosen), self.reader)
         sure = await feedback.confirm(
             _("Delete {count}?").format(count=count),
-            _("They are gone for good."),
+            _("It is gone for good.") if len(self.chosen) == 1 else _("They are gone for good."),
             verb=_("Delete"),
             danger=True,
-            keep=_("Keep them"),
+            keep=_("Keep it") if len(self.chosen) == 1 else _("Keep them"),
         )
         if not sure:
             return

@@ -5,13 +5,14 @@ from __future__ import annotations
 from nicegui import ui
 
 from ui.kit.answer import answer_of
-from ui.kit.feedback import open_page
+from ui.kit.feedback import forget_failures, open_page
 from ui.kit.parts import button, words
 from ui.kit.text import _
 
 
 async def ask_text(title: str, label: str, value: str, verb: str) -> str | None:
     """Asks for one line of text. Returns None when the dialog is cancelled."""
+    forget_failures()
     with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = title
         words(title, tag="h2")

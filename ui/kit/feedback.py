@@ -33,6 +33,8 @@ from ui.kit.text import _
 
 _AREA = "fp_toasts"
 _SECONDS = 6.0
+#: The class of a toast that goes with the next thing that the person does.
+_PASSES = "fp-toast--passes"
 
 
 def open_page() -> Client:
@@ -71,7 +73,9 @@ def told(
 
 
 def failed(strong: str, text: str = "", *, action: str = "", on_action: Callable[[], Any] | None = None) -> None:
-    """Shows a toast that reports a failure. It stays until the person closes it."""
+    """Shows a toast that reports a failure. It stays until the person closes it or, when it has no action, goes on:
+    with the next toast of a success or the next question.
+    """
     _toast(strong, text, action, on_action, "bad", "error", None)
 
 
@@ -115,6 +119,8 @@ def _toast(
         area = toast_area()
     except RuntimeError:  # the page was closed while its work continued, so there is nobody to notify
         return
+    if seconds is not None:
+        forget_failures()
     with area, ui.element("div").classes("fp-toast") as toast:
         icon(symbol, f"fp-{kind}", size=20)
         with ui.element("span").style("min-width: 0; flex: 1"):
@@ -127,6 +133,15 @@ def _toast(
         icon_button("close", _("Close"), toast.delete, tip=False)
         if seconds is not None:
             ui.timer(seconds, toast.delete, once=True)
+        elif not action:
+            toast.classes(_PASSES)
+
+
+def forget_failures() -> None:
+    """Closes the toasts of failures that offer nothing: the person goes on with something else."""
+    for toast in list(toast_area().default_slot.children):
+        if _PASSES in toast.classes:
+            toast.delete()
 
 
 class ErrorCard(ui.element):
@@ -219,6 +234,7 @@ async def confirm(
     `both_act`: either button changes something, so Escape and a click beside the dialog leave it open. When it goes
     without an answer, that counts as the main button.
     """
+    forget_failures()
     with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["persistent"] = both_act
         dialog.props["aria-label"] = title

@@ -186,6 +186,19 @@ async def test_a_row_is_added_and_a_dataset_without_columns_asks_for_one_first(s
     assert rows_of(site, dataset_id) == [{"mail": "ada@example.com"}]
 
 
+async def test_a_failure_is_told_until_the_person_goes_on(site: Site, user: User) -> None:
+    bread = add(site)
+    use(site, "Bread", "By name")
+    await user.open(f"/datasets/{bread}")
+    choose(user, "Rename...")
+    field(user, "Name").value = "Loaves"
+    press(user, "Rename")
+    await user.should_see("“By name” finds this dataset by its name")
+
+    choose(user, "Rename...")
+    await user.should_not_see("“By name” finds this dataset by its name")
+
+
 async def test_chosen_rows_are_deleted_after_a_question(site: Site, user: User) -> None:
     dataset_id = add(site)
     await user.open(f"/datasets/{dataset_id}")
