@@ -74,7 +74,10 @@ async def ask_new_column(page_session: PageSession, dataset: DatasetLine, why: s
         field = Field(_("Name"))
         with field.place:
             name = field.control(ui.input().props("outlined dense autofocus autocomplete=off maxlength=200"))
-        kinds = Field(_("Type"), help_text=_("What its form asks for. Flows may put other values in."))
+        kinds = Field(
+            _("Type"),
+            help_text=_("What you fill in when you add a row. “List” holds several values, “Group” named values."),
+        )
         with kinds.place:
             kind = kinds.control(ui.select(list(words_of), value=TYPES["string"]).props("outlined dense options-dense"))
             kind.classes("w-full")

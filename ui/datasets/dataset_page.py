@@ -213,17 +213,24 @@ class DatasetDetailPage:
             with feedback.empty("search_off", _("No row has this text"), _("Capital letters do not matter.")):
                 pass
             return
-        sentence = _("Import a CSV or JSON file, or let a flow keep rows here with the step “Save rows”.")
         if self.dataset.columns:
             names = ", ".join(column.name for column in self.dataset.columns[:20])
-            sentence = _("Its columns: {names}. {sentence}").format(names=names, sentence=sentence)
+            sentence = _(
+                "Its columns: {names}. Type rows in, import a CSV or JSON file, or let a flow keep rows here with the step"
+                " “Save rows”."
+            ).format(names=names)
+        else:
+            sentence = _(
+                "Type your table here: first add its columns, like a name and a price, then its rows. Or import a CSV or"
+                " JSON file, or let a flow keep rows here with the step “Save rows”."
+            )
         with feedback.empty("table_rows", _("No rows yet"), sentence):
             if self.may_edit:
-                with ui.element("div").classes("fp-row"):
-                    button(_("Import a file"), self._import, icon="upload")
-                    button(_("Add a column"), self._add_column, icon="add_column_right")
+                with ui.element("div").classes("fp-row fp-wrap-row"):
                     if self.dataset.columns:
                         button(_("Add a row"), self._add, icon="add")
+                    button(_("Add a column"), self._add_column, icon="add_column_right")
+                    button(_("Import a file"), self._import, icon="upload")
 
     def _draw_pages(self) -> None:
         total, shown = self.seen.page.total, len(self.seen.page.rows)

@@ -116,11 +116,13 @@ class DatasetsPage:
     def _draw_empty(self) -> None:
         sentence = _(
             "A dataset is a table. A flow takes its rows with “Read rows”, works on each of them, and keeps what comes"
-            " out with “Save rows”. Bring a CSV or JSON file to begin with."
+            " out with “Save rows”. Type your own, or bring one from a spreadsheet as a CSV file."
         )
         with feedback.empty("table_rows", _("No datasets yet"), sentence):
             if self.page_session.may("edit datasets"):
-                button(_("Import a file"), self._import, icon="upload")
+                with ui.element("div").classes("fp-row fp-wrap-row"):
+                    button(_("New dataset"), self._make, icon="add")
+                    button(_("Import a file"), self._import, icon="upload")
             link(_("See the template that enriches rows"), "/templates")
 
     def _draw_table(self, datasets: list[DatasetLine]) -> None:
