@@ -9,7 +9,7 @@ from nicegui import ui
 
 from storage.datasets import ColumnLine, RowLine
 from ui.datasets.columns import ColumnHeads
-from ui.datasets.words import cell_text, column_word
+from ui.datasets.words import column_word, number_text, two_places
 from ui.kit.parts import words
 from ui.kit.text import Reader, _, number
 
@@ -43,6 +43,10 @@ class RowTable:
         self.on_open = on_open
         self.on_choose = on_choose
         self._boxes: list[ui.checkbox] = []
+        #: Columns whose numbers have two decimal places.
+        self._two = {
+            one.name for one in columns if one.type == "number" and two_places(row.data.get(one.name) for row in rows)
+        }
 
     def draw(self) -> None:
         """Draws the table in a container that scrolls horizontally."""
@@ -87,7 +91,7 @@ class RowTable:
             opener.props["aria-label"] = _("Open row {shown}").format(shown=shown)
             opener.on("click", lambda: self.on_open(at, ""), [])
         for column in self.columns:
-            text = cell_text(row.data.get(column.name), self.reader)
+            text = number_text(row.data.get(column.name), self.reader, two=column.name in self._two)
             cell = words(text, "fp-cell", tag="td").classes("fp-r" if column.type in _NUMBERS else "")
             cell.on("click", lambda _event, name=column.name: self.on_open(at, name), [])
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from storage.datasets import DatasetLine
-from ui.kit.text import Reader, _, plural, size, type_word
+from ui.kit.text import Reader, _, number, plural, size, type_word
 
 #: Most characters that a cell shows; the row's form shows the whole value.
 SHOWN = 120
@@ -35,6 +36,19 @@ def cell_text(value: Any, reader: Reader) -> str:
             text = json.dumps(value, ensure_ascii=False)
     text = " ".join(text[: SHOWN * 2].split())
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def two_places(values: Iterable[Any]) -> bool:
+    """True when the numbers of a column read best with two decimal places, as prices do: some have one or two, none more."""
+    parts = [one for one in values if isinstance(one, float) and not one.is_integer()]
+    return bool(parts) and all(round(one, 2) == one for one in parts)
+
+
+def number_text(value: Any, reader: Reader, *, two: bool) -> str:
+    """The text of a cell in a column of numbers: `1,480.00` with `two` places."""
+    if two and isinstance(value, int | float) and not isinstance(value, bool):
+        return number(value, reader, places=2)
+    return cell_text(value, reader)
 
 
 def rows_word(count: int, reader: Reader) -> str:
