@@ -50,7 +50,9 @@ async def edit_row(
         with ui.element("div").classes("fp-dlg-body"):
             form = Form(specs_of(dataset, before), before, types=True, read_only=read_only)
 
-        async def save() -> None:
+        added = 0
+
+        async def save(*, more: bool = False) -> None:
             if form.problems():
                 return
             values = {one.name: form.value.get(one.name) for one in dataset.columns}
@@ -67,19 +69,32 @@ async def edit_row(
                 with told:
                     note(f"{refusal.detail or refusal.title}. {refusal.remedy}", kind="bad", icon="error")
                 return
-            dialog.submit(True)
+            nonlocal added
+            added += row is None
+            if not more:
+                dialog.submit(True)
+                return
+            with told:
+                said = _("1 row is added. Here is the next one.")
+                if added > 1:
+                    said = _("{added} rows are added. Here is the next one.").format(added=added)
+                note(said, kind="ok", icon="check_circle")
+            form.set_value({})
+            form.focus(pointer_to("", dataset.columns[0].name))
 
         if not read_only:
             form.element.on("keydown.enter", save, js_handler=_ENTER)
         with ui.element("div").classes("fp-acts"):
-            button(_("Close") if read_only else _("Cancel"), dialog.close, kind="quiet")
+            button(_("Close") if read_only else _("Cancel"), lambda: dialog.submit(added > 0), kind="quiet")
             if not read_only:
+                if row is None:
+                    button(_("Add and next"), lambda: save(more=True), icon="add")
                 button(_("Save") if row else _("Add"), save, kind="main")
     if row is None and not column and dataset.columns:
         column = dataset.columns[0].name
     if column:
         ui.timer(0.2, lambda: form.focus(pointer_to("", column)), once=True)
-    return bool(await answer_of(dialog))
+    return bool(await answer_of(dialog)) or added > 0
 
 
 def specs_of(dataset: DatasetLine, row: Mapping[str, Any]) -> list[FieldSpec]:

@@ -17,7 +17,7 @@ from engine.actions.workspaces import create_workspace
 from storage.dataset_changes import checked_rows
 from storage.datasets import find_dataset, get_dataset, list_datasets, page_of_rows
 from tests.factories import document, greeting, person
-from tests.ui.arrange import buttons, choose, newest_button, page_text, press, texts
+from tests.ui.arrange import buttons, choose, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
 from ui.datasets.words import cell_text
 from ui.kit.text import ENGLISH
@@ -171,7 +171,7 @@ async def test_a_row_is_added_and_a_dataset_without_columns_asks_for_one_first(s
     dataset_id = add(site, "Readers", [])
     await user.open(f"/datasets/{dataset_id}")
     press(user, "Add a row")
-    await user.should_see("What its form asks for", retries=100)
+    await user.should_see("What you fill in when you add a row", retries=100)
     await user.should_see("A row needs columns to write into.")
     field(user, "Name").value = "mail"
     enter(user, field(user, "Name"))
@@ -186,11 +186,31 @@ async def test_a_row_is_added_and_a_dataset_without_columns_asks_for_one_first(s
     assert rows_of(site, dataset_id) == [{"mail": "ada@example.com"}]
 
 
+async def test_several_rows_are_added_in_one_window(site: Site, user: User) -> None:
+    dataset_id = add(site, "Goods", [{"name": "Mug", "price": 12.5}])
+    await user.open(f"/datasets/{dataset_id}")
+    assert "12.50" in texts(user)
+    press(user, "Add a row")
+    for at, name in enumerate(("Pot", "Bowl")):
+        await user.should_see("Add and next")
+        field(user, "name").value = name
+        field(user, "price").value = str(1000 + at)
+        press(user, "Add and next")
+        await until(lambda at=at: len(rows_of(site, dataset_id)) == at + 2)
+        await until(lambda: not field(user, "name").value)
+    await user.should_see("2 rows are added. Here is the next one.")
+    press(user, "Cancel")
+
+    await user.should_see("1,001.00")
+    assert [one["name"] for one in rows_of(site, dataset_id)] == ["Mug", "Pot", "Bowl"]
+
+
 async def test_a_failure_is_told_until_the_person_goes_on(site: Site, user: User) -> None:
     bread = add(site)
     use(site, "Bread", "By name")
     await user.open(f"/datasets/{bread}")
     choose(user, "Rename...")
+    await user.should_see("Rename the dataset")
     field(user, "Name").value = "Loaves"
     press(user, "Rename")
     await user.should_see("“By name” finds this dataset by its name")
