@@ -10,7 +10,6 @@ from engine.actions.knowledge import add_collection, delete_collection
 from engine.flow.document import Document
 from engine.knowledge.samples import sample_documents
 from storage.knowledge import CollectionLine, find_collection, list_collections
-from ui.kit.ask import ask_text
 from ui.kit.parts import button, link, words
 from ui.kit.scroll import into_view
 from ui.kit.text import _, plural
@@ -141,10 +140,9 @@ class DocumentsChoice:
             self.on_change()
 
     async def use_mine(self) -> None:
-        """Asks for a name, makes a collection with it and opens the dialog that adds files."""
+        """Makes a collection and opens the dialog that adds files; without files it is taken back."""
         into_view(self.place)
-        name = await ask_text(_("Use my documents"), _("Name of the collection"), self._free_name(), _("Choose files"))
-        made = await self.page_session.try_execute(add_collection, name) if name else None
+        made = await self.page_session.try_execute(add_collection, self._free_name())
         if made is None:
             return
         added = await self._add_to(made)

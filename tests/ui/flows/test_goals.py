@@ -454,8 +454,6 @@ async def test_use_my_documents_makes_a_collection_and_takes_it_back_without_fil
     await user.open("/start?goal=answer-from-documents")
 
     press(user, "Use my documents")
-    await user.should_see("Name of the collection")
-    press(user, "Choose files")
     await user.should_see("Add to My documents")
     press(user, "Close")
 
