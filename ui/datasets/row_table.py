@@ -50,7 +50,7 @@ class RowTable:
 
     def draw(self) -> None:
         """Draws the table in a container that scrolls horizontally."""
-        with ui.element("div").classes("fp-scroll").props("tabindex=0 role=region") as box:
+        with ui.element("div").classes("fp-scroll fp-rows-box").props("tabindex=0 role=region") as box:
             box.props["aria-label"] = _("Rows")
             with ui.element("table").classes("fp-tb fp-rows") as table:
                 table.props["aria-label"] = _("Rows")
