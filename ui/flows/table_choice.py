@@ -34,11 +34,14 @@ class TableChoice:
         self.page_session = page_session
         self.brings = sample_tables(template)
         self.known: Sequence[KnownDataset] = ()
+        self._show: Callable[[], None] | None = None
 
     async def load(self) -> None:
         """Reads the datasets, when the template names any."""
         if self.brings:
             self.known = await self.page_session.query(known_datasets)
+            if self._show is not None:
+                self._show()
 
     def chosen(self, named: Json) -> Json:
         """Returns the id of the dataset of this name; what was given when there is none."""
@@ -74,10 +77,12 @@ class TableChoice:
                 self.known = fresh
                 draw(shown)
 
+        self._show = lambda: None if place.is_deleted else draw(shown)
         draw(value)
         around.on("fpback", look_again, [])
 
-    def _draw_choice(self, chosen: str, title: str, pick: Callable[[Json], None]) -> None:
+    def _draw_choice(self, wanted: str, title: str, pick: Callable[[Json], None]) -> None:
+        chosen = str(self.chosen(wanted))  # the table of the template may be there by now
         options = {self.chosen(name): self._said(name) for name in self.brings}
         options |= {one.id: one.name for one in self.known if one.name not in self.brings}
         options.setdefault(chosen, _("A dataset that is gone"))
@@ -90,7 +95,8 @@ class TableChoice:
             if self.page_session.may("edit datasets"):
                 button(_("Make my own table"), lambda: self._make(pick), icon="add")
         if (found := find_known(self.known, chosen)) is not None:
-            said = _("Open it") if found.columns else _("Nothing is in it yet: fill it")
+            looks_up = any(table.rows for table in self.brings.values())
+            said = _("Nothing is in it yet: fill it") if looks_up and not found.columns else _("Open it")
             link(said, f"/datasets/{found.id}", "fp-s13", new_tab=True)
 
     def _said(self, name: str) -> str:

@@ -404,6 +404,7 @@ async def test_rows_of_the_first_run_are_told_and_taken_out_again(site: Site, us
 
     press(user, "Take it out again")
     await user.should_see("1 row was taken out of “Kept messages” again.")
+    assert (table_choice(user).value, table_choice(user).options) == (dataset.id, {dataset.id: "Kept messages"})
 
     (after,) = site.database.read_now(list_datasets, site.workspace_id)
     assert after.rows == dataset.rows - 1
