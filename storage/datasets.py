@@ -1,7 +1,8 @@
 """Queries for datasets and their rows. Datasets belong to a workspace: every statement that reads rows names it.
 
 A row is a JSON object, stored as text. Rows have the order in which they were added, which is that of `id`. Columns are
-`{"name", "type"}`, where the type is `string`, `number`, `integer`, `boolean`, `array`, `object` or `mixed`.
+`{"name", "type"}`, where the type is `string`, `number`, `integer`, `boolean`, `array`, `object` or `mixed`, or empty
+while the column has no values.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import NotFound
 from storage.tables import Dataset, DatasetRow
 
-ColumnType = Literal["string", "number", "integer", "boolean", "array", "object", "mixed"]
+ColumnType = Literal["string", "number", "integer", "boolean", "array", "object", "mixed", ""]
 Row = dict[str, Any]
 #: The number of rows that are read at a time.
 CHUNK = 1_000
@@ -216,5 +217,5 @@ def _lines(session: Session, query: Select[int, Row]) -> list[RowLine]:
 
 
 def _line(row: Dataset) -> DatasetLine:
-    columns = tuple(ColumnLine(str(one.get("name")), one.get("type") or "mixed") for one in row.columns)
+    columns = tuple(ColumnLine(str(one.get("name")), one.get("type") or "") for one in row.columns)
     return DatasetLine(row.id, row.name, columns, row.row_count, row.byte_count, row.created_at, row.updated_at)

@@ -28,7 +28,7 @@ _SIMILAR = 0.6
 
 @dataclass(frozen=True)
 class KnownDataset:
-    """A dataset. `columns`: name -> JSON type, or "mixed" for a column with several types."""
+    """A dataset. `columns`: name -> JSON type, "mixed" for a column with several types, "" for one without values."""
 
     id: str
     name: str

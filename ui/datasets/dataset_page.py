@@ -264,7 +264,7 @@ class DatasetDetailPage:
         if not self.dataset.columns:
             await self._add_column(_("A row needs columns to write into. Add the first one, then the row."))
         elif await edit_row(self.page_session, self.dataset, None):
-            feedback.told(_("The row is added at the end."))
+            feedback.told(_("Added at the end of the table."))
             await self._look()
 
     async def _add_column(self, why: str = "") -> None:

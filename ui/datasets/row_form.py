@@ -79,13 +79,14 @@ async def edit_row(
                 if added > 1:
                     said = _("{added} rows are added. Here is the next one.").format(added=added)
                 note(said, kind="ok", icon="check_circle")
+            leave.text = _("Close")
             form.set_value({})
             form.focus(pointer_to("", dataset.columns[0].name))
 
         if not read_only:
             form.element.on("keydown.enter", save, js_handler=_ENTER)
         with ui.element("div").classes("fp-acts"):
-            button(_("Close") if read_only else _("Cancel"), lambda: dialog.submit(added > 0), kind="quiet")
+            leave = button(_("Close") if read_only else _("Cancel"), lambda: dialog.submit(added > 0), kind="quiet")
             if not read_only:
                 if row is None:
                     button(_("Add and next"), lambda: save(more=True), icon="add")

@@ -90,7 +90,7 @@ class TableChoice:
             box = ui.select(
                 options, value=chosen, on_change=lambda event: pick(event.value), with_input=len(options) > 10
             )
-            box.props("outlined dense options-dense").classes("fp-grow")
+            box.props("outlined dense options-dense").classes("fp-grow fp-table-choice")
             box.props["aria-label"] = title
             if self.page_session.may("edit datasets"):
                 button(_("Make my own table"), lambda: self._make(pick), icon="add")

@@ -106,12 +106,14 @@ async def test_the_list_follows_what_others_do(site: Site, user: User) -> None:
 
 
 async def test_a_table_shows_rows_with_their_types_and_turns_pages(site: Site, user: User) -> None:
-    dataset_id = add(site, "Numbers", [{"n": number, "word": f"Word {number}"} for number in range(120)])
+    rows = [{"n": number, "word": f"Word {number}", "none": None} for number in range(120)]
+    dataset_id = add(site, "Numbers", rows)
     await user.open(f"/datasets/{dataset_id}")
     said = texts(user)
-    for text in ("Numbers", "Whole number", "Text", "Word 49", "Rows 1 to 50 of 120"):
+    assert "Mixed" not in said
+    for text in ("Numbers", "Whole number", "Text", "Empty", "Word 49", "Rows 1 to 50 of 120"):
         assert text in said
-    assert any(text.startswith("120 rows, 2 columns, ") for text in said)
+    assert any(text.startswith("120 rows, 3 columns, ") for text in said)
     assert "Word 50" not in said
     press(user, "Next")
     await user.should_see("Rows 51 to 100 of 120", retries=100)
@@ -199,7 +201,7 @@ async def test_several_rows_are_added_in_one_window(site: Site, user: User) -> N
         await until(lambda at=at: len(rows_of(site, dataset_id)) == at + 2)
         await until(lambda: not field(user, "name").value)
     await user.should_see("2 rows are added. Here is the next one.")
-    press(user, "Cancel")
+    press(user, "Close")
 
     await user.should_see("1,001.00")
     assert [one["name"] for one in rows_of(site, dataset_id)] == ["Mug", "Pot", "Bowl"]
