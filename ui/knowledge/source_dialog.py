@@ -120,7 +120,7 @@ class SourceDialog:
                         else:
                             words(one.document, "fp-b")
                         words(
-                            " ".join(filter(None, (_("piece {number}").format(number=one.number + 1), one.place))),
+                            ", ".join(filter(None, (one.place, _("piece {number}").format(number=one.number + 1)))),
                             "fp-t3 fp-s13",
                         )
                         if one.heading:

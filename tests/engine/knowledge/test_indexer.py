@@ -170,13 +170,19 @@ async def test_documents_are_read_apart_with_their_pages(
     give(world, ada, made, "terms.pdf", a_pdf("Returns within 30 days", "Delivery is free"))
     give(world, ada, made, "us.html", b"<html><title>Us</title><body><h1>Us</h1><p>We bake.</p></body></html>")
     give(world, ada, made, "broken.pdf", b"%PDF-1.4 nothing")
+    give(world, ada, made, "short.pdf", a_pdf("Only one page"))
     await read_all(indexer)
-    terms, us, broken = sources(world, made)
-    pieces, _ = world.read(lambda session: page_of_pieces(session, world.workspace_id, terms.id, offset=0, limit=9))
-    assert [(one.place, one.text) for one in pieces] == [
-        ("page 1", "Returns within 30 days"),
-        ("page 2", "Delivery is free"),
-    ]
+    terms, us, broken, short = sources(world, made)
+
+    def places(source_id: str) -> list[tuple[str, str]]:
+        pieces, _ = world.read(
+            lambda session: page_of_pieces(session, world.workspace_id, source_id, offset=0, limit=9)
+        )
+        return [(one.place, one.text) for one in pieces]
+
+    assert places(terms.id) == [("page 1", "Returns within 30 days"), ("page 2", "Delivery is free")]
+    assert places(short.id) == [("page 1", "Only one page")]
+    assert places(us.id)[0][0] == ""
     assert "We bake." in texts(world, us.id)
     assert broken.state == "failed"
     assert broken.message.endswith(".")
