@@ -1,22 +1,28 @@
 """The Simulated model as an agent: it calls a tool that fits, and then answers from what it got.
 
 It lets a flow with an agent be tried before a real model is connected. Which tool fits is decided by the words that the
-message and the tool share; each tool is called once at most, with arguments made up from the message. A tool that may
-change something outside is never called. Callers must mark its replies as simulated.
+message and the tool share, with arguments made up from the message. Where a search gives nothing it looks for fewer
+words, and then in the next tool; otherwise each tool is called once at most. A tool that may change something outside is
+never called. Callers must mark its replies as simulated.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from engine.flow.node_context import Json, ModelTurn, ToolCall, ToolSpec
 from engine.models import simulated
 from engine.models.structured_output import check_object
 
-#: The largest number of tools that are called for a message.
-MOST_CALLS = 2
+#: The largest number of tools that are called for a message once one of them gave something, and of calls in all.
+MOST_TOOLS, MOST_CALLS = 2, 6
+#: How often a tool that searches by words is called: with all of them, and then with single ones.
+_MOST_SEARCHES = 3
+#: What the words of a search are called in the tools that search.
+_SEARCHED = ("text", "query", "search")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 #: Words in messages and in the descriptions of tools that say nothing about what a tool is for.
 _EVERYWHERE = frozenset(
@@ -83,6 +89,12 @@ _EVERYWHERE = frozenset(
         "show",
     ]
 )
+_SEARCH_WORD = re.compile(r"[\w'’-]{3,}")
+_OF_A_ROW = "cost price stock available sell buy kostet kosten preis lager"
+_OF_A_PAGE = "open opening hour close closed closing addres phone telephone visit contact"
+#: Words for what somebody wants to know of a row, as `_words` gives them, and for what stands on a page and not in a row:
+#: a question with one of these is not looked for word by word.
+_ASKED_OF_A_ROW, _ASKED_OF_A_PAGE = frozenset(_OF_A_ROW.split()), frozenset(_OF_A_PAGE.split())
 _LONGEST_RESULT = 4_000
 #: What the list is called in the answers of tools that give one.
 _LISTS = ("rows", "pieces", "items", "results", "data")
@@ -95,10 +107,13 @@ _LONGEST_VALUE = 120
 
 def reply(turn: ModelTurn) -> tuple[str, tuple[ToolCall, ...]]:
     """Returns the text of the next reply, and the calls that it asks for: one of both is empty."""
-    called = [result["name"] for entry in turn.history for result in entry.get("results", ())]
-    if (tool := _next_tool(turn, called)) is not None:
-        return "", (ToolCall(f"simulated_{len(called) + 1}", tool.name, _made_up(tool, turn.message)),)
-    return _answer(turn), ()
+    results = _results(turn)
+    made = Counter(str(result["name"]) for result in results)
+    tool = _tool_again(turn, results, made) or _next_tool(turn, results, made)
+    if tool is None or not turn.may_call or len(results) >= MOST_CALLS:
+        return _answer(turn), ()
+    arguments = _made_up(tool, turn.message, made[tool.name])
+    return "", (ToolCall(f"simulated_{len(results) + 1}", tool.name, arguments),)
 
 
 def message_of(text: str, asked: Sequence[ToolCall]) -> Json:
@@ -113,26 +128,53 @@ def input_tokens(turn: ModelTurn) -> int:
     return simulated.tokens_of(turn.system + turn.message) + (tools + history + 3) // 4
 
 
-def _next_tool(turn: ModelTurn, called: Sequence[str]) -> ToolSpec | None:
-    tools = [tool for tool in turn.tools if not tool.changes]
-    if not tools or not turn.may_call or len(called) >= MOST_CALLS:
+def _results(turn: ModelTurn) -> list[Mapping[str, Json]]:
+    return [result for entry in turn.history for result in entry.get("results", ())]
+
+
+def _tool_again(turn: ModelTurn, results: Sequence[Mapping[str, Json]], made: Mapping[str, int]) -> ToolSpec | None:
+    """Returns the tool that was called last, when it searched, found nothing, and other words are left."""
+    if not results or not _is_nothing(str(results[-1]["text"])):
         return None
+    tool = next((one for one in turn.tools if one.name == results[-1]["name"]), None)
+    if tool is None or tool.changes or not (name := _searched(tool)):
+        return None
+    return tool if made[tool.name] < len(_searches(tool, name, turn.message)) else None
+
+
+def _next_tool(turn: ModelTurn, results: Sequence[Mapping[str, Json]], made: Mapping[str, int]) -> ToolSpec | None:
+    """Returns the tool that shares most words with the message; once one gave something, only one that shares any."""
     wanted = _words(turn.message)
-    scores = {tool.name: len(wanted & _words(f"{tool.name} {tool.description}")) for tool in tools}
-    left = [tool for tool in tools if tool.name not in called]
-    if called:
-        left = [tool for tool in left if scores[tool.name]]
+    left = [tool for tool in turn.tools if not tool.changes and tool.name not in made]
+    scores = {tool.name: len(wanted & _words(f"{tool.name} {tool.description}")) for tool in left}
+    if any(not _is_nothing(str(result["text"])) for result in results):
+        left = [tool for tool in left if scores[tool.name]] if len(made) < MOST_TOOLS else []
+    elif results:  # one that needs values of a kind of its own is not called at random
+        left = [tool for tool in left if scores[tool.name] or not tool.schema.get("required") or _searched(tool)]
     return max(left, key=lambda tool: scores[tool.name], default=None)
 
 
+def _is_nothing(text: str) -> bool:
+    """True for the result of a search that found nothing."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    if isinstance(value, dict):
+        lists = [value[name] for name in _LISTS if isinstance(value.get(name), list)]
+        return not value or (bool(lists) and not any(lists))
+    return value in (None, "", [])
+
+
 def _words(text: str) -> set[str]:
-    return {word.rstrip("s") for word in _WORD.findall(text.lower().replace("_", " "))} - _EVERYWHERE
+    found = set(_WORD.findall(text.lower().replace("_", " "))) - _EVERYWHERE
+    return {word.rstrip("s") for word in found} - _EVERYWHERE
 
 
-def _made_up(tool: ToolSpec, message: str) -> dict[str, Json]:
+def _made_up(tool: ToolSpec, message: str, before: int) -> dict[str, Json]:
     """Returns arguments for the tool: those that it needs, with words and numbers of the message.
 
-    A single text gets the words of the message that carry its meaning.
+    A single text gets the words of the message that carry its meaning. `before`: how often it was called already.
     """
     properties: Mapping[str, Json] = tool.schema.get("properties") or {}
     needed = [name for name in tool.schema.get("required") or () if name in properties]
@@ -142,28 +184,62 @@ def _made_up(tool: ToolSpec, message: str) -> dict[str, Json]:
     found: dict[str, Json] = dict(value or {})
     for name in texts:
         if len(texts) == 1 and not wanted[name].get("format") and not wanted[name].get("pattern"):
-            found[name] = _search_words(message, wanted[name].get("maxLength") or 80)
+            searches = _searches(tool, name, message)
+            found[name] = searches[min(before, len(searches) - 1)][: wanted[name].get("maxLength") or 80]
     return {name: one for name, one in found.items() if one is not None}
 
 
-def _search_words(message: str, longest: int) -> str:
-    """Returns the longest word of the message that is not among the common ones: what most searches find."""
+def _searched(tool: ToolSpec) -> str:
+    """Returns the name of the text by which a tool searches; "" for every other tool."""
+    properties: Mapping[str, Json] = tool.schema.get("properties") or {}
+    needed = set(tool.schema.get("required") or ())
+    return next((name for name in _SEARCHED if name in properties and needed <= {name}), "")
+
+
+def _searches(tool: ToolSpec, name: str, message: str) -> list[str]:
+    """Returns what to look for, in the order in which it is tried: all words that carry the meaning of the message, then
+    the likeliest single ones. A tool that does not search gets a single one.
+
+    Of single words those that begin with a capital inside a sentence are names, and the only ones when there are any.
+    What the columns of a table are called, and words like "price", say what somebody wants to know of a row and do not
+    stand in it.
+    """
     line = message.strip().split("\n")[0]
-    words = [word for word in re.findall(r"[\w'’-]{3,}", line) if word.lower() not in _EVERYWHERE]
-    capitals = [word for word in words[1:] if word[:1].isupper()]
-    return max(capitals or words or [line or "something"], key=len)[:longest]
+    found = [(match.start(), match[0]) for match in _SEARCH_WORD.finditer(line)]
+    words = [(at, word) for at, word in found if word.lower() not in _EVERYWHERE]
+    columns = _words(" ".join(_columns(tool)))
+    asked = _ASKED_OF_A_ROW | columns
+    told = [(at, word) for at, word in words if (at and word[0].isupper()) or not _words(word) & asked] or words
+    if not told:
+        return [line or "something"]
+    names = [word for at, word in told if at and word[0].isupper()]
+    singles = sorted(names or [word for _, word in told], key=len, reverse=True)
+    if name != _searched(tool):
+        return singles[:1]
+    if columns and _words(line) & _ASKED_OF_A_PAGE:
+        singles = []
+    return list(dict.fromkeys([" ".join(word for _, word in told), *singles]))[:_MOST_SEARCHES]
+
+
+def _columns(tool: ToolSpec) -> Sequence[str]:
+    """Returns the columns of the table that a tool looks into."""
+    where: Json = (tool.schema.get("properties") or {}).get("where") or {}
+    return (((where.get("items") or {}).get("properties") or {}).get("column") or {}).get("enum") or ()
 
 
 def _answer(turn: ModelTurn) -> str:
-    results = [str(result["text"])[:_LONGEST_RESULT] for entry in turn.history for result in entry.get("results", ())]
+    called = _results(turn)
+    told = [one for one in called if not _is_nothing(str(one["text"]))] or list(
+        {one["name"]: one for one in called}.values()
+    )
+    results = [str(result["text"])[:_LONGEST_RESULT] for result in told]
     if turn.output_schema is not None:
         material = "\n\n".join([turn.message, *results])
         text, value = simulated.answer(material, output_schema=turn.output_schema)
         return text if value is not None and not check_object(value, turn.output_schema)[1] else "{}"
     if not results:
         return simulated.answer(turn.message, turn.system)[0]
-    called = [result for entry in turn.history for result in entry.get("results", ())]
-    return "\n\n".join(["Made up by the Simulated model from what the tools found.", *map(_told, called)])
+    return "\n\n".join(["Made up by the Simulated model from what the tools found.", *map(_told, told)])
 
 
 def _told(result: Mapping[str, Json]) -> str:
