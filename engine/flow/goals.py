@@ -38,7 +38,9 @@ FILES = frozenset({"file", "files"})
 
 @dataclass(frozen=True)
 class Question:
-    """One blank of a goal. `choices`: what is shown -> what is filled in; `takes`, `most_mb`: which files."""
+    """One blank of a goal. `choices`: what is shown -> what is filled in; `takes`, `most_mb`: which files;
+    `about_sample`: its first answer fits the template's own table or documents alone.
+    """
 
     name: str
     ask: str
@@ -50,6 +52,7 @@ class Question:
     most: int = MOST_WORDS
     takes: tuple[str, ...] = ()
     most_mb: float | None = None
+    about_sample: bool = False
 
 
 @dataclass(frozen=True)
@@ -243,6 +246,7 @@ def _question(name: str, value: Mapping[str, Any]) -> Question:
         value.get("most", MOST_WORDS),
         tuple(value.get("takes", ())),
         value.get("most_mb"),
+        value.get("about_sample", False),
     )
 
 

@@ -118,7 +118,7 @@ class GoalQuestions:
         self.times: ui.element | None = None
         self.back = f"/start?asked={quote(asked)}" if asked else "/start"
         self.connections: Sequence[ConnectionRow] = ()
-        self.documents = DocumentsChoice(page_session, self.template.file.document, self._mark_old)
+        self.documents = DocumentsChoice(page_session, self.template.file.document, self._changed)
         self.tables = TableChoice(page_session, self.template.file.document)
         #: The flow once it is made; pressing the button again changes its draft.
         self.made: Made | None = None
@@ -174,7 +174,7 @@ class GoalQuestions:
                 self.form = Form(
                     specs_of_schema(self._schema()),
                     self._first(),
-                    lambda _pointer, _value: self._mark_old(),
+                    lambda pointer, _value: self._changed(pointer),
                     keep_file=file_keeper(self.page_session),
                     widgets={WIDGET: self.tables.draw},
                 )
@@ -391,6 +391,29 @@ class GoalQuestions:
     def _is_shown(self, job_id: JobId) -> bool:
         """False once the button was pressed again or the tab was closed."""
         return self.job_id == job_id and not self.place.is_deleted
+
+    def _changed(self, pointer: str = "") -> None:
+        """`pointer`: the question that has another answer now; "" for the documents to answer from."""
+        if not pointer or any(pointer == f"/{one.name}" and one.kind == "table" for one in self.goal.questions):
+            self._fit_first_try()
+        self._mark_old()
+
+    def _fit_first_try(self) -> None:
+        """Empties what is tried first while it is still the template's, which another table or other documents cannot
+        answer; puts it there again with the template's own.
+        """
+        first = first_answers(self.goal, self.template.file.document)
+        shown = self.form.value
+        tables = [one.name for one in self.goal.questions if one.kind == "table"]
+        own = bool(self.documents.chosen) or any(
+            self.tables.chosen(shown.get(name)) != self.tables.chosen(first[name]) for name in tables
+        )
+        for one in self.goal.questions:
+            if one.about_sample:
+                if own and shown.get(one.name) == first[one.name]:
+                    self.form.write(f"/{one.name}", "")
+                elif not own and not str(shown.get(one.name) or "").strip():
+                    self.form.write(f"/{one.name}", str(first[one.name]))
 
     # The result.
 

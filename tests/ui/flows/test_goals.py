@@ -438,6 +438,8 @@ async def test_documents_of_ones_own_take_the_place_of_the_practice_documents(si
 
     _documents(user).set_value(mine)
     assert "Your files are ready." in page_text(user)
+    assert box(user, "Which question should it try first?").value == ""  # that was one about the practice documents
+    type_into(user, "Which question should it try first?", "How many days of holiday are there?")
     press(user, "Make it and run it")
     await until(lambda: len(_runs(site)) == 1)
 
@@ -449,6 +451,29 @@ async def test_documents_of_ones_own_take_the_place_of_the_practice_documents(si
 
     await user.open(f"/start?goal=answer-from-documents&flow={flow.id}")
     assert _documents(user).value == mine
+
+
+async def test_the_first_question_goes_with_the_sample_table_and_comes_back_with_it(site: Site, user: User) -> None:
+    mine = site.database.write_now(add_dataset, site.owner, "Our products")
+    await user.open("/start?goal=assistant")
+
+    def choose(table: str) -> None:
+        label = "Which table may it look into?"
+        found = [one for one in user.find(kind=ui.select).elements if one.props.get("aria-label") == label]
+        found[-1].set_value(table)  # type: ignore[attr-defined]
+
+    def asked() -> str:
+        return str(box(user, "What could somebody ask?").value)
+
+    sample = asked()
+    assert "Olive ciabatta" in sample
+    choose(mine)
+    assert asked() == ""
+    choose("Sample products")
+    assert asked() == sample
+    type_into(user, "What could somebody ask?", "My own")
+    choose(mine)
+    assert asked() == "My own"
 
 
 async def test_use_my_documents_makes_a_collection_and_takes_it_back_without_files(site: Site, user: User) -> None:
