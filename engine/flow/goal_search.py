@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -60,6 +61,17 @@ _TITLE, _WORDS, _SAYS = 3.0, 2.0, 1.0
 _UNASKED: Final = 0.25
 #: Shown when not one word is known.
 _BROAD: Final = ("summarise-a-text", "question-about-a-page", "classify-emails")
+#: What says that an answer names its source is one wish with the answer: "and say which document and page they are from".
+_THING: Final = r"(?:document|file|pdf|page|source|dokument|datei|seite|quelle)s?(?: numbers?)?"
+_WHICH: Final = r"(?:which|what|the|its|their|welche[mnrs]?|de[mnr]|die|das|auf|aus|von|from)"
+_NAMES_SOURCE: Final = re.compile(
+    rf"\b(?:(?:and|that|und|die) )?(?:(?:say|tell|name|show|cite|see)s?|(?:sag|nenn|zeig)(?:en|t)),?(?: {_WHICH})+ {_THING}"
+    rf"(?:,? (?:and|or|und|oder)(?: {_WHICH})* {_THING})*"
+    r"(?: (?:(?:it|they|that|sie|es|the answers?) )?(?:is|are|comes?|came|was|were|stammt|stammen|kommt|kommen|steht|stehen)"
+    r"(?: (?:from|in))?)?(?=\s*(?:$|[.,;]))"
+    rf"|\b(?:with|mit) (?:the |its )?{_THING} (?:and|und) {_THING}(?=\s*(?:$|[.,;]))",
+    re.IGNORECASE,
+)
 _SHORTEST_PART: Final = 5
 _SEVERAL: Final = 2
 
@@ -93,7 +105,7 @@ def find_goals(asked: str, goals: Goals | None = None) -> Found:
     known = goals or all_goals()
     index = _index(known)
     time, rest = time_asked(asked)
-    not_yet, rest = _not_yet(without_answers(rest), known)
+    not_yet, rest = _not_yet(_NAMES_SOURCE.sub("with sources", " ".join(without_answers(rest).split())), known)
     wanted = list(dict.fromkeys(index.meanings(rest)))
     hits = [goal for goal, score in _ranked(index, known.goals, wanted) if score > 0]
     fitting = [goal for goal in hits if index.covered(goal, wanted) >= _COVERED]

@@ -143,12 +143,14 @@ SEVERAL = {
     "übersetzen und zusammenfassen": ["translate-a-text", "summarise-a-text"],
     "classify emails and write a reply": ["reply-to-a-message", "classify-emails"],
     "read invoices, save them in a table": ["sort-invoices"],
-    "If a customer writes refund then say A otherwise say B": ["answer-by-word"],
-    "If a customer writes refund then answer with our policy otherwise thank them": ["answer-by-word"],
-    "wenn ein Kunde Rückgabe schreibt dann Antwort A sonst B": ["answer-by-word"],
-    "If it is urgent then write a reply, otherwise translate it": ["answer-urgent-messages", "translate-a-text"],
-    "if a page says sold out then answer no else yes": ["sold-out"],
 }
+#: Wishes for an answer and its source, which are one thing.
+WITH_SOURCE = [
+    "answer questions from our PDF handbooks and say which document and page",
+    "ask questions over papers (PDF) and get answers that say from which document and page they are",
+    "answers from our PDFs with document and page",
+    "Fragen zu unseren PDFs beantworten und sagen, aus welchem Dokument und welcher Seite sie stammen",
+]
 #: What no flow does.
 FOREIGN = ["book a flight to Paris", "make coffee", "do my taxes", "play music", "xyzzy", "ein Auto kaufen", ""]
 #: What people ask for and cannot have -> a word of the sentence that says so.
@@ -213,6 +215,15 @@ def test_a_wish_that_names_several_things_leads_to_each_of_them(asked: str, name
     assert found.fits
     assert found.goals[0].name == names[0]
     assert set(names) <= {goal.name for goal in found.goals}
+
+
+@pytest.mark.parametrize("asked", WITH_SOURCE)
+def test_the_source_of_an_answer_is_no_wish_of_its_own(asked: str) -> None:
+    found = find_goals(asked)
+
+    assert found.goals[0].name == "answer-from-documents"
+    assert not found.parts
+    assert "plain-words" not in {goal.name for goal in found.goals}
 
 
 @pytest.mark.parametrize(("asked", "name", "time"), TIMED)
