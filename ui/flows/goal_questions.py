@@ -251,12 +251,20 @@ class GoalQuestions:
             _(
                 "until a model is connected. That takes somebody with a key of a provider of models, like OpenAI. Until "
                 "then everything else works, and the flow stays the same."
-            ),
+            )
+            + f" {self._not_kept()}".rstrip(),
             kind="sim",
             icon="science",
-            strong=_("The answers are made up"),
+            strong=_worth_of(self.template.file.document),
         ).classes("fp-note--act"):
             model_button(self.page_session, self.goal.title)
+
+    def _not_kept(self) -> str:
+        """Says that what was chosen of the answer's form is for a connected model; "" where nothing is chosen of it."""
+        asked = [one for one in self.goal.questions if one.kind in {"choice", "number"}]
+        if not any(f"<{one.name}>" in self.goal.instruction for one in asked):
+            return ""
+        return _("The Simulated model keeps to no language, number or style that you choose; a connected model does.")
 
     def _answers(self) -> dict[str, Json] | None:
         """The answers as they are filled in; None when one cannot be used, which its field says."""
@@ -499,14 +507,7 @@ class GoalQuestions:
                 if parts:
                     draw_looked_up(parts, reader, step)
             if simulated:
-                words(
-                    _(
-                        "This answer is made up: the Simulated model guesses it from the words of your input, to show how "
-                        "the flow works. Real answers need a connected model."
-                    ),
-                    "fp-hint",
-                    tag="p",
-                )
+                words(f"{_how_made_up(made.document)} {self._not_kept()}".strip(), "fp-hint", tag="p")
             self._draw_tried(made, payload)
             if self.documents.practice_in(made.document):
                 with note(
@@ -626,6 +627,33 @@ def _files_schema(question: Question) -> dict[str, Any]:
     rules = {"file_kinds": list(question.takes), "max_file_mb": question.most_mb}
     file = {**FILE_SCHEMA, **{name: value for name, value in rules.items() if value}}
     return file if question.kind == "file" else {"type": "array", "items": file, "maxItems": question.most}
+
+
+def _worth_of(document: Document) -> str:
+    """What the answers of the Simulated model are, as the begin of a sentence."""
+    types = {node.type for node in document.nodes}
+    if AGENT in types:
+        return _("The answers only list what was found")
+    return _("The answers are copied, not written") if "search_knowledge" in types else _("The answers are made up")
+
+
+def _how_made_up(document: Document) -> str:
+    """Says what an answer of the Simulated model is worth: it copies from documents and tools, and guesses elsewhere."""
+    types = {node.type for node in document.nodes}
+    if AGENT in types:
+        return _(
+            "The Simulated model only lists what it found where it looked. A connected model answers the question in "
+            "sentences of its own."
+        )
+    if "search_knowledge" in types:
+        return _(
+            "The Simulated model copied these sentences from the documents, word for word. A connected model answers the "
+            "question in sentences of its own."
+        )
+    return _(
+        "This answer is made up: the Simulated model guesses it from the words of your input, to show how "
+        "the flow works. Real answers need a connected model."
+    )
 
 
 def _model_of(document: Document) -> str:
