@@ -30,16 +30,24 @@ _TYPES = {
 
 def practice_answer(request: httpx2.Request) -> httpx2.Response:
     """Returns the page for a request: 404 for an unknown path, 405 for methods other than GET and HEAD."""
-    pages = _pages()
     if request.method not in {"GET", "HEAD"}:
         return httpx2.Response(405, headers={"allow": "GET, HEAD"}, text="The practice site can only be read.\n")
-    path = request.url.path
-    name = path.rstrip("/") or "/index"
-    found = pages.get(name) or pages.get(f"{name}.html") if name != "/404" else None
+    found = _found(request.url.path)
     status = 200 if found else 404
-    kind, body = found or pages["/404.html"]
+    kind, body = found or _pages()["/404.html"]
     headers = {"content-type": kind, "content-length": str(len(body)), "server": "practice"}
     return httpx2.Response(status, headers=headers, content=b"" if request.method == "HEAD" else body)
+
+
+def practice_page(path: str) -> str | None:
+    """Returns the HTML of a page; None for an unknown path and for what is no page."""
+    kind, body = _found(path) or ("", b"")
+    return body.decode() if kind.startswith("text/html") else None
+
+
+def _found(path: str) -> tuple[str, bytes] | None:
+    name = path.rstrip("/") or "/index"
+    return _pages().get(name) or _pages().get(f"{name}.html") if name != "/404" else None
 
 
 @cache

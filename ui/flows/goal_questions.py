@@ -48,6 +48,7 @@ from ui.flow_view.job_watch import Look, look_at
 from ui.flows.deploy import deploy_flow
 from ui.flows.documents_choice import DocumentsChoice
 from ui.flows.goal_box import goal_path, times_note, triggers_path
+from ui.flows.practice_page import is_practice_page, show_practice_page
 from ui.flows.state import draft_differs
 from ui.flows.table_choice import WIDGET, TableChoice
 from ui.flows.templates import find_template, template_sketch
@@ -178,6 +179,7 @@ class GoalQuestions:
                     keep_file=file_keeper(self.page_session),
                     widgets={WIDGET: self.tables.draw},
                 )
+                self._draw_pages()
                 self._draw_model_note()
                 if self.time or self.goal.timed:
                     self.times = times_note(self.time)
@@ -225,6 +227,27 @@ class GoalQuestions:
         may_be_empty = {one.name for one in self.goal.questions if one.kind in FILES}
         required = [name for name in fields if name not in may_be_empty]
         return {"type": "object", "properties": fields, "required": required}
+
+    def _draw_pages(self) -> None:
+        """Draws the way to look at the practice page that a question names."""
+        self.look = ui.element("p").classes("fp-row fp-wrap-row fp-s13 fp-t2")
+        with self.look:
+            words(_("The practice page is there for flows only."))
+            button(_("Look at the page"), self._look_at_page, icon="visibility", small=True, kind="quiet")
+        self._show_pages()
+
+    def _practice_page(self) -> str:
+        """The first practice page that stands in a question; "" without one."""
+        typed = self.form.value
+        asked = [str(typed.get(one.name) or "") for one in self.goal.questions if one.kind == "address"]
+        return next((one for one in asked if is_practice_page(one)), "")
+
+    def _show_pages(self) -> None:
+        self.look.visible = bool(self._practice_page())
+
+    async def _look_at_page(self) -> None:
+        if page := self._practice_page():
+            await show_practice_page(page)
 
     def _first(self) -> dict[str, Json]:
         models = list(self._models())
@@ -404,6 +427,7 @@ class GoalQuestions:
         """`pointer`: the question that has another answer now; "" for the documents to answer from."""
         if not pointer or any(pointer == f"/{one.name}" and one.kind == "table" for one in self.goal.questions):
             self._fit_first_try()
+        self._show_pages()
         self._mark_old()
 
     def _fit_first_try(self) -> None:

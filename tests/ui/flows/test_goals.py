@@ -476,6 +476,18 @@ async def test_the_first_question_goes_with_the_sample_table_and_comes_back_with
     assert asked() == "My own"
 
 
+async def test_the_practice_page_that_a_question_names_can_be_looked_at(user: User) -> None:
+    await user.open("/start?goal=assistant")
+    press(user, "Look at the page")
+    await user.should_see("Visit us: opening hours and how to get here | Hearth & Rye")
+    assert "lies in Flowport itself" in page_text(user)
+
+    type_into(user, "Which web page may it read?", "https://example.com/visit")
+    await user.should_not_see("Look at the page")
+    type_into(user, "Which web page may it read?", "practice.flowport.example/bread")
+    await user.should_see("Look at the page")
+
+
 async def test_use_my_documents_makes_a_collection_and_takes_it_back_without_files(site: Site, user: User) -> None:
     await user.open("/start?goal=answer-from-documents")
 

@@ -1,0 +1,50 @@
+"""Shows a page of the practice site, which flows can read and browsers cannot open."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from nicegui import ui
+
+from engine.outbound.practice_site import PRACTICE_HOST, practice_page
+from ui.kit.answer import answer_of
+from ui.kit.feedback import open_page
+from ui.kit.markdown import foreign_markdown
+from ui.kit.parts import button, words
+from ui.kit.text import _
+
+#: A link of Markdown: it would lead a browser to a server that is not there.
+_LINK = re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)")
+
+
+def is_practice_page(address: object) -> bool:
+    """True for the address of a page of the practice site, also without `https://`."""
+    text = str(address or "").strip()
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        return parts.hostname == PRACTICE_HOST and practice_page(parts.path) is not None
+    except ValueError:
+        return False
+
+
+async def show_practice_page(address: str) -> None:
+    """Shows the title and the text of a practice page until the dialog is closed."""
+    from engine.pages.main_content import read_page
+
+    text = address.strip()
+    url = text if "://" in text else f"https://{text}"
+    page = read_page(practice_page(urlsplit(url).path) or "", url, content="selector", selector="main")
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
+        dialog.props["aria-label"] = page.title
+        words(page.title, tag="h2")
+        with ui.element("div").classes("fp-dlg-body fp-col"):
+            words(
+                _("{address} lies in Flowport itself: flows can read it, browsers cannot open it.").format(address=url),
+                "fp-t2 fp-s13 fp-wrap-text",
+                tag="p",
+            )
+            foreign_markdown(_LINK.sub(r"\1", page.markdown))
+        with ui.element("div").classes("fp-acts"):
+            button(_("Close"), dialog.close, kind="quiet")
+    await answer_of(dialog)
