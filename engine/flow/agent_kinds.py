@@ -61,7 +61,7 @@ def name_of(entry: Mapping[str, Any], number: int) -> str:
 def tool_words(entry: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[str, str]:
     """Returns how an entry is called in a list, and a few words about it.
 
-    It is called by its name, else by the title of what it uses, else by its kind. `titles`: those of the flows,
+    It is called by its name in words, else by the title of what it uses, else by its kind. `titles`: those of the flows,
     datasets and collections, by their ids.
     """
     kind = str(entry.get("kind") or "flow")
@@ -69,7 +69,7 @@ def tool_words(entry: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[str
     if kind == "http":
         named = _host(named)
     named = titles.get(named, named)
-    name = str(entry.get("name") or "") or ("" if named.startswith(_IDS) else named)
+    name = " ".join(str(entry.get("name") or "").replace("_", " ").split()) or ("" if named.startswith(_IDS) else named)
     about = [_SHORT.get(kind, kind) if name else "", "asks first" if entry.get("ask_first") else ""]
     return name or title, ", ".join(part for part in about if part)
 

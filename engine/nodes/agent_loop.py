@@ -282,7 +282,7 @@ class AgentRun:
         answer = await self.context.ask_person(
             PersonQuestion(
                 key,
-                f"May the agent use “{tool.name}”?",
+                f"May the agent use “{tool.name.replace('_', ' ')}”?",
                 arguments,
                 editable=tuple(arguments) if tool.entry.editable else (),
                 expires_after_seconds=PERSON_SECONDS,

@@ -106,7 +106,7 @@ class AgentTrace:
             with ui.element("summary"):
                 icon("chevron_right", "fp-t3 fp-talk-turns", size=16)
                 icon(name, colour, size=16)
-                words(str(value.get("tool") or ""), "fp-mono fp-b fp-s13 fp-talk-tool")
+                words(_short(_tool_name(value), _LONGEST_SUMMARY), "fp-b fp-s13 fp-talk-tool")
                 words(said, "fp-s12 fp-t2 fp-nw")
                 words(_summary(value.get("arguments")), "fp-s12 fp-t3 fp-cut fp-grow")
                 if part.ended_at is not None:
@@ -115,9 +115,12 @@ class AgentTrace:
                 self._draw_values(part, value)
 
     def _draw_values(self, part: PartRow, value: dict[str, Any]) -> None:
-        title = str(value.get("title") or "")
-        if title and title != value.get("tool"):
-            words(title, "fp-s12 fp-t2", tag="p")
+        title, tool = str(value.get("title") or ""), str(value.get("tool") or "")
+        with ui.element("p").classes("fp-row fp-wrap-row fp-s12 fp-t2"):
+            if title and title != tool:
+                words(title)
+            words(_("The model calls it"))
+            words(tool, "fp-mono fp-talk-tool")
         words(_("The model filled in"), "fp-s12 fp-b", tag="p")
         arguments = value.get("arguments")
         if arguments in ({}, None, ""):

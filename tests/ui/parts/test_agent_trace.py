@@ -89,6 +89,7 @@ async def test_the_line_unfolds_to_the_conversation(site: Site, user: User) -> N
 
     await user.open("/looked-up")
     told = page_text(user)
+    assert "Goods\nanswered" in told  # by what it uses, not by the name that the model uses
     assert "Looked up: Goods (2 rows)" in told
     assert "What “Assistant” did" in told
     assert "answered" in told
