@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from nicegui import ui
+from nicegui.events import GenericEventArguments
 
 from ui.forms.number_texts import numbers_meant
 from ui.forms.part import Owner, Part
@@ -24,7 +25,9 @@ _SEVERAL_LINES = """(event) => {
   const text = event.clipboardData?.getData("text/plain") ?? event.data ?? event.dataTransfer?.getData("text/plain") ?? "";
   if (!/[\\r\\n]/.test(text.trim())) return;
   event.preventDefault();
-  emit(text.slice(0, 1000000));
+  const box = event.target, from = box.selectionStart, to = box.selectionEnd;
+  const rest = from === to ? null : box.value.slice(0, from) + box.value.slice(to);
+  emit({ text: text.slice(0, 1000000), rest });
 }"""
 #: Browser handler: Enter goes on to the next item; with Shift it begins a line.
 _ENTER = """(event) => {
@@ -71,11 +74,19 @@ class Box(Part):
             box.props("readonly")
         return box
 
-    def as_item(self, paste: Callable[[str], Any], enter: Callable[[], Any]) -> None:
-        """Makes the box an item of a list: pasted lines become items, and Enter goes on to the next one."""
+    def as_item(self, paste: Callable[[str, str | None], Any], enter: Callable[[], Any]) -> None:
+        """Makes the box an item of a list: pasted lines become items, and Enter goes on to the next one.
+
+        `paste` gets the lines, and what is left in the box of a text that was marked; None when nothing was.
+        """
+
+        def lines(event: GenericEventArguments) -> None:
+            rest = event.args["rest"]
+            paste(str(event.args["text"]), None if rest is None else str(rest))
+
         # keyboards of phones and programs that type for somebody put text in without a paste
         for name in ("paste", "beforeinput"):
-            self.box.on(name, lambda event: paste(str(event.args)), js_handler=_SEVERAL_LINES)
+            self.box.on(name, lines, js_handler=_SEVERAL_LINES)
         self.box.on("keydown", lambda _event: enter(), js_handler=_ENTER)
 
     def write(self, text: str) -> None:

@@ -49,12 +49,16 @@ class ItemList(Part):
         self.rows: list[_Row] = []
         self._touched = False
         self._add_button: ui.button | None = None
+        self._remove_all: ui.button | None = None
         with self.labelled(label, group=True).place:
             self._place = ui.element("div").classes("fp-list")
             if not owner.read_only:
                 text = _add_text(self.word)
                 kinds = _kinds_of_tools(spec)
-                self._add_button = button(text, None if kinds else self.add, icon="add", small=True)
+                with ui.element("div").classes("fp-row fp-wrap-row"):
+                    self._add_button = button(text, None if kinds else self.add, icon="add", small=True)
+                    if spec.kind == "list" and not self._of_files:
+                        self._remove_all = button(_("Remove all"), self.clear, kind="quiet", small=True)
                 if kinds:
                     self._add_button.props("aria-haspopup=menu")
                     with self._add_button, drop_menu(text):
@@ -62,6 +66,8 @@ class ItemList(Part):
                             menu_item(words_of, lambda kind=kind: self._begin_with({"kind": kind}))
                 if label is not None:
                     self._add_button.props["aria-label"] = f"{text}, {label}"
+                if self._remove_all is not None:
+                    self._remove_all.props["aria-label"] = _("Remove all, {title}").format(title=self.title)
         self.show()
 
     # The value.
@@ -162,9 +168,14 @@ class ItemList(Part):
         else:
             self.add()
 
-    def paste(self, row: _Row, text: str) -> None:
-        """Makes an item of each pasted line. They begin in this row when nothing stands in it, else after it."""
+    def paste(self, row: _Row, text: str, rest: str | None = None) -> None:
+        """Makes an item of each pasted line. They begin in this row when nothing stands in it, else after it.
+
+        `rest`: what stays in this row, because a marked text in it is replaced; None: all of it.
+        """
         lines = lines_of(text)
+        if rest is not None:
+            row.write(rest.strip())
         at = self.rows.index(row)
         if not row.is_empty:
             at += 1
@@ -180,6 +191,14 @@ class ItemList(Part):
                 _("The first 1,000 lines were taken."),
                 _("A list this long is better sent by a program or kept in a dataset."),
             )
+
+    def clear(self) -> None:
+        """Removes all rows."""
+        for row in self.rows:
+            row.element.delete()
+        self.rows.clear()
+        self._number()
+        self._changed()
 
     def move(self, row: _Row, by: int) -> None:
         """Moves a row up or down."""
@@ -229,6 +248,8 @@ class ItemList(Part):
 
     def _number(self) -> None:
         """Gives each row its number after rows came, went or moved."""
+        if self._remove_all is not None:
+            self._remove_all.visible = len(self.rows) > 1
         for at, row in enumerate(self.rows):
             row.number(at, len(self.rows))
             if row.part is not None:
@@ -341,7 +362,7 @@ class _Line(_Row):
         if not isinstance(part, Box):
             self.element.classes("fp-item--big")
         elif not items.owner.read_only:
-            part.as_item(lambda text: items.paste(self, text), lambda: items.enter(self))
+            part.as_item(lambda text, rest: items.paste(self, text, rest), lambda: items.enter(self))
 
     def numbered(self) -> None:
         """Names the box by its place."""

@@ -101,9 +101,9 @@ def leave(user: User, element: ui.element) -> None:
     UserInteraction(user, {element}, None).trigger("blur")
 
 
-def paste(user: User, element: ui.element, text: str) -> None:
-    """Pastes text of several lines, as the browser hands it over."""
-    UserInteraction(user, {element}, None).trigger("paste", text)
+def paste(user: User, element: ui.element, text: str, rest: str | None = None) -> None:
+    """Pastes text of several lines, as the browser hands it over. `rest`: what is left beside a marked text."""
+    UserInteraction(user, {element}, None).trigger("paste", {"text": text, "rest": rest})
 
 
 async def test_a_list_has_a_box_per_item_and_pasted_lines_become_items(user: User, draw: Draw) -> None:
@@ -117,6 +117,18 @@ async def test_a_list_has_a_box_per_item_and_pasted_lines_become_items(user: Use
     paste(user, box(form, "reviews, item 2"), "- Slow\n- Broken\n\n- Fine\n")
     assert form.value == {"reviews": ["Great", "Slow", "Broken", "Fine"]}
     assert changes == [("/reviews", form.value["reviews"])], "one change, however many lines there are"
+
+
+async def test_pasted_lines_take_the_place_of_a_marked_text_and_all_items_can_be_removed(
+    user: User, draw: Draw
+) -> None:
+    form = draw(payload_specs(), {"reviews": ["First sample", "Second sample"]})
+    paste(user, box(form, "reviews, item 1"), "Mine\nMine too\n", rest="")
+    assert form.value == {"reviews": ["Mine", "Mine too", "Second sample"]}
+    paste(user, box(form, "reviews, item 3"), "a\nb", rest="Second ")
+    assert form.value == {"reviews": ["Mine", "Mine too", "Second", "a", "b"]}
+    press(user, form, "Remove all")
+    assert form.value == {"reviews": []}
 
 
 async def test_nothing_else_is_drawn_again_when_an_item_comes_moves_or_goes(user: User, draw: Draw) -> None:
