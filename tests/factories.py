@@ -51,9 +51,18 @@ def document(file: dict[str, Any] | None = None) -> Document:
 
 
 def asks_person(
-    database: Database, job_id: str, values: dict[str, Any] | None = None, *, title: str = "Send it?", **more: Any
+    database: Database,
+    job_id: str,
+    values: dict[str, Any] | None = None,
+    *,
+    title: str = "Send it?",
+    aside: bool = True,
+    **more: Any,
 ) -> QuestionRow:
-    """Lets a queued job ask a person the way a worker does, and sets it aside. Returns the question."""
+    """Lets a queued job ask a person the way a worker does, and sets it aside. Returns the question.
+
+    With `aside` false the job is not set aside yet: `sets_aside` does it.
+    """
     claimed = database.write_now(claim_job, "boot_asks", job_id)
     assert claimed is not None
     values = {"text": "Hello"} if values is None else values
@@ -62,8 +71,14 @@ def asks_person(
     lease, place = Lease("boot_asks", claimed.attempt), Place("approval", "")
     asked = database.write_now(ask, job_id, lease, place, question, content, title)
     assert asked is not None
-    assert database.write_now(set_aside, job_id, lease, [asked.id])
+    if aside:
+        sets_aside(database, asked, claimed.attempt)
     return asked
+
+
+def sets_aside(database: Database, question: QuestionRow, attempt: int = 1) -> None:
+    """Sets a job aside that has asked a person."""
+    assert database.write_now(set_aside, question.job_id, Lease("boot_asks", attempt), [question.id])
 
 
 def person(workspace_id: str, role: str = "owner", name: str = "Ada") -> Principal:

@@ -45,6 +45,14 @@ def look_at(session: Session, workspace_id: str, job_id: str, seen_seq: int = -1
     return Look(job, tuple(list_steps(session, workspace_id, job_id)))
 
 
+def seen_seq(look: Look) -> int:
+    """Returns what `look_at` is given at the next time.
+
+    No event tells that a job is set aside, a moment after it asked a person: until then all of it is read again.
+    """
+    return -1 if look.job.questions and not look.job.waits_for_person else look.job.last_seq
+
+
 def statuses(look: Look, document: Document, reader: Reader = ENGLISH) -> dict[str, dict[str, Any]]:
     """The state of each node for the canvas: `{state, word, time, done, total, message}`."""
     by_node: dict[str, list[StepRow]] = defaultdict(list)

@@ -44,7 +44,7 @@ from storage.jobs import JobFilters, JobRow, list_jobs, read_value
 from storage.questions import list_questions_of_job
 from storage.schedules import count_schedules
 from storage.steps import PartRow, list_parts
-from ui.flow_view.job_watch import Look, look_at
+from ui.flow_view.job_watch import Look, look_at, seen_seq
 from ui.flows.deploy import deploy_flow
 from ui.flows.documents_choice import DocumentsChoice
 from ui.flows.goal_box import goal_path, times_note, triggers_path
@@ -127,6 +127,8 @@ class GoalQuestions:
         self.changed: Made | None = None
         #: The run that the page shows; an earlier one goes on, but nobody looks at it any more.
         self.job_id: JobId | None = None
+        #: The questions of runs that were brought into view.
+        self.asked_of_me: set[str] = set()
         #: The input that the person tried last in place of the sample.
         self.tried: dict[str, Any] | None = None
 
@@ -410,7 +412,7 @@ class GoalQuestions:
                 if not self._is_shown(job_id):
                     return
                 if look is not None:
-                    seen = look.job.last_seq
+                    seen = seen_seq(look)
                     if look.job.ended:
                         await self._show_end(look)
                         return
@@ -478,8 +480,15 @@ class GoalQuestions:
         if job_id is None:
             return
         found = await self.page_session.query(list_questions_of_job, job_id)
-        if self._is_shown(job_id):
-            self.asks.show([Asked(one) for one in found if one.open][:_MOST_QUESTIONS])
+        if not self._is_shown(job_id):
+            return
+        asked = [Asked(one) for one in found if one.open][:_MOST_QUESTIONS]
+        fresh = {one.question.id for one in asked} - self.asked_of_me
+        self.asked_of_me |= fresh
+        self.asks.show(asked)
+        if fresh:  # the last line first: a tall card then shows its title
+            into_view(self.asks.box)
+            into_view(self.place)
 
     def _show_refusal(self, refusal: Refusal) -> None:
         self._begin_result()

@@ -17,7 +17,7 @@ THEN = {
 
 
 def until_words(question: QuestionRow, times: Times) -> str:
-    """`It can be answered until 4 Dec 12:00, for 6 more days.`"""
+    """`It can be answered until 4 Dec 12:00, for 7 days more.`"""
     left = question.expires_at - times.clock.now()
     if left <= 0:
         return _("The time for an answer is over.")
@@ -27,13 +27,13 @@ def until_words(question: QuestionRow, times: Times) -> str:
 
 
 def left_words(milliseconds: int, times: Times) -> str:
-    """`6 days`, `3 hours`, `5 minutes`, rounded down to what is left for certain."""
+    """`7 days`, `3 hours`, `5 minutes`, to the nearest one: a week that has just begun has 7 days."""
     reader = times.reader
     if milliseconds >= 2 * DAY:
-        return plural(milliseconds // DAY, _("day"), _("days"), reader)
+        return plural((milliseconds + DAY // 2) // DAY, _("day"), _("days"), reader)
     if milliseconds >= 2 * HOUR:
-        return plural(milliseconds // HOUR, _("hour"), _("hours"), reader)
-    return plural(max(1, milliseconds // MINUTE), _("minute"), _("minutes"), reader)
+        return plural((milliseconds + HOUR // 2) // HOUR, _("hour"), _("hours"), reader)
+    return plural(max(1, (milliseconds + MINUTE // 2) // MINUTE), _("minute"), _("minutes"), reader)
 
 
 #: How many steps are named that come after an answer.

@@ -23,7 +23,7 @@ from storage.jobs import JobFilters, JobRow, list_jobs
 from storage.knowledge import list_collections
 from storage.questions import find_question
 from storage.tables import Job
-from tests.factories import asks_person
+from tests.factories import asks_person, sets_aside
 from tests.ui.arrange import box, buttons, draft, h1, page_text, press, until
 from tests.ui.conftest import Site
 from tests.ui.playground.runs import working
@@ -381,9 +381,10 @@ async def test_a_run_that_asks_a_person_is_answered_on_the_same_page(site: Site,
     await user.open("/start?goal=answer-by-word")
     press(user, "Make it and run it")
     await until(lambda: bool(_runs(site)))
-    question = asks_person(site.database, _runs(site)[0].id)
-    await user.should_see("Your flow waits for an answer.")
+    question = asks_person(site.database, _runs(site)[0].id, aside=False)
     await user.should_see(question.title)
+    sets_aside(site.database, question)
+    await user.should_see("Your flow waits for an answer.")
 
     press(user, "Approve")
     await user.should_see("Your flow is running.")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from engine.core.ids import JobId
-from ui.flow_view.job_watch import Look, look_at
+from ui.flow_view.job_watch import Look, look_at, seen_seq
 from ui.page_session import PageSession, SignedOut
 from ui.playground.run.live_text import LiveText
 
@@ -36,7 +36,7 @@ async def follow_job(
             if not wanted():
                 return
             if look is not None:
-                seen = look.job.last_seq
+                seen = seen_seq(look)
                 begun = begun or any(not step.reused for step in look.steps)
                 await live.look(look)
                 on_look(look)
