@@ -135,6 +135,8 @@ class SchedulesCard:
                 self._draw_verbs(schedule)
             if starts:
                 self._draw_history(schedule, starts)
+            else:
+                words(_("Last starts: none yet"), "fp-t2 fp-s13", tag="p")
 
     def _draw_verbs(self, schedule: ScheduleRow) -> None:
         with ui.element("div").classes("fp-row fp-wrap-row"):
