@@ -40,7 +40,8 @@ def converted_errors(url: httpx2.URL, came_from: str | None, reach: Reach) -> It
         raise AddressNotAllowed(_refusal(url, error.rule, came_from, reach)) from error
     except NameNotFound as error:
         raise ConnectFailed(
-            f"`{shown}` could not be opened: no address is known for {host}. Check how the name is written, then try again.",
+            f"`{shown}` could not be opened: no address is known for {host}. "
+            "Check how the name is written, and whether this server reaches the internet, then try again.",
             passing=error.passing,
         ) from error
     except BodyTooLong as error:

@@ -37,6 +37,7 @@ from engine.flow.times_asked import time_asked, with_times
 from engine.flow.version_comparison import draft_changes
 from engine.flow.wish_answers import answers_asked
 from engine.knowledge.samples import sample_documents
+from engine.outbound.practice_site import PRACTICE_HOST
 from engine.table_files.samples import sample_tables
 from storage.connections import ConnectionRow, list_connections
 from storage.flows import FlowRow, find_flow, get_draft, get_flow
@@ -75,6 +76,9 @@ WAIT_SECONDS = 0.4
 #: How many questions of the run are shown at once; the others come when these are answered.
 _MOST_QUESTIONS = 5
 _MODEL = "fp_model"
+#: Codes of connections that failed, and a page that needs none.
+_NOT_REACHED = frozenset({"connect_failed", "timed_out"})
+_PRACTICE = f"https://{PRACTICE_HOST}/"
 _RUNS = _("Your flow is running. Its answer appears here.")
 _ASKS = _("Your flow waits for an answer. Approve or refuse below, then it goes on.")
 
@@ -610,11 +614,17 @@ class GoalQuestions:
                     button(verb, lambda: self._deploy(made, job_id), icon="rocket_launch", kind=kind)
 
     def _draw_failure(self, error: Mapping[str, Any], path: str) -> None:
+        todo = str(error.get("remedy") or _("Change an answer above and run it again."))
+        asks = any(one.kind in {"address", "addresses"} for one in self.goal.questions)
+        if asks and error.get("code") in _NOT_REACHED:
+            todo = _("Change the address above, or try the practice page, which needs no internet: {address}").format(
+                address=_PRACTICE
+            )
         card = feedback.error_card(
             _("The run stopped before its end"),
             happened=str(error.get("message") or _("It was stopped.")),
             why=str(error.get("why") or ""),
-            todo=str(error.get("remedy") or _("Change an answer above and run it again.")),
+            todo=todo,
             code=str(error.get("code") or ""),
         )
         with card.actions:

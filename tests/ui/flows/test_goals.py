@@ -355,7 +355,10 @@ async def test_an_answer_that_cannot_be_used_is_told_at_its_question_and_makes_n
     assert site.database.read_now(list_flows, site.workspace_id) == []
 
 
-async def test_a_run_that_fails_says_what_happened_and_what_to_do(site: Site, user: User) -> None:
+@pytest.mark.parametrize(
+    ("code", "todo"), [("node_failed", "Check the address."), ("connect_failed", "try the practice page")]
+)
+async def test_a_run_that_fails_says_what_happened_and_what_to_do(site: Site, user: User, code: str, todo: str) -> None:
     await user.open("/start?goal=text-of-a-page")
     type_into(user, "Which page should it try first?", "practice.flowport.example/cake-of-1974")
     press(user, "Make it and run it")
@@ -365,12 +368,12 @@ async def test_a_run_that_fails_says_what_happened_and_what_to_do(site: Site, us
     def fail(session: Session) -> None:
         job = session.get_one(Job, _runs(site)[0].id)
         job.status, job.completed_at, job.last_seq = "failed", job.created_at + 5, job.last_seq + 1
-        job.error = {"message": "The page answered 404.", "why": "It is gone.", "remedy": "Check the address."}
+        job.error = {"code": code, "message": "It answered 404.", "why": "It is gone.", "remedy": "Check the address."}
 
     site.database.write_now(fail)
 
     await user.should_see("The run stopped before its end")
-    assert all(words in page_text(user) for words in ("The page answered 404.", "It is gone.", "Check the address."))
+    assert all(words in page_text(user) for words in ("It answered 404.", "It is gone.", todo))
 
 
 def _runs(site: Site) -> Sequence[JobRow]:
