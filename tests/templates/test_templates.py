@@ -86,7 +86,7 @@ EXPECTED: dict[str, Callable[[dict[str, Any], dict[str, Any]], bool]] = {
             else [{"key": "positive", "count": 2}, {"key": "negative", "count": 1}]
         )
         and [one["review"] for one in got["reviews"]] == sent["reviews"]
-        and (got["total"], got["not_read"]) == (len(sent["reviews"]), 0)
+        and (got["total"], got["not_sorted"]) == (len(sent["reviews"]), 0)
     ),
     "deep-analysis": lambda _sent, got: got["pages_read"] == len(got["sources"]) == 12 and len(got["key_points"]) > 1,
     "describe-a-picture": lambda _sent, got: (
