@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from engine.flow.called import AGENT
 from engine.flow.document import Document
 
+#: A step that only brings ways together does nothing that somebody waits for: what comes after it is named.
+_JOINS = "first_value"
 #: The ports of an Approval.
 APPROVED, REFUSED = "approved", "refused"
 
@@ -27,5 +29,21 @@ def after_answer(document: Document, node_id: str, *, approved: bool) -> AfterAn
     if node is None or node.type == AGENT:
         return AfterAnswer(agent=node is not None)
     side = APPROVED if approved else REFUSED
-    ahead = [edge.target for edge in document.edges if edge.source == node_id and edge.source_port == side]
+    ahead = {edge.target for edge in document.edges if edge.source == node_id and edge.source_port == side}
+    ahead = _past_joins(document, ahead)
     return AfterAnswer(next_steps=tuple(one.name for one in document.nodes if one.id in ahead))
+
+
+def _past_joins(document: Document, ahead: set[str]) -> set[str]:
+    joins = {one.id for one in document.nodes if one.type == _JOINS}
+    found: set[str] = set()
+    looked_at: set[str] = set()
+    left = list(ahead)
+    while left:
+        one = left.pop()
+        beyond = {edge.target for edge in document.edges if edge.source == one} if one in joins else set[str]()
+        left += beyond - looked_at
+        looked_at |= beyond
+        if not beyond:
+            found.add(one)
+    return found

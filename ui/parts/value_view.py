@@ -146,7 +146,7 @@ class _Drawn:
         elif isinstance(value, list | tuple):
             self._list(value, path, name)
         elif value is None:
-            words(_("nothing"), "fp-t3")
+            words(_("none"), "fp-t3")
         else:
             words(in_words(value), "fp-num")
 
@@ -157,7 +157,7 @@ class _Drawn:
         elif isinstance(value, str) and (address := web_address(value)):
             _link(address)
         elif value is None or value == "":
-            words(_("nothing") if value is None else _("empty"), "fp-t3")
+            words(_("none") if value is None else _("empty"), "fp-t3")
         else:
             self._long(in_words(value), _FIRST_CELL)
 
@@ -187,7 +187,7 @@ class _Drawn:
 
     def _list(self, items: Sequence[Any], path: Path, name: str) -> None:
         if not items:
-            words(_("an empty list"), "fp-t3")
+            words(_("none"), "fp-t3")
             return
         place = ui.element("ol" if any(isinstance(one, list | dict) for one in items) else "ul").classes("fp-val-list")
 

@@ -8,14 +8,21 @@ from engine.flow.after_answer import after_answer
 from engine.flow.document import Document
 from ui.parts.answer_words import now_words
 
-NODES = {"ask": "approval", "save": "dataset_sink", "reply": "prompt", "helper": "agent"}
-EDGES = [("ask", "approved", "save"), ("ask", "refused", "reply"), ("helper", "out", "ask")]
+NODES = {"ask": "approval", "save": "dataset_sink", "reply": "prompt", "helper": "agent", "join": "first_value"}
+EDGES = [
+    ("ask", "approved", "save"),
+    ("ask", "refused", "reply"),
+    ("helper", "out", "ask"),
+    ("ask", "approved", "join"),
+    ("join", "out", "reply"),
+]
 
 
 @pytest.mark.parametrize(
     ("node_id", "approved", "edges", "said"),
     [
         ("ask", True, 3, "The flow goes on. Next: “Save rows”."),
+        ("ask", True, 5, "The flow goes on. Next: “Save rows”, “Reply”."),
         ("ask", False, 3, "What needed the approval is not done. Next: “Reply”."),
         ("ask", False, 1, "What needed the approval is not done, and no step comes in its place."),
         ("ask", True, 0, "The flow goes on."),
