@@ -11,7 +11,7 @@
     ago(when, now)                        "10 s ago", "yesterday", "12 Nov"
     moment(when, now, reader)             "today 09:52:07", "12 Nov 09:52"
     clock_time(when, reader)              "09:41:52"
-    type_word(schema)                     "Web address", "Whole number", "List of Text"
+    type_word(schema)                     "Web address", "Whole number", "List of texts"
     Reader.of(cookies)                    number signs of the `fp_signs` cookie, time zone of the `fp_zone` cookie
 
 No function depends on the browser: current time and reader are parameters. `when` and `now` are aware datetimes.
@@ -171,7 +171,7 @@ _FORMAT_WORDS = {
 
 
 def type_word(schema: Mapping[str, Any] | str | None) -> str:
-    """Returns the label of a JSON Schema or a type name: `Text`, `Web address`, `List of Text`, `Anything`."""
+    """Returns the label of a JSON Schema or a type name: `Text`, `Web address`, `List of texts`, `Anything`."""
     if not schema:
         return _("Anything")
     if isinstance(schema, str):
@@ -182,8 +182,22 @@ def type_word(schema: Mapping[str, Any] | str | None) -> str:
     if isinstance(kind, list):
         kind = next((one for one in kind if one != "null"), "null")
     if kind == "array" and isinstance(items := schema.get("items"), Mapping) and items.get("type"):
-        return _("List of {type}").format(type=type_word(items))
+        return _list_word(items)
     return _TYPE_WORDS.get(str(kind), _("Anything"))
+
+
+#: Type or format -> the label of a list of them.
+_LIST_WORDS = {
+    "string": _("List of texts"), "number": _("List of numbers"), "integer": _("List of whole numbers"),
+    "array": _("List of lists"), "object": _("List of groups"), "file": _("List of files"),
+    "uri": _("List of web addresses"), "email": _("List of e-mail addresses"),
+}  # fmt: skip
+
+
+def _list_word(items: Mapping[str, Any]) -> str:
+    kind = items.get("type") if "format" not in items else items["format"]
+    known = _LIST_WORDS.get(kind) if isinstance(kind, str) else None
+    return known or _("List of {type}").format(type=type_word(items))
 
 
 def without_marks(text: str) -> str:

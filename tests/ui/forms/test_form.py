@@ -78,7 +78,7 @@ def test_types_are_shown_as_words() -> None:
     assert words["limit"] == "Whole number"
     assert words["heat"] == "Number"
     assert words["follow"] == "Yes or no"
-    assert words["tags"] == "List of Text"
+    assert words["tags"] == "List of texts"
     assert words["one"] == "Group"
 
 

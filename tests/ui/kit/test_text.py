@@ -107,6 +107,7 @@ def test_signs_that_are_none_are_those_of_english(told: str) -> None:
 def test_types_have_words() -> None:
     assert type_word({"type": "string", "format": "uri"}) == "Web address"
     assert type_word({"type": ["integer", "null"]}) == "Whole number"
-    assert type_word({"type": "array", "items": {"type": "string"}}) == "List of Text"
+    assert type_word({"type": "array", "items": {"type": "string"}}) == "List of texts"
+    assert type_word({"type": "array", "items": {"type": "string", "format": "uri"}}) == "List of web addresses"
     assert type_word("boolean") == "Yes or no"
     assert type_word({}) == "Anything"

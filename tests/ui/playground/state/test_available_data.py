@@ -311,7 +311,7 @@ def test_in_a_list_the_item_comes_first_with_its_value_and_other_lists_say_they_
     assert words["{{ each.out.tags }}"] == "List", "a list of the item"
     assert words["{{ page_scraper.out.text }}"] == "Text"
     first = next(flat(sources_for(in_lists(), "each", CATALOG)[0]))
-    assert (first.name, first.type_word) == ("facts", "List of Text"), "before the list nothing is said"
+    assert (first.name, first.type_word) == ("facts", "List of texts"), "before the list nothing is said"
 
 
 def test_in_a_list_within_a_list_the_inner_item_comes_first() -> None:
