@@ -256,7 +256,8 @@ class JobDetailPage:
         key = self.seen.flow.key_label
         said = [
             version_words(job),
-            f"{key}, {environment_word(job.environment)}" if key else environment_word(job.environment),
+            _("called by {key}").format(key=key) if key else "",
+            environment_word(job.environment),
             self.times.moment(job.started_at or job.created_at),
             job_took(job, self.times) or _("not started yet"),
             self.times.cost(job.cost_nanos),
@@ -267,7 +268,7 @@ class JobDetailPage:
             said.append(_("attempt {attempts}").format(attempts=job.attempts))
         self.sub.clear()
         with self.sub:
-            words(" · ".join(said))
+            words(" · ".join(filter(None, said)))
             if job.trigger:
                 with ui.element("span").classes("fp-row"):
                     words(_("started by"))

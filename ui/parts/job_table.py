@@ -30,7 +30,7 @@ def job_table(
         Column(_("Status"), width="132px"),
         *([Column(_("Flow and version"))] if titles is not None else [Column(_("Version"))]),
         Column(_("Environment")),
-        Column(_("Key or trigger")),
+        Column(_("Called by")),
         Column(_("Started")),
         Column(_("Duration"), right=True),
         Column(_("Cost"), right=True),
@@ -44,23 +44,27 @@ def job_table(
                 if titles is not None:
                     words(titles.get(job.flow_id) or _("Deleted flow"), "fp-b")
                     words(" ")
-                words(f"v{job.flow_version}" if job.flow_version is not None else _("canvas"), "fp-t3")
+                words(f"v{job.flow_version}" if job.flow_version is not None else _("draft"), "fp-t3")
                 if job.status == "failed" and (why := why_failed(job)):
                     sentence(why, "fp-job-why fp-s12 fp-bad", tag="div").props["title"] = why.replace("`", '"')
-            tried = was_tried(job, keys)
             with rows.cell(), ui.element("span").classes("fp-row fp-wrap-row"):
-                if tried:
-                    place = badge(_("Try it now"), icon="play_arrow")
-                    place.props["title"] = _("A call from the page of its flow, in Development")
-                else:
-                    environment_badge(job.environment)
+                environment_badge(job.environment)
                 if job.simulated:
                     status_badge("simulated")
-            if job.trigger:
-                with rows.cell():
-                    trigger_badge(job, keys, by_hand)
-            else:
-                rows.cell("" if tried else keys.get(job.key_id or "", ""), "fp-t2")
+            with rows.cell(classes="fp-t2"):
+                _draw_caller(job, keys, by_hand)
             rows.cell(times.moment(job.started_at or job.created_at), "fp-t2")
             rows.cell(job_took(job, times), "fp-num")
             rows.cell(times.cost(job.cost_nanos) if job.ended or job.model_calls else "", "fp-t2")
+
+
+def _draw_caller(job: JobRow, keys: Mapping[str, str], by_hand: Collection[str]) -> None:
+    """Draws who or what called the flow."""
+    if job.trigger:
+        trigger_badge(job, keys, by_hand)
+    elif was_tried(job, keys):
+        badge(_("Try it now"), icon="play_arrow").props["title"] = _("Sent by a person of the team, on the flow's page")
+    elif job.environment == "playground":
+        words(_("The team")).props["title"] = _("A run of the draft, by a person of the team")
+    else:
+        words(keys.get(job.key_id or "") or _("A program"))

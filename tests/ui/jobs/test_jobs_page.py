@@ -14,9 +14,11 @@ from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy import update
 
 from engine.actions.flows import delete_flow
+from engine.actions.jobs import run_in_playground
 from engine.actions.keys import create_key
 from engine.actions.workspaces import create_workspace
 from engine.core.clock import HOUR, month_of
+from engine.core.ids import FlowId
 from engine.flow.contract import input_fields
 from storage.flows import get_flow
 from storage.jobs import find_job, list_jobs
@@ -425,17 +427,27 @@ async def test_a_call_of_try_it_now_is_called_so_in_the_list(site: Site, user: U
     site.database.write_now(lambda session: session.execute(update(Workspace).values(concurrency=-1)))
     accepted(site, flow_id, "dev", key_id=tried.id)
     await user.open("/jobs")
-    assert "Development" not in _cells(user)
-    assert _cells(user).count("Try it now") == 1
+    assert _callers(user) == ["Try it now"]
 
     accepted(site, flow_id, "dev", key_id=mine.id)
-    await until(lambda: "Development" in _cells(user))
-    assert "My tests" in _cells(user)
+    await until(lambda: "My tests" in _callers(user))
 
 
-def _cells(user: User) -> list[str]:
-    cells = [one for one in user.find(kind=ui.element).elements if one.tag == "td"]
-    return [str(part.text) for cell in cells for part in (cell, *cell.descendants()) if getattr(part, "text", "")]
+async def test_the_list_says_of_every_job_who_called(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    ended(site, flow_id)
+    site.database.write_now(run_in_playground, site.owner, FlowId(flow_id), draft(site, flow_id), {"name": "Ada"})
+    await user.open("/jobs")
+
+    assert "Called by" in texts(user)
+    assert _callers(user) == ["The team", "A program"]
+
+
+def _callers(user: User) -> list[str]:
+    rows = sorted((one for one in user.find(kind=ui.element).elements if one.tag == "tr"), key=lambda one: one.id)
+    cells = [[part for part in row.default_slot.children if part.tag == "td"] for row in rows]
+    called = [row[3] for row in cells if len(row) > 3]
+    return [" ".join(str(part.text) for part in cell.descendants() if getattr(part, "text", "")) for cell in called]
 
 
 async def test_who_may_not_erase_is_not_asked(site: Site, user: User) -> None:
