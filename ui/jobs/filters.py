@@ -26,6 +26,8 @@ class Narrowed:
     key: str = ""
     q: str = ""
     trigger: str = ""
+    #: The code of the error with which jobs failed.
+    error: str = ""
     span: Span = field(default_factory=Span)
     cursor: str = ""
 
@@ -39,6 +41,7 @@ class Narrowed:
             key=said.get("key", ""),
             q=said.get("q", "")[:200].strip(),
             trigger=said.get("trigger", "")[:100],
+            error=said.get("error", "")[:100],
             span=span_of(said),
             cursor=said.get("cursor", ""),
         )
@@ -57,6 +60,7 @@ class Narrowed:
             created_before=None if until is None else until + 1,
             text=self.q,
             trigger=self.trigger or None,
+            error_code=self.error or None,
         )
 
     @property
@@ -73,7 +77,7 @@ class Narrowed:
         return "/jobs" + _query({**self._said(), "cursor": self.cursor})
 
     def _said(self) -> dict[str, str]:
-        mine = {name: getattr(self, name) for name in ("status", "flow", "environment", "key", "q", "trigger")}
+        mine = {name: getattr(self, name) for name in ("status", "flow", "environment", "key", "q", "trigger", "error")}
         return {**mine, **self.span.said()}
 
 

@@ -25,6 +25,7 @@ from ui.kit.tab_bar import tab_bar
 from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
+from ui.parts.failure_words import failure_word
 from ui.parts.job_table import job_table
 from ui.parts.job_words import trigger_word
 from ui.parts.quota import quota_note
@@ -166,6 +167,8 @@ class JobsList:
             statuses[status] = STATES[status][0]
             if status == "completed":
                 statuses[STEPS_FAILED] = STATES[STEPS_FAILED][0]
+        if self.narrowed.error:
+            self._draw_error()
         self._select(_("Status"), statuses, self.narrowed.status, "status")
         self._select(_("Flow"), {ANY: _("All flows"), **by_word(self.seen.titles)}, self.narrowed.flow, "flow")
         environments = {ANY: _("Any environment"), **{name: word for name, (word, *_rest) in ENVIRONMENTS.items()}}
@@ -183,6 +186,18 @@ class JobsList:
                 triggers[self.narrowed.trigger] = trigger_word(self.narrowed.trigger)
             self._select(_("Started by"), triggers, self.narrowed.trigger, "trigger")
         span_choice(self.narrowed.span, self._span)
+
+    def _draw_error(self) -> None:
+        """Draws the kind of error to which the list is narrowed, as a button that takes it away."""
+        word = failure_word(self.narrowed.error)
+
+        async def take_away() -> None:
+            await self._narrow(error="")
+            one.delete()
+
+        one = button(word, take_away, icon="close")
+        one.props["aria-label"] = _("Only {word}: show other jobs, too").format(word=word)
+        one.props["title"] = one.props["aria-label"]
 
     def _select(self, label: str, options: dict[str, str], value: str, name: str) -> None:
         choice = ui.select(options, value=value if value in options else ANY)

@@ -64,7 +64,7 @@ def jobs_path(
     elif kind and kind.code == STEPS_FAILED:
         said |= {"status": STEPS_FAILED, "environment": filters.environment}
     else:
-        said |= {"status": status, "environment": filters.environment, "q": kind.code if kind else None}
+        said |= {"status": status, "environment": filters.environment, "error": kind.code if kind else None}
     return f"/jobs?{urlencode({name: value for name, value in said.items() if value})}"
 
 

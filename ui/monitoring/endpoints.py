@@ -38,7 +38,7 @@ class EndpointTable:
     def _draw(self, endpoints: Sequence[Endpoint], range_name: str) -> None:
         self.place.clear()
         columns = [
-            Column(_("Endpoint")),
+            Column(_("Flow")),
             Column(RANGE_WORDS[range_name][0], width="116px"),
             *(
                 Column(name, right=True)
@@ -66,8 +66,11 @@ class _EndpointRow:
                 link(one.title or "", path, "fp-row-link fp-cut")
             else:
                 words(one.title or _("Other calls"), "fp-t2 fp-b fp-cut")
-            note = f"v{one.live_version}" if one.live_version is not None else _("deleted") if one.deleted else ""
-            words(note or (_("not live") if path else _("no flow of yours")), "fp-s12 fp-t3")
+            live = one.live_version
+            note = _("v{live} is live").format(live=live) if live is not None else _("deleted") if one.deleted else ""
+            state = words(note or (_("not live") if path else _("no flow of yours")), "fp-s12 fp-t3 fp-nw")
+            if live is not None:
+                state.props["title"] = _("The figures are those of all versions.")
         self.spark = words("", "fp-desk-cell", tag="td")
         self.requests, self.success, self.p50, self.p95, self.cost, self.refused = (
             self._cell(name)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from engine.core.clock import DAY, HOUR, MINUTE, Millis
-from engine.core.error_codes import JobErrorCode
-from storage.monitoring.counts import STEPS_FAILED, Cost
+from storage.monitoring.counts import Cost
 from storage.monitoring.figures import Kind
 from storage.monitoring.period import Period
 from ui.kit import text
 from ui.kit.text import Reader, _, number, plural
 from ui.kit.times import when
+from ui.parts.failure_words import failure_word
 from ui.parts.refusal_words import refusal_word
 
 #: Name of a range -> (on the button, "in the last ...", "the ... before", length of a slot).
@@ -24,38 +24,12 @@ RANGE_WORDS = {
 }
 FIRST_RANGE = "24h"
 
-_FAILURES = {
-    JobErrorCode.TIMEOUT: _("Time limit passed"),
-    JobErrorCode.WORKER_LOST: _("A part of the server stopped"),
-    JobErrorCode.BUDGET_EXCEEDED: _("Budget used up"),
-    JobErrorCode.RESULT_TOO_LARGE: _("Result too large"),
-    JobErrorCode.ADDRESS_NOT_ALLOWED: _("Address not allowed"),
-    JobErrorCode.HTTP_STATUS: _("Website answered with an error"),
-    JobErrorCode.PAGE_NOT_FOUND: _("Page not found"),
-    JobErrorCode.PAGE_BLOCKED_BY_ROBOTS: _("Page closed to programs"),
-    JobErrorCode.PAGE_NEEDS_BROWSER: _("Page needs a browser"),
-    JobErrorCode.RESPONSE_TOO_LARGE: _("Answer too large"),
-    JobErrorCode.NOT_A_LIST: _("Not a list"),
-    JobErrorCode.INPUT_MISSING: _("Value missing"),
-    JobErrorCode.REFERENCE_MISSING: _("Data not found"),
-    JobErrorCode.TEMPLATE_ERROR: _("Template error"),
-    JobErrorCode.MODEL_UNREACHABLE: _("Model not reachable"),
-    JobErrorCode.MODEL_KEY_MISSING: _("Model key missing"),
-    JobErrorCode.MODEL_KEY_REFUSED: _("Model key refused"),
-    JobErrorCode.MODEL_RATE_LIMITED: _("Model was asked too often"),
-    "invalid_json": _("Text could not be read as JSON"),
-    JobErrorCode.OUTPUT_INVALID: _("Model's answer did not fit"),
-    JobErrorCode.NODE_FAILED: _("Step failed"),
-    STEPS_FAILED: _("A step failed, the job went on"),
-    "": _("Failed"),
-}
-
 
 def kind_word(kind: Kind) -> str:
     """The label of a kind of error: `Model was asked too often`, `The body did not fit`."""
     if kind.refused:
         return refusal_word(kind.code)
-    return _FAILURES.get(kind.code, kind.code.replace("_", " ").capitalize())
+    return failure_word(kind.code)
 
 
 def usd(nanos: float) -> float:

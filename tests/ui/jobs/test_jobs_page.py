@@ -443,6 +443,19 @@ async def test_the_list_says_of_every_job_who_called(site: Site, user: User) -> 
     assert _callers(user) == ["The team", "A program"]
 
 
+async def test_one_kind_of_error_is_named_in_words_and_can_be_taken_away(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    ended(site, flow_id)
+    failed = ended(site, flow_id, "failed")
+    await user.open("/jobs?error=http_status")
+    assert _rows(user) == [f"/jobs/{failed}"]
+
+    press(user, "Website answered with an error")
+
+    await until(lambda: len(_rows(user)) == 2)
+    assert "Website answered with an error" not in buttons(user)
+
+
 def _callers(user: User) -> list[str]:
     rows = sorted((one for one in user.find(kind=ui.element).elements if one.tag == "tr"), key=lambda one: one.id)
     cells = [[part for part in row.default_slot.children if part.tag == "td"] for row in rows]

@@ -206,7 +206,7 @@ def test_a_press_on_an_error_leads_to_its_jobs() -> None:
 
     assert drawing.paths == (
         "/jobs?flow=flow_1&tab=refused&code=validation_failed",
-        "/jobs?flow=flow_1&status=failed&environment=live&q=timeout",
+        "/jobs?flow=flow_1&status=failed&environment=live&error=timeout",
     )
     assert [row[0].path for row in drawing.rows] == list(drawing.paths)
 
