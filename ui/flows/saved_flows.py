@@ -237,7 +237,7 @@ class FlowsPage:
                             job_line(activity.last_job, self.times)
                         else:
                             tried = flow.id in self.library.tried
-                            words(_("Tried in the Playground") if tried else _("None yet"), "fp-t3")
+                            words(_("Tried, not called yet") if tried else _("None yet"), "fp-t3")
                     with rows.cell(classes="fp-desk-cell"):
                         if activity and any(activity.by_day):
                             sparkline(activity.by_day, quiet=flow.live_version is None)
