@@ -15,13 +15,14 @@ from engine.actions.samples import next_input
 from engine.core.errors import Problem
 from engine.core.ids import JobId
 from engine.flow.contract import sample_payload
-from engine.flow.document import Document
+from engine.flow.document import Document, load_document
 from engine.flow.edits import Op, difference_ops
 from engine.flow.flow_warnings import FlowWarning
 from engine.flow.ports import binding_schema
 from engine.nodes.known_datasets import fill_other_column, find_known
 from storage.datasets import ColumnType
 from storage.flows import FlowRow, list_flows
+from storage.job_documents import find_job_flow
 from storage.jobs import find_job, read_value
 from ui.flow_view.canvas_types import ListScope, Marks
 from ui.flow_view.job_watch import Look
@@ -89,8 +90,10 @@ _LARGE_RUN_PANEL = """
 """
 
 
-def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: str) -> dict[str, Any] | None:
-    """Returns the stored input of a job of this flow.
+def run_of_job(
+    session: Session, workspace_id: str, flow_id: str, job_id: str
+) -> tuple[dict[str, Any], Document | None] | None:
+    """Returns the stored input of a job of this flow, and the flow as it ran where that is kept.
 
     None when the job belongs to another flow or its input is not kept.
     """
@@ -98,7 +101,8 @@ def payload_of_job(session: Session, workspace_id: str, flow_id: str, job_id: st
     if job is None or job.flow_id != flow_id:
         return None
     payload = read_value(session, job_id, "payload")
-    return payload if isinstance(payload, dict) else {}
+    stored = find_job_flow(session, workspace_id, job).document
+    return payload if isinstance(payload, dict) else {}, load_document(stored) if stored else None
 
 
 class PlaygroundPage:
@@ -140,7 +144,7 @@ class PlaygroundPage:
         payload = await self.page_session.query(next_input, self.draft.flow_id, self.draft.document)
         self.dependencies = await self._load_dependencies()
         self.flows = [] if self.page_session.may("edit flows") else await self.page_session.query(list_flows)
-        given = await self.page_session.query(payload_of_job, self.draft.flow_id, job) if job else None
+        given = await self.page_session.query(run_of_job, self.draft.flow_id, job) if job else None
         past = await self.page_session.query(load_past, self.draft.flow_id)  # no query once there are timers: `every`
         self.first_selection, self.first_field = select, field
         with (
@@ -184,7 +188,7 @@ class PlaygroundPage:
                 self.run_panel = RunPanel(
                     self.page_session,
                     self.draft,
-                    payload if given is None else given,
+                    payload if given is None else given[0],
                     PanelCalls(
                         status=self._show_status,
                         open_node=self.open_node,
@@ -217,7 +221,7 @@ class PlaygroundPage:
         self.document_changed()
         every(LOOK_SECONDS, self._look)
         if given is not None:
-            self.run_panel.watch(JobId(job), given)
+            self.run_panel.watch(JobId(job), *given)
 
     def _left_column(self) -> ui.element:
         """Draws the palette, or for somebody who may only look the list of flows."""

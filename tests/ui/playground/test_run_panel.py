@@ -11,6 +11,7 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.flow.contract import samples_of
+from engine.flow.edits import Op
 from storage.job_changes import claim_job
 from storage.jobs import JobFilters, JobRow, list_jobs, read_value
 from storage.steps import list_steps
@@ -122,6 +123,23 @@ async def test_a_result_of_another_input_is_marked(site: Site, user: User, flow_
     await user.should_see("From the input before")
     field(user, "who").value = "Zoe"
     await user.should_not_see("From the input before")
+
+
+async def test_a_result_from_before_a_change_of_the_flow_is_marked(site: Site, user: User, flow_id: str) -> None:
+    job_id = playground_run(site, flow_id, {"who": "Zoe", "count": 7}, Did("set_fields", {"name": "Zoe"}))
+    await opened(user, flow_id, f"?job={job_id}")
+    assert user.client is not None
+    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas")
+
+    def changed(seq: int, before: dict[str, Any], after: dict[str, Any]) -> None:
+        op: Op = {"op": "updateNode", "id": "text_template", "before": before, "after": after}
+        UserInteraction(user, {canvas}, None).trigger("change", {"ops": [op], "seq": seq, "reason": "edit"})
+
+    old = {"template": "Dear {{ set_fields.out.name }}"}
+    changed(1, {"inputs": old}, {"inputs": {"template": "Hi"}})
+    await user.should_see("From before the flow was changed.")
+    changed(2, {"inputs": {"template": "Hi"}, "label": "Letter"}, {"inputs": old, "label": "Card"})
+    await user.should_not_see("From before the flow was changed.")
 
 
 async def test_the_samples_are_gone_through_and_the_place_is_told(site: Site, user: User, flow_id: str) -> None:

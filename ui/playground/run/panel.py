@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.core.errors import FlowInvalid, PayloadInvalid, Refusal
 from engine.core.ids import FlowId, JobId
-from engine.flow.document import Node
+from engine.flow.document import Document, Node, load_document
 from engine.flow.edits import Op
+from engine.flow.version_comparison import answers_may_differ, content_of
+from storage.job_documents import find_job_flow
 from storage.jobs import read_value
 from storage.questions import list_questions_of_job
 from ui.flow_view.job_watch import Look, statuses
@@ -74,6 +76,9 @@ class RunPanel:
         self.look: Look | None = None
         #: The input of the run that is shown; None while it is not known.
         self.ran: Mapping[str, Any] | None = None
+        #: The flow as it ran; None while it is not known.
+        self.ran_flow: Document | None = None
+        self._compared: tuple[Document, Document, bool] | None = None
         #: The state of each node in the run, by node id.
         self.shown: dict[str, dict[str, Any]] = {}
         self._starting = False
@@ -103,8 +108,9 @@ class RunPanel:
         return look is not None and look.job.waits_for_person and not self._stopping
 
     def document_changed(self) -> None:
-        """Updates the input form after the API Input may have changed."""
+        """Updates the input form, and says when the run that is shown was one of another flow."""
         self.input.document_changed()
+        self._mark_earlier()
 
     async def run(self, until: str | None = None) -> None:
         """Runs the flow on the canvas; `until` runs only this node and the nodes it needs."""
@@ -136,10 +142,10 @@ class RunPanel:
             self._stopping = False
             self._tick()
 
-    def watch(self, job_id: JobId, payload: Mapping[str, Any] | None = None) -> None:
-        """Shows this job and follows it until it ends. `payload`: its input, where it is known."""
+    def watch(self, job_id: JobId, payload: Mapping[str, Any] | None = None, document: Document | None = None) -> None:
+        """Shows this job and follows it until it ends. `payload` and `document`: what it runs, where it is known."""
         self.job_id, self.look, self.shown, self._stopping = job_id, None, {}, False
-        self.ran = copy.deepcopy(payload)
+        self.ran, self.ran_flow = copy.deepcopy(payload), document
         self.calls.run()
         self.calls.status(None)
         self.asks.show(())
@@ -159,12 +165,14 @@ class RunPanel:
     async def show_again(self, look: Look) -> None:
         """Shows the newest run of the flow, which another page, or this one before a reload, has begun."""
         payload = await self._payload_of(look.job.id)
+        stored = (await self.page_session.query(find_job_flow, look.job)).document
+        document = load_document(stored) if stored else None
         if self.job_id is not None or self.panel.is_deleted:
             return
         if not look.job.ended:
-            self.watch(JobId(look.job.id), payload)
+            self.watch(JobId(look.job.id), payload, document)
             return
-        self.job_id, self.ran = JobId(look.job.id), payload
+        self.job_id, self.ran, self.ran_flow = JobId(look.job.id), payload, document
         self._show(look)
         self._mark_earlier()
 
@@ -224,8 +232,18 @@ class RunPanel:
         self.calls.progress()
 
     def _mark_earlier(self) -> None:
-        """Says so when the run that is shown had another input than the form has now."""
-        self.steps.mark_earlier(earlier=self.ran is not None and self.ran != self.input.payload)
+        """Says so when the run that is shown had another input than the form has now, or ran another flow."""
+        self.steps.mark_earlier(
+            other_input=self.ran is not None and self.ran != self.input.payload,
+            other_flow=self.ran_flow is not None and self._answers_otherwise(self.ran_flow),
+        )
+
+    def _answers_otherwise(self, ran: Document) -> bool:
+        now = self.draft.document
+        if self._compared is None or self._compared[0] is not ran or self._compared[1] is not now:
+            otherwise = ran is not now and answers_may_differ(content_of(ran), content_of(now))
+            self._compared = (ran, now, otherwise)
+        return self._compared[2]
 
     async def run_clicked(self) -> None:
         """Starts a run; called by the Run button and Ctrl+Enter."""
@@ -298,7 +316,7 @@ class RunPanel:
                 action=_("Open Waiting"),
                 on_action=lambda: ui.navigate.to("/waiting", new_tab=True),
             )
-        self.watch(job_id, payload)
+        self.watch(job_id, payload, document)
 
     def _tick(self) -> None:
         if self.look is not None:

@@ -38,6 +38,7 @@ class StepsTab:
     ) -> None:
         self.draft = draft
         self.live = live
+        self._may_run = on_run_from is not None
         self.on_open = on_open
         #: The node whose values are shown, and for a node that runs once per item the index path of the item.
         self.node_id: str | None = None
@@ -48,8 +49,7 @@ class StepsTab:
         with ui.element("div").classes("fp-rt fp-rt--steps") as self.box:
             with ui.element("div").classes("fp-row fp-earlier").props("role=status") as self.earlier:
                 icon("history", size=16)
-                again = _("From the input before. Press Run to see what the new one gives.")
-                words(again if on_run_from is not None else _("From the input before."))
+                self._why_earlier = words("")
             self.earlier.visible = False
             self.rows = StepRows(reader, self._choose, may_run=on_run_from is not None)
             self.values = StepValuesPanel(
@@ -81,9 +81,16 @@ class StepsTab:
         self._show_rows()
         self._show_values()
 
-    def mark_earlier(self, *, earlier: bool) -> None:
-        """Says above the steps and the result whether they are those of an input that was changed since."""
-        self.earlier.visible = earlier
+    def mark_earlier(self, *, other_input: bool, other_flow: bool) -> None:
+        """Says above the steps and the result whether they are those of an input or a flow that was changed since."""
+        self.earlier.visible = other_input or other_flow
+        if other_flow:
+            again = _("From before the flow was changed. Press Run to see what it gives now.")
+            was = _("From before the flow was changed.")
+        else:
+            again = _("From the input before. Press Run to see what the new one gives.")
+            was = _("From the input before.")
+        self._why_earlier.text = again if self._may_run else was
 
     def show_end(self) -> None:
         """Shows the end of the run in place of the chosen step."""
