@@ -27,7 +27,8 @@ class Inputs(NodeInputs):
         default_factory=list,
         max_length=100,
         title="Values",
-        description="The first whose node ran is taken. Empty: the data of the connected nodes, in their order.",
+        description="The first whose node ran is taken. Empty: the data of the connected nodes, in their order. "
+        "What they say is changed in these nodes.",
         json_schema_extra={"widget": "rows"},
     )
 

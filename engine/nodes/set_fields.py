@@ -31,7 +31,10 @@ def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
-    return ", ".join(inputs) or "no fields yet"
+    """Fixed texts come first, with their words: they are what people look for on the canvas."""
+    fixed = {name: value for name, value in inputs.items() if isinstance(value, str) and value and "›" not in value}
+    said = [f"{name}: {' '.join(value.split())}" for name, value in fixed.items()]
+    return ", ".join([*said, *(name for name in inputs if name not in fixed)]) or "no fields yet"
 
 
 NODE = NodeType(
