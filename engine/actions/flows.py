@@ -66,6 +66,8 @@ if TYPE_CHECKING:
 EMPTY = Document()
 #: The setting with the name of the template whose description the flow still has.
 TEMPLATE = "template"
+#: The setting with the name of the goal of the start page that made the flow.
+GOAL = "goal"
 #: What may be changed in a flow that still does what its template's description says.
 _OF_NO_TEMPLATE = frozenset(
     {"config/model", "config/samples", "config/may_end", "config/tools", "inputs/instructions", "label"}
@@ -91,16 +93,18 @@ def create_flow(
     document: Document = EMPTY,
     description: str = "",
     template: str = "",
+    goal: str = "",
 ) -> FlowId:
     """Creates a flow as an unsaved draft; it is listed under "Drafts" until Save As creates version 1.
 
     `template` names the template that document and description are from; the description then goes with the first edit
-    that makes the flow do something else. A template names datasets by name; the flow has their ids.
+    that makes the flow do something else. A template names datasets by name; the flow has their ids. `goal` names the goal
+    whose answers are in the document.
     """
     require_may(principal, "edit flows")
     if template:
         document = named_by_id(document, known_datasets(session, principal.workspace_id))
-    settings = {TEMPLATE: template} if template else None
+    settings = {name: value for name, value in ((TEMPLATE, template), (GOAL, goal)) if value}
     return FlowId(_add_flow(session, principal, title.strip() or UNTITLED, description, document, settings).id)
 
 

@@ -13,10 +13,11 @@ from storage.flows import FlowRow, find_flow, get_flow, list_versions
 from ui.flows import flow_actions
 from ui.flows.api_tab import ApiTab
 from ui.flows.deploy import deploy_flow
+from ui.flows.goal_questions import way_to_answers
 from ui.flows.state import newer_draft, state_badges
 from ui.flows.tabs import FlowTabs
 from ui.flows.try_it import try_keys_of
-from ui.kit.parts import button, link_button, menu_button, menu_item
+from ui.kit.parts import button, link_button, menu_button, menu_item, words
 from ui.kit.tab_bar import tab_bar
 from ui.kit.text import _
 from ui.page_session import App, PageSession, open_page_session, page_at
@@ -45,6 +46,7 @@ def register(app: App) -> None:
         except NotFound:
             return nothing_here(request)
         page = FlowPage(page_session, flow, await quota_note(page_session))
+        await page.find_answers()
         await page.build(tab if tab in TABS else "api")
         if deploy:
             ui.timer(0.1, page.deploy, once=True)
@@ -59,6 +61,8 @@ class FlowPage:
         self.flow = flow
         self.quota = quota
         self.deploying = False
+        #: The address of the questions that made the flow; "" where there are none.
+        self.answers = ""
         self.api = ApiTab(
             page_session,
             try_keys_of(page_session.app),
@@ -67,6 +71,11 @@ class FlowPage:
             self.put_live_on_canvas,
         )
         self.tabs_of_flow = FlowTabs(page_session, lambda: self.flow, changed=self.look, show_api=self._show_api)
+
+    async def find_answers(self) -> None:
+        """Looks whether the flow can be changed by the answers that made it."""
+        if self.page_session.may("edit flows"):
+            self.answers = await way_to_answers(self.page_session, self.flow)
 
     async def build(self, tab: str) -> None:
         """Draws the page."""
@@ -77,6 +86,7 @@ class FlowPage:
             crumbs=((_("Saved Flows"), "/flows"),),
             sub=self.flow.description,
         ) as self.page:
+            self.way = ui.element("p").classes("fp-row fp-wrap-row fp-s13 fp-way")
             self._draw_head()
             self.quota.draw()
             self.tabs = tab_bar(TABS, tab, self._open_tab)
@@ -104,6 +114,9 @@ class FlowPage:
             ui.navigate.to("/flows")
         elif _shown(fresh) != _shown(self.flow):
             self.flow = fresh
+            await self.find_answers()
+            if self.tabs.is_deleted:
+                return
             self._draw_head()
             if self.tab not in {"settings", "triggers"}:  # drawing again would discard text that is being typed
                 await self._draw_tab(self.tab)
@@ -156,6 +169,12 @@ class FlowPage:
         self.page.badges.clear()
         with self.page.badges:
             state_badges(flow)
+        self.way.clear()
+        self.way.visible = bool(self.answers)
+        with self.way:
+            if self.answers:
+                link_button(_("Change the answers"), self.answers, icon="edit", small=True)
+                words(_("in the questions that made this flow"), "fp-t3")
         self.page.actions.clear()
         with self.page.actions:
             link_button(_("Open in Playground"), f"/playground/{flow.id}", icon="schema")

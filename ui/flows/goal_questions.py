@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from nicegui import ui
+from nicegui import run, ui
 from sqlalchemy.orm import Session
 
 from engine.actions.datasets import bring_samples
-from engine.actions.flows import create_flow, rename_flow, save_draft
+from engine.actions.flows import GOAL, create_flow, rename_flow, save_draft
 from engine.actions.jobs import run_in_playground
 from engine.actions.knowledge import bring_documents
 from engine.core.errors import Refusal
@@ -26,6 +26,7 @@ from engine.flow.goals import (
     BadAnswer,
     Goal,
     Question,
+    all_goals,
     answers_in,
     filled,
     first_answers,
@@ -52,7 +53,7 @@ from ui.flows.goal_box import goal_path, times_note, triggers_path
 from ui.flows.practice_page import is_practice_page, show_practice_page
 from ui.flows.state import draft_differs
 from ui.flows.table_choice import WIDGET, TableChoice
-from ui.flows.templates import find_template, template_sketch
+from ui.flows.templates import all_templates, find_template, template_sketch
 from ui.flows.try_it import roomy
 from ui.forms.form import Form
 from ui.forms.specs import specs_of_schema
@@ -110,6 +111,24 @@ def load_made(session: Session, workspace_id: str, flow_id: str) -> Made | None:
     return Made(flow, document, JobId(runs[0].id) if runs else None, scheduled)
 
 
+async def way_to_answers(page_session: PageSession, flow: FlowRow) -> str:
+    """The address of the questions whose answers are in the draft of a flow. "" for a flow that no goal made, or that
+    has become another one since.
+    """
+    goal = await run.io_bound(_find_goal, str(flow.settings[GOAL])) if GOAL in flow.settings else None
+    if goal is None:
+        return ""
+    made = await page_session.query(load_made, flow.id)
+    fits = made is not None and GoalQuestions(page_session, goal, asked="").is_from_here(made.document)
+    return f"{goal_path(goal)}&flow={quote(flow.id)}" if fits else ""
+
+
+def _find_goal(name: str) -> Goal | None:
+    """Finds the goal, and reads the templates: the first call of a process takes long."""
+    all_templates()
+    return all_goals().find(name)
+
+
 class GoalQuestions:
     """The page of one goal: its questions, the button that makes the flow and runs it, and what the flow answers."""
 
@@ -144,13 +163,13 @@ class GoalQuestions:
         if not flow_id or not self.page_session.may("edit flows"):
             return
         before = await self.page_session.query(load_made, flow_id)
-        if before is not None and self._is_from_here(before.document):
+        if before is not None and self.is_from_here(before.document):
             self.made = before
             self.documents.choose_that_of(before.document)
         else:
             self.changed = before
 
-    def _is_from_here(self, document: Document) -> bool:
+    def is_from_here(self, document: Document) -> bool:
         """True when the answers that stand in a document make this document."""
         try:
             answers = self._read(answers_in(self.goal, document))
@@ -361,7 +380,9 @@ class GoalQuestions:
             title = title_of(self.goal, answers)
             says = with_times(self.goal.says, self.time)
             made = await self._load(
-                await self.page_session.execute(create_flow, title, begin, says, template=self.goal.template)
+                await self.page_session.execute(
+                    create_flow, title, begin, says, template=self.goal.template, goal=self.goal.name
+                )
             )
             ui.navigate.history.replace(f"{goal_path(self.goal, self.asked)}&flow={quote(made.flow_id)}")
             await self.tables.load()

@@ -128,6 +128,24 @@ async def test_running_it_again_with_other_answers_changes_the_same_flow(site: S
     assert flow.description.startswith("You send a list"), "other answers do not make it false"
 
 
+async def test_the_page_of_a_flow_leads_back_to_the_answers_that_made_it(site: Site, user: User) -> None:
+    await user.open("/start?goal=filter-lines")
+    press(user, "Make it and run it")
+    await until(lambda: len(_runs(site)) == 1)
+    (flow,) = site.database.read_now(list_flows, site.workspace_id)
+    answers = f"/start?goal=filter-lines&flow={flow.id}"
+    await user.open(f"/flows/{flow.id}")
+    assert answers in hrefs(user)
+
+    made = draft(site, flow.id)
+    output = made.node("api_output")
+    assert output is not None
+    other = apply_ops(made, [update_node(output, inputs={"answer": "Nothing of the kind"})])
+    site.database.write_now(save_draft, site.owner, flow.id, other, flow.draft_revision)
+    await user.open(f"/flows/{flow.id}")
+    assert answers not in hrefs(user)
+
+
 async def test_the_description_of_a_goal_goes_once_the_flow_does_something_else(site: Site, user: User) -> None:
     await user.open("/start?goal=filter-lines")
     press(user, "Make it and run it")
