@@ -1,15 +1,21 @@
-"""The first-run page: "What should your API do?" with its goals, cards to begin with and a checklist of the first steps."""
+"""The first-run page: "What should your API do?" with its goals, the flows that were changed last, cards to begin with and
+a checklist of the first steps.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from nicegui import ui
 from starlette.requests import Request
 
 from engine.flow.goals import all_goals
 from storage.first_steps import FirstSteps, find_first_steps
+from storage.flows import FlowRow, list_flows
 from ui.flows.goal_box import GoalBox
 from ui.flows.goal_questions import GoalQuestions
 from ui.flows.import_file import import_button
+from ui.flows.state import state_lines
 from ui.flows.templates import all_templates, simulated_note, template_card
 from ui.kit.parts import icon, link, link_button, words
 from ui.kit.text import _
@@ -19,6 +25,8 @@ from ui.parts.ask_owners import asking
 
 LOOK_SECONDS = 5.0
 MOST_CARDS = 4
+#: How many flows of one's own are shown.
+MOST_OWN = 3
 
 
 def register(app: App) -> None:
@@ -34,8 +42,9 @@ def register(app: App) -> None:
                 questions.draw()
             return
         steps = await page_session.query(find_first_steps)
+        flows = await page_session.query(list_flows)
         with opened(page_session, _("Make your first API in a minute"), active="start", h1=False):
-            place = cards(page_session, steps, asked=asked)
+            place = cards(page_session, steps, asked=asked, flows=flows)
 
         async def look() -> None:
             nonlocal steps
@@ -49,10 +58,18 @@ def register(app: App) -> None:
         every(LOOK_SECONDS, look)
 
 
-def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False, asked: str = "") -> ui.element:
+def cards(
+    page_session: PageSession,
+    steps: FirstSteps,
+    *,
+    beside: bool = False,
+    asked: str = "",
+    flows: Sequence[FlowRow] = (),
+) -> ui.element:
     """Draws headline, the box for goals, cards, other ways to begin, the checklist and a note about the Simulated model.
 
-    `beside`: the page has a title of its own; `asked`: what is in the box at first. Returns the place of the checklist.
+    `beside`: the page has a title of its own; `asked`: what is in the box at first; `flows`: those that are there, the
+    one changed last first. Returns the place of the checklist.
     """
     heading, below = ("h2", "h3") if beside else ("h1", "h2")
     with ui.element("div").classes("fp-first"):
@@ -61,7 +78,18 @@ def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False,
         headline = first if may_edit else _("What flows can do")
         words(headline, "fp-headline", tag=heading)
         if may_edit:
+            words(
+                _(
+                    "An API does one job whenever it is asked: by you, by a program, or at set times. You do not have to "
+                    "program."
+                ),
+                "fp-lead",
+                tag="p",
+            )
             GoalBox(heading=below, asked=asked)
+        if flows:
+            _own_flows(flows, heading=below)
+        if may_edit:
             words(_("Or take a ready-made flow"), "fp-shelf", tag=below)
         words(
             _("Pick one. A sample is filled in and nothing has to be set up: you only press Run.")
@@ -85,6 +113,23 @@ def cards(page_session: PageSession, steps: FirstSteps, *, beside: bool = False,
                 checklist(steps)
         simulated_note(page_session)
     return place
+
+
+def _own_flows(flows: Sequence[FlowRow], *, heading: str) -> None:
+    """Draws the flows that were changed last, each with its state, and the way to all of them."""
+    with ui.element("section").classes("fp-goals fp-own") as section:
+        with ui.element("div").classes("fp-row"):
+            title = words(_("Your flows"), "fp-goals-title", tag=heading)
+            words("", "fp-sp")
+            link(_("See all under Saved Flows"), "/flows", "fp-b fp-s13")
+        section.props["aria-labelledby"] = title.html_id
+        with ui.element("ul").classes("fp-goals-list"):
+            for flow in flows[:MOST_OWN]:
+                with ui.element("li"), link("", f"/flows/{flow.id}", "fp-goal"):
+                    words(flow.title, "fp-b fp-grow fp-two-lines")
+                    with ui.element("span"):
+                        state_lines(flow)
+                    icon("arrow_forward", "fp-acc")
 
 
 def checklist(steps: FirstSteps) -> None:

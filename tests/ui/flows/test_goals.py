@@ -146,6 +146,16 @@ async def test_the_page_of_a_flow_leads_back_to_the_answers_that_made_it(site: S
     assert answers not in hrefs(user)
 
 
+async def test_the_start_page_shows_the_flows_that_were_changed_last(site: Site, user: User) -> None:
+    await user.open("/start")
+    assert "Your flows" not in page_text(user)
+
+    flow_id = site.flow("Greeting", live=True)
+    await user.open("/start")
+    assert f"/flows/{flow_id}" in hrefs(user)
+    assert "Live v1" in page_text(user)
+
+
 async def test_the_description_of_a_goal_goes_once_the_flow_does_something_else(site: Site, user: User) -> None:
     await user.open("/start?goal=filter-lines")
     press(user, "Make it and run it")
