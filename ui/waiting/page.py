@@ -113,7 +113,7 @@ class WaitingPage:
             rows = table(columns, label=_("Answered questions"), stacks=True)
             for one in self.seen.answered:
                 with rows.row():
-                    with rows.cell():
+                    with rows.cell(classes="fp-wrap-text"):
                         words(one.title or _("May it go on?"), "fp-b fp-cut2")
                         if said := first_values(one):
                             words(said, "fp-s13 fp-cut2", tag="div")
@@ -122,6 +122,6 @@ class WaitingPage:
                         status_line(*outcome_words(one))
                     rows.cell(one.answered_by or _("nobody"))
                     rows.cell(self.times.ago(one.closed_at or one.asked_at))
-                    rows.cell(one.note)
+                    rows.cell(one.note, "fp-wrap-text")
                     with rows.cell():
                         link(_("See the job"), f"/jobs/{one.job_id}")
