@@ -62,6 +62,7 @@
     const label = button.querySelector(".q-btn__content > .block");
     const said = document.getElementById("fp-said");
     if (said) said.textContent = word;
+    if (word === "Copied") button.dispatchEvent(new Event("fpcopied"));
     if (label) {
       const before = button.dataset.label ?? label.textContent;
       button.dataset.label = before;

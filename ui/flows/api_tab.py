@@ -103,6 +103,8 @@ class ApiTab:
         self.on_restore = on_restore
         self.try_first = try_first
         self.made: MadeKey | None = None
+        #: Whether the key of `made` was copied, or somebody said to have kept it.
+        self.kept = False
         self.chosen: str | None = None
         self.making = False
 
@@ -343,7 +345,7 @@ class ApiTab:
 
     async def _key_made(self, made: MadeKey) -> None:
         self.making = False
-        self.made, self.chosen = made, made.new.id
+        self.made, self.chosen, self.kept = made, made.new.id, False
         self.seen = await self.page_session.query(
             load_api_tab, self.seen.flow, self.page_session.app.database.clock.now()
         )
@@ -351,14 +353,17 @@ class ApiTab:
         self._draw_keys()
         self.reveal_place.clear()
         with self.reveal_place:
-            reveal(made, self._key_is_safe)
+            reveal(made, self._key_is_safe, self._key_kept)
 
     def show_unkept_key(self) -> bool:
-        """Scrolls to the new key when nobody has said to have kept it. False when there is none."""
-        if self.made is None:
+        """Scrolls to the new key when nobody has copied it or said to have kept it. False when there is none."""
+        if self.made is None or self.kept:
             return False
         into_view(self.reveal_place, "center")
         return True
+
+    def _key_kept(self, kept: bool) -> None:  # noqa: FBT001 - it is told by a tick
+        self.kept = kept
 
     def _key_is_safe(self) -> None:
         self.made = None

@@ -76,6 +76,7 @@ class DeployDialog:
         self.allowed = allowed
         self.on_live = on_live
         self.done: Deployed | None = None
+        self.api: ApiTab | None = None
         self.verb = _("Deploy API") if checks.flow.live_version is None else _("Update API")
 
     async def ask(self) -> Deployed | None:
@@ -90,7 +91,7 @@ class DeployDialog:
             self.dialog.props["aria-label"] = title
             with ui.element("div").classes("fp-row"):
                 self.title = words(title, "fp-grow", tag="h2")
-                icon_button("close", _("Close"), self.dialog.close, tip=False)
+                icon_button("close", _("Close"), self._leave, tip=False)
             self.stepper = ui.element("ol").classes("fp-stepper")
             self.body = ui.element("div").classes("fp-deploy-step").props("role=status")
             self.acts = ui.element("div").classes("fp-acts")
@@ -206,7 +207,7 @@ class DeployDialog:
                     tag="p",
                 )
             with ui.element("div").classes("fp-col"):
-                api = ApiTab(
+                self.api = api = ApiTab(
                     self.page_session,
                     try_keys_of(self.page_session.app),
                     base_address(self.page_session),
@@ -222,19 +223,21 @@ class DeployDialog:
                 by_itself, f"/flows/{flow.id}?tab=triggers", icon="schedule", kind="normal" if timed else "quiet"
             )
             link_button(_("Open the flow's page"), f"/flows/{flow.id}", kind="quiet")
-            button(_("Done"), lambda: self._leave(api), kind="main")
+            button(_("Done"), self._leave, kind="main")
 
-    def _leave(self, api: ApiTab) -> None:
-        """Closes the dialog; asks first when it shows a key that nobody has said to have kept."""
-        if not api.show_unkept_key():
-            self.dialog.close()
-            return
-        feedback.failed(
-            _("The key is not kept yet."),
-            _("It is shown this one time. Copy it and tick the box below it."),
-            action=_("Close all the same"),
-            on_action=self.dialog.close,
-        )
+    async def _leave(self) -> None:
+        """Closes the dialog; asks first when it shows a key that nobody has copied or said to have kept."""
+        if self.api is not None and self.api.show_unkept_key():
+            sure = await feedback.confirm(
+                _("Close without the key?"),
+                _("The new key is shown this one time, and you have not copied it yet."),
+                verb=_("Close all the same"),
+                danger=True,
+                keep=_("Back to the key"),
+            )
+            if not sure:
+                return
+        self.dialog.close()
 
 
 async def _roll(

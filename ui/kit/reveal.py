@@ -1,4 +1,4 @@
-"""Shows a key or a link once. The Done button is enabled when the person confirms that it is stored safely."""
+"""Shows a key or a link once. Done is enabled when it was copied, or when the person confirms that it is stored safely."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ def reveal_once(
     safe: str,
     symbol: str = "key",
     environment: str = "",
+    on_kept: Callable[[bool], None] | None = None,
 ) -> ui.element:
-    """Draws the card and scrolls to it. `copy` is the label of its copy button, `safe` the sentence that is confirmed."""
+    """Draws the card and scrolls to it. `copy` is the label of its copy button, `safe` the sentence that is confirmed;
+    copying confirms it, too. `on_kept` is called with whether it is confirmed, each time that this changes.
+    """
     with ui.element("section").classes("fp-card fp-reveal") as card:
         card.props["aria-label"] = title
         icon(symbol, "fp-ok", size=20)
@@ -35,12 +38,19 @@ def reveal_once(
             words(sentence, "fp-t2", tag="p")
             with ui.element("div").classes("fp-row fp-reveal-line"):
                 words(value, "fp-mono fp-reveal-key", tag="code")
-                copy_button(value, copy, kind="main", small=False)
+                copied = copy_button(value, copy, kind="main", small=False)
             with ui.element("div").classes("fp-row"):
                 kept = ui.checkbox(safe)
                 words("", "fp-sp")
                 done = button(_("Done"), on_done, small=True)
                 done.disable()
-                kept.on_value_change(lambda event: done.set_enabled(bool(event.value)))
+
+        def confirmed() -> None:
+            done.set_enabled(bool(kept.value))
+            if on_kept is not None:
+                on_kept(bool(kept.value))
+
+        kept.on_value_change(confirmed)
+        copied.on("fpcopied", lambda: kept.set_value(True), [])
     into_view(card, "center")
     return card

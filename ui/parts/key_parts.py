@@ -25,15 +25,17 @@ class MadeKey:
     new: NewKey
 
 
-def reveal(made: MadeKey, on_done: Callable[[], None]) -> ui.element:
+def reveal(made: MadeKey, on_done: Callable[[], None], on_kept: Callable[[bool], None] | None = None) -> ui.element:
     """Shows the key in full, once.
 
-    The Done button is enabled after the person confirms that the key is stored safely.
+    The Done button is enabled after the person has copied the key or confirms that it is stored safely; `on_kept` is told.
     """
     title = _('Copy the key "{label}" now').format(label=made.label)
     told = _("It is shown this one time. Flowport keeps only a fingerprint of it and cannot show it again.")
     copy, safe = _("Copy key"), _("I have put it in a safe place")
-    return reveal_once(title, told, made.new.key, on_done, copy=copy, safe=safe, environment=made.environment)
+    return reveal_once(
+        title, told, made.new.key, on_done, copy=copy, safe=safe, environment=made.environment, on_kept=on_kept
+    )
 
 
 OWN = "own"

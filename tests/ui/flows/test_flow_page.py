@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -43,6 +44,7 @@ from tests.ui.arrange import (
     code_block,
     draft,
     ended,
+    newest_button,
     page_text,
     press,
     refused,
@@ -377,10 +379,17 @@ async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site
     assert dialog_done.enabled is False, "the key's own button waits for the tick"
     done = min((one for one in user.find(kind=ui.button, content="Done").elements), key=lambda one: one.id)
     UserInteraction(user, {done}, None).click()
-    await user.should_see("The key is not kept yet.")
+    await user.should_see("Close without the key?")
     await user.should_see('Copy the key "First key" now')
-    press(user, "Close all the same")
+    press(user, "Back to the key")
+    await user.should_not_see("Close without the key?")
+
+    UserInteraction(user, {newest_button(user, "Copy key")}, None).trigger("fpcopied")
+    await asyncio.sleep(0)
+    assert dialog_done.enabled
+    UserInteraction(user, {done}, None).click()
     await user.should_not_see('Copy the key "First key" now')
+    assert "Close without the key?" not in page_text(user)
 
 
 async def test_keys_for_other_flows_are_not_called_none(site: Site, user: User) -> None:
