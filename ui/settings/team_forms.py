@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 
 from nicegui import ui
@@ -57,6 +58,13 @@ class InviteForm:
         await self.on_made(token, email)
 
 
+#: How a role is drawn in the open list; %s: its word -> what it may do.
+_OPTION = """<q-item v-bind="props.itemProps" class="fp-role-option"><q-item-section>
+  <q-item-label>{{ props.opt.label }}</q-item-label>
+  <q-item-label class="fp-s12 fp-t2">{{ (%s)[props.opt.label] }}</q-item-label>
+</q-item-section></q-item>"""
+
+
 class RoleChoice:
     """A select of roles with the description of each."""
 
@@ -64,7 +72,8 @@ class RoleChoice:
         field = Field(_("Role"))
         with field.place:
             choice = ui.select({name: word for name, (word, _means) in ROLES.items()}, value=role)
-            self._choice = field.control(choice.props("outlined dense options-dense"))
+            self._choice = field.control(choice.props("outlined dense"))
+            choice.add_slot("option", _OPTION % json.dumps(dict(ROLES.values())))
             means = words("", "fp-hint", tag="p").props("role=status")
 
         def say() -> None:
