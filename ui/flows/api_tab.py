@@ -36,6 +36,7 @@ from ui.parts.ask_owners import asking
 from ui.parts.key_form import KeyForm
 from ui.parts.key_limits import ends, own_limits, shared_limits
 from ui.parts.key_parts import MadeKey, reveal
+from ui.parts.this_computer import this_computer_line
 
 MOST_KEYS = 8
 
@@ -131,7 +132,7 @@ class ApiTab:
                 FirstCalls(self.page_session, flow)
                 self.keys_place = ui.element("div")
                 self._draw_keys()
-                HandOver(flow, self.seen.document, self.base, self._endpoint())
+                HandOver(self.page_session, flow, self.seen.document, self.base, self._endpoint())
                 self._draw_docs()
 
     def _draw_try(self, flow: FlowRow) -> None:
@@ -197,6 +198,7 @@ class ApiTab:
                 words(endpoint, "fp-mono fp-b fp-endpoint-url")
                 words("", "fp-sp")
                 copy_button(endpoint, name=_("Copy the endpoint"))
+            this_computer_line(self.page_session, self.base)
             with ui.element("div").classes("fp-code-head"):
                 with ui.tabs().props("no-caps dense align=left :ripple=false") as tabs:
                     shell = ui.tab("curl")

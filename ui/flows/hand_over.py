@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from nicegui import ui
 
@@ -17,16 +16,17 @@ from engine.flow.times_asked import without_times
 from engine.nodes import CATALOG
 from storage.flows import FlowRow
 from ui.kit.answer import answer_of
-from ui.kit.parts import button, card, copy_button, note, words
+from ui.kit.parts import button, card, copy_button, words
 from ui.kit.text import _, type_word
-
-_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
+from ui.page_session import PageSession
+from ui.parts.this_computer import this_computer_note
 
 
 class HandOver:
     """Draws the card in the current slot. `document`: what callers reach; `endpoint`: the whole address."""
 
-    def __init__(self, flow: FlowRow, document: Document, base: str, endpoint: str) -> None:
+    def __init__(self, page_session: PageSession, flow: FlowRow, document: Document, base: str, endpoint: str) -> None:
+        self.page_session = page_session
         self.base = base
         self.text = hand_over_text(flow, document, base, endpoint)
         with card(_("For a colleague who programs")), ui.element("div").classes("fp-col"):
@@ -42,16 +42,9 @@ class HandOver:
             words(title, tag="h2")
             words(_("Copy this text and send it, for example by e-mail or chat. You need not understand it."), tag="p")
             with ui.element("div").classes("fp-deploy-step fp-col"):  # it scrolls: the button below stays in view
-                if urlsplit(self.base).hostname in _THIS_MACHINE:
-                    note(
-                        _(
-                            "From another computer these addresses do not work. Whoever runs Flowport can give it an "
-                            "address that others reach, under Settings, Server."
-                        ),
-                        kind="warn",
-                        icon="warning",
-                        strong=_("Flowport is open at an address of this computer only."),
-                    )
+                this_computer_note(
+                    self.page_session, self.base, _("From another computer these addresses do not work.")
+                )
                 text = words(self.text, "fp-code fp-code--in fp-code--wrap", tag="pre").props("tabindex=0 role=group")
                 text.props["aria-label"] = _("Text to pass on")
             with ui.element("div").classes("fp-acts"):

@@ -30,6 +30,7 @@ from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import base_address, every, one_at_a_time, times_of
 from ui.parts.ask_owners import ask_note
+from ui.parts.this_computer import this_computer_note
 from ui.settings.navigation import settings_page
 from ui.settings.team_forms import InviteForm, ask_role, ask_shut_out
 
@@ -133,7 +134,8 @@ class TeamPage:
         self.making.clear()
         if self.may:
             self.begin.visible = False
-        with self.making:
+        with self.making, ui.element("div").classes("fp-col"):
+            this_computer_note(self.page_session, self.base, _("On another computer this link does not open."))
             reveal_once(
                 title, sentence, value, self._stop, copy=_("Copy link"), safe=_("I have sent it"), symbol="link"
             )

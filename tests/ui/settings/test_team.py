@@ -85,6 +85,23 @@ async def test_an_owner_makes_an_invitation_that_is_shown_once_and_can_be_withdr
     assert EVE not in page_text(user)
 
 
+async def test_a_link_that_works_on_this_computer_only_says_so(site: Site, user: User) -> None:
+    user.http_client.headers["host"] = "localhost:9453"
+    await user.open("/settings/team")
+    press(user, "Invite somebody")
+    press(user, "Make the link")
+    await user.should_see("http://localhost:9453/invite/")
+    await user.should_see("On another computer this link does not open.")
+
+    await user.open(f"/flows/{site.flow('Greeting', live=True)}")
+    await user.should_see("This address works on this computer only.")
+
+    user.http_client.headers["host"] = "flows.example.com"
+    await user.open(f"/flows/{site.flow('Other', live=True)}")
+    await user.should_see("http://flows.example.com/public/v1/flows/execute/")
+    assert "on this computer only" not in page_text(user)
+
+
 async def test_who_is_here_already_is_not_invited(site: Site, user: User) -> None:
     await user.open("/settings/team")
     press(user, "Invite somebody")
