@@ -82,6 +82,21 @@ def withdraw_invitation(session: Session, principal: Principal, invitation_id: s
     )
 
 
+def renew_invitation(session: Session, principal: Principal, invitation_id: str) -> str:
+    """Replaces an open invitation by one with the same role and address, and returns its token, which is shown once.
+
+    Raises NotFound for an unknown, used or expired one, and for one of another workspace; Conflict when the person has an
+    account by now.
+    """
+    require_may(principal, "manage people")
+    before = find_invitation(session, principal.workspace_id, invitation_id)
+    if before is None:
+        raise NotFound("This invitation is not open any more")
+    role, email = Role(before.role), before.email or ""
+    withdraw_invitation(session, principal, invitation_id)
+    return invite(session, principal, role, email)
+
+
 def change_role(session: Session, principal: Principal, user_id: str, role: Role) -> None:
     """Changes a person's role and ends their sessions. Raises NotFound, and Conflict for the last owner."""
     require_may(principal, "manage people")

@@ -15,6 +15,7 @@ from engine.actions.team import (
     disable_person,
     enable_person,
     make_reset_link,
+    renew_invitation,
     sign_out_person,
     withdraw_invitation,
 )
@@ -125,7 +126,10 @@ class TeamPage:
         title = _("Send this link to {email}").format(email=email) if email else _("Send this link to the person")
         self._reveal(
             title,
-            _("It is shown this one time, works once and for 7 days. Whoever opens it chooses a name and a password."),
+            _(
+                "It is shown this one time, works once and for 7 days. Whoever opens it chooses a name and a password. If "
+                "it gets lost, make a new one under Open invitations."
+            ),
             f"{self.base}{invitation_path(token)}",
         )
         await self._look()
@@ -220,7 +224,7 @@ class TeamPage:
             Column(_("For")),
             Column(_("Role")),
             Column(_("Works until")),
-            Column(_("What to do"), hidden=True, right=True, width="110px"),
+            Column(_("What to do"), hidden=True, right=True, width="200px"),
         ]
         rows = table(columns, label=_("Open invitations"), tall=True, stacks=True)
         for one in self.seen.invitations:
@@ -234,7 +238,9 @@ class TeamPage:
                     words(made, "fp-s12 fp-t3", tag="div")
                 rows.cell(role_word(one.role))
                 rows.cell(self.times.moment(one.expires_at), "fp-t2")
-                with rows.cell():
+                with rows.cell(), ui.element("span").classes("fp-row fp-end"):
+                    again = button(_("New link"), lambda one=one: self._renew(one), small=True)
+                    again.props["aria-label"] = _("New link for the invitation of {whom}").format(whom=whom)
                     taken_back = button(_("Withdraw"), lambda one=one: self._withdraw(one), small=True)
                     taken_back.props["aria-label"] = _("Withdraw the invitation for {whom}").format(whom=whom)
 
@@ -246,6 +252,20 @@ class TeamPage:
         if not outcome.refused:
             feedback.told(_("The invitation is withdrawn."), _("Nobody can join with its link any more."))
         await self._look()
+
+    async def _renew(self, one: Invitation) -> None:
+        sure = await feedback.confirm(
+            _("Make a new link?"),
+            _("The link that was shown before does not work any more then. The role stays the same."),
+            verb=_("Make the link"),
+        )
+        if not sure:
+            return
+        token = await self.page_session.try_execute(renew_invitation, one.id)
+        if token is not None:
+            await self._invited(token, one.email or "")
+        else:
+            await self._look()
 
     async def _change_role(self, one: Person) -> None:
         role = await ask_role(one)

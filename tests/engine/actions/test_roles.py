@@ -121,6 +121,7 @@ WHO_MAY = {
     "team.enable_person": OWNERS,
     "team.invite": OWNERS,
     "team.make_reset_link": OWNERS,
+    "team.renew_invitation": OWNERS,
     "team.sign_out_person": OWNERS,
     "team.withdraw_invitation": OWNERS,
     "webhooks.renew_signing_secret": EDITORS,

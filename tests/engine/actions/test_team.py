@@ -15,6 +15,7 @@ from engine.actions.team import (
     enable_person,
     invite,
     make_reset_link,
+    renew_invitation,
     sign_out_person,
     withdraw_invitation,
 )
@@ -119,6 +120,20 @@ async def test_a_new_invitation_for_an_address_replaces_the_one_before(database,
     assert signed_in(database, await join(database, second, "Eve", EVE, PASSWORD)).role == "viewer"
 
 
+@pytest.mark.parametrize("email", [EVE, ""])
+async def test_a_lost_link_of_an_invitation_is_replaced(database, owner, email):
+    first = database.write_now(invite, owner, "viewer", email)
+    (listed,) = database.read_now(list_invitations, owner.workspace_id)
+    second = database.write_now(renew_invitation, owner, listed.id)
+    (renewed,) = database.read_now(list_invitations, owner.workspace_id)
+    assert (renewed.role, renewed.email) == (listed.role, listed.email)
+    with pytest.raises(LinkNotValid):
+        await join(database, first, "Eve", EVE, PASSWORD)
+    assert signed_in(database, await join(database, second, "Eve", EVE, PASSWORD)).role == "viewer"
+    with pytest.raises(NotFound):
+        database.write_now(renew_invitation, owner, renewed.id)
+
+
 async def test_a_taken_address_is_refused_and_the_invitation_stays_open(database, owner):
     token = database.write_now(invite, owner, "editor")
     with pytest.raises(Conflict) as refused:
@@ -160,6 +175,7 @@ async def test_only_an_owner_of_the_same_workspace_does_any_of_this(database, ow
         (enable_person, eve.id),
         (make_reset_link, eve.id),
         (sign_out_person, eve.id),
+        (renew_invitation, listed.id),
         (withdraw_invitation, listed.id),
     )
     for verb, *arguments in verbs:

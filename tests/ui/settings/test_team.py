@@ -79,6 +79,15 @@ async def test_an_owner_makes_an_invitation_that_is_shown_once_and_can_be_withdr
     await user.open("/settings/team")
     assert token not in page_text(user)
     assert EVE in page_text(user)
+    press(user, "New link")
+    await user.should_see("Make a new link?")
+    press(user, "Make the link")
+    await user.should_see(f"Send this link to {EVE}")
+    newer = link_on(user).rpartition("/")[2]
+    assert newer != token
+    assert site.database.read_now(get_link, newer, ("invite",)).role == "viewer"
+
+    await user.open("/settings/team")
     press(user, "Withdraw")
     await user.should_see("The invitation is withdrawn.")
     assert site.database.read_now(list_invitations, site.workspace_id) == []
