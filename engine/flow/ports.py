@@ -78,9 +78,8 @@ class _SchemaFinder:
         name = kind.source_input
         if name is not None and node.inputs.get(name) is None:
             sources = [self.document.node(edge.source) for edge in self.document.edges if edge.target == node.id]
-            outs = [self.out(source) for source in sources if source is not None]
-            if outs and outs.count(outs[0]) == len(outs):
-                given[name] = {"type": "array", "items": outs[0]} if kind.all_sources else outs[0]
+            if either := schema_of_either([self.out(source) for source in sources if source is not None]):
+                given[name] = {"type": "array", "items": either} if kind.all_sources else either
         return given
 
     def binding(self, binding: JsonValue) -> JsonSchema:
@@ -96,14 +95,44 @@ class _SchemaFinder:
             properties = {key: self.binding(value) for key, value in binding.items()}
             return {"type": "object", "properties": properties, "required": list(properties)}
         if isinstance(binding, list):
-            items = [self.binding(value) for value in binding]
-            same = bool(items) and items.count(items[0]) == len(items)
-            return {"type": "array", "items": items[0]} if same else {"type": "array"}
+            item = schema_of_either([self.binding(value) for value in binding])
+            return {"type": "array", "items": item} if item else {"type": "array"}
         if isinstance(binding, bool):
             return {"type": "boolean"}
         if isinstance(binding, int | float):
             return {"type": "number"}
         return ANYTHING
+
+
+def schema_of_either(schemas: Sequence[JsonSchema]) -> JsonSchema:
+    """Returns what is true of a value that has one of these schemas; `{}` when that is nothing, or none is given.
+
+    Of groups it knows the fields of all of them: where they differ, or one lacks a field, the field can be anything.
+    """
+    if not schemas or schemas.count(schemas[0]) == len(schemas):
+        return schemas[0] if schemas else ANYTHING
+    kinds = {kind for schema in schemas for kind in _kinds(schema)}
+    if len(kinds - {"null"}) != 1:
+        return ANYTHING
+    (kind,) = kinds - {"null"}
+    known: JsonSchema = {"type": [kind, "null"] if "null" in kinds else kind}
+    if kind == "array":
+        item = schema_of_either([schema.get("items") or ANYTHING for schema in schemas])
+        return {**known, "items": item} if item else known
+    closed = all(schema.get("additionalProperties", False) is False for schema in schemas)
+    fields: list[Mapping[str, JsonSchema]] = [schema["properties"] for schema in schemas if "properties" in schema]
+    if kind != "object" or not closed or len(fields) != len(schemas):
+        return known
+    names = dict.fromkeys(name for one in fields for name in one)
+    properties = {name: schema_of_either([one.get(name, ANYTHING) for one in fields]) for name in names}
+    required = [name for name in names if all(name in schema.get("required", ()) for schema in schemas)]
+    return {**known, "properties": properties, "required": required}
+
+
+def _kinds(schema: JsonSchema) -> Sequence[str]:
+    """The types that a value may have; several that have nothing in common when nothing is known of it."""
+    types: str | Sequence[str] = schema.get("type", ("object", "array"))
+    return [types] if isinstance(types, str) else types
 
 
 def schema_at(schema: JsonSchema, path: Sequence[str | int]) -> JsonSchema | None:

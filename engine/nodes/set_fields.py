@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.flow.node_context import Json, NodeContext
+from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
 
 
@@ -30,6 +30,10 @@ def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]
     return {"type": "object", "properties": {name: {} for name in inputs}, "required": list(inputs)}
 
 
+def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]) -> dict[str, Any]:
+    return {**_out(config, inputs), "properties": {name: given.get(name, {}) for name in inputs}}
+
+
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
     """Fixed texts come first, with their words: they are what people look for on the canvas."""
     fixed = {name: value for name, value in inputs.items() if isinstance(value, str) and value and "›" not in value}
@@ -47,6 +51,7 @@ NODE = NodeType(
     inputs=Inputs,
     run=run,
     out_schema=_out,
+    out_from=_out_from,
     summary=_summary,
     example=({}, {"title": "{{ page_scraper.out.title }}"}),
 )

@@ -132,7 +132,7 @@ class ApiTab:
                 FirstCalls(self.page_session, flow)
                 self.keys_place = ui.element("div")
                 self._draw_keys()
-                HandOver(self.page_session, flow, self.seen.document, self.base, self._endpoint())
+                HandOver(self.page_session, flow, self.seen.document, self.base, self._endpoint(), self._labels)
                 self._draw_docs()
 
     def _draw_try(self, flow: FlowRow) -> None:
@@ -335,6 +335,9 @@ class ApiTab:
                     words(said, "fp-t3 fp-s13")
                     words("", "fp-sp")
                     icon("open_in_new", "fp-t3", size=16)
+
+    def _labels(self) -> list[str]:
+        return [key.label for key in self.seen.keys if key.label != TRY_LABEL]
 
     def _begin_key(self) -> None:
         self.making = True

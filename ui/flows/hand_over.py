@@ -4,7 +4,7 @@ along and where keys are made. It never holds a key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nicegui import ui
@@ -21,14 +21,27 @@ from ui.kit.text import _, type_word
 from ui.page_session import PageSession
 from ui.parts.this_computer import this_computer_note
 
+#: How many keys are named.
+_MOST_KEYS = 3
+
 
 class HandOver:
-    """Draws the card in the current slot. `document`: what callers reach; `endpoint`: the whole address."""
+    """Draws the card in the current slot. `document`: what callers reach; `endpoint`: the whole address; `keys`: returns
+    the labels of the keys that may call it at the moment.
+    """
 
-    def __init__(self, page_session: PageSession, flow: FlowRow, document: Document, base: str, endpoint: str) -> None:
+    def __init__(
+        self,
+        page_session: PageSession,
+        flow: FlowRow,
+        document: Document,
+        base: str,
+        endpoint: str,
+        keys: Callable[[], Sequence[str]],
+    ) -> None:
         self.page_session = page_session
         self.base = base
-        self.text = hand_over_text(flow, document, base, endpoint)
+        self.text = lambda: hand_over_text(flow, document, base, endpoint, keys())
         with card(_("For a colleague who programs")), ui.element("div").classes("fp-col"):
             said = _("One text with all they need: the address, how to call it, and how to get a key. No key is in it.")
             words(said, "fp-s13 fp-t2", tag="div")
@@ -36,6 +49,7 @@ class HandOver:
                 button(_("Show the text to pass on"), self._show, icon="description", small=True)
 
     async def _show(self) -> None:
+        text_to_pass_on = self.text()
         with ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
             title = _("For a colleague who programs")
             dialog.props["aria-label"] = title
@@ -45,15 +59,17 @@ class HandOver:
                 this_computer_note(
                     self.page_session, self.base, _("From another computer these addresses do not work.")
                 )
-                text = words(self.text, "fp-code fp-code--in fp-code--wrap", tag="pre").props("tabindex=0 role=group")
+                text = words(text_to_pass_on, "fp-code fp-code--in fp-code--wrap", tag="pre").props(
+                    "tabindex=0 role=group"
+                )
                 text.props["aria-label"] = _("Text to pass on")
             with ui.element("div").classes("fp-acts"):
                 button(_("Close"), dialog.close, kind="quiet")
-                copy_button(self.text, _("Copy the text"), kind="main", small=False)
+                copy_button(text_to_pass_on, _("Copy the text"), kind="main", small=False)
         await answer_of(dialog)
 
 
-def hand_over_text(flow: FlowRow, document: Document, base: str, endpoint: str) -> str:
+def hand_over_text(flow: FlowRow, document: Document, base: str, endpoint: str, keys: Sequence[str] = ()) -> str:
     """Returns the text: with the flow's own sample as input, never that of a run, which may be private."""
     fields = input_fields(document)
     sample = files_to_send(fields, example_payload(document) or sample_payload(document))
@@ -75,11 +91,7 @@ def hand_over_text(flow: FlowRow, document: Document, base: str, endpoint: str) 
         _("Anybody can read these.")
         if flow.settings.get("public_docs")
         else _("To read these you need an account on our Flowport. Ask me for one, or ask me to make them public."),
-        _(
-            "Each request carries a key in this header:\nAuthorization: Bearer {key}\n"
-            "No key is in this text. Editors and owners make one here, under “Keys that may call it”:\n{page}\n"
-            "It is shown once. Keep it like a password, and never in code that others can read."
-        ).format(key=YOUR_KEY, page=f"{base}/flows/{flow.id}"),
+        "\n".join(filter(None, _about_keys(keys, f"{base}/flows/{flow.id}"))),
         _("To try it in a terminal, put the key in place of {key}:\n\n{call}").format(
             key=YOUR_KEY, call=one_call_examples(endpoint, sample, key=YOUR_KEY).curl.strip()
         ),
@@ -87,8 +99,27 @@ def hand_over_text(flow: FlowRow, document: Document, base: str, endpoint: str) 
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
+def _about_keys(keys: Sequence[str], page: str) -> tuple[str, str, str]:
+    """How a key goes along, which keys may call the flow already ("" without one), and where one is made."""
+    labels = ", ".join(f"“{label}”" for label in keys[:_MOST_KEYS])
+    there = _("The key {labels} may call it: ask me for it.") if len(keys) == 1 else ""
+    if len(keys) > 1:
+        there = _("These keys may call it: {labels}. Ask me for one of them.")
+    return (
+        _("Each request carries a key in this header:\nAuthorization: Bearer {key}\nNo key is in this text.").format(
+            key=YOUR_KEY
+        ),
+        there.format(labels=labels),
+        _(
+            "Editors and owners make one here, under “Keys that may call it”:\n{page}\n"
+            "It is shown once. Keep it like a password, and never in code that others can read."
+        ).format(page=page),
+    )
+
+
 def _line(name: str, schema: Mapping[str, Any], *, required: bool = False) -> str:
-    """`- url (Web address, required): The page to read`."""
-    kind = _("{kind}, required").format(kind=type_word(schema)) if required else type_word(schema)
+    """`- url (Web address, required): The page to read`. A type that nobody knows is left out."""
+    known = type_word(schema) if schema.get("type") or schema.get("format") else ""
+    kind = ", ".join(word for word in (known, _("required") if required else "") if word)
     said = " ".join(str(schema.get("description") or "").split())
-    return f"- {name} ({kind}): {said}" if said else f"- {name} ({kind})"
+    return f"- {name}{f' ({kind})' if kind else ''}{f': {said}' if said else ''}"

@@ -11,6 +11,7 @@ S = ("s", "array_splitter", {"items": "{{ in.out.x }}"})
 T = ("t", "array_splitter", {"items": "{{ in.out.y }}"})
 A = ("a", "work", {"x": "{{ s.out }}"})
 F = ("f", "array_flatten")
+ANSWER = {"name": "answer", "type": "string", "required": True}
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,33 @@ def test_data_is_known_through_lists_and_branches():
     properties = result_schema(document, WORK)["properties"]
     assert properties["all"]["properties"]["items"]["items"]["properties"]["title"]["type"] == "string"
     assert properties["first"]["type"] == "string"
+
+
+def test_two_branches_that_come_together_answer_with_known_types():
+    nodes = [
+        ("c", "condition", {"rules": [{"left": "{{ in.out.x }}", "operator": "contains", "right": "refund"}]}),
+        ("p", "prompt", {"prompt": "Answer"}, {"output_fields": [ANSWER]}),
+        ("s", "set_fields", {"answer": "Thank you.", "pages": 3, "late": False}),
+        ("v", "first_value"),
+        ("w", "first_value", {"values": ["{{ s.out.pages }}", "{{ s.out.late }}"]}),
+        (
+            "o",
+            "api_output",
+            {
+                "answer": "{{ v.out.answer }}",
+                "pages": "{{ s.out.pages }}",
+                "late": "{{ v.out.late }}",
+                "w": "{{ w.out }}",
+            },
+        ),
+    ]
+    document = flow(nodes, "in>c c.yes>p c.no>s p>v s>v s>w v>o w>o")
+    assert result_schema(document, WORK)["properties"] == {
+        "answer": {"type": "string"},
+        "pages": {"type": "number"},
+        "late": {},
+        "w": {},
+    }
 
 
 def test_a_loop_of_nodes_that_pass_data_on_is_looked_through_once():

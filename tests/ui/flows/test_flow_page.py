@@ -194,6 +194,7 @@ async def test_the_shown_code_carries_the_new_key_for_this_one_view(site: Site, 
         assert f"http://test{part}" in passed_on
     assert "Authorization: Bearer YOUR_API_KEY" in passed_on
     assert "- name (Text, required)" in passed_on
+    assert "The key “First key” may call it: ask me for it." in passed_on
     await user.open(f"/flows/{flow_id}")
     assert shown.group(1) not in page_text(user)
     assert 'FLOWPORT_API_KEY="YOUR_API_KEY"' in code_block(user, "curl")
