@@ -291,7 +291,11 @@ async def _save_first(page_session: PageSession, flow: FlowRow) -> bool:
         title = _("Save the flow first")
         dialog.props["aria-label"] = title
         words(title, tag="h2")
-        words(_("Give it a title. It is then in Saved Flows as version 1, and this version goes live."), tag="p")
+        said = _(
+            "Give it a title and press Save As: it is then in Saved Flows as version 1. The checks come next, and nothing "
+            "is live before you press Deploy API there."
+        )
+        words(said, tag="p")
         with ui.element("div").classes("fp-f"):
             label = words(_("Title"), tag="label")
             box = ui.input(value="" if flow.title == UNTITLED else flow.title)
