@@ -355,6 +355,8 @@ def _no_problems(checks: Checks, mend: Callable[[FlowWarning], Awaitable[None]] 
         note(said, kind="ok", icon="check_circle", strong=strong)
     else:
         note(said, kind="warn", icon="warning", strong=strong)
+    if said := checks.to_look_at:
+        words(said, "fp-s13 fp-b fp-look-at", tag="h3")
     for warning in checks.warnings:
         with note(warning.problem.message, kind="warn", icon="warning").classes("fp-note--act"):
             if warning.mend is not None and mend is not None:

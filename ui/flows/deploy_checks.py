@@ -66,10 +66,14 @@ class Checks:
             return _("It can go live, but calls that no longer fit will get an error."), "warn"
         if breaking:
             return _("It can go live, but programs that use the result may stop working."), "warn"
-        if count := len(self.warnings) + bool(self.made_up.steps) + bool(self.practice.node_id):
-            things = plural(count, _("thing"), _("things"))
-            return _("It can go live. Look at {things} first.").format(things=things), "warn"
-        return _("No problems."), "ok"
+        return _("It can go live.") if self.to_look_at else _("No problems."), "ok"
+
+    @property
+    def to_look_at(self) -> str:
+        """What stands above the warnings, as a sentence; "" when there is none."""
+        count = len(self.warnings) + bool(self.made_up.steps) + bool(self.practice.node_id)
+        things = plural(count, _("thing"), _("things"))
+        return _("Look at {things} first:").format(things=things) if count else ""
 
 
 def look_before_deploy(

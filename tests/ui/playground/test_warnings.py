@@ -168,12 +168,14 @@ async def test_warnings_stop_no_deployment_and_are_mended_in_the_check(site: Sit
     flow_id = site.flow("Refunds", file=FLOW)
     await user.open(f"/flows/{flow_id}")
     press(user, "Deploy API")
-    await user.should_see("It can go live. Look at 2 things first.")
+    await user.should_see("Look at 2 things first:")
+    said = page_text(user)
+    assert said.index("It can go live.") < said.index("Look at 2 things first:") < said.index("Return whichever ran")
     assert "No problems." not in page_text(user)
     assert newest_button(user, "Next").enabled
 
     press(user, "Return whichever ran")
-    await user.should_see("It can go live. Look at 1 thing first.")
+    await user.should_see("Look at 1 thing first:")
     press(user, "Make “lang” optional")
     await user.should_see("No problems.")
     assert draft(site, flow_id).node("first_value") is not None
