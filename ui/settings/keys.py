@@ -9,7 +9,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.actions.keys import revoke_key, rotate_key
+from engine.actions.keys import TRY_LABEL, revoke_key, rotate_key
 from engine.core.environments import Environment
 from storage.flows import list_flows
 from storage.job_documents import list_flow_titles
@@ -182,9 +182,12 @@ class KeysPage:
                                 )
                         with ui.element("div").classes("fp-s12 fp-t3"):
                             words(key.masked, "fp-mono")
-                            words(" · " + _("by {created_by}").format(created_by=key.created_by))
+                            if not _of_button(key):
+                                words(" · " + _("by {created_by}").format(created_by=key.created_by))
                             for own in own_limits(key, self.times.reader):
                                 words(f" · {own}")
+                        if _of_button(key):
+                            words(_("made by Flowport for this button"), "fp-s12 fp-t3", tag="div")
                     with rows.cell():
                         environment_badge(key.environment)
                     rows.cell(self._may_call(key), "fp-t2")
@@ -264,3 +267,8 @@ class KeysPage:
         if not outcome.refused:
             feedback.told(_("{label} is revoked.").format(label=key.label))
             await self._look()
+
+
+def _of_button(key: KeyRow) -> bool:
+    """True for the key that Flowport makes for its own button Try it now."""
+    return key.label == TRY_LABEL and key.environment == Environment.DEV

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from nicegui.testing import User
 
-from engine.actions.keys import create_key
+from engine.actions.keys import TRY_LABEL, create_key
 from engine.core.clock import DAY, HOUR
 from engine.core.environments import Environment
 from storage.keys import list_keys
@@ -71,6 +71,15 @@ async def test_how_often_a_key_was_used_leads_to_its_jobs(site: Site, user: User
     assert [(one.props["href"], one.text) for one in jobs] == [(f"/jobs?key={partner}&range=30d", "2")]  # type: ignore[attr-defined]
     assert [one for one in user.client.elements.values() if "fp-on" in one.classes and one.tag == "tr"]
     assert "0" in texts(user), "nobody used the other one"
+
+
+async def test_the_key_of_the_button_try_it_now_is_not_somebodys(site: Site, user: User) -> None:
+    site.database.write_now(create_key, site.owner, TRY_LABEL, Environment.DEV)
+    site.database.write_now(create_key, site.owner, TRY_LABEL, Environment.LIVE)
+    await user.open("/settings/keys")
+    said = page_text(user)
+    assert said.count("made by Flowport for this button") == 1
+    assert said.count("· by ") == 1
 
 
 async def test_where_keys_are_made_and_listed_it_says_how_often_they_may_call(site: Site, user: User) -> None:
