@@ -68,6 +68,14 @@ class DeployOptions:
                 with ui.element("ul").classes("fp-lines fp-s13"):
                     for use in allowed.environments:
                         words(_allowed_words(use, reader), tag="li")
+                words(
+                    _(
+                        "Each key is of one of these three: Production for programs in daily use, Staging and Development "
+                        "for trying. “At once” is how many runs may be under way at the same time."
+                    ),
+                    "fp-hint",
+                    tag="p",
+                )
                 seconds = flow_limit_ms(flow.settings) // SECOND
                 words(
                     _("One run may take {seconds}.").format(seconds=duration(seconds, reader)), "fp-t2 fp-s13", tag="p"
@@ -80,7 +88,10 @@ class DeployOptions:
                     _("Anybody may read the API docs"), value=bool(flow.settings.get("public_docs"))
                 )
                 words(
-                    _("Off: only people who are signed in here can read them. Calling it needs a key in any case."),
+                    _(
+                        "A page for people who program: what the flow takes and answers. Off: only people who are signed in "
+                        "here can read it. Calling the flow needs a key in any case."
+                    ),
                     "fp-hint",
                     tag="p",
                 )

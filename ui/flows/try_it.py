@@ -174,7 +174,7 @@ class TryItNow:
                 made_up_badge(made_up)
             may = page_session.may("manage keys")
             words(
-                _("This is a real call, as a program would make it. It counts as one request."),
+                _("This is a real call, as a program would make it. It counts as one request of Development."),
                 "fp-hint fp-try-says",
                 tag="p",
             )
