@@ -129,9 +129,12 @@ class ApiTab:
                 if not self.try_first:
                     self._draw_try(flow)
             with ui.element("div").classes("fp-col"):
-                FirstCalls(self.page_session, flow)
+                if not self.try_first:
+                    FirstCalls(self.page_session, flow)
                 self.keys_place = ui.element("div")
                 self._draw_keys()
+                if self.try_first:  # below the keys: each call makes it longer
+                    FirstCalls(self.page_session, flow)
                 HandOver(self.page_session, flow, self.seen.document, self.base, self._endpoint(), self._labels)
                 self._draw_docs()
 

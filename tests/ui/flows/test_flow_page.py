@@ -362,6 +362,7 @@ async def test_in_the_dialog_a_call_can_be_tried_above_the_code(site: Site, user
 
     shown = page_text(user)
     assert shown.index("Try it now") < shown.index("/public/v1/flows/execute/")
+    assert shown.index("Keys that may call it") < shown.index("First calls"), "a call moves no button"
 
 
 async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site, user: User) -> None:
