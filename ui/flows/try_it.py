@@ -24,6 +24,7 @@ from engine.flow.document import Document
 from engine.flow.node_context import Json
 from storage.jobs import find_job
 from storage.keys import list_keys
+from storage.questions import list_questions_of_job
 from ui.flows.internal_api_client import OwnAnswer, call_public
 from ui.flows.made_up_note import MadeUp, made_up_badge
 from ui.forms.form import Form
@@ -32,13 +33,14 @@ from ui.forms.values import same
 from ui.kit import feedback
 from ui.kit.code_view import code
 from ui.kit.feedback import error_card, fold
-from ui.kit.parts import badge, button, card, icon, link, link_button, note, words
+from ui.kit.parts import badge, button, card, icon, link_button, note, words
 from ui.kit.scroll import into_view
 from ui.kit.text import _, duration
 from ui.page_session import App, PageSession
 from ui.page_shell import times_of
 from ui.parts.ask_owners import asking
 from ui.parts.kept_files import file_keeper
+from ui.parts.question_cards import Asked, QuestionCards
 from ui.parts.value_shapes import names_of_groups
 from ui.parts.value_view import readable
 from ui.parts.written_rows import WrittenRows
@@ -48,6 +50,8 @@ LABEL = TRY_LABEL
 WAIT_SECONDS = 20
 #: The same for a job that may begin to wait for a person, which ends no poll.
 ASKING_SECONDS = 2
+#: The most questions that are shown.
+_MOST_QUESTIONS = 5
 _ENDED = ("completed", "failed", "cancelled")
 
 
@@ -144,7 +148,8 @@ def _may_ask(document: Document) -> bool:
 class TryItNow:
     """The card with the form, the result in plain words and both responses as code.
 
-    The last result stays until a new one is there; it is marked while the form holds another input.
+    The last result stays until a new one is there; it is marked while the form holds another input. What a call asks a
+    person can be answered in the card, and the next call can be sent while it waits.
     """
 
     def __init__(
@@ -167,6 +172,10 @@ class TryItNow:
         self.sent: Json = None
         #: Whether the job that is polled waits for a person; None while there is none.
         self._asks: bool | None = None
+        #: How often Send was pressed: the answer of the last call is shown. What calls before it ask stays.
+        self._sent = 0
+        self._old_said = ""
+        self._asking: list[str] = []
         self._poll_seconds = ASKING_SECONDS if _may_ask(document) else WAIT_SECONDS
         specs = specs_of_schema(payload_schema(input_fields(document)))
         with card(_("Try it now")) as box:
@@ -195,6 +204,8 @@ class TryItNow:
             else:
                 self.send_button.visible = False
                 words(asking(page_session, _("Editors and owners can send calls from here.")), "fp-hint", tag="p")
+            self.asks = QuestionCards(page_session, times_of(page_session), self._look_at_questions)
+            self.asks.box.classes("fp-try-asks")
             self.old = ui.element("div").classes("fp-try-old").props("role=status")
             self.answers = ui.element("div").classes("fp-answers").props("role=status")
             self.answers.visible = False
@@ -207,17 +218,22 @@ class TryItNow:
     def _mark(self) -> None:
         """Marks the result when the form holds another input than the one it came from."""
         old = self.answers.visible and (bool(self.form.unread) or not same(self.form.value, self.sent))
-        if old == bool(self.old.default_slot.children):
+        running = self._asks is not None
+        said = (
+            ""
+            if not old
+            else _("The call that was sent last has no answer yet.")
+            if running
+            else _("You have changed the input. Press Send for a new answer.")
+        )
+        if said == self._old_said:
             return
-        self.answers.classes(toggle="fp-answers--old")
+        self._old_said = said
+        self.answers.classes(**{"add" if old else "remove": "fp-answers--old"})
         self.old.clear()
         if old:
             with self.old:
-                note(
-                    _("You have changed the input. Press Send for a new answer."),
-                    icon="history",
-                    strong=_("This is the answer to the input before."),
-                )
+                note(said, icon="history", strong=_("This is the answer to the input before."))
 
     # The call.
 
@@ -229,15 +245,19 @@ class TryItNow:
             self._mark()
             self.form.focus(next(iter(wrong)))
             return
+        self._sent += 1
+        turn = self._sent
+        self._asks = None
         self._tell_running()
         try:
-            call = await self._call(self.form.value)
+            call = await self._call(self.form.value, turn)
         except Refusal as refusal:
             feedback.refused(refusal)
             return
         finally:
-            self._stop_running()
-        if self.answers.is_deleted:
+            if turn == self._sent:
+                self._stop_running()
+        if call is None or self.answers.is_deleted:
             return
         self._show(call)
         if job_id := call.last.get("job_id"):
@@ -249,13 +269,14 @@ class TryItNow:
         if self.running.is_deleted or (self._asks is asks):
             return
         self._asks = asks
-        self.send_button.disable()
+        self.send_button.set_enabled(asks)
+        self._mark()
         self.running.clear()
         with self.running:
             if asks:
                 icon("how_to_reg", "fp-warn", size=16)
                 words(_("Waits for a person"), "fp-warn fp-b fp-s13 fp-nw")
-                link(_("Answer it under Waiting"), "/waiting", "fp-s13", new_tab=True)
+                words(_("Answer it below, or send the next one."), "fp-s13")
                 return
             icon("progress_activity", "fp-acc", size=16)
             words(_("Running"), "fp-acc fp-b fp-s13")
@@ -265,8 +286,24 @@ class TryItNow:
         if not self.running.is_deleted:
             self.running.clear()
             self.send_button.enable()
+            self._mark()
 
-    async def _call(self, payload: dict[str, Json]) -> _Call:
+    async def _look_at_questions(self) -> None:
+        """Shows what the calls of this card ask, those that were sent first at the top."""
+        asked: list[Asked] = []
+        for job_id in tuple(self._asking):
+            questions = await self.page_session.query(list_questions_of_job, job_id)
+            asked += [Asked(one) for one in questions if one.open]
+        if self.answers.is_deleted:
+            return
+        first = asked and not self.asks.box.default_slot.children
+        self._asking = [job_id for job_id in self._asking if any(one.question.job_id == job_id for one in asked)]
+        self.asks.show(asked[:_MOST_QUESTIONS])
+        if first:
+            into_view(self.asks.box)
+
+    async def _call(self, payload: dict[str, Json], turn: int) -> _Call | None:
+        """Returns None when another call was sent while this one waited for a person."""
         key = await self.keys.key_for(self.page_session)
         accepted = await self._request("POST", endpoint_path(self.flow_id), key, payload)
         first = (accepted, accepted.seconds)
@@ -276,8 +313,10 @@ class TryItNow:
         while True:
             answer = await self._request("GET", f"{accepted.body['url']}?wait={self._poll_seconds}", key)
             spent += answer.seconds
+            if turn != self._sent:
+                return None
             if answer.status == 200:
-                self._tell_running(asks=answer.body.get("waiting_for") == "person")
+                await self._tell_job(answer.body)
             if answer.status != 200 or answer.body["status"] in _ENDED or self.answers.is_deleted:
                 break
         error = None
@@ -285,6 +324,15 @@ class TryItNow:
             job = await self.page_session.query(find_job, JobId(str(answer.body["job_id"])))
             error = (job.error if job else None) or answer.body.get("error") or {}
         return _Call(payload, (first, (answer, spent)), error)
+
+    async def _tell_job(self, job: Mapping[str, Any]) -> None:
+        """Says whether the job runs or waits for a person, with what it asks."""
+        job_id, asks = str(job.get("job_id")), job.get("waiting_for") == "person"
+        self._tell_running(asks=asks)
+        if asks and job_id not in self._asking:
+            self._asking.append(job_id)
+        if self._asking:
+            await self._look_at_questions()
 
     async def _request(self, method: str, path: str, key: str, payload: Any = None) -> OwnAnswer:
         return await call_public(

@@ -33,9 +33,10 @@ from storage.flows import get_draft, get_flow, get_version
 from storage.job_changes import Lease, claim_job
 from storage.jobs import JobFilters, list_jobs
 from storage.keys import find_caller, list_keys
+from storage.questions import QuestionRow, find_question
 from storage.sent_fields import CALLS, Sent, add_sent_fields
 from storage.tables import Job
-from tests.factories import document, greeting, parked_node
+from tests.factories import asks_person, document, greeting, parked_node
 from tests.ui.arrange import (
     FAILED,
     accepted,
@@ -260,6 +261,54 @@ async def test_the_answer_of_a_call_is_shown_in_plain_words_above_its_json(site:
         await user.should_see("200 Completed")
 
     assert [text for text in texts(user) if "Hello" in text] == ["Hello some text", '"Hello some text"']
+
+
+def approving() -> dict[str, Any]:
+    """A flow that asks a person before it greets."""
+    file = greeting()
+    file["nodes"].insert(1, {"id": "approval", "type": "approval", "inputs": {"title": "Send it?"}})
+    file["edges"] = [
+        {"id": "e1", "source": "api_input", "target": "approval"},
+        {"id": "e2", "source": "approval", "source_port": "approved", "target": "text_template"},
+    ]
+    return file
+
+
+async def test_what_a_call_asks_is_answered_here_and_the_next_one_is_sent_meanwhile(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True, file=approving())
+    await user.open(f"/flows/{flow_id}")
+
+    def sent() -> list[str]:
+        jobs = site.database.read_now(list_jobs, site.workspace_id, JobFilters()).jobs
+        return [job.id for job in jobs if not job.ended]
+
+    questions = []
+    for title in ("First?", "Second?"):
+        before = sent()
+        press(user, "Send")
+        await until(lambda before=before: len(sent()) == len(before) + 1)
+        (job_id,) = set(sent()) - set(before)
+        questions.append(asks_person(site.database, job_id, title=title))
+        await user.should_see(title)
+    assert "First?" in page_text(user)
+
+    press(user, "Approve")  # the newest
+    await user.should_not_see("Second?")
+    assert find(site, questions[1]).outcome == "approved"
+    job_id = questions[1].job_id
+    claimed = site.database.write_now(claim_job, "boot_test", job_id)
+    assert claimed is not None
+    lease = Lease("boot_test", claimed.attempt)
+    assert site.database.write_now(finish, job_id, "completed", lease=lease, result=('{"output":"Hello"}', 18))
+    await user.should_see("200 Completed")
+    assert "First?" in page_text(user)
+    assert find(site, questions[0]).open
+
+
+def find(site: Site, question: QuestionRow) -> QuestionRow:
+    row = site.database.read_now(find_question, question.id)
+    assert row is not None
+    return row
 
 
 def reading() -> dict[str, Any]:
