@@ -106,13 +106,16 @@ class FirstCalls:
             icon(symbol or "circle", f"fp-{kind}" if kind else "fp-t3")
             with ui.element("div").classes("fp-grow"):
                 with ui.element("div").classes("fp-row"):
-                    link(word if job.ended else _("Accepted"), f"/jobs/{job.id}", "fp-b fp-s13 fp-row-link")
+                    asks = job.waits_for_person
+                    link(word if job.ended or asks else _("Accepted"), f"/jobs/{job.id}", "fp-b fp-s13 fp-row-link")
                     words("", "fp-sp")
                     words(self.times.clock_time(job.created_at), "fp-s12 fp-t3 fp-num fp-nw")
                 took = job_took(job, self.times)
                 said = (
                     _("{status} in {took}").format(status=word.lower(), took=took)
                     if job.ended and took
+                    else _("not answered yet")
+                    if asks
                     else f"{word.lower()} {took}".strip()
                 )
                 who = seen.labels.get(job.key_id or "") or environment_word(job.environment)

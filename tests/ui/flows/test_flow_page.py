@@ -480,6 +480,11 @@ async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User
 
     assert "lang: the flow has no field of this name" in page_text(user)
 
+    asks_person(site.database, accepted(site, flow_id))
+    await user.should_see("Waits for a person")
+    assert "version 1, not answered yet" in page_text(user)
+    assert "Accepted" not in page_text(user)
+
 
 def second_version_live(site: Site) -> str:
     flow_id = site.flow("Greeting", live=True)
