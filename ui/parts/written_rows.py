@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nicegui import ui
 
 from engine.actions.datasets import PRACTICE, take_out_rows
+from engine.core.environments import Environment
 from engine.flow.document import Document
 from engine.nodes.known_datasets import KnownDataset, find_known
 from storage.dataset_writes import TableWritten, list_added_rows, list_job_writes
@@ -91,9 +92,14 @@ def _about(job: JobRow, tables: Sequence[TableWritten]) -> str:
         return ""
     if not any(one.added or one.changed for one in tables):
         return ""
+    said = [
+        _("A call from Try it now or with a key of Development writes into the table like every other.")
+        if job.environment == Environment.DEV
+        else _("A run that tries the flow writes into the table like every other.")
+    ]
     if job.simulated:
-        return _("This was a practice run with made-up values. It writes into the table like a real one.")
-    return _("This was a practice run. It writes into the table like a real one.")
+        said.append(_("The Simulated model took part: its values may be made up."))
+    return " ".join(said)
 
 
 def tables_of(document: Document, known: Sequence[KnownDataset]) -> list[TableWritten]:

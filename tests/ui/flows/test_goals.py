@@ -434,6 +434,8 @@ async def test_rows_of_the_first_run_are_told_and_taken_out_again(site: Site, us
     (dataset,) = site.database.read_now(list_datasets, site.workspace_id)
     assert f"/datasets/{dataset.id}" in hrefs(user)
 
+    assert "A run that tries the flow writes into the table like every other." in page_text(user)
+
     press(user, "Take it out again")
     await user.should_see("1 row was taken out of “Kept messages” again.")
     assert (table_choice(user).value, table_choice(user).options) == (dataset.id, {dataset.id: "Kept messages"})
