@@ -25,7 +25,8 @@ def may_collect_before(document: Document, node_id: str) -> bool:
 def collect_before_ops(document: Document, node_id: str, catalog: Catalog) -> list[Op]:
     """Returns the operations that put “Collect into a list” before API Output, which then answers with its list.
 
-    What was answered per item is what is collected; without any field it is what the step before gives.
+    What was answered per item is what is collected; without that it is what the step before gives, and only an answer
+    without any field gets one for the list.
     """
     read, kind = _read(document, node_id, inside=True), catalog.get(FLATTEN)
     if read is None or kind is None:
@@ -114,8 +115,8 @@ def _answer(output: Node, per_item: list[str], collect_id: str) -> dict[str, Jso
     listed = str(Reference(collect_id, "out", ("items",)))
     kept = {name for name in output.inputs if name not in per_item}
     called = per_item[0] if len(per_item) == 1 else "items" if "items" not in kept else "all_items"
-    if not per_item:
-        return {**output.inputs, called: listed}
+    if not output.inputs:
+        return {called: listed}
     answer: dict[str, Json] = {}
     for name, value in output.inputs.items():
         if name in kept:

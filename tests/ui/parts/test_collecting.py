@@ -58,6 +58,13 @@ def pressed(flow: Document, code: str) -> Document:
             "{{ a.out.keywords }}",
             {"all": "{{ api_input.out.pictures }}", "words": "{{ array_flatten.out.items }}"},
         ),
+        (
+            {"a": SAID, "k": SAVE},
+            "s>a a>k k>o",
+            {"all": "{{ api_input.out.pictures }}"},
+            "{{ k.out.row }}",
+            {"all": "{{ api_input.out.pictures }}"},
+        ),
     ],
 )
 def test_a_list_is_collected_before_the_answer(nodes, edges, answer, collected, answered) -> None:
