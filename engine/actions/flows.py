@@ -30,7 +30,7 @@ from engine.flow.document import (
 from engine.flow.readable_part import readable_part
 from engine.flow.times_asked import times_kept
 from engine.flow.validation import problems, without_parked
-from engine.flow.version_comparison import content_of, draft_changes
+from engine.flow.version_comparison import content_hash, content_of, draft_changes
 from engine.jobs.notifier import DRAFT_CHANGED, tell_others
 from engine.jobs.submit.accept import flow_concurrency
 from engine.jobs.transitions import change_flow_concurrency
@@ -68,6 +68,8 @@ EMPTY = Document()
 TEMPLATE = "template"
 #: The setting with the name of the goal of the start page that made the flow.
 GOAL = "goal"
+#: The setting with the description that went, and with what the flow did while it had it.
+TEMPLATE_LEFT = "template_left"
 #: What may be changed in a flow that still does what its template's description says.
 _OF_NO_TEMPLATE = frozenset(
     {"config/model", "config/samples", "config/may_end", "config/tools", "inputs/instructions", "label"}
@@ -98,8 +100,8 @@ def create_flow(
     """Creates a flow as an unsaved draft; it is listed under "Drafts" until Save As creates version 1.
 
     `template` names the template that document and description are from; the description then goes with the first edit
-    that makes the flow do something else. A template names datasets by name; the flow has their ids. `goal` names the goal
-    whose answers are in the document.
+    that makes the flow do something else, and comes back when the flow does the same again. A template names datasets by
+    name; the flow has their ids. `goal` names the goal whose answers are in the document.
     """
     require_may(principal, "edit flows")
     if template:
@@ -367,14 +369,27 @@ def _notes(document: Document) -> list[str]:
 
 
 def _leave_template(flow: Flow) -> None:
-    flow.settings = {name: value for name, value in flow.settings.items() if name != TEMPLATE}
+    flow.settings = {name: value for name, value in flow.settings.items() if name not in {TEMPLATE, TEMPLATE_LEFT}}
+
+
+def _describe(flow: Flow, document: Document) -> None:
+    """Takes the template's description away from a flow that does something else now, and gives it back."""
+    if (template := flow.settings.get(TEMPLATE)) is not None:
+        before = load_document(flow.draft)
+        if draft_changes(before, document).only_in(_OF_NO_TEMPLATE):
+            return
+        left = {"template": template, "said": flow.description, "did": content_hash(before, _OF_NO_TEMPLATE)}
+        flow.description = times_kept(flow.description)  # the rest is of the template, not of what the flow does now
+        _leave_template(flow)
+        flow.settings = {**flow.settings, TEMPLATE_LEFT: left}
+    elif (left := flow.settings.get(TEMPLATE_LEFT)) and left["did"] == content_hash(document, _OF_NO_TEMPLATE):
+        _leave_template(flow)
+        flow.description, flow.settings = left["said"], {**flow.settings, TEMPLATE: left["template"]}
 
 
 def _put_draft(session: Session, flow: Flow, document: Document, *, as_described: bool = False) -> None:
-    described = not as_described and TEMPLATE in flow.settings
-    if described and not draft_changes(load_document(flow.draft), document).only_in(_OF_NO_TEMPLATE):
-        flow.description = times_kept(flow.description)  # the rest is of the template, not of what the flow does now
-        _leave_template(flow)
+    if not as_described:
+        _describe(flow, document)
     flow.draft = _draft_text(document)
     _note_files(session, flow)
     flow.draft_revision += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -96,6 +98,25 @@ def content_of(document: Document) -> Document:
     fixed versions of called flows.
     """
     return without_parked(unpinned(document))
+
+
+def content_hash(document: Document, without: Collection[str]) -> str:
+    """Returns a hash that two documents share when `draft_changes` finds nothing except these values of nodes."""
+    content = content_of(document)
+    nodes = [
+        [
+            node.id,
+            node.type,
+            node.type_version,
+            {name: value for name, value in node.config.items() if f"config/{name}" not in without},
+            {name: value for name, value in node.inputs.items() if f"inputs/{name}" not in without},
+            node.policy.model_dump(),
+            "" if "label" in without else node.label,
+        ]
+        for node in sorted(content.nodes, key=lambda node: node.id)
+    ]
+    text = json.dumps([nodes, sorted(_edges(content))], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def answers_may_differ(before: Document, after: Document) -> bool:

@@ -143,7 +143,14 @@ def test_the_description_of_a_template_goes_with_the_first_change_of_what_the_fl
     copy = database.write_now(duplicate_flow, ada, flow_id)
     change(database, ada, flow_id, "Good bye {{ api_input.out.name }}")
     assert (said(flow_id), said(copy)) == ("", "Says hello")
-    assert dict(database.read_now(get_flow, ada.workspace_id, flow_id).settings) == {}
+
+    change(database, ada, flow_id, "Hello {{ api_input.out.name }}")
+    assert said(flow_id) == "Says hello", "it does again what the template says: undone, or an earlier version"
+    change(database, ada, flow_id, "Good bye {{ api_input.out.name }}")
+    assert said(flow_id) == ""
+    database.write_now(rename_flow, ada, flow_id, "Mine", "Says good bye")
+    change(database, ada, flow_id, "Hello {{ api_input.out.name }}")
+    assert said(flow_id) == "Says good bye"
 
     database.write_now(rename_flow, ada, copy, "Copy", "My own words")
     change(database, ada, copy, "Good bye {{ api_input.out.name }}")
