@@ -1,14 +1,18 @@
 """Answers with one list of all items: puts “Collect into a list” before API Output, or uses the one that is there.
 
+Save rows keeps a row for each item of a list: puts “For each item” before it.
+
 The operations are one edit, so that one undo takes them back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
 from engine.flow.graph import Graph
-from engine.flow.lists import FLATTEN, ListScopes
+from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_context import Json
 from engine.flow.node_type import Catalog
 from engine.flow.references import Reference, find_references
@@ -78,6 +82,42 @@ def answer_collected_ops(document: Document, node_id: str) -> list[Op]:
     if collect.inputs.get("value") in (None, ""):
         ops.append(update_node(collect, inputs={**collect.inputs, "value": _together(output, per_item)}))
     return [*ops, update_node(output, inputs=_answer(output, per_item, collect.id))]
+
+
+def row_per_item_ops(
+    document: Document, node_id: str, items: str, fields: Mapping[str, str], catalog: Catalog
+) -> list[Op]:
+    """Returns the operations with which Save rows keeps a row for each item of a list.
+
+    “For each item” comes before it, and “Collect into a list” after it where something follows. `items`: the reference
+    to the list; `fields`: name of a column -> field of an item, "" for the item itself.
+    """
+    each, collect = catalog.get(SPLITTER), catalog.get(FLATTEN)
+    edges = [edge for edge in document.edges if edge.target == node_id]
+    if each is None or collect is None or not edges:
+        return []
+    each_id, ops = add_node(document, each, catalog, between=edges[0].id)
+    for edge in edges[1:]:
+        ops.append({"op": "removeEdge", "edge": edge.model_dump()})
+        ops.append({"op": "addEdge", "edge": new_edge(edge.source, each_id, edge.source_port)})
+    after = apply_ops(document, ops)
+    splitter, sink = after.node(each_id), after.node(node_id)
+    assert splitter is not None
+    assert sink is not None
+    row = {name: str(Reference(each_id, "out", (field,) if field else ())) for name, field in fields.items()}
+    ops += [update_node(splitter, inputs={"items": items}), update_node(sink, inputs=row)]
+    after = apply_ops(document, ops)
+    behind = [edge for edge in after.edges if edge.source == node_id]
+    if not behind and any(node.type == OUTPUT for node in document.nodes):
+        return ops  # nothing follows, and the answer does not wait for it
+    between = behind[0].id if behind else None
+    collect_id, more = add_node(after, collect, catalog, after=node_id, between=between)
+    for edge in behind[1:]:
+        more.append({"op": "removeEdge", "edge": edge.model_dump()})
+        more.append({"op": "addEdge", "edge": new_edge(collect_id, edge.target, collect.ports[0])})
+    added = apply_ops(after, more).node(collect_id)
+    assert added is not None
+    return [*ops, *more, update_node(added, inputs={"value": given_by(sink)})]
 
 
 def given_by(node: Node | None) -> str | None:

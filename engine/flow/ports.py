@@ -5,11 +5,14 @@ field.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 from pydantic import JsonValue
 
 from engine.flow.document import Document, Node
+from engine.flow.graph import Graph
+from engine.flow.lists import FLATTEN, ListScopes
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.references import Reference, split_text
@@ -80,7 +83,17 @@ class _SchemaFinder:
             sources = [self.document.node(edge.source) for edge in self.document.edges if edge.target == node.id]
             if either := schema_of_either([self.out(source) for source in sources if source is not None]):
                 given[name] = {"type": "array", "items": either} if kind.all_sources else either
+        if (
+            node.type == FLATTEN
+            and "array" in _named_types(given.get("value", ANYTHING))
+            and not self._scopes.closes(node.id)
+        ):
+            given["value"] = _taken_apart(given["value"], node)
         return given
+
+    @cached_property
+    def _scopes(self) -> ListScopes:
+        return ListScopes(self.document, Graph(self.document))
 
     def binding(self, binding: JsonValue) -> JsonSchema:
         if isinstance(binding, str):
@@ -135,6 +148,27 @@ def _kinds(schema: JsonSchema) -> Sequence[str]:
     return [types] if isinstance(types, str) else types
 
 
+def _taken_apart(schema: JsonSchema, node: Node) -> JsonSchema:
+    """Returns the schema of the items that “Collect into a list” takes out of the lists of a list, outside a list."""
+    if node.inputs.get("value") is None:
+        return ANYTHING  # what it takes depends on the number of nodes before it
+    item: JsonSchema = schema.get("items") or ANYTHING
+    for _ in range(int(node.config.get("depth") or 1)):
+        kinds = _named_types(item)
+        if "array" not in kinds:
+            break
+        inside: JsonSchema = item.get("items") or ANYTHING
+        kind: JsonValue = inside.get("type")
+        may_stay = kinds != ["array"] and isinstance(kind, str)  # what is no list stays as it is
+        item = {**inside, "type": [kind, "null"]} if may_stay else inside
+    return item
+
+
+def _named_types(schema: JsonSchema) -> list[JsonValue]:
+    types: JsonValue = schema.get("type")
+    return types if isinstance(types, list) else [types]
+
+
 def schema_at(schema: JsonSchema, path: Sequence[str | int]) -> JsonSchema | None:
     """Returns the schema of the part that a path names; `{}` when it is unknown, None when the schema has no
     such part.
@@ -142,11 +176,10 @@ def schema_at(schema: JsonSchema, path: Sequence[str | int]) -> JsonSchema | Non
     for part in path:
         if not schema:
             return ANYTHING
-        types: JsonValue = schema.get("type")
-        kinds = types if isinstance(types, list) else [types]
+        kinds = _named_types(schema)
         if isinstance(part, str):
             if "object" not in kinds:
-                return ANYTHING if types is None else None
+                return ANYTHING if kinds == [None] else None
             properties: Mapping[str, JsonSchema] | None = schema.get("properties")
             if properties is None or schema.get("additionalProperties") is True:
                 schema = (properties or {}).get(part, ANYTHING)
@@ -155,7 +188,7 @@ def schema_at(schema: JsonSchema, path: Sequence[str | int]) -> JsonSchema | Non
             else:
                 schema = properties[part]
         elif "array" not in kinds:
-            return ANYTHING if types is None else None
+            return ANYTHING if kinds == [None] else None
         else:
             schema = schema.get("items") or ANYTHING
     return schema

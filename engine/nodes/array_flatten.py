@@ -117,8 +117,8 @@ def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mappi
     item: JsonSchema = given.get("value", {})
     if inputs.get("value") is None:  # the source input has one entry per node before it
         item = item.get("items") or {}
-    if config.get("on_item_error") == "include_null" or item.get("type") == "array":
-        item = {}  # an item may be null; without a Splitter, lists are flattened
+    if config.get("on_item_error") == "include_null":
+        item = {}  # an item may be null
     return _schema(item)
 
 

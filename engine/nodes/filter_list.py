@@ -21,7 +21,7 @@ from typing import Any
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_context import Json, NodeContext
+from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.flow.rules import FieldRule, Match
 from engine.nodes.list_input import ITEMS, items_of
@@ -48,9 +48,14 @@ def _check(node: Node, document: Document) -> list[Problem]:
     return list(rule_problems(node))
 
 
-def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
+    return _out_from(config, inputs, {})
+
+
+def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]) -> JsonSchema:
+    item = given.get("items", {}).get("items")
     fields = {
-        "items": {"type": "array", "title": "Items"},
+        "items": {"type": "array", "title": "Items", **({"items": item} if item else {})},
         "count": {"type": "integer", "title": "Count"},
         "total_count": {"type": "integer", "title": "Count before"},
     }
@@ -71,6 +76,7 @@ NODE = NodeType(
     inputs=Inputs,
     run=run,
     out_schema=_out,
+    out_from=_out_from,
     summary=_summary,
     check=_check,
     example=(

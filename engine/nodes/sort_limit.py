@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import Field
 
 from engine.flow.json_values import ordered_by, value_at
-from engine.flow.node_context import Json, NodeContext
+from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 from engine.nodes.list_input import ITEMS, items_of
 
@@ -61,9 +61,14 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     return {"items": kept, "count": len(kept), "total_count": len(items)}
 
 
-def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> JsonSchema:
+    return _out_from(config, inputs, {})
+
+
+def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mapping[str, JsonSchema]) -> JsonSchema:
+    item = given.get("items", {}).get("items")
     fields = {
-        "items": {"type": "array", "title": "Items"},
+        "items": {"type": "array", "title": "Items", **({"items": item} if item else {})},
         "count": {"type": "integer", "title": "Count"},
         "total_count": {"type": "integer", "title": "Count before"},
     }
@@ -92,6 +97,7 @@ NODE = NodeType(
     inputs=Inputs,
     run=run,
     out_schema=_out,
+    out_from=_out_from,
     summary=_summary,
     example=({"by": "text", "limit": 5}, {"items": "{{ page_scraper.out.links }}"}),
 )

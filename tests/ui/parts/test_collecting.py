@@ -14,6 +14,8 @@ from engine.nodes import CATALOG
 from tests.engine.flow.test_flow_warnings import codes, mended, output
 from tests.engine.flow.test_flow_warnings import flow as made
 from ui.parts.mending import ops_to_mend, with_button
+from ui.playground.state.available_data import with_first_items
+from ui.playground.state.suggestions import ops_of, suggestions
 
 PICTURES = [{"name": "pictures", "type": "array", "items": {"type": "string"}, "required": True}]
 EACH = {"type": "array_splitter", "label": "Each", "inputs": {"items": "{{ api_input.out.pictures }}"}}
@@ -150,3 +152,51 @@ def test_who_collects_what_save_rows_says_is_offered_what_was_meant() -> None:
 
     only = made({"s": EACH, "k": SAVE, "f": COLLECT}, "api_input>s s>k k>f", PICTURES)
     assert "Collect the saved rows" in [one.verb for one in flow_warnings(only, CATALOG)]
+
+
+PRODUCT = {"type": "object", "fields": [{"name": "name", "type": "string"}, {"name": "price", "type": "number"}]}
+PICK = {
+    "type": "prompt",
+    "label": "Pick",
+    "config": {"model": "simulated", "output_fields": [{"name": "products", "type": "array", "items": PRODUCT}]},
+    "inputs": {"prompt": "{{ s.out }}"},
+}
+ALL = {"type": "array_flatten", "label": "All pages", "inputs": {"value": "{{ p.out.products }}"}}
+ONE_LIST = {"type": "array_flatten", "label": "One list", "inputs": {"value": "{{ a.out.items }}"}}
+SORTED = {"type": "sort_limit", "label": "Cheapest first", "inputs": {"items": "{{ l.out.items }}"}}
+KEEP = {"type": "dataset_sink", "label": "Save rows", "config": {"dataset": "Prices"}}
+
+
+@pytest.mark.parametrize("edges", ["c>k k>o", "c>k c>o", "c>k"])
+def test_save_rows_behind_a_list_is_offered_a_row_for_each_item_before_anything_ran(edges) -> None:
+    nodes = {"s": EACH, "p": PICK, "a": ALL, "l": ONE_LIST, "c": SORTED, "k": KEEP}
+    nodes |= {"o": output(all="{{ c.out.items }}")} if ">o" in edges else {}
+    before = made(nodes, f"api_input>s s>p p>a a>l l>c {edges}", PICTURES)
+    (offer,) = suggestions(before, "k", CATALOG)
+    assert offer.sentence == "Keep one row for each item of Cheapest first: name, price"
+
+    ops = ops_of(offer, before, "k", CATALOG)
+    after = apply_ops(before, ops)
+
+    assert apply_ops(after, invert(ops)).nodes == before.nodes
+    assert deploy_problems(after, CATALOG) == []
+    assert flow_warnings(after, CATALOG) == []
+    each, sink, answer = after.node("array_splitter"), after.node("k"), after.node("o")
+    assert each is not None
+    assert sink is not None
+    assert each.inputs == {"items": "{{ c.out.items }}"}
+    assert sink.inputs == {"name": "{{ array_splitter.out.name }}", "price": "{{ array_splitter.out.price }}"}
+    assert answer is None or answer.inputs == {"all": "{{ c.out.items }}"}
+    assert (after.node("array_flatten") is not None) is (edges != "c>k c>o")
+
+
+def test_a_row_of_an_item_is_offered_by_what_its_list_held_in_the_last_run() -> None:
+    read = {"type": "http_request", "label": "Read", "inputs": {"url": "https://a.example"}}
+    each = {"type": "array_splitter", "label": "Each", "inputs": {"items": "{{ h.out.json }}"}}
+    flow = made({"h": read, "s": each, "k": KEEP}, "api_input>h h>s s>k")
+    values = with_first_items(flow, {"h": {"json": [{"name": "Loaf", "price": 5.4}]}})
+    assert [one.inputs for one in suggestions(flow, "k", CATALOG, values)] == [
+        {"name": "{{ s.out.name }}", "price": "{{ s.out.price }}"}
+    ]
+    assert with_first_items(flow, {"s": {"name": "Roll"}, "h": {"json": [1]}})["s"] == {"name": "Roll"}
+    assert "s" not in with_first_items(flow, {"h": {"json": "no list"}})

@@ -24,10 +24,17 @@ from ui.playground.inspector.data_list import DataList
 from ui.playground.inspector.input_fields import draw_inputs
 from ui.playground.inspector.previews import Previews, nodes_used
 from ui.playground.inspector.renaming import with_readers
-from ui.playground.state.available_data import NOT_RUN, broken_finder, earlier_nodes, outside_lists, source_of
+from ui.playground.state.available_data import (
+    NOT_RUN,
+    broken_finder,
+    earlier_nodes,
+    outside_lists,
+    source_of,
+    with_first_items,
+)
 from ui.playground.state.last_run import LastRun
 from ui.playground.state.replacements import broken_data
-from ui.playground.state.suggestions import Suggestion, suggestions
+from ui.playground.state.suggestions import Suggestion, ops_of, suggestions
 
 #: Number of earlier nodes whose data is listed at first; the search loads the others.
 NEAREST = 20
@@ -149,7 +156,7 @@ class InputsSection:
         earlier = earlier_nodes(self.draft.document, self.node_id)
         shown = earlier if self._all_sources else earlier[:NEAREST]
         wanted = list(dict.fromkeys([*nodes_used(node, self.kind), *shown]))
-        self.previews.outputs = await self.last_run.outputs(wanted, item)
+        self.previews.outputs = with_first_items(self.draft.document, await self.last_run.outputs(wanted, item))
         self.previews.item = self.item
         if self.bindings.box.is_deleted:
             return
@@ -217,9 +224,9 @@ class InputsSection:
         node = self.node
         if node is None:
             return
-        inputs = {**node.inputs, **offer.inputs}
-        if await self.edit([update_node(node, inputs=inputs)]):
-            self.put(inputs)
+        ops = ops_of(offer, self.draft.document, self.node_id, self.catalog)
+        if await self.edit(ops) and (node := self.node) is not None:
+            self.put(dict(node.inputs))
 
 
 def _around(document: Document) -> tuple[list[tuple[str, str]], dict[str, NodeName]]:

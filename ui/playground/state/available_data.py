@@ -14,9 +14,11 @@ from typing import Any, Final
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from engine.flow.lists import ListScopes
+from engine.flow.node_context import NodeFailed
 from engine.flow.node_type import Catalog
 from engine.flow.ports import out_schema, schema_at
-from engine.flow.references import SYSTEM, Reference, parse_reference
+from engine.flow.references import SYSTEM, Reference, Scope, parse_reference, render
+from engine.nodes.list_input import items_of
 from ui.kit.text import _, type_word
 
 #: Number of characters after which the value beside a chip is cut.
@@ -83,6 +85,20 @@ def sources_for(
         source_of(nodes[other], catalog, (values or {}).get(other, NOT_RUN), document, outside=other in outside)
         for other in earlier_nodes(document, node_id)[:most]
     ]
+
+
+def with_first_items(document: Document, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the outputs of the last run; a “For each item” that did not run in it gives the first item of its list."""
+    found = dict(values)
+    for node in document.nodes:
+        if node.type in _WITH_INDEX and node.id not in found and node.inputs.get("items"):
+            try:
+                items = items_of(render(node.inputs["items"], Scope(found, {}), []))
+            except NodeFailed:
+                continue  # the step before did not run either
+            if items:
+                found[node.id] = items[0]
+    return found
 
 
 def earlier_nodes(document: Document, node_id: str) -> list[str]:

@@ -9,7 +9,9 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from engine.flow.collecting import row_per_item_ops
 from engine.flow.document import Document
+from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog, NodeType
 from ui.kit.text import _, type_word
 from ui.playground.state.available_data import Datum, Source, flat, sources_for
@@ -20,6 +22,8 @@ _OWN_WORDS = frozenset({(APPROVAL, "title")})
 #: The lowest score of a suggestion that is offered.
 _SURE = 60
 _WEB, _GROUP, _FILE = type_word({"format": "uri"}), type_word("object"), type_word({"format": "file"})
+#: Nodes whose output is a list with counts of its items.
+_GIVES_LIST = frozenset({"array_flatten", "filter_list", "group_count", "merge_lists", "sort_limit"})
 #: Number of earlier nodes that are searched.
 _NEAREST = 20
 #: The largest number of a node's fields that are offered for an empty API Output.
@@ -28,11 +32,25 @@ _MOST_FIELDS = 8
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One suggestion: "Fill Web address with API Input › url". `inputs` are merged into the inputs of the node."""
+    """One suggestion: "Fill Web address with API Input › url". `inputs` are merged into the inputs of the node.
+
+    `items`: a list; the node then runs for each of its items, and `inputs` name fields of an item ("": the item itself).
+    """
 
     name: str
     sentence: str
     inputs: Mapping[str, str]
+    items: str = ""
+
+
+def ops_of(suggestion: Suggestion, document: Document, node_id: str, catalog: Catalog) -> list[Op]:
+    """Returns the operations that take a suggestion."""
+    node = document.node(node_id)
+    if node is None:
+        return []
+    if suggestion.items:
+        return row_per_item_ops(document, node_id, suggestion.items, suggestion.inputs, catalog)
+    return [update_node(node, inputs={**node.inputs, **suggestion.inputs})]
 
 
 def suggestions(
@@ -52,6 +70,8 @@ def suggestions(
         nearest = ([one for one in earlier if one.node.id in before] or earlier)[:1]
         if kind.type != "dataset_sink":
             return _fields_for_nothing(_("Return"), nearest)
+        if nearest and (per_item := _row_per_item(nearest[0])) is not None:
+            return [per_item] if per_item.inputs and not source else []
         return _row_of(nearest, document, catalog, values)
     found = []
     for name, info in kind.inputs.model_fields.items():
@@ -75,6 +95,22 @@ def _row_of(
         before = sources_for(document, nearest.node.id, catalog, values, most=1)
         nearest = before[0] if before else None
     return _fields_for_nothing(_("Keep"), [nearest] if nearest is not None else [])
+
+
+def _row_per_item(source: Source) -> Suggestion | None:
+    """Suggests a row for each item of a list; None behind a node that gives more than a list.
+
+    Without any `inputs` while nobody knows what an item holds.
+    """
+    lists = [one for one in source.data if one.is_list and not one.whole]
+    if source.node.type not in _GIVES_LIST or not lists:
+        return None
+    items = lists[0]
+    item = next(iter(items.inside), None)
+    fields = [one.name for one in item.inside if one.name.isidentifier()][:_MOST_FIELDS] if item is not None else []
+    sentence = _("Keep one row for each item of {name}: {chosen}")
+    chosen = {name: name for name in fields} if item is not None else {}
+    return Suggestion("", sentence.format(name=source.node.name, chosen=", ".join(chosen)), chosen, items.raw)
 
 
 def _all_of(verb: str, data: Sequence[Datum], source: Source) -> Suggestion:
