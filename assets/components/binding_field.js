@@ -18,7 +18,7 @@ function readChip(inside, nodes) {
   const [, node, root, rest] = match;
   const [path, ...filters] = rest.split("|");
   const parts = [...path.matchAll(PART)].map((part) => part[1] ?? (part[2] !== undefined ? `item ${Number(part[2]) + 1}` : part[3]));
-  if (node === "system") return { text: `Job › ${root}`, icon: "info", known: true };
+  if (node === "system") return { text: `This run › ${root === "timestamp" ? "date" : root.replaceAll("_", " ")}`, icon: "schedule", known: true };
   const known = Object.hasOwn(nodes, node);
   const names = root === "out" ? parts : [root, ...parts];
   const text = [known ? nodes[node].label : node, ...names].join(" › ");

@@ -79,7 +79,7 @@ export default {
       const wanted = this.query.trim().toLowerCase();
       if (wanted) {
         const inLabel = source.label.toLowerCase().includes(wanted);
-        return flat(source).filter((one) => inLabel || one.path.toLowerCase().includes(wanted) || (one.value ?? "").toLowerCase().includes(wanted)).slice(0, 60).map((one) => ({ ...one, level: 0, inside: [] }));
+        return flat(source).filter((one) => inLabel || one.path.toLowerCase().includes(wanted) || (one.also ?? "").includes(wanted) || (one.value ?? "").toLowerCase().includes(wanted)).slice(0, 60).map((one) => ({ ...one, level: 0, inside: [] }));
       }
       const found = [];
       const walk = (data, level, before) => {

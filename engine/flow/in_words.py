@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from engine.flow.document import Document
 from engine.flow.lists import SPLITTER
-from engine.flow.references import BadReference, Json, Reference, split_text
+from engine.flow.references import SYSTEM, BadReference, Json, Reference, split_text
 
 
 def data_names(document: Document) -> dict[str, str]:
@@ -20,6 +20,8 @@ def data_names(document: Document) -> dict[str, str]:
 
 def in_words(reference: Reference, labels: Mapping[str, str]) -> str:
     """Returns a reference as text, for example `Summarise › facts › item 1`. `labels`: node id -> label."""
+    if reference.node_id == SYSTEM:
+        return f"This run › {'date' if reference.root == 'timestamp' else reference.root.replace('_', ' ')}"
     names = [] if reference.root == "out" else [reference.root]
     parts = [part if isinstance(part, str) else f"item {part + 1}" for part in reference.path]
     return " › ".join([labels.get(reference.node_id, reference.node_id), *names, *parts])

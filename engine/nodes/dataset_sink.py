@@ -1,6 +1,7 @@
 """Add a row to a dataset or change one.
 
-Choose a dataset and say what goes into each column. A column that is not there yet is added.
+Choose a dataset and say what goes into each column. A column that is not there yet is added. For a column with the date, choose
+**This run › date** in the data of earlier steps.
 
 **When the same row is there** says what happens when the dataset has a row with the same value in the **column to compare**,
 like an invoice number or an e-mail address:
@@ -121,7 +122,7 @@ NODE = NodeType(
     title="Save rows",
     group="io",
     icon="save_alt",
-    synonyms="dataset sink, put into a table, put in a table, table, spreadsheet, store, keep, write a row, insert, update, remember, save, append, database, twice, duplicate, duplicates, same row",
+    synonyms="dataset sink, put into a table, put in a table, table, spreadsheet, store, keep, write a row, insert, update, remember, save, append, database, twice, duplicate, duplicates, same row, date of a row",
     config=Config,
     inputs=Inputs,
     run=run,

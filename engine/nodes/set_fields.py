@@ -1,7 +1,7 @@
 """Put several values together under names.
 
 Each field has a name and a value; later steps use them as `Set Fields › name`. A value from an earlier step stays what it is (a
-number stays a number); with text around it, it becomes text.
+number stays a number); with text around it, it becomes text. The date and time at which the run began is **This run › date**.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ NODE = NodeType(
     title="Set Fields",
     group="transform",
     icon="edit_square",
-    synonyms="set, variable, variables, field, object, rename, assign, value, constant, edit fields, record",
+    synonyms="set, variable, variables, field, object, rename, assign, value, constant, edit fields, record, date, today, now, time, day of the run",
     config=Config,
     inputs=Inputs,
     run=run,

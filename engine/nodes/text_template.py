@@ -33,6 +33,7 @@ are true at its ends. `{% set name = value %}` gives a name to a value. Values c
 | `round(2)`, `abs`, `int`, `float` | numbers |
 | `json`, `urlencode` | the value as JSON, or for a web address |
 
+The date and time at which the run began is **This run › date**; `{{ system.timestamp | split("T") | first }}` is the day alone.
 Values that are not text are written as JSON. The result is always text. A template with `{% %}` may also calculate
 (`{{ item.price * 2 }}`); it may take two seconds, use 400 MB and write 1 MiB.
 """
@@ -260,7 +261,7 @@ NODE = NodeType(
     title="Text Template",
     group="transform",
     icon="notes",
-    synonyms="text, template, letter, compose, join words, fill in, sentence, report, message, combine texts",
+    synonyms="text, template, letter, compose, join words, fill in, sentence, report, message, combine texts, date, today, now, day of the run",
     config=Config,
     inputs=Inputs,
     run=run,

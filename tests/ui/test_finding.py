@@ -21,6 +21,7 @@ from ui.playground.canvas.palette import kinds_for, said_about
 
 #: Everyday word -> the node that stands first in the palette.
 NODES = {
+    "today": "Text Template",
     "text": "Text Template",
     "letter": "Text Template",
     "write": "Prompt",

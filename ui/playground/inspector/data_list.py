@@ -10,6 +10,7 @@ from typing import Any
 from nicegui.element import Element
 
 from engine.core.paths import ASSETS
+from engine.flow.references import SYSTEM
 from engine.nodes import CATALOG
 from ui.kit.text import _
 from ui.playground.state.available_data import Datum, Source
@@ -50,7 +51,7 @@ def _source(source: Source) -> dict[str, Any]:
         "id": source.node.id,
         "label": source.node.name,
         "group": kind.group if kind else "transform",
-        "icon": kind.icon if kind else "help",
+        "icon": kind.icon if kind else "schedule" if source.node.id == SYSTEM else "help",
         "data": [_datum(datum) for datum in source.data],
     }
 
@@ -61,6 +62,8 @@ def _datum(datum: Datum) -> dict[str, Any]:
         shown["whole"] = True
     if datum.open:
         shown["open"] = True
+    if datum.also:
+        shown["also"] = datum.also
     if datum.value:
         shown["value"] = datum.value
     if datum.inside:

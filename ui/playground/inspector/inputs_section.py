@@ -30,6 +30,7 @@ from ui.playground.state.available_data import (
     earlier_nodes,
     outside_lists,
     source_of,
+    source_of_run,
     with_first_items,
 )
 from ui.playground.state.last_run import LastRun
@@ -173,7 +174,7 @@ class InputsSection:
                 )
                 for one in nodes
             ]
-            self.data_list.show(sources, more=len(shown) < len(earlier))
+            self.data_list.show([*sources, source_of_run()], more=len(shown) < len(earlier))
             self.no_data.visible, self.data_list.visible = not earlier, bool(earlier)
         self.bindings.name_nodes(names_of(self.draft.document))
         self._show_offers()

@@ -40,7 +40,8 @@ NOT_RUN: Final = NotRun()
 @dataclass(frozen=True)
 class Datum:
     """One chip: the inserted reference, its name, its type in words, the beginning of its last value, and nested
-    chips. `whole`: it is the whole output of its node. `open`: its value is shown without being asked for.
+    chips. `whole`: it is the whole output of its node. `open`: its value is shown without being asked for. `also`:
+    further words by which the search finds it.
     """
 
     raw: str
@@ -51,6 +52,7 @@ class Datum:
     is_list: bool = False
     whole: bool = False
     open: bool = False
+    also: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,13 @@ def outside_lists(document: Document, node_id: str) -> set[str]:
     scopes = ListScopes(document, Graph(document))
     around = scopes.around.get(node_id, ())
     return {one for one, given in scopes.gives.items() if len(given) < len(around)}
+
+
+def source_of_run() -> Source:
+    """What every run has of itself: the date and time at which it began."""
+    when = type_word({"type": "string", "format": "date-time"})
+    began = Datum(str(Reference(SYSTEM, "timestamp")), _("date"), when, also=_("date and time, day, today, now"))
+    return Source(Node(id=SYSTEM, type=SYSTEM, label=_("This run")), (began,))
 
 
 def source_of(

@@ -49,7 +49,8 @@ def nodes_in(value: Any, *, source: bool) -> list[str]:
 
 def preview_of(value: Any, outputs: Mapping[str, Any], *, source: bool) -> Preview:
     """Inserts this data into a value. `source`: the value is a template with filters."""
-    scope = Scope({node_id: _whole(output) for node_id, output in outputs.items()}, {})
+    system = {"timestamp": _("(date and time of the run)")}
+    scope = Scope({node_id: _whole(output) for node_id, output in outputs.items()}, system)
     try:
         is_template = source and isinstance(value, str)
         rendered = render_template(value, scope) if is_template else render(value, scope, [])

@@ -319,7 +319,7 @@ async def test_a_connection_drawn_to_the_open_node_offers_its_data_and_a_new_nam
     change(user, 1, "connect", [{"op": "addEdge", "edge": edge}])
     await user.should_not_see("Connect a node before this one", retries=100)
     (offered,) = parts(user, "DataList").elements
-    assert [source["label"] for source in offered.props["sources"]] == ["Read the page", "api_input"]
+    assert [source["label"] for source in offered.props["sources"]] == ["Read the page", "api_input", "This run"]
     assert offered.visible
 
     change(user, 2, "rename", [update_node(draft(site, flow_id).nodes[0], label="What callers send")])

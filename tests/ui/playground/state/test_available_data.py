@@ -11,15 +11,17 @@ import pytest
 from engine.flow.document import Document
 from engine.flow.draft_fields import SampleRefused
 from engine.flow.edits import apply_ops, update_node
+from engine.flow.references import Scope
 from engine.flow.validation import problems
 from engine.models.price import Price
 from engine.nodes import CATALOG
+from engine.nodes.text_template import render_template
 from storage.connections import ConnectionRow, PriceRow
 from tests.factories import document
 from ui.flow_view.node_views import names_of, readable
 from ui.playground.inspector.binding_field import with_change
 from ui.playground.inspector.fields_from_example import draft_from
-from ui.playground.state.available_data import broken_finder, flat, sources_for
+from ui.playground.state.available_data import broken_finder, flat, source_of_run, sources_for
 from ui.playground.state.point_at_value import places_for, return_ops, unreturned_fields, use_ops
 from ui.playground.state.preview import nodes_in, preview_of, price_of, tokens_in
 from ui.playground.state.suggestions import suggestions
@@ -144,6 +146,15 @@ def test_save_rows_in_a_list_is_offered_what_the_step_before_gives_not_what_the_
 
     assert of("api_input>s s>prompt prompt>k") == [{"keywords": "{{ prompt.out.keywords }}"}]
     assert of("api_input>s s>k") == [{"name": "{{ s.out.name }}"}]
+
+
+def test_the_date_of_the_run_is_among_the_data_and_found_by_everyday_words() -> None:
+    (date,) = source_of_run().data
+    assert readable(f"Prices of {date.raw}", reader()) == "Prices of This run › date"
+    assert {"day", "today", "now"} <= set(date.also.replace(",", "").split())
+    assert preview_of(date.raw, {}, source=False).text == "(date and time of the run)"
+    day = '{{ system.timestamp | split("T") | first }}'
+    assert render_template(day, Scope({}, {"timestamp": "2026-11-27T06:30:00.000Z"})) == "2026-11-27"
 
 
 def test_a_preview_holds_the_values_of_the_last_run() -> None:
