@@ -159,6 +159,7 @@ class KeysPage:
                 Column(_("What to do"), hidden=True, right=True, width="60px"),
             ]
             rows = table(columns, label=_("API keys"), tall=True, stacks=True)
+            rows.classes("fp-keys")
             at = self.page_session.app.database.clock.now()
             for key in self.seen.keys:
                 status = key.status(at)
