@@ -13,10 +13,12 @@ from engine.actions.schedules import MAX_TITLE, add_schedule, change_schedule
 from engine.core.environments import Environment
 from engine.core.errors import Invalid, PayloadInvalid, Refusal
 from engine.core.json_text import json_text
+from engine.flow.collecting import SINK
 from engine.flow.contract import input_fields, payload_schema, samples_of
 from engine.flow.dataset_payloads import match_columns
 from engine.flow.document import Document
 from engine.flow.times_asked import TimesAsked
+from engine.flow.validation import without_parked
 from engine.jobs.submit.batches import MAX_ITEMS
 from engine.outbound.practice_site import PRACTICE_HOST
 from engine.triggers.timing import DAYS, HOURS, LAST_DAY, MINUTES, MONTH_DAYS, cron_of, in_words, next_slots, zone_names
@@ -123,7 +125,7 @@ class ScheduleForm:
             words(_("With which input"), "fp-b", tag="h3")
             self.source_place = ui.element("div").classes("fp-form")
             self._draw_source()
-            results_note(self.schedule.id if self.schedule else "")
+            results_note(self.document, list(self.datasets.values()), self.schedule.id if self.schedule else "")
             self.wrong = ui.element("div").props("role=alert")
             with ui.element("div").classes("fp-row fp-wrap-row"):
                 button(_("Save the schedule"), self._save, kind="main", icon="check")
@@ -384,8 +386,17 @@ class ScheduleForm:
         await self.on_done()
 
 
-def results_note(schedule_id: str = "") -> None:
-    """Says where the results of a schedule are found, with a link to its runs once it is saved."""
+def results_note(document: Document, datasets: Sequence[DatasetLine], schedule_id: str = "") -> None:
+    """Says where the results of a schedule are found, with links to its tables, and to its runs once it is saved."""
+    named = {str(node.config.get("dataset")) for node in without_parked(document).nodes if node.type == SINK}
+    tables = [one for one in datasets if {one.id, one.name} & named]
+    if tables:
+        with ui.element("p").classes("fp-hint"):
+            words(_("Each start saves rows in") + " ")
+            for at, one in enumerate(tables):
+                words(", " if at else "")
+                link(one.name, f"/datasets/{one.id}")
+            words(".")
     with ui.element("p").classes("fp-hint"):
         words(
             _("The result of each start is found here, under Last starts, and on the page Jobs. No e-mail is sent.")

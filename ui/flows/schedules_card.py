@@ -130,7 +130,7 @@ class SchedulesCard:
                 trouble = schedule.trouble
                 text = " ".join(_sentence(trouble.get(part)) for part in ("detail", "remedy") if trouble.get(part))
                 note(text, kind="bad", icon="error", strong=_sentence(trouble.get("title")))
-            results_note(schedule.id)
+            results_note(self.document, self.seen.datasets, schedule.id)
             if self.may:
                 self._draw_verbs(schedule)
             if starts:

@@ -26,6 +26,7 @@ from storage.jobs import JobFilters, list_jobs, read_value
 from storage.members import list_people
 from storage.schedules import get_schedule, list_schedules
 from storage.tables import Job
+from tests.factories import greeting
 from tests.ui.arrange import box, buttons, page_text, press, press_named, until
 from tests.ui.conftest import Site
 from ui.jobs.jobs_csv import CSV_PATH
@@ -147,6 +148,19 @@ async def test_a_schedule_starts_with_the_rows_of_a_dataset(site: Site, user: Us
     await user.should_see("Once for each row of the dataset People")
     (row,) = site.database.read_now(list_schedules, site.workspace_id, flow_id)
     assert row.source == {"kind": "dataset", "dataset_id": dataset, "mapping": {"name": "Name"}}
+
+
+async def test_a_schedule_says_in_which_tables_the_rows_are_found(site: Site, user: User) -> None:
+    dataset = site.database.write_now(add_dataset, site.owner, "Daily prices")
+    file = greeting()
+    keep = {"id": "k", "type": "dataset_sink", "config": {"dataset": dataset}, "inputs": {"a": "{{ api_input.out }}"}}
+    file["nodes"].append(keep)
+    file["edges"].append({"id": "e2", "source": "text_template", "target": "k"})
+    flow_id = site.flow("Prices", live=True, file=file)
+    schedule(site, flow_id)
+    await user.open(f"/flows/{flow_id}?tab=triggers")
+    await user.should_see("Each start saves rows in")
+    assert any(one.props.get("href") == f"/datasets/{dataset}" for one in user.find("Daily prices").elements)
 
 
 async def test_what_came_of_the_starts_is_told_and_a_schedule_is_paused_and_removed(site: Site, user: User) -> None:
