@@ -49,6 +49,10 @@ _OLD_RECEIPTS = Statement(
 )
 
 
+#: The key of a column with the id of the job whose step made it.
+BY = "by"
+
+
 @dataclass(frozen=True)
 class NewRows:
     """Rows that were checked, with their JSON texts, their total size in bytes and the types of their columns."""
@@ -213,8 +217,12 @@ def write_from_step(
         return Written(earlier, 0, again=True)  # type: ignore[arg-type]
     known = {one["name"] for one in dataset.columns}
     written = _write(session, dataset, mode, key_column, data, step)
-    made = {one["name"] for one in dataset.columns if one["type"] == "integer"} - known
-    widen(dataset, {name: "number" for name in numbers if name in made})
+    made = {one["name"] for one in dataset.columns} - known
+    whole = {one["name"] for one in dataset.columns if one["type"] == "integer"} & made
+    widen(dataset, {name: "number" for name in numbers if name in whole})
+    if made:
+        job_id = step.partition(":")[0]
+        dataset.columns = [{**one, BY: job_id} if one["name"] in made else one for one in dataset.columns]
     session.get_one(DatasetWrite, (step, dataset.id)).action = written.action
     session.flush()
     return written
@@ -298,7 +306,8 @@ def widen(dataset: Dataset, others: Mapping[str, str]) -> None:
             f"The dataset would have {len(columns)} columns; {MAX_COLUMNS} are allowed",
             remedy="Put what belongs together into one column, as a list or a group.",
         )
-    dataset.columns = [{"name": name, "type": kind} for name, kind in columns.items()]
+    had = {str(one["name"]): one for one in dataset.columns}
+    dataset.columns = [{**had.get(name, {}), "name": name, "type": kind} for name, kind in columns.items()]
 
 
 def wider(kind: str, value: Any) -> ColumnType:

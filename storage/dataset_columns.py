@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import Conflict, FieldError, Invalid
 from storage.database import now
-from storage.dataset_changes import MAX_COLUMN_NAME, MAX_COLUMNS, json_size, key_text
+from storage.dataset_changes import BY, MAX_COLUMN_NAME, MAX_COLUMNS, json_size, key_text
 from storage.datasets import CHUNK, ColumnType, Row, as_json
 from storage.statements import Statement
 from storage.tables import Dataset, DatasetRow
@@ -33,7 +33,9 @@ def rename_column(session: Session, dataset: Dataset, column: str, name: str) ->
     if name.strip() == column:
         return
     name = _free_name(dataset, name)
-    dataset.columns = [{**one, "name": name if one["name"] == column else one["name"]} for one in dataset.columns]
+    dataset.columns = [
+        {"name": name, "type": one["type"]} if one["name"] == column else one for one in dataset.columns
+    ]
     if dataset.key_column == column:
         dataset.key_column = name
     _rewrite(session, dataset, column, lambda row: {name if key == column else key: row[key] for key in row})
@@ -46,6 +48,26 @@ def remove_column(session: Session, dataset: Dataset, column: str) -> None:
     if dataset.key_column == column:
         dataset.key_column = None
     _rewrite(session, dataset, column, lambda row: {key: row[key] for key in row if key != column})
+
+
+def drop_columns_of(session: Session, dataset: Dataset, job_id: str) -> None:
+    """Removes the columns that a step of this job made and in which no row has a value any more."""
+    mine = (DatasetRow.dataset_id == dataset.id,)
+    gone = {
+        one["name"]
+        for one in dataset.columns
+        if one.get(BY) == job_id
+        and session.execute(
+            select(DatasetRow.id)
+            .where(*mine, cast(DatasetRow.data, Text).contains(as_json(one["name"]), autoescape=True))
+            .limit(1)
+        ).first()
+        is None
+    }
+    if gone:
+        dataset.columns = [one for one in dataset.columns if one["name"] not in gone]
+        if dataset.key_column in gone:
+            dataset.key_column = None
 
 
 def _rewrite(session: Session, dataset: Dataset, column: str, change: Callable[[Row], Row]) -> None:

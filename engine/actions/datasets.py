@@ -154,7 +154,8 @@ def delete_rows(session: Session, principal: Principal, dataset_id: str, row_ids
 def take_out_rows(session: Session, principal: Principal, job_id: str, rows: Mapping[str, Sequence[int]]) -> int:
     """Takes the rows that a practice run added out of its datasets again; returns how many it were.
 
-    `rows`: dataset id -> ids, as `list_added_rows` finds them. A row that was written over since stays. Raises NotFound,
+    `rows`: dataset id -> ids, as `list_added_rows` finds them. A row that was written over since stays. Columns
+    that the run made go with its rows when they are empty then. Raises NotFound,
     and Conflict for a job that is no practice run or has not ended.
     """
     require_may(principal, "edit datasets")
@@ -169,6 +170,7 @@ def take_out_rows(session: Session, principal: Principal, job_id: str, rows: Map
         if removed := remove_rows(session, dataset, found):
             detail = f"{dataset.name}: {removed:,} {'row' if removed == 1 else 'rows'} of a practice run"
             add_entry(session, principal, "delete rows", dataset.id, detail)
+            dataset_columns.drop_columns_of(session, dataset, job_id)
         taken += removed
     return taken
 

@@ -141,6 +141,30 @@ async def test_what_a_practice_run_added_is_known_and_can_be_taken_out_again(wor
     assert world.read(list_added_rows, "ws_other", called) == {}
 
 
+async def test_columns_that_a_practice_run_made_go_with_its_rows_unless_somebody_fills_them(world: World) -> None:
+    ada = person(world.workspace_id)
+    kept = add(world, "Kept", [{"item": "old"}])
+    document = configured(keeping(), "keep", dataset="Kept")
+
+    async def ran() -> str:
+        flow_id = world.add_flow(document)
+        job_id = world.write(run_in_playground, ada, flow_id, document, {"x": ["a"]})
+        await world.runs().carry(job_id)
+        return job_id
+
+    def columns() -> list[str]:
+        (line,) = world.read(list_datasets, world.workspace_id)
+        return list(line.column_names)
+
+    for others in (["item"], ["item", "index"]):
+        job_id = await ran()
+        assert columns() == ["item", "index"]
+        if "index" in others:
+            world.write(add_row, ada, kept, {"index": 7})
+        assert world.write(take_out_rows, ada, job_id, world.read(list_added_rows, world.workspace_id, job_id)) == 1
+        assert columns() == others
+
+
 def file_with(dataset: str) -> dict[str, Any]:
     document = document_of(("rows", "dataset_source", {}), ("n", "set_fields", {"n": "{{ rows.out }}"}))
     return {"title": "Rows", **configured(document, "rows", dataset=dataset).model_dump(mode="json")}
