@@ -348,7 +348,7 @@ class TryItNow:
         with self.answers:
             with ui.element("div").classes("fp-answer-result") as result:
                 self._draw_outcome(call)
-                self.written = WrittenRows(self.page_session)
+                self.written = WrittenRows(self.page_session, new_tab=True)
             with fold(_("What a program gets, as code")), ui.element("div").classes("fp-answer-codes"):
                 for answer, seconds in call.answers:
                     self._draw_code(answer, seconds)

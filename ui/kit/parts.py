@@ -178,11 +178,21 @@ def button(
 
 
 def link_button(
-    text: str, path: str, *, icon: str | None = None, kind: ButtonKind = "normal", small: bool = False
+    text: str,
+    path: str,
+    *,
+    icon: str | None = None,
+    kind: ButtonKind = "normal",
+    small: bool = False,
+    new_tab: bool = False,
 ) -> ui.button:
-    """Creates an anchor that looks like a button, so that it can be opened in a new tab."""
+    """Creates an anchor that looks like a button, so that it can be opened in a new tab; `new_tab`: it is."""
     element = button(text, icon=icon, kind=kind, small=small)
     element.props["href"] = path
+    if new_tab:
+        element.props("target=_blank rel=noopener")
+        with element:
+            new_tab_sign()
     return element
 
 

@@ -23,10 +23,14 @@ _MOST_TABLES = 5
 
 
 class WrittenRows:
-    """A place for the note about one run; empty until `show`, and while the run wrote nothing."""
+    """A place for the note about one run; empty until `show`, and while the run wrote nothing.
 
-    def __init__(self, page_session: PageSession) -> None:
+    `new_tab`: the table opens in a new tab, so that the page behind it stays.
+    """
+
+    def __init__(self, page_session: PageSession, *, new_tab: bool = False) -> None:
         self.page_session = page_session
+        self.new_tab = new_tab
         self.reader = times_of(page_session).reader
         self.box = ui.element("div").classes("fp-written").props("role=status")
         self.box.visible = False
@@ -54,7 +58,7 @@ class WrittenRows:
                 button(verb, lambda: self._take_out(job), icon="undo", small=True)
             for one in tables:
                 name = _("Open “{table}”").format(table=one.name) if len(tables) > 1 else _("Open the table")
-                link_button(name, f"/datasets/{one.dataset_id}", icon="table_rows", small=True)
+                link_button(name, f"/datasets/{one.dataset_id}", icon="table_rows", small=True, new_tab=self.new_tab)
 
     async def _take_out(self, job: JobRow) -> None:
         rows = await self.page_session.query(list_added_rows, job.id)

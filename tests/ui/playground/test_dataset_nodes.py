@@ -11,7 +11,7 @@ from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
-from engine.actions.datasets import add_dataset, delete_dataset, import_rows, rename_column, rename_dataset
+from engine.actions.datasets import add_column, add_dataset, delete_dataset, import_rows, rename_column, rename_dataset
 from engine.actions.deployments import warnings_before_deploy
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops, update_node
@@ -92,6 +92,14 @@ async def test_a_dataset_is_picked_from_a_list(site: Site, user: User) -> None:
     await user.should_see("Open it (2 columns)", retries=100)
     await eventually(user, site, flow_id, "rows", {"dataset": goods})
     await user.should_not_see("Choose a dataset.", retries=100)
+
+    site.database.write_now(add_column, site.owner, goods, "Seen", "string")  # as a run does
+    edge = {"id": "late", "source": "rows", "target": "sink"}
+    assert user.client is not None
+    canvas = {one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas"}
+    change = {"ops": [{"op": "addEdge", "edge": edge}], "seq": 1, "reason": "connect"}
+    UserInteraction(user, canvas, None).trigger("change", change)
+    await user.should_see("Open it (3 columns)", retries=100)
 
 
 async def test_a_dataset_that_is_found_by_its_name_can_be_followed(site: Site, user: User) -> None:

@@ -37,11 +37,23 @@ class DatasetChoice:
         self.node = node
         self.known: tuple[KnownDataset, ...] = ()
         self._keys: ui.select | None = None
+        self._opening: tuple[ui.element, KnownDataset] | None = None  #: the place of the link, and what it shows
 
     async def load(self, node: Node) -> None:
         """Loads the datasets of the workspace when the node uses one."""
         if node.type in TYPES or node.type == AGENT:
             self.known = await self.page_session.query(known_datasets)
+
+    async def look_again(self) -> None:
+        """Reads the datasets again: the first row gives an empty one its columns, and a run may add some."""
+        if self._opening is None or self._opening[0].is_deleted:
+            return
+        place, shown = self._opening
+        self.known = await self.page_session.query(known_datasets)
+        found = find_known(self.known, shown.id)
+        if found is not None and found != shown and not place.is_deleted:
+            self._opening = place, found
+            self._draw_opening(found)
 
     @property
     def widgets(self) -> Mapping[str, Widget]:
@@ -91,10 +103,8 @@ class DatasetChoice:
             if not form.read_only and self.page_session.may("edit datasets"):
                 button(_("New dataset"), lambda: self._make(pick), icon="add", small=True)
             if found is not None:
-                columns = plural(len(found.columns), _("column"), _("columns"))
-                # An empty one gets its columns with the first row, maybe while it is shown here.
-                said = _("Open it ({columns})").format(columns=columns) if found.columns else _("Open it")
-                link(said, f"/datasets/{found.id}", "fp-s13", new_tab=True)
+                self._opening = ui.element("span"), found
+                self._draw_opening(found)
                 if chosen != found.id and not form.read_only:
                     # a name that a file brought along: once renamed, it would not be found
                     button(_("Allow renaming"), lambda: pick(found.id), icon="edit", small=True).tooltip(
@@ -102,6 +112,15 @@ class DatasetChoice:
                     )
             elif not self.known:
                 words(_("A dataset is a table of rows."), "fp-t3 fp-s12")
+
+    def _draw_opening(self, found: KnownDataset) -> None:
+        assert self._opening is not None
+        place = self._opening[0]
+        place.clear()
+        with place:
+            columns = plural(len(found.columns), _("column"), _("columns"))
+            said = _("Open it ({columns})").format(columns=columns) if found.columns else _("Open it")
+            link(said, f"/datasets/{found.id}", "fp-s13", new_tab=True)
 
     async def _make(self, pick: Callable[[Any], None]) -> None:
         name = await ask_text(_("New dataset"), _("Name"), "", _("Create"))

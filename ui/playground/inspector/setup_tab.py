@@ -148,6 +148,7 @@ class SetUpTab:
         """Reads the last run again and redraws available data, suggestions, previews and cost."""
         if self.inputs is not None:
             await self.inputs.look_again()
+        await self.datasets.look_again()
         self._offer_item_fields()
 
     @property

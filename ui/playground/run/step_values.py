@@ -146,7 +146,7 @@ class StepValuesPanel:
         if values is None:
             return
         with self.box:
-            written = WrittenRows(self.page_session)  # first, since a result may be long
+            written = WrittenRows(self.page_session, new_tab=True)  # first, since a result may be long
             if job.status == "failed" and job.error:
                 self._draw_error(job.error, job.id)
             elif job.status == "cancelled":
