@@ -120,6 +120,7 @@ class DeployDialog:
             _no_problems(self.checks, self._mend if self.page_session.may("edit flows") else None)
             made_up_note(self.page_session, self.checks.made_up)
             practice_note(self.page_session, self.checks.practice)
+            _saves_note(self.checks)
             if flow.live_version is not None:
                 _what_changes(self.checks)
                 self._way_out()
@@ -254,6 +255,7 @@ async def _roll(
         _no_problems(checks)
         made_up_note(page_session, checks.made_up)
         practice_note(page_session, checks.practice)
+        _saves_note(checks)
         if live is not None:
             _what_changes(checks)
         choice = CanvasChoice(page_session, checks.number, canvas)
@@ -367,6 +369,14 @@ def _no_problems(checks: Checks, mend: Callable[[FlowWarning], Awaitable[None]] 
                 place = f"/playground/{flow.id}?node={warning.problem.node_id}"
                 to_fill_in = warning.verb if warning.mend is None else ""
                 link_button(to_fill_in or _("Open this step"), place, kind="quiet")
+
+
+def _saves_note(checks: Checks) -> None:
+    """Says that calls write into tables into which the live version does not write."""
+    if checks.saves:
+        tables = ", ".join(f"“{name}”" for name in checks.saves)
+        said = _("A call that only tries it writes like any other.")
+        note(said, icon="table_rows", strong=_("From now on, every call saves rows in {tables}.").format(tables=tables))
 
 
 def _what_changes(checks: Checks) -> None:

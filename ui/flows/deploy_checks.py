@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import calls_older_versions
+from engine.actions.datasets import known_datasets
 from engine.actions.deployments import problems_before_deploy, warnings_before_deploy
 from engine.core.errors import Problem
 from engine.core.settings import Settings
@@ -15,6 +16,7 @@ from engine.flow.accept_field import has_field
 from engine.flow.caller_changes import CallerChange, caller_changes
 from engine.flow.document import Document, load_document
 from engine.flow.flow_warnings import FlowWarning
+from engine.flow.validation import without_parked
 from engine.flow.version_comparison import answers_may_differ, content_of
 from engine.nodes import CATALOG
 from storage.database import now
@@ -25,6 +27,7 @@ from ui.flows.made_up_note import MadeUp, load_made_up
 from ui.flows.practice_note import Practice, load_practice
 from ui.flows.try_it import LABEL as TRY_LABEL
 from ui.kit.text import _, plural
+from ui.parts.written_rows import tables_of
 
 DAYS = 7
 #: Most keys that are named; for more only their number is shown.
@@ -54,6 +57,8 @@ class Checks:
     #: True when calls may be answered in another way than by the live version.
     answers_may_differ: bool
     practice: Practice
+    #: The tables that calls save rows in from then on, and do not yet.
+    saves: tuple[str, ...] = ()
 
     @property
     def heading(self) -> tuple[str, str]:
@@ -90,10 +95,12 @@ def look_before_deploy(
         document = load_document(get_version(session, workspace_id, flow_id, number).document)
     changes: tuple[Noticed, ...] = ()
     differ = False
+    saves = _tables(session, workspace_id, document)
     if flow.live_version is not None:
         live = load_document(get_version(session, workspace_id, flow_id, flow.live_version).document)
         found = caller_changes(live, document, CATALOG)
         changes = tuple(_noticed(session, workspace_id, flow_id, document, found))
+        saves = tuple(name for name in saves if name not in _tables(session, workspace_id, live))
         of_version = number <= flow.newest_version
         differ = older or (
             answers_may_differ(live, document)
@@ -105,7 +112,12 @@ def look_before_deploy(
     labels = {node.id: node.name for node in document.nodes}
     made_up = load_made_up(session, workspace_id, flow_id, document)
     practice = load_practice(session, workspace_id, flow_id, document)
-    return Checks(flow, number, problems, changes, labels, warnings, made_up, differ, practice)
+    return Checks(flow, number, problems, changes, labels, warnings, made_up, differ, practice, saves)
+
+
+def _tables(session: Session, workspace_id: str, document: Document) -> tuple[str, ...]:
+    known = known_datasets(session, workspace_id)
+    return tuple(one.name for one in tables_of(without_parked(document), known))
 
 
 def _noticed(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine.actions.datasets import add_dataset
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_as, save_draft
 from engine.actions.keys import create_key, revoke_key
@@ -120,3 +121,23 @@ def test_one_heading_sums_up_what_the_checks_found(
     database.write_now(deploy, owner, flow_id)
     database.write_now(save_draft, owner, flow_id, flow_with(*after), 1)
     assert database.read_now(look_before_deploy, workspace, flow_id).heading[0] == heading
+
+
+def test_tables_that_calls_begin_to_write_into_are_named_once(database: Database, workspace: str) -> None:
+    from ui.flows.deploy_checks import look_before_deploy
+
+    owner = command_line(workspace)
+    dataset = database.write_now(add_dataset, owner, "Daily prices")
+    file = greeting()
+    keep = {"id": "k", "type": "dataset_sink", "config": {"dataset": dataset}, "inputs": {"a": "{{ api_input.out }}"}}
+    file["nodes"].append(keep)
+    file["edges"].append({"id": "e2", "source": "text_template", "target": "k"})
+    flow_id = database.write_now(create_flow, owner, "Greeting", flow_with())
+    database.write_now(save_as, owner, flow_id, "Greeting")
+    database.write_now(deploy, owner, flow_id)
+    looked = lambda: database.read_now(look_before_deploy, workspace, flow_id).saves  # noqa: E731
+    assert looked() == ()
+    database.write_now(save_draft, owner, flow_id, document(file), 1)
+    assert looked() == ("Daily prices",)
+    database.write_now(deploy, owner, flow_id)
+    assert looked() == ()
