@@ -54,11 +54,13 @@ def list_activity(session: Session, workspace_id: str, days: int = 7) -> dict[st
     }
 
 
-def count_calls_by_key(session: Session, workspace_id: str, days: int = 30) -> dict[str, int]:
-    """Returns key id -> accepted calls of the last days, for every key that called."""
+def count_calls_by_key(
+    session: Session, workspace_id: str, days: int = 30, *, flow_id: str | None = None
+) -> dict[str, int]:
+    """Returns key id -> accepted calls of the last days, of one flow or of all, for every key that called."""
     until = now(session)
     period = Period(Millis(until - days * DAY), until, DAY)
-    sums = sum_jobs(session, workspace_id, Filters(), period, source_of(session, workspace_id, period))
+    sums = sum_jobs(session, workspace_id, Filters(flow_id=flow_id), period, source_of(session, workspace_id, period))
     found: dict[str, int] = {}
     for (_slot, _flow, _status, key_id), jobs in count_jobs(sums).items():
         found[key_id] = found.get(key_id, 0) + jobs

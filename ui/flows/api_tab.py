@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from engine.flow.document import Document, load_document
 from engine.flow.version_comparison import draft_changes
 from storage.flows import FlowRow, get_draft, get_version
 from storage.keys import KeyRow, list_keys
+from storage.monitoring.overview import count_calls_by_key
 from storage.workspaces import Limits, get_limits
 from ui.flows.hand_over import HandOver
 from ui.flows.made_up_note import MadeUp, load_made_up
@@ -29,7 +30,7 @@ from ui.kit.code_view import code
 from ui.kit.feedback import empty, fold
 from ui.kit.parts import ENVIRONMENTS, button, card, copy_button, icon, link, link_button, note, words
 from ui.kit.scroll import into_view
-from ui.kit.text import _
+from ui.kit.text import _, plural
 from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.ask_owners import asking
@@ -45,7 +46,8 @@ MOST_KEYS = 8
 class ApiTabContents:
     """The data of the tab: the document that callers reach (or would reach), and the keys that may call it.
 
-    `other_keys`: how many keys may call other flows only.
+    `other_keys`: how many keys may call other flows only. `ended`: whether a key for it was revoked or has expired.
+    `calls`: key id -> calls of this flow in the last 30 days.
     """
 
     flow: FlowRow
@@ -56,6 +58,8 @@ class ApiTabContents:
     payload: dict[str, Any]
     made_up: MadeUp
     limits: Limits
+    ended: bool
+    calls: Mapping[str, int]
 
 
 def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) -> ApiTabContents:
@@ -66,7 +70,13 @@ def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) ->
         if number
         else get_draft(session, workspace_id, flow.id).document
     )
-    active = [key for key in list_keys(session, workspace_id) if key.status(at) == "active"]
+    every = list_keys(session, workspace_id)
+    active = [key for key in every if key.status(at) == "active"]
+    ended = any(
+        key not in active and key.label != TRY_LABEL and (key.flow_ids is None or flow.id in key.flow_ids)
+        for key in every
+    )
+    calls = count_calls_by_key(session, workspace_id, flow_id=flow.id)
     others = [key for key in active if key.flow_ids is not None and flow.id not in key.flow_ids]
     keys = [key for key in active if key.flow_ids is None or flow.id in key.flow_ids]
     document = load_document(text)
@@ -74,7 +84,7 @@ def load_api_tab(session: Session, workspace_id: str, flow: FlowRow, at: int) ->
     changes = _changes(session, workspace_id, flow, document)
     made_up = load_made_up(session, workspace_id, flow.id, document)
     limits = get_limits(session, workspace_id)
-    return ApiTabContents(flow, document, tuple(keys), len(others), changes, payload, made_up, limits)
+    return ApiTabContents(flow, document, tuple(keys), len(others), changes, payload, made_up, limits, ended, calls)
 
 
 def _changes(session: Session, workspace_id: str, flow: FlowRow, live: Document) -> str:
@@ -301,6 +311,8 @@ class ApiTab:
                 words(
                     _("The keys that you have are for other flows. Create one for this flow.")
                     if self.seen.other_keys
+                    else _("No key works now: each was revoked or has ended. Create one for the next caller.")
+                    if self.seen.ended
                     else _("No key yet. Every call names one, so that you can stop just that caller."),
                     "fp-s13 fp-t2",
                     tag="p",
@@ -312,7 +324,16 @@ class ApiTab:
                         with ui.element("div").classes("fp-row"):
                             link(key.label, f"/settings/keys?key={key.id}", "fp-s13 fp-b fp-cut")
                             words(key.masked, "fp-mono fp-t3 fp-s12 fp-nw")
-                        words(" · ".join([ends(key, times), *own_limits(key, times.reader)]), "fp-s12 fp-t2", tag="div")
+                        said = [
+                            _("all flows") if key.flow_ids is None else _("some flows"),
+                            ends(key, times),
+                            *own_limits(key, times.reader),
+                        ]
+                        if key.flow_ids is not None and len(key.flow_ids) == 1:
+                            said[0] = _("only this flow")
+                        words(" · ".join(said), "fp-s12 fp-t2", tag="div")
+                        calls = plural(self.seen.calls.get(key.id, 0), _("call"), _("calls"), times.reader)
+                        words(_("{calls} in 30 days").format(calls=calls), "fp-s12 fp-t2", tag="div")
                     words("", "fp-sp")
                     words(ENVIRONMENTS[key.environment][0], "fp-s12 fp-t2 fp-nw")
             if shown:

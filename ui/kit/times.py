@@ -32,6 +32,11 @@ class Times:
         """Formats a date: `today`, `31 Dec`."""
         return day(when(at), when(self.clock.now()), self.reader)
 
+    def last_day(self, at: int) -> str:
+        """Formats a date that may be far off, always with its year: `today`, `31 Dec 2026`."""
+        said, local = self.day(at), when(at).astimezone(self.reader.zone)
+        return f"{said} {local.year}" if said[:1].isdigit() and not said.endswith(str(local.year)) else said
+
     def clock_time(self, at: int) -> str:
         """Formats a time of day: `09:41:52`."""
         return clock_time(when(at), self.reader)

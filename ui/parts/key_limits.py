@@ -26,7 +26,7 @@ def ends(key: KeyRow, times: Times) -> str:
     """Returns until when a key works."""
     if key.expires_at is None:
         return _("does not end")
-    return _("works until {day}").format(day=times.day(key.expires_at))
+    return _("works until {day}").format(day=times.last_day(key.expires_at))
 
 
 def shared_limits(limits: Limits, environments: Iterable[str], reader: Reader) -> str:

@@ -223,7 +223,7 @@ class KeysPage:
         """Returns when the key expires or has expired."""
         if key.revoked_at is not None:
             return _("revoked {day}").format(day=self.times.day(key.revoked_at))
-        return self.times.day(key.expires_at) if key.expires_at else _("never")
+        return self.times.last_day(key.expires_at) if key.expires_at else _("never")
 
     def _change(self, key: KeyRow) -> None:
         self.create.visible = False

@@ -16,7 +16,7 @@ from api.app import create_api
 from engine.actions.deployments import deploy
 from engine.actions.flows import create_flow, save_draft, save_version
 from engine.actions.jobs import cancel_all
-from engine.actions.keys import create_key
+from engine.actions.keys import create_key, revoke_key
 from engine.actions.webhooks import set_webhook
 from engine.core.api_key_format import parse_key
 from engine.core.clock import DAY, HOUR
@@ -463,11 +463,22 @@ async def test_the_keys_of_a_flow_have_their_end_and_their_limits(site: Site, us
     await user.open(f"/flows/{flow_id}")
 
     said = page_text(user)
-    assert re.search(r"works until .+ · at most 500 requests a month", said)
+    assert re.search(r"all flows · works until \d+ \w+ \d{4} · at most 500 requests a month", said)
+    assert "0 calls in 30 days" in said
     assert "does not end" in said
     assert "Each key may send 50 calls a second." in said
     assert "All keys of Production together: 1,000 requests a month, 4 at once." in said
     assert "All keys of Staging together: 250 requests a month, 1 at once." in said
+
+    for key in site.database.read_now(list_keys, site.workspace_id):
+        site.database.write_now(revoke_key, site.owner, key.id)
+    site.database.write_now(create_key, site.owner, "One", Environment.TEST, flow_ids=[flow_id])
+    await user.open(f"/flows/{flow_id}")
+    assert "only this flow · does not end" in page_text(user)
+    (last,) = [key for key in site.database.read_now(list_keys, site.workspace_id) if key.revoked_at is None]
+    site.database.write_now(revoke_key, site.owner, last.id)
+    await user.open(f"/flows/{flow_id}")
+    assert "No key works now: each was revoked or has ended." in page_text(user)
 
 
 async def test_first_calls_show_accepted_and_refused_ones(site: Site, user: User) -> None:
