@@ -33,9 +33,7 @@ def rename_column(session: Session, dataset: Dataset, column: str, name: str) ->
     if name.strip() == column:
         return
     name = _free_name(dataset, name)
-    dataset.columns = [
-        {"name": name, "type": one["type"]} if one["name"] == column else one for one in dataset.columns
-    ]
+    dataset.columns = [{"name": name, "type": one["type"]} if one["name"] == column else one for one in dataset.columns]
     if dataset.key_column == column:
         dataset.key_column = name
     _rewrite(session, dataset, column, lambda row: {name if key == column else key: row[key] for key in row})

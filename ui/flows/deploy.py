@@ -11,6 +11,7 @@ from engine.actions.flows import UNTITLED, change_flow_settings
 from engine.flow.flow_warnings import FlowWarning
 from engine.flow.times_asked import times_of_flow
 from storage.flows import FlowRow, get_flow
+from storage.schedules import count_schedules
 from ui.flows.api_tab import ApiTab
 from ui.flows.canvas_choice import CanvasChoice, PutOnCanvas, load_canvas
 from ui.flows.deploy_checks import Checks, look_before_deploy
@@ -198,6 +199,7 @@ class DeployDialog:
         self._step(3)
         self.title.text = _("Version {version} is live.").format(version=done.version)
         flow = await self.page_session.query(get_flow, done.flow_id)
+        scheduled = await self.page_session.query(count_schedules, flow.id)
         if self.card.is_deleted:
             return
         with self.body:
@@ -219,7 +221,7 @@ class DeployDialog:
         with self.acts:
             words(_("It stays open and shows the first calls as they come."), "fp-s13 fp-t2 fp-grow")
             timed = times_of_flow(flow.title, flow.description) is not None
-            by_itself = _("Let it run by itself: choose the times")
+            by_itself = _("See its schedules") if scheduled else _("Let it run by itself: choose the times")
             link_button(
                 by_itself, f"/flows/{flow.id}?tab=triggers", icon="schedule", kind="normal" if timed else "quiet"
             )

@@ -18,6 +18,7 @@ from nicegui import ui
 
 from engine.flow.file_values import is_file_value
 from engine.outbound.practice_site import PRACTICE_HOST
+from ui.kit import feedback
 from ui.kit.code_view import value_view
 from ui.kit.feedback import fold
 from ui.kit.field_titles import field_title
@@ -309,6 +310,7 @@ class _TableView:
         def save() -> None:
             called = "".join(letter for letter in name if letter.isalnum() or letter in "_-")[:60]
             ui.download.content(text.encode(), f"{called or 'table'}.csv", "text/csv")
+            feedback.told(_("{file} is downloaded.").format(file=f"{called or 'table'}.csv"))
 
         load = button(_("Download"), save, icon="download", kind="quiet", small=True)
         load.props["aria-label"] = _("Download as CSV: {name}").format(name=name)

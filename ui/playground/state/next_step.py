@@ -190,4 +190,4 @@ def _to_publish(progress: Progress) -> NextStep:
         return NextStep("schedule", sentence, _("Choose the times"), "schedule")
     if not progress.called:
         return NextStep("call", _("It is live. Send the first call."), _("Show how to call it"), "terminal")
-    return NextStep("watch", _("It is live, and calls arrive. See how they go."), _("Open Monitoring"), "monitoring")
+    return NextStep("watch", _("It is live and was called. See how its calls go."), _("Open Monitoring"), "monitoring")
