@@ -56,14 +56,14 @@ def find_known(known: Iterable[KnownDataset], named: Any) -> KnownDataset | None
 def named_by_id(document: Document, known: Iterable[KnownDataset]) -> Document:
     """Returns the document with the id of each dataset that it names by its name, so that the dataset can be renamed."""
     known = tuple(known)
-    nodes = []
+    nodes: list[Node] = []
     for node in document.nodes:
-        config = dict(node.config)
+        config: dict[str, JsonValue] = dict(node.config)
         if node.type in TYPES:
             config.update(_by_id(config, known))
-        elif node.type == AGENT and isinstance(entries := config.get("tools"), list | tuple):
+        elif node.type == AGENT and isinstance(entries := config.get("tools"), list):
             config["tools"] = [
-                {**one, **_by_id(one, known)} if isinstance(one, Mapping) and one.get("kind") == "dataset" else one
+                {**one, **_by_id(one, known)} if isinstance(one, dict) and one.get("kind") == "dataset" else one
                 for one in entries
             ]
         nodes.append(node if config == node.config else node.model_copy(update={"config": config}))
