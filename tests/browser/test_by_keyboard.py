@@ -44,7 +44,7 @@ def build(keys: Keyboard) -> None:
     keys.comes_to("API Input")
 
     add(keys, "website_mapper", first="Web address")
-    keys.reach("Most pages", most=5)
+    keys.reach("Most pages", most=6)
     keys.write("4")
     keys.reach("Delay", most=12)
     keys.write("0")

@@ -53,4 +53,4 @@ def _remedy(page_session: PageSession) -> str:
 
 def _link(page_session: PageSession) -> None:
     if page_session.may("change the server"):
-        link(_("Settings, Server"), "/settings/server", "fp-nw", new_tab=True)
+        link(_("Settings, Server"), "/settings/server", "fp-nw fp-in-text", new_tab=True)
