@@ -1,5 +1,5 @@
 """Reads from a wish what it says already, so that the questions of a goal do not ask it again: the language of the answer,
-a number of sentences, one of the choices, web addresses.
+a number of sentences, an amount, one of the choices, web addresses.
 """
 
 from __future__ import annotations
@@ -47,6 +47,11 @@ _SENTENCES: Final = re.compile(
 )
 #: A number with the word after it.
 _COUNTED: Final = re.compile(rf"\b(\d{{1,3}}|{'|'.join(_NUMBERS)}) (\w+)")
+#: A number that something is above: `over 2,500`, `more than EUR 1.000`.
+_ABOVE: Final = re.compile(
+    r"\b(?:above|over|exceeds?|exceeding|(?:more|greater|higher) than|ab|über|mehr als) (?:[€$£]|eur |usd |gbp )? ?"
+    r"(\d{1,3}(?:[.,]\d{3}){1,3}|\d{1,12})(?![\d.,]*\d)"
+)
 _WORD: Final = re.compile(r"\w+")
 #: As much of a wish is looked at.
 _LONGEST: Final = 2_000
@@ -120,8 +125,14 @@ def _has_words(wish: str, choice: str) -> bool:
 
 
 def _number(question: Question, wish: str) -> Json:
-    """The number before what the question counts: `in 3 sentences` for "How many sentences ...?"."""
-    counted = re.match(r"how many (\w+)", question.ask.casefold())
+    """The number before what the question counts: `in 3 sentences` for "How many sentences ...?"; or the one that something
+    is above: `over 2,500` for "Above which total ...?".
+    """
+    asks = question.ask.casefold()
+    if asks.startswith("above which"):
+        above = _ABOVE.search(wish)
+        return None if above is None else int(above[1].replace(",", "").replace(".", ""))
+    counted = re.match(r"how many (\w+)", asks)
     if counted is None:
         return None
     noun = counted[1].removesuffix("s")

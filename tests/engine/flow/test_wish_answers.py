@@ -16,6 +16,9 @@ WISHES = [
     ("translate-a-text", "polish a text from German shops in German shops", {}),
     ("summarise-a-page", "summarise a page in 300 sentences in Elvish", {}),
     ("report-about-pages", "report about www.example.com and https://a.example", {"pages": ["www.example.com", "https://a.example"]}),
+    ("sort-invoices", "a person approves invoices when the total is over 2,500", {"amount": 2500}),
+    ("sort-invoices", "Rechnungen ab 1.200 freigeben", {"amount": 1200}),
+    ("sort-invoices", "a manager signs off an invoice of more than $300.50, over the phone", {}),
     ("write-an-email", "write a formal e-mail from notes in Spanish", {"tone": "formal", "language": "Spanish"}),
 ]  # fmt: skip
 
