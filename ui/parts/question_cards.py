@@ -78,6 +78,9 @@ class QuestionCards:
     def show(self, asked: Sequence[Asked]) -> None:
         """Shows exactly these questions, in this order."""
         wanted = {one.question.id: one for one in asked}
+        if wanted.keys() != self._cards.keys():
+            with self.box:
+                ui.timer(0, self._tell_number, once=True)
         for question_id in [known for known in self._cards if known not in wanted]:
             self._cards.pop(question_id).box.delete()
         for place, (question_id, one) in enumerate(wanted.items()):
@@ -88,6 +91,13 @@ class QuestionCards:
             if self.box.default_slot.children.index(card.box) != place:
                 card.box.move(self.box, place)
             card.tell_time()
+
+    async def _tell_number(self) -> None:
+        """Says beside Waiting how many questions there are now."""
+        waiting = await self.page_session.query(count_open_questions)
+        if not self.box.is_deleted:
+            with self.box:
+                show_waiting(waiting)
 
 
 class _Card:

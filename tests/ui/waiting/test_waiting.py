@@ -107,6 +107,7 @@ async def test_new_questions_come_while_the_page_is_open_and_what_is_typed_stays
     assert note.value == "half a"
     assert not note.is_deleted
     assert "2 questions wait for somebody." in page_text(user)
+    await until(lambda: counts(user) == ["2"])
 
 
 async def test_the_page_of_a_job_asks_and_tells_who_answered(site: Site, user: User) -> None:
