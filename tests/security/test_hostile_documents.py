@@ -18,7 +18,7 @@ from tests.live import flows
 from tests.live_server import TLS
 from tests.security.beside import beside
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow, pytest.mark.costly("60 files, each up to its time limit")]
 
 FILE = {"name": "file", "type": "file", "required": True}
 READS = flows.one_node(

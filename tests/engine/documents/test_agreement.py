@@ -20,7 +20,11 @@ from engine.sandbox.pool import Sandbox
 from tests.engine.documents.made_files import Sent
 from tests.engine.documents.references import agreement, convert, missing_programs, texts_of
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.slow,
+    pytest.mark.costly("60 files are made by an office program, and each is read twice"),
+]
 
 #: The share of words that both readers have, on average of the files of a kind.
 LEAST = 0.95
