@@ -70,6 +70,11 @@ TEMPLATE = "template"
 GOAL = "goal"
 #: The setting with the description that went, and with what the flow did while it had it.
 TEMPLATE_LEFT = "template_left"
+#: The setting with what the flow did at other times, with the same description: hashes, the newest last.
+TEMPLATE_DID = "template_did"
+#: Most of these hashes that are kept.
+_MOST_DID = 50
+_OF_TEMPLATE = frozenset({TEMPLATE, TEMPLATE_LEFT, TEMPLATE_DID})
 #: What may be changed in a flow that still does what its template's description says.
 _OF_NO_TEMPLATE = frozenset(
     {"config/model", "config/samples", "config/may_end", "config/tools", "inputs/instructions", "label"}
@@ -369,27 +374,34 @@ def _notes(document: Document) -> list[str]:
 
 
 def _leave_template(flow: Flow) -> None:
-    flow.settings = {name: value for name, value in flow.settings.items() if name not in {TEMPLATE, TEMPLATE_LEFT}}
+    flow.settings = {name: value for name, value in flow.settings.items() if name not in _OF_TEMPLATE}
 
 
-def _describe(flow: Flow, document: Document) -> None:
+def _describe(flow: Flow, document: Document, *, as_described: bool) -> None:
     """Takes the template's description away from a flow that does something else now, and gives it back."""
     if (template := flow.settings.get(TEMPLATE)) is not None:
         before = load_document(flow.draft)
         if draft_changes(before, document).only_in(_OF_NO_TEMPLATE):
             return
-        left = {"template": template, "said": flow.description, "did": content_hash(before, _OF_NO_TEMPLATE)}
+        did = [*flow.settings.get(TEMPLATE_DID, ()), content_hash(before, _OF_NO_TEMPLATE)]
+        did = list(dict.fromkeys(did))[-_MOST_DID:]
+        if as_described or content_hash(document, _OF_NO_TEMPLATE) in did:
+            flow.settings = {**flow.settings, TEMPLATE_DID: did}
+            return
+        left = {"template": template, "said": flow.description, "did": did}
         flow.description = times_kept(flow.description)  # the rest is of the template, not of what the flow does now
         _leave_template(flow)
         flow.settings = {**flow.settings, TEMPLATE_LEFT: left}
-    elif (left := flow.settings.get(TEMPLATE_LEFT)) and left["did"] == content_hash(document, _OF_NO_TEMPLATE):
+    elif (left := flow.settings.get(TEMPLATE_LEFT)) and (
+        as_described or content_hash(document, _OF_NO_TEMPLATE) in left["did"]
+    ):
         _leave_template(flow)
-        flow.description, flow.settings = left["said"], {**flow.settings, TEMPLATE: left["template"]}
+        flow.description = left["said"]
+        flow.settings = {**flow.settings, TEMPLATE: left["template"], TEMPLATE_DID: left["did"]}
 
 
 def _put_draft(session: Session, flow: Flow, document: Document, *, as_described: bool = False) -> None:
-    if not as_described:
-        _describe(flow, document)
+    _describe(flow, document, as_described=as_described)
     flow.draft = _draft_text(document)
     _note_files(session, flow)
     flow.draft_revision += 1

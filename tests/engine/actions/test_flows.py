@@ -157,6 +157,31 @@ def test_the_description_of_a_template_goes_with_the_first_change_of_what_the_fl
     assert said(copy) == "My own words"
 
 
+def test_the_description_of_a_goal_stays_at_an_earlier_version_with_other_answers(database, ada):
+    flow_id = database.write_now(create_flow, ada, "Greeting", document(), "Says hello", template="greeting")
+    said = lambda: database.read_now(get_flow, ada.workspace_id, flow_id).description  # noqa: E731
+    answered = lambda text: database.write_now(  # noqa: E731
+        save_draft, ada, flow_id, document(greeting(text)), revision(), as_described=True
+    )
+    revision = lambda: database.read_now(get_draft, ada.workspace_id, flow_id).revision  # noqa: E731
+    database.write_now(save_as, ada, flow_id, "Greeting")
+    answered("Hi")
+    database.write_now(save_version, ada, flow_id)
+
+    database.write_now(restore_version, ada, flow_id, 1)
+    assert said() == "Says hello"
+    database.write_now(restore_version, ada, flow_id, 2)
+    assert said() == "Says hello"
+
+    change(database, ada, flow_id, "Good bye")
+    assert said() == ""
+    database.write_now(restore_version, ada, flow_id, 1)
+    assert said() == "Says hello"
+    change(database, ada, flow_id, "Good bye")
+    answered("Good day")
+    assert said() == "Says hello", "the goal's answers stand in it again"
+
+
 def test_the_version_that_holds_the_draft_is_found_however_old(database, ada, saved):
     found = lambda: database.read_now(find_version_of_draft, ada.workspace_id, saved)  # noqa: E731
     change(database, ada, saved, "second")
