@@ -233,7 +233,7 @@ class DeployDialog:
         if self.api is not None and self.api.show_unkept_key():
             sure = await feedback.confirm(
                 _("Close without the key?"),
-                _("The new key is shown this one time, and you have not copied it yet."),
+                _("The new key is shown this one time. Go back and copy it if you have not kept it."),
                 verb=_("Close all the same"),
                 danger=True,
                 keep=_("Back to the key"),

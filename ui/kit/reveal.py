@@ -1,4 +1,4 @@
-"""Shows a key or a link once. Done is enabled when it was copied, or when the person confirms that it is stored safely."""
+"""Shows a key or a link once. Done is enabled when it was copied, or when the person says that it is stored safely."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def reveal_once(
     environment: str = "",
     on_kept: Callable[[bool], None] | None = None,
 ) -> ui.element:
-    """Draws the card and scrolls to it. `copy` is the label of its copy button, `safe` the sentence that is confirmed;
-    copying confirms it, too. `on_kept` is called with whether it is confirmed, each time that this changes.
+    """Draws the card and scrolls to it. `copy` is the label of its copy button, `safe` the sentence of a box that only the
+    person ticks; either is enough. `on_kept` is called with whether one of them was done, each time that this may change.
     """
     with ui.element("section").classes("fp-card fp-reveal") as card:
         card.props["aria-label"] = title
@@ -39,18 +39,29 @@ def reveal_once(
             with ui.element("div").classes("fp-row fp-reveal-line"):
                 words(value, "fp-mono fp-reveal-key", tag="code")
                 copied = copy_button(value, copy, kind="main", small=False)
-            with ui.element("div").classes("fp-row"):
+            with ui.element("div").classes("fp-row fp-wrap-row"):
                 kept = ui.checkbox(safe)
                 words("", "fp-sp")
+                why = words(_("Copy it first, or tick the box."), "fp-why")
                 done = button(_("Done"), on_done, small=True)
                 done.disable()
+                done.props["aria-describedby"] = why.html_id
+        was_copied = False
 
         def confirmed() -> None:
-            done.set_enabled(bool(kept.value))
+            is_kept = was_copied or bool(kept.value)
+            why.visible = not is_kept
+            done.props["aria-describedby"] = "" if is_kept else why.html_id
+            done.set_enabled(is_kept)
             if on_kept is not None:
-                on_kept(bool(kept.value))
+                on_kept(is_kept)
+
+        def note_copied() -> None:
+            nonlocal was_copied
+            was_copied = True
+            confirmed()
 
         kept.on_value_change(confirmed)
-        copied.on("fpcopied", lambda: kept.set_value(True), [])
+        copied.on("fpcopied", note_copied, [])
     into_view(card, "center")
     return card

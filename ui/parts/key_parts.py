@@ -28,7 +28,7 @@ class MadeKey:
 def reveal(made: MadeKey, on_done: Callable[[], None], on_kept: Callable[[bool], None] | None = None) -> ui.element:
     """Shows the key in full, once.
 
-    The Done button is enabled after the person has copied the key or confirms that it is stored safely; `on_kept` is told.
+    The Done button is enabled after the person has copied the key or says that it is stored safely; `on_kept` is told.
     """
     title = _('Copy the key "{label}" now').format(label=made.label)
     told = _("It is shown this one time. Flowport keeps only a fingerprint of it and cannot show it again.")

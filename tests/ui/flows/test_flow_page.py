@@ -427,7 +427,8 @@ async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site
     press(user, "Create a key")
     await user.should_see('Copy the key "First key" now')
     dialog_done = max((one for one in user.find(kind=ui.button, content="Done").elements), key=lambda one: one.id)
-    assert dialog_done.enabled is False, "the key's own button waits for the tick"
+    assert dialog_done.enabled is False
+    assert "Copy it first, or tick the box." in page_text(user), "the reason stands beside the key's own button"
     done = min((one for one in user.find(kind=ui.button, content="Done").elements), key=lambda one: one.id)
     UserInteraction(user, {done}, None).click()
     await user.should_see("Close without the key?")
@@ -437,7 +438,13 @@ async def test_a_key_that_nobody_has_kept_is_not_lost_with_the_dialog(site: Site
 
     UserInteraction(user, {newest_button(user, "Copy key")}, None).trigger("fpcopied")
     await asyncio.sleep(0)
-    assert dialog_done.enabled
+    (box,) = user.find(kind=ui.checkbox, content="I have put it in a safe place").elements
+    assert isinstance(box, ui.checkbox)
+    assert box.value is False, "only the person ticks it"
+    for ticked in (True, False):
+        box.value = ticked
+        assert dialog_done.enabled, "having copied is enough"
+    await user.should_not_see("Copy it first, or tick the box.")
     UserInteraction(user, {done}, None).click()
     await user.should_not_see('Copy the key "First key" now')
     assert "Close without the key?" not in page_text(user)
