@@ -185,7 +185,9 @@ class FlowsPage:
                 self._table(saved, _("Saved flows"))
             if fresh:
                 words(_("Drafts"), "fp-over", tag="h2")
-                words(_("These are not saved yet. Save As puts them among the saved flows."), "fp-s13 fp-t2", tag="p")
+                words(
+                    _("Every change in them is kept. Save As puts them among the saved flows."), "fp-s13 fp-t2", tag="p"
+                )
                 self._table(fresh, _("Drafts"))
             if len(drawn) < len(shown):
                 with ui.element("div").classes("fp-row"):

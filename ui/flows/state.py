@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storage.flows import FlowRow, FlowState
-from ui.kit.parts import status_badge, status_line
+from ui.kit.parts import status_badge, status_line, words
 from ui.kit.text import _
 
 #: States in which nobody can call the flow -> badge.
@@ -38,3 +38,5 @@ def state_lines(flow: FlowRow) -> None:
             status_line("draft_differs").classes("fp-b")
     else:
         status_line(_QUIET[flow.state]).classes("fp-b")
+        if flow.state is FlowState.NOT_SAVED:
+            words(_("Draft, kept by itself"), "fp-s12 fp-t3", tag="div")

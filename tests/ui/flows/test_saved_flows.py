@@ -30,6 +30,7 @@ async def test_each_flow_stands_there_with_its_state_in_words(site: Site, user: 
     said = texts(user)
     for state in ("Not saved yet", "Not deployed", "Live v1", "Draft differs", "Undeployed"):
         assert state in said
+    assert "Draft, kept by itself" in said, "a flow without a version is not lost"
     assert "4 flows, 2 live. A click opens the page of a flow." in said
     assert any(text.startswith("Failed, ") for text in said)
     assert "100 %" in said

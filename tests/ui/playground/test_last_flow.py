@@ -49,7 +49,7 @@ async def test_without_a_flow_the_sidebar_opens_a_new_one_that_stands_nowhere_wh
     assert (titles(site), empties(site)) == (["Untitled flow"], [])
     await user.open("/flows")
     await user.should_see("Drafts")
-    await user.should_see("These are not saved yet. Save As puts them among the saved flows.")
+    await user.should_see("Every change in them is kept. Save As puts them among the saved flows.")
 
 
 async def test_an_empty_flow_that_somebody_has_open_is_not_given_to_somebody_else(site: Site, user: User) -> None:
