@@ -154,6 +154,10 @@ class GoalQuestions:
         self.asked_of_me: set[str] = set()
         #: The input that the person tried last in place of the sample.
         self.tried: dict[str, Any] | None = None
+        #: The form of what was tried, once somebody typed in it.
+        self.typed: Form | None = None
+        #: What was tried last before the page was opened, without the fields that questions ask for.
+        self.tried_before: dict[str, Any] = {}
 
     async def load(self, flow_id: str = "") -> None:
         """Reads which models there are, and the flow that was made here before."""
@@ -335,6 +339,11 @@ class GoalQuestions:
         answers = self._answers()
         if answers is None:
             return
+        if self.typed is not None:
+            if wrong := self.typed.problems():
+                self.typed.focus(next(iter(wrong)))
+                return
+            self.tried = self.typed.value
         model = str(self.form.value.get(_MODEL) or SIMULATED)
         self.go.disable()
         self.job_id = None
@@ -347,7 +356,14 @@ class GoalQuestions:
         finally:
             self.go.enable()
         self.go.text = _("Run it again")
-        await self._run(made, sample_payload(made.document) if self.tried is None else self.tried)
+        await self._run(made, self._payload(made.document) if self.tried is None else self.tried)
+
+    def _payload(self, document: Document) -> dict[str, Any]:
+        """The first sample, with what was tried in its place before the page was opened."""
+        sample = sample_payload(document)
+        if not self.tried_before:
+            return sample
+        return {name: value for name, value in sample.items() if name in self.goal.asked_fields} | self.tried_before
 
     async def _run(self, made: Made, payload: dict[str, Any]) -> None:
         """Runs the flow with this input."""
@@ -423,10 +439,18 @@ class GoalQuestions:
         self.job_id = job_id
         look = await self.page_session.query(look_at, job_id)
         if look is not None and look.job.ended:
+            if look.job.status == "completed":
+                await self._remember_tried(job_id)
             await self._show_end(look)
             return
         self._show_running()
         await self._follow(job_id)
+
+    async def _remember_tried(self, job_id: JobId) -> None:
+        payload = await self.page_session.query(lambda session, _workspace_id: read_value(session, job_id, "payload"))
+        if self.made is not None and isinstance(payload, dict):
+            names = {str(field.get("name")) for field in input_fields(self.made.document)} - self.goal.asked_fields
+            self.tried_before = {name: value for name, value in payload.items() if name in names}
 
     async def _follow(self, job_id: JobId) -> None:
         """Shows how far the run is until it ends, and then what it answered."""
@@ -484,6 +508,7 @@ class GoalQuestions:
         self.old.visible = False
         self.place.visible = True
         self.place.clear()
+        self.typed = None
         self.asks.show(())
 
     def _show_running(self) -> None:
@@ -592,7 +617,12 @@ class GoalQuestions:
             title = words(_("This was tried. Try something else:"), "fp-b fp-s13", tag="h3")
             section.props["aria-labelledby"] = title.html_id
             specs = roomy(specs_of_schema(payload_schema(fields)), payload)
-            form = Form(specs, payload, keep_file=file_keeper(self.page_session))
+            form = Form(
+                specs,
+                payload,
+                lambda _pointer, _value: self._note_typed(form),
+                keep_file=file_keeper(self.page_session),
+            )
 
             async def again() -> None:
                 if wrong := form.problems():
@@ -602,6 +632,9 @@ class GoalQuestions:
                 await self._run(made, form.value)
 
             button(_("Try it with this"), again, icon="play_arrow", small=True)
+
+    def _note_typed(self, form: Form) -> None:
+        self.typed = form
 
     def _draw_acts(self, made: Made, job_id: str) -> None:
         """Draws what can be done with the flow, and once it is deployed that it is live."""

@@ -302,8 +302,21 @@ async def test_the_text_that_was_tried_is_shown_and_another_can_be_tried(site: S
         press(user, "Run it again")
         await until(lambda: "You hear from us today." in answers(user))
 
-    assert box(user, "text").value == "When do you open?", "what was tried is tried again"
-    assert draft(site, list_of_flows(site)[0].id) != made
+        assert box(user, "text").value == "When do you open?", "what was tried is tried again"
+        (flow,) = list_of_flows(site)
+        assert draft(site, flow.id) != made
+
+        await user.open(f"/start?goal=answer-by-word&flow={flow.id}")
+        await user.should_see("This was tried. Try something else:")
+        press(user, "Run it again")
+        await until(lambda: len(_runs(site)) == 4)
+        await user.should_see("This was tried. Try something else:")
+        assert box(user, "text").value == "When do you open?", "also after a look at another page"
+        box(user, "text").set_value("Any refund?")
+        press(user, "Run it again")
+        await until(lambda: len(_runs(site)) == 5)
+        await user.should_see("This was tried. Try something else:")
+    assert box(user, "text").value == "Any refund?", "what was typed counts"
 
 
 async def test_what_a_question_asks_for_is_not_asked_again_below_the_answer(site: Site, user: User) -> None:
