@@ -193,12 +193,12 @@ class ItemList(Part):
             )
 
     def clear(self) -> None:
-        """Removes all rows."""
+        """Removes all rows, and begins again with an empty one that has the keyboard."""
         for row in self.rows:
             row.element.delete()
         self.rows.clear()
-        self._number()
         self._changed()
+        self.add()
 
     def move(self, row: _Row, by: int) -> None:
         """Moves a row up or down."""

@@ -129,6 +129,8 @@ async def test_pasted_lines_take_the_place_of_a_marked_text_and_all_items_can_be
     assert form.value == {"reviews": ["Mine", "Mine too", "Second", "a", "b"]}
     press(user, form, "Remove all")
     assert form.value == {"reviews": []}
+    box(form, "reviews, item 1").value = "Again"
+    assert form.value == {"reviews": ["Again"]}, "an empty box is there to go on in"
 
 
 async def test_nothing_else_is_drawn_again_when_an_item_comes_moves_or_goes(user: User, draw: Draw) -> None:
