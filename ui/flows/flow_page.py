@@ -173,7 +173,7 @@ class FlowPage:
         self.way.visible = bool(self.answers)
         with self.way:
             if self.answers:
-                link_button(_("Change the answers"), self.answers, icon="edit", small=True)
+                link_button(_("Change what you filled in"), self.answers, icon="edit", small=True)
                 words(_("in the questions that made this flow"), "fp-t3")
         self.page.actions.clear()
         with self.page.actions:

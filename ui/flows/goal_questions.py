@@ -222,7 +222,7 @@ class GoalQuestions:
                 _("Press {verb} to see what the flow answers now.").format(verb=_("Run it again")),
                 kind="warn",
                 icon="history",
-                strong=_("This is from the answers before."),
+                strong=_("This is from what you filled in before."),
             ).props("role=status")
             self.old.visible = False
             self.place = ui.element("section").classes("fp-goal-result").props("role=status")
@@ -603,7 +603,9 @@ class GoalQuestions:
             self.acts = ui.element("div").classes("fp-goal-acts")
             self._draw_acts(made, job_id)
             words(
-                _("Not quite right? Change an answer above and run it again, or change the steps in the Playground."),
+                _(
+                    "Not quite right? Change what you filled in and run it again, or change the steps in the Playground."
+                ),
                 "fp-hint",
                 tag="p",
             )
@@ -658,7 +660,9 @@ class GoalQuestions:
                 note(
                     _("Callers get what you see here once you press Update API."),
                     icon="info",
-                    strong=_("Version {number} is live, with other answers.").format(number=flow.live_version),
+                    strong=_("Version {number} is live, with what you filled in before.").format(
+                        number=flow.live_version
+                    ),
                 )
             with ui.element("div").classes("fp-row fp-goal-go"):
                 link_button(_("Open it in the Playground"), _run_path(made, job_id), icon="schema")
@@ -668,7 +672,7 @@ class GoalQuestions:
                     button(verb, lambda: self._deploy(made, job_id), icon="rocket_launch", kind=kind)
 
     def _draw_failure(self, error: Mapping[str, Any], path: str) -> None:
-        todo = str(error.get("remedy") or _("Change an answer above and run it again."))
+        todo = str(error.get("remedy") or _("Change what you filled in above and run it again."))
         asks = any(one.kind in {"address", "addresses"} for one in self.goal.questions)
         if asks and error.get("code") in _NOT_REACHED:
             todo = _("Change the address above, or try the practice page, which needs no internet: {address}").format(

@@ -295,10 +295,10 @@ async def test_the_text_that_was_tried_is_shown_and_another_can_be_tried(site: S
         press(user, "Try it with this")
         await until(lambda: "Thank you for writing. You hear from us tomorrow." in answers(user))
 
-        await user.should_not_see("This is from the answers before.")
+        await user.should_not_see("This is from what you filled in before.")
         questions = [one for one in user.find(kind=ui.input).elements if one.value and "tomorrow" in str(one.value)]
         questions[0].set_value("You hear from us today.")
-        await user.should_see("This is from the answers before.")
+        await user.should_see("This is from what you filled in before.")
         press(user, "Run it again")
         await until(lambda: "You hear from us today." in answers(user))
 
