@@ -56,7 +56,7 @@ class TableChoice:
         """Draws the form widget."""
         around = ui.element("div").props("data-fp-back")
         with around:
-            place = ui.element("div").classes("fp-stack")
+            place = ui.element("div").classes("fp-goal-documents")
         shown = value
 
         def draw(chosen: Any) -> None:
