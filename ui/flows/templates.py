@@ -358,16 +358,23 @@ def template_sketch(template: Template) -> None:
         width = 1
         for number, column in enumerate(template.columns):
             if number:
-                parts = max(width, len(column))
-                with (
-                    ui.element("span").classes("fp-sketch-lines").classes("fp-sketch-lines--split" if parts > 1 else "")
-                ):
-                    for _part in range(parts):
-                        ui.element("span").classes("fp-sketch-line")
+                _draw_lines(width, len(column))
             with ui.element("span").classes("fp-sketch-column"):
                 for group, symbol in column:
                     tile(group, symbol, small=True)
             width = len(column)
+
+
+def _draw_lines(before: int, after: int) -> None:
+    """Draws the lines between two columns of this many steps: one for each branch, which begin or end at one step."""
+    parts = max(before, after)
+    with ui.element("span").classes("fp-sketch-lines") as lines:
+        if parts > 1:
+            lines.classes("fp-sketch-lines--split").style(f"--fp-parts: {parts}")
+        if min(before, after) == 1 < parts:
+            lines.classes("fp-sketch-lines--fork" if before == 1 else "fp-sketch-lines--join")
+        for _part in range(parts):
+            ui.element("span").classes("fp-sketch-line")
 
 
 async def use_template(page_session: PageSession, template: Template) -> None:
