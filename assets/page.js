@@ -27,7 +27,9 @@
   });
 
   // Who comes back from another tab sees what was changed there.
-  addEventListener("focus", () => document.querySelectorAll("[data-fp-back]").forEach((one) => one.dispatchEvent(new Event("fpback"))));
+  const back = () => document.querySelectorAll("[data-fp-back]").forEach((one) => one.dispatchEvent(new Event("fpback")));
+  addEventListener("focus", back);
+  document.addEventListener("visibilitychange", () => document.hidden || back()); // the window may get no focus: the address bar has it
 
   // Quasar makes the box around the options of a list focusable; in a list of options nothing but options may be.
   const onlyOptions = (place) => place.querySelectorAll("[role=listbox] > .q-virtual-scroll__content[tabindex]").forEach((one) => one.removeAttribute("tabindex"));

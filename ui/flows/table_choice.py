@@ -16,10 +16,13 @@ from ui.kit.ask import ask_text
 from ui.kit.parts import button, link
 from ui.kit.text import _
 from ui.page_session import PageSession
+from ui.page_shell import every
 
 if TYPE_CHECKING:
     from ui.forms.form import Form
 
+#: How often the page looks whether an empty table was filled, in seconds.
+_LOOK_SECONDS = 2.0
 #: The name of the form widget.
 WIDGET = "table"
 
@@ -65,6 +68,7 @@ class TableChoice:
             place.clear()
             with place:
                 self._draw_choice(str(chosen or ""), spec.title, pick)
+            timer.active = self._is_to_be_filled(chosen)
 
         def pick(chosen: Any) -> None:
             form.change(pointer, chosen)
@@ -78,6 +82,8 @@ class TableChoice:
                 draw(shown)
 
         self._show = lambda: None if place.is_deleted else draw(shown)
+        with around:
+            timer = every(_LOOK_SECONDS, look_again)  # while people fill the table in another window
         draw(value)
         around.on("fpback", look_again, [])
 
@@ -95,9 +101,13 @@ class TableChoice:
             if self.page_session.may("edit datasets"):
                 button(_("Make my own table"), lambda: self._make(pick), icon="add")
         if (found := find_known(self.known, chosen)) is not None:
-            looks_up = any(table.rows for table in self.brings.values())
-            said = _("Nothing is in it yet: fill it") if looks_up and not found.columns else _("Open it")
+            said = _("Nothing is in it yet: fill it") if self._is_to_be_filled(chosen) else _("Open it")
             link(said, f"/datasets/{found.id}", "fp-s13", new_tab=True)
+
+    def _is_to_be_filled(self, chosen: Json) -> bool:
+        """True when the flow looks things up and the chosen table has nothing in it."""
+        found = find_known(self.known, chosen)
+        return found is not None and not found.columns and any(table.rows for table in self.brings.values())
 
     def _said(self, name: str) -> str:
         if self.brings[name].rows:

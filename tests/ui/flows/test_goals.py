@@ -10,7 +10,7 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 from sqlalchemy.orm import Session
 
-from engine.actions.datasets import add_dataset, rename_dataset
+from engine.actions.datasets import add_column, add_dataset, rename_dataset
 from engine.actions.flows import save_draft
 from engine.actions.knowledge import add_collection, add_text
 from engine.flow.contract import samples_of
@@ -581,6 +581,17 @@ async def test_a_table_of_ones_own_is_made_beside_the_question_and_can_be_rename
     (flow,) = list_of_flows(site)
     await user.open(f"/start?goal=keep-entries&flow={flow.id}")
     assert table_choice(user).value == tables["Mine"].id
+
+
+async def test_a_table_that_was_filled_elsewhere_is_not_called_empty(site: Site, user: User) -> None:
+    """Browsers do not tell every page that it is in front again."""
+    mine = site.database.write_now(add_dataset, site.owner, "Mine")
+    await user.open("/start?goal=assistant")
+    table_choice(user).value = mine
+    await user.should_see("Nothing is in it yet: fill it")
+    site.database.write_now(add_column, site.owner, mine, "name", "string")
+    await user.should_see("Open it", retries=100)
+    await user.should_not_see("Nothing is in it yet: fill it")
 
 
 def table_choice(user: User) -> ui.select:
