@@ -179,7 +179,7 @@ class DatasetDetailPage:
             if not self.seen.uses:
                 words(
                     _(
-                        "No flow uses it yet: choose it in the step “Read rows” or “Save rows” of a flow, or as a tool of an “Agent”."
+                        "Flows that read it, save rows in it or let an AI model look into it are named here, once you have made them."
                     ),
                     "fp-t3",
                 )

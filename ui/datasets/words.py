@@ -11,6 +11,8 @@ from ui.kit.text import Reader, _, number, plural, size, type_word
 
 #: Most characters that a cell shows; the row's form shows the whole value.
 SHOWN = 120
+#: A table of fewer bytes is shown without its size.
+_WORTH_TELLING = 1024
 TYPES = {kind: type_word(kind) for kind in ("string", "number", "integer", "boolean", "array", "object")}
 
 
@@ -57,6 +59,7 @@ def rows_word(count: int, reader: Reader) -> str:
 
 
 def sum_line(dataset: DatasetLine, reader: Reader) -> str:
-    """Summarises a dataset: `1,234 rows, 5 columns, 20 KB`."""
+    """Summarises a dataset: `1,234 rows, 5 columns, 20 KB`; a small one without its size."""
     columns = plural(len(dataset.columns), _("column"), _("columns"), reader)
-    return f"{rows_word(dataset.rows, reader)}, {columns}, {size(dataset.bytes, reader)}"
+    large = f", {size(dataset.bytes, reader)}" if dataset.bytes >= _WORTH_TELLING else ""
+    return f"{rows_word(dataset.rows, reader)}, {columns}{large}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -15,11 +16,11 @@ from engine.actions.datasets import add_dataset, delete_dataset, import_rows
 from engine.actions.flows import create_flow
 from engine.actions.workspaces import create_workspace
 from storage.dataset_changes import checked_rows
-from storage.datasets import find_dataset, get_dataset, list_datasets, page_of_rows
+from storage.datasets import DatasetLine, find_dataset, get_dataset, list_datasets, page_of_rows
 from tests.factories import document, greeting, person
 from tests.ui.arrange import buttons, choose, newest_button, page_text, press, texts, until
 from tests.ui.conftest import Site
-from ui.datasets.words import cell_text
+from ui.datasets.words import cell_text, sum_line
 from ui.kit.text import ENGLISH
 
 BREAD: list[dict[str, Any]] = [
@@ -184,7 +185,7 @@ async def test_a_row_is_added_and_a_dataset_without_columns_asks_for_one_first(s
     field(user, "mail").value = "ada@example.com"
     (form,) = {one for one in user.find(kind=ui.element).elements if "fp-form" in one.classes and _takes_enter(one)}
     enter(user, form)
-    await user.should_see("1 row, 1 column, ", retries=100)
+    await user.should_see("1 row, 1 column.", retries=100)
     assert rows_of(site, dataset_id) == [{"mail": "ada@example.com"}]
 
 
@@ -244,7 +245,7 @@ async def test_a_file_is_looked_at_before_it_becomes_a_dataset(site: Site, user:
     assert site.database.read_now(list_datasets, site.workspace_id) == []
     assert field(user, "Name of the dataset").value == "price list"
     press(user, "Import 2 rows")
-    await user.should_see("2 rows, 2 columns, ", retries=100)
+    await user.should_see("2 rows, 2 columns.", retries=100)
     (made,) = site.database.read_now(list_datasets, site.workspace_id)
     assert (made.name, made.rows) == ("price list", 2)
     assert rows_of(site, made.id) == [{"name": "Rye", "price": 3.2}, {"name": "Roll", "price": 1}]
@@ -282,7 +283,7 @@ async def test_pasted_rows_are_added_or_replace_all(site: Site, user: User) -> N
     max(user.find(kind=ui.toggle).elements, key=lambda element: element.id).value = "replace"
     await user.should_see("The rows and columns that are there now are deleted.")
     press(user, "Import 1 row")
-    await user.should_see("1 row, 1 column, ", retries=100)
+    await user.should_see("1 row, 1 column.", retries=100)
     assert rows_of(site, dataset_id) == [{"name": "Only"}]
 
 
@@ -398,6 +399,12 @@ async def test_a_strangers_dataset_is_not_there(site: Site, user: User, path: st
     async with site.browser() as nobody:
         assert (await nobody.get(f"/datasets/{mine}{path}")).status_code == 303
     assert site.database.read_now(find_dataset, site.workspace_id, theirs) is None
+
+
+def test_a_small_table_is_summed_up_without_its_size() -> None:
+    small = DatasetLine("dataset_a", "Pumps", (), rows=1, bytes=255, created_at=0, updated_at=0)
+    assert sum_line(small, ENGLISH) == "1 row, 0 columns"
+    assert sum_line(replace(small, bytes=2048), ENGLISH) == "1 row, 0 columns, 2 KB"
 
 
 def test_a_list_of_texts_is_shown_in_words() -> None:
