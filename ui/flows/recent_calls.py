@@ -64,8 +64,9 @@ class FirstCalls:
         self.times = times_of(page_session)
         self.calls: RecentCalls | None = None
         with card(_("First calls"), padded=False) as box:
-            with box.head, ui.element("span").classes("fp-st fp-s12 fp-ok fp-b"):
-                words("", "fp-dot")
+            with box.head, ui.element("span").classes("fp-st fp-s12 fp-b") as self.state:
+                self.dot = words("", "fp-dot")
+                self.dot.visible = False
                 self.count = words("")
             self.list = ui.element("ul").classes("fp-lines").props("aria-live=polite")
             with ui.element("div").classes("fp-calls-foot fp-s12 fp-t3"):
@@ -86,6 +87,8 @@ class FirstCalls:
         older = [call for call in seen.calls if _at(call) < self.since]
         count = len(seen.calls) - len(older)
         self.count.text = plural(count, _("call"), _("calls"), self.times.reader) if count else _("none yet")
+        self.dot.visible = count > 0
+        self.state.classes(add="fp-ok" if count else "fp-t3", remove="fp-t3" if count else "fp-ok")
         self.foot.text = (
             _("The first five calls are shown here as they come. All calls stay under Jobs.")
             if count < MOST

@@ -69,6 +69,9 @@ async def test_deploying_shows_the_endpoint(site: Site, user: User) -> None:
     press(user, "Deploy API")
     await user.should_see("Version 1 is live.", retries=100)
     await user.should_see("none yet", retries=100)
+    (none_yet,) = user.find("none yet").elements
+    assert none_yet.parent_slot is not None
+    assert "fp-ok" not in none_yet.parent_slot.parent.classes  # no call is no success
     await user.should_see("Undeploy API", retries=100)
 
     assert site.database.read_now(get_flow, site.workspace_id, flow_id).live_version == 1
