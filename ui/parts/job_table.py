@@ -10,7 +10,7 @@ from storage.jobs import JobRow
 from ui.kit.parts import Column, badge, environment_badge, link, sentence, status_badge, status_line, table, words
 from ui.kit.text import _
 from ui.kit.times import Times
-from ui.parts.job_words import job_took, state_words, trigger_badge, was_tried, why_failed
+from ui.parts.job_words import job_took, reason_first, state_words, trigger_badge, was_tried, why_failed
 
 
 def job_table(
@@ -46,7 +46,8 @@ def job_table(
                     words(" ")
                 words(f"v{job.flow_version}" if job.flow_version is not None else _("draft"), "fp-t3")
                 if job.status == "failed" and (why := why_failed(job)):
-                    sentence(why, "fp-job-why fp-s12 fp-bad", tag="div").props["title"] = why.replace("`", '"')
+                    said = sentence(reason_first(why), "fp-job-why fp-s12 fp-bad", tag="div")
+                    said.props["title"] = why.replace("`", '"')
             with rows.cell(), ui.element("span").classes("fp-row fp-wrap-row"):
                 environment_badge(job.environment)
                 if job.simulated:

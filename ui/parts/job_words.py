@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -13,6 +14,9 @@ from storage.steps import StepRow
 from ui.kit.parts import ENVIRONMENTS, STATES, badge, link, status_badge, status_line
 from ui.kit.text import Reader, _, plural
 from ui.kit.times import Times
+
+#: A reason that begins with an address: "Read the page: `https://a.example/b` answered 404."
+_ADDRESS_FIRST = re.compile(r"\A(?P<node>(?:[^`]*: )?)(?P<address>`https?://[^`]+`),? (?P<reason>.+)\Z", re.DOTALL)
 
 
 def job_state(job: JobRow) -> str:
@@ -49,6 +53,13 @@ def why_failed(job: JobRow) -> str:
     error = job.error or {}
     node, message = str(error.get("node_label") or ""), str(error.get("message") or "")
     return f"{node}: {message}" if node and message else message
+
+
+def reason_first(why: str) -> str:
+    """Returns a reason with the address that it begins with at its end, for places that cut it off: an address may be
+    longer than they are.
+    """
+    return _ADDRESS_FIRST.sub(r"\g<node>\g<reason> \g<address>", why)
 
 
 def was_tried(job: JobRow, keys: Mapping[str, str]) -> bool:

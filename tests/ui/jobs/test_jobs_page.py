@@ -28,7 +28,21 @@ from storage.usage import usage_subject
 from tests.ui.arrange import accepted, buttons, draft, ended, page_text, press, refused, texts, until, went_on
 from tests.ui.conftest import Site
 from ui.jobs.refused_calls import RefusedView, load_refused
+from ui.parts.job_words import reason_first
 from ui.parts.refused_answer import stored_answer
+
+
+@pytest.mark.parametrize(
+    ("why", "shown"),
+    [
+        ("Read the page: `https://a.example/b` answered 404.", "Read the page: answered 404. `https://a.example/b`"),
+        ("`https://a.example/`, no HTML. Try `b`.", "no HTML. Try `b`. `https://a.example/`"),
+        ("Model: The key is wrong.", "Model: The key is wrong."),
+        ("Read: The answer of `https://a.example/` is late.", "Read: The answer of `https://a.example/` is late."),
+    ],
+)
+def test_a_long_address_does_not_hide_the_reason(why: str, shown: str) -> None:
+    assert reason_first(why) == shown
 
 
 async def test_jobs_are_listed_with_what_matters(site: Site, user: User) -> None:
@@ -522,7 +536,7 @@ async def test_the_page_of_such_a_job_names_the_step_and_leads_to_it(
 async def test_a_list_of_jobs_says_why_one_failed(site: Site, user: User) -> None:
     ended(site, site.flow("Greeting", live=True), "failed")
     await user.open("/jobs")
-    assert {"Greet: ", "https://example.com", " answered 500."} <= set(texts(user))
+    assert {"Greet: answered 500. ", "https://example.com"} <= set(texts(user))
 
 
 async def test_names_and_bars_of_steps_are_links_that_open_the_step(site: Site, user: User) -> None:
