@@ -12,6 +12,7 @@ from ui.datasets.columns import ColumnHeads
 from ui.datasets.words import column_word, number_text, two_places
 from ui.kit.parts import words
 from ui.kit.text import Reader, _, number
+from ui.kit.times import time_of_text
 
 _NUMBERS = frozenset({"number", "integer"})
 
@@ -91,8 +92,12 @@ class RowTable:
             opener.props["aria-label"] = _("Open row {shown}").format(shown=shown)
             opener.on("click", lambda: self.on_open(at, ""), [])
         for column in self.columns:
-            text = number_text(row.data.get(column.name), self.reader, two=column.name in self._two)
-            cell = words(text, "fp-cell", tag="td").classes("fp-r" if column.type in _NUMBERS else "")
+            value = row.data.get(column.name)
+            text = number_text(value, self.reader, two=column.name in self._two)
+            time = time_of_text(value, self.reader) if isinstance(value, str) else ""
+            cell = words(time or text, "fp-cell", tag="td").classes("fp-r" if column.type in _NUMBERS else "")
+            if time:
+                cell.props["title"] = value
             cell.on("click", lambda _event, name=column.name: self.on_open(at, name), [])
 
     def _choose(self, row_id: int, on: bool) -> None:  # noqa: FBT001 - a checkbox

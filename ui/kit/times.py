@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from engine.core.clock import Clock
 from ui.kit import text
 from ui.kit.text import ENGLISH, Reader, _
+
+#: A time as programs write it, with its zone: `2026-11-27T12:06:08.834Z`.
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -97,3 +101,17 @@ def moment(when: datetime, now: datetime, reader: Reader = ENGLISH) -> str:
     name = day(when, now, reader)
     local = when.astimezone(reader.zone)
     return f"{name} {local:%H:%M:%S}" if name in (_("today"), _("yesterday")) else f"{name} {local:%H:%M}"
+
+
+def time_of_text(text: str, reader: Reader = ENGLISH) -> str:
+    """Formats a text that is exactly an ISO time with its zone as people read times: `27 Nov 2026 12:06:08`.
+
+    Values are kept, so the date is whole, never `today`. Returns "" for every other text.
+    """
+    if _ISO_TIME.fullmatch(text) is None:
+        return ""
+    try:
+        local = datetime.fromisoformat(text).astimezone(reader.zone)
+    except (ValueError, OverflowError):  # the 31st of February, the first year
+        return ""
+    return f"{local.day} {local:%b} {local.year} {local:%H:%M:%S}"

@@ -25,6 +25,7 @@ from ui.kit.field_titles import field_title
 from ui.kit.markdown import foreign_markdown
 from ui.kit.parts import button, copy_button, icon, link_button, segments, words
 from ui.kit.text import ENGLISH, Reader, _, number, plural
+from ui.kit.times import time_of_text
 from ui.parts.kept_files import file_line, file_path
 from ui.parts.value_shapes import (
     COUNT,
@@ -157,6 +158,8 @@ class _Drawn:
             file_line(value, self.reader)
         elif isinstance(value, str) and (address := web_address(value)):
             _link(address)
+        elif isinstance(value, str) and (time := time_of_text(value, self.reader)):
+            words(time).props["title"] = value
         elif value is None or value == "":
             words(_("none") if value is None else _("empty"), "fp-t3")
         else:
@@ -223,6 +226,8 @@ class _Drawn:
             words(_("empty"), "fp-t3")
         elif address := web_address(text):
             _link(address)
+        elif time := time_of_text(text, self.reader):
+            words(time).props["title"] = text
         elif picture := held_picture(text):
             _picture(picture, name)
         elif self.rendered < _MOST_RENDERED and is_markdown(text):

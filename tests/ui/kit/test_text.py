@@ -17,7 +17,7 @@ from ui.kit.text import (
     tokens,
     type_word,
 )
-from ui.kit.times import ago, clock_time, moment
+from ui.kit.times import ago, clock_time, moment, time_of_text
 
 NOW = datetime(2026, 11, 24, 9, 41, 52, tzinfo=UTC)
 GERMAN = Reader.of({"fp_signs": ".%2C", "fp_zone": "Europe/Berlin"})
@@ -111,3 +111,17 @@ def test_types_have_words() -> None:
     assert type_word({"type": "array", "items": {"type": "string", "format": "uri"}}) == "List of web addresses"
     assert type_word("boolean") == "Yes or no"
     assert type_word({}) == "Anything"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2026-11-27T12:06:08.834Z", "27 Nov 2026 13:06:08"),
+        ("2026-11-27T23:30:00-01:00", "28 Nov 2026 01:30:00"),
+        ("2026-11-27T12:06Z", "27 Nov 2026 13:06:00"),
+        *((other, "") for other in ("2026-11-27", "2026-11-27T12:06:08", "at 2026-11-27T12:06Z", "2026-02-31T12:06Z")),
+        *((other, "") for other in ("0001-01-01T00:00+14:00", "9999-12-31T23:59Z", "2026-11-27T12:06Z\n", "")),
+    ],
+)
+def test_a_text_that_is_a_time_is_shown_as_people_read_it(text: str, shown: str) -> None:
+    assert time_of_text(text, GERMAN) == shown

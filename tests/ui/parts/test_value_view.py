@@ -45,6 +45,16 @@ async def test_names_stand_beside_values_in_plain_words() -> None:
     await seen({"title": "Rye", "is_fresh": True, "old": None, "note": "", "tags": [], "more": {"price": 4.2}}, look)
 
 
+async def test_a_time_is_shown_as_people_read_it_with_the_value_behind_it() -> None:
+    at = "2026-11-27T12:06:08.834Z"
+
+    def look(user: User) -> None:
+        shown = [one for one in tags(user, "span") if one.props.get("title") == at]
+        assert [getattr(one, "text", "") for one in shown] == ["27 Nov 2026 12:06:08"] * 2
+
+    await seen({"day": at, "rows": [{"day": at, "price": 1}]}, look)
+
+
 async def test_one_answer_without_a_name_is_shown_alone() -> None:
     await seen({"output": "Only this"}, lambda user: _equal(tags(user, "dt"), []))
 
