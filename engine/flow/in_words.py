@@ -27,16 +27,24 @@ def in_words(reference: Reference, labels: Mapping[str, str]) -> str:
     return " › ".join([labels.get(reference.node_id, reference.node_id), *names, *parts])
 
 
+class FromData(str):
+    """The shown form of a text with references. Without them it is a `str`, whose words stand in the flow itself."""
+
+    __slots__ = ()
+
+
 def text_in_words(text: str, labels: Mapping[str, str]) -> str:
     """Returns a text with its references replaced by their shown form; other text stays."""
-    return "".join(
+    pieces = tuple(split_text(text))
+    shown = "".join(
         piece
         if isinstance(piece, str)
         else "{{ " + piece.text + " }}"
         if isinstance(piece, BadReference)
         else in_words(piece, labels)
-        for piece in split_text(text)
+        for piece in pieces
     )
+    return shown if all(isinstance(piece, str) for piece in pieces) else FromData(shown)
 
 
 def binding_in_words(binding: JsonValue, labels: Mapping[str, str], longest: int) -> Json:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.flow.in_words import FromData
 from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
 
@@ -36,7 +37,8 @@ def _out_from(config: Mapping[str, Any], inputs: Mapping[str, Any], given: Mappi
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
     """Fixed texts come first, with their words: they are what people look for on the canvas."""
-    fixed = {name: value for name, value in inputs.items() if isinstance(value, str) and value and "›" not in value}
+    texts = {name: value for name, value in inputs.items() if isinstance(value, str) and value}
+    fixed = {name: value for name, value in texts.items() if not isinstance(value, FromData)}
     said = [f"{name}: {' '.join(value.split())}" for name, value in fixed.items()]
     return ", ".join([*said, *(name for name in inputs if name not in fixed)]) or "no fields yet"
 
