@@ -85,7 +85,7 @@ class _SchemaFinder:
                 given[name] = {"type": "array", "items": either} if kind.all_sources else either
         if (
             node.type == FLATTEN
-            and "array" in _named_types(given.get("value", ANYTHING))
+            and "array" in _kinds(given.get("value", ANYTHING))
             and not self._scopes.closes(node.id)
         ):
             given["value"] = _taken_apart(given["value"], node)
@@ -125,7 +125,7 @@ def schema_of_either(schemas: Sequence[JsonSchema]) -> JsonSchema:
     if not schemas or schemas.count(schemas[0]) == len(schemas):
         return schemas[0] if schemas else ANYTHING
     kinds = {kind for schema in schemas for kind in _kinds(schema)}
-    if len(kinds - {"null"}) != 1:
+    if len(kinds - {"null"}) != 1 or not all(map(_kinds, schemas)):
         return ANYTHING
     (kind,) = kinds - {"null"}
     known: JsonSchema = {"type": [kind, "null"] if "null" in kinds else kind}
@@ -143,8 +143,8 @@ def schema_of_either(schemas: Sequence[JsonSchema]) -> JsonSchema:
 
 
 def _kinds(schema: JsonSchema) -> Sequence[str]:
-    """The types that a value may have; several that have nothing in common when nothing is known of it."""
-    types: str | Sequence[str] = schema.get("type", ("object", "array"))
+    """The types that a value may have; none when nothing is known of it."""
+    types: str | Sequence[str] = schema.get("type", ())
     return [types] if isinstance(types, str) else types
 
 
@@ -154,19 +154,14 @@ def _taken_apart(schema: JsonSchema, node: Node) -> JsonSchema:
         return ANYTHING  # what it takes depends on the number of nodes before it
     item: JsonSchema = schema.get("items") or ANYTHING
     for _ in range(int(node.config.get("depth") or 1)):
-        kinds = _named_types(item)
+        kinds = _kinds(item)
         if "array" not in kinds:
             break
         inside: JsonSchema = item.get("items") or ANYTHING
         kind: JsonValue = inside.get("type")
-        may_stay = kinds != ["array"] and isinstance(kind, str)  # what is no list stays as it is
+        may_stay = len(kinds) > 1 and isinstance(kind, str)  # what is no list stays as it is
         item = {**inside, "type": [kind, "null"]} if may_stay else inside
     return item
-
-
-def _named_types(schema: JsonSchema) -> list[JsonValue]:
-    types: JsonValue = schema.get("type")
-    return types if isinstance(types, list) else [types]
 
 
 def schema_at(schema: JsonSchema, path: Sequence[str | int]) -> JsonSchema | None:
@@ -176,10 +171,10 @@ def schema_at(schema: JsonSchema, path: Sequence[str | int]) -> JsonSchema | Non
     for part in path:
         if not schema:
             return ANYTHING
-        kinds = _named_types(schema)
+        kinds = _kinds(schema)
         if isinstance(part, str):
             if "object" not in kinds:
-                return ANYTHING if kinds == [None] else None
+                return None if kinds else ANYTHING
             properties: Mapping[str, JsonSchema] | None = schema.get("properties")
             if properties is None or schema.get("additionalProperties") is True:
                 schema = (properties or {}).get(part, ANYTHING)
@@ -188,7 +183,7 @@ def schema_at(schema: JsonSchema, path: Sequence[str | int]) -> JsonSchema | Non
             else:
                 schema = properties[part]
         elif "array" not in kinds:
-            return ANYTHING if kinds == [None] else None
+            return None if kinds else ANYTHING
         else:
             schema = schema.get("items") or ANYTHING
     return schema
