@@ -29,15 +29,17 @@ _BETWEEN: Final = "\x1f"
 def insert_of(table: str, columns: tuple[str, ...], end: str) -> str:
     """Returns the INSERT that takes an array for each column. `end`: what follows the rows."""
     of_table = Base.metadata.tables[table].columns
-    written: list[tuple[str, str]] = []
+    arrays: list[str] = []
+    elements: list[str] = []
     for number, column in enumerate(columns):
         kind = of_table[column].type
         name, element = next((one[1:] for one in _KINDS if isinstance(kind, one[0])), ("text", "{}"))
-        written.append((f"cast(? as {name}[])", element.format(f"c{number}")))
+        arrays.append(f"cast(? as {name}[])")
+        elements.append(element.format(f"c{number}"))
     names = ", ".join(f"c{number}" for number in range(len(columns)))
     return (
-        f"insert into {table} ({', '.join(columns)}) select {', '.join(element for _, element in written)}"  # noqa: S608 - own names
-        f" from unnest({', '.join(array for array, _ in written)}) as rows ({names}){end}"
+        f"insert into {table} ({', '.join(columns)}) select {', '.join(elements)}"  # noqa: S608 - own names
+        f" from unnest({', '.join(arrays)}) as rows ({names}){end}"
     )
 
 
