@@ -157,9 +157,10 @@ _LINE = [
 _EMPTY = and_(Flow.newest_version == 0, Flow.title == UNTITLED, Flow.draft == EMPTY_DRAFT)
 
 
-def list_flows(session: Session, workspace_id: str) -> list[FlowRow]:
-    """Returns every flow with something in it, the one changed last first."""
-    rows = session.execute(_owned(workspace_id).where(not_(_EMPTY)).order_by(Flow.updated_at.desc(), Flow.id))
+def list_flows(session: Session, workspace_id: str, most: int | None = None) -> list[FlowRow]:
+    """Returns the flows with something in them, the one changed last first: `most`, or every one."""
+    query = _owned(workspace_id).where(not_(_EMPTY)).order_by(Flow.updated_at.desc(), Flow.id).limit(most)
+    rows = session.execute(query)
     return [FlowRow(**row) for row in rows.mappings()]
 
 

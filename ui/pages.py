@@ -88,7 +88,7 @@ def register(app: App, root: FastAPI) -> None:
     @page_at("/")
     async def open_first(request: Request) -> RedirectResponse:
         page_session = await open_page_session(app, request)
-        return RedirectResponse("/flows" if await page_session.query(list_flows) else "/start", 303)
+        return RedirectResponse("/flows" if await page_session.query(list_flows, 1) else "/start", 303)
 
     @page_at("/settings")
     def open_settings() -> RedirectResponse:

@@ -42,7 +42,7 @@ def register(app: App) -> None:
                 questions.draw()
             return
         steps = await page_session.query(find_first_steps)
-        flows = await page_session.query(list_flows)
+        flows = await page_session.query(list_flows, MOST_OWN)
         with opened(page_session, _("Make your first API in a minute"), active="start", h1=False):
             place = cards(page_session, steps, asked=asked, flows=flows)
 
@@ -124,7 +124,7 @@ def _own_flows(flows: Sequence[FlowRow], *, heading: str) -> None:
             link(_("See all under Saved Flows"), "/flows", "fp-b fp-s13")
         section.props["aria-labelledby"] = title.html_id
         with ui.element("ul").classes("fp-goals-list"):
-            for flow in flows[:MOST_OWN]:
+            for flow in flows:
                 with ui.element("li"), link("", f"/flows/{flow.id}", "fp-goal"):
                     words(flow.title, "fp-b fp-grow fp-two-lines")
                     with ui.element("span"):
