@@ -50,6 +50,7 @@ from ui.flow_view.job_watch import Look, look_at, seen_seq
 from ui.flows.deploy import deploy_flow
 from ui.flows.documents_choice import DocumentsChoice
 from ui.flows.goal_box import goal_path, times_note, triggers_path
+from ui.flows.made_up_note import how_made_up, worth_of_answers
 from ui.flows.practice_page import is_practice_page, show_practice_page
 from ui.flows.state import draft_differs
 from ui.flows.table_choice import WIDGET, TableChoice
@@ -118,8 +119,10 @@ async def way_to_answers(page_session: PageSession, flow: FlowRow) -> str:
     goal = await run.io_bound(_find_goal, str(flow.settings[GOAL])) if GOAL in flow.settings else None
     if goal is None:
         return ""
-    made = await page_session.query(load_made, flow.id)
-    fits = made is not None and GoalQuestions(page_session, goal, asked="").is_from_here(made.document)
+    questions = GoalQuestions(page_session, goal, asked="")
+    await questions.tables.load()
+    draft = await page_session.query(get_draft, flow.id)
+    fits = questions.is_from_here(load_document(draft.document))
     return f"{goal_path(goal)}&flow={quote(flow.id)}" if fits else ""
 
 
@@ -307,7 +310,7 @@ class GoalQuestions:
             + f" {self._not_kept()}".rstrip(),
             kind="sim",
             icon="science",
-            strong=_worth_of(self.template.file.document),
+            strong=worth_of_answers(self.template.file.document),
         ).classes("fp-note--act"):
             model_button(self.page_session, self.goal.title)
 
@@ -590,7 +593,7 @@ class GoalQuestions:
                 if parts:
                     draw_looked_up(parts, reader, step)
             if simulated:
-                words(f"{_how_made_up(made.document)} {self._not_kept()}".strip(), "fp-hint", tag="p")
+                words(f"{how_made_up(made.document)} {self._not_kept()}".strip(), "fp-hint", tag="p")
             self._draw_tried(made, payload)
             if self.documents.practice_in(made.document):
                 with note(
@@ -728,33 +731,6 @@ def _files_schema(question: Question) -> dict[str, Any]:
     rules = {"file_kinds": list(question.takes), "max_file_mb": question.most_mb}
     file = {**FILE_SCHEMA, **{name: value for name, value in rules.items() if value}}
     return file if question.kind == "file" else {"type": "array", "items": file, "maxItems": question.most}
-
-
-def _worth_of(document: Document) -> str:
-    """What the answers of the Simulated model are, as the begin of a sentence."""
-    types = {node.type for node in document.nodes}
-    if AGENT in types:
-        return _("The answers only list what was found")
-    return _("The answers are copied, not written") if "search_knowledge" in types else _("The answers are made up")
-
-
-def _how_made_up(document: Document) -> str:
-    """Says what an answer of the Simulated model is worth: it copies from documents and tools, and guesses elsewhere."""
-    types = {node.type for node in document.nodes}
-    if AGENT in types:
-        return _(
-            "The Simulated model only lists what it found where it looked. A connected model answers the question in "
-            "sentences of its own."
-        )
-    if "search_knowledge" in types:
-        return _(
-            "The Simulated model copied these sentences from the documents, word for word. A connected model answers the "
-            "question in sentences of its own."
-        )
-    return _(
-        "This answer is made up: the Simulated model guesses it from the words of your input, to show how "
-        "the flow works. Real answers need a connected model."
-    )
 
 
 def _model_of(document: Document) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
+from engine.flow.called import AGENT
 from engine.flow.document import Document
 from engine.flow.made_up_answers import MadeUpStep, made_up_steps
 from storage.connections import list_connections
@@ -76,3 +77,30 @@ def _sentence(made_up: MadeUp) -> str:
     if first.called:
         return _("{names} calls a flow with the Simulated model, which only pretends to answer.").format(names=names)
     return _("{names} uses the Simulated model, which only pretends to answer.").format(names=names)
+
+
+def worth_of_answers(document: Document) -> str:
+    """What the answers of the Simulated model are, as the begin of a sentence."""
+    types = {node.type for node in document.nodes}
+    if AGENT in types:
+        return _("The answers only list what was found")
+    return _("The answers are copied, not written") if "search_knowledge" in types else _("The answers are made up")
+
+
+def how_made_up(document: Document) -> str:
+    """Says what an answer of the Simulated model is worth: it copies from documents and tools, and guesses elsewhere."""
+    types = {node.type for node in document.nodes}
+    if AGENT in types:
+        return _(
+            "The Simulated model only lists what it found where it looked. A connected model answers the question in "
+            "sentences of its own."
+        )
+    if "search_knowledge" in types:
+        return _(
+            "The Simulated model copied these sentences from the documents, word for word. A connected model answers the "
+            "question in sentences of its own."
+        )
+    return _(
+        "This answer is made up: the Simulated model guesses it from the words of your input, to show how "
+        "the flow works. Real answers need a connected model."
+    )

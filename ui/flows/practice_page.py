@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nicegui import ui
@@ -13,6 +15,9 @@ from ui.kit.feedback import open_page
 from ui.kit.markdown import foreign_markdown
 from ui.kit.parts import button, words
 from ui.kit.text import _
+
+if TYPE_CHECKING:
+    from engine.pages.main_content import Page
 
 #: A link of Markdown: it would lead a browser to a server that is not there.
 _LINK = re.compile(r"\[([^\[\]]*)\]\([^()\s]*\)")
@@ -30,11 +35,9 @@ def is_practice_page(address: object) -> bool:
 
 async def show_practice_page(address: str) -> None:
     """Shows the title and the text of a practice page until the dialog is closed."""
-    from engine.pages.main_content import read_page
-
     text = address.strip()
     url = text if "://" in text else f"https://{text}"
-    page = read_page(practice_page(urlsplit(url).path) or "", url, content="selector", selector="main")
+    page = await asyncio.to_thread(_read, url)
     with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg fp-dlg--wide"):
         dialog.props["aria-label"] = page.title
         words(page.title, tag="h2")
@@ -48,3 +51,10 @@ async def show_practice_page(address: str) -> None:
         with ui.element("div").classes("fp-acts"):
             button(_("Close"), dialog.close, kind="quiet")
     await answer_of(dialog)
+
+
+def _read(url: str) -> Page:
+    """Reads a page in a thread, since what reads pages takes long to import."""
+    from engine.pages.main_content import read_page
+
+    return read_page(practice_page(urlsplit(url).path) or "", url, content="selector", selector="main")
