@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from pydantic import Field, JsonValue
 
@@ -46,7 +46,20 @@ def no_dataset_yet(node: Node) -> Iterator[Problem]:
         yield Problem("no_dataset", "Choose a dataset.", node.id, "/config/dataset", blocks_import=False)
 
 
-def find_known(known: Iterable[KnownDataset], named: Any) -> KnownDataset | None:
+class Named(Protocol):
+    """Whatever stands for a dataset."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def find_known(known: Iterable[N], named: Any) -> N | None:
     """Returns the dataset with this id, or else with this name; None without one."""
     known = tuple(known)
     by_id = (one for one in known if one.id == named)

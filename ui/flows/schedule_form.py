@@ -13,7 +13,6 @@ from engine.actions.schedules import MAX_TITLE, add_schedule, change_schedule
 from engine.core.environments import Environment
 from engine.core.errors import Invalid, PayloadInvalid, Refusal
 from engine.core.json_text import json_text
-from engine.flow.collecting import SINK
 from engine.flow.contract import input_fields, payload_schema, samples_of
 from engine.flow.dataset_payloads import match_columns
 from engine.flow.document import Document
@@ -35,6 +34,7 @@ from ui.page_session import PageSession
 from ui.page_shell import times_of
 from ui.parts.kept_files import file_keeper
 from ui.parts.start_words import slot_words
+from ui.parts.written_rows import tables_of
 
 #: How many of the next starts are shown.
 NEXT = 5
@@ -388,14 +388,12 @@ class ScheduleForm:
 
 def results_note(document: Document, datasets: Sequence[DatasetLine], schedule_id: str = "") -> None:
     """Says where the results of a schedule are found, with links to its tables, and to its runs once it is saved."""
-    named = {str(node.config.get("dataset")) for node in without_parked(document).nodes if node.type == SINK}
-    tables = [one for one in datasets if {one.id, one.name} & named]
-    if tables:
+    if tables := tables_of(without_parked(document), datasets):
         with ui.element("p").classes("fp-hint"):
             words(_("Each start saves rows in") + " ")
             for at, one in enumerate(tables):
                 words(", " if at else "")
-                link(one.name, f"/datasets/{one.id}")
+                link(one.name, f"/datasets/{one.dataset_id}")
             words(".")
     with ui.element("p").classes("fp-hint"):
         words(

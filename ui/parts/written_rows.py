@@ -9,7 +9,7 @@ from nicegui import ui
 from engine.actions.datasets import PRACTICE, take_out_rows
 from engine.core.environments import Environment
 from engine.flow.document import Document
-from engine.nodes.known_datasets import KnownDataset, find_known
+from engine.nodes.known_datasets import Named, find_known
 from storage.dataset_writes import TableWritten, list_added_rows, list_job_writes
 from storage.jobs import JobRow
 from ui.kit import feedback
@@ -106,7 +106,7 @@ def _about(job: JobRow, tables: Sequence[TableWritten]) -> str:
     return " ".join(said)
 
 
-def tables_of(document: Document, known: Sequence[KnownDataset]) -> list[TableWritten]:
+def tables_of(document: Document, known: Sequence[Named]) -> list[TableWritten]:
     """Returns the tables into which a flow saves rows, for a run of which nothing else is known."""
     named = [node.config.get("dataset") for node in document.nodes if node.type == "dataset_sink"]
     found = {one.id: one for name in named if (one := find_known(known, name)) is not None}
