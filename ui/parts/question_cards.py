@@ -201,9 +201,6 @@ class _Card:
             after = await self.cards.page_session.query(load_after_answer, self.question, approved=approved)
             feedback.told(_("Approved.") if approved else _("Refused."), now_words(after, approved=approved))
             await self.cards.on_answered()
-            waiting = await self.cards.page_session.query(count_open_questions)
-            with self.cards.box:
-                show_waiting(waiting)
         finally:
             self._busy = False
             if not self.box.is_deleted:
