@@ -2,7 +2,7 @@
 
 A row is a JSON object, stored as text. Rows have the order in which they were added, which is that of `id`. Columns are
 `{"name", "type"}`, where the type is `string`, `number`, `integer`, `boolean`, `array`, `object` or `mixed`, or empty
-while the column has no values.
+while the column has no values; `by` names the job whose step made the column.
 """
 
 from __future__ import annotations
