@@ -190,8 +190,9 @@ def tab(address, window) -> Iterator:
     """
     pages, complaints = [], []
 
-    def make(graph: dict | None = None, *, name: str = "", query: str = "") -> Canvas:
+    def make(graph: dict | None = None, *, name: str = "", query: str = "", script: str = "") -> Canvas:
         page = window.new_page()
+        page.add_init_script(script)
         pages.append(page)
         page.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -678,6 +679,25 @@ def test_everything_is_found_lined_up_and_run_without_a_mouse(tab):
     expect(page.get_by_role("dialog", name="Keys of the canvas")).to_contain_text("Find in this flow")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+#: A browser that is busy tells the sizes of elements this late.
+SIZES_ARE_LATE = """
+window.ResizeObserver = class extends ResizeObserver {
+  constructor(tell) { super((...sizes) => setTimeout(() => tell(...sizes), 1500)); }
+};
+"""
+
+
+def test_a_search_that_ends_before_the_nodes_have_sizes_gives_the_keyboard_to_what_it_found(tab):
+    # Vue Flow hides a node until it knows the size, and what is hidden cannot have the focus.
+    canvas = tab(CHAIN, script=SIZES_ARE_LATE)
+    canvas.keys("Control+f")
+    canvas.page.keyboard.type("summ")
+    canvas.page.keyboard.press("Enter")
+    canvas.page.keyboard.press("Escape")
+    expect(canvas.node("prompt")).to_be_hidden()
+    expect(canvas.node("prompt")).to_be_focused()
 
 
 def test_a_right_click_offers_what_fits_and_traffic_is_shown_in_words(tab):
