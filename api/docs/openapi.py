@@ -18,7 +18,7 @@ from api.docs.portable_schema import portable
 from api.docs.webhooks import own_schemas, webhooks
 from api.http.problem_json import PROBLEM_TYPE
 from api.http.route_classes import with_headers
-from engine.flow.contract import example_payload, input_fields, payload_schema, result_schema
+from engine.flow.contract import FILE_AS_OBJECT, example_payload, input_fields, payload_schema, result_schema
 from engine.flow.document import Document
 from engine.nodes import CATALOG
 
@@ -169,7 +169,9 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
     own = dict(whole["components"]["schemas"])
     document = {**whole, "components": {**whole["components"], "schemas": own}}
     examples = {} if contract.sample is None else {"examples": [contract.sample]}
-    own["Payload"] = {**portable(contract.request), "title": "Payload", **examples}
+    request = _with_sent_file(portable(contract.request))
+    own["Payload"] = {**request, "title": "Payload", **examples}
+    own["SentFile"] = {**FILE_AS_OBJECT, "title": "SentFile"}
     own["Job"] = copy.deepcopy(own["Job"])
     own["Job"].pop("examples")  # the result in the example is that of another flow
     own["Result"] = {**portable(contract.result, of_answer=True), "title": "Result"}
@@ -200,6 +202,19 @@ def flow_document(whole: dict[str, Any], contract: FlowContract, server_url: str
     used = {tag for calls in shown for call in calls.values() for tag in call["tags"]}
     tags = [tag for tag in document["tags"] if tag["name"] in used]
     return served_at(_without_unused({**document, "info": info, "tags": tags, "paths": paths}), server_url)
+
+
+def _with_sent_file(part: Any) -> Any:
+    """Returns a part of a schema in which every file sent as an object refers to `SentFile`. Client generators would give
+    the same name to the objects of all files of a flow, and leave its calls out.
+    """
+    if isinstance(part, list):
+        return [_with_sent_file(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if part == FILE_AS_OBJECT:
+        return {"$ref": "#/components/schemas/SentFile"}
+    return {name: _with_sent_file(one) for name, one in part.items()}
 
 
 def _has_file(part: Any) -> bool:

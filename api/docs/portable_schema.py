@@ -105,7 +105,9 @@ def reads_everywhere(pattern: str) -> bool:
 
 def _can_be_written(schema: JsonSchema) -> bool:
     """Tells whether a client generator can write the default as a value of the field's type."""
-    if schema.get("enum") or schema.get("properties") or schema.get("format") in _TYPED_FORMATS:
+    kind = schema.get("type", ())
+    is_object = "object" in ([kind] if isinstance(kind, str) else kind)
+    if is_object or schema.get("enum") or schema.get("format") in _TYPED_FORMATS:
         return False
     items = schema.get("items")
     return not isinstance(items, dict) or _can_be_written(items)

@@ -429,22 +429,18 @@ def _field_schema(field: FieldDict, ways: _Ways, *, is_item: bool = False) -> di
 
 
 #: What callers send for a file: text, or the object that an upload answered with.
-_SENT_FILE: dict[str, Any] = {
-    "anyOf": [
-        {
-            "type": "string",
-            "pattern": SENT_AS_TEXT,
-            "title": "File as text",
-            "description": "The `file_id` of an upload, an https address that the job fetches, or a base64 data URL",
-        },
-        {
-            "type": "object",
-            "title": "Uploaded file",
-            "description": "What `POST /public/v1/files` answered; its `file_id` counts",
-            "properties": {"file_id": {"type": "string"}},
-            "required": ["file_id"],
-        },
-    ]
+_FILE_AS_TEXT: JsonSchema = {
+    "type": "string",
+    "pattern": SENT_AS_TEXT,
+    "title": "File as text",
+    "description": "The `file_id` of an upload, an https address that the job fetches, or a base64 data URL",
+}
+FILE_AS_OBJECT: JsonSchema = {
+    "type": "object",
+    "title": "Uploaded file",
+    "description": "What `POST /public/v1/files` answered; its `file_id` counts",
+    "properties": {"file_id": {"type": "string"}},
+    "required": ["file_id"],
 }
 #: An id for examples, which no upload has.
 EXAMPLE_FILE_ID = "file_1A2b3C4d5E6f7G8h9I0jKl"
@@ -463,7 +459,7 @@ def _file_schema(field: FieldDict, ways: _Ways, *, is_item: bool) -> dict[str, A
     if not ways.as_sent:
         rules = {name: field[name] for name in ("file_kinds", "max_file_mb") if field.get(name) is not None}
         return {**FILE_SCHEMA, **rules, "description": field.get("description") or ""}
-    forms = [*_SENT_FILE["anyOf"], *([{"type": "null"}] if optional and ways.with_null else [])]
+    forms = [_FILE_AS_TEXT, FILE_AS_OBJECT, *([{"type": "null"}] if optional and ways.with_null else [])]
     return {"anyOf": forms, "format": "file", "description": ". ".join(said), "examples": [EXAMPLE_FILE_ID]}
 
 

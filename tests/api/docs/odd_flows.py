@@ -38,6 +38,7 @@ def field(name: str, kind: str = "string", **more: Any) -> Field:
     return {"name": name, "type": kind, **more}
 
 
+FILE = "file_1A2b3C4d5E6f7G8h9I0jKl"
 #: Name -> the flow file, and a valid payload.
 ODD_FLOWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "groups": (
@@ -68,6 +69,7 @@ ODD_FLOWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             [
                 field("anything", "object", required=True),
                 field("maybe", "object", example={"a": [1, None]}),
+                field("usual", "object", default={"a": [1, None, {"b": "ü"}]}),
                 listed("rows", {"type": "object"}, required=True),
                 field("list", "array", required=True),
             ],
@@ -78,6 +80,26 @@ ODD_FLOWS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             },
         ),
         {"anything": {"a": {"b": [None, 1.5]}}, "rows": [{}, {"ü": None}], "list": [1, "a", None, {}], "maybe": None},
+    ),
+    "files": (
+        odd_flow(
+            "Several files",
+            [
+                field("old", "file", required=True),
+                field("new", "file", required=True, description="What came after it"),
+                field("cover", "file", file_kinds=["image"]),
+                listed("more", {"type": "file"}, max_items=3),
+                group("letter", field("scan", "file"), field("back", "file")),
+            ],
+            {"old": "{{ api_input.out.old }}", "more": "{{ api_input.out.more }}"},
+        ),
+        {
+            "old": "https://example.com/old.pdf",
+            "new": {"file_id": FILE, "name": "new.pdf"},
+            "cover": None,
+            "more": [FILE, "data:text/plain;base64,aGk="],
+            "letter": {"scan": FILE},
+        },
     ),
     "lists": (
         odd_flow(

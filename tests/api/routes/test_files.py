@@ -384,5 +384,7 @@ async def test_the_documents_of_a_flow_tell_how_a_file_is_sent(house: House):
     schema = body["content"]["application/json"]["schema"]
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    assert {one.get("type") for one in schema["properties"]["document"]["anyOf"]} == {"string", "object"}
+    as_text, as_object = schema["properties"]["document"]["anyOf"]
+    assert as_text["type"] == "string"
+    assert document["components"]["schemas"][as_object["$ref"].rpartition("/")[2]]["required"] == ["file_id"]
     assert "At most 50 MiB" in schema["properties"]["document"]["description"]
