@@ -35,7 +35,7 @@ from engine.flow.graph import Graph
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.patterns import BadPattern, read_pattern, searchable, why_not
-from engine.flow.ports import ANYTHING, binding_schema, out_schema
+from engine.flow.ports import ANYTHING, returned_schema
 from engine.flow.references import Json
 
 MAX_FIELDS = 100
@@ -188,10 +188,11 @@ def result_schema(document: Document, catalog: Catalog) -> JsonSchema:
     """Returns the schema of a job's `result`: the fields of API Output, or `{"output": ...}` of the only final node."""
     output = next((node for node in document.nodes if node.type == "api_output"), None)
     if output is not None:
-        properties = {name: binding_schema(binding, document, catalog) for name, binding in output.inputs.items()}
+        properties = {name: returned_schema(output, name, document, catalog) for name in output.inputs}
     else:
         final = [document.node(node_id) for node_id in final_nodes(document)]
-        properties = {"output": out_schema(final[0], catalog, document) if len(final) == 1 and final[0] else ANYTHING}
+        last = final[0] if len(final) == 1 else None
+        properties = {"output": returned_schema(last, None, document, catalog) if last else ANYTHING}
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 

@@ -10,14 +10,15 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from engine.flow.document import Document, Node
+from engine.flow.document import Document, Edge, Node
 from engine.flow.graph import Graph
-from engine.flow.lists import FLATTEN, ListScopes
+from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.references import Reference, split_text
 
 ANYTHING: Final[JsonSchema] = {}
+API_OUTPUT: Final = "api_output"
 
 
 #: How many nodes that pass data on are followed; the output of what is further away counts as unknown.
@@ -47,11 +48,15 @@ def _own_schema(node: Node, catalog: Catalog) -> JsonSchema:
 
 
 class _SchemaFinder:
-    """Follows nodes that pass data on. Each node is visited once, so that cycles and many references cost nothing."""
+    """Follows nodes that pass data on. Each node is visited once, so that cycles and many references cost nothing.
 
-    def __init__(self, document: Document, catalog: Catalog) -> None:
+    `with_null`: says null, too, where a reference may name nothing when the flow runs.
+    """
+
+    def __init__(self, document: Document, catalog: Catalog, *, with_null: bool = False) -> None:
         self.document = document
         self.catalog = catalog
+        self.with_null = with_null
         self.known: dict[str, JsonSchema] = {}
         self.depth = 0
 
@@ -64,7 +69,20 @@ class _SchemaFinder:
                 self.depth -= 1
         return self.known[node.id]
 
+    def out_or_null(self, node: Node) -> JsonSchema:
+        """Returns the schema of a node's `out` for the end of the flow, which comes also when the node was skipped."""
+        return or_null(self.out(node)) if self.with_null and self._ways.only_on[node.id] else self.out(node)
+
     def _through(self, node: Node) -> JsonSchema:
+        found = self._of_success(node)
+        if self.with_null and node.policy.on_error == "use_default":
+            default: JsonValue = node.policy.default
+            instead = default if isinstance(default, list) else []  # of a Splitter: the items
+            for one in instead if node.type == SPLITTER else [default]:
+                found = or_null(found) if one is None else schema_of_either([found, self.binding(one)])
+        return found
+
+    def _of_success(self, node: Node) -> JsonSchema:
         kind = self.catalog.get(node.type)
         if kind is None or kind.out_from is None:
             return _own_schema(node, self.catalog)
@@ -77,7 +95,10 @@ class _SchemaFinder:
         """Returns the schemas of the values bound to the inputs, and of what an unbound input takes from the node
         before.
         """
-        given = {name: self.binding(binding) for name, binding in node.inputs.items()}
+        given = {
+            name: self.binding(binding, None if name in kind.without_skipped else node)
+            for name, binding in node.inputs.items()
+        }
         name = kind.source_input
         if name is not None and node.inputs.get(name) is None:
             sources = [self.document.node(edge.source) for edge in self.document.edges if edge.target == node.id]
@@ -95,26 +116,99 @@ class _SchemaFinder:
     def _scopes(self) -> ListScopes:
         return ListScopes(self.document, Graph(self.document))
 
-    def binding(self, binding: JsonValue) -> JsonSchema:
+    @cached_property
+    def _ways(self) -> _Ways:
+        return _Ways(self.document, self.catalog, self._scopes)
+
+    def binding(self, binding: JsonValue, reader: Node | None = None) -> JsonSchema:
+        """Returns the schema of a binding's value. `reader`: whose input it is; without, no node counts as skipped."""
         if isinstance(binding, str):
             pieces = list(split_text(binding))
             if len(pieces) != 1 or not isinstance(reference := pieces[0], Reference):
                 return {"type": "string"}
-            if reference.root in {"index", "total"}:
-                return {"type": "integer"}
-            node = self.document.node(reference.node_id)
-            return schema_at(self.out(node), reference.path) or ANYTHING if node else {"type": "string"}
+            return self._referenced(reference, reader)
         if isinstance(binding, dict):
-            properties = {key: self.binding(value) for key, value in binding.items()}
+            properties = {key: self.binding(value, reader) for key, value in binding.items()}
             return {"type": "object", "properties": properties, "required": list(properties)}
         if isinstance(binding, list):
-            item = schema_of_either([self.binding(value) for value in binding])
+            item = schema_of_either([self.binding(value, reader) for value in binding])
             return {"type": "array", "items": item} if item else {"type": "array"}
         if isinstance(binding, bool):
             return {"type": "boolean"}
         if isinstance(binding, int | float):
             return {"type": "number"}
         return ANYTHING
+
+    def _referenced(self, reference: Reference, reader: Node | None) -> JsonSchema:
+        if reference.root in {"index", "total"}:
+            return {"type": "integer"}
+        node = self.document.node(reference.node_id)
+        if node is None:
+            return {"type": "string"}
+        out = self.out(node)
+        found = schema_at(out, reference.path) or ANYTHING
+        skips = self.with_null and reader is not None and self._ways.may_skip(node, reader)
+        return or_null(found) if skips or (self.with_null and _may_be_missing(out, reference.path)) else found
+
+
+class _Ways:
+    """`only_on`: for each node the ways on which alone it gives data. A way is a port of a node that has several, or that a
+    node which may be skipped when it fails did not fail. `read_on`: on which it reads; API Output runs whatever was decided.
+    """
+
+    def __init__(self, document: Document, catalog: Catalog, scopes: ListScopes) -> None:
+        graph = Graph(document)
+        nodes = {node.id: node for node in document.nodes}
+        self.only_on: dict[str, frozenset[tuple[str, str]]] = dict.fromkeys(graph.ids, frozenset())
+        self.read_on = {**self.only_on}
+        depths = {one: min(len(scopes.around[one]), len(scopes.gives[one])) for one in graph.ids}
+        incoming: dict[str, list[frozenset[tuple[str, str]]]] = {node_id: [] for node_id in graph.ids}
+        leaving: dict[str, list[Edge]] = {node_id: [] for node_id in graph.ids}
+        for edge in graph.edges:
+            leaving[edge.source].append(edge)
+        for node_id in graph.order:
+            node = nodes[node_id]
+            if incoming[node_id] and node.type != API_OUTPUT:
+                ways = incoming[node_id][0].intersection(*incoming[node_id])
+                self.read_on[node_id] = ways
+                depth = len(
+                    scopes.gives[node_id]
+                )  # a Flatten gives data whatever was decided for the items of its list
+                self.only_on[node_id] = frozenset(way for way in ways if depths[way[0]] <= depth)
+            if node.policy.on_error == "skip":
+                self.only_on[node_id] |= {(node_id, "")}
+            kind = catalog.get(node.type)
+            for edge in leaving[node_id]:
+                own = {(node_id, edge.source_port)} if kind and len(kind.ports) > 1 else frozenset[tuple[str, str]]()
+                incoming[edge.target].append(self.only_on[node_id] | own)
+
+    def may_skip(self, node: Node, reader: Node) -> bool:
+        """Tells whether a node may have been skipped when the reader runs."""
+        return not self.only_on[node.id] <= self.read_on[reader.id]
+
+
+def or_null(schema: JsonSchema) -> JsonSchema:
+    """Returns the schema of a value that may also be null."""
+    if "type" not in schema:
+        return {"anyOf": [schema, {"type": "null"}]} if "anyOf" in schema or "enum" in schema else schema
+    kinds = _kinds(schema)
+    if "null" in kinds:
+        return schema
+    found: JsonSchema = {**schema, "type": [*kinds, "null"]}
+    return {**found, "enum": [*schema["enum"], None]} if "enum" in schema else found
+
+
+def _may_be_missing(schema: JsonSchema, path: Sequence[str | int]) -> bool:
+    """Tells whether a value of this schema may lack the part that a path names: something on the way may be null, a list
+    may be too short, a group need not have the field.
+    """
+    for position, part in enumerate(path):
+        known = schema_at(schema, path[:position]) or ANYTHING
+        if isinstance(part, int) or "null" in _kinds(known):
+            return True
+        if "required" in known and part not in known["required"]:
+            return True
+    return False
 
 
 def schema_of_either(schemas: Sequence[JsonSchema]) -> JsonSchema:
@@ -194,3 +288,11 @@ def binding_schema(binding: JsonValue, document: Document, catalog: Catalog) -> 
     type.
     """
     return _SchemaFinder(document, catalog).binding(binding)
+
+
+def returned_schema(reader: Node, name: str | None, document: Document, catalog: Catalog) -> JsonSchema:
+    """Returns the schema of what an input of API Output gives (without a name: of a final node's `out`), with null where
+    the value may be missing: of a skipped node, of a list that is too short, of a group that was not sent.
+    """
+    finder = _SchemaFinder(document, catalog, with_null=True)
+    return finder.out_or_null(reader) if name is None else finder.binding(reader.inputs[name], reader)

@@ -1,0 +1,139 @@
+"""The schema of a result takes what runs give: null where a step was skipped, a list was too short or a group was not sent."""
+
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from engine.flow.contract import result_schema
+from engine.flow.document import Document
+from tests.engine.run.arrange import WORK, flow, go
+
+IS_YES = {"rules": [{"left": "{{ in.out.word }}", "operator": "equals", "right": "yes"}]}
+ONE_SIDE = [
+    ("c", "condition", IS_YES),
+    ("y", "set_fields", {"kind": "good", "pages": 3}),
+    ("n", "text_template", {"template": "no"}),
+    ("m", "set_fields", {"said": "{{ n.out }}"}),
+]
+AFTER = "in>c c.yes>y c.no>n n>m y>o m>o"
+STRING, MAYBE = {"type": "string"}, {"type": ["string", "null"]}
+
+
+def with_groups(returned: dict[str, Any]) -> Document:
+    name = {"name": "name", "type": "string", "required": True}
+    tags = {"name": "tags", "type": "array", "items": {"type": "string"}, "required": True}
+    fields = [{"name": "person", "type": "object", "fields": [name, tags]}, {**tags}, {**name}]
+    nodes = [
+        {"id": "in", "type": "api_input", "config": {"fields": fields}},
+        {"id": "s", "type": "set_fields", "inputs": {"name": "{{ in.out.person.name }}"}},
+        {"id": "o", "type": "api_output", "inputs": returned},
+    ]
+    edges = [{"id": "1", "source": "in", "target": "s"}, {"id": "2", "source": "s", "target": "o"}]
+    return Document.model_validate({"format": 1, "nodes": nodes, "edges": edges})
+
+
+def known_of(document: Document) -> dict[str, Any]:
+    """Returns the schemas of the fields of the result, without titles."""
+    return _without_titles(result_schema(document, WORK)["properties"])
+
+
+def _without_titles(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {
+            name: _without_titles(one) for name, one in part.items() if not (name == "title" and isinstance(one, str))
+        }
+    return part
+
+
+async def result_that_fits(document: Document, payload: dict[str, Any]) -> Any:
+    outcome, _ = await go(document, payload)
+    schema = result_schema(document, WORK)
+    assert [error.message for error in Draft202012Validator(schema).iter_errors(outcome.result)] == []
+    return outcome.result
+
+
+@pytest.mark.parametrize(
+    ("binding", "known", "on_yes", "on_no"),
+    [
+        ("{{ y.out.kind }}", MAYBE, "good", None),
+        ("{{ y.out.pages }}", {"type": ["number", "null"]}, 3, None),
+        ("{{ n.out }}", MAYBE, None, "no"),
+        ("{{ m.out.said }}", MAYBE, None, "no"),
+        ("It is {{ y.out.kind }}.", STRING, "It is good.", "It is ."),
+        ("{{ in.out.word }}", MAYBE, "yes", "other"),
+        ({"a": "{{ n.out }}"}, {"type": "object", "properties": {"a": MAYBE}, "required": ["a"]}, {"a": None}, {"a": "no"}),
+        (["{{ n.out }}"], {"type": "array", "items": MAYBE}, [None], ["no"]),
+    ],
+)  # fmt: skip
+async def test_what_one_side_gives_is_null_on_the_other(binding: Any, known: Any, on_yes: Any, on_no: Any):
+    document = flow([*ONE_SIDE, ("o", "api_output", {"it": binding})], AFTER)
+
+    assert known_of(document)["it"] == known
+    assert await result_that_fits(document, {"word": "yes"}) == {"it": on_yes}
+    assert await result_that_fits(document, {"word": "other"}) == {"it": on_no}
+
+
+@pytest.mark.parametrize("inputs", [{}, {"values": ["{{ y.out }}", "{{ z.out }}"]}])
+async def test_what_brings_both_sides_together_is_not_null(inputs: dict[str, Any]):
+    nodes = [*ONE_SIDE[:2], ("z", "set_fields", {"kind": "bad"}), ("v", "first_value", inputs)]
+    nodes.append(("o", "api_output", {"kind": "{{ v.out.kind }}"}))
+    document = flow(nodes, "in>c c.yes>y c.no>z y>v z>v v>o")
+
+    assert known_of(document)["kind"] == STRING
+    assert await result_that_fits(document, {"word": "yes"}) == {"kind": "good"}
+    assert await result_that_fits(document, {"word": "other"}) == {"kind": "bad"}
+
+
+async def test_a_step_reads_what_is_on_its_own_side():
+    document = flow([*ONE_SIDE[:1], *ONE_SIDE[2:]], "in>c c.no>n n>m")
+    assert known_of(document)["output"] == {
+        "type": ["object", "null"],
+        "properties": {"said": STRING},
+        "required": ["said"],
+    }
+    assert await result_that_fits(document, {"word": "yes"}) == {"output": None}
+
+
+@pytest.mark.parametrize(
+    ("binding", "known"),
+    [
+        ("{{ in.out.person.name }}", MAYBE),
+        ("{{ in.out.person.tags[0] }}", MAYBE),
+        ("{{ in.out.tags[0] }}", MAYBE),
+        ("{{ in.out.name }}", STRING),
+        ("{{ s.out.name }}", MAYBE),
+    ],
+)
+async def test_what_a_list_or_a_group_may_lack_is_null(binding: str, known: Any):
+    document = with_groups({"it": binding})
+    assert known_of(document)["it"] == known
+    await result_that_fits(document, {"person": None, "tags": [], "name": "a"})
+
+
+@pytest.mark.parametrize(
+    ("policy", "known"),
+    [
+        ({"on_error": "skip"}, MAYBE),
+        ({"on_error": "use_default"}, MAYBE),
+        ({"on_error": "use_default", "default": "none"}, STRING),
+        ({"on_error": "use_default", "default": [1]}, {}),
+    ],
+)
+def test_what_a_step_that_failed_gives_is_known(policy: dict[str, Any], known: Any):
+    nodes = [("t", "text_template", {"template": "Hello"}, {}, policy)]
+    document = flow([*nodes, ("o", "api_output", {"it": "{{ t.out }}"})], "in>t t>o")
+    assert known_of(document)["it"] == known
+
+
+async def test_the_items_of_a_list_that_were_left_out_are_not_null():
+    nodes = [
+        ("s", "array_splitter", {"items": "{{ in.out.x }}"}),
+        ("c", "condition", {"rules": [{"left": "{{ s.out }}", "operator": "equals", "right": "a"}]}),
+        ("t", "text_template", {"template": "{{ s.out }}!"}),
+        ("f", "array_flatten", {"value": "{{ t.out }}"}),
+        ("o", "api_output", {"all": "{{ f.out.items }}"}),
+    ]
+    document = flow(nodes, "in>s s>c c.yes>t t>f f>o")
+    assert known_of(document)["all"]["items"] == STRING
+    assert await result_that_fits(document, {"x": ["a", "b"]}) == {"all": ["a!"]}
