@@ -36,7 +36,7 @@ from api.routes.mcp_tools import (
     list_flow_tools,
 )
 from engine.actions.jobs import SubmitOptions, cancel, submit
-from engine.core.errors import Expired, InvalidJson, Refusal
+from engine.core.errors import Expired, InvalidJson, Refusal, TooLarge
 from engine.core.job_status import ENDED
 from engine.core.trace_context import TraceContext
 from engine.core.version import VERSION
@@ -101,7 +101,7 @@ class Mcp:
                 raise RuntimeError("MCP could not be started") from self._running.exception()
             try:
                 message = await parsed_json(body)
-            except InvalidJson as refusal:
+            except (InvalidJson, TooLarge) as refusal:
                 await not_json(refusal)(scope, receive, send)
                 return
             if (refused := refused_message(request, message)) is not None:
@@ -284,7 +284,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def _payload(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks the limits of request bodies for the arguments, and returns them. Raises InvalidJson."""
+    """Checks the limits of request bodies for the arguments, and returns them. Raises as `parse_object`."""
     return parse_object(json.dumps(dict(arguments)).encode())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from engine.core.errors import InvalidJson
+from engine.core.errors import InvalidJson, TooLarge
 
 _PARSE_ERROR, _INVALID_REQUEST, _INVALID_PARAMS = -32700, -32600, -32602
 _VERSION = "MCP-Protocol-Version"
@@ -23,8 +23,8 @@ _MAY_HAVE: dict[str, dict[str, type]] = {"tools/list": {"cursor": str}, "tools/c
 _TYPES = {str: "a text", dict: "an object"}
 
 
-def not_json(refusal: InvalidJson) -> Response:
-    """Returns the error response for a body that is not the JSON that the API reads."""
+def not_json(refusal: InvalidJson | TooLarge) -> Response:
+    """Returns the error response for a body that is not the JSON that the API reads, or has too many values."""
     return _error(None, _PARSE_ERROR, f"The body is no JSON that is read here. {refusal.detail}")
 
 

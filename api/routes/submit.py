@@ -94,7 +94,7 @@ async def many_payloads(payload: schemas.BatchPayload) -> None:
     },
 )
 async def run_flow(request: Request, flow_id: parameters.FlowId) -> Response:
-    """The body holds the fields of the flow's API Input; an empty body counts as `{}`. Answers at once with a job id; with `wait`, with the job \
+    """The body holds the fields of the flow's API Input, in at most 10 MiB and 200,000 values; an empty body counts as `{}`. Answers at once with a job id; with `wait`, with the job \
 when it ends in time.
     """
     context, caller, options, payload, checked = await _read(request, flow_id, check_body)
@@ -131,7 +131,7 @@ when it ends in time.
     responses={202: _ACCEPTED | _links("batch_id", "get_batch", "get_batch_results", "cancel_batch"), **_REFUSALS},
 )
 async def run_batch(request: Request, flow_id: parameters.FlowId) -> Response:
-    """At most 1,000 items. All are checked before any is accepted; they run within the concurrency limit. A webhook is called \
+    """At most 1,000 items, with 10 MiB and 200,000 values together. All are checked before any is accepted; they run within the concurrency limit. A webhook is called \
 for each item, and once with `batch.completed` when all have ended.
     """
     context, caller, options, body, checked = await _read(request, flow_id, check_batch)

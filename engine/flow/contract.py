@@ -238,15 +238,16 @@ def _check_object(fields: Sequence[FieldDict], value: Mapping[str, Any], at: str
                 clean[name] = None if default is None else _check_value(field, default, here, errors)
             continue
         clean[name] = _check_value(field, value[name], here, errors)
-    errors += [
-        FieldError(f"{at}/{jsonpointer.escape(name)}", "unknown_field", _unknown(name, known), json_type(value[name]))
-        for name in value
-        if name not in known
-    ]
+    if unknown := [name for name in value if name not in known]:
+        why = _unknown(known)
+        errors += [
+            FieldError(f"{at}/{jsonpointer.escape(name)}", "unknown_field", why, json_type(value[name]))
+            for name in unknown
+        ]
     return clean
 
 
-def _unknown(name: str, known: Mapping[str, FieldDict]) -> str:
+def _unknown(known: Mapping[str, FieldDict]) -> str:
     names = ", ".join(f"`{other}`" for other in list(known)[:10])
     return f"the flow has no field of this name; it has {names}" if names else "the flow takes no fields"
 

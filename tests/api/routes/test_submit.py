@@ -273,6 +273,7 @@ async def test_nothing_is_converted(house: House, payload: dict[str, Any], point
         (b"url=x", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
         (b"{}", {"Content-Type": "application/json; charset=latin-1"}, 415, "unsupported_media_type"),
         (b"{}", {"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415, "unsupported_media_type"),
+        (b'{"a": [' + b"1," * 200_000 + b"1]}", {"Content-Type": "application/json"}, 413, "body_too_large"),
         (b" " * 1024 * 1025, {"Content-Type": "application/json"}, 413, "body_too_large"),
         (b"{}", {"Content-Type": "application/json", "Accept": "text/html"}, 406, "not_acceptable"),
         (b"{}", {"Content-Type": "application/json", "Cancel-After": "soon"}, 400, "invalid_parameter"),
