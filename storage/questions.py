@@ -238,8 +238,13 @@ def get_question(session: Session, workspace_id: str, question_id: str) -> Quest
         _readable().where(Question.id == question_id, Question.workspace_id == workspace_id)
     ).one_or_none()
     if row is None:
-        raise NotFound(f"No question has the id {question_id[:100]!r}")
+        raise no_such_question(question_id)
     return _as_row(row)
+
+
+def no_such_question(question_id: str) -> NotFound:
+    """Returns the refusal for the id of a question that does not exist, or that belongs to something else."""
+    return NotFound(f"No question has the id {question_id[:100]!r}")
 
 
 def list_questions_of_job(session: Session, workspace_id: str, job_id: str) -> list[QuestionRow]:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import NotFound, PayloadInvalid
+from engine.core.errors import PayloadInvalid
 from engine.core.ids import WorkspaceId
 from engine.core.roles import Role
 from engine.flow.edited_values import changed_values
@@ -20,7 +20,7 @@ from engine.jobs.questions import answer, closed
 from engine.jobs.submit.accept import Caller, read_key_again
 from storage.audit import add_entry
 from storage.jobs import get_job
-from storage.questions import QuestionRow, get_question
+from storage.questions import QuestionRow, get_question, no_such_question
 
 MOST_NOTE = 2_000
 #: Who answered, when it was over the link.
@@ -56,7 +56,7 @@ def answer_question_by_key(
     get_job(session, caller.workspace_id, job_id, caller.scope)
     question = get_question(session, caller.workspace_id, question_id)
     if question.job_id != job_id:
-        raise NotFound(f"This job has no question with the id {question_id[:100]!r}")
+        raise no_such_question(question_id)
     name = f"API key {caller.label}"
     who = Principal(WorkspaceId(caller.workspace_id), caller.key_id or "", caller.label, Role.EDITOR, address)
     _answer(session, who, question, said, name)

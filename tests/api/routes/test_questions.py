@@ -91,10 +91,26 @@ async def test_a_key_answers_only_what_it_may_see(house: House) -> None:
     for key in (*others, house.new_key(principal=stranger).key):
         assert (await say(house, question, {"approved": True}, key)).status_code == 404
         assert (await house.get(f"/jobs/{question.job_id}/questions", key)).status_code == 404
-    other_job = (await house.submit()).json()["job_id"]
-    wrong_job = await house.post(f"/jobs/{other_job}/questions/{question.id}/answer", {"approved": True})
-    assert wrong_job.status_code == 404
     assert (await say(house, question, {"approved": True})).status_code == 200
+
+
+async def test_a_question_of_another_job_is_not_told_from_one_that_does_not_exist(house: House) -> None:
+    question = await asked(house)
+    stranger = house.other_workspace()
+    foreign_flow, foreign_key = house.new_flow(principal=stranger), house.new_key(principal=stranger).key
+    for flow_id, key in (
+        (house.flow_id, house.key),
+        (house.flow_id, house.new_key("test").key),
+        (foreign_flow, foreign_key),
+    ):
+        address = f"/flows/execute/{flow_id}"
+        own_job = (await house.post(address, {"url": "https://example.com"}, key)).json()["job_id"]
+        told = set[str]()
+        for one in (question.id, "ask_nope"):
+            answer = await house.post(f"/jobs/{own_job}/questions/{one}/answer", {"approved": True}, key)
+            told.add(answer.text.replace(one, "ID").replace(answer.json()["request_id"], "REQUEST"))
+        assert len(told) == 1
+        assert '"not_found"' in told.pop()
 
 
 async def test_what_was_erased_or_cancelled_asks_no_more(house: House) -> None:
