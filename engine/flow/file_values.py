@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from pydantic import JsonValue
 
@@ -33,8 +33,8 @@ FILE_SCHEMA: Final[dict[str, Any]] = {
     },
     "required": ["name", "media_type", "size", "file_id"],
 }
-#: What callers may send as text: an id, a data URL, or an https address.
-SENT_AS_TEXT: Final = r"^(file_[0-9A-Za-z]{22}$|data:|[Hh][Tt][Tt][Pp][Ss]://)"
+#: What callers may send as text: an id, a data URL, or an https address without user and password.
+SENT_AS_TEXT: Final = r"^(file_[0-9A-Za-z]{22}$|data:|[Hh][Tt][Tt][Pp][Ss]://[^/?#@]+([/?#]|$))"
 
 #: The most bytes that a file may have anywhere in Flowport.
 MAX_FILE_BYTES: Final = 50 << 20
@@ -190,13 +190,16 @@ def largest_bytes(field: Mapping[str, Any]) -> int:
 
 
 def why_not_taken(field: Mapping[str, Any], name: str, media_type: str, size: int) -> tuple[str, str] | None:
-    """Returns why a field does not take a file, as (code, text that follows the name of the field); else None."""
+    """Returns why a field does not take a file, as (code, text that follows the name of the field); else None. `name` may
+    be empty.
+    """
+    said = f"`{name}`" if name else "the file"
     kinds = field.get("file_kinds")
     if not has_kind(media_type, kinds):
-        return "file_kind", f"must be a file of this kind: {kinds_in_words(kinds or ())}; `{name}` is {media_type}"
+        return "file_kind", f"must be a file of this kind: {kinds_in_words(kinds or ())}; {said} is {media_type}"
     most = largest_bytes(field)
     if size > most:
-        return "file_size", f"may have at most {size_in_words(most)}; `{name}` has {size_in_words(size)}"
+        return "file_size", f"may have at most {size_in_words(most)}; {said} has {size_in_words(size)}"
     return None
 
 
@@ -289,7 +292,22 @@ def check_sent_file(field: Mapping[str, Any], value: Json) -> tuple[str, str] | 
         return "format", "is no file: an object for a file holds its `file_id`, as POST /public/v1/files answers"
     if not isinstance(value, str):
         return "type_error", "expected a file: its `file_id`, an https address, or a data URL"
-    return None if is_web_file(value) else _check_data_url(field, value)
+    return _check_address(value) if is_web_file(value) else _check_data_url(field, value)
+
+
+def _check_address(value: str) -> tuple[str, str] | None:
+    """Checks what an https address shows without being called."""
+    try:
+        parts = urlsplit(value)  # raises when the brackets do not contain an IPv6 address, `port` for what is none
+        named, has_host = "@" in parts.netloc, bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named, has_host = False, False
+    if named:
+        why = "is an address with a user name or password, and such a file is not fetched"
+        return "format", f"{why}: send an address that opens without, or upload the file"
+    if not has_host:
+        return "format", "is no address of a file: it has no host, or a port that does not exist"
+    return None
 
 
 def _check_data_url(field: Mapping[str, Any], value: str) -> tuple[str, str] | None:
@@ -305,7 +323,7 @@ def _check_data_url(field: Mapping[str, Any], value: str) -> tuple[str, str] | N
         found = parts.found_type()
     except (ValueError, binascii.Error):
         return "format", "is a data URL whose base64 cannot be read"
-    return why_not_taken(field, parts.name or "it", found, parts.size)
+    return why_not_taken(field, parts.name, found, parts.size)
 
 
 def map_files(

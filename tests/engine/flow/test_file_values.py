@@ -50,6 +50,21 @@ def test_a_data_url_tells_name_type_and_size() -> None:
     assert [read_data_url(text) for text in ("data:,x", "data:text/plain,x", "https://a.example", "")] == [None] * 4
 
 
+def test_a_refusal_names_the_file_or_says_that_it_is_the_file_that_was_sent() -> None:
+    field = {"name": "invoice", "type": "file", "file_kinds": ["pdf"], "max_file_mb": 1}
+    large = "application/pdf", b"%PDF-1.7" * 200_000
+    told = [check_payload([field], {"invoice": sent})[1][0].detail for sent in (
+        data_url("text/csv"), data_url("text/csv;name=a.csv"), data_url(*large),
+        data_url(f"{large[0]};name=a.pdf", large[1]),
+    )]  # fmt: skip
+    assert [detail.partition("; ")[2] for detail in told] == [
+        "the file is text/csv",
+        "`a.csv` is text/csv",
+        "the file has 1.5 MiB",
+        "`a.pdf` has 1.5 MiB",
+    ]
+
+
 def data_url(head: str, content: bytes = b"a,b\n1,2") -> str:
     return f"data:{head};base64,{base64.b64encode(content).decode()}"
 
