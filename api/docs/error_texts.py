@@ -19,7 +19,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "The detail names it. Take it out, or correct its value.",
     ),
     RefusalCode.MALFORMED_REQUEST: (
-        "The request breaks the rules of HTTP/1.1, or asks for something that this server does not do, and `detail` says what: a first line without a known method, an address and `HTTP/1.1` (or `HTTP/1.0`; other versions are not read), an address with a character that must be written as `%XX` (like a space or `ü`), `CONNECT` (which is for proxies), a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a chunk that cannot be read, a header that goes on in the next line, has no name or a character that may not stand there, a `Host` that is missing or stands twice, or a body in very many tiny pieces. Often nobody can tell for certain where such a request ends, so the connection is closed.",
+        "The request breaks the rules of HTTP/1.1, or asks for something that this server does not do, and `detail` says what: a first line without a known method, an address and `HTTP/1.1` (or `HTTP/1.0`; other versions are not read), an address that does not begin with `/` or has a character that must be written as `%XX` (like a space or `ü`), `CONNECT` (which is for proxies), a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a chunk that cannot be read, a header that goes on in the next line, has no name or a character that may not stand there, a `Host` that is missing or stands twice, or a body in very many tiny pieces. Often nobody can tell for certain where such a request ends, so the connection is closed.",
         "Let an HTTP library write the request instead of putting it together. Behind a proxy of your own, look at what it sends on.",
     ),
     RefusalCode.UNAUTHORIZED: (
@@ -83,7 +83,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Fetch results soon after the job ends, and store what you need.",
     ),
     RefusalCode.INVALID_UPLOAD: (
-        "An upload is a form (`multipart/form-data`) with the file as its only part. This one holds no file, more than one part (a field beside the file is one, too), or its end is missing; `detail` says which. The name of the part does not matter.",
+        "An upload is a form (`multipart/form-data`) with the file as its only part. This one cannot be read as a form (the `Content-Type` names no boundary or another one than the body has, or what stands around the file breaks the rules of such forms), holds no file (a part without a `filename` is none), has more than one part (a field beside the file is one, too), or its end is missing; `detail` says which. The name of the part does not matter, and text before the first boundary, up to 16 KiB, is passed over.",
         "Let an HTTP library write the form: `curl -F file=@report.pdf`, `files=` in Python, `FormData` in JavaScript. Send each file with a call of its own.",
     ),
     RefusalCode.FILE_SPACE_FULL: (

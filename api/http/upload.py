@@ -16,6 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from api.http.parameters import single_header
+from api.http.parser_words import form_words
 from api.http.problem_json import Compressed, NotMultipart, RequestTimeout
 from engine.core.errors import FileTooLarge, InvalidUpload, TooManyConnections
 from engine.files.keeping import FileIntake, Incoming
@@ -27,6 +28,7 @@ AROUND_BYTES = 16 * 1024
 #: A part that is no file is read so far, to see whether another one follows.
 _FIELD_BYTES = 16 * 1024
 _HEADER_BYTES = 8 * 1024
+_BOUNDARY_BYTES = 200
 #: What browsers and curl write for a quote and for line breaks in the name of a file (HTML, "multipart form data").
 _ESCAPED = re.compile(r"%22|%0[DA]", re.IGNORECASE)
 #: The longest wait between two pieces, and the longest time for the whole file, in seconds.
@@ -94,6 +96,10 @@ class _OneFile:
         self.name = ""
         self.said_type = ""
         self._intake = intake
+        #: What stands before the first boundary is passed over; its end is kept to find a boundary in two pieces.
+        self._first: bytes | None = b"--" + boundary
+        self._before = b"\n"
+        self._passed_over = 0
         self._parts = 0
         self._no_file = False
         self._field_bytes = 0
@@ -116,13 +122,25 @@ class _OneFile:
 
     def feed(self, piece: bytes) -> None:
         """Parses bytes of the form. Raises InvalidUpload, FileTooLarge and StorageUnavailable."""
+        if self._first is not None:
+            self._before += piece
+            at = self._before.find(b"\n" + self._first)
+            if at < 0:
+                self._passed_over += len(piece)
+                if self._passed_over > AROUND_BYTES:
+                    raise _no_boundary()
+                self._before = self._before[-len(self._first) :]
+                return
+            piece, self._before, self._first = self._before[at + 1 :], b"", None
         try:
             self._parser.write(piece)
         except FormParserError as error:
-            raise InvalidUpload(f"The form cannot be read: {str(error)[:200]}") from error
+            raise InvalidUpload(form_words(str(error))) from error
 
     def end(self) -> None:
         """Raises InvalidUpload unless the form came to its end and held a file."""
+        if self._first is not None:
+            raise _no_boundary()
         if not self._ended:
             raise InvalidUpload("The form is cut off: the boundary at its end is missing")
         if not self._parts:
@@ -174,6 +192,10 @@ class _OneFile:
         self._ended = True
 
 
+def _no_boundary() -> InvalidUpload:
+    return InvalidUpload("The form is empty, or does not begin with the boundary that the Content-Type names")
+
+
 def _boundary_of(request: Request) -> bytes:
     content_type = single_header(request, "Content-Type")
     kind, options = parse_options_header(content_type or "")
@@ -186,6 +208,8 @@ def _boundary_of(request: Request) -> bytes:
     if (encoding := request.headers.get("content-encoding")) and encoding.strip().lower() != "identity":
         raise Compressed
     boundary = options.get(b"boundary", b"")
-    if not 1 <= len(boundary) <= 200:
+    if not boundary:
         raise InvalidUpload("The Content-Type names no boundary")
+    if len(boundary) > _BOUNDARY_BYTES:
+        raise InvalidUpload(f"The Content-Type names a boundary of more than {_BOUNDARY_BYTES} characters")
     return boundary

@@ -400,6 +400,11 @@ async def test_a_call_that_breaks_the_rules_of_http_is_a_problem_and_nothing_beh
         (head(OF_API, "x: a", " b: c"), "A header goes on in the next line; send each on one line"),
         (head(OF_API, "x y: c"), "A header has a character that may not stand there, or no name"),
         (head(OF_API, CHUNKED) + b"zz\r\n", "A chunk of its body does not begin with its size, a hexadecimal number"),
+        (
+            b"GET /public/v1/jobs/a b HTTP/1.1\r\nhost: x\r\n\r\n",
+            "Its address has a space, which must be written as %20",
+        ),
+        (b"GET /public/v1/jobs/a\tb HTTP/1.1\r\nhost: x\r\n\r\n", "Its address does not begin with /, or has a tab"),
         (b"GET /public/v1/flows HTTP/9.1\r\nhost: x\r\n\r\n", "It names a version of HTTP that is not read here"),
         (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", "Its first line does not begin with a method of HTTP in capital letters"),
     ],

@@ -194,6 +194,49 @@ async def test_a_form_that_is_none_is_refused_and_leaves_nothing(house: House, b
 
 
 @pytest.mark.parametrize(
+    "before", [b"pre\r\n", b"\r\n", b"a mail - of --x several\r\nlines\r\n"], ids=["text", "empty line", "lines"]
+)
+async def test_what_stands_before_the_first_boundary_is_passed_over(house: House, before: bytes):
+    """RFC 2046 allows it, for readers that do not know what a form is."""
+
+    async def bytewise() -> AsyncIterator[bytes]:
+        for at in range(len(body)):
+            yield body[at : at + 1]
+
+    body = before + form(_FILE) + b"\r\nbehind"
+    for content in (body, bytewise()):
+        response = await house.post(
+            "/files", content=content, headers={"Content-Type": "multipart/form-data; boundary=x"}
+        )
+        assert response.status_code == 201
+        download = await house.get(f"/files/{response.json()['file_id']}")
+        assert download.content == PDF
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "The form is empty, or does not begin with the boundary"),
+        (form(), "The form holds no file"),
+        (form(_FILE).replace(b"--x", b"--y"), "The form is empty, or does not begin with the boundary"),
+        (b"x" * 100_000, "The form is empty, or does not begin with the boundary"),
+        (form(_FILE).replace(b"--x\r\n", b"--x\n", 1), "One of its boundaries does not end with a line break (CR LF)"),
+        (form(b"\r\n" + PDF), "The part of the form is no file: it has no `filename`"),
+        (form(b": y\r\n" + _FILE), "A header of its part has no name, a character that may not stand there"),
+        (
+            form(b"X-Long: " + b"x" * 20_000 + b"\r\n" + _FILE),
+            "Its part has more headers, or longer ones, than are read",
+        ),
+    ],
+)
+async def test_a_form_that_cannot_be_read_is_told_why_in_words(house: House, body: bytes, told: str):
+    response = await house.post("/files", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_upload")
+    assert response.json()["detail"].startswith(told)
+
+
+@pytest.mark.parametrize(
     ("parts", "told"),
     [
         ((_FIELD,), "The part of the form is no file"),
