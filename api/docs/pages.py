@@ -18,6 +18,8 @@ from markupsafe import Markup, escape
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from api.docs.error_texts import ERROR_TEXTS
 from api.docs.job_error_texts import JOB_ERROR_EXAMPLES, JOB_ERROR_TEXTS
@@ -121,7 +123,20 @@ def docs_router(database: Database, settings: Settings, api_document: ApiDocumen
         ("/docs/{rest:path}", docs.missing),
     ):
         router.add_api_route(path, show, methods=["GET", "HEAD"])
+    for path in ("/docs", "/docs.md", "/docs/{rest:path}", "/llms.txt", "/openapi.json"):
+        router.routes.append(Route(path, _WrongMethod()))  # last, as it takes every method
     return router
+
+
+class _WrongMethod:
+    """The ASGI application that answers what is neither GET nor HEAD. Without it the guard of the pages, which stand behind
+    the docs, would ask for a session.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        told = f"The docs are read with GET or HEAD, not with {scope['method'][:20]}.\n"
+        answer = PlainTextResponse(told, 405, headers={"Allow": "GET, HEAD", "Cache-Control": "no-store"})
+        await answer(scope, receive, send)
 
 
 class _Docs:

@@ -64,6 +64,12 @@ WHO_MAY_CALL = {
     "GET /llms.txt": EVERYBODY,
     "GET /docs/llms.txt": EVERYBODY,
     "GET /docs": EVERYBODY,
+    # Any other method is 405, whoever sends it.
+    "? /docs": EVERYBODY,
+    "? /docs.md": EVERYBODY,
+    "? /docs/{rest:path}": EVERYBODY,
+    "? /llms.txt": EVERYBODY,
+    "? /openapi.json": EVERYBODY,
     "GET /docs.md": EVERYBODY,
     "GET /docs/openapi.json": EVERYBODY,
     "GET /openapi.json": EVERYBODY,

@@ -96,6 +96,17 @@ async def client(app):
         yield client
 
 
+@pytest.mark.parametrize(
+    "path", ["/docs", "/docs.md", "/docs/guides/files", "/docs/nothing", "/llms.txt", "/openapi.json"]
+)
+async def test_a_page_takes_no_other_method_and_asks_nobody_to_sign_in(client, path):
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"):
+        answer = await client.request(method, path)
+
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+        assert answer.text == f"The docs are read with GET or HEAD, not with {method}.\n"
+
+
 def test_every_published_code_has_a_text():
     assert {kind.code for kind in PUBLISHED} == set(ERROR_TEXTS)
     assert set(JOB_ERROR_TEXTS) == ERROR_CODES
