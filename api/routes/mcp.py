@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import mcp_types as types
     from mcp.server.lowlevel import Server
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+    from pydantic import BaseModel
 
 WAIT_SECONDS = 50
 CANCEL_WAIT_SECONDS = 3
@@ -78,6 +79,7 @@ class Mcp:
         self._context = context
         #: Whether progress was requested -> the session manager, which answers with a stream or with JSON.
         self._managers: dict[bool, StreamableHTTPSessionManager] = {}
+        self._server: Server[Any] | None = None
         self._running: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._over = asyncio.Event()
@@ -104,12 +106,21 @@ class Mcp:
             except (InvalidJson, TooLarge) as refusal:
                 await not_json(refusal)(scope, receive, send)
                 return
-            if (refused := refused_message(request, message)) is not None:
+            if (refused := refused_message(request, message, self._params_of)) is not None:
                 await refused(scope, receive, send)
                 return
             request.state.tells_progress = _asks_for_progress(request, message)
             manager = self._managers[request.state.tells_progress]
             await manager.handle_request(_accepting_json(scope), _again(body, receive), send)
+
+    def _params_of(self, method: str) -> type[BaseModel] | None:
+        """Returns the type of a method's params; None for one that is not there."""
+        import mcp_types as types
+
+        if method == "initialize":
+            return types.InitializeRequestParams  # the library handles it by itself
+        handler = self._server.get_request_handler(method) if self._server is not None else None
+        return handler.params_type if handler is not None else None
 
     async def close(self) -> None:
         """Ends all open calls."""
@@ -120,7 +131,7 @@ class Mcp:
     async def _run(self) -> None:
         """Enters and exits the session managers in one task, which their cancel scopes require."""
         try:
-            server = await asyncio.to_thread(self._build)
+            self._server = server = await asyncio.to_thread(self._build)
             from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
             most = self._context.bodies.limits.max_bytes

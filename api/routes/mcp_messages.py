@@ -4,14 +4,16 @@ messages of its validation, and others as if they were notifications.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from engine.core.errors import InvalidJson, TooLarge
 
-_PARSE_ERROR, _INVALID_REQUEST, _INVALID_PARAMS = -32700, -32600, -32602
+_PARSE_ERROR, _INVALID_REQUEST, _INVALID_PARAMS, _NO_METHOD = -32700, -32600, -32602, -32601
 _VERSION = "MCP-Protocol-Version"
 #: Method -> the members that its `params` must have, with their types.
 _NEEDED: dict[str, dict[str, type]] = {
@@ -21,6 +23,9 @@ _NEEDED: dict[str, dict[str, type]] = {
 #: Method -> the members that its `params` may have, with their types; null counts as left out.
 _MAY_HAVE: dict[str, dict[str, type]] = {"tools/list": {"cursor": str}, "tools/call": {"arguments": dict}}
 _TYPES = {str: "a text", dict: "an object"}
+#: Returns the type of a method's params; None for a method that is not there.
+ParamsOf = Callable[[str], type[BaseModel] | None]
+_OTHER_TYPE = "has a type that MCP does not take there"
 
 
 def not_json(refusal: InvalidJson | TooLarge) -> Response:
@@ -28,7 +33,7 @@ def not_json(refusal: InvalidJson | TooLarge) -> Response:
     return _error(None, _PARSE_ERROR, f"The body is no JSON that is read here. {refusal.detail}")
 
 
-def refused_message(request: Request, message: Any) -> Response | None:
+def refused_message(request: Request, message: Any, params_of: ParamsOf) -> Response | None:
     """Returns the error response for a message or protocol version that is not valid; None for a valid message. It
     imports the MCP library, so it is called only after that is loaded.
     """
@@ -46,11 +51,20 @@ def refused_message(request: Request, message: Any) -> Response | None:
     if not isinstance(message.get("method"), str) and not message.keys() & {"result", "error"}:
         return _error(id_, _INVALID_REQUEST, "`method` is missing, or is no text")
     version = request.headers.get(_VERSION)
-    return _unknown_version(id_, version) or _wrong_params(id_, version, message)
+    return _unknown_version(id_, version) or _wrong_params(request, id_, version, message, params_of)
 
 
-def _wrong_params(id_: int | str | None, version: str | None, message: dict[str, Any]) -> Response | None:
-    """Returns the error that names what is missing in `params`, with the status that the library has for its own."""
+def _wrong_params(
+    request: Request,
+    id_: int | str | None,
+    version: str | None,
+    message: dict[str, Any],
+    params_of: ParamsOf,
+) -> Response | None:
+    """Returns the error that names a header or a member of `params` that is missing or wrong, or says that there is no
+    such method, with the status that the library has for its own.
+    """
+    from mcp_types.methods import SPEC_CLIENT_METHODS
     from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
     method, params = message.get("method"), message.get("params")
@@ -63,6 +77,9 @@ def _wrong_params(id_: int | str | None, version: str | None, message: dict[str,
         return None  # a notification or a response, which is not answered
     if status == 400 and "_meta" not in params:
         return None  # the library names what it needs there
+    if method in SPEC_CLIENT_METHODS and params_of(method) is None:
+        # The library would look at the params first.
+        return _error(id_, _NO_METHOD, "Method not found", method, status=404 if status == 400 else 200)
     for name, kind in _NEEDED.get(method, {}).items():
         if not isinstance(params.get(name), kind):
             fault = f"must be {_TYPES[kind]}" if name in params else "is missing"
@@ -70,6 +87,54 @@ def _wrong_params(id_: int | str | None, version: str | None, message: dict[str,
     for name, kind in ({"_meta": dict} | _MAY_HAVE.get(method, {})).items():
         if params.get(name) is not None and not isinstance(params[name], kind):
             return _error(id_, _INVALID_PARAMS, f"`params.{name}` must be {_TYPES[kind]}", status=status)
+    if (fault := _fault_within(method, version, params, params_of(method))) is not None:
+        return _error(id_, _INVALID_PARAMS, fault, status=status)
+    return _missing_header(request, id_, method, params) if status == 400 else None
+
+
+def _fault_within(method: str, version: str | None, params: dict[str, Any], kind: type[BaseModel] | None) -> str | None:
+    """Returns what the library would find wrong with the params; it would not say which member it is."""
+    from mcp_types import DEFAULT_NEGOTIATED_VERSION
+    from mcp_types.methods import validate_client_request
+
+    if isinstance((params.get("_meta") or {}).get("progressToken"), bool):
+        return f"`params._meta.progressToken` {_OTHER_TYPE}"
+    try:
+        validate_client_request(method, version or DEFAULT_NEGOTIATED_VERSION, params)
+        if kind is not None:
+            kind.model_validate(params, by_name=False)
+    except KeyError:
+        return None  # the version has no such method, which the library says
+    except ValidationError as error:
+        return _first_fault(error, params)
+    return None
+
+
+def _first_fault(error: ValidationError, params: dict[str, Any]) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    path: list[str] = ["params"]
+    inner: Any = params
+    for part in first["loc"][1:] if first["loc"][:1] == ("params",) else first["loc"]:
+        if isinstance(inner, dict) and part in inner:
+            path.append(str(part)[:100])
+            inner = inner[part]
+        elif first["type"] == "missing":
+            return f"`{'.'.join([*path, str(part)])}` is missing"
+        else:
+            break  # the rest of the place names types, not members
+    return f"`{'.'.join(path)}` {_OTHER_TYPE}"
+
+
+def _missing_header(request: Request, id_: int | str | None, method: str, params: dict[str, Any]) -> Response | None:
+    """Returns the error for a header that the versions without `initialize` need; the library compares those that are
+    there, and would call one that is missing another one.
+    """
+    from mcp_types.jsonrpc import HEADER_MISMATCH
+
+    needed = {"Mcp-Method": "method"} | ({"Mcp-Name": "params.name"} if method == "tools/call" else {})
+    for name, member in needed.items():
+        if name not in request.headers:
+            return _error(id_, HEADER_MISMATCH, f"The header {name} is missing; it repeats `{member}` of the message")
     return None
 
 
@@ -90,7 +155,7 @@ def _unknown_version(id_: int | str | None, version: str | None) -> Response | N
 
 
 def _error(
-    id_: int | str | None, code: int, message: str, data: dict[str, Any] | None = None, *, status: int = 400
+    id_: int | str | None, code: int, message: str, data: dict[str, Any] | str | None = None, *, status: int = 400
 ) -> Response:
     error = {"code": code, "message": message} | ({} if data is None else {"data": data})
     return JSONResponse({"jsonrpc": "2.0", "id": id_, "error": error}, status, headers={"Cache-Control": "no-store"})

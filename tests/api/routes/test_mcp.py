@@ -444,6 +444,14 @@ async def test_what_is_no_message_is_refused_in_plain_words(house: House, conten
     assert "pydantic" not in answer.text and "\n" not in body["error"]["message"]
 
 
+HELLO: dict[str, Any] = {
+    "protocolVersion": "2025-06-18",
+    "capabilities": {},
+    "clientInfo": {"name": "test", "version": "1"},
+}
+OTHER_TYPE = "has a type that MCP does not take there"
+
+
 @pytest.mark.parametrize(
     ("method", "params", "told"),
     [
@@ -456,6 +464,15 @@ async def test_what_is_no_message_is_refused_in_plain_words(house: House, conten
         ("tools/list", {"_meta": []}, "`params._meta` must be an object"),
         ("initialize", None, "`params.protocolVersion` is missing"),
         ("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}}, "`params.clientInfo` is missing"),
+        ("initialize", {**HELLO, "clientInfo": {}}, "`params.clientInfo.name` is missing"),
+        ("initialize", {**HELLO, "clientInfo": {"name": 5, "version": "1"}}, f"`params.clientInfo.name` {OTHER_TYPE}"),
+        ("initialize", {**HELLO, "capabilities": {"roots": 5}}, f"`params.capabilities.roots` {OTHER_TYPE}"),
+        ("tools/list", {"_meta": {"progressToken": 1.5}}, f"`params._meta.progressToken` {OTHER_TYPE}"),
+        ("tools/list", {"_meta": {"progressToken": {}}}, f"`params._meta.progressToken` {OTHER_TYPE}"),
+        ("tools/list", {"_meta": {"progressToken": None}}, f"`params._meta.progressToken` {OTHER_TYPE}"),
+        ("tools/call", {"name": "x", "task": 5}, f"`params.task` {OTHER_TYPE}"),
+        ("tools/call", {"name": "x", "task": {"ttl": "x"}}, f"`params.task.ttl` {OTHER_TYPE}"),
+        ("tools/list", {"_meta": {"progressToken": True}}, f"`params._meta.progressToken` {OTHER_TYPE}"),
     ],
 )
 async def test_what_is_missing_in_a_message_is_named(house: House, method: str, params: Any, told: str):
@@ -464,6 +481,44 @@ async def test_what_is_missing_in_a_message_is_named(house: House, method: str, 
     answer = await house.client.post("/mcp", json=message, headers=headers)
     assert (answer.status_code, answer.json()["id"], answer.json()["error"]["code"]) == (200, 7, -32602)
     assert answer.json()["error"]["message"] == told
+
+
+@pytest.mark.parametrize("method", ["completion/complete", "resources/read", "logging/setLevel", "foo/bar"])
+async def test_a_method_that_is_not_there_is_told_before_its_params_are_looked_at(house: House, method: str):
+    message = {"jsonrpc": "2.0", "id": 7, "method": method, "params": {}}
+    answer = await house.client.post("/mcp", json=message, headers={"Authorization": f"Bearer {house.key}"})
+    assert (answer.status_code, answer.json()["error"]) == (
+        200,
+        {"code": -32601, "message": "Method not found", "data": method},
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status", "code", "told"),
+    [
+        ("tools/list", {"Mcp-Method": "tools/list"}, 200, None, ""),
+        ("tools/list", {}, 400, -32020, "The header Mcp-Method is missing"),
+        ("tools/list", {"Mcp-Method": "tools/call"}, 400, -32020, "mcp-method header does not match"),
+        ("tools/call", {"Mcp-Method": "tools/call"}, 400, -32020, "The header Mcp-Name is missing"),
+        ("tools/call", {"Mcp-Method": "tools/call", "Mcp-Name": "x"}, 400, -32020, "mcp-name header does not match"),
+        ("completion/complete", {"Mcp-Method": "completion/complete"}, 404, -32601, "Method not found"),
+    ],
+)
+async def test_the_headers_of_a_version_without_initialize_are_told(
+    house: House, method: str, headers: dict[str, str], status: int, code: int | None, told: str
+):
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params = {"_meta": meta} | ({"name": "get_job"} if method == "tools/call" else {})
+    sent = {"Authorization": f"Bearer {house.key}", "MCP-Protocol-Version": "2026-07-28", **headers}
+    answer = await house.client.post(
+        "/mcp", json={"jsonrpc": "2.0", "id": 7, "method": method, "params": params}, headers=sent
+    )
+    error = answer.json().get("error", {})
+    assert (answer.status_code, error.get("code")) == (status, code)
+    assert error.get("message", "").startswith(told)
 
 
 async def test_an_unknown_version_is_told_with_those_there_are(house: House):
