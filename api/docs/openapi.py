@@ -32,7 +32,7 @@ _TAGS = [
     {"name": "documents", "description": "This API as OpenAPI, whole or of one flow."},
     {
         "name": "webhooks",
-        "description": "What this server sends to your address when a job or a batch has ended. The addresses that other "
+        "description": "What this server sends to your address when a job or a batch has ended, and when a job asks a person. The addresses that other "
         "services call to start a flow are no part of this document: each is made on the page of its flow for one "
         "service, and that service decides what it sends.",
     },
@@ -57,7 +57,7 @@ _HEADERS: dict[str, tuple[str, str | int]] = {
         '"5f2c7b9d0e1a4c3f8b6d2e7a9c0f1b3d"',
     ),
     "Idempotent-Replayed": (
-        "`true` when an earlier request with this Idempotency-Key made the job or the file.",
+        "`true` when an earlier request with this Idempotency-Key made the job, the batch or the file.",
         "true",
     ),
     "Last-Modified": ("When the file was stored.", "Sat, 31 Jan 2026 12:00:00 GMT"),

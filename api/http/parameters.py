@@ -278,7 +278,7 @@ WebhookUrl = Annotated[
     _as(type="string", format="uri", maxLength=MAX_WEB_ADDRESS, pattern=WEB_ADDRESS),
     Header(
         alias="X-Webhook-Url",
-        description="Call this address when the job, or an item of the batch, ends (Standard Webhooks): http or https, without user or password, at port "
+        description="Call this address when the job, or an item of the batch, ends, when all items of the batch have ended, and when a step asks a person (Standard Webhooks): http or https, without user or password, at port "
         "80, 443, 8080 or 8443 unless the owner allowed others. One that can never be reached is refused.",
     ),
 ]

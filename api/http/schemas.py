@@ -8,10 +8,12 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from engine.actions.questions import MOST_NOTE
+
 Status = Literal["queued", "processing", "completed", "failed", "cancelled"]
 BatchStatus = Literal["queued", "processing", "completed"]
 Environment = Literal["live", "test", "dev"]
-EventName = Literal[
+EVENT_NAMES = [
     "job.queued",
     "job.processing",
     "job.completed",
@@ -277,7 +279,11 @@ class QuestionAnswer(Published):
         None,
         description="The values that you change, of those in `editable`; each keeps its type. Others may be left out.",
     )
-    note: str | None = Field(None, description="A word for later steps and for people, at most 2,000 characters.")
+    note: str | None = Field(
+        None,
+        description=f"A word for later steps and for people, at most {MOST_NOTE:,} characters.",
+        max_length=MOST_NOTE,
+    )
 
 
 class BatchAccepted(Published):
@@ -442,7 +448,8 @@ class StreamEvent(Published):
     """One event of a stream of server-sent events."""
 
     id: str = Field(description="Its number; send it as `Last-Event-ID` to go on after it.", examples=["3"])
-    event: EventName = Field(
+    event: str = Field(
+        examples=EVENT_NAMES,
         description="What happened; more names may come, pass over those you do not know. The last one is `job.completed` "
         "(with `steps_failed` when steps failed), `job.failed` (with `code`, `message`, `node_id`) or `job.cancelled`; it has `data_erased_at` when the data of the job "
         "were erased. `job.processing` has `attempt`, and so has a `job.queued` that tells that the job goes back into the queue; the first one has none. Steps have `node_id` and `index`: `step.started`; with "

@@ -168,8 +168,9 @@ def test_the_events_of_a_stream_are_told():
     assert "$ref" not in json.dumps(media["x-itemSchema"]), "tools do not follow a reference in an extension"
     names = media["x-itemSchema"]["properties"]["event"]
     guide = (ASSETS / "help" / "streaming.md").read_text(encoding="utf-8")
-    assert set(names["enum"]) == set(re.findall(r"^\| `((?:job|step)\.\w+)`", guide, re.MULTILINE))
-    assert [name for name in names["enum"] if f"`{name}`" not in names["description"]] == []
+    assert "enum" not in names, "more names may come, which a generated client would refuse"
+    assert set(names["examples"]) == set(re.findall(r"^\| `((?:job|step)\.\w+)`", guide, re.MULTILINE))
+    assert [name for name in names["examples"] if f"`{name}`" not in names["description"]] == []
 
 
 def test_a_list_of_anything_says_so():
