@@ -24,7 +24,7 @@ from engine.flow.node_type import NodeConfig
 from engine.flow.references import as_text
 from engine.flow.rules import holds
 from engine.flow.validation import without_parked
-from engine.nodes.api_input import InputField
+from engine.nodes.api_input import InputRules, InputType
 from engine.nodes.page_reading import read_with
 from engine.nodes.row_search import RULE, RowSearch
 from engine.nodes.web_answers import status_failure
@@ -47,8 +47,36 @@ _LONGEST_DESCRIPTION = 2_000
 _LONGEST_PLACE = 120
 
 
-class ToolParameter(InputField):
+class ToolRules(InputRules):
+    """A value without its name: its type and what the model must keep to."""
+
+    # the models are frozen, which a type checker does not see: a narrower type is safe
+    type: InputType = Field(default="string", title="Type", description="What kind of value the model fills in.")
+    required: bool = Field(
+        default=False, title="Required", description="A call without it is not made; the model is told so."
+    )
+    description: str = Field(
+        default="",
+        max_length=1_000,
+        title="Description",
+        description="Tells the model what belongs here, like `The number of the order`.",
+    )
+    default: Any = Field(default=None, title="Default", description="Sent when the model leaves it out.")
+    example: Any = Field(default=None, title="Example", description="Shows the model what you expect.")
+    items: ToolRules | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default=None, title="Items", description="What each item of the list is."
+    )
+    fields: tuple[ToolParameter, ...] | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default=None, title="Fields", description="What the model fills in for each part of the group."
+    )
+
+
+class ToolParameter(ToolRules):
     """A value that the model fills in when it calls a web service."""
+
+    name: str = Field(
+        max_length=200, title="Name", description="The name in braces in the address, or under which the value is sent."
+    )
 
 
 class AgentTool(NodeConfig):
