@@ -21,7 +21,7 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     JobErrorCode.BUDGET_EXCEEDED: (
         "The budget is used up",
         "The job, or an Agent in it, reached the most that it may spend on language models.",
-        "Send less at once, choose a cheaper model, or let the owner raise the budget; an Agent has its own limit, **Most money**.",
+        "Send less at once, choose a cheaper model, or let the owner raise the budget; an Agent has its own limit, “Most money”.",
     ),
     JobErrorCode.RESULT_TOO_LARGE: (
         "The result is too large",
@@ -130,7 +130,7 @@ JOB_ERROR_EXAMPLES: dict[str, tuple[str, str | None, str | None]] = {
     JobErrorCode.TIMEOUT: ("The step took longer than its 60 seconds.", "prompt", "Summarise"),
     JobErrorCode.WORKER_LOST: ("The worker process stopped 3 times while it ran this job.", None, None),
     JobErrorCode.BUDGET_EXCEEDED: ("The job has spent its budget of $0.50.", "prompt", "Summarise"),
-    JobErrorCode.RESULT_TOO_LARGE: ("The result has 14 MiB; 10 MiB are allowed.", "api_output", "API Output"),
+    JobErrorCode.RESULT_TOO_LARGE: ("The result has 14,680,064 bytes; it may have 10,485,760 (10 MiB).", None, None),
     JobErrorCode.ADDRESS_NOT_ALLOWED: ("10.0.0.7 is inside a private network.", "http_request", "Ask the shop"),
     JobErrorCode.HTTP_STATUS: ("https://shop.example/items answered 503.", "http_request", "Ask the shop"),
     JobErrorCode.PAGE_NOT_FOUND: ("https://example.com/gone answered 404.", "page_scraper", "Read the page"),

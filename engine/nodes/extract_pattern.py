@@ -18,8 +18,9 @@ What a match is depends on the brackets in the pattern:
 * names, `(?P<name> )`: an object with these names
 
 `matches` holds them all in their order, `count` says how many, and `first` is the first one, or null. Switch **Find all** off
-to stop at the first. `\d`, `\w` and `\s` are plain letters and digits; `\p{L}` is a letter of any script. Looking around,
-`(?= )`, and pointing back, `\1`, do not exist here: that keeps every search quick.
+to stop at the first. `\d` is a digit from 0 to 9, `\w` one of these, a letter from A to Z, small or not, or `_`, and `\s` a space,
+a tab or a line break; `\p{L}` is a letter of any script. Looking around, `(?= )`, and pointing back, `\1`, do not exist here: that
+keeps every search quick.
 """
 
 from __future__ import annotations

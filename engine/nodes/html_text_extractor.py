@@ -37,7 +37,7 @@ class Config(NodeConfig):
         description="Parts to leave out, by their names in the HTML, like `nav` or `.advert` (CSS selectors).",
         json_schema_extra={"item": "selector"},
     )
-    keep_links: bool = Field(False, title="Keep links", description="Write links as [text](address).")
+    keep_links: bool = Field(False, title="Keep links", description="Write links as `[text](address)`.")
     max_chars: int | None = Field(
         None, ge=1, le=10_000_000, title="Longest text", description="Cut the text after so many characters."
     )
