@@ -113,7 +113,9 @@ class Payload(BaseModel):
 as leaving it out: it gets its default.
     """
 
-    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [{"url": "https://example.com"}]})
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra={"examples": [{"url": "https://practice.flowport.example/"}]}
+    )
 
 
 class BatchPayload(Published):
@@ -126,7 +128,9 @@ class JobAccepted(Published):
     """A job was stored and will run."""
 
     job_id: str = Field(description="Ask for it at `url`.", examples=[_JOB_ID])
-    status: Status = Field(description="`queued`; for a repeated request with the same Idempotency-Key as it is now.")
+    status: Status = Field(
+        description="`queued`, as it was accepted, also after `wait`: ask at `url` how it is now. For a repeated request with the same Idempotency-Key as it is when it is repeated."
+    )
     flow_id: str = Field(description="The id of the flow.", examples=[_FLOW_ID])
     created_at: AwareDatetime = Field(description="When it was accepted.")
     url: str = Field(description="Path of the job.", examples=[f"/public/v1/jobs/{_JOB_ID}"])
@@ -307,7 +311,7 @@ class BatchAccepted(Published):
 
     batch_id: str = Field(description="Ask for it at `url`.", examples=[_BATCH_ID])
     status: BatchStatus = Field(
-        description="`queued`; for a repeated request with the same Idempotency-Key as it is now."
+        description="`queued`, as it was accepted, also after `wait`: ask at `url` how it is now. For a repeated request with the same Idempotency-Key as it is when it is repeated."
     )
     total: int = Field(description="How many items it has.")
     job_ids: list[str] = Field(description="One per item, in the order of the items.")

@@ -189,7 +189,7 @@ def test_the_code_of_the_guides_runs_and_its_headers_are_the_servers(docs, termi
     for block in kinds["shell"]:
         endpoint = f"{caller.url}/public/v1/flows/execute/{greet}"
         text = block.replace("ENDPOINT", endpoint).replace("JOB_ID", job_id)
-        text = text.replace('{"url": "https://example.com"}', '{"name": "Ada"}')
+        text = text.replace('{"url": "https://practice.flowport.example/"}', '{"name": "Ada"}')
         done = subprocess.run(
             ["bash", "-c", text],
             cwd=tmp_path,
@@ -248,7 +248,11 @@ def test_the_code_of_each_call_prints_its_answer(docs, terminal, caller: Caller,
     programs = {}
     for block in docs.page(f"/docs/api/{call.id}").css("pre[data-language]"):
         language = block.attributes["data-language"] or ""
-        text = block.text().replace("FLOW_ID", flow_id).replace('"url": "https://example.com"', '"name": "Ada"')
+        text = (
+            block.text()
+            .replace("FLOW_ID", flow_id)
+            .replace('"url": "https://practice.flowport.example/"', '"name": "Ada"')
+        )
         if answers:
             job_id = caller.accepted(flow_id, payload)
             text = text.replace("JOB_ID", job_id).replace("QUESTION_ID", question_of(caller, job_id))
@@ -282,7 +286,7 @@ def test_the_python_of_a_guide_runs_as_it_stands(docs, terminal, caller: Caller,
     text = text.replace("2026-01-30T23:59:59.999Z", "2020-01-31T00:00:00Z").replace(
         "2026-02-01T00:00:00Z", "2100-01-01T00:00:00Z"
     )
-    text = re.sub(r'"url": "https://example\.\w+"', '"name": "Ada"', text)
+    text = re.sub(r'"url": "https://practice[^"]*"', '"name": "Ada"', text)
     (tmp_path / "guide.py").write_text(text)
     done = subprocess.run(
         [sys.executable, "guide.py"],
