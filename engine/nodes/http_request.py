@@ -23,8 +23,8 @@ from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.json_values import read_strictly
-from engine.flow.node_context import HttpAnswer, Json, NodeContext
+from engine.flow.json_values import is_small, read_strictly
+from engine.flow.node_context import Json, NodeContext
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.flow.references import as_text
 from engine.nodes.web_answers import status_failure
@@ -90,11 +90,12 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
     )
     if config.fail_on_status and answer.status >= 400:
         raise status_failure(answer, inputs.url)
+    text = answer.text()
     return {
         "status": answer.status,
         "headers": dict(answer.headers),
-        "body": answer.text(),
-        "json": await context.in_thread(_json, answer),
+        "body": text,
+        "json": _json(text) if is_small(text) else await context.in_thread(_json, text),
     }
 
 
@@ -111,10 +112,10 @@ def _body(body: Json) -> tuple[bytes | None, str]:
     return as_text(body).encode(), "application/json"
 
 
-def _json(answer: HttpAnswer) -> Json:
-    """Returns the body as JSON; null when it is no JSON."""
+def _json(text: str) -> Json:
+    """Returns a text as JSON; null when it is no JSON."""
     try:
-        return read_strictly(answer.text())
+        return read_strictly(text)
     except ValueError:
         return None
 

@@ -27,7 +27,7 @@ from typing import Any
 from pydantic import Field
 
 from engine.flow.document import MAX_DEPTH, deeper_than
-from engine.flow.json_values import STRICT
+from engine.flow.json_values import STRICT, is_small
 from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 
@@ -45,10 +45,10 @@ class Inputs(NodeInputs):
 
 
 async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
-    """Parses in a thread, since megabytes of JSON take time."""
+    """Parses a long text in a thread, since megabytes of JSON take time."""
     if not isinstance(inputs.text, str):
         return inputs.text
-    return await context.in_thread(read_json, inputs.text)
+    return read_json(inputs.text) if is_small(inputs.text) else await context.in_thread(read_json, inputs.text)
 
 
 def read_json(text: str) -> Json:

@@ -299,6 +299,25 @@ async def test_connections_are_used_again(outbound):
         assert (len(web.asked), web.connections) == (10, 1)
 
 
+async def test_a_connection_that_its_server_closed_is_not_used_again(outbound):
+    closed = asyncio.Event()
+
+    async def answers_once(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer(200, b"hello"))  # without saying that it closes
+        writer.close()
+        await writer.wait_closed()
+        closed.set()
+
+    server = await asyncio.start_server(answers_once, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server:
+        for _ in range(2):
+            closed.clear()
+            assert (await outbound.request("GET", url)).body == b"hello"
+            await closed.wait()
+
+
 async def test_many_requests_run_at_once(outbound):
     together = asyncio.Barrier(100)
 
