@@ -106,6 +106,8 @@ class JobRecorder:
 
     def __post_init__(self) -> None:
         self._streamed = Streamed(self.redaction)
+        #: Somebody looks at the run while it goes on.
+        self.is_watched = self.job.environment == "playground"
 
     def started(self, step: StepStarted) -> None:
         """Reports that a step starts."""
@@ -218,6 +220,8 @@ class _Part:
 
 
 _Item = StepStarted | StepEnded | _Call | _Text | _Part
+#: The reports that people watch in every run.
+_WATCHED = (_Text, _Part)
 
 
 class StepWriter:
@@ -235,9 +239,14 @@ class StepWriter:
 
     def add(self, recorder: JobRecorder, item: _Item) -> None:
         """Takes a report, which is written within a few milliseconds."""
-        self._waiting.setdefault(id(recorder), (recorder, []))[1].append(item)
+        waiting = self._waiting.get(id(recorder))
+        if waiting is None:
+            waiting = self._waiting[id(recorder)] = recorder, []
+        waiting[1].append(item)
         recorder.reported += 1
-        watched = recorder.job.environment == "playground" or isinstance(item, _Text | _Part)
+        watched = recorder.is_watched or isinstance(item, _WATCHED)
+        if not watched and self._due < math.inf:
+            return  # what waits already is due earlier
         due = asyncio.get_running_loop().time() + (GATHER_SECONDS if watched else GATHER_UNWATCHED_SECONDS)
         if due < self._due:
             self._due = due
@@ -294,6 +303,8 @@ class StepWriter:
             self._writing = None
         if self._waiting:
             self._set_timer()
+        else:
+            self._due = math.inf  # the jobs whose reports came meanwhile have ended and took them
 
     async def _write(self, batch: list[tuple[JobRecorder, list[_Item]]]) -> None:
         progress = await _as_progress(batch)
