@@ -36,8 +36,14 @@ log = logging.getLogger(__name__)
 #: Huey stores a task's module and name in each message. These are the names that the first release stored, so that its
 #: messages can still be read.
 _NAMED: Final = {"name": "run_job", "__module__": "engine.jobs.queue"}
-#: The largest number of messages that one transaction takes from the table.
-TAKE = 32
+#: The largest number of messages that one transaction takes from the table, and the smallest while the worker has more to
+#: do than it can.
+TAKE, LEAST_TAKE = 32, 4
+#: How long the event loop should be busy with the jobs of one transaction, in seconds of CPU time: jobs of others that come
+#: meanwhile wait behind them.
+TURN_SECONDS = 0.008
+#: The number of ends after which the cost of a job is estimated anew.
+_ENDS = 16
 #: No job is taken while the event loop answers later than this, and the longest pause before it is asked again.
 MOST_LAG_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 0.02
 
@@ -100,6 +106,30 @@ class _Consumer(Consumer):
         """Does nothing: the worker process installs its own signal handlers."""
 
 
+class Pace:
+    """Estimates what a job costs the event loop, from the CPU time of its thread between the ends of jobs."""
+
+    def __init__(self) -> None:
+        self._cost = 0.0
+        self._ends = 0
+        self._since: float | None = None
+
+    @property
+    def most(self) -> int:
+        """How many jobs keep the event loop busy for TURN_SECONDS, LEAST_TAKE to TAKE."""
+        return TAKE if self._cost * TAKE <= TURN_SECONDS else max(LEAST_TAKE, int(TURN_SECONDS / self._cost))
+
+    def ended(self) -> None:
+        """Counts the end of a job. Called in the thread of the event loop."""
+        self._ends += 1
+        if self._since is None:
+            self._ends, self._since = 0, time.thread_time()
+        elif self._ends >= _ENDS:
+            used = time.thread_time()
+            self._cost += ((used - self._since) / self._ends - self._cost) / 2
+            self._ends, self._since = 0, used
+
+
 class Dispatch:
     """Takes jobs from the queue while fewer than `slots` run and the event loop answers at once.
 
@@ -107,7 +137,7 @@ class Dispatch:
     them. `lag` returns after how many seconds the loop answers.
 
     `take(most)` is called in the dispatcher's thread. It takes up to `most` messages, tells `begun` how many jobs it begins,
-    and returns the number of messages. Whoever runs the jobs calls `ended` (from any thread) at the end of each.
+    and returns the number of messages. Whoever runs the jobs calls `ended` on the event loop at the end of each.
     """
 
     def __init__(
@@ -119,6 +149,7 @@ class Dispatch:
         self._lag = lag
         self._poll_seconds = poll_seconds
         self._busy = 0
+        self._pace = Pace()
         self._lock = threading.Lock()
         self._awake = threading.Event()
         self._stopping = False
@@ -146,6 +177,7 @@ class Dispatch:
 
     def ended(self) -> None:
         """Counts a slot that is free again."""
+        self._pace.ended()
         with self._lock:
             was_full = self._busy >= self.slots
             self._busy -= 1
@@ -170,7 +202,7 @@ class Dispatch:
             self._awake.wait(self._poll_seconds)
 
     def _take_or_wait(self) -> None:
-        most = min(TAKE, self.slots - self._busy)
+        most = min(self._pace.most if self._busy > TAKE else TAKE, self.slots - self._busy)
         if self._busy > TAKE and (lag := self._lag()) > MOST_LAG_SECONDS:
             time.sleep(min(lag, LONGEST_PAUSE_SECONDS))
         elif self._stopping or most <= 0 or self._take(most) < most:  # fewer: no more wait
