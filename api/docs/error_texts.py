@@ -11,8 +11,8 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Compare the body with the request fields in the flow's API docs. If the flow should take the field, its owner presses Accept this field under Jobs, Refused, or adds it to the API Input in the Playground, and then Update API.",
     ),
     RefusalCode.INVALID_JSON: (
-        "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, nesting deeper than 64 levels, text that is not UTF-8, a byte order mark (BOM) at its begin, or a `\\u` escape that names half of a character (a lone surrogate).",
-        "Let a JSON library write the body instead of putting text together, and send UTF-8.",
+        "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, nesting deeper than 64 levels, more than 10,000 keys (in a batch: in one item, which `detail` names) or 200,000 values (each text, number, list and object is one), text that is not UTF-8, a byte order mark (BOM) at its begin, or a `\\u` escape that names half of a character (a lone surrogate).",
+        "Let a JSON library write the body instead of putting text together, and send UTF-8. Split what has too many keys or values.",
     ),
     RefusalCode.INVALID_PARAMETER: (
         "A query parameter is unknown, stands twice or has a value that cannot be used; a header that the call reads has a value that cannot be used (one that it does not know is passed over); one of the headers `Authorization`, `X-API-Key`, `Content-Type`, `Idempotency-Key`, `Cancel-After`, `X-Flow-Version`, `X-Webhook-Url` or `Last-Event-ID` stands twice; or `Authorization` and `X-API-Key` name two keys, or `Authorization` holds something other than `Bearer`, like `Basic`, beside an `X-API-Key`.",
@@ -95,7 +95,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Send a smaller file, or split it: a PDF by pages, a table by rows.",
     ),
     RefusalCode.BODY_TOO_LARGE: (
-        "A body may have 10 MiB and 200,000 values, counting each list and each object (a name belongs to its value and is not counted): a batch of 1,000 items with 100 fields each is within that. `detail` says which of the two it is.",
+        "A body may have 10 MiB.",
         "Send an address of the data instead of the data, or split the request.",
     ),
     RefusalCode.ADDRESS_TOO_LONG: (

@@ -88,8 +88,8 @@ def _headers(request: Request) -> dict[str, str]:
 
 
 def _parsed(hook: HookRow, headers: dict[str, str], body: bytes) -> Any:
-    """Returns the content of a body as JSON: of JSON itself, or the fields of a form. Raises UnsupportedMediaType,
-    InvalidJson and TooLarge.
+    """Returns the content of a body as JSON: of JSON itself, or the fields of a form. Raises UnsupportedMediaType and
+    InvalidJson.
     """
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("A compressed body is not read")

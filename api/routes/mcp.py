@@ -36,7 +36,7 @@ from api.routes.mcp_tools import (
     list_flow_tools,
 )
 from engine.actions.jobs import SubmitOptions, cancel, submit
-from engine.core.errors import Expired, InvalidJson, Refusal, TooLarge
+from engine.core.errors import Expired, InvalidJson, Refusal
 from engine.core.job_status import ENDED
 from engine.core.trace_context import TraceContext
 from engine.core.version import VERSION
@@ -103,7 +103,7 @@ class Mcp:
                 raise RuntimeError("MCP could not be started") from self._running.exception()
             try:
                 message = await parsed_json(body)
-            except (InvalidJson, TooLarge) as refusal:
+            except InvalidJson as refusal:
                 await not_json(refusal)(scope, receive, send)
                 return
             if (refused := refused_message(request, message, self._params_of)) is not None:

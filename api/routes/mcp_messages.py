@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from engine.core.errors import InvalidJson, TooLarge
+from engine.core.errors import InvalidJson
 
 _PARSE_ERROR, _INVALID_REQUEST, _INVALID_PARAMS, _NO_METHOD = -32700, -32600, -32602, -32601
 _VERSION = "MCP-Protocol-Version"
@@ -28,8 +28,8 @@ ParamsOf = Callable[[str], type[BaseModel] | None]
 _OTHER_TYPE = "has a type that MCP does not take there"
 
 
-def not_json(refusal: InvalidJson | TooLarge) -> Response:
-    """Returns the error response for a body that is not the JSON that the API reads, or has too many values."""
+def not_json(refusal: InvalidJson) -> Response:
+    """Returns the error response for a body that is not the JSON that the API reads."""
     return _error(None, _PARSE_ERROR, f"The body is no JSON that is read here. {refusal.detail}")
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api.http import parameters, schemas
 from api.http.context import Context, context_of
 from api.http.job_answers import dump, job_path
-from api.http.json_body import may_be_large
+from api.http.json_body import may_be_large, parse_batch, parse_object
 from api.http.limit_headers import limit_headers
 from api.http.problem_json import UnsupportedMediaType
 from api.http.route_classes import BASE, RawRoute, refusals, with_headers
@@ -94,10 +94,10 @@ async def many_payloads(payload: schemas.BatchPayload) -> None:
     },
 )
 async def run_flow(request: Request, flow_id: parameters.FlowId) -> Response:
-    """The body holds the fields of the flow's API Input, in at most 10 MiB and 200,000 values; an empty body counts as `{}`. Answers at once with a job id; with `wait`, with the job \
+    """The body holds the fields of the flow's API Input, in at most 10 MiB, 10,000 keys and 200,000 values; an empty body counts as `{}`. Answers at once with a job id; with `wait`, with the job \
 when it ends in time.
     """
-    context, caller, options, payload, checked = await _read(request, flow_id, check_body)
+    context, caller, options, payload, checked = await _read(request, flow_id, check_body, parse_object)
     wait = parameters.wait_seconds(request, request.query_params.get("wait"))
     accepted = await context.database.write_joined(submit_many, Submit(caller, flow_id, payload, options, checked))
     request.state.job_id = accepted.job_id
@@ -131,10 +131,10 @@ when it ends in time.
     responses={202: _ACCEPTED | _links("batch_id", "get_batch", "get_batch_results", "cancel_batch"), **_REFUSALS},
 )
 async def run_batch(request: Request, flow_id: parameters.FlowId) -> Response:
-    """At most 1,000 items, with 10 MiB and 200,000 values together. All are checked before any is accepted; they run within the concurrency limit. A webhook is called \
+    """At most 1,000 items, with 10 MiB and 200,000 values together and 10,000 keys each. All are checked before any is accepted; they run within the concurrency limit. A webhook is called \
 for each item, and once with `batch.completed` when all have ended.
     """
-    context, caller, options, body, checked = await _read(request, flow_id, check_batch)
+    context, caller, options, body, checked = await _read(request, flow_id, check_batch, parse_batch)
     accepted = await context.database.write(accept_batch, caller, flow_id, body, options, checked)
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, body["items"])
@@ -151,7 +151,10 @@ for each item, and once with `batch.completed` when all have ended.
 
 
 async def _read(
-    request: Request, flow_id: str, check: Callable[[Session, Caller, str, dict[str, Any], SubmitOptions], T]
+    request: Request,
+    flow_id: str,
+    check: Callable[[Session, Caller, str, dict[str, Any], SubmitOptions], T],
+    parse: Callable[[bytes], dict[str, Any]],
 ) -> tuple[Context, Caller, SubmitOptions, dict[str, Any], T | None]:
     """Reads a submit: the caller, the options and the body. A large body is also validated here with `check`, outside
     the write transaction.
@@ -164,7 +167,7 @@ async def _read(
     large, checked = may_be_large(request), None
     if large:
         await context.database.find(_check_flow, caller, flow_id, options)
-    body = await context.bodies.read_json(request)
+    body = await context.bodies.read_json(request, parse)
     if large:
         checked = await context.database.read(check, caller, flow_id, body, options)
     return context, caller, options, body, checked

@@ -159,6 +159,18 @@ async def test_a_batch_has_items_and_nothing_else(house: House, body: dict[str, 
     assert [(error["pointer"], error["code"]) for error in response.json()["errors"]] == [(pointer, code)]
 
 
+async def test_each_item_has_the_limit_of_keys_that_a_submit_has(house: House):
+    many = {f"extra_{number}": 1 for number in range(5_000)}
+    address = f"/flows/execute/{house.flow_id}/batch"
+
+    within = (await house.post(address, {"items": [many, many, many]})).json()
+    beyond = await house.post(address, {"items": [many, {"url": {**many, "more": many}}]})
+
+    assert (within["code"], within["error_count"], len(within["errors"])) == ("validation_failed", 15_003, 100)
+    assert (beyond.status_code, beyond.json()["code"]) == (400, "invalid_json")
+    assert "The item `/items/1` has 10,002 keys; 10,000 are allowed" in beyond.json()["detail"]
+
+
 async def test_the_quota_must_cover_all_items(house: House):
     key = house.new_key(monthly=3).key
 

@@ -593,6 +593,9 @@ async def test_a_message_has_the_limits_of_a_body(house: House):
     status, code, detail = await send_message(house, begin + b"[]," * 150_000 + end)
     assert (status, code) == (400, -32700)
     assert "200,000 values" in detail
+    status, code, detail = await send_message(house, begin + b",".join(b'{"k":1}' for _ in range(10_000)) + b"," + end)
+    assert (status, code) == (400, -32700)
+    assert "10,005 keys; 10,000 are allowed" in detail
     status, code, detail = await send_message(house, endless())
     assert (status, code) == (408, "request_timeout")
     assert "seconds" in detail
