@@ -18,7 +18,7 @@ from api.commands.local_files import LocalFiles, with_files
 from api.commands.terminal import Terminal, read_input
 from engine.browser.browser import browser_of
 from engine.core.error_codes import JobErrorCode
-from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
+from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal, wrong_fields
 from engine.core.ids import new_id
 from engine.flow.contract import check_payload, input_fields
 from engine.flow.document import Document, parse_flow_file
@@ -113,9 +113,7 @@ def _read_payload(document: Document, text: str, named_files: Sequence[str]) -> 
         )
     payload, errors = check_payload(input_fields(document), with_files(value, named_files))
     if errors:
-        raise PayloadInvalid(
-            "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong", errors=tuple(errors)
-        )
+        raise wrong_fields(errors)
     return payload
 
 
@@ -126,6 +124,8 @@ def _refuse(terminal: Terminal, refusal: FlowInvalid | PayloadInvalid) -> int:
         terminal.note(f"  {problem.code}{f' at {where}' if where else ''}: {problem.message}")
     for error in refusal.errors:
         terminal.note(f"  {error.code} at {error.pointer}: {error.detail}")
+    if refusal.error_count > len(refusal.errors):
+        terminal.note(f"  The first {len(refusal.errors)} are listed.")
     return 1
 
 

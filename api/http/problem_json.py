@@ -15,11 +15,9 @@ from starlette.responses import Response
 from api.http.problem_examples import DETAILS
 from engine.core import errors
 from engine.core.error_codes import RefusalCode
-from engine.core.errors import FieldError, Refusal
+from engine.core.errors import MOST_ERRORS, FieldError, Refusal
 
 PROBLEM_TYPE = "application/problem+json"
-#: At most this many wrong fields are listed in a response; `error_count` has their total number.
-MOST_ERRORS = 100
 
 
 class MethodNotAllowed(Refusal):
@@ -204,7 +202,7 @@ def problem_body(refusal: Refusal, request_id: str) -> dict[str, Any]:
         "request_id": request_id,
     }
     if refusal.errors:
-        body["error_count"] = len(refusal.errors)
+        body["error_count"] = refusal.error_count
         body["errors"] = [
             {"pointer": error.pointer, "code": error.code, "detail": error.detail}
             for error in refusal.errors[:MOST_ERRORS]
@@ -247,6 +245,6 @@ def headers_of(refusal: Refusal) -> dict[str, str]:
 
 
 def _detail(refusal: Refusal) -> str:
-    first = f"The first {MOST_ERRORS} are listed" if len(refusal.errors) > MOST_ERRORS else ""
+    first = f"The first {MOST_ERRORS} are listed" if refusal.error_count > MOST_ERRORS else ""
     sentences = [part.rstrip(".") for part in (refusal.detail, first, refusal.remedy) if part]
     return ". ".join(sentences) or refusal.title

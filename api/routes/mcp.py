@@ -385,7 +385,8 @@ def _as_answer(tool: FlowTool, view: Mapping[str, Any]) -> types.CallToolResult:
 
 def _in_words(refusal: Refusal) -> str:
     fields = "".join(f"\n{error.pointer or '/'}: {error.detail}" for error in refusal.errors)
-    return f"{refusal}{fields}"
+    first = f"\nThe first {len(refusal.errors)} are listed." if refusal.error_count > len(refusal.errors) else ""
+    return f"{refusal}{fields}{first}"
 
 
 def _as_result(text: str, *, failed: bool = False, structured: dict[str, Any] | None = None) -> types.CallToolResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonpointer
 from fastapi import APIRouter, Depends
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -18,7 +19,7 @@ from api.http.problem_json import UnsupportedMediaType
 from api.http.route_classes import BASE, ByKey, FromApp, PublicRoute, RawRoute, refusals
 from engine.actions.questions import MOST_NOTE, Answer, answer_question_by_key
 from engine.core import errors
-from engine.core.errors import FieldError, PayloadInvalid
+from engine.core.errors import FieldError, WrongFields, wrong_fields
 from engine.jobs.job_views import question_view
 from engine.jobs.submit.accept import Caller
 from engine.secrets.question_links import question_link_path
@@ -93,7 +94,11 @@ the data of the job were erased it is 404.
 
 def _answer_of(body: dict[str, Any]) -> Answer:
     """Returns the answer in a body. Raises PayloadInvalid with every wrong field."""
-    wrong = [FieldError(f"/{name}", "unknown_field", "is not a field of an answer") for name in body.keys() - _FIELDS]
+    wrong = WrongFields(
+        FieldError(f"/{jsonpointer.escape(name)}", "unknown_field", "is not a field of an answer")
+        for name in body
+        if name not in _FIELDS
+    )
     approved, values, note = body.get("approved"), body.get("values"), body.get("note")
     if approved is None:
         wrong.append(FieldError("/approved", "required", "missing"))
@@ -106,8 +111,7 @@ def _answer_of(body: dict[str, Any]) -> Answer:
     elif note is not None and len(note) > MOST_NOTE:
         wrong.append(FieldError("/note", "max_length", f"must have at most {MOST_NOTE:,} characters"))
     if wrong:
-        count = len(wrong)
-        raise PayloadInvalid("1 field is wrong" if count == 1 else f"{count} fields are wrong", errors=tuple(wrong))
+        raise wrong_fields(wrong)
     return Answer(bool(approved), values or {}, note or "")
 
 

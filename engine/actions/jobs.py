@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import Conflict, FlowInvalid, NotFound
+from engine.core.errors import Conflict, FlowInvalid, NotFound, wrong_fields
 from engine.core.ids import JobId, new_job_id
 from engine.flow.called import call_problems, pinned
 from engine.flow.contract import check_payload, input_fields
@@ -28,7 +28,6 @@ from engine.jobs.submit.accept import (
     flow_limit_ms,
     look_ahead,
     read_key_again,
-    wrong_fields,
 )
 from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, steps_of
 from engine.jobs.submit.job_files import NamedFiles, look_up_files, name_files

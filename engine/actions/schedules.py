@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import Conflict, FieldError, Invalid, PayloadInvalid
+from engine.core.errors import Conflict, FieldError, Invalid, wrong_fields
 from engine.core.ids import file_ids_in, new_id
 from engine.core.json_text import json_text
 from engine.flow.contract import check_payload
@@ -171,6 +171,5 @@ def _source(session: Session, flow: Flow, source: Mapping[str, Any]) -> dict[str
     if flow.live_version is not None:
         wrong = check_payload(read_version(session, flow.id, flow.live_version).fields, payload)[1]
         if wrong:
-            count = "1 field is wrong" if len(wrong) == 1 else f"{len(wrong)} fields are wrong"
-            raise PayloadInvalid(count, errors=tuple(wrong))
+            raise wrong_fields(wrong)
     return {"kind": "input", "payload": dict(payload)}

@@ -49,8 +49,9 @@ HTTP statuses live in `api/http/problem_json.py` only; sentences on screen come 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from engine.core.error_codes import RefusalCode
 
@@ -69,6 +70,48 @@ class FieldError:
     sent: str = ""
 
 
+#: How many errors of one body are kept and told. One body may have ten million: each is only counted then.
+MOST_ERRORS = 100
+
+
+class WrongFields(list[FieldError]):
+    """The first MOST_ERRORS errors of a body, as a list. `total`: how many there are, with those that are not kept."""
+
+    def __init__(self, errors: Iterable[FieldError] = (), more: int = 0) -> None:
+        """`more`: how many there are beside `errors`."""
+        super().__init__()
+        self.total = more
+        self.extend(errors)
+
+    @property
+    def full(self) -> bool:
+        """Tells whether the next error is only counted."""
+        return len(self) >= MOST_ERRORS
+
+    def append(self, error: FieldError, /) -> None:
+        """Counts an error, and keeps it when there is room."""
+        self.total += 1
+        if not self.full:
+            super().append(error)
+
+    def extend(self, errors: Iterable[FieldError], /) -> None:
+        """Does what `append` does for each error, and counts those that `errors` has counted."""
+        for error in errors:
+            self.append(error)
+        if isinstance(errors, WrongFields):
+            self.total += errors.total - len(errors)
+
+    def __iadd__(self, errors: Iterable[FieldError], /) -> Self:
+        """Does what `extend` does."""
+        self.extend(errors)
+        return self
+
+    @property
+    def in_words(self) -> str:
+        """Returns for example `2 fields are wrong`."""
+        return "1 field is wrong" if self.total == 1 else f"{self.total} fields are wrong"
+
+
 class Refusal(Exception):  # an expected answer, not an error of the program
     """Flowport said no."""
 
@@ -81,11 +124,13 @@ class Refusal(Exception):  # an expected answer, not an error of the program
         detail: str = "",
         *,
         remedy: str | None = None,
-        errors: tuple[FieldError, ...] = (),
+        errors: Sequence[FieldError] = (),
         retry_after: int | None = None,
     ) -> None:
         self.detail = detail
-        self.errors = errors
+        self.errors = tuple(errors)
+        #: How many fields are wrong; `errors` may hold only the first ones.
+        self.error_count = errors.total if isinstance(errors, WrongFields) else len(self.errors)
         self.retry_after = retry_after
         if remedy is not None:
             self.remedy = remedy
@@ -153,6 +198,11 @@ class InvalidUpload(Invalid):
 
 class PayloadInvalid(Invalid):
     """The request body does not fit what this call takes."""
+
+
+def wrong_fields(errors: WrongFields) -> PayloadInvalid:
+    """Returns the refusal of a body with these errors."""
+    return PayloadInvalid(errors.in_words, errors=errors)
 
 
 class ParameterInvalid(Invalid):

@@ -10,15 +10,15 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import jsonpointer
 from pydantic import JsonValue
 
-from engine.core.errors import FieldError, Problem
+from engine.core.errors import MOST_ERRORS, FieldError, Problem, WrongFields
 from engine.flow.document import MAX_NAME, Document, Node
 from engine.flow.example_texts import texts_like
 from engine.flow.file_values import (
@@ -34,7 +34,7 @@ from engine.flow.file_values import (
 from engine.flow.graph import Graph
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
-from engine.flow.patterns import BadPattern, read_pattern, searchable, why_not
+from engine.flow.patterns import BadPattern, Pattern, read_pattern, searchable, why_not
 from engine.flow.ports import ANYTHING, returned_schema
 from engine.flow.references import Json
 
@@ -135,11 +135,12 @@ class _Ways:
     as_sent: bool
 
 
-def check_payload(fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
-    """Returns the payload with defaults applied, and every error at once, each with its JSON pointer (RFC 6901)."""
-    errors = _Found()
-    value = _check_object(fields, payload, "", errors)
-    return value, list(errors)
+def check_payload(fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> tuple[dict[str, Any], WrongFields]:
+    """Returns the payload with defaults applied, and every error at once, each with its JSON pointer (RFC 6901). With
+    errors the payload is not whole.
+    """
+    check = PayloadCheck()
+    return check.payload(fields, payload), check.errors
 
 
 def sample_payload(document: Document, *tried: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,32 +220,181 @@ def output_field_problems(node: Node) -> list[Problem]:
     return _fields_problems(node, fields, "/config/output_fields", 1) if isinstance(fields, list | tuple) else []
 
 
-class _Found(list[FieldError]):
-    """The errors so far, and how many steps are left for patterns."""
+class PayloadCheck:
+    """Checks payloads against the fields of an API Input, and collects what is wrong with them in `errors`.
 
-    steps_left = PATTERN_STEPS
+    What is known of the fields is worked out once, and an error that `errors` does not keep is not put into words: each
+    entry of a list may be a group that lacks a hundred fields, so one body may have ten million errors.
+    """
 
+    def __init__(self) -> None:
+        self.errors = WrongFields()
+        self._steps_left = PATTERN_STEPS
+        self._groups: dict[int, _Group] = {}
+        self._allowed: dict[int, frozenset[Hashable]] = {}
+        self._patterns: dict[str, Pattern | None] = {}
 
-def _check_object(fields: Sequence[FieldDict], value: Mapping[str, Any], at: str, errors: _Found) -> dict[str, Any]:
-    known = {str(field.get("name")): field for field in fields}
-    clean: dict[str, Any] = {}
-    for name, field in known.items():
-        here = f"{at}/{jsonpointer.escape(name)}"
-        if name not in value or (value[name] is None and not field.get("required")):
-            if field.get("required"):
-                errors.append(FieldError(here, "required", "missing"))
+    def payload(self, fields: Sequence[FieldDict], payload: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+        """Returns the payload with defaults applied; it is not whole when there are errors. `at`: where the payload is
+        in the body, as a JSON pointer.
+        """
+        self._steps_left = PATTERN_STEPS
+        return self._object(fields, payload, at)
+
+    def value(self, field: FieldDict, value: Json, at: str) -> Json:
+        """Does the same for the value of one field."""
+        kind = str(field.get("type") or "string")
+        if kind == "file":
+            if (wrong := check_sent_file(field, value)) is not None:
+                self._add(at, wrong[0], lambda: wrong[1])
+            return value
+        if not _is_type(kind, value):
+            self._add(at, "type_error", lambda: f"expected {TYPE_WORDS.get(kind, kind)}, got {_type_word(value)}")
+            return value
+        enum = field.get("enum")
+        if enum and not self._is_allowed(enum, value):
+            self._add(at, "enum", lambda: f"must be one of: {', '.join(str(one) for one in list(enum)[:20])}")
+            return value
+        if kind == "string":
+            self._check_text(field, value, at)
+        elif kind in {"number", "integer"}:
+            self._check_number(field, value, at)
+        elif kind == "array":
+            self._check_size(field, "items", len(value), at)
+            if items := field.get("items"):
+                return [self.value(items, item, f"{at}/{position}") for position, item in enumerate(value)]
+        elif field.get("fields"):
+            return self._object(field["fields"], value, at)
+        return value
+
+    def _add(self, at: str, code: str, words: Callable[[], str]) -> None:
+        if self.errors.full:
+            self.errors.total += 1
+        else:
+            self.errors.append(FieldError(at, code, words()))
+
+    def _object(self, fields: Sequence[FieldDict], value: Mapping[str, Any], at: str) -> dict[str, Any]:
+        group = self._groups.get(id(fields))
+        if group is None:
+            group = self._groups[id(fields)] = _Group.of(fields)
+        known = [name for name in value if name in group.fields]
+        if self.errors.full:
+            self.errors.total += len(group.required) - sum(name in group.required for name in known)
+            self.errors.total += len(value) - len(known)
+            for name in (*known, *group.odd_defaults.difference(known)):
+                self._field(group, name, value, at)
+            return {}
+        clean = group.left_out.copy()
+        for name in sorted(group.always.union(known), key=group.places.__getitem__):
+            if name in group.required and name not in value:
+                self._add(f"{at}/{jsonpointer.escape(name)}", "required", lambda: "missing")
+                del clean[name]
             else:
-                default = field.get("default")
-                clean[name] = None if default is None else _check_value(field, default, here, errors)
-            continue
-        clean[name] = _check_value(field, value[name], here, errors)
-    if unknown := [name for name in value if name not in known]:
-        why = _unknown(known)
-        errors += [
-            FieldError(f"{at}/{jsonpointer.escape(name)}", "unknown_field", why, json_type(value[name]))
-            for name in unknown
-        ]
-    return clean
+                clean[name] = self._field(group, name, value, at)
+        if len(known) < len(value):
+            self._add_unknown(group, value, at)
+        return clean
+
+    def _field(self, group: _Group, name: str, value: Mapping[str, Any], at: str) -> Json:
+        """Returns the value of one field of a group, or its default."""
+        field, sent = group.fields[name], value.get(name)
+        if sent is not None or name in group.required:
+            return self.value(field, sent, f"{at}/{jsonpointer.escape(name)}")
+        if name in group.odd_defaults:
+            return self.value(field, field["default"], f"{at}/{jsonpointer.escape(name)}")
+        return group.left_out[name]
+
+    def _add_unknown(self, group: _Group, value: Mapping[str, Any], at: str) -> None:
+        unknown = [name for name in value if name not in group.fields]
+        why = _unknown(group.fields)
+        kept = unknown[: max(0, MOST_ERRORS - len(self.errors))]
+        for name in kept:
+            pointer = f"{at}/{jsonpointer.escape(name)}"
+            self.errors.append(FieldError(pointer, "unknown_field", why, json_type(value[name])))
+        self.errors.total += len(unknown) - len(kept)
+
+    def _is_allowed(self, enum: Sequence[Json], value: Json) -> bool:
+        allowed = self._allowed.get(id(enum))
+        if allowed is None:
+            allowed = self._allowed[id(enum)] = frozenset(_comparable(one) for one in enum)
+        return _comparable(value) in allowed
+
+    def _check_text(self, field: FieldDict, value: str, at: str) -> None:
+        self._check_size(field, "length", len(value), at)
+        form = field.get("format")
+        if form and not fits_format(str(form), value):
+            word = {"uri": "a web address like https://example.com", "email": "an e-mail address"}.get(str(form))
+            self._add(at, "format", lambda: f"must be {word or 'a date and time like 2026-01-31T12:00:00Z'}")
+        if wanted := field.get("pattern"):
+            self._check_pattern(str(wanted), value, at)
+
+    def _check_pattern(self, wanted: str, value: str, at: str) -> None:
+        if wanted not in self._patterns:
+            self._patterns[wanted] = _pattern_or_none(wanted)
+        pattern = self._patterns[wanted]
+        if pattern is None:
+            return  # a problem of the flow, which its designer sees
+        if len(value) * pattern.size > self._steps_left:
+            most = self._steps_left // pattern.size
+            why = "is too long to be checked against its pattern"
+            self._add(at, "pattern", lambda: f"{why}; {most:,} characters are left")
+            return
+        self._steps_left -= len(value) * pattern.size
+        if pattern.tester.search(searchable(value)) is None:
+            self._add(at, "pattern", lambda: f"must match the pattern {wanted}")
+
+    def _check_number(self, field: FieldDict, value: float, at: str) -> None:
+        lowest, highest = field.get("minimum"), field.get("maximum")
+        if lowest is not None and value < lowest:
+            self._add(at, "minimum", lambda: f"must be at least {lowest:g}")
+        elif highest is not None and value > highest:
+            self._add(at, "maximum", lambda: f"must be at most {highest:g}")
+
+    def _check_size(self, field: FieldDict, what: Literal["items", "length"], size: int, at: str) -> None:
+        fewest, most = field.get(f"min_{what}"), field.get(f"max_{what}")
+        word = "items" if what == "items" else "characters"
+        if fewest is not None and size < fewest:
+            self._add(at, f"min_{what}", lambda: f"must have at least {_counted(fewest, word)}, has {size}")
+        elif most is not None and size > most:
+            self._add(at, f"max_{what}", lambda: f"must have at most {_counted(most, word)}, has {size}")
+
+
+@dataclass(slots=True)
+class _Group:
+    """The named fields of an object, prepared for the check of many objects."""
+
+    fields: dict[str, FieldDict]
+    required: set[str]
+    #: The place of each field among the others.
+    places: dict[str, int]
+    #: The object in which no field was sent: each has its default.
+    left_out: dict[str, Json]
+    #: Fields with a default that does not fit, which is told for each object.
+    odd_defaults: set[str]
+    #: The fields that are looked at in each object, sent or not.
+    always: set[str]
+
+    @classmethod
+    def of(cls, fields: Sequence[FieldDict]) -> _Group:
+        named = {str(field.get("name")): field for field in fields}
+        required = {name for name, field in named.items() if field.get("required")}
+        left_out: dict[str, Json] = dict.fromkeys(named)
+        odd: set[str] = set()
+        for name, field in named.items():
+            if (default := field.get("default")) is not None and name not in required:
+                check = PayloadCheck()
+                left_out[name] = check.value(field, default, "")
+                if check.errors:
+                    odd.add(name)
+        places = dict(zip(named, range(len(named)), strict=True))
+        return cls(named, required, places, left_out, odd, required | odd)
+
+
+def _wrong_with(field: FieldDict, value: Json) -> WrongFields:
+    """Returns what is wrong with a value for a field."""
+    check = PayloadCheck()
+    check.value(field, value, "")
+    return check.errors
 
 
 def _unknown(known: Mapping[str, FieldDict]) -> str:
@@ -252,32 +402,22 @@ def _unknown(known: Mapping[str, FieldDict]) -> str:
     return f"the flow has no field of this name; it has {names}" if names else "the flow takes no fields"
 
 
-def _check_value(field: FieldDict, value: Json, at: str, errors: _Found) -> Json:
-    kind = str(field.get("type") or "string")
-    if kind == "file":
-        if (wrong := check_sent_file(field, value)) is not None:
-            errors.append(FieldError(at, *wrong))
-        return value
-    if not _is_type(kind, value):
-        errors.append(FieldError(at, "type_error", f"expected {TYPE_WORDS.get(kind, kind)}, got {_type_word(value)}"))
-        return value
-    enum = field.get("enum")
-    if enum and not any(_same(value, allowed) for allowed in enum):
-        shown = ", ".join(str(allowed) for allowed in list(enum)[:20])
-        errors.append(FieldError(at, "enum", f"must be one of: {shown}"))
-        return value
-    if kind == "string":
-        errors += _text_errors(field, value, at)
-        errors += _pattern_errors(field, value, at, errors)
-    elif kind in {"number", "integer"}:
-        errors += _number_errors(field, value, at)
-    elif kind == "array":
-        errors += _size_errors(field, "items", len(value), "items", at)
-        if items := field.get("items"):
-            return [_check_value(items, item, f"{at}/{position}", errors) for position, item in enumerate(value)]
-    elif field.get("fields"):
-        return _check_object(field["fields"], value, at, errors)
-    return value
+def _pattern_or_none(text: str) -> Pattern | None:
+    try:
+        return read_pattern(text)
+    except BadPattern:
+        return None
+
+
+def _comparable(value: JsonValue) -> tuple[bool, Hashable]:
+    """Returns what is equal for equal values, and can be looked up in a set. True is not 1."""
+    return isinstance(value, bool), _hashable(value)
+
+
+def _hashable(value: JsonValue) -> Hashable:
+    if isinstance(value, dict):
+        return frozenset((name, _hashable(inner)) for name, inner in value.items())
+    return tuple(_hashable(inner) for inner in value) if isinstance(value, list) else value
 
 
 def _is_type(kind: str, value: Json) -> bool:
@@ -335,58 +475,8 @@ def _type_word(value: Json) -> str:
             return "an object"
 
 
-def _same(left: Json, right: Json) -> bool:
-    return left == right and isinstance(left, bool) == isinstance(right, bool)
-
-
-def _text_errors(field: FieldDict, value: str, at: str) -> list[FieldError]:
-    errors = _size_errors(field, "length", len(value), "characters", at)
-    form = field.get("format")
-    if form and not fits_format(str(form), value):
-        word = {"uri": "a web address like https://example.com", "email": "an e-mail address"}.get(str(form))
-        errors.append(FieldError(at, "format", f"must be {word or 'a date and time like 2026-01-31T12:00:00Z'}"))
-    return errors
-
-
-def _pattern_errors(field: FieldDict, value: str, at: str, found: _Found) -> list[FieldError]:
-    wanted = field.get("pattern")
-    if not wanted:
-        return []
-    try:
-        pattern = read_pattern(str(wanted))
-    except BadPattern:
-        return []  # a problem of the flow, which its designer sees
-    if len(value) * pattern.size > found.steps_left:
-        most = found.steps_left // pattern.size
-        return [
-            FieldError(at, "pattern", f"is too long to be checked against its pattern; {most:,} characters are left")
-        ]
-    found.steps_left -= len(value) * pattern.size
-    if pattern.tester.search(searchable(value)) is None:
-        return [FieldError(at, "pattern", f"must match the pattern {wanted}")]
-    return []
-
-
-def _number_errors(field: FieldDict, value: float, at: str) -> list[FieldError]:
-    lowest, highest = field.get("minimum"), field.get("maximum")
-    if lowest is not None and value < lowest:
-        return [FieldError(at, "minimum", f"must be at least {lowest:g}")]
-    if highest is not None and value > highest:
-        return [FieldError(at, "maximum", f"must be at most {highest:g}")]
-    return []
-
-
 def _counted(count: int, word: str) -> str:
     return f"{count} {word.removesuffix('s') if count == 1 else word}"
-
-
-def _size_errors(field: FieldDict, what: str, size: int, word: str, at: str) -> list[FieldError]:
-    fewest, most = field.get(f"min_{what}"), field.get(f"max_{what}")
-    if fewest is not None and size < fewest:
-        return [FieldError(at, f"min_{what}", f"must have at least {_counted(fewest, word)}, has {size}")]
-    if most is not None and size > most:
-        return [FieldError(at, f"max_{what}", f"must have at most {_counted(most, word)}, has {size}")]
-    return []
 
 
 def fits_format(form: str, value: str) -> bool:
@@ -472,9 +562,7 @@ def _made_up(field: FieldDict) -> Json:
 
 
 def _fits(field: FieldDict, value: Json) -> bool:
-    errors = _Found()
-    _check_value(field, value, "", errors)
-    return not errors
+    return not _wrong_with(field, value)
 
 
 def _candidates(field: FieldDict) -> Iterator[Json]:
@@ -591,10 +679,7 @@ def _rules_problems(node: Node, field: FieldDict, here: str, level: int) -> list
         found += _rules_problems(node, field["items"], f"{here}/items", level + 1)
     if not found:
         for key in ("default", "example"):
-            errors = _Found()
-            if field.get(key) is not None:
-                _check_value(field, field[key], "", errors)
-            if errors:
+            if field.get(key) is not None and (errors := _wrong_with(field, field[key])):
                 found.append(
                     Problem(
                         f"bad_{key}", f"`{name}`: the {key} does not fit: {errors[0].detail}.", node.id, f"{here}/{key}"

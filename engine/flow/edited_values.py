@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import jsonpointer
 from pydantic import JsonValue
 
-from engine.core.errors import FieldError
+from engine.core.errors import FieldError, WrongFields
 from engine.core.json_text import json_bytes
 
 #: The largest size of the changed values as JSON, in bytes.
@@ -31,14 +31,14 @@ def kind_of(value: JsonValue) -> str:
 
 def changed_values(
     values: Mapping[str, JsonValue], editable: Collection[str], sent: Mapping[str, JsonValue]
-) -> tuple[dict[str, JsonValue], tuple[FieldError, ...]]:
+) -> tuple[dict[str, JsonValue], WrongFields]:
     """Returns the values that differ from those of the question, and what is wrong with what was sent.
 
     A changed value has the kind of the one it replaces; a value that was null may become anything. What equals the
     value of the question is no change, whether it may be changed or not.
     """
     changed: dict[str, JsonValue] = {}
-    errors: list[FieldError] = []
+    errors = WrongFields()
     for name, value in sent.items():
         at = f"/values/{jsonpointer.escape(name)}"
         if name not in values:
@@ -55,7 +55,7 @@ def changed_values(
             changed[name] = value
     if len(json_bytes(changed)) > MOST_BYTES:
         errors.append(FieldError("/values", "max_length", "must have at most 256 KiB"))
-    return changed, tuple(errors)
+    return changed, errors
 
 
 def _same(one: JsonValue, other: JsonValue) -> bool:

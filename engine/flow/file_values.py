@@ -345,9 +345,9 @@ def map_files(
 
 def sent_files(
     fields: Sequence[Mapping[str, Any]], value: Mapping[str, Json]
-) -> list[tuple[Mapping[str, Any], str, Json]]:
-    """Returns (field, JSON pointer, value) of each file in a payload that fits the fields."""
-    return [(field, pointer_of(at), file) for field, at, file in _files(fields, value, ())]
+) -> Iterator[tuple[Mapping[str, Any], str, Json]]:
+    """Yields (field, JSON pointer, value) of each file in a payload that fits the fields."""
+    return ((field, pointer_of(at), file) for field, at, file in _files(fields, value, ()))
 
 
 def takes_files(fields: Sequence[Mapping[str, JsonValue] | JsonValue]) -> bool:

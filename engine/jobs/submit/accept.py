@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.core.clock import SECOND
-from engine.core.errors import FieldError, NotAllowed, NotDeployed, NotFound, PayloadInvalid, Refusal, Unauthorized
+from engine.core.errors import NotAllowed, NotDeployed, NotFound, Refusal, Unauthorized, wrong_fields
 from engine.core.ids import JobId, new_job_id
 from engine.flow.contract import check_payload
 from engine.jobs.huey_queue import send
@@ -163,12 +163,6 @@ def look_ahead(session: Session, calls: Sequence[Submit]) -> None:
     for subject in dict.fromkeys(subjects):
         if subject is not None:
             look_ahead_at_usage(session, subject)
-
-
-def wrong_fields(errors: Sequence[FieldError]) -> PayloadInvalid:
-    """Returns the refusal of a body with these errors."""
-    count = "1 field is wrong" if len(errors) == 1 else f"{len(errors)} fields are wrong"
-    return PayloadInvalid(count, errors=tuple(errors))
 
 
 def accept(

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jsonpointer
 from pydantic import JsonValue
 from sqlalchemy.orm import Session
 
-from engine.core.errors import FieldError, NotFound
+from engine.core.errors import FieldError, NotFound, WrongFields, wrong_fields
 from engine.core.ids import new_id, new_job_id
-from engine.flow.contract import check_payload
+from engine.flow.contract import PayloadCheck
 from engine.jobs.job_values import encoded
 from engine.jobs.submit.accept import (
     Caller,
@@ -23,7 +24,6 @@ from engine.jobs.submit.accept import (
     flow_webhook,
     limit_ms,
     read_key_again,
-    wrong_fields,
 )
 from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, body_for, read_version
 from engine.jobs.submit.idempotency import find_earlier, idempotency_scope, remember
@@ -99,7 +99,10 @@ def accept_batch(
         )
         for position, item in enumerate(items.clean)
     ]
-    if errors := [error for one in named for error in one.errors]:
+    errors = WrongFields()
+    for one in named:
+        errors += one.errors
+    if errors:
         raise wrong_fields(errors)
     payloads = [one.payload for one in named]
     count_batch(session, caller.workspace_id, caller.environment, caller.key_id, caps, caller.label, len(payloads))
@@ -163,12 +166,18 @@ def _status_now(session: Session, workspace_id: str, batch_id: str) -> BatchStat
 
 def _check_items(
     fields: Sequence[Mapping[str, Any]], body: Mapping[str, Any]
-) -> tuple[list[dict[str, Any]], list[FieldError]]:
+) -> tuple[list[dict[str, Any]], WrongFields]:
     """Returns the items with defaults applied, and all errors at once, each with a JSON pointer (RFC 6901) to its
     field.
     """
     clean: list[dict[str, Any]] = []
-    errors = [FieldError(f"/{name}", "unknown_field", "a batch has only `items`") for name in body if name != "items"]
+    check = PayloadCheck()
+    errors = check.errors
+    errors.extend(
+        FieldError(f"/{jsonpointer.escape(name)}", "unknown_field", "a batch has only `items`")
+        for name in body
+        if name != "items"
+    )
     items: JsonValue = body.get("items")
     if "items" not in body:
         errors.append(FieldError("/items", "required", "missing"))
@@ -185,9 +194,7 @@ def _check_items(
         if not isinstance(item, dict):
             errors.append(FieldError(at, "type_error", f"expected an object, got {_type_word(item)}"))
             continue
-        payload, found = check_payload(fields, item)
-        errors += [FieldError(at + error.pointer, error.code, error.detail, error.sent) for error in found]
-        clean.append(payload)
+        clean.append(check.payload(fields, item, at))
     return clean, errors
 
 

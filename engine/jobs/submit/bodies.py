@@ -13,7 +13,7 @@ from cachetools import LRUCache, cached
 from pydantic import JsonValue
 from sqlalchemy.orm import Session
 
-from engine.core.errors import FieldError, NotFound
+from engine.core.errors import NotFound, WrongFields
 from engine.flow.contract import input_fields, result_schema
 from engine.flow.document import Document, load_document
 from engine.flow.node_context import JsonSchema
@@ -49,7 +49,7 @@ class Version:
 
 
 #: Applies the defaults of a version's fields to a body; returns the body and the errors found in it.
-WithDefaults = Callable[[Sequence[Mapping[str, Any]], Mapping[str, Any]], tuple[Any, Sequence[FieldError]]]
+WithDefaults = Callable[[Sequence[Mapping[str, Any]], Mapping[str, Any]], tuple[Any, WrongFields]]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class CheckedBody:
 
     flow_version: int
     clean: Any
-    errors: Sequence[FieldError]
+    errors: WrongFields
     fingerprint: str
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from engine.core.errors import FieldError, HookPaused, PayloadInvalid, Refusal
+from engine.core.errors import FieldError, HookPaused, PayloadInvalid, Refusal, WrongFields
 from engine.core.json_text import json_text
 from engine.jobs.submit.accept import Caller, choose_version, find_live_flow
 from engine.jobs.submit.bodies import SubmitOptions, read_version
@@ -133,10 +133,11 @@ def _kept(body: Any) -> str | None:
 
 def _explained(refusal: PayloadInvalid, hook: HookRow) -> PayloadInvalid:
     """Returns the refusal with where each wrong field should have come from."""
-    errors = tuple(
+    explained = (
         FieldError(error.pointer, error.code, f"{error.detail} ({_source_words(hook, error.pointer)})", error.sent)
         for error in refusal.errors
     )
+    errors = WrongFields(explained, refusal.error_count - len(refusal.errors))
     return PayloadInvalid(
         refusal.detail,
         remedy="Open the webhook on the flow's page and choose what fills these fields.",

@@ -6,13 +6,13 @@ What arrives as a data URL or an address becomes a file when the job runs (`engi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from engine.core.error_codes import JobErrorCode
-from engine.core.errors import FieldError
+from engine.core.errors import FieldError, WrongFields
 from engine.files.keeping import value_of
 from engine.flow.file_values import map_files, sent_file_id, sent_files, takes_files, why_not_taken
 from storage.files import add_uses, find_files, find_visible
@@ -28,7 +28,7 @@ class NamedFiles:
 
     payload: dict[str, Json]
     file_ids: tuple[str, ...] = ()
-    errors: tuple[FieldError, ...] = ()
+    errors: WrongFields = field(default_factory=WrongFields)
 
 
 def look_up_files(
@@ -47,22 +47,19 @@ def look_up_files(
     """
     if not takes_files(fields):
         return NamedFiles(dict(payload))
-    named = [
-        (field, pointer, file_id)
-        for field, pointer, sent in sent_files(fields, payload)
-        if (file_id := sent_file_id(sent)) is not None
-    ]
-    if not named:
+    wanted = {file_id for _, _, sent in sent_files(fields, payload) if (file_id := sent_file_id(sent)) is not None}
+    if not wanted:
         return NamedFiles(dict(payload))
-    wanted = {file_id for _, _, file_id in named}
     if scope is None:
         known = find_files(session, workspace_id, wanted)
     else:
         known = find_visible(session, workspace_id, wanted, scope, key_id)
-    errors: list[FieldError] = []
-    for field, pointer, file_id in named:
-        row = known.get(file_id)
-        if row is None:
+    errors = WrongFields()
+    for rules, pointer, sent in sent_files(fields, payload):
+        file_id = sent_file_id(sent)
+        if file_id is None:
+            continue
+        if (row := known.get(file_id)) is None:
             errors.append(
                 FieldError(
                     at + pointer,
@@ -70,10 +67,10 @@ def look_up_files(
                     f"no file has the id {file_id}; upload it again, since unused files go after a day",
                 )
             )
-        elif (wrong := why_not_taken(field, row.name, row.media_type, row.size)) is not None:
+        elif (wrong := why_not_taken(rules, row.name, row.media_type, row.size)) is not None:
             errors.append(FieldError(at + pointer, *wrong))
     if errors:
-        return NamedFiles(dict(payload), errors=tuple(errors))
+        return NamedFiles(dict(payload), errors=errors)
 
     def resolved(_pointer: str, sent: Json) -> Json:
         file_id = sent_file_id(sent)

@@ -376,6 +376,7 @@ async def test_wrong_arguments_and_full_limits_are_told(house: House):
     offer(house)
     async with session(house) as client:
         wrong = await client.call_tool("summarise_a_page", {"max_pages": "5"})
+        very = await client.call_tool("summarise_a_page", {f"extra_{number}": 1 for number in range(150)})
         unknown = await client.call_tool("no_such_tool", {})
         for _ in range(4):
             await house.client.post(
@@ -389,6 +390,9 @@ async def test_wrong_arguments_and_full_limits_are_told(house: House):
     assert wrong.content[0].text.startswith("The request body does not fit what this call takes. 2 fields are wrong.\n")
     assert "/url: " in wrong.content[0].text
     assert "/max_pages: " in wrong.content[0].text
+    assert "151 fields are wrong." in very.content[0].text
+    assert very.content[0].text.count("\n/extra_") == 99
+    assert very.content[0].text.endswith("\nThe first 100 are listed.")
     assert (unknown.is_error, full.is_error) == (True, True)
     assert "no_such_tool" in unknown.content[0].text
 
