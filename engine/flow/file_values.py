@@ -333,12 +333,15 @@ def map_files(
 ) -> dict[str, Json]:
     """Returns a payload in which each file is replaced by `change(pointer, value)`. Other values stay."""
     changed = dict(value)
+    copies: set[int] = set()  # of the lists and groups in `changed`, each of which is copied once
     for _, at, file in _files(fields, value, ()):
         target: Any = changed
         for part in at[:-1]:
             inner: Mapping[str, Json] | Sequence[Json] = target[part]
-            target[part] = dict(inner) if isinstance(inner, Mapping) else list(inner)
-            target = target[part]
+            if id(inner) not in copies:
+                inner = target[part] = dict(inner) if isinstance(inner, Mapping) else list(inner)
+                copies.add(id(inner))
+            target = inner
         target[at[-1]] = change(pointer_of(at), file)
     return changed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from typing import Any
 
 import pytest
@@ -142,6 +143,17 @@ def test_files_are_found_and_replaced_at_every_level() -> None:
         "text": "y",
     }
     assert payload["list"] == [["2"], []]
+
+
+def test_a_list_is_copied_once_and_not_for_each_of_its_files() -> None:
+    """A body may name 190,000 files, for which copies took a minute, in the transaction that accepts the job."""
+    fields = [{"name": "list", "type": "array", "items": {"type": "file"}}]
+    payload = {"list": [ID] * 40_000}
+    begin = time.thread_time()
+    changed = map_files(fields, payload, lambda _pointer, _value: VALUE)
+    assert time.thread_time() - begin < 0.5, "it takes 0.05 s"
+    assert changed == {"list": [VALUE] * 40_000}
+    assert payload == {"list": [ID] * 40_000}
 
 
 def test_a_sample_with_a_file_drafts_a_field_of_that_type() -> None:
