@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ import jsonpointer
 from pydantic import JsonValue
 
 from engine.core.errors import MOST_ERRORS, FieldError, Problem, WrongFields
+from engine.core.json_text import json_bytes
 from engine.flow.document import MAX_NAME, Document, Node
 from engine.flow.example_texts import texts_like
 from engine.flow.file_values import (
@@ -42,6 +44,10 @@ MAX_FIELDS = 100
 MAX_LEVELS = 3
 #: The steps that all patterns of one payload may take together (`engine.flow.patterns`): at most a fifth of a second.
 PATTERN_STEPS = 30_000_000
+#: What the defaults of left out fields may take as JSON, in one payload and in all of a batch. `{}` in a list may stand
+#: for a hundred fields, so without a limit the largest body becomes gigabytes.
+MOST_DEFAULTS = 10 * 1024 * 1024
+MOST_DEFAULTS_OF_BATCH = 64 * 1024 * 1024
 
 FieldDict = Mapping[str, Any]
 
@@ -230,6 +236,9 @@ class PayloadCheck:
     def __init__(self) -> None:
         self.errors = WrongFields()
         self._steps_left = PATTERN_STEPS
+        #: The bytes of defaults so far, in this payload and in all.
+        self._defaults = 0
+        self._all_defaults = 0
         self._groups: dict[int, _Group] = {}
         self._allowed: dict[int, frozenset[Hashable]] = {}
         self._patterns: dict[str, Pattern | None] = {}
@@ -238,11 +247,22 @@ class PayloadCheck:
         """Returns the payload with defaults applied; it is not whole when there are errors. `at`: where the payload is
         in the body, as a JSON pointer.
         """
-        self._steps_left = PATTERN_STEPS
-        return self._object(fields, payload, at)
+        self._steps_left, self._defaults = PATTERN_STEPS, 0
+        try:
+            return self._object(fields, payload, at)
+        except _TooManyDefaults as too_many:
+            self.errors.append(FieldError(at, "max_length", str(too_many)))
+            return {}
 
-    def value(self, field: FieldDict, value: Json, at: str) -> Json:
+    def value(self, field: FieldDict, value: Json) -> Json:
         """Does the same for the value of one field."""
+        try:
+            return self._value(field, value, "")
+        except _TooManyDefaults as too_many:
+            self.errors.append(FieldError("", "max_length", str(too_many)))
+            return value
+
+    def _value(self, field: FieldDict, value: Json, at: str) -> Json:
         kind = str(field.get("type") or "string")
         if kind == "file":
             if (wrong := check_sent_file(field, value)) is not None:
@@ -262,7 +282,7 @@ class PayloadCheck:
         elif kind == "array":
             self._check_size(field, "items", len(value), at)
             if items := field.get("items"):
-                return [self.value(items, item, f"{at}/{position}") for position, item in enumerate(value)]
+                return [self._value(items, item, f"{at}/{position}") for position, item in enumerate(value)]
         elif field.get("fields"):
             return self._object(field["fields"], value, at)
         return value
@@ -278,6 +298,7 @@ class PayloadCheck:
         if group is None:
             group = self._groups[id(fields)] = _Group.of(fields)
         known = [name for name in value if name in group.fields]
+        self._count_defaults(group, known, value)
         if self.errors.full:
             self.errors.total += len(group.required) - sum(name in group.required for name in known)
             self.errors.total += len(value) - len(known)
@@ -295,13 +316,36 @@ class PayloadCheck:
             self._add_unknown(group, value, at)
         return clean
 
+    def _count_defaults(self, group: _Group, known: Sequence[str], value: Mapping[str, Any]) -> None:
+        """Counts the defaults of an object, unless it is the first of its group. Raises _TooManyDefaults."""
+        if not group.used:
+            group.used = True
+            return
+        if not group.sizes:
+            group.sizes = {name: len(name) + 4 + len(json_bytes(default)) for name, default in group.left_out.items()}
+            group.sizes |= dict.fromkeys(group.required, 0)
+            group.size = sum(group.sizes.values())
+        size = group.size - sum(group.sizes[name] for name in known if value[name] is not None)
+        self._defaults += size
+        self._all_defaults += size
+        if self._defaults > MOST_DEFAULTS:
+            raise _TooManyDefaults(
+                "leaves so much out in the entries of its lists that the defaults take more than "
+                f"{size_in_words(MOST_DEFAULTS)}; send shorter lists"
+            )
+        if self._all_defaults > MOST_DEFAULTS_OF_BATCH:
+            raise _TooManyDefaults(
+                "leaves so much out, with the items before it, that the defaults take more than "
+                f"{size_in_words(MOST_DEFAULTS_OF_BATCH)}; send fewer items in one batch"
+            )
+
     def _field(self, group: _Group, name: str, value: Mapping[str, Any], at: str) -> Json:
         """Returns the value of one field of a group, or its default."""
         field, sent = group.fields[name], value.get(name)
         if sent is not None or name in group.required:
-            return self.value(field, sent, f"{at}/{jsonpointer.escape(name)}")
+            return self._value(field, sent, f"{at}/{jsonpointer.escape(name)}")
         if name in group.odd_defaults:
-            return self.value(field, field["default"], f"{at}/{jsonpointer.escape(name)}")
+            return self._value(field, field["default"], f"{at}/{jsonpointer.escape(name)}")
         return group.left_out[name]
 
     def _add_unknown(self, group: _Group, value: Mapping[str, Any], at: str) -> None:
@@ -359,6 +403,10 @@ class PayloadCheck:
             self._add(at, f"max_{what}", lambda: f"must have at most {_counted(most, word)}, has {size}")
 
 
+class _TooManyDefaults(Exception):
+    """The defaults of a payload take more than they may. The text is the detail of the error."""
+
+
 @dataclass(slots=True)
 class _Group:
     """The named fields of an object, prepared for the check of many objects."""
@@ -373,6 +421,10 @@ class _Group:
     odd_defaults: set[str]
     #: The fields that are looked at in each object, sent or not.
     always: set[str]
+    #: Whether an object was seen; then what each default takes as JSON with its name, and all together.
+    used: bool = False
+    sizes: dict[str, int] = dataclass_field(default_factory=dict[str, int])
+    size: int = 0
 
     @classmethod
     def of(cls, fields: Sequence[FieldDict]) -> _Group:
@@ -383,7 +435,7 @@ class _Group:
         for name, field in named.items():
             if (default := field.get("default")) is not None and name not in required:
                 check = PayloadCheck()
-                left_out[name] = check.value(field, default, "")
+                left_out[name] = check.value(field, default)
                 if check.errors:
                     odd.add(name)
         places = dict(zip(named, range(len(named)), strict=True))
@@ -393,7 +445,7 @@ class _Group:
 def _wrong_with(field: FieldDict, value: Json) -> WrongFields:
     """Returns what is wrong with a value for a field."""
     check = PayloadCheck()
-    check.value(field, value, "")
+    check.value(field, value)
     return check.errors
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.core.errors import MOST_ERRORS
-from engine.flow.contract import check_payload, fits_format, payload_schema, sample_payload
+from engine.flow.contract import PayloadCheck, check_payload, fits_format, payload_schema, sample_payload
 from engine.flow.document import Document
 
 FIELDS = [
@@ -184,6 +184,28 @@ def test_a_default_that_does_not_fit_is_told_wherever_it_is_used():
     _, errors = check_payload(fields, {"rows": [{}, {"a": 1}, {"a": None}] * 80})
     assert errors.total == 160
     assert [error.pointer for error in errors[:3]] == ["/rows/0/a", "/rows/2/a", "/rows/3/a"]
+
+
+def test_defaults_of_left_out_fields_may_take_ten_mebibytes():
+    """The lists of one body may have 190,000 empty groups, and each is filled with the defaults of its fields."""
+    fields = rows(type="object", fields=[{"name": "a", "default": "x" * 984}, {"name": "b"}])  # 1,000 bytes
+    assert check_payload(fields, {"rows": [{}] * 10_480})[1] == []
+    assert check_payload(fields, {"rows": [{"a": "sent", "b": "sent"}] * 50_000})[1] == []
+    assert check_payload(fields, {"rows": [{"a": None, "b": None}] * 10_490})[1].total == 1
+
+    _, errors = check_payload(fields, {"rows": [{"a": 1}] + [{}] * 95_000})
+
+    assert [(error.pointer, error.code) for error in errors] == [("/rows/0/a", "type_error"), ("", "max_length")]
+    assert "defaults take more than 10 MiB" in errors[1].detail
+
+
+def test_the_items_of_a_batch_share_a_limit_of_defaults():
+    fields = [{"name": "a", "default": "x" * 1024 * 1024}]
+    check = PayloadCheck()
+    for number in range(200):
+        check.payload(fields, {}, f"/items/{number}")
+    assert [error.pointer for error in check.errors[:2]] == ["/items/64", "/items/65"]
+    assert (check.errors.total, len(check.errors)) == (136, 100)
 
 
 def test_defaults_are_applied_and_null_counts_as_not_sent():
