@@ -2,14 +2,16 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run quick test test-postgres chromium processes browser attacks one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image image-check release-check
+.PHONY: run quick inside test test-postgres chromium processes browser attacks one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image image-check release-check
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
-# Half of the quick tests' time is pages that are drawn; a press of, and a forged event for, all that is on them take 30 s.
-# Rolled-up figures compared with their rows at every moment of random histories take 10 s. Files, documents, knowledge,
-# agents, questions, schedules and hooks have a thousand tests, which take 40 s; rows that go from one database to the
-# other and several servers have a hundred.
-QUICK_CPU := 285
+# The loop to work in: a minute on two cores.
+QUICK_CPU := 100
+# Half of the time of all tests in the process is pages that are drawn; a press of, and a forged event for, all that is on
+# them take 30 s. Rolled-up figures compared with their rows at every moment of random histories take 10 s, and every
+# pattern with texts of growing length 12. Files, documents, knowledge, agents, questions, schedules and hooks have a
+# thousand tests, which take 40 s; rows that go from one database to the other and several servers have a hundred.
+INSIDE_CPU := 285
 # 18 servers with their workers, and the workers that tests kill, read the modules anew: 4 s each. Two runs of schemathesis
 # and a page that is stopped after its 10 s of CPU time take 40 s more.
 PROCESS_CPU := 340
@@ -19,8 +21,10 @@ ATTACKS_CPU := 100
 # The tests that open a database, once more. Each has a database of its own, a copy that takes 25 ms.
 POSTGRES_CPU := 300
 PYTEST := $(PY) -m pytest -q
-QUICK := $(PYTEST) -n 2 --dist worksteal -m "not process and not browser and not slow and not chaos" \
-	$(foreach folder,browser chaos commands contract hosting live soak,--ignore=tests/$(folder)) --allow-hosts= --cpu-budget $(QUICK_CPU)
+INSIDE := $(PYTEST) -n 2 --dist worksteal -m "not process and not browser and not slow and not chaos" \
+	$(foreach folder,browser chaos commands contract hosting live soak,--ignore=tests/$(folder)) --allow-hosts= --cpu-budget
+# Pages that are drawn, attacks and random histories take two thirds of that, and are left to `make test`.
+QUICK := $(INSIDE) $(QUICK_CPU) $(foreach folder,ui security storage/monitoring,--ignore=tests/$(folder))
 # More at once than there are cores: tests that start processes wait for them, and browsers for the server. `make test`
 # runs these two side by side; the tests of processes wait most, so they have three.
 BY_FILE := --dist loadfile --no-loadscope-reorder
@@ -67,13 +71,18 @@ run: setup
 quick: .venv/dev.stamp
 	@$(QUICK)
 
+# All tests without a socket and without another process: quick, and those that draw pages or take long.
+inside: .venv/dev.stamp
+	@$(INSIDE) $(INSIDE_CPU)
+
 # The browser of the tests, once: tests of both tiers below use it.
 chromium: .venv/dev.stamp
 	@./scripts/get-browser $(PY)
 
-# All that a newcomer needs: quick, then what starts processes beside what drives a real browser, then the attacks alone.
+# All that a newcomer needs: the tests in the process, then what starts processes beside what drives a real browser, then
+# the attacks alone.
 test: chromium
-	@$(QUICK)
+	@$(INSIDE) $(INSIDE_CPU)
 	@$(MAKE) -j 2 --output-sync --no-print-directory processes browser
 	@$(ATTACKS)
 

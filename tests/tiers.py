@@ -1,8 +1,9 @@
 """Assigns tests to the tiers of the Makefile, in addition to their own markers.
 
-`make quick` runs tests that are neither `process` nor `browser`; a test that uses the fixture `browser` is a `browser`
-test. `make test-postgres` runs the quick and the process tests of the folders that open a database, once more, on a real
-PostgreSQL: with those marked `postgres`, which every other run leaves out, and without those marked `sqlite`.
+`make inside` runs tests that are neither `process` nor `browser`, and `make quick` those of them that are soon done; a
+test that uses the fixture `browser` is a `browser` test. `make test-postgres` runs the in-process and the process tests
+of the folders that open a database, once more, on a real PostgreSQL: with those marked `postgres`, which every other run
+leaves out, and without those marked `sqlite`.
 """
 
 import pytest
