@@ -132,6 +132,27 @@ class Committed:
         self._until = 0.0
 
 
+class Looks:
+    """When each browser's session was last found to be there: the tabs of one browser need not all ask."""
+
+    #: How many browsers are remembered at most.
+    _MOST = 1_000
+
+    def __init__(self) -> None:
+        self._last: dict[str, _Answer] = {}
+
+    def holds(self, cookie: str, version: int | None, at: int) -> bool:
+        """True when nothing was committed since, and not long ago."""
+        last = self._last.get(cookie)
+        return last is not None and last.holds((), version, at)
+
+    def note(self, cookie: str, version: int, at: int) -> None:
+        """Remembers that the session was there when so much was committed."""
+        if len(self._last) >= self._MOST:
+            self._last.clear()
+        self._last[cookie] = _Answer((), version, at, None)
+
+
 class Offered:
     """What pages add to the search of the frame: the templates. `find` is called at each search, in a thread."""
 
@@ -279,8 +300,14 @@ class PageSession:
         client.on_connect(begin)
 
     async def _look(self, timer: ui.timer) -> None:
+        database, looks = self.app.database, self.app.shared(Looks)
+        version, at = self.app.shared(Committed).read(database), database.clock.now()
+        if looks.holds(self._cookie, version, at):
+            return
         try:
-            await self.query_again(_nothing)
+            await self.query(_nothing)
+            if version is not None:
+                looks.note(self._cookie, version, at)
         except SignedOut:
             timer.deactivate()
         except Unavailable:

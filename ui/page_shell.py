@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from nicegui import ui
+from nicegui import Client, ui
 from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 
@@ -97,11 +97,11 @@ def every(seconds: float, look: Callable[[], Awaitable[None]]) -> ui.timer:
     of a page: NiceGUI delivers a page early when a timer waits for its browser.
     """
     looking = False
-    page = ui.context.client
+    menus = _Menus(ui.context.client)
 
     async def once_more() -> None:
         nonlocal looking
-        if looking or any(isinstance(part, ui.menu) and part.value for part in page.elements.values()):
+        if looking or menus.one_is_open:
             return
         looking = True
         try:
@@ -114,6 +114,23 @@ def every(seconds: float, look: Callable[[], Awaitable[None]]) -> ui.timer:
 
     timer = ui.timer(seconds, once_more)
     return timer
+
+
+class _Menus:
+    """The menus of a page. Its elements are searched only when some were added: a page has thousands of them."""
+
+    def __init__(self, page: Client) -> None:
+        self._page = page
+        self._found: list[ui.menu] = []
+        self._next_id = -1
+
+    @property
+    def one_is_open(self) -> bool:
+        """True while a menu is open."""
+        if self._page.next_element_id != self._next_id:
+            self._next_id = self._page.next_element_id
+            self._found = [part for part in self._page.elements.values() if isinstance(part, ui.menu)]
+        return any(menu.value for menu in self._found if not menu.is_deleted)
 
 
 def one_at_a_time(look: Callable[[T], Coroutine[Any, Any, None]]) -> Callable[[T], Coroutine[Any, Any, None]]:

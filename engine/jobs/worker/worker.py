@@ -101,7 +101,9 @@ PERIODIC_SECONDS = 1.0
 #: The interval in which the queue is polled. With a supervisor's pipe, polling only makes up for lost wake-ups.
 POLL_SECONDS = 0.2
 POLL_WITH_PIPE_SECONDS = 2.0
-BEAT_SECONDS = 5.0
+#: Every open page looks for changes after something was committed, and a heartbeat is; the lock file tells who lives.
+BEAT_SECONDS = 10.0
+SECRETS_SECONDS = 5.0
 #: With PostgreSQL a worker whose lock is lost and that does not beat for 10 s is taken for dead.
 SHARED_BEAT_SECONDS = 2.0
 #: How often in a row a job that this worker holds may be without a run before it is given back.
@@ -186,7 +188,7 @@ class _Worker:
         self._notices = notices
         self._notices_lock = threading.Lock()
         self._signals: list[int] = []
-        self._last_beat = self._last_cleanup = 0.0
+        self._last_beat = self._last_hiding = self._last_cleanup = 0.0
         self._seldom = Seldom()
         self._lock = lock
         self._drain_until: float | None = None
@@ -437,6 +439,8 @@ class _Worker:
             late = round(self._lag() * 1_000)
             self.database.write_now(beat, self.boot_id, self.host, self.pid, version=VERSION, lag_ms=late)
             self._last_beat = at  # a heartbeat that failed is tried again a second later
+        if first or at - self._last_hiding >= SECRETS_SECONDS:
+            self._last_hiding = at
             self._hide_secrets()
         if first or at - self._last_cleanup >= FORGET_SECONDS:
             self._last_cleanup = at
