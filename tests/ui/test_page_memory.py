@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ui.page_memory import ClosedPages
+from ui.page_memory import MANY, ClosedPages
 
 
 class Held:
@@ -40,5 +40,18 @@ async def test_garbage_is_let_go_in_the_first_quiet_time_after_pages_were_closed
     pages.note()
     await pages.look()
     assert held() is not None, "pages are still being closed"
+    await pages.look()
+    assert held() is None
+
+
+@pytest.mark.usefixtures("searched_by_nobody_else")
+async def test_garbage_of_many_pages_is_let_go_while_more_are_closed() -> None:
+    pages = ClosedPages()
+    held = weakref.ref(Held())
+    for _ in range(MANY - 1):
+        pages.note()
+    await pages.look()
+    assert held() is not None
+    pages.note()
     await pages.look()
     assert held() is None
