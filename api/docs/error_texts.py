@@ -7,7 +7,7 @@ from engine.core.error_codes import RefusalCode
 #: code -> (why it happens, what to do)
 ERROR_TEXTS: dict[str, tuple[str, str]] = {
     RefusalCode.VALIDATION_FAILED: (
-        'The body does not fit the fields of the flow\'s API Input, or, for a batch or the answer to a question, what that call takes. `errors` names every wrong field at once, by JSON pointer: missing required fields, fields the flow does not know, wrong types and values outside their limits. Nothing is converted: "5" is not a number.',
+        'The body does not fit the fields of the flow\'s API Input, or, for a batch or the answer to a question, what that call takes. `errors` names every wrong field at once, by JSON pointer (what stands inside `items` or `values`, and whether a file is there, once the fields around are right): missing required fields, fields the flow does not know, wrong types and values outside their limits. Nothing is converted: "5" is not a number.',
         "Compare the body with the request fields in the flow's API docs. If the flow should take the field, its owner presses Accept this field under Jobs, Refused, or adds it to the API Input in the Playground, and then Update API.",
     ),
     RefusalCode.INVALID_JSON: (
@@ -19,7 +19,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "The detail names it. Take it out, or correct its value.",
     ),
     RefusalCode.MALFORMED_REQUEST: (
-        "The request breaks the rules of HTTP/1.1, or asks for something that this server does not do, and `detail` says what: a first line without a known method, an address and `HTTP/1.1` (or `HTTP/1.0`; other versions are not read), an address that does not begin with `/` or has a character that must be written as `%XX` (like a space or `ü`), `CONNECT` (which is for proxies), a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a chunk that cannot be read, a header that goes on in the next line, has no name or a character that may not stand there, a `Host` that is missing or stands twice, or a body in very many tiny pieces. Often nobody can tell for certain where such a request ends, so the connection is closed.",
+        "The request breaks the rules of HTTP/1.1, or asks for something that this server does not do, and `detail` says what: a first line without a known method, an address and `HTTP/1.1` (or `HTTP/1.0`; other versions are not read), an address that is neither a path from `/` nor a whole address with its host, or has a character that must be written as `%XX` (like a space or `ü`), `CONNECT` (which is for proxies), a `Content-Length` that is no number or stands twice or beside `Transfer-Encoding`, a `Transfer-Encoding` other than `chunked`, a chunk that cannot be read, a header that goes on in the next line, has no name or a character that may not stand there, a `Host` that is missing or stands twice, or a body in very many tiny pieces. Often nobody can tell for certain where such a request ends, so the connection is closed.",
         "Let an HTTP library write the request instead of putting it together. Behind a proxy of your own, look at what it sends on.",
     ),
     RefusalCode.UNAUTHORIZED: (

@@ -311,7 +311,7 @@ class BatchAccepted(Published):
 
     batch_id: str = Field(description="Ask for it at `url`.", examples=[_BATCH_ID])
     status: BatchStatus = Field(
-        description="`queued`, as it was accepted, also after `wait`: ask at `url` how it is now. For a repeated request with the same Idempotency-Key as it is when it is repeated."
+        description="`queued`, as it was accepted: ask at `url` how it is now. For a repeated request with the same Idempotency-Key as it is when it is repeated."
     )
     total: int = Field(description="How many items it has.")
     job_ids: list[str] = Field(description="One per item, in the order of the items.")

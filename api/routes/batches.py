@@ -119,8 +119,8 @@ async def read_results(
     caller: ByKey, context: FromApp, request: Request, batch_id: BatchId, after: parameters.AfterItem = None
 ) -> Response:
     """One line per item, in the order of the items: `item_index`, `job_id`, `status`, `result`, `error` and `steps_failed` as in \
-the job. `result` is null while the item has not ended; `"result_expired": true` stands in the line of an item whose result is \
-not kept any more. A stream that broke off has fewer lines than the batch has items: go on with `after`.
+the job. `result` is null while the item has not ended; `"result_expired": true` stands in the line of a \
+`completed` item whose result is not kept any more. A stream that broke off has fewer lines than the batch has items: go on with `after`.
     """
     await context.database.read(get_batch, caller.workspace_id, batch_id, caller.scope)
     return JsonLines(request, _lines(context, caller, batch_id, -1 if after is None else after))
