@@ -18,7 +18,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import connection, forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -84,18 +84,21 @@ def run_command(arguments: Sequence[str], *, stdin: bytes, environment: Mapping[
         files = [Path(streams) / name for name in ("stdin", "stdout", "stderr")]
         for file, content in zip(files, (stdin, b"", b""), strict=True):
             file.write_bytes(content)
-        with _STARTING:  # commands that start at the same time share one fork server
-            starter = _starter()
-        process = starter.Process(target=_be_the_command, args=(arguments, dict(environment), folder, files))
-        process.start()
-        process.join(PATIENCE_SECONDS)
-        if process.exitcode is None:
+        # Commands that start at the same time share one fork server, and each start asks all others whether they have ended.
+        # Two threads that read the exit code of one process at the same time would get it once.
+        with _ASKING:
+            process = _starter().Process(target=_be_the_command, args=(arguments, dict(environment), folder, files))
+            process.start()
+        connection.wait([process.sentinel], PATIENCE_SECONDS)
+        with _ASKING:
+            exit_code = process.exitcode
+        if exit_code is None:
             process.kill()
             raise AssertionError(f"{arguments} did not end: {files[2].read_text()}")
-        return Ended(process.exitcode, files[1].read_bytes(), files[2].read_bytes())
+        return Ended(exit_code, files[1].read_bytes(), files[2].read_bytes())
 
 
-_STARTING = threading.Lock()
+_ASKING = threading.Lock()
 
 
 @functools.cache
