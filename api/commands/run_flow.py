@@ -20,7 +20,7 @@ from engine.browser.browser import browser_of
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal, wrong_fields
 from engine.core.ids import new_id
-from engine.flow.contract import check_payload, input_fields
+from engine.flow.contract import input_fields
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.node_context import (
     Json,
@@ -32,6 +32,7 @@ from engine.flow.node_context import (
     SecretValue,
     ToolServer,
 )
+from engine.flow.payload_check import check_payload
 from engine.jobs.outbound_rules import environment_rules
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.models.client import ModelRequest, Models, split_model

@@ -20,8 +20,8 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from engine.flow.contract import WEB_ADDRESS
 from engine.flow.patterns import why_not
+from engine.flow.payload_check import WEB_ADDRESS
 
 JsonSchema = dict[str, Any]
 

@@ -13,9 +13,10 @@ from engine.actions.principal import Principal, require_may
 from engine.core.errors import Conflict, FlowInvalid, NotFound, wrong_fields
 from engine.core.ids import JobId, new_job_id
 from engine.flow.called import call_problems, pinned
-from engine.flow.contract import check_payload, input_fields
+from engine.flow.contract import input_fields
 from engine.flow.document import Document
 from engine.flow.graph import Graph
+from engine.flow.payload_check import check_payload
 from engine.jobs.huey_queue import send_ahead
 from engine.jobs.job_values import encoded
 from engine.jobs.notifier import job_changed

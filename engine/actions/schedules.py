@@ -11,7 +11,7 @@ from engine.actions.principal import Principal, require_may
 from engine.core.errors import Conflict, FieldError, Invalid, wrong_fields
 from engine.core.ids import file_ids_in, new_id
 from engine.core.json_text import json_text
-from engine.flow.contract import check_payload
+from engine.flow.payload_check import check_payload
 from engine.flow.times_asked import without_times
 from engine.jobs.submit.bodies import read_version
 from engine.jobs.submit.scheduled import schedules_changed, start_now

@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from engine.flow.contract import fits_format
 from engine.flow.node_context import JsonSchema
+from engine.flow.payload_check import fits_format
 from engine.flow.references import Json
 
 MOST_COMPLAINTS = 10

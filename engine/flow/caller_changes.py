@@ -11,10 +11,11 @@ from typing import Any, Final, Literal
 
 from pydantic import JsonValue
 
-from engine.flow.contract import TYPE_WORDS, input_fields, result_schema
+from engine.flow.contract import input_fields, result_schema
 from engine.flow.document import Document
 from engine.flow.file_values import largest_bytes, size_in_words
 from engine.flow.node_type import Catalog
+from engine.flow.payload_check import TYPE_WORDS
 
 Weight = Literal["breaking", "careful", "harmless"]
 _WEIGHTS: Final[dict[Weight, int]] = {"breaking": 0, "careful": 1, "harmless": 2}

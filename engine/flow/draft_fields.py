@@ -13,9 +13,10 @@ from urllib.parse import parse_qsl
 
 from pydantic import JsonValue
 
-from engine.flow.contract import MAX_FIELDS, MAX_LEVELS, fits_format, json_type
+from engine.flow.contract import MAX_FIELDS, MAX_LEVELS
 from engine.flow.curl_parser import CurlRefused, looks_like_curl, read_curl
 from engine.flow.document import MAX_NAME
+from engine.flow.payload_check import fits_format, json_type
 
 _LONGEST_EXAMPLE = 500
 _LONGEST_SAMPLE = 1 << 20

@@ -18,9 +18,9 @@ import yaml
 from pydantic import JsonValue
 
 from engine.core.paths import ASSETS
-from engine.flow.contract import fits_format
 from engine.flow.document import Document
 from engine.flow.node_context import Json
+from engine.flow.payload_check import fits_format
 
 FILE = ASSETS / "goals.yaml"
 #: The longest answer, in characters, and the largest number of words in a list of them.

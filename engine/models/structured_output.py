@@ -11,9 +11,9 @@ import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engine.flow.contract import check_payload
 from engine.flow.json_values import STRICT, read_strictly
 from engine.flow.node_context import Json, JsonSchema
+from engine.flow.payload_check import check_payload
 
 _LANGUAGE = string.ascii_letters + string.digits
 _RULES = {
@@ -151,7 +151,7 @@ def _tidied(value: Json, schema: JsonSchema) -> Json:
 
 
 def _fields(schema: JsonSchema) -> list[dict[str, Any]]:
-    """Converts the schema's properties to fields of `engine.flow.contract`, so that they are validated by the same code
+    """Converts the schema's properties to fields of an API Input, so that they are validated by the same code
     as job inputs.
     """
     required = set(schema.get("required") or ())

@@ -9,8 +9,9 @@ from typing import Any
 
 from engine.core.error_codes import JobErrorCode
 from engine.flow.called import DEEPEST_CALL
-from engine.flow.contract import check_payload, input_fields
+from engine.flow.contract import input_fields
 from engine.flow.node_context import Json, NodeFailed
+from engine.flow.payload_check import check_payload
 from engine.run.plan import Plan
 from engine.run.steps import INNER, Recorder, RunError, StepEnded, StepKey, StepPart, StepStarted
 

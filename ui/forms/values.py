@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 import jsonpointer
 
-from engine.flow.contract import fits_format
+from engine.flow.payload_check import fits_format
 from ui.forms.number_texts import comma_words
 from ui.forms.specs import ABSENT, Absent, FieldSpec, Json, fields_for
 from ui.kit.text import _, number, type_word

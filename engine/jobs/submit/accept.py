@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from engine.core.clock import SECOND
 from engine.core.errors import NotAllowed, NotDeployed, NotFound, Refusal, Unauthorized, wrong_fields
 from engine.core.ids import JobId, new_job_id
-from engine.flow.contract import check_payload
+from engine.flow.payload_check import check_payload
 from engine.jobs.huey_queue import send
 from engine.jobs.job_values import encoded
 from engine.jobs.notifier import job_changed

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import FieldError, NotFound, WrongFields, wrong_fields
 from engine.core.ids import new_id, new_job_id
-from engine.flow.contract import PayloadCheck
+from engine.flow.payload_check import PayloadCheck
 from engine.jobs.job_values import encoded
 from engine.jobs.submit.accept import (
     Caller,

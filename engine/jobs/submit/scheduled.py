@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from engine.core.errors import ConcurrencyLimitExceeded, Conflict, Invalid, NotFound, PayloadInvalid, Refusal
-from engine.flow.contract import check_payload
 from engine.flow.dataset_payloads import payload_of_row
+from engine.flow.payload_check import check_payload
 from engine.jobs.submit.accept import Caller, accept, choose_version, find_live_flow
 from engine.jobs.submit.batches import MAX_ITEMS, accept_batch
 from engine.jobs.submit.bodies import SubmitOptions, read_version

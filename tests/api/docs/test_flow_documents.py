@@ -16,9 +16,10 @@ from api.app import api_document
 from api.docs.openapi import contract_of, flow_document, served_at
 from api.docs.portable_schema import portable, reads_everywhere
 from engine.core.paths import ASSETS
-from engine.flow.contract import WEB_ADDRESS, check_payload, example_payload, input_fields
+from engine.flow.contract import example_payload, input_fields
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.file_values import takes_files
+from engine.flow.payload_check import WEB_ADDRESS, check_payload
 from tests.api.docs.odd_flows import ODD_FLOWS
 
 SERVER = "https://flows.example.com"

@@ -6,9 +6,10 @@ import pytest
 
 from engine.core.errors import Invalid
 from engine.flow.accept_field import accept_field_ops, has_field, make_optional_ops, take_back_ops
-from engine.flow.contract import check_payload, input_fields
+from engine.flow.contract import input_fields
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops
+from engine.flow.payload_check import check_payload
 from engine.flow.validation import deploy_problems
 from engine.nodes import CATALOG
 from tests.factories import document

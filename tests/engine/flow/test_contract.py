@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from engine.core.errors import MOST_ERRORS
-from engine.flow.contract import PayloadCheck, check_payload, fits_format, payload_schema, sample_payload
+from engine.flow.contract import payload_schema, sample_payload
 from engine.flow.document import Document
+from engine.flow.payload_check import PayloadCheck, check_payload, fits_format
 
 FIELDS = [
     {"name": "url", "type": "string", "format": "uri", "required": True},

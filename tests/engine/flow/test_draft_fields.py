@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine.flow.contract import check_payload, field_problems
+from engine.flow.contract import field_problems
 from engine.flow.document import Node
 from engine.flow.draft_fields import SampleRefused, fields_from_json, fields_from_text
+from engine.flow.payload_check import check_payload
 from engine.nodes import api_input
 
 SAMPLE = {

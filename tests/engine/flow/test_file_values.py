@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.flow.contract import check_payload, example_payload, json_type, payload_schema, sample_payload
+from engine.flow.contract import example_payload, payload_schema, sample_payload
 from engine.flow.document import Document
 from engine.flow.draft_fields import fields_from_json
 from engine.flow.file_values import (
@@ -23,6 +23,7 @@ from engine.flow.file_values import (
     size_in_words,
     takes_files,
 )
+from engine.flow.payload_check import check_payload, json_type
 
 ID = "file_" + "0" * 22
 VALUE = file_value(ID, "a.pdf", "application/pdf", 3)

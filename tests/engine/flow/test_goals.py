@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.core.paths import ASSETS
-from engine.flow.contract import check_payload, input_fields, samples_of
+from engine.flow.contract import input_fields, samples_of
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.goal_search import MOST, NEAREST, find_goals
 from engine.flow.goals import (
@@ -19,6 +19,7 @@ from engine.flow.goals import (
     read_answer,
     title_of,
 )
+from engine.flow.payload_check import check_payload
 from engine.flow.validation import deploy_problems, problems
 from engine.nodes import CATALOG
 

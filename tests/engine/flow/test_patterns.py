@@ -3,8 +3,8 @@
 import pytest
 
 from engine.core.errors import FieldError
-from engine.flow.contract import check_payload
 from engine.flow.patterns import read_pattern, why_not
+from engine.flow.payload_check import check_payload
 from engine.flow.references import split_text
 
 READABLE = [

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from engine.core.ids import new_id
-from engine.flow.contract import check_payload
 from engine.flow.document import Document
 from engine.flow.node_context import NodeFailed, PersonAnswer, PersonQuestion, SecretValue
+from engine.flow.payload_check import check_payload
 from engine.flow.validation import problems
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.jobs.worker.knowledge import WorkspaceKnowledge

@@ -1,0 +1,377 @@
+"""Checks payloads against the fields of an API Input: types, limits and patterns, and applies defaults.
+
+The check never converts: `"5"` is not a number, and `5.0` is not a whole number. Patterns run in an engine with linear
+time (S8).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from datetime import datetime
+from typing import Any, Literal
+
+import jsonpointer
+from pydantic import JsonValue
+
+from engine.core.errors import MOST_ERRORS, FieldError, WrongFields
+from engine.core.json_text import json_bytes
+from engine.flow.file_values import check_sent_file, looks_like_file, size_in_words
+from engine.flow.patterns import BadPattern, Pattern, read_pattern, searchable
+from engine.flow.references import Json
+
+#: The steps that all patterns of one payload may take together (`engine.flow.patterns`): at most a fifth of a second.
+PATTERN_STEPS = 30_000_000
+#: What the defaults of left out fields may take as JSON, in one payload and in all of a batch. `{}` in a list may stand
+#: for a hundred fields, so without a limit the largest body becomes gigabytes.
+MOST_DEFAULTS = 10 * 1024 * 1024
+MOST_DEFAULTS_OF_BATCH = 64 * 1024 * 1024
+
+FieldDict = Mapping[str, Any]
+
+#: The name of each type in error messages.
+TYPE_WORDS = {
+    "string": "text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "object": "an object",
+    "array": "a list",
+    "file": "a file",
+}
+#: The web addresses that a field takes: http or https, a host, and no blanks or control characters. Published with the
+#: field, so it means the same to all common engines; what lies behind an address is checked by the step that opens it.
+WEB_ADDRESS = (
+    r"^[Hh][Tt][Tt][Pp][Ss]?://([^\s\x00-\x20\x7f-\xa0/?#\[\]]*@)?"
+    r"(\[[0-9A-Fa-f:.]+\](:[0-9]*)?|[^\s\x00-\x20\x7f-\xa0/?#@:\[\]][^\s\x00-\x20\x7f-\xa0/?#@\[\]]*)"
+    r"([/?#][^\s\x00-\x20\x7f-\xa0]*)?$"
+)
+_WEB_ADDRESS = re.compile(WEB_ADDRESS)
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
+
+
+def check_payload(fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> tuple[dict[str, Any], WrongFields]:
+    """Returns the payload with defaults applied, and every error at once, each with its JSON pointer (RFC 6901). With
+    errors the payload is not whole.
+    """
+    check = PayloadCheck()
+    return check.payload(fields, payload), check.errors
+
+
+class PayloadCheck:
+    """Checks payloads against the fields of an API Input, and collects what is wrong with them in `errors`.
+
+    What is known of the fields is worked out once, and an error that `errors` does not keep is not put into words: each
+    entry of a list may be a group that lacks a hundred fields, so one body may have ten million errors.
+    """
+
+    def __init__(self) -> None:
+        self.errors = WrongFields()
+        self._steps_left = PATTERN_STEPS
+        #: The bytes of defaults so far, in this payload and in all.
+        self._defaults = 0
+        self._all_defaults = 0
+        self._groups: dict[int, _Group] = {}
+        self._allowed: dict[int, frozenset[Hashable]] = {}
+        self._patterns: dict[str, Pattern | None] = {}
+
+    def payload(self, fields: Sequence[FieldDict], payload: Mapping[str, Any], at: str = "") -> dict[str, Any]:
+        """Returns the payload with defaults applied; it is not whole when there are errors. `at`: where the payload is
+        in the body, as a JSON pointer.
+        """
+        self._steps_left, self._defaults = PATTERN_STEPS, 0
+        try:
+            return self._object(fields, payload, at)
+        except _TooManyDefaults as too_many:
+            self.errors.append(FieldError(at, "max_length", str(too_many)))
+            return {}
+
+    def value(self, field: FieldDict, value: Json) -> Json:
+        """Does the same for the value of one field."""
+        try:
+            return self._value(field, value, "")
+        except _TooManyDefaults as too_many:
+            self.errors.append(FieldError("", "max_length", str(too_many)))
+            return value
+
+    def _value(self, field: FieldDict, value: Json, at: str) -> Json:
+        kind = str(field.get("type") or "string")
+        if kind == "file":
+            if (wrong := check_sent_file(field, value)) is not None:
+                self._add(at, wrong[0], lambda: wrong[1])
+            return value
+        if not _is_type(kind, value):
+            self._add(at, "type_error", lambda: f"expected {TYPE_WORDS.get(kind, kind)}, got {_type_word(value)}")
+            return value
+        enum = field.get("enum")
+        if enum and not self._is_allowed(enum, value):
+            self._add(at, "enum", lambda: f"must be one of: {', '.join(str(one) for one in list(enum)[:20])}")
+            return value
+        if kind == "string":
+            self._check_text(field, value, at)
+        elif kind in {"number", "integer"}:
+            self._check_number(field, value, at)
+        elif kind == "array":
+            self._check_size(field, "items", len(value), at)
+            if items := field.get("items"):
+                return [self._value(items, item, f"{at}/{position}") for position, item in enumerate(value)]
+        elif field.get("fields"):
+            return self._object(field["fields"], value, at)
+        return value
+
+    def _add(self, at: str, code: str, words: Callable[[], str]) -> None:
+        if self.errors.full:
+            self.errors.total += 1
+        else:
+            self.errors.append(FieldError(at, code, words()))
+
+    def _object(self, fields: Sequence[FieldDict], value: Mapping[str, Any], at: str) -> dict[str, Any]:
+        group = self._groups.get(id(fields))
+        if group is None:
+            group = self._groups[id(fields)] = _Group.of(fields)
+        known = [name for name in value if name in group.fields]
+        self._count_defaults(group, known, value)
+        if self.errors.full:
+            self.errors.total += len(group.required) - sum(name in group.required for name in known)
+            self.errors.total += len(value) - len(known)
+            for name in (*known, *group.odd_defaults.difference(known)):
+                self._field(group, name, value, at)
+            return {}
+        clean = group.left_out.copy()
+        for name in sorted(group.always.union(known), key=group.places.__getitem__):
+            if name in group.required and name not in value:
+                self._add(f"{at}/{jsonpointer.escape(name)}", "required", lambda: "missing")
+                del clean[name]
+            else:
+                clean[name] = self._field(group, name, value, at)
+        if len(known) < len(value):
+            self._add_unknown(group, value, at)
+        return clean
+
+    def _count_defaults(self, group: _Group, known: Sequence[str], value: Mapping[str, Any]) -> None:
+        """Counts the defaults of an object, unless it is the first of its group. Raises _TooManyDefaults."""
+        if not group.used:
+            group.used = True
+            return
+        if not group.sizes:
+            group.sizes = {name: len(name) + 4 + len(json_bytes(default)) for name, default in group.left_out.items()}
+            group.sizes |= dict.fromkeys(group.required, 0)
+            group.size = sum(group.sizes.values())
+        size = group.size - sum(group.sizes[name] for name in known if value[name] is not None)
+        self._defaults += size
+        self._all_defaults += size
+        if self._defaults > MOST_DEFAULTS:
+            raise _TooManyDefaults(
+                "leaves so much out in the entries of its lists that the defaults take more than "
+                f"{size_in_words(MOST_DEFAULTS)}; send shorter lists"
+            )
+        if self._all_defaults > MOST_DEFAULTS_OF_BATCH:
+            raise _TooManyDefaults(
+                "leaves so much out, with the items before it, that the defaults take more than "
+                f"{size_in_words(MOST_DEFAULTS_OF_BATCH)}; send fewer items in one batch"
+            )
+
+    def _field(self, group: _Group, name: str, value: Mapping[str, Any], at: str) -> Json:
+        """Returns the value of one field of a group, or its default."""
+        field, sent = group.fields[name], value.get(name)
+        if sent is not None or name in group.required:
+            return self._value(field, sent, f"{at}/{jsonpointer.escape(name)}")
+        if name in group.odd_defaults:
+            return self._value(field, field["default"], f"{at}/{jsonpointer.escape(name)}")
+        return group.left_out[name]
+
+    def _add_unknown(self, group: _Group, value: Mapping[str, Any], at: str) -> None:
+        unknown = [name for name in value if name not in group.fields]
+        why = _unknown(group.fields)
+        kept = unknown[: max(0, MOST_ERRORS - len(self.errors))]
+        for name in kept:
+            pointer = f"{at}/{jsonpointer.escape(name)}"
+            self.errors.append(FieldError(pointer, "unknown_field", why, json_type(value[name])))
+        self.errors.total += len(unknown) - len(kept)
+
+    def _is_allowed(self, enum: Sequence[Json], value: Json) -> bool:
+        allowed = self._allowed.get(id(enum))
+        if allowed is None:
+            allowed = self._allowed[id(enum)] = frozenset(_comparable(one) for one in enum)
+        return _comparable(value) in allowed
+
+    def _check_text(self, field: FieldDict, value: str, at: str) -> None:
+        self._check_size(field, "length", len(value), at)
+        form = field.get("format")
+        if form and not fits_format(str(form), value):
+            word = {"uri": "a web address like https://example.com", "email": "an e-mail address"}.get(str(form))
+            self._add(at, "format", lambda: f"must be {word or 'a date and time like 2026-01-31T12:00:00Z'}")
+        if wanted := field.get("pattern"):
+            self._check_pattern(str(wanted), value, at)
+
+    def _check_pattern(self, wanted: str, value: str, at: str) -> None:
+        if wanted not in self._patterns:
+            self._patterns[wanted] = _pattern_or_none(wanted)
+        pattern = self._patterns[wanted]
+        if pattern is None:
+            return  # a problem of the flow, which its designer sees
+        if len(value) * pattern.size > self._steps_left:
+            most = self._steps_left // pattern.size
+            why = "is too long to be checked against its pattern"
+            self._add(at, "pattern", lambda: f"{why}; {most:,} characters are left")
+            return
+        self._steps_left -= len(value) * pattern.size
+        if pattern.tester.search(searchable(value)) is None:
+            self._add(at, "pattern", lambda: f"must match the pattern {wanted}")
+
+    def _check_number(self, field: FieldDict, value: float, at: str) -> None:
+        lowest, highest = field.get("minimum"), field.get("maximum")
+        if lowest is not None and value < lowest:
+            self._add(at, "minimum", lambda: f"must be at least {lowest:g}")
+        elif highest is not None and value > highest:
+            self._add(at, "maximum", lambda: f"must be at most {highest:g}")
+
+    def _check_size(self, field: FieldDict, what: Literal["items", "length"], size: int, at: str) -> None:
+        fewest, most = field.get(f"min_{what}"), field.get(f"max_{what}")
+        word = "items" if what == "items" else "characters"
+        if fewest is not None and size < fewest:
+            self._add(at, f"min_{what}", lambda: f"must have at least {_counted(fewest, word)}, has {size}")
+        elif most is not None and size > most:
+            self._add(at, f"max_{what}", lambda: f"must have at most {_counted(most, word)}, has {size}")
+
+
+class _TooManyDefaults(Exception):
+    """The defaults of a payload take more than they may. The text is the detail of the error."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """The named fields of an object, prepared for the check of many objects."""
+
+    fields: dict[str, FieldDict]
+    required: set[str]
+    #: The place of each field among the others.
+    places: dict[str, int]
+    #: The object in which no field was sent: each has its default.
+    left_out: dict[str, Json]
+    #: Fields with a default that does not fit, which is told for each object.
+    odd_defaults: set[str]
+    #: The fields that are looked at in each object, sent or not.
+    always: set[str]
+    #: Whether an object was seen; then what each default takes as JSON with its name, and all together.
+    used: bool = False
+    sizes: dict[str, int] = dataclass_field(default_factory=dict[str, int])
+    size: int = 0
+
+    @classmethod
+    def of(cls, fields: Sequence[FieldDict]) -> _Group:
+        named = {str(field.get("name")): field for field in fields}
+        required = {name for name, field in named.items() if field.get("required")}
+        left_out: dict[str, Json] = dict.fromkeys(named)
+        odd: set[str] = set()
+        for name, field in named.items():
+            if (default := field.get("default")) is not None and name not in required:
+                check = PayloadCheck()
+                left_out[name] = check.value(field, default)
+                if check.errors:
+                    odd.add(name)
+        places = dict(zip(named, range(len(named)), strict=True))
+        return cls(named, required, places, left_out, odd, required | odd)
+
+
+def wrong_with(field: FieldDict, value: Json) -> WrongFields:
+    """Returns what is wrong with a value for a field."""
+    check = PayloadCheck()
+    check.value(field, value)
+    return check.errors
+
+
+def _unknown(known: Mapping[str, FieldDict]) -> str:
+    names = ", ".join(f"`{other}`" for other in list(known)[:10])
+    return f"the flow has no field of this name; it has {names}" if names else "the flow takes no fields"
+
+
+def _pattern_or_none(text: str) -> Pattern | None:
+    try:
+        return read_pattern(text)
+    except BadPattern:
+        return None
+
+
+def _comparable(value: JsonValue) -> tuple[bool, Hashable]:
+    """Returns what is equal for equal values, and can be looked up in a set. True is not 1."""
+    return isinstance(value, bool), _hashable(value)
+
+
+def _hashable(value: JsonValue) -> Hashable:
+    if isinstance(value, dict):
+        return frozenset((name, _hashable(inner)) for name, inner in value.items())
+    return tuple(_hashable(inner) for inner in value) if isinstance(value, list) else value
+
+
+def _is_type(kind: str, value: Json) -> bool:
+    match kind:
+        case "string":
+            return isinstance(value, str)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "boolean":
+            return isinstance(value, bool)
+        case "object":
+            return isinstance(value, dict)
+        case "array":
+            return isinstance(value, list)
+        case _:
+            return False
+
+
+def json_type(value: Json) -> str:
+    """Returns the type that an API Input field needs for this value; empty for null, which fits any type."""
+    if looks_like_file(value):
+        return "file"
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "boolean"
+        case str():
+            return "string"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
+def _type_word(value: Json) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case str():
+            return "a string"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word.removesuffix('s') if count == 1 else word}"
+
+
+def fits_format(form: str, value: str) -> bool:
+    """True when the text is a web address (`uri`), an `email`, or a `date-time` with a time zone."""
+    if form == "uri":
+        return _WEB_ADDRESS.fullmatch(value) is not None
+    if form == "email":
+        return len(value) <= 254 and _EMAIL.fullmatch(value) is not None
+    try:
+        return datetime.fromisoformat(value).tzinfo is not None and "T" in value.upper()
+    except ValueError:
+        return False
