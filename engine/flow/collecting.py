@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, add_node, apply_ops, new_edge, update_node
 from engine.flow.graph import Graph
-from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
+from engine.flow.lists import API_OUTPUT, FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_context import Json
 from engine.flow.node_type import Catalog
 from engine.flow.references import Reference, find_references
 
-OUTPUT = "api_output"
 SINK = "dataset_sink"
 
 
@@ -108,7 +107,7 @@ def row_per_item_ops(
     ops += [update_node(splitter, inputs={"items": items}), update_node(sink, inputs=row)]
     after = apply_ops(document, ops)
     behind = [edge for edge in after.edges if edge.source == node_id]
-    if not behind and any(node.type == OUTPUT for node in document.nodes):
+    if not behind and any(node.type == API_OUTPUT for node in document.nodes):
         return ops  # nothing follows, and the answer does not wait for it
     between = behind[0].id if behind else None
     collect_id, more = add_node(after, collect, catalog, after=node_id, between=between)
@@ -130,7 +129,7 @@ def given_by(node: Node | None) -> str | None:
 def _read(document: Document, node_id: str, *, inside: bool) -> tuple[Node, ListScopes] | None:
     """Returns API Output and the lists of the flow; None when it is not inside (or outside) of a list."""
     output = document.node(node_id)
-    if output is None or output.type != OUTPUT:
+    if output is None or output.type != API_OUTPUT:
         return None
     graph = Graph(document)
     scopes = ListScopes(document, graph)

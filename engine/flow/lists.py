@@ -17,6 +17,7 @@ from engine.flow.node_context import Json, NodeFailed
 from engine.flow.references import Reference, split_text
 
 SPLITTER = "array_splitter"
+API_OUTPUT = "api_output"
 FLATTEN = "array_flatten"
 #: How many Splitters may be nested around a node.
 DEEPEST = 8
@@ -81,7 +82,7 @@ class ListScopes:
 def list_problems(document: Document, graph: Graph, scopes: ListScopes) -> Iterator[Problem]:
     """Yields what is wrong with the lists of a flow."""
     nodes = {node.id: node for node in document.nodes}
-    has_output = any(node.type == "api_output" for node in document.nodes)
+    has_output = any(node.type == API_OUTPUT for node in document.nodes)
     for node_id, (one, other) in scopes.mixed.items():
         names = f"{nodes[one[-1]].name} and {nodes[other[-1]].name}"
         yield Problem(
@@ -99,7 +100,7 @@ def list_problems(document: Document, graph: Graph, scopes: ListScopes) -> Itera
         said = (
             f"{name} would answer once for each item of {splitter}, and callers get one answer. Put “Collect into a"
             f" list” before {name}: it makes one list of all items."
-            if nodes[node_id].type == "api_output"
+            if nodes[node_id].type == API_OUTPUT
             else f"{name} ends the flow inside the list of {splitter}. Add “Collect into a list” after it, which makes"
             " one list of all items."
         )

@@ -12,13 +12,12 @@ from pydantic import JsonValue
 
 from engine.flow.document import Document, Edge, Node
 from engine.flow.graph import Graph
-from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
+from engine.flow.lists import API_OUTPUT, FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.references import Reference, split_text
 
 ANYTHING: Final[JsonSchema] = {}
-API_OUTPUT: Final = "api_output"
 
 
 #: How many nodes that pass data on are followed; the output of what is further away counts as unknown.

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from engine.flow.contract import api_input, input_fields
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
+from engine.flow.lists import API_OUTPUT
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.ports import binding_schema, out_schema, schema_at
@@ -21,7 +22,6 @@ from engine.flow.reference_edits import change_references
 from engine.flow.references import Reference, split_text
 
 #: The node whose inputs are the fields that callers get.
-ANSWER: Final = "api_output"
 #: Settings that describe the fields of a node's output, and the parts of a field that describe its inside.
 _FIELDS: Final = ("fields", "output_fields")
 _INSIDE: Final = ("fields",)
@@ -64,7 +64,7 @@ def rename_ops(before: Document, after: Document, catalog: Catalog, old: str, ne
             continue
         changed: dict[str, Any] = {}
         inputs = change_references(node, kind, renamed)
-        if node.type == ANSWER and _returns(node, old, renamed) and new not in inputs:
+        if node.type == API_OUTPUT and _returns(node, old, renamed) and new not in inputs:
             inputs = {new if name == old else name: value for name, value in inputs.items()}
         if inputs != node.inputs:
             changed["inputs"] = inputs
