@@ -132,7 +132,7 @@ class Committed:
         self._until = 0.0
 
 
-class Looks:
+class SessionChecks:
     """When each browser's session was last found to be there: the tabs of one browser need not all ask."""
 
     #: How many browsers are remembered at most.
@@ -300,14 +300,14 @@ class PageSession:
         client.on_connect(begin)
 
     async def _look(self, timer: ui.timer) -> None:
-        database, looks = self.app.database, self.app.shared(Looks)
+        database, checks = self.app.database, self.app.shared(SessionChecks)
         version, at = self.app.shared(Committed).read(database), database.clock.now()
-        if looks.holds(self._cookie, version, at):
+        if checks.holds(self._cookie, version, at):
             return
         try:
             await self.query(_nothing)
             if version is not None:
-                looks.note(self._cookie, version, at)
+                checks.note(self._cookie, version, at)
         except SignedOut:
             timer.deactivate()
         except Unavailable:

@@ -10,7 +10,7 @@ from nicegui.testing import User
 from tests.ui.arrange import ended
 from tests.ui.conftest import Site
 from tests.ui.test_hot_queries import caught
-from ui.page_session import SAME_SECONDS, Looks
+from ui.page_session import SAME_SECONDS, SessionChecks
 
 #: Statements that belong to every read: the transaction, and the check of the session.
 _OF_EVERY_READ = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")
@@ -29,11 +29,11 @@ async def test_an_open_page_reads_nothing_while_nothing_happens(site: Site, user
 
 
 def test_the_tabs_of_a_browser_share_a_look_at_its_session_until_something_is_committed() -> None:
-    looks, at = Looks(), 1_000_000
-    assert not looks.holds("ada", 5, at)
-    looks.note("ada", 5, at)
-    assert looks.holds("ada", 5, at + 2_000)
-    assert not looks.holds("bob", 5, at)
-    assert not looks.holds("ada", 6, at)
-    assert not looks.holds("ada", None, at)
-    assert not looks.holds("ada", 5, at + SAME_SECONDS * 1_000)
+    checks, at = SessionChecks(), 1_000_000
+    assert not checks.holds("ada", 5, at)
+    checks.note("ada", 5, at)
+    assert checks.holds("ada", 5, at + 2_000)
+    assert not checks.holds("bob", 5, at)
+    assert not checks.holds("ada", 6, at)
+    assert not checks.holds("ada", None, at)
+    assert not checks.holds("ada", 5, at + SAME_SECONDS * 1_000)

@@ -101,8 +101,9 @@ PERIODIC_SECONDS = 1.0
 #: The interval in which the queue is polled. With a supervisor's pipe, polling only makes up for lost wake-ups.
 POLL_SECONDS = 0.2
 POLL_WITH_PIPE_SECONDS = 2.0
-#: Every open page looks for changes after something was committed, and a heartbeat is; the lock file tells who lives.
+#: A heartbeat is a commit, and after each commit every open page looks for changes. The lock file tells who lives.
 BEAT_SECONDS = 10.0
+#: The interval in which secrets are looked up that log lines must not show.
 SECRETS_SECONDS = 5.0
 #: With PostgreSQL a worker whose lock is lost and that does not beat for 10 s is taken for dead.
 SHARED_BEAT_SECONDS = 2.0
