@@ -100,7 +100,7 @@ def _answer_of(body: dict[str, Any]) -> Answer:
         if name not in _FIELDS
     )
     approved, values, note = body.get("approved"), body.get("values"), body.get("note")
-    if approved is None:
+    if "approved" not in body:
         wrong.append(FieldError("/approved", "required", "missing"))
     elif not isinstance(approved, bool):
         wrong.append(FieldError("/approved", "type_error", "must be true or false"))

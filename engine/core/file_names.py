@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from engine.core.media_types import is_known_ending
+
 #: The most characters of a file name; a name is also cut to so many bytes.
 MAX_FILE_NAME = 120
 _MOST_BYTES = 240
@@ -17,16 +19,18 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\.|$)", re.IGNORECASE)
 
 
-def clean_file_name(raw: str, otherwise: str = "file") -> str:
+def clean_file_name(raw: str) -> str:
     """Returns a name without folders, control characters and other signs that systems or readers stumble over.
 
-    Its ending stays. `otherwise` is returned when nothing is left.
+    Its ending stays, also when it is all of the name (`.csv` becomes `file.csv`); `file` is returned when
+    nothing is left.
     """
     name = _SEPARATORS.split(raw.strip())[-1]
     name = unicodedata.normalize("NFC", "".join(sign for sign in name if unicodedata.category(sign) not in _UNSEEN))
-    name = re.sub(r"\s+", " ", _FORBIDDEN.sub("_", name)).strip(" .")
+    name = re.sub(r"\s+", " ", _FORBIDDEN.sub("_", name)).strip(" ").rstrip(" .")
+    name = f"file{name}" if is_known_ending(name) else name.lstrip(" .")
     if not name:
-        return otherwise
+        return "file"
     if _RESERVED.match(name):
         name = f"_{name}"
     return _cut(name)

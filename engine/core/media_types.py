@@ -146,6 +146,11 @@ def ending_for(media_type: str) -> str:
     return next((ending for ending, kind in _ENDINGS.items() if kind == media_type), "")
 
 
+def is_known_ending(text: str) -> bool:
+    """Tells whether a text is an ending with its dot, for example `.pdf`, in small or capital letters."""
+    return text.lower() in _ENDINGS
+
+
 def plain_media_type(said: str) -> str:
     """Returns a media type without parameters, in small letters and under its usual name."""
     kind = said.partition(";")[0].strip().lower()

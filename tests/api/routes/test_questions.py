@@ -66,6 +66,7 @@ async def test_a_program_answers_once(house: House) -> None:
     [
         ({}, {"/approved": "required"}),
         ({"approved": "yes"}, {"/approved": "type_error"}),
+        ({"approved": None}, {"/approved": "type_error"}),
         ({"approved": True, "value": {}}, {"/value": "unknown_field"}),
         ({"approved": True, "values": []}, {"/values": "type_error"}),
         ({"approved": True, "values": {"text": 1}}, {"/values/text": "type_error"}),

@@ -35,7 +35,10 @@ _DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document
         (".bashrc", "bashrc"),
         ("Über uns.PDF", "Über uns.PDF"),
         ("u\u0308ber.pdf", "über.pdf"),
-        ("\ud800.pdf", "pdf"),
+        ("\ud800.pdf", "file.pdf"),
+        (".csv", "file.csv"),
+        ("a/.PDF", "file.PDF"),
+        (".pdf.", "file.pdf"),
     ],
 )
 def test_a_name_loses_what_is_dangerous_and_nothing_else(raw: str, clean: str) -> None:
