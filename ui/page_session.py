@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from engine.actions.principal import Permission, Principal, may
-from engine.core.clock import MINUTE, SECOND
+from engine.core.clock import MINUTE
 from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import WorkspaceId
 from engine.core.roles import Role
@@ -35,11 +35,11 @@ from storage.owner_notes import count_open_notes
 from storage.questions import count_open_questions
 from storage.schedules import list_schedules
 from storage.sessions import find_signed_in, hash_token, note_seen
-from storage.sqlite_file import read_version
 from storage.workspaces import get_limits
 from ui.kit import feedback, frame
 from ui.kit.search import Hit
 from ui.kit.text import _
+from ui.shared_reads import Answer, Answers, Committed, Moment, SessionChecks
 
 if TYPE_CHECKING:
     from engine.core.settings import Settings
@@ -55,10 +55,6 @@ COOKIE = "flowport_session"
 STEP_COOKIE = "flowport_step"
 #: Interval at which an open page checks whether its person is still signed in.
 WATCH_SECONDS = 3.0
-#: For how long a repeated query has the same answer while nothing is committed.
-SAME_SECONDS = 10
-#: For how long all pages share what was committed.
-MOMENT_SECONDS = 0.1
 #: NiceGUI answers 500 when a page is not drawn within its default of 3 seconds. On a busy machine a late page is better
 #: than an error.
 PAGE_SECONDS = 30.0
@@ -67,20 +63,6 @@ PAGE_SECONDS = 30.0
 def page_at(path: str, **options: Any) -> ui.page:
     """The decorator of every page: `ui.page` with the options that all pages share."""
     return ui.page(path, language="en-US", response_timeout=PAGE_SECONDS, **options)
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """The answer to a query, when it was asked, and what was committed by then."""
-
-    asked: tuple[Any, ...]
-    version: int
-    at: int
-    answer: Any
-
-    def holds(self, asked: tuple[Any, ...], version: int | None, at: int) -> bool:
-        """True when a query would give the same."""
-        return version == self.version and asked == self.asked and 0 <= at - self.at < SAME_SECONDS * SECOND
 
 
 @dataclass(frozen=True)
@@ -111,48 +93,6 @@ class App:
         return self._shared.setdefault(kind, kind())
 
 
-class Committed:
-    """The number that SQLite changes with each commit, read once for all pages that look within a moment."""
-
-    def __init__(self) -> None:
-        self._version: int | None = None
-        self._until = 0.0
-
-    def read(self, database: Database) -> int | None:
-        """Returns the number; None with PostgreSQL, which has none."""
-        if database.is_postgres:
-            return None
-        at = database.clock.monotonic()
-        if at >= self._until:
-            self._version, self._until = database.look_up(read_version), at + MOMENT_SECONDS
-        return self._version
-
-    def forget(self) -> None:
-        """Has the number read anew."""
-        self._until = 0.0
-
-
-class SessionChecks:
-    """When each browser's session was last found to be there: the tabs of one browser need not all ask."""
-
-    #: How many browsers are remembered at most.
-    _MOST = 1_000
-
-    def __init__(self) -> None:
-        self._last: dict[str, _Answer] = {}
-
-    def holds(self, cookie: str, version: int | None, at: int) -> bool:
-        """True when nothing was committed since, and not long ago."""
-        last = self._last.get(cookie)
-        return last is not None and last.holds((), version, at)
-
-    def note(self, cookie: str, version: int, at: int) -> None:
-        """Remembers that the session was there when so much was committed."""
-        if len(self._last) >= self._MOST:
-            self._last.clear()
-        self._last[cookie] = _Answer((), version, at, None)
-
-
 class Offered:
     """What pages add to the search of the frame: the templates. `find` is called at each search, in a thread."""
 
@@ -173,7 +113,6 @@ class PageSession:
         self._cookie = cookie
         self._address = address
         self._noted = 0
-        self._answers: dict[Callable[..., Any], _Answer] = {}
         self._path = ""
         self._frame_person: frame.FramePerson
 
@@ -240,19 +179,19 @@ class PageSession:
     async def query_again(
         self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Runs a query that an open page repeats. While nothing was committed since it was asked with the same
-        arguments, the same answer is given without a query, but not for longer than SAME_SECONDS, because time passes
-        too.
+        """Runs a query that an open page repeats. While nothing was committed since a page of this workspace asked it
+        with the same arguments, the same answer is given without a query, but not for longer than SAME_SECONDS.
         """
-        database = self.app.database
-        version, at = self.app.shared(Committed).read(database), database.clock.now()
-        asked, last = (args, kwargs), self._answers.get(query)
-        if last is not None and last.holds(asked, version, at):
-            return last.answer
-        answer = await self.query(query, *args, **kwargs)
-        if version is not None:
-            self._answers[query] = _Answer(asked, version, at, answer)
-        return answer
+        now, asked = self._moment(), (args, kwargs)
+        answers, workspace_id = self.app.shared(Answers), self.person.workspace_id
+        known = answers.find(workspace_id, query, asked, now)
+        if known is None:
+            known = Answer(asked, now, await self.query(query, *args, **kwargs))
+            answers.note(workspace_id, query, known)
+            self.app.shared(SessionChecks).note(self._cookie, now)
+        elif not self.app.shared(SessionChecks).holds(self._cookie, now):
+            await self._check_again(now)
+        return known.value
 
     async def execute(
         self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs
@@ -300,18 +239,22 @@ class PageSession:
         client.on_connect(begin)
 
     async def _look(self, timer: ui.timer) -> None:
-        database, checks = self.app.database, self.app.shared(SessionChecks)
-        version, at = self.app.shared(Committed).read(database), database.clock.now()
-        if checks.holds(self._cookie, version, at):
+        now = self._moment()
+        if self.app.shared(SessionChecks).holds(self._cookie, now):
             return
         try:
-            await self.query(_nothing)
-            if version is not None:
-                checks.note(self._cookie, version, at)
+            await self._check_again(now)
         except SignedOut:
             timer.deactivate()
         except Unavailable:
             pass  # the database is busy; the next check reads it again
+
+    def _moment(self) -> Moment:
+        return self.app.shared(Committed).moment(self.app.database)
+
+    async def _check_again(self, now: Moment) -> None:
+        await self.query(_nothing)
+        self.app.shared(SessionChecks).note(self._cookie, now)
 
     def leave(self) -> None:
         """Empties the page after an action by which the person ended the session."""

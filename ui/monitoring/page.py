@@ -6,7 +6,6 @@ same for one flow.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -33,7 +32,7 @@ from ui.monitoring.endpoints import EndpointTable
 from ui.monitoring.filter_bar import FilterBar, View, load_choices, range_choice
 from ui.monitoring.tiles import monitoring_tiles
 from ui.monitoring.words import RANGE_WORDS
-from ui.page_session import App, Committed, PageSession, open_page_session, page_at
+from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, opened, times_of
 from ui.parts.quota import quota_note
 
@@ -54,25 +53,6 @@ class MonitoringContents:
 def load_mark(session: Session, workspace_id: str) -> tuple[Any, ...]:
     """Reads a value that differs when figures may have changed, and once a minute."""
     return (*read_mark(session, workspace_id), now(session) // MINUTE)
-
-
-class Marks:
-    """The marks of all workspaces, shared by all open pages: each is read once after something was committed."""
-
-    def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-        #: Workspace -> (what was committed, the minute) when it was read, and its mark.
-        self._read: dict[str, tuple[tuple[int | None, int], tuple[Any, ...]]] = {}
-
-    async def read(self, page_session: PageSession) -> tuple[Any, ...]:
-        """Returns the mark of the person's workspace."""
-        database, workspace_id = page_session.app.database, page_session.person.workspace_id
-        async with self._lock:
-            state = (page_session.app.shared(Committed).read(database), database.clock.now() // MINUTE)
-            known = self._read.get(workspace_id)
-            if known is None or known[0] != state or state[0] is None:
-                known = self._read[workspace_id] = (state, await page_session.query(load_mark))
-            return known[1]
 
 
 def load_figures(
@@ -146,7 +126,6 @@ class Board:
         self.times = times_of(page_session)
         self.reader = self.times.reader
         self.mark: tuple[Any, ...] | None = None
-        self.marks = page_session.app.shared(Marks)
         self.sub: Any = None
         self.drawn_at = 0.0
 
@@ -174,9 +153,9 @@ class Board:
     async def look(self) -> None:
         """Reads the figures again when something happened, and once a minute."""
         view = self.view
-        if self.mark is not None and self.mark == (*await self.marks.read(self.page_session), view):
+        if self.mark is not None and self.mark == (*await self.page_session.query_again(load_mark), view):
             return
-        seen = await self.page_session.query(load_figures, view, self.reader, self.mark)
+        seen = await self.page_session.query_again(load_figures, view, self.reader, self.mark)
         if seen is not None and view == self.view and not self.tiles.is_deleted:
             self.show(seen)
 
