@@ -19,7 +19,7 @@ from storage.database import now
 from storage.files import drop_uses
 from storage.knowledge import Kind, SourceLine, source_line
 from storage.knowledge_terms import IndexedPiece
-from storage.knowledge_words import add_words, remove_words
+from storage.knowledge_word_index import add_words, remove_words
 from storage.statements import is_sqlite
 from storage.tables_knowledge import (
     KnowledgeCollection,

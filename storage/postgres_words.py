@@ -119,7 +119,7 @@ def remove_words(session: Session, pieces: Iterable[IndexedPiece]) -> None:
 def find_by_words(
     session: Session, collection_id: str, terms: Sequence[Term], most: int, source_ids: Sequence[str] = ()
 ) -> list[int]:
-    """Returns the ids of the pieces that hold at least one of the terms, as `storage.knowledge_words` does."""
+    """Returns the ids of the pieces that hold at least one of the terms, as `storage.knowledge_word_index` does."""
     asked = list(_queries(terms))
     pieces, length, all_pieces = _SIZE.row(session, {"collection_id": collection_id})
     if not asked or not pieces:

@@ -91,7 +91,7 @@ class SetupToken(Base):
 
 
 class SignInFailure(Base):
-    """A wrong password or link, which counts against `subject` for 15 minutes (`engine.actions.guesses`)."""
+    """A wrong password or link, which counts against `subject` for 15 minutes (`engine.actions.sign_in_limits`)."""
 
     __tablename__ = "sign_in_failures"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

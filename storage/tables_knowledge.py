@@ -1,7 +1,7 @@
 """The tables of knowledge: collections, their sources, the documents found in a source, and the pieces of a document.
 
 Times are milliseconds, money is nano-dollars, as in `storage.tables`. The index for word search is a table of SQLite's
-FTS5 (`storage.knowledge_words`), which a migration creates.
+FTS5 (`storage.knowledge_word_index`), which a migration creates.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from ui.kit.frame import THEME_COOKIE
 from ui.kit.plain_pages import error_page, open_link_page
 from ui.kit.text import _
 from ui.page_session import COOKIE, App
-from ui.page_sessions import asks_for_too_much
+from ui.page_sockets import asks_for_too_much
 from ui.uploads import PREFIX as UPLOADS
 from ui.uploads import take_upload
 

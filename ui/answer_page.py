@@ -17,8 +17,8 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from engine.actions.guesses import open_question
 from engine.actions.questions import MOST_NOTE, Answer, answer_question_by_link
+from engine.actions.sign_in_limits import open_question
 from engine.core.errors import PayloadInvalid, QuestionClosed, QuestionLinkNotValid, RateLimited
 from engine.files.download import download_headers, held_file
 from engine.flow.edited_values import kind_of

@@ -24,8 +24,8 @@ from ui.kit.signatures import remember_signatures
 from ui.kit.text import _
 from ui.page_memory import give_back_memory
 from ui.page_session import App, Offered, SignedOut, open_page_session, page_at
-from ui.page_sessions import tie_sockets
 from ui.page_shell import nothing_here
+from ui.page_sockets import tie_sockets
 from ui.pages_on_demand import PagesOnDemand
 from ui.playground.run import batch_csv
 from ui.script_marks import mark_scripts

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope
 
-from ui.page_sessions import page_of
+from ui.page_sockets import page_of
 
 PREFIX = "/_nicegui/client/"
 #: Allowance for the multipart boundaries, the file name and the headers, in bytes.

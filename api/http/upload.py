@@ -19,7 +19,7 @@ from api.http.parameters import single_header
 from api.http.parser_words import form_words
 from api.http.problem_json import Compressed, NotMultipart, RequestTimeout
 from engine.core.errors import FileTooLarge, InvalidUpload, TooManyConnections
-from engine.files.keeping import FileIntake, Incoming
+from engine.files.intake import FileIntake, Incoming
 from engine.flow.file_values import MAX_FILE_BYTES, size_in_words
 from storage.file_bytes import FileBytes
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.core.errors import IdempotencyKeyReused, NotFound
-from engine.files.keeping import Incoming, check_space, store_file
+from engine.files.intake import Incoming, check_space, store_file
 from engine.jobs.submit.accept import Caller, read_key_again
 from engine.jobs.submit.idempotency import idempotency_scope
 from storage.database import now

@@ -18,7 +18,7 @@ from engine.actions.names import check_name
 from engine.actions.principal import Principal, require_may
 from engine.core.charsets import decode_body
 from engine.core.errors import Conflict, FieldError, Invalid, TooLarge
-from engine.files.keeping import Incoming, store_file
+from engine.files.intake import Incoming, store_file
 from engine.knowledge.cutting import LARGEST_PIECE, PIECE_CHARS, SMALLEST_PIECE
 from engine.knowledge.documents import MAX_DEPTH, MAX_PAGES, MAX_TEXT, Found, can_read
 from engine.knowledge.writing import cut_document, write_document

@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from engine.actions.guesses import (
+from engine.actions.links import get_link, use_link
+from engine.actions.passwords import check_password, fits, hash_now, hash_password
+from engine.actions.principal import Principal
+from engine.actions.sign_in import Browser, SecondStep, as_principal, enter, entered, start_session
+from engine.actions.sign_in_limits import (
     Try,
     begin_own_try,
     begin_try,
@@ -20,10 +24,6 @@ from engine.actions.guesses import (
     is_audited,
     succeeded,
 )
-from engine.actions.links import get_link, use_link
-from engine.actions.passwords import check_password, fits, hash_now, hash_password
-from engine.actions.principal import Principal
-from engine.actions.sessions import Browser, SecondStep, as_principal, enter, entered, start_session
 from engine.core.errors import Conflict, FieldError, Invalid, LinkNotValid, NotFound, SignInFailed
 from engine.core.roles import Role
 from storage.audit import add_entry

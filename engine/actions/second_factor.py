@@ -18,11 +18,11 @@ from pyotp import random_base32
 from pyotp.totp import TOTP
 from sqlalchemy.orm import Session
 
-from engine.actions.guesses import begin_own_try, begin_try, is_audited, succeeded
 from engine.actions.links import use_link
 from engine.actions.passwords import fits
 from engine.actions.principal import Principal, require_may
-from engine.actions.sessions import Browser, as_principal, start_session
+from engine.actions.sign_in import Browser, as_principal, start_session
+from engine.actions.sign_in_limits import begin_own_try, begin_try, is_audited, succeeded
 from engine.core.clock import SECOND
 from engine.core.errors import Conflict, LinkNotValid, SecretUnreadable, SignInFailed
 from engine.core.roles import Role

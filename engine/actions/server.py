@@ -10,7 +10,7 @@ from engine.actions.principal import Principal, require_may
 from engine.backups.backups import check_passphrase
 from engine.backups.passphrase import seal_passphrase
 from engine.core.errors import FieldError, Invalid, NotAllowed
-from engine.files.keeping import SPACE_GB
+from engine.files.intake import SPACE_GB
 from engine.jobs.server.retention import CAP_GB, ROWS_MONTHS, VALUES_DAYS, Rules
 from engine.outbound.allow_list import parse_allow_list
 from engine.secrets.sealing import Vault

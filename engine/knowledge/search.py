@@ -29,7 +29,7 @@ from storage.knowledge import (
 )
 from storage.knowledge_terms import Term, found_words_in, terms_of
 from storage.knowledge_vectors import as_bytes, find_by_meaning
-from storage.knowledge_words import find_by_words
+from storage.knowledge_word_index import find_by_words
 
 #: How many pieces of each list are joined.
 CANDIDATES = 50

@@ -14,10 +14,10 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
-from engine.actions.guesses import ROWS_IN_ALL
 from engine.actions.links import invitation_path, link_path, new_reset_token
 from engine.actions.members import ensure_owner, password_hash_now
 from engine.actions.principal import command_line
+from engine.actions.sign_in_limits import ROWS_IN_ALL
 from engine.actions.team import invite
 from engine.actions.workspaces import ensure_workspace
 from engine.core.clock import MINUTE, MovedClock

@@ -10,7 +10,7 @@ from nicegui import events, ui
 
 from engine.actions.knowledge import add_dataset_rows, add_file, add_site, add_text
 from engine.core.errors import Refusal
-from engine.files.keeping import incoming_of
+from engine.files.intake import incoming_of
 from engine.knowledge.documents import (
     DOCUMENTS,
     MAX_DEPTH,

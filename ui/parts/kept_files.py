@@ -9,7 +9,7 @@ from typing import Any
 from nicegui import ui
 
 from engine.actions.files import PLAYGROUND, upload_by_person
-from engine.files.keeping import incoming_of, value_of
+from engine.files.intake import incoming_of, value_of
 from engine.flow.file_values import media_type_in_words
 from ui.kit.parts import icon, words
 from ui.kit.text import ENGLISH, Reader, _, size

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR
 from engine.core.errors import StorageUnavailable
-from engine.files.keeping import SPACE_GB, USUAL_SPACE_GB
+from engine.files.intake import SPACE_GB, USUAL_SPACE_GB
 from storage.backup import DATABASE
 from storage.database import Database
 from storage.files import (

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FieldError, WrongFields
-from engine.files.keeping import value_of
+from engine.files.intake import value_of
 from engine.flow.file_values import map_files, sent_file_id, sent_files, takes_files, why_not_taken
 from storage.files import add_uses, find_files, find_visible
 from storage.jobs import KeyScope

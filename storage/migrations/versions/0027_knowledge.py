@@ -125,7 +125,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_knowledge_writes_at", "knowledge_writes", ["at"])
     if op.get_bind().dialect.name == "sqlite":
-        # A table without a copy of the texts: the pieces hold them. See storage/knowledge_words.py.
+        # A table without a copy of the texts: the pieces hold them. See storage/knowledge_word_index.py.
         op.execute(
             "create virtual table knowledge_words using fts5("
             "owner, heading, text, content='', tokenize='porter unicode61 remove_diacritics 2')"

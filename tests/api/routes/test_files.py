@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from api.http.schemas import ProblemDetails, UploadedFile
 from api.http.upload import AT_ONCE
-from engine.files.keeping import SPACE_GB
+from engine.files.intake import SPACE_GB
 from storage.files import count_files, list_uses, remove_files
 from storage.jobs import read_value
 from storage.settings import SERVER, put_setting

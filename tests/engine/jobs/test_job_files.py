@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.core.errors import PayloadInvalid
-from engine.files.keeping import SPACE_GB, incoming_of, store_file, value_of
+from engine.files.intake import SPACE_GB, incoming_of, store_file, value_of
 from engine.flow.file_values import is_file_value
 from engine.flow.node_context import FileContent, NodeFailed
 from engine.jobs.job_views import job_view

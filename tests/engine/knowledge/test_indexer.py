@@ -28,7 +28,7 @@ from engine.actions.knowledge import (
 from engine.actions.principal import Principal
 from engine.core.clock import DAY, MovedClock
 from engine.core.errors import Conflict, Invalid, TooLarge
-from engine.files.keeping import incoming_of
+from engine.files.intake import incoming_of
 from engine.jobs.worker_locks import reclaim_of
 from engine.knowledge import indexer as indexing
 from engine.knowledge.indexer import Indexer

@@ -12,7 +12,7 @@ import pytest
 from engine.actions.workspaces import ensure_workspace
 from engine.backups.sealed_file import SCRYPT
 from engine.core.settings import Settings
-from engine.files.keeping import incoming_of, store_file
+from engine.files.intake import incoming_of, store_file
 from engine.jobs.server.maintenance import Maintenance
 from engine.moving.move import move_to_postgres
 from engine.secrets.sealing import open_vault

@@ -24,7 +24,7 @@ from storage.knowledge_changes import (
 )
 from storage.knowledge_terms import terms_of
 from storage.knowledge_vectors import NearPiece, find_by_meaning
-from storage.knowledge_words import find_by_words
+from storage.knowledge_word_index import find_by_words
 from storage.migrations.postgres import upgrade_postgres
 from storage.opening import open_database as open_sqlite
 from storage.postgres import make_migration_engine

@@ -7,7 +7,7 @@ from nicegui.testing import User
 
 from engine.actions.files import upload_by_person
 from engine.actions.workspaces import create_workspace
-from engine.files.keeping import incoming_of
+from engine.files.intake import incoming_of
 from tests.factories import person
 from tests.ui.conftest import Site
 

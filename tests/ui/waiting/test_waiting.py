@@ -13,7 +13,7 @@ from nicegui.testing import User
 from engine.actions.files import upload_by_person
 from engine.actions.questions import Answer, answer_question
 from engine.core.clock import DAY
-from engine.files.keeping import incoming_of, value_of
+from engine.files.intake import incoming_of, value_of
 from engine.jobs.submit.job_files import name_files
 from engine.secrets.question_links import question_link_path
 from storage.files import FileRow

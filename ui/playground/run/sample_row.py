@@ -17,6 +17,7 @@ from ui.playground.run.samples import (
     Sample,
     add_sample,
     delete_sample,
+    free_title,
     overwrite_sample,
     payload_of,
     rename_sample,
@@ -111,9 +112,7 @@ class SampleRow:
     async def _keep(self) -> None:
         if not self.ready():
             return
-        title = await ask_text(
-            _("Keep this input"), _("Title"), _("Sample {count}").format(count=len(self.samples) + 1), _("Keep")
-        )
+        title = await ask_text(_("Keep this input"), _("Title"), free_title(self.samples), _("Keep"))
         if title and await self._edited(add_sample(self.document(), title, self.payload())):
             self.on_choose(len(self.samples))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from engine.flow.contract import api_input, samples_of
@@ -17,6 +18,13 @@ Sample = Mapping[str, Any]
 def title_of(sample: Sample, place: int) -> str:
     """The title of a sample, or a default like `Sample 2`."""
     return str(sample.get("title") or _("Sample {place}").format(place=place + 1))
+
+
+def free_title(samples: Sequence[Sample]) -> str:
+    """Returns the title that a new sample is offered: the next number that no sample has."""
+    taken = {title_of(sample, place) for place, sample in enumerate(samples)}
+    offered = (_("Sample {place}").format(place=number) for number in count(len(samples) + 1))
+    return next(title for title in offered if title not in taken)
 
 
 def payload_of(sample: Sample) -> dict[str, Any]:

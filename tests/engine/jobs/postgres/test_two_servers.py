@@ -22,7 +22,7 @@ from engine.actions.principal import command_line
 from engine.actions.schedules import add_schedule
 from engine.core.clock import DAY, MINUTE, MovedClock
 from engine.core.errors import LinkNotValid, QuestionClosed
-from engine.files.keeping import incoming_of, store_file, value_of
+from engine.files.intake import incoming_of, store_file, value_of
 from engine.jobs.questions import answer
 from engine.jobs.server.retention import Retention, Rules
 from engine.jobs.server.scheduler import Scheduler

@@ -17,7 +17,7 @@ from engine.backups.backups import restore_backup, write_backup
 from engine.backups.sealed_file import SCRYPT
 from engine.core.clock import DAY, HOUR, MovedClock
 from engine.core.errors import BackupUnreadable
-from engine.files.keeping import incoming_of, store_file, value_of
+from engine.files.intake import incoming_of, store_file, value_of
 from engine.flow.document import Document
 from engine.jobs.server.retention import Retention, Rules
 from engine.jobs.transitions import claim, finish

@@ -29,7 +29,7 @@ from engine.actions.schedules import (
 )
 from engine.core.clock import DAY, HOUR, MINUTE, MovedClock, SystemClock
 from engine.core.errors import Conflict, Invalid, NotDeployed, NotFound, PayloadInvalid
-from engine.files.keeping import incoming_of
+from engine.files.intake import incoming_of
 from engine.jobs.server.scheduler import LOOK_SECONDS, Scheduler
 from storage.audit import list_entries
 from storage.batches import batch_job_ids

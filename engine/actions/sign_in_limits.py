@@ -24,7 +24,9 @@ from engine.core.errors import LinkNotValid, QuestionLinkNotValid, RateLimited, 
 from engine.secrets.question_links import question_of_link
 from engine.secrets.sealing import Vault
 from storage.database import Database, now
-from storage.guesses import (
+from storage.questions import QuestionRow
+from storage.sessions import hash_token
+from storage.sign_in_attempts import (
     add_failure,
     count_failures,
     failures_of,
@@ -35,8 +37,6 @@ from storage.guesses import (
     is_known_place,
     oldest_failure,
 )
-from storage.questions import QuestionRow
-from storage.sessions import hash_token
 
 T = TypeVar("T")
 

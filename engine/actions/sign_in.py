@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from engine.actions.guesses import network_of, place_of
 from engine.actions.links import add_link
 from engine.actions.principal import Principal
+from engine.actions.sign_in_limits import network_of, place_of
 from engine.core.clock import MINUTE
 from engine.core.roles import Role
 from storage.database import now
-from storage.guesses import note_place
 from storage.members import Person, person_of
 from storage.second_factors import has_second_factor, owners_need_second_factor
 from storage.sessions import insert_session
+from storage.sign_in_attempts import note_place
 
 if TYPE_CHECKING:
     from storage.tables import User

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from ui.page_session import COOKIE
-from ui.page_sessions import _session_of
+from ui.page_sockets import _session_of
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Queries for failed passwords and links of the last minutes, and for the places from which people signed in.
 
-A subject says for what a failure counts, in the form that `engine.actions.guesses` writes; it contains no e-mail
+A subject says for what a failure counts, in the form that `engine.actions.sign_in_limits` writes; it contains no e-mail
 address.
 """
 
