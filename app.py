@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from engine.playground_batches.registry import PlaygroundBatches
     from engine.secrets.sealing import Vault
     from storage.database import Database
-    from storage.postgres_link import Link
+    from storage.postgres.process_link import Link
 
 ROOT = Path(__file__).resolve().parent
 #: Environment variable of one of several processes: the descriptor of the listening socket that its parent opened.

@@ -35,7 +35,7 @@ def make_engine(url: str, *, immediate: bool, durable: bool = True) -> Engine:
     with the next checkpoint; a power cut may undo the newest commits, in order, but never damages the file.
     """
     if not url.startswith("sqlite"):
-        from storage.postgres import make_postgres_engine
+        from storage.postgres.connections import make_postgres_engine
 
         return make_postgres_engine(url, writing=immediate, durable=durable, pool_size=READERS + 1)
     engine = create_engine(
@@ -94,7 +94,7 @@ def driver_of(connection: Connection) -> Any:
     driver = connection.connection.driver_connection
     if isinstance(driver, sqlite3.Connection):
         return driver
-    from storage.postgres import PostgresDriver
+    from storage.postgres.connections import PostgresDriver
 
     return PostgresDriver(cast("Any", driver))
 
@@ -107,7 +107,7 @@ def sqlite_url(data: Path) -> str:
 def is_storage_fault(error: DBAPIError) -> bool:
     """True when the disk or a lock caused the error, not the statement."""
     if type(error.orig).__module__.startswith("psycopg"):
-        from storage.postgres import is_postgres_fault
+        from storage.postgres.connections import is_postgres_fault
 
         return is_postgres_fault(error)
     said = str(error.orig).lower()
@@ -142,7 +142,7 @@ def as_fault(error: DBAPIError) -> DBAPIError | StorageUnavailable:
         return error
     first = _first_fault(error).orig
     if type(first).__module__.startswith("psycopg"):
-        from storage.postgres_faults import as_away
+        from storage.postgres.faults import as_away
 
         return as_away(cast("BaseException", first))
     return StorageUnavailable(f"The database said: {first}")

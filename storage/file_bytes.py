@@ -5,7 +5,7 @@ and removed in the transaction that removes the last row. Both hold the write lo
 happen between the steps of the other. What a killed process leaves behind is removed by `remove_old_drafts` and
 `storage.files.remove_bytes_without_row`.
 
-With PostgreSQL they lie in its tables, so that other machines read them too (`storage/postgres_files.py`).
+With PostgreSQL they lie in its tables, so that other machines read them too (`storage/postgres/file_bytes.py`).
 """
 
 from __future__ import annotations

@@ -340,7 +340,7 @@ def finish_document(
         source.vector_count += len(vectors)
     session.flush()
     if vectors and not is_sqlite(session):
-        from storage.postgres_meaning import add_points
+        from storage.postgres.vector_search import add_points
 
         add_points(session, document_id, source.collection_id, model, vectors)
 

@@ -2,7 +2,7 @@
 
 A vector is a row of signed bytes. The cosine of two vectors needs no scale, so none is stored. `simsimd` compares them
 in the reader's thread; the vectors are read in portions, so that a search needs little memory however large the
-collection is. PostgreSQL compares them itself when it can (`storage/postgres_meaning.py`).
+collection is. PostgreSQL compares them itself when it can (`storage/postgres/vector_search.py`).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def find_by_meaning(
     of another length, do not count. `source_ids`, `document_ids`: only pieces of these.
     """
     if not is_sqlite(session):
-        from storage.postgres_meaning import find_by_points, has_points
+        from storage.postgres.vector_search import find_by_points, has_points
 
         if has_points(session, len(question)):
             found = find_by_points(session, collection_id, model, question, most, source_ids, document_ids)

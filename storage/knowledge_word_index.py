@@ -4,7 +4,7 @@ The index `knowledge_words` holds no copy of the texts (`content=''`), so a piec
 again: `storage.knowledge_terms.indexed` must never change its result for a text. Its tokenizer takes word stems (porter)
 and ignores accents.
 
-With PostgreSQL the same functions use its full-text search, on the words as FTS5 makes them (`storage/postgres_words.py`).
+With PostgreSQL the same functions use its full-text search, on the words as FTS5 makes them (`storage/postgres/word_search.py`).
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def find_by_words(
 
 
 def _postgres() -> Any:
-    from storage import postgres_words
+    from storage.postgres import word_search
 
-    return postgres_words
+    return word_search
 
 
 def _values(piece: IndexedPiece) -> dict[str, int | str]:

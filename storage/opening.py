@@ -24,7 +24,7 @@ def open_database(data: Path, *, clock: Clock | None = None, url: str | None = N
         make_private(data)
     upgrade(target, data)
     if url is not None:
-        from storage.postgres_database import PostgresDatabase
+        from storage.postgres.database import PostgresDatabase
 
         return PostgresDatabase(target, clock, folder=data, durable=durable)
     make_private(data)

@@ -172,7 +172,7 @@ def _count_writes() -> None:
     """Patches Database so that the loop knows when a write and its notifications are complete."""
     kind: type[Database] = Database
     if POSTGRES:
-        from storage.postgres_database import PostgresDatabase
+        from storage.postgres.database import PostgresDatabase
 
         kind = PostgresDatabase
     submit, write_together = kind._submit, kind._write_together

@@ -64,7 +64,7 @@ def _into_folder(arguments: argparse.Namespace, terminal: Terminal, passphrase: 
 
 def _into_postgres(arguments: argparse.Namespace, terminal: Terminal, passphrase: str) -> Restored:
     from engine.moving.restore import restore_into_postgres
-    from storage.postgres_refusals import told
+    from storage.postgres.unusable import told
 
     settings = terminal.settings
     restored, moved, key_written = restore_into_postgres(arguments.file, settings, passphrase, arguments.key)

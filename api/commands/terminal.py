@@ -102,7 +102,7 @@ class Terminal:
 
             require_driver()
             from storage.migrations.postgres import postgres_schema
-            from storage.postgres_refusals import told
+            from storage.postgres.unusable import told
 
             if not postgres_schema(settings.database_url):
                 raise NotFound(

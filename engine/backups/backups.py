@@ -238,7 +238,7 @@ def _snapshot(url: str, work: Path) -> list[tuple[Path, int]]:
 
     Raises StorageUnavailable.
     """
-    from storage.postgres_snapshot import write_snapshot
+    from storage.postgres.snapshot import write_snapshot
 
     write_snapshot(url, work)
     return stored_in(work)
@@ -251,7 +251,7 @@ def _require_room(data: Path, folder: Path, url: str | None) -> None:
     if url is None:
         size, stored = (data / DATABASE).stat().st_size, bytes_in(data)
     else:
-        from storage.postgres_snapshot import measure
+        from storage.postgres.snapshot import measure
 
         size, stored = measure(url)
     needed = 2 * size + sum(size for _, size in stored)

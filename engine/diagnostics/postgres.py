@@ -14,8 +14,8 @@ from engine.jobs.server.retention import read_rules
 from storage.database import Database
 from storage.files import count_files
 from storage.migrations.schema import newest_schema
-from storage.postgres_checks import PostgresState, count_living, count_missing_files, read_state
-from storage.postgres_refusals import told
+from storage.postgres.checks import PostgresState, count_living, count_missing_files, read_state
+from storage.postgres.unusable import told
 from storage.retention import read_room
 from storage.server_figures import server_figures
 

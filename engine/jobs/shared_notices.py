@@ -1,4 +1,4 @@
-"""Tells the processes on other machines what this one has changed, and passes on what they tell (`storage.postgres_link`).
+"""Tells the processes on other machines what this one has changed, and passes on what they tell (`storage.postgres.process_link`).
 
 The words: `wake` (a job was queued), `cancel JOB...`, `job JOB...` (new events), `end JOB...` (jobs or batches that have
 ended), and those of which other packages hear by `on_word`, like `flow FLOW:REVISION`. Only processes on PostgreSQL import
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from engine.jobs.notifier import CONNECTED, HEARERS, NOTIFIER, TELLER, JobNotifier, on_word
 from storage.database import Database
-from storage.postgres_link import Link, require_notices
+from storage.postgres.process_link import Link, require_notices
 
 
 class Waiters(Protocol):
@@ -49,7 +49,7 @@ class SharedNotices:
         self._link.say("end", *job_ids)
 
 
-#: The environment variable with which a server tells its workers the name of their family (`storage.postgres_link`).
+#: The environment variable with which a server tells its workers the name of their family (`storage.postgres.process_link`).
 FAMILY = "FLOWPORT_WORKER_FAMILY"
 
 

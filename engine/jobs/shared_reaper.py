@@ -1,7 +1,7 @@
 """Finds out which processes are alive when several machines share a PostgreSQL, and reclaims the jobs of those that are
 not.
 
-Each process holds a lock on a connection of its own (`storage.postgres_link`) and beats. It is dead when the lock is free
+Each process holds a lock on a connection of its own (`storage.postgres.process_link`) and beats. It is dead when the lock is free
 and no beat came for FREE_SECONDS, or when no beat came for SILENT_SECONDS. Silence is measured on the monotonic clock of
 the process that looks, and counts only while its own reads succeed; a free lock counts only when its own connection is
 OLD_SECONDS old, since a restart of PostgreSQL frees all locks and everybody needs a moment to take them again. A file
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from engine.jobs.worker_locks import SILENT_SECONDS, Reaper, reclaim_of
 from storage.database import Database
 from storage.job_changes import owners
-from storage.postgres_liveness import held_locks
+from storage.postgres.liveness import held_locks
 from storage.workers import LastBeat, beats, last_beats
 
 #: Seconds without a beat after which a process whose lock is free is dead.

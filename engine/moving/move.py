@@ -48,7 +48,7 @@ from storage.table_rows import (
 )
 
 if TYPE_CHECKING:
-    from storage.postgres_rows import Opened
+    from storage.postgres.all_rows import Opened
 
 #: Where a folder is filled.
 _WORK: Final = ".moving"
@@ -72,7 +72,7 @@ def move_to_postgres(data: Path, url: str, *, tell: Progress) -> Moved:
     then.
     """
     require_driver()
-    from storage.postgres_rows import writing_all
+    from storage.postgres.all_rows import writing_all
 
     if not (data / DATABASE).exists():
         raise NotFound(f"There is no Flowport in {data}", remedy="Name its folder with --data or --from.")
@@ -87,7 +87,7 @@ def move_to_postgres(data: Path, url: str, *, tell: Progress) -> Moved:
 def move_to_other(url: str, target_url: str, *, tell: Progress) -> Moved:
     """Copies one PostgreSQL database into another one, which is empty. Raises as the other two."""
     require_driver()
-    from storage.postgres_rows import PostgresFiles, PostgresRows, reading_all, writing_all
+    from storage.postgres.all_rows import PostgresFiles, PostgresRows, reading_all, writing_all
 
     with _refusals(), reading_all(url, alone=True) as source, writing_all(target_url) as target:
         _require_source(source, url)
@@ -101,8 +101,8 @@ def move_to_folder(url: str, data: Path, *, key_file: Path | None, tell: Progres
     Raises InUse, FolderNotEmpty, MoveFailed and BadSetting; nothing is changed then.
     """
     require_driver()
-    from storage.postgres_rows import PostgresFiles, PostgresRows, reading_all
-    from storage.postgres_snapshot import fill_folder
+    from storage.postgres.all_rows import PostgresFiles, PostgresRows, reading_all
+    from storage.postgres.snapshot import fill_folder
 
     if key_file is None:
         raise BadSetting(
@@ -131,7 +131,7 @@ def _fill(target: Opened, rows: Rows, files: Files, tell: Progress) -> Moved:
     """Fills the tables of a PostgreSQL database, and makes what is not copied: the index for words, and the messages of
     the queue.
     """
-    from storage.postgres_rows import PostgresFiles, PostgresRows, session_in
+    from storage.postgres.all_rows import PostgresFiles, PostgresRows, session_in
 
     copied = copy_rows(rows, PostgresRows(target), tell=tell)
     with session_in(target, SystemClock().now()) as session:
@@ -143,7 +143,7 @@ def _fill(target: Opened, rows: Rows, files: Files, tell: Progress) -> Moved:
 def require_empty_database(url: str) -> None:
     """Raises BadSetting, DatabaseNotEmpty and MoveFailed unless a PostgreSQL database can take what is moved."""
     require_driver()
-    from storage.postgres_rows import reading_all
+    from storage.postgres.all_rows import reading_all
 
     with _refusals(), reading_all(url, alone=False) as connection:
         _require_empty(connection, url)
@@ -225,7 +225,7 @@ def _to_disk(path: Path) -> None:
 def _prepare(connection: Opened, url: str) -> None:
     """Creates the tables in an empty database. Raises BadSetting and DatabaseNotEmpty."""
     from storage.migrations.postgres import create_tables
-    from storage.postgres_rows import forget_points, list_tables
+    from storage.postgres.all_rows import forget_points, list_tables
 
     _require_empty(connection, url)
     if list_tables(connection):
@@ -235,8 +235,8 @@ def _prepare(connection: Opened, url: str) -> None:
 
 
 def _require_empty(connection: Opened, url: str) -> None:
-    from storage.postgres_refusals import require_usable, told
-    from storage.postgres_rows import what_it_holds
+    from storage.postgres.all_rows import what_it_holds
+    from storage.postgres.unusable import require_usable, told
 
     require_usable(connection, url)
     if held := what_it_holds(connection):
@@ -249,8 +249,8 @@ def _require_empty(connection: Opened, url: str) -> None:
 def _require_source(connection: Opened, url: str) -> None:
     """Raises NotFound, NewerData and InUse."""
     from storage.migrations.postgres import read_schema
-    from storage.postgres_refusals import told
-    from storage.postgres_rows import list_users
+    from storage.postgres.all_rows import list_users
+    from storage.postgres.unusable import told
 
     current = read_schema(connection)
     if not current:
@@ -266,7 +266,7 @@ def _require_source(connection: Opened, url: str) -> None:
 
 def _require_key(connection: Opened, vault: Vault, key_file: Path) -> None:
     """Raises BadSetting when the servers of a database have another key."""
-    from storage.postgres_rows import session_in
+    from storage.postgres.all_rows import session_in
 
     with session_in(connection, SystemClock().now()) as session:
         known = find_setting(session, SERVER, KEY_FINGERPRINT)
@@ -281,7 +281,7 @@ def _require_key(connection: Opened, vault: Vault, key_file: Path) -> None:
 @contextlib.contextmanager
 def _refusals() -> Iterator[None]:
     """Turns what went wrong underneath into a refusal that says that nothing was moved."""
-    from storage.postgres_refusals import storage_error_told
+    from storage.postgres.unusable import storage_error_told
 
     try:
         yield

@@ -132,7 +132,7 @@ class _Host:
 
 
 class SharedTurns(Protocol):
-    """Locks among several processes (`storage.postgres_link`): a site's delay and its places are locks.
+    """Locks among several processes (`storage.postgres.process_link`): a site's delay and its places are locks.
 
     `hold` waits for an answer and returns False when the lock is held; `connected_for` is 0 while nobody answers.
     """

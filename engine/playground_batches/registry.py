@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class Locks(Protocol):
-    """The locks of this server among those of a PostgreSQL (`storage.postgres_link`)."""
+    """The locks of this server among those of a PostgreSQL (`storage.postgres.process_link`)."""
 
     @property
     def connected_for(self) -> float: ...

@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError
 
 from storage.migrations.postgres_only import TABLES
 from storage.migrations.schema import newest_schema, note_newest, refuse_newer, run_migrations
-from storage.postgres import MIGRATE_LOCK, make_migration_engine
-from storage.postgres_meaning import prepare_meaning
-from storage.postgres_refusals import not_usable, require_usable, told
+from storage.postgres.connections import MIGRATE_LOCK, make_migration_engine
+from storage.postgres.unusable import not_usable, require_usable, told
+from storage.postgres.vector_search import prepare_meaning
 from storage.tables import Base
 
 #: A key may have 4,000 bytes, an address more, and an entry of an ordered index has at most 2,704.

@@ -1,7 +1,7 @@
 """The tables that only PostgreSQL has, beside those of `storage.tables`, as SQL.
 
-The bytes of files (`storage.postgres_files`) lie in the data folder with SQLite, and the index of words
-(`storage.postgres_words`) is a table of FTS5 there.
+The bytes of files (`storage.postgres.file_bytes`) lie in the data folder with SQLite, and the index of words
+(`storage.postgres.word_search`) is a table of FTS5 there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WORDS: Final = (
     "create index ix_knowledge_words_words on knowledge_words using gin (words)",
     "create index ix_knowledge_words_collection on knowledge_words (collection_id) include (length)",
 )
-#: `storage.postgres_marks`. Each page has room for many versions of a row, since each transaction makes one.
+#: `storage.postgres.commit_marks`. Each page has room for many versions of a row, since each transaction makes one.
 _MARKS: Final = (
     "create table write_marks (writer text primary key, number bigint not null, at bigint not null) with (fillfactor = 20)",
 )

@@ -25,7 +25,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from storage.postgres import WRITE_LOCK
+from storage.postgres.connections import WRITE_LOCK
 from tests.chaos.kills import FLOW, Counted
 from tests.chaos.machines import HOME, ROOT, Machine, Postgres, address_of, make_switch
 from tests.one_command import clean_environment, run_here

@@ -74,7 +74,7 @@ from storage.queue import has_messages
 from storage.workers import add_worker, beat, remove_worker
 
 if TYPE_CHECKING:
-    from storage.postgres_link import Link
+    from storage.postgres.process_link import Link
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

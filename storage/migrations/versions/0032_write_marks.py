@@ -1,4 +1,4 @@
-"""Adds the marks of write transactions to PostgreSQL (`storage.postgres_marks`). SQLite gets no table: there a COMMIT
+"""Adds the marks of write transactions to PostgreSQL (`storage.postgres.commit_marks`). SQLite gets no table: there a COMMIT
 always has an answer.
 """
 

@@ -15,21 +15,21 @@ from sqlalchemy.orm import Session
 from engine.core.errors import DatabaseAway
 from engine.core.settings import BadSetting
 from engine.diagnostics.readiness import Readiness
-from storage import postgres_pulse
 from storage.database import Database
 from storage.migrations import upgrade as upgrading
 from storage.migrations.schema import NewerData
 from storage.opening import open_database
-from storage.postgres_faults import as_away
-from storage.postgres_refusals import unsuitable
+from storage.postgres import reachability
+from storage.postgres.faults import as_away
+from storage.postgres.unusable import unsuitable
 from storage.settings import SERVER, find_setting, put_setting
 from tests.postgres_proxy import Proxy
 
 
 @pytest.fixture
 def database(new_data: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    monkeypatch.setattr(postgres_pulse, "ASK_SECONDS", 0.1)
-    monkeypatch.setattr(postgres_pulse, "SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(reachability, "ASK_SECONDS", 0.1)
+    monkeypatch.setattr(reachability, "SILENT_SECONDS", 0.5)
     opened = open_database(new_data, url=proxy.url)
     yield opened
     opened.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.settings import BadSetting
-from storage.postgres_link import require_notices
+from storage.postgres.process_link import require_notices
 from tests.databases import drop, url_of
 
 

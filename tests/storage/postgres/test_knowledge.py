@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from storage import postgres_words
 from storage.database import Database
 from storage.knowledge_changes import (
     NewPiece,
@@ -27,8 +26,9 @@ from storage.knowledge_vectors import NearPiece, find_by_meaning
 from storage.knowledge_word_index import find_by_words
 from storage.migrations.postgres import upgrade_postgres
 from storage.opening import open_database as open_sqlite
-from storage.postgres import make_migration_engine
-from storage.postgres_meaning import has_points, meaning_trouble
+from storage.postgres import word_search
+from storage.postgres.connections import make_migration_engine
+from storage.postgres.vector_search import has_points, meaning_trouble
 from tests.databases import open_database
 
 PASSAGES = Path(__file__).parents[2] / "engine/knowledge/passages.txt"
@@ -119,7 +119,7 @@ def postgres(new_data: Path) -> Iterator[Filled]:
 def test_a_question_finds_the_same_pieces_in_the_same_order(
     sqlite: Filled, postgres: Filled, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_words, "MANY", many)
+    monkeypatch.setattr(word_search, "MANY", many)
     for question in QUESTIONS:
         assert postgres.by_words(question) == sqlite.by_words(question), question
         assert postgres.by_words(question, slice(1, 3)) == sqlite.by_words(question, slice(1, 3)), question

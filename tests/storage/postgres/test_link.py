@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from storage import postgres_link
 from storage.database import Database
 from storage.opening import open_database
-from storage.postgres_link import Link
-from storage.postgres_liveness import held_locks
+from storage.postgres import process_link
+from storage.postgres.liveness import held_locks
+from storage.postgres.process_link import Link
 from tests.databases import url_of
 from tests.postgres_proxy import Proxy
 
@@ -80,7 +80,7 @@ def test_notices_reach_all_others_and_not_their_sender(new_data: Path) -> None:
 
 
 def test_a_family_sends_no_notices_until_another_is_here(new_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_link, "_UNSURE_SECONDS", 0.0)
+    monkeypatch.setattr(process_link, "_UNSURE_SECONDS", 0.0)
     url = url_of(new_data)
     with linked(url, "server", family="f") as server, linked(url, "worker", family="f") as worker:
         server.link.say("wake")
@@ -150,7 +150,7 @@ def test_a_lock_that_one_process_holds_is_given_to_nobody_until_it_is_let_go(new
 def test_a_lock_that_is_given_too_late_is_given_back(
     new_data: Path, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_link, "_HOLD_SECONDS", 0.2)
+    monkeypatch.setattr(process_link, "_HOLD_SECONDS", 0.2)
     with linked(proxy.url, "a") as one, linked(url_of(new_data), "b") as two:
         until(lambda: one.link.is_held)
         with proxy.silent():

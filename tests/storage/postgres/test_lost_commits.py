@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from storage.database import Database, after_commit
 from storage.opening import open_database
-from storage.postgres import LOCK, Began, connect_directly
-from storage.postgres_marks import Mark, Marks, outcome_of
-from storage.postgres_pipe import PipedDriver
-from storage.postgres_wire import wire_of
+from storage.postgres.commit_marks import Mark, Marks, outcome_of
+from storage.postgres.connections import LOCK, Began, connect_directly
+from storage.postgres.libpq_statements import wire_of
+from storage.postgres.pipelining import PipedDriver
 from storage.statements import Statement
 from tests.postgres_proxy import Cut, Proxy
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from storage.migrations.postgres import upgrade_postgres
-from storage.postgres import make_migration_engine
+from storage.postgres.connections import make_migration_engine
 from tests.databases import url_of
 
 #: What 0031 and 0032 add.

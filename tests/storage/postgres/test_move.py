@@ -18,7 +18,7 @@ from engine.core.settings import BadSetting
 from engine.jobs.transitions import claim_many
 from engine.moving.move import move_to_folder, move_to_other, move_to_postgres
 from storage.opening import open_database
-from storage.postgres_rows import session_in, writing_all
+from storage.postgres.all_rows import session_in, writing_all
 from storage.queue import add_messages, take_messages
 from storage.settings import SERVER, put_setting
 from storage.table_rows import Replaced, SqliteRows, Sums, moved_tables, sums_of

@@ -15,8 +15,8 @@ from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.transitions import claim_many, finish_many
 from storage.job_changes import Lease
 from storage.job_ends import JobEnd
-from storage.postgres import BEGIN
-from storage.postgres_wire import Asked, Wire
+from storage.postgres.connections import BEGIN
+from storage.postgres.libpq_statements import Asked, Wire
 from tests.engine.jobs.world import World, document_of
 
 

@@ -15,8 +15,8 @@ from engine.core.errors import StorageUnavailable
 from engine.jobs.shared_reaper import SharedReaper
 from engine.jobs.transitions import claim
 from storage.opening import open_database
-from storage.postgres import WRITE_LOCK
-from storage.postgres_link import lock_key
+from storage.postgres.connections import WRITE_LOCK
+from storage.postgres.process_link import lock_key
 from storage.workers import add_worker, beat, beats
 from tests.databases import url_of
 from tests.engine.jobs.world import World

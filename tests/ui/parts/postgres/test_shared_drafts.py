@@ -20,7 +20,7 @@ from engine.jobs.shared_notices import join
 from storage.database import Database
 from storage.flows import get_draft
 from storage.opening import open_database
-from storage.postgres_link import Link
+from storage.postgres.process_link import Link
 from tests.databases import url_of
 from tests.factories import as_bytes, greeting
 from ui.page_session import PageSession

@@ -27,8 +27,8 @@ from typing import Final
 import psycopg
 
 from engine.core.settings import BadSetting
-from storage.postgres import connect_directly
-from storage.postgres_refusals import told
+from storage.postgres.connections import connect_directly
+from storage.postgres.unusable import told
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import JSON, Boolean, Float, Integer, LargeBinary
 
-from storage.postgres_wire import array_of
+from storage.postgres.libpq_statements import array_of
 from storage.tables import Base
 
 #: The kinds of columns, each with the type of its array and what is done with an element; the others are texts.

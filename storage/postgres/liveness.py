@@ -1,4 +1,4 @@
-"""Which processes hold the lock that says that they live (`storage.postgres_link`)."""
+"""Which processes hold the lock that says that they live (`storage.postgres.process_link`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from storage.postgres_link import lock_key
+from storage.postgres.process_link import lock_key
 
 _HELD = text(
     """

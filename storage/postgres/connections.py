@@ -20,8 +20,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from storage.postgres_inserts import arrays_of, insert_of
-from storage.postgres_wire import Asked, text_of, wire_of
+from storage.postgres.bulk_inserts import arrays_of, insert_of
+from storage.postgres.libpq_statements import Asked, text_of, wire_of
 
 #: The advisory lock of whoever writes: (class, object).
 WRITE_LOCK: Final = (70_412, 1)
@@ -31,7 +31,7 @@ MIGRATE_LOCK: Final = (70_412, 2)
 LOCK_SECONDS, CONNECT_SECONDS = 10, 5
 #: When the other end of a connection is silent: seconds until it is asked, between questions, and how many it may miss.
 _KEEPALIVE: Final = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 10_000}
-#: Whatever the environment says: `storage.postgres_wire` knows no other.
+#: Whatever the environment says: `storage.postgres.libpq_statements` knows no other.
 _ENCODING: Final = {"client_encoding": "utf8"}
 _SERVER_KEEPALIVE: Final = {
     "tcp_keepalives_idle": "5",

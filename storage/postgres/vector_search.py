@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from storage.postgres import MIGRATE_LOCK, WRITE_LOCK
+from storage.postgres.connections import MIGRATE_LOCK, WRITE_LOCK
 from storage.statements import Statement
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from storage.postgres import WRITE_LOCK, Began, connect_directly
-from storage.postgres_pipe import PipedDriver
+from storage.postgres.connections import WRITE_LOCK, Began, connect_directly
+from storage.postgres.pipelining import PipedDriver
 
 #: What became of a transaction; `unknown`: the server does not tell in time.
 Outcome = Literal["committed", "aborted", "unknown"]

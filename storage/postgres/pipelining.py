@@ -12,9 +12,9 @@ from typing import Any, Final, Self
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from storage.postgres import BEGIN, is_postgres_fault
-from storage.postgres_inserts import arrays_of, insert_of
-from storage.postgres_wire import Asked, Translated, Wire, translated
+from storage.postgres.bulk_inserts import arrays_of, insert_of
+from storage.postgres.connections import BEGIN, is_postgres_fault
+from storage.postgres.libpq_statements import Asked, Translated, Wire, translated
 
 #: The key in `Connection.info` for the PipedDriver of the transaction.
 PIPED: Final = "piped"

@@ -17,8 +17,8 @@ from storage.files import list_hashes
 from storage.knowledge_changes import index_all_pieces
 from storage.migrations.upgrade import upgrade
 from storage.opening import open_database
-from storage.postgres_refusals import storage_error_told
-from storage.postgres_rows import PostgresFiles, PostgresRows, reading_all, session_in
+from storage.postgres.all_rows import PostgresFiles, PostgresRows, reading_all, session_in
+from storage.postgres.unusable import storage_error_told
 from storage.table_rows import Copied, FolderFiles, NotTheSame, Progress, Rows, SqliteRows, copy_files, copy_rows
 
 

@@ -17,9 +17,9 @@ from storage.engines import driver_of
 from storage.file_bytes import BytesGone
 from storage.migrations.postgres import read_schema
 from storage.migrations.schema import newest_schema
-from storage.postgres import WRITE_LOCK, make_migration_engine
-from storage.postgres_files import PIECE_BYTES
-from storage.postgres_turns import SharedTurns
+from storage.postgres.connections import WRITE_LOCK, make_migration_engine
+from storage.postgres.file_bytes import PIECE_BYTES
+from storage.postgres.message_turns import SharedTurns
 from storage.queue import TURNS
 from storage.server_figures import LIVING_MS
 from storage.statements import DRIVER
@@ -94,7 +94,7 @@ class PostgresRows:
 
 
 class PostgresFiles:
-    """The bytes of stored files in the transaction of a connection (`storage.postgres_files`)."""
+    """The bytes of stored files in the transaction of a connection (`storage.postgres.file_bytes`)."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
@@ -189,7 +189,7 @@ def what_it_holds(connection: Connection) -> str:
 
 def forget_points(connection: Connection) -> None:
     """Removes the table for search by meaning from an empty database: the next start makes and fills it
-    (`storage.postgres_meaning`).
+    (`storage.postgres.vector_search`).
     """
     connection.exec_driver_sql("drop table if exists knowledge_points")
 

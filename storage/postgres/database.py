@@ -26,7 +26,8 @@ from storage.database import Answer, Database, Item, Notice, PluralAction, Sessi
 from storage.engines import as_fault
 from storage.file_bytes import FileBytes
 from storage.foreseen import FORESEEN, Foreseen
-from storage.postgres import (
+from storage.postgres.commit_marks import Mark, Marks, Outcome, outcome_of
+from storage.postgres.connections import (
     BEGINS_ITSELF,
     LOCK,
     Began,
@@ -35,13 +36,12 @@ from storage.postgres import (
     connect_directly,
     is_postgres_fault,
 )
-from storage.postgres_faults import as_away
-from storage.postgres_files import PostgresFileBytes
-from storage.postgres_marks import Mark, Marks, Outcome, outcome_of
-from storage.postgres_pipe import PIPED, AheadDriver, InDoubt, PipedDriver
-from storage.postgres_pulse import Pulse
-from storage.postgres_turns import SharedTurns
-from storage.postgres_wire import wire_of
+from storage.postgres.faults import as_away
+from storage.postgres.file_bytes import PostgresFileBytes
+from storage.postgres.libpq_statements import wire_of
+from storage.postgres.message_turns import SharedTurns
+from storage.postgres.pipelining import PIPED, AheadDriver, InDoubt, PipedDriver
+from storage.postgres.reachability import Pulse
 from storage.queue import TURNS
 from storage.statements import DRIVER
 
@@ -361,7 +361,7 @@ class PostgresDatabase(Database):
         return ahead.statements
 
     def _info_of(self, connection: Connection) -> dict[str, Any]:
-        """The writer's own transactions send statements together (`storage.postgres_pipe`)."""
+        """The writer's own transactions send statements together (`storage.postgres.pipelining`)."""
         if threading.current_thread() is not self._writer:
             return super()._info_of(connection)
         return {**self.info, DRIVER: connection.info[PIPED]}

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from storage.database import now
 from storage.migrations.postgres import read_schema
-from storage.postgres_meaning import meaning_trouble
+from storage.postgres.vector_search import meaning_trouble
 from storage.server_figures import LIVING_MS
 from storage.tables import WorkerProcess
 from storage.workers import WORKER

@@ -11,7 +11,7 @@ from typing import Final
 
 import psycopg
 
-from storage.postgres import connect_directly
+from storage.postgres.connections import connect_directly
 
 #: The interval of questions, and how long an answer may take.
 ASK_SECONDS: Final = 1.0

@@ -1,0 +1,1 @@
+"""What only PostgreSQL has. With SQLite none of these files is imported."""
