@@ -12,10 +12,8 @@ import time
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from api.docs.openapi import whole_document
 from api.http.auth import Callers
@@ -85,27 +83,38 @@ class PublicApi(FastAPI):
         for later in (self._context.refusals, self._context.callers, self._context.sent_fields):
             await later.flush()
 
-    def build_middleware_stack(self) -> ASGIApp:
-        """Wraps the router only in the exception handlers and in the exit stack that FastAPI's own routes need, because
-        each middleware adds time to every call.
-        """
-        return ExceptionMiddleware(AsyncExitStackMiddleware(self._route), handlers=self.exception_handlers)
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request. The middleware of Starlette and FastAPI is left out, because each adds time to every call:
+        `_answer_error` does what the one for exceptions does, and `PublicRoute` has what FastAPI's own routes need.
+        """
+        scope["app"] = self
         if scope["type"] != "http":
             # the API has no WebSocket routes, so the router closes the connection
-            await super().__call__(scope, receive, send)
+            await self.router(scope, receive, send)
             return
         request = Request(scope, receive)
         request.state.request_id = request_id = request_id_from(request.headers.get("x-request-id"))
         answer = _Answer(send, request_id)
         try:
-            await super().__call__(scope, receive, answer)
-        except Exception as error:  # raised after the response has started, so no problem can be sent any more
-            # a Refusal ends an event stream; its reader reconnects with Last-Event-ID
-            if not isinstance(error.__cause__, Refusal):
-                log.exception("%s: %s %s broke off", request_id, request.method, scope["path"])
+            await self._route(scope, receive, answer)
+        except Exception as error:  # noqa: BLE001 - every error has an answer
+            await self._answer_error(request, answer, error)
         self._tell(request, answer)
+
+    async def _answer_error(self, request: Request, answer: _Answer, error: Exception) -> None:
+        """Answers an exception with its handler. Once a response has begun, no problem can be sent any more."""
+        if answer.status:
+            # a Refusal ends an event stream; its reader reconnects with Last-Event-ID
+            if not isinstance(error, Refusal):
+                log.error(
+                    "%s: %s %s broke off", answer.request_id, request.method, request.scope["path"], exc_info=error
+                )
+            return
+        handlers = self.exception_handlers
+        handler = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
+        response = await handler(request, error)
+        if response is not None:
+            await response(request.scope, request.receive, answer)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         if "\x00" in scope.get("path", ""):
@@ -153,6 +162,7 @@ class _Answer:
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
+        self.request_id = request_id
         self._headers = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
         self.status = 0  # stays 0 when the client disconnects before the response starts
         self.started = time.monotonic()

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends
 from fastapi.dependencies.utils import get_flat_params
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.params import ParamTypes
 from fastapi.routing import APIRoute
 from starlette.requests import Request
@@ -53,6 +54,7 @@ class PublicRoute(APIRoute):
         # FastAPI wraps its default class in an object with `value`
         answers: Any = getattr(self.response_class, "value", self.response_class)
         self._kind: str | None = answers.media_type
+        self.app = AsyncExitStackMiddleware(self.app)  # in which FastAPI closes what dependencies opened
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child_scope = super().matches(scope)
