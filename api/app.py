@@ -61,7 +61,6 @@ class PublicApi(FastAPI):
     def __init__(self, context: Context) -> None:
         super().__init__(
             routes=ROUTES,
-            exception_handlers=HANDLERS,
             openapi_url=None,  # `api.routes.flows` serves the document with the caching and checks of the other routes
             redirect_slashes=False,
             telemetry=_NO_TELEMETRY,
@@ -110,8 +109,7 @@ class PublicApi(FastAPI):
                     "%s: %s %s broke off", answer.request_id, request.method, request.scope["path"], exc_info=error
                 )
             return
-        handlers = self.exception_handlers
-        handler = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
+        handler = next(HANDLERS[kind] for kind in type(error).__mro__ if kind in HANDLERS)
         response = await handler(request, error)
         if response is not None:
             await response(request.scope, request.receive, answer)
