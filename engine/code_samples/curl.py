@@ -9,6 +9,12 @@ from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, files_ur
 
 #: Options of curl: at most 300 seconds per try, and retries after 408, 429, 500 to 504 and timeouts.
 _CURL = "curl -sS --fail-with-body --max-time 300 --retry 10 --retry-max-time 900 --retry-connrefused"
+#: Ends as curl did after it has printed the answer, which is the reason when the call was refused. A bare `exit` would
+#: close the terminal of somebody who pastes the sample.
+_SHOW_ANSWER = """\
+ended=$?
+cat answer.json
+(exit $ended) # 0: answered; 22: refused, and the answer says why"""
 
 
 def submit(endpoint: str, payload: dict[str, Any], key: str) -> str:
@@ -19,26 +25,30 @@ def submit(endpoint: str, payload: dict[str, Any], key: str) -> str:
 {_upload_function(endpoint, payload)}
 # Submit. While too many jobs are running (429), curl waits as the answer says, else longer each time, and tries again.
 rm -f answer.json
-{_CURL} -o answer.json \\
+ended=1
+if {_CURL} -o answer.json \\
   -X POST {shell_word(endpoint)} \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
   -H "Content-Type: application/json" \\
   -H "Idempotency-Key: $(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)" \\
   -d {_payload(payload)}
-job=$(grep -Eo '"job_id": *"[^"]*"' answer.json | head -n 1 | cut -d '"' -f 4)
+then
+  job=$(grep -Eo '"job_id": *"[^"]*"' answer.json | head -n 1 | cut -d '"' -f 4)
 
-# Ask for the job until it has ended; each call answers as soon as it ends, or after 30 seconds. Gives up after 60 calls.
-for attempt in $(seq 60); do
-  if {_CURL} -o answer.json \\
-    "{jobs}/$job?wait=30" \\
-    -H "Authorization: Bearer $FLOWPORT_API_KEY"
-  then
-    grep -Eq '"execution_time_seconds": *null' answer.json || break # it is a number once the job has ended
-  else
-    sleep 2
-  fi
-done
+  # Ask for the job until it has ended; each call answers as soon as it ends, or after 30 seconds. Gives up after 60 calls.
+  for attempt in $(seq 60); do
+    code=$({_CURL} -o answer.json -w '%{{http_code}}' \\
+      "{jobs}/$job?wait=30" \\
+      -H "Authorization: Bearer $FLOWPORT_API_KEY")
+    case $code in
+      2??) grep -Eq '"execution_time_seconds": *null' answer.json || {{ ended=0; break; }} ;; # a number: it has ended
+      4??) break ;; # refused for good
+      *) sleep 2 ;;
+    esac
+  done
+fi
 cat answer.json
+(exit $ended) # 0: the job has ended, and the answer says how
 """
 
 
@@ -49,7 +59,7 @@ def first_call(endpoint: str, payload: dict[str, Any], *, key: str = YOUR_KEY, w
     return f"""\
 {_key_line(key)}
 {_upload_function(endpoint, payload)}
-curl -sS -X POST {shell_word(endpoint + (f"?wait={wait}" if wait else ""))} \\
+curl -sS --fail-with-body -X POST {shell_word(endpoint + (f"?wait={wait}" if wait else ""))} \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
   -H "Content-Type: application/json" \\
   -d {_payload(payload)}
@@ -59,7 +69,7 @@ curl -sS -X POST {shell_word(endpoint + (f"?wait={wait}" if wait else ""))} \\
 def ask_for_job(endpoint: str) -> str:
     """Returns a call that waits up to 30 seconds for a job of this endpoint to end."""
     return f"""\
-curl -sS "{origin_of(endpoint)}/public/v1/jobs/JOB_ID?wait=30" \\
+curl -sS --fail-with-body "{origin_of(endpoint)}/public/v1/jobs/JOB_ID?wait=30" \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY"
 """
 
@@ -78,7 +88,7 @@ def call(method: str, url: str, body: Any, answers: Answers, with_idempotency_ke
         lines.append(f"  -d {shell_word(as_json(body))}")
     call = " \\\n".join(lines)
     if answers != "events":
-        call = f"rm -f answer.json\n{call}\ncat answer.json"
+        call = f"rm -f answer.json\n{call}\n{_SHOW_ANSWER}"
     return f"{_key_line(YOUR_KEY)}\n\n{call}\n"
 
 
@@ -93,19 +103,28 @@ rm -f answer.json
   -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
   -H "Idempotency-Key: $(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)" \\
   -F {shell_word(f"file=@{UPLOADED}")}
-cat answer.json
+{_SHOW_ANSWER}
 """
 
 
 def download(url: str) -> str:
-    """Returns a sample that writes a file as DOWNLOADED beside it, and prints the name."""
+    """Returns a sample that writes a file as DOWNLOADED beside it, and prints the name. An answer that is no file does
+    not get this name.
+    """
     return f"""\
 {_key_line(YOUR_KEY)}
 
-{_CURL} -o {shell_word(DOWNLOADED)} \\
+rm -f answer.part
+if {_CURL} -o answer.part \\
   {shell_word(url)} \\
   -H "Authorization: Bearer $FLOWPORT_API_KEY"
-echo {shell_word(DOWNLOADED)}
+then
+  mv answer.part {shell_word(DOWNLOADED)} && echo {shell_word(DOWNLOADED)}
+else
+  cat answer.part # says why
+  rm -f answer.part
+  (exit 1)
+fi
 """
 
 
@@ -115,8 +134,9 @@ def _upload_function(endpoint: str, payload: Any) -> str:
     return f"""
 # Uploads a file and prints its id.
 upload() {{
-  curl -sS --fail-with-body {shell_word(files_url(endpoint))} -H "Authorization: Bearer $FLOWPORT_API_KEY" -F "file=@$1" |
-    grep -Eo '"file_id": *"[^"]*"' | cut -d '"' -f 4
+  answer=$(curl -sS --fail-with-body {shell_word(files_url(endpoint))} \\
+    -H "Authorization: Bearer $FLOWPORT_API_KEY" -F "file=@$1") || {{ echo "$answer" >&2; return 1; }}
+  echo "$answer" | grep -Eo '"file_id": *"[^"]*"' | cut -d '"' -f 4
 }}
 """
 

@@ -155,7 +155,9 @@ async function* events(url) {{
     try {{
       const answer = await fetch(url, {{ headers: {{ ...HEADERS, "Last-Event-ID": last }}, signal: silent.signal }});
       asked = Number(answer.headers.get("Retry-After")) || 0;
-      if (!answer.ok && ![408, 429, 500, 502, 503, 504].includes(answer.status)) {{
+      let again = [502, 503, 504].includes(answer.status) || (answer.status === 429 && asked > 0);
+      again ||= [408, 500].includes(answer.status) && failures < 2; // these seldom pass by themselves
+      if (!answer.ok && !again) {{
         throw Object.assign(new Error(`HTTP ${{answer.status}}: ${{await answer.text()}}`), {{ final: true }});
       }}
       let text = "";

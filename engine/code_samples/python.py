@@ -140,9 +140,11 @@ def events(url):
         try:
             # Every 15 seconds something comes, so 60 silent seconds are a lost connection.
             with requests.get(url, headers={{**HEADERS, "Last-Event-ID": last}}, stream=True, timeout=(10, 60)) as answer:
-                if answer.status_code not in (200, 408, 429, 500, 502, 503, 504):
-                    raise SystemExit(f"HTTP {{answer.status_code}}: {{answer.text}}")
                 asked = answer.headers.get("Retry-After", "")
+                again = answer.status_code in (502, 503, 504) or (answer.status_code == 429 and asked != "")
+                again = again or (answer.status_code in (408, 500) and failures < 2)  # these seldom pass by themselves
+                if not answer.ok and not again:
+                    raise SystemExit(f"HTTP {{answer.status_code}}: {{answer.text}}")
                 event = {{}}
                 for line in answer.iter_lines() if answer.ok else ():
                     field, _, value = line.decode().partition(": ")

@@ -21,10 +21,14 @@ import pytest
 from engine.code_samples import (
     Examples,
     FileToSend,
+    ask_for_job,
     call_examples,
     code_examples,
+    download_examples,
     files_to_send,
+    first_call,
     one_call_examples,
+    upload_examples,
 )
 
 KEY = "fp_live_ExampleExampleExampleExampleEx123456"
@@ -63,10 +67,14 @@ class Endpoint(ThreadingHTTPServer):
         self.erased = False
         #: The result comes with the answer to a submit that waits, as `?wait` asks; otherwise the wait ends before.
         self.quick = False
-        #: The status of the first stream, with Retry-After 4.
+        #: The status of the first stream, with Retry-After 4 for 429; of every stream from 500 on.
         self.stream_status = 200
         #: The status of every submit before the third.
         self.submit_status = 0
+        #: Calls by their path that are refused for good, with 404 and a reason.
+        self.refused: tuple[str, ...] = ()
+        #: The paths of the calls that were refused so.
+        self.refusals: list[str] = []
         self.stream_times: list[float] = []
         self.over = threading.Event()
         self.streams: list[str | None] = []
@@ -81,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self._refuses():
+            return
         assert self.headers["Content-Type"] == "application/json"
         self.server.keys.add(self.headers["Authorization"])
         self.server.idempotency_keys.append(self.headers["Idempotency-Key"])
@@ -109,7 +119,17 @@ class _Handler(BaseHTTPRequestHandler):
         job = {"status": "queued", "flow_id": "flow_1", "job_id": "job_1", "url": "/public/v1/jobs/job_1"}
         self._answer(202, job, {"Location": "/public/v1/jobs/job_1", "Retry-After": "2"})
 
+    def _refuses(self) -> bool:
+        path = self.path.split("?")[0].rsplit("/", 1)[-1]
+        if path not in self.server.refused:
+            return False
+        self.server.refusals.append(path)
+        self._answer(404, {"code": "not_found", "detail": "Nobody knows it"}, {})
+        return True
+
     def do_GET(self) -> None:
+        if self._refuses():
+            return
         if self.path.endswith("/events"):
             self._stream()
             return
@@ -137,8 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
         """The first stream breaks off after two events; the second has the rest."""
         self.server.streams.append(self.headers["Last-Event-ID"])
         self.server.stream_times.append(time.monotonic())
-        if self.server.stream_status != 200 and len(self.server.streams) == 1:
-            self._answer(self.server.stream_status, {"code": "rate_limited"}, {"Retry-After": "4"})
+        if self.server.stream_status >= 500 or (self.server.stream_status != 200 and len(self.server.streams) == 1):
+            headers = {"Retry-After": "4"} if self.server.stream_status == 429 else {}
+            self._answer(self.server.stream_status, {"code": "rate_limited"}, headers)
             return
         if self.server.erased:
             self.send_response(200)
@@ -392,6 +413,60 @@ def test_the_example_of_a_call_sends_its_body_and_prints_the_answer(language: st
     assert endpoint.submits == [PAYLOAD, PAYLOAD]
     assert len(set(endpoint.idempotency_keys)) == 1
     assert json.loads(done.stdout)["job_id"] == "job_1"
+
+
+@pytest.mark.process
+def test_curl_ends_with_a_failure_and_shows_the_reason_of_a_refusal(endpoint: Endpoint, tmp_path: Path):
+    """Of each kind of call, and of the poll of a job: one try, exit code and reason."""
+    endpoint.submits.append({})
+    server = endpoint.address.removesuffix("/flows/execute/flow_1")
+    endpoint.refused = ("flow_0", "job_1", "jobs", "files", "file_1", "JOB_ID")
+    no_flow = endpoint.address.replace("flow_1", "flow_0")
+    samples = {
+        "flow_0": (code_examples(no_flow, PAYLOAD).curl, first_call(no_flow, PAYLOAD)),
+        "job_1": (code_examples(endpoint.address, PAYLOAD).curl,),
+        "JOB_ID": (ask_for_job(endpoint.address),),
+        "jobs": (call_examples("GET", f"{server}/jobs").curl,),
+        "files": (upload_examples(f"{server}/files").curl,),
+        "file_1": (download_examples(f"{server}/files/file_1").curl,),
+    }
+    (tmp_path / "report.pdf").write_bytes(b"%PDF-1.4 of a test")
+    for refused, texts in samples.items():
+        for text in texts:
+            done = run_text("curl", text, tmp_path)
+
+            assert done.returncode not in (0, 2), text
+            assert "Nobody knows it" in done.stdout, text
+            assert endpoint.refusals == [refused], "it is asked once"
+            endpoint.refusals.clear()
+    assert not (tmp_path / "download").exists(), "an error is not a file"
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_an_example_ends_with_the_reason_when_the_job_is_refused(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.submits.append({})
+    endpoint.refused = ("job_1",)
+
+    done = run_example(language, endpoint, tmp_path)
+
+    assert done.returncode == 1
+    assert "Nobody knows it" in done.stderr
+    assert endpoint.refusals == ["job_1"]
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_a_stream_that_seldom_comes_is_asked_for_three_times(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.stream_status = 500
+    url = endpoint.address.replace("/flows/execute/flow_1", "/jobs/job_1/events")
+    text = getattr(call_examples("GET", url, answers="events"), language)
+
+    done = run_text(language, text.replace("2**failures", "0").replace("2 ** failures", "0"), tmp_path)
+
+    assert done.returncode == 1
+    assert "500" in done.stderr
+    assert len(endpoint.streams) == 3
 
 
 @pytest.mark.parametrize("language", ["curl", "python", "javascript"])
