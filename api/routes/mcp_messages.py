@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from engine.core.errors import InvalidJson
 
+_NO_OBJECT = "`params` must be an object"
 _PARSE_ERROR, _INVALID_REQUEST, _INVALID_PARAMS, _NO_METHOD = -32700, -32600, -32602, -32601
 _VERSION = "MCP-Protocol-Version"
 #: Method -> the members that its `params` must have, with their types.
@@ -64,22 +65,24 @@ def _wrong_params(
     """Returns the error that names a header or a member of `params` that is missing or wrong, or says that there is no
     such method, with the status that the library has for its own.
     """
-    from mcp_types.methods import SPEC_CLIENT_METHODS
+    from mcp_types import DEFAULT_NEGOTIATED_VERSION
+    from mcp_types.methods import CLIENT_REQUESTS
     from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
     method, params = message.get("method"), message.get("params")
     if params is None:
         params = {}
     status = 400 if version in MODERN_PROTOCOL_VERSIONS else 200
-    if not isinstance(params, dict):
-        return _error(id_, _INVALID_PARAMS, "`params` must be an object")
-    if "id" not in message or not isinstance(method, str):
-        return None  # a notification or a response, which is not answered
-    if status == 400 and "_meta" not in params:
-        return None  # the library names what it needs there
-    if method in SPEC_CLIENT_METHODS and params_of(method) is None:
+    is_object = isinstance(params, dict)
+    if "id" not in message or not isinstance(method, str):  # a notification or a response, which is not answered
+        return None if is_object else _error(id_, _INVALID_PARAMS, _NO_OBJECT)
+    if params_of(method) is None or (method, version or DEFAULT_NEGOTIATED_VERSION) not in CLIENT_REQUESTS:
         # The library would look at the params first.
         return _error(id_, _NO_METHOD, "Method not found", method, status=404 if status == 400 else 200)
+    if not is_object:
+        return _error(id_, _INVALID_PARAMS, _NO_OBJECT)
+    if status == 400 and "_meta" not in params:
+        return None  # the library names what it needs there
     for name, kind in _NEEDED.get(method, {}).items():
         if not isinstance(params.get(name), kind):
             fault = f"must be {_TYPES[kind]}" if name in params else "is missing"

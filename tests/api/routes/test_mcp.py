@@ -487,9 +487,22 @@ async def test_what_is_missing_in_a_message_is_named(house: House, method: str, 
     assert answer.json()["error"]["message"] == told
 
 
-@pytest.mark.parametrize("method", ["completion/complete", "resources/read", "logging/setLevel", "foo/bar"])
-async def test_a_method_that_is_not_there_is_told_before_its_params_are_looked_at(house: House, method: str):
-    message = {"jsonrpc": "2.0", "id": 7, "method": method, "params": {}}
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("completion/complete", {}),
+        ("resources/read", {}),
+        ("logging/setLevel", "x"),
+        ("server/discover", []),
+        ("foo/bar", {}),
+        ("foo/bar", []),
+        ("foo/bar", "x"),
+    ],
+)
+async def test_a_method_that_is_not_there_is_told_before_its_params_are_looked_at(
+    house: House, method: str, params: Any
+):
+    message = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
     answer = await house.client.post("/mcp", json=message, headers={"Authorization": f"Bearer {house.key}"})
     assert (answer.status_code, answer.json()["error"]) == (
         200,
@@ -506,6 +519,7 @@ async def test_a_method_that_is_not_there_is_told_before_its_params_are_looked_a
         ("tools/call", {"Mcp-Method": "tools/call"}, 400, -32020, "The header Mcp-Name is missing"),
         ("tools/call", {"Mcp-Method": "tools/call", "Mcp-Name": "x"}, 400, -32020, "mcp-name header does not match"),
         ("completion/complete", {"Mcp-Method": "completion/complete"}, 404, -32601, "Method not found"),
+        ("ping", {"Mcp-Method": "ping"}, 404, -32601, "Method not found"),
     ],
 )
 async def test_the_headers_of_a_version_without_initialize_are_told(
