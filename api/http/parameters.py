@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, get_args
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Header, Path, Query
 from pydantic import BeforeValidator, WithJsonSchema
@@ -17,6 +17,7 @@ from api.http.problem_json import NotAcceptable
 from engine.core.clock import Millis
 from engine.core.errors import ParameterInvalid
 from engine.core.trace_context import MAX_BAGGAGE, MAX_TRACESTATE, TraceContext
+from engine.core.web_ports import PORT, has_good_port
 from engine.jobs.submit.batches import MAX_ITEMS
 
 MAX_WAIT_SECONDS = 60
@@ -29,7 +30,7 @@ _NO_WEB_ADDRESS = "must be a web address like https://example.com/hook"
 #: after it.
 WEB_ADDRESS = (
     r"^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])"
-    r"(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?"
+    rf"(:{PORT})?"
     r"([/?]([A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?(#([A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?$"
 )
 
@@ -161,17 +162,9 @@ def _fault_of(url: str) -> str:
         return _NO_WEB_ADDRESS
     if "@" in parts.netloc:
         return "has a user or a password in it; leave them out"
-    if host and not _has_port(parts):
+    if host and not has_good_port(parts):
         return "has a port that does not exist; ports are numbers from 1 to 65535"
     return "" if host and re.fullmatch(WEB_ADDRESS, url, re.ASCII) else _NO_WEB_ADDRESS
-
-
-def _has_port(parts: SplitResult) -> bool:
-    """Tells whether the port in a URL is missing or valid."""
-    try:
-        return parts.port != 0
-    except ValueError:
-        return False
 
 
 def trace(request: Request) -> str | None:

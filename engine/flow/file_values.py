@@ -19,6 +19,7 @@ from pydantic import JsonValue
 
 from engine.core.ids import FILE_ID
 from engine.core.media_types import HEAD_BYTES, TAIL_BYTES, media_type_of, plain_media_type
+from engine.core.web_ports import has_good_port
 from engine.flow.references import Json
 
 #: The value as JSON Schema.
@@ -298,8 +299,8 @@ def check_sent_file(field: Mapping[str, Any], value: Json) -> tuple[str, str] | 
 def _check_address(value: str) -> tuple[str, str] | None:
     """Checks what an https address shows without being called."""
     try:
-        parts = urlsplit(value)  # raises when the brackets do not contain an IPv6 address, `port` for what is none
-        named, has_host = "@" in parts.netloc, bool(parts.hostname) and parts.port != 0
+        parts = urlsplit(value)  # raises when the brackets do not contain an IPv6 address
+        named, has_host = "@" in parts.netloc, bool(parts.hostname) and has_good_port(parts)
     except ValueError:
         named, has_host = False, False
     if named:

@@ -6,18 +6,21 @@ time (S8).
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import jsonpointer
 from pydantic import JsonValue
 
 from engine.core.errors import MOST_ERRORS, FieldError, WrongFields
 from engine.core.json_text import json_bytes
+from engine.core.web_ports import PORT, has_good_port
 from engine.flow.file_values import check_sent_file, looks_like_file, size_in_words
 from engine.flow.patterns import BadPattern, Pattern, read_pattern, searchable
 from engine.flow.references import Json
@@ -41,11 +44,13 @@ TYPE_WORDS = {
     "array": "a list",
     "file": "a file",
 }
-#: The web addresses that a field takes: http or https, a host, and no blanks or control characters. Published with the
-#: field, so it means the same to all common engines; what lies behind an address is checked by the step that opens it.
+#: The web addresses that a field takes: http or https, a host, a port that exists or none, and no blanks or control
+#: characters. Published with the field, so it means the same to all common engines; what lies behind an address is
+#: checked by the step that opens it.
 WEB_ADDRESS = (
     r"^[Hh][Tt][Tt][Pp][Ss]?://([^\s\x00-\x20\x7f-\xa0/?#\[\]]*@)?"
-    r"(\[[0-9A-Fa-f:.]+\](:[0-9]*)?|[^\s\x00-\x20\x7f-\xa0/?#@:\[\]][^\s\x00-\x20\x7f-\xa0/?#@\[\]]*)"
+    r"(\[[0-9A-Fa-f:.]+\]|[^\s\x00-\x20\x7f-\xa0/?#@:\[\]]+)"
+    rf"(:(0*{PORT})?)?"
     r"([/?#][^\s\x00-\x20\x7f-\xa0]*)?$"
 )
 _WEB_ADDRESS = re.compile(WEB_ADDRESS)
@@ -201,8 +206,7 @@ class PayloadCheck:
         self._check_size(field, "length", len(value), at)
         form = field.get("format")
         if form and not fits_format(str(form), value):
-            word = {"uri": "a web address like https://example.com", "email": "an e-mail address"}.get(str(form))
-            self._add(at, "format", lambda: f"must be {word or 'a date and time like 2026-01-31T12:00:00Z'}")
+            self._add(at, "format", lambda: _format_fault(str(form), value))
         if wanted := field.get("pattern"):
             self._check_pattern(str(wanted), value, at)
 
@@ -363,6 +367,15 @@ def _type_word(value: Json) -> str:
 
 def _counted(count: int, word: str) -> str:
     return f"{count} {word.removesuffix('s') if count == 1 else word}"
+
+
+def _format_fault(form: str, value: str) -> str:
+    if form == "uri":
+        with contextlib.suppress(ValueError):  # something else is wrong with it
+            if not has_good_port(urlsplit(value)):
+                return "has a port that does not exist; ports are numbers from 1 to 65535"
+        return "must be a web address like https://example.com"
+    return f"must be {'an e-mail address' if form == 'email' else 'a date and time like 2026-01-31T12:00:00Z'}"
 
 
 def fits_format(form: str, value: str) -> bool:
