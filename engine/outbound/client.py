@@ -288,11 +288,12 @@ class OutboundClient:
         OutboundFailed.
         """
         host, port = request.url.raw_host.decode().lower().rstrip("."), port_of(request.url)
-        if host == PRACTICE_HOST:
-            yield practice_answer(request)
-            return
         with converted_errors(request.url, came_from, reach):
             async with self._pools.pool(reach, allow_extra) as pool:
+                if host == PRACTICE_HOST:
+                    pool.guard.destination(host, port)  # its ports are those of every public host
+                    yield practice_answer(request)
+                    return
                 connections = await pool.pool_for(request.url.scheme, host, port)
                 async with connections.group() as group:
                     answer = await group.handle_async_request(_core_request(request))

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
-from engine.outbound.client import PRACTICE_HOST, OutboundClient
+from engine.outbound.client import PRACTICE_HOST, AddressNotAllowed, OutboundClient
 from tests.stand_ins.network import Names, RecordedNetwork
 
 HOME = f"https://{PRACTICE_HOST}/"
@@ -76,6 +76,12 @@ async def test_every_page_has_what_a_reader_of_pages_looks_for(outbound):
 async def test_it_answers_over_http_and_https(outbound, url):
     answer = await outbound.request("GET", url)
     assert (answer.status, answer.content_type) == (200, "text/html")
+
+
+async def test_it_is_closed_at_other_ports_as_every_public_host(outbound):
+    assert (await outbound.request("GET", f"https://{PRACTICE_HOST}:8443/")).status == 200
+    with pytest.raises(AddressNotAllowed, match="port 9000 is not among the ports"):
+        await outbound.request("GET", f"https://{PRACTICE_HOST}:9000/")
 
 
 async def test_it_has_robots_and_a_page_they_close(outbound):

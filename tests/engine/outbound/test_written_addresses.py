@@ -45,6 +45,7 @@ NOT_ALLOWED = [
     "http://intranet/",
     "http://printer.local/",
     "https://example.com:22/",
+    "https://practice.flowport.example:9000/",
 ]
 MAY = [
     "https://example.com/a?b=c#d",
