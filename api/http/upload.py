@@ -31,6 +31,7 @@ _HEADER_BYTES = 8 * 1024
 _BOUNDARY_BYTES = 200
 #: What browsers and curl write for a quote and for line breaks in the name of a file (HTML, "multipart form data").
 _ESCAPED = re.compile(r"%22|%0[DA]", re.IGNORECASE)
+_OTHER_NAME = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)
 #: The longest wait between two pieces, and the longest time for the whole file, in seconds.
 PIECE_SECONDS, FILE_SECONDS = 30.0, 600.0
 #: How many files are received at once; more are asked to come again.
@@ -101,7 +102,9 @@ class _OneFile:
         self._before = b"\n"
         self._passed_over = 0
         self._parts = 0
-        self._no_file = False
+        self._no_file = self._no_name = False
+        #: `filename*` is passed over (RFC 7578), but the part has a file.
+        self._has_other_name = False
         self._field_bytes = 0
         self._ended = False
         self._field = self._value = b""
@@ -165,6 +168,7 @@ class _OneFile:
         name = self._field.lower()
         if name == b"content-disposition":
             self._disposition = parse_options_header(self._value)[1]
+            self._has_other_name = _OTHER_NAME.search(self._value) is not None
         elif name == b"content-type":
             self.said_type = self._value.decode("latin-1")
         self._field = self._value = b""
@@ -173,6 +177,9 @@ class _OneFile:
         name = self._disposition.get(b"filename")
         if name is None:
             self._no_file = True  # refused when the form ends, unless another part shows that there are too many
+            return
+        if not name and not self._has_other_name:
+            self._no_file = self._no_name = True
             return
         self.name = _ESCAPED.sub(lambda sign: unquote(sign[0]), name.decode(errors="replace"))
 
@@ -185,6 +192,8 @@ class _OneFile:
             self._require_file()
 
     def _require_file(self) -> None:
+        if self._no_name:
+            raise InvalidUpload("The part of the form is no file: its `filename` is empty, as nobody chose a file")
         if self._no_file:
             raise InvalidUpload("The part of the form is no file: it has no `filename`")
 

@@ -222,6 +222,10 @@ async def test_what_stands_before_the_first_boundary_is_passed_over(house: House
         (b"x" * 100_000, "The form is empty, or does not begin with the boundary"),
         (form(_FILE).replace(b"--x\r\n", b"--x\n", 1), "One of its boundaries does not end with a line break (CR LF)"),
         (form(b"\r\n" + PDF), "The part of the form is no file: it has no `filename`"),
+        (
+            form(_FILE.replace(b"a.pdf", b"")),
+            "The part of the form is no file: its `filename` is empty, as nobody chose",
+        ),
         (form(b": y\r\n" + _FILE), "A header of its part has no name, a character that may not stand there"),
         (
             form(b"X-Long: " + b"x" * 20_000 + b"\r\n" + _FILE),
