@@ -37,7 +37,7 @@ from engine.flow.document import Document, Node
 from engine.flow.node_context import DrawnPage, HttpAnswer, Json, NodeContext, NodeFailed
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.nodes.page_reading import read_with
-from engine.nodes.web_answers import ask_robots, shown, status_failure
+from engine.nodes.web_answers import ask_robots, media_type_shown, shown, status_failure
 from engine.pages.main_content import (
     HOW_TO_SELECT,
     Page,
@@ -140,7 +140,7 @@ async def _read(answer: HttpAnswer, config: Config, drawn: DrawnPage | None, con
     if not drawn and not _is_page(answer):
         if kind and not kind.startswith("text/") and not kind.endswith(("json", "xml", "javascript")):
             raise NodeFailed(
-                f"`{shown(answer.url)}` is not a web page but a file of the type {kind[:60]}.",
+                f"`{shown(answer.url)}` is not a web page but a file of the type {media_type_shown(answer)}.",
                 why="This node reads HTML and other text.",
                 remedy="Use the address of a page. Files cannot be read yet.",
             )

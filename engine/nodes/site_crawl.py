@@ -23,7 +23,7 @@ from engine.flow.node_context import HttpAnswer, NodeContext, NodeFailed, Reach
 from engine.nodes.page_reading import read_with
 from engine.nodes.site_addresses import Picker, canonical, is_file, page_key, site_of
 from engine.nodes.sitemaps import read_sitemap
-from engine.nodes.web_answers import ask_robots, retry_after, shown, status_failure
+from engine.nodes.web_answers import ask_robots, media_type_shown, retry_after, shown, status_failure
 from engine.pages.parsing_limits import PageUnreadable
 
 _HTML = {"text/html", "application/xhtml+xml"}
@@ -128,7 +128,7 @@ class Crawl:
             raise status_failure(answer, start)
         url = canonical(answer.url)
         if url is None or not _is_page(answer):
-            kind = answer.content_type[:60] or "no type"
+            kind = media_type_shown(answer) or "no type"
             raise NodeFailed(
                 f"`{shown(start)}` is not a web page but a file of the type {kind}.",
                 why="The search follows the links of web pages.",

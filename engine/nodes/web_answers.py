@@ -29,6 +29,12 @@ def shown(url: str) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"
 
 
+def media_type_shown(answer: HttpAnswer) -> str:
+    """Returns the media type of an answer as messages show it: at most 120 characters; empty without one."""
+    kind = answer.content_type
+    return kind if len(kind) <= 120 else f"{kind[:119]}…"
+
+
 def status_failure(
     answer: HttpAnswer, asked: str, *, code: str = JobErrorCode.HTTP_STATUS, remedy: str = ""
 ) -> NodeFailed:
