@@ -57,6 +57,16 @@ _FORGET_REQUEST = Statement(
     "update idempotency set fingerprint = '' where created_at = :created_at and body like '%' || :id || '%'"
 )
 
+_ERASED_ITEM = Statement(
+    "select id from jobs where batch_id = :batch_id and data_erased_at is not null order by id limit 1"
+)
+
+
+def find_erased_item(session: Session, batch_id: str) -> str | None:
+    """Returns the id of a job of the batch whose data was erased, or None."""
+    row = _ERASED_ITEM.row(session, {"batch_id": batch_id})
+    return row[0] if row is not None else None
+
 
 def mark_erased(session: Session, job: JobRow, error: Mapping[str, Any] | None) -> None:
     """Deletes input and result of an ended job and replaces its error with `error`. Its steps are deleted later."""

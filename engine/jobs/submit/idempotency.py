@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import IdempotencyKeyReused
 from engine.jobs.submit.bodies import CheckedBody, fingerprint_of
+from storage.erasing import find_erased_item
 from storage.idempotency import find_answer, insert_answer
 
 
@@ -34,7 +35,8 @@ def find_earlier(
         return None
     if not row.fingerprint:
         raise IdempotencyKeyReused(
-            "The data of the job it made were erased, so nobody can tell if the body is the same"
+            f"The data of {_what_was_erased(session, json.loads(row.body))} were erased, so nobody can tell if the body "
+            "is the same"
         )
     if row.flow_version is None:  # an earlier release compared bodies without defaults
         same = row.fingerprint == fingerprint_of(body, None)
@@ -46,6 +48,13 @@ def find_earlier(
             "The body, `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url` differs from that of the first request"
         )
     return json.loads(row.body)
+
+
+def _what_was_erased(session: Session, answer: Mapping[str, Any]) -> str:
+    batch_id = answer.get("batch_id")
+    if batch_id is None:
+        return "the job it made"
+    return f"{find_erased_item(session, batch_id) or 'an item'} of the batch it made, {batch_id},"
 
 
 def remember(session: Session, scope: str, fingerprint: str, flow_version: int, accepted: Mapping[str, Any]) -> None:

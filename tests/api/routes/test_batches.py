@@ -205,6 +205,19 @@ async def test_the_same_batch_again_is_the_same_batch(house: House):
     assert response.json() == {**first, "status": "processing"}
 
 
+async def test_a_batch_with_an_erased_item_cannot_be_repeated_and_both_are_named(house: House):
+    first = await batch(house, 3, headers={"Idempotency-Key": "b-1"})
+    erased = first["job_ids"][1]
+    house.finish(erased)
+    assert (await house._call("DELETE", f"/jobs/{erased}/data", None)).status_code == 200
+
+    response = await house.post(f"/flows/execute/{house.flow_id}/batch", items(3), headers={"Idempotency-Key": "b-1"})
+
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
+    told = f"The data of {erased} of the batch it made, {first['batch_id']}, were erased, so nobody can tell if"
+    assert response.json()["detail"].startswith(told)
+
+
 async def test_a_batch_tells_how_its_jobs_stand(house: House):
     made = await batch(house, 5)
     running = queued_messages(house.database)
