@@ -83,7 +83,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Fetch results soon after the job ends, and store what you need.",
     ),
     RefusalCode.INVALID_UPLOAD: (
-        "An upload is a form (`multipart/form-data`) with the file as its only part. This one cannot be read as a form (the `Content-Type` names no boundary or another one than the body has, or what stands around the file breaks the rules of such forms), holds no file (a part without a `filename` is none), has more than one part (a field beside the file is one, too), or its end is missing; `detail` says which. The name of the part does not matter, and text before the first boundary, up to 16 KiB, is passed over.",
+        "An upload is a form (`multipart/form-data`) with the file as its only part. This one cannot be read as a form (the `Content-Type` names no boundary or another one than the body has, or what stands around the file breaks the rules of such forms), holds no file (a part without a `filename` is none, nor is one with an empty name, which a browser sends when nobody chose a file), has more than one part (a field beside the file is one, too), or its end is missing; `detail` says which. The name of the part does not matter, and text before the first boundary, up to 16 KiB, is passed over.",
         "Let an HTTP library write the form: `curl -F file=@report.pdf`, `files=` in Python, `FormData` in JavaScript. Send each file with a call of its own.",
     ),
     RefusalCode.FILE_SPACE_FULL: (
@@ -111,11 +111,11 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Ask for a part that begins within the file, or leave `Range` out to get all of it. A download that goes on where an earlier one broke off is complete when nothing is left to ask for.",
     ),
     RefusalCode.IDEMPOTENCY_KEY_REUSED: (
-        "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default. Or the data of the job that it made were erased, so nobody can tell if the request is the same; or the file that it stored was removed meanwhile.",
+        "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default. Or the data of the job that it made, or of an item of the batch, were erased, so nobody can tell if the request is the same; or the file that it stored was removed meanwhile.",
         "Use a new key for a new request, and the same key only to repeat the same one.",
     ),
     RefusalCode.CONCURRENCY_LIMIT_EXCEEDED: (
-        "As many jobs are queued or running as the key's environment (Production, Staging or Development) or the key itself may have at once.",
+        "As many jobs are queued or running as the key's environment (Production, Staging or Development) or the key itself may have at once. A job that waits for a person does not count.",
         "Wait for the seconds in `Retry-After`, then send the request again. The owner can raise the limit under Settings, Limits and plan.",
     ),
     RefusalCode.MONTHLY_QUOTA_EXCEEDED: (
