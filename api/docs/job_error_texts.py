@@ -125,41 +125,99 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     ),
 }
 
-#: code -> (message, node_id, node_label) of the example, with a node type that raises this error.
+#: code -> (message, node_id, node_label) of the example, with a node type that raises this error. The messages are those
+#: of the code that raises them.
 JOB_ERROR_EXAMPLES: dict[str, tuple[str, str | None, str | None]] = {
-    JobErrorCode.TIMEOUT: ("The step took longer than its 60 seconds.", "prompt", "Summarise"),
+    JobErrorCode.TIMEOUT: ("There was no answer within 60 seconds.", "http_request", "Ask the shop"),
     JobErrorCode.WORKER_LOST: ("The worker process stopped 3 times while it ran this job.", None, None),
-    JobErrorCode.BUDGET_EXCEEDED: ("The job has spent its budget of $0.50.", "prompt", "Summarise"),
+    JobErrorCode.BUDGET_EXCEEDED: (
+        "The agent reached its limit of $0.5: it has spent $0.5012, after 4 replies of its model and 7 calls of tools.",
+        "agent",
+        "Look it up",
+    ),
     JobErrorCode.RESULT_TOO_LARGE: ("The result has 14,680,064 bytes; it may have 10,485,760 (10 MiB).", None, None),
-    JobErrorCode.ADDRESS_NOT_ALLOWED: ("10.0.0.7 is inside a private network.", "http_request", "Ask the shop"),
-    JobErrorCode.HTTP_STATUS: ("https://shop.example/items answered 503.", "http_request", "Ask the shop"),
-    JobErrorCode.PAGE_NOT_FOUND: ("https://example.com/gone answered 404.", "page_scraper", "Read the page"),
+    JobErrorCode.ADDRESS_NOT_ALLOWED: (
+        (
+            "`https://10.0.0.1/` is not opened: it leads into a private or reserved network. The owner can allow it under "
+            "Settings → Server, Allowed addresses (FLOWPORT_OUTBOUND_ALLOW), for example with `10.0.0.1:443`."
+        ),
+        "http_request",
+        "Ask the shop",
+    ),
+    JobErrorCode.HTTP_STATUS: (
+        "`https://shop.example/items` answered 503 (Service Unavailable).",
+        "http_request",
+        "Ask the shop",
+    ),
+    JobErrorCode.PAGE_NOT_FOUND: (
+        "`https://practice.flowport.example/gone` answered 404 (Not Found).",
+        "page_scraper",
+        "Read the page",
+    ),
     JobErrorCode.PAGE_BLOCKED_BY_ROBOTS: (
-        "The robots.txt of example.com closes this page.",
+        "`https://practice.flowport.example/private` was not read: the site's robots.txt closes it to programs.",
         "page_scraper",
         "Read the page",
     ),
     JobErrorCode.PAGE_NEEDS_BROWSER: (
-        "https://example.com/app is empty without a browser.",
+        "`https://example.com/app` has no text of its own: scripts draw it in the browser.",
         "page_scraper",
         "Read the page",
     ),
-    JobErrorCode.RESPONSE_TOO_LARGE: ("https://example.com/all sent more than 10 MiB.", "http_request", "Ask the shop"),
-    JobErrorCode.NOT_A_LIST: ("A list was expected; a text was found.", "array_splitter", "For each link"),
-    JobErrorCode.FILE_NOT_FOUND: ("The address of the file answered with status 404.", "api_input", "API Input"),
-    JobErrorCode.FILE_NOT_TAKEN: (
-        "`/document` must be a file of this kind: PDF; `page.html` is text/html.",
+    JobErrorCode.RESPONSE_TOO_LARGE: (
+        "The answer of `https://example.com/all` is larger than the 10 MiB that are read. Ask for less at once.",
+        "http_request",
+        "Ask the shop",
+    ),
+    JobErrorCode.NOT_A_LIST: ("`{{ api_input.out.links }}` is text, not a list.", "array_splitter", "For each link"),
+    JobErrorCode.FILE_NOT_FOUND: (
+        "`document`: The address of the file answered with status 404.",
         "api_input",
         "API Input",
     ),
-    JobErrorCode.FILE_NOT_STORED: ("The files of this workspace take 5 GiB of 5 GiB.", "api_input", "API Input"),
-    JobErrorCode.INPUT_MISSING: ("The address is empty.", "page_scraper", "Read the page"),
-    JobErrorCode.REFERENCE_MISSING: ("The step “Ask the shop” gave no `json.items`.", "set_fields", "Put together"),
-    JobErrorCode.TEMPLATE_ERROR: ("The template names `title`, which is not there.", "text_template", "Write the text"),
-    JobErrorCode.MODEL_UNREACHABLE: ("The server of the model did not answer.", "prompt", "Summarise"),
-    JobErrorCode.MODEL_KEY_MISSING: ("The connection of the model has no key.", "prompt", "Summarise"),
-    JobErrorCode.MODEL_KEY_REFUSED: ("The provider refused the key.", "prompt", "Summarise"),
-    JobErrorCode.MODEL_RATE_LIMITED: ("The provider asks to slow down.", "prompt", "Summarise"),
-    JobErrorCode.OUTPUT_INVALID: ("The answer has no field `title`.", "prompt", "Summarise"),
-    JobErrorCode.NODE_FAILED: ("The name shop.example was not found.", "http_request", "Ask the shop"),
+    JobErrorCode.FILE_NOT_TAKEN: (
+        "`document`: must be a file of this kind: PDF; `page.html` is text/html.",
+        "api_input",
+        "API Input",
+    ),
+    JobErrorCode.FILE_NOT_STORED: (
+        (
+            "`document`: The file could not be stored: The files of this workspace take 5.0 GiB of 5 GiB, and this one has "
+            "40 MiB."
+        ),
+        "api_input",
+        "API Input",
+    ),
+    JobErrorCode.INPUT_MISSING: ("Web address has no value.", "page_scraper", "Read the page"),
+    JobErrorCode.REFERENCE_MISSING: (
+        "Web address has no value: `{{ http_request.out.json.link }}` names nothing.",
+        "page_scraper",
+        "Read the page",
+    ),
+    JobErrorCode.TEMPLATE_ERROR: (
+        "The filter `round` cannot work on 'soon': it is not a number.",
+        "text_template",
+        "Write the text",
+    ),
+    JobErrorCode.MODEL_UNREACHABLE: (
+        "gpt-5-mini of “OpenAI” could not be reached, or the connection broke off.",
+        "prompt",
+        "Summarise",
+    ),
+    JobErrorCode.MODEL_KEY_MISSING: ("The connection “OpenAI” has no API key.", "prompt", "Summarise"),
+    JobErrorCode.MODEL_KEY_REFUSED: ("The key of the connection “OpenAI” was refused.", "prompt", "Summarise"),
+    JobErrorCode.MODEL_RATE_LIMITED: ("gpt-5-mini of “OpenAI” took no more requests.", "prompt", "Summarise"),
+    JobErrorCode.OUTPUT_INVALID: (
+        "gpt-5-mini gave no object that fits the output fields, in 3 attempts.",
+        "prompt",
+        "Summarise",
+    ),
+    JobErrorCode.NODE_FAILED: (
+        (
+            "`https://shop.example/` could not be opened: no address is known for shop.example. Check how the name is written, "
+            "and whether this server reaches the internet, then try again."
+        ),
+        "http_request",
+        "Ask the shop",
+    ),
 }

@@ -16,19 +16,25 @@ DETAILS: dict[str, str] = {
     RefusalCode.METHOD_NOT_ALLOWED: "PUT was sent; allowed here: GET, HEAD",
     RefusalCode.NOT_ACCEPTABLE: "This call answers with application/json",
     RefusalCode.REQUEST_TIMEOUT: "Its body did not arrive in full within 30 seconds",
-    RefusalCode.SIGNATURE_INVALID: "The signature does not fit the secret of this webhook and the body. Enter the same secret here and at GitHub",
+    RefusalCode.SIGNATURE_INVALID: "The signature does not fit the secret of this webhook and the body. Enter the same secret here and at GitHub. "
+    "If it is the same, something between changes the body",
     RefusalCode.JOB_NOT_CANCELLABLE: "It is completed",
     RefusalCode.BATCH_NOT_CANCELLABLE: "Its items have all ended",
+    RefusalCode.QUESTION_CLOSED: "API key Website approved it",
     RefusalCode.JOB_NOT_ENDED: "job_3nXq8TfW2LrKc0ZbYp5VdA is processing",
     RefusalCode.JOB_EXPIRED: "Results are kept for a limited time, and this one's is over",
     RefusalCode.INVALID_UPLOAD: "The form is cut off: the boundary at its end is missing",
-    RefusalCode.FILE_SPACE_FULL: "The files of this workspace take 4.9 GiB of 5 GiB, and this one has 200 MiB",
+    RefusalCode.FILE_SPACE_FULL: "The files of this workspace take 5.0 GiB of 5 GiB, and this one has 40 MiB",
     RefusalCode.FILE_TOO_LARGE: "A file may have 50 MiB",
     RefusalCode.BODY_TOO_LARGE: "The body may have 10 MiB",
     RefusalCode.UNSUPPORTED_MEDIA_TYPE: "It came as text/plain",
     RefusalCode.RANGE_NOT_SATISFIABLE: "It has 48,213 bytes; the first is number 0",
     RefusalCode.IDEMPOTENCY_KEY_REUSED: "The body, `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url` differs from that of the first request",
-    RefusalCode.CONCURRENCY_LIMIT_EXCEEDED: "All 4 jobs that Production may have at once are running or queued. Send the request again in 2 s",
-    RefusalCode.MONTHLY_QUOTA_EXCEEDED: "All 1,000 requests of Production for this month are used; it begins again on the 1st at 00:00 UTC",
-    RefusalCode.RATE_LIMITED: "More than 50 requests came in one second. Send the request again in 1 s",
+    RefusalCode.CONCURRENCY_LIMIT_EXCEEDED: "All 4 jobs that Production of this workspace may have at once are running or queued. "
+    "Send the request again in 2 s. The owner can raise it under Settings, Limits and plan",
+    RefusalCode.MONTHLY_QUOTA_EXCEEDED: "All 1,000 requests of Production of this workspace for this month are used; it begins again on the 1st at 00:00 UTC. "
+    "The owner can raise it under Settings, Limits and plan",
+    RefusalCode.STORAGE_UNAVAILABLE: "The database said: database or disk is full",
+    RefusalCode.RATE_LIMITED: "The key “Website” may send 50 requests a second. Wait a second, and ask with `?wait=30` instead of often. "
+    "Another plan takes more; the owner chooses it under Settings, Limits and plan",
 }

@@ -385,6 +385,7 @@ class FileTooLarge(TooLarge):
     """This file is too large."""
 
     code = RefusalCode.FILE_TOO_LARGE
+    remedy = "Send a smaller file."
 
 
 class FileSpaceFull(Refusal):

@@ -50,7 +50,7 @@ class FileIntake:
         """Adds bytes. Raises FileTooLarge, when it has more than `most`, and StorageUnavailable."""
         if self._draft.size + len(piece) > self.most:
             self.discard()
-            raise FileTooLarge(f"A file may have {size_in_words(self.most)}", remedy="Send a smaller file.")
+            raise FileTooLarge(f"A file may have {size_in_words(self.most)}")
         self._draft.write(piece)
 
     def done(self, name: str, said_type: str = "") -> Incoming:

@@ -1,0 +1,181 @@
+"""The example on the page of each error is what the server sends."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from api.docs.job_error_texts import JOB_ERROR_EXAMPLES
+from api.http.problem_json import PUBLISHED, problem_example
+from engine.core.error_codes import JobErrorCode, RefusalCode
+from engine.jobs.job_views import published_code
+from engine.outbound.client import OutboundClient, OutboundFailed, OutboundRefused
+from tests.api.arrange import House
+from tests.factories import asks_person
+from tests.stand_ins.network import Names, RecordedNetwork
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = {kind.code: problem_example(kind) for kind in dict.fromkeys(PUBLISHED)}
+#: Refusals that a call in process does not get: the file that has the sentence of the example. None: there is no sentence
+#: but that of the class.
+ELSEWHERE: dict[str, str | None] = {
+    RefusalCode.ADDRESS_TOO_LONG: None,
+    RefusalCode.FILE_SPACE_FULL: "engine/files/intake.py",
+    RefusalCode.HEADERS_TOO_LARGE: None,
+    RefusalCode.HOOK_PAUSED: None,
+    RefusalCode.IDEMPOTENCY_IN_PROGRESS: None,
+    RefusalCode.INTERNAL: None,
+    RefusalCode.MALFORMED_REQUEST: "api/http/parser_words.py",
+    RefusalCode.MONTHLY_QUOTA_EXCEEDED: "engine/jobs/submit/limits.py",
+    RefusalCode.REQUEST_TIMEOUT: "api/http/json_body.py",
+    RefusalCode.SHUTTING_DOWN: None,
+    RefusalCode.SIGNATURE_INVALID: "engine/triggers/signatures.py",
+    RefusalCode.STORAGE_UNAVAILABLE: "storage/engines.py",
+    RefusalCode.TOO_MANY_CONNECTIONS: None,
+}
+#: Code of a failed job -> the file that has the sentence of its example.
+OF_JOBS = {
+    JobErrorCode.TIMEOUT: "engine/run/policy.py",
+    JobErrorCode.WORKER_LOST: "engine/jobs/transitions.py",
+    JobErrorCode.BUDGET_EXCEEDED: "engine/nodes/agent_loop.py",
+    JobErrorCode.RESULT_TOO_LARGE: "engine/jobs/worker/runs.py",
+    JobErrorCode.HTTP_STATUS: "engine/nodes/web_answers.py",
+    JobErrorCode.PAGE_NOT_FOUND: "engine/nodes/web_answers.py",
+    JobErrorCode.PAGE_BLOCKED_BY_ROBOTS: "engine/nodes/web_answers.py",
+    JobErrorCode.PAGE_NEEDS_BROWSER: "engine/nodes/page_scraper.py",
+    JobErrorCode.RESPONSE_TOO_LARGE: "engine/outbound/error_messages.py",
+    JobErrorCode.NOT_A_LIST: "engine/flow/lists.py",
+    JobErrorCode.FILE_NOT_FOUND: "engine/nodes/sent_files.py",
+    JobErrorCode.FILE_NOT_TAKEN: "engine/flow/file_values.py",
+    JobErrorCode.FILE_NOT_STORED: "engine/jobs/worker/job_files.py",
+    JobErrorCode.INPUT_MISSING: "engine/run/step.py",
+    JobErrorCode.REFERENCE_MISSING: "engine/run/step.py",
+    JobErrorCode.TEMPLATE_ERROR: "engine/flow/template_filters.py",
+    JobErrorCode.MODEL_UNREACHABLE: "engine/models/errors.py",
+    JobErrorCode.MODEL_KEY_MISSING: "engine/models/errors.py",
+    JobErrorCode.MODEL_KEY_REFUSED: "engine/models/errors.py",
+    JobErrorCode.MODEL_RATE_LIMITED: "engine/models/errors.py",
+    JobErrorCode.OUTPUT_INVALID: "engine/models/errors.py",
+}
+#: Code of a failed job -> the address whose request fails with its example.
+BY_REQUEST = {
+    JobErrorCode.ADDRESS_NOT_ALLOWED: "https://10.0.0.1/",
+    JobErrorCode.NODE_FAILED: "https://shop.example/",
+}
+
+
+def same(text: str) -> str:
+    """Returns a text with numbers, ids and names of keys all alike."""
+    text = re.sub(r"\b(job|flow|file|batch|req)_\w+", "ID", text)
+    return re.sub(r"\d[\d,.]*", "0", re.sub(r"“[^”]*”|API key \w+", "NAME", text))
+
+
+def sentences(file: str) -> Iterator[str]:
+    """Yields the texts of a file as patterns: what is filled in may be anything."""
+    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(
+                re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in node.values
+            )
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield re.escape(node.value)
+
+
+def stands_in(file: str, text: str) -> bool:
+    """Tells whether a text begins with a sentence of the file, of which a part is no filled in value."""
+    found = (one for one in sentences(file) if len(one.replace(".+", "")) > 12)
+    return any(re.match(f"{one}(\\.|$)" if not one.endswith("\\.") else one, text) for one in found)
+
+
+async def refusals(house: House) -> dict[str, httpx.Response]:
+    """Makes each refusal that a call in process gets, as in the examples."""
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n'
+    flow = f"/flows/execute/{house.flow_id}"
+    found: dict[str, httpx.Response] = {}
+
+    def keep(response: httpx.Response) -> None:
+        found[response.json()["code"]] = response
+
+    keep(await house.post(flow, content=b'{"url": "https://a.exam" 1}', headers={"Content-Type": "application/json"}))
+    keep(await house.post(flow, content=b"x", headers={"Content-Type": "text/plain"}))
+    keep(await house.get("/jobs/job_1?wait=x"))
+    keep(await house.get("/jobs/" + "job_" + "x" * 22))
+    keep(await house.get("/flows", key="fp_live_none"))
+    keep(await house.post(flow, {"url": "https://a.example"}, house.new_key(flow_ids=[house.new_flow("Other")]).key))
+    keep(await house.post(f"/flows/execute/{house.new_flow(deployed=False)}", {}))
+    keep(await house._call("PUT", "/jobs", None))
+    keep(await house.get("/flows", headers={"Accept": "text/html"}))
+    keep(await house.post("/files", content=part + b"a", headers=form))
+    keep(await house.post("/files", content=b"", headers={**form, "Content-Length": str(60 << 20)}))
+    keep(
+        await house.post(flow, content=b"", headers={"Content-Type": "application/json", "Content-Length": "99999999"})
+    )
+    stored = await house.post("/files", content=part + b"ab\r\n--x--\r\n", headers=form)
+    keep(await house.get(f"/files/{stored.json()['file_id']}", headers={"Range": "bytes=9-"}))
+    keep(await house.post(flow, {"url": "https://a.example", "max_pages": "5"}))
+    job = (await house.submit(headers={"Idempotency-Key": "k"})).json()["job_id"]
+    keep(await house.submit({"url": "https://b.example"}, headers={"Idempotency-Key": "k"}))
+    house.finish(job)
+    keep(await house.post(f"/jobs/{job}/cancel"))
+    gone = (await house.submit()).json()["job_id"]
+    house.finish(gone, result=None)
+    keep(await house.get(f"/jobs/{gone}"))
+    batch = (await house.post(f"{flow}/batch", {"items": [{"url": "https://a.example"}]})).json()
+    house.finish(batch["job_ids"][0])
+    keep(await house.post(f"/batches/{batch['batch_id']}/cancel"))
+    asked = asks_person(house.database, (await house.submit()).json()["job_id"], {})
+    keep(await house._call("DELETE", f"/jobs/{asked.job_id}/data", None))
+    for _ in range(2):
+        answer = await house.post(f"/jobs/{asked.job_id}/questions/{asked.id}/answer", {"approved": True})
+    keep(answer)
+    for _ in range(5):
+        full = await house.submit()
+    keep(full)
+    house.api.state.context.rates.clock = lambda: 0.0
+    for _ in range(60):
+        fast = await house.get("/flows")
+    keep(fast)
+    return found
+
+
+async def test_the_example_of_a_refusal_is_the_answer_of_the_server(house: House):
+    found = await refusals(house)
+
+    assert found.keys() == EXAMPLES.keys() - ELSEWHERE.keys()
+    for code, response in found.items():
+        told = {name: value for name, value in response.json().items() if name != "request_id"}
+        example = {name: value for name, value in EXAMPLES[code].items() if name != "request_id"}
+        assert comparable(told) == comparable(example)
+
+
+def comparable(problem: dict[str, Any]) -> dict[str, Any]:
+    return problem | {"detail": same(problem["detail"])}
+
+
+@pytest.mark.parametrize("code", [code for code, file in ELSEWHERE.items() if file])
+def test_the_example_of_another_refusal_has_the_sentence_of_the_code_that_raises_it(code: str):
+    assert stands_in(str(ELSEWHERE[code]), EXAMPLES[code]["detail"])
+
+
+def test_the_examples_of_failed_jobs_have_the_sentences_of_the_code_that_raises_them():
+    assert OF_JOBS.keys() | BY_REQUEST.keys() == JOB_ERROR_EXAMPLES.keys()
+    for code, file in OF_JOBS.items():
+        message = JOB_ERROR_EXAMPLES[code][0]
+        of_file = re.match(r"`\w+`: ", message)  # the field is named by API Input
+        assert stands_in(file, message[of_file.end() :] if of_file else message), code
+
+
+async def test_the_examples_of_requests_are_what_the_client_says():
+    outbound = OutboundClient(None, Names(), RecordedNetwork())
+    for code, url in BY_REQUEST.items():
+        with pytest.raises((OutboundFailed, OutboundRefused)) as refused:
+            await outbound.request("GET", url)
+        assert (published_code(refused.value.code), refused.value.message) == (code, JOB_ERROR_EXAMPLES[code][0])
+    await outbound.aclose()
