@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 from sqlalchemy.orm import Session
 
 from engine.core.errors import Unavailable
-from engine.core.seldom import Seldom
+from engine.core.log_throttle import LogThrottle
 from storage.database import Database
 
 log = logging.getLogger(__name__)
-_seldom = Seldom()
+_log_throttle = LogThrottle()
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Later(Generic[T]):
             try:
                 await self._database.write(self._write, items)
             except Unavailable as refusal:
-                if _seldom.may_say(self._write):
+                if _log_throttle.may_say(self._write):
                     log.warning("%d notes about calls were not kept: %s", len(items), refusal)
             except Exception:
                 log.exception("%d notes about calls were not kept", len(items))

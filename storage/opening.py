@@ -7,8 +7,8 @@ from pathlib import Path
 from engine.core.clock import Clock, SystemClock
 from storage.database import Database
 from storage.engines import sqlite_url
+from storage.file_modes import make_private
 from storage.migrations.upgrade import upgrade
-from storage.private import make_private
 
 
 def open_database(data: Path, *, clock: Clock | None = None, url: str | None = None, durable: bool = True) -> Database:

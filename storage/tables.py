@@ -799,7 +799,7 @@ class WorkerProcess(Base):
 class RollupSpan(Base):
     """The jobs of a workspace that the roll-up counts: those accepted from `since` to before `until`.
 
-    The tables `rollup_...` hold sums per hour of acceptance, which `storage/monitoring/folding.py` adds up in the
+    The tables `rollup_...` hold sums per hour of acceptance, which `storage/monitoring/rollup_writes.py` adds up in the
     background. All times in them are milliseconds.
     """
 

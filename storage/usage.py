@@ -152,7 +152,7 @@ def read_usage(session: Session, subject: str) -> Used:
 
 
 def look_ahead(session: Session, subject: str) -> None:
-    """Makes the reads of `SlotBook.used` (`storage.foreseen`)."""
+    """Makes the reads of `SlotBook.used` (`storage.prefetch`)."""
     _has_row(session, subject)
     read_usage(session, subject)
 

@@ -20,9 +20,9 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 def _migrate(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from storage.engines import sqlite_url
+    from storage.file_modes import make_private
     from storage.migrations.schema import newest_schema
     from storage.migrations.upgrade import upgrade
-    from storage.private import make_private
 
     settings = terminal.settings
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from api.http.problem_json import UnsupportedMediaType, status_of
 from api.http.request_rate import WITHOUT_A_KEY
 from api.http.route_classes import BASE, RawRoute
 from engine.core.errors import InvalidJson, RateLimited, Refusal, SecretUnreadable, Unavailable
-from engine.jobs.submit.hooked import HookCall, note_ping, note_refused, open_hook, receive
+from engine.jobs.submit.hook_calls import HookCall, note_ping, note_refused, open_hook, receive
 from engine.triggers.mapping import parse_form
 from engine.triggers.signatures import event_of, message_of, verify
 from storage.hooks import HookRow, no_such_hook

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from engine.flow.agent_kinds import name_of
-from engine.flow.called import (
+from engine.flow.called_flows import (
     CALL_FLOW,
     DEEPEST_CALL,
     Callee,

@@ -18,7 +18,7 @@ from engine.actions.principal import Principal, require_may
 from engine.core.errors import FlowInvalid, Problem
 from engine.core.ids import FlowId
 from engine.core.settings import Settings
-from engine.flow.called import call_problems, pinned
+from engine.flow.called_flows import call_problems, pinned
 from engine.flow.document import Document, load_document
 from engine.flow.flow_warnings import FlowWarning, flow_warnings
 from engine.flow.validation import deploy_problems, without_parked

@@ -18,7 +18,7 @@ from engine.actions.principal import Principal, require_may
 from engine.core.clock import HOUR
 from engine.core.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
 from engine.core.ids import FlowId, file_ids_in
-from engine.flow.called import call_problems, unpinned
+from engine.flow.called_flows import call_problems, unpinned
 from engine.flow.document import (
     MAX_BYTES,
     MAX_NAME,

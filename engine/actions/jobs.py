@@ -12,7 +12,7 @@ from engine.actions.called_flows import read_library
 from engine.actions.principal import Principal, require_may
 from engine.core.errors import Conflict, FlowInvalid, NotFound, wrong_fields
 from engine.core.ids import JobId, new_job_id
-from engine.flow.called import call_problems, pinned
+from engine.flow.called_flows import call_problems, pinned
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
 from engine.flow.graph import Graph
@@ -39,9 +39,9 @@ from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
 from storage.batches import BatchRow
 from storage.flows import FlowRow, get_flow
-from storage.foreseen import foresee
 from storage.job_changes import insert_job
 from storage.jobs import JobRow, get_job
+from storage.prefetch import prefetch
 from storage.snapshots import insert_snapshot
 from storage.steps import take_over_steps
 
@@ -102,7 +102,7 @@ def submit_many(session: Session, calls: Sequence[Submit]) -> Sequence[Accepted 
     return accept_many(session, calls)
 
 
-foresee(submit_many, look_ahead)
+prefetch(submit_many, look_ahead)
 
 
 def cancel(session: Session, caller: Caller, job_id: str) -> JobRow:

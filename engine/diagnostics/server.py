@@ -9,7 +9,7 @@ from engine.browser.browser import browser_of
 from engine.core.settings import BadSetting, Settings
 from engine.diagnostics.browser_access import Opened, check_way_in
 from engine.diagnostics.findings import Line
-from engine.diagnostics.folder import check_folder_and_database
+from engine.diagnostics.local import check_folder_and_database
 from engine.diagnostics.outbound import check_outside
 from engine.jobs.outbound_rules import entries_that_count_no_more, outbound_rules
 from engine.outbound.client import OutboundClient

@@ -26,9 +26,9 @@ from engine.flow.file_values import (
 from engine.flow.graph import Graph
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
+from engine.flow.output_schemas import ANYTHING, returned_schema
 from engine.flow.patterns import why_not
 from engine.flow.payload_check import FieldDict, check_payload, wrong_with
-from engine.flow.ports import ANYTHING, returned_schema
 from engine.flow.references import Json
 
 MAX_FIELDS = 100

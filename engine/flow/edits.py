@@ -34,7 +34,7 @@ from engine.flow.graph import Graph
 from engine.flow.layout import STEP_X, STEP_Y, make_room, with_places
 from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
-from engine.flow.ports import out_schema
+from engine.flow.output_schemas import out_schema
 from engine.flow.reference_edits import change_references
 from engine.flow.references import Json, Reference
 from engine.flow.wrong_values import what_it_must_be

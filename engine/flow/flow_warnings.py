@@ -20,11 +20,11 @@ from engine.flow.contract import api_input, input_fields
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.graph import Graph
-from engine.flow.in_words import in_words
 from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_type import Catalog, NodeType
-from engine.flow.ports import binding_schema
+from engine.flow.output_schemas import binding_schema
 from engine.flow.reference_edits import change_references, references_of
+from engine.flow.reference_labels import in_words
 from engine.flow.references import Reference, split_text
 from engine.flow.rules import ALONE, ORDERING, reads_as_number
 from engine.flow.validation import without_parked

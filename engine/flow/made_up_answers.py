@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.flow.called import Library, called_id, called_ids, calls_of, flow_tools_of
+from engine.flow.called_flows import Library, called_id, called_ids, calls_of, flow_tools_of
 from engine.flow.document import Document
 from engine.flow.validation import without_parked
 

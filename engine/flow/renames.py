@@ -17,7 +17,7 @@ from engine.flow.edits import Op, update_node
 from engine.flow.lists import API_OUTPUT
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
-from engine.flow.ports import binding_schema, out_schema, schema_at
+from engine.flow.output_schemas import binding_schema, out_schema, schema_at
 from engine.flow.reference_edits import change_references
 from engine.flow.references import Reference, split_text
 

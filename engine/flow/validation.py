@@ -18,10 +18,10 @@ from engine.core.errors import Problem
 from engine.flow.contract import final_nodes
 from engine.flow.document import NODE_ID, Document, Edge, Node
 from engine.flow.graph import SOURCES, Graph
-from engine.flow.in_words import binding_in_words, data_names
 from engine.flow.lists import SPLITTER, ListScopes, across_list, list_problems
 from engine.flow.node_type import Catalog, NodeType
-from engine.flow.ports import out_schema, schema_at
+from engine.flow.output_schemas import out_schema, schema_at
+from engine.flow.reference_labels import binding_in_words, data_names
 from engine.flow.references import SYSTEM, BadReference, Reference, find_references
 from engine.flow.wrong_values import wrong_value
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine.flow.called import unpinned
+from engine.flow.called_flows import unpinned
 from engine.flow.document import Document, Node
 from engine.flow.validation import without_parked
 

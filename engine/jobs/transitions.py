@@ -19,7 +19,6 @@ from engine.jobs.notifier import cancel_wanted, job_changed, job_ended
 from engine.jobs.waiting_items import admit_all_waiting, admit_waiting
 from storage.batches import BatchRow, get_batch, has_waiting_items, note_cancel_of_batch, open_items
 from storage.flow_limits import limit_flow, next_in_flow, stale_in_flows
-from storage.foreseen import foresee
 from storage.job_changes import (
     Claimed,
     Lease,
@@ -36,6 +35,7 @@ from storage.job_changes import (
 )
 from storage.job_ends import Ended, JobEnd, end_jobs
 from storage.jobs import JobRow, KeyScope, get_job
+from storage.prefetch import prefetch
 from storage.queue import has_messages, take_messages
 from storage.steps import Progress, write_progress
 from storage.workers import beats, remove_worker
@@ -84,7 +84,7 @@ def _look_ahead_at_claims(session: Session, calls: Sequence[tuple[str, int, Cont
         take_messages(session, most)
 
 
-foresee(claim_many, _look_ahead_at_claims, writes=True)
+prefetch(claim_many, _look_ahead_at_claims, writes=True)
 
 
 def finish(
@@ -127,7 +127,7 @@ def _look_ahead_at_ends(session: Session, ends: Sequence[JobEnd]) -> None:
             has_waiting_items(session, workspace_id, environment)
 
 
-foresee(finish_many, _look_ahead_at_ends, steady=True)
+prefetch(finish_many, _look_ahead_at_ends, steady=True)
 
 
 def free_places(session: Session, workspace_id: str, environment: str, limited_flow: str | None) -> None:

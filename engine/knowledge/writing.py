@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from engine.knowledge.cutting import clean, cut_parts
+from engine.knowledge.chunking import clean, cut_parts
 from engine.knowledge.documents import Found
 from storage.knowledge_changes import (
     SLICE,

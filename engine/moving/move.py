@@ -27,12 +27,12 @@ from engine.secrets.sealing import KEY_FILE, Vault, open_vault
 from storage.backup import DATABASE, copy_database, list_file_hashes, require_sound, schema_of
 from storage.engines import sqlite_url
 from storage.file_bytes import FILES_FOLDER
+from storage.file_modes import make_private
 from storage.files import list_hashes
 from storage.knowledge_changes import index_all_pieces
 from storage.migrations.schema import newest_schema, refuse_newer
 from storage.migrations.upgrade import require_driver, upgrade
 from storage.opening import open_database
-from storage.private import make_private
 from storage.settings import KEY_FINGERPRINT, SERVER, find_setting
 from storage.table_rows import (
     Copied,

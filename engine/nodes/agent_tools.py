@@ -16,7 +16,7 @@ from pydantic import Field, JsonValue
 from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.agent_kinds import KINDS, NAMED, Kind, fixed_host, name_of
-from engine.flow.called import AGENT
+from engine.flow.called_flows import AGENT
 from engine.flow.document import Document, Node
 from engine.flow.json_values import read_strictly, value_at
 from engine.flow.node_context import FlowAnswer, HttpAnswer, Json, NodeContext, NodeFailed, ToolServer, ToolSpec

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
-from engine.flow.called import AGENT
+from engine.flow.called_flows import AGENT
 from engine.flow.document import Document, Node
 from engine.flow.node_type import Catalog
 from engine.flow.validation import without_parked

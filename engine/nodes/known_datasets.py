@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
-from engine.flow.called import AGENT
+from engine.flow.called_flows import AGENT
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_context import JsonSchema

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.flow.in_words import FromData
 from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
+from engine.flow.reference_labels import FromData
 
 
 class Config(NodeConfig):

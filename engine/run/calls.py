@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.core.error_codes import JobErrorCode
-from engine.flow.called import DEEPEST_CALL
+from engine.flow.called_flows import DEEPEST_CALL
 from engine.flow.contract import input_fields
 from engine.flow.node_context import Json, NodeFailed
 from engine.flow.payload_check import check_payload

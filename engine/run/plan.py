@@ -19,7 +19,7 @@ from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from engine.flow.lists import SPLITTER, Lists, ListScopes
 from engine.flow.node_type import Catalog, NodeType
-from engine.flow.ports import binding_schema
+from engine.flow.output_schemas import binding_schema
 from engine.flow.references import Rendering, prepare_binding
 from engine.flow.validation import problems, without_parked
 from engine.run.blocks import Block, build_block

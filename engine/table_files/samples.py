@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.core.paths import ASSETS
-from engine.flow.called import AGENT
+from engine.flow.called_flows import AGENT
 from engine.flow.document import Document
 from engine.table_files.reading import read_table
 from engine.table_files.table import Table

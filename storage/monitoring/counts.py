@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR, MINUTE, Millis
 from storage.monitoring.durations import Took, add_packed, as_shown, nearest_rank
-from storage.monitoring.folding import CODE, KEY, STATUS, STEPS_FAILED
 from storage.monitoring.period import Filters, Period
-from storage.monitoring.rollup import Source, job_rows, of_scope, of_sums, within
+from storage.monitoring.rollup_reads import Source, job_rows, of_scope, of_sums, within
+from storage.monitoring.rollup_writes import CODE, KEY, STATUS, STEPS_FAILED
 from storage.tables import Job, ModelCall, RefusalCount, RollupCalls, RollupDurations, RollupJobs
 
 

@@ -16,9 +16,9 @@ from storage.database import now
 from storage.jobs import PUBLIC
 from storage.monitoring.counts import percentiles_by
 from storage.monitoring.durations import Took
-from storage.monitoring.folding import LONGEST
 from storage.monitoring.period import Filters, Period, open_jobs
-from storage.monitoring.rollup import of_scope, source_of, usable_span
+from storage.monitoring.rollup_reads import of_scope, source_of, usable_span
+from storage.monitoring.rollup_writes import LONGEST
 from storage.tables import ApiKey, Flow, Job, RefusalCount, RollupBusy, RollupCarried, Usage
 from storage.usage import usage_subject
 from storage.workspaces import get_limits

@@ -29,9 +29,9 @@ from storage.monitoring.counts import (
     sum_jobs,
 )
 from storage.monitoring.durations import Took
-from storage.monitoring.folding import STEPS_FAILED
 from storage.monitoring.period import Filters, Period, open_jobs
-from storage.monitoring.rollup import source_of
+from storage.monitoring.rollup_reads import source_of
+from storage.monitoring.rollup_writes import STEPS_FAILED
 from storage.tables import ApiKey, Flow, Job
 from storage.usage import read_usage
 from storage.workspaces import get_limits

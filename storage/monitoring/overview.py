@@ -11,9 +11,9 @@ from engine.core.clock import DAY, Millis
 from storage.database import now
 from storage.jobs import PUBLIC, JobRow, as_job, select_jobs
 from storage.monitoring.counts import count_jobs, sum_jobs
-from storage.monitoring.folding import STEPS_FAILED
 from storage.monitoring.period import Filters, Period
-from storage.monitoring.rollup import source_of
+from storage.monitoring.rollup_reads import source_of
+from storage.monitoring.rollup_writes import STEPS_FAILED
 from storage.tables import Flow, Job
 
 

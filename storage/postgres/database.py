@@ -25,7 +25,6 @@ from engine.core.errors import DatabaseAway
 from storage.database import Answer, Database, Item, Notice, PluralAction, Sessions, Write, give_all
 from storage.engines import as_fault
 from storage.file_bytes import FileBytes
-from storage.foreseen import FORESEEN, Foreseen
 from storage.postgres.commit_marks import Mark, Marks, Outcome, outcome_of
 from storage.postgres.connections import (
     BEGINS_ITSELF,
@@ -42,6 +41,7 @@ from storage.postgres.libpq_statements import wire_of
 from storage.postgres.message_turns import SharedTurns
 from storage.postgres.pipelining import PIPED, AheadDriver, InDoubt, PipedDriver
 from storage.postgres.reachability import Pulse
+from storage.prefetch import PREFETCHES, Prefetch
 from storage.queue import TURNS
 from storage.statements import DRIVER
 
@@ -63,7 +63,7 @@ _AGAIN_SECONDS: Final = 1.0
 #: seconds.
 ON_LOOP_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.5
-#: Reads that are foreseen name the time at which the lock was asked for. They count when it was given within so many
+#: Reads that are prefetched name the time at which the lock was asked for. They count when it was given within so many
 #: milliseconds.
 _FORESEEN_MS: Final = 250
 _NO_ANSWER: Final = "It does not answer"
@@ -338,8 +338,8 @@ class PostgresDatabase(Database):
         piped = connection.info[PIPED] = PipedDriver(wire, carefully=carefully)
         return piped
 
-    def _begin(self, piped: PipedDriver, known: Foreseen | None, batch: list[Write]) -> Began:
-        """Begins a transaction and takes the lock of writers; sends what is foreseen of the first action."""
+    def _begin(self, piped: PipedDriver, known: Prefetch | None, batch: list[Write]) -> Began:
+        """Begins a transaction and takes the lock of writers; sends what is prefetched of the first action."""
         asked = self.clock.now()
         if known is None:
             rows = piped.begin(LOCK, ())
@@ -352,7 +352,7 @@ class PostgresDatabase(Database):
             piped.forget_times()
         return began
 
-    def _look_ahead(self, known: Foreseen, batch: list[Write]) -> list[tuple[str, Mapping[str, Any]]]:
+    def _look_ahead(self, known: Prefetch, batch: list[Write]) -> list[tuple[str, Mapping[str, Any]]]:
         first = batch[0]
         items = [write.args[0] if first.joined else write.args for write in batch if write.work is first.work]
         ahead = AheadDriver(writes=known.writes)
@@ -396,10 +396,10 @@ def _send_first(connection: Connection, *_: Any) -> None:
         piped.send_first()
 
 
-def _known_of(batch: list[Write]) -> Foreseen | None:
+def _known_of(batch: list[Write]) -> Prefetch | None:
     """Returns what is known of the first action of a batch, if it holds there."""
     first = batch[0]
-    known = FORESEEN.get(first.work)
+    known = PREFETCHES.get(first.work)
     if known is None or first.joined == known.writes:
         return None
     if not known.steady and not known.writes:

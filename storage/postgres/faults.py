@@ -9,7 +9,7 @@ import logging
 from typing import Final
 
 from engine.core.errors import DatabaseAway
-from engine.core.seldom import Seldom
+from engine.core.log_throttle import LogThrottle
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ _BY_WORDS: Final = (
     ("resolve host", "The name of its host is not known"),
     ("authentication failed", "It does not accept the user or the password"),
 )
-_seldom = Seldom()
+_log_throttle = LogThrottle()
 
 
 def as_away(error: BaseException) -> DatabaseAway:
@@ -47,6 +47,6 @@ def as_away(error: BaseException) -> DatabaseAway:
     why = _BY_STATE.get(getattr(error, "sqlstate", None) or "") or next(
         (told for words, told in _BY_WORDS if words in said), "The connection to it was lost"
     )
-    if _seldom.may_say(why):
+    if _log_throttle.may_say(why):
         log.warning("The database does not do its work: %s", said)
     return DatabaseAway(why)

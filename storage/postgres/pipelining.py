@@ -37,7 +37,7 @@ class PipedDriver:
     each write is sent in its savepoint before the next one begins, so an error is that of the write that caused it.
     """
 
-    __slots__ = ("_foreseen", "_mark", "_steady", "_waiting", "_wire", "carefully", "in_doubt", "may_change")
+    __slots__ = ("_mark", "_prefetched", "_steady", "_waiting", "_wire", "carefully", "in_doubt", "may_change")
 
     def __init__(self, wire: Wire, *, carefully: bool) -> None:
         self._wire = wire
@@ -49,38 +49,38 @@ class PipedDriver:
         #: Where among the statements that wait a savepoint begins that was not sent; -1: there is none.
         self._mark = -1
         #: What was sent with BEGIN, and whether it counts until the end.
-        self._foreseen: dict[Hashable, _Later] = {}
+        self._prefetched: dict[Hashable, _Later] = {}
         self._steady = False
 
     def begin(
-        self, lock: str, foreseen: Sequence[tuple[str, Mapping[str, Any]]], *, steady: bool = False
+        self, lock: str, prefetched: Sequence[tuple[str, Mapping[str, Any]]], *, steady: bool = False
     ) -> list[tuple[Any, ...]]:
-        """Sends BEGIN, the statement that takes the lock, and what is foreseen (`storage.foreseen`), in one trip. Returns the
+        """Sends BEGIN, the statement that takes the lock, and what is prefetched (`storage.prefetch`), in one trip. Returns the
         rows of the lock.
         """
         self.execute(BEGIN)
         locked = self.execute(lock)
-        sent = {_key(sql, values): self.execute(sql, values) for sql, values in foreseen}
+        sent = {_key(sql, values): self.execute(sql, values) for sql, values in prefetched}
         rows = locked.fetchall()
-        self._foreseen = sent
+        self._prefetched = sent
         self._steady = steady
         return rows
 
     def forget_times(self) -> None:
-        """Has the foreseen reads made anew that name a time."""
-        self._foreseen = {key: one for key, one in self._foreseen.items() if "at" not in translated(one.sql).names}
+        """Has the prefetched reads made anew that name a time."""
+        self._prefetched = {key: one for key, one in self._prefetched.items() if "at" not in translated(one.sql).names}
 
     def execute(self, sql: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> _Later:
         """Takes a statement with `:name` or `?` parameters."""
-        if self._foreseen and isinstance(values, Mapping) and (known := self._foreseen.get(_key(sql, values))):
+        if self._prefetched and isinstance(values, Mapping) and (known := self._prefetched.get(_key(sql, values))):
             if not known.reads:
-                del self._foreseen[_key(sql, values)]  # it was made once
+                del self._prefetched[_key(sql, values)]  # it was made once
             return known
         later = self._later(sql, values)
         if later.has_plan and not later.reads:
             self.may_change = True
             if not self._steady:
-                self._foreseen = {}
+                self._prefetched = {}
         if sql == _SAVEPOINT and self.carefully:
             self._waiting.append(later)
             self.flush()
@@ -123,7 +123,7 @@ class PipedDriver:
 
     def send_first(self) -> None:
         """Sends what waits, with the savepoint, before a statement that goes through SQLAlchemy."""
-        self._foreseen = {}
+        self._prefetched = {}
         self.may_change = True
         if self._mark >= 0:
             self._waiting.insert(self._mark, self._later(_SAVEPOINT))
@@ -152,7 +152,7 @@ def _key(sql: str, values: Mapping[str, Any]) -> Hashable:
 
 
 class AheadDriver:
-    """Collects the statements of a look-ahead (`storage.foreseen`)."""
+    """Collects the statements of a look-ahead (`storage.prefetch`)."""
 
     def __init__(self, *, writes: bool) -> None:
         self.statements: list[tuple[str, Mapping[str, Any]]] = []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from engine.flow.document import Document
-from engine.flow.in_words import data_names, text_in_words
 from engine.flow.node_type import GROUPS, NodeType
-from engine.flow.steps import SINGLE
+from engine.flow.reference_labels import data_names, text_in_words
+from engine.flow.step_list import SINGLE
 from engine.nodes import CATALOG, NODE_TYPES
 from ui.flow_view.canvas_types import NodeName, NodeTypeView
 

@@ -16,7 +16,7 @@ from engine.actions.jobs import run_in_playground
 from engine.actions.knowledge import bring_documents
 from engine.core.errors import Refusal
 from engine.core.ids import FlowId, JobId
-from engine.flow.called import AGENT
+from engine.flow.called_flows import AGENT
 from engine.flow.contract import input_fields, payload_schema, sample_payload
 from engine.flow.document import Document, load_document
 from engine.flow.file_values import FILE_SCHEMA

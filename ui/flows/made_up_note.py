@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
-from engine.flow.called import AGENT
+from engine.flow.called_flows import AGENT
 from engine.flow.document import Document
 from engine.flow.made_up_answers import MadeUpStep, made_up_steps
 from storage.connections import list_connections

@@ -10,7 +10,7 @@ from typing import Any
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.flow.called import AGENT
+from engine.flow.called_flows import AGENT
 from engine.nodes import CATALOG
 from storage.jobs import StoredValue, find_value, get_job
 from storage.steps import PartRow, list_parts

@@ -13,7 +13,7 @@ from engine.actions.knowledge import (
     set_meaning,
     set_piece_length,
 )
-from engine.knowledge.cutting import LARGEST_PIECE, PIECE_CHARS, SMALLEST_PIECE
+from engine.knowledge.chunking import LARGEST_PIECE, PIECE_CHARS, SMALLEST_PIECE
 from engine.models.provider_catalog import has_embeddings, is_embedding_model
 from storage.connections import ConnectionRow, list_connections
 from storage.flow_uses import FlowUse

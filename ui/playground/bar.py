@@ -10,7 +10,7 @@ from nicegui import ui
 
 from engine.actions.flows import UNTITLED, rename_flow
 from engine.core.errors import Problem
-from engine.flow.called import called_ids
+from engine.flow.called_flows import called_ids
 from engine.flow.document import Document, load_document
 from engine.flow.flow_warnings import FlowWarning
 from engine.flow.version_comparison import Comparison, draft_changes

@@ -18,7 +18,7 @@ from engine.flow.contract import sample_payload
 from engine.flow.document import Document, load_document
 from engine.flow.edits import Op, difference_ops
 from engine.flow.flow_warnings import FlowWarning
-from engine.flow.ports import binding_schema
+from engine.flow.output_schemas import binding_schema
 from engine.nodes.known_datasets import fill_other_column, find_known
 from storage.datasets import ColumnType
 from storage.flows import FlowRow, list_flows

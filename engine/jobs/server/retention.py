@@ -32,7 +32,7 @@ from storage.files import (
     remove_files,
 )
 from storage.hooks import forget_calls, has_old_calls
-from storage.monitoring.folding import find_span, start_later
+from storage.monitoring.rollup_writes import find_span, start_later
 from storage.retention import (
     LOG_TABLES,
     KeptFlow,

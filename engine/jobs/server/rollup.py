@@ -1,6 +1,6 @@
 """Keeps the roll-up of ended jobs, which Monitoring reads: in small writes with pauses, so that calls go on.
 
-`storage/monitoring/folding.py` says what the roll-up holds and why figures are exact while it is behind.
+`storage/monitoring/rollup_writes.py` says what the roll-up holds and why figures are exact while it is behind.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from engine.core.clock import DAY, HOUR
 from storage.database import Database
-from storage.monitoring.folding import (
+from storage.monitoring.rollup_writes import (
     REACH,
     Span,
     begin,

@@ -11,7 +11,7 @@ import contextlib
 import logging
 
 from engine.core.errors import Refusal, Unavailable
-from engine.core.seldom import Seldom
+from engine.core.log_throttle import LogThrottle
 from engine.jobs.submit.scheduled import SCHEDULER, refuse_slot, start_slot, trouble_of
 from storage.database import Database
 from storage.schedules import list_due, next_due_at
@@ -38,7 +38,7 @@ class Scheduler:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._changed = asyncio.Event()
-        self._seldom = Seldom()
+        self._log_throttle = LogThrottle()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -90,7 +90,7 @@ class Scheduler:
             try:
                 wait = await self.pass_over()
             except Refusal as refusal:
-                if self._seldom.may_say("wait"):
+                if self._log_throttle.may_say("wait"):
                     log.warning("Schedules wait: %s", refusal)
                 wait = AGAIN_SECONDS
             except Exception:

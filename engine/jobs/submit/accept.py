@@ -149,7 +149,7 @@ def accept_many(session: Session, calls: Sequence[Submit]) -> list[Accepted | Ex
 
 
 def look_ahead(session: Session, calls: Sequence[Submit]) -> None:
-    """Makes the reads with which `accept_many` begins (`storage.foreseen`)."""
+    """Makes the reads with which `accept_many` begins (`storage.prefetch`)."""
     for caller in {(call.caller.key_id, call.caller.key_hash): call.caller for call in calls}.values():
         with contextlib.suppress(Unauthorized):
             read_key_again(session, caller)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from engine.core.clock import to_rfc3339
 from engine.core.errors import Refusal, StorageUnavailable, TooLarge
 from engine.flow.node_context import Json, NodeFailed
-from engine.knowledge.cutting import clean
+from engine.knowledge.chunking import clean
 from engine.knowledge.documents import MAX_TEXT, Found
 from engine.knowledge.search import as_json, search
 from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document

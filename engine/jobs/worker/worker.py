@@ -35,8 +35,8 @@ from engine.browser.browser import browser_of
 from engine.core.clock import Clock
 from engine.core.errors import StorageUnavailable
 from engine.core.garbage import collect_garbage_seldom
+from engine.core.log_throttle import LogThrottle
 from engine.core.logging_setup import log_to_stderr
-from engine.core.seldom import Seldom
 from engine.core.settings import Settings
 from engine.core.version import VERSION
 from engine.flow.node_type import Catalog
@@ -190,7 +190,7 @@ class _Worker:
         self._notices_lock = threading.Lock()
         self._signals: list[int] = []
         self._last_beat = self._last_hiding = self._last_cleanup = 0.0
-        self._seldom = Seldom()
+        self._log_throttle = LogThrottle()
         self._lock = lock
         self._drain_until: float | None = None
         #: (job, attempt) that the dispatcher claimed and the event loop may not have begun yet; kept with PostgreSQL.
@@ -314,7 +314,7 @@ class _Worker:
                 return 0
             claimed, messages = self.database.write_now(claim_many, self.boot_id, most, self.runs.open)
         except StorageUnavailable as error:
-            if self._seldom.may_say("claim"):
+            if self._log_throttle.may_say("claim"):
                 log.warning("Jobs could not be claimed; they stay queued: %s", error)
             return 0
         if claimed:
@@ -421,7 +421,7 @@ class _Worker:
             if not self.options.alone and not self.runs.stopping:
                 asyncio.run_coroutine_threadsafe(self.indexer.pass_over(), self.loop)
         except StorageUnavailable as error:
-            if self._seldom.may_say("periodic work"):
+            if self._log_throttle.may_say("periodic work"):
                 log.warning("%s", error)
 
     def _give_back_lost(self, held: set[tuple[str, int]]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from engine.flow.contract import result_schema
-from engine.flow.ports import out_schema
+from engine.flow.output_schemas import out_schema
 from engine.flow.validation import deploy_problems
 from tests.engine.run.arrange import WORK, flow
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.flow.called import Callee
+from engine.flow.called_flows import Callee
 from engine.flow.document import Document
 from engine.flow.made_up_answers import made_up_steps
 

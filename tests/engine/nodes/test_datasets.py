@@ -12,7 +12,7 @@ from engine.actions.datasets import add_dataset, delete_dataset, import_rows, kn
 from engine.flow.contract import final_nodes
 from engine.flow.document import Document
 from engine.flow.node_context import NodeFailed
-from engine.flow.ports import out_schema, schema_at
+from engine.flow.output_schemas import out_schema, schema_at
 from engine.flow.validation import problems
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.nodes import CATALOG, dataset_source

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.flow.document import Node
-from engine.flow.ports import out_schema
+from engine.flow.output_schemas import out_schema
 from engine.nodes import CATALOG
 from engine.nodes.extract_pattern import MOST_MATCHES
 from tests.engine.nodes.one_node import Alone, problems_of, run_node

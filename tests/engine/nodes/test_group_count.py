@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from engine.flow.document import Document
-from engine.flow.ports import out_schema
+from engine.flow.output_schemas import out_schema
 from engine.nodes import CATALOG
 from engine.nodes.group_count import name_of
 from tests.engine.nodes.one_node import Alone, problems_of, run_node

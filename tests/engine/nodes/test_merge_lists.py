@@ -4,7 +4,7 @@ import pytest
 
 from engine.flow.document import Document
 from engine.flow.node_context import NodeFailed
-from engine.flow.ports import out_schema
+from engine.flow.output_schemas import out_schema
 from engine.nodes import CATALOG
 from tests.engine.nodes.one_node import Alone, run_node
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.flow.in_words import binding_in_words
+from engine.flow.reference_labels import binding_in_words
 from engine.nodes.set_fields import NODE
 
 

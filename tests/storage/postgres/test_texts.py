@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from engine.jobs.transitions import claim, finish
 from storage.job_changes import Lease
 from storage.jobs import JobFilters, list_jobs
-from storage.monitoring.folding import CODE
+from storage.monitoring.rollup_writes import CODE
 from storage.tables import Job
 from tests.engine.jobs.world import World, open_world
 

@@ -18,7 +18,7 @@ from engine.core.clock import DAY
 from engine.core.errors import SignatureInvalid
 from engine.flow.times_asked import with_times
 from engine.jobs.server.scheduler import Scheduler
-from engine.jobs.submit.hooked import HookCall, note_refused, receive
+from engine.jobs.submit.hook_calls import HookCall, note_refused, receive
 from storage.dataset_changes import checked_rows
 from storage.flows import get_flow
 from storage.hooks import find_last_call, list_hooks

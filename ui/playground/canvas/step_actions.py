@@ -15,7 +15,7 @@ from engine.flow.branches import lead_to_output_ops
 from engine.flow.document import Document
 from engine.flow.edits import Op, add_node, update_node
 from engine.flow.node_type import NodeType
-from engine.flow.steps import (
+from engine.flow.step_list import (
     Way,
     come_after,
     duplicate,

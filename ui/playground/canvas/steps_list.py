@@ -14,7 +14,7 @@ from nicegui.element import Element
 from engine.core.paths import ASSETS
 from engine.flow.document import Document
 from engine.flow.graph import SOURCES
-from engine.flow.steps import SINGLE, Step, fitting, may_move, steps_of
+from engine.flow.step_list import SINGLE, Step, fitting, may_move, steps_of
 from engine.nodes import CATALOG
 from ui.flow_view.canvas_types import Marks
 from ui.flow_view.list_frames import frame_label

@@ -10,7 +10,7 @@ from typing import Any
 
 from nicegui import ui
 
-from engine.flow.called import CALL_FLOW, Callee, called_id, newer_version
+from engine.flow.called_flows import CALL_FLOW, Callee, called_id, newer_version
 from engine.flow.document import Node
 from ui.forms.specs import FieldSpec
 from ui.kit.parts import link, note, words

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nicegui import ui
 
 from engine.actions.knowledge import add_collection
-from engine.flow.called import AGENT
+from engine.flow.called_flows import AGENT
 from engine.flow.document import Node
 from engine.knowledge.known import known_collections
 from engine.nodes.known_collections import COLLECTION_NODES, KnownCollection, find_known_collection

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nicegui import ui
 
 from engine.actions.datasets import add_dataset, known_datasets
-from engine.flow.called import AGENT
+from engine.flow.called_flows import AGENT
 from engine.flow.document import Node
 from engine.nodes.known_datasets import TYPES, KnownDataset, find_known
 from ui.forms.specs import FieldSpec, Json

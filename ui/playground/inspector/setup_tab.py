@@ -10,7 +10,7 @@ from typing import Any
 from nicegui import background_tasks, ui
 
 from engine.core.errors import Problem
-from engine.flow.called import AGENT
+from engine.flow.called_flows import AGENT
 from engine.flow.contract import input_fields, payload_schema
 from engine.flow.document import Node
 from engine.flow.edits import Op, update_node

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
-from engine.flow.called import AGENT
+from engine.flow.called_flows import AGENT
 from engine.flow.document import Node
 from storage.tool_servers import ToolServerRow, list_tool_servers
 from ui.forms.specs import FieldSpec, Json

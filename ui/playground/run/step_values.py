@@ -8,7 +8,7 @@ from typing import Any
 from nicegui import ui
 from sqlalchemy.orm import Session
 
-from engine.flow.called import AGENT
+from engine.flow.called_flows import AGENT
 from engine.flow.document import Node
 from engine.flow.edits import Op
 from storage.jobs import StoredValue, find_value

@@ -11,7 +11,7 @@ from nicegui import ui
 
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op
-from engine.flow.in_words import data_names, in_words
+from engine.flow.reference_labels import data_names, in_words
 from engine.nodes import CATALOG
 from ui.kit import feedback
 from ui.kit.parts import button, drop_menu, icon, menu_item, words

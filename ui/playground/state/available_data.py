@@ -16,7 +16,7 @@ from engine.flow.graph import Graph
 from engine.flow.lists import ListScopes
 from engine.flow.node_context import NodeFailed
 from engine.flow.node_type import Catalog
-from engine.flow.ports import out_schema, schema_at
+from engine.flow.output_schemas import out_schema, schema_at
 from engine.flow.references import SYSTEM, Reference, Scope, parse_reference, render
 from engine.nodes.list_input import items_of
 from ui.kit.text import _, type_word

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import live_pins, read_inner, read_library
 from engine.core.errors import Problem
-from engine.flow.called import (
+from engine.flow.called_flows import (
     Callee,
     call_problems,
     called_id,

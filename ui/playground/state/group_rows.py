@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.flow.document import Document
 from engine.flow.node_type import Catalog
-from engine.flow.ports import out_schema
+from engine.flow.output_schemas import out_schema
 
 
 def groups_without_row(document: Document, node_id: str, catalog: Catalog) -> list[str]:

@@ -14,7 +14,7 @@ from engine.flow.document import Document, Node
 from engine.flow.json_values import as_number, value_at
 from engine.flow.node_context import NodeFailed
 from engine.flow.node_type import Catalog
-from engine.flow.ports import binding_schema
+from engine.flow.output_schemas import binding_schema
 from engine.flow.references import Scope, render
 from engine.nodes.list_input import items_of
 

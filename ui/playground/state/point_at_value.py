@@ -16,7 +16,7 @@ from engine.flow.edits import Op, add_node, apply_ops, update_node
 from engine.flow.graph import Graph
 from engine.flow.lists import FLATTEN, ListScopes
 from engine.flow.node_type import Catalog
-from engine.flow.ports import out_schema
+from engine.flow.output_schemas import out_schema
 from engine.flow.reference_edits import references_of
 from engine.flow.references import Reference
 from engine.flow.validation import why_not_connected

@@ -8,9 +8,9 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from engine.flow.document import Document
-from engine.flow.in_words import in_words
 from engine.flow.node_type import Catalog
 from engine.flow.reference_edits import change_in
+from engine.flow.reference_labels import in_words
 from engine.flow.references import Reference, parse_reference
 from ui.kit.text import _
 from ui.playground.state.available_data import Datum, flat, sources_for

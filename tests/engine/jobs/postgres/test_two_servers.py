@@ -26,7 +26,7 @@ from engine.files.intake import incoming_of, store_file, value_of
 from engine.jobs.questions import answer
 from engine.jobs.server.retention import Retention, Rules
 from engine.jobs.server.scheduler import Scheduler
-from engine.jobs.submit.hooked import HookCall, receive
+from engine.jobs.submit.hook_calls import HookCall, receive
 from engine.jobs.worker.job_files import JobFiles
 from engine.secrets.sealing import open_vault
 from storage.database import Database

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from storage.file_modes import make_private
 from storage.opening import open_database
-from storage.private import make_private
 
 pytestmark = pytest.mark.sqlite("They are about the files of SQLite.")
 

@@ -22,10 +22,10 @@ from storage.monitoring.counts import Took
 from storage.monitoring.curves import Curves, read_curves
 from storage.monitoring.durations import as_shown, nearest_rank
 from storage.monitoring.figures import Figures, read_figures
-from storage.monitoring.folding import MOST_JOBS, Span, begin, find_span, first_step, next_step, prepare, store
 from storage.monitoring.overview import list_activity
 from storage.monitoring.period import RANGES, Filters, Period
-from storage.monitoring.rollup import source_of
+from storage.monitoring.rollup_reads import source_of
+from storage.monitoring.rollup_writes import MOST_JOBS, Span, begin, find_span, first_step, next_step, prepare, store
 from storage.settings import SERVER, put_setting
 from storage.tables import Job
 from tests.databases import open_database

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.flow.document import Document
 from engine.flow.edits import Op, apply_ops, invert
 from engine.flow.graph import Graph
-from engine.flow.steps import (
+from engine.flow.step_list import (
     come_after,
     duplicate,
     fitting,

@@ -1,6 +1,6 @@
 """Problems with a call of another flow, found before anything runs."""
 
-from engine.flow.called import Callee, call_problems, newer_version, pinned, unpinned
+from engine.flow.called_flows import Callee, call_problems, newer_version, pinned, unpinned
 from engine.flow.document import Document
 from engine.flow.validation import deploy_problems
 from engine.nodes import CATALOG

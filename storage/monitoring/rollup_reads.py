@@ -1,7 +1,7 @@
 """Where the jobs of a period are counted: in the sums of the roll-up, or from the rows of the jobs themselves.
 
 The sums of an hour are used when it lies within the period, within one slot of it, and within the roll-up's span
-(`storage/monitoring/folding.py`). Everything else is read from rows, with those jobs of the span that are not in the sums
+(`storage/monitoring/rollup_writes.py`). Everything else is read from rows, with those jobs of the span that are not in the sums
 yet: so no job is left out and none is counted twice.
 """
 
@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR
 from storage.database import now
-from storage.monitoring.folding import Span, find_span
 from storage.monitoring.period import Filters, Period
+from storage.monitoring.rollup_writes import Span, find_span
 from storage.tables import Job, RollupBusy, RollupCalls, RollupCarried, RollupDurations, RollupJobs
 
 #: Times from one millisecond to before another.

@@ -1,7 +1,7 @@
 """Adds up ended jobs per hour of acceptance, so that Monitoring need not read them again (tables `rollup_...`).
 
 The roll-up of a workspace covers a span: the jobs accepted from its `since` to before its `until`. A step moves `until`
-forward by an hour at most. What is not in the sums is read from the jobs themselves (`storage/monitoring/rollup.py`): the
+forward by an hour at most. What is not in the sums is read from the jobs themselves (`storage/monitoring/rollup_reads.py`): the
 jobs accepted later, and those of the span that had not ended when it passed them (`rollup_carried`). So figures are exact
 at every moment, whether the roll-up is far behind or not.
 

@@ -1,4 +1,4 @@
-"""What an action is going to ask for first.
+"""Sends what an action is going to ask for first, before the action asks.
 
 With PostgreSQL that is sent in the trip that begins the transaction, so that the lock of writers is held for fewer trips.
 SQLite needs no trips, and makes no use of it.
@@ -18,11 +18,11 @@ LookAhead = Callable[[Session, Sequence[Any]], None]
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class Prefetch:
     """What is known of an action. Its reads count until something is written.
 
     `steady`: nothing that the action writes changes them, so they count to its end. `writes`: the action is not plural, and
-    what is foreseen is a write, which it will make whatever it finds. Both hold only when no other action shares the
+    what is prefetched is a write, which it will make whatever it finds. Both hold only when no other action shares the
     transaction.
     """
 
@@ -31,9 +31,9 @@ class Foreseen:
     writes: bool = False
 
 
-FORESEEN: Final[dict[Callable[..., Any], Foreseen]] = {}
+PREFETCHES: Final[dict[Callable[..., Any], Prefetch]] = {}
 
 
-def foresee(action: Callable[..., Any], look_ahead: LookAhead, *, steady: bool = False, writes: bool = False) -> None:
+def prefetch(action: Callable[..., Any], look_ahead: LookAhead, *, steady: bool = False, writes: bool = False) -> None:
     """Says what an action will ask for first. A statement that it runs with other values is only slower."""
-    FORESEEN[action] = Foreseen(look_ahead, steady, writes)
+    PREFETCHES[action] = Prefetch(look_ahead, steady, writes)

@@ -1,4 +1,4 @@
-"""Says what is repeated only now and then."""
+"""Keeps what happens again and again from filling the log."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Hashable
 
 
-class Seldom:
-    """Tells whether something may be said: about each subject once in so many seconds. May be called from any thread."""
+class LogThrottle:
+    """Tells whether a line may be logged: about each subject once in so many seconds. May be called from any thread."""
 
     def __init__(self, seconds: float = 10.0, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
