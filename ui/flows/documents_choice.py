@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nicegui import ui
 
 from engine.actions.knowledge import add_collection, delete_collection
-from engine.flow.document import Document
-from engine.knowledge.samples import sample_documents
 from storage.knowledge import CollectionLine, find_collection, list_collections
+from ui.flows.goal_flow import SearchedDocuments
 from ui.kit.parts import button, link, words
 from ui.kit.scroll import into_view
 from ui.kit.text import _, plural
@@ -22,66 +21,34 @@ _LOOK_SECONDS = 1.5
 
 
 class DocumentsChoice:
-    """The choice on the page of a goal. It draws nothing for a template that searches no documents.
+    """The choice on the page of a goal, drawn into the current container. It shows nothing for a template that searches
+    no documents.
 
-    `chosen` is the id of a collection, or empty for the practice documents.
+    `known`: the collections of the workspace; `chosen`: the id of one, or empty for the practice documents.
     """
 
-    def __init__(self, page_session: PageSession, template: Document, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        page_session: PageSession,
+        searched: SearchedDocuments,
+        known: Sequence[CollectionLine],
+        chosen: str,
+        on_change: Callable[[], None],
+    ) -> None:
         self.page_session = page_session
+        self.practice = searched.practice
+        self.known = known
+        self.chosen = chosen
         self.on_change = on_change
-        #: The names of the practice collections that steps of the template search.
-        self.practice = frozenset(
-            str(node.config["collection"])
-            for node in template.nodes
-            if node.type == "search_knowledge" and node.config.get("collection") in sample_documents(template)
-        )
-        self.nodes = frozenset(
-            node.id
-            for node in template.nodes
-            if node.type == "search_knowledge" and node.config.get("collection") in self.practice
-        )
-        self.known: list[CollectionLine] = []
-        self.chosen = ""
-
-    async def load(self) -> None:
-        """Reads the collections, when the template searches any."""
-        if self.practice:
-            self.known = await self.page_session.query(list_collections)
-
-    def that_of(self, document: Document) -> str:
-        """The id of the collection that a document made here searches; empty for the practice documents."""
-        named = [str(node.config.get("collection") or "") for node in document.nodes if node.id in self.nodes]
-        return "" if not named or named[0] in self.practice else named[0]
-
-    def choose_that_of(self, document: Document) -> None:
-        """Chooses what a document made here searches."""
-        self.chosen = self.that_of(document)
-
-    def practice_in(self, document: Document) -> bool:
-        """True when a document made here answers from the practice documents."""
-        return bool(self.practice) and not self.that_of(document)
-
-    def put_into(self, document: Document, collection: str) -> Document:
-        """Returns the document with this collection in the steps that search; the same one for the practice documents."""
-        if not collection or not self.nodes:
-            return document
-        nodes = tuple(
-            node.model_copy(update={"config": {**node.config, "collection": collection}})
-            if node.id in self.nodes
-            else node
-            for node in document.nodes
-        )
-        return document.model_copy(update={"nodes": nodes})
-
-    def draw(self) -> None:
-        """Draws the choice into the current container."""
         with ui.element("section").classes("fp-goal-documents") as self.around:
             self.place = ui.element("div").classes("fp-goal-documents")
         self.around.visible = bool(self.practice)
         if self.practice:
             self.around.props("data-fp-back").on("fpback", self._look_again, [])
             self._draw()
+
+    async def _load(self) -> None:
+        self.known = await self.page_session.query(list_collections)
 
     async def _look_again(self) -> None:
         """Collections may have been changed in another tab."""
@@ -148,7 +115,7 @@ class DocumentsChoice:
         added = await self._add_to(made)
         if not added:
             await self.page_session.try_execute(delete_collection, made)
-        await self.load()
+        await self._load()
         if added and not self.place.is_deleted:
             self._choose(made)
             self._follow()
@@ -156,7 +123,7 @@ class DocumentsChoice:
     async def add(self) -> None:
         """Opens the dialog that adds files to the chosen collection."""
         if await self._add_to(self.chosen) and not self.place.is_deleted:
-            await self.load()
+            await self._load()
             self._draw()
             self.on_change()
             self._follow()
@@ -172,7 +139,7 @@ class DocumentsChoice:
             if self.place.is_deleted:
                 timer.deactivate()
                 return
-            self.known = await self.page_session.query(list_collections)
+            await self._load()
             one = self._line()
             if one is None or not one.busy:
                 timer.deactivate()

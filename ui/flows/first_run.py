@@ -13,7 +13,8 @@ from engine.flow.goals import all_goals
 from storage.first_steps import FirstSteps, find_first_steps
 from storage.flows import FlowRow, list_flows
 from ui.flows.goal_box import GoalBox
-from ui.flows.goal_questions import GoalQuestions
+from ui.flows.goal_flow import load_choices
+from ui.flows.goal_page import blanks_of, draw_goal
 from ui.flows.import_file import import_button
 from ui.flows.state import state_lines
 from ui.flows.templates import all_templates, simulated_note, template_card
@@ -36,10 +37,11 @@ def register(app: App) -> None:
     async def open_start(request: Request, goal: str = "", asked: str = "", flow: str = "") -> None:
         page_session = await open_page_session(app, request)
         if (wanted := all_goals().find(goal)) is not None:
-            questions = GoalQuestions(page_session, wanted, asked=asked)
-            await questions.load(flow)
+            blanks = blanks_of(wanted)
+            mine = flow if page_session.may("edit flows") else ""
+            choices = await page_session.query(load_choices, blanks, mine)
             with opened(page_session, wanted.title, active="start", h1=False):
-                questions.draw()
+                draw_goal(page_session, blanks, choices, asked=asked)
             return
         steps = await page_session.query(find_first_steps)
         flows = await page_session.query(list_flows, MOST_OWN)

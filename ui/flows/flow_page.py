@@ -13,7 +13,7 @@ from storage.flows import FlowRow, find_flow, get_flow, list_versions
 from ui.flows import flow_actions
 from ui.flows.api_tab import ApiTab
 from ui.flows.deploy import deploy_flow
-from ui.flows.goal_questions import way_to_answers
+from ui.flows.goal_page import way_to_answers
 from ui.flows.state import newer_draft, state_badges
 from ui.flows.tabs import FlowTabs
 from ui.flows.try_it import try_keys_of

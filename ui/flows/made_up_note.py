@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from engine.actions.called_flows import read_library
 from engine.flow.called_flows import AGENT
 from engine.flow.document import Document
+from engine.flow.goals import Goal
 from engine.flow.made_up_answers import MadeUpStep, made_up_steps
 from storage.connections import list_connections
 from ui.kit.parts import button, link_button, note, status_badge
@@ -104,3 +105,11 @@ def how_made_up(document: Document) -> str:
         "This answer is made up: the Simulated model guesses it from the words of your input, to show how "
         "the flow works. Real answers need a connected model."
     )
+
+
+def choices_not_kept(goal: Goal) -> str:
+    """Says that what was chosen of the answer's form is for a connected model; "" where a goal asks for nothing of it."""
+    asked = [one for one in goal.questions if one.kind in {"choice", "number"}]
+    if not any(f"<{one.name}>" in goal.instruction for one in asked):
+        return ""
+    return _("The Simulated model keeps to no language, number or style that you choose; a connected model does.")

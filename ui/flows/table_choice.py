@@ -9,7 +9,7 @@ from nicegui import ui
 
 from engine.actions.datasets import add_dataset, known_datasets
 from engine.flow.document import Document
-from engine.nodes.known_datasets import KnownDataset, find_known, named_by_id
+from engine.nodes.known_datasets import KnownDataset, find_known
 from engine.table_files.samples import sample_tables
 from ui.forms.specs import FieldSpec, Json
 from ui.kit.ask import ask_text
@@ -33,14 +33,14 @@ class TableChoice:
     A dataset that exists is chosen by its id; the one that the template brings along by its name until it is made.
     """
 
-    def __init__(self, page_session: PageSession, template: Document) -> None:
+    def __init__(self, page_session: PageSession, template: Document, known: Sequence[KnownDataset]) -> None:
         self.page_session = page_session
         self.brings = sample_tables(template)
-        self.known: Sequence[KnownDataset] = ()
+        self.known = known
         self._show: Callable[[], None] | None = None
 
     async def load(self) -> None:
-        """Reads the datasets, when the template names any."""
+        """Reads the datasets again, when the template names any."""
         if self.brings:
             self.known = await self.page_session.query(known_datasets)
             if self._show is not None:
@@ -50,10 +50,6 @@ class TableChoice:
         """Returns the id of the dataset of this name; what was given when there is none."""
         found = find_known(self.known, named)
         return named if found is None else found.id
-
-    def put_into(self, document: Document) -> Document:
-        """Returns the document with the ids of datasets in place of their names."""
-        return named_by_id(document, self.known)
 
     def draw(self, form: Form, spec: FieldSpec, pointer: str, value: Json) -> None:
         """Draws the form widget."""
