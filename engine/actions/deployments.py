@@ -25,7 +25,7 @@ from engine.flow.validation import deploy_problems, without_parked
 from engine.knowledge.known import known_collections
 from engine.models.file_problems import file_problems, file_warnings
 from engine.nodes import CATALOG
-from engine.nodes.agent_tools import server_problems
+from engine.nodes.agent_tool_problems import server_problems
 from engine.nodes.known_collections import empty_collections, missing_collections
 from engine.nodes.known_datasets import missing_datasets, unknown_columns
 from storage.audit import add_entry

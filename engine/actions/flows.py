@@ -36,7 +36,7 @@ from engine.jobs.submit.accept import flow_concurrency
 from engine.jobs.transitions import change_flow_concurrency
 from engine.knowledge.known import known_collections
 from engine.nodes import CATALOG
-from engine.nodes.agent_tools import server_problems
+from engine.nodes.agent_tool_problems import server_problems
 from engine.nodes.known_collections import missing_collections
 from engine.nodes.known_datasets import missing_datasets, named_by_id
 from storage.audit import add_entry

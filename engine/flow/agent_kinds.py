@@ -58,6 +58,11 @@ def name_of(entry: Mapping[str, Any], number: int) -> str:
     return {"flow": "run", "dataset": "look_up", "knowledge": "search", "http": "ask"}.get(kind, "use") + f"_{made}"
 
 
+def server_tool_name(server: str, tool: str) -> str:
+    """Returns the name of an MCP server's tool for models, which take few characters."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", f"{server}_{tool}")[:64]
+
+
 def tool_words(entry: Mapping[str, Any], titles: Mapping[str, str]) -> tuple[str, str]:
     """Returns how an entry is called in a list, and a few words about it.
 

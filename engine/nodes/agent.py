@@ -42,7 +42,9 @@ from engine.flow.document import Document, Node
 from engine.flow.node_context import Json, NodeContext, NodeFailed, TurnFiles
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.nodes.agent_loop import AgentRun, Limits
-from engine.nodes.agent_tools import MOST_TOOLS, AgentTool, build_tools, tool_problems
+from engine.nodes.agent_tool_problems import tool_problems
+from engine.nodes.agent_tool_settings import MOST_TOOLS, AgentTool
+from engine.nodes.agent_tools import build_tools
 from engine.nodes.given_files import FILES, files_of
 from engine.nodes.model_answers import (
     OUTPUT_FIELDS,

@@ -23,7 +23,7 @@ from engine.jobs.outbound_rules import rules_for_flows
 from engine.knowledge.known import known_collections
 from engine.models.file_problems import file_problems, file_warnings
 from engine.nodes import CATALOG
-from engine.nodes.agent_tools import server_problems
+from engine.nodes.agent_tool_problems import server_problems
 from engine.nodes.known_collections import KnownCollection, missing_collections, with_collections
 from engine.nodes.known_datasets import (
     KnownDataset,
