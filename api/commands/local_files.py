@@ -15,8 +15,8 @@ from engine.core.errors import Invalid
 from engine.core.file_names import clean_file_name
 from engine.core.ids import file_ids_in, new_id
 from engine.core.media_types import HEAD_BYTES, TAIL_BYTES, media_type_of
-from engine.flow.file_values import MAX_FILE_BYTES, file_value, sent_file_id, size_in_words
-from engine.flow.node_context import FileContent, Json, NodeFailed
+from engine.flow.file_values import MAX_FILE_BYTES, FileContent, file_value, sent_file_id, size_in_words
+from engine.flow.node_context import Json, NodeFailed
 
 
 class LocalFiles:

@@ -22,16 +22,9 @@ from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
 from engine.core.ids import new_id
 from engine.flow.contract import input_fields
 from engine.flow.document import Document, parse_flow_file
-from engine.flow.node_context import (
-    Json,
-    ModelQuestion,
-    ModelTurn,
-    NodeFailed,
-    PersonAnswer,
-    PersonQuestion,
-    SecretValue,
-    ToolServer,
-)
+from engine.flow.node_context import Json, NodeFailed, PersonAnswer, PersonQuestion, ToolServer
+from engine.flow.node_http import SecretValue
+from engine.flow.node_models import ModelQuestion, ModelTurn
 from engine.flow.payload_check import check_payload
 from engine.jobs.outbound_rules import environment_rules
 from engine.jobs.worker.plan_loader import PlanLoader

@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -117,6 +118,16 @@ _SHORT_WORDS: Final[Mapping[str, str]] = {
     f"{_OFFICE}presentationml.presentation": "PowerPoint slides",
     "application/octet-stream": "unknown kind",
 }
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """A file with its bytes. `size` is their number; `media_type` was found from content and name."""
+
+    name: str
+    media_type: str
+    size: int
+    content: bytes = dataclass_field(repr=False)
 
 
 def is_file_value(value: JsonValue) -> bool:

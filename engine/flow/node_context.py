@@ -1,4 +1,5 @@
-"""What a node may use from outside: its context, and the values that it gives to it and gets from it.
+"""What a node may use from outside: its context, and the values that it gives to it and gets from it. What it has of the
+web is in `node_http.py`, and what it asks language models in `node_models.py`.
 
 `engine.run.step` implements the context; `engine.jobs.worker.step_services` is what stands behind it in a worker.
 """
@@ -7,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
 
 from engine.core.error_codes import JobErrorCode
-from engine.flow.references import Json, Scope
+from engine.flow.file_values import FileContent
+from engine.flow.node_http import Http, SecretValue
+from engine.flow.node_models import ModelQuestion, ModelReply, ModelTurn, TurnReply
+from engine.flow.references import Json, JsonSchema, Scope
 
-JsonSchema = dict[str, Any]
 Result = TypeVar("Result")
 
 
@@ -44,107 +47,6 @@ class NodeFailed(Exception):
         self.passing = passing
         self.retry_after = retry_after
         self.pointer = pointer
-
-
-@dataclass(frozen=True)
-class SecretValue:
-    """A secret for a request. `hosts`: the hosts it may be sent to; None allows every host."""
-
-    name: str
-    value: str = field(repr=False)
-    hosts: tuple[str, ...] | None
-
-
-#: Which addresses a request may reach: also those the owner allows for flows, or the public web only.
-Reach = Literal["flows", "public"]
-
-
-class HttpAnswer(Protocol):
-    """The answer to an outbound request. `listed`: the owner's allow-list names its host."""
-
-    @property
-    def url(self) -> str: ...
-    @property
-    def status(self) -> int: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-    @property
-    def body(self) -> bytes: ...
-    @property
-    def content_type(self) -> str: ...
-    @property
-    def listed(self) -> bool: ...
-    def text(self) -> str: ...
-
-
-class DrawnPage(Protocol):
-    """A page after its scripts have run (`engine.browser.browser`).
-
-    `refused`: how many of its requests were blocked or failed.
-    """
-
-    @property
-    def url(self) -> str: ...
-    @property
-    def html(self) -> str: ...
-    @property
-    def refused(self) -> int: ...
-
-
-class SiteRules(Protocol):
-    """The rules in a site's robots.txt (`engine.outbound.robots`). `failed_status`: the HTTP status when it could not
-    be read.
-
-    `listed`: it came from a host that the owner's allow-list names.
-    """
-
-    @property
-    def failed_status(self) -> int | None: ...
-    @property
-    def answer_headers(self) -> Mapping[str, str]: ...
-    @property
-    def crawl_delay(self) -> float: ...
-    @property
-    def sitemaps(self) -> Sequence[str]: ...
-    @property
-    def listed(self) -> bool: ...
-    def may_read(self, url: str) -> bool: ...
-
-
-class Http(Protocol):
-    """The outbound client as nodes see it (`engine.outbound.client.OutboundClient`).
-
-    Refusals and faults are raised as NodeFailed.
-    """
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        secret_headers: Mapping[str, SecretValue] | None = None,
-        query: Mapping[str, str] | None = None,
-        content: bytes | None = None,
-        timeout_seconds: float = 30.0,
-        max_bytes: int = 10 << 20,
-        reach: Reach = "flows",
-    ) -> HttpAnswer: ...
-
-    async def site_rules(self, url: str, *, timeout_seconds: float = 30.0, reach: Reach = "flows") -> SiteRules:
-        """Returns the robots.txt of a page's site, which is cached. Raises NodeFailed."""
-        ...
-
-    async def draw(self, answer: Any, *, timeout_seconds: float = 30.0) -> DrawnPage:  # noqa: ANN401 - its own answers
-        """Renders the page of an answer in a browser.
-
-        Raises NodeFailed, also when there is no browser (`page_needs_browser`).
-        """
-        ...
-
-    def turn(self, url: str, *, delay_seconds: float = 0.0, at_once: int = 10) -> AbstractAsyncContextManager[None]:
-        """A context manager around a request that waits until the host may be asked again."""
-        ...
 
 
 class DatasetPage(Protocol):
@@ -205,16 +107,6 @@ class Knowledge(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class FileContent:
-    """A file with its bytes. `size` is their number; `media_type` was found from content and name."""
-
-    name: str
-    media_type: str
-    size: int
-    content: bytes = field(repr=False)
-
-
 class Files(Protocol):
     """The stored files of the flow's workspace (`engine.flow.file_values` describes their values)."""
 
@@ -233,40 +125,6 @@ class Files(Protocol):
     async def note_payload(self, payload: Mapping[str, Json]) -> None:
         """Stores the payload of the job anew, with files in place of the data that was sent with it."""
         ...
-
-
-@dataclass(frozen=True)
-class ModelQuestion:
-    """A Prompt's request to a model.
-
-    `model` is `CONNECTION:model-name` or `simulated`; `output_schema` asks for an object; `files` are sent with it.
-    """
-
-    model: str
-    prompt: str
-    system: str = ""
-    temperature: float | None = None
-    max_tokens: int | None = None
-    output_schema: JsonSchema | None = None
-    max_attempts: int = 3
-    timeout_seconds: float = 180.0
-    files: tuple[FileContent, ...] = ()
-
-
-class ModelReply(Protocol):
-    """A model's answer: `value` is text, or an object that fits the schema.
-
-    `warnings` and `notes` are for the step: what the model did not get, and which files went to it.
-    """
-
-    @property
-    def value(self) -> Json: ...
-    @property
-    def simulated(self) -> bool: ...
-    @property
-    def warnings(self) -> Sequence[str]: ...
-    @property
-    def notes(self) -> Sequence[str]: ...
 
 
 #: What happens when nobody answers a question in time: it counts as refused, as approved, or the step fails.
@@ -306,84 +164,6 @@ class PersonAnswer:
 
 class SetAside(BaseException):
     """Raised by `NodeContext.ask_person` while there is no answer: the step ends, and begins again after it."""
-
-
-@dataclass(frozen=True)
-class ToolSpec:
-    """A tool that a model may call. `schema`: the JSON Schema of its arguments, an object.
-
-    `changes`: a call may change something outside Flowport, so the Simulated model leaves it alone.
-    """
-
-    name: str
-    description: str
-    schema: JsonSchema
-    changes: bool = False
-
-
-@dataclass(frozen=True)
-class ToolCall:
-    """A call that a model asks for. `arguments` is what the model wrote: an object, or text that is no JSON object."""
-
-    id: str
-    name: str
-    arguments: Json
-
-
-@dataclass
-class TurnFiles:
-    """The files of a conversation's first message.
-
-    `prepared`: what the model gets of them, kept for the next turns: a document is read once, not with each turn.
-    """
-
-    files: tuple[FileContent, ...] = ()
-    prepared: Any = None
-
-
-@dataclass(frozen=True)
-class ModelTurn:
-    """One request of a conversation in which a model may call tools.
-
-    `history` holds the conversation after the first message, as JSON: `{"message": ...}` is a `TurnReply.message`,
-    `{"results": [{"id", "name", "text"}]}` answers its calls, and `{"text": ...}` is something more that it is told.
-    `may_call` false: the model is told of the tools, but must answer without a call.
-    """
-
-    model: str
-    message: str
-    system: str = ""
-    history: tuple[Mapping[str, Json], ...] = ()
-    tools: tuple[ToolSpec, ...] = ()
-    may_call: bool = True
-    files: TurnFiles = field(default_factory=TurnFiles)
-    #: The schema of the final answer, for the Simulated model; other models read it in `system`.
-    output_schema: JsonSchema | None = None
-    timeout_seconds: float = 180.0
-
-
-class TurnReply(Protocol):
-    """A model's reply: its text and the calls it asks for. `message` is the whole reply as JSON, for `history`.
-
-    `cost_nanos` None: unknown.
-    """
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def asked(self) -> Sequence[ToolCall]: ...
-    @property
-    def message(self) -> Json: ...
-    @property
-    def simulated(self) -> bool: ...
-    @property
-    def input_tokens(self) -> int: ...
-    @property
-    def output_tokens(self) -> int: ...
-    @property
-    def cost_nanos(self) -> int | None: ...
-    @property
-    def warnings(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)

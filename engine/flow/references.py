@@ -17,6 +17,7 @@ import jsonpointer
 from pydantic import JsonValue
 
 Json = Any  # a JSON value: None, bool, int, float, str, list or dict of these
+JsonSchema = dict[str, Any]
 
 SYSTEM = "system"
 SYSTEM_FIELDS = ("timestamp", "flow_id", "flow_version", "job_id")

@@ -17,7 +17,9 @@ from typing import Any, cast
 from engine.core.charsets import decode_body
 from engine.core.errors import Refusal
 from engine.documents.reading import read_document
-from engine.flow.node_context import FileContent, Json, NodeContext, NodeFailed, Reach
+from engine.flow.file_values import FileContent
+from engine.flow.node_context import Json, NodeContext, NodeFailed
+from engine.flow.node_http import Reach
 from engine.knowledge.documents import TABLES, TEXTS, USUAL_DEPTH, USUAL_PAGES, Found, NotRead, ending_of
 from engine.nodes import page_scraper
 from engine.nodes.site_addresses import Picker, canonical

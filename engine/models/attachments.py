@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 from engine.core.error_codes import JobErrorCode
 from engine.core.media_types import plain_media_type
 from engine.documents.reading import Apart, page_images, read_document
-from engine.flow.file_values import media_type_in_words, size_in_words
-from engine.flow.node_context import FileContent, NodeFailed
+from engine.flow.file_values import FileContent, media_type_in_words, size_in_words
+from engine.flow.node_context import NodeFailed
 from engine.models.connections import ModelConnection
 from engine.models.errors import ModelFailed
 from engine.models.media import PDF, TAKES, Takes, check_count, taken_in_words, way_of

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from engine.core.clock import Clock, SystemClock
 from engine.core.error_codes import JobErrorCode
 from engine.documents.reading import Apart
-from engine.flow.node_context import ModelTurn
+from engine.flow.node_models import ModelTurn
 from engine.models import simulated
 from engine.models.attachments import Attached, attach
 from engine.models.connection_test import TestResult, check_connection

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from engine.core.error_codes import JobErrorCode
-from engine.flow.node_context import Json, SecretValue
+from engine.flow.node_context import Json
+from engine.flow.node_http import SecretValue
 from engine.models.connections import ModelConnection
 from engine.models.errors import ModelFailed, key_missing, key_refused, model_fault, provider_words, without_keys
 from engine.models.model_lists import names_in

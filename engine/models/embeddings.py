@@ -18,7 +18,7 @@ from urllib.parse import quote
 from engine.core.clock import Clock
 from engine.core.error_codes import JobErrorCode
 from engine.core.trace_context import CURRENT_TRACE
-from engine.flow.node_context import SecretValue
+from engine.flow.node_http import SecretValue
 from engine.models.connections import ModelConnection
 from engine.models.errors import (
     ModelFailed,

@@ -13,7 +13,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from engine.flow.node_context import Json, ModelTurn, ToolCall, ToolSpec
+from engine.flow.node_context import Json
+from engine.flow.node_models import ModelTurn, ToolCall, ToolSpec
 from engine.models import simulated
 from engine.models.structured_output import check_object
 

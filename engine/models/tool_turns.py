@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.flow.json_values import read_strictly
-from engine.flow.node_context import Json, JsonSchema, ModelTurn, ToolCall
+from engine.flow.node_context import Json, JsonSchema
+from engine.flow.node_models import ModelTurn, ToolCall
 from engine.models import simulated_agent
 from engine.models.attachments import Attached
 from engine.models.conversation import Conversation
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reply(CallTotals):
-    """Implements `engine.flow.node_context.TurnReply`. `calls`: the calls of the model that it took."""
+    """Implements `engine.flow.node_models.TurnReply`. `calls`: the calls of the model that it took."""
 
     text: str
     asked: tuple[ToolCall, ...]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.flow.node_context import FileContent, Json, JsonSchema, ModelQuestion
+from engine.flow.file_values import FileContent
+from engine.flow.node_context import Json, JsonSchema
+from engine.flow.node_models import ModelQuestion
 from engine.models.connections import split_model
 from engine.models.price import Price
 

@@ -39,7 +39,8 @@ from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
-from engine.flow.node_context import Json, NodeContext, NodeFailed, TurnFiles
+from engine.flow.node_context import Json, NodeContext, NodeFailed
+from engine.flow.node_models import TurnFiles
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.nodes.agent_loop import AgentRun, Limits
 from engine.nodes.agent_tool_problems import tool_problems

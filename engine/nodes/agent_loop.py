@@ -15,18 +15,8 @@ from typing import Any
 
 from engine.core.error_codes import JobErrorCode
 from engine.flow.arguments import wrong_arguments
-from engine.flow.node_context import (
-    FlowAnswer,
-    Json,
-    JsonSchema,
-    ModelTurn,
-    NodeContext,
-    NodeFailed,
-    PersonQuestion,
-    SetAside,
-    ToolCall,
-    TurnFiles,
-)
+from engine.flow.node_context import FlowAnswer, Json, JsonSchema, NodeContext, NodeFailed, PersonQuestion, SetAside
+from engine.flow.node_models import ModelTurn, ToolCall, TurnFiles
 from engine.models.structured_output import instructions_for, read_object, repair_for
 from engine.nodes.agent_tools import Tool
 

@@ -16,7 +16,9 @@ from pydantic import JsonValue
 from engine.flow import contract
 from engine.flow.agent_kinds import fixed_host, name_of, server_tool_name
 from engine.flow.json_values import read_strictly, value_at
-from engine.flow.node_context import FlowAnswer, HttpAnswer, Json, NodeContext, NodeFailed, ToolServer, ToolSpec
+from engine.flow.node_context import FlowAnswer, Json, NodeContext, NodeFailed, ToolServer
+from engine.flow.node_http import HttpAnswer
+from engine.flow.node_models import ToolSpec
 from engine.flow.references import as_text
 from engine.flow.rules import holds
 from engine.nodes.agent_tool_settings import IN_BRACES, LONGEST_DESCRIPTION, AgentTool, placeholders

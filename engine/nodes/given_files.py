@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
-from engine.flow.file_values import is_file_value
-from engine.flow.node_context import FileContent, Json, NodeContext, NodeFailed
+from engine.flow.file_values import FileContent, is_file_value
+from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.models.media import check_count
 
 #: The field `files` of a node's Inputs.

@@ -34,7 +34,8 @@ from pydantic import Field
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.document import Document, Node
-from engine.flow.node_context import DrawnPage, HttpAnswer, Json, NodeContext, NodeFailed
+from engine.flow.node_context import Json, NodeContext, NodeFailed
+from engine.flow.node_http import DrawnPage, HttpAnswer
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.nodes.page_reading import read_with
 from engine.nodes.web_answers import ask_robots, media_type_shown, shown, status_failure

@@ -43,7 +43,8 @@ from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow import contract
 from engine.flow.document import Document, Node
-from engine.flow.node_context import Json, ModelQuestion, NodeContext, NodeFailed
+from engine.flow.node_context import Json, NodeContext, NodeFailed
+from engine.flow.node_models import ModelQuestion
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
 from engine.nodes.given_files import FILES, files_of
 from engine.nodes.model_answers import (

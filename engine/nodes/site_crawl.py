@@ -19,7 +19,8 @@ from urllib.parse import urljoin
 
 from engine.core.charsets import decode_body
 from engine.core.error_codes import JobErrorCode
-from engine.flow.node_context import HttpAnswer, NodeContext, NodeFailed, Reach
+from engine.flow.node_context import NodeContext, NodeFailed
+from engine.flow.node_http import HttpAnswer, Reach
 from engine.nodes.page_reading import read_with
 from engine.nodes.site_addresses import Picker, canonical, is_file, page_key, site_of
 from engine.nodes.sitemaps import read_sitemap

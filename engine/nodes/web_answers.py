@@ -10,7 +10,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from engine.core.error_codes import JobErrorCode
-from engine.flow.node_context import HttpAnswer, NodeContext, NodeFailed, SiteRules
+from engine.flow.node_context import NodeContext, NodeFailed
+from engine.flow.node_http import HttpAnswer, SiteRules
 
 #: What a status usually means, for an answer without a text of its own.
 _REASONS = {

@@ -22,7 +22,7 @@ import httpcore2
 import httpx2
 
 from engine.core.charsets import decode_body
-from engine.flow.node_context import DrawnPage, SecretValue
+from engine.flow.node_http import DrawnPage, SecretValue
 from engine.outbound.addresses import port_of, read_url, shown_url
 from engine.outbound.allow_list import Allowed, OutboundRules, Reach, allowed_origin, parse_allow_list
 from engine.outbound.connection_pools import CONNECT_SECONDS, ConnectionPools, Resolver

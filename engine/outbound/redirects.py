@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import httpx2
 
-from engine.flow.node_context import SecretValue
+from engine.flow.node_http import SecretValue
 from engine.outbound.addresses import port_of, read_url, shown_url
 from engine.outbound.connection_pools import CONNECT_SECONDS
 from engine.outbound.decompression import ACCEPTED_ENCODINGS

@@ -14,7 +14,7 @@ import httpx2
 
 from engine.core.errors import Problem
 from engine.flow.document import Document
-from engine.flow.node_context import SecretValue
+from engine.flow.node_http import SecretValue
 from engine.flow.validation import without_parked
 from engine.outbound.addresses import port_of, read_url
 from engine.outbound.allow_list import covers, kept_entries, parse_allow_list

@@ -18,15 +18,14 @@ from engine.flow.node_context import (
     FlowAnswer,
     FlowOffer,
     Json,
-    ModelQuestion,
-    ModelTurn,
     NodeFailed,
     PersonAnswer,
     PersonQuestion,
-    SecretValue,
     SetAside,
     ToolServer,
 )
+from engine.flow.node_http import SecretValue
+from engine.flow.node_models import ModelQuestion, ModelTurn
 from engine.flow.node_type import Routed
 from engine.flow.references import Missing, Scope
 from engine.flow.wrong_values import wrong_value

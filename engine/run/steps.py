@@ -7,7 +7,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from engine.core.clock import Millis
-from engine.flow.node_context import Json, SecretValue
+from engine.flow.node_context import Json
+from engine.flow.node_http import SecretValue
 
 #: `waiting`: the step asked a person. It begins again after the answer.
 StepStatus = Literal["completed", "failed", "skipped", "cancelled", "waiting"]
@@ -209,7 +210,7 @@ class Services(Protocol):
         ...
 
     async def ask_turn(self, turn: Any, *, on_call: Any = None, on_text: Any = None) -> Any:
-        """Returns an `engine.flow.node_context.TurnReply`."""
+        """Returns an `engine.flow.node_models.TurnReply`."""
         ...
 
     def tool_server(self, server: str) -> AbstractAsyncContextManager[Any]:

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import SecretUnreadable
 from engine.core.settings import Settings
-from engine.flow.node_context import SecretValue
+from engine.flow.node_http import SecretValue
 from engine.secrets.sealing import Vault, open_vault
 from storage.database import Database
 from storage.secrets import hold_secret, list_sealed

@@ -17,7 +17,7 @@ from engine.actions.secrets import add_secret, set_secret_hosts
 from engine.actions.workspaces import ensure_workspace
 from engine.core.errors import FlowInvalid, Invalid, NotAllowed
 from engine.flow.document import Document, parse_flow_file
-from engine.flow.node_context import SecretValue
+from engine.flow.node_http import SecretValue
 from engine.jobs.at_work import AtWork
 from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.bodies import SubmitOptions

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import MovedClock, SystemClock
 from engine.core.environments import ENVIRONMENTS
-from engine.flow.node_context import SecretValue
+from engine.flow.node_http import SecretValue
 from engine.jobs.submit.accept import flow_webhook
 from engine.jobs.transitions import change_flow_concurrency, claim_many, finish, reclaim_all
 from engine.outbound.addresses import read_url

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FileTooLarge, Refusal, StorageUnavailable
 from engine.files.intake import Incoming, incoming_of, store_file, value_of
-from engine.flow.file_values import sent_file_id
-from engine.flow.node_context import FileContent, Json, NodeFailed
+from engine.flow.file_values import FileContent, sent_file_id
+from engine.flow.node_context import Json, NodeFailed
 from engine.jobs.job_values import encoded
 from storage.database import Database
 from storage.file_bytes import BytesGone

@@ -17,16 +17,9 @@ from sqlalchemy.orm import Session
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Refusal, StorageUnavailable
 from engine.core.trace_context import CURRENT_TRACE
-from engine.flow.node_context import (
-    DrawnPage,
-    Json,
-    ModelQuestion,
-    ModelTurn,
-    NodeFailed,
-    PersonAnswer,
-    PersonQuestion,
-    SecretValue,
-)
+from engine.flow.node_context import Json, NodeFailed, PersonAnswer, PersonQuestion
+from engine.flow.node_http import DrawnPage, SecretValue
+from engine.flow.node_models import ModelQuestion, ModelTurn
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.jobs.worker.job_files import JobFiles
 from engine.jobs.worker.knowledge import WorkspaceKnowledge

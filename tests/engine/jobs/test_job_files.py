@@ -9,8 +9,8 @@ import pytest
 
 from engine.core.errors import PayloadInvalid
 from engine.files.intake import SPACE_GB, incoming_of, store_file, value_of
-from engine.flow.file_values import is_file_value
-from engine.flow.node_context import FileContent, NodeFailed
+from engine.flow.file_values import FileContent, is_file_value
+from engine.flow.node_context import NodeFailed
 from engine.jobs.job_views import job_view
 from engine.jobs.worker.job_files import JobFiles
 from engine.outbound.errors import AddressNotAllowed, ConnectFailed, ResponseTooLarge, TimedOut, TooManyRedirects

@@ -9,7 +9,9 @@ import zlib
 import pytest
 
 from engine.core.paths import PROJECT
-from engine.flow.node_context import FileContent, ModelTurn, NodeFailed, TurnFiles
+from engine.flow.file_values import FileContent
+from engine.flow.node_context import NodeFailed
+from engine.flow.node_models import ModelTurn, TurnFiles
 from engine.models.attachments import PAGE_WIDTH, Attached, Attachment, attach, shown_name
 from engine.models.client import ModelConnection, ModelRequest, Models
 from engine.models.media import TAKES, kinds_not_taken, way_of

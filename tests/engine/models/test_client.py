@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from engine.flow.contract import payload_schema
-from engine.flow.node_context import ModelQuestion
+from engine.flow.node_models import ModelQuestion
 from engine.models.client import ModelCall, ModelConnection, ModelFailed, ModelRequest, Models, Price, split_model
 from engine.outbound.client import OutboundClient
 from tests.stand_ins.openai_server import OpenAIServer, Said

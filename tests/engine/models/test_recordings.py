@@ -9,7 +9,8 @@ import pytest
 
 from engine.core.clock import Millis, SystemClock
 from engine.flow.contract import payload_schema
-from engine.flow.node_context import FileContent, ModelTurn, ToolSpec
+from engine.flow.file_values import FileContent
+from engine.flow.node_models import ModelTurn, ToolSpec
 from engine.models.client import ModelAnswer, ModelConnection, ModelFailed, ModelRequest, Models
 from engine.outbound.client import OutboundClient
 from tests.stand_ins.recorded_models import FOLDER, RecordedModels, Recording, recordings, shape

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.flow.node_context import ModelTurn, ToolSpec
+from engine.flow.node_models import ModelTurn, ToolSpec
 from engine.models.simulated_agent import reply
 
 

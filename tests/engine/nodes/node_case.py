@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from engine.core.ids import new_id
 from engine.flow.document import Document
-from engine.flow.node_context import NodeFailed, PersonAnswer, PersonQuestion, SecretValue
+from engine.flow.node_context import NodeFailed, PersonAnswer, PersonQuestion
+from engine.flow.node_http import SecretValue
 from engine.flow.payload_check import check_payload
 from engine.flow.validation import problems
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from engine.browser.browser import browser_of
 from engine.flow.document import Document
-from engine.flow.node_context import NodeFailed, SecretValue
+from engine.flow.node_context import NodeFailed
+from engine.flow.node_http import SecretValue
 from engine.nodes import CATALOG
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.pages.readers import READERS

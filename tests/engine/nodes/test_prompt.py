@@ -3,8 +3,7 @@
 import pytest
 
 from engine.flow.document import Document
-from engine.flow.file_values import file_value
-from engine.flow.node_context import FileContent
+from engine.flow.file_values import FileContent, file_value
 from engine.flow.output_schemas import out_schema
 from engine.flow.validation import problems
 from engine.models.client import ModelConnection, ModelRequest, Models, Price, split_model

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from engine.flow.node_context import SecretValue
+from engine.flow.node_http import SecretValue
 from engine.outbound.client import (
     AddressNotAllowed,
     Answer,
