@@ -27,7 +27,8 @@ from engine.jobs.questions import set_aside
 from engine.jobs.transitions import claim, finish_many, give_back, job_error, timed_out
 from engine.jobs.worker.plan_loader import PlanLoader, Prepared
 from engine.jobs.worker.spans import JobSpans, Spans
-from engine.jobs.worker.step_writer import JobRecorder, StepWriter, lost_items, redacted_error
+from engine.jobs.worker.step_rows import redacted_error
+from engine.jobs.worker.step_writer import JobRecorder, StepWriter, lost_items
 from engine.run.runner import run_flow
 from engine.run.steps import Recorder, RunOutcome, Services
 from storage.database import Database

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -20,15 +20,14 @@ from pydantic import JsonValue
 from engine.core.clock import Clock
 from engine.core.errors import StorageUnavailable
 from engine.core.redaction import Redaction
-from engine.flow.json_values import is_small
 from engine.flow.node_context import Json
-from engine.jobs.job_values import cut, encoded
 from engine.jobs.transitions import write_steps
-from engine.jobs.worker.model_stream import Piece, Streamed
-from engine.run.steps import INNER, RunError, StepEnded, StepKey, StepPart, StepStarted
+from engine.jobs.worker.model_stream import Streamed
+from engine.jobs.worker.step_rows import CallReport, PartReport, Report, Reports, TextReport, progress_of
+from engine.run.steps import INNER, StepEnded, StepKey, StepPart, StepStarted
 from storage.database import Database
 from storage.job_changes import Claimed, Lease
-from storage.steps import PART, NewValue, Progress
+from storage.steps import Progress
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +116,7 @@ class JobRecorder:
     def called(self, key: StepKey, call: Any) -> None:
         """Reports a model call. Its cost counts from now on."""
         self._streamed.called(key)
-        self._add(_Call(key, call, self.clock.now()))
+        self._add(CallReport(key, call, self.clock.now()))
 
     def delta(self, key: StepKey, text: str) -> None:
         """Reports a piece of a model's text."""
@@ -131,7 +130,7 @@ class JobRecorder:
             self.parts[place] = part.value
         else:
             self._begun.setdefault(place, part.at)
-        self._add(_Part(key, part, self._begun.get(place, part.at)))
+        self._add(PartReport(key, part, self._begun.get(place, part.at)))
 
     def finished(self, key: StepKey, name: str) -> Json | None:
         """Returns the value of a part that has ended, also in an earlier attempt."""
@@ -147,7 +146,7 @@ class JobRecorder:
     def ended(self, step: StepEnded) -> None:
         """Reports that a step has ended."""
         for piece in self._streamed.end(step.key):
-            self._add(_Text(piece, self.clock.now()))
+            self._add(TextReport(piece, self.clock.now()))
         if past := self.past_calls.pop(step.key, ()):
             step.calls = (*past, *step.calls)
         self.running.pop(step.key, None)
@@ -175,6 +174,11 @@ class JobRecorder:
         """The number of items that failed so far."""
         return self.failed_before + len(self.failed_items)
 
+    def with_counts(self, reports: Sequence[Report]) -> Reports:
+        """Returns reports of this attempt with what it has counted up to now."""
+        done, failed = len(self.done), len(self.failed_steps)
+        return Reports(self.job, self.lease, self.redaction, reports, done, self.items_failed, failed)
+
     @property
     def may_have_running_steps(self) -> bool:
         """Whether rows of the job may say that a step is running: an earlier attempt left them, or its end was dropped."""
@@ -192,36 +196,15 @@ class JobRecorder:
 
     def _add_text(self) -> None:
         for piece in self._streamed.take():
-            self._add(_Text(piece, self.clock.now()))
+            self._add(TextReport(piece, self.clock.now()))
 
-    def _add(self, item: _Item) -> None:
+    def _add(self, item: Report) -> None:
         if not self.closed:
             self.step_writer.add(self, item)
 
 
-@dataclass(frozen=True)
-class _Call:
-    key: StepKey
-    call: Any
-    at: int
-
-
-@dataclass(frozen=True)
-class _Text:
-    piece: Piece
-    at: int
-
-
-@dataclass(frozen=True)
-class _Part:
-    key: StepKey
-    part: StepPart
-    begun_at: int
-
-
-_Item = StepStarted | StepEnded | _Call | _Text | _Part
 #: The reports that people watch in every run.
-_WATCHED = (_Text, _Part)
+_WATCHED = (TextReport, PartReport)
 
 
 class StepWriter:
@@ -230,14 +213,14 @@ class StepWriter:
     def __init__(self, database: Database) -> None:
         self._database = database
         #: The reports to write, by the recorder's identity, in the order of their first report.
-        self._waiting: dict[int, tuple[JobRecorder, list[_Item]]] = {}
+        self._waiting: dict[int, tuple[JobRecorder, list[Report]]] = {}
         self._timer: asyncio.TimerHandle | None = None
         #: When the first of the waiting reports is to be written, in seconds of the event loop.
         self._due = math.inf
         self._writing: asyncio.Task[None] | None = None
         self._watchers: list[tuple[JobRecorder, int, asyncio.Future[None]]] = []
 
-    def add(self, recorder: JobRecorder, item: _Item) -> None:
+    def add(self, recorder: JobRecorder, item: Report) -> None:
         """Takes a report, which is written within a few milliseconds."""
         waiting = self._waiting.get(id(recorder))
         if waiting is None:
@@ -306,7 +289,7 @@ class StepWriter:
         else:
             self._due = math.inf  # the jobs whose reports came meanwhile have ended and took them
 
-    async def _write(self, batch: list[tuple[JobRecorder, list[_Item]]]) -> None:
+    async def _write(self, batch: list[tuple[JobRecorder, list[Report]]]) -> None:
         progress = await _as_progress(batch)
         answers = await asyncio.gather(*(self._write_one(one) for one in progress))
         for (recorder, items), answer in zip(batch, answers, strict=True):
@@ -339,187 +322,14 @@ class StepWriter:
         self._watchers = still
 
 
-@dataclass(frozen=True)
-class _Counts:
-    """The counts of a recorder at one moment: a thread reads them while the run goes on."""
-
-    steps_done: int
-    items_failed: int
-    steps_failed: int
-
-    @classmethod
-    def of(cls, recorder: JobRecorder) -> _Counts:
-        return cls(len(recorder.done), recorder.items_failed, len(recorder.failed_steps))
-
-
-async def _as_progress(batch: list[tuple[JobRecorder, list[_Item]]]) -> list[Progress]:
+async def _as_progress(batch: list[tuple[JobRecorder, list[Report]]]) -> list[Progress]:
     """Turns reports into rows; in a thread when that takes long, as for the HTML of a page."""
-    reported = [(recorder, items, _Counts.of(recorder)) for recorder, items in batch]
-    if all(_is_small(item) for _, items in batch for item in items):
-        return [_progress(*one) for one in reported]
-    return await asyncio.to_thread(lambda: [_progress(*one) for one in reported])
-
-
-def _is_small(item: _Item) -> bool:
-    match item:
-        case StepStarted():
-            return is_small(item.inputs)
-        case StepEnded():
-            return is_small(item.output) and (not item.tries or is_small([one.message for one in item.tries]))
-        case _Part():
-            return is_small(item.part.value)
-        case _:
-            return True
-
-
-def _progress(recorder: JobRecorder, items: list[_Item], counts: _Counts) -> Progress:
-    """Turns reports into rows. The end of a step replaces its start."""
-    steps: dict[StepKey, dict[str, Any]] = {}
-    values: dict[tuple[StepKey, str], NewValue] = {}
-    calls: list[dict[str, Any]] = []
-    events: list[tuple[str, int, dict[str, Any]]] = []
-    redaction = recorder.redaction
-    have_ended = {item.key for item in items if isinstance(item, StepEnded)}
-    for item in items:
-        match item:
-            case StepStarted():
-                if item.key not in have_ended:
-                    steps[item.key] = _running(item, recorder.lease.attempt)
-                _put_value(values, item.key, "input", item.inputs, redaction)
-                events.append(("step.started", item.at, _where(item.key)))
-            case StepEnded():
-                steps[item.key] = _ended(item, recorder.lease.attempt, redaction)
-                if item.status == "completed":
-                    _put_value(values, item.key, "output", item.output, redaction)
-                if any(one.code for one in item.tries):  # a first try that succeeded has nothing to show
-                    _put_value(values, item.key, "tries", [one.as_json() for one in item.tries], redaction)
-                if item.log:
-                    _put_value(values, item.key, "log", list(item.log), redaction)
-                if item.status != "waiting":  # the question told of itself when it was stored
-                    events.append((f"step.{item.status}", item.ended_at, _end_event(item, redaction)))
-            case _Call():
-                calls.append(_call(item))
-            case _Part(key, part, begun_at):
-                stored = {"ended": part.ended, "begun_at": begun_at, "at": part.at, "value": part.value}
-                _put_part(values, key, part.name, stored, redaction)
-                data = {**_where(key), "part": part.name, "ended": part.ended}
-                events.append(("step.part", part.at, data))
-            case _Text(piece, at):
-                events.append(("step.delta", at, {**_where(piece.key), "call": piece.call, "text": piece.text}))
-    return Progress(
-        job_id=recorder.job.id,
-        workspace_id=recorder.job.workspace_id,
-        flow_id=recorder.job.flow_id,
-        lease=recorder.lease,
-        steps=tuple(steps.values()),
-        values=tuple(values.values()),
-        calls=tuple(calls),
-        events=tuple(events),
-        steps_done=counts.steps_done,
-        items_failed=counts.items_failed,
-        steps_failed=counts.steps_failed,
-    )
+    reported = [recorder.with_counts(reports) for recorder, reports in batch]
+    if all(one.are_small for one in reported):
+        return [progress_of(one) for one in reported]
+    return await asyncio.to_thread(lambda: [progress_of(one) for one in reported])
 
 
 def lost_items(output: Json) -> int:
     """Returns how many items the output of a Flatten says have failed."""
     return cast("dict[str, Any]", output).get("failed_count") or 0 if isinstance(output, dict) else 0
-
-
-def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:
-    """Returns the error of a step or job as it is stored, without secrets."""
-    return {name: redaction.text(value) if isinstance(value, str) else value for name, value in error.as_json().items()}
-
-
-def _put_value(
-    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, value: Json, redaction: Redaction
-) -> None:
-    text, size = encoded(value)
-    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.text(text), size), size)
-
-
-def _put_part(
-    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, stored: Json, redaction: Redaction
-) -> None:
-    """Stores a part of a step. Only known secrets are hidden: what a provider signed must come back as it was."""
-    text, size = encoded(stored)
-    name = f"{PART}{name}"
-    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.known(text), size), size)
-
-
-def _where(key: StepKey) -> dict[str, Any]:
-    return {"node_id": key.node_id, "index": list(key.index)}
-
-
-def _end_event(step: StepEnded, redaction: Redaction) -> dict[str, Any]:
-    data: dict[str, Any] = {**_where(step.key), "duration_ms": step.duration_ms}
-    if step.error is not None:
-        data |= {"code": step.error.code, "message": redaction.text(step.error.message)}
-    return data
-
-
-def _running(step: StepStarted, attempt: int) -> dict[str, Any]:
-    return {
-        "node_id": step.key.node_id,
-        "index_path": step.key.index_path,
-        "status": "running",
-        "attempt": attempt,
-        "tries": 0,
-        "started_at": step.at,
-        "ended_at": None,
-        "duration_ms": None,
-        "error": None,
-        "warnings": None,
-        "cost_nanos": None,
-        "input_tokens": 0,
-        "output_tokens": 0,
-        "model_calls": 0,
-        "simulated": False,
-        "items": None,
-    }
-
-
-def _ended(step: StepEnded, attempt: int, redaction: Redaction) -> dict[str, Any]:
-    calls = [_call(_Call(step.key, call, step.ended_at)) for call in step.calls]
-    return {
-        "node_id": step.key.node_id,
-        "index_path": step.key.index_path,
-        "status": step.status,
-        "attempt": attempt,
-        "tries": step.tried,
-        "started_at": step.started_at,
-        "ended_at": None if step.status == "waiting" else max(step.started_at, step.ended_at),
-        "duration_ms": step.duration_ms,
-        "error": None if step.error is None else redacted_error(step.error, redaction),
-        "warnings": [redaction.text(warning) for warning in step.warnings] or None,
-        "cost_nanos": _sum_costs(call["cost_nanos"] for call in calls),
-        "input_tokens": sum(call["input_tokens"] for call in calls),
-        "output_tokens": sum(call["output_tokens"] for call in calls),
-        "model_calls": len(calls),
-        "simulated": step.simulated,
-        "items": step.items,
-    }
-
-
-def _sum_costs(costs: Iterable[int | None]) -> int | None:
-    known = list(costs)
-    return None if None in known else sum(cost or 0 for cost in known)
-
-
-def _call(item: _Call) -> dict[str, Any]:
-    """Returns a model call as a row; `item.call` has the attributes of `engine.models.client.ModelCall`."""
-    call = item.call
-    return {
-        "node_id": item.key.node_id,
-        "index_path": item.key.index_path,
-        "at": item.at,
-        "connection": call.connection,
-        "model": call.model,
-        "input_tokens": call.input_tokens,
-        "output_tokens": call.output_tokens,
-        "cost_nanos": call.cost_nanos,
-        "price": None if call.price is None else call.price.as_json(),
-        "duration_ms": call.duration_ms,
-        "simulated": call.simulated,
-        "error": call.error,
-    }
