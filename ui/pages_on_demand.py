@@ -15,7 +15,7 @@ from ui.page_session import App
 #: The first part of an address, and of settings the first two -> the modules that register the pages there.
 MODULES = {
     "start": ("ui.flows.first_run",),
-    "flows": ("ui.flows.saved_flows", "ui.flows.flow_page"),
+    "flows": ("ui.flows.list_page", "ui.flows.flow_page"),
     "templates": ("ui.flows.templates",),
     "datasets": ("ui.datasets.list_page", "ui.datasets.dataset_page"),
     "knowledge": ("ui.knowledge.list_page", "ui.knowledge.collection_page"),

@@ -20,10 +20,10 @@ from storage.flows import FlowRow, get_draft, get_version
 from storage.keys import KeyRow, list_keys
 from storage.monitoring.overview import count_calls_by_key
 from storage.workspaces import Limits, get_limits
+from ui.flows.flow_states import draft_differs, newer_draft
 from ui.flows.hand_over import HandOver
 from ui.flows.made_up_note import MadeUp, load_made_up
 from ui.flows.recent_calls import FirstCalls
-from ui.flows.state import draft_differs, newer_draft
 from ui.flows.try_it import LABEL as TRY_LABEL
 from ui.flows.try_it import TryItNow, TryKeys
 from ui.kit.code_view import code

@@ -12,11 +12,11 @@ from starlette.requests import Request
 from engine.flow.goals import all_goals
 from storage.first_steps import FirstSteps, find_first_steps
 from storage.flows import FlowRow, list_flows
+from ui.flows.flow_states import state_lines
 from ui.flows.goal_box import GoalBox
 from ui.flows.goal_flow import load_choices
 from ui.flows.goal_page import blanks_of, draw_goal
 from ui.flows.import_file import import_button
-from ui.flows.state import state_lines
 from ui.flows.templates import all_templates, simulated_note, template_card
 from ui.kit.parts import icon, link, link_button, words
 from ui.kit.text import _

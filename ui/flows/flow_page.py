@@ -13,9 +13,9 @@ from storage.flows import FlowRow, find_flow, get_flow, list_versions
 from ui.flows import flow_actions
 from ui.flows.api_tab import ApiTab
 from ui.flows.deploy import deploy_flow
+from ui.flows.flow_page_tabs import FlowTabs
+from ui.flows.flow_states import newer_draft, state_badges
 from ui.flows.goal_page import way_to_answers
-from ui.flows.state import newer_draft, state_badges
-from ui.flows.tabs import FlowTabs
 from ui.flows.try_it import try_keys_of
 from ui.kit.parts import button, link_button, menu_button, menu_item, words
 from ui.kit.tab_bar import tab_bar

@@ -22,10 +22,10 @@ from storage.questions import list_questions_of_job
 from storage.steps import PartRow, list_parts
 from ui.flow_view.job_watch import Look, look_at, seen_seq
 from ui.flows.deploy import deploy_flow
+from ui.flows.flow_states import draft_differs
 from ui.flows.goal_box import times_note, triggers_path
 from ui.flows.goal_flow import GoalFlow, Made
 from ui.flows.made_up_note import choices_not_kept, how_made_up
-from ui.flows.state import draft_differs
 from ui.flows.try_it import roomy
 from ui.forms.form import Form
 from ui.forms.specs import specs_of_schema

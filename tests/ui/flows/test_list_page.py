@@ -12,7 +12,7 @@ from storage.flows import list_flows
 from tests.factories import as_bytes, document, greeting
 from tests.ui.arrange import choose, ended, newest_button, page_text, press, texts
 from tests.ui.conftest import Site
-from ui.flows.saved_flows import AT_FIRST
+from ui.flows.list_page import AT_FIRST
 
 
 async def test_each_flow_stands_there_with_its_state_in_words(site: Site, user: User) -> None:

@@ -14,8 +14,8 @@ from storage.flows import FlowRow, FlowState, list_flows
 from storage.monitoring.overview import Activity, list_activity, list_tried_drafts
 from storage.schedules import ScheduleRow, list_schedules
 from ui.flows import first_run, flow_actions
+from ui.flows.flow_states import draft_differs, newer_draft, state_lines
 from ui.flows.import_file import import_button, take_dropped
-from ui.flows.state import draft_differs, newer_draft, state_lines
 from ui.kit import feedback
 from ui.kit.parts import (
     Column,
