@@ -61,6 +61,7 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
     gc.disable()  # imported modules are never garbage: collecting during the start would only cost time
     share_among_threads()
     from api.connection_limits import limits_for
+    from api.listen_socket import listen
     from engine.core.file_descriptors import raise_limit
     from engine.jobs.worker_locks import AlreadyServing
 
@@ -72,7 +73,7 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
     from engine.actions.server_start import set_up
 
     limits = limits_for(raise_limit())
-    listener = _inherited_listener() or _listen(settings, limits.backlog)
+    listener = _inherited_listener() or listen(settings, limits.backlog)
     with contextlib.closing(listener), _opened(settings) as (database, vault):
         lock.note_running()
         settings = _with_stored_address(settings, database)
@@ -104,6 +105,7 @@ def _lock_folder(settings: Settings) -> ServeLock | NoLock:
 def _serve_with_processes(settings: Settings, options: ServeOptions) -> int:
     """Runs several processes that answer at one port, of which the first has the worker; returns the exit code."""
     from api.connection_limits import limits_for
+    from api.listen_socket import listen
     from api.server_processes import ServerProcesses
     from engine.core.file_descriptors import raise_limit
 
@@ -123,7 +125,7 @@ def _serve_with_processes(settings: Settings, options: ServeOptions) -> int:
         address = ["--host", settings.host, "--port", str(settings.port)]  # which is told, and not listened on again
         return [*_command("serve", settings), *address, "--no-pages", *([] if has_worker else ["--no-worker"])]
 
-    with contextlib.closing(_listen(settings, limits_for(raise_limit()).backlog)) as listener:
+    with contextlib.closing(listen(settings, limits_for(raise_limit()).backlog)) as listener:
         environment = {**os.environ, _LISTENER: str(listener.fileno())}
         return ServerProcesses(command_of, environment, listener, options.processes, _note).run()
 
@@ -159,25 +161,6 @@ def _beside_worker(settings: Settings, database: Database) -> Supervisor:
     from engine.jobs.server.job_waiters import JobWaiters
 
     return _supervisor(settings, database, JobWaiters(database), only_alone=True)
-
-
-def _listen(settings: Settings, backlog: int) -> socket.socket:
-    """Opens the listening socket before the data folder is opened, so that a used port changes nothing.
-
-    Raises BadSetting.
-    """
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(backlog)
-    except OSError as error:
-        raise BadSetting(
-            f"Flowport cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}. "
-            f"Another program may use it: stop that one, or choose another port, like --port {settings.port + 1}."
-        ) from error
-    return listener
 
 
 @contextlib.contextmanager

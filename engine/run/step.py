@@ -32,7 +32,7 @@ from engine.flow.wrong_values import wrong_value
 from engine.run.calls import CalledPlan, InnerRecorder
 from engine.run.lists import Frame, ItemFailed, Opened, fingerprint
 from engine.run.plan import PlannedNode
-from engine.run.policy import Tried, attempt
+from engine.run.retry_policy import Tried, attempt
 from engine.run.state import RunState
 from engine.run.steps import INNER, RunError, StepEnded, StepKey, StepPart, StepStarted, StepStatus, Try
 

@@ -41,7 +41,7 @@ ELSEWHERE: dict[str, str | None] = {
 }
 #: Code of a failed job -> the file that has the sentence of its example.
 OF_JOBS = {
-    JobErrorCode.TIMEOUT: "engine/run/policy.py",
+    JobErrorCode.TIMEOUT: "engine/run/retry_policy.py",
     JobErrorCode.WORKER_LOST: "engine/jobs/transitions.py",
     JobErrorCode.BUDGET_EXCEEDED: "engine/nodes/agent_loop.py",
     JobErrorCode.RESULT_TOO_LARGE: "engine/jobs/worker/runs.py",

@@ -8,7 +8,7 @@ from engine.core.clock import Millis
 from engine.flow.node_context import NodeFailed
 from engine.flow.node_type import THE_JOBS
 from engine.nodes import CATALOG
-from engine.run.policy import FIRST_PAUSE, LONGEST_PAUSE, Tried, attempt, pause_before
+from engine.run.retry_policy import FIRST_PAUSE, LONGEST_PAUSE, Tried, attempt, pause_before
 from engine.run.steps import RunError, StepEnded, StepKey, Try
 from tests.engine.nodes.node_in_flow import Services, run_node
 from tests.logical_time import LogicalClock
