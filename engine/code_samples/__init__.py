@@ -1,12 +1,12 @@
 """Creates code samples in curl, Python and JavaScript for a flow's endpoint and for all other calls of the API. Pure
 functions; one module per language.
 
-All samples except those of `one_call_examples` repeat a request after 408, 429, 500, 502, 503, 504, a lost connection or
-a timeout, not before Retry-After and with growing, randomised pauses. Those in Python and JavaScript repeat a 408 or 500
-twice at most, stop at a 429 without Retry-After, where waiting does not help, and repeat a 409
-`idempotency_in_progress`; curl cannot distinguish these. A call that stays refused ends every sample with a failure and
-shows the answer. Requests that start work keep one
-Idempotency-Key for all tries, so a request whose response was lost runs only once. The API key is read from
+The samples in Python and JavaScript and the one of a whole run for curl repeat a request after 408, 429, 500, 502, 503,
+504, 409 `idempotency_in_progress`, a lost connection or a timeout, not before Retry-After and with growing pauses. They
+repeat a 408 or 500 twice at most and stop at a 429 without Retry-After, where waiting does not help. The other samples
+for curl and those of `one_call_examples` send a request once. A call that stays refused, and a run that gives no result,
+end every sample with a failure, and the answer is shown. Requests that start work keep one Idempotency-Key for all tries,
+so a request whose response was lost runs only once. The API key is read from
 `FLOWPORT_API_KEY` and not written into the code.
 """
 

@@ -7,14 +7,37 @@ from typing import Any
 from engine.code_samples.payloads import Answers, as_json, has_files, marks
 from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, files_url, origin_of, shell_word
 
-#: Options of curl: at most 300 seconds per try, and retries after 408, 429, 500 to 504 and timeouts.
-_CURL = "curl -sS --fail-with-body --max-time 300 --retry 10 --retry-max-time 900 --retry-connrefused"
-#: Ends as curl did after it has printed the answer, which is the reason when the call was refused. A bare `exit` would
-#: close the terminal of somebody who pastes the sample.
-_SHOW_ANSWER = """\
-ended=$?
-cat answer.json
-(exit $ended) # 0: answered; 22: refused, and the answer says why"""
+#: Prints the answer also when the call was refused, and then ends with 22.
+_CURL = "curl -sS --fail-with-body --max-time 300"
+_KEY_HEADER = '-H "Authorization: Bearer $FLOWPORT_API_KEY"'
+#: Evaluated once for each line of a script: the tries of one request send the same.
+_IDEMPOTENCY_HEADER = '-H "Idempotency-Key: $(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)"'
+#: curl's own --retry cannot tell a 429 that passes from one that stays.
+_CALL_FUNCTION = """\
+# One request; its answer is in answer.json. Sent again when the server is busy (429) or away, or does not answer in time:
+# later each time, for 15 minutes at most.
+call() {
+  deadline=$(($(date +%s) + 900)) attempt=0 pause=1
+  while :; do
+    rm -f answer.json headers.txt
+    code=$(curl -sS --max-time 300 -D headers.txt -o answer.json -w '%{http_code}' \\
+      -H "Authorization: Bearer $FLOWPORT_API_KEY" "$@") || code=none
+    asked=$(grep -Ei '^retry-after: *[0-9]+' headers.txt 2>/dev/null | tr -dc 0-9)
+    case $code in
+      2??) return 0 ;;
+      none | 502 | 503 | 504) ;;
+      429) [ -n "$asked" ] || return 1 ;; # without Retry-After it stays one, however long you wait
+      408 | 500) [ $attempt -lt 2 ] || return 1 ;; # these seldom pass by themselves
+      409) grep -q '"idempotency_in_progress"' answer.json || return 1 ;; # an earlier try is being accepted
+      *) return 1 ;;
+    esac
+    [ "${asked:-0}" -gt $pause ] || asked=$pause
+    [ $(($(date +%s) + asked)) -le $deadline ] || return 1
+    sleep $asked
+    attempt=$((attempt + 1)) pause=$((pause < 16 ? pause * 2 : 30))
+  done
+}
+"""
 
 
 def submit(endpoint: str, payload: dict[str, Any], key: str) -> str:
@@ -23,32 +46,27 @@ def submit(endpoint: str, payload: dict[str, Any], key: str) -> str:
     return f"""\
 {_key_line(key)}
 {_upload_function(endpoint, payload)}
-# Submit. While too many jobs are running (429), curl waits as the answer says, else longer each time, and tries again.
-rm -f answer.json
+{_CALL_FUNCTION}
 ended=1
-if {_CURL} -o answer.json \\
-  -X POST {shell_word(endpoint)} \\
-  -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
+if call -X POST {shell_word(endpoint)} \\
   -H "Content-Type: application/json" \\
-  -H "Idempotency-Key: $(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)" \\
+  {_IDEMPOTENCY_HEADER} \\
   -d {_payload(payload)}
 then
   job=$(grep -Eo '"job_id": *"[^"]*"' answer.json | head -n 1 | cut -d '"' -f 4)
 
   # Ask for the job until it has ended; each call answers as soon as it ends, or after 30 seconds. Gives up after 60 calls.
-  for attempt in $(seq 60); do
-    code=$({_CURL} -o answer.json -w '%{{http_code}}' \\
-      "{jobs}/$job?wait=30" \\
-      -H "Authorization: Bearer $FLOWPORT_API_KEY")
-    case $code in
-      2??) grep -Eq '"execution_time_seconds": *null' answer.json || {{ ended=0; break; }} ;; # a number: it has ended
-      4??) break ;; # refused for good
-      *) sleep 2 ;;
-    esac
+  for poll in $(seq 60); do
+    call "{jobs}/$job?wait=30" || break
+    if ! grep -Eq '"execution_time_seconds": *null' answer.json; then # a number: it has ended
+      grep -Eq '"status": *"completed"' answer.json && ended=0
+      break
+    fi
+    sleep 2
   done
 fi
 cat answer.json
-(exit $ended) # 0: the job has ended, and the answer says how
+(exit $ended) # 0: the job is completed; 1: it is not, and the answer says why
 """
 
 
@@ -75,21 +93,16 @@ curl -sS --fail-with-body "{origin_of(endpoint)}/public/v1/jobs/JOB_ID?wait=30" 
 
 
 def call(method: str, url: str, body: Any, answers: Answers, with_idempotency_key: bool) -> str:  # noqa: FBT001
-    """An event stream is printed as it arrives. Other responses are written to a file, which then contains only the
-    response of the last try.
-    """
-    lines = ["curl -sSN --fail-with-body" if answers == "events" else f"{_CURL} -o answer.json"]
-    lines.append(f"  -X {method} {shell_word(url)}" if method != "GET" else f"  {shell_word(url)}")
-    lines.append('  -H "Authorization: Bearer $FLOWPORT_API_KEY"')
+    """Returns a sample for one call, sent once. An event stream is printed as it arrives and has no time limit."""
+    lines = ["curl -sSN --fail-with-body" if answers == "events" else _CURL]
+    lines[0] += f" -X {method} {shell_word(url)}" if method != "GET" else f" {shell_word(url)}"
+    lines.append(f"  {_KEY_HEADER}")
     if with_idempotency_key:
-        lines.append('  -H "Idempotency-Key: $(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)"')
+        lines.append(f"  {_IDEMPOTENCY_HEADER}")
     if body is not None:
         lines.append('  -H "Content-Type: application/json"')
         lines.append(f"  -d {shell_word(as_json(body))}")
-    call = " \\\n".join(lines)
-    if answers != "events":
-        call = f"rm -f answer.json\n{call}\n{_SHOW_ANSWER}"
-    return f"{_key_line(YOUR_KEY)}\n\n{call}\n"
+    return f"{_key_line(YOUR_KEY)}\n\n" + " \\\n".join(lines) + "\n"
 
 
 def upload(url: str) -> str:
@@ -97,13 +110,10 @@ def upload(url: str) -> str:
     return f"""\
 {_key_line(YOUR_KEY)}
 
-rm -f answer.json
-{_CURL} -o answer.json \\
-  {shell_word(url)} \\
-  -H "Authorization: Bearer $FLOWPORT_API_KEY" \\
-  -H "Idempotency-Key: $(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)" \\
+{_CURL} {shell_word(url)} \\
+  {_KEY_HEADER} \\
+  {_IDEMPOTENCY_HEADER} \\
   -F {shell_word(f"file=@{UPLOADED}")}
-{_SHOW_ANSWER}
 """
 
 
@@ -115,9 +125,8 @@ def download(url: str) -> str:
 {_key_line(YOUR_KEY)}
 
 rm -f answer.part
-if {_CURL} -o answer.part \\
-  {shell_word(url)} \\
-  -H "Authorization: Bearer $FLOWPORT_API_KEY"
+if {_CURL} -o answer.part {shell_word(url)} \\
+  {_KEY_HEADER}
 then
   mv answer.part {shell_word(DOWNLOADED)} && echo {shell_word(DOWNLOADED)}
 else

@@ -267,7 +267,7 @@ def test_an_example_waits_for_a_server_that_is_restarting(language: str, tmp_pat
 
 
 @pytest.mark.parametrize("seconds", [86_400, None], ids=["next month", "never"])
-@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
 @pytest.mark.process
 def test_an_example_does_not_wait_for_the_next_month_or_for_what_never_comes(
     language: str, seconds: int | None, endpoint: Endpoint, tmp_path: Path
@@ -277,12 +277,12 @@ def test_an_example_does_not_wait_for_the_next_month_or_for_what_never_comes(
     done = run_example(language, endpoint, tmp_path)
 
     assert done.returncode == 1
-    assert "429" in done.stderr
+    assert ("concurrency_limit_exceeded" if language == "curl" else "429") in done.stdout + done.stderr
     assert len(endpoint.submits) == 1
 
 
 @pytest.mark.parametrize(("code", "submits"), [("idempotency_in_progress", 2), ("conflict", 1)])
-@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
 @pytest.mark.process
 def test_an_example_repeats_a_submit_whose_earlier_try_is_being_accepted(
     language: str, code: str, submits: int, endpoint: Endpoint, tmp_path: Path
@@ -295,7 +295,7 @@ def test_an_example_repeats_a_submit_whose_earlier_try_is_being_accepted(
     assert done.returncode == (0 if submits == 2 else 1), done.stderr
 
 
-@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
 @pytest.mark.process
 def test_an_example_ends_with_an_error_when_the_job_failed(language: str, endpoint: Endpoint, tmp_path: Path):
     endpoint.ends = "failed"
@@ -303,7 +303,7 @@ def test_an_example_ends_with_an_error_when_the_job_failed(language: str, endpoi
     done = run_example(language, endpoint, tmp_path)
 
     assert done.returncode == 1
-    assert "Too slow." in done.stderr
+    assert "Too slow." in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("language", ["curl", "python", "javascript"])
@@ -376,15 +376,16 @@ def test_a_stream_that_falls_silent_is_asked_for_again(language: str, endpoint: 
 
 
 @pytest.mark.parametrize("status", [408, 500])
-@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
 @pytest.mark.process
 def test_what_seldom_passes_is_repeated_twice(language: str, status: int, endpoint: Endpoint, tmp_path: Path):
     endpoint.submit_status = status
 
-    done = run_example(language, endpoint, tmp_path)
+    text = getattr(code_examples(endpoint.address, PAYLOAD), language)
+    done = run_text(language, text.replace("sleep $asked", "sleep 0"), tmp_path)
 
     assert done.returncode == 1
-    assert str(status) in done.stderr
+    assert ("internal" if language == "curl" else str(status)) in done.stdout + done.stderr
     assert len(endpoint.submits) == 3
     assert len(set(endpoint.idempotency_keys)) == 1
 
@@ -405,6 +406,9 @@ def test_the_events_of_an_erased_job_end_after_the_only_one(language: str, endpo
 @pytest.mark.parametrize("language", ["curl", "python", "javascript"])
 @pytest.mark.process
 def test_the_example_of_a_call_sends_its_body_and_prints_the_answer(language: str, endpoint: Endpoint, tmp_path: Path):
+    """The one for curl sends it once."""
+    if language == "curl":
+        endpoint.submits.append(PAYLOAD)
     examples = call_examples("POST", endpoint.address, body=PAYLOAD, with_idempotency_key=True)
 
     done = run_text(language, getattr(examples, language), tmp_path)
@@ -413,6 +417,17 @@ def test_the_example_of_a_call_sends_its_body_and_prints_the_answer(language: st
     assert endpoint.submits == [PAYLOAD, PAYLOAD]
     assert len(set(endpoint.idempotency_keys)) == 1
     assert json.loads(done.stdout)["job_id"] == "job_1"
+
+
+@pytest.mark.process
+def test_the_short_code_for_curl_does_not_repeat_what_never_passes(endpoint: Endpoint, tmp_path: Path):
+    endpoint.busy_seconds = None
+
+    done = run_text("curl", call_examples("POST", endpoint.address, body=PAYLOAD).curl, tmp_path)
+
+    assert done.returncode == 22
+    assert "concurrency_limit_exceeded" in done.stdout
+    assert len(endpoint.submits) == 1
 
 
 @pytest.mark.process
@@ -442,7 +457,7 @@ def test_curl_ends_with_a_failure_and_shows_the_reason_of_a_refusal(endpoint: En
     assert not (tmp_path / "download").exists(), "an error is not a file"
 
 
-@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.parametrize("language", ["curl", "python", "javascript"])
 @pytest.mark.process
 def test_an_example_ends_with_the_reason_when_the_job_is_refused(language: str, endpoint: Endpoint, tmp_path: Path):
     endpoint.submits.append({})
@@ -451,7 +466,7 @@ def test_an_example_ends_with_the_reason_when_the_job_is_refused(language: str, 
     done = run_example(language, endpoint, tmp_path)
 
     assert done.returncode == 1
-    assert "Nobody knows it" in done.stderr
+    assert "Nobody knows it" in done.stdout + done.stderr
     assert endpoint.refusals == ["job_1"]
 
 
