@@ -394,7 +394,7 @@ def _front(settings: Settings, database: Database, public_api: PublicApi, pages:
     its own pages.
     """
     from api.docs.pages import COOKIE
-    from api.http.addresses import is_public
+    from api.http.addresses import is_for_api
     from storage.settings import known_names
     from ui.allowed_origins import Origins
     from ui.kit.plain_pages import socket_refused_page
@@ -406,7 +406,7 @@ def _front(settings: Settings, database: Database, public_api: PublicApi, pages:
     return RequestRouter(
         pages,
         public_api,
-        is_public,
+        is_for_api,
         Origins(settings),
         known_hosts,
         refused_page=socket_refused_page,

@@ -307,6 +307,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self._refuse(TooManyConnections())
         elif self._run > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
             self._refuse(self._too_large())
+        elif self.url == b"*":
+            self._refuse(MalformedRequest("`*` stands for the whole server, which has no answer of its own"))
         elif ambiguous := self._ambiguous():
             self._refuse(MalformedRequest(ambiguous))
         elif len(self.pipeline) >= MAX_AHEAD:

@@ -65,8 +65,8 @@ _NO_STORE = {"cache-control": "no-store"}
 class RequestRouter:
     """Routes each request. `app` is the app of the pages; NiceGUI finds its server by following attributes named `app`.
 
-    Paths for which `is_public` is true go to `public_api`, all others to the pages. `known_hosts` returns the hosts at
-    which the owner opened this server; it is called only before a socket is refused. `refused_page` writes the page for
+    Requests for which `is_for_api` is true go to `public_api`, all others to the pages. `known_hosts` returns the hosts
+    at which the owner opened this server; it is called only before a socket is refused. `refused_page` writes the page for
     (address in the browser, known address); `cookie` is the name of the session cookie.
     """
 
@@ -74,7 +74,7 @@ class RequestRouter:
         self,
         app: ASGIApp,
         public_api: ASGIApp,
-        is_public: Callable[[str], bool],
+        is_for_api: Callable[[Scope], bool],
         origins: Origins,
         known_hosts: Callable[[], Awaitable[Iterable[str]]],
         *,
@@ -84,7 +84,7 @@ class RequestRouter:
     ) -> None:
         self.app = app
         self._public_api = public_api
-        self._is_public = is_public
+        self._is_for_api = is_for_api
         self._origins = origins
         self._known_hosts = known_hosts
         self._refused_page = refused_page
@@ -94,7 +94,7 @@ class RequestRouter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
-        elif self._is_public(scope["path"]):
+        elif self._is_for_api(scope):
             await self._public_api(scope, receive, send)
         elif scope["path"].startswith((_SOCKET, _UPLOADS)) and not await self._may_open(scope):
             await _refuse(scope, receive, send)

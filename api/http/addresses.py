@@ -1,21 +1,28 @@
-"""Decides which URL paths the public API answers. Near misses of its own paths are included, so that a program that
-expects JSON does not get an HTML page.
+"""Decides which requests the public API answers. Near misses of its own paths are included, and what carries an API key
+and asks for a page, so that a program that expects JSON does not get an HTML page.
 """
 
 from __future__ import annotations
 
 import re
 
+from starlette.types import Scope
+
 MCP_PATH = "/mcp"
 
 _WHOLE = frozenset({"/public", "/v1", "/healthz", "/readyz", "/metrics", MCP_PATH})
 #: The fixed parts of the API's paths, in lower case.
 _WORDS = frozenset(
-    {"batch", "batches", "cancel", "data", "events", "execute", "flows", "healthz", "hooks", "jobs", "mcp", "metrics"}
-    | {"openapi"}
-    | {"openapi.json", "public", "readyz", "results", "v1"}
+    {"answer", "api", "batch", "batches", "cancel", "data", "events", "execute", "files", "flows", "healthz", "hooks"}
+    | {"jobs", "mcp", "metrics", "openapi", "openapi.json", "public", "questions", "readyz", "results", "v1"}
 )
-_PLURAL = {"batch": "batches", "flow": "flows", "job": "jobs"}
+_PLURAL = {"batch": "batches", "file": "files", "flow": "flows", "job": "jobs"}
+_BASE = ("public", "v1")
+#: What stands behind the base in the paths of the API.
+_NOUNS = frozenset({"batches", "files", "flows", "jobs", "openapi", "openapi.json"})
+#: Paths that a program may read with or without a key, which is not looked at there.
+_OPEN = ("/docs", "/llms.txt", "/openapi.json", "/assets/", "/answer/", "/favicon.ico")
+_API_KEY = re.compile(rb"(?i:bearer) +fp_|fp_")
 _SLASHES = re.compile(r"/{2,}")
 
 
@@ -25,14 +32,31 @@ def is_public(path: str) -> bool:
     return near.startswith(("/public/", "/v1/")) or near in _WHOLE or path == "*"
 
 
+def is_for_api(scope: Scope) -> bool:
+    """Tells whether a request belongs to the public API: by its path, or because it carries an API key, which pages
+    never do.
+    """
+    path: str = scope["path"]
+    if is_public(path):
+        return True
+    return scope["type"] == "http" and not path.startswith(_OPEN) and any(map(_is_key, scope["headers"]))
+
+
+def _is_key(header: tuple[bytes, bytes]) -> bool:
+    name, said = header
+    return name in (b"authorization", b"x-api-key") and _API_KEY.match(said) is not None
+
+
 def meant_by(path: str) -> str | None:
-    """Returns the path that was meant by one with doubled or trailing slashes, capital letters, without `/public`, or
-    with a singular; None for any other path.
+    """Returns the path that was meant by one with doubled or trailing slashes, capital letters, without `/public/v1` or
+    a part of it, with `/api`, or with a singular; None for any other path.
     """
     parts = [part.lower() if part.lower() in _WORDS else part for part in path.split("/") if part]
-    if parts[:1] == ["v1"]:
+    begins = next((at for at, part in enumerate(parts) if part not in ("api", *_BASE)), len(parts))
+    nouns = [_PLURAL.get(part.lower(), part) for part in parts[begins : begins + 1]]
+    if nouns and nouns[0] in _NOUNS:
+        parts[: begins + 1] = [*_BASE, *nouns]
+    elif parts[:1] == ["v1"]:
         parts.insert(0, "public")
-    if parts[:2] == ["public", "v1"] and len(parts) > 2:
-        parts[2] = _PLURAL.get(parts[2].lower(), parts[2])
     meant = "/" + "/".join(parts)
     return None if meant == path else meant

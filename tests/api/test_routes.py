@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+import app
 from api.app import ROUTES, api_document
 from api.http.addresses import is_public
 from api.http.schemas import ProblemDetails
@@ -113,6 +115,8 @@ async def test_an_address_that_is_none_is_a_problem_too(house: House, method: st
         ("/Public/V1/Jobs/job_Ab", "/public/v1/jobs/job_Ab"),
         ("/public/v1/batch/batch_1", "/public/v1/batches/batch_1"),
         ("/public/v1/job/job_1/cancel", "/public/v1/jobs/job_1/cancel"),
+        ("/public/jobs/job_1", "/public/v1/jobs/job_1"),
+        ("/public/v1/file/file_1", "/public/v1/files/file_1"),
         ("/mcp/", "/mcp"),
         ("/Healthz/", "/healthz"),
     ],
@@ -124,6 +128,27 @@ async def test_an_address_that_is_nearly_right_is_told_the_right_one(house: Hous
     problem = ProblemDetails.model_validate(response.json())
     assert (problem.status, problem.code) == (404, "not_found")
     assert problem.detail.endswith(f"Call {meant}")
+
+
+async def test_a_call_with_a_key_beside_the_api_is_answered_by_the_api(house: House):
+    front = app._front(house.api.state.context.settings, house.database, house.api, FastAPI())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url=SERVER) as client:
+        for sent in ({"Authorization": f"Bearer {house.key}"}, {"X-API-Key": "fp_live_mistyped"}):
+            for asked, meant in (
+                ("/api/v1/jobs", "/public/v1/jobs"),
+                ("/flows/execute/flow_X", "/public/v1/flows/execute/flow_X"),
+                ("/jobs", "/public/v1/jobs"),
+                ("/api/public/v1/file/file_1", "/public/v1/files/file_1"),
+            ):
+                for method in ("GET", "POST"):
+                    answer = await client.request(method, asked, headers=sent, json={})
+                    problem = ProblemDetails.model_validate(answer.json())
+                    assert (problem.status, problem.code) == (404, "not_found")
+                    assert problem.detail.endswith(f"Call {meant}")
+            assert (await client.get("/nothing", headers=sent)).json()["code"] == "not_found"
+            assert "code" not in (await client.get("/docs/api/run_flow", headers=sent)).json(), "docs are for everybody"
+        for sent in ({}, {"Authorization": "Basic fp_x"}, {"X-API-Key": "of another service"}):
+            assert "code" not in (await client.get("/jobs", headers=sent)).json(), "it is a page"
 
 
 @pytest.mark.parametrize("asked", ["/public", "/public/", "/public/v1", "/public/v1/", "//public/v1", "/v1", "/V1/"])

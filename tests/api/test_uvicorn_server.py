@@ -361,6 +361,7 @@ async def test_a_wish_for_another_protocol_is_answered_as_a_plain_request(site: 
         b"GET /public/v1/flows HTTP/0.9\r\nhost: x\r\n\r\n",
         b"CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n",
         b"CONNECT /public/v1/flows HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01",
         "GET /public/v1/é HTTP/1.1\r\nhost: x\r\n\r\n".encode(),
         head(OF_API, "content-length: abc"),

@@ -31,7 +31,7 @@ def router(site: Site) -> RequestRouter:
     return RequestRouter(
         site.root,
         site.root,
-        lambda path: False,
+        lambda scope: False,
         Origins(site.settings),
         known_hosts,
         refused_page=socket_refused_page,
