@@ -335,8 +335,8 @@ def _thanks(question: QuestionRow, *, approved: bool, theme: str) -> str:
 def _closed(request: Request) -> Response:
     page = error_page(
         _("This question is closed"),
-        happened=_("It has an answer already, or the time for an answer is over."),
-        why=_("A question takes one answer, from whoever gives it first."),
+        happened=_("It has an answer already, the time for an answer is over, or its job has ended or was cancelled."),
+        why=_("A question takes one answer, from whoever gives it first, while its job waits for it."),
         todo=_("Nothing. If you did not answer it yourself, ask whoever sent you the link."),
         link=False,
         theme=theme_of(request),

@@ -29,12 +29,21 @@ _ANSWERS: dict[str, Answers] = {
     "application/x-ndjson": "lines",
     "text/event-stream": "events",
 }
-#: Values that the example of a call has instead of those of its model: a cancelled or erased job has no result.
+#: Values that the example of a call has instead of those of its model: a cancelled or erased job has no result, an
+#: answered question is closed.
 _LEFT_SO: dict[str, Json] = {
     "cancel_job": {
         "status": "cancelled",
         "result": None,
         "progress": {"steps_total": 4, "steps_done": 2, "items_failed": 0},
+    },
+    "answer_question": {
+        "values": {"reply": "Dear Mara, your new oven door comes on Friday."},
+        "status": "approved",
+        "answered_at": "2026-01-31T12:05:00.000Z",
+        "answered_by": "API key Shop",
+        "note": "Added the day",
+        "link": None,
     },
     "erase_job_data": {"result": None, "data_erased_at": "2026-01-31T12:05:00.000Z"},
     "cancel_batch": {

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from api.http.schemas import BatchWebhook, JobWebhook, Published, QuestionWebhook, StreamEvent
+from api.http.schemas import BatchResult, BatchWebhook, JobWebhook, Published, QuestionWebhook, StreamEvent
 
 _SENT: dict[str, tuple[str, type[Published], str]] = {
     "job.completed": ("A job is completed", JobWebhook, "Sent when a job has its result, also one of a batch."),
@@ -43,7 +43,7 @@ def webhooks() -> dict[str, Any]:
 
 def own_schemas() -> dict[str, Any]:
     """Returns the schemas that are used by no operation, and the schemas that they refer to."""
-    models = (JobWebhook, QuestionWebhook, BatchWebhook, StreamEvent)
+    models = (JobWebhook, QuestionWebhook, BatchWebhook, StreamEvent, BatchResult)
     _, schemas = models_json_schema(
         [(model, "serialization") for model in models], ref_template="#/components/schemas/{model}"
     )

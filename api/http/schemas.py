@@ -333,7 +333,7 @@ class BatchSummary(Published):
     environment: Environment = Field(description=_OF_KEY)
     total: int = Field(description="How many items it has.")
     queued: int = Field(description="Items that wait.")
-    processing: int = Field(description="Items at work.")
+    processing: int = Field(description="Items at work, or waiting for a person, which hold no slot.")
     completed: int = Field(description="Items that have their result.")
     failed: int = Field(description="Items that failed.")
     cancelled: int = Field(description="Items that were cancelled.")
@@ -360,6 +360,22 @@ class BatchList(Published):
 
     data: list[BatchSummary] = Field(description="A page of batches.")
     next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last one.")
+
+
+class BatchResult(Published):
+    """One line of the results of a batch."""
+
+    item_index: int = Field(description="The place of the item in the batch, from 0.")
+    job_id: str = Field(description="The job of the item.", examples=[_JOB_ID])
+    status: Status = Field(description="How the item stands; the last three are final.")
+    result: Any = Field(description="What the flow returned; null until `status` is `completed`.")
+    error: JobError | None = Field(description="Set when `status` is `failed`.")
+    steps_failed: int = Field(description="How many steps failed, as in the job.")
+    result_expired: bool | None = Field(
+        None,
+        description="True in the line of a `completed` item whose result is not there any more, because its time is over or its data were erased; all "
+        "other lines are without it.",
+    )
 
 
 class FlowSummary(Published):

@@ -26,6 +26,7 @@ from storage.job_results import result_sizes, result_texts
 
 _PAGE = 100
 _EXAMPLE = {
+    "x-itemSchema": {"$ref": "#/components/schemas/BatchResult"},
     "example": '{"item_index":0,"job_id":"job_3nXq8TfW2LrKc0ZbYp5VdA","status":"completed","result":{"summary":"..."},"error":null,"steps_failed":0}\n'
     '{"item_index":1,"job_id":"job_7hGd2KsW9QmNc4RtYp1XbE","status":"queued","result":null,"error":null,"steps_failed":0}\n',
 }

@@ -78,10 +78,10 @@ class Guard:
         if address is not None:
             if any(entry.covers_address(address, port) for entry in self.allow):
                 return Destination(host, port, "any", address)
+            if not is_public(address):  # before the port: another port would not help
+                raise Forbidden(PRIVATE_RULE)
             if rule := self._broken_port(port):
                 raise Forbidden(rule)
-            if not is_public(address):
-                raise Forbidden(PRIVATE_RULE)
             return Destination(host, port, "public", address)
         if NUMERIC_END.search(host):
             raise Forbidden(ENCODED_RULE)

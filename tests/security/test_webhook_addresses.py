@@ -114,6 +114,8 @@ CALLERS = "10.0.0.7:3000, 127.0.0.1:9000, nas.lan, hooks.invalid, 192.168.0.0/16
     ("url", "why"),
     [
         ("http://127.0.0.1/hook", "private or reserved network"),
+        ("http://127.0.0.1:8000/hook", "private or reserved network"),
+        ("http://localhost:8000/hook", "belongs to an internal network"),
         ("http://10.0.0.7/hook", "private or reserved network"),
         ("http://[::1]:8080/", "private or reserved network"),
         ("http://[::ffff:10.0.0.7]/", "private or reserved network"),

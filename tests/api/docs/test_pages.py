@@ -255,6 +255,10 @@ def test_the_examples_of_answers_show_states_that_can_be():
     assert len(examples["get_batch"]["job_ids"]) == examples["get_batch"]["total"]
     assert examples["cancel_job"]["status"] == "cancelled"
     assert examples["erase_job_data"]["data_erased_at"] is not None
+    answered, sent = examples["answer_question"], json.loads(CALLS["answer_question"].body["example"])
+    assert (answered["status"], answered["link"]) == ("approved", None)
+    assert sent == {"approved": True, "values": answered["values"], "note": answered["note"]}
+    assert answered["answered_at"] and answered["answered_by"]
 
 
 async def test_the_codes_of_wrong_fields_are_listed(client):

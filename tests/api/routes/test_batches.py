@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from api.http.schemas import Batch, BatchAccepted, BatchList, BatchSummary, Job, ProblemDetails
+from api.app import api_document
+from api.http.schemas import Batch, BatchAccepted, BatchList, BatchResult, BatchSummary, Job, ProblemDetails
 from engine.actions.limits import set_plan
 from engine.jobs.transitions import send_forgotten
 from storage.job_changes import claim_job
@@ -354,6 +355,11 @@ async def test_results_come_as_a_line_for_each_item_in_its_place(house: House):
 
     assert [(line["item_index"], line["job_id"]) for line in lines] == list(enumerate(ids))
     assert [line["status"] for line in lines] == ["failed", "completed", "queued", "completed", "queued", "cancelled"]
+    schema = api_document()["paths"]["/public/v1/batches/{batch_id}/results"]["get"]["responses"]["200"]["content"]
+    told = schema["application/x-ndjson"]["x-itemSchema"]
+    assert set(told["required"]) == set(lines[0])
+    assert set(told["properties"]) == set(lines[1])
+    assert [BatchResult.model_validate_json(json.dumps(line)).item_index for line in lines] == list(range(6))
     assert lines[3] == {
         "item_index": 3,
         "job_id": ids[3],
