@@ -74,6 +74,9 @@ def mark_erased(session: Session, job: JobRow, error: Mapping[str, Any] | None) 
     _OWN_VALUES.run(session, {"id": job.id})
     _FORGET_REQUEST.run(session, {"id": job.id, "created_at": job.created_at})
     _FORGET_CALL.run(session, {"id": job.id})
+    if job.trigger is not None and job.trigger.startswith("hook:"):
+        _FORGET_EVENTS.run(session, {"id": job.id, "hook_id": job.trigger.removeprefix("hook:")})
+    _FORGET_ADDED.run(session, {"first": f"{job.id}:", "last": f"{job.id};"})
     _MARK.run(
         session,
         {
@@ -88,6 +91,13 @@ def mark_erased(session: Session, job: JobRow, error: Mapping[str, Any] | None) 
 _FORGET_CALL = Statement(
     "update hooks set last_body = null, last_headers = null, last_job_id = null where last_job_id = :id"
 )
+
+
+# The name of an event stands in the body of the call. A repeated delivery has the id of the job, too.
+_FORGET_EVENTS = Statement("update hook_deliveries set event = '' where hook_id = :hook_id and job_id = :id")
+# The receipts of what the job's steps added to collections (`job:node:0/12`), with the names of the texts. They only
+# keep a step that begins again from adding it twice, and an ended job has no such step.
+_FORGET_ADDED = Statement("delete from knowledge_writes where id >= :first and id < :last")
 
 
 _COPIES = Statement(

@@ -5,7 +5,7 @@ delivery gets the same job.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -29,6 +29,7 @@ from storage.hooks import (
     note_call,
     valid_hook_secrets,
 )
+from storage.jobs import find_job
 
 #: The longest body that is kept to choose values from, in characters of its JSON text.
 KEPT_BODY = 256 * 1_024
@@ -79,6 +80,9 @@ def receive(session: Session, hook_id: str, call: HookCall) -> HookAnswer:
     if hook.paused:
         raise HookPaused
     if call.message and (job_id := find_message(session, hook.id, call.message)) is not None:
+        job = find_job(session, hook.workspace_id, job_id)
+        if job is None or job.data_erased_at is not None:
+            call = replace(call, event="")  # it stands in the body, whose data were erased
         _note(session, hook.id, call, 202, "repeated", "This message was delivered before.", job_id)
         return HookAnswer(job_id, True)
     # Whoever sends the message may name files of this flow only.

@@ -29,6 +29,7 @@ from engine.actions.hooks import (
 from engine.core.clock import DAY, HOUR
 from engine.core.errors import Conflict, Invalid, NotFound
 from engine.core.logging_setup import EACH_CALL
+from engine.jobs.server.erasing import finish_erasing
 from engine.jobs.server.retention import Retention
 from engine.secrets.opening import open_all
 from engine.secrets.sealing import open_vault
@@ -37,6 +38,7 @@ from storage.hooks import DELIVERIES_KEPT, DeliveryLine, find_last_call, get_hoo
 from storage.jobs import find_job, list_jobs, read_value
 from tests.api.arrange import House
 from tests.api.routes.test_files import FIELDS, file_id_of
+from tests.stored import places_of
 
 BODY = {"page": {"address": "https://example.com/a"}, "pages": "3"}
 MAPPING = {
@@ -289,6 +291,29 @@ async def test_erased_and_old_data_do_not_stay_with_a_hook(hooks: Hooks) -> None
     assert house.database.read_now(find_last_call, workspace_id, hook.id) is None
     assert hooks.deliveries(hook) == []
     assert house.database.read_now(lambda session: session.execute(text("select * from hook_messages")).all()) == []
+
+
+async def test_nothing_of_an_erased_call_is_left_in_the_files(hooks: Hooks) -> None:
+    house, said = hooks.house, "canary-Meyer-4Kq"
+    hook = hooks.add()
+    path = hook_path(hook.id, "link", hook.secret)
+    body, same = {**BODY, "type": f"patient {said}"}, {"Idempotency-Key": "one"}
+    kept = (await hooks.call(path, {**BODY, "type": "another"})).json()["job_id"]
+    job_id = (await hooks.call(path, body, same)).json()["job_id"]
+    assert (await hooks.call(path, body, same)).json()["job_id"] == job_id
+    assert [line.event for line in hooks.deliveries(hook)] == [body["type"], body["type"], "another"]
+    house.finish(job_id)
+    data = house.api.state.context.settings.data
+    assert places_of(data, said)
+
+    house.database.write_now(erase_data, house.principal, job_id)
+    assert finish_erasing(house.database)
+    await hooks.call(path, body, same)
+
+    assert places_of(data, said) == []
+    lines = [(line.code, line.event, line.job_id) for line in hooks.deliveries(hook)]
+    of_it = [("repeated", "", job_id), ("repeated", "", job_id), ("accepted", "", job_id)]
+    assert lines == [*of_it, ("accepted", "another", kept)]
 
 
 async def test_only_the_newest_calls_are_kept(hooks: Hooks) -> None:

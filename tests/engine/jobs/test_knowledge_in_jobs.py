@@ -6,8 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from engine.actions.deployments import deploy
+from engine.actions.erasing import erase_data
 from engine.actions.flows import create_flow, save_as
 from engine.actions.knowledge import add_collection, delete_collection
 from engine.core.errors import FlowInvalid
@@ -59,6 +61,9 @@ async def test_each_text_is_added_once_also_when_the_worker_dies_between(world: 
     assert (job.status, job.attempts) == ("completed", 2), job.error
     assert world.result(job_id)["output"]["items"] == ["added"] * 3
     assert sorted(pieces(world, kept)) == [f"It took {at} seconds." for at in ("0", "0.01", "0.5")]
+    world.write(erase_data, person(world.workspace_id), job_id)
+    receipts = world.read(lambda session: session.scalar(text("select count(*) from knowledge_writes")))
+    assert receipts == 0, "they name what the job added"
 
 
 async def test_a_flow_is_not_deployed_without_its_collection_and_a_job_says_that_it_is_gone(world: World) -> None:
