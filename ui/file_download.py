@@ -1,26 +1,72 @@
-"""Sends a file while it is written, under a name that the server chooses, with headers that forbid caching (S30)."""
+"""Sends a file while it is written, under a name that the server chooses, with headers that forbid caching (S30).
+
+The pieces are read through a `Recipient`, which looks at the session and the role each time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Concatenate, ParamSpec, TypeVar
 
+from sqlalchemy.orm import Session
 from starlette.responses import StreamingResponse
 
 from engine.core.clock import Millis
+from engine.core.roles import Role
+from storage.sessions import find_signed_in
 from ui.access_guard import NO_STORE
+from ui.page_session import App
 
 CSV = "text/csv; charset=utf-8"
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ShutOut(Exception):
+    """The person who was getting a file is not signed in any more, or may not have it any more."""
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """The person who gets a file. How long that takes is up to the reader, so who it is counts again for each piece."""
+
+    app: App
+    cookie: str
+    workspace_id: str
+    roles: Collection[str] = frozenset(Role)
+
+    async def read(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Returns the result of a query, which sees the same moment as the look at the session. Raises ShutOut."""
+
+        def look(session: Session) -> T:
+            person = find_signed_in(session, self.cookie)
+            if person is None or person.workspace_id != self.workspace_id or person.role not in self.roles:
+                raise ShutOut
+            return work(session, *args, **kwargs)
+
+        return await self.app.database.read(look)
+
 
 def sent_file(name: str, pieces: AsyncIterator[str], media_type: str = CSV) -> StreamingResponse:
-    """Returns the response. `name` must be safe in a header, so it contains no text that a person typed."""
+    """Returns the response, which ends when the pieces do or raise ShutOut. `name` must be safe in a header, so it contains
+    no text that a person typed.
+    """
     headers = {
         **NO_STORE,
         "content-disposition": f'attachment; filename="{name}"',
         "x-content-type-options": "nosniff",
     }
-    return StreamingResponse(pieces, media_type=media_type, headers=headers)
+    return StreamingResponse(_until_shut_out(pieces), media_type=media_type, headers=headers)
+
+
+async def _until_shut_out(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    with suppress(ShutOut):
+        async for piece in pieces:
+            yield piece
 
 
 def csv_named(kind: str, now: Millis) -> str:

@@ -13,7 +13,7 @@ from engine.table_files.writing import MARK, csv_line, csv_rows, json_rows
 from storage.datasets import DatasetLine, find_dataset, list_rows
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
-from ui.file_download import sent_file
+from ui.file_download import Recipient, sent_file
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
 
@@ -34,29 +34,30 @@ def add_routes(root: FastAPI, app: App) -> None:
 
 
 async def _answer(app: App, request: Request, dataset_id: str, form: str) -> Response:
-    person = await app.database.read_briefly(find_signed_in, request.cookies.get(COOKIE, ""))
+    cookie = request.cookies.get(COOKIE, "")
+    person = await app.database.read_briefly(find_signed_in, cookie)
     if person is None:
         return await stranger_answer(app, request)
     dataset = await app.database.read(find_dataset, person.workspace_id, dataset_id)
     if dataset is None or dataset.id != dataset_id:
         return nothing_here(request)
-    name, workspace_id = _file_name(dataset.name), person.workspace_id
+    name, recipient = _file_name(dataset.name), Recipient(app, cookie, person.workspace_id)
     if form == "csv":
-        return sent_file(f"{name}.csv", _csv(app, workspace_id, dataset))
-    return sent_file(f"{name}.json", _json(app, workspace_id, dataset), "application/json")
+        return sent_file(f"{name}.csv", _csv(recipient, dataset))
+    return sent_file(f"{name}.json", _json(recipient, dataset), "application/json")
 
 
-async def _csv(app: App, workspace_id: str, dataset: DatasetLine) -> AsyncIterator[str]:
+async def _csv(recipient: Recipient, dataset: DatasetLine) -> AsyncIterator[str]:
     yield MARK + csv_line(dataset.column_names)
     after = 0
-    while rows := await app.database.read(list_rows, workspace_id, dataset.id, after=after):
+    while rows := await recipient.read(list_rows, recipient.workspace_id, dataset.id, after=after):
         after = rows[-1].id
         yield csv_rows(dataset.column_names, [row.data for row in rows])
 
 
-async def _json(app: App, workspace_id: str, dataset: DatasetLine) -> AsyncIterator[str]:
+async def _json(recipient: Recipient, dataset: DatasetLine) -> AsyncIterator[str]:
     after, before = 0, "[\n"
-    while rows := await app.database.read(list_rows, workspace_id, dataset.id, after=after):
+    while rows := await recipient.read(list_rows, recipient.workspace_id, dataset.id, after=after):
         after = rows[-1].id
         yield before + json_rows([row.data for row in rows])
         before = ",\n"

@@ -20,7 +20,7 @@ from storage.schedules import list_started_by_hand
 from storage.sessions import find_signed_in
 from storage.triggers import list_trigger_titles
 from ui.access_guard import stranger_answer
-from ui.file_download import csv_named, sent_file
+from ui.file_download import Recipient, csv_named, sent_file
 from ui.jobs.filters import Narrowed
 from ui.kit.text import Reader
 from ui.page_session import COOKIE, App
@@ -40,24 +40,26 @@ def add_routes(root: FastAPI, app: App) -> None:
 
     @root.get(CSV_PATH, include_in_schema=False)
     async def jobs_csv(request: Request) -> Response:
-        person = await app.database.read_briefly(find_signed_in, request.cookies.get(COOKIE, ""))
+        cookie = request.cookies.get(COOKIE, "")
+        person = await app.database.read_briefly(find_signed_in, cookie)
         if person is None:
             return await stranger_answer(app, request)
         now = app.database.clock.now()
         zone = Reader.of(request.cookies).zone
         filters = Narrowed.of(dict(request.query_params)).filters(now, zone)
-        return sent_file(csv_named("jobs", now), _rows(app, person.workspace_id, filters))
+        return sent_file(csv_named("jobs", now), _rows(Recipient(app, cookie, person.workspace_id), filters))
 
 
-async def _rows(app: App, workspace_id: str, filters: JobFilters) -> AsyncIterator[str]:
-    titles = await app.database.read(list_flow_titles, workspace_id)
-    keys = await app.database.read(list_key_labels, workspace_id)
-    keys |= await app.database.read(list_trigger_titles, workspace_id)
+async def _rows(recipient: Recipient, filters: JobFilters) -> AsyncIterator[str]:
+    workspace_id = recipient.workspace_id
+    titles = await recipient.read(list_flow_titles, workspace_id)
+    keys = await recipient.read(list_key_labels, workspace_id)
+    keys |= await recipient.read(list_trigger_titles, workspace_id)
     yield MARK + csv_line(HEAD)  # the byte order mark makes spreadsheets read the file as UTF-8
     cursor: str | None = None
     while True:
-        page = await app.database.read(list_jobs, workspace_id, filters, PIECE, cursor)
-        by_hand = await app.database.read(list_started_by_hand, workspace_id, page.jobs)
+        page = await recipient.read(list_jobs, workspace_id, filters, PIECE, cursor)
+        by_hand = await recipient.read(list_started_by_hand, workspace_id, page.jobs)
         yield "".join(csv_line(_cells(job, titles, keys, by_hand)) for job in page.jobs)
         cursor = page.next_cursor
         if cursor is None:

@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.core.clock import to_rfc3339
+from engine.core.roles import Role
 from engine.table_files.writing import MARK, csv_line
 from storage.audit import AuditFilters, list_entries
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
-from ui.file_download import csv_named, sent_file
+from ui.file_download import Recipient, csv_named, sent_file
 from ui.kit.text import Reader
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
@@ -25,6 +26,8 @@ from ui.settings.audit_lines import more, verbs_of, what, who
 
 PATH = "/settings/audit"
 CSV_PATH = "/settings/audit/export.csv"
+#: Who may see the audit log.
+ROLES = frozenset({Role.OWNER})
 PIECE = 500
 HEAD = ("at", "who", "actor", "what", "verb", "subject", "detail", "address")
 
@@ -70,21 +73,22 @@ def add_routes(root: FastAPI, app: App) -> None:
 
     @root.get(CSV_PATH, include_in_schema=False)
     async def audit_csv(request: Request) -> Response:
-        person = await app.database.read_briefly(find_signed_in, request.cookies.get(COOKIE, ""))
+        cookie = request.cookies.get(COOKIE, "")
+        person = await app.database.read_briefly(find_signed_in, cookie)
         if person is None:
             return await stranger_answer(app, request)
-        if person.role != "owner":
+        if person.role not in ROLES:
             return nothing_here(request)
         now = app.database.clock.now()
         filters = AuditView.of(dict(request.query_params)).filters(now, Reader.of(request.cookies).zone)
-        return sent_file(csv_named("audit", now), _rows(app, person.workspace_id, filters))
+        return sent_file(csv_named("audit", now), _rows(Recipient(app, cookie, person.workspace_id, ROLES), filters))
 
 
-async def _rows(app: App, workspace_id: str, filters: AuditFilters) -> AsyncIterator[str]:
+async def _rows(recipient: Recipient, filters: AuditFilters) -> AsyncIterator[str]:
     yield MARK + csv_line(HEAD)  # the byte order mark makes spreadsheets read the file as UTF-8
     before: int | None = None
     while True:
-        rows = await app.database.read(list_entries, workspace_id, PIECE, filters, before)
+        rows = await recipient.read(list_entries, recipient.workspace_id, PIECE, filters, before)
         yield "".join(
             csv_line(
                 (

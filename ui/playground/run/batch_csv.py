@@ -17,7 +17,7 @@ from storage.jobs import find_value
 from storage.playground_batches import list_rows_outside_jobs
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
-from ui.file_download import sent_file
+from ui.file_download import Recipient, sent_file
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
 
@@ -40,26 +40,27 @@ def add_routes(root: FastAPI, app: App) -> None:
 
     @root.get(PATH, include_in_schema=False)
     async def batch_csv(request: Request, batch_id: str) -> Response:
-        person = await app.database.read_briefly(find_signed_in, request.cookies.get(COOKIE, ""))
+        cookie = request.cookies.get(COOKIE, "")
+        person = await app.database.read_briefly(find_signed_in, cookie)
         if person is None:
             return await stranger_answer(app, request)
         workspace_id = person.workspace_id
         found = await app.database.read(find_playground_batch, workspace_id, batch_id=batch_id)
         if found is None:
             return nothing_here(request)
-        return sent_file(f"{found.id}.csv", _lines(app, workspace_id, batch_id))
+        return sent_file(f"{found.id}.csv", _lines(Recipient(app, cookie, workspace_id), batch_id))
 
 
-async def _lines(app: App, workspace_id: str, batch_id: str) -> AsyncIterator[str]:
-    runs = await app.database.read(list_batch_runs, workspace_id, batch_id)
-    outside = await app.database.read(list_rows_outside_jobs, workspace_id, batch_id)
-    first = await app.database.read(_values, runs[:LOOKED_AT])
+async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:
+    runs = await recipient.read(list_batch_runs, recipient.workspace_id, batch_id)
+    outside = await recipient.read(list_rows_outside_jobs, recipient.workspace_id, batch_id)
+    first = await recipient.read(_values, runs[:LOOKED_AT])
     inputs = list(dict.fromkeys(name for given, _result in first for name in given))
     results = list(dict.fromkeys(name for _given, result in first for name in result))
     yield MARK + csv_line([*HEAD, *(f"input.{name}" for name in inputs), *(f"result.{name}" for name in results)])
     for start in range(0, len(runs), PIECE):
         piece = runs[start : start + PIECE]
-        values = await app.database.read(_values, piece)
+        values = await recipient.read(_values, piece)
         yield "".join(
             csv_line(
                 [

@@ -1,0 +1,125 @@
+"""A file that is being sent ends when its reader is signed out, or may not have it any more (S19, S30)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from nicegui.testing import User
+
+from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.members import sign_out
+from engine.actions.playground_batches import begin_playground_batch, run_in_batch
+from storage.dataset_changes import checked_rows
+from storage.members import list_people
+from storage.tables import User as UserRow
+from tests.factories import document, greeting
+from tests.ui.arrange import accepted
+from tests.ui.conftest import Site
+
+LATE = "WRITTEN-AFTER-SHUT-OUT"
+
+
+def rows(site: Site, ending: str) -> tuple[str, Callable[[], Any]]:
+    dataset_id = site.database.write_now(add_dataset, site.owner, "Goods")
+
+    def add(name: str = LATE) -> None:
+        site.database.write_now(import_rows, site.owner, dataset_id, checked_rows([{"name": name}]))
+
+    add("first")
+    return f"/datasets/{dataset_id}/export.{ending}", add
+
+
+def audit_log(site: Site) -> tuple[str, Callable[[], Any]]:
+    for number in range(3):
+        site.database.write_now(add_dataset, site.owner, f"Table {number}")
+    return "/settings/audit/export.csv", lambda: None
+
+
+def jobs(site: Site) -> tuple[str, Callable[[], Any]]:
+    flow_id = site.flow(live=True)
+    for _ in range(3):
+        accepted(site, flow_id)
+    return "/jobs/export.csv", lambda: None
+
+
+def batch(site: Site) -> tuple[str, Callable[[], Any]]:
+    made = begin_playground_batch, site.owner, site.flow(), document(greeting()), 3, {"kind": "listed", "rows": []}
+    begun = site.database.write_now(*made)
+    for row in (1, 2, 3):
+        site.database.write_now(run_in_batch, site.owner, begun, {"name": f"row {row}"}, row=row, title="")
+    return f"/playground/batches/{begun.id}/results.csv", lambda: None
+
+
+async def sent(site: Site, cookie: str, path: str, after_first: Callable[[], Any]) -> str:
+    """Returns the file, during which `after_first` is called once: when its first piece was sent."""
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": "GET",
+        "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "headers": [(b"host", b"test"), (b"cookie", f"flowport_session={cookie}".encode())],
+        "server": ("test", 80), "client": ("127.0.0.1", 1),
+    }  # fmt: skip
+    pieces: list[bytes] = []
+
+    async def receive() -> dict[str, Any]:
+        if pieces:
+            await asyncio.Future()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            assert message["status"] == 200
+        elif message["body"]:
+            pieces.append(message["body"])
+            if len(pieces) == 1:
+                after_first()
+
+    await site.root(scope, receive, send)
+    return b"".join(pieces).decode()
+
+
+MADE: dict[str, Callable[[Site], tuple[str, Callable[[], Any]]]] = {
+    "rows as CSV": lambda site: rows(site, "csv"),
+    "rows as JSON": lambda site: rows(site, "json"),
+    "audit log": audit_log,
+    "jobs": jobs,
+    "batch": batch,
+}
+
+
+@pytest.mark.parametrize("which", MADE)
+async def test_a_file_ends_with_the_session(
+    site: Site, user: User, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("ui.settings.audit_csv", "ui.jobs.jobs_csv", "ui.playground.run.batch_csv"):
+        monkeypatch.setattr(f"{module}.PIECE", 1)
+    cookie = user.http_client.cookies["flowport_session"]
+    path, write = MADE[which](site)
+    whole = await sent(site, cookie, path, lambda: None)
+
+    def shut_out() -> None:
+        site.database.write_now(sign_out, cookie)
+        write()
+
+    cut = await sent(site, cookie, path, shut_out)
+
+    assert cut != whole
+    assert whole.startswith(cut)
+    assert LATE not in cut
+    assert len(cut.splitlines()) < len(whole.splitlines())
+
+
+async def test_the_audit_log_ends_for_somebody_who_is_no_owner_any_more(
+    site: Site, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.settings.audit_csv.PIECE", 1)
+    path, _ = audit_log(site)
+    person = site.database.read_now(list_people, site.workspace_id)[0]
+
+    def demote() -> None:
+        site.database.write_now(lambda session: setattr(session.get_one(UserRow, person.id), "role", "editor"))
+
+    cut = await sent(site, user.http_client.cookies["flowport_session"], path, demote)
+    assert len(cut.splitlines()) == 1, "only the names of the columns"
