@@ -20,7 +20,7 @@ from engine.core.errors import Invalid, TooLarge
 from engine.core.ids import file_ids_in, new_id
 from storage.database import now
 from storage.datasets import CHUNK, ColumnType, Row, as_json, hold_dataset
-from storage.files import drop_uses, note_named_files
+from storage.files import add_uses, drop_uses, find_for_job, note_named_files
 from storage.statements import Statement
 from storage.tables import Dataset, DatasetRow, DatasetWrite
 
@@ -128,10 +128,21 @@ def remove_all_rows(session: Session, dataset: Dataset) -> None:
     dataset.columns, dataset.row_count, dataset.byte_count = [], 0, 0
 
 
-def _note_files(session: Session, dataset: Dataset, texts: Iterable[str]) -> None:
-    """Keeps the files that rows name. Those of removed rows are found by `storage.files.forget_unnamed`."""
-    if ids := {file_id for text in texts for file_id in file_ids_in(text)}:
+def _note_files(
+    session: Session, dataset: Dataset, texts: Iterable[str], written_by: str | None, before: str = ""
+) -> None:
+    """Keeps the files that rows name, of those that a step writes the ones that its job may read: whoever reads the rows
+    may read these files. `before`: the text of a row that is replaced. Files of removed rows are found by
+    `storage.files.forget_unnamed`.
+    """
+    ids = {file_id for text in texts for file_id in file_ids_in(text)} - file_ids_in(before)
+    if not ids:
+        return
+    if written_by is None:
         note_named_files(session, dataset.workspace_id, "dataset", dataset.id, ids)
+    else:
+        job_id = written_by.partition(":")[0]
+        add_uses(session, "dataset", dataset.id, sorted(find_for_job(session, dataset.workspace_id, job_id, ids)))
 
 
 def find_row(session: Session, dataset: Dataset, row_id: int) -> DatasetRow | None:
@@ -160,20 +171,20 @@ def append_rows(session: Session, dataset: Dataset, new: NewRows, written_by: st
                 for row, text in zip(new.rows, new.texts, strict=True)
             ),
         )
-        _note_files(session, dataset, new.texts)
+        _note_files(session, dataset, new.texts, written_by)
     dataset.updated_at = now(session)
 
 
 def replace_row(session: Session, dataset: Dataset, row: DatasetRow, data: Row, written_by: str | None = None) -> bool:
     """Replaces the values of a row. Returns False when they are unchanged. Raises TooLarge, Invalid."""
-    text = _checked_text(data)
+    text, before = _checked_text(data), as_json(row.data)
     data = json.loads(text)
-    if as_json(row.data) == text:
+    if before == text:
         row.written_by = written_by or row.written_by
         return False
-    _grow(dataset, 0, json_size(text) - json_size(as_json(row.data)))
+    _grow(dataset, 0, json_size(text) - json_size(before))
     widen(dataset, {name: wider("", value) for name, value in data.items()})
-    _note_files(session, dataset, [text])
+    _note_files(session, dataset, [text], written_by, before)
     row.data = data
     row.key = _key_of(dataset, data)
     row.written_by = written_by

@@ -15,7 +15,7 @@ from storage.database import now
 from storage.file_bytes import FILE_BYTES, Draft, FileBytes
 from storage.jobs import KeyScope
 from storage.statements import Statement, insert_into
-from storage.tables import Dataset, DatasetRow, Flow, FlowVersion, Job
+from storage.tables import ApiKey, Dataset, DatasetRow, Flow, FlowVersion, Job
 from storage.tables_files import FileUse, StoredFile
 
 #: How long a file that nothing names is kept after its upload, in milliseconds.
@@ -36,6 +36,7 @@ _ADD_USE = Statement(
 )
 _HAS_USE = Statement("select 1 from file_uses where kind = :kind and owner_id = :owner_id and file_id = :file_id")
 _DROP_USES = Statement("delete from file_uses where kind = :kind and owner_id = :owner_id")
+_NAMES_FILES = Statement("select 1 from file_uses where kind = :kind and owner_id = :owner_id limit 1")
 _IS_NAMED = Statement("select 1 from files where sha256 = :sha256 limit 1")
 
 
@@ -136,6 +137,28 @@ def find_visible(
     return {file_id: row for file_id, row in known.items() if file_id in seen}
 
 
+def find_for_job(session: Session, workspace_id: str, job_id: str, file_ids: Collection[str]) -> dict[str, FileRow]:
+    """Returns those of these files that a job may read: those that it or its flow names, and those that its key sees. A
+    job without a key, or whose key is gone, sees what a key of its environment sees that may call its flow only. Runs of
+    the Playground are made by people, who see all files of the workspace.
+    """
+    job = session.execute(
+        select(Job.environment, Job.flow_id, Job.key_id, ApiKey.id.label("known_key"), ApiKey.flow_ids)
+        .outerjoin(ApiKey, ApiKey.id == Job.key_id)
+        .where(Job.id == job_id, Job.workspace_id == workspace_id)
+    ).one_or_none()
+    if job is None:
+        return {}
+    if job.environment == "playground":
+        return find_files(session, workspace_id, file_ids)
+    flow_ids = [job.flow_id] if job.known_key is None else job.flow_ids
+    scope = KeyScope(job.environment, None if flow_ids is None else frozenset(flow_ids))
+    found = find_visible(session, workspace_id, file_ids, scope, job.known_key)
+    rest = set(file_ids) - found.keys()
+    named = _named_by(session, "job", job_id, rest) | _named_by(session, "flow", job.flow_id, rest)
+    return found | find_files(session, workspace_id, named)
+
+
 def find_same(session: Session, job_id: str, sha256: str, name: str) -> FileRow | None:
     """Returns a file with this content and name that the job names already, or None."""
     row = session.scalars(
@@ -210,6 +233,26 @@ def is_named_by_job(session: Session, job_id: str, file_id: str) -> bool:
     """True when the job names this file already."""
     wanted = {"kind": "job", "owner_id": job_id, "file_id": file_id}
     return _HAS_USE.row(session, wanted) is not None
+
+
+def names_files(session: Session, kind: UseKind, owner_id: str) -> bool:
+    """True when something names any file."""
+    return _NAMES_FILES.row(session, {"kind": kind, "owner_id": owner_id}) is not None
+
+
+def list_shared(session: Session, kind: UseKind, owner_id: str, job_id: str, file_ids: Collection[str]) -> list[str]:
+    """Returns those of these files that something names and the job does not name yet."""
+    return sorted(_named_by(session, kind, owner_id, file_ids) - _named_by(session, "job", job_id, file_ids))
+
+
+def _named_by(session: Session, kind: UseKind, owner_id: str, file_ids: Collection[str]) -> set[str]:
+    ids, found = list(file_ids), set[str]()
+    for first in range(0, len(ids), _MOST_IDS):
+        some = FileUse.file_id.in_(ids[first : first + _MOST_IDS])
+        found.update(
+            session.scalars(select(FileUse.file_id).where(FileUse.kind == kind, FileUse.owner_id == owner_id, some))
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -192,6 +192,18 @@ def hold_source(session: Session, workspace_id: str, source_id: str) -> Knowledg
     if row is None:
         raise NotFound("There is no such source any more", remedy="The page Knowledge lists what is there.")
     return row
+
+
+def list_dataset_sources(session: Session, workspace_id: str, source_ids: Collection[str]) -> dict[str, str]:
+    """Returns source -> dataset id, for those of these sources that hold the rows of a dataset."""
+    rows = session.execute(
+        select(KnowledgeSource.id, KnowledgeSource.settings).where(
+            KnowledgeSource.workspace_id == workspace_id,
+            KnowledgeSource.id.in_(source_ids),
+            KnowledgeSource.kind == "dataset",
+        )
+    )
+    return {source_id: str(settings.get("dataset", "")) for source_id, settings in rows}
 
 
 def find_content(session: Session, workspace_id: str, source_id: str) -> bytes | None:

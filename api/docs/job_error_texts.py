@@ -60,7 +60,7 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     JobErrorCode.FILE_NOT_FOUND: (
         "A file is not there",
-        "A step wanted to read a file that is not stored any more, or the address that was sent as a file did not answer with one: no server has the name, it does not answer, or it answers with an error. Files go with the data of their job, and a file that was uploaded and never used goes after a day.",
+        "A step wanted to read a file that is not stored any more or that its run may not read, or the address that was sent as a file did not answer with one: no server has the name, it does not answer, or it answers with an error. Files go with the data of their job, and a file that was uploaded and never used goes after a day.",
         "Send the file again. For an address, open it in a browser: `message` says what it answered.",
     ),
     JobErrorCode.FILE_NOT_TAKEN: (

@@ -13,6 +13,8 @@ from pydantic import BaseModel
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FlowInvalid
+from engine.core.ids import file_ids_in
+from engine.core.json_text import json_text
 from engine.flow.collecting import SINK
 from engine.flow.contract import final_nodes
 from engine.flow.document import Document, Node
@@ -126,6 +128,12 @@ class Plan:
     def steps_total(self) -> int:
         """The number of nodes; a node that runs per item counts once."""
         return len(self.nodes)
+
+    @cached_property
+    def file_ids(self) -> frozenset[str]:
+        """The files that its nodes name, without those of its samples."""
+        said = ([{**node.config, "samples": None}, node.inputs] for node in self.document.nodes)
+        return frozenset(file_ids_in(json_text(list(said))))
 
     @cached_property
     def repeated(self) -> frozenset[str]:

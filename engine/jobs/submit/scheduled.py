@@ -4,13 +4,26 @@ however many servers look at it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from engine.core.errors import ConcurrencyLimitExceeded, Conflict, Invalid, NotFound, PayloadInvalid, Refusal
+from engine.core.error_codes import JobErrorCode
+from engine.core.errors import (
+    ConcurrencyLimitExceeded,
+    Conflict,
+    FieldError,
+    Invalid,
+    NotFound,
+    PayloadInvalid,
+    Refusal,
+    WrongFields,
+)
+from engine.core.ids import file_ids_in
+from engine.core.json_text import json_text
 from engine.flow.dataset_payloads import payload_of_row
+from engine.flow.file_values import sent_file_id, sent_files
 from engine.flow.payload_check import check_payload
 from engine.jobs.submit.accept import Caller, accept, choose_version, find_live_flow
 from engine.jobs.submit.batches import MAX_ITEMS, accept_batch
@@ -18,6 +31,8 @@ from engine.jobs.submit.bodies import SubmitOptions, read_version
 from engine.triggers.timing import next_slot, slots_between
 from storage.database import after_commit, now
 from storage.datasets import find_dataset, list_rows
+from storage.files import UseKind, add_uses, find_visible, list_shared, names_files
+from storage.jobs import KeyScope
 from storage.schedules import (
     TRIGGER,
     ScheduleRow,
@@ -94,7 +109,9 @@ def start_jobs(session: Session, schedule: ScheduleRow, slot: int, missed: int) 
     options = SubmitOptions(trigger=trigger_of(schedule.id), route=f"/schedules/{schedule.id}")
     if schedule.source["kind"] == "dataset":
         return _start_rows(session, schedule, caller, options, StartRow(schedule.id, slot, now(session), missed))
-    job_id, batch_id = start_one(session, caller, schedule.flow_id, schedule.source["payload"], options)
+    payload = schedule.source["payload"]
+    job_id, batch_id = start_one(session, caller, schedule.flow_id, payload, options)
+    _name_files(session, "schedule", schedule.id, [(job_id, payload)])
     return StartRow(schedule.id, slot, now(session), missed, job_id, batch_id, jobs=1)
 
 
@@ -130,9 +147,12 @@ def _start_rows(
         )
     items: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
-    for number, row in enumerate(rows, 1):
-        payload = payload_of_row(row.data, fields, source["mapping"])
+    payloads = [payload_of_row(row.data, fields, source["mapping"]) for row in rows]
+    unknown = _unknown_files(session, schedule, dataset.id, fields, payloads)
+    for number, payload in enumerate(payloads, 1):
         wrong = check_payload(fields, payload)[1]
+        if not wrong and unknown:
+            wrong = _without_file(fields, payload, unknown)
         if not wrong:
             items.append(payload)
             continue
@@ -144,6 +164,8 @@ def _start_rows(
             remedy="Choose in the schedule which column fills which field.",
         )
     batch = accept_batch(session, caller, schedule.flow_id, {"items": items}, options) if items else None
+    if batch is not None:
+        _name_files(session, "dataset", dataset.id, list(zip(batch.job_ids, items, strict=True)))
     return StartRow(
         schedule.id,
         start.slot,
@@ -154,6 +176,43 @@ def _start_rows(
         left_out=left_out[:_TOLD] or None,
         left_out_count=len(left_out),
     )
+
+
+def _unknown_files(
+    session: Session,
+    schedule: ScheduleRow,
+    dataset_id: str,
+    fields: Sequence[Mapping[str, Any]],
+    payloads: Sequence[Mapping[str, Any]],
+) -> set[str]:
+    """Returns the ids in fields of the type File that open no file for this schedule. Any flow may have written the rows,
+    so an id counts when the dataset names the file, or the flow's own calls could.
+    """
+    sent = {sent_file_id(value) for payload in payloads for _, _, value in sent_files(fields, payload)}
+    file_ids = {file_id for file_id in sent if file_id is not None}
+    if not file_ids:
+        return set()
+    known = set(list_shared(session, "dataset", dataset_id, "", file_ids))
+    scope = KeyScope(ENVIRONMENT, frozenset({schedule.flow_id}))
+    return file_ids - known - find_visible(session, schedule.workspace_id, file_ids - known, scope, None).keys()
+
+
+def _without_file(
+    fields: Sequence[Mapping[str, Any]], payload: Mapping[str, Any], unknown: Collection[str]
+) -> WrongFields:
+    return WrongFields(
+        FieldError(pointer, JobErrorCode.FILE_NOT_FOUND, f"no file of the dataset or of this flow has the id {file_id}")
+        for _, pointer, value in sent_files(fields, payload)
+        if (file_id := sent_file_id(value)) in unknown
+    )
+
+
+def _name_files(session: Session, kind: UseKind, owner_id: str, jobs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Lets each job read the files that its payload names in any field, of those that its schedule or dataset names."""
+    if not names_files(session, kind, owner_id):
+        return
+    for job_id, payload in jobs:
+        add_uses(session, "job", job_id, list_shared(session, kind, owner_id, job_id, file_ids_in(json_text(payload))))
 
 
 def _next_at(schedule: ScheduleRow, slot: int, at: int) -> int:

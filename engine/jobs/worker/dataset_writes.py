@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
 from engine.core.errors import Refusal, StorageUnavailable
+from engine.core.ids import file_ids_in
+from engine.core.json_text import json_text
 from engine.flow.node_context import Json, NodeFailed
 from storage.database import Database
 from storage.dataset_changes import Mode, Written, write_from_step
 from storage.datasets import Row, get_dataset, list_sized_rows
+from storage.files import add_uses, list_shared, names_files
 
 
 @dataclass(frozen=True)
@@ -28,21 +31,31 @@ class RowsRead:
 
 
 class WorkspaceDatasets:
-    """Implements `engine.flow.node_context.Datasets` for one workspace. `settled` is awaited before each write."""
+    """Implements `engine.flow.node_context.Datasets` for one workspace. `settled` is awaited before each write. `job_id`:
+    the job that reads, which names the files in the rows from then on.
+    """
 
     def __init__(
-        self, database: Database, workspace_id: str, settled: Callable[[], Awaitable[Any]] | None = None
+        self,
+        database: Database,
+        workspace_id: str,
+        settled: Callable[[], Awaitable[Any]] | None = None,
+        job_id: str = "",
     ) -> None:
         self._database = database
         self._workspace_id = workspace_id
         self._settled = settled
+        self._job_id = job_id
 
     async def read(self, dataset: str, after: int = 0) -> RowsRead:
         """Returns the next rows after the row id `after`, none at the end. Raises NodeFailed."""
         try:
-            return await self._database.read(_next_rows, self._workspace_id, dataset, after)
+            read, shared = await self._database.read(_next_rows, self._workspace_id, dataset, after, self._job_id)
+            if shared:
+                await self._database.write(add_uses, "job", self._job_id, shared)
         except Refusal as refusal:
             raise _failed(refusal) from refusal
+        return read
 
     async def write(
         self,
@@ -69,12 +82,18 @@ class WorkspaceDatasets:
         return written.action
 
 
-def _next_rows(session: Session, workspace_id: str, name: str, after: int) -> RowsRead:
+def _next_rows(
+    session: Session, workspace_id: str, name: str, after: int, job_id: str
+) -> tuple[RowsRead, Sequence[str]]:
+    """Returns the rows, and the files in them that the job does not name yet."""
     dataset = get_dataset(session, workspace_id, name)
     rows = list_sized_rows(session, workspace_id, dataset.id, after=after)
-    return RowsRead(
+    read = RowsRead(
         [row.data for row in rows], sum(row.size for row in rows), rows[-1].id if rows else after, dataset.name
     )
+    if not job_id or not names_files(session, "dataset", dataset.id):
+        return read, ()
+    return read, list_shared(session, "dataset", dataset.id, job_id, file_ids_in(json_text(read.rows)))
 
 
 def _failed(refusal: Refusal) -> NodeFailed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from pydantic import JsonValue
@@ -17,12 +17,14 @@ from engine.flow.node_context import Json, NodeFailed
 from engine.jobs.job_values import encoded
 from storage.database import Database
 from storage.file_bytes import BytesGone
-from storage.files import FileRow, add_uses, find_file, is_named_by_job
+from storage.files import FileRow, UseKind, add_uses, find_file, find_for_job, is_named_by_job, list_shared
 from storage.job_changes import Claimed, Lease, replace_payload
 
 
 class JobFiles:
-    """The files of the job's workspace. `settled` is awaited before each write."""
+    """The files that the job may read (`storage.files.find_for_job`): an id alone, which may come from anywhere, opens no
+    file. `settled` is awaited before each write.
+    """
 
     def __init__(
         self,
@@ -56,10 +58,19 @@ class JobFiles:
         except BytesGone as error:
             raise _gone(value) from error
         except StorageUnavailable as refusal:
-            raise NodeFailed(
-                "The file cannot be read right now.", why=str(refusal), remedy=refusal.remedy, passing=True
-            ) from refusal
+            raise _not_now(refusal) from refusal
         return FileContent(row.name, row.media_type, row.size, content)
+
+    async def note_read(self, kind: UseKind, owner_id: str, file_ids: Collection[str]) -> None:
+        """Lets the job read those of these files that something names which it has just read. Raises NodeFailed."""
+        if not file_ids:
+            return
+        try:
+            shared = await self._database.read(list_shared, kind, owner_id, self._job.id, file_ids)
+            if shared:
+                await self._database.write(add_uses, "job", self._job.id, shared)
+        except StorageUnavailable as refusal:
+            raise _not_now(refusal) from refusal
 
     async def keep(self, name: str, media_type: str, content: bytes) -> Json:
         """Stores a file for this job; the same content and name again are stored once. Raises NodeFailed."""
@@ -83,8 +94,9 @@ class JobFiles:
 
 
 def _find(session: Session, workspace_id: str, file_id: str, job_id: str) -> tuple[FileRow | None, bool]:
-    row = find_file(session, workspace_id, file_id)
-    return row, row is not None and is_named_by_job(session, job_id, file_id)
+    if is_named_by_job(session, job_id, file_id):
+        return find_file(session, workspace_id, file_id), True
+    return find_for_job(session, workspace_id, job_id, [file_id]).get(file_id), False
 
 
 def _store(session: Session, incoming: Incoming, job: Claimed) -> FileRow:
@@ -97,11 +109,16 @@ def _gone(value: JsonValue) -> NodeFailed:
     name = value.get("name") if isinstance(value, Mapping) else None
     said = f"“{name}”" if isinstance(name, str) and name else "This file"
     return NodeFailed(
-        f"{said} is not stored any more.",
+        f"{said} is not there, or not for this run.",
         code=JobErrorCode.FILE_NOT_FOUND,
-        why="A file is removed when no job, sample, dataset or collection names it any more, or with the data of its job.",
-        remedy="Send the file again.",
+        why="A file is removed when no job, sample, dataset or collection names it any more, or with the data of its job. "
+        "A run reads files that its input, its steps, its samples or the rows it read name, and those that its API key sees.",
+        remedy="Send the file again, in a field of the type File.",
     )
+
+
+def _not_now(refusal: StorageUnavailable) -> NodeFailed:
+    return NodeFailed("The file cannot be read right now.", why=str(refusal), remedy=refusal.remedy, passing=True)
 
 
 def _not_kept(refusal: Refusal) -> NodeFailed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,24 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import to_rfc3339
 from engine.core.errors import Refusal, StorageUnavailable, TooLarge
+from engine.core.ids import file_ids_in
 from engine.flow.node_context import Json, NodeFailed
 from engine.knowledge.chunking import clean
 from engine.knowledge.documents import MAX_TEXT, Found
-from engine.knowledge.search import as_json, search
+from engine.knowledge.search import Hits, as_json, search
 from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document
 from engine.models.embeddings import Embedded, Purpose, batches
 from storage.database import Database, now
-from storage.knowledge import MAX_CHARS, MAX_PIECES, CollectionLine, get_collection, hold_collection, read_room
+from storage.files import add_uses, list_shared
+from storage.knowledge import (
+    MAX_CHARS,
+    MAX_PIECES,
+    CollectionLine,
+    get_collection,
+    hold_collection,
+    list_dataset_sources,
+    read_room,
+)
 from storage.knowledge_changes import (
     add_receipt,
     find_receipt,
@@ -63,11 +73,22 @@ class WorkspaceKnowledge:
                 min_score=min_score,
                 sources=filters,
             )
+            await self._note_files(found)
         except Refusal as refusal:
             raise _failed(refusal) from refusal
         if found.trouble:
             self.warn(f"It searched by words only: {found.trouble}")
         return as_json(found)
+
+    async def _note_files(self, found: Hits) -> None:
+        """Lets the job read the files that the found rows of datasets name."""
+        named = [(hit.piece.source_id, ids) for hit in found.hits if (ids := file_ids_in(hit.piece.text))]
+        if not named:
+            return
+        job_id = self.step.partition(":")[0]
+        shared = await self.database.read(_shared, self.workspace_id, job_id, named)
+        if shared:
+            await self.database.write(add_uses, "job", job_id, shared)
 
     async def add(self, collection: str, text: str, source: str = "") -> dict[str, Json]:
         """Adds a text once for this step, however often it is called. Raises NodeFailed."""
@@ -113,6 +134,19 @@ class WorkspaceKnowledge:
         if self.settled is not None:
             await self.settled()
         return await self.embed(self.workspace_id, model, texts, purpose, self.on_call)
+
+
+def _shared(
+    session: Session, workspace_id: str, job_id: str, named: Sequence[tuple[str, Collection[str]]]
+) -> list[str]:
+    """Returns the files that the job does not name yet, of those that pieces of sources (source id, file ids) name."""
+    datasets = list_dataset_sources(session, workspace_id, {source_id for source_id, _ in named})
+    return [
+        file_id
+        for source_id, file_ids in named
+        if source_id in datasets
+        for file_id in list_shared(session, "dataset", datasets[source_id], job_id, file_ids)
+    ]
 
 
 def _add(

@@ -82,7 +82,7 @@ class JobServices:
         self._workspace_id = workspace_id
         self._recorder = recorder
         self.http = _SettledClient(outside.outbound, recorder)
-        self.datasets = WorkspaceDatasets(outside.database, workspace_id, recorder.settled)
+        self.datasets = WorkspaceDatasets(outside.database, workspace_id, recorder.settled, recorder.job.id)
         self.files = JobFiles(outside.database, recorder.job, recorder.lease, recorder.settled)
         self._questions = Questions(outside.database, recorder)
 
@@ -163,7 +163,9 @@ class JobServices:
     async def called_flow(self, flow_id: str, version: int | None) -> CalledPlan:
         """Returns a version of another flow of the workspace, read at the time of the call. Raises NodeFailed."""
         read = self._outside.called_plan
-        return await self._outside.database.read(read, self._workspace_id, flow_id, version)
+        called = await self._outside.database.read(read, self._workspace_id, flow_id, version)
+        await self.files.note_read("flow", flow_id, called.plan.file_ids)
+        return called
 
     async def ask_person(self, key: StepKey, question: PersonQuestion) -> PersonAnswer | None:
         """Asks a person, once, and returns the answer; None while there is none. Raises NodeFailed."""

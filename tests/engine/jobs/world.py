@@ -123,6 +123,15 @@ async def _compute(config: Any, inputs: Any, context: NodeContext) -> Json:
     return os.getpid()
 
 
+async def _read_file(config: Any, inputs: Any, context: NodeContext) -> Json:
+    """Returns the text of the file that a value names, whatever the value is."""
+    return (await context.files.read(inputs.values["file"])).content.decode()
+
+
+async def _keep_file(config: Any, inputs: Any, context: NodeContext) -> Json:
+    return await context.files.keep("made.txt", "text/plain", str(inputs.values["text"]).encode())
+
+
 async def _ask(config: Any, inputs: Any, context: NodeContext) -> Json:
     """Asks a person, several times at once for several `keys`."""
     said = dict(inputs.values)
@@ -169,6 +178,8 @@ TEST_NODES = {
         "test_compute": _compute,
         "test_large": _large,
         "test_ask": _ask,
+        "test_read_file": _read_file,
+        "test_keep_file": _keep_file,
     }.items()
 }
 TEST_CATALOG = {**CATALOG, **TEST_NODES}
@@ -197,7 +208,7 @@ class NoServices:
 
     def __init__(self, recorder: Any, world: World) -> None:
         self.http = self
-        self.datasets = WorkspaceDatasets(world.database, recorder.job.workspace_id, recorder.settled)
+        self.datasets = WorkspaceDatasets(world.database, recorder.job.workspace_id, recorder.settled, recorder.job.id)
         self.files = JobFiles(world.database, recorder.job, recorder.lease, recorder.settled)
         self._recorder = recorder
         self._world = world
@@ -215,9 +226,11 @@ class NoServices:
 
     async def called_flow(self, flow_id: str, version: int | None) -> Any:
         world = self._world
-        return await world.database.read(
+        called = await world.database.read(
             PlanLoader(TEST_CATALOG).called_plan, self._recorder.job.workspace_id, flow_id, version
         )
+        await self.files.note_read("flow", flow_id, called.plan.file_ids)
+        return called
 
     async def settle(self) -> None:
         await self._recorder.settled()
