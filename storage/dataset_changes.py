@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import repeat
+from typing import Any, Literal, cast
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -57,7 +58,7 @@ BY = "by"
 class NewRows:
     """Rows that were checked, with their JSON texts, their total size in bytes and the types of their columns."""
 
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
     texts: tuple[str, ...]
     size: int
     columns: Mapping[str, str]
@@ -89,6 +90,47 @@ def checked_rows(rows: Sequence[Row], columns: Iterable[str] = ()) -> NewRows:
         for name, value in row.items():
             kinds[name] = wider(kinds.get(name, ""), value)
     return NewRows(tuple(rows), texts, sum(map(json_size, texts)), kinds)
+
+
+def checked_texts(texts: Sequence[str], columns: Iterable[str] = ()) -> NewRows:
+    """Does what `checked_rows` does, for rows as compact JSON texts; no more than one of them is built at a time. Raises
+    TooLarge, Invalid.
+    """
+    if len(texts) > MAX_ROWS:
+        raise too_many_rows(len(texts))
+    rows, size = _ParsedRows(texts), 0
+    kinds: dict[str, str] = dict.fromkeys(columns, "")
+    for text, row in zip(texts, rows, strict=True):
+        _check_names(row)
+        size += _checked_size(text)
+        for name, value in row.items():
+            kinds[name] = wider(kinds.get(name, ""), value)
+    return NewRows(rows, tuple(texts), size, kinds)
+
+
+class _ParsedRows(Sequence[Row]):
+    """Rows that are built from their texts each time they are asked for."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __getitem__(self, at: Any) -> Any:
+        found = self._texts[at]
+        return _parsed(found) if isinstance(found, str) else [_parsed(text) for text in found]
+
+
+def _parsed(text: str) -> Row:
+    row: Any
+    try:
+        row = json.loads(text, parse_constant=int)  # raises ValueError for NaN and Infinity
+    except (ValueError, RecursionError):
+        row = None
+    if not isinstance(row, dict):
+        raise Invalid("A row is no object", remedy="Save the file again, and import that.")
+    return cast("Row", row)
 
 
 def insert_dataset(session: Session, workspace_id: str, name: str) -> Dataset:
@@ -163,12 +205,13 @@ def append_rows(session: Session, dataset: Dataset, new: NewRows, written_by: st
     """Adds rows at the end. Raises TooLarge, Invalid."""
     _grow(dataset, len(new.rows), new.size)
     widen(dataset, new.columns)
-    if new.rows:
+    if new.texts:
+        keys = (_key_of(dataset, row) for row in new.rows) if dataset.key_column else repeat(None)
         _ADD.run(
             session,
             *(
-                {"dataset_id": dataset.id, "data": text, "key": _key_of(dataset, row), "written_by": written_by}
-                for row, text in zip(new.rows, new.texts, strict=True)
+                {"dataset_id": dataset.id, "data": text, "key": key, "written_by": written_by}
+                for key, text in zip(keys, new.texts, strict=False)
             ),
         )
         _note_files(session, dataset, new.texts, written_by)
@@ -392,21 +435,31 @@ def _grow(dataset: Dataset, rows: int, size: int) -> None:
 
 
 def _checked_text(row: Row) -> str:
+    _check_names(row)
+    text = as_json(row)
+    if not text.isascii():
+        text = _whole(text)
+    _checked_size(text)
+    return text
+
+
+def _check_names(row: Row) -> None:
     for name in row:
         if not name.strip() or len(name) > MAX_COLUMN_NAME:
             raise Invalid(
                 "A column has no name" if not name.strip() else f"A column's name has {len(name):,} characters",
                 remedy=f"Give every column a name of 1 to {MAX_COLUMN_NAME} characters.",
             )
-    text = as_json(row)
-    if not text.isascii():
-        text = _whole(text)
-    if json_size(text) > MAX_ROW_BYTES:
+
+
+def _checked_size(text: str) -> int:
+    size = json_size(text)
+    if size > MAX_ROW_BYTES:
         raise TooLarge(
-            f"A row would take {json_size(text):,} bytes; it may take {MAX_ROW_BYTES:,} (1 MiB)",
+            f"A row would take {size:,} bytes; it may take {MAX_ROW_BYTES:,} (1 MiB)",
             remedy="Store less in one row, for example an address instead of a whole page.",
         )
-    return text
+    return size
 
 
 def _whole(text: str) -> str:

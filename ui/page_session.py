@@ -28,6 +28,7 @@ from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import WorkspaceId
 from engine.core.roles import Role
 from engine.models.local_servers import LocalServers
+from engine.sandbox.pool import Sandbox
 from storage.database import Database
 from storage.flows import list_flows
 from storage.members import Person, list_people
@@ -81,6 +82,8 @@ class App:
     public_api: Any
     batches: PlaygroundBatches
     local_servers: LocalServers = field(default_factory=LocalServers)
+    #: The evaluator processes of the pages, which read the large files that people import.
+    sandbox: Sandbox = field(default_factory=Sandbox)
     #: When the server started, in milliseconds.
     started_at: int = field(init=False, compare=False)
     _shared: dict[type, Any] = field(default_factory=dict, init=False, repr=False, compare=False)

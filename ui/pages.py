@@ -76,6 +76,7 @@ def register(app: App, root: FastAPI) -> None:
     tie_sockets()
     mark_scripts()
     app.shared(Offered).find = _templates_to_find
+    nicegui_app.on_shutdown(app.sandbox.close)
     nicegui_app.add_middleware(PagesOnDemand, app=app)
     nicegui_app.add_middleware(AccessGuard, app=app)  # the outer one: strangers have no page registered
     nicegui_app.add_exception_handler(404, _not_found)

@@ -23,6 +23,7 @@ from api.http.parser_words import json_words
 from api.http.problem_json import Compressed, RequestTimeout, UnsupportedMediaType
 from engine.core.coroutines import resumed
 from engine.core.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge, TooManyConnections
+from engine.core.json_shape import TooDeep, TooManyKeys, TooManyValues, check_shape
 
 T = TypeVar("T")
 
@@ -36,12 +37,7 @@ _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 #: Larger bodies are parsed in a thread, so that the event loop is not blocked.
 _IN_THREAD = 64 * 1024
 
-#: An unterminated string matches to the end of the body. Without this the search would start again at each of its
-#: quotes, which takes minutes for a large body.
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?+"?+', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
 @dataclass(frozen=True)
@@ -221,24 +217,15 @@ def parse_json(body: bytes, most_keys: int | None = MAX_KEYS) -> Any:
 
 
 def _check_shape(body: bytes, most_keys: int | None) -> None:
-    """Checks nesting and the number of keys and values by counting characters outside strings, before anything is
-    parsed.
-    """
-    most_strings = 2 * MAX_VALUES  # a value may be one, and its key is another
-    bare, strings = _STRING.subn(b"", body, count=most_strings + 1)
-    if strings > most_strings:
-        raise _too_many_values()
-    if most_keys is not None and (keys := bare.count(b":")) > most_keys:
-        raise InvalidJson(f"It has {keys:,} keys; {most_keys:,} are allowed")
-    brackets = bare.translate(_AS_SQUARE, _NO_BRACKET)
-    if bare.count(b",") + brackets.count(b"[") > MAX_VALUES:  # each value follows a comma or an opening bracket
-        raise _too_many_values()
-    for _ in range(MAX_DEPTH):
-        if b"[]" not in brackets:
-            return
-        brackets = brackets.replace(b"[]", b"")  # removes the innermost level
-    if b"[]" in brackets:
-        raise _too_deep()
+    """Checks nesting and the number of keys and values before anything is parsed."""
+    try:
+        check_shape(body, most_values=MAX_VALUES, most_keys=most_keys, max_depth=MAX_DEPTH)
+    except TooManyValues:
+        raise _too_many_values() from None
+    except TooManyKeys as error:
+        raise InvalidJson(f"It has {error.keys:,} keys; {most_keys:,} are allowed") from None
+    except TooDeep:
+        raise _too_deep() from None
 
 
 def _too_many_values() -> InvalidJson:

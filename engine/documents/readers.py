@@ -21,7 +21,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "pdf": ("pdf",),
     "zip": ("office_archive", "word", "slides", "sheets"),
     "ole": ("sheets",),
-    "csv": ("plain",),
+    "csv": ("plain", "tables"),
     "text": ("plain", "html", "mail"),
 }
 #: The share of the time limit after which readers return what they have.
@@ -82,16 +82,37 @@ def read(
 ) -> tuple[dict[str, Json], bytes]:
     """Runs the reader `document` or `pictures`. Returns `{"value"}` and pictures, or `{"wrong", "facts"}`.
 
+    The readers `rows` and `row texts` return the rows of a table (`engine.documents.tables`) in place of pictures.
+
     `arguments`: `name`, `media_type`, `pages`, and `as` or `width`. `seconds`: the time limit of the process.
     """
+    if reader in {"rows", "row texts"}:
+        return _told_by(_table, reader, arguments, content)
     wish = Wish(
         arguments["name"], arguments["media_type"], arguments["pages"], arguments.get("as", "text"),
         time.monotonic() + _ENOUGH * seconds,
     )  # fmt: skip
+    return _told_by(_document, family, reader, arguments, content, wish)
+
+
+def _document(
+    family: str, reader: str, arguments: Mapping[str, Json], content: bytes, wish: Wish
+) -> tuple[dict[str, Json], bytes]:
+    if reader == "pictures":
+        return _pictures(family, content, wish, arguments["width"])
+    return {"value": _told(_read(family, content, wish))}, b""
+
+
+def _table(reader: str, arguments: Mapping[str, Json], content: bytes) -> tuple[dict[str, Json], bytes]:
+    from engine.documents.tables import read_row_texts, read_rows
+
+    return (read_rows if reader == "rows" else read_row_texts)(arguments, content)
+
+
+def _told_by(work: Callable[..., tuple[dict[str, Json], bytes]], *args: Any) -> tuple[dict[str, Json], bytes]:
+    """Returns the answer of a reader, or what ended it."""
     try:
-        if reader == "pictures":
-            return _pictures(family, content, wish, arguments["width"])
-        return {"value": _told(_read(family, content, wish))}, b""
+        return work(*args)
     except Unreadable as error:
         return {"wrong": error.key, "facts": error.facts}, b""
     except MemoryError:
@@ -293,6 +314,9 @@ def _parse_html() -> None:
 
 def _parse_csv() -> None:
     _read("csv", b"a,b\n1,2", Wish("x.csv", "", "", "tables", time.monotonic() + 1))
+    for content in (b"a,b\n1,2", b'[{"a": "\xff", "b": [1.5]}]', b'{"a": 1}\n{"a": 2}', b"["):
+        _table("rows", {"name": "x", "names": "auto", "most_rows": 9}, content)
+        _table("row texts", {"name": "x"}, content)
 
 
 _WARM: Mapping[str, Callable[[], None]] = {

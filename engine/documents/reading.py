@@ -56,7 +56,7 @@ async def read_document(content: Content, *, pages: str = "", as_: As = "text", 
     value, _ = await _ask("document", content, {"pages": pages, "as": as_}, apart)
     read = _checked(value, content.name)
     if as_ == "tables" and not read["tables"]:
-        raise _failed("no_table", content.name, {})
+        raise failure_of("no_table", content.name, {})
     parts = read["pages"]
     return {
         "text": _joined(parts, "text"),
@@ -80,7 +80,7 @@ async def page_images(content: Content, *, pages: str = "", width: int = 1_200, 
         size = one.get("size") if isinstance(one, dict) else None
         picture = drawn[at : at + size] if isinstance(size, int) and size > 0 else b""
         if not picture.startswith(b"\x89PNG\r\n\x1a\n"):
-            raise _failed("ended", content.name, {})
+            raise failure_of("ended", content.name, {})
         pictures.append(picture)
         at += len(picture)
     return pictures
@@ -106,19 +106,20 @@ def family_of(content: Content) -> str:
 async def _ask(reader: str, content: Content, arguments: Mapping[str, Json], apart: Apart) -> tuple[Any, bytes]:
     size = len(content.content)
     if not size:
-        raise _failed("empty", content.name, {})
+        raise failure_of("empty", content.name, {})
     if size > LARGEST:
-        raise _failed(
+        raise failure_of(
             "too_large", content.name, {"size": f"it has {size / (1 << 20):,.0f} MiB", "most": f"{LARGEST >> 20} MiB"}
         )
     about = {"name": content.name[:300], "media_type": content.media_type[:200], **arguments}
     answer, drawn = await apart(family_of(content), reader, about, content.content)
     if "wrong" in answer:
-        raise _failed(answer["wrong"], content.name, answer["facts"])
+        raise failure_of(answer["wrong"], content.name, answer["facts"])
     return answer["value"], drawn
 
 
-def _failed(key: str, name: str, facts: Mapping[str, Json]) -> NodeFailed:
+def failure_of(key: str, name: str, facts: Mapping[str, Json]) -> NodeFailed:
+    """Returns a sentence of `engine.documents.sentences` as a failure."""
     told = sentence(key, {**_LIMITS, **facts, "name": name[:80] or "The file"})
     code = JobErrorCode.NODE_FAILED if key in _NOT_ABOUT_THE_FILE else JobErrorCode.FILE_NOT_TAKEN
     return NodeFailed(told.message, code=code, why=told.why, remedy=told.remedy)
@@ -140,7 +141,7 @@ def _checked(value: Json, name: str) -> dict[str, Any]:
         and all(isinstance(one, str) for one in value["notes"])
     ):
         return value
-    raise _failed("ended", name, {})
+    raise failure_of("ended", name, {})
 
 
 def _has(value: Json, shape: Mapping[str, type]) -> bool:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from engine.core.charsets import decode_body
-from engine.core.errors import Refusal
 from engine.documents.reading import read_document
+from engine.documents.table_reading import read_row_texts_apart
 from engine.flow.file_values import FileContent
 from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.flow.node_http import Reach
@@ -26,9 +26,9 @@ from engine.nodes.site_addresses import Picker, canonical
 from engine.nodes.site_crawl import Crawl, Limits
 from engine.outbound.client import Answer, OutboundClient
 from engine.sandbox.pool import Sandbox
-from engine.table_files.reading import read_table
+from engine.table_files.row_words import as_words, row_text
 from storage.database import Database
-from storage.datasets import Row, get_dataset, list_rows
+from storage.datasets import get_dataset, list_rows
 from storage.file_bytes import BytesGone
 from storage.files import find_file
 from storage.knowledge import find_content, list_kept
@@ -101,7 +101,12 @@ async def _read_file(file: FileContent, tools: Tools) -> AsyncIterator[Found | N
     """Yields the document in a file, and what was left out of it. Raises NodeFailed, Refusal."""
     ending = ending_of(file.name)
     if ending in TABLES:
-        yield Found("file", file.name, await asyncio.to_thread(_table_parts, file.content, file.name), total=1)
+        yield Found(
+            "file",
+            file.name,
+            await read_row_texts_apart(file.content, file.name, apart=tools.sandbox.read_file),
+            total=1,
+        )
         return
     if ending in TEXTS:
         text = await asyncio.to_thread(decode_body, file.content, is_page=False)
@@ -122,17 +127,6 @@ async def _read_file(file: FileContent, tools: Tools) -> AsyncIterator[Found | N
         yield NotRead("", file.name, told, total=1)
 
 
-def _table_parts(content: bytes, name: str) -> tuple[tuple[str, str], ...]:
-    """Returns a part for each row of a table file; a JSON file that is no table is one text."""
-    try:
-        table = read_table(content, name)
-    except Refusal:
-        if ending_of(name) in {"csv", "tsv"}:
-            raise
-        return (("", decode_body(content, is_page=False)),)
-    return tuple((f"row {at}", row_text(row)) for at, row in enumerate(table.rows, 1))
-
-
 # Rows of a dataset.
 
 
@@ -145,28 +139,8 @@ async def _read_rows(workspace_id: str, settings: Mapping[str, Any], tools: Tool
         for row in rows:
             data = {name: row.data.get(name) for name in columns} if columns else row.data
             title = next((one for one in data.values() if isinstance(one, str) and one), "")
-            name = _as_words(title)[:_NAME_CHARS] or f"Row {row.id}"
+            name = as_words(title)[:_NAME_CHARS] or f"Row {row.id}"
             yield Found(str(row.id), name, (("", row_text(data)),), total=dataset.rows)
-
-
-def row_text(row: Row) -> str:
-    """Returns a row as text: a line for each column with a value."""
-    return "\n".join(f"{name}: {words}" for name, value in row.items() if (words := _as_words(value)))
-
-
-def _as_words(value: Json) -> str:
-    match value:
-        case None:
-            return ""
-        case str():
-            return " ".join(value.split()) if "\n" not in value else value.strip()
-        case bool():
-            return "yes" if value else "no"
-        case list():
-            return ", ".join(filter(None, map(_as_words, value)))
-        case dict():
-            return ", ".join(f"{name} {words}" for name, one in value.items() if (words := _as_words(one)))
-    return str(value)
 
 
 # Pages of a site.

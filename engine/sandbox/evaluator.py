@@ -3,7 +3,7 @@ loop.
 
 A process renders templates, reads pages, or reads one document. `pool.py` starts it as `python -I -S -B <this file>
 <kind> <project folder> <folder of jinja2>`, with an empty environment, in the folder `/`, with no file descriptors
-except the standard three. `<kind>` is `templates`, `pages` or `documents:<family>`. The process permanently gives up
+except the standard three. `<kind>` is `templates`, `pages`, or `documents` or `tables` with `:<family>`. The process permanently gives up
 what it does not need: memory above the limit, writing files, core dumps, opening anything, files and sockets included,
 and, where the system has the filter for it, all system calls but some thirty. A call that takes too long ends the
 process from inside (two timers, one of them of CPU time), so nothing is left running when the worker has ended; the end
@@ -14,7 +14,8 @@ then bytes that are no JSON: a document, or pictures. An answer has `"spent"` wh
 
     templates: request `{"template", "data"}`, answer `{"text"}` or `{"wrong"}`
     pages: request `{"reader", "arguments"}`, answer `{"value"}` or `{"wrong", "message"}`; `wrong` is the name of an error
-    documents: request `{"reader", "arguments"}` and the file, answer `{"value"}` and pictures, or `{"wrong", "facts"}`;
+    documents, tables: request `{"reader", "arguments"}` and the file, answer `{"value"}` and pictures or rows, or
+        `{"wrong", "facts"}`;
         `wrong` is a key of `engine.documents.sentences`
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["templates", "pages", "documents"]
+Kind = Literal["templates", "pages", "documents", "tables"]
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,6 @@ LIMITS: dict[Kind, Limits] = {
     "pages": Limits(seconds=10.0, memory=1 << 30, input=32 << 20, output=32 << 20, calls=100),
     # A file of 64 MiB; its text stands in the answer up to three times: whole, by pages, and as Markdown.
     "documents": Limits(seconds=10.0, memory=1 << 30, input=1 << 20, output=48 << 20, calls=1, content=64 << 20),
+    # The rows of a table, of which 100,000 have the names of their columns in each.
+    "tables": Limits(seconds=30.0, memory=1 << 30, input=1 << 20, output=4 << 20, calls=1, content=128 << 20),
 }

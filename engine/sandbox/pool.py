@@ -58,6 +58,7 @@ class Sandbox:
         self._templates = _Pool("templates", size)
         self._pages = _Pool("pages", size)
         self._documents = _Pool("documents", size)
+        self._tables = _Pool("tables", size)
 
     async def render(self, template: str, data: Mapping[str, Json]) -> str:
         """Renders a template. `data` is `{node id: {"out": value}}`, as JSON. Waits for a free process. Raises
@@ -85,13 +86,15 @@ class Sandbox:
     async def read_file(
         self, family: str, reader: str, arguments: Mapping[str, Json], content: bytes
     ) -> tuple[dict[str, Json], bytes]:
-        """Reads a file in a process of its own: returns `{"value"}` and the bytes of pictures, or `{"wrong", "facts"}`.
+        """Reads a file in a process of its own: returns `{"value"}` and the bytes of pictures or rows, or `{"wrong",
+        "facts"}`.
 
         `family`: the libraries to load, a key of `engine.documents.readers.FAMILIES`. `wrong`: a key of
         `engine.documents.sentences`. The time it waits for a free process does not count.
         """
+        pool = self._tables if reader in _OF_TABLES else self._documents
         try:
-            answer, pictures = await self._documents.ask({"reader": reader, "arguments": arguments}, content, family)
+            answer, pictures = await pool.ask({"reader": reader, "arguments": arguments}, content, family)
         except _Refused as refused:
             return {"wrong": _NOT_READ.get(type(refused), "ended"), "facts": {}}, b""
         if isinstance(answer.get("value"), dict):
@@ -103,13 +106,14 @@ class Sandbox:
     @property
     def pids(self) -> list[int]:
         """The ids of the processes that run now."""
-        return [*self._templates.pids, *self._pages.pids, *self._documents.pids]
+        return [*self._templates.pids, *self._pages.pids, *self._documents.pids, *self._tables.pids]
 
     async def close(self) -> None:
         """Ends every process."""
         await self._templates.close()
         await self._pages.close()
         await self._documents.close()
+        await self._tables.close()
 
 
 class _Refused(Exception):  # private
@@ -140,6 +144,8 @@ class _Broke(_Refused):
     """The process ended, or its answer is invalid."""
 
 
+#: The readers of `engine.documents.tables`.
+_OF_TABLES: Final = frozenset({"rows", "row texts"})
 #: Why a file was not read, as a key of `engine.documents.sentences`.
 _NOT_READ: Final[Mapping[type[_Refused], str]] = {
     _Stopping: "stopping",

@@ -17,7 +17,7 @@ from typing import Any
 
 from engine.core.errors import Invalid
 from engine.flow.json_values import read_strictly
-from engine.table_files.table import Names, Table, too_many_rows
+from engine.table_files.table import MOST_COLUMNS, Names, Table, too_many_columns, too_many_rows
 from engine.table_files.writing import FORMULA
 
 #: Delimiters and their names in messages.
@@ -42,6 +42,8 @@ def read_csv(text: str, *, encoding: str = "", names: Names = "auto", most_rows:
     first = next(records, None)
     if first is None:
         raise Invalid("The file is empty", remedy="Choose a CSV file with at least one row.")
+    if len(first[1]) > MOST_COLUMNS:
+        raise too_many_columns()
     has_names = names == "first line" or (
         names == "auto" and not all(_NUMBER.fullmatch(one.strip()) for one in first[1])
     )
@@ -58,6 +60,7 @@ def read_csv(text: str, *, encoding: str = "", names: Names = "auto", most_rows:
     kept = [number for number, name in enumerate(head) if name or any(row[number] for row in cells)]
     columns = [head[number] or _free_name(f"Column {number + 1}", head) for number in kept]
     values = [_typed([row[number] for row in cells]) for number in kept]
+    cells.clear()  # the values of large files would not fit beside them in the memory of an evaluator process
     rows = tuple(dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)) if kept else ()
     form = ", ".join(part for part in ("CSV", DELIMITERS[delimiter], encoding) if part)
     return Table(tuple(columns), rows, form, has_names)
@@ -94,9 +97,11 @@ def _widths(piece: str, delimiter: str) -> list[int]:
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yields (number of its first line, cells) for each record that is not blank. Raises Invalid."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = _Lines(text, delimiter)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
+        lines.begin_record()
         try:
             record = next(reader)
         except StopIteration:
@@ -105,6 +110,51 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             raise _broken(error, line) from None
         if any(cell.strip() for cell in record):
             yield line, record
+
+
+#: The rest of a cell that began in an earlier line, with its closing quotation mark.
+_INSIDE = re.compile(r'(?:[^"]++|"")*+"?+')
+_LINE = re.compile(r"[^\r\n]*+(?:\r\n?+|\n)|[^\r\n]++")
+
+
+class _Lines:
+    """The lines of a text for the csv module, which would build a record whatever its size: a record with too many cells
+    ends the reading before it does.
+    """
+
+    def __init__(self, text: str, delimiter: str) -> None:
+        self._lines = _LINE.finditer(text)
+        self._delimiter = delimiter
+        cell = rf'"(?:[^"]++|"")*+"?+[^{re.escape(delimiter)}]*+|(?!")[^{re.escape(delimiter)}]*+'
+        self._cell = re.compile(f"(?:{cell}){re.escape(delimiter)}")
+        self._before = 0
+        self._is_first = True
+
+    def begin_record(self) -> None:
+        """Says that the next line begins a record, and is not a part of a cell with line breaks."""
+        self._before, self._is_first = 0, True
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)[0]
+        if self._is_first:
+            self._is_first = False
+            if line.count(self._delimiter) >= MOST_COLUMNS:  # with those in quotation marks
+                self._add(line, 0)
+        else:
+            closes = _INSIDE.match(line)
+            assert closes is not None
+            self._add(line, closes.end())
+        return line
+
+    def _add(self, line: str, at: int) -> None:
+        """Counts the delimiters between cells from a place on. Raises TooLarge."""
+        while self._before < MOST_COLUMNS and (found := self._cell.match(line, at)) is not None:
+            self._before, at = self._before + 1, found.end()
+        if self._before >= MOST_COLUMNS:
+            raise too_many_columns()
 
 
 def _broken(error: csv.Error, line: int) -> Invalid:
@@ -130,12 +180,15 @@ def _head(cells: Sequence[str]) -> list[str]:
     names = [" ".join(cell.split()) for cell in cells]
     while len(names) > 1 and not names[-1]:
         names.pop()
-    for number, name in enumerate(names):
-        if name and name in names[:number]:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
             raise Invalid(
                 f"Line 1: two columns are called `{name}`",
                 remedy="Give each column a name of its own, then import again.",
             )
+        if name:
+            seen.add(name)
     return names
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
-from engine.core.errors import Invalid
-from engine.table_files.table import Row, Table, too_many_rows
+from engine.core.errors import Invalid, TooLarge
+from engine.core.json_shape import TooManyValues, check_shape
+from engine.table_files.table import MOST_COLUMNS, Row, Table, too_many_columns, too_many_rows
 
 #: Maximum nesting depth of a row.
 MAX_DEPTH = 64
+#: The most values that a file may have, counting each list and object: the rows, and fifty values in each of 100,000.
+MOST_VALUES = 5_000_000
 _WORDS = {list: "a list", str: "text", bool: "yes or no", int: "a number", float: "a number", type(None): "null"}
 
 
@@ -27,18 +31,35 @@ def read_json(text: str, *, most_rows: int = 100_000) -> Table:
     """
     text = text.removeprefix("\ufeff")
     try:
+        check_shape(text.encode(errors="surrogatepass"), most_values=MOST_VALUES)
+    except TooManyValues:
+        raise TooLarge(
+            f"The JSON has more than {MOST_VALUES:,} values, counting each list and object",
+            remedy="Split the file, or save it as CSV.",
+        ) from None
+    begin = _blank_to(text, 0)
+    try:
+        if text.startswith("[", begin):
+            return _table(_each_item(text, begin + 1), "JSON", "Item", most_rows)
         value = _load(text)
     except json.JSONDecodeError as error:
-        lines = _json_lines(text)
-        if lines is None:
+        if not _is_json_lines(text):
             raise _broken(error) from None
-        return _table(list(lines), "JSON lines", "Line", most_rows)
+        return _table(_each_line(text), "JSON lines", "Line", most_rows)
     return _table(_list_in(value), "JSON", "Item", most_rows)
 
 
 def _load(text: str) -> Any:
+    value, at = _value_at(text, _blank_to(text, 0))
+    if (at := _blank_to(text, at)) != len(text):
+        raise json.JSONDecodeError("Extra data", text, at)
+    return value
+
+
+def _value_at(text: str, at: int) -> tuple[Any, int]:
+    """Returns the value that begins there and where it ends. Raises Invalid, json.JSONDecodeError."""
     try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+        return _DECODER.raw_decode(text, at)
     except RecursionError:
         raise Invalid("The JSON is nested too deep", remedy=f"At most {MAX_DEPTH} levels are taken.") from None
     except json.JSONDecodeError:
@@ -57,6 +78,16 @@ def _finite(text: str) -> float:
     return number
 
 
+_BLANK = re.compile(r"[ \t\r\n]*+")
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
+
+
+def _blank_to(text: str, at: int) -> int:
+    """Returns where the blanks end that stand there."""
+    found = _BLANK.match(text, at)
+    return at if found is None else found.end()
+
+
 def _broken(error: json.JSONDecodeError) -> Invalid:
     return Invalid(
         f"Line {error.lineno:,}, character {error.colno:,}: {error.msg[:1].lower()}{error.msg[1:]}",
@@ -64,20 +95,49 @@ def _broken(error: json.JSONDecodeError) -> Invalid:
     )
 
 
-def _json_lines(text: str) -> Iterator[tuple[int, Any]] | None:
-    """Yields (line number, value) for each line; None when the first line is not a JSON object, so the text is not JSON
-    Lines.
+def _each_item(text: str, at: int) -> Iterator[tuple[int, Any]]:
+    """Yields (number, item) of the list whose items begin there, one after the other. Raises Invalid,
+    json.JSONDecodeError.
     """
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    at, number = _blank_to(text, at), 0
+    while number or not text.startswith("]", at):
+        item, at = _value_at(text, at)
+        number, at = number + 1, _blank_to(text, at)
+        is_last = text.startswith("]", at)
+        if not is_last and not text.startswith(",", at):
+            raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
+        yield number, item
+        if is_last:
+            break
+        at = _blank_to(text, at + 1)
+    if (at := _blank_to(text, at + 1)) != len(text):
+        raise json.JSONDecodeError("Extra data", text, at)
+
+
+def _is_json_lines(text: str) -> bool:
+    """True when the first line is a JSON object."""
+    first = next(_full_lines(text), None)
     try:
-        first = json.loads(lines[0][1])
+        return first is not None and isinstance(json.loads(first[1]), dict)
     except (ValueError, RecursionError):
-        return None
-    return _each_line(lines) if isinstance(first, dict) else None
+        return False
 
 
-def _each_line(lines: list[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
-    for number, line in lines:
+def _full_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yields (number, line) for each line that is not blank."""
+    number, at = 0, 0
+    while at < len(text):
+        number += 1
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        if (line := text[at:end]).strip():
+            yield number, line
+        at = end + 1
+
+
+def _each_line(text: str) -> Iterator[tuple[int, Any]]:
+    """Yields (line number, value) for each line. Raises Invalid."""
+    for number, line in _full_lines(text):
         try:
             yield number, _load(line)
         except json.JSONDecodeError as error:
@@ -102,14 +162,12 @@ def _list_in(value: Any) -> list[tuple[int, Any]]:
     return list(enumerate(value, 1))
 
 
-def _table(items: list[tuple[int, Any]], form: str, what: str, most_rows: int) -> Table:
-    if not items:
-        raise Invalid("The list is empty", remedy="Choose a file with at least one row.")
-    if len(items) > most_rows:
-        raise too_many_rows(most_rows)
+def _table(items: Iterable[tuple[int, Any]], form: str, what: str, most_rows: int) -> Table:
     columns: dict[str, None] = {}
     rows: list[Row] = []
     for number, item in items:
+        if len(rows) == most_rows:
+            raise too_many_rows(most_rows)
         if not isinstance(item, dict):
             raise Invalid(
                 f"{what} {number:,} is {_WORDS.get(type(item), 'something else')}, not an object",
@@ -121,7 +179,11 @@ def _table(items: list[tuple[int, Any]], form: str, what: str, most_rows: int) -
                 remedy=f"At most {MAX_DEPTH} levels are taken; flatten it first.",
             )
         columns.update(dict.fromkeys(item))
+        if len(columns) > MOST_COLUMNS:
+            raise too_many_columns()
         rows.append(item)
+    if not rows:
+        raise Invalid("The list is empty", remedy="Choose a file with at least one row.")
     return Table(tuple(columns), tuple(rows), form)
 
 

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from engine.actions.datasets import Import, add_dataset, import_rows
 from engine.actions.principal import Principal
 from engine.core.errors import Refusal
+from engine.documents.table_reading import RowTexts, read_rows_apart
 from engine.table_files.reading import MAX_FILE, read_table
 from engine.table_files.table import Names, Table
-from storage.dataset_changes import MAX_ROWS, NewRows, checked_rows
+from storage.dataset_changes import MAX_ROWS, NewRows, checked_rows, checked_texts
 from storage.datasets import DatasetLine
 from ui.datasets.words import cell_text, column_word, rows_word
 from ui.forms.form import Field
@@ -30,6 +31,8 @@ from ui.page_session import PageSession
 PREVIEW = 5
 #: Longest text that can be pasted. A paste is sent over the page's socket, so longer text must be uploaded as a file.
 MAX_PASTE = 400_000
+#: Larger files are read in an evaluator process: their rows may take sixty times the memory of the file.
+SMALL_FILE = 512 * 1_024
 
 
 async def import_file(page_session: PageSession, dataset: DatasetLine | None = None) -> str | None:
@@ -51,7 +54,7 @@ class ImportDialog:
         self.file_name = ""
         self.names: Names = "auto"
         self.mode: Import = "append"
-        self.table: Table | None = None
+        self.table: Table | RowTexts | None = None
         self.new: NewRows | None = None
 
     def draw(self) -> None:
@@ -114,12 +117,18 @@ class ImportDialog:
         await self._read((self.paste.value or "").encode(errors="replace"), "")
 
     async def _read(self, data: bytes, name: str) -> None:
-        """Parses the file in a thread and shows the rows.
+        """Reads the file, a large one in a process of its own, and shows the rows.
 
         A file that is no table is refused with the line of the error.
         """
         try:
-            read = await run.io_bound(_read_and_check, data, name, self.names)
+            if len(data) <= SMALL_FILE:
+                read = await run.io_bound(_read_and_check, data, name, self.names)
+            else:
+                apart = self.page_session.app.sandbox.read_file
+                rows = await read_rows_apart(data, name, names=self.names, most_rows=MAX_ROWS, apart=apart)
+                new = await run.io_bound(checked_texts, rows.texts, rows.columns)
+                read = None if new is None else (rows, new)
         except Refusal as refusal:
             self._refuse(f"{refusal.detail}.", refusal.remedy)
             return
@@ -152,7 +161,7 @@ class ImportDialog:
             if table_.form.startswith("CSV"):
                 switch = ui.switch(_("The first line holds the names of the columns"), value=table_.has_names)
                 switch.on_value_change(lambda event: self._change_names(bool(event.value)))
-            self._draw_preview(table_, new)
+            self._draw_preview(new)
             self._draw_where()
         self.go.text = _("Import {rows}").format(rows=rows_word(len(new.rows), self.reader))
 
@@ -160,18 +169,18 @@ class ImportDialog:
         self.names = "first line" if has_names else "none"
         await self._read(self.data, self.file_name)
 
-    def _draw_preview(self, table_: Table, new: NewRows) -> None:
+    def _draw_preview(self, new: NewRows) -> None:
         shown = list(new.columns)[:30]
         preview = table([f"{name}" for name in shown], label=_("The first rows")).classes("fp-preview")
         preview.props("tabindex=0")
         with preview.row():
             for name in shown:
                 preview.cell(column_word(new.columns[name]), "fp-t3 fp-s12")
-        for row in table_.rows[:PREVIEW]:
+        for row in new.rows[:PREVIEW]:
             with preview.row():
                 for name in shown:
                     preview.cell(cell_text(row.get(name), self.reader), "fp-cell")
-        if (rest := len(table_.rows) - PREVIEW) > 0:
+        if (rest := len(new.rows) - PREVIEW) > 0:
             words(_("and {rows} more").format(rows=rows_word(rest, self.reader)), "fp-s12 fp-t3", tag="p")
 
     def _draw_where(self) -> None:

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.core.errors import Invalid
 from engine.documents.readers import FAMILIES
 from engine.documents.reading import page_images, read_document
+from engine.documents.table_reading import RowTexts, read_row_texts_apart, read_rows_apart
 from engine.flow.node_context import NodeFailed
 from engine.sandbox.limits import LIMITS
 from engine.sandbox.pool import Sandbox
@@ -87,6 +89,49 @@ async def test_a_hostile_file_ends_with_a_sentence(
 
 async def test_a_cancelled_reading_ends_its_process(sandbox: Sandbox) -> None:
     work = asyncio.create_task(read_document(hostile("form in itself.pdf"), apart=sandbox.read_file))
+    while not sandbox.pids:
+        await asyncio.sleep(0.01)
+    (pid,) = sandbox.pids
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+        await asyncio.sleep(0.02)
+
+
+async def test_the_rows_of_tables_are_read_apart(sandbox: Sandbox) -> None:
+    rows, texts, plain = await asyncio.gather(
+        read_rows_apart('ä;b\n1;"x\n"\n'.encode(), "a.csv", most_rows=9, apart=sandbox.read_file),
+        read_row_texts_apart(b'[{"a": "\\ud800!", "b": [1, true]}, {}]', "a.json", apart=sandbox.read_file),
+        read_row_texts_apart(b'{"a": ', "a.json", apart=sandbox.read_file),
+    )
+    assert rows == RowTexts(("ä", "b"), ('{"ä":1,"b":"x\\n"}',), "CSV, semicolons", True)
+    assert texts == (("row 1", "a: \ufffd!\nb: 1, yes"), ("row 2", ""))
+    assert plain == (("", '{"a": '),)
+    with pytest.raises(Invalid) as refused:
+        await read_rows_apart(b"a,b\n1,2\n1,2,3", "a.csv", most_rows=9, apart=sandbox.read_file)
+    assert refused.value.detail == "Line 3 has 3 values, but there are 2 columns"
+    with pytest.raises(NodeFailed, match=r"“a.csv” cannot be read as a table. Line 1: two columns are called `a`\."):
+        await read_row_texts_apart(b"a,a\n1,2", "a.csv", apart=sandbox.read_file)
+
+
+async def test_a_table_that_takes_too_long_ends_with_a_sentence(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LIMITS, "tables", replace(LIMITS["tables"], seconds=0.05))
+    wide = (b",".join(b"c%d" % number for number in range(1_000)) + b"\n") + (b"ab," * 999 + b"ab\n") * 1_000
+    with pytest.raises(NodeFailed, match="took longer than 30 seconds") as failed:
+        await read_row_texts_apart(wide, "wide.csv", apart=sandbox.read_file)
+    assert failed.value.code == "file_not_taken"
+    with pytest.raises(Invalid) as refused:
+        await read_rows_apart(wide, "wide.csv", most_rows=100_000, apart=sandbox.read_file)
+    assert "took longer than 30 seconds" in refused.value.detail
+    assert refused.value.remedy == "Split the file, or leave out what is not needed."
+    assert sandbox.pids == []
+
+
+async def test_stopping_the_reading_of_a_table_ends_its_process(sandbox: Sandbox) -> None:
+    work = asyncio.create_task(read_row_texts_apart(b"a,b\n" * 90_000, "a.csv", apart=sandbox.read_file))
     while not sandbox.pids:
         await asyncio.sleep(0.01)
     (pid,) = sandbox.pids

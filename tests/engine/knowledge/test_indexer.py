@@ -138,6 +138,7 @@ def give(world: World, ada: Principal, made: str, name: str, content: bytes) -> 
         incoming.discard()
 
 
+@pytest.mark.process
 async def test_files_are_read_and_replaced_by_their_name(
     world: World, ada: Principal, made: str, indexer: Indexer
 ) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from engine.core.errors import Invalid, Refusal, TooLarge
-from engine.table_files import reading
+from engine.table_files import json_table, reading
 from engine.table_files.reading import read_table
+from engine.table_files.table import MOST_COLUMNS
 from engine.table_files.writing import MARK, csv_line, csv_rows, json_rows, safe_cell
 
 ROWS = ({"name": "Rye", "price": 3.2, "stock": 12}, {"name": "Roll", "price": 0.6, "stock": None})
@@ -139,6 +141,42 @@ def test_more_rows_or_bytes_than_a_dataset_takes_are_refused(monkeypatch: pytest
     monkeypatch.setattr(reading, "MAX_FILE", 3)
     with pytest.raises(TooLarge, match="MiB are read"):
         read_table(b"a\nxy")
+
+
+def test_a_table_has_at_most_two_thousand_columns() -> None:
+    names = ",".join(map(str, range(MOST_COLUMNS)))
+    assert len(read_table(f"a{names}\n{names}".encode()).columns) == MOST_COLUMNS
+    many = ",".join(f"c{number}" for number in range(400_000))
+    parts = ",".join(['"a\nb"'] * 3_000)
+    begun = time.process_time()
+    for text in (f"x{names},y\n", many, f"{many}\n1", f'"a\nb",{many}', parts, f"a,b\n1,2\n{parts}", "," * 2_000_000):
+        with pytest.raises(TooLarge, match="more than 2,000 columns"):
+            read_table(text.encode())
+    with pytest.raises(TooLarge, match="more than 2,000 columns"):
+        read_table(json.dumps([{f"c{number}": 1} for number in range(2_001)]).encode())
+    assert time.process_time() - begun < 3
+
+
+def test_commas_in_a_cell_are_no_columns() -> None:
+    long = "1," * 5_000
+    broken = f'{long}\n{long}, ""said"", {long}\n'
+    table = read_table(f'a,b\n"{long}","{broken}"\n5" x,"{long}"\n'.encode())
+    assert table.rows == ({"a": long, "b": broken.replace('""', '"')}, {"a": '5" x', "b": long})
+
+
+def test_json_is_counted_before_it_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_table, "MOST_VALUES", 1_000)
+    assert len(read_table(json.dumps([{"a": "x, [y"}] * 300).encode()).rows) == 300
+    for data in (b"[" + b"{}," * 2_000 + b"{}]", b'{"rows": [' + b"[]," * 2_000 + b"[]]}", b'{"a":[1,2]}\n' * 400):
+        with pytest.raises(TooLarge, match="more than 1,000 values"):
+            read_table(data)
+
+
+def test_rows_are_counted_while_json_is_read() -> None:
+    """What follows the last row that fits is not read: else its fault would be told."""
+    for data in (b'[{"a": 1}, {"a": 2}, {"a": 3}, {"a": ]', b'{"a": 1}\n{"a": 2}\n{"a": 3}\n{"a": \n'):
+        with pytest.raises(TooLarge, match="more than 2 rows"):
+            read_table(data, most_rows=2)
 
 
 @given(some.binary(max_size=200))

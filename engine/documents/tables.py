@@ -1,0 +1,60 @@
+"""What an evaluator process does with a CSV or JSON file whose rows are wanted one by one.
+
+The texts go back behind each other, with the length of each, so that the other side need not build them at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engine.core.charsets import decode_body
+from engine.core.errors import Refusal
+from engine.table_files.reading import read_table
+from engine.table_files.row_words import row_text
+
+Json = Any
+
+
+def read_rows(arguments: Mapping[str, Json], content: bytes) -> tuple[dict[str, Json], bytes]:
+    """Returns `{"value"}` with the columns, and the rows as JSON texts; or `{"wrong", "facts"}`."""
+    try:
+        table = read_table(content, arguments["name"], names=arguments["names"], most_rows=arguments["most_rows"])
+    except Refusal as refusal:
+        return _wrong(refusal)
+    sizes, texts = _joined(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in table.rows)
+    told = {"columns": list(table.columns), "form": table.form, "has_names": table.has_names}
+    return {"value": {**told, "sizes": sizes}}, texts
+
+
+def read_row_texts(arguments: Mapping[str, Json], content: bytes) -> tuple[dict[str, Json], bytes]:
+    """Returns `{"value"}`, and the rows as texts for a search; a JSON file that is no table is one text. Or returns
+    `{"wrong", "facts"}`.
+    """
+    name = arguments["name"]
+    try:
+        table = read_table(content, name)
+    except Refusal as refusal:
+        if name.lower().endswith((".csv", ".tsv")):
+            return _wrong(refusal)
+        sizes, texts = _joined([decode_body(content, is_page=False)])
+        return {"value": {"sizes": sizes, "is_table": False}}, texts
+    sizes, texts = _joined(map(row_text, table.rows))
+    return {"value": {"sizes": sizes, "is_table": True}}, texts
+
+
+def _wrong(refusal: Refusal) -> tuple[dict[str, Json], bytes]:
+    return {"wrong": "table_wrong", "facts": {"detail": refusal.detail, "hint": refusal.remedy}}, b""
+
+
+def _joined(texts: Iterable[str]) -> tuple[list[int], bytes]:
+    sizes, joined = list[int](), bytearray()
+    for text in texts:
+        try:
+            piece = text.encode()
+        except UnicodeEncodeError:  # halves of surrogate pairs, which JSON can name
+            piece = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+        sizes.append(len(piece))
+        joined += piece
+    return sizes, bytes(joined)
