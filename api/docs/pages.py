@@ -37,7 +37,7 @@ from engine.core.error_codes import JobErrorCode
 from engine.core.paths import ASSETS
 from engine.core.safe_markdown import clean_html
 from engine.core.settings import Settings
-from engine.flow.contract import example_payload, input_fields, payload_schema, result_schema, sample_payload
+from engine.flow.contract import input_fields, payload_schema, result_schema, shown_payload
 from engine.flow.document import Document, load_document
 from engine.flow.file_values import takes_files
 from engine.jobs.transitions import MAX_ATTEMPTS
@@ -473,7 +473,7 @@ def _read_flow(
         get_version(session, owner, flow_id, number).document if number else get_draft(session, owner, flow_id).document
     )
     document = load_document(text)
-    return flow, document, example_payload(document) or sample_payload(document)
+    return flow, document, shown_payload(document)[0]
 
 
 def _file_fields(document: Document) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from api.http.parameters import single_header
 from api.http.parser_words import json_words
 from api.http.problem_json import Compressed, RequestTimeout, UnsupportedMediaType
+from engine.core.body_limits import MAX_BODY_BYTES, MAX_VALUES
 from engine.core.coroutines import resumed
 from engine.core.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge, TooManyConnections
 from engine.core.json_shape import TooDeep, TooManyKeys, TooManyValues, check_shape
@@ -29,10 +30,6 @@ T = TypeVar("T")
 
 MAX_DEPTH = 64
 MAX_KEYS = 10_000
-#: A parsed value needs up to fifty times the memory of its JSON: `[],` has 3 bytes, the empty list 64. So many keep the
-#: worst body below 50 MiB and a fifth of a second, also when each has a key, and leave room for a batch of 1,000 items
-#: with 100 fields each.
-MAX_VALUES = 200_000
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 #: Larger bodies are parsed in a thread, so that the event loop is not blocked.
 _IN_THREAD = 64 * 1024
@@ -44,7 +41,7 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 class BodyLimits:
     """The size limit of a body, its time limit, and the limit of all large bodies together."""
 
-    max_bytes: int = 10 * 1024 * 1024
+    max_bytes: int = MAX_BODY_BYTES
     receive_seconds: float = 30
     bytes_in_flight: int = 128 * 1024 * 1024
 

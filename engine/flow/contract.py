@@ -4,17 +4,15 @@ result. `engine.flow.payload_check` checks payloads.
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import JsonValue
 
-from engine.core.errors import Problem
+from engine.core.body_limits import MAX_BODY_BYTES, MAX_VALUES
+from engine.core.errors import Problem, WrongFields
 from engine.flow.document import MAX_NAME, Document, Node
-from engine.flow.example_texts import texts_like
 from engine.flow.file_values import (
     FILE_SCHEMA,
     SENT_AS_TEXT,
@@ -24,13 +22,26 @@ from engine.flow.file_values import (
     takes_files,
 )
 from engine.flow.graph import Graph
+from engine.flow.made_up_values import (
+    EXAMPLE_FILE_ID,
+    example_check,
+    fits_as_known,
+    made_up_values,
+    value_fits_as_known,
+)
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
 from engine.flow.output_schemas import ANYTHING, returned_schema
 from engine.flow.patterns import why_not
-from engine.flow.payload_check import FieldDict, check_payload, wrong_with
+from engine.flow.payload_check import PATTERN_STEPS, FieldDict, PayloadCheck
 from engine.flow.references import Json
 
+#: The code of the problem that a field asks for more than any body can have. Versions that went live with it still run.
+OUT_OF_REACH = "out_of_reach"
+_OUT_OF_REACH = (
+    ("min_length", MAX_BODY_BYTES, f"a text may have {MAX_BODY_BYTES:,} characters (10 MiB) at most"),
+    ("min_items", MAX_VALUES, f"a list may have {MAX_VALUES:,} items at most"),
+)
 MAX_FIELDS = 100
 MAX_LEVELS = 3
 _KEYWORDS = {
@@ -45,14 +56,6 @@ _KEYWORDS = {
 }
 #: An object without named fields accepts any.
 _FREE: JsonSchema = {"type": "object", "additionalProperties": True}
-#: Format -> starts and ends of texts in this format; the part between them may be made longer.
-_SAMPLES = {
-    "uri": (("https://practice.flowport.example/", ""), ("https://a.example", ""), ("http://a", "")),
-    "email": (("ann", "@example.com"), ("a" * 64 + "@", ".com"), ("a", "@b.co")),
-    "date-time": (),
-}
-#: How many candidates are checked to find one example value.
-_MOST_CANDIDATES = 300
 
 
 def api_input(document: Document) -> Node | None:
@@ -107,43 +110,66 @@ class _Ways:
 def sample_payload(document: Document, *tried: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a payload that fits: one of `tried`, the first sample, or else one in which each field has the first
     value of those that it takes, or else its example, its default or a generated value. Files are not made up: without
-    a known one they are left out.
+    a known one they are left out, as are fields whose values would be too long to be made up.
     """
     fields = input_fields(document)
-    samples: list[JsonValue] = [one.get("payload") for one in samples_of(document)[:1]]
-    known = [*(one for one in tried if one), *(one for one in samples if isinstance(one, Mapping))]
+    known = [*(one for one in tried if one), *_first_sample(document)]
+    check = example_check()
     for payload in known:
-        if not check_payload(fields, payload)[1]:
+        if fits_as_known(check, fields, payload):
             return dict(payload)
-    return {
-        name: value
-        for field in fields
-        if (name := field.get("name")) and (value := _first_fit(field, known)) is not None
-    }
+    made: dict[str, Json] | None = None
+    found: dict[str, Any] = {}
+    for field in fields:
+        if not (name := field.get("name")):
+            continue
+        value = _first_fit(check, field, known)
+        if value is None and _is_made_up(field) and not takes_files([field]):
+            made = made_up_values(fields) if made is None else made
+            value = made.get(name)
+        if value is not None:
+            found[name] = value
+    return found
 
 
-def _first_fit(field: FieldDict, payloads: Iterable[Mapping[str, Any]]) -> Json:
-    """The first of the values in these payloads that a field takes; None for an optional field without one."""
+def _first_sample(document: Document) -> list[Mapping[str, Any]]:
+    samples: list[JsonValue] = [one.get("payload") for one in samples_of(document)[:1]]
+    return [one for one in samples if isinstance(one, Mapping)]
+
+
+def _first_fit(check: PayloadCheck, field: FieldDict, payloads: Iterable[Mapping[str, Any]]) -> Json:
+    """The first of the values in these payloads that a field takes."""
     name = field["name"]
     for payload in payloads:
         value = payload.get(name)
-        if value is not None and not check_payload([field], {name: value})[1]:
+        if value is not None and value_fits_as_known(check, field, value):
             return value
-    if takes_files([field]):
-        return None
-    return _made_up(field) if field.get("required") or field.get("example") is not None else None
+    return None
+
+
+def _is_made_up(field: FieldDict) -> bool:
+    return bool(field.get("required")) or field.get("example") is not None
 
 
 def example_payload(document: Document) -> dict[str, Any] | None:
     """Returns the sample payload for callers; None when it does not fit, because some patterns cannot be satisfied by
-    generated text.
+    generated text, or because it would be too long to be made up.
     """
+    payload, fits = shown_payload(document)
+    return payload if fits else None
+
+
+def shown_payload(document: Document) -> tuple[dict[str, Any], bool]:
+    """Returns the sample payload for callers, with files, and whether it fits."""
+    fields = input_fields(document)
     payload = sample_payload(document)
-    for field in input_fields(document):
+    for field in fields:
         name = field.get("name")
         if name and name not in payload and field.get("required") and takes_files([field]):
-            payload[name] = _made_up(field)
-    return None if check_payload(input_fields(document), payload)[1] else payload
+            made = made_up_values(fields).get(name)
+            if made is not None:
+                payload[name] = made
+    return payload, fits_as_known(example_check(), fields, payload)
 
 
 def result_schema(document: Document, catalog: Catalog) -> JsonSchema:
@@ -172,13 +198,26 @@ def final_nodes(document: Document) -> list[str]:
 def field_problems(node: Node) -> list[Problem]:
     """Returns the problems of an API Input's fields: names, nesting, contradicting limits, patterns, defaults."""
     fields: JsonValue = node.config.get("fields")
-    return _fields_problems(node, fields, "/config/fields", 1) if isinstance(fields, list | tuple) else []
+    return (
+        _fields_problems(node, fields, "/config/fields", 1, _check_of_defaults())
+        if isinstance(fields, list | tuple)
+        else []
+    )
 
 
 def output_field_problems(node: Node) -> list[Problem]:
     """Returns the same problems for the output fields of a Prompt."""
     fields: JsonValue = node.config.get("output_fields")
-    return _fields_problems(node, fields, "/config/output_fields", 1) if isinstance(fields, list | tuple) else []
+    if not isinstance(fields, list | tuple):
+        return []
+    return _fields_problems(node, fields, "/config/output_fields", 1, _check_of_defaults())
+
+
+def _check_of_defaults() -> PayloadCheck:
+    """Returns the check for all defaults and examples of a node. What takes too many steps counts as fitting."""
+    check = PayloadCheck(steps=PATTERN_STEPS)
+    check.unchecked_fits = True
+    return check
 
 
 def _field_schema(field: FieldDict, ways: _Ways, *, is_item: bool = False) -> dict[str, Any]:
@@ -224,8 +263,6 @@ FILE_AS_OBJECT: JsonSchema = {
     "properties": {"file_id": {"type": "string"}},
     "required": ["file_id"],
 }
-#: An id for examples, which no upload has.
-EXAMPLE_FILE_ID = "file_1A2b3C4d5E6f7G8h9I0jKl"
 
 
 def _file_schema(field: FieldDict, ways: _Ways, *, is_item: bool) -> dict[str, Any]:
@@ -245,73 +282,9 @@ def _file_schema(field: FieldDict, ways: _Ways, *, is_item: bool) -> dict[str, A
     return {"anyOf": forms, "format": "file", "description": ". ".join(said), "examples": [EXAMPLE_FILE_ID]}
 
 
-def _made_up(field: FieldDict) -> Json:
-    """Returns a value that fits the field; when none is found, one of its type."""
-    candidates = list(itertools.islice(_candidates(field), _MOST_CANDIDATES))
-    return next((value for value in candidates if _fits(field, value)), candidates[-1])
-
-
-def _fits(field: FieldDict, value: Json) -> bool:
-    return not wrong_with(field, value)
-
-
-def _candidates(field: FieldDict) -> Iterator[Json]:
-    """Yields values that may fit, the most likely ones first."""
-    yield from (field[key] for key in ("example", "default") if field.get(key) is not None)
-    yield from field.get("enum") or ()
-    match field.get("type") or "string":
-        case "integer":
-            lowest, highest = field.get("minimum"), field.get("maximum")
-            yield _within(
-                1, None if lowest is None else math.ceil(lowest), None if highest is None else math.floor(highest)
-            )
-        case "number":
-            yield _within(1.5, field.get("minimum"), field.get("maximum"))
-        case "boolean":
-            yield True
-        case "file":
-            yield EXAMPLE_FILE_ID
-        case "array":
-            items: JsonValue = field.get("items")
-            least = field.get("min_items") or 0
-            most = field.get("max_items")
-            if isinstance(items, Mapping):
-                yield [_made_up(items)] * (max(1, least) if most is None else min(max(1, least), most))
-            else:
-                yield ["some text"] * least
-        case "object":
-            inner = [one for one in field.get("fields") or () if one.get("name")]
-            made = {one["name"]: _made_up(one) for one in inner}
-            yield {
-                one["name"]: made[one["name"]] for one in inner if one.get("required") or _fits(one, made[one["name"]])
-            }
-        case _:
-            yield from _texts(field)
-
-
-def _within(wanted: float, lowest: float | None, highest: float | None) -> float:
-    """Returns the wanted number, moved into the limits."""
-    if lowest is not None and wanted < lowest:
-        return lowest
-    return highest if highest is not None and wanted > highest else wanted
-
-
-def _texts(field: FieldDict) -> Iterator[str]:
-    """Yields texts for a field: first of its format, then of its pattern, then plain ones."""
-    least, most = field.get("min_length") or 0, field.get("max_length")
-    plain = [(start, end) for start, end in _SAMPLES.get(str(field.get("format")), (("some text", ""), ("a", "")))]
-    made = [start + "x" * (least - len(start) - len(end)) + end for start, end in plain]
-    if field.get("format") == "date-time":
-        made = ["2026-01-31T12:00:00Z", f"2026-01-31T12:00:00.{'0' * max(1, least - 21)}Z"]
-    if field.get("pattern"):
-        yield from made
-        yield from texts_like(str(field["pattern"]), least)
-    elif not field.get("format"):
-        made = [text[:most] for text in made]
-    yield from made
-
-
-def _fields_problems(node: Node, fields: Sequence[JsonValue], pointer: str, level: int) -> list[Problem]:
+def _fields_problems(
+    node: Node, fields: Sequence[JsonValue], pointer: str, level: int, check: PayloadCheck
+) -> list[Problem]:
     found: list[Problem] = []
     if level > MAX_LEVELS:
         return [Problem("too_deep", f"Groups may be nested {MAX_LEVELS} levels deep.", node.id, pointer)]
@@ -333,11 +306,11 @@ def _fields_problems(node: Node, fields: Sequence[JsonValue], pointer: str, leve
             found.append(Problem("field_name", f"Two fields are named `{name}`.", node.id, f"{here}/name"))
         else:
             seen.add(name)
-        found += _rules_problems(node, field, here, level)
+        found += _rules_problems(node, field, here, level, check)
     return found
 
 
-def _rules_problems(node: Node, field: FieldDict, here: str, level: int) -> list[Problem]:
+def _limit_problems(node: Node, field: FieldDict, here: str) -> list[Problem]:
     found: list[Problem] = []
     name = field.get("name") or "items"
     for low, high in (("minimum", "maximum"), ("min_length", "max_length"), ("min_items", "max_items")):
@@ -351,6 +324,16 @@ def _rules_problems(node: Node, field: FieldDict, here: str, level: int) -> list
                     f"{here}/{low}",
                 )
             )
+    for key, most, said in _OUT_OF_REACH:
+        if isinstance(least := field.get(key), int | float) and least > most:
+            message = f"`{name}`: {key} is {least:,}, but {said}, so no value would fit. Write a smaller number."
+            found.append(Problem(OUT_OF_REACH, message, node.id, f"{here}/{key}"))
+    return found
+
+
+def _rules_problems(node: Node, field: FieldDict, here: str, level: int, check: PayloadCheck) -> list[Problem]:
+    found = _limit_problems(node, field, here)
+    name = field.get("name") or "items"
     words: JsonValue = field.get("enum") if field.get("type", "string") == "string" else None
     if isinstance(words, list | tuple) and not any(isinstance(word, str) and word.strip() for word in words):
         message = f"`{name}` is one of these words, but there are none yet. Write them, or choose the type Text."
@@ -364,12 +347,16 @@ def _rules_problems(node: Node, field: FieldDict, here: str, level: int) -> list
         message = f"`{name}` is a file, and a file has no default. Later steps see whether it was sent."
         return [*found, Problem("bad_default", message, node.id, f"{here}/default")]
     if isinstance(field.get("fields"), list | tuple):
-        found += _fields_problems(node, field["fields"], f"{here}/fields", level + 1)
+        found += _fields_problems(node, field["fields"], f"{here}/fields", level + 1, check)
     if isinstance(field.get("items"), Mapping):
-        found += _rules_problems(node, field["items"], f"{here}/items", level + 1)
+        found += _rules_problems(node, field["items"], f"{here}/items", level + 1, check)
     if not found:
         for key in ("default", "example"):
-            if field.get(key) is not None and (errors := wrong_with(field, field[key])):
+            if field.get(key) is None:
+                continue
+            check.errors = errors = WrongFields()
+            check.value(field, field[key])
+            if errors:
                 found.append(
                     Problem(
                         f"bad_{key}", f"`{name}`: the {key} does not fit: {errors[0].detail}.", node.id, f"{here}/{key}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.flow.patterns import MAX_PATTERN
@@ -22,6 +23,8 @@ else:
 
 #: How many variants of one pattern are tried. Each one repeats more often and takes another alternative.
 _FORMS: Final = 80
+#: The characters and repetitions of all variants of one pattern: about a hundredth of a second.
+MOST_TEXT_STEPS: Final = 30_000
 _PLAIN: Final = "a0A-_ .,:/@+#x1B" + "".join(map(chr, range(33, 127))) + "é\n\t"
 _CLASSES: Final = {
     "\\p{L}": "a-zA-Zé",
@@ -35,8 +38,26 @@ _CLASSES: Final = {
 _PARTS = re.compile(r"\\p\{L[ul]?\}|\\p\{N\}|\\p[LN]|\\.|[\[\]]", re.DOTALL)
 
 
-def texts_like(pattern: str, shortest: int) -> Iterator[str]:
-    """Yields texts that probably match the pattern, with at least `shortest` characters where possible.
+class UsedUp(Exception):
+    """A budget is used up."""
+
+
+@dataclass
+class Budget:
+    """What may still be done; one budget bounds all that shares it."""
+
+    left: int
+
+    def take(self, count: int = 1) -> None:
+        """Raises UsedUp."""
+        self.left -= count
+        if self.left < 0:
+            raise UsedUp
+
+
+def texts_like(pattern: str, shortest: int, longest: int, budget: Budget) -> Iterator[str]:
+    """Yields texts that probably match the pattern, with at least `shortest` characters where possible and at most
+    `longest`, until the budget of characters and repetitions is used up.
 
     The caller checks them.
     """
@@ -44,12 +65,25 @@ def texts_like(pattern: str, shortest: int) -> Iterator[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings about syntax that Python will change later
             tree = _parser.parse(_translated(pattern[:MAX_PATTERN]))
-    except (re.error, OverflowError, RecursionError):
+        for more in [*range(_FORMS), shortest]:
+            text = _text_of(tree.data, more, longest, budget)
+            if text is None:
+                continue
+            missing = max(0, shortest - len(text))
+            budget.take(2 * missing)
+            yield from (text, text + "x" * missing, "x" * missing + text) if missing else (text,)
+    except (re.error, OverflowError, RecursionError, UsedUp):
         return
-    for more in [*range(_FORMS), shortest]:
-        text = "".join(_written(tree.data, more))
-        missing = max(0, shortest - len(text))
-        yield from (text, text + "x" * missing, "x" * missing + text) if missing else (text,)
+
+
+def _text_of(tree: Iterable[tuple[Any, Any]], more: int, longest: int, budget: Budget) -> str | None:
+    """Returns a text of the pattern; None when it would be longer than `longest`."""
+    pieces: list[str] = []
+    for piece in _written(tree, more, budget):
+        pieces.append(piece)
+        if len(pieces) > longest:
+            return None
+    return "".join(pieces)
 
 
 def _translated(pattern: str) -> str:
@@ -67,9 +101,12 @@ def _translated(pattern: str) -> str:
     return _PARTS.sub(plain, pattern)
 
 
-def _written(tree: Iterable[tuple[Any, Any]], more: int) -> Iterator[str]:
-    """Yields one text of a pattern: every repetition `more` times above its minimum, and alternatives in turn."""
+def _written(tree: Iterable[tuple[Any, Any]], more: int, budget: Budget) -> Iterator[str]:
+    """Yields one text of a pattern, by its characters: every repetition `more` times above its minimum, and alternatives
+    in turn. Each part and each repetition takes from the budget. Raises UsedUp.
+    """
     for kind, value in tree:
+        budget.take()
         match kind:
             case _constants.LITERAL:
                 yield chr(value)
@@ -78,15 +115,17 @@ def _written(tree: Iterable[tuple[Any, Any]], more: int) -> Iterator[str]:
             case _constants.ANY:
                 yield "a"
             case _constants.IN:
-                yield next((sign for sign in _PLAIN if _is_in(ord(sign), value)), "")
+                if sign := next((sign for sign in _PLAIN if _is_in(ord(sign), value)), ""):
+                    yield sign
             case _constants.BRANCH:
-                yield from _written(value[1][more % len(value[1])], more // len(value[1]))
+                yield from _written(value[1][more % len(value[1])], more // len(value[1]), budget)
             case _constants.SUBPATTERN:
-                yield from _written(value[3], more)
+                yield from _written(value[3], more, budget)
             case _constants.MAX_REPEAT | _constants.MIN_REPEAT:
                 least, most, inner = value
                 for _ in range(min(least + more, int(most))):
-                    yield from _written(inner, more if least + more < _FORMS else 0)
+                    budget.take()
+                    yield from _written(inner, more if least + more < _FORMS else 0, budget)
             case _:
                 pass  # a position, such as the end of the text
 

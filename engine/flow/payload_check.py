@@ -25,8 +25,10 @@ from engine.flow.file_values import check_sent_file, looks_like_file, size_in_wo
 from engine.flow.patterns import BadPattern, Pattern, read_pattern, searchable
 from engine.flow.references import Json
 
-#: The steps that all patterns of one payload may take together (`engine.flow.patterns`): at most a fifth of a second.
+#: The steps that all patterns of one payload may take together (`engine.flow.patterns`), and those of all items of a
+#: batch: at most a fifth of a second, and a second.
 PATTERN_STEPS = 30_000_000
+STEPS_OF_BATCH = 5 * PATTERN_STEPS
 #: What the defaults of left out fields may take as JSON, in one payload and in all of a batch. `{}` in a list may stand
 #: for a hundred fields, so without a limit the largest body becomes gigabytes.
 MOST_DEFAULTS = 10 * 1024 * 1024
@@ -72,13 +74,20 @@ class PayloadCheck:
     entry of a list may be a group that lacks a hundred fields, so one body may have ten million errors.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, steps: int = STEPS_OF_BATCH) -> None:
+        """`steps`: those that the patterns of all payloads may take together."""
         self.errors = WrongFields()
+        #: Whether a text that takes too many steps to be checked against its pattern counts as one that matches it, and
+        #: whether there was one.
+        self.unchecked_fits = False
+        self.unchecked = False
         self._steps_left = PATTERN_STEPS
+        self._all_steps_left = self._steps = steps
         #: The bytes of defaults so far, in this payload and in all.
         self._defaults = 0
         self._all_defaults = 0
         self._groups: dict[int, _Group] = {}
+        self._of_defaults: PayloadCheck | None = None
         self._allowed: dict[int, frozenset[Hashable]] = {}
         self._patterns: dict[str, Pattern | None] = {}
 
@@ -135,7 +144,10 @@ class PayloadCheck:
     def _object(self, fields: Sequence[FieldDict], value: Mapping[str, Any], at: str) -> dict[str, Any]:
         group = self._groups.get(id(fields))
         if group is None:
-            group = self._groups[id(fields)] = _Group.of(fields)
+            if self._of_defaults is None:
+                self._of_defaults = PayloadCheck(steps=min(self._steps, PATTERN_STEPS))
+                self._of_defaults.unchecked_fits = True
+            group = self._groups[id(fields)] = _Group.of(fields, self._of_defaults)
         known = [name for name in value if name in group.fields]
         self._count_defaults(group, known, value)
         if self.errors.full:
@@ -211,19 +223,35 @@ class PayloadCheck:
             self._check_pattern(str(wanted), value, at)
 
     def _check_pattern(self, wanted: str, value: str, at: str) -> None:
+        if self.errors.full:
+            return  # the body is refused as it is
         if wanted not in self._patterns:
             self._patterns[wanted] = _pattern_or_none(wanted)
         pattern = self._patterns[wanted]
         if pattern is None:
             return  # a problem of the flow, which its designer sees
-        if len(value) * pattern.size > self._steps_left:
+        steps = len(value) * pattern.size
+        if steps > min(self._steps_left, self._all_steps_left):
+            self._leave_unchecked(at, steps, pattern)
+            return
+        self._steps_left -= steps
+        self._all_steps_left -= steps
+        if pattern.tester.search(searchable(value)) is None:
+            self._add(at, "pattern", lambda: f"must match the pattern {wanted}")
+
+    def _leave_unchecked(self, at: str, steps: int, pattern: Pattern) -> None:
+        told, self.unchecked = self.unchecked, True
+        if self.unchecked_fits:
+            return
+        if steps > self._steps_left:
             most = self._steps_left // pattern.size
             why = "is too long to be checked against its pattern"
             self._add(at, "pattern", lambda: f"{why}; {most:,} characters are left")
             return
-        self._steps_left -= len(value) * pattern.size
-        if pattern.tester.search(searchable(value)) is None:
-            self._add(at, "pattern", lambda: f"must match the pattern {wanted}")
+        if not told:  # once: of the items that follow, no pattern is run
+            why = "cannot be checked against its pattern any more, as the texts of the items before it took too long"
+            self._add(at, "pattern", lambda: f"{why}; send fewer items in one batch")
+        self._all_steps_left = 0
 
     def _check_number(self, field: FieldDict, value: float, at: str) -> None:
         lowest, highest = field.get("minimum"), field.get("maximum")
@@ -265,26 +293,20 @@ class _Group:
     size: int = 0
 
     @classmethod
-    def of(cls, fields: Sequence[FieldDict]) -> _Group:
+    def of(cls, fields: Sequence[FieldDict], check: PayloadCheck) -> _Group:
+        """`check`: for the defaults, whose patterns share its steps."""
         named = {str(field.get("name")): field for field in fields}
         required = {name for name, field in named.items() if field.get("required")}
         left_out: dict[str, Json] = dict.fromkeys(named)
         odd: set[str] = set()
         for name, field in named.items():
             if (default := field.get("default")) is not None and name not in required:
-                check = PayloadCheck()
+                check.errors = WrongFields()
                 left_out[name] = check.value(field, default)
                 if check.errors:
                     odd.add(name)
         places = dict(zip(named, range(len(named)), strict=True))
         return cls(named, required, places, left_out, odd, required | odd)
-
-
-def wrong_with(field: FieldDict, value: Json) -> WrongFields:
-    """Returns what is wrong with a value for a field."""
-    check = PayloadCheck()
-    check.value(field, value)
-    return check.errors
 
 
 def _unknown(known: Mapping[str, FieldDict]) -> str:

@@ -10,17 +10,20 @@ prompts get different choices and the same prompt always the same one. Callers m
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
+from engine.core.errors import WrongFields
+from engine.flow.example_texts import Budget, UsedUp
 from engine.flow.node_context import Json, JsonSchema
-from engine.models.structured_output import check_object
+from engine.flow.payload_check import PayloadCheck
+from engine.models.structured_output import check_object, field_of
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\s])|\n+")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
@@ -34,6 +37,11 @@ _URL = re.compile(r"https?://[^\s<>\"'`)\]}]+")
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++")
 _CURRENCY = re.compile(r"\d ?([A-Z]{3})\b")
 _DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+#: The characters and entries that a schema may ask for in one answer, with those that are tried. An answer that would need
+#: more does not fit. A value counts as fifty characters; in a longer list the values come again.
+_MOST_ASKED_FOR = 1_000_000
+_OF_A_VALUE = 50
+_MOST_DIFFERENT = 50
 #: Maximum number of characters that are read of a prompt, and of a word that is searched as a whole word.
 _LONGEST_PROMPT = 200_000
 _LONGEST_WORD = 200
@@ -75,11 +83,14 @@ def answer(
     built. `files` are the names and media types of pictures, sound and videos: the answer says how many came, and
     never what is on them.
     """
-    material = _Material((prompt or system)[:_LONGEST_PROMPT], tuple(files))
+    material = _Material((prompt or system)[:_LONGEST_PROMPT], tuple(files), Budget(_MOST_ASKED_FOR))
     if output_schema is None:
         text = _cut(material.opening, min(_LONGEST_ANSWER, (max_tokens or _LONGEST_ANSWER) * 4))
         return text, text
-    filled = _fill_object(output_schema, material, 0)
+    try:
+        filled = _fill_object(output_schema, material, 0)
+    except UsedUp:
+        return "{}", None
     value, wrong = check_object(filled, output_schema)
     return json.dumps(value, ensure_ascii=False), None if wrong else value
 
@@ -94,7 +105,12 @@ class _Material:
     """The parts of a prompt that answers are built from."""
 
     prompt: str
-    files: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...]
+    #: What may still be written because the schema asks for it.
+    budget: Budget
+    #: The check of all texts that are tried for a pattern; they share its steps.
+    check: PayloadCheck = field(default_factory=PayloadCheck)
+    _labelled: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
 
     @cached_property
     def seen(self) -> str:
@@ -148,6 +164,10 @@ class _Material:
         return [word for word, _ in Counter(words).most_common(20)] or ["nothing"]
 
     @cached_property
+    def words(self) -> list[str]:
+        return _WORD.findall(self.longest)[:200]
+
+    @cached_property
     def numbers(self) -> list[float]:
         return [float(text.replace(",", ".")) for text in _NUMBER.findall(self.longest)]
 
@@ -155,6 +175,11 @@ class _Material:
         """Returns the text after `Name:` or `name =` in a line of the prompt, or the next non-empty line; None without
         such a label.
         """
+        if name not in self._labelled:
+            self._labelled[name] = self._find_labelled(name)
+        return self._labelled[name]
+
+    def _find_labelled(self, name: str) -> str | None:
         words = name.lower().replace("_", " ").split(" ")
         found = False
         for line in self.prompt.split("\n"):
@@ -252,7 +277,8 @@ def _fill_object(schema: JsonSchema, material: _Material, nth: int) -> dict[str,
 
 
 def _fill(name: str, schema: JsonSchema, material: _Material, nth: int) -> Json:
-    """Builds a value for one field. `nth` is the field's position and makes neighbouring values differ."""
+    """Builds a value for one field. `nth` is the field's position and makes neighbouring values differ. Raises UsedUp."""
+    material.budget.take(_OF_A_VALUE)
     if schema.get("enum"):
         return _choice(name, schema["enum"], material, nth)
     kinds = schema.get("type")
@@ -298,14 +324,25 @@ def _list(name: str, schema: JsonSchema, material: _Material) -> list[Json]:
     if not isinstance(items, Mapping):
         return []
     fewest, most = schema.get("minItems") or 1, schema.get("maxItems")
+    material.budget.take(fewest)
     if choices := items.get("enum"):
         named = [choice for choice in choices if choice is not None and material.mentions(str(choice))]
         wanted = max(fewest, len(named))
-        others = [_choice(name, choices, material, place) for place in range(wanted - len(named))]
+        others = _many(lambda place: _choice(name, choices, material, place), wanted - len(named), material)
         return [*named, *others][: wanted if most is None else most]
     supply = len(material.keywords if name.lower() in _KEYWORDS else material.sentences)
     count = max(fewest, min(_LISTED, supply))
-    return [_fill(name, dict(items), material, place) for place in range(count if most is None else min(count, most))]
+    wanted = count if most is None else min(count, most)
+    return _many(lambda place: _fill(name, dict(items), material, place), wanted, material)
+
+
+def _many(make: Callable[[int], Json], count: int, material: _Material) -> list[Json]:
+    """Returns so many values; after the first ones they come again. Raises UsedUp."""
+    before = material.budget.left
+    different = [make(place) for place in range(min(count, _MOST_DIFFERENT))]
+    again = max(0, count - _MOST_DIFFERENT)
+    material.budget.take((before - material.budget.left) * again // _MOST_DIFFERENT)
+    return different + [different[place % _MOST_DIFFERENT] for place in range(again)]
 
 
 def _number(name: str, schema: JsonSchema, material: _Material, nth: int, *, whole: bool) -> float | int:
@@ -362,7 +399,7 @@ def _text(name: str, schema: JsonSchema, material: _Material, nth: int) -> str:
         candidates = [_cut(material.opening, _LONGEST_ANSWER)]
     else:
         candidates = [_cut(material.sentences[nth % len(material.sentences)], 200)]
-    return _fitted(schema, [*candidates, *material.keywords, *_WORD.findall(material.longest)[:200]], material)
+    return _fitted(schema, [*candidates, *material.keywords, *material.words], material)
 
 
 def _fitted(schema: JsonSchema, candidates: list[str], material: _Material) -> str:
@@ -370,15 +407,25 @@ def _fitted(schema: JsonSchema, candidates: list[str], material: _Material) -> s
     fit the length.
     """
     fewest, most = schema.get("minLength") or 0, schema.get("maxLength")
-    tried = [_sized(text, fewest, most) for text in candidates]
-    if schema.get("pattern"):
-        tried += _NUMBER.findall(material.prompt)[:200]
-        one: dict[str, Any] = {"properties": {"x": {**schema, "type": "string"}}, "required": ["x"]}
-        return next((text for text in tried if not check_object({"x": text}, one)[1]), tried[0])
-    return tried[0]
+    first = _sized(candidates[0], fewest, most, material)
+    if not schema.get("pattern") or _fits(schema, first, material):
+        return first
+    tried = itertools.chain(
+        (_sized(text, fewest, most, material) for text in candidates[1:]), _NUMBER.findall(material.prompt)[:200]
+    )
+    return next((text for text in tried if _fits(schema, text, material)), first)
 
 
-def _sized(text: str, fewest: int, most: int | None) -> str:
+def _fits(schema: JsonSchema, text: str, material: _Material) -> bool:
+    """Tells whether a text fits the schema of one text; no longer when the patterns have taken too many steps."""
+    material.check.errors = WrongFields()
+    material.check.value(field_of({**schema, "type": "string"}), text)
+    return not material.check.errors and not material.check.unchecked
+
+
+def _sized(text: str, fewest: int, most: int | None, material: _Material) -> str:
+    """Returns a text with a length between both. Raises UsedUp."""
+    material.budget.take(fewest)
     while len(text) < fewest:
         text = f"{text} {text}" if text else "text"
     if most is None or len(text) <= most:

@@ -156,17 +156,18 @@ def _fields(schema: JsonSchema) -> list[dict[str, Any]]:
     """
     required = set(schema.get("required") or ())
     return [
-        {**_field(inner), "name": name, "required": name in required and not _nullable(inner)}
+        {**field_of(inner), "name": name, "required": name in required and not _nullable(inner)}
         for name, inner in (schema.get("properties") or {}).items()
     ]
 
 
-def _field(schema: JsonSchema) -> dict[str, Any]:
+def field_of(schema: JsonSchema) -> dict[str, Any]:
+    """Converts the schema of one value to a field of an API Input, without a name."""
     kinds = schema.get("type")
     kind = next((kind for kind in kinds if kind != "null"), "string") if isinstance(kinds, list) else kinds or "object"
     field = {ours: schema[theirs] for theirs, ours in _RULES.items() if schema.get(theirs) is not None}
     if kind == "array" and isinstance(schema.get("items"), Mapping):
-        field["items"] = _field(schema["items"])
+        field["items"] = field_of(schema["items"])
     if kind == "object" and schema.get("properties"):
         field["fields"] = _fields(schema)
     return {"type": kind, **field}

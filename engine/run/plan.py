@@ -16,7 +16,7 @@ from engine.core.errors import FlowInvalid
 from engine.core.ids import file_ids_in
 from engine.core.json_text import json_text
 from engine.flow.collecting import SINK
-from engine.flow.contract import final_nodes
+from engine.flow.contract import OUT_OF_REACH, final_nodes
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from engine.flow.lists import SPLITTER, Lists, ListScopes
@@ -164,10 +164,12 @@ _ALLOWED_IN_TRIAL = frozenset(
 def compile_plan(document: Document, catalog: Catalog, *, trial: bool = False) -> Plan:
     """Returns the plan of a document.
 
-    Raises FlowInvalid with every problem; a `trial` ignores those of `_ALLOWED_IN_TRIAL`.
+    Raises FlowInvalid with every problem; a `trial` ignores those of `_ALLOWED_IN_TRIAL`. A field that no value fits
+    is a problem of saving and deploying only: versions that went live with one go on.
     """
     whole = without_parked(document)
-    found = [problem for problem in problems(whole, catalog) if not (trial and problem.code in _ALLOWED_IN_TRIAL)]
+    allowed = {OUT_OF_REACH, *(_ALLOWED_IN_TRIAL if trial else ())}
+    found = [problem for problem in problems(whole, catalog) if problem.code not in allowed]
     if found:
         raise FlowInvalid(found)
     return _plan(whole, catalog)

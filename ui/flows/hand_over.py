@@ -10,7 +10,7 @@ from typing import Any
 from nicegui import ui
 
 from engine.code_samples import YOUR_KEY, files_to_send, one_call_examples
-from engine.flow.contract import example_payload, input_fields, result_schema, sample_payload
+from engine.flow.contract import input_fields, result_schema, shown_payload
 from engine.flow.document import Document
 from engine.flow.times_asked import without_times
 from engine.nodes import CATALOG
@@ -72,7 +72,7 @@ class HandOver:
 def hand_over_text(flow: FlowRow, document: Document, base: str, endpoint: str, keys: Sequence[str] = ()) -> str:
     """Returns the text: with the flow's own sample as input, never that of a run, which may be private."""
     fields = input_fields(document)
-    sample = files_to_send(fields, example_payload(document) or sample_payload(document))
+    sample = files_to_send(fields, shown_payload(document)[0])
     returned = result_schema(document, CATALOG).get("properties", {})
     sent = [_line(str(field.get("name")), field, required=bool(field.get("required"))) for field in fields]
     got = [_line(name, schema or {}) for name, schema in returned.items()]
