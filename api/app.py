@@ -29,6 +29,8 @@ from engine.core.errors import Refusal
 from engine.core.logging_setup import EACH_CALL, known
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
+from engine.jobs.submit.body_checks import BodyChecks
+from engine.jobs.submit.check_threads import CheckThreads
 from engine.jobs.submit.sent_fields import SentFieldRecorder
 from engine.secrets.sealing import Vault
 from storage.database import Database
@@ -151,6 +153,7 @@ def create_api(
             bodies=Bodies(body_limits),
             uploads=uploads or Uploads(),
             vault=vault,
+            checks=BodyChecks(database, CheckThreads()),
         )
     )
 

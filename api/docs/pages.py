@@ -40,6 +40,7 @@ from engine.core.settings import Settings
 from engine.flow.contract import input_fields, payload_schema, result_schema, shown_payload
 from engine.flow.document import Document, load_document
 from engine.flow.file_values import takes_files
+from engine.jobs.submit.check_threads import CheckThreads
 from engine.jobs.transitions import MAX_ATTEMPTS
 from engine.nodes import CATALOG, NODE_TYPES
 from storage.database import Database
@@ -144,6 +145,7 @@ class _Docs:
         self.database = database
         self.settings = settings
         self.api_document = api_document
+        self.threads = CheckThreads()
         self.templates = Environment(
             loader=FileSystemLoader(ASSETS / "docs"),
             autoescape=select_autoescape(default=True, default_for_string=True),
@@ -253,7 +255,8 @@ class _Docs:
         person, found = await self._flow(request)
         if found is None:
             return await self.missing(request)
-        flow, document, sample = found
+        flow, document = found
+        sample, _ = await self.threads.run(flow.id, shown_payload, document)
         endpoint = self._base(request) + endpoint_path(flow.id)
         examples = code_examples(endpoint, files_to_send(input_fields(document), sample))
         return await self._page(
@@ -282,8 +285,10 @@ class _Docs:
         _, found = await self._flow(request)
         if found is None:
             return await self.missing(request)
-        flow, document, _ = found
-        contract = contract_of(
+        flow, document = found
+        contract = await self.threads.run(
+            flow.id,
+            contract_of,
             document,
             flow_id=flow.id,
             title=flow.title,
@@ -313,7 +318,7 @@ class _Docs:
         answer.status_code = 404
         return answer
 
-    async def _flow(self, request: Request) -> tuple[Person | None, tuple[FlowRow, Document, dict[str, Any]] | None]:
+    async def _flow(self, request: Request) -> tuple[Person | None, tuple[FlowRow, Document] | None]:
         person = await self._person(request)
         workspace_id = person.workspace_id if person else None
         return person, await self.database.read(_read_flow, workspace_id, request.path_params["flow_id"])
@@ -453,14 +458,11 @@ def _job_error(code: str) -> dict[str, Any]:
     return {"code": code, "title": title, "where": where, "why": why, "todo": todo, "example": example}
 
 
-def _read_flow(
-    session: Session, workspace_id: str | None, flow_id: str
-) -> tuple[FlowRow, Document, dict[str, Any]] | None:
-    """Returns the flow, the document that its docs describe (the live version, else the newest one) and a valid
-    payload.
+def _read_flow(session: Session, workspace_id: str | None, flow_id: str) -> tuple[FlowRow, Document] | None:
+    """Returns the flow and the document that its docs describe: the live version, else the newest one. For a flow without
+    versions, people of its workspace see the draft.
 
-    For a flow without versions, people of its workspace see the draft. The payload is a saved sample or generated,
-    never the input of a run, which may be private.
+    The example of the docs is a saved sample or generated, never the input of a run, which may be private.
     """
     found = find_public_docs_flow(session, workspace_id, flow_id)
     if found is None:
@@ -472,8 +474,7 @@ def _read_flow(
     text = (
         get_version(session, owner, flow_id, number).document if number else get_draft(session, owner, flow_id).document
     )
-    document = load_document(text)
-    return flow, document, shown_payload(document)[0]
+    return flow, load_document(text)
 
 
 def _file_fields(document: Document) -> list[dict[str, Any]]:

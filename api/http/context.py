@@ -23,6 +23,7 @@ from engine.core.settings import Settings
 from engine.diagnostics.readiness import Readiness
 from engine.jobs.server.job_waiters import JobWaiters, Look, wait_until_ended
 from engine.jobs.submit.accept import Caller, read_key_again
+from engine.jobs.submit.body_checks import BodyChecks
 from engine.jobs.submit.sent_fields import SentFieldRecorder
 from engine.secrets.sealing import Vault
 from storage.database import Database
@@ -49,6 +50,7 @@ class Context:
     bodies: Bodies
     uploads: Uploads
     vault: Vault
+    checks: BodyChecks
     calls: CallFigures = field(default_factory=CallFigures)
     rates: RequestRates = field(default_factory=RequestRates)
     readiness: Readiness = field(default_factory=Readiness)

@@ -14,14 +14,23 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.http.context import context_of
+from api.http.context import Context, context_of
 from api.http.job_answers import dump
 from api.http.json_body import parse_json
 from api.http.problem_json import UnsupportedMediaType, status_of
 from api.http.request_rate import WITHOUT_A_KEY
 from api.http.route_classes import BASE, RawRoute
 from engine.core.errors import InvalidJson, RateLimited, Refusal, SecretUnreadable, Unavailable
-from engine.jobs.submit.hook_calls import HookCall, note_ping, note_refused, open_hook, receive
+from engine.jobs.submit.bodies import CheckedBody
+from engine.jobs.submit.hook_calls import (
+    HookAnswer,
+    HookCall,
+    note_ping,
+    note_refused,
+    open_hook,
+    payload_of_call,
+    receive,
+)
 from engine.triggers.mapping import parse_form
 from engine.triggers.signatures import event_of, message_of, verify
 from storage.hooks import HookRow, no_such_hook
@@ -67,7 +76,7 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
         if proof.is_ping:
             await context.database.write(note_ping, hook.id, call)
             return _answer(200, {"status": "ok"})
-        answer = await context.database.write(receive, hook.id, call)
+        answer = await _received(context, hook, call)
     except (Unavailable, SecretUnreadable):
         raise
     except Refusal as refusal:
@@ -77,6 +86,20 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
     request.state.job_id = answer.job_id
     repeated = {"Idempotent-Replayed": "true"} if answer.repeated else {}
     return _answer(202, {"job_id": answer.job_id, "status": "accepted"}, repeated)
+
+
+async def _received(context: Context, hook: HookRow, call: HookCall) -> HookAnswer:
+    database, checks = context.database, context.checks
+
+    async def check() -> CheckedBody | None:
+        made = await database.read(payload_of_call, hook.id, call)
+        return await checks.check(made.caller, made.flow_id, made.payload, made.options)
+
+    return await checks.accepted(
+        hook.flow_id,
+        check,
+        lambda checked, beside: database.write(receive, hook.id, call, checked, beside=beside),
+    )
 
 
 def _headers(request: Request) -> dict[str, str]:

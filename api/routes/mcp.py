@@ -216,7 +216,12 @@ class Mcp:
         options = SubmitOptions(
             request_id=request.state.request_id, trace=_trace_of(ctx).dumps(), route=f"{MCP_PATH}/{tool.flow_id}"
         )
-        accepted = await self._context.database.write(submit, caller, tool.flow_id, payload, options)
+        checks, database, flow_id = self._context.checks, self._context.database, tool.flow_id
+        accepted = await checks.accepted(
+            flow_id,
+            lambda: checks.check(caller, flow_id, payload, options),
+            lambda checked, beside: database.write(submit, caller, flow_id, payload, options, checked, beside=beside),
+        )
         request.state.job_id = accepted.job_id
         self._context.sent_fields.note(caller, tool.flow_id, [payload])
         view = await self._view_at_end(ctx, caller, accepted.job_id, WAIT_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import APIRouter, Depends
 from sqlalchemy.orm import Session
@@ -28,14 +28,11 @@ from engine.jobs.submit.accept import (
     Accepted,
     Caller,
     Submit,
-    check_body,
     check_flow_allowed,
     find_live_flow,
     read_key_again,
 )
-from engine.jobs.submit.batches import AcceptedBatch, accept_batch, check_batch
-
-T = TypeVar("T")
+from engine.jobs.submit.batches import AcceptedBatch, accept_batch, check_items
 
 #: The headers that change a submit; most calls have none of them.
 _OPTIONAL = {
@@ -97,9 +94,18 @@ async def run_flow(request: Request, flow_id: parameters.FlowId) -> Response:
     """The body holds the fields of the flow's API Input, in at most 10 MiB, 10,000 keys and 200,000 values; an empty body counts as `{}`. Answers at once with a job id; with `wait`, with the job \
 when it ends in time.
     """
-    context, caller, options, payload, checked = await _read(request, flow_id, check_body, parse_object)
+    context, caller, options, payload = await _read(request, flow_id, parse_object)
     wait = parameters.wait_seconds(request, request.query_params.get("wait"))
-    accepted = await context.database.write_joined(submit_many, Submit(caller, flow_id, payload, options, checked))
+    checks, database = context.checks, context.database
+    checked = await checks.check(caller, flow_id, payload, options) if may_be_large(request) else None
+    accepted = await checks.accepted(
+        flow_id,
+        lambda: checks.check(caller, flow_id, payload, options),
+        lambda checked, beside: database.write_joined(
+            submit_many, Submit(caller, flow_id, payload, options, checked, beside)
+        ),
+        checked,
+    )
     request.state.job_id = accepted.job_id
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, [payload])
@@ -134,8 +140,14 @@ async def run_batch(request: Request, flow_id: parameters.FlowId) -> Response:
     """At most 1,000 items, with 10 MiB and 200,000 values together and 10,000 keys each. All are checked before any is accepted; they run within the concurrency limit. A webhook is called \
 for each item, and once with `batch.completed` when all have ended.
     """
-    context, caller, options, body, checked = await _read(request, flow_id, check_batch, parse_batch)
-    accepted = await context.database.write(accept_batch, caller, flow_id, body, options, checked)
+    context, caller, options, body = await _read(request, flow_id, parse_batch)
+    checks, database = context.checks, context.database
+    accepted = await checks.accepted(
+        flow_id,
+        lambda: checks.check(caller, flow_id, body, options, check_items),
+        lambda checked, beside: database.write(accept_batch, caller, flow_id, body, options, checked, beside=beside),
+        await checks.check(caller, flow_id, body, options, check_items),
+    )
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, body["items"])
     view = {
@@ -151,26 +163,17 @@ for each item, and once with `batch.completed` when all have ended.
 
 
 async def _read(
-    request: Request,
-    flow_id: str,
-    check: Callable[[Session, Caller, str, dict[str, Any], SubmitOptions], T],
-    parse: Callable[[bytes], dict[str, Any]],
-) -> tuple[Context, Caller, SubmitOptions, dict[str, Any], T | None]:
-    """Reads a submit: the caller, the options and the body. A large body is also validated here with `check`, outside
-    the write transaction.
-    """
+    request: Request, flow_id: str, parse: Callable[[bytes], dict[str, Any]]
+) -> tuple[Context, Caller, SubmitOptions, dict[str, Any]]:
+    """Reads a submit: the caller, the options and the body."""
     context = await context_of(request)
     caller = await context.caller(request, lately=True)
     context.refuse_when_stopping()
     parameters.query(request)
     options = await _options(context, request)
-    large, checked = may_be_large(request), None
-    if large:
+    if may_be_large(request):
         await context.database.find(_check_flow, caller, flow_id, options)
-    body = await context.bodies.read_json(request, parse)
-    if large:
-        checked = await context.database.read(check, caller, flow_id, body, options)
-    return context, caller, options, body, checked
+    return context, caller, options, await context.bodies.read_json(request, parse)
 
 
 def _check_flow(session: Session, caller: Caller, flow_id: str, options: SubmitOptions) -> None:

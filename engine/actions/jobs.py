@@ -87,14 +87,17 @@ def submit(
     payload: Mapping[str, Any],
     options: SubmitOptions = SubmitOptions(),
     checked: CheckedBody | None = None,
+    *,
+    beside: bool = False,
 ) -> Accepted:
     """Accepts a job for a deployed flow. The job is stored durably when the transaction commits.
 
-    `checked` is the result of `check_body` for the payload, computed before the transaction. Raises Unauthorized,
+    `checked` is the result of `BodyChecks.check` for the payload, made before the transaction; `beside`: NotChecked is
+    raised when a flow with patterns needs it. Raises Unauthorized,
     NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded and
     ConcurrencyLimitExceeded; the first that applies in this order.
     """
-    return accept(session, caller, flow_id, payload, options, checked)
+    return accept(session, caller, flow_id, payload, options, checked, beside=beside)
 
 
 def submit_many(session: Session, calls: Sequence[Submit]) -> Sequence[Accepted | Exception]:

@@ -96,9 +96,10 @@ def _made_up_of(fields: Sequence[FieldDict]) -> dict[str, Json]:
     return found
 
 
-def _size(value: Json, *, each: int = 1) -> int:
+def _size(value: Any, *, each: int = 1) -> int:  # noqa: ANN401 - any JSON
     """Returns how many values a value has at all levels, with one more for `each` characters of its texts."""
-    size, waiting = 0, [value]
+    size = 0
+    waiting: list[Any] = [value]
     while waiting:
         inner = waiting.pop()
         size += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import datetime
@@ -81,6 +81,8 @@ class PayloadCheck:
         #: whether there was one.
         self.unchecked_fits = False
         self.unchecked = False
+        #: Whether the steps of all payloads are used up: no more patterns are run, and `errors` has had that error.
+        self.ended_early = False
         self._steps_left = PATTERN_STEPS
         self._all_steps_left = self._steps = steps
         #: The bytes of defaults so far, in this payload and in all.
@@ -223,7 +225,8 @@ class PayloadCheck:
             self._check_pattern(str(wanted), value, at)
 
     def _check_pattern(self, wanted: str, value: str, at: str) -> None:
-        if self.errors.full:
+        if self.errors.full or self.ended_early:
+            self.unchecked = True
             return  # the body is refused as it is
         if wanted not in self._patterns:
             self._patterns[wanted] = _pattern_or_none(wanted)
@@ -240,7 +243,7 @@ class PayloadCheck:
             self._add(at, "pattern", lambda: f"must match the pattern {wanted}")
 
     def _leave_unchecked(self, at: str, steps: int, pattern: Pattern) -> None:
-        told, self.unchecked = self.unchecked, True
+        self.unchecked = True
         if self.unchecked_fits:
             return
         if steps > self._steps_left:
@@ -248,10 +251,10 @@ class PayloadCheck:
             why = "is too long to be checked against its pattern"
             self._add(at, "pattern", lambda: f"{why}; {most:,} characters are left")
             return
-        if not told:  # once: of the items that follow, no pattern is run
+        if not self.ended_early:
+            self.ended_early = True
             why = "cannot be checked against its pattern any more, as the texts of the items before it took too long"
             self._add(at, "pattern", lambda: f"{why}; send fewer items in one batch")
-        self._all_steps_left = 0
 
     def _check_number(self, field: FieldDict, value: float, at: str) -> None:
         lowest, highest = field.get("minimum"), field.get("maximum")
@@ -307,6 +310,18 @@ class _Group:
                     odd.add(name)
         places = dict(zip(named, range(len(named)), strict=True))
         return cls(named, required, places, left_out, odd, required | odd)
+
+
+def has_patterns(fields: Iterable[FieldDict]) -> bool:
+    """Tells whether a field has a pattern, at any level."""
+    waiting = [*fields]
+    while waiting:
+        field = waiting.pop()
+        if field.get("pattern"):
+            return True
+        inner = [*(field.get("fields") or ()), field.get("items")]
+        waiting += [one for one in inner if isinstance(one, Mapping)]
+    return False
 
 
 def _unknown(known: Mapping[str, FieldDict]) -> str:

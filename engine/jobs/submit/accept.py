@@ -21,7 +21,7 @@ from engine.flow.payload_check import check_payload
 from engine.jobs.huey_queue import send
 from engine.jobs.job_values import encoded
 from engine.jobs.notifier import job_changed
-from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, Version, WithDefaults, body_for, read_version
+from engine.jobs.submit.bodies import CheckedBody, NotChecked, SubmitOptions, Version, body_for, read_version
 from engine.jobs.submit.idempotency import find_earlier, idempotency_scope, remember
 from engine.jobs.submit.job_files import look_up_files, name_files
 from engine.jobs.submit.limits import LimitCounter, LimitsView, limit_counters, limits_now, take_slots
@@ -90,18 +90,11 @@ class Accepted:
     limits: LimitsView
 
 
-def check_body(
-    session: Session,
-    caller: Caller,
-    flow_id: str,
-    body: Mapping[str, Any],
-    options: SubmitOptions,
-    with_defaults: WithDefaults = check_payload,
-) -> CheckedBody | None:
-    """Validates a large body before the transaction of `accept`, which blocks other writers and would take 0.1 s
-    longer.
-
-    Returns None when the transaction will refuse the request or has to choose the version itself.
+def find_body_version(
+    session: Session, caller: Caller, flow_id: str, options: SubmitOptions
+) -> tuple[int, Sequence[Mapping[str, Any]]] | None:
+    """Returns the number and the fields of the version against which a body is to be checked before the transaction of
+    `accept`. None when the transaction will refuse the request or has to choose the version itself.
     """
     number = options.version
     if options.idempotency_key is not None:
@@ -116,18 +109,21 @@ def check_body(
         number = choose_version(session, flow, number)
     except NotFound:
         return None
-    return body_for(session, flow_id, number, body, options, with_defaults)
+    return number, read_version(session, flow_id, number).fields
 
 
 @dataclass(frozen=True)
 class Submit:
-    """A call that asks for a job. `checked` is the result of `check_body` for the payload."""
+    """A call that asks for a job. `checked` is the result of `BodyChecks.check` for the payload. `beside`: NotChecked is its
+    answer when a flow with patterns needs a check.
+    """
 
     caller: Caller
     flow_id: str
     payload: Mapping[str, Any]
     options: SubmitOptions
     checked: CheckedBody | None = None
+    beside: bool = False
 
 
 def accept_many(session: Session, calls: Sequence[Submit]) -> list[Accepted | Exception]:
@@ -135,14 +131,14 @@ def accept_many(session: Session, calls: Sequence[Submit]) -> list[Accepted | Ex
 
     The calls are decided in their order against rows that are read once, and written by a few statements. The refusals:
     Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded,
-    ConcurrencyLimitExceeded.
+    ConcurrencyLimitExceeded; and NotChecked.
     """
     group = _AcceptGroup(session)
     answers: list[Accepted | Exception] = []
     for call in calls:
         try:
             answers.append(group.accept(call))
-        except Refusal as refusal:
+        except (Refusal, NotChecked) as refusal:
             answers.append(refusal)
     group.write()
     return answers
@@ -172,9 +168,11 @@ def accept(
     payload: Mapping[str, Any],
     options: SubmitOptions,
     checked: CheckedBody | None = None,
+    *,
+    beside: bool = False,
 ) -> Accepted:
     """Stores a job for one call. Raises the refusals of `accept_many`."""
-    (answer,) = accept_many(session, [Submit(caller, flow_id, payload, options, checked)])
+    (answer,) = accept_many(session, [Submit(caller, flow_id, payload, options, checked, beside)])
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -207,7 +205,7 @@ class _AcceptGroup:
         flow = self._flow(caller, call.flow_id)
         number = choose_version(session, flow, options.version)
         version = read_version(session, flow.id, number)
-        body = body_for(session, flow.id, number, call.payload, options, check_payload, call.checked)
+        body = self._body_as_of(call, number)
         if body.errors:
             raise wrong_fields(body.errors)
         named = look_up_files(
@@ -265,6 +263,18 @@ class _AcceptGroup:
             counters = self._counters[of] = limit_counters(self._session, *of, caps, caller.label)
         return counters
 
+    def _body_as_of(self, call: Submit, number: int) -> CheckedBody:
+        return body_for(
+            self._session,
+            call.flow_id,
+            number,
+            call.payload,
+            call.options,
+            check_payload,
+            call.checked,
+            beside=call.beside,
+        )
+
     def _scope(self, caller: Caller, call: Submit) -> str:
         options = call.options
         route = options.route or f"/flows/execute/{call.flow_id}"
@@ -274,10 +284,7 @@ class _AcceptGroup:
         """Returns the answer to an earlier call with this Idempotency-Key, with the present status of its job."""
         session = self._session
 
-        def body_as_of(number: int) -> CheckedBody:
-            return body_for(session, call.flow_id, number, call.payload, call.options, check_payload, call.checked)
-
-        earlier = find_earlier(session, scope, call.payload, body_as_of)
+        earlier = find_earlier(session, scope, call.payload, lambda number: self._body_as_of(call, number))
         if earlier is None:
             return None
         self.write()  # the earlier call may be one of this group

@@ -16,7 +16,6 @@ from engine.flow.payload_check import PayloadCheck
 from engine.jobs.job_values import encoded
 from engine.jobs.submit.accept import (
     Caller,
-    check_body,
     check_flow_allowed,
     choose_version,
     find_live_flow,
@@ -59,8 +58,11 @@ def accept_batch(
     body: Mapping[str, Any],
     options: SubmitOptions,
     checked: CheckedBody | None = None,
+    *,
+    beside: bool = False,
 ) -> AcceptedBatch:
-    """Stores a job for each item of `{"items": [...]}`. `checked` is the result of `check_batch` for the body.
+    """Stores a job for each item of `{"items": [...]}`. `checked` is the result of `BodyChecks.check` with `check_items`.
+    `beside`: raises NotChecked when a flow with patterns needs a check.
 
     The items wait for slots. Raises what `accept` raises, but never ConcurrencyLimitExceeded.
     """
@@ -72,7 +74,7 @@ def accept_batch(
         scope = idempotency_scope(caller.workspace_id, caller.environment, options.route, options.idempotency_key)
 
         def body_as_of(number: int) -> CheckedBody:
-            return body_for(session, flow_id, number, body, options, _check_items, checked)
+            return body_for(session, flow_id, number, body, options, check_items, checked, beside=beside)
 
         earlier = find_earlier(session, scope, body, body_as_of)
         if earlier is not None:
@@ -84,7 +86,7 @@ def accept_batch(
     flow = find_live_flow(session, caller, flow_id)
     number = choose_version(session, flow, options.version)
     version = read_version(session, flow.id, number)
-    items = body_for(session, flow.id, number, body, options, _check_items, checked)
+    items = body_for(session, flow.id, number, body, options, check_items, checked, beside=beside)
     if items.errors:
         raise wrong_fields(items.errors)
     named = [
@@ -150,13 +152,6 @@ def accept_batch(
     )
 
 
-def check_batch(
-    session: Session, caller: Caller, flow_id: str, body: Mapping[str, Any], options: SubmitOptions
-) -> CheckedBody | None:
-    """Does what `check_body` does for the body of a batch."""
-    return check_body(session, caller, flow_id, body, options, _check_items)
-
-
 def _status_now(session: Session, workspace_id: str, batch_id: str) -> BatchStatus:
     try:
         return get_batch(session, workspace_id, batch_id).status
@@ -164,7 +159,7 @@ def _status_now(session: Session, workspace_id: str, batch_id: str) -> BatchStat
         return "completed"  # only a batch that has ended is ever removed
 
 
-def _check_items(
+def check_items(
     fields: Sequence[Mapping[str, Any]], body: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], WrongFields]:
     """Returns the items with defaults applied, and all errors at once, each with a JSON pointer (RFC 6901) to its

@@ -17,6 +17,7 @@ from engine.core.errors import NotFound, WrongFields
 from engine.flow.contract import input_fields, result_schema
 from engine.flow.document import Document, load_document
 from engine.flow.node_context import JsonSchema
+from engine.flow.payload_check import has_patterns
 from engine.flow.validation import without_parked
 from engine.nodes import CATALOG
 from storage.flows import find_document
@@ -43,6 +44,8 @@ class Version:
     """The data of a version that accepting a job needs."""
 
     fields: tuple[Mapping[str, Any], ...]
+    #: Whether checking a small body may take longer than a moment.
+    has_patterns: bool
     steps: int
     #: The JSON Schema of a job's result.
     result: JsonSchema
@@ -50,6 +53,10 @@ class Version:
 
 #: Applies the defaults of a version's fields to a body; returns the body and the errors found in it.
 WithDefaults = Callable[[Sequence[Mapping[str, Any]], Mapping[str, Any]], tuple[Any, WrongFields]]
+
+
+class NotChecked(Exception):  # an expected event: the caller checks the body and comes again
+    """The body of a flow with patterns was not checked before the transaction."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +79,29 @@ def body_for(
     options: SubmitOptions,
     with_defaults: WithDefaults,
     checked: CheckedBody | None = None,
+    *,
+    beside: bool = False,
 ) -> CheckedBody:
-    """Returns the body with the defaults of this version: `checked` when it was made for the same version."""
+    """Returns the body with the defaults of this version: `checked` when it was made for the same version. `beside`:
+    raises NotChecked when a flow with patterns needs a check.
+    """
     if checked is not None and checked.flow_version == number:
         return checked
-    clean, errors = with_defaults(read_version(session, flow_id, number).fields, body)
+    version = read_version(session, flow_id, number)
+    if beside and version.has_patterns:
+        raise NotChecked
+    return checked_body(number, version.fields, body, options, with_defaults)
+
+
+def checked_body(
+    number: int,
+    fields: Sequence[Mapping[str, Any]],
+    body: Mapping[str, Any],
+    options: SubmitOptions,
+    with_defaults: WithDefaults,
+) -> CheckedBody:
+    """Returns the body with the defaults of these fields, those of version `number`."""
+    clean, errors = with_defaults(fields, body)
     needed = options.idempotency_key is not None and not errors
     return CheckedBody(number, clean, errors, fingerprint_of(clean, options) if needed else "")
 
@@ -92,7 +117,8 @@ def read_version(session: Session, flow_id: str, number: int) -> Version:
     if text is None:
         raise NotFound(f"Version {number} of this flow does not exist")
     document = load_document(text)
-    return Version(tuple(input_fields(document)), steps_of(document), result_schema(document, CATALOG))
+    fields = tuple(input_fields(document))
+    return Version(fields, has_patterns(fields), steps_of(document), result_schema(document, CATALOG))
 
 
 def steps_of(document: Document) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from engine.core.errors import FieldError, HookPaused, PayloadInvalid, Refusal, WrongFields
 from engine.core.json_text import json_text
 from engine.jobs.submit.accept import Caller, choose_version, find_live_flow
-from engine.jobs.submit.bodies import SubmitOptions, read_version
+from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, read_version
 from engine.jobs.submit.scheduled import ENVIRONMENT, start_one, trouble_of
 from engine.secrets.sealing import Vault
 from engine.triggers.mapping import kept_headers, path_words, payload_of
@@ -69,8 +69,35 @@ def open_hook(session: Session, vault: Vault, hook_id: str) -> tuple[HookRow, li
     return hook, [vault.open(hook.workspace_id, secret_id, text) for secret_id, text in sealed]
 
 
-def receive(session: Session, hook_id: str, call: HookCall) -> HookAnswer:
-    """Starts the job of a genuine call, and stores the call.
+@dataclass(frozen=True)
+class HookPayload:
+    """The payload that a call becomes, for the live version of the hook's flow."""
+
+    caller: Caller
+    flow_id: str
+    payload: Mapping[str, Any]
+    options: SubmitOptions
+
+
+def payload_of_call(session: Session, hook_id: str, call: HookCall) -> HookPayload:
+    """Returns the payload that a genuine call becomes. Raises NotFound and NotDeployed."""
+    hook = find_called_hook(session, hook_id)
+    if hook is None:
+        raise no_such_hook()
+    # Whoever sends the message may name files of this flow only.
+    caller = Caller(hook.workspace_id, None, ENVIRONMENT, label=hook.title, flow_ids=frozenset({hook.flow_id}))
+    flow = find_live_flow(session, caller, hook.flow_id)
+    fields = read_version(session, flow.id, choose_version(session, flow, None)).fields
+    payload = payload_of(fields, hook.mapping, call.body, call.headers)
+    options = SubmitOptions(trigger=trigger_of_hook(hook.id), route=f"/hooks/{hook.id}", request_id=call.request_id)
+    return HookPayload(caller, hook.flow_id, payload, options)
+
+
+def receive(
+    session: Session, hook_id: str, call: HookCall, checked: CheckedBody | None = None, *, beside: bool = False
+) -> HookAnswer:
+    """Starts the job of a genuine call, and stores the call. `checked` is the result of `BodyChecks.check` for its
+    payload; `beside`: NotChecked is raised when a flow with patterns needs it.
 
     Raises NotFound, HookPaused, NotDeployed, PayloadInvalid and MonthlyQuotaExceeded; then `note_refused` stores it.
     """
@@ -85,14 +112,9 @@ def receive(session: Session, hook_id: str, call: HookCall) -> HookAnswer:
             call = replace(call, event="")  # it stands in the body, whose data were erased
         _note(session, hook.id, call, 202, "repeated", "This message was delivered before.", job_id)
         return HookAnswer(job_id, True)
-    # Whoever sends the message may name files of this flow only.
-    caller = Caller(hook.workspace_id, None, ENVIRONMENT, label=hook.title, flow_ids=frozenset({hook.flow_id}))
-    flow = find_live_flow(session, caller, hook.flow_id)
-    fields = read_version(session, flow.id, choose_version(session, flow, None)).fields
-    payload = payload_of(fields, hook.mapping, call.body, call.headers)
-    options = SubmitOptions(trigger=trigger_of_hook(hook.id), route=f"/hooks/{hook.id}", request_id=call.request_id)
+    made = payload_of_call(session, hook_id, call)
     try:
-        job_id, _ = start_one(session, caller, hook.flow_id, payload, options)
+        job_id, _ = start_one(session, made.caller, made.flow_id, made.payload, made.options, checked, beside=beside)
     except PayloadInvalid as refusal:
         raise _explained(refusal, hook) from refusal
     if call.message:

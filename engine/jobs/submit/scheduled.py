@@ -5,6 +5,7 @@ however many servers look at it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -24,10 +25,10 @@ from engine.core.ids import file_ids_in
 from engine.core.json_text import json_text
 from engine.flow.dataset_payloads import payload_of_row
 from engine.flow.file_values import sent_file_id, sent_files
-from engine.flow.payload_check import check_payload
+from engine.flow.payload_check import PayloadCheck
 from engine.jobs.submit.accept import Caller, accept, choose_version, find_live_flow
 from engine.jobs.submit.batches import MAX_ITEMS, accept_batch
-from engine.jobs.submit.bodies import SubmitOptions, read_version
+from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, read_version
 from engine.triggers.timing import next_slot, slots_between
 from storage.database import after_commit, now
 from storage.datasets import find_dataset, list_rows
@@ -116,15 +117,23 @@ def start_jobs(session: Session, schedule: ScheduleRow, slot: int, missed: int) 
 
 
 def start_one(
-    session: Session, caller: Caller, flow_id: str, payload: Mapping[str, Any], options: SubmitOptions
+    session: Session,
+    caller: Caller,
+    flow_id: str,
+    payload: Mapping[str, Any],
+    options: SubmitOptions,
+    checked: CheckedBody | None = None,
+    *,
+    beside: bool = False,
 ) -> tuple[str, str | None]:
     """Accepts a job that nobody can send again. While every slot is taken, it waits for one as the only item of a
-    batch. Returns the ids of the job and of that batch.
+    batch. Returns the ids of the job and of that batch. `checked` and `beside` are those of `accept`.
     """
     try:
-        return accept(session, caller, flow_id, payload, options).job_id, None
+        return accept(session, caller, flow_id, payload, options, checked, beside=beside).job_id, None
     except ConcurrencyLimitExceeded:
-        batch = accept_batch(session, caller, flow_id, {"items": [payload]}, options)
+        items = None if checked is None else replace(checked, clean=[checked.clean])
+        batch = accept_batch(session, caller, flow_id, {"items": [payload]}, options, items)
         return batch.job_ids[0], batch.batch_id
 
 
@@ -133,7 +142,8 @@ def _start_rows(
 ) -> StartRow:
     source = schedule.source
     flow = find_live_flow(session, caller, schedule.flow_id)
-    fields = read_version(session, flow.id, choose_version(session, flow, None)).fields
+    version = choose_version(session, flow, None)
+    fields = read_version(session, flow.id, version).fields
     dataset = find_dataset(session, schedule.workspace_id, source["dataset_id"])
     if dataset is None:
         raise NotFound(
@@ -146,15 +156,20 @@ def _start_rows(
             remedy="Divide the dataset, or let the flow read the rows itself with a Dataset Source.",
         )
     items: list[dict[str, Any]] = []
+    clean: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
     payloads = [payload_of_row(row.data, fields, source["mapping"]) for row in rows]
     unknown = _unknown_files(session, schedule, dataset.id, fields, payloads)
+    check = PayloadCheck()
     for number, payload in enumerate(payloads, 1):
-        wrong = check_payload(fields, payload)[1]
+        check.errors = WrongFields()
+        whole = check.payload(fields, payload)
+        wrong = check.errors
         if not wrong and unknown:
             wrong = _without_file(fields, payload, unknown)
         if not wrong:
             items.append(payload)
+            clean.append(whole)
             continue
         said = "; ".join(f"{error.pointer.strip('/')}: {error.detail}" for error in wrong)
         left_out.append({"number": number, "text": said[:300]})
@@ -163,7 +178,13 @@ def _start_rows(
             f"No row of the dataset “{dataset.name}” fits the fields of the flow. Row 1: {left_out[0]['text']}",
             remedy="Choose in the schedule which column fills which field.",
         )
-    batch = accept_batch(session, caller, schedule.flow_id, {"items": items}, options) if items else None
+    if check.ended_early:
+        raise PayloadInvalid(
+            f"The rows of the dataset “{dataset.name}” take too long to be checked against the patterns of the flow",
+            remedy="Divide the dataset, or make the patterns shorter.",
+        )
+    checked = CheckedBody(version, clean, WrongFields(), "")
+    batch = accept_batch(session, caller, schedule.flow_id, {"items": items}, options, checked) if items else None
     if batch is not None:
         _name_files(session, "dataset", dataset.id, list(zip(batch.job_ids, items, strict=True)))
     return StartRow(

@@ -31,16 +31,17 @@ from engine.core.errors import (
 )
 from engine.core.ids import WorkspaceId, new_id
 from engine.flow.document import Document
+from engine.flow.payload_check import check_payload
 from engine.jobs.huey_queue import JsonSerializer
 from engine.jobs.notifier import NOTIFIER
 from engine.jobs.submit.accept import (
     Accepted,
     Caller,
-    check_body,
+    find_body_version,
     find_live_flow,
     read_key_again,
 )
-from engine.jobs.submit.bodies import SubmitOptions, read_version
+from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, checked_body, read_version
 from engine.jobs.transitions import claim, finish
 from storage.database import now
 from storage.idempotency import remove_old_answers
@@ -725,6 +726,13 @@ def test_what_was_checked_before_is_not_done_again_while_others_wait_to_write(wo
     if key is not None:
         with pytest.raises(IdempotencyKeyReused):
             submitted({"n": 9})
+
+
+def check_body(
+    session: Session, caller: Caller, flow_id: str, payload: dict[str, Any], options: SubmitOptions
+) -> CheckedBody | None:
+    found = find_body_version(session, caller, flow_id, options)
+    return None if found is None else checked_body(*found, payload, options, check_payload)
 
 
 def test_a_body_that_was_checked_for_another_version_is_checked_again(world: World) -> None:

@@ -18,8 +18,9 @@ from engine.core.clock import MovedClock
 from engine.core.errors import BatchNotCancellable, IdempotencyKeyReused, NotFound
 from engine.jobs.notifier import NOTIFIER
 from engine.jobs.server.job_waiters import JobWaiters, go_on, wait_until_ended
-from engine.jobs.submit.batches import AcceptedBatch, accept_batch, check_batch
-from engine.jobs.submit.bodies import SubmitOptions
+from engine.jobs.submit.accept import find_body_version
+from engine.jobs.submit.batches import AcceptedBatch, accept_batch, check_items
+from engine.jobs.submit.bodies import SubmitOptions, checked_body
 from engine.jobs.transitions import claim, finish, give_back
 from storage.batches import (
     BatchRow,
@@ -404,8 +405,10 @@ def test_keys_that_an_earlier_release_kept_go_on_by_the_body_alone(world: World)
 def test_a_batch_that_was_checked_before_is_the_same_batch(world: World) -> None:
     flow_id = world.add_flow(document_of(fields=[{"name": "n", "type": "integer", "default": 7}]))
     options, body = SubmitOptions(route="/batch", idempotency_key="k1"), {"items": [{}, {"n": 1}]}
-    checked = world.read(check_batch, world.caller, flow_id, body, options)
-    assert checked is not None
+    found = world.read(find_body_version, world.caller, flow_id, options)
+    assert found is not None
+    number, fields = found
+    checked = checked_body(number, fields, body, options, check_items)
 
     made = world.write(accept_batch, world.caller, flow_id, body, options, checked)
 

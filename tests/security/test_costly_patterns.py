@@ -1,0 +1,134 @@
+"""The patterns of one flow hold up no other call: a request may cost about a second in all, in threads of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from engine.actions.flows import change_flow_settings, create_flow, save_as
+from engine.core.errors import MOST_ERRORS
+from engine.flow.document import Document
+from engine.flow.patterns import read_pattern
+from engine.flow.payload_check import PATTERN_STEPS, STEPS_OF_BATCH, check_payload
+from engine.jobs.submit.batches import check_items
+from engine.jobs.submit.check_threads import THREADS, CheckThreads
+from tests.live.caller import Terminal
+from tests.live_server import TLS, LiveServer
+from tests.security.beside import beside
+from tests.security.test_costly_examples import NFA, flow
+
+#: As many characters as a payload may hold against the pattern, and which RE2 looks through slowly.
+LONG = ("0110111001" * 400)[: PATTERN_STEPS // read_pattern(NFA).size]
+FIELDS: list[dict[str, Any]] = [{"name": "a", "type": "string", "required": True, "pattern": NFA}]
+#: Without a 1 the pattern ends at once, while as many steps are counted.
+QUICK = "a" * len(LONG)
+
+
+def test_all_items_of_a_batch_share_the_steps_of_their_patterns():
+    _, errors = check_items(FIELDS, {"items": [{"a": QUICK}] * 50})
+
+    taken = STEPS_OF_BATCH // PATTERN_STEPS
+    assert [error.pointer for error in errors] == [f"/items/{number}/a" for number in range(taken + 1)]
+    assert all("must match" in error.detail for error in errors[:taken])
+    assert errors[taken].code == "pattern"
+    assert errors[taken].detail.endswith("send fewer items in one batch")
+
+
+def test_a_usual_batch_of_a_thousand_items_is_checked_in_full():
+    fields = [
+        {**FIELDS[0], "pattern": r"^[A-Z]{2}\d{2}[A-Z0-9]{1,30}$"},
+        {**FIELDS[0], "name": "b", "pattern": r"^\S+@\S+$"},
+    ]
+    items = [{"a": "DE89370400440532013000", "b": "somebody.with.a.long.name@example.com"}] * 1_000
+    assert not check_items(fields, {"items": items})[1]
+
+
+def test_no_pattern_is_run_once_the_errors_are_full():
+    fields = [{"name": "n", "type": "integer"}, FIELDS[0]]
+    items = [{"n": "x", "a": "1"}] * (MOST_ERRORS // 2) + [{"n": 1, "a": "1"}] * 50
+    assert check_items(fields, {"items": items})[1].total == MOST_ERRORS
+
+
+def test_the_defaults_of_a_payload_share_steps_too():
+    group = {
+        "name": "g",
+        "type": "object",
+        "fields": [{**FIELDS[0], "name": f"f{n}", "default": QUICK} for n in range(9)],
+    }
+    for field in group["fields"]:
+        field["required"] = False
+    assert not check_payload([group], {"g": {"f0": "1" * 1_000 + "2"}})[1], (
+        "an unchecked default is no fault of the caller"
+    )
+
+
+async def test_whoever_sends_much_keeps_nobody_out():
+    threads, gate, begun = CheckThreads(), threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold() -> str:
+        loop.call_soon_threadsafe(begun.set)
+        gate.wait(30)
+        return "held"
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        many = [group.create_task(threads.run("ws_loud", hold)) for _ in range(5 * THREADS)]
+        await begun.wait()
+        assert await threads.run("ws_other", lambda: "at once") == "at once"
+        many[0].cancel()  # who does not wait any more keeps his turn until the work has ended
+        assert await threads.run("ws_other", lambda: "again") == "again"
+        gate.set()
+    assert [task.result() for task in many[1:]] == ["held"] * (5 * THREADS - 1)
+
+
+@pytest.mark.process
+def test_batches_of_a_costly_pattern_keep_no_other_call_waiting(server: LiveServer, terminal: Terminal) -> None:
+    attacker = Terminal.new(server, "pro")
+    flow_id = attacker.flow(
+        {"format": 1, "title": "Costly", **json.loads(flow({"type": "string", "pattern": NFA}).dumps())}
+    )
+    caller = attacker.caller()
+
+    def send(items: int) -> httpx.Response:
+        body = {"items": [{"a": LONG, "b": "x"}] * items}
+        return caller.request("POST", f"/flows/execute/{flow_id}/batch", json=body)
+
+    with beside(server, terminal) as watch, ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(send, [18, 60, 60]))
+    watch.check()
+
+    assert {answer.status_code for answer in answers} == {400}
+    assert all("send fewer items" in answer.text for answer in answers)
+
+
+@pytest.mark.process
+def test_docs_of_a_costly_flow_keep_no_other_call_waiting(server: LiveServer, terminal: Terminal) -> None:
+    attacker = Terminal.new(server, "pro")
+
+    def public(field: dict[str, Any]) -> str:
+        document: Document = flow(field)
+        flow_id = attacker.store.write_now(create_flow, attacker.owner, "Costly", document)
+        attacker.store.write_now(save_as, attacker.owner, flow_id, "Costly")
+        attacker.store.write_now(change_flow_settings, attacker.owner, flow_id, {"public_docs": True})
+        return flow_id
+
+    def visit(flow_id: str) -> int:
+        return httpx.get(f"{server.url}/docs/flows/{flow_id}", timeout=60, verify=TLS).status_code
+
+    costly = [
+        public({"type": "string", "min_length": 30_000_000}),
+        public({"type": "string", "pattern": "((((a*)*)*)*)", "max_length": 1}),
+        public({"type": "string", "pattern": NFA, "enum": [f"{LONG}{number:b}" for number in range(60)]}),
+    ]
+    assert visit(public({"type": "string"})) == 200
+    with beside(server, terminal) as watch, ThreadPoolExecutor(6) as pool:
+        seen = list(pool.map(visit, costly * 4))
+    watch.check()
+
+    assert set(seen) == {200}
