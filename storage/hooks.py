@@ -6,16 +6,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY
+from engine.core.error_codes import RefusalCode
 from engine.core.errors import NotFound
 from storage.database import now
 from storage.tables_triggers import Hook, HookDelivery, HookMessage, HookSecret
 
 #: How many calls of a hook are kept, and how long a message is recognised when it is delivered again.
 DELIVERIES_KEPT = 100
+#: How many of these may be calls that did not prove where they come from, and the codes of their refusals.
+UNPROVEN_KEPT = 20
+_UNPROVEN = (RefusalCode.SIGNATURE_INVALID, RefusalCode.BODY_TOO_LARGE, RefusalCode.REQUEST_TIMEOUT)
 MESSAGES_KEPT_MS = 7 * DAY  # `storage.retention` removes them later
 
 
@@ -176,15 +180,24 @@ def find_last_call(session: Session, workspace_id: str, hook_id: str) -> LastCal
 
 
 def add_delivery_line(session: Session, hook_id: str, line: DeliveryLine) -> None:
-    """Stores a call of a hook, and removes the oldest above DELIVERIES_KEPT."""
+    """Stores a call of a hook, and removes the oldest above DELIVERIES_KEPT. Of calls that did not prove where they come
+    from, UNPROVEN_KEPT are kept, so that strangers push out no others.
+    """
     session.add(
         HookDelivery(hook_id=hook_id, **{name: getattr(line, name) for name in DeliveryLine.__dataclass_fields__})
     )
     session.flush()
-    mine = select(HookDelivery.id).where(HookDelivery.hook_id == hook_id).order_by(HookDelivery.id.desc())
-    oldest = session.scalar(mine.offset(DELIVERIES_KEPT - 1).limit(1))
+    if line.code in _UNPROVEN:
+        _keep_newest(session, UNPROVEN_KEPT, HookDelivery.hook_id == hook_id, HookDelivery.code.in_(_UNPROVEN))
+    _keep_newest(session, DELIVERIES_KEPT, HookDelivery.hook_id == hook_id)
+
+
+def _keep_newest(session: Session, most: int, *which: ColumnElement[bool]) -> None:
+    oldest = session.scalar(
+        select(HookDelivery.id).where(*which).order_by(HookDelivery.id.desc()).offset(most - 1).limit(1)
+    )
     if oldest is not None:
-        session.execute(delete(HookDelivery).where(HookDelivery.hook_id == hook_id, HookDelivery.id < oldest))
+        session.execute(delete(HookDelivery).where(*which, HookDelivery.id < oldest))
 
 
 def list_hook_deliveries(session: Session, workspace_id: str, hook_id: str, limit: int = 20) -> list[DeliveryLine]:

@@ -14,6 +14,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.connection_limits import network_of
 from api.http.context import Context, context_of
 from api.http.job_answers import dump
 from api.http.json_body import parse_json
@@ -55,21 +56,20 @@ async def receive_linked(request: Request, hook_id: str, secret: str) -> Respons
 async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
     context = await context_of(request)
     context.refuse_when_stopping()
-    rate = context.rates.count(f"hook {hook_id[:64]}", WITHOUT_A_KEY)
-    if rate is not None and rate.over:
-        raise RateLimited(
-            f"A webhook takes {WITHOUT_A_KEY} calls a second", remedy="Send it again later", retry_after=1
-        )
+    # of calls that are not proven, a network has its own share: strangers keep no service out
+    network = network_of(request.client.host if request.client else "")
+    _count(context, f"hook {hook_id[:64]} from {network}", "A webhook takes {most} calls a second from one address")
     found = await context.database.read(open_hook, context.vault, hook_id)
     if found is None:
         raise no_such_hook()
     hook, known = found
-    call, size = None, 0
+    proof, call, size = None, None, 0
     try:
         async with context.hook_bodies.received(request) as body:
             size = len(body)
             headers = _headers(request)
             proof = verify(hook.preset, known, headers, body, in_address, context.database.clock.now() / 1_000)
+            _count(context, f"hook {hook.id}", "A webhook takes {most} calls a second")
             content = await asyncio.to_thread(_parsed, hook, headers, body)
         message = message_of(hook.preset, proof, content)
         call = HookCall(content, headers, message, event_of(proof, content), size, request.state.request_id)
@@ -77,15 +77,23 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
             await context.database.write(note_ping, hook.id, call)
             return _answer(200, {"status": "ok"})
         answer = await _received(context, hook, call)
-    except (Unavailable, SecretUnreadable):
+    except (Unavailable, SecretUnreadable, RateLimited):
         raise
     except Refusal as refusal:
-        if context.notes_refusal_of(hook.id, time.monotonic(), _NOTED_SECONDS) or call is not None:
+        proven = proof is not None  # a flood of strangers' calls hides no refusal of the service's own
+        if context.notes_refusal_of(f"{hook.id} {proven}", time.monotonic(), _NOTED_SECONDS) or call is not None:
             await context.database.write(note_refused, hook.id, refusal, status_of(refusal), size, call)
         raise
     request.state.job_id = answer.job_id
     repeated = {"Idempotent-Replayed": "true"} if answer.repeated else {}
     return _answer(202, {"job_id": answer.job_id, "status": "accepted"}, repeated)
+
+
+def _count(context: Context, subject: str, said: str) -> None:
+    """Counts a call. Raises RateLimited."""
+    rate = context.rates.count(subject, WITHOUT_A_KEY)
+    if rate is not None and rate.over:
+        raise RateLimited(said.format(most=WITHOUT_A_KEY), remedy="Send it again later", retry_after=1)
 
 
 async def _received(context: Context, hook: HookRow, call: HookCall) -> HookAnswer:

@@ -27,7 +27,7 @@ from engine.flow.references import Json
 #: The characters and items that the made-up values of one example may have together. What would have more is left out.
 MOST_MADE_UP: Final = 20_000
 #: The candidates for them: characters and items that are written or looked at. A few hundredths of a second.
-MOST_WORK: Final = 200_000
+MOST_WORK: Final = 100_000
 #: The steps of patterns for all candidates of one example (`engine.flow.patterns`): about a hundredth of a second.
 EXAMPLE_STEPS: Final = 2_000_000
 #: How many candidates are checked to find one example value.
@@ -96,10 +96,10 @@ def _made_up_of(fields: Sequence[FieldDict]) -> dict[str, Json]:
     return found
 
 
-def _size(value: Any, *, each: int = 1) -> int:  # noqa: ANN401 - any JSON
+def _size(value: JsonValue, *, each: int = 1) -> int:
     """Returns how many values a value has at all levels, with one more for `each` characters of its texts."""
     size = 0
-    waiting: list[Any] = [value]
+    waiting = [value]
     while waiting:
         inner = waiting.pop()
         size += 1
