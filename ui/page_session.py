@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
@@ -22,11 +22,13 @@ from nicegui import Client, ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
+from engine.actions.jobs import CheckedInput, check_beside
 from engine.actions.principal import Permission, Principal, may
 from engine.core.clock import MINUTE
 from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import WorkspaceId
 from engine.core.roles import Role
+from engine.jobs.submit.check_threads import CheckThreads
 from engine.models.local_servers import LocalServers
 from engine.sandbox.pool import Sandbox
 from storage.database import Database
@@ -44,6 +46,7 @@ from ui.shared_reads import Answer, Answers, Committed, Moment, SessionChecks
 
 if TYPE_CHECKING:
     from engine.core.settings import Settings
+    from engine.flow.document import Document
     from engine.jobs.server.job_waiters import JobWaiters
     from engine.playground_batches.registry import PlaygroundBatches
     from engine.secrets.sealing import Vault
@@ -210,6 +213,12 @@ class PageSession:
             return await self._guarded(self.app.database.write(work))
         finally:
             self.app.shared(Committed).forget()  # so that the page sees its own change at once
+
+    async def checked(
+        self, document: Document, payload: Mapping[str, Any], until: str | None = None
+    ) -> CheckedInput | None:
+        """Checks the payload of a Playground run before its transaction."""
+        return await check_beside(self.app.shared(CheckThreads), self.person.workspace_id, document, payload, until)
 
     async def try_execute(
         self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs

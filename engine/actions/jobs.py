@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import Conflict, FlowInvalid, NotFound, wrong_fields
+from engine.core.errors import Conflict, FlowInvalid, NotFound, WrongFields, wrong_fields
 from engine.core.ids import JobId, new_job_id
 from engine.flow.called_flows import call_problems, pinned
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
 from engine.flow.graph import Graph
-from engine.flow.payload_check import check_payload
+from engine.flow.payload_check import check_payload, has_patterns
 from engine.jobs.huey_queue import send_ahead
 from engine.jobs.job_values import encoded
 from engine.jobs.notifier import job_changed
@@ -31,6 +31,7 @@ from engine.jobs.submit.accept import (
     read_key_again,
 )
 from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, steps_of
+from engine.jobs.submit.check_threads import CheckThreads
 from engine.jobs.submit.job_files import NamedFiles, look_up_files, name_files
 from engine.jobs.submit.limits import LimitsView
 from engine.jobs.transitions import cancel_batch, cancel_job
@@ -139,8 +140,10 @@ def run_in_playground(
     document: Document,
     payload: Mapping[str, Any],
     run_options: RunOptions = RunOptions(),
+    checked: CheckedInput | None = None,
 ) -> JobId:
     """Runs the document on the canvas as a job on a stored snapshot. At most four such jobs run at once; others wait.
+    `checked` is what `check_beside` returned for this document, payload and `until`.
 
     Playground runs do not count towards the plan's limits and are not part of the public API. Raises NotFound,
     FlowInvalid and PayloadInvalid, and Conflict when the data of the reused job were erased.
@@ -149,7 +152,7 @@ def run_in_playground(
     flow = get_flow(session, principal.workspace_id, flow_id)
     wanted = trimmed(document, run_options.until)
     compile_plan(wanted, CATALOG, trial=True)
-    clean = clean_payload(session, principal.workspace_id, wanted, payload)
+    clean = clean_payload(session, principal.workspace_id, wanted, payload, checked)
     for earlier in filter(None, (run_options.reuse, run_options.again)):
         job = get_job(session, principal.workspace_id, earlier)
         if job.flow_id != flow.id:
@@ -179,12 +182,32 @@ def with_called_flows(
     return pinned(document, library)
 
 
-def clean_payload(session: Session, workspace_id: str, document: Document, payload: Mapping[str, Any]) -> NamedFiles:
+#: A payload with defaults applied, and what is wrong with it.
+CheckedInput = tuple[dict[str, Any], WrongFields]
+
+
+async def check_beside(
+    threads: CheckThreads, workspace_id: str, document: Document, payload: Mapping[str, Any], until: str | None = None
+) -> CheckedInput | None:
+    """Checks the payload of a run before its transaction, in a thread of its own. None when the check costs nothing: then
+    the transaction does it.
+    """
+    fields = input_fields(trimmed(document, until))
+    return await threads.run(workspace_id, check_payload, fields, payload) if has_patterns(fields) else None
+
+
+def clean_payload(
+    session: Session,
+    workspace_id: str,
+    document: Document,
+    payload: Mapping[str, Any],
+    checked: CheckedInput | None = None,
+) -> NamedFiles:
     """Returns the payload with defaults applied, and the files that it names. Raises PayloadInvalid with every wrong
     field.
     """
     fields = input_fields(document)
-    clean, errors = check_payload(fields, payload)
+    clean, errors = check_payload(fields, payload) if checked is None else checked
     if errors and fields:
         raise wrong_fields(errors)
     named = look_up_files(session, workspace_id, fields, clean)

@@ -8,7 +8,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from engine.actions.jobs import PLAYGROUND, add_playground_job, add_snapshot, clean_payload, with_called_flows
+from engine.actions.jobs import (
+    PLAYGROUND,
+    CheckedInput,
+    add_playground_job,
+    add_snapshot,
+    clean_payload,
+    with_called_flows,
+)
 from engine.actions.principal import Principal, require_may
 from engine.core.ids import FlowId, JobId, WorkspaceId, new_id
 from engine.flow.document import Document
@@ -67,11 +74,14 @@ def run_in_batch(
     row: int,
     title: str,
     dataset_row: int | None = None,
+    checked: CheckedInput | None = None,
 ) -> JobId:
-    """Starts the run of one row; `row` counts from 1. Repeating a row replaces its result. Raises PayloadInvalid."""
+    """Starts the run of one row; `row` counts from 1. Repeating a row replaces its result. Raises PayloadInvalid.
+    `checked` is what `check_beside` returned for the payload.
+    """
     require_may(principal, "run flows")
     flow = get_flow(session, principal.workspace_id, batch.flow_id)
-    clean = clean_payload(session, principal.workspace_id, batch.document, payload)
+    clean = clean_payload(session, principal.workspace_id, batch.document, payload, checked)
     remove_row(session, batch.id, row)
     options = {"row": row, "title": title[:200], "dataset_row": dataset_row}
     return add_playground_job(

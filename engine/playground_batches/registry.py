@@ -20,6 +20,7 @@ from engine.core.ids import FlowId, JobId, WorkspaceId
 from engine.flow.document import load_document
 from engine.jobs.notifier import on_word, tell_others
 from engine.jobs.server.job_waiters import JobWaiters
+from engine.jobs.submit.check_threads import CheckThreads
 from engine.playground_batches.rows import Rows, rows_from_json
 from engine.playground_batches.runner import BatchLine, BatchRunner
 from storage.batches import BatchRun, list_batch_runs
@@ -60,6 +61,7 @@ class PlaygroundBatches:
         self._watching: asyncio.Task[None] | None = None
         self._waiters = waiters
         self._open: dict[str, BatchRunner] = {}
+        self._threads = CheckThreads()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def running(self, flow_id: str) -> BatchRunner | None:
@@ -82,7 +84,7 @@ class PlaygroundBatches:
         known = self._open.get(batch.flow_id)
         if known is not None and known.batch.id == batch.id:
             return known
-        runner = BatchRunner(self._database, self._waiters, batch, rows, user_id)
+        runner = BatchRunner(self._database, self._waiters, batch, rows, user_id, threads=self._threads)
         self.run(runner)
         return runner
 
@@ -243,6 +245,7 @@ class PlaygroundBatches:
             await self._database.read(_lines, stored),
             stored.trouble,
             stored.closed,
+            threads=self._threads,
         )
 
 

@@ -14,12 +14,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from engine.actions.jobs import CheckedInput, check_beside
 from engine.actions.playground_batches import PlaygroundBatch, run_in_batch
 from engine.actions.principal import Principal
 from engine.core.errors import JobNotCancellable, NotAllowed, NotFound, Refusal
 from engine.core.ids import JobId, WorkspaceId
 from engine.flow.references import as_text
 from engine.jobs.server.job_waiters import JobWaiters, wait_for_end
+from engine.jobs.submit.check_threads import CheckThreads
 from engine.jobs.transitions import cancel_job
 from engine.playground_batches.rows import BatchInputRow, Rows
 from storage.database import Database
@@ -95,6 +97,8 @@ class BatchRunner:
     #: True after a stop: rows that had not started stay out, also when failed rows are run again.
     closed: bool = False
     change: int = 0
+    #: In which inputs are checked; all runners of a server share them.
+    threads: CheckThreads = field(default_factory=CheckThreads)
     _may_go: asyncio.Event = field(default_factory=asyncio.Event)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _each: AsyncIterator[BatchInputRow] | None = None
@@ -246,7 +250,9 @@ class BatchRunner:
             await self._refuse(line, "The row is not in the dataset any more.")
             return
         try:
-            line.job_id = await self.database.write(_run_row, self.batch, self.user_id, row)
+            batch = self.batch
+            checked = await check_beside(self.threads, batch.workspace_id, batch.document, row.payload)
+            line.job_id = await self.database.write(_run_row, batch, self.user_id, row, checked)
         except NotAllowed:
             self._again.insert(0, line)
             await self.pause("Whoever started it may not run flows any more.")
@@ -288,7 +294,9 @@ def _identity(number: int, dataset_row: int | None) -> tuple[str, int]:
     return ("number", number) if dataset_row is None else ("dataset row", dataset_row)
 
 
-def _run_row(session: Session, batch: PlaygroundBatch, user_id: str, row: BatchInputRow) -> JobId:
+def _run_row(
+    session: Session, batch: PlaygroundBatch, user_id: str, row: BatchInputRow, checked: CheckedInput | None
+) -> JobId:
     """Starts the run of a row for the person with this id. Raises NotAllowed and PayloadInvalid."""
     user = find_account(session, user_id)
     if user is None or person_of(user).disabled or user.workspace_id != batch.workspace_id:
@@ -296,7 +304,14 @@ def _run_row(session: Session, batch: PlaygroundBatch, user_id: str, row: BatchI
     person = person_of(user)
     principal = Principal(WorkspaceId(person.workspace_id), person.id, person.name, person.role)
     return run_in_batch(
-        session, principal, batch, row.payload, row=row.number, title=row.title, dataset_row=row.dataset_row
+        session,
+        principal,
+        batch,
+        row.payload,
+        row=row.number,
+        title=row.title,
+        dataset_row=row.dataset_row,
+        checked=checked,
     )
 
 

@@ -143,8 +143,9 @@ class GoalRun:
     async def _run(self, made: Made, payload: dict[str, Any]) -> None:
         running = self.begin()
         try:
+            checked = await self.page_session.checked(made.document, payload)
             self.job_id = job_id = await self.page_session.execute(
-                run_in_playground, made.flow_id, made.document, payload
+                run_in_playground, made.flow_id, made.document, payload, checked=checked
             )
         except Refusal as refusal:
             self.refuse(refusal)

@@ -287,8 +287,9 @@ class RunPanel:
         self.controls.busy(waits=True)
         try:
             document = await self.draft.settled()
+            checked = await self.page_session.checked(document, payload, options.until)
             job_id = await self.page_session.execute(
-                run_in_playground, FlowId(self.draft.flow_id), document, payload, options
+                run_in_playground, FlowId(self.draft.flow_id), document, payload, options, checked
             )
         except PayloadInvalid as refusal:
             self.input.show_refusal(refusal)
