@@ -7,9 +7,11 @@ all values of one example share a budget: what they have together, and the work 
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import itertools
 import math
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -32,7 +34,7 @@ MOST_WORK: Final = 100_000
 EXAMPLE_STEPS: Final = 2_000_000
 #: How many candidates are checked to find one example value.
 _MOST_CANDIDATES: Final = 300
-#: The values and characters that kept examples may have together.
+#: About how many bytes the kept examples may take together.
 _KEPT: Final = 8_000_000
 
 #: An id for examples, which no upload has.
@@ -72,13 +74,15 @@ def made_up_values(fields: Sequence[FieldDict]) -> dict[str, Json]:
     """Returns a value for each required field and each with an example, by name: one that fits, or when none is found
     one of its type. Fields whose values would be too long, or take too long to find, are left out.
 
-    The values are kept for the same fields, and shared: nobody changes them.
+    The values are kept for the same fields; the caller gets a copy.
     """
-    return dict(_made_up_of(fields))
+    return copy.deepcopy(_made_up_of(fields))
 
 
 def _weight(values: Mapping[str, Json]) -> int:
-    return 1_000 + _size(dict(values))
+    """Returns about how many bytes the values take."""
+    found = dict(values)
+    return 1_000 + _size(found) + 100 * _size(found, each=sys.maxsize)
 
 
 def _key(fields: Sequence[FieldDict]) -> bytes:

@@ -89,6 +89,12 @@ def test_what_is_too_long_to_be_made_up_is_left_out():
     assert example_payload(fitting) == {"a": "some text".ljust(19_000, "x"), "b": "some text"}
 
 
+def test_what_is_kept_of_an_example_nobody_can_change():
+    document = flow({"type": "array", "items": {"type": "object", "fields": [{"name": "n", "type": "integer"}]}})
+    sample_payload(document)["a"][0]["n"] = "changed"
+    assert sample_payload(document)["a"] == [{"n": 1}]
+
+
 @pytest.mark.parametrize(
     ("key", "kind", "most"), [("min_length", "string", 10 * 1024 * 1024), ("min_items", "array", 200_000)]
 )
