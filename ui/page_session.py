@@ -320,6 +320,7 @@ def _owners(session: Session, workspace_id: str) -> list[Person]:
 
 async def open_page_session(app: App, request: Request) -> PageSession:
     """Creates the page session of a request. `AccessGuard` has already checked that somebody is signed in."""
+    app.shared(Committed).forget()  # a page that opens shows everything that was committed before
     page_session = await app.database.read_briefly(_open, app, request)
     page_session.watch(ui.context.client, request.url.path + (f"?{request.url.query}" if request.url.query else ""))
     return page_session

@@ -125,8 +125,6 @@ class _Lines:
     def __init__(self, text: str, delimiter: str) -> None:
         self._lines = _LINE.finditer(text)
         self._delimiter = delimiter
-        cell = rf'"(?:[^"]++|"")*+"?+[^{re.escape(delimiter)}]*+|(?!")[^{re.escape(delimiter)}]*+'
-        self._cell = re.compile(f"(?:{cell}){re.escape(delimiter)}")
         self._before = 0
         self._is_first = True
 
@@ -151,10 +149,22 @@ class _Lines:
 
     def _add(self, line: str, at: int) -> None:
         """Counts the delimiters between cells from a place on. Raises TooLarge."""
-        while self._before < MOST_COLUMNS and (found := self._cell.match(line, at)) is not None:
-            self._before, at = self._before + 1, found.end()
+        while self._before < MOST_COLUMNS and (end := _end_of_cell(line, at, self._delimiter)) >= 0:
+            self._before, at = self._before + 1, end + 1
         if self._before >= MOST_COLUMNS:
             raise too_many_columns()
+
+
+def _end_of_cell(line: str, at: int, delimiter: str) -> int:
+    """Returns where the delimiter after the cell at a place stands; -1 when none follows it in this line."""
+    if line.startswith('"', at):
+        at += 1
+        while (closes := line.find('"', at)) >= 0 and line.startswith('""', closes):
+            at = closes + 2
+        if closes < 0:
+            return -1
+        at = closes + 1
+    return line.find(delimiter, at)
 
 
 def _broken(error: csv.Error, line: int) -> Invalid:
