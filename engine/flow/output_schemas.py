@@ -291,7 +291,22 @@ def binding_schema(binding: JsonValue, document: Document, catalog: Catalog) -> 
 
 def returned_schema(reader: Node, name: str | None, document: Document, catalog: Catalog) -> JsonSchema:
     """Returns the schema of what an input of API Output gives (without a name: of a final node's `out`), with null where
-    the value may be missing: of a skipped node, of a list that is too short, of a group that was not sent.
+    the value may be missing: of a skipped node, of a list that is too short, of a group that was not sent. Its objects
+    are open: callers have to take fields that a later version adds.
     """
     finder = _SchemaFinder(document, catalog, with_null=True)
-    return finder.out_or_null(reader) if name is None else finder.binding(reader.inputs[name], reader)
+    return _opened(finder.out_or_null(reader) if name is None else finder.binding(reader.inputs[name], reader))
+
+
+def _opened(schema: JsonSchema) -> JsonSchema:
+    """Returns the schema in which no object is closed, on no level."""
+    found = {name: part for name, part in schema.items() if (name, part) != ("additionalProperties", False)}
+    if "properties" in found:
+        found["properties"] = {name: _opened(part) for name, part in found["properties"].items()}
+    for name in ("items", "additionalProperties"):
+        if isinstance(found.get(name), dict):
+            found[name] = _opened(found[name])
+    for name in ("anyOf", "oneOf", "allOf"):
+        if name in found:
+            found[name] = [_opened(part) for part in found[name]]
+    return found

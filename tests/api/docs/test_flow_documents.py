@@ -20,6 +20,7 @@ from engine.flow.contract import example_payload, input_fields
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.file_values import takes_files
 from engine.flow.payload_check import WEB_ADDRESS, check_payload
+from engine.nodes.model_answers import object_schema
 from tests.api.docs.odd_flows import ODD_FLOWS
 
 SERVER = "https://flows.example.com"
@@ -134,6 +135,30 @@ def test_the_schema_of_the_result_takes_what_comes_back(name: str):
     result = openapi_of(file)["components"]["schemas"]["Result"]
     if "sent" in result["properties"] and not takes_files(fields):  # files that were sent become stored ones
         assert [error.message for error in Draft202012Validator(result["properties"]["sent"]).iter_errors(sent)] == []
+
+
+def test_objects_of_a_result_may_get_fields_though_a_model_is_asked_for_closed_ones():
+    word = {"name": "additionalProperties", "type": "string", "required": True}
+    group = {"name": "group", "type": "object", "fields": [word]}
+    listed = {"name": "listed", "type": "array", "items": {"type": "object", "fields": [group]}}
+    fields = [group, listed, {"name": "free", "type": "object"}]
+    nodes = [
+        {"id": "in", "type": "api_input"},
+        {"id": "p", "type": "prompt", "config": {"prompt": "Hello", "model": "simulated", "output_fields": fields}},
+        {"id": "o", "type": "api_output", "inputs": {"all": "{{ p.out }}", "listed": ["{{ p.out.listed }}"]}},
+    ]
+    edges = [{"id": "1", "source": "in", "target": "p"}, {"id": "2", "source": "p", "target": "o"}]
+    document = Document.model_validate({"format": 1, "nodes": nodes, "edges": edges})
+    contract = contract_of(document, flow_id="flow_1", title="Read", description="", version=1)
+    result = flow_document(api_document(), contract, SERVER)["components"]["schemas"]["Result"]
+
+    assert '"additionalProperties": false' not in json.dumps(result)
+    found = result["properties"]["all"]["properties"]
+    assert found["free"]["additionalProperties"] is True
+    assert found["group"]["properties"] == {"additionalProperties": {"type": "string"}}
+    assert found["group"]["required"] == ["additionalProperties"]
+    asked = json.dumps(object_schema(fields))
+    assert asked.count('"additionalProperties": false') == 4
 
 
 @pytest.mark.parametrize(
