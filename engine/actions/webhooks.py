@@ -14,6 +14,7 @@ from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.jobs.submit.accept import WEBHOOK_SETTINGS
 from engine.jobs.webhook_delivery import TEST_EVENT
+from engine.outbound.practice_site import PRACTICE_HOST
 from engine.secrets.sealing import Vault
 from engine.secrets.webhook_secrets import add_signing_secret
 from storage.audit import add_entry
@@ -109,4 +110,10 @@ def _check(url: str) -> None:
             "The webhook's address is not a web address",
             remedy="Enter one like https://example.com/hook, without user or password.",
             errors=(FieldError("/url", "format", "a web address"),),
+        )
+    if (urlsplit(url).hostname or "").rstrip(".") == PRACTICE_HOST:
+        raise Invalid(
+            "Nobody receives what is sent to the practice site, which can only be read",
+            remedy="Enter an address of your own server, like https://example.com/hook.",
+            errors=(FieldError("/url", "format", "an address where somebody receives"),),
         )

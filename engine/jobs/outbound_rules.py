@@ -5,9 +5,11 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from engine.core.settings import BadSetting, Settings
-from engine.outbound.addresses import Forbidden, Guard, is_localhost, port_of, read_url
+from engine.outbound.addresses import Forbidden, Guard, is_localhost, port_of, read_url, shown_url
 from engine.outbound.allow_list import Allowed, OutboundRules, kept_entries, parse_allow_list
 from engine.outbound.error_messages import converted_errors
+from engine.outbound.errors import AddressNotAllowed
+from engine.outbound.practice_site import PRACTICE_HOST
 from storage.database import Database
 from storage.settings import OUTBOUND_ALLOW, SERVER, WEBHOOK_ALLOW, find_setting
 
@@ -23,12 +25,18 @@ def rules_for_flows(session: Session, settings: Settings) -> OutboundRules:
 
 
 def check_callers_address(rules: OutboundRules, url: str) -> None:
-    """Refuses a webhook address that a call names when these rules never allow it. No host name is resolved.
+    """Refuses a webhook address that a call names when these rules never allow it, or when it is the practice site. No
+    host name is resolved.
 
     What a name resolves to is checked when the address is called. Raises OutboundRefused with a sentence that says why,
     and what the owner can do.
     """
     address = read_url(url)
+    if address.host == PRACTICE_HOST:
+        raise AddressNotAllowed(
+            f"`{shown_url(address)}` is the practice site, which can only be read: nobody receives what is sent there. "
+            "Name an address of your own server."
+        )
     guard = Guard(rules.entries("callers"), rules.ports)
     with converted_errors(address, None, "callers"):
         destination = guard.destination(address.raw_host.decode().lower(), port_of(address))

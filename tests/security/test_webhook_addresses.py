@@ -4,16 +4,19 @@ opens.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.browser.page_requests import PageRequests
+from engine.core.paths import ASSETS
 from engine.jobs.outbound_rules import check_callers_address
 from engine.jobs.submit.batches import accept_batch
 from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.webhook_delivery import Webhooks
+from engine.outbound.allow_list import INTERNAL_SUFFIXES
 from engine.outbound.client import AddressNotAllowed, OutboundClient, OutboundRules, parse_allow_list
 from engine.outbound.errors import OutboundRefused
 from engine.secrets.sealing import open_vault
@@ -152,10 +155,25 @@ def test_an_address_that_can_never_be_reached_is_told_without_a_look_up(url: str
         "https://hooks.invalid/",
         "https://printer.local:8443/",  # its name may resolve into the network that is allowed at this port
         "https://name.that.nobody.registered.example/",
+        "https://hooks.test/",
     ],
 )
 def test_an_address_that_may_be_reached_is_taken(url: str) -> None:
     check_callers_address(OutboundRules(callers=parse_allow_list(CALLERS)), url)
+
+
+@pytest.mark.parametrize("host", ["practice.flowport.example", "PRACTICE.flowport.example.:8443"])
+def test_the_practice_site_is_no_address_for_a_webhook_whatever_the_owner_allows(host: str) -> None:
+    with pytest.raises(OutboundRefused, match="nobody receives") as refused:
+        check_callers_address(OutboundRules(callers=parse_allow_list("practice.flowport.example")), f"https://{host}/x")
+    assert "owner" not in refused.value.message
+
+
+def test_the_guide_names_all_names_that_are_refused() -> None:
+    guide = (ASSETS / "help" / "webhooks.md").read_text(encoding="utf-8")
+    (line,) = (one for one in guide.splitlines() if one.startswith("* names without a dot"))
+    told = {*re.findall(r"`\.([a-z0-9.]+)`", line.partition("Those that")[0])}
+    assert told == {one for one in INTERNAL_SUFFIXES if one != "home.arpa"} | {"invalid"}
 
 
 def moved(to: str) -> bytes:

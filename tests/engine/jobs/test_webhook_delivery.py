@@ -316,7 +316,15 @@ async def test_a_test_is_sent_to_the_flows_address(world, webhooks, receiver):
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://a.example", "https://", "https://ann:pw@a.example", "a.example/hook", "https://a.example:x/", "x" * 3000],
+    [
+        "ftp://a.example",
+        "https://",
+        "https://ann:pw@a.example",
+        "a.example/hook",
+        "https://a.example:x/",
+        "x" * 3000,
+        "https://Practice.flowport.example./hook",
+    ],
 )
 def test_an_address_that_is_none_is_refused(world, url):
     flow_id = world.add_flow()
