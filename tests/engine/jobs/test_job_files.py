@@ -162,6 +162,7 @@ def test_a_file_of_another_workspace_does_not_exist(world: World) -> None:
     with pytest.raises(PayloadInvalid) as refused:
         world.submit(flow_of(world), {"document": foreign})
     assert refused.value.errors[0].code == "file_not_found"
+    assert "are erased" in refused.value.errors[0].detail
 
 
 async def test_a_full_space_fails_the_job_with_what_to_do(world: World) -> None:
