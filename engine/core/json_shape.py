@@ -5,10 +5,15 @@ has 3 bytes, the empty list 64).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 #: An unterminated string matches to the end of the text. Without this the search would start again at each of its
 #: quotes, which takes minutes for a large text.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?+"?+', re.DOTALL)
+#: A text up to this size, in bytes, is counted as a whole.
+_AT_ONCE = 1 << 20
+#: At most 1,024 strings, with 4 MiB between them. No string is cut in two.
+_PORTION = re.compile(rb"(?:[^\"]{1,4096}+|" + _STRING.pattern + rb"){1,1024}+", re.DOTALL)
 _AS_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -30,20 +35,44 @@ class TooDeep(Exception):
 
 
 def check_shape(body: bytes, *, most_values: int, most_keys: int | None = None, max_depth: int | None = None) -> None:
-    """Counts values, keys and nesting by the characters outside strings. The text need not be valid. Raises TooManyValues,
-    TooManyKeys and TooDeep.
+    """Counts values, keys and nesting by the characters outside strings. The text need not be valid. Needs a few MiB,
+    however large the text is. Raises TooManyValues, TooManyKeys and TooDeep.
     """
     most_strings = 2 * most_values  # a value may be one, and its key is another
-    bare, strings = _STRING.subn(b"", body, count=most_strings + 1)
-    if strings > most_strings:
-        raise TooManyValues
-    if most_keys is not None and (keys := bare.count(b":")) > most_keys:
+    strings = keys = values = 0
+    nesting: list[bytes] = []
+    for portion in _portions(body):
+        bare, found = _STRING.subn(b"", portion, count=most_strings - strings + 1)
+        strings += found
+        if strings > most_strings:
+            raise TooManyValues
+        keys += bare.count(b":")
+        brackets = bare.translate(_AS_SQUARE, _NO_BRACKET)
+        values += bare.count(b",") + brackets.count(b"[")  # each value follows a comma or an opening bracket
+        if max_depth is not None:
+            nesting.append(brackets)
+    if most_keys is not None and keys > most_keys:
         raise TooManyKeys(keys)
-    brackets = bare.translate(_AS_SQUARE, _NO_BRACKET)
-    if bare.count(b",") + brackets.count(b"[") > most_values:  # each value follows a comma or an opening bracket
+    if values > most_values:
         raise TooManyValues
-    if max_depth is None:
+    if max_depth is not None:
+        _check_depth(b"".join(nesting), max_depth)
+
+
+def _portions(body: bytes) -> Iterator[bytes | memoryview]:
+    """Yields the text in portions that end outside its strings. What is counted of all at once needs several times the
+    memory of the text.
+    """
+    if len(body) <= _AT_ONCE:
+        yield body
         return
+    view, at = memoryview(body), 0
+    while (found := _PORTION.match(body, at)) is not None:
+        yield view[at : found.end()]
+        at = found.end()
+
+
+def _check_depth(brackets: bytes, max_depth: int) -> None:
     for _ in range(max_depth):
         if b"[]" not in brackets:
             return
