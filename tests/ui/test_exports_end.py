@@ -1,4 +1,4 @@
-"""A file that is being sent ends when its reader is signed out, or may not have it any more (S19, S30)."""
+"""A file that is being sent breaks off when its reader is signed out, or may not have it any more (S19, S30)."""
 
 from __future__ import annotations
 
@@ -53,8 +53,10 @@ def batch(site: Site) -> tuple[str, Callable[[], Any]]:
     return f"/playground/batches/{begun.id}/results.csv", lambda: None
 
 
-async def sent(site: Site, cookie: str, path: str, after_first: Callable[[], Any]) -> str:
-    """Returns the file, during which `after_first` is called once: when its first piece was sent."""
+async def sent(site: Site, cookie: str, path: str, after_first: Callable[[], Any]) -> tuple[str, bool]:
+    """Returns the file, during which `after_first` is called once: when its first piece was sent; and whether the
+    response came to its end, without which a server closes the connection and a browser says that the download failed.
+    """
     scope = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": "GET",
         "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
@@ -62,6 +64,7 @@ async def sent(site: Site, cookie: str, path: str, after_first: Callable[[], Any
         "server": ("test", 80), "client": ("127.0.0.1", 1),
     }  # fmt: skip
     pieces: list[bytes] = []
+    is_whole = False
 
     async def receive() -> dict[str, Any]:
         if pieces:
@@ -69,15 +72,18 @@ async def sent(site: Site, cookie: str, path: str, after_first: Callable[[], Any
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Any) -> None:
+        nonlocal is_whole
         if message["type"] == "http.response.start":
             assert message["status"] == 200
-        elif message["body"]:
+            return
+        is_whole = not message.get("more_body", False)
+        if message["body"]:
             pieces.append(message["body"])
             if len(pieces) == 1:
                 after_first()
 
     await site.root(scope, receive, send)
-    return b"".join(pieces).decode()
+    return b"".join(pieces).decode(), is_whole
 
 
 MADE: dict[str, Callable[[Site], tuple[str, Callable[[], Any]]]] = {
@@ -90,28 +96,30 @@ MADE: dict[str, Callable[[Site], tuple[str, Callable[[], Any]]]] = {
 
 
 @pytest.mark.parametrize("which", MADE)
-async def test_a_file_ends_with_the_session(
+async def test_a_file_breaks_off_with_the_session(
     site: Site, user: User, which: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("ui.settings.audit_csv", "ui.jobs.jobs_csv", "ui.playground.run.batch_csv"):
         monkeypatch.setattr(f"{module}.PIECE", 1)
     cookie = user.http_client.cookies["flowport_session"]
     path, write = MADE[which](site)
-    whole = await sent(site, cookie, path, lambda: None)
+    whole, is_whole = await sent(site, cookie, path, lambda: None)
+    assert is_whole
 
     def shut_out() -> None:
         site.database.write_now(sign_out, cookie)
         write()
 
-    cut = await sent(site, cookie, path, shut_out)
+    cut, is_whole = await sent(site, cookie, path, shut_out)
 
+    assert not is_whole
     assert cut != whole
     assert whole.startswith(cut)
     assert LATE not in cut
     assert len(cut.splitlines()) < len(whole.splitlines())
 
 
-async def test_the_audit_log_ends_for_somebody_who_is_no_owner_any_more(
+async def test_the_audit_log_breaks_off_for_somebody_who_is_no_owner_any_more(
     site: Site, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.settings.audit_csv.PIECE", 1)
@@ -121,5 +129,6 @@ async def test_the_audit_log_ends_for_somebody_who_is_no_owner_any_more(
     def demote() -> None:
         site.database.write_now(lambda session: setattr(session.get_one(UserRow, person.id), "role", "editor"))
 
-    cut = await sent(site, user.http_client.cookies["flowport_session"], path, demote)
+    cut, is_whole = await sent(site, user.http_client.cookies["flowport_session"], path, demote)
+    assert not is_whole
     assert len(cut.splitlines()) == 1, "only the names of the columns"
