@@ -34,6 +34,14 @@ _ADD_USE = Statement(
     on conflict (kind, owner_id, file_id) do nothing
     """
 )
+_ADD_READ = Statement(
+    """
+    insert into file_uses (kind, owner_id, file_id)
+    select 'job', jobs.id, files.id from jobs join files on files.workspace_id = jobs.workspace_id
+    where jobs.id = :job_id and jobs.completed_at is null and files.id = :file_id
+    on conflict (kind, owner_id, file_id) do nothing
+    """
+)
 _HAS_USE = Statement("select 1 from file_uses where kind = :kind and owner_id = :owner_id and file_id = :file_id")
 _DROP_USES = Statement("delete from file_uses where kind = :kind and owner_id = :owner_id")
 _NAMES_FILES = Statement("select 1 from file_uses where kind = :kind and owner_id = :owner_id limit 1")
@@ -197,6 +205,15 @@ def add_uses(session: Session, kind: UseKind, owner_id: str, file_ids: Iterable[
     rows = [{"kind": kind, "owner_id": owner_id, "file_id": file_id} for file_id in dict.fromkeys(file_ids)]
     if rows:
         _ADD_USE.run(session, *rows)
+
+
+def add_read(session: Session, job_id: str, file_ids: Iterable[str]) -> None:
+    """Notes that a job names these files which it has just read. Files that are gone meanwhile are left out, and all of
+    them when the job has ended: its data may have been erased.
+    """
+    rows = [{"job_id": job_id, "file_id": file_id} for file_id in dict.fromkeys(file_ids)]
+    if rows:
+        _ADD_READ.run(session, *rows)
 
 
 def set_uses(session: Session, workspace_id: str, kind: UseKind, owner_id: str, file_ids: Collection[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine.actions.datasets import add_dataset, change_row, import_rows
+from engine.actions.erasing import erase_data
 from engine.actions.hooks import add_hook
 from engine.actions.jobs import RunOptions, run_in_playground, submit
 from engine.actions.keys import create_key
@@ -19,11 +20,13 @@ from engine.flow.document import Document
 from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.submit.hook_calls import HookCall, receive
+from engine.jobs.transitions import cancel_job
+from engine.jobs.worker.dataset_writes import WorkspaceDatasets
 from engine.jobs.worker.knowledge import _shared
 from engine.secrets.sealing import open_vault
 from storage.dataset_changes import checked_rows
 from storage.datasets import list_rows
-from storage.files import add_uses, find_for_job, find_visible, list_uses
+from storage.files import add_read, add_uses, find_for_job, find_visible, list_uses
 from storage.jobs import JobFilters, list_jobs
 from tests.engine.jobs.test_called_flows import calling
 from tests.engine.jobs.test_datasets_in_jobs import configured
@@ -251,3 +254,18 @@ async def test_a_person_reads_every_file_of_the_workspace_in_the_playground(worl
     )
     (row,) = world.read(find_for_job, world.workspace_id, job_id, [value["file_id"]]).values()
     assert value_of(row) == value
+
+
+async def test_a_read_that_comes_late_names_no_file_for_a_job_whose_data_were_erased(world: World) -> None:
+    table(world, "Inbox", {"doc": stored(world)})
+    job_id = world.submit(world.add_flow()).job_id
+    world.write(cancel_job, world.workspace_id, job_id)
+    world.write(erase_data, person(world.workspace_id), job_id)
+    await WorkspaceDatasets(world.database, world.workspace_id, None, job_id).read("Inbox")
+    assert world.read(list_uses, "job", job_id) == []
+
+
+def test_a_file_that_is_gone_after_it_was_read_is_left_out(world: World) -> None:
+    job_id, value = world.submit(world.add_flow()).job_id, stored(world)
+    world.write(add_read, job_id, ["file_gone", value["file_id"]])
+    assert world.read(list_uses, "job", job_id) == [value["file_id"]]

@@ -15,7 +15,7 @@ from engine.flow.node_context import Json, NodeFailed
 from storage.database import Database
 from storage.dataset_changes import Mode, Written, write_from_step
 from storage.datasets import Row, get_dataset, list_sized_rows
-from storage.files import add_uses, list_shared, names_files
+from storage.files import add_read, list_shared, names_files
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class WorkspaceDatasets:
         try:
             read, shared = await self._database.read(_next_rows, self._workspace_id, dataset, after, self._job_id)
             if shared:
-                await self._database.write(add_uses, "job", self._job_id, shared)
+                await self._database.write(add_read, self._job_id, shared)
         except Refusal as refusal:
             raise _failed(refusal) from refusal
         return read

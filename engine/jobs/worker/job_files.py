@@ -17,7 +17,7 @@ from engine.flow.node_context import Json, NodeFailed
 from engine.jobs.job_values import encoded
 from storage.database import Database
 from storage.file_bytes import BytesGone
-from storage.files import FileRow, UseKind, add_uses, find_file, find_for_job, is_named_by_job, list_shared
+from storage.files import FileRow, UseKind, add_read, find_file, find_for_job, is_named_by_job, list_shared
 from storage.job_changes import Claimed, Lease, replace_payload
 
 
@@ -53,7 +53,7 @@ class JobFiles:
             if row is None:
                 raise _gone(value)
             if not is_named:
-                await self._database.write(add_uses, "job", self._job.id, [row.id])
+                await self._database.write(add_read, self._job.id, [row.id])
             content = await asyncio.to_thread(self._database.file_bytes.read, row.sha256, row.size)
         except BytesGone as error:
             raise _gone(value) from error
@@ -68,7 +68,7 @@ class JobFiles:
         try:
             shared = await self._database.read(list_shared, kind, owner_id, self._job.id, file_ids)
             if shared:
-                await self._database.write(add_uses, "job", self._job.id, shared)
+                await self._database.write(add_read, self._job.id, shared)
         except StorageUnavailable as refusal:
             raise _not_now(refusal) from refusal
 

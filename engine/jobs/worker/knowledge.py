@@ -20,7 +20,7 @@ from engine.knowledge.search import Hits, as_json, search
 from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document
 from engine.models.embeddings import Embedded, Purpose, batches
 from storage.database import Database, now
-from storage.files import add_uses, list_shared
+from storage.files import add_read, list_shared
 from storage.knowledge import (
     MAX_CHARS,
     MAX_PIECES,
@@ -88,7 +88,7 @@ class WorkspaceKnowledge:
         job_id = self.step.partition(":")[0]
         shared = await self.database.read(_shared, self.workspace_id, job_id, named)
         if shared:
-            await self.database.write(add_uses, "job", job_id, shared)
+            await self.database.write(add_read, job_id, shared)
 
     async def add(self, collection: str, text: str, source: str = "") -> dict[str, Json]:
         """Adds a text once for this step, however often it is called. Raises NodeFailed."""
