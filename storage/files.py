@@ -148,23 +148,36 @@ def find_visible(
 def find_for_job(session: Session, workspace_id: str, job_id: str, file_ids: Collection[str]) -> dict[str, FileRow]:
     """Returns those of these files that a job may read: those that it or its flow names, and those that its key sees. A
     job without a key, or whose key is gone, sees what a key of its environment sees that may call its flow only. Runs of
-    the Playground are made by people, who see all files of the workspace.
+    the Playground are made by people, who see all files of the workspace; but one that repeats another job has the data
+    of that job, so it sees the files that the other one sees.
     """
-    job = session.execute(
-        select(Job.environment, Job.flow_id, Job.key_id, ApiKey.id.label("known_key"), ApiKey.flow_ids)
+    wanted, named = set(file_ids), set[str]()
+    job: Any = _reader(session, workspace_id, job_id)
+    while job is not None:
+        named |= _named_by(session, "job", job.id, wanted)
+        options: dict[str, str] = job.run_options or {}
+        repeated = options.get("again") or options.get("reuse")
+        if job.environment != "playground" or repeated is None:
+            break
+        job = _reader(session, workspace_id, repeated)
+    if job is None:
+        return find_files(session, workspace_id, named)
+    if job.environment == "playground":
+        return find_files(session, workspace_id, wanted)
+    flow_ids = [job.flow_id] if job.known_key is None else job.flow_ids
+    scope = KeyScope(job.environment, None if flow_ids is None else frozenset(flow_ids))
+    found = find_visible(session, workspace_id, wanted - named, scope, job.known_key)
+    named |= _named_by(session, "flow", job.flow_id, wanted - named - found.keys())
+    return found | find_files(session, workspace_id, named)
+
+
+def _reader(session: Session, workspace_id: str, job_id: str) -> Any:
+    """Returns what decides which files a job may read, or None."""
+    return session.execute(
+        select(Job.id, Job.environment, Job.flow_id, Job.run_options, ApiKey.id.label("known_key"), ApiKey.flow_ids)
         .outerjoin(ApiKey, ApiKey.id == Job.key_id)
         .where(Job.id == job_id, Job.workspace_id == workspace_id)
     ).one_or_none()
-    if job is None:
-        return {}
-    if job.environment == "playground":
-        return find_files(session, workspace_id, file_ids)
-    flow_ids = [job.flow_id] if job.known_key is None else job.flow_ids
-    scope = KeyScope(job.environment, None if flow_ids is None else frozenset(flow_ids))
-    found = find_visible(session, workspace_id, file_ids, scope, job.known_key)
-    rest = set(file_ids) - found.keys()
-    named = _named_by(session, "job", job_id, rest) | _named_by(session, "flow", job.flow_id, rest)
-    return found | find_files(session, workspace_id, named)
 
 
 def find_same(session: Session, job_id: str, sha256: str, name: str) -> FileRow | None:

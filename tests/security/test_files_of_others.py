@@ -51,6 +51,10 @@ def reading(field: dict[str, Any] | None = None) -> Document:
     return document_of(READ, fields=[{"name": "doc", "required": True, **(field or {"type": "object"})}])
 
 
+def echoing() -> Document:
+    return document_of(("echo", "set_fields", {"doc": "{{ api_input.out.doc }}"}), fields=ANYTHING)
+
+
 def caller(world: World, environment: str, *flow_ids: str) -> Caller:
     made = world.write(create_key, person(world.workspace_id), "A key", environment, flow_ids=flow_ids or None)
     return Caller(world.workspace_id, made.id, environment, flow_ids=frozenset(flow_ids) or None)
@@ -247,7 +251,7 @@ async def test_a_run_reads_what_an_earlier_step_made_and_what_a_called_flow_name
 
 async def test_a_person_reads_every_file_of_the_workspace_in_the_playground(world: World) -> None:
     value = stored(world, caller(world, "live"))
-    document = document_of(("echo", "set_fields", {"doc": "{{ api_input.out.doc }}"}), fields=ANYTHING)
+    document = echoing()
     payload = {"doc": {"file_id": value["file_id"]}}
     job_id = world.write(
         run_in_playground, person(world.workspace_id), world.add_flow(document), document, payload, RunOptions()
@@ -269,3 +273,25 @@ def test_a_file_that_is_gone_after_it_was_read_is_left_out(world: World) -> None
     job_id, value = world.submit(world.add_flow()).job_id, stored(world)
     world.write(add_read, job_id, ["file_gone", value["file_id"]])
     assert world.read(list_uses, "job", job_id) == [value["file_id"]]
+
+
+@pytest.mark.parametrize("how", ["again", "reuse"])
+async def test_a_run_that_repeats_a_job_reads_the_files_that_this_job_reads(world: World, how: str) -> None:
+    """The data of a caller opens no other files because a person runs it."""
+    foreign, document = stored(world, caller(world, "live", world.add_flow())), echoing()
+    flow_id = world.add_flow(reading())
+    key = caller(world, "test", flow_id)
+    own = stored(world, key)
+
+    def repeated(earlier: str, payload: dict[str, Any], by: str) -> str:
+        options = RunOptions(again=earlier) if by == "again" else RunOptions(start="echo", reuse=earlier)
+        return world.write(run_in_playground, person(world.workspace_id), flow_id, document, payload, options)
+
+    for value, outcome in ((foreign, "file_not_found"), (own, SECRET)):
+        payload = {"doc": {"file_id": value["file_id"]}}
+        job_id = sent(world, key, flow_id, payload)
+        assert await carried(world, job_id) == outcome
+        first = repeated(job_id, payload, "again")
+        second = repeated(first, payload, how)
+        files = world.read(find_for_job, world.workspace_id, second, [value["file_id"]])
+        assert bool(files) == (outcome == SECRET)
