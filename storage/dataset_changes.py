@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from sqlalchemy import delete, select
@@ -56,12 +55,16 @@ BY = "by"
 
 @dataclass(frozen=True)
 class NewRows:
-    """Rows that were checked, with their JSON texts, their total size in bytes and the types of their columns."""
+    """Rows that were checked, with their JSON texts, their total size in bytes and the types of their columns. `keys`:
+    those of a dataset whose key column is `key_column`, when they were made already.
+    """
 
     rows: Sequence[Row]
     texts: tuple[str, ...]
     size: int
     columns: Mapping[str, str]
+    key_column: str | None = None
+    keys: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,15 @@ def checked_texts(texts: Sequence[str], columns: Iterable[str] = ()) -> NewRows:
         for name, value in row.items():
             kinds[name] = wider(kinds.get(name, ""), value)
     return NewRows(rows, tuple(texts), size, kinds)
+
+
+def with_keys(new: NewRows, key_column: str | None) -> NewRows:
+    """Returns the rows with their keys for a dataset with this key column. It may build each row once more, so a large
+    import runs it in a thread: without it the write does that.
+    """
+    if key_column is None:
+        return new
+    return replace(new, key_column=key_column, keys=tuple(key_text(row.get(key_column)) for row in new.rows))
 
 
 class _ParsedRows(Sequence[Row]):
@@ -206,12 +218,14 @@ def append_rows(session: Session, dataset: Dataset, new: NewRows, written_by: st
     _grow(dataset, len(new.rows), new.size)
     widen(dataset, new.columns)
     if new.texts:
-        keys = (_key_of(dataset, row) for row in new.rows) if dataset.key_column else repeat(None)
+        keys: Sequence[str | None] = (None,) * len(new.texts)
+        if dataset.key_column is not None:
+            keys = (new if new.key_column == dataset.key_column else with_keys(new, dataset.key_column)).keys
         _ADD.run(
             session,
             *(
                 {"dataset_id": dataset.id, "data": text, "key": key, "written_by": written_by}
-                for key, text in zip(keys, new.texts, strict=False)
+                for key, text in zip(keys, new.texts, strict=True)
             ),
         )
         _note_files(session, dataset, new.texts, written_by)

@@ -100,6 +100,13 @@ def find_named(session: Session, workspace_id: str, name: str) -> str | None:
     return next((dataset_id for dataset_id, one in names if one.casefold() == name.casefold()), None)
 
 
+def find_key_column(session: Session, workspace_id: str, dataset_id: str) -> str | None:
+    """Returns the column by whose values rows of a dataset are found, if it has one."""
+    return session.scalar(
+        select(Dataset.key_column).where(Dataset.id == dataset_id, Dataset.workspace_id == workspace_id)
+    )
+
+
 def hold_dataset(session: Session, workspace_id: str, dataset: str) -> Dataset:
     """Returns the dataset's ORM row, for an action to change. Raises NotFound."""
     row = session.scalars(named(workspace_id, dataset)).first()

@@ -15,8 +15,8 @@ from engine.core.errors import Refusal
 from engine.documents.table_reading import RowTexts, read_rows_apart
 from engine.table_files.reading import MAX_FILE, read_table
 from engine.table_files.table import Names, Table
-from storage.dataset_changes import MAX_ROWS, NewRows, checked_rows, checked_texts
-from storage.datasets import DatasetLine
+from storage.dataset_changes import MAX_ROWS, NewRows, checked_rows, checked_texts, with_keys
+from storage.datasets import DatasetLine, find_key_column
 from ui.datasets.words import cell_text, column_word, rows_word
 from ui.forms.form import Field
 from ui.kit import feedback
@@ -233,7 +233,11 @@ class ImportDialog:
                 dataset_id = await self.page_session.execute(_add_with_rows, self.name.value or "", self.new)
             else:
                 dataset_id = self.dataset.id
-                await self.page_session.execute(import_rows, dataset_id, self.new, self.mode)
+                column = await self.page_session.query(find_key_column, dataset_id)
+                new = await run.io_bound(with_keys, self.new, column)
+                if new is None:  # the server is stopping
+                    return
+                await self.page_session.execute(import_rows, dataset_id, new, self.mode)
         except Refusal as refusal:
             self.go.enable()
             self._refuse(f"{refusal.detail}.", refusal.remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,9 +24,9 @@ from engine.actions.flows import create_flow, delete_flow, save_as, save_draft
 from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound, TooLarge
 from storage import dataset_changes
 from storage.audit import list_entries
-from storage.dataset_changes import checked_rows
+from storage.dataset_changes import checked_rows, checked_texts, with_keys, write_from_step
 from storage.dataset_uses import list_uses
-from storage.datasets import ColumnLine, get_dataset, list_datasets, page_of_rows
+from storage.datasets import ColumnLine, find_key_column, get_dataset, list_datasets, page_of_rows
 from tests.factories import document, greeting, person
 
 BREAD = [{"name": "Rye", "price": 3.2}, {"name": "Roll", "price": 1}]
@@ -69,6 +70,17 @@ def test_an_import_adds_or_replaces(database, ada, bread):
     assert database.write_now(import_rows, ada, bread, checked_rows(more, ("tags", "name")), "replace") == 1
     assert columns_of(database, ada, bread) == [("tags", "array"), ("name", "string")]
     assert rows_of(database, ada, bread) == more
+
+
+def test_the_write_of_an_import_builds_no_row_again_for_its_key(database, ada, bread):
+    database.write_now(write_from_step, ada.workspace_id, "Bread", "upsert", "name", BREAD[0], "job_1:node:0")
+    column = database.read_now(find_key_column, ada.workspace_id, bread)
+    new = with_keys(checked_texts(['{"name":"Cake","price":2}']), column)
+    built_again = replace(new, rows=[{}])  # the keys of these rows would be others
+    database.write_now(import_rows, ada, bread, built_again)
+    cake = {"name": "Cake", "price": 5}
+    wrote = database.write_now(write_from_step, ada.workspace_id, "Bread", "update", "name", cake, "job_2:node:0")
+    assert (wrote.action, rows_of(database, ada, bread)) == ("updated", [*BREAD, cake])
 
 
 def test_a_refused_import_changes_nothing(database, ada, bread, monkeypatch):
