@@ -83,6 +83,8 @@ class PayloadCheck:
         self.unchecked = False
         #: Whether the steps of all payloads are used up: no more patterns are run, and `errors` has had that error.
         self.ended_early = False
+        #: Whether the defaults of all payloads take more than they may; `errors` has had that error.
+        self.defaults_ended = False
         self._steps_left = PATTERN_STEPS
         self._all_steps_left = self._steps = steps
         #: The bytes of defaults so far, in this payload and in all.
@@ -187,6 +189,7 @@ class PayloadCheck:
                 f"{size_in_words(MOST_DEFAULTS)}; send shorter lists"
             )
         if self._all_defaults > MOST_DEFAULTS_OF_BATCH:
+            self.defaults_ended = True
             raise _TooManyDefaults(
                 "leaves so much out, with the items before it, that the defaults take more than "
                 f"{size_in_words(MOST_DEFAULTS_OF_BATCH)}; send fewer items in one batch"

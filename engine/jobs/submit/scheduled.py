@@ -183,6 +183,11 @@ def _start_rows(
             f"The rows of the dataset “{dataset.name}” take too long to be checked against the patterns of the flow",
             remedy="Divide the dataset, or make the patterns shorter.",
         )
+    if check.defaults_ended:
+        raise PayloadInvalid(
+            f"The rows of the dataset “{dataset.name}” leave so much out that the defaults of the fields are too large",
+            remedy="Divide the dataset, or fill the fields from its columns.",
+        )
     checked = CheckedBody(version, clean, WrongFields(), "")
     batch = accept_batch(session, caller, schedule.flow_id, {"items": items}, options, checked) if items else None
     if batch is not None:

@@ -30,6 +30,7 @@ from engine.actions.schedules import (
 from engine.core.clock import DAY, HOUR, MINUTE, MovedClock, SystemClock
 from engine.core.errors import Conflict, Invalid, NotDeployed, NotFound, PayloadInvalid
 from engine.files.intake import incoming_of
+from engine.flow import payload_check
 from engine.jobs.server.scheduler import LOOK_SECONDS, Scheduler
 from storage.audit import list_entries
 from storage.batches import batch_job_ids
@@ -290,6 +291,22 @@ async def test_a_dataset_that_cannot_start_is_told(days: Days, data: list[Any] |
     (start,) = days.starts(schedule)
     assert (start.trouble or {})["code"] == code
     assert said in str(start.trouble)
+
+
+async def test_rows_with_too_many_defaults_together_start_nothing(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload_check, "MOST_DEFAULTS_OF_BATCH", 2_500)
+    days.set("2026-11-02T08:00")
+    inner = [{"name": "a", "type": "string"}, {"name": "b", "type": "string", "default": "x" * 1_000}]
+    fields = [{"name": "list", "type": "array", "items": {"type": "object", "fields": inner}}]
+    flow = days.world.add_flow(document_of(("echo", "set_fields", {"n": "{{ api_input.out.list }}"}), fields=fields))
+    dataset = rows(days, *[{"list": [{"a": "x"}]}] * 4)
+    source = {"kind": "dataset", "dataset_id": dataset, "mapping": {"list": "list"}}
+    schedule = days.add(flow, at("09:00"), source)
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    (start,) = days.starts(schedule)
+    assert (start.jobs, (start.trouble or {}).get("code")) == (0, "validation_failed")
+    assert days.jobs(schedule) == []
 
 
 async def test_a_dataset_without_rows_starts_nothing_and_is_no_trouble(days: Days) -> None:
