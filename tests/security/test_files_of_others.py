@@ -13,7 +13,7 @@ from engine.actions.erasing import erase_data
 from engine.actions.hooks import add_hook
 from engine.actions.jobs import RunOptions, run_in_playground, submit
 from engine.actions.keys import create_key
-from engine.actions.knowledge import add_collection, add_dataset_rows
+from engine.actions.knowledge import add_collection, add_dataset_rows, add_text
 from engine.actions.schedules import add_schedule, start_schedule
 from engine.files.intake import incoming_of, store_file, value_of
 from engine.flow.document import Document
@@ -22,7 +22,8 @@ from engine.jobs.submit.bodies import SubmitOptions
 from engine.jobs.submit.hook_calls import HookCall, receive
 from engine.jobs.transitions import cancel_job
 from engine.jobs.worker.dataset_writes import WorkspaceDatasets
-from engine.jobs.worker.knowledge import _shared
+from engine.knowledge.documents import Found
+from engine.knowledge.writing import cut_document, write_document
 from engine.secrets.sealing import open_vault
 from storage.dataset_changes import checked_rows
 from storage.datasets import list_rows
@@ -226,11 +227,17 @@ async def test_a_run_reads_the_files_in_the_rows_that_it_found_in_a_collection(w
     dataset_id = table(world, "Inbox", {"doc": value})
     source_id = world.write(add_dataset_rows, person(world.workspace_id), collection_id, dataset_id)
 
-    def found(session: Any, file_ids: Any) -> list[str]:
-        return _shared(session, world.workspace_id, job_id, [(source_id, file_ids), ("source_x", file_ids)])
+    both = f"Letter {value['file_id']} {other['file_id']}"
+    world.write(add_text, person(world.workspace_id), collection_id, "A text", both)
+    world.write(write_document, source_id, None, cut_document(Found("1", "1", (("", both),)), 1_000), None)
+    find = document_of(
+        ("find", "search_knowledge", {"query": "letter"}), ("count", "set_fields", {"n": "{{ find.out.count }}"})
+    )
+    flow_id = world.add_flow(configured(find, "find", collection="Letters"))
+    job_id = sent(world, caller(world, "test", flow_id), flow_id, {})
 
-    job_id = world.submit(world.add_flow()).job_id
-    assert world.read(found, [value["file_id"], other["file_id"]]) == [value["file_id"]]
+    assert await carried(world, job_id) == {"n": 2}
+    assert world.read(list_uses, "job", job_id) == [value["file_id"]]
 
 
 async def test_a_run_reads_what_an_earlier_step_made_and_what_a_called_flow_names(world: World) -> None:

@@ -22,19 +22,15 @@ from engine.actions.jobs import RunOptions, submit
 from engine.core.clock import Clock, month_of
 from engine.core.ids import new_id
 from engine.flow.document import Document
-from engine.flow.node_context import Json, NodeContext, NodeFailed, PersonAnswer, PersonQuestion
+from engine.flow.node_context import Json, NodeContext, NodeFailed, PersonQuestion
 from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
 from engine.jobs.submit.accept import Accepted, Caller
 from engine.jobs.submit.bodies import SubmitOptions
-from engine.jobs.worker.dataset_writes import WorkspaceDatasets
-from engine.jobs.worker.job_files import JobFiles
-from engine.jobs.worker.knowledge import WorkspaceKnowledge
-from engine.jobs.worker.person_questions import Questions
 from engine.jobs.worker.plan_loader import PlanLoader
 from engine.jobs.worker.runs import Runs
+from engine.jobs.worker.step_services import JobServices, Outside
 from engine.jobs.worker.step_writer import StepWriter
 from engine.nodes import CATALOG
-from engine.run.steps import StepKey
 from storage.database import Database, now
 from storage.jobs import JobRow, find_job, read_value
 from storage.tables import OPEN, Flow, FlowVersion, Job, Usage, Workspace
@@ -200,37 +196,18 @@ def document_of(*nodes: tuple[str, str, Mapping[str, Any]], fields: list[dict[st
 ECHO = document_of(("echo", "set_fields", {"n": "{{ api_input.out.n }}"}))
 
 
-class NoServices:
-    """Services without network access.
-
-    Datasets and called flows are those of the workspace; `http.settle` waits as a real request does.
+class NoServices(JobServices):
+    """The services of a worker without network access, models, secrets and evaluator processes. `http.settle` waits as a
+    real request does.
     """
 
     def __init__(self, recorder: Any, world: World) -> None:
-        self.http = self
-        self.datasets = WorkspaceDatasets(world.database, recorder.job.workspace_id, recorder.settled, recorder.job.id)
-        self.files = JobFiles(world.database, recorder.job, recorder.lease, recorder.settled)
-        self._recorder = recorder
-        self._world = world
-        self._questions = Questions(world.database, recorder)
-
-    async def ask_person(self, key: StepKey, question: PersonQuestion) -> PersonAnswer | None:
-        await self._recorder.settled()
-        return await self._questions.ask(key, question)
-
-    def knowledge(self, step: str, on_call: Any, warn: Any) -> WorkspaceKnowledge:
-        world, recorder = self._world, self._recorder
-        return WorkspaceKnowledge(
-            world.database, recorder.job.workspace_id, step, self.ask_model, on_call, warn, recorder.settled
+        none: Any = None
+        outside = Outside(
+            world.database, none, none, none, none, none, PlanLoader(TEST_CATALOG).called_plan, sandbox=none
         )
-
-    async def called_flow(self, flow_id: str, version: int | None) -> Any:
-        world = self._world
-        called = await world.database.read(
-            PlanLoader(TEST_CATALOG).called_plan, self._recorder.job.workspace_id, flow_id, version
-        )
-        await self.files.note_read("flow", flow_id, called.plan.file_ids)
-        return called
+        super().__init__(outside, recorder.job.workspace_id, recorder)
+        self.http: Any = self
 
     async def settle(self) -> None:
         await self._recorder.settled()
@@ -238,7 +215,7 @@ class NoServices:
     async def ask_model(self, question: Any, **rest: Any) -> Any:
         raise AssertionError("no model here")
 
-    async def secret(self, secret_id: str) -> str:
+    async def secret(self, secret_id: str) -> Any:
         raise AssertionError("no secrets here")
 
     async def in_thread(self, work: Any, *args: Any) -> Any:
