@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import Invalid
+from engine.documents import reading, table_reading
 from engine.documents.readers import FAMILIES
 from engine.documents.reading import page_images, read_document
 from engine.documents.table_reading import RowTexts, read_row_texts_apart, read_rows_apart
 from engine.flow.node_context import NodeFailed
-from engine.sandbox.limits import LIMITS
+from engine.sandbox.limits import LIMITS, Kind
 from engine.sandbox.pool import Sandbox
 from tests.engine.documents import made_files as made
 from tests.engine.documents.hostile_files import HOSTILE, hostile
@@ -131,15 +132,25 @@ async def test_a_table_that_takes_too_long_ends_with_a_sentence(
 
 
 async def test_stopping_the_reading_of_a_table_ends_its_process(sandbox: Sandbox) -> None:
-    work = asyncio.create_task(read_row_texts_apart(b"a,b\n" * 90_000, "a.csv", apart=sandbox.read_file))
-    while not sandbox.pids:
-        await asyncio.sleep(0.01)
-    (pid,) = sandbox.pids
-    work.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await work
-    while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
-        await asyncio.sleep(0.02)
+    table = (b"ab," * 199 + b"ab\n") * 90_000  # 51 MiB with 18 million cells, which take every machine seconds
+    work = asyncio.create_task(read_row_texts_apart(table, "a.csv", apart=sandbox.read_file))
+    async with asyncio.timeout(60):
+        while not sandbox.pids:
+            assert not work.done()
+            await asyncio.sleep(0.01)
+        (pid,) = sandbox.pids
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(("kind", "words"), [("documents", reading._LIMITS), ("tables", table_reading._LIMITS)])
+def test_sentences_name_the_limits_of_the_process(kind: Kind, words: dict[str, str]) -> None:
+    """Documents know nothing of evaluators, so they have the limits once more as words."""
+    limits = LIMITS[kind]
+    assert words == {"seconds": f"{limits.seconds:g}", "most_memory": f"{limits.memory / (1 << 30):g} GB"}
 
 
 def test_no_reader_is_imported_outside_the_process() -> None:
