@@ -1,7 +1,7 @@
 """The program of an evaluator process: it reads requests with JSON data from stdin and writes results to stdout, in a
 loop.
 
-A process renders templates, reads pages, or reads one document. `pool.py` starts it as `python -I -S -B <this file>
+A process renders templates, reads pages, or reads one document or table. `pool.py` starts it as `python -I -S -B <this file>
 <kind> <project folder> <folder of jinja2>`, with an empty environment, in the folder `/`, with no file descriptors
 except the standard three. `<kind>` is `templates`, `pages`, or `documents` or `tables` with `:<family>`. The process permanently gives up
 what it does not need: memory above the limit, writing files, core dumps, opening anything, files and sockets included,

@@ -1,5 +1,5 @@
-"""The evaluator processes of one worker: started when first needed, killed when late, replaced after some hundred
-calls.
+"""The evaluator processes of one worker, or of a server for imports of tables: started when first needed, killed when
+late, replaced after some hundred calls.
 
     sandbox = Sandbox()
     text = await sandbox.render(template, {"prompt": {"out": ...}})      # raises RenderFailed
@@ -7,7 +7,8 @@ calls.
     answer, pictures = await sandbox.read_file("pdf", "document", {...}, content)  # a reader of engine.documents.readers
     await sandbox.close()
 
-Cancelling a call kills its process. An evaluator process ends by itself when the worker has ended in any way.
+Cancelling a call kills its process. An evaluator process ends by itself when the one that started it has
+ended in any way.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class RenderFailed(Exception):
 
 
 class Sandbox:
-    """The evaluators of one worker process. Used from one event loop."""
+    """The evaluators of one worker or server process. Used from one event loop."""
 
     def __init__(self, size: int = SIZE) -> None:
         self._templates = _Pool("templates", size)
