@@ -29,7 +29,7 @@ from engine.jobs.submit.hook_calls import (
     note_ping,
     note_refused,
     open_hook,
-    payload_of_call,
+    payload_to_check,
     receive,
 )
 from engine.triggers.mapping import parse_form
@@ -100,8 +100,8 @@ async def _received(context: Context, hook: HookRow, call: HookCall) -> HookAnsw
     database, checks = context.database, context.checks
 
     async def check() -> CheckedBody | None:
-        made = await database.read(payload_of_call, hook.id, call)
-        return await checks.check(made.caller, made.flow_id, made.payload, made.options)
+        made = await database.read(payload_to_check, hook.id, call)
+        return None if made is None else await checks.check(made.caller, made.flow_id, made.payload, made.options)
 
     return await checks.accepted(
         hook.flow_id,

@@ -13,7 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from engine.actions.deployments import undeploy
 from engine.actions.flows import change_flow_settings, create_flow, save_as
+from engine.actions.hooks import pause_hook
 from engine.core.clock import MovedClock
 from engine.core.errors import MOST_ERRORS
 from engine.flow.document import Document
@@ -124,6 +126,34 @@ async def test_what_has_patterns_is_checked_neither_by_a_reader_nor_by_the_write
     assert held.result()
     assert (await waiting).status_code == 202
     assert (await call()).status_code == 202
+
+
+@pytest.mark.parametrize("pattern", [{}, {"pattern": "^[a-z]+$"}], ids=["free", "patterned"])
+async def test_a_message_that_comes_again_is_decided_in_the_same_way_with_patterns(
+    house: House, pattern: dict[str, Any]
+):
+    hooks = Hooks(house)
+    flow_id = house.new_flow(fields=[{"name": "url", "type": "string", **pattern}])
+    hook = hooks.add("github", mapping={}, flow_id=flow_id)
+    checked = house.api.state.context.checks._threads
+
+    async def send(url: str) -> tuple[int, str]:
+        answer = await hooks.github(hook, {"url": url})
+        return answer.status_code, answer.json().get("code") or answer.headers.get("idempotent-replayed", "")
+
+    assert await send("first") == (202, "")
+    async with asyncio.timeout(20):
+        gate = threading.Event()
+        held = asyncio.create_task(checked.run(house.principal.workspace_id, gate.wait, 15))
+        assert await send("first") == (202, "true")
+        assert not held.done(), "it waits for no check"
+        house.database.write_now(undeploy, house.principal, flow_id)
+        assert await send("first") == (202, "true")
+        assert await send("second") == (404, "flow_not_deployed")
+        house.database.write_now(pause_hook, house.principal, hook.id)
+        assert await send("first") == (409, "hook_paused")
+        gate.set()
+        assert await held
 
 
 @pytest.mark.process

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from engine.core.errors import FieldError, HookPaused, PayloadInvalid, Refusal, WrongFields
+from engine.core.errors import FieldError, HookPaused, NotFound, PayloadInvalid, Refusal, WrongFields
 from engine.core.json_text import json_text
 from engine.jobs.submit.accept import Caller, choose_version, find_live_flow
 from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, read_version
@@ -79,11 +79,26 @@ class HookPayload:
     options: SubmitOptions
 
 
-def payload_of_call(session: Session, hook_id: str, call: HookCall) -> HookPayload:
-    """Returns the payload that a genuine call becomes. Raises NotFound and NotDeployed."""
+def payload_to_check(session: Session, hook_id: str, call: HookCall) -> HookPayload | None:
+    """Returns the payload that a genuine call becomes. None when `receive` will refuse the call, or answers it with the
+    job of an earlier one.
+    """
     hook = find_called_hook(session, hook_id)
-    if hook is None:
-        raise no_such_hook()
+    if hook is None or hook.paused or _earlier_job(session, hook, call) is not None:
+        return None
+    try:
+        return _payload_of(session, hook, call)
+    except NotFound:
+        return None
+
+
+def _earlier_job(session: Session, hook: HookRow, call: HookCall) -> str | None:
+    """Returns the job that an earlier delivery of the same message started."""
+    return find_message(session, hook.id, call.message) if call.message else None
+
+
+def _payload_of(session: Session, hook: HookRow, call: HookCall) -> HookPayload:
+    """Raises NotFound and NotDeployed."""
     # Whoever sends the message may name files of this flow only.
     caller = Caller(hook.workspace_id, None, ENVIRONMENT, label=hook.title, flow_ids=frozenset({hook.flow_id}))
     flow = find_live_flow(session, caller, hook.flow_id)
@@ -106,13 +121,13 @@ def receive(
         raise no_such_hook()
     if hook.paused:
         raise HookPaused
-    if call.message and (job_id := find_message(session, hook.id, call.message)) is not None:
+    if (job_id := _earlier_job(session, hook, call)) is not None:
         job = find_job(session, hook.workspace_id, job_id)
         if job is None or job.data_erased_at is not None:
             call = replace(call, event="")  # it stands in the body, whose data were erased
         _note(session, hook.id, call, 202, "repeated", "This message was delivered before.", job_id)
         return HookAnswer(job_id, True)
-    made = payload_of_call(session, hook_id, call)
+    made = _payload_of(session, hook, call)
     try:
         job_id, _ = start_one(session, made.caller, made.flow_id, made.payload, made.options, checked, beside=beside)
     except PayloadInvalid as refusal:
