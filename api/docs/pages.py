@@ -255,8 +255,8 @@ class _Docs:
         person, found = await self._flow(request)
         if found is None:
             return await self.missing(request)
-        flow, document = found
-        sample, _ = await self.threads.run(flow.id, shown_payload, document)
+        owner, flow, document = found
+        sample, _ = await self.threads.run(owner, "", shown_payload, document)
         endpoint = self._base(request) + endpoint_path(flow.id)
         examples = code_examples(endpoint, files_to_send(input_fields(document), sample))
         return await self._page(
@@ -285,9 +285,10 @@ class _Docs:
         _, found = await self._flow(request)
         if found is None:
             return await self.missing(request)
-        flow, document = found
+        owner, flow, document = found
         contract = await self.threads.run(
-            flow.id,
+            owner,
+            "",
             contract_of,
             document,
             flow_id=flow.id,
@@ -318,7 +319,7 @@ class _Docs:
         answer.status_code = 404
         return answer
 
-    async def _flow(self, request: Request) -> tuple[Person | None, tuple[FlowRow, Document] | None]:
+    async def _flow(self, request: Request) -> tuple[Person | None, tuple[str, FlowRow, Document] | None]:
         person = await self._person(request)
         workspace_id = person.workspace_id if person else None
         return person, await self.database.read(_read_flow, workspace_id, request.path_params["flow_id"])
@@ -458,9 +459,9 @@ def _job_error(code: str) -> dict[str, Any]:
     return {"code": code, "title": title, "where": where, "why": why, "todo": todo, "example": example}
 
 
-def _read_flow(session: Session, workspace_id: str | None, flow_id: str) -> tuple[FlowRow, Document] | None:
-    """Returns the flow and the document that its docs describe: the live version, else the newest one. For a flow without
-    versions, people of its workspace see the draft.
+def _read_flow(session: Session, workspace_id: str | None, flow_id: str) -> tuple[str, FlowRow, Document] | None:
+    """Returns the workspace of the flow, the flow, and the document that its docs describe: the live version, else the
+    newest one. For a flow without versions, people of its workspace see the draft.
 
     The example of the docs is a saved sample or generated, never the input of a run, which may be private.
     """
@@ -474,7 +475,7 @@ def _read_flow(session: Session, workspace_id: str | None, flow_id: str) -> tupl
     text = (
         get_version(session, owner, flow_id, number).document if number else get_draft(session, owner, flow_id).document
     )
-    return flow, load_document(text)
+    return owner, flow, load_document(text)
 
 
 def _file_fields(document: Document) -> list[dict[str, Any]]:

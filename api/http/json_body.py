@@ -12,7 +12,7 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -53,17 +53,25 @@ class _Body:
     data: bytearray = field(default_factory=bytearray)
     counted: int = 0
 
+    def taken(self) -> bytes:
+        """Returns the bytes, of which nothing is kept here."""
+        whole = bytes(self.data)
+        self.data.clear()
+        return whole
+
 
 class Bodies:
     """Receives the request bodies of a process; only its event loop may use it.
 
-    Bodies above 64 KiB count towards `bytes_in_flight` until they are parsed (in `checked`: until the block ends).
-    Smaller ones do not count and are never refused for it.
+    Bodies above 64 KiB count towards `bytes_in_flight` until they are parsed (in `received` and `read_and_held`: until the
+    block ends). Smaller ones do not count and are never refused for it.
     """
 
     def __init__(self, limits: BodyLimits) -> None:
         self.limits = limits
         self._in_flight = 0
+        #: Workspace -> the bytes of its large bodies that wait.
+        self._waiting: dict[str, int] = {}
 
     async def read_json(
         self, request: Request, parse: Callable[[bytes], dict[str, Any]] | None = None
@@ -72,11 +80,46 @@ class Bodies:
         TooLarge, TooManyConnections, RequestTimeout, InvalidJson, PayloadInvalid, ParameterInvalid and
         ClientDisconnect.
         """
-        content_type = single_header(request, "Content-Type")
-        if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
-            check_media_type(content_type, request.headers.get("content-encoding"))
+        _check_media_type_of(request)
         async with self._received(request) as body:
             return await _beside(parse or parse_object, body) if body.strip() else {}
+
+    @contextlib.asynccontextmanager
+    async def read_and_held(
+        self, request: Request, workspace_id: str, parse: Callable[[bytes], dict[str, Any]]
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Context manager with what `read_json` returns. The body counts until the block ends, in which it may wait for its
+        check. Raises what `read_json` and `waiting` raise.
+        """
+        _check_media_type_of(request)
+        async with self._received(request) as body:
+            size = len(body)
+            value = await _beside(parse, body) if body.strip() else {}
+            del body
+            with self.waiting(workspace_id, size):
+                yield value
+
+    @contextlib.contextmanager
+    def waiting(self, workspace_id: str, size: int) -> Iterator[None]:
+        """Context manager in which a body that has arrived waits. Raises TooManyConnections when other large bodies of this
+        workspace wait and have with it more than a quarter of `bytes_in_flight`.
+        """
+        if size <= _IN_THREAD:
+            yield
+            return
+        before, most = self._waiting.get(workspace_id, 0), self.limits.bytes_in_flight // 4
+        if before and before + size > most:
+            raise TooManyConnections(
+                f"The large bodies of this workspace that are being checked have {_mebibytes(most)} together",
+                remedy="Send the request again in a few seconds, or a smaller one.",
+            )
+        self._waiting[workspace_id] = before + size
+        try:
+            yield
+        finally:
+            self._waiting[workspace_id] -= size
+            if not self._waiting[workspace_id]:
+                del self._waiting[workspace_id]
 
     @contextlib.asynccontextmanager
     async def received(self, request: Request) -> AsyncIterator[bytes]:
@@ -101,9 +144,7 @@ class Bodies:
                 pass  # it had arrived before, as a small body usually has
             else:
                 await self._in_time(running, first)
-            whole = bytes(body.data)
-            body.data.clear()
-            yield whole
+            yield body.taken()
         finally:
             self._in_flight -= body.counted
 
@@ -133,6 +174,12 @@ class Bodies:
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body may have {_mebibytes(self.limits.max_bytes)}")
+
+
+def _check_media_type_of(request: Request) -> None:
+    content_type = single_header(request, "Content-Type")
+    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+        check_media_type(content_type, request.headers.get("content-encoding"))
 
 
 async def _beside(work: Callable[[bytes], T], body: bytes) -> T:

@@ -71,12 +71,14 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
             proof = verify(hook.preset, known, headers, body, in_address, context.database.clock.now() / 1_000)
             _count(context, f"hook {hook.id}", "A webhook takes {most} calls a second")
             content = await asyncio.to_thread(_parsed, hook, headers, body)
-        message = message_of(hook.preset, proof, content)
-        call = HookCall(content, headers, message, event_of(proof, content), size, request.state.request_id)
-        if proof.is_ping:
-            await context.database.write(note_ping, hook.id, call)
-            return _answer(200, {"status": "ok"})
-        answer = await _received(context, hook, call)
+            del body
+            message = message_of(hook.preset, proof, content)
+            call = HookCall(content, headers, message, event_of(proof, content), size, request.state.request_id)
+            if proof.is_ping:
+                await context.database.write(note_ping, hook.id, call)
+                return _answer(200, {"status": "ok"})
+            with context.hook_bodies.waiting(hook.workspace_id, size):
+                answer = await _received(context, hook, call)
     except (Unavailable, SecretUnreadable, RateLimited):
         raise
     except Refusal as refusal:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Depends
@@ -94,18 +93,19 @@ async def run_flow(request: Request, flow_id: parameters.FlowId) -> Response:
     """The body holds the fields of the flow's API Input, in at most 10 MiB, 10,000 keys and 200,000 values; an empty body counts as `{}`. Answers at once with a job id; with `wait`, with the job \
 when it ends in time.
     """
-    context, caller, options, payload = await _read(request, flow_id, parse_object)
+    context, caller, options = await _read_head(request, flow_id)
     wait = parameters.wait_seconds(request, request.query_params.get("wait"))
     checks, database = context.checks, context.database
-    checked = await checks.check(caller, flow_id, payload, options) if may_be_large(request) else None
-    accepted = await checks.accepted(
-        flow_id,
-        lambda: checks.check(caller, flow_id, payload, options),
-        lambda checked, beside: database.write_joined(
-            submit_many, Submit(caller, flow_id, payload, options, checked, beside)
-        ),
-        checked,
-    )
+    async with context.bodies.read_and_held(request, caller.workspace_id, parse_object) as payload:
+        checked = await checks.check(caller, flow_id, payload, options) if may_be_large(request) else None
+        accepted = await checks.accepted(
+            flow_id,
+            lambda: checks.check(caller, flow_id, payload, options),
+            lambda checked, beside: database.write_joined(
+                submit_many, Submit(caller, flow_id, payload, options, checked, beside)
+            ),
+            checked,
+        )
     request.state.job_id = accepted.job_id
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, [payload])
@@ -140,14 +140,17 @@ async def run_batch(request: Request, flow_id: parameters.FlowId) -> Response:
     """At most 1,000 items, with 10 MiB and 200,000 values together and 10,000 keys each. All are checked before any is accepted; they run within the concurrency limit. A webhook is called \
 for each item, and once with `batch.completed` when all have ended.
     """
-    context, caller, options, body = await _read(request, flow_id, parse_batch)
+    context, caller, options = await _read_head(request, flow_id)
     checks, database = context.checks, context.database
-    accepted = await checks.accepted(
-        flow_id,
-        lambda: checks.check(caller, flow_id, body, options, check_items),
-        lambda checked, beside: database.write(accept_batch, caller, flow_id, body, options, checked, beside=beside),
-        await checks.check(caller, flow_id, body, options, check_items),
-    )
+    async with context.bodies.read_and_held(request, caller.workspace_id, parse_batch) as body:
+        accepted = await checks.accepted(
+            flow_id,
+            lambda: checks.check(caller, flow_id, body, options, check_items),
+            lambda checked, beside: database.write(
+                accept_batch, caller, flow_id, body, options, checked, beside=beside
+            ),
+            await checks.check(caller, flow_id, body, options, check_items),
+        )
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, body["items"])
     view = {
@@ -162,10 +165,8 @@ for each item, and once with `batch.completed` when all have ended.
     return _accepted(view, _headers(request, accepted, view["url"]))
 
 
-async def _read(
-    request: Request, flow_id: str, parse: Callable[[bytes], dict[str, Any]]
-) -> tuple[Context, Caller, SubmitOptions, dict[str, Any]]:
-    """Reads a submit: the caller, the options and the body."""
+async def _read_head(request: Request, flow_id: str) -> tuple[Context, Caller, SubmitOptions]:
+    """Reads of a submit what comes before the body: the caller and the options."""
     context = await context_of(request)
     caller = await context.caller(request, lately=True)
     context.refuse_when_stopping()
@@ -173,7 +174,7 @@ async def _read(
     options = await _options(context, request)
     if may_be_large(request):
         await context.database.find(_check_flow, caller, flow_id, options)
-    return context, caller, options, await context.bodies.read_json(request, parse)
+    return context, caller, options
 
 
 def _check_flow(session: Session, caller: Caller, flow_id: str, options: SubmitOptions) -> None:

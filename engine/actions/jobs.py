@@ -193,7 +193,7 @@ async def check_beside(
     the transaction does it.
     """
     fields = input_fields(trimmed(document, until))
-    return await threads.run(workspace_id, check_payload, fields, payload) if has_patterns(fields) else None
+    return await threads.run(workspace_id, "", check_payload, fields, payload) if has_patterns(fields) else None
 
 
 def clean_payload(

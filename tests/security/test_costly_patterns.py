@@ -22,6 +22,7 @@ from engine.flow.document import Document
 from engine.flow.patterns import read_pattern
 from engine.flow.payload_check import PATTERN_STEPS, STEPS_OF_BATCH, check_payload
 from engine.jobs.submit.batches import check_items
+from engine.jobs.submit.body_checks import MOST_WAITING
 from engine.jobs.submit.check_threads import THREADS, CheckThreads
 from tests.api.arrange import House, open_house
 from tests.api.routes.test_hooks import Hooks, hook_path
@@ -85,13 +86,29 @@ async def test_whoever_sends_much_keeps_nobody_out():
         return "held"
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        many = [group.create_task(threads.run("ws_loud", hold)) for _ in range(5 * THREADS)]
+        many = [group.create_task(threads.run("ws_loud", "", hold)) for _ in range(5 * THREADS)]
         await begun.wait()
-        assert await threads.run("ws_other", lambda: "at once") == "at once"
+        assert await threads.run("ws_other", "", lambda: "at once") == "at once"
         many[0].cancel()  # who does not wait any more keeps his turn until the work has ended
-        assert await threads.run("ws_other", lambda: "again") == "again"
+        assert await threads.run("ws_other", "", lambda: "again") == "again"
         gate.set()
     assert [task.result() for task in many[1:]] == ["held"] * (5 * THREADS - 1)
+
+
+async def test_senders_of_one_workspace_take_turns():
+    threads, gate, order = CheckThreads(), threading.Event(), list[str]()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(threads.run("ws", "loud", gate.wait, 15))
+        await asyncio.sleep(0)
+        for sender in ["loud"] * 3 + ["quiet"]:
+            group.create_task(threads.run("ws", sender, order.append, sender))
+        gone = group.create_task(threads.run("ws", "gone", order.append, "gone"))
+        await asyncio.sleep(0)
+        assert threads.waiting("ws", "loud") == 3
+        gone.cancel()
+        gate.set()
+    assert order == ["loud", "quiet", "loud", "loud"]
+    assert not threads._lines
 
 
 @pytest.fixture
@@ -117,7 +134,7 @@ async def test_what_has_patterns_is_checked_neither_by_a_reader_nor_by_the_write
         return house.post(f"/flows/execute/{patterned}", payload)
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
-        held = group.create_task(threads.run(house.principal.workspace_id, gate.wait, 20))
+        held = group.create_task(threads.run(house.principal.workspace_id, "", gate.wait, 20))
         waiting = group.create_task(call())
         for _ in range(5):
             assert (await house.submit()).status_code == 202
@@ -144,7 +161,7 @@ async def test_a_message_that_comes_again_is_decided_in_the_same_way_with_patter
     assert await send("first") == (202, "")
     async with asyncio.timeout(20):
         gate = threading.Event()
-        held = asyncio.create_task(checked.run(house.principal.workspace_id, gate.wait, 15))
+        held = asyncio.create_task(checked.run(house.principal.workspace_id, "", gate.wait, 15))
         assert await send("first") == (202, "true")
         assert not held.done(), "it waits for no check"
         house.database.write_now(undeploy, house.principal, flow_id)
@@ -154,6 +171,41 @@ async def test_a_message_that_comes_again_is_decided_in_the_same_way_with_patter
         assert await send("first") == (409, "hook_paused")
         gate.set()
         assert await held
+
+
+async def test_bodies_that_wait_for_their_check_are_bounded(house: House):
+    """By their number for each key, and for each workspace by their bytes, which count until the check has ended."""
+    context = house.api.state.context
+    threads, bodies, gate = context.checks._threads, context.bodies, threading.Event()
+    workspace_id, other = house.principal.workspace_id, house.other_workspace()
+    others_flow, others_key = house.new_flow(principal=other), house.new_key(principal=other).key
+    own, second = house.new_key(), house.new_key()
+    large = {"items": [{"url": "https://example.com/" + "x" * 1_000}] * 290}
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(threads.run(workspace_id, "", gate.wait, 15))
+        first = group.create_task(house.post(f"/flows/execute/{house.flow_id}/batch", large))
+        while not bodies._waiting:
+            await asyncio.sleep(0)
+        assert bodies._in_flight > 290_000
+        refused = await house.post(f"/flows/execute/{house.flow_id}/batch", large)
+        assert (refused.status_code, refused.json()["code"]) == (503, "too_many_connections")
+        answer = await house.post(f"/flows/execute/{others_flow}/batch", large, others_key)
+        assert answer.status_code == 202, "another workspace has its own share"
+
+        for _ in range(MOST_WAITING):
+            group.create_task(threads.run(workspace_id, own.id, int))
+        await asyncio.sleep(0)
+        small = {"items": [{"url": "https://example.com/"}]}
+        refused = await house.post(f"/flows/execute/{house.flow_id}/batch", small, own.key)
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert refused.headers["retry-after"] == "1"
+        waits = group.create_task(house.post(f"/flows/execute/{house.flow_id}/batch", small, second.key))
+        while not threads.waiting(workspace_id, second.id):
+            await asyncio.sleep(0)
+        gate.set()
+    assert first.result().status_code == waits.result().status_code == 202
+    assert (bodies._in_flight, bodies._waiting) == (0, {})
 
 
 @pytest.mark.process

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 from cachetools import LRUCache
 
+from engine.core.errors import RateLimited
 from engine.flow.payload_check import check_payload
 from engine.jobs.submit.accept import Caller, find_body_version
 from engine.jobs.submit.bodies import CheckedBody, NotChecked, SubmitOptions, WithDefaults, checked_body
@@ -18,6 +19,8 @@ T = TypeVar("T")
 #: How often a body is checked again because another version went live meanwhile.
 _TRIES: Final = 3
 _KNOWN: Final = 10_000
+#: How many bodies of one key or hook may wait for their check; the largest plan has as many jobs at once.
+MOST_WAITING: Final = 100
 
 #: Accepts a body in a transaction, with what was checked. When the second argument is true, it raises NotChecked in place of
 #: a check that may take long.
@@ -42,13 +45,20 @@ class BodyChecks:
         with_defaults: WithDefaults = check_payload,
     ) -> CheckedBody | None:
         """Returns the body with its defaults and errors; None when the transaction will refuse the call anyway, or has
-        to choose the version itself.
+        to choose the version itself. Raises RateLimited when too many bodies of this caller wait.
         """
         found = await self._database.read(find_body_version, caller, flow_id, options)
         if found is None:
             return None
         number, fields = found
-        return await self._threads.run(caller.workspace_id, checked_body, number, fields, body, options, with_defaults)
+        workspace_id, sender = caller.workspace_id, caller.key_id or options.trigger or ""
+        if self._threads.waiting(workspace_id, sender) >= MOST_WAITING:
+            raise RateLimited(
+                f"{MOST_WAITING} requests wait until their bodies are checked",
+                remedy="Send it again in a few seconds, and fewer at the same time",
+                retry_after=1,
+            )
+        return await self._threads.run(workspace_id, sender, checked_body, number, fields, body, options, with_defaults)
 
     async def accepted(
         self,

@@ -1,16 +1,16 @@
 """Threads in which bodies are checked and examples are made, beside the threads that read and the one that writes.
 
-A check may take a second (`engine.flow.payload_check.STEPS_OF_BATCH`). In a reader or in a transaction everybody would
-wait for it.
+A check may take a second (`engine.flow.payload_check.STEPS_OF_BATCH`), and an example a few tenths
+(`engine.flow.made_up_values`). In a reader or in a transaction everybody would wait for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
-from weakref import WeakValueDictionary
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,24 +20,58 @@ THREADS: Final = 2
 
 
 class CheckThreads:
-    """Runs work in threads of its own: for each subject one piece at a time, so that whoever sends much waits for himself
-    and holds at most one thread. Only one event loop may use it.
+    """Runs work in threads of its own: for each workspace one piece at a time, and in it for one sender after the other.
+    So whoever sends much waits for himself and holds at most one thread. Only one event loop may use it.
     """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="check")  # a thread begins when there is work
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        #: Workspace for which work runs -> its senders in the order of their turns -> who waits.
+        self._lines: dict[str, dict[str, deque[asyncio.Future[None]]]] = {}
 
-    async def run(self, subject: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Returns the result of `work`. `subject`: on whose behalf, for example a workspace."""
-        turn = self._turns.get(subject)
-        if turn is None:
-            turn = self._turns[subject] = asyncio.Lock()
-        await turn.acquire()
+    def waiting(self, workspace_id: str, sender: str) -> int:
+        """Returns how many pieces of this sender wait for their turn."""
+        return len(self._lines.get(workspace_id, {}).get(sender, ()))
+
+    async def run(self, workspace_id: str, sender: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Returns the result of `work`. `sender`: on whose behalf inside the workspace, for example the id of a key; empty
+        for its people and pages.
+        """
+        await self._turn(workspace_id, sender)
         try:
             running = asyncio.get_running_loop().run_in_executor(self._pool, lambda: work(*args, **kwargs))
         except BaseException:
-            turn.release()
+            self._next(workspace_id)
             raise
-        running.add_done_callback(lambda _: turn.release())  # also when nobody waits for the result any more
+        running.add_done_callback(lambda _: self._next(workspace_id))  # also when nobody waits for the result any more
         return await asyncio.shield(running)
+
+    async def _turn(self, workspace_id: str, sender: str) -> None:
+        line = self._lines.get(workspace_id)
+        if line is None:
+            self._lines[workspace_id] = {}
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line.setdefault(sender, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self._next(workspace_id)  # it was given the turn in the same moment
+            raise
+
+    def _next(self, workspace_id: str) -> None:
+        """Gives the turn to the next sender of a workspace, who goes to the end of the line with what he has left."""
+        line = self._lines[workspace_id]
+        while line:
+            sender = next(iter(line))
+            queue = line.pop(sender)
+            while queue:
+                turn = queue.popleft()
+                if turn.done():
+                    continue  # cancelled
+                if queue:
+                    line[sender] = queue
+                turn.set_result(None)
+                return
+        del self._lines[workspace_id]
