@@ -173,6 +173,18 @@ async def test_a_message_that_comes_again_is_decided_in_the_same_way_with_patter
         assert await held
 
 
+async def test_a_key_makes_no_check_for_a_flow_that_it_may_not_call(house: House):
+    threads, gate = house.api.state.context.checks._threads, threading.Event()
+    limited = house.new_key(flow_ids=[house.new_flow("Its only one")]).key
+    async with asyncio.timeout(20):
+        held = asyncio.create_task(threads.run(house.principal.workspace_id, "", gate.wait, 15))
+        answer = await house.post(f"/flows/execute/{house.flow_id}/batch", {"items": [{}]}, limited)
+        assert not held.done()
+        gate.set()
+        await held
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
+
+
 async def test_bodies_that_wait_for_their_check_are_bounded(house: House):
     """By their number for each key, and for each workspace by their bytes, which count until the check has ended."""
     context = house.api.state.context

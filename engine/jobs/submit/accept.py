@@ -96,6 +96,10 @@ def find_body_version(
     """Returns the number and the fields of the version against which a body is to be checked before the transaction of
     `accept`. None when the transaction will refuse the request or has to choose the version itself.
     """
+    try:
+        check_flow_allowed(session, caller, flow_id)
+    except (NotAllowed, NotFound):
+        return None
     number = options.version
     if options.idempotency_key is not None:
         route = options.route or f"/flows/execute/{flow_id}"
