@@ -56,9 +56,11 @@ async def receive_linked(request: Request, hook_id: str, secret: str) -> Respons
 async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
     context = await context_of(request)
     context.refuse_when_stopping()
-    # of calls that are not proven, a network has its own share: strangers keep no service out
+    # Calls that are not proven count for their network, and proven ones for the hook: strangers keep no service out.
     network = network_of(request.client.host if request.client else "")
-    _count(context, f"hook {hook_id[:64]} from {network}", "A webhook takes {most} calls a second from one address")
+    unproven = f"hook {hook_id[:64]} from {network}"
+    if context.rates.is_used_up(unproven, WITHOUT_A_KEY):
+        raise _too_many("A webhook takes {most} calls without the right proof a second from one address")
     found = await context.database.read(open_hook, context.vault, hook_id)
     if found is None:
         raise no_such_hook()
@@ -86,6 +88,9 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
         if context.notes_refusal_of(f"{hook.id} {proven}", time.monotonic(), _NOTED_SECONDS) or call is not None:
             await context.database.write(note_refused, hook.id, refusal, status_of(refusal), size, call)
         raise
+    finally:
+        if proof is None:
+            context.rates.count(unproven, WITHOUT_A_KEY)
     request.state.job_id = answer.job_id
     repeated = {"Idempotent-Replayed": "true"} if answer.repeated else {}
     return _answer(202, {"job_id": answer.job_id, "status": "accepted"}, repeated)
@@ -95,7 +100,11 @@ def _count(context: Context, subject: str, said: str) -> None:
     """Counts a call. Raises RateLimited."""
     rate = context.rates.count(subject, WITHOUT_A_KEY)
     if rate is not None and rate.over:
-        raise RateLimited(said.format(most=WITHOUT_A_KEY), remedy="Send it again later", retry_after=1)
+        raise _too_many(said)
+
+
+def _too_many(said: str) -> RateLimited:
+    return RateLimited(said.format(most=WITHOUT_A_KEY), remedy="Send it again later", retry_after=1)
 
 
 async def _received(context: Context, hook: HookRow, call: HookCall) -> HookAnswer:

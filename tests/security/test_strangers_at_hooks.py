@@ -39,6 +39,16 @@ async def test_unproven_calls_count_for_their_network_only(house: House):
     assert genuine == {200: 50, 429: 10}, "the service has all that a webhook takes"
 
 
+async def test_strangers_who_use_the_network_of_the_service_take_nothing_from_it(house: House):
+    """Anybody may point a webhook of GitHub at the address: it comes from the addresses of the real one."""
+    hooks = Hooks(house)
+    hook = hooks.add("github")
+    house.api.state.context.rates.clock = lambda: 5.0
+    for number in range(45):
+        assert (await hooks.call(hook_path(hook.id, "github"), {})).status_code == 401
+        assert (await hooks.github(hook, {"n": number}, "ping")).status_code == 200
+
+
 async def test_proven_calls_count_for_the_hook_wherever_they_come_from(house: House):
     hooks = Hooks(house)
     hook = hooks.add("github")
