@@ -90,9 +90,12 @@ def test_what_is_too_long_to_be_made_up_is_left_out():
 
 
 def test_what_is_kept_of_an_example_nobody_can_change():
-    document = flow({"type": "array", "items": {"type": "object", "fields": [{"name": "n", "type": "integer"}]}})
-    sample_payload(document)["a"][0]["n"] = "changed"
-    assert sample_payload(document)["a"] == [{"n": 1}]
+    group = {"type": "object", "fields": [{"name": "n", "type": "integer"}]}
+    document = flow({"type": "array", "items": group, "min_items": 3})
+    shown = sample_payload(document)["a"]
+    shown[0]["n"] = "changed"
+    assert shown[1:] == [{"n": 1}] * 2, "each item is an object of its own"
+    assert sample_payload(document)["a"] == [{"n": 1}] * 3
 
 
 @pytest.mark.parametrize(
