@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from engine.jobs.server.job_waiters import JobWaiters
     from engine.jobs.server.maintenance import Maintenance
     from engine.jobs.server.supervisor import Supervisor
+    from engine.jobs.submit.check_threads import CheckThreads
     from engine.jobs.worker_locks import NoLock, ServeLock
     from engine.models.local_servers import LocalServers
     from engine.outbound.client import OutboundClient
@@ -322,7 +323,7 @@ def _faces(
     with hidden(*_NOT_USED):
         from api.app import create_api
 
-        public_api = create_api(database, waiters, settings, vault)
+        public_api = create_api(database, waiters, settings, vault, threads=batches.threads)
         return public_api, _pages(settings, database, waiters, vault, public_api, batches, local_servers)
 
 
@@ -330,11 +331,13 @@ def _api_face(settings: Settings, database: Database, waiters: JobWaiters, vault
     """Builds the public API, and what a server without pages answers at all other addresses. Loads no NiceGUI."""
     with hidden(*_NOT_USED):
         from api.app import create_api
+        from engine.jobs.submit.check_threads import CheckThreads
         from ui.no_pages import register
 
-        root = _root(settings, database)
+        threads = CheckThreads()
+        root = _root(settings, database, threads)
         register(root, settings.public_url)
-        return create_api(database, waiters, settings, vault), root
+        return create_api(database, waiters, settings, vault, threads=threads), root
 
 
 @contextlib.asynccontextmanager
@@ -415,7 +418,7 @@ def _front(settings: Settings, database: Database, public_api: PublicApi, pages:
     )
 
 
-def _root(settings: Settings, database: Database) -> FastAPI:
+def _root(settings: Settings, database: Database, threads: CheckThreads) -> FastAPI:
     """Builds the app that serves assets and documentation."""
     from fastapi import FastAPI
 
@@ -425,7 +428,7 @@ def _root(settings: Settings, database: Database) -> FastAPI:
 
     root = FastAPI(title="Flowport", docs_url=None, redoc_url=None, openapi_url=None)
     root.mount("/assets", Assets(ROOT / "assets"))
-    root.router.routes.extend(docs_router(database, settings, api_document).routes)
+    root.router.routes.extend(docs_router(database, settings, api_document, threads).routes)
     return root
 
 
@@ -446,7 +449,7 @@ def _pages(
     from ui.page_session import App
     from ui.pages import register
 
-    root = _root(settings, database)
+    root = _root(settings, database, batches.threads)
     register(App(database, waiters, settings, vault, public_api, batches, local_servers), root)
     ui.run_with(
         root,

@@ -140,8 +140,11 @@ def create_api(
     *,
     body_limits: BodyLimits = BodyLimits(),
     uploads: Uploads | None = None,
+    threads: CheckThreads | None = None,
 ) -> PublicApi:
-    """Creates the public API on this database, whose notifier wakes the workers after each commit."""
+    """Creates the public API on this database, whose notifier wakes the workers after each commit.
+    `threads`: those in which the whole server checks bodies.
+    """
     return PublicApi(
         Context(
             database=database,
@@ -153,7 +156,7 @@ def create_api(
             bodies=Bodies(body_limits),
             uploads=uploads or Uploads(),
             vault=vault,
-            checks=BodyChecks(database, CheckThreads()),
+            checks=BodyChecks(database, threads or CheckThreads()),
         )
     )
 

@@ -28,7 +28,6 @@ from engine.core.clock import MINUTE
 from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import WorkspaceId
 from engine.core.roles import Role
-from engine.jobs.submit.check_threads import CheckThreads
 from engine.models.local_servers import LocalServers
 from engine.sandbox.pool import Sandbox
 from storage.database import Database
@@ -96,7 +95,8 @@ class App:
 
     def shared(self, kind: type[T]) -> T:
         """Returns the object of this class that all pages of this server share; the first call creates it."""
-        return self._shared.setdefault(kind, kind())
+        found = self._shared.get(kind)
+        return self._shared.setdefault(kind, kind()) if found is None else found
 
 
 class Offered:
@@ -218,7 +218,7 @@ class PageSession:
         self, document: Document, payload: Mapping[str, Any], until: str | None = None
     ) -> CheckedInput | None:
         """Checks the payload of a Playground run before its transaction."""
-        return await check_beside(self.app.shared(CheckThreads), self.person.workspace_id, document, payload, until)
+        return await check_beside(self.app.batches.threads, self.person.workspace_id, document, payload, until)
 
     async def try_execute(
         self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs

@@ -95,11 +95,11 @@ _ANY_SERVER = "https://flows.example.com"
 _LONGEST_QUERY = 200
 
 
-def docs_router(database: Database, settings: Settings, api_document: ApiDocument) -> APIRouter:
+def docs_router(database: Database, settings: Settings, api_document: ApiDocument, threads: CheckThreads) -> APIRouter:
     """Returns the routes of the docs, for the application of the pages. They return complete responses and are in no
-    OpenAPI document.
+    OpenAPI document. `threads`: those in which the whole server checks bodies and makes examples.
     """
-    docs = _Docs(database, settings, api_document)
+    docs = _Docs(database, settings, api_document, threads)
     pages = (
         ("/docs", docs.index),
         ("/docs/guides/{name}", docs.guide),
@@ -141,11 +141,13 @@ class _WrongMethod:
 
 
 class _Docs:
-    def __init__(self, database: Database, settings: Settings, api_document: ApiDocument) -> None:
+    def __init__(
+        self, database: Database, settings: Settings, api_document: ApiDocument, threads: CheckThreads
+    ) -> None:
         self.database = database
         self.settings = settings
         self.api_document = api_document
-        self.threads = CheckThreads()
+        self.threads = threads
         self.templates = Environment(
             loader=FileSystemLoader(ASSETS / "docs"),
             autoescape=select_autoescape(default=True, default_for_string=True),

@@ -61,7 +61,9 @@ class PlaygroundBatches:
         self._watching: asyncio.Task[None] | None = None
         self._waiters = waiters
         self._open: dict[str, BatchRunner] = {}
-        self._threads = CheckThreads()
+        #: In which the inputs of rows are checked. The whole server uses them, so that a workspace has one turn wherever
+        #: its checks come from.
+        self.threads = CheckThreads()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def running(self, flow_id: str) -> BatchRunner | None:
@@ -84,7 +86,7 @@ class PlaygroundBatches:
         known = self._open.get(batch.flow_id)
         if known is not None and known.batch.id == batch.id:
             return known
-        runner = BatchRunner(self._database, self._waiters, batch, rows, user_id, threads=self._threads)
+        runner = BatchRunner(self._database, self._waiters, batch, rows, user_id, self.threads)
         self.run(runner)
         return runner
 
@@ -241,11 +243,11 @@ class PlaygroundBatches:
             batch,
             rows_from_json(stored.source),
             stored.user_id,
+            self.threads,
             stored.state,
             await self._database.read(_lines, stored),
             stored.trouble,
             stored.closed,
-            threads=self._threads,
         )
 
 

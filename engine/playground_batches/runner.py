@@ -90,6 +90,8 @@ class BatchRunner:
     batch: PlaygroundBatch
     rows: Rows
     user_id: str
+    #: In which inputs are checked; the whole server shares them.
+    threads: CheckThreads
     state: BatchState = "running"
     lines: list[BatchLine] = field(default_factory=list)
     #: Why the server paused the batch; empty when it did not.
@@ -97,8 +99,6 @@ class BatchRunner:
     #: True after a stop: rows that had not started stay out, also when failed rows are run again.
     closed: bool = False
     change: int = 0
-    #: In which inputs are checked; all runners of a server share them.
-    threads: CheckThreads = field(default_factory=CheckThreads)
     _may_go: asyncio.Event = field(default_factory=asyncio.Event)
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _each: AsyncIterator[BatchInputRow] | None = None

@@ -17,6 +17,7 @@ from engine.actions.jobs import run_in_playground
 from engine.core.clock import MovedClock
 from engine.core.settings import Settings
 from engine.flow.document import Document, load_document
+from engine.jobs.submit.check_threads import CheckThreads
 from storage.flows import get_draft
 from tests.api.arrange import FIELDS, SERVER, House, echo_document, open_house
 
@@ -34,7 +35,7 @@ async def house(new_data: Path) -> AsyncIterator[House]:
 @pytest.fixture
 async def stranger(house: House) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(docs_router(house.database, Settings(), api_document))
+    app.include_router(docs_router(house.database, Settings(), api_document, CheckThreads()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=SERVER) as client:
         yield client
 

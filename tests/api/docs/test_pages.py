@@ -31,6 +31,7 @@ from engine.core.paths import ASSETS
 from engine.core.settings import Settings
 from engine.flow.document import Policy
 from engine.jobs.job_views import ERROR_CODES
+from engine.jobs.submit.check_threads import CheckThreads
 from engine.nodes import NODE_TYPES
 from tests.databases import open_database
 
@@ -76,7 +77,7 @@ def database(migrated, tmp_path_factory):
 def app(database):
     """One for all tests, because creating the routes and loading the templates takes longer than most pages."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(docs_router(database, Settings(), api_document))
+    app.include_router(docs_router(database, Settings(), api_document, CheckThreads()))
     return app
 
 
