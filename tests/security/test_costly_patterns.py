@@ -24,7 +24,7 @@ from engine.flow.payload_check import PATTERN_STEPS, STEPS_OF_BATCH, check_paylo
 from engine.jobs.submit.batches import check_items
 from engine.jobs.submit.body_checks import MOST_WAITING
 from engine.jobs.submit.check_threads import THREADS, CheckThreads
-from tests.api.arrange import House, open_house
+from tests.api.arrange import House, echo_document, open_house
 from tests.api.routes.test_hooks import Hooks, hook_path
 from tests.live.caller import Terminal
 from tests.live_server import TLS, LiveServer
@@ -171,6 +171,17 @@ async def test_a_message_that_comes_again_is_decided_in_the_same_way_with_patter
         assert await send("first") == (409, "hook_paused")
         gate.set()
         assert await held
+
+
+async def test_a_flow_without_patterns_is_checked_by_the_writer_again(house: House):
+    checks = house.api.state.context.checks
+    house.change_flow(echo_document([{**FIELDS[0], "name": "url"}]))
+    await house.submit({"url": "a"})
+    assert house.flow_id in checks._patterned
+    house.change_flow(echo_document([{"name": "url", "type": "string"}]))
+    for _ in range(2):
+        assert (await house.submit({"url": "a"})).status_code == 202
+    assert house.flow_id not in checks._patterned
 
 
 async def test_a_key_makes_no_check_for_a_flow_that_it_may_not_call(house: House):

@@ -92,8 +92,8 @@ class Accepted:
 
 def find_body_version(
     session: Session, caller: Caller, flow_id: str, options: SubmitOptions
-) -> tuple[int, Sequence[Mapping[str, Any]]] | None:
-    """Returns the number and the fields of the version against which a body is to be checked before the transaction of
+) -> tuple[int, Version] | None:
+    """Returns the number and the data of the version against which a body is to be checked before the transaction of
     `accept`. None when the transaction will refuse the request or has to choose the version itself.
     """
     try:
@@ -113,7 +113,7 @@ def find_body_version(
         number = choose_version(session, flow, number)
     except NotFound:
         return None
-    return number, read_version(session, flow_id, number).fields
+    return number, read_version(session, flow_id, number)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class BodyChecks:
     def __init__(self, database: Database, threads: CheckThreads) -> None:
         self._database = database
         self._threads = threads
-        #: Flows that were found to have patterns.
+        #: Flows whose version that was checked last has patterns.
         self._patterned: LRUCache[str, bool] = LRUCache(_KNOWN)
 
     async def check(
@@ -50,7 +50,9 @@ class BodyChecks:
         found = await self._database.read(find_body_version, caller, flow_id, options)
         if found is None:
             return None
-        number, fields = found
+        number, version = found
+        if not version.has_patterns:
+            self._patterned.pop(flow_id, None)
         workspace_id, sender = caller.workspace_id, caller.key_id or options.trigger or ""
         if self._threads.waiting(workspace_id, sender) >= MOST_WAITING:
             raise RateLimited(
@@ -58,7 +60,9 @@ class BodyChecks:
                 remedy="Send it again in a few seconds, and fewer at the same time",
                 retry_after=1,
             )
-        return await self._threads.run(workspace_id, sender, checked_body, number, fields, body, options, with_defaults)
+        return await self._threads.run(
+            workspace_id, sender, checked_body, number, version.fields, body, options, with_defaults
+        )
 
     async def accepted(
         self,

@@ -732,7 +732,10 @@ def check_body(
     session: Session, caller: Caller, flow_id: str, payload: dict[str, Any], options: SubmitOptions
 ) -> CheckedBody | None:
     found = find_body_version(session, caller, flow_id, options)
-    return None if found is None else checked_body(*found, payload, options, check_payload)
+    if found is None:
+        return None
+    number, version = found
+    return checked_body(number, version.fields, payload, options, check_payload)
 
 
 def test_a_body_that_was_checked_for_another_version_is_checked_again(world: World) -> None:

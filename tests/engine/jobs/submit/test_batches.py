@@ -407,8 +407,8 @@ def test_a_batch_that_was_checked_before_is_the_same_batch(world: World) -> None
     options, body = SubmitOptions(route="/batch", idempotency_key="k1"), {"items": [{}, {"n": 1}]}
     found = world.read(find_body_version, world.caller, flow_id, options)
     assert found is not None
-    number, fields = found
-    checked = checked_body(number, fields, body, options, check_items)
+    number, version = found
+    checked = checked_body(number, version.fields, body, options, check_items)
 
     made = world.write(accept_batch, world.caller, flow_id, body, options, checked)
 
