@@ -28,6 +28,7 @@ from engine.core.clock import MINUTE
 from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import WorkspaceId
 from engine.core.roles import Role
+from engine.jobs.submit.scheduled import CheckedStart, check_inputs, find_costly_inputs
 from engine.models.local_servers import LocalServers
 from engine.sandbox.pool import Sandbox
 from storage.database import Database
@@ -219,6 +220,13 @@ class PageSession:
     ) -> CheckedInput | None:
         """Checks the payload of a Playground run before its transaction."""
         return await check_beside(self.app.batches.threads, self.person.workspace_id, document, payload, until)
+
+    async def checked_start(self, schedule_id: str) -> CheckedStart | None:
+        """Checks the inputs of a schedule before the transaction that starts it. None when that costs nothing."""
+        inputs = await self.query(find_costly_inputs, schedule_id)
+        if inputs is None:
+            return None
+        return await self.app.batches.threads.run(self.person.workspace_id, "", check_inputs, inputs)
 
     async def try_execute(
         self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs

@@ -14,7 +14,7 @@ from engine.core.json_text import json_text
 from engine.flow.payload_check import check_payload
 from engine.flow.times_asked import without_times
 from engine.jobs.submit.bodies import read_version
-from engine.jobs.submit.scheduled import schedules_changed, start_now
+from engine.jobs.submit.scheduled import CheckedStart, schedules_changed, start_now
 from engine.triggers.timing import check_timing, in_words, next_slot
 from storage.audit import add_entry
 from storage.database import now
@@ -125,12 +125,16 @@ def resume_schedule(session: Session, principal: Principal, schedule_id: str) ->
     schedules_changed(session)
 
 
-def start_schedule(session: Session, principal: Principal, schedule_id: str) -> StartRow:
-    """Starts the jobs of a schedule at once; its slots stay as they are. Raises NotFound and the refusals of a call."""
+def start_schedule(
+    session: Session, principal: Principal, schedule_id: str, checked: CheckedStart | None = None
+) -> StartRow:
+    """Starts the jobs of a schedule at once; its slots stay as they are. `checked`: what `check_inputs` found before the
+    transaction. Raises NotFound and the refusals of a call.
+    """
     require_may(principal, "deploy")
     schedule = get_schedule(session, principal.workspace_id, schedule_id)
     add_entry(session, principal, "start schedule", schedule.flow_id, schedule.title)
-    return start_now(session, schedule)
+    return start_now(session, schedule, checked)
 
 
 def remove_schedule(session: Session, principal: Principal, schedule_id: str) -> None:

@@ -236,7 +236,8 @@ class SchedulesCard:
         self._draw()
 
     async def _start(self, schedule: ScheduleRow) -> None:
-        start = await self.page_session.try_execute(start_schedule, schedule.id)
+        checked = await self.page_session.checked_start(schedule.id)
+        start = await self.page_session.try_execute(start_schedule, schedule.id, checked)
         if start is not None:
             feedback.told(_("It has started."), _("Its job stands under Last starts."))
             self.unfolded.add(schedule.id)

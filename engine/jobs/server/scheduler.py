@@ -12,7 +12,14 @@ import logging
 
 from engine.core.errors import Refusal, Unavailable
 from engine.core.log_throttle import LogThrottle
-from engine.jobs.submit.scheduled import SCHEDULER, refuse_slot, start_slot, trouble_of
+from engine.jobs.submit.scheduled import (
+    SCHEDULER,
+    check_inputs,
+    find_costly_inputs,
+    refuse_slot,
+    start_slot,
+    trouble_of,
+)
 from storage.database import Database
 from storage.schedules import list_due, next_due_at
 
@@ -73,7 +80,9 @@ class Scheduler:
 
     async def _begin(self, schedule_id: str, slot: int) -> None:
         try:
-            await self._database.write(start_slot, schedule_id, slot)
+            inputs = await self._database.read(find_costly_inputs, None, schedule_id)
+            checked = None if inputs is None else await asyncio.to_thread(check_inputs, inputs)
+            await self._database.write(start_slot, schedule_id, slot, checked)
             return
         except Unavailable:
             raise

@@ -5,7 +5,7 @@ however many servers look at it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -33,6 +33,7 @@ from engine.triggers.timing import next_slot, slots_between
 from storage.database import after_commit, now
 from storage.datasets import find_dataset, list_rows
 from storage.files import UseKind, add_uses, find_visible, list_shared, names_files
+from storage.flows import find_called_flow
 from storage.jobs import KeyScope
 from storage.schedules import (
     TRIGGER,
@@ -56,6 +57,67 @@ def trigger_of(schedule_id: str) -> str:
     return f"{TRIGGER}{schedule_id}"
 
 
+@dataclass(frozen=True)
+class StartInputs:
+    """What a start would send, for the version that is live: the input, or that of each row."""
+
+    version: int
+    fields: Sequence[Mapping[str, Any]]
+    payloads: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class CheckedStart:
+    """The inputs of a start, each with its defaults and the errors in it. `ended_early`: the steps of patterns were used
+    up.
+    """
+
+    inputs: StartInputs
+    results: Sequence[tuple[dict[str, Any], WrongFields]]
+    ended_early: bool
+
+
+def find_costly_inputs(session: Session, workspace_id: str | None, schedule_id: str) -> StartInputs | None:
+    """Returns the inputs that are to be checked before the transaction of a start, because their fields have patterns.
+    None when there are none, or the transaction will refuse the start. `workspace_id` None: of any workspace.
+    """
+    schedule = find_due_schedule(session, schedule_id)
+    if schedule is None or workspace_id not in (None, schedule.workspace_id):
+        return None
+    flow = find_called_flow(session, schedule.workspace_id, schedule.flow_id)
+    if flow is None or flow.live_version is None:
+        return None
+    version = read_version(session, flow.id, flow.live_version)
+    if not version.has_patterns:
+        return None
+    if schedule.source["kind"] != "dataset":
+        return StartInputs(flow.live_version, version.fields, [schedule.source["payload"]])
+    dataset_id, mapping = schedule.source["dataset_id"], schedule.source["mapping"]
+    rows = list_rows(session, schedule.workspace_id, dataset_id, limit=MAX_ITEMS + 1)
+    if len(rows) > MAX_ITEMS:
+        return None
+    payloads = [payload_of_row(row.data, version.fields, mapping) for row in rows]
+    return StartInputs(flow.live_version, version.fields, payloads)
+
+
+def check_inputs(inputs: StartInputs) -> CheckedStart:
+    """Checks the inputs of a start, which may take about a second."""
+    check = PayloadCheck()
+    results: list[tuple[dict[str, Any], WrongFields]] = []
+    for payload in inputs.payloads:
+        check.errors = WrongFields()
+        whole = check.payload(inputs.fields, payload)
+        results.append((whole, check.errors))
+    return CheckedStart(inputs, results, check.ended_early)
+
+
+def _as_checked(inputs: StartInputs, checked: CheckedStart | None) -> CheckedStart:
+    """Returns what was checked before, when nothing has changed meanwhile."""
+    if checked is not None and (checked.inputs.version, checked.inputs.payloads) == (inputs.version, inputs.payloads):
+        return checked
+    return check_inputs(inputs)
+
+
 def schedules_changed(session: Session) -> None:
     """Wakes the scheduler of this process after the commit. Those of other processes look by themselves."""
     wake = session.info.get(SCHEDULER)
@@ -63,8 +125,9 @@ def schedules_changed(session: Session) -> None:
         after_commit(session, wake)
 
 
-def start_slot(session: Session, schedule_id: str, slot: int) -> StartRow | None:
-    """Starts the jobs of a slot that is due, and sets the next slot. Returns None when the slot is taken.
+def start_slot(session: Session, schedule_id: str, slot: int, checked: CheckedStart | None = None) -> StartRow | None:
+    """Starts the jobs of a slot that is due, and sets the next slot. Returns None when the slot is taken. `checked`: what
+    `check_inputs` found before the transaction.
 
     Slots that passed before now without a start are not started any more: this start is for all of them. Raises the
     refusals of `accept` and `accept_batch`; then `refuse_slot` stores why.
@@ -73,7 +136,7 @@ def start_slot(session: Session, schedule_id: str, slot: int) -> StartRow | None
     if schedule is None or not claim_slot(session, schedule_id, slot, _next_at(schedule, slot, now(session))):
         return None
     missed = slots_between(schedule.timing, schedule.time_zone, slot, now(session))
-    return _keep(session, start_jobs(session, schedule, slot, missed))
+    return _keep(session, start_jobs(session, schedule, slot, missed, checked))
 
 
 def refuse_slot(session: Session, schedule_id: str, slot: int, trouble: Mapping[str, Any]) -> StartRow | None:
@@ -92,9 +155,9 @@ def refuse_slot(session: Session, schedule_id: str, slot: int, trouble: Mapping[
     return _keep(session, StartRow(schedule_id, slot, now(session), trouble=dict(trouble)))
 
 
-def start_now(session: Session, schedule: ScheduleRow) -> StartRow:
+def start_now(session: Session, schedule: ScheduleRow, checked: CheckedStart | None = None) -> StartRow:
     """Starts the jobs of a schedule at once, beside its slots. Raises as `start_slot`."""
-    return _keep(session, start_jobs(session, schedule, slot_by_hand(now(session)), 0))
+    return _keep(session, start_jobs(session, schedule, slot_by_hand(now(session)), 0, checked))
 
 
 def trouble_of(refusal: Refusal) -> dict[str, Any]:
@@ -104,14 +167,21 @@ def trouble_of(refusal: Refusal) -> dict[str, Any]:
     return {"code": refusal.code, "title": refusal.title, "detail": detail[:1_000], "remedy": refusal.remedy[:1_000]}
 
 
-def start_jobs(session: Session, schedule: ScheduleRow, slot: int, missed: int) -> StartRow:
+def start_jobs(
+    session: Session, schedule: ScheduleRow, slot: int, missed: int, checked: CheckedStart | None = None
+) -> StartRow:
     """Accepts the jobs of a start: one for an input, one per row of a dataset. Returns the start, not stored yet."""
     caller = Caller(schedule.workspace_id, None, ENVIRONMENT, label=schedule.title)
     options = SubmitOptions(trigger=trigger_of(schedule.id), route=f"/schedules/{schedule.id}")
     if schedule.source["kind"] == "dataset":
-        return _start_rows(session, schedule, caller, options, StartRow(schedule.id, slot, now(session), missed))
+        start = StartRow(schedule.id, slot, now(session), missed)
+        return _start_rows(session, schedule, caller, options, start, checked)
     payload = schedule.source["payload"]
-    job_id, batch_id = start_one(session, caller, schedule.flow_id, payload, options)
+    body = None
+    if checked is not None and checked.inputs.payloads == [payload]:
+        ((clean, errors),) = checked.results
+        body = CheckedBody(checked.inputs.version, clean, errors, "")
+    job_id, batch_id = start_one(session, caller, schedule.flow_id, payload, options, body)
     _name_files(session, "schedule", schedule.id, [(job_id, payload)])
     return StartRow(schedule.id, slot, now(session), missed, job_id, batch_id, jobs=1)
 
@@ -138,7 +208,12 @@ def start_one(
 
 
 def _start_rows(
-    session: Session, schedule: ScheduleRow, caller: Caller, options: SubmitOptions, start: StartRow
+    session: Session,
+    schedule: ScheduleRow,
+    caller: Caller,
+    options: SubmitOptions,
+    start: StartRow,
+    before: CheckedStart | None,
 ) -> StartRow:
     source = schedule.source
     flow = find_live_flow(session, caller, schedule.flow_id)
@@ -160,13 +235,9 @@ def _start_rows(
     left_out: list[dict[str, Any]] = []
     payloads = [payload_of_row(row.data, fields, source["mapping"]) for row in rows]
     unknown = _unknown_files(session, schedule, dataset.id, fields, payloads)
-    check = PayloadCheck()
-    for number, payload in enumerate(payloads, 1):
-        check.errors = WrongFields()
-        whole = check.payload(fields, payload)
-        wrong = check.errors
-        if not wrong and unknown:
-            wrong = _without_file(fields, payload, unknown)
+    looked = _as_checked(StartInputs(version, fields, payloads), before)
+    for number, (payload, (whole, errors)) in enumerate(zip(payloads, looked.results, strict=True), 1):
+        wrong = _without_file(fields, payload, unknown) if unknown and not errors else errors
         if not wrong:
             items.append(payload)
             clean.append(whole)
@@ -178,7 +249,7 @@ def _start_rows(
             f"No row of the dataset “{dataset.name}” fits the fields of the flow. Row 1: {left_out[0]['text']}",
             remedy="Choose in the schedule which column fills which field.",
         )
-    if check.ended_early:
+    if looked.ended_early:
         raise PayloadInvalid(
             f"The rows of the dataset “{dataset.name}” take too long to be checked against the patterns of the flow",
             remedy="Divide the dataset, or make the patterns shorter.",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,11 @@ from engine.actions.schedules import (
     start_schedule,
 )
 from engine.core.clock import DAY, HOUR, MINUTE, MovedClock, SystemClock
-from engine.core.errors import Conflict, Invalid, NotDeployed, NotFound, PayloadInvalid
+from engine.core.errors import Conflict, Invalid, NotDeployed, NotFound, PayloadInvalid, WrongFields
 from engine.files.intake import incoming_of
 from engine.flow import payload_check
 from engine.jobs.server.scheduler import LOOK_SECONDS, Scheduler
+from engine.jobs.submit.scheduled import check_inputs, find_costly_inputs
 from storage.audit import list_entries
 from storage.batches import batch_job_ids
 from storage.dataset_changes import checked_rows
@@ -343,6 +345,34 @@ async def test_a_start_by_hand_leaves_the_slots_alone(days: Days) -> None:
     with pytest.raises(NotDeployed):
         days.world.write(start_schedule, days.person, unused)
     assert days.starts(unused) == []
+
+
+@pytest.mark.parametrize("of", ["input", "rows"])
+async def test_what_has_patterns_is_checked_before_the_write(days: Days, of: str) -> None:
+    """The write takes what was found before, and checks again only what has changed meanwhile."""
+    days.set("2026-11-02T08:00")
+    flow = days.world.add_flow(document_of(fields=[{"name": "n", "type": "string", "pattern": "^[a-z]+$"}]))
+    source: dict[str, Any] = {"kind": "input", "payload": {"n": "a"}}
+    if of == "rows":
+        source = {"kind": "dataset", "dataset_id": rows(days, {"n": "a"}, {"n": "1"}), "mapping": {"n": "n"}}
+    schedule = days.add(flow, at("09:00"), source)
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    (start,) = days.starts(schedule)
+    assert (start.jobs, start.left_out_count or 0, start.trouble) == (1, int(of == "rows"), None)
+
+    inputs = days.world.read(find_costly_inputs, days.world.workspace_id, schedule)
+    assert inputs is not None
+    assert days.world.read(find_costly_inputs, "ws_other", schedule) is None
+    found = check_inputs(inputs)
+    told = replace(found, results=[({"n": "told"}, WrongFields()) for _ in found.results])
+    stale = replace(told, inputs=replace(inputs, version=inputs.version + 1))
+    for checked, payload in ((told, {"n": "told"}), (stale, {"n": "a"})):
+        start = days.world.write(start_schedule, days.person, schedule, checked)
+        job_id = start.job_id or days.world.read(batch_job_ids, start.batch_id or "", 1, None)[0][0]
+        assert days.world.read(read_value, job_id, "payload") == payload
+    plain = days.add(days.world.add_flow(), at("09:00"))
+    assert days.world.read(find_costly_inputs, None, plain) is None, "the write checks it in a moment"
 
 
 async def test_only_the_newest_starts_are_kept(days: Days) -> None:
