@@ -69,12 +69,13 @@ class StartInputs:
 @dataclass(frozen=True)
 class CheckedStart:
     """The inputs of a start, each with its defaults and the errors in it. `ended_early`: the steps of patterns were used
-    up.
+    up; `defaults_ended`: the room for defaults was.
     """
 
     inputs: StartInputs
     results: Sequence[tuple[dict[str, Any], WrongFields]]
     ended_early: bool
+    defaults_ended: bool
 
 
 def find_costly_inputs(session: Session, workspace_id: str | None, schedule_id: str) -> StartInputs | None:
@@ -108,7 +109,7 @@ def check_inputs(inputs: StartInputs) -> CheckedStart:
         check.errors = WrongFields()
         whole = check.payload(inputs.fields, payload)
         results.append((whole, check.errors))
-    return CheckedStart(inputs, results, check.ended_early)
+    return CheckedStart(inputs, results, check.ended_early, check.defaults_ended)
 
 
 def _as_checked(inputs: StartInputs, checked: CheckedStart | None) -> CheckedStart:
@@ -254,7 +255,7 @@ def _start_rows(
             f"The rows of the dataset “{dataset.name}” take too long to be checked against the patterns of the flow",
             remedy="Divide the dataset, or make the patterns shorter.",
         )
-    if check.defaults_ended:
+    if looked.defaults_ended:
         raise PayloadInvalid(
             f"The rows of the dataset “{dataset.name}” leave so much out that the defaults of the fields are too large",
             remedy="Divide the dataset, or fill the fields from its columns.",
