@@ -111,6 +111,7 @@ def server(tmp_path: Path, site: HoldingSite) -> Iterator[LiveServer]:
         yield running
 
 
+@pytest.mark.costly("calls, pages and a browser for as long as the run takes")
 def test_half_an_hour_of_everything_grows_nothing(server: LiveServer, site: HoldingSite):
     terminal = Terminal(server)
     server.run("plan", "set", "enterprise", "--concurrency", "200", "--monthly", "unlimited")
