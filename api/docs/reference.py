@@ -93,7 +93,14 @@ class OperationPage:
         if self._takes("query", "wait"):
             url += "?wait=30"
         headers = self._takes("header", "Idempotency-Key")
-        return call_examples(self.method, url, body=sent, answers=self.answers_with, with_idempotency_key=headers)
+        return call_examples(
+            self.method,
+            url,
+            body=sent,
+            answers=self.answers_with,
+            with_idempotency_key=headers,
+            needs_key=self.needs_key,
+        )
 
     def _takes(self, place: str, name: str) -> bool:
         rows = dict(self.parameters).get(dict(_PLACES)[place], [])

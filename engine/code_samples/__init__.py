@@ -7,7 +7,7 @@ repeat a 408 or 500 twice at most and stop at a 429 without Retry-After, where w
 for curl and those of `one_call_examples` send a request once. A call that stays refused, and a run that gives no result,
 end every sample with a failure, and the answer is shown. Requests that start work keep one Idempotency-Key for all tries,
 so a request whose response was lost runs only once. The API key is read from
-`FLOWPORT_API_KEY` and not written into the code.
+`FLOWPORT_API_KEY` and not written into the code; the samples of a call that needs no key do not read it.
 """
 
 from __future__ import annotations
@@ -61,10 +61,17 @@ def one_call_examples(endpoint: str, payload: dict[str, Any], *, key: str = YOUR
 
 
 def call_examples(
-    method: str, url: str, *, body: Any = None, answers: Answers = "json", with_idempotency_key: bool = False
+    method: str,
+    url: str,
+    *,
+    body: Any = None,
+    answers: Answers = "json",
+    with_idempotency_key: bool = False,
+    needs_key: bool = True,
 ) -> Examples:
     """Returns samples for one call of the API that print its response. Without `body` no body is sent."""
-    return Examples(*(one.call(method, url, body, answers, with_idempotency_key) for one in (curl, python, javascript)))
+    sent = (method, url, body, answers, with_idempotency_key, needs_key)
+    return Examples(*(one.call(*sent) for one in (curl, python, javascript)))
 
 
 def upload_examples(url: str) -> Examples:

@@ -92,17 +92,26 @@ curl -sS --fail-with-body "{origin_of(endpoint)}/public/v1/jobs/JOB_ID?wait=30" 
 """
 
 
-def call(method: str, url: str, body: Any, answers: Answers, with_idempotency_key: bool) -> str:  # noqa: FBT001
+def call(
+    method: str,
+    url: str,
+    body: Any,
+    answers: Answers,
+    with_idempotency_key: bool,  # noqa: FBT001
+    needs_key: bool,  # noqa: FBT001
+) -> str:
     """Returns a sample for one call, sent once. An event stream is printed as it arrives and has no time limit."""
     lines = ["curl -sSN --fail-with-body" if answers == "events" else _CURL]
     lines[0] += f" -X {method} {shell_word(url)}" if method != "GET" else f" {shell_word(url)}"
-    lines.append(f"  {_KEY_HEADER}")
+    if needs_key:
+        lines.append(f"  {_KEY_HEADER}")
     if with_idempotency_key:
         lines.append(f"  {_IDEMPOTENCY_HEADER}")
     if body is not None:
         lines.append('  -H "Content-Type: application/json"')
         lines.append(f"  -d {shell_word(as_json(body))}")
-    return f"{_key_line(YOUR_KEY)}\n\n" + " \\\n".join(lines) + "\n"
+    before = f"{_key_line(YOUR_KEY)}\n\n" if needs_key else ""
+    return before + " \\\n".join(lines) + "\n"
 
 
 def upload(url: str) -> str:

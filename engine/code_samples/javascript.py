@@ -10,13 +10,12 @@ from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, files_ur
 _NEEDS_KEY = """\
 if (!process.env.FLOWPORT_API_KEY) throw new Error("Set FLOWPORT_API_KEY to your API key first");
 """
-_CALL = (
-    _NEEDS_KEY
-    + """\
-const HEADERS = { Authorization: `Bearer ${process.env.FLOWPORT_API_KEY}` };
+_KEY_HEADER = "const HEADERS = { Authorization: `Bearer ${process.env.FLOWPORT_API_KEY}` };\n"
+#: The function that every sample but those of `one_call` and of events sends its requests with. `_call_function` makes it.
+_CALL = """\
 const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
-// One request; returns the text of its answer. Sent again when the server is busy (429) or away, or does not answer in time:
+// One request; returns the WHAT of its answer. Sent again when the server is busy (429) or away, or does not answer in time:
 // later each time.
 async function call(method, url, { headers, body } = {}) {
   const deadline = Date.now() + 900_000;
@@ -26,9 +25,8 @@ async function call(method, url, { headers, body } = {}) {
     let asked = 0;
     try {
       const signal = AbortSignal.timeout(300_000);
-      const response = await fetch(url, { method, headers: { ...HEADERS, ...headers }, body, signal });
-      const text = await response.text();
-      if (response.ok) return text;
+      const response = await fetch(url, { method, headers: SENT_HEADERS, body, signal });
+READ
       problem = `HTTP ${response.status}: ${text}`;
       asked = Number(response.headers.get("Retry-After")) || 0; // a 429 without it stays one, however long you wait
       again = [502, 503, 504].includes(response.status) || (response.status === 429 && asked > 0);
@@ -43,8 +41,20 @@ async function call(method, url, { headers, body } = {}) {
   }
 }
 """
+#: What `call` returns: its name in the comment, and the lines that read it.
+_AS_TEXT = (
+    "text",
+    """\
+      const text = await response.text();
+      if (response.ok) return text;""",
 )
-
+_AS_BYTES = (
+    "bytes",
+    """\
+      const answer = Buffer.from(await response.arrayBuffer());
+      if (response.ok) return answer;
+      const text = answer.toString();""",
+)
 
 #: The name of the file at `path`.
 _LAST_PART = r"path.split(/[\\/]/).pop()"
@@ -62,7 +72,7 @@ def submit(endpoint: str, payload: dict[str, Any], key: str) -> str:
     return f"""\
 {_head(key)}const ENDPOINT = {quoted(endpoint)};
 {"" if has_files(payload) else f"const PAYLOAD = {as_json(payload)};{chr(10)}"}
-{_CALL}
+{_call_function()}
 {_upload_function(payload)}// Submits the payload and returns the job once it has ended.
 async function runFlow(payload, giveUpAfter = 1800) {{
   const {{ randomUUID }} = await import("node:crypto");
@@ -109,7 +119,14 @@ def one_call(endpoint: str, payload: dict[str, Any], key: str) -> str:
 {_CATCH}"""
 
 
-def call(method: str, url: str, body: Any, answers: Answers, with_idempotency_key: bool) -> str:  # noqa: FBT001
+def call(
+    method: str,
+    url: str,
+    body: Any,
+    answers: Answers,
+    with_idempotency_key: bool,  # noqa: FBT001
+    needs_key: bool,  # noqa: FBT001
+) -> str:
     """Returns a sample for one call that prints its response."""
     if answers == "events":
         return _events(url)
@@ -131,7 +148,7 @@ def call(method: str, url: str, body: Any, answers: Answers, with_idempotency_ke
     if with_idempotency_key:
         calling = f'import("node:crypto")\n  .then(({{ randomUUID }}) => {indented(calling)})'
     return f"""\
-{_head()}{_CALL}
+{_head(YOUR_KEY if needs_key else None)}{_call_function(needs_key=needs_key)}
 {calling}
   .then((text) => {{
 {shown}
@@ -197,7 +214,7 @@ async function* events(url) {{
 def upload(url: str) -> str:
     """Returns a sample that uploads the file UPLOADED, which lies beside it, and prints the response."""
     return f"""\
-{_head(node=20)}{_CALL}
+{_head(node=20)}{_call_function()}
 async function upload() {{
 {_form(quoted(UPLOADED), quoted(UPLOADED))}\
   const {{ randomUUID }} = await import("node:crypto");
@@ -214,13 +231,10 @@ upload()
 def download(url: str) -> str:
     """Returns a sample that writes a file as DOWNLOADED beside it, and prints the name."""
     return f"""\
-{_head()}{_NEEDS_KEY}const headers = {{ Authorization: `Bearer ${{process.env.FLOWPORT_API_KEY}}` }};
-
+{_head()}{_call_function(_AS_BYTES)}
 async function download() {{
-  const response = await fetch({quoted(url)}, {{ headers }});
-  if (!response.ok) throw new Error(`HTTP ${{response.status}}: ${{await response.text()}}`);
   const {{ writeFile }} = await import("node:fs/promises");
-  await writeFile({quoted(DOWNLOADED)}, Buffer.from(await response.arrayBuffer()));
+  await writeFile({quoted(DOWNLOADED)}, await call("GET", {quoted(url)}));
 }}
 
 download()
@@ -228,8 +242,19 @@ download()
 {_CATCH}"""
 
 
-def _head(key: str = YOUR_KEY, *, node: int = 18) -> str:
+def _head(key: str | None = YOUR_KEY, *, node: int = 18) -> str:
+    if key is None:
+        return f"// Node {node} or newer.\n"
     return f"// Node {node} or newer. The key comes from the environment: export FLOWPORT_API_KEY={shell_word(key)}\n"
+
+
+def _call_function(returns: tuple[str, str] = _AS_TEXT, *, needs_key: bool = True) -> str:
+    """Returns the function `call` of a sample, and what has to stand before it. `returns`: _AS_TEXT or _AS_BYTES."""
+    what, read = returns
+    code = _CALL.replace("WHAT", what).replace("READ", read)
+    if not needs_key:
+        return code.replace("headers: SENT_HEADERS", "headers")
+    return _NEEDS_KEY + _KEY_HEADER + code.replace("SENT_HEADERS", "{ ...HEADERS, ...headers }")
 
 
 def _form(path: str, name: str) -> str:

@@ -7,10 +7,9 @@ from typing import Any
 from engine.code_samples.payloads import Answers, FileToSend, has_files
 from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, quoted, shell_word
 
-_CALL = '''\
-session = requests.Session()
-session.headers["Authorization"] = "Bearer " + os.environ["FLOWPORT_API_KEY"]
-
+_SESSION = "session = requests.Session()\n"
+_KEY_HEADER = 'session.headers["Authorization"] = "Bearer " + os.environ["FLOWPORT_API_KEY"]\n'
+_CALL_FUNCTION = '''\
 
 def call(method, url, **options):
     """One request. Sent again when the server is busy (429) or away, or does not answer in time: later each time."""
@@ -32,6 +31,7 @@ def call(method, url, **options):
             raise SystemExit(problem)
         time.sleep(pause)
 '''
+_CALL = f"{_SESSION}{_KEY_HEADER}\n{_CALL_FUNCTION}"
 
 
 def submit(endpoint: str, payload: dict[str, Any], key: str) -> str:
@@ -91,7 +91,14 @@ print(job["result"])
 """
 
 
-def call(method: str, url: str, body: Any, answers: Answers, with_idempotency_key: bool) -> str:  # noqa: FBT001
+def call(
+    method: str,
+    url: str,
+    body: Any,
+    answers: Answers,
+    with_idempotency_key: bool,  # noqa: FBT001
+    needs_key: bool,  # noqa: FBT001
+) -> str:
     """Returns a sample for one call that prints its response."""
     if answers == "events":
         return _events(url)
@@ -107,10 +114,10 @@ def call(method: str, url: str, body: Any, answers: Answers, with_idempotency_ke
     }[answers]
     imports = [*(["uuid"] if with_idempotency_key else []), *(["json"] if "json." in shown else [])]
     return f"""\
-{_head(YOUR_KEY, *imports)}
+{_head(YOUR_KEY if needs_key else None, *imports)}
 import requests
 
-{_CALL}
+{_CALL if needs_key else f"{_SESSION}{chr(10)}{_CALL_FUNCTION}"}
 
 answer = call({quoted(method)}, {quoted(url)}{sent})
 {shown}
@@ -200,12 +207,13 @@ print({quoted(DOWNLOADED)})
 """
 
 
-def _head(key: str, *imports: str) -> str:
-    names = sorted({"itertools", "os", "random", "time", *imports})
-    return f"""\
-# Before: pip install requests
-# The key comes from the environment: export FLOWPORT_API_KEY={shell_word(key)}
-""" + "".join(f"import {name}\n" for name in names)
+def _head(key: str | None, *imports: str) -> str:
+    names = {"itertools", "random", "time", *imports}
+    text = "# Before: pip install requests\n"
+    if key is not None:
+        names.add("os")
+        text += f"# The key comes from the environment: export FLOWPORT_API_KEY={shell_word(key)}\n"
+    return text + "".join(f"import {name}\n" for name in sorted(names))
 
 
 def _upload_function(payload: Any) -> str:

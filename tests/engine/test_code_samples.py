@@ -133,6 +133,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/events"):
             self._stream()
             return
+        if "/files/" in self.path:
+            self.server.polls += 1
+            if self.server.polls == 1:
+                self._answer(503, {"code": "too_many_connections"}, {"Retry-After": "1"})
+            else:
+                self._answer(200, PAYLOAD, {})
+            return
         assert self.path == "/public/v1/jobs/job_1?wait=30"
         self.server.keys.add(self.headers["Authorization"])
         self.server.polls += 1
@@ -417,6 +424,20 @@ def test_the_example_of_a_call_sends_its_body_and_prints_the_answer(language: st
     assert endpoint.submits == [PAYLOAD, PAYLOAD]
     assert len(set(endpoint.idempotency_keys)) == 1
     assert json.loads(done.stdout)["job_id"] == "job_1"
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_the_example_of_a_download_repeats_a_call_that_comes_too_early(
+    language: str, endpoint: Endpoint, tmp_path: Path
+):
+    url = endpoint.address.replace("/flows/execute/flow_1", "/files/file_1")
+
+    done = run_text(language, getattr(download_examples(url), language), tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "download").read_bytes()) == PAYLOAD
+    assert endpoint.polls == 2
 
 
 @pytest.mark.process

@@ -55,6 +55,8 @@ FLOW = {
 
 
 CALLS = operation_pages(api_document())
+#: The languages whose samples repeat what may be sent again, as the page of each call says.
+REPEATS = ("Python", "JavaScript")
 PAGES = [
     "/docs",
     "/docs/nodes",
@@ -385,6 +387,15 @@ async def test_every_call_of_the_document_has_a_page_with_all_that_the_document_
         "Python",
         "JavaScript",
     }
+    assert ("It needs no key." in text) is not call.needs_key
+    samples = {block.attributes["data-language"]: block.text() for block in article.css("pre[data-language]")}
+    assert [name for name, code in samples.items() if ("API_KEY" in code) is not call.needs_key] == []
+    repeating = ("curl", *REPEATS) if call.id == "run_flow" else REPEATS
+    assert ("The curl code sends its request once." in text) is ("curl" not in repeating)
+    for name in repeating:
+        assert "Retry-After" in samples[name] or "retry-after" in samples[name], (
+            f"{name} repeats what may be sent again"
+        )
     links = {link.attributes["href"] for link in article.css("a")}
     assert call.errors
     assert [error["code"] for error in call.errors if f"/docs/errors/{error['code']}" not in links] == []
