@@ -20,6 +20,7 @@ from pydantic import JsonValue
 
 from engine.core.errors import MOST_ERRORS, FieldError, WrongFields
 from engine.core.json_text import json_bytes
+from engine.core.rfc3339 import NoSuchTime, NotRfc3339, read_time
 from engine.core.web_ports import PORT, has_good_port
 from engine.flow.file_values import check_sent_file, looks_like_file, size_in_words
 from engine.flow.patterns import BadPattern, Pattern, read_pattern, searchable
@@ -59,11 +60,13 @@ _WEB_ADDRESS = re.compile(WEB_ADDRESS)
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 
 
-def check_payload(fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> tuple[dict[str, Any], WrongFields]:
+def check_payload(
+    fields: Sequence[FieldDict], payload: Mapping[str, Any], *, kept: bool = False
+) -> tuple[dict[str, Any], WrongFields]:
     """Returns the payload with defaults applied, and every error at once, each with its JSON pointer (RFC 6901). With
-    errors the payload is not whole.
+    errors the payload is not whole. `kept`: see `PayloadCheck`.
     """
-    check = PayloadCheck()
+    check = PayloadCheck(kept=kept)
     return check.payload(fields, payload), check.errors
 
 
@@ -74,8 +77,10 @@ class PayloadCheck:
     entry of a list may be a group that lacks a hundred fields, so one body may have ten million errors.
     """
 
-    def __init__(self, *, steps: int = STEPS_OF_BATCH) -> None:
-        """`steps`: those that the patterns of all payloads may take together."""
+    def __init__(self, *, steps: int = STEPS_OF_BATCH, kept: bool = False) -> None:
+        """`steps`: those that the patterns of all payloads may take together. `kept`: whether the values are those of
+        something stored, a schedule or a version, whose times may have been taken in more forms of ISO 8601.
+        """
         self.errors = WrongFields()
         #: Whether a text that takes too many steps to be checked against its pattern counts as one that matches it, and
         #: whether there was one.
@@ -88,6 +93,7 @@ class PayloadCheck:
         self._steps_left = PATTERN_STEPS
         self._all_steps_left = self._steps = steps
         #: The bytes of defaults so far, in this payload and in all.
+        self._fits = _fits_format_of_kept if kept else fits_format
         self._defaults = 0
         self._all_defaults = 0
         self._groups: dict[int, _Group] = {}
@@ -149,7 +155,7 @@ class PayloadCheck:
         group = self._groups.get(id(fields))
         if group is None:
             if self._of_defaults is None:
-                self._of_defaults = PayloadCheck(steps=min(self._steps, PATTERN_STEPS))
+                self._of_defaults = PayloadCheck(steps=min(self._steps, PATTERN_STEPS), kept=True)
                 self._of_defaults.unchecked_fits = True
             group = self._groups[id(fields)] = _Group.of(fields, self._of_defaults)
         known = [name for name in value if name in group.fields]
@@ -222,7 +228,7 @@ class PayloadCheck:
     def _check_text(self, field: FieldDict, value: str, at: str) -> None:
         self._check_size(field, "length", len(value), at)
         form = field.get("format")
-        if form and not fits_format(str(form), value):
+        if form and not self._fits(str(form), value):
             self._add(at, "format", lambda: _format_fault(str(form), value))
         if wanted := field.get("pattern"):
             self._check_pattern(str(wanted), value, at)
@@ -415,15 +421,36 @@ def _format_fault(form: str, value: str) -> str:
             if not has_good_port(urlsplit(value)):
                 return "has a port that does not exist; ports are numbers from 1 to 65535"
         return "must be a web address like https://example.com"
-    return f"must be {'an e-mail address' if form == 'email' else 'a date and time like 2026-01-31T12:00:00Z'}"
+    if form == "email":
+        return "must be an e-mail address"
+    try:
+        read_time(value)
+    except NoSuchTime as error:
+        return str(error)
+    except NotRfc3339:
+        pass
+    return "must be a date and time with its time zone, like 2026-01-31T12:00:00Z or 2026-01-31T13:00:00+01:00"
 
 
 def fits_format(form: str, value: str) -> bool:
-    """True when the text is a web address (`uri`), an `email`, or a `date-time` with a time zone."""
+    """True when the text is a web address (`uri`), an `email`, or a `date-time` (RFC 3339)."""
     if form == "uri":
         return _WEB_ADDRESS.fullmatch(value) is not None
     if form == "email":
         return len(value) <= 254 and _EMAIL.fullmatch(value) is not None
+    try:
+        read_time(value)
+    except NotRfc3339:
+        return False
+    return True
+
+
+def _fits_format_of_kept(form: str, value: str) -> bool:
+    """Takes a `date-time` also in another form of ISO 8601 with a time zone."""
+    if fits_format(form, value):
+        return True
+    if form != "date-time":
+        return False
     try:
         return datetime.fromisoformat(value).tzinfo is not None and "T" in value.upper()
     except ValueError:

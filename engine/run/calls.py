@@ -55,7 +55,7 @@ def payload_for(called: CalledPlan, values: Mapping[str, Json]) -> dict[str, Jso
 
     Raises NodeFailed that names the first 5 wrong fields.
     """
-    payload, errors = check_payload(input_fields(called.plan.document), values)
+    payload, errors = check_payload(input_fields(called.plan.document), values, kept=True)
     if errors:
         said = "; ".join(f"`{error.pointer.lstrip('/') or 'input'}`: {error.detail}" for error in errors[:5])
         raise NodeFailed(

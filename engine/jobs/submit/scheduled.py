@@ -103,7 +103,7 @@ def find_costly_inputs(session: Session, workspace_id: str | None, schedule_id: 
 
 def check_inputs(inputs: StartInputs) -> CheckedStart:
     """Checks the inputs of a start, which may take about a second."""
-    check = PayloadCheck()
+    check = PayloadCheck(kept=True)
     results: list[tuple[dict[str, Any], WrongFields]] = []
     for payload in inputs.payloads:
         check.errors = WrongFields()

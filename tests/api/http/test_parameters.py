@@ -105,12 +105,31 @@ def test_a_wrong_webhook_address_is_told_its_own_fault(url: str, told: str):
     assert "secret" not in caught.value.detail
 
 
+#: Times of ISO 8601 that RFC 3339 does not have.
+OTHER_ISO_8601 = [
+    "2026-W05-6T12:00:00Z",
+    "20260131T120000Z",
+    "2026-01-31_12:00:00Z",
+    "2026-01-31 12:00:00Z",
+    "2026-01-31T12Z",
+    "2026-01-31T12:00Z",
+    "2026-01-31T12:00:00,5Z",
+    "2026-01-31T12:00:00.Z",
+    "2026-01-31T12:00:00+0100",
+    "2026-01-31T12:00:00+01",
+    "2026-01-31T12:00:00+01:00:00",
+]
+
+
 @pytest.mark.parametrize("text", ["2026-01-31t12:00:00z", "2026-01-31t14:00:00+02:00"])
 def test_a_time_may_have_small_letters(text: str):
     assert parameters.moment("created_after", text) == 1769860800000
 
 
-@pytest.mark.parametrize("text", ["2026-02-30T12:00:00Z", "2026-01-31T25:00:00Z"])
+@pytest.mark.parametrize(
+    "text",
+    ["2026-02-30T12:00:00Z", "2026-01-31T24:00:00Z", "2026-01-31T12:00:00+01:60", "2026-01-31T12:00:61Z"],
+)
 def test_a_day_that_does_not_exist_is_told(text: str):
     with pytest.raises(ParameterInvalid, match="does not exist"):
         parameters.moment("created_after", text)
@@ -169,10 +188,15 @@ def test_a_time_needs_its_offset(text: str):
     assert parameters.moment("created_after", text) == 1769860800000
 
 
-@pytest.mark.parametrize("text", ["2026-01-31T12:00:00", "yesterday", "", "99999-01-01T00:00:00Z"])
+@pytest.mark.parametrize("text", ["2026-01-31T12:00:00", "yesterday", "", "99999-01-01T00:00:00Z", *OTHER_ISO_8601])
 def test_anything_else_is_no_time(text: str):
-    with pytest.raises(ParameterInvalid):
+    with pytest.raises(ParameterInvalid, match="must be a time with its time zone"):
         parameters.moment("created_after", text)
+
+
+def test_a_leap_second_is_refused_as_one():
+    with pytest.raises(ParameterInvalid, match="leap second"):
+        parameters.moment("created_after", "2016-12-31T23:59:60Z")
 
 
 @pytest.mark.parametrize("sent", ["abc", "A.b_c-1", "x" * 64])

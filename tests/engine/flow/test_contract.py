@@ -99,6 +99,22 @@ def test_a_web_address_has_http_and_a_host_and_no_blanks(address: str, fits: boo
     assert fits_format("uri", address) == fits
 
 
+def test_a_time_of_a_caller_is_one_of_rfc_3339_and_one_that_is_stored_stays():
+    field = {"name": "at", "type": "string", "format": "date-time"}
+    for fits in ("2026-01-31T12:00:00Z", "2026-01-31t12:00:00.5z", "2026-01-31T12:00:00-00:00"):
+        assert not check_payload([field], {"at": fits})[1], fits
+    for other in ("2026-01-31T12:00Z", "20260131T120000Z", "2026-W05-6T12:00:00+01"):
+        (error,) = check_payload([field], {"at": other})[1]
+        assert (error.pointer, error.code) == ("/at", "format")
+        assert "2026-01-31T12:00:00Z" in error.detail
+        assert not check_payload([field], {"at": other}, kept=True)[1], "the input of a schedule"
+        assert check_payload([{**field, "default": other}], {}) == ({"at": other}, []), "a default of a live version"
+    for unread in ("2026-01-31T12:00:00", "2026-01-31 12:00:00Z", "today"):
+        assert check_payload([field], {"at": unread}, kept=True)[1], unread
+    (error,) = check_payload([field], {"at": "2016-12-31T23:59:60Z"})[1]
+    assert "leap second" in error.detail
+
+
 def test_a_made_up_payload_has_as_many_items_as_are_wanted():
     fields = [
         {"name": "tags", "type": "array", "items": {"type": "string"}, "min_items": 3, "required": True},
