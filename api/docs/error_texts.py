@@ -15,7 +15,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Let a JSON library write the body instead of putting text together, and send UTF-8. Split what has too many keys or values.",
     ),
     RefusalCode.INVALID_PARAMETER: (
-        "A query parameter is unknown, stands twice or has a value that cannot be used; a header that the call reads has a value that cannot be used (one that it does not know is passed over); one of the headers `Authorization`, `X-API-Key`, `Content-Type`, `Idempotency-Key`, `Cancel-After`, `X-Flow-Version`, `X-Webhook-Url` or `Last-Event-ID` stands twice; or `Authorization` and `X-API-Key` name two keys, or `Authorization` holds something other than `Bearer`, like `Basic`, beside an `X-API-Key`.",
+        "A query parameter is unknown, stands twice or has a value that cannot be used; a header that the call reads has a value that cannot be used (one that it does not know is passed over); one of the headers `Authorization`, `X-API-Key`, `Content-Type`, `Idempotency-Key`, `Cancel-After`, `X-Flow-Version`, `X-Webhook-Url` or `Last-Event-ID` stands twice; or, at a call that needs a key, `Authorization` and `X-API-Key` name two keys, or `Authorization` holds something other than `Bearer`, like `Basic`, beside an `X-API-Key`.",
         "The detail names it. Take it out, or correct its value.",
     ),
     RefusalCode.MALFORMED_REQUEST: (
@@ -111,7 +111,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Ask for a part that begins within the file, or leave `Range` out to get all of it. A download that goes on where an earlier one broke off is complete when nothing is left to ask for.",
     ),
     RefusalCode.IDEMPOTENCY_KEY_REUSED: (
-        "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default. Or the data of the job that it made, or of an item of the batch, were erased, so nobody can tell if the request is the same; or the file that it stored was removed meanwhile.",
+        "This Idempotency-Key was used with another request in the last 24 hours: another body, or another `X-Flow-Version`, `Cancel-After` or `X-Webhook-Url`. Other headers do not count, and a field that is left out equals its default. Or the data of the job that it made, or of an item of the batch, were erased, so nobody can tell if the request is the same; or the file that it stored was removed meanwhile; or, for an upload, the file, its name or its type is another.",
         "Use a new key for a new request, and the same key only to repeat the same one.",
     ),
     RefusalCode.CONCURRENCY_LIMIT_EXCEEDED: (

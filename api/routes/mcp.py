@@ -111,7 +111,7 @@ class Mcp:
                 return
             request.state.tells_progress = _asks_for_progress(request, message)
             manager = self._managers[request.state.tells_progress]
-            await manager.handle_request(_accepting_json(scope), _again(body, receive), send)
+            await manager.handle_request(_accepting_json(scope), _again(body, receive), _without_type_of_nothing(send))
 
     def _params_of(self, method: str) -> type[BaseModel] | None:
         """Returns the type of a method's params; None for one that is not there."""
@@ -287,6 +287,20 @@ def _accepting_json(scope: Scope) -> Scope:
     sent = [value for name, value in scope["headers"] if name == b"accept"]
     others = [(name, value) for name, value in scope["headers"] if name != b"accept"]
     return {**scope, "headers": [*others, (b"accept", b", ".join([*sent, b"application/json"]))]}
+
+
+def _without_type_of_nothing(send: Send) -> Send:
+    """Returns a `send` that leaves out the media type of an answer without a body: that of the library to a notification
+    says that it is JSON.
+    """
+
+    async def answer(message: Message) -> None:
+        headers = message.get("headers", [])
+        if (b"content-length", b"0") in headers:
+            message = {**message, "headers": [one for one in headers if one[0] != b"content-type"]}
+        await send(message)
+
+    return answer
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -96,12 +96,16 @@ def _wrong_params(
 
 
 def _fault_within(method: str, version: str | None, params: dict[str, Any], kind: type[BaseModel] | None) -> str | None:
-    """Returns what the library would find wrong with the params; it would not say which member it is."""
+    """Returns what the library would find wrong with the params; it would not say which member it is. And a cursor, which
+    it would pass over.
+    """
     from mcp_types import DEFAULT_NEGOTIATED_VERSION
     from mcp_types.methods import validate_client_request
 
     if isinstance((params.get("_meta") or {}).get("progressToken"), bool):
         return f"`params._meta.progressToken` {_OTHER_TYPE}"
+    if method == "tools/list" and params.get("cursor") is not None:
+        return "`params.cursor` was given by no list: the list of tools has one page; leave it out"
     try:
         validate_client_request(method, version or DEFAULT_NEGOTIATED_VERSION, params)
         if kind is not None:

@@ -57,6 +57,11 @@ def upload(session: Session, caller: Caller, incoming: Incoming, idempotency_key
                 raise IdempotencyKeyReused(
                     "The file that it stored was removed meanwhile", remedy="Upload the file with a new key."
                 )
+            if row.media_type != incoming.media_type:
+                raise IdempotencyKeyReused(
+                    f"The type of the file differs from that of the first request: this one is {incoming.media_type} by the "
+                    f"type that the form says, the first one was {row.media_type}"
+                )
             return Uploaded(row, replayed=True)
     row = store_file(
         session,

@@ -345,6 +345,20 @@ async def test_the_same_upload_with_the_same_key_is_one_file(house: House):
     assert house.database.read_now(count_files)[0] == 1
 
 
+async def test_the_same_upload_under_another_type_is_another_where_the_type_counts(house: House):
+    async def sent(name: str, kind: str) -> httpx.Response:
+        file = {"file": (name, b"a,b\n1,2\n", kind)}
+        return await house.post("/files", files=file, headers={"Idempotency-Key": f"once-{name}"})
+
+    first, again, other = [await sent("data", kind) for kind in ("text/csv", "text/csv", "application/json")]
+    named = [await sent("data.csv", kind) for kind in ("text/csv", "application/json")]
+
+    assert (first.status_code, again.json()) == (201, first.json())
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert "application/json" in other.json()["detail"]
+    assert named[0].json() == named[1].json(), "the ending counts, not the type that the form says"
+
+
 async def test_a_key_of_an_upload_whose_file_was_removed_says_so(house: House):
     file_id = (await upload(house, once="once")).json()["file_id"]
     house.database.write_now(lambda session: remove_files(session, [file_id], unused_only=False))

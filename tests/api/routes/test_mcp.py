@@ -454,6 +454,7 @@ HELLO: dict[str, Any] = {
     "clientInfo": {"name": "test", "version": "1"},
 }
 OTHER_TYPE = "has a type that MCP does not take there"
+NO_CURSOR = "`params.cursor` was given by no list: the list of tools has one page; leave it out"
 
 
 @pytest.mark.parametrize(
@@ -465,6 +466,8 @@ OTHER_TYPE = "has a type that MCP does not take there"
         ("tools/call", {"name": "x", "arguments": []}, "`params.arguments` must be an object"),
         ("tools/call", {"name": "x", "arguments": ""}, "`params.arguments` must be an object"),
         ("tools/list", {"cursor": 5}, "`params.cursor` must be a text"),
+        ("tools/list", {"cursor": "nonsense"}, NO_CURSOR),
+        ("tools/list", {"cursor": ""}, NO_CURSOR),
         ("tools/list", {"_meta": []}, "`params._meta` must be an object"),
         ("initialize", None, "`params.protocolVersion` is missing"),
         ("initialize", {"protocolVersion": "2025-06-18", "capabilities": {}}, "`params.clientInfo` is missing"),
@@ -485,6 +488,18 @@ async def test_what_is_missing_in_a_message_is_named(house: House, method: str, 
     answer = await house.client.post("/mcp", json=message, headers=headers)
     assert (answer.status_code, answer.json()["id"], answer.json()["error"]["code"]) == (200, 7, -32602)
     assert answer.json()["error"]["message"] == told
+
+
+@pytest.mark.parametrize(
+    "message", [{"method": "notifications/initialized"}, {"method": "notifications/odd"}, {"id": 7, "result": {}}]
+)
+async def test_what_gets_no_answer_gets_an_empty_one_without_a_type(house: House, message: dict[str, Any]):
+    headers = {"Authorization": f"Bearer {house.key}"}
+    answer = await house.client.post("/mcp", json={"jsonrpc": "2.0", **message}, headers=headers)
+
+    assert (answer.status_code, answer.content) == (202, b"")
+    assert answer.headers["content-length"] == "0"
+    assert "content-type" not in answer.headers
 
 
 @pytest.mark.parametrize(
