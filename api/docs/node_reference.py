@@ -41,7 +41,7 @@ def node_page(kind: NodeType) -> dict[str, Any]:
         "ports": kind.ports,
         "output": field_rows(_out_schema(kind)),
         "output_type": type_words(_out_schema(kind)),
-        "policy": [] if kind.group == "io" else [_policy_row(kind, row) for row in _rows(Policy)],
+        "policy": [] if kind.type in {"api_input", "api_output"} else [_policy_row(kind, row) for row in _rows(Policy)],
         "example": json.dumps({name: part for name, part in node.items() if part}, indent=2, ensure_ascii=False),
     }
 

@@ -247,7 +247,7 @@ UploadKey = Annotated[
     _as(type="string", minLength=1, maxLength=255, pattern="^[!-~]{1,255}$"),
     Header(
         alias="Idempotency-Key",
-        description="1 to 255 visible ASCII characters, kept 24 hours: the same file and name with the same key get the same `file_id`.",
+        description="1 to 255 visible ASCII characters, kept 24 hours: the same file, name and type with the same key get the same `file_id`.",
     ),
 ]
 CancelAfter = Annotated[

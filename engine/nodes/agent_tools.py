@@ -254,7 +254,7 @@ def _http_schema(entry: AgentTool) -> dict[str, Any]:
 
 
 async def _request(entry: AgentTool, context: NodeContext, arguments: dict[str, Json], key: str, _number: int) -> Json:
-    url, rest = _filled(entry.address, arguments)
+    url, rest = _filled(entry.address, _with_defaults(entry.model_dump()["parameters"], arguments))
     headers: dict[str, str] = {}
     content, query = None, {name: as_text(value) for name, value in rest.items() if value is not None}
     if entry.method in _WITH_BODY:
@@ -275,6 +275,26 @@ async def _request(entry: AgentTool, context: NodeContext, arguments: dict[str, 
     if answer.status >= 400:
         raise status_failure(answer, url)
     return await _read_answer(answer, context)
+
+
+def _with_defaults(fields: Sequence[Mapping[str, Any]], given: Mapping[str, Json]) -> dict[str, Json]:
+    """Returns the values with the defaults of those that the model left out, at every depth."""
+    whole = dict(given)
+    for field in fields:
+        name, value = field["name"], given.get(field["name"])
+        if value is None and field.get("default") is not None:
+            whole[name] = field["default"]
+        elif value is not None:
+            whole[name] = _value_with_defaults(field, value)
+    return whole
+
+
+def _value_with_defaults(field: Mapping[str, Any], value: JsonValue) -> Json:
+    if isinstance(value, dict) and field.get("fields"):
+        return _with_defaults(field["fields"], value)
+    if isinstance(value, list) and field.get("items"):
+        return [_value_with_defaults(field["items"], item) for item in value]
+    return value
 
 
 def _filled(address: str, arguments: Mapping[str, Json]) -> tuple[str, dict[str, Json]]:

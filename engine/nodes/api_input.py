@@ -1,7 +1,7 @@
 """What callers send: you choose the fields.
 
 Every flow that becomes an API starts here. Add a field for each value callers send, choose its type and whether it must be
-there. Requests that do not match are refused with the name of every wrong field, so later steps can rely on the values.
+there. Requests that do not match are refused with the names of the wrong fields, so later steps can rely on the values.
 
 A field of the type **File** takes a file: an upload by its `file_id`, an https address, or a base64 data URL. You may name the kinds of files and the
 largest size. Later steps get its name, kind and size, and can read it.
@@ -28,6 +28,7 @@ from engine.nodes.sent_files import with_files
 FieldType = Literal["string", "number", "integer", "boolean", "object", "array"]
 InputType = Literal[FieldType, "file"]
 Format = Literal["uri", "email", "date-time"]
+_FORMATS = "Web address, e-mail, or date and time with its time zone, like `2026-01-31T12:00:00Z` (RFC 3339)."
 
 
 class FieldRules(NodeConfig):
@@ -38,7 +39,7 @@ class FieldRules(NodeConfig):
     description: str = Field(default="", max_length=1_000, title="Description", description="Shown in the API docs.")
     default: Any = Field(default=None, title="Default", description="Used when the field is not sent.")
     example: Any = Field(default=None, title="Example", description="Shown in the docs and the code examples.")
-    format: Format | None = Field(default=None, title="Format", description="Web address, e-mail or date and time.")
+    format: Format | None = Field(default=None, title="Format", description=_FORMATS)
     enum: tuple[Any, ...] | None = Field(
         default=None, title="Allowed values", description="Only these values are taken."
     )

@@ -10,7 +10,7 @@ failed, and `errors` says which and why.
 |---|---|
 | Leave it out | the list has the others, and `errors` the failed ones |
 | Keep its place empty | the list keeps its length |
-| Fail | the node fails, and no more items begin |
+| Fail | the node fails; where that ends the run, no more items begin |
 
 When every item failed, the node fails, unless their places are kept empty. **Lists in lists**: *The innermost* ends the nearest
 **For each item**, *All* ends every one around and makes one flat list.

@@ -6,7 +6,7 @@ otherwise the way `no`; the steps on the other way are skipped. Connect what sho
 * **All of them** needs every rule to be true, **Any of them** one.
 * Capitals do not matter for *is*, *contains*, *starts with*, *ends with* and *is one of*, and their opposites, until you switch on
   **Match capitals** in the rule. It is on in rules made before the switch existed.
-* *Is greater than* and its like compare numbers. A text like `640.00 EUR` is no number: the step says so when it runs. Make the
+* *Is greater than* and its like compare numbers. A text like `640.00 EUR` is no number: texts are compared then, by their letters, and the step says so. Make the
   field a Number in the step that gives it.
 * `out` is **Value**; while it is empty, the data of the node before the Condition is passed on.
 * A node is skipped when everything before it was skipped. Data of a skipped node is empty.

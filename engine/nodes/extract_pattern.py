@@ -17,7 +17,8 @@ What a match is depends on the brackets in the pattern:
 * several pairs: a list of their texts
 * names, `(?P<name> )`: an object with these names
 
-`matches` holds them all in their order, `count` says how many, and `first` is the first one, or null. Switch **Find all** off
+A pair of brackets that took no part in a match gives null. `matches` holds the first 10,000 in their order, without empty ones (the
+step says when there are more), `count` says how many, and `first` is the first one, or null. Switch **Find all** off
 to stop at the first. `\d` is a digit from 0 to 9, `\w` one of these, a letter from A to Z, small or not, or `_`, and `\s` a space,
 a tab or a line break; `\p{L}` is a letter of any script. Looking around, `(?= )`, and pointing back, `\1`, do not exist here: that
 keeps every search quick.
@@ -130,7 +131,7 @@ def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]
     fields = {
         "matches": {"type": "array", "title": "Matches", "items": item},
         "count": {"type": "integer", "title": "Count"},
-        "first": {**item, "type": [item["type"], "null"], "title": "First match"},
+        "first": {**item, "type": [*_types(item), "null"], "title": "First match"},
     }
     return {"type": "object", "properties": fields, "required": list(fields)}
 
@@ -143,7 +144,14 @@ def _item(text: Any) -> dict[str, Any]:
     part = {"type": ["string", "null"]}
     if pattern.names:
         return {"type": "object", "properties": dict.fromkeys(pattern.names, part), "required": list(pattern.names)}
-    return {"type": "array", "items": part} if pattern.groups > 1 else {"type": "string"}
+    if pattern.groups == 1:
+        return part
+    return {"type": "array", "items": part} if pattern.groups else {"type": "string"}
+
+
+def _types(schema: Mapping[str, Any]) -> list[str]:
+    kinds = schema["type"]
+    return [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
 
 
 def _summary(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:

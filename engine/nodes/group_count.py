@@ -3,7 +3,7 @@
 Choose a list under **Items** and choose under **Group by** the field that tells the groups apart, like `mood` or `author.name`. Write a
 single dot, `.`, to group the items themselves, like a list of words. Leave it empty to have everything in one group.
 
-`groups` has one entry for each group, in the order in which the groups first appear: `key` is what its items have in common, `count`
+`groups` has one entry for each group, in the order in which the groups first appear, behind those that always have a row: `key` is what its items have in common, `count`
 how many they are. `total` has the same numbers for the whole list, and `group_count` says how many groups there are.
 
 A group that no item is in has no row, unless it stands under **Groups that always have a row**: write there what the field may be,

@@ -10,7 +10,7 @@ lower case). An answer of 400 or more fails the step with `http_status`; where *
 5xx are tried again. Switch off **Fail when the service reports an error** to decide yourself with a Condition.
 
 A POST carries an `Idempotency-Key` that stays the same over all tries of a step, so that a service which knows it does the work
-once. Public addresses are open at the ports 80, 443, 8080 and 8443. Other ports, and addresses inside private networks, are closed
+once; one of your own among the headers counts instead. Public addresses are open at the ports 80, 443, 8080 and 8443. Other ports, and addresses inside private networks, are closed
 until the owner opens them; such a step fails with `address_not_allowed`.
 """
 
@@ -55,12 +55,12 @@ class Inputs(NodeInputs):
     headers: dict[str, Any] = Field(
         default_factory=dict,
         title="Headers",
-        description="What is sent with the request. Keys and passwords belong into Secret headers.",
+        description="What is sent with the request, but for values that are null. Keys and passwords belong into Secret headers.",
     )
     query: dict[str, Any] = Field(
         default_factory=dict,
         title="Query",
-        description="Added to the address, like ?page=2. Empty values are left out.",
+        description="Added to the address, like ?page=2. Values that are null are left out; an empty text is sent as it is.",
     )
     body: Any = Field(
         None,

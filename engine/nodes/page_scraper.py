@@ -9,7 +9,7 @@ Give it a full web address. **Main content** leaves out menus, footers and notic
 | `text` | the content as plain text |
 | `markdown` | the content with headings, lists, tables and links: good for prompts |
 | `title`, `description`, `language` | what the page says about itself |
-| `links` | every link of the page: `url` and `text` |
+| `links` | the addresses that the page links to, each once and at most 2,000: `url` and `text` |
 | `matches` | with a selector: one text for each match |
 | `html` | the content as HTML |
 | `url`, `final_url`, `status` | the address asked for, the one it led to, and the status of the answer |
@@ -72,7 +72,7 @@ class Config(NodeConfig):
     respect_robots: bool = Field(
         True,
         title="Respect robots.txt",
-        description="Do not read pages that the site closes to programs, and leave the pause it asks for.",
+        description="Do not read pages that the site closes to programs, and leave the pause it asks for, of 5 seconds at most.",
     )
     use_browser: bool = Field(
         False,
@@ -143,7 +143,7 @@ async def _read(answer: HttpAnswer, config: Config, drawn: DrawnPage | None, con
             raise NodeFailed(
                 f"`{shown(answer.url)}` is not a web page but a file of the type {media_type_shown(answer)}.",
                 why="This node reads HTML and other text.",
-                remedy="Use the address of a page. Files cannot be read yet.",
+                remedy="Use the address of a page. A flow takes a file in a field of the type File.",
             )
         return Page(text=written, markdown=written)
     url = drawn.url if drawn else answer.url

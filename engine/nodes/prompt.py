@@ -17,7 +17,8 @@ models take differs:
 | Google | PNG, JPEG, WebP, HEIC | yes | yes | yes |
 | Mistral | PNG, JPEG, WebP, GIF | yes | no | no |
 | Azure OpenAI | PNG, JPEG, WebP, GIF | as text | WAV, MP3 | no |
-| Ollama, vLLM, others | PNG, JPEG, WebP | as text | no | no |
+| Ollama | PNG, JPEG, WebP | as text | no | no |
+| vLLM, others | PNG, JPEG, WebP, GIF | as text | no | no |
 
 Not every model of a provider takes all of it: many see pictures, few hear sound. A PDF goes *as text* where it is not taken, or as pictures of
 its pages when it was scanned. Word, Excel, PowerPoint, web pages, e-mails and plain text always go as their text. The step's log says
@@ -71,7 +72,7 @@ class Config(NodeConfig):
         ge=0,
         le=2,
         title="Temperature",
-        description="0 answers the same way each time, higher values vary more. Empty: the model's own.",
+        description="0 answers nearly the same way each time, higher values vary more. Empty: the model's own.",
     )
     max_tokens: int | None = Field(
         default=None,

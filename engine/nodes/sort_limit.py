@@ -3,7 +3,7 @@
 Choose a list under **Items**. **Sort by** names the field to sort by, like `price` or `author.name`. Write a single dot, `.`, to
 sort the items themselves, like a list of words. Leave it empty to keep the order and only cut the list.
 
-* Numbers come before texts, and numbers in text count as numbers: `"9"` stands before `"10"`.
+* Numbers come before texts (behind them with the largest first), and numbers in text count as numbers: `"9"` stands before `"10"`.
 * Texts are sorted without looking at capitals. Dates like `2026-01-31` come in the order of time.
 * Items without the field come last, in both directions. Items that are equal keep their order.
 * **Keep at most** cuts the list after sorting: sort by `score`, largest first, keep 3, and you have the best three.

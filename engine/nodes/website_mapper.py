@@ -19,8 +19,9 @@ The start page is always read, and listed when the patterns allow it.
 
 Pictures, PDFs and other files are not listed, and neither are links that lead nowhere (404). A page that could not be read just
 now is listed with a warning: it may be there when you need it. Each page is listed once, without visitor counters such as
-`utm_source`. The node reads pages that robots.txt allows, waits **Delay** seconds between two requests to a host (longer when
-the site asks for it), and with its usual time limit of Most pages times Delay plus 60 seconds ends with what it has found.
+`utm_source`. With **Respect robots.txt** the node reads only pages that it allows. It waits **Delay** seconds between two
+requests to a host (with Respect robots.txt longer when the site asks for it, up to 30 seconds), and with its usual time limit of
+Most pages times Delay plus 60 seconds, at most a day, ends with what it has found.
 """
 
 from __future__ import annotations

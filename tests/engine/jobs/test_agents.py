@@ -27,6 +27,8 @@ from engine.jobs.worker.step_services import Outside
 from engine.jobs.worker.threads import Threads
 from engine.models.client import Models
 from engine.models.saved_connections import open_connection
+from engine.nodes.agent_tool_settings import AgentTool
+from engine.nodes.agent_tools import _with_defaults
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.secrets.opening import open_for_step
 from engine.secrets.sealing import open_vault
@@ -333,6 +335,25 @@ async def test_a_web_service_gets_what_the_model_fills_in_and_nothing_else(kitch
     assert json.loads(prices)["status"] == 200
     assert up == "The tool failed: The value `..` cannot stand in the address as `page`."
     assert "a%2Fb` answered 404" in deep
+
+
+def test_what_a_model_leaves_out_is_sent_with_its_default() -> None:
+    inner = {"name": "size", "type": "integer", "default": 5}
+    fields = [
+        {"name": "query", "type": "string"},
+        {"name": "page", "type": "integer", "default": 1},
+        {"name": "sort", "type": "object", "fields": [inner]},
+        {"name": "parts", "type": "array", "items": {"type": "object", "fields": [inner]}},
+    ]
+    tool = AgentTool(kind="http", address="https://a.example/", parameters=fields)  # type: ignore[arg-type]
+    dumped = tool.model_dump()["parameters"]
+    assert _with_defaults(dumped, {"query": "tea", "sort": {}, "parts": [{}, {"size": 2}]}) == {
+        "query": "tea",
+        "page": 1,
+        "sort": {"size": 5},
+        "parts": [{"size": 5}, {"size": 2}],
+    }
+    assert _with_defaults(dumped, {"page": None}) == {"page": 1}
 
 
 async def test_an_address_inside_the_network_is_refused(kitchen: Kitchen) -> None:

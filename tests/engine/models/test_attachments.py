@@ -100,12 +100,14 @@ def test_the_help_page_says_what_the_table_says():
         2:
     ]
     said = {}
-    for named, _pictures, as_pdf, sound, video in rows:
+    for named, pictures, as_pdf, sound, video in rows:
         for title in named.replace("others", "OpenAI-compatible address").split(", "):
             provider = next(one.name for one in PROVIDERS.values() if one.title == title)
-            said[provider] = (as_pdf == "yes", sound != "no", video == "yes")
+            shown = {f"image/{name.lower()}" for name in pictures.split(", ")}
+            said[provider] = (shown, as_pdf == "yes", sound != "no", video == "yes")
     assert said == {
         provider: (
+            {one for one in TAKES[provider].types if one.startswith("image/")} - {"image/heif"},
             "application/pdf" in TAKES[provider].types,
             "audio/wav" in TAKES[provider].types,
             "video/mp4" in TAKES[provider].types,
