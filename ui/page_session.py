@@ -216,10 +216,11 @@ class PageSession:
             self.app.shared(Committed).forget()  # so that the page sees its own change at once
 
     async def checked(
-        self, document: Document, payload: Mapping[str, Any], until: str | None = None
+        self, document: Document, payload: Mapping[str, Any], until: str | None = None, *, kept: bool = False
     ) -> CheckedInput | None:
-        """Checks the payload of a Playground run before its transaction."""
-        return await check_beside(self.app.batches.threads, self.person.workspace_id, document, payload, until)
+        """Checks the payload of a Playground run before its transaction. `kept`: whether it is that of an earlier job."""
+        threads, workspace_id = self.app.batches.threads, self.person.workspace_id
+        return await check_beside(threads, workspace_id, document, payload, until, kept=kept)
 
     async def checked_start(self, schedule_id: str) -> CheckedStart | None:
         """Checks the inputs of a schedule before the transaction that starts it. None when that costs nothing."""

@@ -75,6 +75,11 @@ class RunOptions:
     reuse: str | None = None
     again: str | None = None
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the run has the input of an earlier job."""
+        return bool(self.reuse or self.again)
+
     def as_json(self) -> dict[str, str] | None:
         """Returns the options as stored with the job; None when none is set."""
         options = {"until": self.until, "from": self.start, "reuse": self.reuse, "again": self.again}
@@ -152,7 +157,7 @@ def run_in_playground(
     flow = get_flow(session, principal.workspace_id, flow_id)
     wanted = trimmed(document, run_options.until)
     compile_plan(wanted, CATALOG, trial=True)
-    clean = clean_payload(session, principal.workspace_id, wanted, payload, checked)
+    clean = clean_payload(session, principal.workspace_id, wanted, payload, checked, kept=run_options.repeats)
     for earlier in filter(None, (run_options.reuse, run_options.again)):
         job = get_job(session, principal.workspace_id, earlier)
         if job.flow_id != flow.id:
@@ -187,13 +192,21 @@ CheckedInput = tuple[dict[str, Any], WrongFields]
 
 
 async def check_beside(
-    threads: CheckThreads, workspace_id: str, document: Document, payload: Mapping[str, Any], until: str | None = None
+    threads: CheckThreads,
+    workspace_id: str,
+    document: Document,
+    payload: Mapping[str, Any],
+    until: str | None = None,
+    *,
+    kept: bool = False,
 ) -> CheckedInput | None:
     """Checks the payload of a run before its transaction, in a thread of its own. None when the check costs nothing: then
-    the transaction does it.
+    the transaction does it. `kept`: whether it is the input of an earlier job (`PayloadCheck`).
     """
     fields = input_fields(trimmed(document, until))
-    return await threads.run(workspace_id, "", check_payload, fields, payload) if has_patterns(fields) else None
+    if not has_patterns(fields):
+        return None
+    return await threads.run(workspace_id, "", check_payload, fields, payload, kept=kept)
 
 
 def clean_payload(
@@ -202,12 +215,14 @@ def clean_payload(
     document: Document,
     payload: Mapping[str, Any],
     checked: CheckedInput | None = None,
+    *,
+    kept: bool = False,
 ) -> NamedFiles:
-    """Returns the payload with defaults applied, and the files that it names. Raises PayloadInvalid with every wrong
-    field.
+    """Returns the payload with defaults applied, and the files that it names. `kept`: whether it is the input of an
+    earlier job (`PayloadCheck`). Raises PayloadInvalid with every wrong field.
     """
     fields = input_fields(document)
-    clean, errors = check_payload(fields, payload) if checked is None else checked
+    clean, errors = check_payload(fields, payload, kept=kept) if checked is None else checked
     if errors and fields:
         raise wrong_fields(errors)
     named = look_up_files(session, workspace_id, fields, clean)

@@ -457,7 +457,7 @@ class JobDetailPage:
     async def _run_again(self, start: str | None = None) -> None:
         payload = self.seen.payload.value if self.seen.payload is not None else {}
         options = RunOptions(start=start, reuse=self.job.id if start else None, again=self.job.id)
-        checked = await self.page_session.checked(self.document, payload)
+        checked = await self.page_session.checked(self.document, payload, kept=options.repeats)
         job_id = await self.page_session.try_execute(
             run_in_playground, FlowId(self.job.flow_id), self.document, payload, options, checked
         )

@@ -178,10 +178,11 @@ def start_jobs(
         start = StartRow(schedule.id, slot, now(session), missed)
         return _start_rows(session, schedule, caller, options, start, checked)
     payload = schedule.source["payload"]
-    body = None
-    if checked is not None and checked.inputs.payloads == [payload]:
-        ((clean, errors),) = checked.results
-        body = CheckedBody(checked.inputs.version, clean, errors, "")
+    flow = find_live_flow(session, caller, schedule.flow_id)
+    version = choose_version(session, flow, None)
+    inputs = StartInputs(version, read_version(session, flow.id, version).fields, [payload])
+    ((clean, errors),) = _as_checked(inputs, checked).results
+    body = CheckedBody(version, clean, errors, "")
     job_id, batch_id = start_one(session, caller, schedule.flow_id, payload, options, body)
     _name_files(session, "schedule", schedule.id, [(job_id, payload)])
     return StartRow(schedule.id, slot, now(session), missed, job_id, batch_id, jobs=1)
@@ -229,7 +230,7 @@ def _start_rows(
     if len(rows) > MAX_ITEMS:
         raise Conflict(
             f"The dataset “{dataset.name}” has {dataset.rows:,} rows; a start takes at most {MAX_ITEMS:,}",
-            remedy="Divide the dataset, or let the flow read the rows itself with a Dataset Source.",
+            remedy="Divide the dataset, or let the flow read the rows itself with the step Read rows.",
         )
     items: list[dict[str, Any]] = []
     clean: list[dict[str, Any]] = []

@@ -287,7 +287,7 @@ class RunPanel:
         self.controls.busy(waits=True)
         try:
             document = await self.draft.settled()
-            checked = await self.page_session.checked(document, payload, options.until)
+            checked = await self.page_session.checked(document, payload, options.until, kept=options.repeats)
             job_id = await self.page_session.execute(
                 run_in_playground, FlowId(self.draft.flow_id), document, payload, options, checked
             )

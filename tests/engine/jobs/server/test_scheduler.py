@@ -227,6 +227,27 @@ async def test_an_input_that_no_longer_fits_is_named(days: Days) -> None:
     assert "who: " in (start.trouble or {})["detail"]
 
 
+async def test_a_stored_time_of_another_form_goes_on(days: Days) -> None:
+    """Callers send times of RFC 3339; schedules may hold others from before."""
+    days.set("2026-11-02T08:00")
+    payload = {"at": "2026-01-31T12:00Z"}
+    field = {"name": "at", "type": "string", "format": "date-time"}
+    document = document_of(("echo", "set_fields", {"at": "{{ api_input.out.at }}"}), fields=[field])
+    flow = days.world.add_flow(document, live=False)
+    dataset = rows(days, payload)
+    kept = [
+        days.add(flow, at("09:00"), source)
+        for source in (
+            {"kind": "input", "payload": payload},
+            {"kind": "dataset", "dataset_id": dataset, "mapping": {"at": "at"}},
+        )
+    ]
+    days.world.write(lambda session: session.execute(update(Flow).values(live_version=1)))
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    assert [(start.jobs, start.trouble) for one in kept for start in days.starts(one)] == [(1, None)] * 2
+
+
 async def test_a_full_month_is_refused_and_full_slots_are_waited_for(days: Days) -> None:
     days.set("2026-11-02T08:00")
     flow = days.world.add_flow()
