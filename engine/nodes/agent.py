@@ -21,7 +21,8 @@ error says how far it came.
 
 Without output fields the answer is text. With **output fields** it has these fields, as with Prompt. Each reply of the model and
 each call of a tool stands with the step, with its tokens and cost, and none that has ended is repeated after a crash. The
-**Simulated model** calls tools that only read, with made-up values, so that a flow can be tried without a key.
+**Simulated model** calls other flows, and of all other tools those that only read, with made-up values, so that a flow can be tried
+without a key.
 
 What a tool returns may hold text that tries to give the model orders. Give an agent only the tools that it needs, and let a
 person decide about those that change something.

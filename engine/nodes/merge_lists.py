@@ -5,7 +5,7 @@ data of the connected nodes is used, in the order in which they were connected.
 
 * A list of a node that was skipped is left out, so both sides of a Condition can end here.
 * The whole output of a list node, like Filter List, counts as the list in its `items`.
-* What is empty is left out with a warning on the step.
+* What is null is left out with a warning on the step.
   A text that holds a list in JSON form works, too. Anything else fails and says which it was.
 * Nothing is sorted and nothing that stands in two lists is removed. To have each value once, put **Group and count** behind it.
 
