@@ -12,7 +12,8 @@ Write who the agent is and what it should do into **Instructions**, and what it 
 * **The tools of another program** (an MCP server) that an owner set up under Settings, Tools.
 
 Say with each tool **when to use it**: this is what the model goes by. With **Ask a person first** each call of a tool waits until
-somebody approves it; a refusal is told to the model with the note.
+somebody approves it; a refusal is told to the model with the note,
+and so is that nobody answered within 7 days.
 
 A tool that fails, does not answer in time or is called with wrong values ends nothing: the model is told, and may try
 another way. **Most steps** limits how often the model is asked; at the last step it must answer with what it has. **Most

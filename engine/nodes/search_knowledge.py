@@ -10,7 +10,7 @@ and one text to put into a **Prompt**: then the model answers from your document
 | `sources` | where they are from: `number`, `source`, `address`, `place` |
 | `count` | how many there are |
 
-Words are always searched, by their stems (`returns` finds `returned`), and need no key. Where the collection has a model for
+Words are always searched, English ones by their stems (`returns` finds `returned`), and need no key. Where the collection has a model for
 search by meaning, it is asked too, and both lists are joined. **Lowest score** leaves out what fits badly: 0.5 means half of the
 question's words, or that much likeness in meaning. **Only from** takes names of sources, one for each line, or a part of the
 name or address of their documents.
