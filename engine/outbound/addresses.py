@@ -7,6 +7,7 @@ refused before any DNS query. The owner's allow-list is checked first and overri
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ class Forbidden(Exception):  # internal signal; `error_messages` turns it into a
         self.rule = rule
 
 
+#: Longest address that `read_url` keeps, in characters.
+_MOST_KEPT = 500
 ENCODED_RULE = "its host is a number in another form than a usual IP address"
 PRIVATE_RULE = "it leads into a private or reserved network"
 
@@ -74,7 +77,7 @@ class Guard:
         `host` is lower case, ASCII (IDNA) and without brackets. Raises Forbidden.
         """
         host = host.rstrip(".")
-        address = _literal(host)
+        address = literal_address(host)
         if address is not None:
             if any(entry.covers_address(address, port) for entry in self.allow):
                 return Destination(host, port, "any", address)
@@ -151,7 +154,13 @@ def read_url(text: str) -> httpx2.URL:
     """Parses and validates the URL of an outbound request.
 
     Accepts http and https URLs with a host and without user information; removes the fragment. Raises BadUrl.
+
+    The last addresses without a query are kept; a query often carries a key.
     """
+    return _read_url(text) if "?" in text or len(text) > _MOST_KEPT else _read_and_kept(text)
+
+
+def _read_url(text: str) -> httpx2.URL:
     text = text.strip()
     shown = shown_url(text)
     if not text:
@@ -182,9 +191,12 @@ def read_url(text: str) -> httpx2.URL:
     host = url.host.rstrip(".")
     if not host:
         raise BadUrl(f"`{shown}` has no host. Write it in full, like https://example.com/page.")
-    if _literal(url.raw_host.decode()) is None and not NAME.match(url.raw_host.decode().rstrip(".")):
+    if literal_address(url.raw_host.decode()) is None and not NAME.match(url.raw_host.decode().rstrip(".")):
         raise BadUrl(f"`{shown}` is not opened: its host is not a name that can be looked up. Check how it is written.")
     return url.copy_with(host=host, fragment=None) if host != url.host or url.fragment else url
+
+
+_read_and_kept = functools.lru_cache(256)(_read_url)
 
 
 def port_of(url: httpx2.URL) -> int:
@@ -199,7 +211,9 @@ def shown_url(url: object) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"
 
 
-def _literal(host: str) -> Address | None:
+@functools.lru_cache(1_024)
+def literal_address(host: str) -> Address | None:
+    """Returns the IP address that `host` is, or None when it is a name."""
     try:
         return ip_address(host)
     except ValueError:

@@ -42,7 +42,7 @@ from engine.outbound.errors import (
     outbound_fault,
 )
 from engine.outbound.practice_site import PRACTICE_HOST, practice_answer
-from engine.outbound.redirects import Hop, sendable, with_query
+from engine.outbound.redirects import Hop, core_url, sendable, with_query
 from engine.outbound.robots import CrawlPoliteness, SharedTurns, SiteRules
 from engine.outbound.user_agent import USER_AGENT
 
@@ -255,66 +255,60 @@ class OutboundClient:
         walked: list[str] = []
         while True:
             came_from = walked[-1] if walked else None
-            async with self.sent(hop.request(), allow_extra, reach, came_from=came_from) as response:
+            async with self.sent(hop.request(), hop.url, allow_extra, reach, came_from=came_from) as response:
                 listed = bool(response.extensions.get(_LISTED))
                 if not listed:
                     # a host that is not on the allow-list must not redirect to one that is
                     allow_extra, reach = (), "public"
-                location = response.headers.get("location", "").strip()
-                if redirects_left is None or response.status_code not in _REDIRECTS or not location:
-                    body = await _read(response, max_bytes)
-                    headers = _headers_of(response)
-                    return Answer(str(hop.url), response.status_code, headers, body, tuple(walked), listed)
+                headers = dict(httpx2.Headers(response.headers).items())
+                location = headers.get("location", "").strip()
+                if redirects_left is None or response.status not in _REDIRECTS or not location:
+                    body = await _read(response, headers.get("content-encoding", ""), max_bytes)
+                    if headers.pop("content-encoding", None):
+                        headers.pop("content-length", None)  # it counts the compressed bytes
+                    return Answer(str(hop.url), response.status, headers, body, tuple(walked), listed)
             if len(walked) >= redirects_left:
                 raise TooManyRedirects(
                     f"`{shown_url(walked[0] if walked else hop.url)}` was sent on more than {redirects_left} times. "
                     "Open the address in a browser and use the one it ends at."
                 )
             walked.append(str(hop.url))
-            hop = hop.redirected(response.status_code, location)
+            hop = hop.redirected(response.status, location)
 
     @contextlib.asynccontextmanager
     async def sent(
         self,
-        request: httpx2.Request,
+        request: httpcore2.Request,
+        url: httpx2.URL,
         allow_extra: tuple[Allowed, ...],
         reach: Reach = "flows",
         *,
         came_from: str | None = None,
-    ) -> AsyncIterator[httpx2.Response]:
-        """Sends one request without following redirects; the response's body is still compressed and unread.
+    ) -> AsyncIterator[httpcore2.Response]:
+        """Sends one request to `url` without following redirects; the response's body is still compressed and unread.
 
         For `_OutboundTransport` and this class only; other code uses `request`. Raises OutboundRefused or
         OutboundFailed.
         """
-        host, port = request.url.raw_host.decode().lower().rstrip("."), port_of(request.url)
-        with converted_errors(request.url, came_from, reach):
+        host, port = url.raw_host.decode().lower().rstrip("."), port_of(url)
+        with converted_errors(url, came_from, reach):
             async with self._pools.pool(reach, allow_extra) as pool:
                 if host == PRACTICE_HOST:
                     pool.guard.destination(host, port)  # its ports are those of every public host
-                    yield practice_answer(request)
+                    yield practice_answer(request.method.decode(), url.path)
                     return
-                connections = await pool.pool_for(request.url.scheme, host, port)
-                async with connections.group() as group:
-                    answer = await group.handle_async_request(_core_request(request))
-                    extensions = {**answer.extensions, _LISTED: pool.lists(connections, answer, host, port)}
+                connections = await pool.pool_for(url.scheme, host, port)
+                origin = request.url.origin
+                connection = await connections.take(origin)
+                try:
+                    response = await connection.handle_async_request(request)
+                    response.extensions[_LISTED] = pool.lists(connections, response, host, port)
                     try:
-                        yield httpx2.Response(
-                            answer.status, headers=answer.headers, stream=_CompressedBody(answer), extensions=extensions
-                        )
+                        yield response
                     finally:
-                        await answer.aclose()
-
-
-class _CompressedBody(httpx2.AsyncByteStream):
-    """The compressed body of a response as it arrives from the connection."""
-
-    def __init__(self, answer: httpcore2.Response) -> None:
-        self._answer = answer
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._answer.aiter_stream():
-            yield chunk
+                        await response.aclose()
+                finally:
+                    await connections.give_back(connection, origin)
 
 
 class _OutboundTransport(httpx2.AsyncBaseTransport):
@@ -330,22 +324,23 @@ class _OutboundTransport(httpx2.AsyncBaseTransport):
         url = read_url(str(request.url))
         request.headers["accept-encoding"] = ACCEPTED_ENCODINGS
         held = contextlib.AsyncExitStack()
-        response = await held.enter_async_context(self._outbound.sent(request, self._allow_extra))
+        response = await held.enter_async_context(self._outbound.sent(_core_request(request), url, self._allow_extra))
         headers = [
             (name, value)
-            for name, value in response.headers.raw
+            for name, value in response.headers
             if name.lower() not in {b"content-encoding", b"content-length"}
         ]
         body = _HeldBody(held, response, url)
-        return httpx2.Response(response.status_code, headers=headers, stream=body, extensions=response.extensions)
+        return httpx2.Response(response.status, headers=headers, stream=body, extensions=response.extensions)
 
 
 class _HeldBody(httpx2.AsyncByteStream):
     """A decompressed body that keeps its connection open until the body is closed."""
 
-    def __init__(self, held: contextlib.AsyncExitStack, response: httpx2.Response, url: httpx2.URL) -> None:
+    def __init__(self, held: contextlib.AsyncExitStack, response: httpcore2.Response, url: httpx2.URL) -> None:
         self._held = held
-        self._pieces = _pieces(response, MAX_BYTES)
+        encoding = httpx2.Headers(response.headers).get("content-encoding", "")
+        self._pieces = unpacked(response.aiter_stream(), encoding, MAX_BYTES)
         self._url = url
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -358,29 +353,14 @@ class _HeldBody(httpx2.AsyncByteStream):
         await self._held.aclose()
 
 
-async def _read(response: httpx2.Response, max_bytes: int) -> bytes:
+async def _read(response: httpcore2.Response, content_encoding: str, max_bytes: int) -> bytes:
     body = bytearray()
     try:
-        async for piece in _pieces(response, max_bytes):
+        async for piece in unpacked(response.aiter_stream(), content_encoding, max_bytes):
             body += piece
         return bytes(body)
     finally:
         body.clear()  # frees the memory at once: a stored traceback would keep the partial body alive
-
-
-def _pieces(response: httpx2.Response, max_bytes: int) -> AsyncIterator[bytes]:
-    assert isinstance(response.stream, httpx2.AsyncByteStream)
-    return unpacked(response.stream, response.headers.get("content-encoding", ""), max_bytes)
-
-
-def _headers_of(response: httpx2.Response) -> dict[str, str]:
-    """Returns the headers by lower-case name; Content-Encoding and its Content-Length are removed because the body is
-    decompressed.
-    """
-    headers = dict(response.headers.items())
-    if headers.pop("content-encoding", None):
-        headers.pop("content-length", None)
-    return headers
 
 
 def _core_request(request: httpx2.Request) -> httpcore2.Request:
@@ -392,7 +372,7 @@ def _core_request(request: httpx2.Request) -> httpcore2.Request:
     url = request.url
     return httpcore2.Request(
         method=request.method,
-        url=httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+        url=core_url(url),
         headers=request.headers.raw,
         content=request.stream,
         extensions={"timeout": request.extensions.get("timeout", {})},

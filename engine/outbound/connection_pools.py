@@ -10,30 +10,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import select
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from types import CoroutineType
-from typing import Any, cast
+from typing import Any
 
 import httpcore2
 import httpx2
 
-from engine.outbound.addresses import Destination, Forbidden, Guard, is_localhost, is_public
+from engine.outbound.addresses import Destination, Forbidden, Guard, is_localhost, is_public, literal_address
 from engine.outbound.allow_list import Address, Allowed, OutboundRules, Reach
+from engine.outbound.network_stream import Connector
 
 CONNECT_SECONDS = 10.0
 #: Time limit of one connection attempt, in seconds, while there are other addresses to try.
 _FIRST_SECONDS = 3.0
 _MAX_ADDRESSES = 4
 _MAX_CONNECTIONS = 1_024
-#: The connections of one pool of httpcore2, which looks at all of its connections and requests whenever a request begins
-#: or ends.
-_IN_GROUP = 32
+#: An idle connection is closed after this time.
+_IDLE_SECONDS = 15.0
 _LOOK_UPS_AT_ONCE = 32
 
 #: Maps a host name and port to IP addresses as text. Raises OSError (socket.gaierror) when the name is unknown.
@@ -68,75 +67,6 @@ class SystemResolver:
     @staticmethod
     def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
         return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-
-
-class Connector(httpcore2.AsyncNetworkBackend):
-    """Opens TCP connections, to whatever address it is told: the backends below check it."""
-
-    def __init__(self) -> None:
-        self._network = cast(httpcore2.AsyncNetworkBackend, httpcore2.AnyIOBackend())
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature of the library
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        """Connects within `timeout` seconds."""
-        return _Stream(await self._network.connect_tcp(host, port, timeout, local_address, socket_options))
-
-    async def sleep(self, seconds: float) -> None:
-        """Waits between the library's connection attempts."""
-        await asyncio.sleep(seconds)
-
-
-class _Stream(httpcore2.AsyncNetworkStream):
-    """A connection that remembers its socket and its addresses.
-
-    AnyIO asks the system for all of them whenever one is wanted, and the pool wants the socket of each idle connection
-    whenever a request begins or ends: that took a tenth of the time of a short request.
-    """
-
-    def __init__(self, stream: httpcore2.AsyncNetworkStream) -> None:
-        self._stream = stream
-        self._known: dict[str, Any] = {}
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> CoroutineType[Any, Any, bytes]:
-        return self._stream.read(max_bytes, timeout)
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> CoroutineType[Any, Any, None]:
-        return self._stream.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature of the library
-    ) -> httpcore2.AsyncNetworkStream:
-        """Returns the connection with TLS, which replaces this one."""
-        return _Stream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - the signature of the library
-        if info == "is_readable":
-            return _has_data(self.get_extra_info("socket"))
-        if info not in self._known:
-            self._known[info] = self._stream.get_extra_info(info)
-        return self._known[info]
-
-
-def _has_data(connection: socket.socket | None) -> bool:
-    """True when reading would return at once: data that nobody asked for, or the end of the connection."""
-    descriptor = -1 if connection is None else connection.fileno()
-    if descriptor < 0:
-        return True  # it is closed
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -290,35 +220,73 @@ class ProxyTunnels(httpcore2.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-class ConnectionGroups:
-    """Up to _MAX_CONNECTIONS connections, in groups that are opened when they are needed. Requests above that wait in
-    order.
+class Connections:
+    """Up to _MAX_CONNECTIONS connections, each for one request at a time. Requests above that wait in order.
+
+    `connect` returns a new connection to an origin. httpcore2's own pool is not used: it looks at all of its connections
+    and requests whenever a request begins or ends.
     """
 
-    def __init__(self, open_group: Callable[[], httpcore2.AsyncConnectionPool]) -> None:
-        self._open_group = open_group
-        self._groups: list[httpcore2.AsyncConnectionPool] = []
-        self._active: list[int] = []
+    def __init__(self, connect: Callable[[httpcore2.Origin], Awaitable[httpcore2.AsyncConnectionInterface]]) -> None:
+        self._connect = connect
         self._room = asyncio.Semaphore(_MAX_CONNECTIONS)
+        self._idle_of: dict[bytes, list[httpcore2.AsyncConnectionInterface]] = {}
+        #: The origin of each idle connection, and since when it is idle (`time.monotonic`), in that order.
+        self._idle: dict[httpcore2.AsyncConnectionInterface, tuple[bytes, float]] = {}
+        self._taken: set[httpcore2.AsyncConnectionInterface] = set()
 
-    @contextlib.asynccontextmanager
-    async def group(self) -> AsyncIterator[httpcore2.AsyncConnectionPool]:
-        """Provides the first group with a connection to spare, so that open connections are used again."""
-        async with self._room:
-            place = next((at for at, active in enumerate(self._active) if active < _IN_GROUP), len(self._groups))
-            if place == len(self._groups):
-                self._groups.append(self._open_group())
-                self._active.append(0)
-            self._active[place] += 1
-            try:
-                yield self._groups[place]
-            finally:
-                self._active[place] -= 1
+    async def take(self, origin: httpcore2.Origin) -> httpcore2.AsyncConnectionInterface:
+        """Returns the connection to `origin` that was used last, or a new one. `give_back` ends its use."""
+        await self._room.acquire()
+        try:
+            connection = await self._kept(_origin_key(origin)) or await self._connect(origin)
+        except BaseException:
+            self._room.release()
+            raise
+        self._taken.add(connection)
+        return connection
+
+    async def give_back(self, connection: httpcore2.AsyncConnectionInterface, origin: httpcore2.Origin) -> None:
+        """Keeps a connection whose response was read to its end, and closes any other."""
+        self._room.release()
+        self._taken.discard(connection)
+        if connection.is_idle() and connection.is_available():
+            key, now = _origin_key(origin), time.monotonic()
+            self._idle_of.setdefault(key, []).append(connection)
+            self._idle[connection] = key, now
+            while len(self._idle) > _MAX_CONNECTIONS or next(iter(self._idle.values()))[1] < now - _IDLE_SECONDS:
+                oldest = next(iter(self._idle))
+                self._forget(oldest)
+                await oldest.aclose()
+        else:
+            await connection.aclose()
 
     async def aclose(self) -> None:
-        """Closes all connections."""
-        for group in self._groups:
-            await group.aclose()
+        """Closes all connections; requests that are under way fail."""
+        connections = [*self._idle, *self._taken]
+        self._idle, self._idle_of, self._taken = {}, {}, set()
+        for connection in connections:
+            await connection.aclose()
+
+    async def _kept(self, key: bytes) -> httpcore2.AsyncConnectionInterface | None:
+        while (kept := self._idle_of.get(key)) is not None:
+            connection = kept[-1]
+            self._forget(connection)
+            if not connection.has_expired():
+                return connection
+            await connection.aclose()
+        return None
+
+    def _forget(self, connection: httpcore2.AsyncConnectionInterface) -> None:
+        key, _ = self._idle.pop(connection)
+        kept = self._idle_of[key]
+        kept.remove(connection)
+        if not kept:
+            del self._idle_of[key]
+
+
+def _origin_key(origin: httpcore2.Origin) -> bytes:
+    return b"%b://%b:%d" % (origin.scheme, origin.host, origin.port)
 
 
 @dataclass
@@ -331,14 +299,14 @@ class ConnectionPool:
 
     guard: Guard
     backend: GuardedBackend
-    direct: ConnectionGroups
+    direct: Connections
     #: Requests through the company proxy: `through_proxy` sends it host names, `tunnelled` sends it IP addresses that
     #: were checked here.
-    through_proxy: ConnectionGroups | None
-    tunnelled: ConnectionGroups | None
+    through_proxy: Connections | None
+    tunnelled: Connections | None
     active: int = field(default=0)
 
-    async def pool_for(self, scheme: str, host: str, port: int) -> ConnectionGroups:
+    async def pool_for(self, scheme: str, host: str, port: int) -> Connections:
         """Chooses how to reach a host: through the company proxy for public addresses, directly for private ones.
 
         Raises Forbidden.
@@ -361,15 +329,17 @@ class ConnectionPool:
             return self.direct
         return self.tunnelled if self.tunnelled is not None and scheme == "https" else self.through_proxy
 
-    def lists(self, pool: ConnectionGroups, answer: httpcore2.Response, host: str, port: int) -> bool:
+    def lists(self, pool: Connections, answer: httpcore2.Response, host: str, port: int) -> bool:
         """Tells whether the allow-list covers the host that answered.
 
         The IP address is unknown for responses through the proxy.
         """
+        if not self.guard.allow:
+            return False
         peer = None
         if pool is self.direct and (stream := answer.extensions.get("network_stream")) is not None:
             peer = stream.get_extra_info("server_addr")
-        return self.guard.lists(host, port, ip_address(str(peer[0])) if peer else None)
+        return self.guard.lists(host, port, literal_address(str(peer[0])) if peer else None)
 
     async def aclose(self) -> None:
         """Closes all connections."""
@@ -446,27 +416,43 @@ class ConnectionPools:
     def _open(self, allow: tuple[Allowed, ...]) -> ConnectionPool:
         if self._tls is None:
             self._tls = _default_tls()
+        self._tls.set_alpn_protocols(["http/1.1"])
         guard = Guard(allow, self._rules.ports)
         backend = GuardedBackend(guard, self._resolver, self._connector)
         named = tunnelled = None
         if self._rules.proxy:
             proxy = _proxy(self._rules.proxy)  # the proxy's own address is not checked: the operator configured it
-            named = self._pool(self._connector, proxy)
+            named = Connections(self._through(proxy))
             if not self._rules.proxy_looks_up:
-                tunnelled = self._pool(ProxyTunnels(backend, guard, self._connector, proxy, self._tls), None)
-        return ConnectionPool(guard, backend, self._pool(backend, None), named, tunnelled)
+                tunnelled = self._connections(ProxyTunnels(backend, guard, self._connector, proxy, self._tls))
+        return ConnectionPool(guard, backend, self._connections(backend), named, tunnelled)
 
-    def _pool(self, backend: httpcore2.AsyncNetworkBackend, proxy: httpcore2.Proxy | None) -> ConnectionGroups:
-        return ConnectionGroups(
-            lambda: httpcore2.AsyncConnectionPool(
-                ssl_context=self._tls,
-                proxy=proxy,
-                max_connections=_IN_GROUP,
-                max_keepalive_connections=_IN_GROUP,
-                keepalive_expiry=15.0,
-                network_backend=backend,
-            )
+    def _connections(self, backend: httpcore2.AsyncNetworkBackend) -> Connections:
+        """Connections to hosts themselves, with what `backend` opens."""
+        tls = self._tls
+        assert tls is not None
+
+        async def connect(origin: httpcore2.Origin) -> httpcore2.AsyncConnectionInterface:
+            host = origin.host.decode("ascii")
+            stream = await backend.connect_tcp(host, origin.port, CONNECT_SECONDS)
+            if origin.scheme == b"https":
+                stream = await stream.start_tls(tls, host, CONNECT_SECONDS)
+            return httpcore2.AsyncHTTP11Connection(origin, stream, keepalive_expiry=_IDLE_SECONDS)
+
+        return Connections(connect)
+
+    def _through(
+        self, proxy: httpcore2.Proxy
+    ) -> Callable[[httpcore2.Origin], Awaitable[httpcore2.AsyncConnectionInterface]]:
+        """Connections through the company proxy, which gets the names of hosts."""
+        pool = httpcore2.AsyncConnectionPool(
+            ssl_context=self._tls, proxy=proxy, keepalive_expiry=_IDLE_SECONDS, network_backend=self._connector
         )
+
+        async def connect(origin: httpcore2.Origin) -> httpcore2.AsyncConnectionInterface:
+            return pool.create_connection(origin)
+
+        return connect
 
     async def _close_retired(self) -> None:
         idle = [pool for pool in self._retired if pool.active == 0]

@@ -33,56 +33,55 @@ def converted_errors(url: httpx2.URL, came_from: str | None, reach: Reach) -> It
     `came_from` is the URL that redirected to `url`, or None for the first request. Raises OutboundRefused and
     OutboundFailed.
     """
-    shown, host = shown_url(url), url.host
     try:
         yield
     except Forbidden as error:
         raise AddressNotAllowed(_refusal(url, error.rule, came_from, reach)) from error
     except NameNotFound as error:
         raise ConnectFailed(
-            f"`{shown}` could not be opened: no address is known for {host}. "
+            f"`{shown_url(url)}` could not be opened: no address is known for {url.host}. "
             "Check how the name is written, and whether this server reaches the internet, then try again.",
             passing=error.passing,
         ) from error
     except BodyTooLong as error:
         raise ResponseTooLarge(
-            f"The answer of `{shown}` is larger than the {error.limit / 1024 / 1024:.3g} MiB that are read. Ask for less at once."
+            f"The answer of `{shown_url(url)}` is larger than the {error.limit / 1024 / 1024:.3g} MiB that are read. Ask for less at once."
         ) from error
     except BodyUnreadable as error:
         raise AnswerUnreadable(
-            f"The answer of `{shown}` cannot be read: {error}. Try again; if it stays, the other server has to mend it.",
+            f"The answer of `{shown_url(url)}` cannot be read: {error}. Try again; if it stays, the other server has to mend it.",
             passing="early" in str(error),
         ) from error
     except httpcore2.LocalProtocolError as error:
         raise BadHeader(
-            f"The request to `{shown}` cannot be sent: {error}. Check the method and the headers."
+            f"The request to `{shown_url(url)}` cannot be sent: {error}. Check the method and the headers."
         ) from error
     except httpcore2.ConnectTimeout as error:
         raise TimedOut(
-            f"`{shown}` could not be opened: {host} did not take a connection within {CONNECT_SECONDS:g} seconds. "
+            f"`{shown_url(url)}` could not be opened: {url.host} did not take a connection within {CONNECT_SECONDS:g} seconds. "
             "Try again later."
         ) from error
     except httpcore2.TimeoutException as error:
-        raise TimedOut(f"`{shown}` did not answer in time. Try again, or raise the time limit.") from error
+        raise TimedOut(f"`{shown_url(url)}` did not answer in time. Try again, or raise the time limit.") from error
     except httpcore2.ProxyError as error:
         raise ConnectFailed(
-            f"`{shown}` could not be opened: the company proxy did not let it through. "
+            f"`{shown_url(url)}` could not be opened: the company proxy did not let it through. "
             "Ask whoever runs the proxy (FLOWPORT_OUTBOUND_PROXY). For https it is asked for the IP address that was checked "
             "here; one that wants names needs FLOWPORT_OUTBOUND_PROXY_NAMES=proxy."
         ) from error
     except httpcore2.ConnectError as error:
         if _is_about_certificates(error):
             raise ConnectFailed(
-                f"`{shown}` was not opened: {host} could not prove who it is (its TLS certificate is not valid here). "
+                f"`{shown_url(url)}` was not opened: {url.host} could not prove who it is (its TLS certificate is not valid here). "
                 "Check the address, or have the certificate renewed.",
                 passing=False,
             ) from error
         raise ConnectFailed(
-            f"`{shown}` could not be opened: {host} does not take connections right now. Check the address or try again."
+            f"`{shown_url(url)}` could not be opened: {url.host} does not take connections right now. Check the address or try again."
         ) from error
     except (httpcore2.NetworkError, httpcore2.RemoteProtocolError, OSError) as error:
         raise ConnectFailed(
-            f"The connection to {host} broke off before `{shown}` had come in full. Try again."
+            f"The connection to {url.host} broke off before `{shown_url(url)}` had come in full. Try again."
         ) from error
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 
-import httpx2
+import httpcore2
 
 from engine.core.paths import ASSETS
 
@@ -28,15 +28,21 @@ _TYPES = {
 }
 
 
-def practice_answer(request: httpx2.Request) -> httpx2.Response:
+def practice_answer(method: str, path: str) -> httpcore2.Response:
     """Returns the page for a request: 404 for an unknown path, 405 for methods other than GET and HEAD."""
-    if request.method not in {"GET", "HEAD"}:
-        return httpx2.Response(405, headers={"allow": "GET, HEAD"}, text="The practice site can only be read.\n")
-    found = _found(request.url.path)
+    if method not in {"GET", "HEAD"}:
+        refusal = b"The practice site can only be read.\n"
+        headers = [
+            ("allow", "GET, HEAD"),
+            ("content-type", "text/plain; charset=utf-8"),
+            ("content-length", str(len(refusal))),
+        ]
+        return httpcore2.Response(405, headers=headers, content=refusal)
+    found = _found(path)
     status = 200 if found else 404
     kind, body = found or _pages()["/404.html"]
-    headers = {"content-type": kind, "content-length": str(len(body)), "server": "practice"}
-    return httpx2.Response(status, headers=headers, content=b"" if request.method == "HEAD" else body)
+    headers = [("content-type", kind), ("content-length", str(len(body))), ("server", "practice")]
+    return httpcore2.Response(status, headers=headers, content=b"" if method == "HEAD" else body)
 
 
 def practice_page(path: str) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+import httpcore2
 import httpx2
 
 from engine.flow.node_http import SecretValue
@@ -16,8 +17,6 @@ from engine.outbound.decompression import ACCEPTED_ENCODINGS
 from engine.outbound.errors import AddressNotAllowed, BadHeader, BadUrl
 from engine.outbound.secret_hosts import check_send
 from engine.outbound.user_agent import USER_AGENT
-
-#: Value of the User-Agent header.
 
 #: Headers that the client or the HTTP library sets; values from the flow (for example from a pasted curl command) are
 #: dropped.
@@ -38,6 +37,8 @@ _OWN_HEADERS = frozenset(
     ]
 )
 _DROPPED_ON_NEW_ORIGIN = frozenset({"authorization", "cookie", "baggage"})
+#: Methods whose requests tell the length of their body also when they have none (RFC 9110, section 8.6).
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}\Z")
 _HEADER_BREAK = re.compile(r"[\r\n\x00]")
 
@@ -54,16 +55,19 @@ class Hop:
     #: The secrets whose values are in `secret_headers`.
     secrets: tuple[SecretValue, ...] = ()
 
-    def request(self) -> httpx2.Request:
+    def request(self) -> httpcore2.Request:
         """Builds the HTTP request. Raises SecretNotForHost when a secret may not be sent to this host."""
         for secret in self.secrets:
             check_send(secret, self.url)
         defaults = {"user-agent": USER_AGENT, "accept": "*/*"}
         headers = {**defaults, **self.headers, **self.secret_headers, "accept-encoding": ACCEPTED_ENCODINGS}
-        raw = [(name.encode(), _header_bytes(value)) for name, value in headers.items()]
-        return httpx2.Request(
+        raw = [(b"Host", self.url.netloc)]
+        if self.content or self.method in _WITH_BODY:
+            raw.append((b"Content-Length", str(len(self.content or b"")).encode()))
+        raw += [(name.encode(), _header_bytes(value)) for name, value in headers.items()]
+        return httpcore2.Request(
             self.method,
-            self.url,
+            core_url(self.url),
             headers=raw,
             content=self.content,
             extensions={"timeout": {"connect": CONNECT_SECONDS}},
@@ -92,6 +96,11 @@ class Hop:
             headers = {name: value for name, value in headers.items() if name not in _DROPPED_ON_NEW_ORIGIN}
             secret_headers, secrets = {}, ()
         return Hop(method, url, headers, secret_headers, content, secrets)
+
+
+def core_url(url: httpx2.URL) -> httpcore2.URL:
+    """Converts a URL for the connection."""
+    return httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
 def origin_of(url: httpx2.URL) -> tuple[str, str, int]:

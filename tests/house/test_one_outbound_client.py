@@ -19,6 +19,7 @@ OUTBOUND_CLIENT = {
         "client",
         "redirects",
         "connection_pools",
+        "network_stream",
         "addresses",
         "allow_list",
         "error_messages",
@@ -40,6 +41,8 @@ CLIENTS = {
     "xmlrpc.client",
 }  # fmt: skip
 SDKS = {"anthropic", "google.genai", "mistralai", "openai", "pydantic_ai"}
+#: `network_stream` opens the sockets of the outbound client, to addresses that `connection_pools` has checked.
+DIALLERS = {"engine/outbound/network_stream.py", "engine/outbound/connection_pools.py"}
 #: Functions that open a connection without an HTTP library.
 DIALLING = {"create_connection", "urlopen", "urlretrieve", "sock_connect", "open_unix_connection", "connect_ex"}
 ASYNCIO_DIALLING = {"asyncio.open_connection", "asyncio.open_unix_connection"}
@@ -59,7 +62,7 @@ def ways_out(nodes: Iterable[ast.AST], file: str) -> list[str]:
             called = ast.unparse(node.func)
             last = called.rsplit(".", 1)[-1]
             if (
-                last in DIALLING
+                (last in DIALLING and file not in DIALLERS)
                 or called in ASYNCIO_DIALLING
                 or (called.startswith(("httpx2.", "httpcore2.")) and file not in OUTBOUND_CLIENT)
             ):
@@ -106,6 +109,13 @@ def test_connections_are_opened_in_one_file():
         if isinstance(node, ast.Attribute) and node.attr in {"connect_tcp", "AnyIOBackend", "AsyncConnectionPool"}
     ]
     assert set(uses) == {"connection_pools.py"}
+    dialling = [
+        path.name
+        for path in (ROOT / "engine" / "outbound").glob("*.py")
+        for node in nodes_of(path)
+        if isinstance(node, ast.Name) and node.id == "Connector"
+    ]
+    assert set(dialling) == {"connection_pools.py"}  # every use of it is behind the checks of that file
 
 
 def test_rendered_pages_send_requests_through_the_outbound_client_only():

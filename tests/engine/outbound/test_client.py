@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import ssl
 import tracemalloc
@@ -316,6 +317,35 @@ async def test_a_connection_that_its_server_closed_is_not_used_again(outbound):
             closed.clear()
             assert (await outbound.request("GET", url)).body == b"hello"
             await closed.wait()
+
+
+async def test_a_connection_that_sent_more_than_was_asked_is_not_used_again(outbound):
+    asked, stray, ended = 0, asyncio.Event(), asyncio.Semaphore(0)
+
+    async def sends_two(reader, writer):
+        nonlocal asked
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                asked += 1
+                writer.write(answer(200, b"mine %d" % asked))
+                await asyncio.sleep(0.02)
+                writer.write(answer(200, b"stray"))
+                await writer.drain()
+                stray.set()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.release()
+
+    server = await asyncio.start_server(sends_two, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server:
+        assert (await outbound.request("GET", url)).body == b"mine 1"
+        await stray.wait()
+        assert (await outbound.request("GET", url)).body == b"mine 2"
+        await outbound.aclose()
+        for _ in range(2):
+            await ended.acquire()
 
 
 async def test_many_requests_run_at_once(outbound):
