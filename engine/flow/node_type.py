@@ -92,6 +92,9 @@ class NodeType:
     `kept_port` is for types with several ports whose output says which one was chosen: it returns the port. Then the
     step does not run again in another attempt of the job.
 
+    `is_repeatable` is for types that compute their output from their inputs and the payload alone: running such a step
+    again after a crash changes nothing, so no later step waits until it is stored.
+
     `source_input` is the input that, when nothing is bound to it, takes the `out` of the node before it (with
     `all_sources`: a list of the outputs of all nodes before it that ran). Of a list input in `without_skipped`, entries
     that use a skipped node are left out.
@@ -125,6 +128,7 @@ class NodeType:
         None
     )
     kept_port: Callable[[Json], str] | None = None
+    is_repeatable: bool = False
     source_input: str | None = None
     all_sources: bool = False
     without_skipped: frozenset[str] = frozenset()

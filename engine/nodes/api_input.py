@@ -142,6 +142,7 @@ NODE = NodeType(
     inputs=Inputs,
     run=run,
     out_schema=_out,
+    is_repeatable=True,
     summary=_summary,
     accepts_input=False,
     timeout_seconds=300.0,

@@ -77,6 +77,7 @@ NODE = NodeType(
     run=run,
     out_schema=_out,
     out_from=_out_from,
+    is_repeatable=True,
     summary=_summary,
     check=_check,
     example=(

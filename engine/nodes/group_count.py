@@ -303,6 +303,7 @@ NODE = NodeType(
     run=run,
     out_schema=_out,
     out_from=_out_from,
+    is_repeatable=True,
     summary=_summary,
     check=_check,
     example=({"by": "text", "measures": []}, {"items": "{{ page_scraper.out.links }}"}),

@@ -98,6 +98,7 @@ NODE = NodeType(
     source_input="lists",
     all_sources=True,
     without_skipped=frozenset({"lists"}),
+    is_repeatable=True,
     summary=_summary,
     example=({}, {"lists": ["{{ page_scraper.out.links }}", "{{ page_scraper.out.links }}"]}),
 )

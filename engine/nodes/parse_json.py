@@ -183,6 +183,7 @@ NODE = NodeType(
     inputs=Inputs,
     run=run,
     out_schema=_out,
+    is_repeatable=True,
     summary=_summary,
     example=({}, {"text": "{{ page_scraper.out.text }}"}),
 )

@@ -98,6 +98,7 @@ NODE = NodeType(
     run=run,
     out_schema=_out,
     out_from=_out_from,
+    is_repeatable=True,
     summary=_summary,
     example=({"by": "text", "limit": 5}, {"items": "{{ page_scraper.out.links }}"}),
 )

@@ -266,6 +266,7 @@ NODE = NodeType(
     inputs=Inputs,
     run=run,
     out_schema=_out,
+    is_repeatable=True,
     summary=_summary,
     source_inputs=frozenset({"template"}),
     source_references=template_references,

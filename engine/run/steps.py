@@ -118,7 +118,7 @@ class StepEnded:
     """A step has ended. `calls`: its model calls (`engine.models`) in order. `tries`: empty when the first one
     succeeded.
 
-    `items`: the number of items that a Splitter gave. `splitter`: the innermost Splitter around the step. `through`:
+    `is_repeatable`: the step gives the same when it runs again. `items`: the number of items that a Splitter gave. `splitter`: the innermost Splitter around the step. `through`:
     nodes that ran per item and have now ended for all items.
     """
 
@@ -139,6 +139,7 @@ class StepEnded:
     items: int | None = None
     splitter: str = ""
     through: frozenset[str] = frozenset()
+    is_repeatable: bool = False
 
     @property
     def tried(self) -> int:

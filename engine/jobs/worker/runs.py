@@ -279,7 +279,7 @@ class Runs:
         elif outcome is not None and outcome.status == "waiting" and run.verdict != "lost":
             await self._set_aside(run)
         elif run.verdict == "released":
-            await run.recorder.settled()
+            await run.recorder.all_stored()
             await self._until_stored(lambda: self.database.write(give_back, run.job.id, run.lease))
         elif run.verdict != "lost":
             log.error("Job %s stopped because of a fault", run.job.id, exc_info=_exception_of(inner))
@@ -305,7 +305,7 @@ class Runs:
 
     async def _set_aside(self, run: Run) -> None:
         """Gives the job away until a person answers one of its questions."""
-        await run.recorder.settled()
+        await run.recorder.all_stored()
         questions = tuple(run.recorder.open_questions)
         if not await self._until_stored(lambda: self.database.write(set_aside, run.job.id, run.lease, questions)):
             log.warning("Job %s was taken over while it asked a person", run.job.id)

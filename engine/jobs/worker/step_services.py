@@ -169,7 +169,7 @@ class JobServices:
 
     async def ask_person(self, key: StepKey, question: PersonQuestion) -> PersonAnswer | None:
         """Asks a person, once, and returns the answer; None while there is none. Raises NodeFailed."""
-        await self._recorder.settled()
+        await self._recorder.all_stored()  # the question names the row of its step
         return await self._questions.ask(key, question)
 
     async def in_thread(self, work: Callable[..., Json], *args: Any) -> Json:

@@ -2,8 +2,8 @@
 
 A run reports to its `JobRecorder`, which only keeps the reports in memory; the one `StepWriter` of the process writes
 them every few milliseconds. A job that ends before that stores them with its final write. Before a step sends anything
-out, `settled` waits until every step that ended is stored: after a crash at most the step in progress runs twice, and
-no earlier paid model call is repeated (L3).
+out, `settled` waits until every step that ended is stored, except those that would give the same again: after a crash at
+most the step in progress runs twice, and no earlier paid model call is repeated (L3).
 """
 
 from __future__ import annotations
@@ -93,6 +93,8 @@ class JobRecorder:
     #: The number of reports so far, and how many of them were written or given up.
     reported: int = 0
     written: int = 0
+    #: The number of reports that must be stored before a step sends anything out.
+    needed: int = 0
     running: dict[StepKey, int] = field(default_factory=dict)
     #: The questions to people that this attempt found without an answer.
     open_questions: list[str] = field(default_factory=list)
@@ -189,8 +191,17 @@ class JobRecorder:
         self.closed = True
 
     async def settled(self) -> None:
+        """Waits until what a crash must not undo is stored: all reports up to the last one that another attempt would not
+        repeat by itself. Raises StepsNotStored.
+        """
+        await self._stored(self.needed)
+
+    async def all_stored(self) -> None:
         """Waits until all reports so far are stored. Raises StepsNotStored."""
-        await self.step_writer.settled(self, self.reported)
+        await self._stored(self.reported)
+
+    async def _stored(self, number: int) -> None:
+        await self.step_writer.settled(self, number)
         if self.incomplete:
             raise StepsNotStored
 
@@ -199,8 +210,11 @@ class JobRecorder:
             self._add(TextReport(piece, self.clock.now()))
 
     def _add(self, item: Report) -> None:
-        if not self.closed:
-            self.step_writer.add(self, item)
+        if self.closed:
+            return
+        self.step_writer.add(self, item)
+        if not isinstance(item, StepStarted) and not (isinstance(item, StepEnded) and item.is_repeatable):
+            self.needed = self.reported
 
 
 #: The reports that people watch in every run.
@@ -255,6 +269,7 @@ class StepWriter:
         await self.settled(recorder, recorder.reported - len(items))
         if not items:
             return None
+        recorder.written += len(items)  # when the caller cannot write them, nobody writes them
         (progress,) = await _as_progress([(recorder, items)])
         return progress
 

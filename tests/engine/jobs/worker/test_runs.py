@@ -103,7 +103,8 @@ async def test_a_run_whose_job_was_taken_is_stopped_by_its_next_step(world: Worl
 
 async def test_a_job_whose_steps_cannot_be_stored_fails_before_it_reaches_outside(world: World, tmp_path: Path) -> None:
     path = tmp_path / "lines"
-    steps = document_of(("first", "set_fields", {"a": 1}), ("write", "test_write", {"path": str(path), "line": "x"}))
+    first = ("first", "test_sleep", {"seconds": 0})
+    steps = document_of(first, ("write", "test_write", {"path": str(path), "line": "x"}))
     job_id = world.submit(world.add_flow(steps)).job_id
     world.write(refuse_first_step)
     await world.runs().carry(job_id)
@@ -113,6 +114,20 @@ async def test_a_job_whose_steps_cannot_be_stored_fails_before_it_reaches_outsid
     assert job.error["message"] == "The job stopped because of a fault in Flowport."
     assert not path.exists(), "after a crash it would have been written twice"
     assert world.active() == 0
+
+
+async def test_a_step_that_gives_the_same_again_keeps_no_step_waiting(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    first = ("first", "set_fields", {"a": 1})
+    steps = document_of(first, ("write", "test_write", {"path": str(path), "line": "x"}))
+    job_id = world.submit(world.add_flow(steps)).job_id
+    world.write(refuse_first_step)
+    await world.runs().carry(job_id)
+    job = world.job(job_id)
+    assert path.read_text() == "x\n"
+    assert (job.status, world.active()) == ("failed", 0), "its last write was refused"
+    assert job.error is not None
+    assert job.error["message"] == "The job stopped because of a fault in Flowport."
 
 
 async def test_a_job_is_not_completed_when_some_of_its_steps_could_not_be_stored(world: World) -> None:

@@ -32,7 +32,7 @@ async def test_a_report_is_written_after_a_job_that_reported_during_a_write_took
     writer = StepWriter(world.database)
     long, short = recorder_of(world, writer), recorder_of(world, writer)
     long.started(started(long, "first"))
-    writing = asyncio.create_task(long.settled())
+    writing = asyncio.create_task(long.all_stored())
     await asyncio.sleep(0)
     await asyncio.sleep(0)  # the write of the first report is under way
     short.started(started(short, "only"))
