@@ -58,6 +58,8 @@ class Context:
     #: The bodies of incoming webhooks, which have a limit of their own.
     hook_bodies: Bodies = field(default_factory=lambda: Bodies(HOOK_BODIES))
     _noted: LRUCache[str, float] = field(default_factory=lambda: LRUCache(1_000))
+    #: Callers, by the hash of their key, whose keys were read in this turn of the event loop.
+    _just_read: dict[str, Caller] = field(default_factory=dict[str, Caller])
 
     async def caller(self, request: Request, *, lately: bool = False) -> Caller:
         """Authenticates the caller and counts the request. Raises Unauthorized, ParameterInvalid and RateLimited.
@@ -95,14 +97,26 @@ class Context:
             raise ShuttingDown(retry_after=5)
 
     async def caller_now(self, caller: Caller) -> Caller:
-        """Returns the caller with its key as it is now, for a call that has waited. Raises Unauthorized."""
-        return await self.database.find(read_key_again, caller)
+        """Returns the caller with its key as it is now, for a call that has waited. Raises Unauthorized.
 
-    async def until_ended(self, caller: Caller, job_id: str, seconds: float, look: Look = find_status) -> Caller:
+        Calls with the same key that wake up in the same turn of the event loop share one read of the key.
+        """
+        known = self._just_read.get(caller.key_hash)
+        if known is None:
+            known = await self.database.find(read_key_again, caller)
+            if caller.key_hash:
+                if not self._just_read:
+                    asyncio.get_running_loop().call_soon(self._just_read.clear)
+                self._just_read[caller.key_hash] = known
+        return known
+
+    async def until_ended(
+        self, caller: Caller, job_id: str, seconds: float, look: Look = find_status, *, is_new: bool = False
+    ) -> Caller:
         """Waits until the job has ended, `seconds` are over or the server stops. The route then reads the job again.
 
         With `find_batch_status` as `look` it waits for a batch. The key is checked at each wake-up; the returned caller
-        has the key as it is at the end. Raises Unauthorized.
+        has the key as it is at the end. `is_new`: this call has just created the job. Raises Unauthorized.
         """
         known = caller
 
@@ -112,7 +126,8 @@ class Context:
             return not self.stopping.is_set()
 
         if not self.stopping.is_set():
-            await wait_until_ended(self.database, self.waiters, caller.workspace_id, job_id, seconds, check, look)
+            asked = caller.workspace_id, job_id
+            await wait_until_ended(self.database, self.waiters, *asked, seconds, check, look, is_new=is_new)
         return known
 
     def stop(self) -> None:

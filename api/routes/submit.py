@@ -111,7 +111,7 @@ when it ends in time.
         context.sent_fields.note(caller, flow_id, [payload])
     headers = _headers(request, accepted, job_path(accepted.job_id))
     if wait:
-        caller = await context.until_ended(caller, accepted.job_id, wait)
+        caller = await context.until_ended(caller, accepted.job_id, wait, is_new=not accepted.replayed)
         answer, job = await job_answer(context, request, caller, accepted.job_id)
         if job.ended:
             answer.headers.update(headers | {"Preference-Applied": f"wait={wait}"})

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Self
 
@@ -24,6 +25,10 @@ from storage.sqlite_file import DataVersion, is_sqlite
 LOOK_SECONDS = 0.025
 #: A waiting reader reads again after this many seconds, even without a notification.
 READ_AGAIN_SECONDS = 5.0
+#: A timer of the event loop may end so much too early.
+_EARLY_SECONDS = 0.001
+#: How many ends are kept for readers that subscribe after they were told.
+_ENDED_LATELY = 2_000
 
 
 #: A query for the status of a job or batch by workspace and id; None: there is none.
@@ -88,6 +93,8 @@ class JobWaiters:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._poller: asyncio.Task[None] | None = None
         self._notified_at = 0.0
+        #: The jobs and batches whose end was told last, in order.
+        self._ended_lately: dict[str, None] = {}
         #: True when other processes tell of their changes, so that polling only makes up for notices that were lost.
         self.is_told = False
 
@@ -103,7 +110,17 @@ class JobWaiters:
 
     def ended(self, *job_ids: str) -> None:
         """Wakes the readers of jobs or batches that have ended."""
+        lately = self._ended_lately
+        lately.update(dict.fromkeys(job_ids))
+        for job_id in list(itertools.islice(lately, max(0, len(lately) - _ENDED_LATELY))):
+            lately.pop(job_id, None)
         self._notify(job_ids, ended=True)
+
+    def ended_lately(self, job_id: str) -> bool:
+        """True when one of the last notifications said that the job has ended. A job that has just been accepted and
+        whose reader has subscribed needs no other look.
+        """
+        return job_id in self._ended_lately
 
     def subscribe(self, job_id: str, *, ends_only: bool = False) -> Changes:
         """Receives the changes of a job from now on, or its end alone. Read the job after this."""
@@ -208,23 +225,30 @@ async def wait_until_ended(
     seconds: float,
     check: Callable[[], Awaitable[bool]],
     look: Look = find_status,
+    *,
+    is_new: bool = False,
 ) -> None:
     """Waits until the job has ended or `seconds` have passed; the caller reads the job itself. Raises NotFound.
 
     After a notification that does not tell the end, only the status is queried, with `look`; with `find_batch_status` it
-    waits for a batch. `check` is called after each notification: it raises when the caller may not read the job any more, and
+    waits for a batch. Of a job that is new, which this process has just accepted, it is not queried before the first
+    notification. `check` is called after each notification: it raises when the caller may not read the job any more, and
     returns False to end the wait.
     """
     monotonic = database.clock.monotonic
     until = monotonic() + seconds
     async with waiters.subscribe(job_id, ends_only=True) as changes:
+        if is_new and waiters.ended_lately(job_id):
+            return
         while True:
-            status = await database.find(look, workspace_id, job_id)
-            if status is None:
-                raise NotFound(f"{job_id[:100]!r} is not there any more")
             left = until - monotonic()
-            if status in ENDED or left <= 0:
-                return
+            if not is_new:
+                status = await database.find(look, workspace_id, job_id)
+                if status is None:
+                    raise NotFound(f"{job_id[:100]!r} is not there any more")
+                if status in ENDED or left <= _EARLY_SECONDS:
+                    return
+            is_new = False
             await changes.wait(min(left, READ_AGAIN_SECONDS))
             if not await check() or changes.ended:
                 return

@@ -9,7 +9,7 @@ import pytest
 
 from engine.core.errors import NotFound
 from engine.jobs.notifier import NOTIFIER
-from engine.jobs.server.job_waiters import JobWaiters, wait_for_end
+from engine.jobs.server.job_waiters import JobWaiters, go_on, wait_for_end, wait_until_ended
 from tests.engine.jobs.world import World
 from tests.logical_time import pass_time
 
@@ -26,6 +26,22 @@ async def test_who_waits_hears_of_the_end(world: World) -> None:
     await world.runs().carry(job_id)
     assert {job.status for job in await asyncio.gather(*waiting)} == {"completed"}
     assert not waiters._waiting
+
+
+async def test_the_end_of_a_new_job_that_was_told_before_anybody_waits_is_not_missed(world: World) -> None:
+    waiters = JobWaiters(world.database)
+    world.database.info[NOTIFIER] = waiters
+    job_id = world.submit(world.add_flow()).job_id
+    await world.runs().carry(job_id)
+    at = asyncio.get_running_loop().time()
+    await wait_until_ended(world.database, waiters, world.workspace_id, job_id, 30, go_on, is_new=True)
+    assert asyncio.get_running_loop().time() == at
+
+    for number in range(3_000):  # so many ends later it is looked up like any other, in a few seconds at most
+        waiters.ended(f"job_{number}")
+    assert not waiters.ended_lately(job_id)
+    await wait_until_ended(world.database, waiters, world.workspace_id, job_id, 30, go_on, is_new=True)
+    assert asyncio.get_running_loop().time() - at < 6
 
 
 async def test_waiting_ends_with_the_job_as_it_is(world: World) -> None:
