@@ -42,7 +42,8 @@ from storage.workspaces import get_limits
 from ui.kit import feedback, frame
 from ui.kit.search import Hit
 from ui.kit.text import _
-from ui.shared_reads import Answer, Answers, Committed, Moment, SessionChecks
+from ui.pulse import RepeatedCall
+from ui.shared_reads import Answer, Answers, Committed, Moment, Reads, SessionChecks
 
 if TYPE_CHECKING:
     from engine.core.settings import Settings
@@ -191,12 +192,20 @@ class PageSession:
         """
         now, asked = self._moment(), (args, kwargs)
         answers, workspace_id = self.app.shared(Answers), self.person.workspace_id
+        checked = False
+
+        async def read() -> Answer:
+            nonlocal checked
+            answer = Answer(asked, now, await self.query(query, *args, **kwargs))
+            answers.note(workspace_id, query, answer)
+            self.app.shared(SessionChecks).note(self._cookie, now)
+            checked = True
+            return answer
+
         known = answers.find(workspace_id, query, asked, now)
         if known is None:
-            known = Answer(asked, now, await self.query(query, *args, **kwargs))
-            answers.note(workspace_id, query, known)
-            self.app.shared(SessionChecks).note(self._cookie, now)
-        elif not self.app.shared(SessionChecks).holds(self._cookie, now):
+            known = await self.app.shared(Reads).share((workspace_id, query), asked, now.version, read)
+        if not checked and not self.app.shared(SessionChecks).holds(self._cookie, now):
             await self._check_again(now)
         return known.value
 
@@ -255,18 +264,20 @@ class PageSession:
             if not watching:
                 watching = True
                 with client.layout:
-                    timer = ui.timer(WATCH_SECONDS, lambda: self._look(timer), immediate=False)
+                    check = RepeatedCall(
+                        WATCH_SECONDS, lambda: self._look(check), is_due=self._is_unchecked, at_once=False
+                    )
 
         client.on_connect(begin)
 
-    async def _look(self, timer: ui.timer) -> None:
-        now = self._moment()
-        if self.app.shared(SessionChecks).holds(self._cookie, now):
-            return
+    def _is_unchecked(self) -> bool:
+        return not self.app.shared(SessionChecks).holds(self._cookie, self._moment())
+
+    async def _look(self, check: RepeatedCall) -> None:
         try:
-            await self._check_again(now)
+            await self._check_again(self._moment())
         except SignedOut:
-            timer.deactivate()
+            check.deactivate()
         except Unavailable:
             pass  # the database is busy; the next check reads it again
 
@@ -274,8 +285,11 @@ class PageSession:
         return self.app.shared(Committed).moment(self.app.database)
 
     async def _check_again(self, now: Moment) -> None:
-        await self.query(_nothing)
-        self.app.shared(SessionChecks).note(self._cookie, now)
+        async def check() -> None:
+            await self.query(_nothing)
+            self.app.shared(SessionChecks).note(self._cookie, now)
+
+        await self.app.shared(Reads).share(self._cookie, (), now.version, check)
 
     def leave(self) -> None:
         """Empties the page after an action by which the person ended the session."""

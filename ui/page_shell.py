@@ -32,6 +32,7 @@ from ui.kit.plain_pages import not_found_page
 from ui.kit.text import _, size
 from ui.kit.times import Times
 from ui.page_session import PageSession, SignedOut
+from ui.pulse import RepeatedCall
 
 T = TypeVar("T")
 
@@ -88,32 +89,25 @@ def times_of(page_session: PageSession) -> Times:
     return Times(page_session.app.database.clock, reader())
 
 
-def every(seconds: float, look: Callable[[], Awaitable[None]]) -> ui.timer:
-    """Calls `look` at an interval.
+def every(seconds: float, look: Callable[[], Awaitable[None]]) -> RepeatedCall:
+    """Calls `look` at an interval, at the beat that all open pages share (`ui/pulse.py`).
 
     A call that takes longer is not started twice; when the database is busy it is retried.
 
-    No call is made while a menu is open, because drawing would close the menu. Start the timer after the last `await`
-    of a page: NiceGUI delivers a page early when a timer waits for its browser.
+    No call is made while a menu is open, because drawing would close the menu. Start it after the last `await` of a page:
+    NiceGUI delivers a page early when something waits for its browser.
     """
-    looking = False
     menus = _Menus(ui.context.client)
 
     async def once_more() -> None:
-        nonlocal looking
-        if looking or menus.one_is_open:
-            return
-        looking = True
         try:
             with contextlib.suppress(Unavailable):
                 await look()
         except SignedOut:
-            timer.deactivate()
-        finally:
-            looking = False
+            repeated.deactivate()
 
-    timer = ui.timer(seconds, once_more)
-    return timer
+    repeated = RepeatedCall(seconds, once_more, is_due=lambda: not menus.one_is_open)
+    return repeated
 
 
 class _Menus:

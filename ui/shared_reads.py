@@ -7,14 +7,17 @@ has no number of commits, nothing is shared.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.core.clock import SECOND
 from storage.database import Database
 from storage.sqlite_file import read_version
+
+T = TypeVar("T")
 
 #: For how long a repeated query has the same answer while nothing is committed.
 SAME_SECONDS = 10
@@ -118,3 +121,46 @@ class Answers:
             self._known.clear()
             self._version = answer.moment.version
         self._known.setdefault((workspace_id, query), deque(maxlen=self._MOST)).append(answer)
+
+
+class Reads:
+    """What is being read at this moment: all pages look at the same beat (`ui/pulse.py`), and those that want the same wait
+    for the one that asks first.
+    """
+
+    def __init__(self) -> None:
+        #: Those that waited go on one by one: each then draws, and other work of the event loop comes in between.
+        self._turn = asyncio.Lock()
+        #: By key what is read under it: the arguments, the version, and the answer to come; None when the read failed.
+        self._under_way: dict[Hashable, list[tuple[object, int, asyncio.Future[tuple[Any] | None]]]] = {}
+
+    async def share(self, key: Hashable, asked: object, version: int | None, read: Callable[[], Awaitable[T]]) -> T:
+        """Returns what `read` gives, or what the same read of another page gives, if that began at the same version.
+
+        When the other one fails or its page is closed, `read` is called after all. With PostgreSQL nothing is shared.
+        """
+        if version is None:
+            return await read()
+        while other := self._find(key, asked, version):
+            await asyncio.wait([other])
+            async with self._turn:
+                await asyncio.sleep(0)
+            if (answer := other.result()) is not None:
+                return answer[0]
+        mine = (asked, version, asyncio.get_running_loop().create_future())
+        self._under_way.setdefault(key, []).append(mine)
+        answer_of_mine: tuple[T] | None = None
+        try:
+            answer_of_mine = (await read(),)
+            return answer_of_mine[0]
+        finally:
+            self._under_way[key].remove(mine)
+            if not self._under_way[key]:
+                del self._under_way[key]
+            mine[2].set_result(answer_of_mine)
+
+    def _find(self, key: Hashable, asked: object, version: int) -> asyncio.Future[tuple[Any] | None] | None:
+        for other_asked, other_version, to_come in self._under_way.get(key, ()):
+            if other_version == version and other_asked == asked:
+                return to_come
+        return None

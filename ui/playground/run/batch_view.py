@@ -40,6 +40,7 @@ from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.batch_csv import csv_path
 from ui.playground.run.batch_set_up import BatchSetUp
 from ui.playground.run.samples import sample_rows
+from ui.pulse import RepeatedCall
 
 #: Number of rows on one page of the table.
 PAGE = 20
@@ -69,7 +70,7 @@ class BatchView:
         self._rows: list[Any] = []
         self.box = ui.element("div").classes("fp-rt fp-rc")
         with self.box:
-            self.timer = ui.timer(LOOK_SECONDS, self._look, active=False)
+            self.timer = RepeatedCall(LOOK_SECONDS, self._look_again, active=False)
             self.content = ui.element("div").classes("fp-stack")
 
     async def show(self) -> None:
@@ -160,6 +161,9 @@ class BatchView:
                 link(_("see them in Jobs"), f"/jobs?flow={self.draft.flow_id}&environment=playground")
         self._look()
         self.timer.activate()
+
+    async def _look_again(self) -> None:
+        self._look()
 
     def _look(self) -> None:
         batch = self.batches.running(self.draft.flow_id) or self.batch
