@@ -62,6 +62,7 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
     gc.disable()  # imported modules are never garbage: collecting during the start would only cost time
     share_among_threads()
     from api.connection_limits import limits_for
+    from api.event_loop import loop_factory
     from api.listen_socket import listen
     from engine.core.file_descriptors import raise_limit
     from engine.jobs.worker_locks import AlreadyServing
@@ -80,7 +81,7 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
         settings = _with_stored_address(settings, database)
         if link := set_up(database, settings, owns_pages=options.pages):
             print(f"Set-up link: {settings.base_url}{link}", flush=True)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_run(settings, options, database, vault, listener, limits, lock))
     lock.release()
     return int(lock.damaged)
@@ -469,14 +470,6 @@ def _pages(
 def _command(name: str, settings: Settings) -> list[str]:
     """Returns the command of another process with these settings; the rest of them is in the environment."""
     return [sys.executable, str(ROOT / "app.py"), name, "--data", str(settings.data.resolve())]
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # uvloop does not support Windows
-        return None
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

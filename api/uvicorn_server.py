@@ -34,6 +34,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.connection_limits import Connections, Standing
+from api.event_loop import seconds_to_step
 from api.http.addresses import is_public
 from api.http.parser_words import http_words
 from api.http.problem_json import (
@@ -116,6 +117,13 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._tell_ready()
+
+    async def main_loop(self) -> None:
+        """Calls `on_tick` ten times a second until the server ends, together with other timers (`api/event_loop.py`)."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            await asyncio.sleep(seconds_to_step(0.001))
 
     async def on_tick(self, counter: int) -> bool:
         """Checks the deadlines of all connections once a second; uvicorn calls this ten times a second."""
