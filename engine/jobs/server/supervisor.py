@@ -28,6 +28,7 @@ from typing import IO
 from engine.core.errors import StorageUnavailable
 from engine.core.logging_setup import as_text, write_to_stderr
 from engine.jobs.at_work import give_up
+from engine.jobs.server.end_of_process import EndOfProcess
 from engine.jobs.server.job_waiters import JobWaiters
 
 #: Environment variable of the child: `app.py worker` exchanges lines with its parent through stdin and stdout.
@@ -334,11 +335,8 @@ class Supervisor:
 
     def _wait(self, child: _Child) -> None:
         """Waits until the process has ended, by itself or killed because it is frozen."""
-        while True:
-            try:
-                child.process.wait(timeout=LOOK_SECONDS)
-                return
-            except subprocess.TimeoutExpired:
+        with EndOfProcess(child.process) as end:
+            while not end.wait(LOOK_SECONDS):
                 child.silent_looks += 1
                 if child.silent and not self._stopping.is_set():
                     self._end_frozen(child)
