@@ -34,6 +34,9 @@ class Checkpoints:
         self._url = url
         #: The end of what the last checkpoint moved.
         self._moved = LogPlace()
+        #: Time and size of the log file when it was last read, and when the look before that read it.
+        self._read: tuple[int, int] | None = None
+        self._read_before: tuple[int, int] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look_for_ever, name="checkpoints", daemon=True)
 
@@ -54,10 +57,26 @@ class Checkpoints:
         moved = self._moved.frames if self._moved.salts == end.salts else 0
         if end.frames - moved < PAGES:
             return
+        self._read = None  # whether it succeeds is seen at the next look
         _busy, _pages, moved = connection.execute("pragma wal_checkpoint(passive)").fetchone()
         self._moved = LogPlace(end.salts, moved)
         if end.frames >= LONG_PAGES:
             self._begin_anew(connection)
+
+    def is_unchanged(self) -> bool:
+        """True when nobody wrote to the log since a look at it that found nothing to do.
+
+        A file system may give two writes within some milliseconds the same time, so the log is read once more.
+        """
+        try:
+            found = file_of(self._url).with_name(f"{file_of(self._url).name}-wal").stat()
+        except OSError:
+            return False
+        current = found.st_mtime_ns, found.st_size
+        if current == self._read == self._read_before:
+            return True
+        self._read, self._read_before = current, self._read
+        return False
 
     def _begin_anew(self, connection: sqlite3.Connection) -> None:
         """Moves the pages that were written meanwhile too, so that the next write begins the log anew."""
@@ -73,6 +92,8 @@ class Checkpoints:
         with contextlib.closing(sqlite3.connect(file_of(self._url), timeout=0, isolation_level=None)) as connection:
             connection.execute("pragma synchronous=FULL")
             while not self._stop.wait(LOOK_SECONDS):
+                if self.is_unchanged():
+                    continue
                 try:
                     self.pass_over(connection)
                 except (OSError, sqlite3.Error) as error:

@@ -88,6 +88,13 @@ def test_what_was_moved_is_not_moved_again(database: Database, connection: sqlit
     assert size(database) == before
 
 
+def test_a_log_to_which_nobody_writes_is_read_twice(database: Database) -> None:
+    checkpoints = Checkpoints(database.url)
+    for _ in range(2):
+        fill(database, 10)
+        assert [checkpoints.is_unchanged() for _ in range(4)] == [False, False, True, True]
+
+
 def test_a_long_log_begins_anew_and_a_reader_is_not_in_the_way_of_writers(
     database: Database, connection: sqlite3.Connection
 ) -> None:
