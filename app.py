@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import gc
+import importlib
 import math
 import os
 import signal
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from api.app import PublicApi
     from api.connection_limits import ConnectionLimits
     from api.uvicorn_server import Server
+    from engine.jobs.server.copied_worker import CopiedProcess, Copy
     from engine.jobs.server.job_waiters import JobWaiters
     from engine.jobs.server.maintenance import Maintenance
     from engine.jobs.server.supervisor import Supervisor
@@ -61,6 +63,11 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
         return _serve_with_processes(settings, options)
     gc.disable()  # imported modules are never garbage: collecting during the start would only cost time
     share_among_threads()
+    from engine.jobs.server.copied_worker import Copy
+
+    first_worker = _copy_for_worker() if options.worker else None
+    if isinstance(first_worker, Copy):
+        return _work_as_copy(first_worker, settings)
     from api.connection_limits import limits_for
     from api.event_loop import loop_factory
     from api.listen_socket import listen
@@ -82,9 +89,36 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
         if link := set_up(database, settings, owns_pages=options.pages):
             print(f"Set-up link: {settings.base_url}{link}", flush=True)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_run(settings, options, database, vault, listener, limits, lock))
+            runner.run(_run(settings, options, database, vault, listener, limits, lock, first_worker))
     lock.release()
     return int(lock.damaged)
+
+
+def _copy_for_worker() -> CopiedProcess | Copy | None:
+    """Copies this process once it has imported what server and worker both use; None where processes are not copied."""
+    from engine.jobs.server.copied_worker import can_copy, copy_process
+
+    if not can_copy():
+        return None
+    from sqlalchemy.orm import configure_mappers
+
+    for name in ("engine.actions.server_start", "engine.jobs.worker.worker", "engine.secrets.opening", "uvloop"):
+        importlib.import_module(name)
+    configure_mappers()
+    return copy_process()
+
+
+def _work_as_copy(copy: Copy, settings: Settings) -> int:
+    """Runs the worker in a copy of the server's process; returns the exit code."""
+    from setproctitle import setproctitle
+
+    command = _command("worker", settings)
+    setproctitle(" ".join(command))
+    added = copy.environment()
+    if added is None:
+        return 0
+    os.environ.update(added)
+    return main(command[2:], os.environ, serve=serve, worker=worker)
 
 
 def _lock_folder(settings: Settings) -> ServeLock | NoLock:
@@ -196,13 +230,14 @@ async def _run(
     listener: socket.socket,
     limits: ConnectionLimits,
     lock: ServeLock | NoLock,
+    first_worker: CopiedProcess | None,
 ) -> None:
     """Runs all components that live on the event loop until the server stops."""
     from engine.jobs.notifier import NOTIFIER
     from engine.jobs.server.job_waiters import JobWaiters
 
     waiters = JobWaiters(database)
-    supervisor = database.info[NOTIFIER] = _supervisor(settings, database, waiters)
+    supervisor = database.info[NOTIFIER] = _supervisor(settings, database, waiters, first=first_worker)
     link = _join_others(settings, database, supervisor, waiters) if database.is_postgres else None
     if options.worker:
         supervisor.start()  # the worker process starts in parallel with the imports below
@@ -294,9 +329,16 @@ def _join_others(settings: Settings, database: Database, supervisor: Supervisor,
     return join_as_server(database, server_id, supervisor, waiters, settings.database_direct_url)
 
 
-def _supervisor(settings: Settings, database: Database, waiters: JobWaiters, *, only_alone: bool = False) -> Supervisor:
+def _supervisor(
+    settings: Settings,
+    database: Database,
+    waiters: JobWaiters,
+    *,
+    only_alone: bool = False,
+    first: CopiedProcess | None = None,
+) -> Supervisor:
     """Builds what keeps a worker process running. `only_alone`: it starts workers for jobs that must run alone, and no
-    others.
+    others. `first`: the copy of this process that becomes the first worker.
     """
     from engine.core.logging_setup import worker_line
     from engine.jobs.server.supervisor import Supervisor
@@ -308,6 +350,7 @@ def _supervisor(settings: Settings, database: Database, waiters: JobWaiters, *, 
         waiters,
         waits_alone=lambda: database.look_up(next_alone) is not None,
         only_alone=only_alone,
+        first=first,
         worker_line=worker_line(settings.log),
     )
 

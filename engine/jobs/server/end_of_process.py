@@ -11,11 +11,13 @@ import subprocess
 import sys
 from typing import Self
 
+from engine.jobs.server.copied_worker import CopiedProcess
+
 
 class EndOfProcess:
     """Waits for the end of one process; used as a context manager, by one thread."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | CopiedProcess) -> None:
         self._process = process
         self._descriptor: int | None = None
 

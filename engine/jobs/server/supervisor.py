@@ -28,6 +28,7 @@ from typing import IO
 from engine.core.errors import StorageUnavailable
 from engine.core.logging_setup import as_text, write_to_stderr
 from engine.jobs.at_work import give_up
+from engine.jobs.server.copied_worker import CopiedProcess
 from engine.jobs.server.end_of_process import EndOfProcess
 from engine.jobs.server.job_waiters import JobWaiters
 
@@ -57,7 +58,7 @@ STOP_SECONDS = 35.0
 class _Child:
     """One worker process, and what its lines have said."""
 
-    def __init__(self, process: subprocess.Popen[bytes], *, alone: bool) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | CopiedProcess, *, alone: bool) -> None:
         self.process = process
         self.alone = alone
         #: True after its first line: it has imported its modules.
@@ -112,7 +113,7 @@ class Supervisor:
     """Keeps a worker process running until `stop`. It is the server's JobNotifier (`engine.jobs.notifier`).
 
     `waits_alone` returns whether a job must run alone in a process; it is called from a thread. `only_alone`: workers for
-    such jobs are the only ones that it starts.
+    such jobs are the only ones that it starts. `first`: a copy of this process that becomes the first worker.
     """
 
     def __init__(
@@ -123,13 +124,15 @@ class Supervisor:
         *,
         waits_alone: Callable[[], bool] = lambda: False,
         only_alone: bool = False,
+        first: CopiedProcess | None = None,
         write_line: Callable[[str], None] = write_to_stderr,
         worker_line: Callable[[str, str], str] = as_text,
     ) -> None:
         self._command = list(command)
-        self._environment = {name: value for name, value in environment.items() if name != "PYTEST_CURRENT_TEST"} | {
-            PIPES: "1"
-        }
+        self._environment = {name: value for name, value in environment.items() if name != "PYTEST_CURRENT_TEST"}
+        #: What workers have beside that.
+        self._added = {PIPES: "1"}
+        self._first = first
         self._waiters = waiters
         self._waits_alone = waits_alone
         self._write_line = write_line
@@ -146,7 +149,7 @@ class Supervisor:
 
     def tell_workers(self, name: str, value: str) -> None:
         """Adds a variable to the environment of workers. Called before `start`."""
-        self._environment[name] = value
+        self._added[name] = value
 
     def start(self) -> None:
         """Starts the workers in the background."""
@@ -156,6 +159,9 @@ class Supervisor:
     def stop(self) -> None:
         """Sends SIGTERM and waits until the workers have ended; kills those that take too long."""
         children = self.terminate()
+        if self._first is not None:  # it has never become a worker
+            self._first.kill()
+            self._first.wait()
         if not self._wait_for_all(STOP_SECONDS):
             for child in children:
                 child.kill()
@@ -274,14 +280,7 @@ class Supervisor:
         with self._lock:
             if self._stopping.is_set():
                 return None
-            process = subprocess.Popen(  # noqa: S603 - our own program
-                self._command,
-                env={**self._environment, ALONE: "1"} if alone else self._environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-            )
+            process = self._start_process(alone=alone)
             assert process.stdin is not None
             os.set_blocking(process.stdin.fileno(), False)
             child = _Child(process, alone=alone)
@@ -297,6 +296,20 @@ class Supervisor:
             self._forget(child)
             raise
         return child
+
+    def _start_process(self, *, alone: bool) -> subprocess.Popen[bytes] | CopiedProcess:
+        if self._first is not None and not alone:
+            process, self._first = self._first, None
+            process.begin(self._added)
+            return process
+        return subprocess.Popen(  # noqa: S603 - our own program
+            self._command,
+            env={**self._environment, **self._added, **({ALONE: "1"} if alone else {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+        )
 
     def _wait_to_start(self, error: Exception) -> None:
         """Waits because the machine is out of processes, memory, files or threads.
