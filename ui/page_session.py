@@ -228,15 +228,15 @@ class PageSession:
         self, document: Document, payload: Mapping[str, Any], until: str | None = None, *, kept: bool = False
     ) -> CheckedInput | None:
         """Checks the payload of a Playground run before its transaction. `kept`: whether it is that of an earlier job."""
-        threads, workspace_id = self.app.batches.threads, self.person.workspace_id
-        return await check_beside(threads, workspace_id, document, payload, until, kept=kept)
+        threads, person = self.app.batches.threads, self.person
+        return await check_beside(threads, person.workspace_id, person.id, document, payload, until, kept=kept)
 
     async def checked_start(self, schedule_id: str) -> CheckedStart | None:
         """Checks the inputs of a schedule before the transaction that starts it. None when that costs nothing."""
         inputs = await self.query(find_costly_inputs, schedule_id)
         if inputs is None:
             return None
-        return await self.app.batches.threads.run(self.person.workspace_id, "", check_inputs, inputs)
+        return await self.app.batches.threads.run(self.person.workspace_id, self.person.id, check_inputs, inputs)
 
     async def try_execute(
         self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs

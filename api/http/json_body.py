@@ -1,8 +1,8 @@
 """Reads JSON request bodies and enforces the limits on them before the body is used.
 
 The limits: 10 MiB, 30 s to arrive, nesting of 64, 10,000 keys (in a batch: in each item), 200,000 values, integers of
-at most 64 bits, no NaN or Infinity, no duplicate keys in an object, valid UTF-8. An empty body counts as `{}`. All large
-bodies together may have 128 MiB.
+at most 64 bits, no NaN or Infinity, no duplicate keys in an object, valid UTF-8. An empty body counts as `{}`. All bodies
+that are being received share 128 MiB (`api.http.shared_room`).
 """
 
 from __future__ import annotations
@@ -12,18 +12,20 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
 
 from starlette.requests import Request
 
 from api.http.parameters import single_header
 from api.http.parser_words import json_words
 from api.http.problem_json import Compressed, RequestTimeout, UnsupportedMediaType
+from api.http.shared_room import GivenUp, Place, SharedRoom
 from engine.core.body_limits import MAX_BODY_BYTES, MAX_VALUES
 from engine.core.coroutines import resumed
-from engine.core.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge, TooManyConnections
+from engine.core.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge
 from engine.core.json_shape import TooDeep, TooManyKeys, TooManyValues, check_shape
 
 T = TypeVar("T")
@@ -31,188 +33,130 @@ T = TypeVar("T")
 MAX_DEPTH = 64
 MAX_KEYS = 10_000
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
-#: Larger bodies are parsed in a thread, so that the event loop is not blocked.
-_IN_THREAD = 64 * 1024
+#: Larger bodies are parsed in a thread, so that the event loop is not blocked, and checked in those of `BodyChecks`.
+LARGE = 64 * 1024
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
 class BodyLimits:
-    """The size limit of a body, its time limit, and the limit of all large bodies together."""
+    """The size limit of a body, its time limit, and what all bodies that are being received have together: half of it those
+    of one owner.
+    """
 
     max_bytes: int = MAX_BODY_BYTES
     receive_seconds: float = 30
     bytes_in_flight: int = 128 * 1024 * 1024
 
 
-@dataclass
-class _Body:
-    """A body that is being received. `counted`: how many of its bytes count towards `bytes_in_flight`."""
+class Weighed(NamedTuple):
+    """A parsed body, and about how many bytes of memory it needs."""
 
-    data: bytearray = field(default_factory=bytearray)
-    counted: int = 0
-
-    def taken(self) -> bytes:
-        """Returns the bytes, of which nothing is kept here."""
-        whole = bytes(self.data)
-        self.data.clear()
-        return whole
+    value: dict[str, Any]
+    weight: int
 
 
 class Bodies:
     """Receives the request bodies of a process; only its event loop may use it.
 
-    Bodies above 64 KiB count towards `bytes_in_flight` until they are parsed (in `received` and `read_and_held`: until the
-    block ends). Smaller ones do not count and are never refused for it.
+    A body has a place in `room` from its first byte until it is parsed (in `received`: until the block ends), unless it
+    has at most 64 KiB and arrives at once.
     """
 
     def __init__(self, limits: BodyLimits) -> None:
         self.limits = limits
-        self._in_flight = 0
-        #: Workspace -> the bytes of its large bodies that wait.
-        self._waiting: dict[str, int] = {}
+        most = limits.bytes_in_flight
+        self.room = SharedRoom(
+            most,
+            most // 2,
+            f"The bodies that are being received have {_mebibytes(most)} together, half of it for one caller",
+        )
 
-    async def read_json(
-        self, request: Request, parse: Callable[[bytes], dict[str, Any]] | None = None
-    ) -> dict[str, Any]:
-        """Returns the body as an object, parsed by `parse` or else by `parse_object`. Raises UnsupportedMediaType,
-        TooLarge, TooManyConnections, RequestTimeout, InvalidJson, PayloadInvalid, ParameterInvalid and
-        ClientDisconnect.
+    async def read_json(self, request: Request, owner: str, parse: Callable[[bytes], Weighed] | None = None) -> Weighed:
+        """Returns the body as an object, parsed by `parse` or else by `weighed_object`. `owner`: on whose account it is
+        received, for example a workspace. Raises UnsupportedMediaType, TooLarge, TooManyConnections, RequestTimeout,
+        InvalidJson, PayloadInvalid, ParameterInvalid and ClientDisconnect.
         """
-        _check_media_type_of(request)
-        async with self._received(request) as body:
-            return await _beside(parse or parse_object, body) if body.strip() else {}
+        content_type = single_header(request, "Content-Type")
+        if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+            check_media_type(content_type, request.headers.get("content-encoding"))
+        async with self.received(request, owner) as body:
+            return await beside(parse or weighed_object, body) if body.strip() else Weighed({}, sys.getsizeof({}))
 
     @contextlib.asynccontextmanager
-    async def read_and_held(
-        self, request: Request, workspace_id: str, parse: Callable[[bytes], dict[str, Any]]
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Context manager with what `read_json` returns. The body counts until the block ends, in which it may wait for its
-        check. Raises what `read_json` and `waiting` raise.
-        """
-        _check_media_type_of(request)
-        async with self._received(request) as body:
-            size = len(body)
-            value = await _beside(parse, body) if body.strip() else {}
-            del body
-            with self.waiting(workspace_id, size):
-                yield value
-
-    @contextlib.contextmanager
-    def waiting(self, workspace_id: str, size: int) -> Iterator[None]:
-        """Context manager in which a body that has arrived waits. Raises TooManyConnections when other large bodies of this
-        workspace wait and have with it more than a quarter of `bytes_in_flight`.
-        """
-        if size <= _IN_THREAD:
-            yield
-            return
-        before, most = self._waiting.get(workspace_id, 0), self.limits.bytes_in_flight // 4
-        if before and before + size > most:
-            raise TooManyConnections(
-                f"The large bodies of this workspace that are being checked have {_mebibytes(most)} together",
-                remedy="Send the request again in a few seconds, or a smaller one.",
-            )
-        self._waiting[workspace_id] = before + size
-        try:
-            yield
-        finally:
-            self._waiting[workspace_id] -= size
-            if not self._waiting[workspace_id]:
-                del self._waiting[workspace_id]
-
-    @contextlib.asynccontextmanager
-    async def received(self, request: Request) -> AsyncIterator[bytes]:
+    async def received(self, request: Request, owner: str) -> AsyncIterator[bytes]:
         """Context manager with the bytes of a body, after the limits of time and size are checked; their content is not
-        looked at. The body counts towards `bytes_in_flight` until the block ends. Raises TooLarge, TooManyConnections,
-        RequestTimeout and ClientDisconnect.
+        looked at. Raises TooLarge, TooManyConnections, RequestTimeout and ClientDisconnect.
         """
-        async with self._received(request) as body:
-            yield body
-
-    @contextlib.asynccontextmanager
-    async def _received(self, request: Request) -> AsyncIterator[bytes]:
         announced = request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > self.limits.max_bytes:
             raise self._too_large()
-        body = _Body()
-        try:
-            running = self._receive(request, body)
+        data = bytearray()
+        with self.room.place(owner) as place:
+            running = self._receive(request, data, place)
             try:
                 first = running.send(None)
             except StopIteration:
                 pass  # it had arrived before, as a small body usually has
             else:
-                await self._in_time(running, first)
-            yield body.taken()
-        finally:
-            self._in_flight -= body.counted
+                await self._in_time(running, first, data, place)
+            whole = bytes(data)
+            data.clear()
+            yield whole
 
-    async def _in_time(self, running: Coroutine[Any, Any, None], first: object) -> None:
+    async def _in_time(self, running: Coroutine[Any, Any, None], first: object, data: bytearray, place: Place) -> None:
         try:
-            async with asyncio.timeout(self.limits.receive_seconds):
+            async with place.within(self.limits.receive_seconds):
+                place.take(max(1, len(data)))  # from now on it counts
                 await resumed(running, first)
+        except GivenUp:
+            raise self.room.refusal() from None
         except TimeoutError:
             late = f"Its body did not arrive in full within {self.limits.receive_seconds:g} seconds"
             raise RequestTimeout(late) from None
 
-    async def _receive(self, request: Request, body: _Body) -> None:
+    async def _receive(self, request: Request, data: bytearray, place: Place) -> None:
         async for chunk in request.stream():
-            body.data += chunk
-            size = len(body.data)
+            data += chunk
+            size = len(data)
             if size > self.limits.max_bytes:
                 raise self._too_large()
-            if size > _IN_THREAD:
-                self._in_flight += size - body.counted
-                body.counted = size
-                if self._in_flight > self.limits.bytes_in_flight:
-                    most = _mebibytes(self.limits.bytes_in_flight)
-                    raise TooManyConnections(
-                        f"The large bodies that are being received have {most} together",
-                        remedy="Send the request again in a few seconds, or a smaller one.",
-                    )
+            if place.taken or size > LARGE:
+                place.arrived(len(chunk))
+                place.take(size)
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body may have {_mebibytes(self.limits.max_bytes)}")
 
 
-def _check_media_type_of(request: Request) -> None:
-    content_type = single_header(request, "Content-Type")
-    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
-        check_media_type(content_type, request.headers.get("content-encoding"))
-
-
-async def _beside(work: Callable[[bytes], T], body: bytes) -> T:
+async def beside(work: Callable[[bytes], T], body: bytes) -> T:
     """Returns the result of `work`, which runs in a thread for a large body."""
-    return await asyncio.to_thread(work, body) if len(body) > _IN_THREAD else work(body)
-
-
-async def parsed_json(body: bytes) -> Any:
-    """Returns what `parse_json` does, and raises the same. A large body is parsed in a thread."""
-    return await _beside(parse_json, body)
+    return await asyncio.to_thread(work, body) if len(body) > LARGE else work(body)
 
 
 def may_be_large(request: Request) -> bool:
     """Tells whether the body is announced as large, or sent without a length."""
     announced = request.headers.get("content-length", "")
-    return int(announced) > _IN_THREAD if announced.isdigit() else "transfer-encoding" in request.headers
+    return int(announced) > LARGE if announced.isdigit() else "transfer-encoding" in request.headers
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
+def weighed_object(body: bytes) -> Weighed:
     """Parses the body as a JSON object. Raises as `parse_json`, and PayloadInvalid for any other JSON value."""
-    return _as_object(parse_json(body))
+    value, weight = weighed_json(body)
+    return Weighed(_as_object(value), weight)
 
 
-def parse_batch(body: bytes) -> dict[str, Any]:
-    """Does what `parse_object` does for the body of a batch: each item may have as many keys as the body of a submit."""
-    value = _as_object(parse_json(body, most_keys=None))
-    if body.count(b":") <= MAX_KEYS:
-        return value
-    items = value.get("items")
-    for position, item in enumerate(items if isinstance(items, list) else ()):
-        if (keys := _keys_in(item)) > MAX_KEYS:
-            raise InvalidJson(f"The item `/items/{position}` has {keys:,} keys; {MAX_KEYS:,} are allowed")
-    return value
+def weighed_batch(body: bytes) -> Weighed:
+    """Does what `weighed_object` does for the body of a batch: each item may have as many keys as the body of a submit."""
+    value, weight = weighed_json(body, most_keys=None)
+    value = _as_object(value)
+    if body.count(b":") > MAX_KEYS:
+        items = value.get("items")
+        for position, item in enumerate(items if isinstance(items, list) else ()):
+            if (keys := _keys_in(item)) > MAX_KEYS:
+                raise InvalidJson(f"The item `/items/{position}` has {keys:,} keys; {MAX_KEYS:,} are allowed")
+    return Weighed(value, weight)
 
 
 def _keys_in(value: Any) -> int:
@@ -236,9 +180,14 @@ def _as_object(value: Any) -> dict[str, Any]:
     return value
 
 
-def parse_json(body: bytes, most_keys: int | None = MAX_KEYS) -> Any:
-    """Parses a JSON value within the limits; with `most_keys` None its keys are limited only as its values are. Raises
-    InvalidJson with a message that quotes no value.
+def parse_json(body: bytes) -> Any:
+    """Parses a JSON value within the limits. Raises InvalidJson with a message that quotes no value."""
+    return weighed_json(body)[0]
+
+
+def weighed_json(body: bytes, most_keys: int | None = MAX_KEYS) -> tuple[Any, int]:
+    """Does what `parse_json` does, and returns with the value about how many bytes of memory it needs. With `most_keys` None
+    its keys are limited only as its values are.
     """
     try:
         text = body.decode("utf-8")
@@ -246,10 +195,11 @@ def parse_json(body: bytes, most_keys: int | None = MAX_KEYS) -> Any:
         raise InvalidJson(f"It is not valid UTF-8 at byte {error.start}") from None
     if text.startswith("\ufeff"):
         raise InvalidJson("It begins with a byte order mark (BOM); send it without")
-    _check_shape(body, most_keys)
+    weight = _check_shape(body, most_keys) + sys.getsizeof(text)
     try:
         value = _DECODER.decode(text)
         if _SURROGATE.search(body):
+            weight += 3 * len(text)  # one character may have four bytes, then all of its text have
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise _too_deep() from None
@@ -257,13 +207,13 @@ def parse_json(body: bytes, most_keys: int | None = MAX_KEYS) -> Any:
         raise InvalidJson("A \\u escape names half of a character (a lone surrogate)") from None
     except json.JSONDecodeError as error:
         raise InvalidJson(f"{json_words(error.msg)}, at line {error.lineno}, column {error.colno}") from None
-    return value
+    return value, weight
 
 
-def _check_shape(body: bytes, most_keys: int | None) -> None:
-    """Checks nesting and the number of keys and values before anything is parsed."""
+def _check_shape(body: bytes, most_keys: int | None) -> int:
+    """Checks nesting and the number of keys and values before anything is parsed. Returns what `check_shape` does."""
     try:
-        check_shape(body, most_values=MAX_VALUES, most_keys=most_keys, max_depth=MAX_DEPTH)
+        return check_shape(body, most_values=MAX_VALUES, most_keys=most_keys, max_depth=MAX_DEPTH)
     except TooManyValues:
         raise _too_many_values() from None
     except TooManyKeys as error:

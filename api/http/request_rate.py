@@ -56,13 +56,6 @@ class RequestRates:
         left = 0 if over else int((now + WINDOW_SECONDS - after) / WINDOW_SECONDS * quota + _ROUNDING * quota)
         return Rate(quota, left, over)
 
-    def is_used_up(self, subject: str, quota: int | None) -> bool:
-        """Tells whether a request of this subject would be over its limit, without counting one."""
-        if quota is None:
-            return False
-        now = self.clock()
-        return self._full_at.get(subject, now) + WINDOW_SECONDS / quota - now > WINDOW_SECONDS + _ROUNDING
-
 
 def too_many(rate: Rate, *, label: str | None) -> RateLimited:
     """Returns the refusal of a request above the limit. `label` is the name of the key; None for calls without a valid

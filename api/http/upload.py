@@ -18,7 +18,8 @@ from starlette.requests import Request
 from api.http.parameters import single_header
 from api.http.parser_words import form_words
 from api.http.problem_json import Compressed, NotMultipart, RequestTimeout
-from engine.core.errors import FileTooLarge, InvalidUpload, TooManyConnections
+from api.http.shared_room import GivenUp, Place, SharedRoom
+from engine.core.errors import FileTooLarge, InvalidUpload
 from engine.files.intake import FileIntake, Incoming
 from engine.flow.file_values import MAX_FILE_BYTES, size_in_words
 from storage.file_bytes import FileBytes
@@ -34,7 +35,7 @@ _ESCAPED = re.compile(r"%22|%0[DA]", re.IGNORECASE)
 _OTHER_NAME = re.compile(rb";\s*filename\*\s*=", re.IGNORECASE)
 #: The longest wait between two pieces, and the longest time for the whole file, in seconds.
 PIECE_SECONDS, FILE_SECONDS = 30.0, 600.0
-#: How many files are received at once; more are asked to come again.
+#: How many files are received at once. When more are sent, whoever sends most of them gives way.
 AT_ONCE = 32
 
 
@@ -45,11 +46,14 @@ class Uploads:
     most_bytes: int = MAX_FILE_BYTES
     piece_seconds: float = PIECE_SECONDS
     file_seconds: float = FILE_SECONDS
-    _open: int = field(default=0, init=False)
+    room: SharedRoom = field(
+        default_factory=lambda: SharedRoom(AT_ONCE, AT_ONCE, f"{AT_ONCE} files are being received"), init=False
+    )
 
     @contextlib.asynccontextmanager
-    async def receiving(self, request: Request, files: FileBytes) -> AsyncIterator[Incoming]:
-        """Context manager with the file of a request, which is on disk. Its end removes what was not stored.
+    async def receiving(self, request: Request, owner: str, files: FileBytes) -> AsyncIterator[Incoming]:
+        """Context manager with the file of a request, which is on disk. Its end removes what was not stored. `owner`: on
+        whose account it is received.
 
         Raises NotMultipart, InvalidUpload, FileTooLarge, RequestTimeout, TooManyConnections, ParameterInvalid,
         StorageUnavailable and ClientDisconnect.
@@ -58,33 +62,32 @@ class Uploads:
         announced = request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > self.most_bytes + AROUND_BYTES:
             raise FileTooLarge(f"A file may have {size_in_words(self.most_bytes)}")
-        if self._open >= AT_ONCE:
-            raise TooManyConnections(f"{AT_ONCE} files are being received")
-        intake = FileIntake(files, self.most_bytes)
-        self._open += 1
-        incoming: Incoming | None = None
-        try:
-            form = _OneFile(boundary, intake)
-            await self._receive(request, form)
-            incoming = await asyncio.to_thread(intake.done, form.name, form.said_type)
-            yield incoming
-        finally:
-            self._open -= 1
-            intake.discard()
+        with self.room.place(owner) as place:
+            place.take(1)
+            intake = FileIntake(files, self.most_bytes)
+            try:
+                form = _OneFile(boundary, intake)
+                await self._receive(request, form, place)
+                yield await asyncio.to_thread(intake.done, form.name, form.said_type)
+            finally:
+                intake.discard()
 
-    async def _receive(self, request: Request, form: _OneFile) -> None:
+    async def _receive(self, request: Request, form: _OneFile, place: Place) -> None:
         stream, size = request.stream(), 0
         try:
-            async with asyncio.timeout(self.file_seconds):
+            async with place.within(self.file_seconds):
                 while True:
                     async with asyncio.timeout(self.piece_seconds):
                         piece = await anext(stream, b"")
                     if not piece:
                         break
                     size += len(piece)
+                    place.arrived(len(piece))
                     if size > self.most_bytes + AROUND_BYTES:
                         raise FileTooLarge(f"A file may have {size_in_words(self.most_bytes)}")
                     form.feed(piece)
+        except GivenUp:
+            raise self.room.refusal() from None
         except TimeoutError:
             raise RequestTimeout("The file came too slowly") from None
         form.end()

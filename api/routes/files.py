@@ -104,7 +104,7 @@ after a day; one that a job was given is kept as long as the job's data.
     least = int(announced) - AROUND_BYTES if announced.isdigit() and len(announced) < 12 else 0
     database = context.database
     await database.read(check_room, caller, max(0, least))
-    async with context.uploads.receiving(request, database.file_bytes) as incoming:
+    async with context.uploads.receiving(request, caller.workspace_id, database.file_bytes) as incoming:
         uploaded = await database.write(upload, caller, incoming, key)
     file = uploaded.file
     address = f"{BASE}/files/{file.id}"

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from api.connection_limits import network_of
 from api.http.context import Context, context_of
 from api.http.job_answers import dump
-from api.http.json_body import parse_json
+from api.http.json_body import beside, weighed_json
 from api.http.problem_json import UnsupportedMediaType, status_of
 from api.http.request_rate import WITHOUT_A_KEY
 from api.http.route_classes import BASE, RawRoute
@@ -39,6 +39,8 @@ from storage.hooks import HookRow, no_such_hook
 router = APIRouter(prefix=BASE, route_class=RawRoute)
 #: Seconds between two refused calls of one hook that are stored: a flood of forged calls must not fill the disk.
 _NOTED_SECONDS = 1.0
+#: A field of a form in memory, beside the characters of its name and value.
+_BYTES_OF_FIELD = 256
 
 
 @router.post("/hooks/{hook_id}", include_in_schema=False)
@@ -56,41 +58,38 @@ async def receive_linked(request: Request, hook_id: str, secret: str) -> Respons
 async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
     context = await context_of(request)
     context.refuse_when_stopping()
-    # Calls that are not proven count for their network, and proven ones for the hook: strangers keep no service out.
+    # Calls that are not proven count for their network, and proven ones for the hook: strangers keep no service out, also
+    # those who come from its own network. Therefore the proof is looked at first, which costs about a millisecond.
     network = network_of(request.client.host if request.client else "")
     unproven = f"hook {hook_id[:64]} from {network}"
-    if context.rates.is_used_up(unproven, WITHOUT_A_KEY):
-        raise _too_many("A webhook takes {most} calls without the right proof a second from one address")
     found = await context.database.read(open_hook, context.vault, hook_id)
     if found is None:
         raise no_such_hook()
     hook, known = found
     proof, call, size = None, None, 0
     try:
-        async with context.hook_bodies.received(request) as body:
-            size = len(body)
-            headers = _headers(request)
-            proof = verify(hook.preset, known, headers, body, in_address, context.database.clock.now() / 1_000)
+        headers = _headers(request)
+        async with context.hook_bodies.received(request, network) as body:
+            size, now = len(body), context.database.clock.now() / 1_000
+            proof = await beside(lambda sent: verify(hook.preset, known, headers, sent, in_address, now), body)
             _count(context, f"hook {hook.id}", "A webhook takes {most} calls a second")
-            content = await asyncio.to_thread(_parsed, hook, headers, body)
-            del body
-            message = message_of(hook.preset, proof, content)
-            call = HookCall(content, headers, message, event_of(proof, content), size, request.state.request_id)
-            if proof.is_ping:
-                await context.database.write(note_ping, hook.id, call)
-                return _answer(200, {"status": "ok"})
-            with context.hook_bodies.waiting(hook.workspace_id, size):
-                answer = await _received(context, hook, call)
+            content, weight = await asyncio.to_thread(_parsed, hook, headers, body)
+            del body  # which the call does not keep while it waits
+        message = message_of(hook.preset, proof, content)
+        call = HookCall(content, headers, message, event_of(proof, content), size, request.state.request_id)
+        if proof.is_ping:
+            await context.database.write(note_ping, hook.id, call)
+            return _answer(200, {"status": "ok"})
+        answer = await _received(context, hook, call, weight)
     except (Unavailable, SecretUnreadable, RateLimited):
         raise
     except Refusal as refusal:
+        if proof is None:
+            _count(context, unproven, "A webhook takes {most} calls without the right proof a second from one address")
         proven = proof is not None  # a flood of strangers' calls hides no refusal of the service's own
         if context.notes_refusal_of(f"{hook.id} {proven}", time.monotonic(), _NOTED_SECONDS) or call is not None:
             await context.database.write(note_refused, hook.id, refusal, status_of(refusal), size, call)
         raise
-    finally:
-        if proof is None:
-            context.rates.count(unproven, WITHOUT_A_KEY)
     request.state.job_id = answer.job_id
     repeated = {"Idempotent-Replayed": "true"} if answer.repeated else {}
     return _answer(202, {"job_id": answer.job_id, "status": "accepted"}, repeated)
@@ -107,12 +106,14 @@ def _too_many(said: str) -> RateLimited:
     return RateLimited(said.format(most=WITHOUT_A_KEY), remedy="Send it again later", retry_after=1)
 
 
-async def _received(context: Context, hook: HookRow, call: HookCall) -> HookAnswer:
+async def _received(context: Context, hook: HookRow, call: HookCall, weight: int) -> HookAnswer:
     database, checks = context.database, context.checks
 
     async def check() -> CheckedBody | None:
         made = await database.read(payload_to_check, hook.id, call)
-        return None if made is None else await checks.check(made.caller, made.flow_id, made.payload, made.options)
+        if made is None:
+            return None
+        return await checks.check(made.caller, made.flow_id, made.payload, made.options, weight)
 
     return await checks.accepted(
         hook.flow_id,
@@ -129,9 +130,9 @@ def _headers(request: Request) -> dict[str, str]:
     return found
 
 
-def _parsed(hook: HookRow, headers: dict[str, str], body: bytes) -> Any:
-    """Returns the content of a body as JSON: of JSON itself, or the fields of a form. Raises UnsupportedMediaType and
-    InvalidJson.
+def _parsed(hook: HookRow, headers: dict[str, str], body: bytes) -> tuple[Any, int]:
+    """Returns the content of a body as JSON, of JSON itself or the fields of a form, and about how many bytes of memory it
+    needs. Raises UnsupportedMediaType and InvalidJson.
     """
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("A compressed body is not read")
@@ -139,14 +140,14 @@ def _parsed(hook: HookRow, headers: dict[str, str], body: bytes) -> Any:
     if kind == "application/x-www-form-urlencoded":
         fields = parse_form(body)
         if hook.preset != "github":
-            return fields
+            return fields, len(body) * 2 + len(fields) * _BYTES_OF_FIELD
         if "payload" not in fields:
             raise InvalidJson(
                 "The form has no field `payload`", remedy="Choose the content type application/json at GitHub."
             )
-        return parse_json(fields["payload"].encode())
+        return weighed_json(fields["payload"].encode())
     if kind == "application/json" or kind.endswith("+json") or not kind:
-        return parse_json(body) if body.strip() else {}
+        return weighed_json(body) if body.strip() else weighed_json(b"{}")
     raise UnsupportedMediaType(
         f"It came as {kind[:100]}", remedy="Let the service send JSON or a form (application/x-www-form-urlencoded)."
     )

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http import parameters
 from api.http.addresses import MCP_PATH
 from api.http.context import Context
-from api.http.json_body import check_media_type, parse_object, parsed_json
+from api.http.json_body import LARGE, beside, check_media_type, weighed_json
 from api.http.route_classes import RawRoute
-from api.routes.mcp_messages import not_json, refused_message
+from api.routes.mcp_messages import not_json, refused_message, too_large
 from api.routes.mcp_tools import (
     CANCEL_JOB,
     GET_JOB,
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 50
 CANCEL_WAIT_SECONDS = 3
+#: What a message that calls a tool may have beside its arguments, in bytes.
+MOST_BESIDE_ARGUMENTS = 64 * 1024
 #: Progress is read again after this many seconds, also without a notice of a change.
 LOOK_SECONDS = 5
 INSTRUCTIONS = (
@@ -90,28 +92,43 @@ class Mcp:
         `Bodies.received` raises.
         """
         request = Request(scope, receive)
-        await self._context.caller(request)  # sets `request.state.caller`, which the handlers read
+        caller = await self._context.caller(request)  # also sets `request.state.caller`, which the handlers read
         self._context.refuse_when_stopping()
         parameters.query(request)
         content_type = parameters.single_header(request, "Content-Type")
         check_media_type(content_type, request.headers.get("content-encoding"))
-        async with self._context.bodies.received(request) as body:
-            if self._running is None:
-                self._running = asyncio.create_task(self._run(), name="mcp")
-            await self._ready.wait()
-            if not self._managers:
-                raise RuntimeError("MCP could not be started") from self._running.exception()
-            try:
-                message = await parsed_json(body)
-            except InvalidJson as refusal:
-                await not_json(refusal)(scope, receive, send)
-                return
-            if (refused := refused_message(request, message, self._params_of)) is not None:
-                await refused(scope, receive, send)
-                return
-            request.state.tells_progress = _asks_for_progress(request, message)
+        if self._running is None:
+            self._running = asyncio.create_task(self._run(), name="mcp")
+        await self._ready.wait()
+        if not self._managers:
+            raise RuntimeError("MCP could not be started") from self._running.exception()
+        answer = await self._read(request, caller.workspace_id)
+        if isinstance(answer, Response):
+            await answer(scope, receive, send)
+        else:
             manager = self._managers[request.state.tells_progress]
-            await manager.handle_request(_accepting_json(scope), _again(body, receive), _without_type_of_nothing(send))
+            await manager.handle_request(
+                _accepting_json(scope), _again(answer, receive), _without_type_of_nothing(send)
+            )
+
+    async def _read(self, request: Request, workspace_id: str) -> Response | bytes:
+        """Reads a message. Returns it without the arguments of a tool, which go to `request.state.arguments`: the library
+        would keep them, and its own copy of the body, until the job has ended. Returns the answer to a message that is not
+        valid.
+        """
+        async with self._context.bodies.received(request, workspace_id) as body:
+            try:
+                message, weight = await beside(weighed_json, body)
+            except InvalidJson as refusal:
+                return not_json(refusal)
+            if (refused := refused_message(request, message, self._params_of)) is not None:
+                return refused
+            request.state.tells_progress = _asks_for_progress(request, message)
+            if message.get("method") != "tools/call" or not isinstance(message.get("params"), dict):
+                return body
+            request.state.arguments = [(message["params"].pop("arguments", None) or {}, weight)]
+            rest = json.dumps(message).encode()
+            return rest if len(rest) <= MOST_BESIDE_ARGUMENTS else too_large(message, MOST_BESIDE_ARGUMENTS)
 
     def _params_of(self, method: str) -> type[BaseModel] | None:
         """Returns the type of a method's params; None for one that is not there."""
@@ -189,11 +206,10 @@ class Mcp:
             )
 
         async def on_call_tool(ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-            arguments = params.arguments or {}
             try:
                 if params.name in {GET_JOB, CANCEL_JOB}:
-                    return await self._job(ctx, params.name, arguments)
-                return await self._run_flow(ctx, params.name, arguments)
+                    return await self._job(ctx, params.name)
+                return await self._run_flow(ctx, params.name)
             except Refusal as refusal:
                 return _as_result(_in_words(refusal), failed=True)
 
@@ -205,32 +221,39 @@ class Mcp:
             on_call_tool=on_call_tool,
         )
 
-    async def _run_flow(self, ctx: Any, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
+    async def _run_flow(self, ctx: Any, name: str) -> types.CallToolResult:
         request, caller = ctx.request, _caller(ctx)
         tools = await self._context.database.read(list_flow_tools, caller)
         tool = next((tool for tool in tools if tool.name == name), None)
         if tool is None:
             return _as_result(f"There is no tool “{name[:100]}” for this key. List the tools again.", failed=True)
         self._context.refuse_when_stopping()
-        payload = await asyncio.to_thread(_payload, arguments)
-        options = SubmitOptions(
-            request_id=request.state.request_id, trace=_trace_of(ctx).dumps(), route=f"{MCP_PATH}/{tool.flow_id}"
-        )
-        checks, database, flow_id = self._context.checks, self._context.database, tool.flow_id
-        accepted = await checks.accepted(
-            flow_id,
-            lambda: checks.check(caller, flow_id, payload, options),
-            lambda checked, beside: database.write(submit, caller, flow_id, payload, options, checked, beside=beside),
-        )
-        request.state.job_id = accepted.job_id
-        self._context.sent_fields.note(caller, tool.flow_id, [payload])
-        view = await self._view_at_end(ctx, caller, accepted.job_id, WAIT_SECONDS)
+        request.state.job_id = job_id = await self._submit(ctx, caller, tool.flow_id)
+        view = await self._view_at_end(ctx, caller, job_id, WAIT_SECONDS)
         if view["status"] in {"failed", "cancelled"}:
             return _as_result(_outcome(view), failed=True)
         return await asyncio.to_thread(_as_answer, tool, view)
 
-    async def _job(self, ctx: Any, name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
-        caller, job_id = _caller(ctx), arguments.get("job_id")
+    async def _submit(self, ctx: Any, caller: Caller, flow_id: str) -> str:
+        """Stores a job and returns its id. Whoever waits for its end keeps nothing of the arguments."""
+        payload, weight = ctx.request.state.arguments.pop()
+        options = SubmitOptions(
+            request_id=ctx.request.state.request_id, trace=_trace_of(ctx).dumps(), route=f"{MCP_PATH}/{flow_id}"
+        )
+        checks, database = self._context.checks, self._context.database
+        large = weight > LARGE
+        accepted = await checks.accepted(
+            flow_id,
+            lambda: checks.check(caller, flow_id, payload, options, weight),
+            lambda checked, beside: database.write(submit, caller, flow_id, payload, options, checked, beside=beside),
+            await checks.check(caller, flow_id, payload, options, weight) if large else None,
+        )
+        self._context.sent_fields.note(caller, flow_id, [payload])
+        return accepted.job_id
+
+    async def _job(self, ctx: Any, name: str) -> types.CallToolResult:
+        caller, arguments = _caller(ctx), ctx.request.state.arguments.pop()[0]
+        job_id = arguments.get("job_id")
         if not isinstance(job_id, str) or len(arguments) > 1:
             return _as_result(
                 f"{name} takes a job_id, the one that a flow's tool answered with, and no more.", failed=True
@@ -311,11 +334,6 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return waiting.pop() if waiting else await receive()
 
     return receive_again
-
-
-def _payload(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks the limits of request bodies for the arguments, and returns them. Raises as `parse_object`."""
-    return parse_object(json.dumps(dict(arguments)).encode())
 
 
 def _caller(ctx: Any) -> Caller:

@@ -34,6 +34,12 @@ def not_json(refusal: InvalidJson) -> Response:
     return _error(None, _PARSE_ERROR, f"The body is no JSON that is read here. {refusal.detail}")
 
 
+def too_large(message: dict[str, Any], most: int) -> Response:
+    """Returns the error response for a call of a tool that has more than `most` bytes beside its arguments."""
+    told = f"A call of a tool may have {most // 1024} KiB beside its `arguments`"
+    return _error(message.get("id"), _INVALID_REQUEST, told)
+
+
 def refused_message(request: Request, message: Any, params_of: ParamsOf) -> Response | None:
     """Returns the error response for a message or protocol version that is not valid; None for a valid message. It
     imports the MCP library, so it is called only after that is loaded.

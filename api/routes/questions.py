@@ -85,11 +85,12 @@ the data of the job were erased it is 404.
     caller = await context.caller(request, lately=True)
     context.refuse_when_stopping()
     parameters.query(request)
-    said = _answer_of(await context.bodies.read_json(request))
+    body, _ = await context.bodies.read_json(request, caller.workspace_id)
+    said = _answer_of(body)
     address = request.client.host if request.client else ""
     question = await context.database.write(answer_question_by_key, caller, job_id, question_id, said, address)
-    body = dump(_view(context, request, question))
-    return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
+    shown = dump(_view(context, request, question))
+    return Response(shown, headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
 def _answer_of(body: dict[str, Any]) -> Answer:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from api.http import parameters, schemas
 from api.http.context import Context, context_of
 from api.http.job_answers import dump, job_path
-from api.http.json_body import may_be_large, parse_batch, parse_object
+from api.http.json_body import may_be_large, weighed_batch, weighed_object
 from api.http.limit_headers import limit_headers
 from api.http.problem_json import UnsupportedMediaType
 from api.http.route_classes import BASE, RawRoute, refusals, with_headers
@@ -95,20 +95,8 @@ when it ends in time.
     """
     context, caller, options = await _read_head(request, flow_id)
     wait = parameters.wait_seconds(request, request.query_params.get("wait"))
-    checks, database = context.checks, context.database
-    async with context.bodies.read_and_held(request, caller.workspace_id, parse_object) as payload:
-        checked = await checks.check(caller, flow_id, payload, options) if may_be_large(request) else None
-        accepted = await checks.accepted(
-            flow_id,
-            lambda: checks.check(caller, flow_id, payload, options),
-            lambda checked, beside: database.write_joined(
-                submit_many, Submit(caller, flow_id, payload, options, checked, beside)
-            ),
-            checked,
-        )
+    accepted = await _accept(context, request, caller, flow_id, options)
     request.state.job_id = accepted.job_id
-    if not accepted.replayed:
-        context.sent_fields.note(caller, flow_id, [payload])
     headers = _headers(request, accepted, job_path(accepted.job_id))
     if wait:
         caller = await context.until_ended(caller, accepted.job_id, wait, is_new=not accepted.replayed)
@@ -142,15 +130,13 @@ for each item, and once with `batch.completed` when all have ended.
     """
     context, caller, options = await _read_head(request, flow_id)
     checks, database = context.checks, context.database
-    async with context.bodies.read_and_held(request, caller.workspace_id, parse_batch) as body:
-        accepted = await checks.accepted(
-            flow_id,
-            lambda: checks.check(caller, flow_id, body, options, check_items),
-            lambda checked, beside: database.write(
-                accept_batch, caller, flow_id, body, options, checked, beside=beside
-            ),
-            await checks.check(caller, flow_id, body, options, check_items),
-        )
+    body, weight = await context.bodies.read_json(request, caller.workspace_id, weighed_batch)
+    accepted = await checks.accepted(
+        flow_id,
+        lambda: checks.check(caller, flow_id, body, options, weight, check_items),
+        lambda checked, beside: database.write(accept_batch, caller, flow_id, body, options, checked, beside=beside),
+        await checks.check(caller, flow_id, body, options, weight, check_items),
+    )
     if not accepted.replayed:
         context.sent_fields.note(caller, flow_id, body["items"])
     view = {
@@ -163,6 +149,24 @@ for each item, and once with `batch.completed` when all have ended.
         "url": f"{BASE}/batches/{accepted.batch_id}",
     }
     return _accepted(view, _headers(request, accepted, view["url"]))
+
+
+async def _accept(context: Context, request: Request, caller: Caller, flow_id: str, options: SubmitOptions) -> Accepted:
+    """Reads the body and stores the job. Whoever waits for its end keeps nothing of the body."""
+    checks, database = context.checks, context.database
+    payload, weight = await context.bodies.read_json(request, caller.workspace_id, weighed_object)
+    checked = await checks.check(caller, flow_id, payload, options, weight) if may_be_large(request) else None
+    accepted = await checks.accepted(
+        flow_id,
+        lambda: checks.check(caller, flow_id, payload, options, weight),
+        lambda checked, beside: database.write_joined(
+            submit_many, Submit(caller, flow_id, payload, options, checked, beside)
+        ),
+        checked,
+    )
+    if not accepted.replayed:
+        context.sent_fields.note(caller, flow_id, [payload])
+    return accepted
 
 
 async def _read_head(request: Request, flow_id: str) -> tuple[Context, Caller, SubmitOptions]:

@@ -194,6 +194,7 @@ CheckedInput = tuple[dict[str, Any], WrongFields]
 async def check_beside(
     threads: CheckThreads,
     workspace_id: str,
+    sender: str,
     document: Document,
     payload: Mapping[str, Any],
     until: str | None = None,
@@ -202,11 +203,12 @@ async def check_beside(
 ) -> CheckedInput | None:
     """Checks the payload of a run before its transaction, in a thread of its own. None when the check costs nothing: then
     the transaction does it. `kept`: whether it is the input of an earlier job (`PayloadCheck`).
+    `sender` is that of `CheckThreads.run`, which also says what is raised.
     """
     fields = input_fields(trimmed(document, until))
     if not has_patterns(fields):
         return None
-    return await threads.run(workspace_id, "", check_payload, fields, payload, kept=kept)
+    return await threads.run(workspace_id, sender, check_payload, fields, payload, kept=kept)
 
 
 def clean_payload(

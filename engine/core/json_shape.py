@@ -14,6 +14,8 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+\\?+"?+', re.DOTALL)
 _AT_ONCE = 1 << 20
 #: At most 1,024 strings, with 4 MiB between them. No string is cut in two.
 _PORTION = re.compile(rb"(?:[^\"]{1,4096}+|" + _STRING.pattern + rb"){1,1024}+", re.DOTALL)
+#: An empty list has 64 bytes; an object with one key 184, and each further key about 100 beside its text.
+_BYTES_OF_VALUE, _BYTES_OF_KEY = 64, 128
 _AS_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -34,9 +36,10 @@ class TooDeep(Exception):
     """The text nests lists and objects deeper than it may."""
 
 
-def check_shape(body: bytes, *, most_values: int, most_keys: int | None = None, max_depth: int | None = None) -> None:
+def check_shape(body: bytes, *, most_values: int, most_keys: int | None = None, max_depth: int | None = None) -> int:
     """Counts values, keys and nesting by the characters outside strings. The text need not be valid. Needs a few MiB,
-    however large the text is. Raises TooManyValues, TooManyKeys and TooDeep.
+    however large the text is. Returns about how many bytes the parsed value needs beside its texts. Raises TooManyValues,
+    TooManyKeys and TooDeep.
     """
     most_strings = 2 * most_values  # a value may be one, and its key is another
     strings = keys = values = 0
@@ -57,6 +60,7 @@ def check_shape(body: bytes, *, most_values: int, most_keys: int | None = None, 
         raise TooManyValues
     if max_depth is not None:
         _check_depth(b"".join(nesting), max_depth)
+    return values * _BYTES_OF_VALUE + keys * _BYTES_OF_KEY
 
 
 def _portions(body: bytes) -> Iterator[bytes | memoryview]:

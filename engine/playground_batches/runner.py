@@ -251,7 +251,7 @@ class BatchRunner:
             return
         try:
             batch = self.batch
-            checked = await check_beside(self.threads, batch.workspace_id, batch.document, row.payload)
+            checked = await check_beside(self.threads, batch.workspace_id, batch.id, batch.document, row.payload)
             line.job_id = await self.database.write(_run_row, batch, self.user_id, row, checked)
         except NotAllowed:
             self._again.insert(0, line)

@@ -21,9 +21,9 @@ from engine.core.errors import MOST_ERRORS
 from engine.flow.document import Document
 from engine.flow.patterns import read_pattern
 from engine.flow.payload_check import PATTERN_STEPS, STEPS_OF_BATCH, check_payload
+from engine.jobs.submit import body_checks
 from engine.jobs.submit.batches import check_items
-from engine.jobs.submit.body_checks import MOST_WAITING
-from engine.jobs.submit.check_threads import THREADS, CheckThreads
+from engine.jobs.submit.check_threads import MOST_WAITING, THREADS, CheckThreads
 from tests.api.arrange import House, echo_document, open_house
 from tests.api.routes.test_hooks import Hooks, hook_path
 from tests.live.caller import Terminal
@@ -106,6 +106,8 @@ async def test_senders_of_one_workspace_take_turns():
         await asyncio.sleep(0)
         assert threads.waiting("ws", "loud") == 3
         gone.cancel()
+        await asyncio.sleep(0)
+        assert threads.waiting("ws", "gone") == 0
         gate.set()
     assert order == ["loud", "quiet", "loud", "loud"]
     assert not threads._lines
@@ -196,39 +198,77 @@ async def test_a_key_makes_no_check_for_a_flow_that_it_may_not_call(house: House
     assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
 
 
-async def test_bodies_that_wait_for_their_check_are_bounded(house: House):
-    """By their number for each key, and for each workspace by their bytes, which count until the check has ended."""
-    context = house.api.state.context
-    threads, bodies, gate = context.checks._threads, context.bodies, threading.Event()
-    workspace_id, other = house.principal.workspace_id, house.other_workspace()
-    others_flow, others_key = house.new_flow(principal=other), house.new_key(principal=other).key
-    own, second = house.new_key(), house.new_key()
-    large = {"items": [{"url": "https://example.com/" + "x" * 1_000}] * 290}
+@pytest.mark.parametrize("way", ["submit", "batch", "hook", "mcp"])
+async def test_bodies_that_wait_for_their_check_are_bounded(house: House, monkeypatch: pytest.MonkeyPatch, way: str):
+    """By what they take in memory, for each workspace and at any size: here a text of 30 KB takes 640 KB."""
+    monkeypatch.setattr(body_checks, "MOST_OF_WORKSPACE", 1024 * 1024)
+    checks, hooks, gate = house.api.state.context.checks, Hooks(house), threading.Event()
+    fields = [{**FIELDS[0], "name": "url"}, {"name": "b", "type": "array", "items": {"type": "array"}}]
+    patterned, other = house.new_flow("Patterned", fields=fields), house.other_workspace()
+    others_flow, others_key = house.new_flow(principal=other, fields=fields), house.new_key(principal=other).key
+    hook = hooks.add(mapping={}, flow_id=patterned)
+    house.database.write_now(change_flow_settings, house.principal, patterned, {"mcp": True})
+    tool = "patterned"
+    payload = {"url": "1" + "0" * 900 + "2", "b": [[]] * 10_000}
+
+    def call() -> Coroutine[Any, Any, httpx.Response]:
+        if way == "hook":
+            return hooks.call(hook_path(hook.id, "link", hook.secret), payload)
+        if way == "mcp":
+            message = {
+                "jsonrpc": "2.0",
+                "id": 1,
+                "method": "tools/call",
+                "params": {"name": tool, "arguments": payload},
+            }
+            return house.client.post("/mcp", json=message, headers={"Authorization": f"Bearer {house.key}"})
+        if way == "batch":
+            return house.post(f"/flows/execute/{patterned}/batch", {"items": [payload]})
+        return house.post(f"/flows/execute/{patterned}", payload)
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        group.create_task(threads.run(workspace_id, "", gate.wait, 15))
-        first = group.create_task(house.post(f"/flows/execute/{house.flow_id}/batch", large))
-        while not bodies._waiting:
-            await asyncio.sleep(0)
-        assert bodies._in_flight > 290_000
-        refused = await house.post(f"/flows/execute/{house.flow_id}/batch", large)
-        assert (refused.status_code, refused.json()["code"]) == (503, "too_many_connections")
-        answer = await house.post(f"/flows/execute/{others_flow}/batch", large, others_key)
-        assert answer.status_code == 202, "another workspace has its own share"
+        group.create_task(checks._threads.run(house.principal.workspace_id, "", gate.wait, 15))
+        first = group.create_task(call())
+        while not checks._held:
+            await asyncio.sleep(0.01)
+        assert house.api.state.context.bodies.room.taken == 0, "it is received"
+        refused = await call()
+        if way == "mcp":
+            assert "take too much memory together" in refused.json()["result"]["content"][0]["text"]
+        else:
+            assert (refused.status_code, refused.json()["code"]) == (503, "too_many_connections")
+        others = await house.post(f"/flows/execute/{others_flow}/batch", {"items": [payload]}, others_key)
+        assert others.status_code == 202, "another workspace has its own share"
+        gate.set()
+        while checks._held:
+            await asyncio.sleep(0.01)
+        if way == "mcp":
+            house.api.state.context.stop()  # it waits for the job
+    assert first.result().status_code == (200 if way == "mcp" else 202)
 
-        for _ in range(MOST_WAITING):
-            group.create_task(threads.run(workspace_id, own.id, int))
+
+async def test_a_key_has_a_bounded_number_of_bodies_that_wait(house: House):
+    threads, gate = house.api.state.context.checks._threads, threading.Event()
+    workspace_id, own, second = house.principal.workspace_id, house.new_key(), house.new_key()
+    small = {"items": [{"url": "https://example.com/"}]}
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(threads.run(workspace_id, "", gate.wait, 15))
         await asyncio.sleep(0)
-        small = {"items": [{"url": "https://example.com/"}]}
+        many = [group.create_task(threads.run(workspace_id, own.id, int)) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(0)
         refused = await house.post(f"/flows/execute/{house.flow_id}/batch", small, own.key)
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
         assert refused.headers["retry-after"] == "1"
         waits = group.create_task(house.post(f"/flows/execute/{house.flow_id}/batch", small, second.key))
         while not threads.waiting(workspace_id, second.id):
             await asyncio.sleep(0)
+        for task in many:
+            task.cancel()
+        again = group.create_task(house.post(f"/flows/execute/{house.flow_id}/batch", small, own.key))
+        while not threads.waiting(workspace_id, own.id):
+            await asyncio.sleep(0)
         gate.set()
-    assert first.result().status_code == waits.result().status_code == 202
-    assert (bodies._in_flight, bodies._waiting) == (0, {})
+    assert again.result().status_code == waits.result().status_code == 202, "who is gone does not wait"
 
 
 @pytest.mark.process

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any, Final, TypeVar
 
 from cachetools import LRUCache
 
-from engine.core.errors import RateLimited
+from engine.core.errors import TooManyConnections
 from engine.flow.payload_check import check_payload
 from engine.jobs.submit.accept import Caller, find_body_version
 from engine.jobs.submit.bodies import CheckedBody, NotChecked, SubmitOptions, WithDefaults, checked_body
@@ -19,8 +21,10 @@ T = TypeVar("T")
 #: How often a body is checked again because another version went live meanwhile.
 _TRIES: Final = 3
 _KNOWN: Final = 10_000
-#: How many bodies of one key or hook may wait for their check; the largest plan has as many jobs at once.
-MOST_WAITING: Final = 100
+#: What the bodies of one workspace that wait for their check, or are checked, may take in memory together, and those of all
+#: workspaces. Above that a workspace may have one.
+MOST_OF_WORKSPACE: Final = 64 * 1024 * 1024
+MOST_OF_ALL: Final = 512 * 1024 * 1024
 
 #: Accepts a body in a transaction, with what was checked. When the second argument is true, it raises NotChecked in place of
 #: a check that may take long.
@@ -35,6 +39,8 @@ class BodyChecks:
         self._threads = threads
         #: Flows whose version that was checked last has patterns.
         self._patterned: LRUCache[str, bool] = LRUCache(_KNOWN)
+        #: Workspace -> the bytes of memory of its bodies that are here.
+        self._held: Counter[str] = Counter()
 
     async def check(
         self,
@@ -42,10 +48,12 @@ class BodyChecks:
         flow_id: str,
         body: Mapping[str, Any],
         options: SubmitOptions,
+        weight: int,
         with_defaults: WithDefaults = check_payload,
     ) -> CheckedBody | None:
         """Returns the body with its defaults and errors; None when the transaction will refuse the call anyway, or has
-        to choose the version itself. Raises RateLimited when too many bodies of this caller wait.
+        to choose the version itself. `weight`: the bytes of memory that the body needs. Raises RateLimited when too many
+        bodies of this caller wait, and TooManyConnections when those of its workspace take too much memory.
         """
         found = await self._database.read(find_body_version, caller, flow_id, options)
         if found is None:
@@ -54,15 +62,28 @@ class BodyChecks:
         if not version.has_patterns:
             self._patterned.pop(flow_id, None)
         workspace_id, sender = caller.workspace_id, caller.key_id or options.trigger or ""
-        if self._threads.waiting(workspace_id, sender) >= MOST_WAITING:
-            raise RateLimited(
-                f"{MOST_WAITING} requests wait until their bodies are checked",
-                remedy="Send it again in a few seconds, and fewer at the same time",
-                retry_after=1,
+        with self._holding(workspace_id, weight):
+            return await self._threads.run(
+                workspace_id, sender, checked_body, number, version.fields, body, options, with_defaults
             )
-        return await self._threads.run(
-            workspace_id, sender, checked_body, number, version.fields, body, options, with_defaults
-        )
+
+    @contextlib.contextmanager
+    def _holding(self, workspace_id: str, weight: int) -> Generator[None]:
+        held = self._held
+        if workspace_id in held and (
+            held[workspace_id] + weight > MOST_OF_WORKSPACE or held.total() + weight > MOST_OF_ALL
+        ):
+            raise TooManyConnections(
+                "The requests of this workspace whose data are being checked take too much memory together",
+                remedy="Send the request again in a few seconds, or a smaller one.",
+            )
+        held[workspace_id] += weight
+        try:
+            yield
+        finally:
+            held[workspace_id] -= weight
+            if held[workspace_id] <= 0:
+                del held[workspace_id]
 
     async def accepted(
         self,

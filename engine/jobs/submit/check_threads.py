@@ -12,11 +12,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
 
+from engine.core.errors import RateLimited
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 #: How many checks run at the same time.
 THREADS: Final = 2
+#: How many pieces of one sender may wait for their turn; the largest plan has as many jobs at once.
+MOST_WAITING: Final = 100
+#: The sender of what visitors of a flow's docs are shown, who may be strangers.
+DOCS: Final = "docs"
 
 
 class CheckThreads:
@@ -34,9 +40,15 @@ class CheckThreads:
         return len(self._lines.get(workspace_id, {}).get(sender, ()))
 
     async def run(self, workspace_id: str, sender: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Returns the result of `work`. `sender`: on whose behalf inside the workspace, for example the id of a key; empty
-        for its people and pages.
+        """Returns the result of `work`. `sender`: on whose behalf inside the workspace, for example the id of a key or of a
+        person. Raises RateLimited when MOST_WAITING pieces of this sender wait, and what `work` raises.
         """
+        if self.waiting(workspace_id, sender) >= MOST_WAITING:
+            raise RateLimited(
+                f"{MOST_WAITING} requests wait until their data are checked",
+                remedy="Send it again in a few seconds, and fewer at the same time",
+                retry_after=1,
+            )
         await self._turn(workspace_id, sender)
         try:
             running = asyncio.get_running_loop().run_in_executor(self._pool, lambda: work(*args, **kwargs))
@@ -56,9 +68,20 @@ class CheckThreads:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():
+            if turn.cancelled():
+                self._forget(line, sender, turn)
+            else:
                 self._next(workspace_id)  # it was given the turn in the same moment
             raise
+
+    @staticmethod
+    def _forget(line: dict[str, deque[asyncio.Future[None]]], sender: str, turn: asyncio.Future[None]) -> None:
+        """Takes somebody who was cancelled out of the line, unless the turn has passed him by already."""
+        queue = line.get(sender)
+        if queue is not None and turn in queue:
+            queue.remove(turn)
+            if not queue:
+                del line[sender]
 
     def _next(self, workspace_id: str) -> None:
         """Gives the turn to the next sender of a workspace, who goes to the end of the line with what he has left."""

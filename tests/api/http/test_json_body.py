@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from api.http.json_body import parse_batch, parse_json, parse_object
+from api.http.json_body import parse_json, weighed_batch, weighed_object
 from engine.core.errors import InvalidJson, PayloadInvalid
 
 
@@ -98,15 +98,17 @@ def test_the_keys_of_a_batch_are_limited_for_each_item():
     within = batch(*[keys(100)] * 1_000, keys(10_000))
     beyond = batch(*[keys(100)] * 17, b'{"deep": [[%s], "a"]}' % keys(10_000))
 
-    assert len(parse_batch(within)["items"]) == 1_001
+    assert len(weighed_batch(within).value["items"]) == 1_001
     with pytest.raises(InvalidJson) as refused:
-        parse_batch(beyond)
+        weighed_batch(beyond)
     assert refused.value.detail == "The item `/items/17` has 10,001 keys; 10,000 are allowed"
     with pytest.raises(InvalidJson, match="200,000 values"):
-        parse_batch(batch(*[keys(100)] * 1_000, keys(101_000)))
+        weighed_batch(batch(*[keys(100)] * 1_000, keys(101_000)))
     with pytest.raises(PayloadInvalid):
-        parse_batch(b"[1]")
-    assert len(parse_batch(b'{"items": %s}' % keys(10_001))["items"]) == 10_001  # is no list, which is told later
+        weighed_batch(b"[1]")
+    assert (
+        len(weighed_batch(b'{"items": %s}' % keys(10_001)).value["items"]) == 10_001
+    )  # is no list, which is told later
 
 
 def test_too_many_values_are_refused_before_there_is_an_object_for_each():
@@ -134,7 +136,7 @@ def test_a_whole_number_stays_one_and_a_decimal_does_not_become_one():
 )
 def test_a_body_that_is_no_object_is_a_type_error_at_its_root(body: bytes, word: str):
     with pytest.raises(PayloadInvalid) as caught:
-        parse_object(body)
+        weighed_object(body)
     assert [(error.pointer, error.code) for error in caught.value.errors] == [("", "type_error")]
     assert word in caught.value.errors[0].detail
 
