@@ -7,9 +7,12 @@ chose so (flow setting `public_docs`).
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
@@ -23,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.docs.error_texts import ERROR_TEXTS
 from api.docs.job_error_texts import JOB_ERROR_EXAMPLES, JOB_ERROR_TEXTS
+from api.docs.kept_pages import KeptPages
 from api.docs.markdown_pages import as_markdown, first_sentence, guide_html, guide_sections
 from api.docs.node_reference import node_groups, node_page
 from api.docs.openapi import contract_of, flow_document, served_at
@@ -34,21 +38,25 @@ from api.http.route_classes import BASE
 from engine.actions.deployments import endpoint_path
 from engine.code_samples import code_examples, files_to_send
 from engine.core.error_codes import JobErrorCode
+from engine.core.errors import RateLimited
 from engine.core.paths import ASSETS
 from engine.core.safe_markdown import clean_html
 from engine.core.settings import Settings
 from engine.flow.contract import input_fields, payload_schema, result_schema, shown_payload
 from engine.flow.document import Document, load_document
 from engine.flow.file_values import takes_files
-from engine.jobs.submit.check_threads import CheckThreads
+from engine.jobs.submit.check_threads import DOCS, CheckThreads
 from engine.jobs.transitions import MAX_ATTEMPTS
 from engine.nodes import CATALOG, NODE_TYPES
 from storage.database import Database
-from storage.flows import FlowRow, find_public_docs_flow, get_draft, get_version, list_flows
+from storage.flows import find_public_docs_flow, get_draft, get_version, list_flows
 from storage.members import Person
 from storage.sessions import find_signed_in
 
 COOKIE = "flowport_session"
+#: Stands for the URL of this server in what is kept.
+_HERE = "https://this-server.flowport.invalid"
+_PLAIN_URL = re.compile(r"https?://[\w.:\[\]-]+", re.ASCII)
 #: Returns the OpenAPI document of the whole API, which is built once (`api_document` in `api/app.py`).
 ApiDocument = Callable[[], dict[str, Any]]
 
@@ -129,6 +137,26 @@ def docs_router(database: Database, settings: Settings, api_document: ApiDocumen
     return router
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What the docs show of a flow beside its version."""
+
+    id: str
+    title: str
+    description: str
+    live: bool
+
+
+@dataclass(frozen=True)
+class _ShownFlow:
+    """A flow of the workspace `owner`, and which of its versions the docs describe; 0 for the draft with this revision."""
+
+    owner: str
+    flow: _Shown
+    version: int
+    revision: int
+
+
 class _WrongMethod:
     """The ASGI application that answers what is neither GET nor HEAD. Without it the guard of the pages, which stand behind
     the docs, would ask for a session.
@@ -148,6 +176,7 @@ class _Docs:
         self.settings = settings
         self.api_document = api_document
         self.threads = threads
+        self.kept = KeptPages()
         self.templates = Environment(
             loader=FileSystemLoader(ASSETS / "docs"),
             autoescape=select_autoescape(default=True, default_for_string=True),
@@ -197,12 +226,12 @@ class _Docs:
         )
 
     async def search(self, request: Request) -> Response:
-        query, found = self._found(request)
+        query, found = await self._found(request)
         return await self._page(request, "search.html", "Search", query=query, found=found, in_markdown=False)
 
     async def search_json(self, request: Request) -> Response:
         """Returns the results of a search as JSON, which the search box of every page requests while somebody types."""
-        return JSONResponse([entry.as_link() for entry in self._found(request)[1]])
+        return JSONResponse([entry.as_link() for entry in (await self._found(request))[1]])
 
     async def llms(self, request: Request) -> Response:
         """Returns the list of all pages for language models in the format of llmstxt.org."""
@@ -247,7 +276,8 @@ class _Docs:
         return await self._page(request, "node.html", kind.title, node=node, body=body)
 
     async def openapi(self, request: Request) -> Response:
-        return JSONResponse(served_at(self.api_document(), self._base(request)))
+        made = await asyncio.to_thread(_whole_openapi, self.api_document)
+        return Response(_based(made, json.dumps(self._base(request))[1:-1]), media_type="application/json")
 
     async def openapi_elsewhere(self, request: Request) -> Response:
         """Leads from the address that people try first to that of the document."""
@@ -257,20 +287,52 @@ class _Docs:
         person, found = await self._flow(request)
         if found is None:
             return await self.missing(request)
-        owner, flow, document = found
-        sample, _ = await self.threads.run(owner, "", shown_payload, document)
-        endpoint = self._base(request) + endpoint_path(flow.id)
+        base = self._base(request)
+        try:
+            if request.url.path.endswith(".md"):
+                page = await self._made(found, self._flow_markdown)
+                return Response(_based(page, base), media_type="text/markdown")
+            page = await self._made(found, self._flow_article)
+        except RateLimited:
+            return _come_again()
+        article = Markup(_based(page, escape(base)).decode())  # noqa: S704 - rendered with escapes, the address is escaped
+        return await self._page(request, "made.html", found.flow.title, person, article=article)
+
+    async def flow_openapi(self, request: Request) -> Response:
+        _, found = await self._flow(request)
+        if found is None:
+            return await self.missing(request)
+        try:
+            made = await self._made(found, self._flow_openapi)
+        except RateLimited:
+            return _come_again()
+        return Response(_based(made, json.dumps(self._base(request))[1:-1]), media_type="application/json")
+
+    async def _made(self, found: _ShownFlow, make: Callable[[_ShownFlow, Document], bytes]) -> bytes:
+        """Returns what `make` makes in the check threads of the flow at _HERE, or made before. Raises RateLimited when too
+        much of the same workspace is being made.
+        """
+
+        def work(text: str) -> bytes:
+            return make(found, load_document(text))
+
+        async def begin() -> bytes:
+            text = await self.database.read(_read_document, found)
+            return await self.threads.run(found.owner, DOCS, work, text)
+
+        return await self.kept.get((make.__name__, found), begin)
+
+    def _flow_article(self, found: _ShownFlow, document: Document) -> bytes:
+        flow = found.flow
+        sample, _ = shown_payload(document)
+        endpoint = _HERE + endpoint_path(flow.id)
         examples = code_examples(endpoint, files_to_send(input_fields(document), sample))
-        return await self._page(
-            request,
-            "flow.html",
-            flow.title,
-            person,
+        text = self.templates.get_template("flow.html").render(
             flow={
                 "id": flow.id,
                 "title": flow.title,
                 "description": flow.description,
-                "live": flow.live_version is not None,
+                "live": flow.live,
             },
             endpoint=endpoint,
             path=endpoint_path(flow.id),
@@ -282,23 +344,22 @@ class _Docs:
             errors=_errors(),
             job_errors=[(code, text[0]) for code, text in JOB_ERROR_TEXTS.items()],
         )
+        return text.encode()
 
-    async def flow_openapi(self, request: Request) -> Response:
-        _, found = await self._flow(request)
-        if found is None:
-            return await self.missing(request)
-        owner, flow, document = found
-        contract = await self.threads.run(
-            owner,
-            "",
-            contract_of,
+    def _flow_markdown(self, found: _ShownFlow, document: Document) -> bytes:
+        page = self._flow_article(found, document).decode()
+        return as_markdown(page, f"{_HERE}/docs/flows/{found.flow.id}").encode()
+
+    def _flow_openapi(self, found: _ShownFlow, document: Document) -> bytes:
+        flow = found.flow
+        contract = contract_of(
             document,
             flow_id=flow.id,
             title=flow.title,
             description=flow.description,
-            version=flow.live_version or flow.newest_version,
+            version=found.version,
         )
-        return JSONResponse(flow_document(self.api_document(), contract, self._base(request)))
+        return bytes(JSONResponse(flow_document(self.api_document(), contract, _HERE)).body)
 
     async def missing(self, request: Request) -> Response:
         """Answers 404 with a page that names what is missing and links to the index, or with a line of text when no
@@ -321,21 +382,22 @@ class _Docs:
         answer.status_code = 404
         return answer
 
-    async def _flow(self, request: Request) -> tuple[Person | None, tuple[str, FlowRow, Document] | None]:
+    async def _flow(self, request: Request) -> tuple[Person | None, _ShownFlow | None]:
         person = await self._person(request)
         workspace_id = person.workspace_id if person else None
-        return person, await self.database.read(_read_flow, workspace_id, request.path_params["flow_id"])
+        return person, await self.database.read(_find_flow, workspace_id, request.path_params["flow_id"])
 
-    def _found(self, request: Request) -> tuple[str, list[Entry]]:
+    async def _found(self, request: Request) -> tuple[str, list[Entry]]:
         """Returns the search query and its results."""
         query = request.query_params.get("q", "")[:_LONGEST_QUERY]
-        return query, search(_entries(self.api_document), query)
+        return query, await asyncio.to_thread(lambda: search(_entries(self.api_document), query))
 
     async def _person(self, request: Request) -> Person | None:
         return await self.database.read(find_signed_in, request.cookies.get(COOKIE, ""))
 
     def _base(self, request: Request) -> str:
-        return self.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+        called = f"{request.url.scheme}://{request.url.netloc}"
+        return self.settings.public_url or (called if _PLAIN_URL.fullmatch(called) else _ANY_SERVER)
 
     async def _text(self, request: Request, name: str, title: str) -> Response:
         """Returns a page that is written in Markdown."""
@@ -362,6 +424,23 @@ class _Docs:
         if here != request.url.path:
             return PlainTextResponse(_markdown(text, self._base(request) + here), media_type="text/markdown")
         return HTMLResponse(text)
+
+
+@functools.cache
+def _whole_openapi(api_document: ApiDocument) -> bytes:
+    return bytes(JSONResponse(served_at(api_document(), _HERE)).body)
+
+
+def _based(made: bytes, base: str) -> bytes:
+    """Returns what is kept with the URL of this server."""
+    return made.replace(_HERE.encode(), base.encode())
+
+
+def _come_again() -> Response:
+    told = (
+        "The docs of this workspace's flows are being made for many visitors. Load the page again in a few seconds.\n"
+    )
+    return PlainTextResponse(told, 503, headers={"Retry-After": "5", "Cache-Control": "no-store"})
 
 
 @functools.cache
@@ -461,11 +540,9 @@ def _job_error(code: str) -> dict[str, Any]:
     return {"code": code, "title": title, "where": where, "why": why, "todo": todo, "example": example}
 
 
-def _read_flow(session: Session, workspace_id: str | None, flow_id: str) -> tuple[str, FlowRow, Document] | None:
-    """Returns the workspace of the flow, the flow, and the document that its docs describe: the live version, else the
-    newest one. For a flow without versions, people of its workspace see the draft.
-
-    The example of the docs is a saved sample or generated, never the input of a run, which may be private.
+def _find_flow(session: Session, workspace_id: str | None, flow_id: str) -> _ShownFlow | None:
+    """Returns the flow with what its docs describe: the live version, else the newest one. For a flow without versions,
+    people of its workspace see the draft.
     """
     found = find_public_docs_flow(session, workspace_id, flow_id)
     if found is None:
@@ -474,10 +551,20 @@ def _read_flow(session: Session, workspace_id: str | None, flow_id: str) -> tupl
     number = flow.live_version or flow.newest_version
     if not number and owner != workspace_id:
         return None
-    text = (
-        get_version(session, owner, flow_id, number).document if number else get_draft(session, owner, flow_id).document
-    )
-    return owner, flow, load_document(text)
+    revision = 0 if number else get_draft(session, owner, flow_id).revision
+    shown = _Shown(flow.id, flow.title, flow.description, flow.live_version is not None)
+    return _ShownFlow(owner, shown, number, revision)
+
+
+def _read_document(session: Session, found: _ShownFlow) -> str:
+    """Returns the document that the docs describe.
+
+    The example of the docs is a saved sample or generated, never the input of a run, which may be private.
+    """
+    owner, flow_id = found.owner, found.flow.id
+    if found.version:
+        return get_version(session, owner, flow_id, found.version).document
+    return get_draft(session, owner, flow_id).document
 
 
 def _file_fields(document: Document) -> list[dict[str, Any]]:

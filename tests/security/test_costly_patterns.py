@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from tests.api.arrange import House, echo_document, open_house
 from tests.api.routes.test_hooks import Hooks, hook_path
 from tests.live.caller import Terminal
 from tests.live_server import TLS, LiveServer
-from tests.security.beside import beside
+from tests.security.beside import GROWN_MIB, beside
 from tests.security.test_costly_examples import NFA, flow
 
 #: As many characters as a payload may hold against the pattern, and which RE2 looks through slowly.
@@ -305,14 +305,24 @@ def test_docs_of_a_costly_flow_keep_no_other_call_waiting(server: LiveServer, te
     def visit(flow_id: str) -> int:
         return httpx.get(f"{server.url}/docs/flows/{flow_id}", timeout=60, verify=TLS).status_code
 
-    costly = [
-        public({"type": "string", "min_length": 30_000_000}),
-        public({"type": "string", "pattern": "((((a*)*)*)*)", "max_length": 1}),
-        public({"type": "string", "pattern": NFA, "enum": [f"{LONG[:-10]}{number:b}" for number in range(60)]}),
+    group = {"type": "object", "required": True, "fields": [{"name": f"f{n}", "type": "string"} for n in range(100)]}
+    kinds: list[Callable[[int], dict[str, Any]]] = [
+        lambda nth: {"type": "string", "min_length": 30_000_000 + nth},
+        lambda nth: {"type": "string", "pattern": f"((((a*)*)*)*){{{nth},}}", "max_length": 1},
+        lambda nth: {
+            "type": "string",
+            "pattern": f"{NFA}|{nth}",
+            "enum": [f"{LONG[:-10]}{number:b}" for number in range(60)],
+        },
+        lambda nth: {
+            "type": "object",
+            "fields": [{**group, "name": f"g{number}", "description": str(nth)} for number in range(40)],
+        },
     ]
+    costly = [public(kind(nth)) for nth in range(4) for kind in kinds]  # nothing is kept of any of them
     assert visit(public({"type": "string"})) == 200
     with beside(server, terminal) as watch, ThreadPoolExecutor(6) as pool:
-        seen = list(pool.map(visit, costly * 4))
-    watch.check()
+        seen = list(pool.map(visit, costly))
+    watch.check(grown_mib=GROWN_MIB + 16)  # what the docs keep
 
     assert set(seen) == {200}

@@ -1,7 +1,10 @@
-"""The public documentation of a flow contains nothing that somebody typed in the Playground."""
+"""The public documentation of a flow contains nothing that somebody typed in the Playground, and costs others nothing."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from engine.actions.jobs import run_in_playground
 from engine.core.clock import MovedClock
 from engine.core.settings import Settings
 from engine.flow.document import Document, load_document
-from engine.jobs.submit.check_threads import CheckThreads
+from engine.jobs.submit.check_threads import DOCS, MOST_WAITING, CheckThreads
 from storage.flows import get_draft
 from tests.api.arrange import FIELDS, SERVER, House, echo_document, open_house
 
@@ -33,9 +36,14 @@ async def house(new_data: Path) -> AsyncIterator[House]:
 
 
 @pytest.fixture
-async def stranger(house: House) -> AsyncIterator[httpx.AsyncClient]:
+async def threads() -> CheckThreads:
+    return CheckThreads()
+
+
+@pytest.fixture
+async def stranger(house: House, threads: CheckThreads) -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(docs_router(house.database, Settings(), api_document, CheckThreads()))
+    app.include_router(docs_router(house.database, Settings(), api_document, threads))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=SERVER) as client:
         yield client
 
@@ -87,3 +95,61 @@ async def test_a_draft_that_was_never_saved_is_not_shown(house: House, stranger:
     page = await stranger.get(f"/docs/flows/{flow_id}{kind}")
 
     assert (page.status_code, page.headers["location"]) == (303, f"/sign-in?next=/docs/flows/{flow_id}{kind}")
+
+
+KINDS = pytest.mark.parametrize("kind", ["", ".md", "/openapi.json"])
+
+
+@KINDS
+async def test_a_wide_flow_is_shown_beside_the_event_loop_and_kept(
+    house: House, stranger: httpx.AsyncClient, threads: CheckThreads, kind: str
+):
+    group = {"type": "object", "required": True, "fields": [{"name": f"f{n}", "type": "string"} for n in range(100)]}
+    house.change_flow(echo_document([FIELDS[0], *({**group, "name": f"g{number}"} for number in range(40))]))
+    path = f"/docs/flows/{house.flow_id}{kind}"
+    await stranger.get("/docs/openapi.json")  # the document of the whole API is made once
+
+    begun = time.thread_time()
+    first, second = await asyncio.gather(stranger.get(path), stranger.get(path))
+    assert time.thread_time() - begun < 0.08, "in this thread it takes a fifth of a second"
+    assert first.text == second.text
+    assert "g39" in first.text
+
+    gate = threading.Event()
+    async with asyncio.timeout(20):
+        held = asyncio.create_task(threads.run(house.principal.workspace_id, DOCS, gate.wait, 15))
+        kept = await stranger.get(path, headers={"Host": "other.example"})
+        assert not held.done(), "it is not made again, under another name of the server neither"
+        gate.set()
+        await held
+    assert kept.text == first.text.replace(SERVER, "http://other.example")
+
+    house.change_flow(echo_document([FIELDS[0], {"name": "newer", "type": "string"}]))
+    assert "newer" in (await stranger.get(path)).text
+
+
+@KINDS
+async def test_visits_that_wait_are_bounded(
+    house: House, stranger: httpx.AsyncClient, threads: CheckThreads, kind: str
+):
+    gate, workspace_id = threading.Event(), house.principal.workspace_id
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(threads.run(workspace_id, DOCS, gate.wait, 15))
+        for _ in range(MOST_WAITING + 1):
+            await asyncio.sleep(0)
+            if threads.waiting(workspace_id, DOCS) < MOST_WAITING:
+                group.create_task(threads.run(workspace_id, DOCS, int))
+        answer = await stranger.get(f"/docs/flows/{house.flow_id}{kind}")
+        own = group.create_task(threads.run(workspace_id, "person", int))
+        await asyncio.sleep(0)
+        assert threads.waiting(workspace_id, "person") == 1, "people of the workspace are not counted with them"
+        gate.set()
+    assert own.done()
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert (await stranger.get(f"/docs/flows/{house.flow_id}{kind}")).status_code == 200
+
+
+async def test_a_strange_name_of_the_server_is_not_repeated(house: House, stranger: httpx.AsyncClient):
+    page = await stranger.get(f"/docs/flows/{house.flow_id}", headers={"Host": "a'$(b).example"})
+    assert page.status_code == 200
+    assert "$(b)" not in page.text
