@@ -139,7 +139,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Send the request again in a few seconds. Whoever runs the server finds the reason in its log.",
     ),
     RefusalCode.TOO_MANY_CONNECTIONS: (
-        "As many connections are open as the server holds, in all or from one address (an IPv6 address counts with its /64). Or the bodies above 64 KiB that are being received have 128 MiB together, or those of one workspace that wait to be checked 32 MiB. Or more than 16 requests were sent ahead on one connection, before the answer to the first of them.",
+        "As many connections are open as the server holds, in all or from one address (an IPv6 address counts with its /64). Or the bodies that are being received have 128 MiB together, or those of one workspace 64 MiB; at incoming webhooks 32 MiB, or 16 MiB from one address. Then whoever has most gives way, first with what arrives with less than 64 KiB a second; the same holds when more than 32 files are being received. Or the bodies of one workspace that wait to be checked take 64 MiB of memory (a short list needs twenty times its text). Or more than 16 requests were sent ahead on one connection, before the answer to the first of them.",
         "Send no more than 16 requests ahead on one connection (HTTP pipelining). Use open connections again (HTTP keep-alive) instead of making one for each request, and send it again after the seconds in `Retry-After`. Behind a proxy of your own, name it in FLOWPORT_TRUSTED_PROXIES: it has no limit of its own then.",
     ),
     RefusalCode.SHUTTING_DOWN: (

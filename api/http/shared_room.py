@@ -133,14 +133,13 @@ class SharedRoom:
             self._end(self._one_of_others(owner) or self._slow_one(owner, place))
 
     def _one_of_others(self, owner: str) -> Place | None:
-        """Returns the place to end of the owner who has most of all, and more than this one."""
-        more = [(taken, other) for other, taken in self._taken.items() if taken > self._taken[owner]]
-        for _, other in sorted(more, reverse=True):
-            ending = [place for place in self._places[other] if place.may_end]
-            if ending:
-                now = self.clock()
-                return next((place for place in ending if place.is_slow(now)), ending[-1])
-        return None
+        """Returns the place to end of those who have more than this owner: a slow one of whoever has most, or else the last
+        one of whoever has most.
+        """
+        own, now = self._taken[owner], self.clock()
+        others = sorted((other for other, taken in self._taken.items() if taken > own), key=self._taken.__getitem__)
+        ending = [place for other in reversed(others) for place in reversed(self._places[other]) if place.may_end]
+        return next((place for place in ending if place.is_slow(now)), ending[0] if ending else None)
 
     def _slow_one(self, owner: str, asking: Place) -> Place | None:
         now = self.clock()

@@ -151,6 +151,9 @@ async def test_who_has_most_gives_way_and_slow_ones_first():
         now = 2.0
         await send("c3", "c", 30)
         assert ended == ["a3", "a2", "c2", "c1"], "what is slow of his own makes room for it"
+        now = 3.0
+        await send("d1", "d", 10)
+        assert ended[4:] == ["b1"], "what is slow gives way first"
     finally:
         for task in tasks:
             task.cancel()
@@ -176,7 +179,8 @@ def test_what_arrives_at_a_fair_pace_is_not_slow():
             second_one.take(6)
 
 
-async def test_a_tool_call_keeps_nothing_of_its_arguments_while_it_waits(house: House):
+@pytest.mark.parametrize("way", ["mcp", "submit"])
+async def test_whoever_waits_for_a_job_keeps_nothing_of_its_input(house: House, way: str):
     house.database.write_now(change_flow_settings, house.principal, house.flow_id, {"mcp": True})
     headers = {"Authorization": f"Bearer {house.key}", "Content-Type": JSON, "MCP-Protocol-Version": "2025-06-18"}
 
@@ -191,12 +195,18 @@ async def test_a_tool_call_keeps_nothing_of_its_arguments_while_it_waits(house: 
     refused = (await call(message("https://example.com/", _meta={"a": "x" * 70_000}))).json()
     assert "64 KiB beside its `arguments`" in refused["error"]["message"]
 
-    content = message("https://example.com/" + "x" * 900 * KIB)
+    long = "https://example.com/" + "x" * 900 * KIB
+    content = message(long) if way == "mcp" else json.dumps({"url": long}).encode()
+    path = f"/public/v1/flows/execute/{house.flow_id}?wait=20"
+    assert (await house.submit()).status_code == 202
+    seen = len(house.database.read_now(list_jobs, house.principal.workspace_id).jobs)
     tracemalloc.start()
     try:
-        waits = asyncio.create_task(call(content))
+        waits = asyncio.create_task(
+            call(content) if way == "mcp" else house.client.post(path, content=content, headers=headers)
+        )
         async with asyncio.timeout(10):
-            while not (jobs := house.database.read_now(list_jobs, house.principal.workspace_id).jobs):
+            while len(jobs := house.database.read_now(list_jobs, house.principal.workspace_id).jobs) == seen:
                 await asyncio.sleep(0.01)
             while tracemalloc.get_traced_memory()[0] > 600 * KIB:  # less than one copy of the text
                 await asyncio.sleep(0.01)
