@@ -7,7 +7,6 @@ that are being received share 128 MiB (`api.http.shared_room`).
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import math
@@ -27,6 +26,7 @@ from engine.core.body_limits import MAX_BODY_BYTES, MAX_VALUES
 from engine.core.coroutines import resumed
 from engine.core.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge
 from engine.core.json_shape import TooDeep, TooManyKeys, TooManyValues, check_shape
+from engine.jobs.submit.check_threads import CheckThreads
 
 T = TypeVar("T")
 
@@ -57,6 +57,28 @@ class Weighed(NamedTuple):
     weight: int
 
 
+class Received:
+    """A body that has arrived."""
+
+    def __init__(self, bodies: Bodies, place: Place, data: bytes) -> None:
+        self.data = data
+        self._bodies = bodies
+        self._place = place
+
+    async def read(self, work: Callable[[bytes], T]) -> T:
+        """Returns the result of `work` with the bytes. Of a large body it runs in a thread, for each owner one at a time.
+        Raises what `work` raises, TooManyConnections and RateLimited.
+        """
+        if len(self.data) <= LARGE:
+            return work(self.data)
+        bodies = self._bodies
+        try:
+            async with self._place.within(bodies.limits.receive_seconds):
+                return await bodies.threads.run(self._place.owner, "", work, self.data)
+        except (GivenUp, TimeoutError):
+            raise bodies.room.refusal() from None
+
+
 class Bodies:
     """Receives the request bodies of a process; only its event loop may use it.
 
@@ -66,6 +88,8 @@ class Bodies:
 
     def __init__(self, limits: BodyLimits) -> None:
         self.limits = limits
+        #: In which large bodies are read.
+        self.threads = CheckThreads()
         most = limits.bytes_in_flight
         self.room = SharedRoom(
             most,
@@ -76,17 +100,19 @@ class Bodies:
     async def read_json(self, request: Request, owner: str, parse: Callable[[bytes], Weighed] | None = None) -> Weighed:
         """Returns the body as an object, parsed by `parse` or else by `weighed_object`. `owner`: on whose account it is
         received, for example a workspace. Raises UnsupportedMediaType, TooLarge, TooManyConnections, RequestTimeout,
-        InvalidJson, PayloadInvalid, ParameterInvalid and ClientDisconnect.
+        RateLimited, InvalidJson, PayloadInvalid, ParameterInvalid and ClientDisconnect.
         """
         content_type = single_header(request, "Content-Type")
         if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
             check_media_type(content_type, request.headers.get("content-encoding"))
         async with self.received(request, owner) as body:
-            return await beside(parse or weighed_object, body) if body.strip() else Weighed({}, sys.getsizeof({}))
+            if not body.data.strip():
+                return Weighed({}, sys.getsizeof({}))
+            return await body.read(parse or weighed_object)
 
     @contextlib.asynccontextmanager
-    async def received(self, request: Request, owner: str) -> AsyncIterator[bytes]:
-        """Context manager with the bytes of a body, after the limits of time and size are checked; their content is not
+    async def received(self, request: Request, owner: str) -> AsyncIterator[Received]:
+        """Context manager with a body, after the limits of time and size are checked; their content is not
         looked at. Raises TooLarge, TooManyConnections, RequestTimeout and ClientDisconnect.
         """
         announced = request.headers.get("content-length", "")
@@ -101,9 +127,12 @@ class Bodies:
                 pass  # it had arrived before, as a small body usually has
             else:
                 await self._in_time(running, first, data, place)
-            whole = bytes(data)
+            body = Received(self, place, bytes(data))
             data.clear()
-            yield whole
+            try:
+                yield body
+            finally:
+                body.data = b""  # also for those who still have it
 
     async def _in_time(self, running: Coroutine[Any, Any, None], first: object, data: bytearray, place: Place) -> None:
         try:
@@ -128,11 +157,6 @@ class Bodies:
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"The body may have {_mebibytes(self.limits.max_bytes)}")
-
-
-async def beside(work: Callable[[bytes], T], body: bytes) -> T:
-    """Returns the result of `work`, which runs in a thread for a large body."""
-    return await asyncio.to_thread(work, body) if len(body) > LARGE else work(body)
 
 
 def may_be_large(request: Request) -> bool:

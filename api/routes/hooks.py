@@ -6,7 +6,6 @@ They are not part of the OpenAPI document: each is made for one service, which d
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
@@ -17,7 +16,7 @@ from starlette.responses import Response
 from api.connection_limits import network_of
 from api.http.context import Context, context_of
 from api.http.job_answers import dump
-from api.http.json_body import beside, weighed_json
+from api.http.json_body import weighed_json
 from api.http.problem_json import UnsupportedMediaType, status_of
 from api.http.request_rate import WITHOUT_A_KEY
 from api.http.route_classes import BASE, RawRoute
@@ -70,11 +69,10 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
     try:
         headers = _headers(request)
         async with context.hook_bodies.received(request, network) as body:
-            size, now = len(body), context.database.clock.now() / 1_000
-            proof = await beside(lambda sent: verify(hook.preset, known, headers, sent, in_address, now), body)
+            size, now = len(body.data), context.database.clock.now() / 1_000
+            proof = await body.read(lambda sent: verify(hook.preset, known, headers, sent, in_address, now))
             _count(context, f"hook {hook.id}", "A webhook takes {most} calls a second")
-            content, weight = await asyncio.to_thread(_parsed, hook, headers, body)
-            del body  # which the call does not keep while it waits
+            content, weight = await body.read(lambda sent: _parsed(hook, headers, sent))
         message = message_of(hook.preset, proof, content)
         call = HookCall(content, headers, message, event_of(proof, content), size, request.state.request_id)
         if proof.is_ping:

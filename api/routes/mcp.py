@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http import parameters
 from api.http.addresses import MCP_PATH
 from api.http.context import Context
-from api.http.json_body import LARGE, beside, check_media_type, weighed_json
+from api.http.json_body import LARGE, check_media_type, weighed_json
 from api.http.route_classes import RawRoute
 from api.routes.mcp_messages import not_json, refused_message, too_large
 from api.routes.mcp_tools import (
@@ -118,14 +118,14 @@ class Mcp:
         """
         async with self._context.bodies.received(request, workspace_id) as body:
             try:
-                message, weight = await beside(weighed_json, body)
+                message, weight = await body.read(weighed_json)
             except InvalidJson as refusal:
                 return not_json(refusal)
             if (refused := refused_message(request, message, self._params_of)) is not None:
                 return refused
             request.state.tells_progress = _asks_for_progress(request, message)
             if message.get("method") != "tools/call" or not isinstance(message.get("params"), dict):
-                return body
+                return body.data
             request.state.arguments = [(message["params"].pop("arguments", None) or {}, weight)]
             rest = json.dumps(message).encode()
             return rest if len(rest) <= MOST_BESIDE_ARGUMENTS else too_large(message, MOST_BESIDE_ARGUMENTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
@@ -240,3 +241,24 @@ def test_what_a_body_takes_in_memory_is_known_before_it_is_kept(text: str):
         tracemalloc.stop()
     assert value
     assert 0.7 * taken < weight < 5 * taken
+
+
+async def test_large_bodies_that_wait_to_be_read_give_way_too(house: House):
+    other = house.other_workspace()
+    others_flow, others_key = house.new_flow(principal=other), house.new_key(principal=other).key
+    threads, workspace_id, gate = (
+        house.api.state.context.bodies.threads,
+        house.principal.workspace_id,
+        threading.Event(),
+    )
+    url = "https://example.com/"
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(threads.run(workspace_id, "", gate.wait, 15))
+        waits = group.create_task(house.submit({"url": url + "x" * 950 * KIB}))
+        while not threads.waiting(workspace_id, ""):
+            await asyncio.sleep(0)
+        answer = await house.post(f"/flows/execute/{others_flow}", {"url": url + "x" * 700 * KIB}, others_key)
+        assert answer.status_code == 202
+        assert not threads.waiting(workspace_id, "")
+        gate.set()
+    assert (waits.result().status_code, waits.result().json()["code"]) == (503, "too_many_connections")
