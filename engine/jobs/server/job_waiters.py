@@ -25,8 +25,8 @@ from storage.sqlite_file import DataVersion, is_sqlite
 LOOK_SECONDS = 0.025
 #: A waiting reader reads again after this many seconds, even without a notification.
 READ_AGAIN_SECONDS = 5.0
-#: A timer of the event loop may end so much too early.
-_EARLY_SECONDS = 0.001
+#: A timer of the event loop may end a little too early; what is left then is waited for in one piece.
+_LEAST_SECONDS = 0.001
 #: How many ends are kept for readers that subscribe after they were told.
 _ENDED_LATELY = 2_000
 
@@ -246,9 +246,9 @@ async def wait_until_ended(
                 status = await database.find(look, workspace_id, job_id)
                 if status is None:
                     raise NotFound(f"{job_id[:100]!r} is not there any more")
-                if status in ENDED or left <= _EARLY_SECONDS:
+                if status in ENDED or left <= 0:
                     return
             is_new = False
-            await changes.wait(min(left, READ_AGAIN_SECONDS))
+            await changes.wait(min(max(left, _LEAST_SECONDS), READ_AGAIN_SECONDS))
             if not await check() or changes.ended:
                 return
