@@ -30,7 +30,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from engine.core.clock import Clock, Millis
-from engine.core.errors import StorageUnavailable
+from engine.core.do_first import MOST_WORK, TOO_MUCH_FIRST, DoFirst
+from engine.core.errors import StorageUnavailable, Unavailable
 from storage.engines import READERS, as_fault, driver_of, is_storage_fault, make_engine, storage_faults
 from storage.file_bytes import FILE_BYTES, FILES_FOLDER, FileBytes
 from storage.queue import TURNS, Turns
@@ -188,10 +189,15 @@ class Database:
         return await done
 
     def write_now(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Does the same from a thread without an event loop."""
-        done: Future[Any] = Future()
-        self._submit(Write(work, args, kwargs, done))
-        return done.result()
+        """Does the same from a thread without an event loop, in which the work of a DoFirst is done."""
+        for _ in range(MOST_WORK):
+            done: Future[Any] = Future()
+            self._submit(Write(work, args, kwargs, done))
+            try:
+                return done.result()
+            except DoFirst as first:
+                first.work()
+        raise Unavailable(TOO_MUCH_FIRST)
 
     async def write_joined(self, work: PluralAction[Item, T], item: Item) -> T:
         """Runs a plural action on `item`, together with the other items that wait for it, and answers after the commit.

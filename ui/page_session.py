@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
@@ -25,6 +25,7 @@ from starlette.requests import Request
 from engine.actions.jobs import CheckedInput, check_beside
 from engine.actions.principal import Permission, Principal, may
 from engine.core.clock import MINUTE
+from engine.core.do_first import MOST_WORK, TOO_MUCH_FIRST, DoFirst
 from engine.core.errors import Refusal, Unavailable
 from engine.core.ids import WorkspaceId
 from engine.core.roles import Role
@@ -182,7 +183,7 @@ class PageSession:
             self._check(session)
             return query(session, self.person.workspace_id, *args, **kwargs)
 
-        return await self._guarded(self.app.database.read(work))
+        return await self._guarded(lambda: self.app.database.read(work))
 
     async def query_again(
         self, query: Callable[Concatenate[Session, str, P], T], *args: P.args, **kwargs: P.kwargs
@@ -220,9 +221,13 @@ class PageSession:
             return verb(session, self.principal, *args, **kwargs)
 
         try:
-            return await self._guarded(self.app.database.write(work))
+            return await self._guarded(lambda: self.app.database.write(work))
         finally:
             self.app.shared(Committed).forget()  # so that the page sees its own change at once
+
+    async def beside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Does work that may take long in a thread in which the workspace waits only for itself."""
+        return await self.app.batches.threads.run(self.person.workspace_id, self.person.id, work, *args, **kwargs)
 
     async def checked(
         self, document: Document, payload: Mapping[str, Any], until: str | None = None, *, kept: bool = False
@@ -236,7 +241,7 @@ class PageSession:
         inputs = await self.query(find_costly_inputs, schedule_id)
         if inputs is None:
             return None
-        return await self.app.batches.threads.run(self.person.workspace_id, self.person.id, check_inputs, inputs)
+        return await self.beside(check_inputs, inputs)
 
     async def try_execute(
         self, verb: Callable[Concatenate[Session, Principal, P], T], *args: P.args, **kwargs: P.kwargs
@@ -308,9 +313,18 @@ class PageSession:
             self._noted = at
             note_seen(session, self._cookie)
 
-    async def _guarded(self, answer: Any) -> Any:
+    async def _after_work(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Returns the answer of a transaction, which begins again after the work that it needs."""
+        for _attempt in range(MOST_WORK):
+            try:
+                return await ask()
+            except DoFirst as first:
+                await self.beside(first.work)
+        raise Unavailable(TOO_MUCH_FIRST)
+
+    async def _guarded(self, ask: Callable[[], Awaitable[T]]) -> T:
         try:
-            return await answer
+            return await self._after_work(ask)
         except SignedOut:
             with contextlib.suppress(RuntimeError):  # a background task of the page has no current client
                 self._end_tab(ui.context.client)

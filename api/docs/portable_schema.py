@@ -20,7 +20,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from engine.flow.patterns import why_not
+from engine.flow.patterns import PatternBudget, why_not
 from engine.flow.payload_check import WEB_ADDRESS
 
 JsonSchema = dict[str, Any]
@@ -57,7 +57,15 @@ _COMMON_PATTERN = re.compile(
 
 
 def portable(schema: JsonSchema, *, of_answer: bool = False) -> JsonSchema:
-    """Returns the schema for tools that read OpenAPI. `of_answer`: it describes a response, not a request."""
+    """Returns the schema for tools that read OpenAPI. `of_answer`: it describes a response, not a request.
+
+    The patterns of the whole schema share the budget of a flow; those that come too late stay as they are.
+    """
+    with PatternBudget():
+        return _portable(schema, of_answer=of_answer)
+
+
+def _portable(schema: JsonSchema, *, of_answer: bool) -> JsonSchema:
     found = dict(schema)
     kind = found.get("type")
     if kind == "array" or (isinstance(kind, list) and "array" in kind):
@@ -78,15 +86,15 @@ def portable(schema: JsonSchema, *, of_answer: bool = False) -> JsonSchema:
     if "properties" in found:
         fields = enumerate(found["properties"].items(), 1)
         found["properties"] = {
-            name: portable(_with_short_title(part, name, position), of_answer=of_answer)
+            name: _portable(_with_short_title(part, name, position), of_answer=of_answer)
             for position, (name, part) in fields
         }
     for name in _SUBSCHEMAS:
         if isinstance(found.get(name), dict):
-            found[name] = portable(found[name], of_answer=of_answer)
+            found[name] = _portable(found[name], of_answer=of_answer)
     for name in _SUBSCHEMA_LISTS:
         if name in found:
-            found[name] = [portable(part, of_answer=of_answer) for part in found[name]]
+            found[name] = [_portable(part, of_answer=of_answer) for part in found[name]]
     return found
 
 

@@ -21,7 +21,7 @@ from pydantic import JsonValue
 from engine.core.errors import WrongFields
 from engine.core.json_text import json_bytes
 from engine.flow.example_texts import MOST_TEXT_STEPS, Budget, UsedUp, texts_like
-from engine.flow.patterns import why_not
+from engine.flow.patterns import PatternBudget
 from engine.flow.payload_check import FieldDict, PayloadCheck
 from engine.flow.references import Json
 
@@ -31,6 +31,8 @@ MOST_MADE_UP: Final = 20_000
 MOST_WORK: Final = 100_000
 #: The steps of patterns for all candidates of one example (`engine.flow.patterns`): about a hundredth of a second.
 EXAMPLE_STEPS: Final = 2_000_000
+#: The steps of compiling these patterns and of all searches: a few hundredths of a second.
+_PATTERN_STEPS: Final = 9_000_000
 #: How many candidates are checked to find one example value.
 _MOST_CANDIDATES: Final = 300
 #: How many bytes the texts of the kept examples may have together.
@@ -50,9 +52,13 @@ def example_check() -> PayloadCheck:
     """Returns the check for payloads that somebody typed, with the steps that all of an example may take together. A text
     that takes more is not held against its pattern.
     """
-    check = PayloadCheck(steps=EXAMPLE_STEPS)
+    check = _small_check()
     check.unchecked_fits = True
     return check
+
+
+def _small_check() -> PayloadCheck:
+    return PayloadCheck(steps=EXAMPLE_STEPS, patterns=PatternBudget(at_once=_PATTERN_STEPS))
 
 
 def fits_as_known(check: PayloadCheck, fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> bool:
@@ -117,7 +123,7 @@ class _Making:
     def __init__(self) -> None:
         self._left = MOST_MADE_UP
         self._work = Budget(MOST_WORK)
-        self._check = PayloadCheck(steps=EXAMPLE_STEPS)
+        self._check = _small_check()
 
     def value(self, field: FieldDict) -> Json:
         """Returns a value that fits the field; when none is found, one of its type. Raises UsedUp."""
@@ -208,7 +214,7 @@ class _Making:
         pattern = field.get("pattern")
         if pattern:
             yield from made
-            if not why_not(str(pattern)):
+            if not self._check.patterns.why_not(str(pattern)):
                 yield from self._texts_like(str(pattern), least, self._left if most is None else most)
         elif not field.get("format"):
             made = [text[:most] for text in made]

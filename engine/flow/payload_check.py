@@ -23,17 +23,22 @@ from engine.core.json_text import json_bytes
 from engine.core.rfc3339 import NoSuchTime, NotRfc3339, read_time
 from engine.core.web_ports import PORT, has_good_port
 from engine.flow.file_values import check_sent_file, looks_like_file, size_in_words
-from engine.flow.patterns import BadPattern, Pattern, read_pattern, searchable
+from engine.flow.patterns import BadPattern, Pattern, PatternBudget, current_budget, searchable
 from engine.flow.references import Json
 
-#: The steps that all patterns of one payload may take together (`engine.flow.patterns`), and those of all items of a
-#: batch: at most a fifth of a second, and a second.
+#: The steps that all searches for patterns in one payload may take together (`engine.flow.patterns`), and those in all
+#: items of a batch: at most a fifth of a second, and a second. To compile the patterns may take a fifth of a second more.
 PATTERN_STEPS = 30_000_000
 STEPS_OF_BATCH = 5 * PATTERN_STEPS
 #: What the defaults of left out fields may take as JSON, in one payload and in all of a batch. `{}` in a list may stand
 #: for a hundred fields, so without a limit the largest body becomes gigabytes.
 MOST_DEFAULTS = 10 * 1024 * 1024
 MOST_DEFAULTS_OF_BATCH = 64 * 1024 * 1024
+
+TOO_COSTLY = (
+    "cannot be checked against its pattern, as the patterns of the flow take too long together; whoever builds the flow "
+    "has to shorten them"
+)
 
 FieldDict = Mapping[str, Any]
 
@@ -77,9 +82,13 @@ class PayloadCheck:
     entry of a list may be a group that lacks a hundred fields, so one body may have ten million errors.
     """
 
-    def __init__(self, *, steps: int = STEPS_OF_BATCH, kept: bool = False) -> None:
-        """`steps`: those that the patterns of all payloads may take together. `kept`: whether the values are those of
-        something stored, a schedule or a version, whose times may have been taken in more forms of ISO 8601.
+    def __init__(
+        self, *, steps: int = STEPS_OF_BATCH, patterns: PatternBudget | None = None, kept: bool = False
+    ) -> None:
+        """`steps`: those that the searches in all payloads may take together. `patterns`: what compiling may take; without
+        it that of the budget in whose context the check is made, or as much as the patterns of a flow may take. `kept`:
+        whether the values are those of something stored, a schedule or a version, whose times may have been taken in more
+        forms of ISO 8601.
         """
         self.errors = WrongFields()
         #: Whether a text that takes too many steps to be checked against its pattern counts as one that matches it, and
@@ -92,6 +101,7 @@ class PayloadCheck:
         self.defaults_ended = False
         self._steps_left = PATTERN_STEPS
         self._all_steps_left = self._steps = steps
+        self._patterns = patterns or current_budget()
         #: The bytes of defaults so far, in this payload and in all.
         self._fits = _fits_format_of_kept if kept else fits_format
         self._defaults = 0
@@ -99,7 +109,18 @@ class PayloadCheck:
         self._groups: dict[int, _Group] = {}
         self._of_defaults: PayloadCheck | None = None
         self._allowed: dict[int, frozenset[Hashable]] = {}
-        self._patterns: dict[str, Pattern | None] = {}
+
+    @property
+    def steps_left(self) -> int:
+        """The steps that may still be taken."""
+        return self._all_steps_left
+
+    @property
+    def patterns(self) -> PatternBudget:
+        """What compiling may still take, and the patterns that were compiled."""
+        if self._patterns is None:
+            self._patterns = PatternBudget()
+        return self._patterns
 
     def payload(self, fields: Sequence[FieldDict], payload: Mapping[str, Any], at: str = "") -> dict[str, Any]:
         """Returns the payload with defaults applied; it is not whole when there are errors. `at`: where the payload is
@@ -155,7 +176,8 @@ class PayloadCheck:
         group = self._groups.get(id(fields))
         if group is None:
             if self._of_defaults is None:
-                self._of_defaults = PayloadCheck(steps=min(self._steps, PATTERN_STEPS), kept=True)
+                steps = min(self._steps, PATTERN_STEPS)
+                self._of_defaults = PayloadCheck(steps=steps, patterns=self.patterns, kept=True)
                 self._of_defaults.unchecked_fits = True
             group = self._groups[id(fields)] = _Group.of(fields, self._of_defaults)
         known = [name for name in value if name in group.fields]
@@ -237,14 +259,21 @@ class PayloadCheck:
         if self.errors.full or self.ended_early:
             self.unchecked = True
             return  # the body is refused as it is
-        if wanted not in self._patterns:
-            self._patterns[wanted] = _pattern_or_none(wanted)
-        pattern = self._patterns[wanted]
-        if pattern is None:
+        try:
+            pattern = self.patterns.compiled(wanted)
+        except BadPattern:
             return  # a problem of the flow, which its designer sees
+        if pattern is None:
+            self.unchecked = True
+            if not self.unchecked_fits:
+                self._add(at, "pattern", lambda: TOO_COSTLY)
+            return
         steps = len(value) * pattern.size
         if steps > min(self._steps_left, self._all_steps_left):
             self._leave_unchecked(at, steps, pattern)
+            return
+        if not self.patterns.may_search(steps):
+            self.unchecked = True
             return
         self._steps_left -= steps
         self._all_steps_left -= steps
@@ -336,13 +365,6 @@ def has_patterns(fields: Iterable[FieldDict]) -> bool:
 def _unknown(known: Mapping[str, FieldDict]) -> str:
     names = ", ".join(f"`{other}`" for other in list(known)[:10])
     return f"the flow has no field of this name; it has {names}" if names else "the flow takes no fields"
-
-
-def _pattern_or_none(text: str) -> Pattern | None:
-    try:
-        return read_pattern(text)
-    except BadPattern:
-        return None
 
 
 def _comparable(value: JsonValue) -> tuple[bool, Hashable]:

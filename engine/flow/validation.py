@@ -6,6 +6,7 @@ parked nodes.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from engine.core.do_first import Prepared
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.contract import final_nodes
@@ -21,10 +23,21 @@ from engine.flow.graph import SOURCES, Graph
 from engine.flow.lists import SPLITTER, ListScopes, across_list, list_problems
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import out_schema, schema_at
+from engine.flow.patterns import STEPS_AT_ONCE, PatternBudget, current_budget
+from engine.flow.payload_check import PATTERN_STEPS
 from engine.flow.reference_labels import binding_in_words, data_names
 from engine.flow.references import SYSTEM, BadReference, Reference, find_references
 from engine.flow.wrong_values import wrong_value
 
+#: The code of the problem that all patterns of a flow together take too long.
+TOO_COSTLY = "patterns_too_costly"
+_TOO_COSTLY = (
+    "The patterns of this flow take too long together, and those from here on were not looked at. Use fewer of them, or "
+    r"shorten them: long repetitions like `.{1,900}` and classes like `\p{L}` cost most."
+)
+#: How many problems of a flow with costly patterns are kept, for how many flows.
+_MOST_KEPT = 500
+_LOOKED_THROUGH: Prepared[list[Problem]] = Prepared(32)
 #: The line on a node is made from this many characters of each text.
 SUMMED_UP = 400
 
@@ -42,18 +55,43 @@ class Mark:
 
 
 def problems(document: Document, catalog: Catalog) -> list[Problem]:
-    """Returns every problem. `Problem.blocks_import` is False for those that only stop a deployment."""
+    """Returns every problem. `Problem.blocks_import` is False for those that only stop a deployment.
+
+    All patterns share a `PatternBudget`: that inside which the caller runs, or one of their own. It may take up to half a
+    second; `problems_at_once` is for event loops and transactions.
+    """
+    budget = current_budget()
+    if budget is None:
+        with PatternBudget(searches=PATTERN_STEPS):
+            return problems(document, catalog)
     graph = Graph(document)
     scopes = ListScopes(document, graph)
     found = [*_id_problems(document), *_edge_problems(document, graph, catalog)]
     for node in document.nodes:
+        was_over = budget.over
         found += _node_problems(node, document, graph, scopes, catalog)
+        if budget.over and not was_over:
+            found.append(Problem(TOO_COSTLY, _TOO_COSTLY, node.id, "/config"))
     return [*found, *list_problems(document, graph, scopes), *_whole_problems(document, graph, catalog)]
 
 
+def problems_at_once(document: Document, catalog: Catalog) -> list[Problem]:
+    """Returns the same for a caller in a transaction. Raises DoFirst when the patterns take longer than others may wait;
+    after its work the answer is known. `catalog` lives as long as the process.
+    """
+    with PatternBudget(at_once=STEPS_AT_ONCE, searches=PATTERN_STEPS) as budget:
+        found = problems(document, catalog)
+    if not budget.short:
+        return found
+    key = id(catalog), hashlib.sha256(document.dumps().encode("utf-8", "surrogatepass")).digest()
+    return _LOOKED_THROUGH.get(key, lambda: problems(document, catalog)[:_MOST_KEPT])
+
+
 def deploy_problems(document: Document, catalog: Catalog) -> list[Problem]:
-    """Returns the problems that stop a deployment. Parked nodes are left out, unless all nodes are parked."""
-    return problems(without_parked(document), catalog)
+    """Returns the problems that stop a deployment. Parked nodes are left out, unless all nodes are parked. Raises DoFirst
+    as `problems_at_once`.
+    """
+    return problems_at_once(without_parked(document), catalog)
 
 
 def without_parked(document: Document) -> Document:

@@ -36,7 +36,7 @@ from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
-from engine.flow.patterns import MAX_PATTERN, BadPattern, Pattern, read_pattern, searchable, why_not
+from engine.flow.patterns import MAX_PATTERN, BadPattern, Pattern, groups_in, read_pattern, searchable, why_not
 
 MOST_MATCHES = 10_000
 #: The seconds that a search may take in all. It is checked at every match, because RE2 cannot be interrupted; the way from
@@ -137,16 +137,13 @@ def _out(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _item(text: Any) -> dict[str, Any]:
-    try:
-        pattern = read_pattern(text if isinstance(text, str) else "")
-    except BadPattern:
-        return {"type": "string"}
+    names, groups = groups_in(text if isinstance(text, str) else "")
     part = {"type": ["string", "null"]}
-    if pattern.names:
-        return {"type": "object", "properties": dict.fromkeys(pattern.names, part), "required": list(pattern.names)}
-    if pattern.groups == 1:
+    if names:
+        return {"type": "object", "properties": dict.fromkeys(names, part), "required": list(names)}
+    if groups == 1:
         return part
-    return {"type": "array", "items": part} if pattern.groups else {"type": "string"}
+    return {"type": "array", "items": part} if groups else {"type": "string"}
 
 
 def _types(schema: Mapping[str, Any]) -> list[str]:

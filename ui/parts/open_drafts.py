@@ -64,6 +64,11 @@ class OpenDraft:
             self._derived = (self.document, about, make(self.document))
         return self._derived[2]
 
+    def note_derived(self, document: Document, about: Any, derived: Any) -> None:
+        """Keeps what was derived from this document beside the event loop, unless the document has changed meanwhile."""
+        if self.document is document:
+            self._derived = (document, about, derived)
+
     async def change(self, page_session: PageSession, client: str, ops: Sequence[Op], seq: int | None = None) -> int:
         """Applies and stores operations, sends them to the other tabs, and returns the revision. Raises Refusal."""
         async with self.lock:

@@ -133,6 +133,7 @@ class PlaygroundPage:
         self.shown_marks: dict[str, Marks] = {}
         self.shown_frames: list[ListScope] = []
         self.remembered = False
+        self.analysing = False
         self.next_hidden = next_hidden
         self.guide: Guide | None = None
 
@@ -277,7 +278,9 @@ class PlaygroundPage:
         sentence.
         """
         document = self.draft.document
-        analysis = self.draft.derive(self.dependencies, self.dependencies.analyse)
+        analysis = self.draft.derive(self.dependencies, self.dependencies.analyse_at_once)
+        if not analysis.whole and not self.analysing:
+            background_tasks.create(self._analyse_beside(), name="costly patterns of the flow")
         self.found, self.warned = analysis.problems, analysis.warnings
         # the document refers to something that was not read yet
         if not self.dependencies.covers(document):
@@ -296,6 +299,17 @@ class PlaygroundPage:
         self._draw_steps()
         self.bar.draw_sentence()
         self._draw_next()
+
+    async def _analyse_beside(self) -> None:
+        """Looks at what takes too long for the event loop, and shows it; again when something has changed meanwhile."""
+        self.analysing = True
+        try:
+            document, known = self.draft.document, self.dependencies
+            self.draft.note_derived(document, known, await self.page_session.beside(known.analyse, document))
+        finally:
+            self.analysing = False
+        if not self.root.is_deleted:
+            self.document_changed()
 
     def _remember(self) -> None:
         """Stores in a cookie that this browser showed this flow last, once something is in it."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from nicegui import ui
 from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
+from engine.actions.deployments import deploy
 from engine.actions.flows import save_draft
+from engine.core.errors import FlowInvalid
+from engine.flow.validation import TOO_COSTLY
 from tests.factories import document, greeting
 from tests.ui.arrange import buttons, choose, draft, newest_button, page_text, press, until
 from tests.ui.conftest import Site
@@ -192,3 +196,15 @@ async def test_what_callers_will_be_refused_for_is_never_called_no_problem(site:
     await user.should_see("What changes for callers")
     assert "It can go live, but calls that no longer fit will get an error." in page_text(user)
     assert "No problems." not in page_text(user)
+
+
+async def test_costly_patterns_are_looked_at_beside_the_canvas_and_then_told(site: Site, user: User) -> None:
+    file = greeting()
+    fields = [{"name": f"f{n}", "type": "string", "pattern": f"^[a-z]{{{900 - n}}}.{{500,900}}$"} for n in range(9)]
+    file["nodes"][0]["config"]["fields"] += fields
+    flow_id = site.flow("Costly", saved=False, file=file)
+    await opened(user, flow_id)
+    await user.should_see("take too long together", retries=100)
+    with pytest.raises(FlowInvalid) as refused:
+        site.database.write_now(deploy, site.owner, flow_id)
+    assert TOO_COSTLY in {problem.code for problem in refused.value.problems}

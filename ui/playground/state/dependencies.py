@@ -18,6 +18,8 @@ from engine.core.settings import Settings
 from engine.flow.document import Document
 from engine.flow.flow_warnings import FlowWarning, flow_warnings
 from engine.flow.node_type import Catalog
+from engine.flow.patterns import STEPS_AT_ONCE, PatternBudget
+from engine.flow.payload_check import PATTERN_STEPS
 from engine.flow.validation import marks, problems
 from engine.jobs.outbound_rules import rules_for_flows
 from engine.knowledge.known import known_collections
@@ -51,6 +53,8 @@ class Analysis:
     problems: list[Problem]
     warnings: list[FlowWarning]
     marks: dict[str, Marks]
+    #: False while something was not looked at because it would take too long.
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,16 @@ class FlowDependencies:
         missing = missing_datasets(document, self.datasets) or missing_collections(document, self.collections)
         return self.calls.knows(document) and not missing
 
+    def analyse_at_once(self, document: Document) -> Analysis:
+        """Does the same on the event loop, without the patterns that would take too long; then it is not `whole`."""
+        with PatternBudget(at_once=STEPS_AT_ONCE, searches=PATTERN_STEPS) as budget:
+            analysis = self.analyse(document)
+        return replace(analysis, whole=not budget.short)
+
     def analyse(self, document: Document) -> Analysis:
-        """Returns what is wrong with the document and what its nodes show; an empty document has no problem."""
+        """Returns what is wrong with the document and what its nodes show; an empty document has no problem. Costly
+        patterns may take up to half a second.
+        """
         in_itself = problems(document, self.catalog) if document.nodes else []
         datasets = [
             *missing_datasets(document, self.datasets),
