@@ -256,7 +256,7 @@ async def _run(
     checkpoints.start()
     stopping: list[asyncio.Task[None]] = []  # the task that stops the worker, once a signal came
     batches = PlaygroundBatches(database, waiters, link)
-    scheduler = Scheduler(database)
+    scheduler = Scheduler(database, batches.threads)
     local_servers = LocalServers(settings.local_servers)
     is_ready = asyncio.Event()
     looking = asyncio.create_task(_look_for_servers(local_servers, settings, database, is_ready))
@@ -265,7 +265,7 @@ async def _run(
             await batches.resume()
             public_api, pages = _faces(settings, database, waiters, vault, batches, local_servers)
         else:
-            public_api, pages = _api_face(settings, database, waiters, vault)
+            public_api, pages = _api_face(settings, database, waiters, vault, batches.threads)
         server = _server(settings, _front(settings, database, public_api, pages), limits, ready=is_ready.set)
         stopping, on_damage = _stop_on_signals(server, public_api, maintenance, supervisor, lock)
         maintenance.start(on_damage=on_damage)
@@ -371,14 +371,14 @@ def _faces(
         return public_api, _pages(settings, database, waiters, vault, public_api, batches, local_servers)
 
 
-def _api_face(settings: Settings, database: Database, waiters: JobWaiters, vault: Vault) -> tuple[PublicApi, FastAPI]:
+def _api_face(
+    settings: Settings, database: Database, waiters: JobWaiters, vault: Vault, threads: CheckThreads
+) -> tuple[PublicApi, FastAPI]:
     """Builds the public API, and what a server without pages answers at all other addresses. Loads no NiceGUI."""
     with hidden(*_NOT_USED):
         from api.app import create_api
-        from engine.jobs.submit.check_threads import CheckThreads
         from ui.no_pages import register
 
-        threads = CheckThreads()
         root = _root(settings, database, threads)
         register(root, settings.public_url)
         return create_api(database, waiters, settings, vault, threads=threads), root

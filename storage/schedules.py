@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,17 +77,35 @@ _START_COLUMNS: list[Any] = [getattr(ScheduleStart, name) for name in StartRow._
 _NEXT = Statement("select min(next_at) from schedules where next_at is not null")
 
 
-def next_due_at(session: Session) -> int | None:
-    """Returns when the next schedule is due, in milliseconds; None when none is active."""
+def next_due_at(session: Session, without: Collection[str] = ()) -> int | None:
+    """Returns when the next schedule is due, in milliseconds; None when none is active. `without`: workspaces that are
+    left out.
+    """
+    if without:
+        active = Schedule.next_at.is_not(None), Schedule.workspace_id.not_in(without)
+        return session.scalar(select(func.min(Schedule.next_at)).where(*active))
     row = _NEXT.row(session, {})
     return None if row is None else row[0]
 
 
-def list_due(session: Session, most: int) -> list[tuple[str, int]]:
-    """Returns (id, slot) of schedules that are due, the earliest first."""
-    due = select(Schedule.id, Schedule.next_at).where(Schedule.next_at.is_not(None), Schedule.next_at <= now(session))
+@dataclass(frozen=True)
+class DueSchedule:
+    """A schedule that is due, and its slot."""
+
+    id: str
+    workspace_id: str
+    slot: int
+
+
+def list_due(session: Session, most: int, without: Collection[str] = ()) -> list[DueSchedule]:
+    """Returns schedules that are due, the earliest first. `without`: workspaces that are left out."""
+    due = select(Schedule.id, Schedule.workspace_id, Schedule.next_at).where(
+        Schedule.next_at.is_not(None), Schedule.next_at <= now(session)
+    )
+    if without:
+        due = due.where(Schedule.workspace_id.not_in(without))
     rows = session.execute(due.order_by(Schedule.next_at, Schedule.id).limit(most))
-    return [(schedule_id, slot) for schedule_id, slot in rows if slot is not None]
+    return [DueSchedule(schedule_id, workspace_id, slot or 0) for schedule_id, workspace_id, slot in rows]
 
 
 def list_schedules(session: Session, workspace_id: str, flow_id: str | None = None) -> list[ScheduleRow]:

@@ -116,7 +116,7 @@ async def _received(context: Context, hook: HookRow, call: HookCall, weight: int
     return await checks.accepted(
         hook.flow_id,
         check,
-        lambda checked, beside: database.write(receive, hook.id, call, checked, beside=beside),
+        lambda checked: database.write(receive, hook.id, call, checked),
     )
 
 

@@ -245,7 +245,7 @@ class Mcp:
         accepted = await checks.accepted(
             flow_id,
             lambda: checks.check(caller, flow_id, payload, options, weight),
-            lambda checked, beside: database.write(submit, caller, flow_id, payload, options, checked, beside=beside),
+            lambda checked: database.write(submit, caller, flow_id, payload, options, checked),
             await checks.check(caller, flow_id, payload, options, weight) if large else None,
         )
         self._context.sent_fields.note(caller, flow_id, [payload])

@@ -134,7 +134,7 @@ for each item, and once with `batch.completed` when all have ended.
     accepted = await checks.accepted(
         flow_id,
         lambda: checks.check(caller, flow_id, body, options, weight, check_items),
-        lambda checked, beside: database.write(accept_batch, caller, flow_id, body, options, checked, beside=beside),
+        lambda checked: database.write(accept_batch, caller, flow_id, body, options, checked),
         await checks.check(caller, flow_id, body, options, weight, check_items),
     )
     if not accepted.replayed:
@@ -159,8 +159,8 @@ async def _accept(context: Context, request: Request, caller: Caller, flow_id: s
     accepted = await checks.accepted(
         flow_id,
         lambda: checks.check(caller, flow_id, payload, options, weight),
-        lambda checked, beside: database.write_joined(
-            submit_many, Submit(caller, flow_id, payload, options, checked, beside)
+        lambda checked: database.write_joined(
+            submit_many, Submit(caller, flow_id, payload, options, checked)
         ),
         checked,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,10 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
 from engine.actions.principal import Principal, require_may
+from engine.core.do_first import Prepared
 from engine.core.errors import Conflict, FlowInvalid, NotFound, WrongFields, wrong_fields
 from engine.core.ids import JobId, new_job_id
+from engine.core.json_text import json_bytes
 from engine.flow.called_flows import call_problems, pinned
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
@@ -93,17 +96,14 @@ def submit(
     payload: Mapping[str, Any],
     options: SubmitOptions = SubmitOptions(),
     checked: CheckedBody | None = None,
-    *,
-    beside: bool = False,
 ) -> Accepted:
     """Accepts a job for a deployed flow. The job is stored durably when the transaction commits.
 
-    `checked` is the result of `BodyChecks.check` for the payload, made before the transaction; `beside`: NotChecked is
-    raised when a flow with patterns needs it. Raises Unauthorized,
-    NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded and
+    `checked` is the result of `BodyChecks.check` for the payload, made before the transaction; NotChecked is
+    raised when a flow with patterns needs it. Raises Unauthorized, NotFound, NotDeployed, NotAllowed, PayloadInvalid, IdempotencyKeyReused, MonthlyQuotaExceeded and
     ConcurrencyLimitExceeded; the first that applies in this order.
     """
-    return accept(session, caller, flow_id, payload, options, checked, beside=beside)
+    return accept(session, caller, flow_id, payload, options, checked)
 
 
 def submit_many(session: Session, calls: Sequence[Submit]) -> Sequence[Accepted | Exception]:
@@ -191,6 +191,10 @@ def with_called_flows(
 CheckedInput = tuple[dict[str, Any], WrongFields]
 
 
+#: Those of runs that began without `check_beside`.
+_CHECKED: Prepared[CheckedInput] = Prepared(4)
+
+
 async def check_beside(
     threads: CheckThreads,
     workspace_id: str,
@@ -224,13 +228,21 @@ def clean_payload(
     earlier job (`PayloadCheck`). Raises PayloadInvalid with every wrong field.
     """
     fields = input_fields(document)
-    clean, errors = check_payload(fields, payload, kept=kept) if checked is None else checked
+    clean, errors = _checked(fields, payload, kept=kept) if checked is None else checked
     if errors and fields:
         raise wrong_fields(errors)
     named = look_up_files(session, workspace_id, fields, clean)
     if named.errors:
         raise wrong_fields(named.errors)
     return named
+
+
+def _checked(fields: Sequence[Mapping[str, Any]], payload: Mapping[str, Any], *, kept: bool) -> CheckedInput:
+    """Raises DoFirst when the fields have patterns."""
+    if not has_patterns(fields):
+        return check_payload(fields, payload, kept=kept)
+    key = kept, hashlib.sha256(json_bytes([list(fields), dict(payload)])).digest()
+    return _CHECKED.get(key, lambda: check_payload(fields, payload, kept=kept))
 
 
 def add_snapshot(session: Session, flow_id: str, document: Document) -> str:

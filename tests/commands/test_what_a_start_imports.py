@@ -40,6 +40,7 @@ async def build():
     from engine.jobs.server.job_waiters import JobWaiters
     from engine.jobs.server.maintenance import Maintenance
     from engine.models.local_servers import LocalServers
+    from engine.jobs.submit.check_threads import CheckThreads
     from engine.playground_batches.registry import PlaygroundBatches
     from api.connection_limits import limits_for
     from engine.actions.server_start import set_up
@@ -58,7 +59,7 @@ print(json.dumps(sorted(sys.modules)))
 """
 _API_ALONE = _SERVER.replace(
     "public_api, pages = app._faces(settings, database, waiters, vault, PlaygroundBatches(database, waiters), LocalServers(()))",
-    "public_api, pages = app._api_face(settings, database, waiters, vault)",
+    "public_api, pages = app._api_face(settings, database, waiters, vault, CheckThreads())",
 )
 _WORKER = "import json, sys, app, engine.jobs.worker.worker; print(json.dumps(sorted(sys.modules)))"
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from nicegui import ui
 
 from engine.actions.schedules import pause_schedule, remove_schedule, resume_schedule, start_schedule
+from engine.core.do_first import TOO_MUCH_FIRST
 from engine.core.error_codes import RefusalCode
-from engine.core.errors import Invalid
+from engine.core.errors import Invalid, Unavailable
 from engine.flow.contract import input_fields
 from engine.flow.document import Document
 from engine.flow.file_values import is_file_value
 from engine.flow.references import as_text
 from engine.flow.times_asked import times_kept, times_of_flow
+from engine.jobs.submit.bodies import MOST_CHECKS, NotChecked
 from engine.triggers.timing import in_words
 from storage.flows import FlowRow
 from storage.schedules import ScheduleRow, StartRow
@@ -236,12 +239,20 @@ class SchedulesCard:
         self._draw()
 
     async def _start(self, schedule: ScheduleRow) -> None:
-        checked = await self.page_session.checked_start(schedule.id)
-        start = await self.page_session.try_execute(start_schedule, schedule.id, checked)
+        start = None
+        with feedback.refusals_told():
+            start = await self._started(schedule)
         if start is not None:
             feedback.told(_("It has started."), _("Its job stands under Last starts."))
             self.unfolded.add(schedule.id)
             await self._close()
+
+    async def _started(self, schedule: ScheduleRow) -> StartRow:
+        for _attempt in range(MOST_CHECKS):
+            checked = await self.page_session.checked_start(schedule.id)
+            with contextlib.suppress(NotChecked):  # its input has changed meanwhile
+                return await self.page_session.execute(start_schedule, schedule.id, checked)
+        raise Unavailable(TOO_MUCH_FIRST, remedy="Nothing was started. Try again.")
 
     async def _pause(self, schedule: ScheduleRow) -> None:
         with feedback.refusals_told():

@@ -118,8 +118,8 @@ def find_body_version(
 
 @dataclass(frozen=True)
 class Submit:
-    """A call that asks for a job. `checked` is the result of `BodyChecks.check` for the payload. `beside`: NotChecked is its
-    answer when a flow with patterns needs a check.
+    """A call that asks for a job. `checked` is the result of `BodyChecks.check` for the payload; when a flow with patterns
+    needs it and it is not there, NotChecked is the answer.
     """
 
     caller: Caller
@@ -127,7 +127,6 @@ class Submit:
     payload: Mapping[str, Any]
     options: SubmitOptions
     checked: CheckedBody | None = None
-    beside: bool = False
 
 
 def accept_many(session: Session, calls: Sequence[Submit]) -> list[Accepted | Exception]:
@@ -172,11 +171,9 @@ def accept(
     payload: Mapping[str, Any],
     options: SubmitOptions,
     checked: CheckedBody | None = None,
-    *,
-    beside: bool = False,
 ) -> Accepted:
     """Stores a job for one call. Raises the refusals of `accept_many`."""
-    (answer,) = accept_many(session, [Submit(caller, flow_id, payload, options, checked, beside)])
+    (answer,) = accept_many(session, [Submit(caller, flow_id, payload, options, checked)])
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -276,7 +273,6 @@ class _AcceptGroup:
             call.options,
             check_payload,
             call.checked,
-            beside=call.beside,
         )
 
     def _scope(self, caller: Caller, call: Submit) -> str:

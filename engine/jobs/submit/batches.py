@@ -58,13 +58,11 @@ def accept_batch(
     body: Mapping[str, Any],
     options: SubmitOptions,
     checked: CheckedBody | None = None,
-    *,
-    beside: bool = False,
 ) -> AcceptedBatch:
     """Stores a job for each item of `{"items": [...]}`. `checked` is the result of `BodyChecks.check` with `check_items`.
-    `beside`: raises NotChecked when a flow with patterns needs a check.
 
-    The items wait for slots. Raises what `accept` raises, but never ConcurrencyLimitExceeded.
+    The items wait for slots. Raises what `accept` raises, but never ConcurrencyLimitExceeded. NotChecked: a flow with
+    patterns needs the check.
     """
     caller = read_key_again(session, caller)
     check_flow_allowed(session, caller, flow_id)  # before a replay, which reveals jobs of this flow
@@ -74,7 +72,7 @@ def accept_batch(
         scope = idempotency_scope(caller.workspace_id, caller.environment, options.route, options.idempotency_key)
 
         def body_as_of(number: int) -> CheckedBody:
-            return body_for(session, flow_id, number, body, options, check_items, checked, beside=beside)
+            return body_for(session, flow_id, number, body, options, check_items, checked)
 
         earlier = find_earlier(session, scope, body, body_as_of)
         if earlier is not None:
@@ -86,7 +84,7 @@ def accept_batch(
     flow = find_live_flow(session, caller, flow_id)
     number = choose_version(session, flow, options.version)
     version = read_version(session, flow.id, number)
-    items = body_for(session, flow.id, number, body, options, check_items, checked, beside=beside)
+    items = body_for(session, flow.id, number, body, options, check_items, checked)
     if items.errors:
         raise wrong_fields(items.errors)
     named = [

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from cachetools import LRUCache, cached
 from pydantic import JsonValue
@@ -56,7 +56,13 @@ WithDefaults = Callable[[Sequence[Mapping[str, Any]], Mapping[str, Any]], tuple[
 
 
 class NotChecked(Exception):  # an expected event: the caller checks the body and comes again
-    """The body of a flow with patterns was not checked before the transaction."""
+    """A body was not checked before the transaction, for the version that counts in it. In a transaction nothing is held
+    against patterns.
+    """
+
+
+#: How often a body is checked again because another version went live meanwhile, or something else has changed.
+MOST_CHECKS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -79,16 +85,14 @@ def body_for(
     options: SubmitOptions,
     with_defaults: WithDefaults,
     checked: CheckedBody | None = None,
-    *,
-    beside: bool = False,
 ) -> CheckedBody:
-    """Returns the body with the defaults of this version: `checked` when it was made for the same version. `beside`:
-    raises NotChecked when a flow with patterns needs a check.
+    """Returns the body with the defaults of this version: `checked` when it was made for the same version. Raises
+    NotChecked when a flow with patterns needs a check.
     """
     if checked is not None and checked.flow_version == number:
         return checked
     version = read_version(session, flow_id, number)
-    if beside and version.has_patterns:
+    if version.has_patterns:
         raise NotChecked
     return checked_body(number, version.fields, body, options, with_defaults)
 

@@ -9,26 +9,24 @@ from typing import Any, Final, TypeVar
 
 from cachetools import LRUCache
 
-from engine.core.errors import TooManyConnections
+from engine.core.do_first import TOO_MUCH_FIRST
+from engine.core.errors import TooManyConnections, Unavailable
 from engine.flow.payload_check import check_payload
 from engine.jobs.submit.accept import Caller, find_body_version
-from engine.jobs.submit.bodies import CheckedBody, NotChecked, SubmitOptions, WithDefaults, checked_body
+from engine.jobs.submit.bodies import MOST_CHECKS, CheckedBody, NotChecked, SubmitOptions, WithDefaults, checked_body
 from engine.jobs.submit.check_threads import CheckThreads
 from storage.database import Database
 
 T = TypeVar("T")
 
-#: How often a body is checked again because another version went live meanwhile.
-_TRIES: Final = 3
 _KNOWN: Final = 10_000
 #: What the bodies of one workspace that wait for their check, or are checked, may take in memory together, and those of all
 #: workspaces. Above that a workspace may have one.
 MOST_OF_WORKSPACE: Final = 64 * 1024 * 1024
 MOST_OF_ALL: Final = 512 * 1024 * 1024
 
-#: Accepts a body in a transaction, with what was checked. When the second argument is true, it raises NotChecked in place of
-#: a check that may take long.
-Accepting = Callable[[CheckedBody | None, bool], Awaitable[T]]
+#: Accepts a body in a transaction, with what was checked. Raises NotChecked in place of a check that may take long.
+Accepting = Callable[[CheckedBody | None], Awaitable[T]]
 
 
 class BodyChecks:
@@ -93,14 +91,15 @@ class BodyChecks:
         checked: CheckedBody | None = None,
     ) -> T:
         """Returns the answer of `accepting`. The body of a flow with patterns is checked with `check` before, and that of
-        any other flow by `accepting`, unless it was: `checked`.
+        any other flow by `accepting`, unless it was: `checked`. Raises Unavailable when other versions go live again and
+        again meanwhile.
         """
         if checked is None and flow_id in self._patterned:
             checked = await check()
-        for _ in range(_TRIES):
+        for _ in range(MOST_CHECKS):
             try:
-                return await accepting(checked, True)
+                return await accepting(checked)
             except NotChecked:
                 self._patterned[flow_id] = True
                 checked = await check()
-        return await accepting(checked, False)
+        raise Unavailable(TOO_MUCH_FIRST, remedy="Nothing was accepted. Send the request again.")

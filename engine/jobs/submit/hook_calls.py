@@ -108,11 +108,9 @@ def _payload_of(session: Session, hook: HookRow, call: HookCall) -> HookPayload:
     return HookPayload(caller, hook.flow_id, payload, options)
 
 
-def receive(
-    session: Session, hook_id: str, call: HookCall, checked: CheckedBody | None = None, *, beside: bool = False
-) -> HookAnswer:
+def receive(session: Session, hook_id: str, call: HookCall, checked: CheckedBody | None = None) -> HookAnswer:
     """Starts the job of a genuine call, and stores the call. `checked` is the result of `BodyChecks.check` for its
-    payload; `beside`: NotChecked is raised when a flow with patterns needs it.
+    payload; NotChecked is raised when a flow with patterns needs it.
 
     Raises NotFound, HookPaused, NotDeployed, PayloadInvalid and MonthlyQuotaExceeded; then `note_refused` stores it.
     """
@@ -129,7 +127,7 @@ def receive(
         return HookAnswer(job_id, True)
     made = _payload_of(session, hook, call)
     try:
-        job_id, _ = start_one(session, made.caller, made.flow_id, made.payload, made.options, checked, beside=beside)
+        job_id, _ = start_one(session, made.caller, made.flow_id, made.payload, made.options, checked)
     except PayloadInvalid as refusal:
         raise _explained(refusal, hook) from refusal
     if call.message:

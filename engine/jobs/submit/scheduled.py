@@ -25,10 +25,10 @@ from engine.core.ids import file_ids_in
 from engine.core.json_text import json_text
 from engine.flow.dataset_payloads import payload_of_row
 from engine.flow.file_values import sent_file_id, sent_files
-from engine.flow.payload_check import PayloadCheck
+from engine.flow.payload_check import PayloadCheck, has_patterns
 from engine.jobs.submit.accept import Caller, accept, choose_version, find_live_flow
 from engine.jobs.submit.batches import MAX_ITEMS, accept_batch
-from engine.jobs.submit.bodies import CheckedBody, SubmitOptions, read_version
+from engine.jobs.submit.bodies import CheckedBody, NotChecked, SubmitOptions, read_version
 from engine.triggers.timing import next_slot, slots_between
 from storage.database import after_commit, now
 from storage.datasets import find_dataset, list_rows
@@ -113,9 +113,13 @@ def check_inputs(inputs: StartInputs) -> CheckedStart:
 
 
 def _as_checked(inputs: StartInputs, checked: CheckedStart | None) -> CheckedStart:
-    """Returns what was checked before, when nothing has changed meanwhile."""
+    """Returns what was checked before, when nothing has changed meanwhile. Raises NotChecked when something has, and the
+    fields have patterns.
+    """
     if checked is not None and (checked.inputs.version, checked.inputs.payloads) == (inputs.version, inputs.payloads):
         return checked
+    if has_patterns(inputs.fields):
+        raise NotChecked
     return check_inputs(inputs)
 
 
@@ -131,7 +135,7 @@ def start_slot(session: Session, schedule_id: str, slot: int, checked: CheckedSt
     `check_inputs` found before the transaction.
 
     Slots that passed before now without a start are not started any more: this start is for all of them. Raises the
-    refusals of `accept` and `accept_batch`; then `refuse_slot` stores why.
+    refusals of `accept` and `accept_batch`; then `refuse_slot` stores why. Raises NotChecked as they do.
     """
     schedule = find_due_schedule(session, schedule_id)
     if schedule is None or not claim_slot(session, schedule_id, slot, _next_at(schedule, slot, now(session))):
@@ -195,14 +199,12 @@ def start_one(
     payload: Mapping[str, Any],
     options: SubmitOptions,
     checked: CheckedBody | None = None,
-    *,
-    beside: bool = False,
 ) -> tuple[str, str | None]:
     """Accepts a job that nobody can send again. While every slot is taken, it waits for one as the only item of a
-    batch. Returns the ids of the job and of that batch. `checked` and `beside` are those of `accept`.
+    batch. Returns the ids of the job and of that batch. `checked` is that of `accept`.
     """
     try:
-        return accept(session, caller, flow_id, payload, options, checked, beside=beside).job_id, None
+        return accept(session, caller, flow_id, payload, options, checked).job_id, None
     except ConcurrencyLimitExceeded:
         items = None if checked is None else replace(checked, clean=[checked.clean])
         batch = accept_batch(session, caller, flow_id, {"items": [payload]}, options, items)

@@ -5,6 +5,7 @@ clock; what is refused stands in the history.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -29,10 +30,13 @@ from engine.actions.schedules import (
     start_schedule,
 )
 from engine.core.clock import DAY, HOUR, MINUTE, MovedClock, SystemClock
-from engine.core.errors import Conflict, Invalid, NotDeployed, NotFound, PayloadInvalid, WrongFields
+from engine.core.do_first import DoFirst
+from engine.core.errors import Conflict, Invalid, NotDeployed, NotFound, PayloadInvalid, Unavailable, WrongFields
 from engine.files.intake import incoming_of
 from engine.flow import payload_check
 from engine.jobs.server.scheduler import LOOK_SECONDS, Scheduler
+from engine.jobs.submit.bodies import MOST_CHECKS, NotChecked
+from engine.jobs.submit.check_threads import CheckThreads
 from engine.jobs.submit.scheduled import check_inputs, find_costly_inputs
 from storage.audit import list_entries
 from storage.batches import batch_job_ids
@@ -43,7 +47,7 @@ from storage.schedules import STARTS_KEPT, StartRow, get_schedule, list_schedule
 from storage.tables import Flow, Workspace
 from storage.tables_triggers import Schedule
 from tests.databases import open_database
-from tests.engine.jobs.world import document_of, open_world
+from tests.engine.jobs.world import add_workspace, document_of, open_world
 
 BERLIN = "Europe/Berlin"
 ONE = {"kind": "input", "payload": {"n": 1}}
@@ -370,7 +374,7 @@ async def test_a_start_by_hand_leaves_the_slots_alone(days: Days) -> None:
 
 @pytest.mark.parametrize("of", ["input", "rows"])
 async def test_what_has_patterns_is_checked_before_the_write(days: Days, of: str) -> None:
-    """The write takes what was found before, and checks again only what has changed meanwhile."""
+    """The write takes what was found before, and holds nothing against patterns when something has changed meanwhile."""
     days.set("2026-11-02T08:00")
     flow = days.world.add_flow(document_of(fields=[{"name": "n", "type": "string", "pattern": "^[a-z]+$"}]))
     source: dict[str, Any] = {"kind": "input", "payload": {"n": "a"}}
@@ -388,12 +392,77 @@ async def test_what_has_patterns_is_checked_before_the_write(days: Days, of: str
     found = check_inputs(inputs)
     told = replace(found, results=[({"n": "told"}, WrongFields()) for _ in found.results])
     stale = replace(told, inputs=replace(inputs, version=inputs.version + 1))
-    for checked, payload in ((told, {"n": "told"}), (stale, {"n": "a"})):
-        start = days.world.write(start_schedule, days.person, schedule, checked)
-        job_id = start.job_id or days.world.read(batch_job_ids, start.batch_id or "", 1, None)[0][0]
-        assert days.world.read(read_value, job_id, "payload") == payload
+    start = days.world.write(start_schedule, days.person, schedule, told)
+    job_id = start.job_id or days.world.read(batch_job_ids, start.batch_id or "", 1, None)[0][0]
+    assert days.world.read(read_value, job_id, "payload") == {"n": "told"}
+    for checked in (stale, None):
+        with pytest.raises(NotChecked):
+            days.world.write(start_schedule, days.person, schedule, checked)
     plain = days.add(days.world.add_flow(), at("09:00"))
     assert days.world.read(find_costly_inputs, None, plain) is None, "the write checks it in a moment"
+
+
+async def test_an_input_with_patterns_is_checked_before_its_schedule_is_written(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    flow = days.world.add_flow(document_of(fields=[{"name": "n", "type": "string", "pattern": "^[a-z]+$"}]))
+    given = flow, "", at("09:00"), BERLIN
+    for text in ("abc", "1"):
+        source = {"kind": "input", "payload": {"n": text}}
+        with pytest.raises(DoFirst) as first:
+            await days.world.database.write(add_schedule, days.person, *given, source)
+        first.value.work()
+        if text == "abc":
+            await days.world.database.write(add_schedule, days.person, *given, source)
+        else:
+            with pytest.raises(PayloadInvalid):
+                await days.world.database.write(add_schedule, days.person, *given, source)
+
+
+async def test_a_start_whose_input_changes_at_every_check_is_put_off(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    flow = days.world.add_flow(document_of(fields=[{"name": "n", "type": "string", "pattern": "^[a-z]+$"}]))
+    table = rows(days, {"n": "a"})
+    schedule = days.add(flow, at("09:00"), {"kind": "dataset", "dataset_id": table, "mapping": {"n": "n"}})
+
+    class Changing(CheckThreads):
+        """Threads during whose work somebody adds a row."""
+
+        async def run(self, *given: Any, **more: Any) -> Any:
+            found = await super().run(*given, **more)
+            days.world.write(import_rows, days.person, table, checked_rows([{"n": "b"}]))
+            return found
+
+    days.set("2026-11-02T09:00:01")
+    changing = Scheduler(days.world.database, Changing())
+    with pytest.raises(Unavailable):
+        await changing.pass_over()
+    await changing.stop()
+    assert (days.starts(schedule), days.next(schedule)) == ([], "Mon 02 09:00")
+    await days.run()
+    assert [start.jobs for start in days.starts(schedule)] == [1 + MOST_CHECKS]
+
+
+async def test_a_costly_start_delays_those_of_its_own_workspace_only(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    costly = days.world.add_flow(document_of(fields=[{"name": "n", "type": "string", "pattern": "^[a-z]+$"}]))
+    own = [days.add(costly, at("09:00"), {"kind": "input", "payload": {"n": "a"}}) for _ in range(3)]
+    other = days.world.write(add_workspace)
+    flow = days.world.add_flow(workspace_id=other)
+    theirs = days.world.write(add_schedule, command_line(other), flow, "", at("09:00"), BERLIN, ONE)
+    days.set("2026-11-02T09:00:01")
+    gate = threading.Event()
+    async with asyncio.timeout(20):
+        held = asyncio.create_task(days.scheduler._threads.run(days.world.workspace_id, "", gate.wait, 15))
+        await asyncio.sleep(0)
+        days.scheduler.start()
+        while not days.world.read(list_starts, other, theirs, 10):
+            await asyncio.sleep(0)
+        assert not any(days.starts(one) for one in own)
+        gate.set()
+        await held
+        while not all(days.starts(one) for one in own):
+            await asyncio.sleep(0)
+    await days.scheduler.stop()
 
 
 async def test_only_the_newest_starts_are_kept(days: Days) -> None:
