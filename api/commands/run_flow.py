@@ -22,6 +22,7 @@ from engine.core.errors import FlowInvalid, InvalidJson, PayloadInvalid, Refusal
 from engine.core.ids import new_id
 from engine.flow.contract import input_fields
 from engine.flow.document import Document, parse_flow_file
+from engine.flow.job_checks import JobChecks
 from engine.flow.node_context import Json, NodeFailed, PersonAnswer, PersonQuestion, ToolServer
 from engine.flow.node_http import SecretValue
 from engine.flow.node_models import ModelQuestion, ModelTurn
@@ -132,6 +133,7 @@ class _Outside:
         self.http = outbound
         self.files = files
         self._approve = approve
+        self.checks = JobChecks(self.in_thread)
         self._terminal = terminal
         self._sandbox = Sandbox()
         self._models = Models(outbound, apart=self._sandbox.read_file)

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeVar
 
 from engine.core.error_codes import JobErrorCode
 from engine.flow.file_values import FileContent
+from engine.flow.job_checks import JobChecks
 from engine.flow.node_http import Http, SecretValue
 from engine.flow.node_models import ModelQuestion, ModelReply, ModelTurn, TurnReply
 from engine.flow.references import Json, JsonSchema, Scope
@@ -288,6 +289,11 @@ class NodeContext(Protocol):
 
     async def finish(self, key: str, value: Json) -> None:
         """Stores the result of a part of the step, which survives a crash and a pause. Keys are unique in the step."""
+        ...
+
+    @property
+    def checks(self) -> JobChecks:
+        """The checks of values inside this job, which share a budget."""
         ...
 
     async def in_thread(self, work: Callable[..., Result], *args: object) -> Result:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from engine.core.clock import Clock, SystemClock
 from engine.core.error_codes import JobErrorCode
 from engine.documents.reading import Apart
+from engine.flow.job_checks import JobChecks
 from engine.flow.node_models import ModelTurn
 from engine.models import simulated
 from engine.models.attachments import Attached, attach
@@ -21,6 +22,7 @@ from engine.models.conversation import Conversation, Way
 from engine.models.errors import ModelFailed
 from engine.models.price import Price
 from engine.models.rate_limits import CallLimiters
+from engine.models.structured_output import takes_long
 from engine.models.tool_turns import Reply, ToolConversation, simulated_reply
 from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
 from engine.outbound.client import OutboundClient
@@ -60,7 +62,7 @@ class Models:
         """
         attached = await attach(request.files, connection, request.model_name, self._apart)
         if connection is None:
-            return _simulate(request, attached)
+            return await _simulate(request, attached)
         limiter = self._limiters.of((connection.name, connection.address, connection.key))
         conversation = Conversation(
             self._outbound, self._clock, connection, request, self._given_up, limiter, attached=attached
@@ -74,8 +76,10 @@ class Models:
         *,
         on_delta: Callable[[str], None] | None = None,
         on_call: Callable[[ModelCall], None] | None = None,
+        checks: JobChecks | None = None,
     ) -> Reply:
-        """Returns the next reply of a conversation with tools. `connection` None asks the Simulated model.
+        """Returns the next reply of a conversation with tools. `connection` None asks the Simulated model. `checks`: those
+        of the job that asks.
 
         Raises ModelFailed, which carries the calls that were made.
         """
@@ -86,12 +90,13 @@ class Models:
             timeout_seconds=turn.timeout_seconds,
             on_delta=on_delta,
             on_call=on_call,
+            checks=checks or JobChecks(),
         )
         if turn.files.prepared is None:
             turn.files.prepared = await attach(turn.files.files, connection, request.model_name, self._apart)
         attached: Attached = turn.files.prepared
         if connection is None:
-            return simulated_reply(turn, request, attached)
+            return await simulated_reply(turn, request, attached)
         limiter = self._limiters.of((connection.name, connection.address, connection.key))
         return await ToolConversation(
             self._outbound, self._clock, connection, request, self._given_up, limiter, attached=attached, turn=turn
@@ -102,10 +107,15 @@ class Models:
         return await check_connection(self._outbound, connection)
 
 
-def _simulate(request: ModelRequest, attached: Attached) -> ModelAnswer:
+async def _simulate(request: ModelRequest, attached: Attached) -> ModelAnswer:
     prompt = "\n\n".join(part for part in (request.prompt, attached.texts) if part)
     seen = tuple((file.name, file.media_type) for file in attached.files)
-    text, value = simulated.answer(prompt, request.system, request.output_schema, request.max_tokens, seen)
+    schema = request.output_schema
+    asked = prompt, request.system, schema, request.max_tokens, seen
+    if schema is None or not takes_long(schema):
+        text, value = simulated.answer(*asked)
+    else:
+        text, value = await request.checks.run(lambda check: simulated.answer(*asked, check))
     call = ModelCall(
         model="simulated",
         connection="",

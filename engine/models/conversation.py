@@ -34,7 +34,7 @@ from engine.models.errors import (
 from engine.models.prices import Tokens, cost_of
 from engine.models.providers import allowed_for, build_model, prepare
 from engine.models.rate_limits import CallLimiter, PauseTooLong
-from engine.models.structured_output import instructions_for, read_object, repair_for, wire_schema
+from engine.models.structured_output import instructions_for, read_object_beside, repair_for, wire_schema
 from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
 from engine.outbound.client import OutboundClient
 
@@ -129,7 +129,7 @@ class Conversation:
         for attempt in range(1, attempts + 1):
             response = await self._call(model, messages, attempt, schema)
             text = response.text or ""
-            value, complaints = read_object(text, schema)
+            value, complaints = await read_object_beside(self.request.checks, text, schema)
             if value is not None:
                 self._report()
                 return self._answered(value, text)

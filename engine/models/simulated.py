@@ -22,7 +22,7 @@ from functools import cached_property
 from engine.core.errors import WrongFields
 from engine.flow.example_texts import Budget, UsedUp
 from engine.flow.node_context import Json, JsonSchema
-from engine.flow.payload_check import PayloadCheck
+from engine.flow.payload_check import PATTERN_STEPS, PayloadCheck
 from engine.models.structured_output import check_object, field_of
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^\s])|\n+")
@@ -76,14 +76,16 @@ def answer(
     output_schema: JsonSchema | None = None,
     max_tokens: int | None = None,
     files: Sequence[tuple[str, str]] = (),
+    check: PayloadCheck | None = None,
 ) -> tuple[str, Json | None]:
     """Returns the answer as text and as value.
 
     Without a schema both are the same text. With a schema the value is an object that fits it, or None when none can be
     built. `files` are the names and media types of pictures, sound and videos: the answer says how many came, and
-    never what is on them.
+    never what is on them. `check`: with what is left of the job's budget; a schema with patterns may take a second.
     """
-    material = _Material((prompt or system)[:_LONGEST_PROMPT], tuple(files), Budget(_MOST_ASKED_FOR))
+    check = PayloadCheck(steps=PATTERN_STEPS) if check is None else check
+    material = _Material((prompt or system)[:_LONGEST_PROMPT], tuple(files), Budget(_MOST_ASKED_FOR), check)
     if output_schema is None:
         text = _cut(material.opening, min(_LONGEST_ANSWER, (max_tokens or _LONGEST_ANSWER) * 4))
         return text, text
@@ -91,7 +93,7 @@ def answer(
         filled = _fill_object(output_schema, material, 0)
     except UsedUp:
         return "{}", None
-    value, wrong = check_object(filled, output_schema)
+    value, wrong = check_object(filled, output_schema, check)
     return json.dumps(value, ensure_ascii=False), None if wrong else value
 
 
@@ -109,7 +111,7 @@ class _Material:
     #: What may still be written because the schema asks for it.
     budget: Budget
     #: The check of all texts that are tried for a pattern; they share its steps.
-    check: PayloadCheck = field(default_factory=PayloadCheck)
+    check: PayloadCheck
     _labelled: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
 
     @cached_property

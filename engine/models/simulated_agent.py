@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 
 from engine.flow.node_context import Json
 from engine.flow.node_models import ModelTurn, ToolCall, ToolSpec
-from engine.models import simulated
+from engine.flow.payload_check import PayloadCheck
+from engine.models import simulated, structured_output
 from engine.models.structured_output import check_object
 
 #: The largest number of tools that are called for a message once one of them gave something, and of calls in all.
@@ -106,14 +107,22 @@ _LONGEST_TEXT = 300
 _LONGEST_VALUE = 120
 
 
-def reply(turn: ModelTurn) -> tuple[str, tuple[ToolCall, ...]]:
-    """Returns the text of the next reply, and the calls that it asks for: one of both is empty."""
+def takes_long(turn: ModelTurn) -> bool:
+    """Tells whether `reply` may take longer than a moment, so that it has to run in a thread."""
+    schemas = [tool.schema for tool in turn.tools]
+    return any(structured_output.takes_long(schema) for schema in (*schemas, turn.output_schema) if schema)
+
+
+def reply(turn: ModelTurn, check: PayloadCheck | None = None) -> tuple[str, tuple[ToolCall, ...]]:
+    """Returns the text of the next reply, and the calls that it asks for: one of both is empty. `check`: with what is left
+    of the job's budget.
+    """
     results = _results(turn)
     made = Counter(str(result["name"]) for result in results)
     tool = _tool_again(turn, results, made) or _next_tool(turn, results, made)
     if tool is None or not turn.may_call or len(results) >= MOST_CALLS:
-        return _answer(turn), ()
-    arguments = _made_up(tool, turn.message, made[tool.name])
+        return _answer(turn, check), ()
+    arguments = _made_up(tool, turn.message, made[tool.name], check)
     return "", (ToolCall(f"simulated_{len(results) + 1}", tool.name, arguments),)
 
 
@@ -172,7 +181,7 @@ def _words(text: str) -> set[str]:
     return {word.rstrip("s") for word in found} - _EVERYWHERE
 
 
-def _made_up(tool: ToolSpec, message: str, before: int) -> dict[str, Json]:
+def _made_up(tool: ToolSpec, message: str, before: int, check: PayloadCheck | None) -> dict[str, Json]:
     """Returns arguments for the tool: those that it needs, with words and numbers of the message.
 
     A single text gets the words of the message that carry its meaning. `before`: how often it was called already.
@@ -181,7 +190,7 @@ def _made_up(tool: ToolSpec, message: str, before: int) -> dict[str, Json]:
     needed = [name for name in tool.schema.get("required") or () if name in properties]
     wanted = {name: properties[name] for name in needed or list(properties)[:1]}
     texts = [name for name, schema in wanted.items() if schema.get("type") == "string" and not schema.get("enum")]
-    _, value = simulated.answer(message, output_schema={"type": "object", "properties": wanted})
+    _, value = simulated.answer(message, output_schema={"type": "object", "properties": wanted}, check=check)
     found: dict[str, Json] = dict(value or {})
     for name in texts:
         if len(texts) == 1 and not wanted[name].get("format") and not wanted[name].get("pattern"):
@@ -228,7 +237,7 @@ def _columns(tool: ToolSpec) -> Sequence[str]:
     return (((where.get("items") or {}).get("properties") or {}).get("column") or {}).get("enum") or ()
 
 
-def _answer(turn: ModelTurn) -> str:
+def _answer(turn: ModelTurn, check: PayloadCheck | None) -> str:
     called = _results(turn)
     told = [one for one in called if not _is_nothing(str(one["text"]))] or list(
         {one["name"]: one for one in called}.values()
@@ -236,8 +245,8 @@ def _answer(turn: ModelTurn) -> str:
     results = [str(result["text"])[:_LONGEST_RESULT] for result in told]
     if turn.output_schema is not None:
         material = "\n\n".join([turn.message, *results])
-        text, value = simulated.answer(material, output_schema=turn.output_schema)
-        return text if value is not None and not check_object(value, turn.output_schema)[1] else "{}"
+        text, value = simulated.answer(material, output_schema=turn.output_schema, check=check)
+        return text if value is not None and not check_object(value, turn.output_schema, check)[1] else "{}"
     if not results:
         return simulated.answer(turn.message, turn.system)[0]
     return "\n\n".join(["Made up by the Simulated model from what the tools found.", *map(_told, told)])

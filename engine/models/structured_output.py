@@ -11,9 +11,11 @@ import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from engine.core.errors import WrongFields
+from engine.flow.job_checks import JobChecks
 from engine.flow.json_values import STRICT, read_strictly
 from engine.flow.node_context import Json, JsonSchema
-from engine.flow.payload_check import check_payload
+from engine.flow.payload_check import PATTERN_STEPS, PayloadCheck, has_patterns
 
 _LANGUAGE = string.ascii_letters + string.digits
 _RULES = {
@@ -31,28 +33,55 @@ _RULES = {
 #: Maximum number of opening braces at which parsing is attempted.
 _MAX_STARTS = 50
 _MAX_DEPTH = 64
+_TOO_LONG = "The texts take too long to be checked against the patterns of their fields. Write shorter ones."
+#: A longer answer is read in a thread.
+_LONG_TEXT = 100_000
 
 
-def read_object(text: str, schema: JsonSchema) -> tuple[dict[str, Json] | None, list[str]]:
-    """Returns the object in the answer that fits the schema, or None and the validation errors, one line per field."""
+def takes_long(schema: JsonSchema, text: str = "") -> bool:
+    """Tells whether reading an answer may take longer than a moment, so that it has to run in a thread."""
+    return len(text) > _LONG_TEXT or has_patterns(_fields(schema))
+
+
+async def read_object_beside(
+    checks: JobChecks, text: str, schema: JsonSchema
+) -> tuple[dict[str, Json] | None, list[str]]:
+    """Does what `read_object` does, in a thread when it takes long, within the budget of a job."""
+    if not takes_long(schema, text):
+        return read_object(text, schema)
+    return await checks.run(lambda check: read_object(text, schema, check))
+
+
+def read_object(
+    text: str, schema: JsonSchema, check: PayloadCheck | None = None
+) -> tuple[dict[str, Json] | None, list[str]]:
+    """Returns the object in the answer that fits the schema, or None and the validation errors, one line per field.
+    `check`: with what is left of the job's budget.
+    """
+    check = PayloadCheck(steps=PATTERN_STEPS) if check is None else check
     complaints: list[str] = []
     for candidate, whole in _candidates(text):
-        value, wrong = check_object(candidate, schema)
+        value, wrong = check_object(candidate, schema, check)
         if not wrong:
             return value, []
         complaints = complaints or (wrong if whole else [])
     return None, complaints or ["The answer holds no JSON object that can be read."]
 
 
-def check_object(candidate: dict[str, Json], schema: JsonSchema) -> tuple[dict[str, Json], list[str]]:
+def check_object(
+    candidate: dict[str, Json], schema: JsonSchema, check: PayloadCheck | None = None
+) -> tuple[dict[str, Json], list[str]]:
     """Returns the object without unknown keys and with missing fields as null, and one line for each field that does
     not fit.
     """
     if _depth(candidate) > _MAX_DEPTH:
         return {}, [f"The object is nested more than {_MAX_DEPTH} levels deep."]
     fields = _fields(schema)
-    value, errors = check_payload(fields, _tidied(candidate, schema))
-    return value, [f"{error.pointer}: {error.detail}" for error in errors]
+    check = PayloadCheck(steps=PATTERN_STEPS) if check is None else check
+    check.errors, check.unchecked = WrongFields(), False
+    value = check.payload(fields, _tidied(candidate, schema))
+    wrong = [f"{error.pointer}: {error.detail}" for error in check.errors]
+    return value, wrong or ([_TOO_LONG] if check.unchecked else [])
 
 
 def wire_schema(schema: JsonSchema) -> JsonSchema:

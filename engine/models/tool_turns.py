@@ -37,11 +37,14 @@ class Reply(CallTotals):
     warnings: tuple[str, ...] = ()
 
 
-def simulated_reply(turn: ModelTurn, request: ModelRequest, attached: Attached) -> Reply:
+async def simulated_reply(turn: ModelTurn, request: ModelRequest, attached: Attached) -> Reply:
     """Returns the reply of the Simulated model (`engine.models.simulated_agent`)."""
     if attached.texts:
         turn = replace(turn, message=f"{turn.message}\n\n{attached.texts}")
-    text, asked = simulated_agent.reply(turn)
+    if simulated_agent.takes_long(turn):
+        text, asked = await request.checks.run(lambda check: simulated_agent.reply(turn, check))
+    else:
+        text, asked = simulated_agent.reply(turn)
     said = "".join(str(call.arguments) for call in asked) + text
     call = ModelCall(
         model="simulated",

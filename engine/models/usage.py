@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.flow.file_values import FileContent
+from engine.flow.job_checks import JobChecks
 from engine.flow.node_context import Json, JsonSchema
 from engine.flow.node_models import ModelQuestion
 from engine.models.connections import split_model
@@ -79,6 +80,8 @@ class ModelRequest:
     files: tuple[FileContent, ...] = ()
     on_delta: Callable[[str], None] | None = None
     on_call: Callable[[ModelCall], None] | None = None
+    #: Those of the job that asks.
+    checks: JobChecks = field(default_factory=JobChecks)
 
     @classmethod
     def of(
@@ -87,6 +90,7 @@ class ModelRequest:
         *,
         on_delta: Callable[[str], None] | None = None,
         on_call: Callable[[ModelCall], None] | None = None,
+        checks: JobChecks | None = None,
     ) -> ModelRequest:
         """Creates the request for a node's question."""
         return cls(
@@ -101,6 +105,7 @@ class ModelRequest:
             files=question.files,
             on_delta=on_delta,
             on_call=on_call,
+            checks=checks or JobChecks(),
         )
 
 

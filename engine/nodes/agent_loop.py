@@ -17,7 +17,7 @@ from engine.core.error_codes import JobErrorCode
 from engine.flow.arguments import wrong_arguments
 from engine.flow.node_context import FlowAnswer, Json, JsonSchema, NodeContext, NodeFailed, PersonQuestion, SetAside
 from engine.flow.node_models import ModelTurn, ToolCall, TurnFiles
-from engine.models.structured_output import instructions_for, read_object, repair_for
+from engine.models.structured_output import instructions_for, read_object_beside, repair_for
 from engine.nodes.agent_tools import Tool
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class AgentRun:
             self._history.append({"message": reply["message"]})
             asked = [ToolCall(one["id"], one["name"], one["arguments"]) for one in reply["asked"]]
             if not asked:
-                value, complaints = self._value(reply["text"])
+                value, complaints = await self._value(reply["text"])
                 if not complaints:
                     if last and number > 1:
                         self.context.warn(
@@ -120,10 +120,10 @@ class AgentRun:
             remedy="Allow more steps, make the instructions clearer, or give it fewer tools.",
         )
 
-    def _value(self, text: str) -> tuple[Json, list[str]]:
+    async def _value(self, text: str) -> tuple[Json, list[str]]:
         if self.output_schema is None:
             return text, []
-        return read_object(text, self.output_schema)
+        return await read_object_beside(self.context.checks, text, self.output_schema)
 
     # Replies of the model.
 

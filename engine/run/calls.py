@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from engine.core.error_codes import JobErrorCode
 from engine.flow.called_flows import DEEPEST_CALL
 from engine.flow.contract import input_fields
+from engine.flow.job_checks import is_large
 from engine.flow.node_context import Json, NodeFailed
-from engine.flow.payload_check import check_payload
+from engine.flow.payload_check import PayloadCheck, has_patterns
 from engine.run.plan import Plan
 from engine.run.steps import INNER, Recorder, RunError, StepEnded, StepKey, StepPart, StepStarted
 
@@ -30,6 +32,11 @@ class CalledPlan:
     plan: Plan
     #: What the flow's author wrote about it.
     description: str = ""
+
+    @cached_property
+    def has_patterns(self) -> bool:
+        """Whether a field of it has a pattern."""
+        return has_patterns(input_fields(self.plan.document))
 
 
 def may_open(called: CalledPlan, around: OpenCalls) -> None:
@@ -50,12 +57,26 @@ def may_open(called: CalledPlan, around: OpenCalls) -> None:
         )
 
 
-def payload_for(called: CalledPlan, values: Mapping[str, Json]) -> dict[str, Json]:
-    """Returns the payload of the called flow, with defaults applied.
+def takes_long(called: CalledPlan, values: Mapping[str, Json]) -> bool:
+    """Tells whether `payload_for` may take longer than a moment, so that it has to run in a thread."""
+    return called.has_patterns or is_large(dict(values))
+
+
+def payload_for(called: CalledPlan, values: Mapping[str, Json], check: PayloadCheck | None = None) -> dict[str, Json]:
+    """Returns the payload of the called flow, with defaults applied. `check`: with what is left of the job's budget.
 
     Raises NodeFailed that names the first 5 wrong fields.
     """
-    payload, errors = check_payload(input_fields(called.plan.document), values, kept=True)
+    fields = input_fields(called.plan.document)
+    check = PayloadCheck(kept=True) if check is None else check
+    payload, errors = check.payload(fields, values), check.errors
+    if check.ended_early:
+        raise NodeFailed(
+            f"What “{called.title}” is called with takes too long to be checked.",
+            code=JobErrorCode.INPUT_MISSING,
+            why="All calls of a job share the time for checking texts against the patterns of fields, and it is used up.",
+            remedy="Call it with shorter texts or fewer times in one job, or make the patterns of its fields simpler.",
+        )
     if errors:
         said = "; ".join(f"`{error.pointer.lstrip('/') or 'input'}`: {error.detail}" for error in errors[:5])
         raise NodeFailed(

@@ -17,7 +17,16 @@ from functools import cached_property
 from engine.core.clock import Clock, SystemClock
 from engine.flow.node_context import Json, SetAside
 from engine.run.blocks import Block, Unit
-from engine.run.calls import CalledPlan, InnerRecorder, as_failure, kept_inside, kept_under, may_open, payload_for
+from engine.run.calls import (
+    CalledPlan,
+    InnerRecorder,
+    as_failure,
+    kept_inside,
+    kept_under,
+    may_open,
+    payload_for,
+    takes_long,
+)
 from engine.run.items import Items
 from engine.run.lists import Frame
 from engine.run.plan import Plan, PlannedNode
@@ -153,7 +162,7 @@ class Run(RunState):
         may_open(called, around)
         outcome = await run_flow(
             called.plan,
-            payload_for(called, values),
+            await self._payload_for(called, values),
             system={**system, "flow_id": called.flow_id, "flow_version": called.version},
             services=self.services,
             recorder=recorder,
@@ -171,6 +180,11 @@ class Run(RunState):
         if outcome.status == "waiting":
             raise SetAside
         return outcome.result
+
+    async def _payload_for(self, called: CalledPlan, values: Mapping[str, Json]) -> dict[str, Json]:
+        if not takes_long(called, values):
+            return payload_for(called, values)
+        return await self.services.checks.run(lambda check: payload_for(called, values, check), kept=True)
 
     def _kept_of(self, caller: StepKey) -> Mapping[StepKey, Json] | None:
         return self._kept_inside.get(caller) if caller.node_id in self.plan.nodes else kept_under(self.kept, caller)

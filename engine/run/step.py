@@ -13,6 +13,7 @@ from pydantic import JsonValue, ValidationError
 from engine.core.clock import Millis
 from engine.core.error_codes import JobErrorCode
 from engine.flow.contract import input_fields, payload_schema
+from engine.flow.job_checks import JobChecks
 from engine.flow.lists import not_a_list
 from engine.flow.node_context import (
     FlowAnswer,
@@ -364,6 +365,10 @@ class StepRun:
     async def finish(self, key: str, value: Json) -> None:
         self.run.recorder.part(self.key, StepPart(key, value, self.run.clock.now(), ended=True))
         await self.run.services.settled()
+
+    @property
+    def checks(self) -> JobChecks:
+        return self.run.services.checks
 
     async def in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
         return await self.run.services.in_thread(work, *args)

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from engine.core.clock import Millis
+from engine.flow.job_checks import JobChecks
 from engine.flow.node_context import Json
 from engine.flow.node_http import SecretValue
 
@@ -229,6 +230,11 @@ class Services(Protocol):
 
     async def ask_person(self, key: StepKey, question: Any) -> Any:
         """Returns the answer to the question of a step (`PersonAnswer`), or None while there is none. Raises NodeFailed."""
+        ...
+
+    @property
+    def checks(self) -> JobChecks:
+        """The checks of this job's inner payloads, which share a budget."""
         ...
 
     async def in_thread(self, work: Any, *args: Any) -> Any: ...

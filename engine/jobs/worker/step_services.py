@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Refusal, StorageUnavailable
 from engine.core.trace_context import CURRENT_TRACE
+from engine.flow.job_checks import JobChecks
 from engine.flow.node_context import Json, NodeFailed, PersonAnswer, PersonQuestion
 from engine.flow.node_http import DrawnPage, SecretValue
 from engine.flow.node_models import ModelQuestion, ModelTurn
@@ -84,6 +85,7 @@ class JobServices:
         self.http = _SettledClient(outside.outbound, recorder)
         self.datasets = WorkspaceDatasets(outside.database, workspace_id, recorder.settled, recorder.job.id)
         self.files = JobFiles(outside.database, recorder.job, recorder.lease, recorder.settled)
+        self.checks = JobChecks(self.in_thread)
         self._questions = Questions(outside.database, recorder)
 
     def knowledge(self, step: str, on_call: Callable[[Any], None], warn: Callable[[str], None]) -> WorkspaceKnowledge:
@@ -113,7 +115,9 @@ class JobServices:
         """Asks the model that the question names. Raises NodeFailed."""
         connection = await self._connection(question.model)
         await self._recorder.settled()
-        return await self._outside.models.ask(connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call))
+        return await self._outside.models.ask(
+            connection, ModelRequest.of(question, on_delta=on_text, on_call=on_call, checks=self.checks)
+        )
 
     async def ask_turn(
         self,
@@ -125,7 +129,7 @@ class JobServices:
         """Returns the next reply of a conversation with tools. Raises NodeFailed."""
         connection = await self._connection(turn.model)
         await self._recorder.settled()
-        return await self._outside.models.turn(connection, turn, on_delta=on_text, on_call=on_call)
+        return await self._outside.models.turn(connection, turn, on_delta=on_text, on_call=on_call, checks=self.checks)
 
     async def settled(self) -> None:
         """Waits until everything that was reported is stored."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from engine.core.ids import new_id
 from engine.flow.document import Document
+from engine.flow.job_checks import JobChecks
 from engine.flow.node_context import NodeFailed, PersonAnswer, PersonQuestion
 from engine.flow.node_http import SecretValue
 from engine.flow.payload_check import check_payload
@@ -232,6 +233,7 @@ class Services:
         self.http = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")), Names())
         self.datasets = WorkspaceDatasets(world.database, world.workspace_id)
         self.files = _HeldFiles()
+        self.checks = JobChecks(self.in_thread)
         self._world = world
         self._models = Models(self.http)
         self._sandbox = Sandbox(1)

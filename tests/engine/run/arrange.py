@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from engine.flow.document import Document
+from engine.flow.job_checks import JobChecks
 from engine.flow.node_context import Json, NodeFailed
 from engine.flow.node_type import FreeInputs, NodeConfig, NodeType
 from engine.nodes import CATALOG
@@ -48,6 +49,9 @@ class Notebook:
 
 class NoServices:
     http = None
+
+    def __init__(self):
+        self.checks = JobChecks(self.in_thread)
 
     async def ask_model(self, question, *, on_call=None, on_text=None):
         raise AssertionError
