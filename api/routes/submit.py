@@ -159,9 +159,7 @@ async def _accept(context: Context, request: Request, caller: Caller, flow_id: s
     accepted = await checks.accepted(
         flow_id,
         lambda: checks.check(caller, flow_id, payload, options, weight),
-        lambda checked: database.write_joined(
-            submit_many, Submit(caller, flow_id, payload, options, checked)
-        ),
+        lambda checked: database.write_joined(submit_many, Submit(caller, flow_id, payload, options, checked)),
         checked,
     )
     if not accepted.replayed:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.datasets import add_column
 from engine.actions.samples import next_input
-from engine.core.errors import Problem
+from engine.core.errors import Problem, Refusal
 from engine.core.ids import JobId
 from engine.flow.contract import sample_payload
 from engine.flow.document import Document, load_document
@@ -306,6 +306,8 @@ class PlaygroundPage:
         try:
             document, known = self.draft.document, self.dependencies
             self.draft.note_derived(document, known, await self.page_session.beside(known.analyse, document))
+        except Refusal:
+            return  # too much of this person waits already; the next change tries again
         finally:
             self.analysing = False
         if not self.root.is_deleted:
