@@ -100,11 +100,11 @@ def _copy_for_worker() -> CopiedProcess | Copy | None:
 
     if not can_copy():
         return None
-    from sqlalchemy.orm import configure_mappers
+    from storage.opening import prepare_tables
 
     for name in ("engine.actions.server_start", "engine.jobs.worker.worker", "engine.secrets.opening", "uvloop"):
         importlib.import_module(name)
-    configure_mappers()
+    prepare_tables()
     return copy_process()
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy.orm import configure_mappers
+
 from engine.core.clock import Clock, SystemClock
 from storage.database import Database
 from storage.engines import sqlite_url
 from storage.file_modes import make_private
 from storage.migrations.upgrade import upgrade
+
+
+def prepare_tables() -> None:
+    """Does what SQLAlchemy otherwise does for all tables at the first query."""
+    configure_mappers()
 
 
 def open_database(data: Path, *, clock: Clock | None = None, url: str | None = None, durable: bool = True) -> Database:
