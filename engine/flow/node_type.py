@@ -93,7 +93,7 @@ class NodeType:
     step does not run again in another attempt of the job.
 
     `is_repeatable` is for types that compute their output from their inputs and the payload alone: running such a step
-    again after a crash changes nothing, so no later step waits until it is stored.
+    again after a crash changes nothing, so no later step waits until it is stored, unless something was sent out before.
 
     `source_input` is the input that, when nothing is bound to it, takes the `out` of the node before it (with
     `all_sources`: a list of the outputs of all nodes before it that ran). Of a list input in `without_skipped`, entries

@@ -166,13 +166,20 @@ class _Stream(httpcore2.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - the signature of the library
     ) -> httpcore2.AsyncNetworkStream:
-        """Returns this connection with TLS. Raises ConnectError and ConnectTimeout."""
-        received = self._received
+        """Returns this connection with TLS. Raises ConnectError and ConnectTimeout.
+
+        What came before the handshake came from anybody on the way: the connection is refused, and what comes later goes
+        through TLS.
+        """
+        received, secured = self._received, _Received()
+        if received.unread or received.has_ended:
+            received.transport.abort()
+            raise httpcore2.ConnectError("something came before the TLS handshake")
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
                 transport = await loop.start_tls(
-                    received.transport, received, ssl_context, server_hostname=server_hostname
+                    received.transport, secured, ssl_context, server_hostname=server_hostname
                 )
         except TimeoutError as error:
             received.transport.abort()
@@ -185,8 +192,8 @@ class _Stream(httpcore2.AsyncNetworkStream):
             raise
         if transport is None:  # the other side closed the connection during the handshake
             raise httpcore2.ConnectError("the connection was closed during the TLS handshake")
-        received.transport = transport
-        return _Stream(received)
+        secured.transport = transport
+        return _Stream(secured)
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - the signature of the library
         received = self._received

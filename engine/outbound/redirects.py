@@ -61,10 +61,9 @@ class Hop:
             check_send(secret, self.url)
         defaults = {"user-agent": USER_AGENT, "accept": "*/*"}
         headers = {**defaults, **self.headers, **self.secret_headers, "accept-encoding": ACCEPTED_ENCODINGS}
-        raw = [(b"Host", self.url.netloc)]
+        raw = [(b"Host", self.url.netloc), *((name.encode(), _header_bytes(value)) for name, value in headers.items())]
         if self.content or self.method in _WITH_BODY:
             raw.append((b"Content-Length", str(len(self.content or b"")).encode()))
-        raw += [(name.encode(), _header_bytes(value)) for name, value in headers.items()]
         return httpcore2.Request(
             self.method,
             core_url(self.url),

@@ -108,6 +108,8 @@ class Chaos:
     killed: Counter[str] = field(default_factory=Counter)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _killed_enough: bool = False
+    #: A kill waits for the next model call, so clients submit also what belongs after later kills.
+    _waits_for_a_call: bool = False
     _struck: float = 0.0
 
     def run(self) -> None:
@@ -160,7 +162,9 @@ class Chaos:
 
     def _until_its_turn(self, n: int) -> None:
         """Waits for the kills that belong before this job, as `_until_enough_are_accepted` does for jobs."""
-        while not self._killed_enough and n * self.kills >= self.jobs * (self.killed.total() + 2):
+        while n * self.kills >= self.jobs * (self.killed.total() + 2):
+            if self._killed_enough or self._waits_for_a_call:
+                return
             time.sleep(0.01)
 
     def _wait(self, client: httpx.Client, job_id: str) -> None:
@@ -259,8 +263,10 @@ class Chaos:
         its first call.
         """
         before = self.model.calls.total()
+        self._waits_for_a_call = True
         while self.model.calls.total() == before and any(client.is_alive() for client in clients):
             time.sleep(0.01)
+        self._waits_for_a_call = False
 
     def _until_nobody_is_on_the_last_attempt(self) -> None:
         """Waits until no job is in its third attempt, because a job whose third worker is lost fails by design."""

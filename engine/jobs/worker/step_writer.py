@@ -95,6 +95,9 @@ class JobRecorder:
     written: int = 0
     #: The number of reports that must be stored before a step sends anything out.
     needed: int = 0
+    #: True once a step has sent anything out: from then on the end of every step must be stored, since it may depend on
+    #: what came back.
+    has_sent: bool = False
     running: dict[StepKey, int] = field(default_factory=dict)
     #: The questions to people that this attempt found without an answer.
     open_questions: list[str] = field(default_factory=list)
@@ -192,8 +195,9 @@ class JobRecorder:
 
     async def settled(self) -> None:
         """Waits until what a crash must not undo is stored: all reports up to the last one that another attempt would not
-        repeat by itself. Raises StepsNotStored.
+        repeat by itself. Each step awaits it before it sends anything out. Raises StepsNotStored.
         """
+        self.has_sent = True
         await self._stored(self.needed)
 
     async def all_stored(self) -> None:
@@ -213,7 +217,8 @@ class JobRecorder:
         if self.closed:
             return
         self.step_writer.add(self, item)
-        if not isinstance(item, StepStarted) and not (isinstance(item, StepEnded) and item.is_repeatable):
+        may_repeat = isinstance(item, StepEnded) and item.is_repeatable and not self.has_sent
+        if not may_repeat and not isinstance(item, StepStarted):
             self.needed = self.reported
 
 

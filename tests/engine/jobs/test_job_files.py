@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
@@ -12,9 +13,13 @@ from engine.files.intake import SPACE_GB, incoming_of, store_file, value_of
 from engine.flow.file_values import FileContent, is_file_value
 from engine.flow.node_context import NodeFailed
 from engine.jobs.job_views import job_view
+from engine.jobs.transitions import give_back
 from engine.jobs.worker.job_files import JobFiles
+from engine.jobs.worker.runs import Runs
+from engine.outbound.client import Answer
 from engine.outbound.errors import AddressNotAllowed, ConnectFailed, ResponseTooLarge, TimedOut, TooManyRedirects
 from storage.files import find_file, list_uses
+from storage.job_changes import Lease
 from storage.jobs import read_value
 from storage.settings import SERVER, put_setting
 from tests.databases import damage_bytes
@@ -213,3 +218,36 @@ async def test_bytes_that_are_gone_are_said_to_be_gone(world: World) -> None:
 
     with pytest.raises(NodeFailed, match=r"a\.pdf"):
         await JobFiles(world.database, Claim()).read(value)  # pyright: ignore[reportArgumentType]
+
+
+async def test_a_file_that_was_fetched_is_not_fetched_again_when_the_worker_is_killed_at_the_next_call(
+    world: World,
+) -> None:
+    call = ("paid", "test_call", {"url": "https://paid.example/", "body": "{{ api_input.out.document }}"})
+    job_id = world.submit(
+        world.add_flow(document_of(call, fields=[FILE])), {"document": "https://files.example/x"}
+    ).job_id
+    sent: list[tuple[str, str]] = []
+    at_the_paid_call = asyncio.Event()
+
+    class Outside(NoServices):
+        async def request(self, method: str, url: str, **_options: Any) -> Any:
+            await self._recorder.settled()
+            sent.append((method, url))
+            if url == "https://paid.example/" and not at_the_paid_call.is_set():
+                at_the_paid_call.set()
+                await asyncio.sleep(1_000)
+            return Answer(url, 200, {"content-type": "application/pdf"}, PDF)
+
+    def runs() -> Runs:
+        made = world.runs()
+        made.services_for = lambda _job, recorder: Outside(recorder, world)
+        return made
+
+    killed = asyncio.create_task(runs().carry(job_id))
+    await at_the_paid_call.wait()
+    assert world.write(give_back, job_id, Lease(world.boot_id, 1), unpunished=False)  # what it wrote until then is all
+    await runs().carry(job_id)
+    assert [url for _, url in sent] == ["https://files.example/x", "https://paid.example/", "https://paid.example/"]
+    assert world.job(job_id).status == "completed"
+    killed.cancel()

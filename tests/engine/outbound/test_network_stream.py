@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import socket
 import ssl
@@ -184,3 +185,23 @@ def test_a_handshake_that_fails_is_told(run, tmp_path):
 
     run(connected(closes, refused))
     run(connected(is_silent, late))
+
+
+def test_what_comes_before_the_handshake_is_not_taken_for_an_answer(run, tmp_path):
+    server_side, client_side = certificate(tmp_path, "shop.example.com")
+    forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nFORGED"
+
+    async def forges(_reader, writer):
+        writer.write(forged)
+        await writer.drain()
+        with contextlib.suppress(OSError):
+            await writer.start_tls(server_side)
+
+    async def use(stream):
+        while not stream.get_extra_info("is_readable"):
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.01)
+        with pytest.raises(httpcore2.ConnectError):
+            await stream.start_tls(client_side, "shop.example.com", 5.0)
+
+    run(connected(forges, use))
