@@ -137,16 +137,17 @@ class Reads:
     async def share(self, key: Hashable, asked: object, version: int | None, read: Callable[[], Awaitable[T]]) -> T:
         """Returns what `read` gives, or what the same read of another page gives, if that began at the same version.
 
-        When the other one fails or its page is closed, `read` is called after all. With PostgreSQL nothing is shared.
+        When the other one fails or its page is closed, each page that waited calls its own `read`. With PostgreSQL nothing is
+        shared.
         """
         if version is None:
             return await read()
-        while other := self._find(key, asked, version):
+        if other := self._find(key, asked, version):
             await asyncio.wait([other])
             async with self._turn:
                 await asyncio.sleep(0)
-            if (answer := other.result()) is not None:
-                return answer[0]
+            answer = other.result()
+            return await read() if answer is None else answer[0]
         mine = (asked, version, asyncio.get_running_loop().create_future())
         self._under_way.setdefault(key, []).append(mine)
         answer_of_mine: tuple[T] | None = None

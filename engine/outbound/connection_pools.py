@@ -12,7 +12,6 @@ import contextlib
 import functools
 import socket
 import ssl
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -31,8 +30,9 @@ CONNECT_SECONDS = 10.0
 _FIRST_SECONDS = 3.0
 _MAX_ADDRESSES = 4
 _MAX_CONNECTIONS = 1_024
-#: An idle connection is closed after this time.
+#: An idle connection is closed after this time, and before it when there are more.
 _IDLE_SECONDS = 15.0
+_MAX_IDLE = 256
 _LOOK_UPS_AT_ONCE = 32
 
 #: Maps a host name and port to IP addresses as text. Raises OSError (socket.gaierror) when the name is unknown.
@@ -231,9 +231,11 @@ class Connections:
         self._connect = connect
         self._room = asyncio.Semaphore(_MAX_CONNECTIONS)
         self._idle_of: dict[bytes, list[httpcore2.AsyncConnectionInterface]] = {}
-        #: The origin of each idle connection, and since when it is idle (`time.monotonic`), in that order.
+        #: The origin of each idle connection, and since when it is idle (time of the event loop), in that order.
         self._idle: dict[httpcore2.AsyncConnectionInterface, tuple[bytes, float]] = {}
         self._taken: set[httpcore2.AsyncConnectionInterface] = set()
+        #: Closes the connections that have been idle for too long.
+        self._closing: asyncio.Task[None] | None = None
 
     async def take(self, origin: httpcore2.Origin) -> httpcore2.AsyncConnectionInterface:
         """Returns the connection to `origin` that was used last, or a new one. `give_back` ends its use."""
@@ -251,18 +253,21 @@ class Connections:
         self._room.release()
         self._taken.discard(connection)
         if connection.is_idle() and connection.is_available():
-            key, now = _origin_key(origin), time.monotonic()
+            key, now = _origin_key(origin), asyncio.get_running_loop().time()
             self._idle_of.setdefault(key, []).append(connection)
             self._idle[connection] = key, now
-            while len(self._idle) > _MAX_CONNECTIONS or next(iter(self._idle.values()))[1] < now - _IDLE_SECONDS:
-                oldest = next(iter(self._idle))
-                self._forget(oldest)
-                await oldest.aclose()
+            if len(self._idle) > _MAX_IDLE:
+                await self._close_oldest()
+            if self._closing is None:
+                self._closing = asyncio.create_task(self._close_expired(), name="idle-connections")
         else:
             await connection.aclose()
 
     async def aclose(self) -> None:
         """Closes all connections; requests that are under way fail."""
+        if self._closing is not None:
+            self._closing.cancel()
+            self._closing = None
         connections = [*self._idle, *self._taken]
         self._idle, self._idle_of, self._taken = {}, {}, set()
         for connection in connections:
@@ -276,6 +281,23 @@ class Connections:
                 return connection
             await connection.aclose()
         return None
+
+    async def _close_expired(self) -> None:
+        """Runs while there are idle connections."""
+        try:
+            while self._idle:
+                since = next(iter(self._idle.values()))[1]
+                if (left := since + _IDLE_SECONDS - asyncio.get_running_loop().time()) > 0:
+                    await asyncio.sleep(left)
+                else:
+                    await self._close_oldest()
+        finally:
+            self._closing = None
+
+    async def _close_oldest(self) -> None:
+        oldest = next(iter(self._idle))
+        self._forget(oldest)
+        await oldest.aclose()
 
     def _forget(self, connection: httpcore2.AsyncConnectionInterface) -> None:
         key, _ = self._idle.pop(connection)

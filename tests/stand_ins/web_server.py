@@ -27,6 +27,8 @@ class WebServer:
     scheme: str = "http"
     asked: list[Asked] = field(default_factory=list)
     connections: int = 0
+    #: How many of the connections have not ended.
+    open: int = 0
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
         return f"{self.scheme}://{host}:{self.port}{path}"
@@ -54,6 +56,7 @@ async def serve(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIte
         assert task is not None
         tasks.add(task)
         told.connections += 1
+        told.open += 1
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
             while True:
                 asked = await _read(reader)
@@ -66,6 +69,7 @@ async def serve(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIte
                 await handler(asked, write)
                 if asked.headers.get("connection") == "close":
                     break
+        told.open -= 1
         writer.close()
         with contextlib.suppress(ConnectionError, asyncio.CancelledError, ssl.SSLError):
             await writer.wait_closed()

@@ -348,6 +348,23 @@ async def test_a_connection_that_sent_more_than_was_asked_is_not_used_again(outb
             await ended.acquire()
 
 
+async def test_idle_connections_are_few_and_end(outbound, monkeypatch):
+    monkeypatch.setattr("engine.outbound.connection_pools._MAX_IDLE", 5)
+    monkeypatch.setattr("engine.outbound.connection_pools._IDLE_SECONDS", 0.2)
+    together = asyncio.Barrier(20)
+
+    async def waits_for_all(asked, write):
+        await together.wait()
+        await says_hello(asked, write)
+
+    async with serve(waits_for_all) as web:
+        await asyncio.gather(*(outbound.request("GET", web.url(f"/{n}")) for n in range(20)))
+        while web.open > 5:
+            await asyncio.sleep(0.01)
+        while web.open:
+            await asyncio.sleep(0.01)
+
+
 async def test_many_requests_run_at_once(outbound):
     together = asyncio.Barrier(100)
 
