@@ -123,7 +123,7 @@ class Server(uvicorn.Server):
         counter = 0
         while not await self.on_tick(counter):
             counter += 1
-            await asyncio.sleep(seconds_to_step(0.001))
+            await asyncio.sleep(seconds_to_step(0.001, time.monotonic()))
 
     async def on_tick(self, counter: int) -> bool:
         """Checks the deadlines of all connections once a second; uvicorn calls this ten times a second."""
