@@ -73,8 +73,10 @@ def _fields(schema: Mapping[str, Any], defs: Mapping[str, Any], before: str, dep
         field = _plain(part, defs)
         items = _plain(field.get("items") or {}, defs)
         words = {str(value): word for value, word in (field.get("words") or {}).items()}
-        said = rules({key: value for key, value in field.items() if key != "enum" and (key, value) != ("default", "")})
-        if choices := field.get("enum"):
+        choices = field.get("enum") or ()
+        empty = [("default", "")] if "" not in choices else []
+        said = rules({key: value for key, value in field.items() if key != "enum" and (key, value) not in empty})
+        if choices:
             said.append("One of: " + ", ".join(_choice(value, words) for value in choices))
         rows.append(
             {
@@ -93,7 +95,8 @@ def _fields(schema: Mapping[str, Any], defs: Mapping[str, Any], before: str, dep
 
 
 def _choice(value: Any, words: Mapping[str, str]) -> str:
-    return f"`{value}` ({words[str(value)]})" if str(value) in words else f"`{value}`"
+    shown = f"`{value}`" if value != "" else '`""`'
+    return f"{shown} ({words[str(value)]})" if str(value) in words else shown
 
 
 def _plain(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> dict[str, Any]:

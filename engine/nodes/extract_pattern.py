@@ -6,7 +6,7 @@ r"""Find numbers, codes or dates in a text.
 |---|---|
 | `\d+` | digits |
 | `[A-Z]{2}-\d{4}` | codes like `AB-1234` |
-| `[\w.+-]+@[\w-]+(\.[\w-]+)+` | e-mail addresses |
+| `[\w.+-]+@[\w-]+(?:\.[\w-]+)+` | e-mail addresses |
 | `(?P<day>\d{4}-\d{2}-\d{2})` | dates, as an object with `day` |
 | `(?i)price:\s*(\d+\.\d\d)` | the amount after "price:", capitals or not |
 
@@ -16,6 +16,8 @@ What a match is depends on the brackets in the pattern:
 * one pair `( )`: the text inside it
 * several pairs: a list of their texts
 * names, `(?P<name> )`: an object with these names
+
+`(?: )` only holds parts together and counts as no pair.
 
 A pair of brackets that took no part in a match gives null. `matches` holds the first 10,000 in their order, without empty ones (the
 step says when there are more), `count` says how many, and `first` is the first one, or null. Switch **Find all** off

@@ -162,6 +162,7 @@ async def test_every_node_has_a_page_with_all_its_fields_and_an_example(client, 
     assert [name for name in shown if f"<code>{name}</code>" not in page] == []
     assert f"&#34;type&#34;: &#34;{kind.type}&#34;" in page
     assert "{{ node" not in page
+    assert "<code></code>" not in page, "a choice without its value"
     assert f'href="/docs/nodes/{kind.type}"' in (await client.get("/docs/nodes")).text
 
 
@@ -280,6 +281,7 @@ def test_fields_are_told_in_words():
         "properties": {
             "a": {"type": "array", "items": {"type": "object", "properties": {"b": {"type": ["string", "null"]}}}},
             "c": {"enum": ["x", 1], "type": "string", "default": "x"},
+            "d": {"enum": ["", " ", "ä"], "type": "string", "default": ""},
         },
     }
     rows = field_rows(schema)
@@ -287,8 +289,10 @@ def test_fields_are_told_in_words():
         ("a", "List of Group", True),
         ("a[].b", "Text or null", False),
         ("c", "Text", False),
+        ("d", "Text", False),
     ]
     assert rows[2]["rules"] == ["Default: x", "One of: x, 1"]
+    assert rows[3]["rules"] == ['Default: ""', 'One of: "", " ", ä']
     assert type_words({"type": "string", "format": "uri"}) == "Web address"
 
 

@@ -1,5 +1,7 @@
 """Extract Pattern."""
 
+import re
+
 import pytest
 
 from engine.flow.document import Node
@@ -9,6 +11,28 @@ from engine.nodes.extract_pattern import MOST_MATCHES
 from tests.engine.nodes.one_node import Alone, problems_of, run_node
 
 TEXT = "Order AB-12 on 2026-01-31, order CD-34 on 2026-02-01."
+
+
+#: What each pattern of the help page finds, by the words of the page -> a text, and its matches.
+SHOWN = {
+    "digits": ("Room 7, floor 12", ["7", "12"]),
+    "codes like `AB-1234`": ("Codes AB-1234 and ab-1234", ["AB-1234"]),
+    "e-mail addresses": ("Ask bob@shop.example.com, or a.b+c@x-y.org.", ["bob@shop.example.com", "a.b+c@x-y.org"]),
+    "dates, as an object with `day`": ("From 2026-01-31 on", [{"day": "2026-01-31"}]),
+    'the amount after "price:", capitals or not': ("Price: 12.50, PRICE:3.99", ["12.50", "3.99"]),
+    "numbers": ("Room 7, floor 12", ["7", "12"]),
+    "codes like AB-1234": ("Codes AB-1234 and ab-1234", ["AB-1234"]),
+}
+
+
+def shown_patterns():
+    """Returns the patterns that the page shows with the words for what each finds: of its table and of its settings."""
+    kind = CATALOG["extract_pattern"]
+    said = kind.config.model_fields["pattern"].description
+    return [
+        *re.findall(r"^\| `(.+?)` \| (.+) \|$", kind.help, re.MULTILINE),
+        *re.findall(r"`([^`]+)`(?: finds)? ([^,.]+)", said.partition(": ")[2]),
+    ]
 
 
 async def out(pattern, text=TEXT, **config):
@@ -37,6 +61,14 @@ async def test_the_brackets_say_what_a_match_is(pattern, matches):
     assert item["type"] == (
         ["string", "null"] if "(" in pattern and kind == "string" and "(?i)" not in pattern else kind
     )
+
+
+async def test_every_pattern_of_the_page_finds_what_the_page_says():
+    shown = shown_patterns()
+    assert {said for _, said in shown} == SHOWN.keys()
+    for pattern, said in shown:
+        text, matches = SHOWN[said]
+        assert (await out(pattern, text))["matches"] == matches, said
 
 
 async def test_the_first_match_only():
