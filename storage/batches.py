@@ -80,6 +80,7 @@ class ItemRow:
     status: str
     error: dict[str, Json] | None
     steps_failed: int
+    simulated: bool
 
 
 _COLUMNS: list[Any] = [
@@ -142,7 +143,7 @@ def batch_job_ids(
 def list_items(session: Session, batch_id: str, after: int, limit: int) -> list[ItemRow]:
     """Returns the items after the index `after`, in order. The caller has checked the batch's workspace."""
     rows = session.execute(
-        select(Job.item_index, Job.id, Job.status, Job.error, Job.steps_failed)
+        select(Job.item_index, Job.id, Job.status, Job.error, Job.steps_failed, Job.simulated)
         .where(Job.batch_id == batch_id, Job.item_index > after)
         .order_by(Job.item_index)
         .limit(limit)

@@ -371,6 +371,7 @@ class BatchResult(Published):
     result: Any = Field(description="What the flow returned; null until `status` is `completed`.")
     error: JobError | None = Field(description="Set when `status` is `failed`.")
     steps_failed: int = Field(description="How many steps failed, as in the job.")
+    simulated: bool = Field(description="True when an answer came from the Simulated model, as in the job.")
     result_expired: bool | None = Field(
         None,
         description="True in the line of a `completed` item whose result is not there any more, because its time is over or its data were erased; all "

@@ -27,8 +27,8 @@ from storage.job_results import result_sizes, result_texts
 _PAGE = 100
 _EXAMPLE = {
     "x-itemSchema": {"$ref": "#/components/schemas/BatchResult"},
-    "example": '{"item_index":0,"job_id":"job_3nXq8TfW2LrKc0ZbYp5VdA","status":"completed","result":{"summary":"..."},"error":null,"steps_failed":0}\n'
-    '{"item_index":1,"job_id":"job_7hGd2KsW9QmNc4RtYp1XbE","status":"queued","result":null,"error":null,"steps_failed":0}\n',
+    "example": '{"item_index":0,"job_id":"job_3nXq8TfW2LrKc0ZbYp5VdA","status":"completed","result":{"summary":"..."},"error":null,"steps_failed":0,"simulated":false}\n'
+    '{"item_index":1,"job_id":"job_7hGd2KsW9QmNc4RtYp1XbE","status":"queued","result":null,"error":null,"steps_failed":0,"simulated":false}\n',
 }
 
 router = APIRouter(prefix=BASE, route_class=PublicRoute, tags=["jobs"])
@@ -119,8 +119,8 @@ then is. Items that have ended stay as they are.
 async def read_results(
     caller: ByKey, context: FromApp, request: Request, batch_id: BatchId, after: parameters.AfterItem = None
 ) -> Response:
-    """One line per item, in the order of the items: `item_index`, `job_id`, `status`, `result`, `error` and `steps_failed` as in \
-the job. `result` is null while the item has not ended; `"result_expired": true` stands in the line of a \
+    """One line per item, in the order of the items: `item_index`, `job_id`, `status`, `result`, `error`, `steps_failed` \
+and `simulated` as in the job. `result` is null while the item has not ended; `"result_expired": true` stands in the line of a \
 `completed` item whose result is not kept any more. A stream that broke off has fewer lines than the batch has items: go on with `after`.
     """
     await context.database.read(get_batch, caller.workspace_id, batch_id, caller.scope)

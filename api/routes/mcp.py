@@ -393,7 +393,7 @@ def _told(view: Mapping[str, Any]) -> str:
         case "completed" if view["data_erased_at"]:
             return f"The job {view['job_id']} is completed{_lost(view)}.{_erased(view)}"
         case "completed":
-            return f"The job {view['job_id']} is completed{_lost(view)}. Its result:\n{_outcome(view)}"
+            return f"The job {view['job_id']} is completed{_lost(view)}.{_made_up(view)} Its result:\n{_outcome(view)}"
         case "failed":
             return f"The job {view['job_id']} failed: {view['error']['message']}{_erased(view)}"
     return _outcome(view)
@@ -403,6 +403,11 @@ def _lost(view: Mapping[str, Any]) -> str:
     """Returns the addition that tells a completed job with failed steps from a whole one."""
     count = view["steps_failed"]
     return f", but {count} of its steps failed and it went on without them" if count else ""
+
+
+def _made_up(view: Mapping[str, Any]) -> str:
+    """Returns the sentence that tells a job with made-up answers; an empty string for any other."""
+    return " Answers in it came from the Simulated model, so they are made up." if view["simulated"] else ""
 
 
 def _erased(view: Mapping[str, Any]) -> str:

@@ -36,6 +36,10 @@ JOB_OUTPUT: JsonSchema = {
         "steps_done": {"type": "integer"},
         "steps_total": {"type": "integer"},
         "steps_failed": {"type": "integer", "description": "More than 0 in a completed job: it went on without them."},
+        "simulated": {
+            "type": "boolean",
+            "description": "True when an answer came from the Simulated model: it is made up.",
+        },
         "result": {"description": "What the flow returned, of a completed job; null when its data were erased."},
         "error": {
             "type": "object",
@@ -89,6 +93,7 @@ def job_content(view: Mapping[str, Any]) -> dict[str, Any]:
     """Converts a published job (`engine.jobs.job_views`) to the form of `JOB_OUTPUT`."""
     told = {"job_id": view["job_id"], "status": view["status"]}
     told |= {name: view["progress"][name] for name in ("steps_done", "steps_total")}
+    told["simulated"] = view["simulated"]
     if view["status"] == "completed":
         told |= {"result": view["result"], "steps_failed": view["steps_failed"]}
     if view["error"]:

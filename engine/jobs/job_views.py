@@ -93,6 +93,7 @@ def item_view(item: ItemRow) -> dict[str, Any]:
         "result": None,
         "error": _error(item.error) if item.status == "failed" else None,
         "steps_failed": item.steps_failed,
+        "simulated": item.simulated,
     }
 
 

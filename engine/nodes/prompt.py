@@ -26,8 +26,9 @@ which files went to the model and how.
 
 Models come from connections that the owner sets up under Settings, Models and secrets. The **Simulated model** needs no
 connection: it copies words and numbers out of the prompt and the texts of files, and only says how many pictures it got, so that a flow can be tried before a real model is connected. Where it
-must choose, it takes what the text plainly says and guesses otherwise, always the same for the same text. Its answers are marked as
-simulated everywhere.
+must choose, it takes what the text plainly says and guesses otherwise, always the same for the same text. What has its
+answers is marked as simulated: the steps and jobs on the pages, and for callers of the API `simulated` of the job, of its line in
+the results of a batch, and of the MCP tool `get_job`.
 
 Tokens, time and cost of every call are kept with the step. A model's answer is data: it is never run, and links in it are not
 opened unless a web node is given them.

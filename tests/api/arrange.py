@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from api.app import PublicApi, create_api
 from api.http.json_body import BodyLimits
@@ -29,6 +29,7 @@ from engine.secrets.sealing import open_vault
 from storage.database import Database
 from storage.flows import get_draft
 from storage.job_changes import Lease, claim_job
+from storage.tables import Job
 from tests.databases import open_database
 from tests.postgres_cluster import POSTGRES
 
@@ -121,6 +122,12 @@ class House:
         if status == "failed":
             options.setdefault("error", {**FAILED, "why": "", "remedy": ""})
         assert self.database.write_now(finish, job_id, status, lease=Lease(owner, 1), **options)
+
+    def mark_simulated(self, job_id: str) -> None:
+        """Marks a job as one with an answer of the Simulated model."""
+        self.database.write_now(
+            lambda session: session.execute(update(Job).where(Job.id == job_id).values(simulated=True))
+        )
 
     async def post(self, path: str, json: Any = None, key: str | None = None, **options: Any) -> httpx.Response:
         return await self._call("POST", path, key, **({"json": json} if json is not None else {}), **options)

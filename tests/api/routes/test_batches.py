@@ -346,6 +346,7 @@ async def test_results_come_as_a_line_for_each_item_in_its_place(house: House):
     made = await batch(house, 6)
     ids = made["job_ids"]
     house.finish(ids[3], result=('{"text":"line\\nnext"}', 22))
+    house.mark_simulated(ids[3])
     house.finish(ids[0], "failed")
     await house.post(f"/jobs/{ids[5]}/cancel")
     house.finish(ids[1])
@@ -367,7 +368,9 @@ async def test_results_come_as_a_line_for_each_item_in_its_place(house: House):
         "result": {"text": "line\nnext"},
         "error": None,
         "steps_failed": 0,
+        "simulated": True,
     }
+    assert [line["simulated"] for line in lines] == [False, False, False, True, False, False]
     assert lines[0]["error"] == (await house.get(f"/jobs/{ids[0]}")).json()["error"]
     assert (lines[1]["result"], lines[1]["result_expired"]) == (None, True)
     assert [line["item_index"] for line in lines if "result_expired" in line] == [1]

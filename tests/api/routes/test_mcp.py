@@ -183,6 +183,7 @@ async def test_a_job_that_still_runs_is_waited_for_again_and_again(house: House)
         "status": "queued",
         "steps_done": 0,
         "steps_total": 3,
+        "simulated": False,
     }
 
 
@@ -212,6 +213,19 @@ async def test_a_job_whose_data_were_erased_is_told_as_one(house: House, status:
     assert answer.structured_content["data_erased_at"] == at
     assert answer.structured_content.get("result") is None
     assert f"Its data were erased at {at}" in answer.content[0].text
+
+
+async def test_a_simulated_job_is_told_as_one(house: House):
+    job_id = (await house.submit()).json()["job_id"]
+    house.finish(job_id)
+    house.mark_simulated(job_id)
+    async with session(house) as client:
+        answer = await client.call_tool("get_job", {"job_id": job_id})
+
+    assert answer.structured_content["simulated"] is True
+    assert answer.content[0].text.startswith(
+        f"The job {job_id} is completed. Answers in it came from the Simulated model"
+    )
 
 
 async def test_the_text_of_a_completed_job_has_its_status_and_its_result(house: House):
