@@ -140,7 +140,7 @@ after a day; one that a job was given is kept as long as the job's data.
     },
 )
 async def download_file(request: Request, caller: ByKey, context: FromApp, file_id: parameters.FileId) -> Response:
-    """A file that the key uploaded, or that a job made or was given: results name files by `file_id`. It is sent as a \
+    """A file that the key sees (the guide Files says which); results name files by `file_id`. It is sent as a \
 download under its name and with its media type, whatever `Accept` says. With `Range`, one part of it is sent (206); with \
 `If-None-Match` and its ETag, 304. The bytes of a file never change.
     """
