@@ -15,7 +15,7 @@ make no difference, a subdomain is another site.
 
 **Only** and **Leave out** take patterns: `*` stands for any characters. `/blog/*` or `/blog/` is everything below `/blog/`,
 `*/print` ends in `/print`, `https://example.com/docs/*` is a whole address, and a plain word may stand anywhere after the host.
-The start page is always read, and listed when the patterns allow it.
+The start page is read whatever the patterns say, and listed when they allow it.
 
 Pictures, PDFs and other files are not listed, and neither are links that lead nowhere (404). A page that could not be read just
 now is listed with a warning: it may be there when you need it. Each page is listed once, without visitor counters such as
