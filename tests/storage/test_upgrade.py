@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.orm import Session
 
 from engine.core.clock import MovedClock, SystemClock
@@ -26,7 +26,7 @@ from storage.backup import DatabaseDamaged, find_fault, require_sound, schema_of
 from storage.batches import get_batch
 from storage.job_changes import Claimed
 from storage.migrations import upgrade as migrations
-from storage.migrations.schema import NewerData, newest_schema
+from storage.migrations.schema import VERSIONS, NewerData, newest_schema
 from storage.opening import open_database
 from storage.settings import SECRET_HOSTS_FOUND, SERVER, WEBHOOK_ALLOW, WEBHOOK_HOSTS_LEFT, find_setting
 from storage.tables import Base, Flow, Idempotency, Job, Secret, WebhookDelivery, WebhookSecret
@@ -95,6 +95,74 @@ async def test_a_release_is_upgraded_and_its_jobs_in_flight_end(release: Path, t
         assert world.active() == 0
     finally:
         database.close()
+
+
+Column = tuple[str, bool, str | None, bool]
+
+#: Columns that a migration gave a default in the database which `storage/tables.py` does not name. Tables in PostgreSQL
+#: were made without it, so this stays.
+_DEFAULT_IN_MIGRATION_ONLY = ("jobs.webhook_by_caller", "batches.webhook_by_caller", "webhook_deliveries.by_caller")
+
+
+def shape(connection: sqlite3.Connection) -> tuple[dict[str, Column], dict[str, str]]:
+    """Returns type, "not null", default and "primary key" of each column, and the statement of each index."""
+    columns, indexes = {}, {}
+    for kind, name, statement in connection.execute(
+        "select type, name, sql from sqlite_master order by name"
+    ).fetchall():
+        if kind == "index":
+            indexes[name] = " ".join((statement or "").replace('"', "").split())
+        elif kind == "table":
+            for _, column, type_, not_null, default, key in connection.execute(f"pragma table_info({name})"):
+                columns[f"{name}.{column}"] = (type_, bool(not_null), default, bool(key))
+    return columns, indexes
+
+
+@pytest.fixture(scope="module")
+def told() -> tuple[dict[str, Column], dict[str, str]]:
+    """The columns and indexes as `storage/tables.py` has them."""
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        Base.metadata.create_all(connection)
+        columns, indexes = shape(connection.connection.dbapi_connection)  # type: ignore[arg-type]
+    engine.dispose()
+    for name in _DEFAULT_IN_MIGRATION_ONLY:
+        columns[name] = (*columns[name][:2], "0", columns[name][3])
+    return columns, indexes
+
+
+def test_migrations_make_the_tables_of_the_program(migrated: Path, told: Any) -> None:
+    connection = sqlite3.connect(migrated / "flowport.db")
+    made = shape(connection)
+    connection.close()
+    tables = {name.partition(".")[0] for name in told[0]}
+    differ = [
+        f"{name}: `storage/tables.py` says {wanted.get(name)}, the migrations make {there.get(name)}"
+        for wanted, there in zip(told, made, strict=True)
+        for name in sorted(wanted.keys() | there.keys())
+        if wanted.get(name) != there.get(name)
+        and (name in wanted or name.partition(".")[0] in tables or name.startswith("ix_"))
+    ]
+    assert differ == [], f"{newest_schema()} is the newest migration (type, not null, default, primary key)"
+
+
+def test_a_column_that_is_added_may_be_null_or_has_a_default_in_the_database(told: Any, tmp_path: Path) -> None:
+    """Servers of the last release add rows without it until they are replaced."""
+    unpack(RELEASES[-1], tmp_path / "data")
+    released = sqlite3.connect(tmp_path / "data" / "flowport.db")
+    before, _ = shape(released)
+    released.close()
+    tables = {name.partition(".")[0] for name in before}
+    added = {name: one for name, one in told[0].items() if name not in before and name.partition(".")[0] in tables}
+    assert [name for name, (_, not_null, default, _key) in added.items() if not_null and default is None] == [], (
+        f"newer than {RELEASES[-1].name}, so each needs `server_default` in `storage/tables.py` and in its migration"
+    )
+
+
+def test_every_migration_can_be_taken_back() -> None:
+    """Tests make older databases of PostgreSQL with it (`postgres/test_migrations.py`)."""
+    lacking = [path.name for path in sorted(VERSIONS.glob("0*.py"))[1:] if "\ndef downgrade()" not in path.read_text()]
+    assert lacking == [], "write `downgrade()`, which takes back what `upgrade()` does to the tables"
 
 
 def test_a_release_gets_a_folder_with_rows_in_every_table(tmp_path: Path) -> None:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from alembic import command
 from sqlalchemy import Connection, text
 
+from storage.migrations import schema
 from storage.migrations.postgres import upgrade_postgres
 from storage.postgres.connections import make_migration_engine
 from tests.databases import url_of
 
-#: What 0031 and 0032 add.
-_BACK = (
-    "drop table file_pieces, file_bytes, knowledge_words, write_marks",
-    "update alembic_version set version_num = '0030'",
-)
+#: The schema of the first servers with PostgreSQL. Every migration behind it takes back in `downgrade()` what it does.
+FIRST = "0030"
 
 
-def shape(connection: Connection) -> list[tuple[object, ...]]:
+def shape(connection: Connection) -> set[str]:
     """Returns every column and every index of the database."""
     columns = connection.execute(
         text(
             """
-            select c.table_name, c.column_name, c.data_type, c.is_nullable, a.attstorage, a.attstattarget, r.reloptions
+            select c.table_name, c.column_name, c.data_type, c.is_nullable, c.column_default,
+                   a.attstorage, a.attstattarget, r.reloptions
               from information_schema.columns c
               join pg_class r on r.relname = c.table_name and r.relnamespace = 'public'::regnamespace
               join pg_attribute a on a.attrelid = r.oid and a.attname = c.column_name
@@ -33,19 +33,23 @@ def shape(connection: Connection) -> list[tuple[object, ...]]:
     indexes = connection.execute(
         text("select tablename, indexdef from pg_indexes where schemaname = 'public' order by 2")
     )
-    return [tuple(row) for row in (*columns, *indexes.all())]
+    return {" | ".join(map(str, row)) for row in (*columns, *indexes.all())}
 
 
-def test_a_database_of_0030_gets_what_a_new_one_has(new_data: Path) -> None:
+def test_the_oldest_database_gets_what_a_new_one_has(new_data: Path) -> None:
     url = url_of(new_data)
     assert url is not None
     engine = make_migration_engine(url)
     with engine.begin() as connection:
         new = shape(connection)
-        for statement in _BACK:
-            connection.execute(text(statement))
+        command.downgrade(schema._alembic(connection), FIRST)
+        assert shape(connection) != new, "`downgrade()` of the migrations takes nothing back"
     assert upgrade_postgres(url) is True
     with engine.connect() as connection:
-        assert shape(connection) == new
+        migrated = shape(connection)
+    assert (sorted(new - migrated), sorted(migrated - new)) == ([], []), (
+        "`storage/tables.py` (or `storage/migrations/postgres_only.py`), which makes the first, and the migrations, which "
+        "make the second, differ."
+    )
     engine.dispose()
     assert upgrade_postgres(url) is False
