@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from engine.core.clock import DAY
 from engine.core.errors import Invalid, TooLarge
 from engine.core.ids import file_ids_in, new_id
+from engine.core.lone_surrogates import without_lone_surrogates
 from storage.database import now
 from storage.datasets import CHUNK, ColumnType, Row, as_json, hold_dataset
 from storage.files import add_uses, drop_uses, find_for_job, note_named_files
@@ -450,9 +451,7 @@ def _grow(dataset: Dataset, rows: int, size: int) -> None:
 
 def _checked_text(row: Row) -> str:
     _check_names(row)
-    text = as_json(row)
-    if not text.isascii():
-        text = _whole(text)
+    text = without_lone_surrogates(as_json(row))
     _checked_size(text)
     return text
 
@@ -474,15 +473,6 @@ def _checked_size(text: str) -> int:
             remedy="Store less in one row, for example an address instead of a whole page.",
         )
     return size
-
-
-def _whole(text: str) -> str:
-    """Replaces lone surrogates, which UTF-8 cannot encode, with a replacement character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _key_of(dataset: Dataset, row: Row) -> str | None:

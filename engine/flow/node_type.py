@@ -15,9 +15,10 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from engine.core.errors import Problem
+from engine.core.lone_surrogates import without_lone_surrogates
 from engine.flow.document import Document, Node
 from engine.flow.node_context import Json, JsonSchema, NodeContext
 from engine.flow.references import BadReference, Reference, as_text
@@ -38,8 +39,9 @@ PROCESSING: frozenset[Group] = frozenset({"web", "ai", "lists", "transform", "lo
 #: The time limit in seconds of a node that may run as long as its job; no job's limit is longer.
 THE_JOBS = 86_400.0
 
-#: The type of an input for text; it takes any JSON value and converts it with `as_text`.
-Text = Annotated[str, BeforeValidator(as_text)]
+#: The type of an input for text; it takes any JSON value and converts it with `as_text`. It can always be encoded, which
+#: texts inside inputs of other types cannot (`without_lone_surrogates`).
+Text = Annotated[str, BeforeValidator(as_text), AfterValidator(without_lone_surrogates)]
 
 
 class NodeConfig(BaseModel):

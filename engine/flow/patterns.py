@@ -23,6 +23,8 @@ from typing import Final, Self
 import re2
 from cachetools import LRUCache
 
+from engine.core.lone_surrogates import without_lone_surrogates
+
 MAX_PATTERN: Final = 1_000
 MAX_GROUPS: Final = 50
 MAX_SIZE: Final = 10_000
@@ -40,7 +42,6 @@ _KEPT: Final = 64
 _KEPT_FACTS: Final = 4_096
 
 _UNICODE = re.compile(r"(\\\\)|\\u(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{4}))")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _CLASS = re.compile(r"\\[pP]")
 #: What stands in a class that matches characters outside ASCII.
 _OF_MANY = re.compile(r"^\.$|^\[\^|\\[pPxuDWSC]|\[:\^")
@@ -95,7 +96,7 @@ class Pattern:
 
     def found_in(self, text: str) -> bool:
         """True when the pattern matches anywhere in the text (in its first `longest_text` characters)."""
-        return self.tester.search(searchable(text[: self.longest_text])) is not None
+        return self.tester.search(without_lone_surrogates(text[: self.longest_text])) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,13 +350,6 @@ def _size_of(item: str) -> int:
     if item.isascii() and not _OF_MANY.search(item):
         return 4 + len(item) // 3
     return 1_300 * len(_CLASS.findall(item)) + 10 + 4 * len(item)
-
-
-def searchable(text: str) -> str:
-    """Returns the text with lone surrogates replaced, which JSON may contain but UTF-8 cannot encode. Keeps its
-    length.
-    """
-    return _SURROGATE.sub("\ufffd", text)
 
 
 def _as_re2(match: re.Match[str]) -> str:

@@ -20,10 +20,11 @@ from pydantic import JsonValue
 
 from engine.core.errors import MOST_ERRORS, FieldError, WrongFields
 from engine.core.json_text import json_bytes
+from engine.core.lone_surrogates import without_lone_surrogates
 from engine.core.rfc3339 import NoSuchTime, NotRfc3339, read_time
 from engine.core.web_ports import PORT, has_good_port
 from engine.flow.file_values import check_sent_file, looks_like_file, size_in_words
-from engine.flow.patterns import BadPattern, Pattern, PatternBudget, current_budget, searchable
+from engine.flow.patterns import BadPattern, Pattern, PatternBudget, current_budget
 from engine.flow.references import Json
 
 #: The steps that all searches for patterns in one payload may take together (`engine.flow.patterns`), and those in all
@@ -277,7 +278,7 @@ class PayloadCheck:
             return
         self._steps_left -= steps
         self._all_steps_left -= steps
-        if pattern.tester.search(searchable(value)) is None:
+        if pattern.tester.search(without_lone_surrogates(value)) is None:
             self._add(at, "pattern", lambda: f"must match the pattern {wanted}")
 
     def _leave_unchecked(self, at: str, steps: int, pattern: Pattern) -> None:

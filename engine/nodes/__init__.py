@@ -1,4 +1,4 @@
-"""The node types in the order of the palette. A new node type needs one file here and one line in `NODE_TYPES`."""
+"""The node types in the order of the palette. docs/dev/recipes.md says what a new one needs."""
 
 from __future__ import annotations
 

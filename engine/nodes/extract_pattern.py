@@ -38,7 +38,7 @@ from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.flow.node_type import NodeConfig, NodeInputs, NodeType, Text
-from engine.flow.patterns import MAX_PATTERN, BadPattern, Pattern, groups_in, read_pattern, searchable, why_not
+from engine.flow.patterns import MAX_PATTERN, BadPattern, Pattern, groups_in, read_pattern, why_not
 
 MOST_MATCHES = 10_000
 #: The seconds that a search may take in all. It is checked at every match, because RE2 cannot be interrupted; the way from
@@ -83,7 +83,7 @@ def find(pattern: Pattern, text: str, most: int) -> tuple[list[Json], bool]:
     """Returns at most `most` matches, and whether there are more. Empty matches are left out. Raises NodeFailed."""
     until = time.monotonic() + LONGEST
     found: list[Json] = []
-    for match in pattern.engine.finditer(searchable(text[: pattern.longest_text])):
+    for match in pattern.engine.finditer(text[: pattern.longest_text]):
         if time.monotonic() > until:
             raise NodeFailed(
                 f"The search took longer than {LONGEST:g} seconds.",
@@ -168,6 +168,7 @@ NODE = NodeType(
     inputs=Inputs,
     run=run,
     out_schema=_out,
+    is_repeatable=True,
     summary=_summary,
     check=_check,
     example=({"pattern": "\\d+\\.\\d\\d"}, {"text": "{{ page_scraper.out.text }}"}),

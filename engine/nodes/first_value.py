@@ -70,6 +70,7 @@ NODE = NodeType(
     source_input="values",
     all_sources=True,
     without_skipped=frozenset({"values"}),
+    is_repeatable=True,
     summary=_summary,
     example=({}, {"values": ["{{ page_scraper.out.title }}", "no title"]}),
 )

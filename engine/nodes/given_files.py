@@ -15,7 +15,6 @@ FILES: Any = Field(
     default=None,
     title="Files",
     description="What the model looks at: a picture, PDF, sound or document, or a list of them. Optional.",
-    json_schema_extra={"takes": "file"},
 )
 
 

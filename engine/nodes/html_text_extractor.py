@@ -117,6 +117,7 @@ NODE = NodeType(
     inputs=Inputs,
     run=run,
     out_schema=_out,
+    is_repeatable=True,
     summary=_summary,
     check=_check,
     example=({"drop": ["nav", "footer"]}, {"html": "{{ page_scraper.out.html }}"}),

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
+from engine.core.lone_surrogates import without_lone_surrogates
 from engine.flow.document import Document, Node
 from engine.flow.json_values import is_small, read_strictly
 from engine.flow.node_context import Json, NodeContext
@@ -101,15 +102,14 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
 
 def _texts(values: Mapping[str, Json]) -> dict[str, str]:
     """Returns the values as text, without null: a header or parameter whose data is missing is not sent."""
-    return {name: as_text(value) for name, value in values.items() if value is not None}
+    return {name: without_lone_surrogates(as_text(value)) for name, value in values.items() if value is not None}
 
 
 def _body(body: Json) -> tuple[bytes | None, str]:
     if body is None or body == "":
         return None, ""
-    if isinstance(body, str):
-        return body.encode(), "text/plain; charset=utf-8"
-    return as_text(body).encode(), "application/json"
+    content = without_lone_surrogates(as_text(body)).encode()
+    return content, "text/plain; charset=utf-8" if isinstance(body, str) else "application/json"
 
 
 def _json(text: str) -> Json:

@@ -67,7 +67,6 @@ class Inputs(NodeInputs):
     file: Any = Field(
         title="File",
         description="The file to read, like a field of the type File of API Input.",
-        json_schema_extra={"takes": "file"},
     )
 
 

@@ -66,8 +66,14 @@ def test_what_nodes_do_while_nothing_is_set():
 
 
 def test_settings_and_inputs_have_the_names_that_files_use():
-    assert {
+    there = {
         name: (" ".join(kind.config.model_fields), ANY if kind.free_form else " ".join(kind.inputs.model_fields))
         for name, kind in CATALOG.items()
-    } == KEYS
+    }
+    lines = [f'    "{name}": {keys},'.replace("'", '"') for name, keys in there.items() if KEYS.get(name) != keys]
+    assert lines == [], (
+        "a new node or setting: write these lines into `KEYS` of tests/engine/nodes/test_keys.py. Keys that are gone need"
+        " a new `version` of the node, and an upgrade of old flows"
+    )
+    assert set(KEYS) == set(there)
     assert set(InputField.model_fields) == set(FIELD.split())
