@@ -2,7 +2,7 @@
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 PY := .venv/bin/python
 
-.PHONY: run quick inside test test-postgres chromium processes browser attacks one setup check circles bench chaos slow canvas canvas-check icons demo lock format pin-image image-check release-check
+.PHONY: run quick inside test test-postgres chromium processes browser attacks one setup check circles bench chaos slow canvas canvas-check icons openapi demo lock format pin-image image-check release-check
 
 # What each tier may use together, in CPU seconds on a quiet machine; the run prints it beside what was used.
 # The loop to work in: a minute on two cores.
@@ -151,6 +151,10 @@ canvas-check: .venv/dev.stamp
 # The icon fonts with the icons in use only: after a new icon, and after an upgrade of NiceGUI.
 icons: .venv/dev.stamp
 	@$(PY) -m scripts.subset_icons
+
+# The published OpenAPI document (tests/api/docs/openapi_snapshot.json), after a change of it that is meant.
+openapi: .venv/dev.stamp
+	@$(PY) -m tests.api.docs.snapshot
 
 # README's animation, from the real product.
 demo: .venv/dev.stamp

@@ -36,17 +36,20 @@ from engine.core.errors import Refusal
 from engine.jobs.submit.accept import Caller
 
 BASE = "/public/v1"
+#: `/flows/execute` without an id is no address, whatever may come to be called for `/flows/{flow_id}`.
+_NO_FLOW_ID = "execute"
 
 
 class PublicRoute(APIRoute):
     """A route that refuses undeclared query parameters (`takes` lists the declared ones) and an Accept header that does
-    not fit, and that answers HEAD where it answers GET.
+    not fit, and that answers HEAD where it answers GET. Its `{flow_id}` is never the word of another address.
 
     HEAD is not listed in the OpenAPI document.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
+        self._is_of_a_flow = path.startswith(f"{BASE}/flows/{{flow_id}}")
         declared = get_flat_params(self.dependant)
         self.takes = tuple(one.alias for one in declared if getattr(one.field_info, "in_", None) == ParamTypes.query)
         methods = self.methods or set()
@@ -58,6 +61,8 @@ class PublicRoute(APIRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         match, child_scope = super().matches(scope)
+        if self._is_of_a_flow and child_scope.get("path_params", {}).get("flow_id") == _NO_FLOW_ID:
+            return Match.NONE, {}
         return (Match.FULL if match == Match.PARTIAL and scope["method"] in self.allowed else match), child_scope
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
