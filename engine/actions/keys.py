@@ -86,12 +86,14 @@ def change_key(
     key_id: str,
     label: str,
     *,
-    flow_ids: Iterable[str] | None = None,
-    expires_at: int | None = None,
-    concurrency: int | None = None,
-    monthly: int | None = None,
+    flow_ids: Iterable[str] | None,
+    expires_at: int | None,
+    concurrency: int | None,
+    monthly: int | None,
 ) -> None:
-    """Replaces all properties of a key except its environment and secret. Raises Invalid and NotFound."""
+    """Replaces all properties of a key except its environment and secret. None has a default: a caller that does not
+    know one would erase it. Raises Invalid and NotFound.
+    """
     require_may(principal, "manage keys")
     key = hold_key(session, principal.workspace_id, key_id)
     _check(session, label, key.environment, expires_at, concurrency, monthly)

@@ -204,7 +204,8 @@ def take_away(house: House, key_id: str, how: str, other_flow: str) -> None:
     elif how == "expired":
         house.clock.offset += 2 * HOUR
     else:
-        house.database.write_now(change_key, house.principal, key_id, "Key", flow_ids=[other_flow])
+        properties = {"flow_ids": [other_flow], "expires_at": None, "concurrency": None, "monthly": None}
+        house.database.write_now(change_key, house.principal, key_id, "Key", **properties)
 
 
 async def call_tool(house: House, key: str, name: str) -> httpx.Response:

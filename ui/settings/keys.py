@@ -168,27 +168,7 @@ class KeysPage:
                         row.classes("fp-on")
                         into_view(row)
                     with rows.cell():
-                        with ui.element("span").classes("fp-row"):
-                            words(key.label, "fp-b" if status == "active" else "fp-b fp-t3")
-                            if key.id == self.new_id:
-                                badge(_("new"), kind="ok")
-                            if status != "active":
-                                badge(_("Revoked") if status == "revoked" else _("Expired"), icon="block")
-                            if key.older_valid_until is not None and status == "active":
-                                left = self.times.spent(at, key.older_valid_until)
-                                badge(
-                                    _("rotating, the old one works {left} more").format(left=left),
-                                    kind="warn",
-                                    icon="sync",
-                                )
-                        with ui.element("div").classes("fp-s12 fp-t3"):
-                            words(key.masked, "fp-mono")
-                            if not _of_button(key):
-                                words(" · " + _("by {created_by}").format(created_by=key.created_by))
-                            for own in own_limits(key, self.times.reader):
-                                words(f" · {own}")
-                        if _of_button(key):
-                            words(_("made by Flowport for this button"), "fp-s12 fp-t3", tag="div")
+                        self._draw_label(key, status, at)
                     with rows.cell():
                         environment_badge(key.environment)
                     rows.cell(self._may_call(key), "fp-t2")
@@ -198,11 +178,33 @@ class KeysPage:
                     rows.cell(self._ends(key), "fp-t2")
                     with rows.cell():
                         if self.may and status == "active":
-                            with menu_button(_("More for {label}").format(label=key.label)):
-                                menu_item(_("Change..."), lambda key=key: self._change(key), icon="edit")
-                                menu_item(_("Rotate..."), lambda key=key: self._rotate(key), icon="sync")
-                                ui.separator()
-                                menu_item(_("Revoke..."), lambda key=key: self._revoke(key), icon="block", danger=True)
+                            self._draw_menu(key)
+
+    def _draw_label(self, key: KeyRow, status: str, at: int) -> None:
+        with ui.element("span").classes("fp-row"):
+            words(key.label, "fp-b" if status == "active" else "fp-b fp-t3")
+            if key.id == self.new_id:
+                badge(_("new"), kind="ok")
+            if status != "active":
+                badge(_("Revoked") if status == "revoked" else _("Expired"), icon="block")
+            if key.older_valid_until is not None and status == "active":
+                left = self.times.spent(at, key.older_valid_until)
+                badge(_("rotating, the old one works {left} more").format(left=left), kind="warn", icon="sync")
+        with ui.element("div").classes("fp-s12 fp-t3"):
+            words(key.masked, "fp-mono")
+            if not _of_button(key):
+                words(" · " + _("by {created_by}").format(created_by=key.created_by))
+            for own in own_limits(key, self.times.reader):
+                words(f" · {own}")
+        if _of_button(key):
+            words(_("made by Flowport for this button"), "fp-s12 fp-t3", tag="div")
+
+    def _draw_menu(self, key: KeyRow) -> None:
+        with menu_button(_("More for {label}").format(label=key.label)):
+            menu_item(_("Change..."), lambda: self._change(key), icon="edit")
+            menu_item(_("Rotate..."), lambda: self._rotate(key), icon="sync")
+            ui.separator()
+            menu_item(_("Revoke..."), lambda: self._revoke(key), icon="block", danger=True)
 
     def _draw_calls(self, key: KeyRow) -> None:
         count = self.calls.get(key.id, 0)

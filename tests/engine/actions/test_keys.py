@@ -90,12 +90,15 @@ def test_a_revoked_key_cannot_be_rotated(database, ada):
         database.write_now(rotate_key, ada, made.id)
 
 
+NO_LIMITS = {"flow_ids": None, "expires_at": None, "concurrency": None, "monthly": None}
+
+
 def test_a_key_may_be_for_some_flows_and_have_lower_limits(database, ada):
     flow_id = database.write_now(import_flow, ada, as_bytes(greeting())).flow_id
     made = database.write_now(create_key, ada, "Shop", "live", flow_ids=[flow_id], concurrency=2, monthly=50)
     found = caller(database, made.key)
     assert (found.flow_ids, found.concurrency, found.monthly) == ({flow_id}, 2, 50)
-    database.write_now(change_key, ada, made.id, "Till")
+    database.write_now(change_key, ada, made.id, "Till", **NO_LIMITS)
     assert caller(database, made.key).flow_ids is None
 
 
@@ -133,11 +136,11 @@ def test_last_use_is_written_at_most_once_a_minute(database, ada, clock):
 
 def test_a_foreign_key_looks_like_one_that_does_not_exist(database, ada, stranger):
     made = database.write_now(create_key, ada, "Shop", "live")
-    for verb, extra in ((revoke_key, ()), (rotate_key, ()), (change_key, ("x",))):
+    for verb, more in ((revoke_key, {}), (rotate_key, {}), (change_key, {"label": "x", **NO_LIMITS})):
         said = []
         for key_id in (made.id, "key_none"):
             with pytest.raises(NotFound) as refused:
-                database.write_now(verb, stranger, key_id, *extra)
+                database.write_now(verb, stranger, key_id, **more)
             said.append(str(refused.value).replace(key_id, "ID"))
         assert said[0] == said[1]
     assert database.read_now(list_keys, stranger.workspace_id) == []
