@@ -1,4 +1,4 @@
-"""ASGI middleware around NiceGUI's app: only signed-in people get pages (S18, S19, S29).
+"""ASGI middleware around NiceGUI's app: only signed-in people get pages, each so many at a time (S18, S19, S29).
 
 A request without a session is redirected to `/sign-in` (303) before NiceGUI sees it, so it creates no client and stores
 nothing. While there is no owner, pages redirect to `/`, which says where the set-up link is, and a request prints a new
@@ -119,6 +119,7 @@ def _too_many_pages(connection: HTTPConnection) -> Response:
         happened=_("More pages were asked for from this browser than were shown."),
         why=_("Each takes memory of the server until it is shown or given up, which takes a minute."),
         todo=_("Wait a minute, then open the page again."),
+        link=False,  # which is a page, too
         theme=theme_of(connection),
     )
     return HTMLResponse(page, 429, headers={**NO_STORE, "retry-after": "60"})

@@ -1,4 +1,5 @@
 """Ties each page to the session that opened it: no other session opens its socket, sends its events or uploads to it.
+It also limits how many pages of a session wait for their browser (MOST_WAITING, which `ui.access_guard` asks for).
 
 NiceGUI accepts a client's id, which is part of the page's HTML, as the only credential (S18, S22, S29). A different
 session, on another computer or after a new sign-in, gets the response of a page that does not exist.

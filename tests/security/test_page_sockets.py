@@ -168,6 +168,7 @@ def test_pages_that_nobody_looks_at_do_not_fill_the_server(server: LiveServer) -
         answers = [crowd.http.get("/settings/about") for _ in range(45)]
         assert [answer.status_code for answer in answers].count(429) >= 5
         assert "Wait a minute" in answers[-1].text
+        assert "href='/flows'" not in answers[-1].text, "another page would be refused like this one"
         assert neighbour.http.get("/settings/about").status_code == 200
 
 
