@@ -12,16 +12,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.api.who_may_call import ANYBODY as EVERYBODY
+from tests.api.who_may_call import KEY, METRICS
+from tests.api.who_may_call import WHO_MAY_CALL as OF_THE_API
 from tests.live.caller import Terminal
 from tests.live_server import EMAIL, PASSWORD, TLS, LiveServer
 
 ROOT = Path(__file__).parents[2]
 NICEGUI = version("nicegui")
 
-EVERYBODY = "everybody"
-KEY = "a key"
-#: A signature, or the secret in the address; an unknown webhook is not found.
-HOOK = "the secret of a webhook"
 SIGNED_IN = "signed in"
 #: As above, but requests without a session get 401 instead of a redirect to the sign-in page.
 SIGNED_IN_FORM = "signed in, a form"
@@ -34,31 +33,7 @@ SOCKET = "signed in, socket"
 
 WHO_MAY_CALL = {
     # The public API and its health checks.
-    "POST /public/v1/flows/execute/{flow_id}": KEY,
-    "POST /public/v1/flows/execute/{flow_id}/batch": KEY,
-    "GET /public/v1/jobs/{job_id}": KEY,
-    "GET /public/v1/jobs": KEY,
-    "POST /public/v1/jobs/{job_id}/cancel": KEY,
-    "DELETE /public/v1/jobs/{job_id}/data": KEY,
-    "GET /public/v1/jobs/{job_id}/events": KEY,
-    "GET /public/v1/jobs/{job_id}/questions": KEY,
-    "POST /public/v1/jobs/{job_id}/questions/{question_id}/answer": KEY,
-    "GET /public/v1/batches/{batch_id}": KEY,
-    "GET /public/v1/batches": KEY,
-    "POST /public/v1/batches/{batch_id}/cancel": KEY,
-    "GET /public/v1/batches/{batch_id}/results": KEY,
-    "POST /public/v1/files": KEY,
-    "GET /public/v1/files/{file_id}": KEY,
-    "GET /public/v1/flows": KEY,
-    "GET /public/v1/flows/{flow_id}/openapi.json": KEY,
-    "GET /public/v1/openapi/flows/{flow_id}.json": KEY,
-    "GET /public/v1/openapi.json": EVERYBODY,
-    "POST /public/v1/hooks/{hook_id}": HOOK,
-    "POST /public/v1/hooks/{hook_id}/{secret}": HOOK,
-    "GET /healthz": EVERYBODY,
-    "GET /readyz": EVERYBODY,
-    "POST /mcp": KEY,
-    "GET /metrics": EVERYBODY,  # answers 404 without a token file and 401 without the token
+    **{f"{method} {path}": EVERYBODY if who == METRICS else who for (method, path), who in OF_THE_API.items()},
     # Pages without NiceGUI, and files.
     "MOUNT /assets": EVERYBODY,
     "GET /llms.txt": EVERYBODY,
@@ -241,7 +216,11 @@ def test_every_route_is_in_the_table_of_who_may_call_it(tmp_path: Path):
     assert answer.returncode == 0, answer.stderr
     found = [route.replace(NICEGUI, "VERSION") for route in json.loads(answer.stdout.splitlines()[-1])]
 
-    assert sorted(found) == sorted(WHO_MAY_CALL)
+    assert (sorted(set(found) - set(WHO_MAY_CALL)), sorted(set(WHO_MAY_CALL) - set(found))) == ([], []), (
+        "routes without a row in `WHO_MAY_CALL` (of the API: tests/api/who_may_call.py, else tests/house/test_routes.py), and"
+        " rows without a route"
+    )
+    assert len(found) == len(set(found)), sorted(one for one in set(found) if found.count(one) > 1)
 
 
 @pytest.mark.parametrize("route", routes(SIGNED_IN, DOCS_OF_A_FLOW))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -151,13 +152,26 @@ def buttons(user: User) -> list[str]:
 
 def newest_button(user: User, name: str) -> ui.button:
     """Returns the button with this label that was created last: the one in the topmost dialog."""
-    found = [element for element in user.find(kind=ui.button, content=name).elements if element.text == name]
+    found = []
+    with contextlib.suppress(AssertionError):
+        found = [element for element in user.find(kind=ui.button, content=name).elements if element.text == name]
+    assert found, (
+        f"no button is called {name!r}: {buttons(user)}. `press_named` finds a button of an icon by its accessible name"
+        f" ({labels(user)}), `choose` an entry of a menu ({[text for text, _ in entries(user)]})"
+    )
     return max(found, key=lambda element: element.id)
 
 
 def press(user: User, name: str) -> None:
     """Clicks the newest button with this label."""
     UserInteraction(user, {newest_button(user, name)}, None).click()
+
+
+def labels(user: User) -> list[str]:
+    """Returns the accessible names of the buttons that have one."""
+    assert user.client is not None
+    found = [one.props.get("aria-label") for one in user.client.elements.values() if isinstance(one, ui.button)]
+    return [label for label in found if label]
 
 
 def press_named(user: User, label: str) -> None:
@@ -168,18 +182,25 @@ def press_named(user: User, label: str) -> None:
         for element in user.client.elements.values()
         if isinstance(element, ui.button) and element.props.get("aria-label") == label
     ]
+    assert found, f"no button has the accessible name {label!r}: {labels(user)}. `press` finds {buttons(user)}"
     UserInteraction(user, {max(found, key=lambda element: element.id)}, None).click()
+
+
+def entries(user: User) -> list[tuple[str, ui.menu_item]]:
+    """Returns the entries of all menus, each with every text in it."""
+    assert user.client is not None
+    return [
+        (text, element)
+        for element in user.client.elements.values()
+        if isinstance(element, ui.menu_item)
+        for text in {getattr(child, "text", "") for child in element.descendants()} - {""}
+    ]
 
 
 def choose(user: User, name: str) -> None:
     """Clicks an entry of a menu."""
-    assert user.client is not None
-    entry = next(
-        element
-        for element in user.client.elements.values()
-        if isinstance(element, ui.menu_item)
-        and any(getattr(child, "text", "") == name for child in element.descendants())
-    )
+    entry = next((element for text, element in entries(user) if text == name), None)
+    assert entry is not None, f"no menu has {name!r}: {[text for text, _ in entries(user)]}"
     UserInteraction(user, {entry}, None).click()
 
 
