@@ -178,7 +178,7 @@ def note_cancel_of_batch(session: Session, batch_id: str) -> None:
     session.execute(update(Batch).where(Batch.id == batch_id).values(cancel_requested_at=at))
 
 
-def add_batch(session: Session, row: Mapping[str, Any]) -> None:
+def insert_batch(session: Session, row: Mapping[str, Any]) -> None:
     """Adds the row of a batch; its jobs are added separately."""
     session.execute(insert(Batch), {"webhook_url": None, "webhook_by_caller": False, **row, "created_at": now(session)})
 

@@ -26,7 +26,7 @@ class FirstSteps:
         return self.run and self.changed and self.deployed and self.called
 
 
-def find_first_steps(session: Session, workspace_id: str) -> FirstSteps:
+def read_first_steps(session: Session, workspace_id: str) -> FirstSteps:
     """Returns what a workspace has done so far; deleted flows count too."""
     flows = exists().where(Flow.workspace_id == workspace_id)
     jobs = exists().where(Job.workspace_id == workspace_id, Job.status == "completed")

@@ -27,7 +27,7 @@ class JobFlow:
     key_label: str | None
 
 
-def find_job_flow(session: Session, workspace_id: str, job: JobRow) -> JobFlow:
+def get_job_flow(session: Session, workspace_id: str, job: JobRow) -> JobFlow:
     """Returns the flow of a job. The caller has checked that the job belongs to this workspace."""
     flow = session.execute(
         select(Flow.title, Flow.deleted_at, Flow.live_version).where(

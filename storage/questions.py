@@ -163,7 +163,7 @@ def note_question(session: Session, job_id: str, owner: str, attempt: int) -> As
     return None if row is None else AskedJob(*row[:5], webhook_by_caller=bool(row[5]))
 
 
-def add_question(session: Session, job_id: str, asked: AskedJob, new: NewQuestion) -> None:
+def insert_question(session: Session, job_id: str, asked: AskedJob, new: NewQuestion) -> None:
     """Stores a question, and withdraws what the step asked before with the same key."""
     at = now(session)
     place = {"job_id": job_id, "node_id": new.node_id, "index_path": new.index_path, "key": new.key}

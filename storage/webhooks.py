@@ -76,7 +76,7 @@ def note_try(session: Session, delivery_id: str, line: dict[str, Any], *, status
     row.log = [*row.log, line][-20:]
 
 
-def add_delivery(
+def insert_delivery(
     session: Session,
     workspace_id: str,
     flow_id: str,

@@ -36,7 +36,7 @@ class SeenProcess:
     jobs: int
 
 
-def add_worker(
+def insert_worker(
     session: Session, boot_id: str, host: str, pid: int, *, kind: Kind = WORKER, version: str = "", lag_ms: int = 0
 ) -> None:
     """Adds the row of a process that has started. `lag_ms` as in `WorkerProcess`."""
@@ -56,7 +56,7 @@ def beat(
         .returning(_WORKERS.c.beat)
     ).one_or_none()
     if changed is None:
-        add_worker(session, boot_id, host, pid, kind=kind, version=version, lag_ms=lag_ms)
+        insert_worker(session, boot_id, host, pid, kind=kind, version=version, lag_ms=lag_ms)
 
 
 def remove_worker(session: Session, boot_id: str) -> None:

@@ -21,7 +21,7 @@ from engine.core.ids import FlowId, JobId, WorkspaceId, new_id
 from engine.flow.document import Document
 from engine.nodes import CATALOG
 from engine.run.plan import compile_plan
-from storage.batches import add_batch
+from storage.batches import insert_batch
 from storage.flows import get_flow
 from storage.playground_batches import insert_batch_state, remove_row
 
@@ -50,7 +50,7 @@ def begin_playground_batch(
     compile_plan(document, CATALOG, trial=True)
     document = with_called_flows(session, principal, flow.id, document, document)
     batch_id = new_id("batch")
-    add_batch(
+    insert_batch(
         session,
         {
             "id": batch_id,

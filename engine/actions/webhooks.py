@@ -20,7 +20,7 @@ from engine.secrets.webhook_secrets import add_signing_secret
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import hold_flow
-from storage.webhooks import add_delivery, hold_delivery
+from storage.webhooks import hold_delivery, insert_delivery
 
 MAX_URL = 2_000
 #: Default period after a rotation, in milliseconds, in which deliveries are also signed with the old secret.
@@ -70,7 +70,7 @@ def send_test(session: Session, principal: Principal, flow_id: str, environment:
             f"The flow has no webhook for {ENVIRONMENT_TITLES[environment]}",
             remedy="Enter an address and save it first.",
         )
-    return add_delivery(session, principal.workspace_id, flow.id, "", url, TEST_EVENT)
+    return insert_delivery(session, principal.workspace_id, flow.id, "", url, TEST_EVENT)
 
 
 def send_again(session: Session, principal: Principal, delivery_id: str) -> None:

@@ -29,18 +29,18 @@ from storage.job_changes import Lease, resume_job, set_job_aside
 from storage.questions import (
     NewQuestion,
     QuestionRow,
-    add_question,
     any_answered,
     close_question,
     count_open_questions,
     due_questions,
     find_current_question,
     find_question,
+    insert_question,
     note_question,
     tell_of_answer,
 )
 from storage.usage import release_slot, usage_subject
-from storage.webhooks import add_delivery
+from storage.webhooks import insert_delivery
 
 #: How many questions of a workspace may be open at once.
 MOST_OPEN = 5_000
@@ -93,12 +93,12 @@ def ask(
         on_expiry=question.on_expiry,
         expires_at=at + round(question.expires_after_seconds * 1000),
     )
-    add_question(session, job_id, asked, new)
+    insert_question(session, job_id, asked, new)
     index = [int(part) for part in place.index_path.split("/")] if place.index_path else []
     data = {"node_id": place.node_id, "index": index, "question_id": new.id}
     add_events(session, job_id, asked.last_seq, [("step.waiting", at, data)])
     if asked.webhook_url:
-        add_delivery(
+        insert_delivery(
             session,
             asked.workspace_id,
             asked.flow_id,

@@ -199,7 +199,7 @@ def _ranked(session: Session, rows: Subquery, group: Any) -> dict[Any, Took]:
     }
 
 
-def add_costs(session: Session, workspace_id: str, filters: Filters, period: Period, source: Source) -> Costs:
+def read_costs(session: Session, workspace_id: str, filters: Filters, period: Period, source: Source) -> Costs:
     """Adds up the costs of all calls of the period's jobs, by the time of the call."""
     rows = job_rows(workspace_id, filters, source, (Job.id,))
     call = ModelCall

@@ -20,12 +20,12 @@ from storage.monitoring.counts import (
     Counts,
     Failures,
     Refusals,
-    add_costs,
     count_all,
     count_failures,
     count_jobs,
     count_refusals,
     percentiles_by,
+    read_costs,
     sum_jobs,
 )
 from storage.monitoring.durations import Took
@@ -177,7 +177,7 @@ def read_figures(session: Session, workspace_id: str, filters: Filters, period: 
     source = source_of(session, workspace_id, period)
     sums = sum_jobs(session, workspace_id, filters, period, source)
     counts = count_jobs(sums)
-    costs = add_costs(session, workspace_id, filters, period, source)
+    costs = read_costs(session, workspace_id, filters, period, source)
     refusals = count_refusals(session, filters, workspace_id, period)
     failures = count_failures(sums)
     kinds = _kinds(failures, refusals, lambda flow_id, _key_id: flow_id)

@@ -33,6 +33,15 @@ def test_every_file_that_a_document_names_exists(document):
     assert missing == []
 
 
+def test_the_example_of_style_is_code_of_this_house():
+    """Each definition, as it stands."""
+    (block,) = re.findall(r"```python\n(.*?)\n```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)
+    sources = [path.read_text("utf-8") for path in (ROOT / "engine").rglob("*.py")]
+    parts = block.split("\n\n\n")
+    assert len(parts) == 2
+    assert [part for part in parts if not any(f"\n{part}\n\n\n" in source for source in sources)] == []
+
+
 def test_the_scan_sees_paths_and_links():
     text = (
         "see `engine/nothing.py`, `tests/x/test_y.py::test_z` and [this](not/there.md), not [that](https://a.example)"

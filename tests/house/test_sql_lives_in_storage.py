@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources import nodes_of
+from tests.sources import nodes_of, parsed
 
 ROOT = Path(__file__).parents[2]
 OUTSIDE = [ROOT / "app.py", *(path for folder in ("api", "engine", "ui") for path in (ROOT / folder).rglob("*.py"))]
@@ -100,3 +100,15 @@ def test_sql_is_seen_however_it_is_written(source):
 )
 def test_what_is_no_sql_is_left_alone(source):
     assert faults(parts(source)) == []
+
+
+def test_names_of_queries_say_what_they_do():
+    """As CONTRIBUTING.md says: `get_` and `hold_` raise, and None is for `find_`."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{query.lineno} {query.name} may return None: call it `find_...`"
+        for path in (ROOT / "storage").rglob("*.py")
+        for query in parsed(path).body
+        if isinstance(query, ast.FunctionDef) and query.name.startswith(("get_", "hold_"))
+        if query.returns is not None and "None" in ast.unparse(query.returns)
+    ]
+    assert wrong == []

@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from engine.core.clock import Millis
-from storage.batches import add_batch
+from storage.batches import insert_batch
 from storage.events import list_events
 from storage.job_changes import (
     Claimed,
@@ -368,7 +368,7 @@ def test_the_end_of_a_job_without_a_webhook_is_told_to_nobody(world: World) -> N
 def add_one_batch(world: World, environment: str = "live", **webhook: Any) -> None:
     """Adds a batch of two jobs that both run."""
     batch = {"id": "batch_1", "flow_id": "flow_1", "environment": environment, "total": 2}
-    world.write(add_batch, {"workspace_id": world.workspace_id, **batch, **webhook})
+    world.write(insert_batch, {"workspace_id": world.workspace_id, **batch, **webhook})
     for number in (1, 2):
         running(world, f"job_{number}", batch_id="batch_1", environment=environment)
 

@@ -10,7 +10,7 @@ from nicegui import ui
 from starlette.requests import Request
 
 from engine.flow.goals import all_goals
-from storage.first_steps import FirstSteps, find_first_steps
+from storage.first_steps import FirstSteps, read_first_steps
 from storage.flows import FlowRow, list_flows
 from ui.flows.flow_states import state_lines
 from ui.flows.goal_box import GoalBox
@@ -43,14 +43,14 @@ def register(app: App) -> None:
             with opened(page_session, wanted.title, active="start", h1=False):
                 draw_goal(page_session, blanks, choices, asked=asked)
             return
-        steps = await page_session.query(find_first_steps)
+        steps = await page_session.query(read_first_steps)
         flows = await page_session.query(list_flows, MOST_OWN)
         with opened(page_session, _("Make your first API in a minute"), active="start", h1=False):
             place = cards(page_session, steps, asked=asked, flows=flows)
 
         async def look() -> None:
             nonlocal steps
-            fresh = await page_session.query_again(find_first_steps)
+            fresh = await page_session.query_again(read_first_steps)
             if fresh != steps and page_session.may("edit flows"):
                 steps = fresh
                 place.clear()

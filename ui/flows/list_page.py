@@ -9,7 +9,7 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from storage.first_steps import FirstSteps, find_first_steps
+from storage.first_steps import FirstSteps, read_first_steps
 from storage.flows import FlowRow, FlowState, list_flows
 from storage.monitoring.overview import Activity, list_activity, list_tried_drafts
 from storage.schedules import ScheduleRow, list_schedules
@@ -57,7 +57,7 @@ def load_library(session: Session, workspace_id: str) -> Library:
     return Library(
         tuple(list_flows(session, workspace_id)),
         list_activity(session, workspace_id),
-        find_first_steps(session, workspace_id),
+        read_first_steps(session, workspace_id),
         _next_starts(list_schedules(session, workspace_id)),
         list_tried_drafts(session, workspace_id),
     )

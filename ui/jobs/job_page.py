@@ -26,7 +26,7 @@ from engine.flow.validation import marks
 from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.nodes import CATALOG
 from storage.dataset_changes import RECEIPT_MS
-from storage.job_documents import JobFlow, find_job_flow
+from storage.job_documents import JobFlow, get_job_flow
 from storage.jobs import JobRow, StoredValue, find_value, get_job
 from storage.questions import QuestionRow, list_questions_of_job
 from storage.schedules import list_started_by_hand
@@ -93,7 +93,7 @@ def load_job(session: Session, workspace_id: str, job_id: str) -> JobContents:
     assert look is not None, "nothing was seen before"
     return JobContents(
         look,
-        find_job_flow(session, workspace_id, job),
+        get_job_flow(session, workspace_id, job),
         find_value(session, job_id, "payload"),
         find_value(session, job_id, "result"),
         tuple(list_questions_of_job(session, workspace_id, job_id)) if job.questions else (),

@@ -21,7 +21,7 @@ from engine.flow.document import load_document
 from engine.flow.edited_values import kind_of
 from engine.flow.file_values import is_file_value
 from engine.secrets.question_links import question_link_path
-from storage.job_documents import find_job_flow
+from storage.job_documents import get_job_flow
 from storage.jobs import find_job
 from storage.questions import QuestionRow, count_open_questions
 from ui.forms.form import Field, Form
@@ -211,7 +211,7 @@ class _Card:
 def load_after_answer(session: Session, workspace_id: str, question: QuestionRow, *, approved: bool) -> AfterAnswer:
     """Reads what the flow of a question does after this answer, in the version that its job runs."""
     job = find_job(session, workspace_id, question.job_id)
-    text = None if job is None else find_job_flow(session, workspace_id, job).document
+    text = None if job is None else get_job_flow(session, workspace_id, job).document
     return AfterAnswer() if text is None else after_answer(load_document(text), question.node_id, approved=approved)
 
 

@@ -22,7 +22,7 @@ from engine.flow.output_schemas import binding_schema
 from engine.nodes.known_datasets import fill_other_column, find_known
 from storage.datasets import ColumnType
 from storage.flows import FlowRow, list_flows
-from storage.job_documents import find_job_flow
+from storage.job_documents import get_job_flow
 from storage.jobs import find_job, read_value
 from ui.flow_view.canvas_types import ListScope, Marks
 from ui.flow_view.job_watch import Look
@@ -101,7 +101,7 @@ def run_of_job(
     if job is None or job.flow_id != flow_id:
         return None
     payload = read_value(session, job_id, "payload")
-    stored = find_job_flow(session, workspace_id, job).document
+    stored = get_job_flow(session, workspace_id, job).document
     return payload if isinstance(payload, dict) else {}, load_document(stored) if stored else None
 
 

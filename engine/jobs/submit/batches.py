@@ -29,7 +29,7 @@ from engine.jobs.submit.idempotency import find_earlier, idempotency_scope, reme
 from engine.jobs.submit.job_files import look_up_files, name_files
 from engine.jobs.submit.limits import LimitsView, count_batch, limits_now
 from engine.jobs.waiting_items import admit_waiting
-from storage.batches import BatchStatus, add_batch, get_batch
+from storage.batches import BatchStatus, get_batch, insert_batch
 from storage.database import now
 from storage.job_changes import insert_jobs
 from storage.usage import Caps
@@ -116,7 +116,7 @@ def accept_batch(
         "webhook_url": options.webhook_url or flow_webhook(flow.settings, caller.environment),
         "webhook_by_caller": options.webhook_url is not None,
     }
-    add_batch(session, {**shared, "id": batch_id, "total": len(payloads)})
+    insert_batch(session, {**shared, "id": batch_id, "total": len(payloads)})
     row = {
         **shared,
         "flow_version": number,

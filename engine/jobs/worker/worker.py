@@ -71,7 +71,7 @@ from storage.job_changes import Claimed, Lease, held_jobs
 from storage.opening import open_database
 from storage.questions import has_due_question
 from storage.queue import has_messages
-from storage.workers import add_worker, beat, remove_worker
+from storage.workers import beat, insert_worker, remove_worker
 
 if TYPE_CHECKING:
     from storage.postgres.process_link import Link
@@ -254,7 +254,7 @@ class _Worker:
     def work(self) -> int:
         """Runs from the first claim to the end of the last job. Returns the exit code."""
         with self._listening_to_signals():
-            self.database.write_now(add_worker, self.boot_id, self.host, self.pid, version=VERSION)
+            self.database.write_now(insert_worker, self.boot_id, self.host, self.pid, version=VERSION)
             self.watchdog.start()
             self._do_periodic_work(first=True)
             collect_garbage_seldom()

@@ -30,7 +30,7 @@ from engine.core.errors import Refusal
 from engine.secrets.sealing import open_vault
 from storage.links import list_invitations
 from storage.members import list_people
-from storage.questions import AskedJob, NewQuestion, add_question
+from storage.questions import AskedJob, NewQuestion, insert_question
 from tests.factories import document
 
 #: Maps the name of a query's id parameter to the kind of object it identifies.
@@ -101,7 +101,7 @@ def things(database, ada, tmp_path):
     question = NewQuestion(
         "ask_1", "approval", "", "one", "", "May it go on?", '{"values":{},"editable":[]}', "fail", 1
     )
-    write(add_question, job_id, asked, question)
+    write(insert_question, job_id, asked, question)
     return {
         "collection": collection,
         "source": write(add_text, ada, collection, "Returns", "Within 30 days."),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from engine.jobs.transitions import claim
-from storage.workers import API, SERVER, add_worker, beat, list_processes, remove_worker
+from storage.workers import API, SERVER, beat, insert_worker, list_processes, remove_worker
 from tests.engine.jobs.world import World
 
 
 def test_servers_come_before_workers_each_with_its_release_and_its_jobs(world: World) -> None:
-    world.write(add_worker, "boot_w", "b", 7, version="1.2.3")
-    world.write(add_worker, "boot_a", "b", 8, kind=API)
+    world.write(insert_worker, "boot_w", "b", 7, version="1.2.3")
+    world.write(insert_worker, "boot_a", "b", 8, kind=API)
     world.write(beat, "boot_s", "z", 9, kind=SERVER, version="1.2.3", lag_ms=4)
     job_id = world.submit(world.add_flow()).job_id
     world.write(claim, "boot_w", job_id)

@@ -17,7 +17,7 @@ from engine.jobs.at_work import AtWork
 from engine.jobs.transitions import claim, finish, send_forgotten
 from engine.jobs.worker_locks import AlreadyServing, Reaper, new_boot, run_folder, serve_lock
 from storage.job_changes import Lease
-from storage.workers import add_worker, beat, beats, remove_worker
+from storage.workers import beat, beats, insert_worker, remove_worker
 from tests.engine.jobs.world import World, open_world
 
 
@@ -44,7 +44,7 @@ def test_a_worker_whose_lock_can_be_taken_is_dead_whatever_host_it_ran_on(world:
     process = subprocess.Popen([sys.executable, "-c", program, str(world.data)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     boot_id = process.stdout.readline().strip()
-    world.write(add_worker, boot_id, "another-host", 1)
+    world.write(insert_worker, boot_id, "another-host", 1)
     job_id = world.submit(world.add_flow()).job_id
     world.write(claim, boot_id, job_id)
     reaper = Reaper(world.database, world.data)
@@ -59,7 +59,7 @@ def test_a_worker_whose_lock_can_be_taken_is_dead_whatever_host_it_ran_on(world:
 
 
 def test_a_worker_elsewhere_is_dead_when_its_beat_stands_still_for_30_seconds(world: World) -> None:
-    world.write(add_worker, "boot_far", "far", 1)
+    world.write(insert_worker, "boot_far", "far", 1)
     job_id = world.submit(world.add_flow()).job_id
     world.write(claim, "boot_far", job_id)
     watch = Stopwatch()
@@ -79,7 +79,7 @@ def test_a_worker_elsewhere_is_dead_when_its_beat_stands_still_for_30_seconds(wo
 def test_a_worker_here_that_stands_still_loses_its_jobs_after_30_seconds(world: World) -> None:
     boot_id, lock = new_boot(world.data)
     at_work = AtWork(lock.descriptor)
-    world.write(add_worker, boot_id, "here", os.getpid())
+    world.write(insert_worker, boot_id, "here", os.getpid())
     cause, beside_it = (world.submit(world.add_flow()).job_id for _ in range(2))
     for job_id in (cause, beside_it):
         world.write(claim, boot_id, job_id)
@@ -105,7 +105,7 @@ def test_a_worker_here_that_stands_still_loses_its_jobs_after_30_seconds(world: 
 
 def test_a_reaper_that_stood_still_itself_takes_nobody_for_dead(world: World) -> None:
     boot_id, lock = new_boot(world.data)
-    world.write(add_worker, boot_id, "here", os.getpid())
+    world.write(insert_worker, boot_id, "here", os.getpid())
     world.write(claim, boot_id, world.submit(world.add_flow()).job_id)
     watch = Stopwatch()
     reaper = Reaper(world.database, world.data, monotonic=watch)
@@ -118,7 +118,7 @@ def test_a_reaper_that_stood_still_itself_takes_nobody_for_dead(world: World) ->
 
 
 def test_a_worker_that_was_taken_for_dead_is_known_again_by_its_next_beat(world: World) -> None:
-    world.write(add_worker, "boot_far", "far", 1)
+    world.write(insert_worker, "boot_far", "far", 1)
     world.write(remove_worker, "boot_far")
     world.write(beat, "boot_far", "far", 1)
     assert world.read(beats) == {"boot_far": 0}
@@ -129,7 +129,7 @@ def test_a_jump_of_the_wall_clock_expires_no_lease_and_gives_no_negative_time(ne
     clock = MovedClock()
     world = open_world(new_data, clock=clock)
     boot_id, lock = new_boot(world.data)
-    world.write(add_worker, boot_id, "here", os.getpid())
+    world.write(insert_worker, boot_id, "here", os.getpid())
     job_id, waiting = (world.submit(world.add_flow()).job_id for _ in range(2))
     world.write(claim, boot_id, job_id)
     clock.offset += jump

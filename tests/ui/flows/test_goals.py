@@ -17,7 +17,7 @@ from engine.flow.contract import samples_of
 from engine.flow.document import Document
 from engine.flow.edits import apply_ops, update_node
 from storage.datasets import list_datasets
-from storage.first_steps import find_first_steps
+from storage.first_steps import read_first_steps
 from storage.flows import FlowRow, list_flows
 from storage.jobs import JobFilters, JobRow, list_jobs
 from storage.knowledge import list_collections
@@ -369,7 +369,7 @@ async def test_answers_of_ones_own_are_the_first_change(site: Site, user: User, 
     press(user, "Make it and run it")
     await until(lambda: _runs(site))
 
-    assert site.database.read_now(find_first_steps, site.workspace_id).changed is changed
+    assert site.database.read_now(read_first_steps, site.workspace_id).changed is changed
 
 
 def list_of_flows(site: Site) -> Sequence[FlowRow]:

@@ -7,7 +7,7 @@ import os
 from nicegui.testing import User
 
 from engine.core.version import VERSION
-from storage.workers import add_worker
+from storage.workers import insert_worker
 from tests.ui.arrange import page_text
 from tests.ui.conftest import Site
 
@@ -15,7 +15,7 @@ HOSTILE = "<img src=x onerror=alert(1)>{{ 7*7 }}"
 
 
 async def test_the_one_server_of_a_folder_shows_itself_and_its_workers(site: Site, user: User) -> None:
-    site.database.write_now(add_worker, "boot_1", HOSTILE, 4711, version="0.0.9", lag_ms=70)
+    site.database.write_now(insert_worker, "boot_1", HOSTILE, 4711, version="0.0.9", lag_ms=70)
     await user.open("/settings/server")
     await user.should_see(f"process {os.getpid()}, shows this page")
     await user.should_see(f"{HOSTILE}, process 4711")
@@ -30,7 +30,7 @@ async def test_the_one_server_of_a_folder_shows_itself_and_its_workers(site: Sit
 async def test_a_server_without_a_worker_says_that_jobs_wait(site: Site, user: User) -> None:
     await user.open("/settings/server")
     await user.should_see("No worker runs, so jobs wait in the queue.")
-    site.database.write_now(add_worker, "boot_1", "here", 4711, version=VERSION)
+    site.database.write_now(insert_worker, "boot_1", "here", 4711, version=VERSION)
     await user.open("/settings/server")
     await user.should_see("here, process 4711")
     assert "No worker runs" not in page_text(user)

@@ -16,7 +16,7 @@ from engine.core.ids import FlowId, JobId
 from engine.flow.document import Document, Node, load_document
 from engine.flow.edits import Op
 from engine.flow.version_comparison import answers_may_differ, content_of
-from storage.job_documents import find_job_flow
+from storage.job_documents import get_job_flow
 from storage.jobs import read_value
 from storage.questions import list_questions_of_job
 from ui.flow_view.job_watch import Look, statuses
@@ -165,7 +165,7 @@ class RunPanel:
     async def show_again(self, look: Look) -> None:
         """Shows the newest run of the flow, which another page, or this one before a reload, has begun."""
         payload = await self._payload_of(look.job.id)
-        stored = (await self.page_session.query(find_job_flow, look.job)).document
+        stored = (await self.page_session.query(get_job_flow, look.job)).document
         document = load_document(stored) if stored else None
         if self.job_id is not None or self.panel.is_deleted:
             return

@@ -17,7 +17,7 @@ from engine.jobs.transitions import claim
 from storage.opening import open_database
 from storage.postgres.connections import WRITE_LOCK
 from storage.postgres.process_link import lock_key
-from storage.workers import add_worker, beat, beats
+from storage.workers import beat, beats, insert_worker
 from tests.databases import url_of
 from tests.engine.jobs.world import World
 from tests.postgres_proxy import Proxy
@@ -36,7 +36,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.reaper = SharedReaper(self.world.database, self.world.data, self, monotonic=lambda: self.seconds)
-        self.world.write(add_worker, "boot_far", "far", 1)
+        self.world.write(insert_worker, "boot_far", "far", 1)
         self.job_id = self.world.submit(self.world.add_flow()).job_id
         self.world.write(claim, "boot_far", self.job_id)
 
