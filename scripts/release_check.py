@@ -18,6 +18,7 @@ LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-postgres.lo
 RELEASES = "tests/storage/releases"
 _HEADING = re.compile(r"^## \[?([^\]\s]+)\]?(?: - (.+))?$", re.MULTILINE)
 UNRELEASED = "Unreleased"
+API_CHANGES = "assets/help/api-changes.md"
 _OWN_IMAGE = re.compile(r"image: flowport:([^\s-]+)")
 _IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 _BASE = re.compile(r"^FROM (\S+)", re.MULTILINE)
@@ -28,6 +29,10 @@ def missing(root: Path, today: dt.date) -> Iterator[str]:
     """What is not ready, each as a sentence that says what to do. `today` is the date in UTC."""
     version = tomllib.loads(_read(root, "pyproject.toml"))["project"]["version"]
     yield from _changelog(root, version, today)
+    if f"\n## {version}\n" not in _read(root, API_CHANGES):
+        yield (
+            f"{API_CHANGES} has no section `## {version}`. Write what callers of the API have to know, or that nothing changes."
+        )
     yield from _stale_locks(root)
     yield from _data_folders(root)
     for picture in _IMAGE.findall(_read(root, "README.md")):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.release_check import LOCKS, RELEASES, missing
+from scripts.release_check import API_CHANGES, LOCKS, RELEASES, missing
 
 pytestmark = pytest.mark.process  # the locks are checked by make
 TODAY = dt.date(2026, 12, 1)
@@ -15,6 +15,7 @@ DIGEST = "sha256:" + "0" * 64
 READY = {
     "pyproject.toml": '[project]\nversion = "1.2.0"\n',
     "CHANGELOG.md": "# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2026-12-01\n\n### Added\n\n* A.\n\n## [1.1.0] - 2026-11-01\n",
+    API_CHANGES: "# Changes of the API\n\n## 1.2.0\n\nNone.\n",
     "README.md": "![A flow](assets/readme/flow.png)\n",
     "assets/readme/flow.png": "",
     "Dockerfile": f"FROM python:3.13@{DIGEST} AS build\nFROM python:3.13@{DIGEST}\n",
@@ -56,6 +57,7 @@ def test_a_folder_that_is_ready_lacks_nothing(tmp_path):
         ("CHANGELOG.md", "# Changelog\n", "has no version"),
         ("CHANGELOG.md", "# Changelog\n\n## [Unreleased]\n", "has no version"),
         ("CHANGELOG.md", "\n## [Unreleased]\n\n* B.\n\n## [1.2.0] - 2026-12-01\n", "has changes under Unreleased"),
+        (API_CHANGES, "# Changes of the API\n\n## 1.1.0\n", "api-changes.md has no section `## 1.2.0`"),
         ("assets/readme/flow.png", None, "README.md shows assets/readme/flow.png"),
         ("Dockerfile", "FROM python:3.13\n", "base image python:3.13 without a digest"),
         ("compose.yaml", "    image: flowport:1.1.0\n", "does not name the image flowport:1.2.0"),

@@ -195,6 +195,16 @@ def test_the_document_of_a_flow_has_every_call_for_its_jobs_and_batches():
     own = {"run_summarise_a_page", "run_summarise_a_page_batch"}
     of_jobs = {"get_job", "cancel_job", "erase_job_data", "stream_job_events", "list_job_questions", "answer_question"}
     assert ids == own | of_jobs | {"get_batch", "get_batch_results", "cancel_batch"}
+    left_out = {call["operationId"] for path in WHOLE["paths"].values() for call in path.values()} - ids
+    of_files = {"upload_file", "download_file"}
+    documents = {"get_openapi", "get_flow_openapi"}
+    assert left_out - of_files - documents == {
+        "run_flow",
+        "run_flow_batch",
+        "list_flows",
+        "list_jobs",
+        "list_batches",
+    }, "a call is either in the document of a flow (`flow_document`), or assets/help/versions.md says that it is not"
 
 
 @pytest.mark.parametrize(("part", "call"), [("request", "upload_file"), ("result", "download_file")])
