@@ -181,17 +181,16 @@ def workspace(database: Database) -> str:
 
 
 @pytest.fixture
-def local_ports() -> tuple[int, ...]:
-    """Ports that are searched for local model servers: none, unless a test module overrides the fixture."""
-    return ()
+def settings(tmp_path: Path) -> Settings:
+    """The settings of the server: no port is searched for local model servers. A test module that needs others overrides
+    the fixture: `return replace(settings, ...)`.
+    """
+    return Settings(data=tmp_path / "data", port=8080, local_servers=())
 
 
 @pytest.fixture
-async def empty_site(
-    tmp_path: Path, database: Database, clock: MovedClock, workspace: str, local_ports: tuple[int, ...]
-) -> AsyncIterator[Site]:
+async def empty_site(database: Database, clock: MovedClock, workspace: str, settings: Settings) -> AsyncIterator[Site]:
     """The pages of a server without an owner."""
-    settings = Settings(data=tmp_path / "data", port=8080, local_servers=local_ports)
     waiters = JobWaiters(database)
     public_api = create_api(database, waiters, settings, open_vault(settings.data))
     handlers = dict(nicegui_app.exception_handlers)
@@ -203,7 +202,13 @@ async def empty_site(
         root = FastAPI()
         batches = PlaygroundBatches(database, waiters)
         app = App(
-            database, waiters, settings, open_vault(settings.data), public_api, batches, LocalServers(local_ports)
+            database,
+            waiters,
+            settings,
+            open_vault(settings.data),
+            public_api,
+            batches,
+            LocalServers(settings.local_servers),
         )
         register(app, root)
         prepare_simulation()

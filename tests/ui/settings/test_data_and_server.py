@@ -12,9 +12,8 @@ from engine.jobs.server.retention import Rules, read_rules
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
 from storage.settings import BACKUP_PASSPHRASE, SERVER, WEBHOOK_HOSTS_LEFT, find_setting, known_names, put_setting
-from tests.ui.arrange import buttons, page_text, press, until
+from tests.ui.arrange import box, buttons, page_text, press, until
 from tests.ui.conftest import Site
-from tests.ui.settings.test_settings import box
 
 PASSPHRASE = "correct horse"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 from nicegui.testing import User
@@ -11,6 +12,7 @@ from engine.actions.connections import add_connection, set_price
 from engine.actions.owner_notes import ask_owner
 from engine.actions.principal import Principal
 from engine.actions.secrets import add_secret
+from engine.core.settings import Settings
 from engine.models.provider_catalog import PROVIDERS
 from engine.models.saved_connections import open_connection
 from engine.secrets.opening import open_secret
@@ -44,9 +46,9 @@ def local_server() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture
-def local_ports(local_server: OpenAIServer) -> tuple[int, ...]:
+def settings(settings: Settings, local_server: OpenAIServer) -> Settings:
     """Lets these tests find a model server on this machine."""
-    return (local_server.port,)
+    return replace(settings, local_servers=(local_server.port,))
 
 
 @pytest.fixture

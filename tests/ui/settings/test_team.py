@@ -23,9 +23,8 @@ from storage.members import find_user, list_people
 from storage.second_factors import has_second_factor, owners_need_second_factor, put_recovery_codes
 from storage.sessions import end_sessions, find_signed_in
 from storage.tables import SecondFactor
-from tests.ui.arrange import buttons, page_text, press
+from tests.ui.arrange import box, buttons, page_text, press
 from tests.ui.conftest import EMAIL, PASSWORD, Site
-from tests.ui.settings.test_settings import box
 
 EVE = "eve@example.com"
 

@@ -5,6 +5,7 @@ without a connection.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from nicegui.testing import User
 from nicegui.testing.user_interaction import UserInteraction
 
 from engine.actions.connections import add_connection
+from engine.core.settings import Settings
 from engine.secrets.sealing import open_vault
 from storage.owner_notes import list_open_notes
 from tests.factories import greeting
@@ -30,8 +32,8 @@ def local_server() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture
-def local_ports(local_server: OpenAIServer) -> tuple[int, ...]:
-    return (local_server.port,)
+def settings(settings: Settings, local_server: OpenAIServer) -> Settings:
+    return replace(settings, local_servers=(local_server.port,))
 
 
 def prompting(site: Site, model: str) -> str:

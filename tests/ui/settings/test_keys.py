@@ -1,4 +1,4 @@
-"""Settings: API keys are shown once and can be revoked, and limits take effect at once."""
+"""Settings, API Keys: a key is shown once, changed, rotated and revoked."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from engine.actions.keys import TRY_LABEL, create_key
 from engine.core.clock import DAY, HOUR
 from engine.core.environments import Environment
 from storage.keys import list_keys
-from storage.usage import Caps
-from storage.workspaces import get_limits
 from tests.ui.arrange import accepted, box, choose, page_text, press, texts, until
 from tests.ui.conftest import Site
 
@@ -165,39 +163,3 @@ async def test_a_rotated_key_is_shown_and_the_old_one_works_on(site: Site, user:
     await user.should_see('Copy the key "Reports" now')
 
     await until(lambda: "rotating, the old one works" in page_text(user), lambda: page_text(user))
-
-
-async def test_limits_are_shown_and_changed(site: Site, user: User) -> None:
-    await user.open("/settings/limits")
-    assert said_of(user, "Production") == ["Jobs at once", "0 of 4", "Requests this month", "0 of 1,000"]
-    assert said_of(user, "Staging") == ["Jobs at once", "0 of 1", "Requests this month", "0 of 250"]
-
-    box(user, "Plan").value = "pro"
-    box(user, "Production, jobs at once").value = "9"
-    box(user, "Production, requests a month").value = "unlimited"
-    box(user, "Development, requests a month").value = "30"
-    assert box(user, "Staging, jobs at once").props["placeholder"] == "2"
-    assert box(user, "Staging, requests a month").props["placeholder"] == "any number"
-    press(user, "Save the plan")
-    await user.should_see("0 of 9")
-    assert said_of(user, "Staging") == ["Jobs at once", "0 of 2", "Requests this month", "0 no limit"]
-    assert said_of(user, "Development") == ["Jobs at once", "0 of 2", "Requests this month", "0 of 30"]
-
-    limits = site.database.read_now(get_limits, site.workspace_id)
-    assert (limits.plan, limits.caps["live"], limits.caps["test"]) == ("pro", Caps(9, None), Caps(2, None))
-
-
-def said_of(user: User, environment: str) -> list[str]:
-    """Returns the texts of an environment on the page, after its name."""
-    lines = page_text(user).split("\n")
-    at = lines.index(environment)
-    return lines[at + 1 : at + 5]
-
-
-async def test_a_limit_that_is_no_number_is_refused(site: Site, user: User) -> None:
-    await user.open("/settings/limits")
-    box(user, "Staging, jobs at once").value = "many"
-    press(user, "Save the plan")
-    await user.should_see("Write a whole number")
-
-    assert site.database.read_now(get_limits, site.workspace_id).caps["test"].concurrency == 1
