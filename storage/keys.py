@@ -21,6 +21,20 @@ from storage.tables import ApiKey, ApiKeySecret
 
 
 @dataclass(frozen=True)
+class KeyProperties:
+    """What people choose when they make a key, and change later. `flow_ids` None: every flow; `expires_at` is in
+    milliseconds; `concurrency` and `monthly` are limits in addition to those of the plan. Nothing has a default, as a
+    change that does not know a property would erase it.
+    """
+
+    label: str
+    flow_ids: list[str] | None
+    expires_at: int | None
+    concurrency: int | None
+    monthly: int | None
+
+
+@dataclass(frozen=True)
 class CallerRow:
     """The caller with a key: workspace, environment and the key's own limits. `flow_ids` None: every flow."""
 
@@ -184,29 +198,16 @@ def find_concurrency(session: Session, key_id: str) -> int | None:
 
 
 def insert_key(
-    session: Session,
-    workspace_id: str,
-    label: str,
-    environment: str,
-    *,
-    flow_ids: list[str] | None,
-    concurrency: int | None,
-    monthly: int | None,
-    expires_at: int | None,
-    created_by: str,
+    session: Session, workspace_id: str, environment: str, properties: KeyProperties, created_by: str
 ) -> ApiKey:
     """Adds a key without a secret, which `insert_key_secret` adds; returns its ORM row."""
     key = ApiKey(
         id=new_id("key"),
         workspace_id=workspace_id,
-        label=label,
         environment=environment,
-        flow_ids=flow_ids,
-        concurrency=concurrency,
-        monthly=monthly,
-        expires_at=expires_at,
         created_at=now(session),
         created_by=created_by,
+        **vars(properties),
     )
     session.add(key)
     session.flush()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
@@ -22,7 +22,7 @@ from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import get_flow
-from storage.keys import KeyRow, end_current_secret, hold_key, insert_key, insert_key_secret, list_keys
+from storage.keys import KeyProperties, KeyRow, end_current_secret, hold_key, insert_key, insert_key_secret, list_keys
 from storage.settings import TRY_KEY, find_setting, put_setting
 
 if TYPE_CHECKING:
@@ -63,43 +63,22 @@ def create_key(
     in addition to those of the plan. Raises Invalid with every wrong field, and NotFound for an unknown flow.
     """
     require_may(principal, "manage keys")
-    _check(session, label, environment, expires_at, concurrency, monthly)
-    key = insert_key(
-        session,
-        principal.workspace_id,
-        label.strip(),
-        environment,
-        flow_ids=_own_flows(session, principal, flow_ids),
-        concurrency=concurrency,
-        monthly=monthly,
-        expires_at=expires_at,
-        created_by=principal.name,
+    wanted = list(flow_ids) if flow_ids is not None else None
+    properties = _checked(
+        session, principal, environment, KeyProperties(label, wanted, expires_at, concurrency, monthly)
     )
+    key = insert_key(session, principal.workspace_id, environment, properties, principal.name)
     made = _add_secret(session, principal, key)
     add_entry(session, principal, "create key", key.id, f"{key.label}, {environment}, ends in {made.last4}")
     return made
 
 
-def change_key(
-    session: Session,
-    principal: Principal,
-    key_id: str,
-    label: str,
-    *,
-    flow_ids: Iterable[str] | None,
-    expires_at: int | None,
-    concurrency: int | None,
-    monthly: int | None,
-) -> None:
-    """Replaces all properties of a key except its environment and secret. None has a default: a caller that does not
-    know one would erase it. Raises Invalid and NotFound.
-    """
+def change_key(session: Session, principal: Principal, key_id: str, properties: KeyProperties) -> None:
+    """Replaces all properties of a key; environment and secret stay. Raises Invalid and NotFound."""
     require_may(principal, "manage keys")
     key = hold_key(session, principal.workspace_id, key_id)
-    _check(session, label, key.environment, expires_at, concurrency, monthly)
-    key.label = label.strip()
-    key.flow_ids = _own_flows(session, principal, flow_ids)
-    key.expires_at, key.concurrency, key.monthly = expires_at, concurrency, monthly
+    for name, value in vars(_checked(session, principal, key.environment, properties)).items():
+        setattr(key, name, value)
     add_entry(session, principal, "change key", key.id, key.label)
 
 
@@ -172,29 +151,21 @@ def _add_secret(session: Session, principal: Principal, key: ApiKey) -> NewKey:
     return NewKey(KeyId(key.id), text, prefix, last4)
 
 
-def _own_flows(session: Session, principal: Principal, flow_ids: Iterable[str] | None) -> list[str] | None:
-    if flow_ids is None:
-        return None
-    return [get_flow(session, principal.workspace_id, flow_id).id for flow_id in dict.fromkeys(flow_ids)]
-
-
-def _check(
-    session: Session,
-    label: str,
-    environment: str,
-    expires_at: int | None,
-    concurrency: int | None,
-    monthly: int | None,
-) -> None:
+def _checked(session: Session, principal: Principal, environment: str, properties: KeyProperties) -> KeyProperties:
+    """Returns the properties as they are stored. Raises Invalid with every wrong field, and NotFound for a foreign flow."""
     wrong = []
-    if not 1 <= len(label.strip()) <= MAX_LABEL:
+    if not 1 <= len(properties.label.strip()) <= MAX_LABEL:
         wrong.append(FieldError("/label", "required", f"give the key a label of 1 to {MAX_LABEL} characters"))
     if environment not in ENVIRONMENTS:
         wrong.append(FieldError("/environment", "enum", f"choose one of {', '.join(ENVIRONMENTS)}"))
-    if expires_at is not None and expires_at <= now(session):
+    if properties.expires_at is not None and properties.expires_at <= now(session):
         wrong.append(FieldError("/expires_at", "minimum", "choose a moment that has not passed"))
-    for name, limit in (("concurrency", concurrency), ("monthly", monthly)):
+    for name, limit in (("concurrency", properties.concurrency), ("monthly", properties.monthly)):
         if limit is not None and limit < 1:
             wrong.append(FieldError(f"/{name}", "minimum", "must be at least 1"))
     if wrong:
         raise Invalid("; ".join(error.detail for error in wrong), errors=tuple(wrong))
+    flow_ids = properties.flow_ids
+    if flow_ids is not None:
+        flow_ids = [get_flow(session, principal.workspace_id, flow_id).id for flow_id in dict.fromkeys(flow_ids)]
+    return replace(properties, label=properties.label.strip(), flow_ids=flow_ids)

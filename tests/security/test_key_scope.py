@@ -18,6 +18,7 @@ from engine.actions.flows import change_flow_settings
 from engine.actions.keys import change_key, revoke_key
 from engine.core.clock import HOUR, MovedClock
 from storage.job_changes import claim_job
+from storage.keys import KeyProperties
 from tests.api.arrange import House, open_house
 
 BODY = {"url": "https://example.com"}
@@ -204,8 +205,8 @@ def take_away(house: House, key_id: str, how: str, other_flow: str) -> None:
     elif how == "expired":
         house.clock.offset += 2 * HOUR
     else:
-        properties = {"flow_ids": [other_flow], "expires_at": None, "concurrency": None, "monthly": None}
-        house.database.write_now(change_key, house.principal, key_id, "Key", **properties)
+        properties = KeyProperties("Key", [other_flow], expires_at=None, concurrency=None, monthly=None)
+        house.database.write_now(change_key, house.principal, key_id, properties)
 
 
 async def call_tool(house: House, key: str, name: str) -> httpx.Response:

@@ -11,7 +11,7 @@ from engine.actions.keys import NewKey, change_key, create_key
 from engine.core.clock import DAY
 from engine.core.environments import Environment
 from engine.core.errors import Refusal
-from storage.keys import KeyRow
+from storage.keys import KeyProperties, KeyRow
 from storage.workspaces import Limits
 from ui.forms.form import Field
 from ui.kit.feedback import fold
@@ -169,7 +169,15 @@ class KeyForm:
         if wrong or also_wrong or no_day or flow_ids == []:
             return
         try:
-            made = await self._store(flow_ids, self._expires_at(), concurrency, monthly)
+            made = await self._store(
+                KeyProperties(
+                    label=(self.label_box.value or "").strip(),
+                    flow_ids=flow_ids,
+                    expires_at=self._expires_at(),
+                    concurrency=concurrency,
+                    monthly=monthly,
+                )
+            )
         except Refusal as refusal:
             for error in refusal.errors:
                 fields.get(error.pointer, self.label).error(error.detail)
@@ -181,33 +189,14 @@ class KeyForm:
         if told is not None:
             await told
 
-    async def _store(
-        self, flow_ids: list[str] | None, expires_at: int | None, concurrency: int | None, monthly: int | None
-    ) -> MadeKey:
-        label = (self.label_box.value or "").strip()
+    async def _store(self, properties: KeyProperties) -> MadeKey:
         if self.key is not None:
-            await self.page_session.execute(
-                change_key,
-                self.key.id,
-                label,
-                flow_ids=flow_ids,
-                expires_at=expires_at,
-                concurrency=concurrency,
-                monthly=monthly,
-            )
+            await self.page_session.execute(change_key, self.key.id, properties)
             environment = Environment(self.key.environment)
-            return MadeKey(label, environment, NewKey(self.key.id, "", self.key.prefix, self.key.last4))  # type: ignore[arg-type]
+            return MadeKey(properties.label, environment, NewKey(self.key.id, "", self.key.prefix, self.key.last4))  # type: ignore[arg-type]
         environment = WORDS[str(self.environment.value)]
-        new = await self.page_session.execute(
-            create_key,
-            label,
-            environment,
-            flow_ids=flow_ids,
-            expires_at=expires_at,
-            concurrency=concurrency,
-            monthly=monthly,
-        )
-        return MadeKey(label, environment, new)
+        new = await self.page_session.execute(create_key, environment=environment, **vars(properties))
+        return MadeKey(properties.label, environment, new)
 
     def _flow_ids(self) -> list[str] | None:
         if self.which.value == ALL:

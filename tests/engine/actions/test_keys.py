@@ -10,7 +10,7 @@ from engine.core.api_key_format import new_key_text, parse_key
 from engine.core.clock import HOUR, MINUTE
 from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from storage.audit import list_entries
-from storage.keys import find_caller, find_key_of_secret, get_key, list_keys, note_key_use
+from storage.keys import KeyProperties, find_caller, find_key_of_secret, get_key, list_keys, note_key_use
 from tests.factories import as_bytes, greeting, person
 
 
@@ -90,7 +90,7 @@ def test_a_revoked_key_cannot_be_rotated(database, ada):
         database.write_now(rotate_key, ada, made.id)
 
 
-NO_LIMITS = {"flow_ids": None, "expires_at": None, "concurrency": None, "monthly": None}
+TILL = KeyProperties("Till", flow_ids=None, expires_at=None, concurrency=None, monthly=None)
 
 
 def test_a_key_may_be_for_some_flows_and_have_lower_limits(database, ada):
@@ -98,7 +98,7 @@ def test_a_key_may_be_for_some_flows_and_have_lower_limits(database, ada):
     made = database.write_now(create_key, ada, "Shop", "live", flow_ids=[flow_id], concurrency=2, monthly=50)
     found = caller(database, made.key)
     assert (found.flow_ids, found.concurrency, found.monthly) == ({flow_id}, 2, 50)
-    database.write_now(change_key, ada, made.id, "Till", **NO_LIMITS)
+    database.write_now(change_key, ada, made.id, TILL)
     assert caller(database, made.key).flow_ids is None
 
 
@@ -136,7 +136,7 @@ def test_last_use_is_written_at_most_once_a_minute(database, ada, clock):
 
 def test_a_foreign_key_looks_like_one_that_does_not_exist(database, ada, stranger):
     made = database.write_now(create_key, ada, "Shop", "live")
-    for verb, more in ((revoke_key, {}), (rotate_key, {}), (change_key, {"label": "x", **NO_LIMITS})):
+    for verb, more in ((revoke_key, {}), (rotate_key, {}), (change_key, {"properties": TILL})):
         said = []
         for key_id in (made.id, "key_none"):
             with pytest.raises(NotFound) as refused:
