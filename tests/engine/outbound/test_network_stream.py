@@ -17,6 +17,8 @@ import uvloop
 from engine.outbound.network_stream import Connector
 from tests.engine.outbound.test_client import certificate
 
+pytestmark = pytest.mark.process
+
 Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
