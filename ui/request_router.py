@@ -20,6 +20,7 @@ from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES
 from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
@@ -196,7 +197,11 @@ class Assets(StaticFiles):
         self._packing = asyncio.Lock()
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        answer = await super().get_response(path, scope)
+        try:
+            answer = await super().get_response(path, scope)
+        except HTTPException as error:  # an unknown file, or another method than GET and HEAD
+            said = "There is no such file.\n" if error.status_code == 404 else "Files can only be read.\n"
+            return PlainTextResponse(said, error.status_code, error.headers)
         named = b"v=" in scope.get("query_string", b"")
         answer.headers["cache-control"] = "public, max-age=31536000, immutable" if named else "no-cache"
         return await self._smaller(answer, scope) if isinstance(answer, FileResponse) else answer

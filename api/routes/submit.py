@@ -40,7 +40,7 @@ _OPTIONAL = {
 
 
 router = APIRouter(prefix=BASE, route_class=RawRoute, tags=["flows"])
-_REFUSALS = refusals(
+_BATCH_REFUSED = (
     errors.PayloadInvalid,
     errors.InvalidJson,
     errors.NotAllowed,
@@ -50,9 +50,10 @@ _REFUSALS = refusals(
     errors.TooLarge,
     UnsupportedMediaType,
     errors.IdempotencyKeyReused,
-    errors.ConcurrencyLimitExceeded,
     errors.MonthlyQuotaExceeded,
 )
+#: The items of a batch wait until there is a slot for them.
+_REFUSED = (*_BATCH_REFUSED, errors.ConcurrencyLimitExceeded)
 _TOLD = ("Location", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed")
 _ACCEPTED = with_headers(*_TOLD, "Retry-After")
 
@@ -86,7 +87,7 @@ async def many_payloads(payload: schemas.BatchPayload) -> None:
             **with_headers(*_TOLD, "ETag", "Preference-Applied"),
         },
         202: _ACCEPTED | _links("job_id", "get_job", "stream_job_events", "cancel_job"),
-        **_REFUSALS,
+        **refusals(*_REFUSED),
     },
 )
 async def run_flow(request: Request, flow_id: parameters.FlowId) -> Response:
@@ -122,7 +123,10 @@ when it ends in time.
     status_code=202,
     response_model=schemas.BatchAccepted,
     response_description="All items were stored and will run",
-    responses={202: _ACCEPTED | _links("batch_id", "get_batch", "get_batch_results", "cancel_batch"), **_REFUSALS},
+    responses={
+        202: _ACCEPTED | _links("batch_id", "get_batch", "get_batch_results", "cancel_batch"),
+        **refusals(*_BATCH_REFUSED),
+    },
 )
 async def run_batch(request: Request, flow_id: parameters.FlowId) -> Response:
     """At most 1,000 items, with 10 MiB and 200,000 values together and 10,000 keys each. All are checked before any is accepted; they run within the concurrency limit. A webhook is called \

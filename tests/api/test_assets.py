@@ -71,3 +71,9 @@ async def test_parts_heads_and_known_files_are_answered_without_packing(client: 
 def test_what_is_kept_unpacks_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "b.css").write_text(TEXT)
     assert gzip.decompress(request_router._packed(str(tmp_path / "b.css"), 0, len(TEXT))).decode() == TEXT
+
+
+async def test_what_is_no_file_is_told_in_a_line_of_text(client: httpx.AsyncClient) -> None:
+    for answer, status in ((await client.get("/nope.js"), 404), (await client.post("/a.js"), 405)):
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "text/plain; charset=utf-8")
+        assert answer.text.endswith(".\n")
