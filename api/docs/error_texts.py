@@ -15,7 +15,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Let a JSON library write the body instead of putting text together, and send UTF-8. Split what has too many keys or values.",
     ),
     RefusalCode.INVALID_PARAMETER: (
-        "A query parameter is unknown, stands twice or has a value that cannot be used; a header that the call reads has a value that cannot be used (one that it does not know is passed over); one of the headers `Authorization`, `X-API-Key`, `Content-Type`, `Idempotency-Key`, `Cancel-After`, `X-Flow-Version`, `X-Webhook-Url` or `Last-Event-ID` stands twice; or, at a call that needs a key, `Authorization` and `X-API-Key` name two keys, or `Authorization` holds something other than `Bearer`, like `Basic`, beside an `X-API-Key`.",
+        "A query parameter is unknown, stands twice or has a value that cannot be used; a header that the call reads has a value that cannot be used (one that it does not know is passed over); one of the headers `Authorization`, `X-API-Key`, `Content-Type`, `Idempotency-Key`, `Cancel-After`, `X-Flow-Version`, `X-Webhook-Url` or `Last-Event-ID` stands twice at a call that reads it; or, at a call that needs a key, `Authorization` and `X-API-Key` name two keys, or `Authorization` holds something other than `Bearer`, like `Basic`, beside an `X-API-Key`.",
         "The detail names it. Take it out, or correct its value.",
     ),
     RefusalCode.MALFORMED_REQUEST: (

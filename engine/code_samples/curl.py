@@ -9,6 +9,8 @@ from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, files_ur
 
 #: Prints the answer also when the call was refused, and then ends with 22.
 _CURL = "curl -sS --fail-with-body --max-time 300"
+#: Calls that move much end after 300 seconds in which nothing came or went.
+_CURL_MUCH = "curl -sS --fail-with-body --speed-limit 1 --speed-time 300"
 _KEY_HEADER = '-H "Authorization: Bearer $FLOWPORT_API_KEY"'
 #: Evaluated once for each line of a script: the tries of one request send the same.
 _IDEMPOTENCY_HEADER = '-H "Idempotency-Key: $(uuidgen 2>/dev/null || cat /proc/sys/kernel/random/uuid)"'
@@ -101,7 +103,7 @@ def call(
     needs_key: bool,  # noqa: FBT001
 ) -> str:
     """Returns a sample for one call, sent once. An event stream is printed as it arrives and has no time limit."""
-    lines = ["curl -sSN --fail-with-body" if answers == "events" else _CURL]
+    lines = ["curl -sSN --fail-with-body" if answers == "events" else _CURL_MUCH if answers == "lines" else _CURL]
     lines[0] += f" -X {method} {shell_word(url)}" if method != "GET" else f" {shell_word(url)}"
     if needs_key:
         lines.append(f"  {_KEY_HEADER}")
@@ -119,7 +121,7 @@ def upload(url: str) -> str:
     return f"""\
 {_key_line(YOUR_KEY)}
 
-{_CURL} {shell_word(url)} \\
+{_CURL_MUCH} {shell_word(url)} \\
   {_KEY_HEADER} \\
   {_IDEMPOTENCY_HEADER} \\
   -F {shell_word(f"file=@{UPLOADED}")}
@@ -134,7 +136,7 @@ def download(url: str) -> str:
 {_key_line(YOUR_KEY)}
 
 rm -f answer.part
-if {_CURL} -o answer.part {shell_word(url)} \\
+if {_CURL_MUCH} -o answer.part {shell_word(url)} \\
   {_KEY_HEADER}
 then
   mv answer.part {shell_word(DOWNLOADED)} && echo {shell_word(DOWNLOADED)}

@@ -24,7 +24,7 @@ async function call(method, url, { headers, body } = {}) {
     let again = true;
     let asked = 0;
     try {
-      const signal = AbortSignal.timeout(300_000);
+      const signal = AbortSignal.timeout(LIMIT);
       const response = await fetch(url, { method, headers: SENT_HEADERS, body, signal });
 READ
       problem = `HTTP ${response.status}: ${text}`;
@@ -72,7 +72,7 @@ def submit(endpoint: str, payload: dict[str, Any], key: str) -> str:
     return f"""\
 {_head(key)}const ENDPOINT = {quoted(endpoint)};
 {"" if has_files(payload) else f"const PAYLOAD = {as_json(payload)};{chr(10)}"}
-{_call_function()}
+{_call_function(moves_much=has_files(payload))}
 {_upload_function(payload)}// Submits the payload and returns the job once it has ended.
 async function runFlow(payload, giveUpAfter = 1800) {{
   const {{ randomUUID }} = await import("node:crypto");
@@ -148,7 +148,7 @@ def call(
     if with_idempotency_key:
         calling = f'import("node:crypto")\n  .then(({{ randomUUID }}) => {indented(calling)})'
     return f"""\
-{_head(YOUR_KEY if needs_key else None)}{_call_function(needs_key=needs_key)}
+{_head(YOUR_KEY if needs_key else None)}{_call_function(needs_key=needs_key, moves_much=answers == "lines")}
 {calling}
   .then((text) => {{
 {shown}
@@ -214,7 +214,7 @@ async function* events(url) {{
 def upload(url: str) -> str:
     """Returns a sample that uploads the file UPLOADED, which lies beside it, and prints the response."""
     return f"""\
-{_head(node=20)}{_call_function()}
+{_head(node=20)}{_call_function(moves_much=True)}
 async function upload() {{
 {_form(quoted(UPLOADED), quoted(UPLOADED))}\
   const {{ randomUUID }} = await import("node:crypto");
@@ -231,7 +231,7 @@ upload()
 def download(url: str) -> str:
     """Returns a sample that writes a file as DOWNLOADED beside it, and prints the name."""
     return f"""\
-{_head()}{_call_function(_AS_BYTES)}
+{_head()}{_call_function(_AS_BYTES, moves_much=True)}
 async function download() {{
   const {{ writeFile }} = await import("node:fs/promises");
   await writeFile({quoted(DOWNLOADED)}, await call("GET", {quoted(url)}));
@@ -248,10 +248,13 @@ def _head(key: str | None = YOUR_KEY, *, node: int = 18) -> str:
     return f"// Node {node} or newer. The key comes from the environment: export FLOWPORT_API_KEY={shell_word(key)}\n"
 
 
-def _call_function(returns: tuple[str, str] = _AS_TEXT, *, needs_key: bool = True) -> str:
-    """Returns the function `call` of a sample, and what has to stand before it. `returns`: _AS_TEXT or _AS_BYTES."""
+def _call_function(returns: tuple[str, str] = _AS_TEXT, *, needs_key: bool = True, moves_much: bool = False) -> str:
+    """Returns the function `call` of a sample, and what has to stand before it. `returns`: _AS_TEXT or _AS_BYTES.
+    `moves_much`: a try may take 20 minutes, as files do over a slow line, and not 5.
+    """
     what, read = returns
-    code = _CALL.replace("WHAT", what).replace("READ", read)
+    limit = "1_200_000" if moves_much else "300_000"
+    code = _CALL.replace("WHAT", what).replace("READ", read).replace("LIMIT", limit)
     if not needs_key:
         return code.replace("headers: SENT_HEADERS", "headers")
     return _NEEDS_KEY + _KEY_HEADER + code.replace("SENT_HEADERS", "{ ...HEADERS, ...headers }")
