@@ -66,6 +66,9 @@ class _Child:
         #: Its lock file; None until it takes jobs.
         self.lock_file: Path | None = None
         self.silent_looks = 0
+        #: Held while the pipe to the worker is written to or closed: after it is closed, the next connection of a caller
+        #: may get its descriptor.
+        self._sending = threading.Lock()
         #: Set when it takes no more jobs or has ended.
         self.replaceable = threading.Event()
         self.ended = threading.Event()
@@ -79,9 +82,11 @@ class _Child:
 
         A full pipe is ignored: the worker is awake then, and it polls for cancellations itself.
         """
-        assert self.process.stdin is not None
-        with contextlib.suppress(OSError, ValueError):
-            os.write(self.process.stdin.fileno(), line)
+        pipe = self.process.stdin
+        assert pipe is not None
+        with self._sending, contextlib.suppress(OSError):
+            if not pipe.closed:
+                os.write(pipe.fileno(), line)
 
     def terminate(self) -> None:
         """Sends SIGTERM, and SIGCONT so that a suspended process ends too."""
@@ -102,11 +107,16 @@ class _Child:
             self.process.kill()
 
     def close(self) -> None:
-        """Closes its pipes."""
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+        """Closes the pipe to the worker. Who reads what comes from it closes the other two."""
+        assert self.process.stdin is not None
+        with self._sending, contextlib.suppress(OSError):
+            self.process.stdin.close()
+
+    def close_unread(self) -> None:
+        """Closes the pipes from the worker, which nobody reads."""
+        for pipe in (self.process.stdout, self.process.stderr):
             if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+                pipe.close()
 
 
 class Supervisor:
@@ -294,6 +304,7 @@ class Supervisor:
             process.kill()  # no thread would notice its end
             process.wait()
             self._forget(child)
+            child.close_unread()
             raise
         return child
 
@@ -343,6 +354,8 @@ class Supervisor:
             if reader.ident is not None:
                 reader.join(timeout=2)
         self._forget(child)
+        if readers[-1].ident is None:
+            child.close_unread()
         child.ended.set()
         child.replaceable.set()
 
@@ -398,12 +411,13 @@ def _lines(pipe: IO[bytes] | None) -> Iterator[str]:
 
 
 def _chunks_of_lines(pipe: IO[bytes] | None) -> Iterator[list[str]]:
-    """Yields the lines that arrived together, without their line ends."""
+    """Yields the lines that arrived together, without their line ends, and closes the pipe at its end."""
     assert pipe is not None
     rest = b""
-    while chunk := os.read(pipe.fileno(), 65_536):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield [line.decode(errors="replace").rstrip("\r") for line in lines]
+    with pipe:
+        while chunk := os.read(pipe.fileno(), 65_536):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield [line.decode(errors="replace").rstrip("\r") for line in lines]
     if rest:
         yield [rest.decode(errors="replace")]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -135,3 +137,30 @@ def test_a_worker_that_is_killed_because_the_server_stops_names_a_cause_only_whe
     one.supervisor.stop()
     assert suspects_in(lock.descriptor) == suspects
     lock.release()
+
+
+def test_a_line_for_a_worker_that_ends_goes_to_no_other_connection() -> None:
+    """After the pipe is closed, the next connection of a caller gets its descriptor."""
+    read_end, write_end = os.pipe()
+
+    class Ending(io.FileIO):
+        closing: threading.Thread | None = None
+
+        def fileno(self) -> int:
+            number = super().fileno()
+            if self.closing is None:  # the worker ends while a line is sent to it
+                self.closing = threading.Thread(target=child.close)
+                self.closing.start()
+                self.closing.join(timeout=0.05)
+            return number
+
+    pipe = Ending(write_end, "wb")
+    child = module._Child(SimpleNamespace(pid=1, stdin=pipe, stdout=None, stderr=None), alone=False)  # type: ignore[arg-type]
+    child.send(b"wake\n")
+    assert os.read(read_end, 100) == b"wake\n"
+    assert pipe.closing is not None
+    pipe.closing.join(timeout=10)
+    assert pipe.closed
+    child.send(b"wake\n")  # it is closed
+    assert os.read(read_end, 100) == b""
+    os.close(read_end)
