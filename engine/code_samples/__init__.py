@@ -17,7 +17,7 @@ from typing import Any
 
 from engine.code_samples import curl, javascript, python
 from engine.code_samples.curl import ask_for_job, first_call
-from engine.code_samples.payloads import Answers, FileToSend, files_to_send
+from engine.code_samples.payloads import Answers, FileToSend, SampleCall, files_to_send
 from engine.code_samples.quoting import YOUR_KEY
 
 __all__ = [
@@ -70,8 +70,8 @@ def call_examples(
     needs_key: bool = True,
 ) -> Examples:
     """Returns samples for one call of the API that print its response. Without `body` no body is sent."""
-    sent = (method, url, body, answers, with_idempotency_key, needs_key)
-    return Examples(*(one.call(*sent) for one in (curl, python, javascript)))
+    sent = SampleCall(method, url, body, answers, with_idempotency_key, needs_key)
+    return Examples(*(one.call(sent) for one in (curl, python, javascript)))
 
 
 def upload_examples(url: str) -> Examples:

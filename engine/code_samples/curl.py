@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.code_samples.payloads import Answers, as_json, has_files, marks
+from engine.code_samples.payloads import SampleCall, as_json, has_files, marks
 from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, files_url, origin_of, shell_word
 
 #: Prints the answer also when the call was refused, and then ends with 22.
@@ -94,25 +94,26 @@ curl -sS --fail-with-body "{origin_of(endpoint)}/public/v1/jobs/JOB_ID?wait=30" 
 """
 
 
-def call(
-    method: str,
-    url: str,
-    body: Any,
-    answers: Answers,
-    with_idempotency_key: bool,  # noqa: FBT001
-    needs_key: bool,  # noqa: FBT001
-) -> str:
+def call(sample: SampleCall) -> str:
     """Returns a sample for one call, sent once. An event stream is printed as it arrives and has no time limit."""
-    lines = ["curl -sSN --fail-with-body" if answers == "events" else _CURL_MUCH if answers == "lines" else _CURL]
-    lines[0] += f" -X {method} {shell_word(url)}" if method != "GET" else f" {shell_word(url)}"
-    if needs_key:
+    lines = [
+        "curl -sSN --fail-with-body"
+        if sample.answers == "events"
+        else _CURL_MUCH
+        if sample.answers == "lines"
+        else _CURL
+    ]
+    lines[0] += (
+        f" -X {sample.method} {shell_word(sample.url)}" if sample.method != "GET" else f" {shell_word(sample.url)}"
+    )
+    if sample.needs_key:
         lines.append(f"  {_KEY_HEADER}")
-    if with_idempotency_key:
+    if sample.with_idempotency_key:
         lines.append(f"  {_IDEMPOTENCY_HEADER}")
-    if body is not None:
+    if sample.body is not None:
         lines.append('  -H "Content-Type: application/json"')
-        lines.append(f"  -d {shell_word(as_json(body))}")
-    before = f"{_key_line(YOUR_KEY)}\n\n" if needs_key else ""
+        lines.append(f"  -d {shell_word(as_json(sample.body))}")
+    before = f"{_key_line(YOUR_KEY)}\n\n" if sample.needs_key else ""
     return before + " \\\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.code_samples.payloads import Answers, as_json, has_files, marks
+from engine.code_samples.payloads import SampleCall, as_json, has_files, marks
 from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, files_url, indented, quoted, shell_word
 
 _NEEDS_KEY = """\
@@ -119,36 +119,29 @@ def one_call(endpoint: str, payload: dict[str, Any], key: str) -> str:
 {_CATCH}"""
 
 
-def call(
-    method: str,
-    url: str,
-    body: Any,
-    answers: Answers,
-    with_idempotency_key: bool,  # noqa: FBT001
-    needs_key: bool,  # noqa: FBT001
-) -> str:
+def call(sample: SampleCall) -> str:
     """Returns a sample for one call that prints its response."""
-    if answers == "events":
-        return _events(url)
+    if sample.answers == "events":
+        return _events(sample.url)
     headers = [
-        *(['"Content-Type": "application/json"'] if body is not None else []),
-        *(['"Idempotency-Key": randomUUID()'] if with_idempotency_key else []),
+        *(['"Content-Type": "application/json"'] if sample.body is not None else []),
+        *(['"Idempotency-Key": randomUUID()'] if sample.with_idempotency_key else []),
     ]
     options = ""
     if headers:
         options = f", {{\n  headers: {{ {', '.join(headers)} }},\n"
-        options += f"  body: JSON.stringify({indented(as_json(body))}),\n" if body is not None else ""
+        options += f"  body: JSON.stringify({indented(as_json(sample.body))}),\n" if sample.body is not None else ""
         options += "}"
     shown = {
         "json": "    console.log(JSON.stringify(JSON.parse(text), null, 2));",
         "lines": '    for (const line of text.split("\\n").filter(Boolean)) console.log(JSON.parse(line));',
         "nothing": '    console.log(text || "done");',
-    }[answers]
-    calling = f"call({quoted(method)}, {quoted(url)}{options})"
-    if with_idempotency_key:
+    }[sample.answers]
+    calling = f"call({quoted(sample.method)}, {quoted(sample.url)}{options})"
+    if sample.with_idempotency_key:
         calling = f'import("node:crypto")\n  .then(({{ randomUUID }}) => {indented(calling)})'
     return f"""\
-{_head(YOUR_KEY if needs_key else None)}{_call_function(needs_key=needs_key, moves_much=answers == "lines")}
+{_head(YOUR_KEY if sample.needs_key else None)}{_call_function(needs_key=sample.needs_key, moves_much=sample.answers == "lines")}
 {calling}
   .then((text) => {{
 {shown}

@@ -16,6 +16,18 @@ _MARK = "@@file:"
 
 
 @dataclass(frozen=True)
+class SampleCall:
+    """One call of the API. `body` None: none is sent."""
+
+    method: str
+    url: str
+    body: Any = None
+    answers: Answers = "json"
+    with_idempotency_key: bool = False
+    needs_key: bool = True
+
+
+@dataclass(frozen=True)
 class FileToSend:
     """A file in a payload: the sample uploads it first and sends its id. `name` is the file's name."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.code_samples.payloads import Answers, FileToSend, has_files
+from engine.code_samples.payloads import FileToSend, SampleCall, has_files
 from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, quoted, shell_word
 
 _SESSION = "session = requests.Session()\n"
@@ -91,35 +91,28 @@ print(job["result"])
 """
 
 
-def call(
-    method: str,
-    url: str,
-    body: Any,
-    answers: Answers,
-    with_idempotency_key: bool,  # noqa: FBT001
-    needs_key: bool,  # noqa: FBT001
-) -> str:
+def call(sample: SampleCall) -> str:
     """Returns a sample for one call that prints its response."""
-    if answers == "events":
-        return _events(url)
+    if sample.answers == "events":
+        return _events(sample.url)
     sent = ""
-    if body is not None:
-        sent += f", json={_value(body)}"
-    if with_idempotency_key:
+    if sample.body is not None:
+        sent += f", json={_value(sample.body)}"
+    if sample.with_idempotency_key:
         sent += ', headers={"Idempotency-Key": str(uuid.uuid4())}'
     shown = {
         "json": "print(json.dumps(answer.json(), indent=2))",
         "lines": "for line in answer.iter_lines():\n    print(json.loads(line))",
         "nothing": "print(answer.status_code)",
-    }[answers]
-    imports = [*(["uuid"] if with_idempotency_key else []), *(["json"] if "json." in shown else [])]
+    }[sample.answers]
+    imports = [*(["uuid"] if sample.with_idempotency_key else []), *(["json"] if "json." in shown else [])]
     return f"""\
-{_head(YOUR_KEY if needs_key else None, *imports)}
+{_head(YOUR_KEY if sample.needs_key else None, *imports)}
 import requests
 
-{_CALL if needs_key else f"{_SESSION}{chr(10)}{_CALL_FUNCTION}"}
+{_CALL if sample.needs_key else f"{_SESSION}{chr(10)}{_CALL_FUNCTION}"}
 
-answer = call({quoted(method)}, {quoted(url)}{sent})
+answer = call({quoted(sample.method)}, {quoted(sample.url)}{sent})
 {shown}
 """
 

@@ -11,6 +11,7 @@ from engine.actions.keys import NewKey, change_key, create_key
 from engine.core.clock import DAY
 from engine.core.environments import Environment
 from engine.core.errors import Refusal
+from engine.core.ids import KeyId
 from storage.keys import KeyProperties, KeyRow
 from storage.workspaces import Limits
 from ui.forms.form import Field
@@ -193,7 +194,9 @@ class KeyForm:
         if self.key is not None:
             await self.page_session.execute(change_key, self.key.id, properties)
             environment = Environment(self.key.environment)
-            return MadeKey(properties.label, environment, NewKey(self.key.id, "", self.key.prefix, self.key.last4))  # type: ignore[arg-type]
+            return MadeKey(
+                properties.label, environment, NewKey(KeyId(self.key.id), "", self.key.prefix, self.key.last4)
+            )
         environment = WORDS[str(self.environment.value)]
         new = await self.page_session.execute(create_key, environment=environment, **vars(properties))
         return MadeKey(properties.label, environment, new)
