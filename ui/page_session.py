@@ -44,7 +44,7 @@ from ui.kit import feedback, frame
 from ui.kit.search import Hit
 from ui.kit.text import _
 from ui.pulse import RepeatedCall
-from ui.shared_reads import Answer, Answers, Committed, Moment, Reads, SessionChecks
+from ui.shared_reads import Answer, Answers, Committed, Moment, SessionChecks, SharedReads
 
 if TYPE_CHECKING:
     from engine.core.settings import Settings
@@ -137,7 +137,7 @@ class PageSession:
         return self._frame_person
 
     def read_frame(self, session: Session) -> None:
-        """Reads what the frame shows."""
+        """SharedReads what the frame shows."""
         workspace_id = self.person.workspace_id
         limits = get_limits(session, workspace_id)
         owner = self.may("manage connections")
@@ -205,7 +205,7 @@ class PageSession:
 
         known = answers.find(workspace_id, query, asked, now)
         if known is None:
-            known = await self.app.shared(Reads).share((workspace_id, query), asked, now.version, read)
+            known = await self.app.shared(SharedReads).share((workspace_id, query), asked, now.version, read)
         if not checked and not self.app.shared(SessionChecks).holds(self._cookie, now):
             await self._check_again(now)
         return known.value
@@ -294,7 +294,7 @@ class PageSession:
             await self.query(_nothing)
             self.app.shared(SessionChecks).note(self._cookie, now)
 
-        await self.app.shared(Reads).share(self._cookie, (), now.version, check)
+        await self.app.shared(SharedReads).share(self._cookie, (), now.version, check)
 
     def leave(self) -> None:
         """Empties the page after an action by which the person ended the session."""

@@ -23,7 +23,7 @@ BEAT_SECONDS = 0.5
 _COMPONENT = ASSETS / "components" / "repeated_call.js"
 
 
-class Pulse:
+class PagePulse:
     """The calls to repeat. Belongs to the event loop that runs; those of an earlier one are forgotten."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Pulse:
             loop.call_soon(self._start_next, loop, due, number)
 
 
-_PULSE = Pulse()
+_PULSE = PagePulse()
 
 
 class RepeatedCall(Element, component=_COMPONENT):

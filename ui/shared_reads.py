@@ -123,7 +123,7 @@ class Answers:
         self._known.setdefault((workspace_id, query), deque(maxlen=self._MOST)).append(answer)
 
 
-class Reads:
+class SharedReads:
     """What is being read at this moment: all pages look at the same beat (`ui/pulse.py`), and those that want the same wait
     for the one that asks first.
     """

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from api.http.parameters import single_header
 from api.http.parser_words import json_words
 from api.http.problem_json import Compressed, RequestTimeout, UnsupportedMediaType
-from api.http.shared_room import GivenUp, Place, SharedRoom
+from api.http.shared_room import GivenUp, RoomPlace, SharedRoom
 from engine.core.body_limits import MAX_BODY_BYTES, MAX_VALUES
 from engine.core.coroutines import resumed
 from engine.core.errors import FieldError, InvalidJson, PayloadInvalid, TooLarge
@@ -60,7 +60,7 @@ class Weighed(NamedTuple):
 class Received:
     """A body that has arrived."""
 
-    def __init__(self, bodies: Bodies, place: Place, data: bytes) -> None:
+    def __init__(self, bodies: Bodies, place: RoomPlace, data: bytes) -> None:
         self.data = data
         self._bodies = bodies
         self._place = place
@@ -134,7 +134,9 @@ class Bodies:
             finally:
                 body.data = b""  # also for those who still have it
 
-    async def _in_time(self, running: Coroutine[Any, Any, None], first: object, data: bytearray, place: Place) -> None:
+    async def _in_time(
+        self, running: Coroutine[Any, Any, None], first: object, data: bytearray, place: RoomPlace
+    ) -> None:
         try:
             async with place.within(self.limits.receive_seconds):
                 place.take(max(1, len(data)))  # from now on it counts
@@ -145,7 +147,7 @@ class Bodies:
             late = f"Its body did not arrive in full within {self.limits.receive_seconds:g} seconds"
             raise RequestTimeout(late) from None
 
-    async def _receive(self, request: Request, data: bytearray, place: Place) -> None:
+    async def _receive(self, request: Request, data: bytearray, place: RoomPlace) -> None:
         async for chunk in request.stream():
             data += chunk
             size = len(data)

@@ -25,7 +25,7 @@ class GivenUp(Exception):  # an expected event
     """The place was ended because somebody else needs its room."""
 
 
-class Place:
+class RoomPlace:
     """The room of one request. `taken` is in the units of the room."""
 
     def __init__(self, room: SharedRoom, owner: str) -> None:
@@ -97,19 +97,19 @@ class SharedRoom:
         #: What all places have together.
         self.taken = 0
         self._taken: Counter[str] = Counter()
-        self._places: defaultdict[str, dict[Place, None]] = defaultdict(dict)
+        self._places: defaultdict[str, dict[RoomPlace, None]] = defaultdict(dict)
 
     @contextlib.contextmanager
-    def place(self, owner: str) -> Iterator[Place]:
+    def place(self, owner: str) -> Iterator[RoomPlace]:
         """Context manager with a place, which has nothing yet."""
-        place = Place(self, owner)
+        place = RoomPlace(self, owner)
         try:
             yield place
         finally:
             if place.taken:
                 self.change(place, 0)
 
-    def change(self, place: Place, taken: int) -> None:
+    def change(self, place: RoomPlace, taken: int) -> None:
         """Sets what a place has, and ends others if that is needed. Raises TooManyConnections."""
         owner, places = place.owner, self._places[place.owner]
         grown = taken > place.taken
@@ -125,14 +125,14 @@ class SharedRoom:
         if grown:
             self._make_room(place)
 
-    def _make_room(self, place: Place) -> None:
+    def _make_room(self, place: RoomPlace) -> None:
         owner = place.owner
         while self._taken[owner] > self.most_of_one and len(self._places[owner]) > 1:
             self._end(self._slow_one(owner, place))
         while self.taken > self.most:
             self._end(self._one_of_others(owner) or self._slow_one(owner, place))
 
-    def _one_of_others(self, owner: str) -> Place | None:
+    def _one_of_others(self, owner: str) -> RoomPlace | None:
         """Returns the place to end of those who have more than this owner: a slow one of whoever has most, or else the last
         one of whoever has most.
         """
@@ -141,14 +141,14 @@ class SharedRoom:
         ending = [place for other in reversed(others) for place in reversed(self._places[other]) if place.may_end]
         return next((place for place in ending if place.is_slow(now)), ending[0] if ending else None)
 
-    def _slow_one(self, owner: str, asking: Place) -> Place | None:
+    def _slow_one(self, owner: str, asking: RoomPlace) -> RoomPlace | None:
         now = self.clock()
         return next(
             (place for place in self._places[owner] if place is not asking and place.may_end and place.is_slow(now)),
             None,
         )
 
-    def _end(self, place: Place | None) -> None:
+    def _end(self, place: RoomPlace | None) -> None:
         if place is None:
             raise self.refusal()
         place.end()

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from api.http.parameters import single_header
 from api.http.parser_words import form_words
 from api.http.problem_json import Compressed, NotMultipart, RequestTimeout
-from api.http.shared_room import GivenUp, Place, SharedRoom
+from api.http.shared_room import GivenUp, RoomPlace, SharedRoom
 from engine.core.errors import FileTooLarge, InvalidUpload
 from engine.files.intake import FileIntake, Incoming
 from engine.flow.file_values import MAX_FILE_BYTES, size_in_words
@@ -72,7 +72,7 @@ class Uploads:
             finally:
                 intake.discard()
 
-    async def _receive(self, request: Request, form: _OneFile, place: Place) -> None:
+    async def _receive(self, request: Request, form: _OneFile, place: RoomPlace) -> None:
         stream, size = request.stream(), 0
         try:
             async with place.within(self.file_seconds):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
 from engine.actions.principal import Principal, require_may
-from engine.core.do_first import Prepared
+from engine.core.do_first import DoneFirst
 from engine.core.errors import Conflict, FlowInvalid, NotFound, WrongFields, wrong_fields
 from engine.core.ids import JobId, new_job_id
 from engine.core.json_text import json_bytes
@@ -192,7 +192,7 @@ CheckedInput = tuple[dict[str, Any], WrongFields]
 
 
 #: Those of runs that began without `check_beside`.
-_CHECKED: Prepared[CheckedInput] = Prepared(4)
+_CHECKED: DoneFirst[CheckedInput] = DoneFirst(4)
 
 
 async def check_beside(

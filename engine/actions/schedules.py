@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
-from engine.core.do_first import Prepared
+from engine.core.do_first import DoneFirst
 from engine.core.errors import Conflict, FieldError, Invalid, WrongFields, wrong_fields
 from engine.core.ids import file_ids_in, new_id
 from engine.core.json_text import json_bytes, json_text
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MAX_TITLE = 100
 MOST_PER_FLOW = 100
 #: What is wrong with inputs whose fields have patterns.
-_CHECKED: Prepared[WrongFields] = Prepared(100)
+_CHECKED: DoneFirst[WrongFields] = DoneFirst(100)
 
 
 def add_schedule(

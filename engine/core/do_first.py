@@ -1,7 +1,7 @@
 """Work that may take long and whose result a transaction needs: it is done beside the transaction, which then begins
 again.
 
-    _KNOWN: Prepared[Answer] = Prepared(100)
+    _KNOWN: DoneFirst[Answer] = DoneFirst(100)
 
     def action(session):
         answer = _KNOWN.get(key, lambda: takes_long(...))  # raises DoFirst until the answer is known
@@ -33,7 +33,7 @@ class DoFirst(Exception):  # an expected event: whoever began the transaction do
         self.work = work
 
 
-class Prepared(Generic[T]):
+class DoneFirst(Generic[T]):
     """Results of such work, the last ones that were needed. Threads share it."""
 
     def __init__(self, most: int) -> None:

@@ -100,7 +100,7 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class _PatternFacts:
     """What is known of a pattern: why it cannot be used, as the end of a sentence, and the steps of compiling it."""
 
     why_not: str
@@ -125,7 +125,7 @@ class PatternBudget:
         self._left = steps
         self._at_once = at_once
         self._searches = searches
-        self._facts: dict[str, _Facts] = {}
+        self._facts: dict[str, _PatternFacts] = {}
         #: What was compiled when it was looked at, so that it is not counted twice among what may be done now.
         self._fresh: set[str] = set()
         self._compiled: dict[str, Pattern] = {}
@@ -168,7 +168,7 @@ class PatternBudget:
             self._searches -= steps
         return self._may_now(steps)
 
-    def _look_at(self, text: str) -> _Facts | None:
+    def _look_at(self, text: str) -> _PatternFacts | None:
         if (facts := self._facts.get(text)) is not None:
             return facts
         if len(text) > MAX_PATTERN:
@@ -225,19 +225,19 @@ def why_not(text: str) -> str:
     return _FACTS.of(text).why_not if budget is None else budget.why_not(text)
 
 
-class _AllFacts:
+class _KnownPatterns:
     """The facts of the patterns that were looked at last, also of bad ones, by their texts. Threads share it."""
 
     def __init__(self) -> None:
-        self._kept: LRUCache[str, _Facts] = LRUCache(_KEPT_FACTS)
+        self._kept: LRUCache[str, _PatternFacts] = LRUCache(_KEPT_FACTS)
         self._lock = threading.Lock()
 
     def knows(self, text: str) -> bool:
         return len(text) > MAX_PATTERN or text in self._kept
 
-    def of(self, text: str) -> _Facts:
+    def of(self, text: str) -> _PatternFacts:
         if len(text) > MAX_PATTERN:
-            return _Facts(f"it has {len(text):,} characters; {MAX_PATTERN:,} are allowed", 0)
+            return _PatternFacts(f"it has {len(text):,} characters; {MAX_PATTERN:,} are allowed", 0)
         with self._lock:
             facts = self._kept.get(text)
         if facts is None:
@@ -247,14 +247,14 @@ class _AllFacts:
         return facts
 
 
-_FACTS: Final = _AllFacts()
+_FACTS: Final = _KnownPatterns()
 
 
-def _facts_of(text: str) -> _Facts:
+def _facts_of(text: str) -> _PatternFacts:
     try:
-        return _Facts("", _cost_of(text, _compiled(text).size))
+        return _PatternFacts("", _cost_of(text, _compiled(text).size))
     except BadPattern as bad:
-        return _Facts(str(bad), _cost_of(text, largest_size(text)))
+        return _PatternFacts(str(bad), _cost_of(text, largest_size(text)))
 
 
 @lru_cache(maxsize=_KEPT)

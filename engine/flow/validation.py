@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from engine.core.do_first import Prepared
+from engine.core.do_first import DoneFirst
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Problem
 from engine.flow.contract import final_nodes
@@ -37,7 +37,7 @@ _TOO_COSTLY = (
 )
 #: How many problems of a flow with costly patterns are kept, for how many flows.
 _MOST_KEPT = 500
-_LOOKED_THROUGH: Prepared[list[Problem]] = Prepared(32)
+_LOOKED_THROUGH: DoneFirst[list[Problem]] = DoneFirst(32)
 #: The line on a node is made from this many characters of each text.
 SUMMED_UP = 400
 

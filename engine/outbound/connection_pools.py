@@ -220,7 +220,7 @@ class ProxyTunnels(httpcore2.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-class Connections:
+class OriginConnections:
     """Up to _MAX_CONNECTIONS connections, each for one request at a time. Requests above that wait in order.
 
     `connect` returns a new connection to an origin. httpcore2's own pool is not used: it looks at all of its connections
@@ -321,14 +321,14 @@ class ConnectionPool:
 
     guard: Guard
     backend: GuardedBackend
-    direct: Connections
+    direct: OriginConnections
     #: Requests through the company proxy: `through_proxy` sends it host names, `tunnelled` sends it IP addresses that
     #: were checked here.
-    through_proxy: Connections | None
-    tunnelled: Connections | None
+    through_proxy: OriginConnections | None
+    tunnelled: OriginConnections | None
     active: int = field(default=0)
 
-    async def pool_for(self, scheme: str, host: str, port: int) -> Connections:
+    async def pool_for(self, scheme: str, host: str, port: int) -> OriginConnections:
         """Chooses how to reach a host: through the company proxy for public addresses, directly for private ones.
 
         Raises Forbidden.
@@ -351,7 +351,7 @@ class ConnectionPool:
             return self.direct
         return self.tunnelled if self.tunnelled is not None and scheme == "https" else self.through_proxy
 
-    def lists(self, pool: Connections, answer: httpcore2.Response, host: str, port: int) -> bool:
+    def lists(self, pool: OriginConnections, answer: httpcore2.Response, host: str, port: int) -> bool:
         """Tells whether the allow-list covers the host that answered.
 
         The IP address is unknown for responses through the proxy.
@@ -444,12 +444,12 @@ class ConnectionPools:
         named = tunnelled = None
         if self._rules.proxy:
             proxy = _proxy(self._rules.proxy)  # the proxy's own address is not checked: the operator configured it
-            named = Connections(self._through(proxy))
+            named = OriginConnections(self._through(proxy))
             if not self._rules.proxy_looks_up:
                 tunnelled = self._connections(ProxyTunnels(backend, guard, self._connector, proxy, self._tls))
         return ConnectionPool(guard, backend, self._connections(backend), named, tunnelled)
 
-    def _connections(self, backend: httpcore2.AsyncNetworkBackend) -> Connections:
+    def _connections(self, backend: httpcore2.AsyncNetworkBackend) -> OriginConnections:
         """Connections to hosts themselves, with what `backend` opens."""
         tls = self._tls
         assert tls is not None
@@ -461,7 +461,7 @@ class ConnectionPools:
                 stream = await stream.start_tls(tls, host, CONNECT_SECONDS)
             return httpcore2.AsyncHTTP11Connection(origin, stream, keepalive_expiry=_IDLE_SECONDS)
 
-        return Connections(connect)
+        return OriginConnections(connect)
 
     def _through(
         self, proxy: httpcore2.Proxy

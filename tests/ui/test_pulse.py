@@ -11,7 +11,7 @@ from nicegui import ui
 from nicegui.testing import User
 
 from ui.pulse import BEAT_SECONDS, RepeatedCall
-from ui.shared_reads import Reads
+from ui.shared_reads import SharedReads
 
 
 class Calls:
@@ -125,7 +125,7 @@ async def test_a_paused_call_is_made_again_from_the_next_beat_on(page: ui.elemen
 
 
 async def test_pages_that_look_at_the_same_beat_read_once() -> None:
-    reads, answer, asked = Reads(), asyncio.Event(), []
+    reads, answer, asked = SharedReads(), asyncio.Event(), []
 
     async def read(who: str) -> str:
         asked.append(who)
@@ -144,7 +144,7 @@ async def test_pages_that_look_at_the_same_beat_read_once() -> None:
 
 
 async def test_who_waits_for_a_read_that_fails_or_is_given_up_reads_itself() -> None:
-    reads, goes_on = Reads(), asyncio.Event()
+    reads, goes_on = SharedReads(), asyncio.Event()
 
     async def fail() -> str:
         await goes_on.wait()
