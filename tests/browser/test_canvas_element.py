@@ -119,9 +119,12 @@ class Canvas:
     def document(self) -> dict:
         return _read(f"{self.base}/document/{self.name}")
 
-    def place(self, node_id: str) -> tuple[float, float]:
-        position = next(node["position"] for node in self.document()["nodes"] if node["id"] == node_id)
-        return position["x"], position["y"]
+    def place(self, node_id: str) -> tuple[float, float] | None:
+        """The position of a node in the server's document; None until the server has the node."""
+        for node in self.document()["nodes"]:
+            if node["id"] == node_id:
+                return node["position"]["x"], node["position"]["y"]
+        return None
 
     def heard(self, event: str, **wanted) -> dict:
         """Waits for a message of this event with these values and returns it."""
