@@ -41,6 +41,7 @@ from engine.outbound.errors import (
     TooManyRedirects,
     outbound_fault,
 )
+from engine.outbound.http_connection import Response
 from engine.outbound.practice_site import PRACTICE_HOST, practice_answer
 from engine.outbound.redirects import Hop, core_url, sendable, with_query
 from engine.outbound.robots import CrawlPoliteness, SharedTurns, SiteRules
@@ -284,7 +285,7 @@ class OutboundClient:
         reach: Reach = "flows",
         *,
         came_from: str | None = None,
-    ) -> AsyncIterator[httpcore2.Response]:
+    ) -> AsyncIterator[Response]:
         """Sends one request to `url` without following redirects; the response's body is still compressed and unread.
 
         For `_OutboundTransport` and this class only; other code uses `request`. Raises OutboundRefused or
@@ -337,7 +338,7 @@ class _OutboundTransport(httpx2.AsyncBaseTransport):
 class _HeldBody(httpx2.AsyncByteStream):
     """A decompressed body that keeps its connection open until the body is closed."""
 
-    def __init__(self, held: contextlib.AsyncExitStack, response: httpcore2.Response, url: httpx2.URL) -> None:
+    def __init__(self, held: contextlib.AsyncExitStack, response: Response, url: httpx2.URL) -> None:
         self._held = held
         encoding = httpx2.Headers(response.headers).get("content-encoding", "")
         self._pieces = unpacked(response.aiter_stream(), encoding, MAX_BYTES)
@@ -353,7 +354,7 @@ class _HeldBody(httpx2.AsyncByteStream):
         await self._held.aclose()
 
 
-async def _read(response: httpcore2.Response, content_encoding: str, max_bytes: int) -> bytes:
+async def _read(response: Response, content_encoding: str, max_bytes: int) -> bytes:
     body = bytearray()
     try:
         async for piece in unpacked(response.aiter_stream(), content_encoding, max_bytes):

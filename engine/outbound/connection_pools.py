@@ -23,6 +23,7 @@ import httpx2
 
 from engine.outbound.addresses import Destination, Forbidden, Guard, is_localhost, is_public, literal_address
 from engine.outbound.allow_list import Address, Allowed, OutboundRules, Reach
+from engine.outbound.http_connection import HttpConnection, OriginConnection, Response
 from engine.outbound.network_stream import Connector
 
 CONNECT_SECONDS = 10.0
@@ -227,17 +228,17 @@ class OriginConnections:
     and requests whenever a request begins or ends.
     """
 
-    def __init__(self, connect: Callable[[httpcore2.Origin], Awaitable[httpcore2.AsyncConnectionInterface]]) -> None:
+    def __init__(self, connect: Callable[[httpcore2.Origin], Awaitable[OriginConnection]]) -> None:
         self._connect = connect
         self._room = asyncio.Semaphore(_MAX_CONNECTIONS)
-        self._idle_of: dict[bytes, list[httpcore2.AsyncConnectionInterface]] = {}
+        self._idle_of: dict[bytes, list[OriginConnection]] = {}
         #: The origin of each idle connection, and since when it is idle (time of the event loop), in that order.
-        self._idle: dict[httpcore2.AsyncConnectionInterface, tuple[bytes, float]] = {}
-        self._taken: set[httpcore2.AsyncConnectionInterface] = set()
+        self._idle: dict[OriginConnection, tuple[bytes, float]] = {}
+        self._taken: set[OriginConnection] = set()
         #: Closes the connections that have been idle for too long.
         self._closing: asyncio.Task[None] | None = None
 
-    async def take(self, origin: httpcore2.Origin) -> httpcore2.AsyncConnectionInterface:
+    async def take(self, origin: httpcore2.Origin) -> OriginConnection:
         """Returns the connection to `origin` that was used last, or a new one. `give_back` ends its use."""
         await self._room.acquire()
         try:
@@ -248,11 +249,11 @@ class OriginConnections:
         self._taken.add(connection)
         return connection
 
-    async def give_back(self, connection: httpcore2.AsyncConnectionInterface, origin: httpcore2.Origin) -> None:
+    async def give_back(self, connection: OriginConnection, origin: httpcore2.Origin) -> None:
         """Keeps a connection whose response was read to its end, and closes any other."""
         self._room.release()
         self._taken.discard(connection)
-        if connection.is_idle() and connection.is_available():
+        if connection.is_idle():
             key, now = _origin_key(origin), asyncio.get_running_loop().time()
             self._idle_of.setdefault(key, []).append(connection)
             self._idle[connection] = key, now
@@ -273,7 +274,7 @@ class OriginConnections:
         for connection in connections:
             await connection.aclose()
 
-    async def _kept(self, key: bytes) -> httpcore2.AsyncConnectionInterface | None:
+    async def _kept(self, key: bytes) -> OriginConnection | None:
         while (kept := self._idle_of.get(key)) is not None:
             connection = kept[-1]
             self._forget(connection)
@@ -299,7 +300,7 @@ class OriginConnections:
         self._forget(oldest)
         await oldest.aclose()
 
-    def _forget(self, connection: httpcore2.AsyncConnectionInterface) -> None:
+    def _forget(self, connection: OriginConnection) -> None:
         key, _ = self._idle.pop(connection)
         kept = self._idle_of[key]
         kept.remove(connection)
@@ -351,7 +352,7 @@ class ConnectionPool:
             return self.direct
         return self.tunnelled if self.tunnelled is not None and scheme == "https" else self.through_proxy
 
-    def lists(self, pool: OriginConnections, answer: httpcore2.Response, host: str, port: int) -> bool:
+    def lists(self, pool: OriginConnections, answer: Response, host: str, port: int) -> bool:
         """Tells whether the allow-list covers the host that answered.
 
         The IP address is unknown for responses through the proxy.
@@ -454,24 +455,22 @@ class ConnectionPools:
         tls = self._tls
         assert tls is not None
 
-        async def connect(origin: httpcore2.Origin) -> httpcore2.AsyncConnectionInterface:
+        async def connect(origin: httpcore2.Origin) -> OriginConnection:
             host = origin.host.decode("ascii")
             stream = await backend.connect_tcp(host, origin.port, CONNECT_SECONDS)
             if origin.scheme == b"https":
                 stream = await stream.start_tls(tls, host, CONNECT_SECONDS)
-            return httpcore2.AsyncHTTP11Connection(origin, stream, keepalive_expiry=_IDLE_SECONDS)
+            return HttpConnection(stream)
 
         return OriginConnections(connect)
 
-    def _through(
-        self, proxy: httpcore2.Proxy
-    ) -> Callable[[httpcore2.Origin], Awaitable[httpcore2.AsyncConnectionInterface]]:
+    def _through(self, proxy: httpcore2.Proxy) -> Callable[[httpcore2.Origin], Awaitable[OriginConnection]]:
         """Connections through the company proxy, which gets the names of hosts."""
         pool = httpcore2.AsyncConnectionPool(
             ssl_context=self._tls, proxy=proxy, keepalive_expiry=_IDLE_SECONDS, network_backend=self._connector
         )
 
-        async def connect(origin: httpcore2.Origin) -> httpcore2.AsyncConnectionInterface:
+        async def connect(origin: httpcore2.Origin) -> OriginConnection:
             return pool.create_connection(origin)
 
         return connect

@@ -24,6 +24,7 @@ from engine.outbound.errors import (
     ResponseTooLarge,
     TimedOut,
 )
+from engine.outbound.http_connection import UnreadableResponse
 
 
 @contextlib.contextmanager
@@ -47,7 +48,7 @@ def converted_errors(url: httpx2.URL, came_from: str | None, reach: Reach) -> It
         raise ResponseTooLarge(
             f"The answer of `{shown_url(url)}` is larger than the {error.limit / 1024 / 1024:.3g} MiB that are read. Ask for less at once."
         ) from error
-    except BodyUnreadable as error:
+    except (BodyUnreadable, UnreadableResponse) as error:
         raise AnswerUnreadable(
             f"The answer of `{shown_url(url)}` cannot be read: {error}. Try again; if it stays, the other server has to mend it.",
             passing="early" in str(error),

@@ -98,7 +98,7 @@ class TimedOut(OutboundFailed):
 
 
 class AnswerUnreadable(OutboundFailed):
-    """The response body has an encoding that cannot be read."""
+    """The response is no HTTP/1.1, or its body has an encoding that cannot be read."""
 
     fault_code = "answer_unreadable"
 

@@ -258,9 +258,7 @@ async def test_a_server_that_is_not_there_is_a_passing_fault(outbound):
     assert (caught.value.code, caught.value.passing) == ("connect_failed", True)
 
 
-@pytest.mark.parametrize(
-    "sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", b"SSH-2.0-OpenSSH_9.9\r\n"]
-)
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"])
 async def test_a_connection_that_breaks_off_is_a_passing_fault(outbound, sent):
     async def breaks(asked, write):
         if sent:
@@ -271,6 +269,16 @@ async def test_a_connection_that_breaks_off_is_a_passing_fault(outbound, sent):
         with pytest.raises(ConnectFailed, match="broke off") as caught:
             await outbound.request("GET", web.url())
     assert caught.value.passing
+
+
+async def test_a_server_that_speaks_no_http_is_said_so(outbound):
+    async def greets(asked, write):
+        await write(b"SSH-2.0-OpenSSH_9.9\r\n")
+
+    async with serve(greets) as web:
+        with pytest.raises(AnswerUnreadable, match=r"it is no HTTP/1\.1") as caught:
+            await outbound.request("GET", web.url())
+    assert not caught.value.passing
 
 
 async def test_an_encoding_that_was_not_asked_for_is_said_so(outbound):
