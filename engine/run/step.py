@@ -120,7 +120,7 @@ class StepRun:
                 items=output["total"] if planned.is_splitter and status == "completed" else None,
                 splitter=planned.around[-1] if planned.around else "",
                 through=through,
-                is_repeatable=planned.type.is_repeatable,
+                is_repeatable=planned.type.is_repeatable and error is None,
             )
         )
 

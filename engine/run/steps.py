@@ -119,7 +119,8 @@ class StepEnded:
     """A step has ended. `calls`: its model calls (`engine.models`) in order. `tries`: empty when the first one
     succeeded.
 
-    `is_repeatable`: the step gives the same when it runs again. `items`: the number of items that a Splitter gave. `splitter`: the innermost Splitter around the step. `through`:
+    `is_repeatable`: the step gives the same when it runs again, which one that failed for want of time may not.
+    `items`: the number of items that a Splitter gave. `splitter`: the innermost Splitter around the step. `through`:
     nodes that ran per item and have now ended for all items.
     """
 

@@ -135,13 +135,15 @@ async def test_a_failure_ends_the_run_and_stops_the_others():
     ],
 )
 async def test_a_policy_can_go_on_after_a_failure(policy, status, result):
-    catalog = {**CATALOG, "bad": node_type("bad", failing())}
+    catalog = {**CATALOG, "bad": node_type("bad", failing(), is_repeatable=True)}
     nodes = [
         {"id": "a", "type": "bad", "policy": policy},
         {"id": "o", "type": "api_output", "inputs": {"x": "{{ a.out }}"}},
     ]
     outcome, notebook = await go(flow(nodes, [("api_input", "a"), ("a", "o")]), catalog=catalog)
     assert (outcome.result, notebook.status_of("a")) == (result, status)
+    assert notebook.step("api_input").is_repeatable
+    assert not notebook.step("a").is_repeatable, "it may succeed when it runs again"
 
 
 async def test_a_passing_fault_is_tried_again_and_every_try_is_kept():
