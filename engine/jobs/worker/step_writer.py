@@ -9,8 +9,9 @@ most the step in progress runs twice, and no earlier paid model call is repeated
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -33,7 +34,12 @@ log = logging.getLogger(__name__)
 
 #: The seconds for which reports are gathered before they are written: of Playground runs and of text as it arrives, which
 #: people watch, and of other jobs, which usually end before.
-GATHER_SECONDS, GATHER_UNWATCHED_SECONDS = 0.02, 0.1
+GATHER_SECONDS, GATHER_UNWATCHED_SECONDS = 0.02, 0.25
+#: What is due within these seconds is written together.
+TOGETHER_SECONDS = 0.05
+#: For so many seconds after a claim or a write an attempt sends requests without looking whether the job is still its
+#: own. Others take the jobs of a silent worker after 10 s at the earliest (`engine.jobs.shared_reaper`).
+CONFIRMED_SECONDS = 5.0
 #: The seconds before a write is tried again while the disk is full.
 AGAIN_SECONDS = 0.5
 
@@ -110,6 +116,8 @@ class JobRecorder:
 
     def __post_init__(self) -> None:
         self._streamed = Streamed(self.redaction)
+        #: When this attempt last held its job for sure, in seconds of `time.monotonic`.
+        self.confirmed_at = time.monotonic()
         #: Somebody looks at the run while it goes on.
         self.is_watched = self.job.environment == "playground"
 
@@ -196,9 +204,14 @@ class JobRecorder:
     async def settled(self) -> None:
         """Waits until what a crash must not undo is stored: all reports up to the last one that another attempt would not
         repeat by itself. Each step awaits it before it sends anything out. Raises StepsNotStored.
+
+        A process that was suspended may have lost its jobs to others, so the lease is looked at again now and then.
         """
         self.has_sent = True
         await self._stored(self.needed)
+        if time.monotonic() - self.confirmed_at > CONFIRMED_SECONDS:
+            await self.all_stored()
+            await self.step_writer.confirm(self)
 
     async def all_stored(self) -> None:
         """Waits until all reports so far are stored. Raises StepsNotStored."""
@@ -226,33 +239,42 @@ class JobRecorder:
 _WATCHED = (TextReport, PartReport)
 
 
+@dataclass
+class _Gathered:
+    """The reports of a recorder that wait to be written."""
+
+    recorder: JobRecorder
+    #: When they are to be written, in seconds of the event loop.
+    due: float
+    reports: list[Report] = field(default_factory=list)
+
+
 class StepWriter:
-    """Writes the reports of the recorders of a process, in order, one write at a time. Belongs to one event loop."""
+    """Writes the reports of the recorders of a process, each recorder's in order, one write at a time. Belongs to one
+    event loop.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        #: The reports to write, by the recorder's identity, in the order of their first report.
-        self._waiting: dict[int, tuple[JobRecorder, list[Report]]] = {}
+        #: What waits to be written, by the recorder's identity: in the order of `due`.
+        self._waiting: dict[int, _Gathered] = {}
+        #: The same, of recorders that somebody watches or whose job goes on after the write.
+        self._urgent: dict[int, _Gathered] = {}
         self._timer: asyncio.TimerHandle | None = None
-        #: When the first of the waiting reports is to be written, in seconds of the event loop.
-        self._due = math.inf
         self._writing: asyncio.Task[None] | None = None
         self._watchers: list[tuple[JobRecorder, int, asyncio.Future[None]]] = []
 
     def add(self, recorder: JobRecorder, item: Report) -> None:
-        """Takes a report, which is written within a few milliseconds."""
-        waiting = self._waiting.get(id(recorder))
-        if waiting is None:
-            waiting = self._waiting[id(recorder)] = recorder, []
-        waiting[1].append(item)
+        """Takes a report, which is written within a quarter of a second, or a few milliseconds when people watch."""
         recorder.reported += 1
-        watched = recorder.is_watched or isinstance(item, _WATCHED)
-        if not watched and self._due < math.inf:
-            return  # what waits already is due earlier
-        due = asyncio.get_running_loop().time() + (GATHER_SECONDS if watched else GATHER_UNWATCHED_SECONDS)
-        if due < self._due:
-            self._due = due
-            self._set_timer()
+        key, now = id(recorder), asyncio.get_running_loop().time()
+        gathered = self._urgent.get(key) or self._waiting.get(key)
+        if gathered is None:
+            gathered = self._waiting[key] = _Gathered(recorder, now + GATHER_UNWATCHED_SECONDS)
+            self._wake_at(gathered.due)
+        gathered.reports.append(item)
+        if recorder.is_watched or isinstance(item, _WATCHED):
+            self._hurry(key, now + GATHER_SECONDS)
 
     async def settled(self, recorder: JobRecorder, number: int) -> None:
         """Waits until the first `number` reports of a recorder are written or given up.
@@ -263,14 +285,20 @@ class StepWriter:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watchers.append((recorder, number, done))
-        self._begin()
+        self._hurry(id(recorder), 0)
         await done
+
+    async def confirm(self, recorder: JobRecorder) -> None:
+        """Stops the run when its job belongs to another worker by now."""
+        await self._write([(recorder, [])])
+        await asyncio.sleep(0)  # here a stopped run ends
 
     async def take(self, recorder: JobRecorder) -> Progress | None:
         """Returns the reports of an ending job that are not stored yet, for its final write; None when all
         are stored.
         """
-        _, items = self._waiting.pop(id(recorder), (recorder, []))
+        gathered = self._waiting.pop(id(recorder), None) or self._urgent.pop(id(recorder), None)
+        items = [] if gathered is None else gathered.reports
         await self.settled(recorder, recorder.reported - len(items))
         if not items:
             return None
@@ -278,43 +306,67 @@ class StepWriter:
         (progress,) = await _as_progress([(recorder, items)])
         return progress
 
-    def _set_timer(self) -> None:
-        """Writes when the first report that waits is due; while a write is under way, after it."""
+    def _hurry(self, key: int, due: float) -> None:
+        """Has what waits of a recorder written at `due` or before."""
+        gathered = self._waiting.pop(key, None)
+        if gathered is not None:
+            self._urgent[key] = gathered
+        elif (gathered := self._urgent.get(key)) is None or gathered.due <= due:
+            return
+        gathered.due = min(gathered.due, due)
+        self._wake_at(gathered.due)
+
+    def _wake_at(self, due: float) -> None:
+        """Looks for what is due at this time, or earlier; a write under way looks when it is done."""
+        if self._writing is not None or (self._timer is not None and self._timer.when() <= due):
+            return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        if self._writing is None:
-            self._timer = asyncio.get_running_loop().call_at(self._due, self._begin)
+        self._timer = asyncio.get_running_loop().call_at(due, self._begin)
 
     def _begin(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self._waiting:  # the jobs ended and took their reports
-            self._due = math.inf
-        elif self._writing is None:
-            self._writing = asyncio.get_running_loop().create_task(self._write_all(), name="step-writer")
+        self._timer = None
+        if batch := self._take_due():
+            self._writing = asyncio.get_running_loop().create_task(self._write_all(batch), name="step-writer")
+        else:
+            self._wake_for_next()
 
-    async def _write_all(self) -> None:
+    def _take_due(self) -> list[_Gathered]:
+        """Removes and returns what is due, with what is nearly due."""
+        now = asyncio.get_running_loop().time()
+        due = list(itertools.takewhile(lambda one: one.due <= now + TOGETHER_SECONDS, self._waiting.values()))
+        for one in due:
+            del self._waiting[id(one.recorder)]
+        if any(one.due <= now for one in self._urgent.values()):
+            due += self._urgent.values()
+            self._urgent = {}
+        return due
+
+    def _wake_for_next(self) -> None:
+        first = next(iter(self._waiting.values()), None)
+        dues = [one.due for one in (*self._urgent.values(), *(() if first is None else (first,)))]
+        if dues:
+            self._wake_at(min(dues))
+
+    async def _write_all(self, batch: list[_Gathered]) -> None:
         try:
-            while self._waiting and (self._watchers or self._due <= asyncio.get_running_loop().time()):
-                batch, self._waiting = list(self._waiting.values()), {}
-                self._due = math.inf
-                await self._write(batch)
+            while batch:
+                await self._write([(one.recorder, one.reports) for one in batch])
                 self._resolve_watchers()
+                batch = self._take_due()
         finally:
             self._writing = None
-        if self._waiting:
-            self._set_timer()
-        else:
-            self._due = math.inf  # the jobs whose reports came meanwhile have ended and took them
+        self._wake_for_next()
 
     async def _write(self, batch: list[tuple[JobRecorder, list[Report]]]) -> None:
+        begun = time.monotonic()
         progress = await _as_progress(batch)
         answers = await asyncio.gather(*(self._write_one(one) for one in progress))
         for (recorder, items), answer in zip(batch, answers, strict=True):
             recorder.written += len(items)
-            if answer == "lost":
+            if answer == "stored":
+                recorder.confirmed_at = begun
+            elif answer == "lost":
                 recorder.close()
                 recorder.on_lost()
             elif answer == "refused":

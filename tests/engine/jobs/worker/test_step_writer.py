@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+
+import pytest
 
 from engine.core.redaction import Redaction
-from engine.jobs.transitions import claim
+from engine.jobs.transitions import claim, give_back
 from engine.jobs.worker.step_writer import JobRecorder, StepWriter
 from engine.run.steps import StepKey, StepStarted
 from storage.job_changes import Lease
@@ -13,15 +16,15 @@ from storage.steps import list_steps
 from tests.engine.jobs.world import World
 
 
-def recorder_of(world: World, writer: StepWriter) -> JobRecorder:
+def refused() -> None:
+    raise AssertionError("a report was refused")
+
+
+def recorder_of(world: World, writer: StepWriter, on_lost: Callable[[], object] = refused) -> JobRecorder:
     job = world.write(claim, world.boot_id, world.submit(world.add_flow()).job_id)
     assert job is not None
-
-    def fail() -> None:
-        raise AssertionError("a report was refused")
-
     lease = Lease(world.boot_id, job.attempt)
-    return JobRecorder(writer, job, lease, Redaction(), world.database.clock, on_lost=fail, on_fault=fail)
+    return JobRecorder(writer, job, lease, Redaction(), world.database.clock, on_lost=on_lost, on_fault=refused)
 
 
 def started(recorder: JobRecorder, node_id: str) -> StepStarted:
@@ -47,3 +50,29 @@ async def test_a_report_is_written_after_a_job_that_reported_during_a_write_took
         if len(steps) == 2:
             break
     assert [step.node_id for step in steps] == ["first", "second"]
+
+
+@pytest.mark.parametrize("was_written", [False, True], ids=["before its first write", "after a write"])
+async def test_a_worker_that_stood_still_looks_whether_the_job_is_its_own_before_it_sends(
+    world: World, was_written: bool
+) -> None:
+    writer, lost = StepWriter(world.database), []
+    recorder = recorder_of(world, writer, on_lost=lambda: lost.append(recorder.job.id))
+    recorder.started(started(recorder, "first"))
+    if was_written:
+        await recorder.all_stored()
+    assert world.write(give_back, recorder.job.id, recorder.lease), "another worker takes it"
+
+    await recorder.settled()
+    assert not lost, "a write for each request would cost more than the request"
+    recorder.confirmed_at -= 60  # for so long the process was suspended
+    await recorder.settled()
+    assert lost[0] == recorder.job.id
+
+
+async def test_a_job_that_is_still_its_own_goes_on_after_the_look(world: World) -> None:
+    recorder = recorder_of(world, StepWriter(world.database))
+    recorder.confirmed_at -= 60
+    before = recorder.confirmed_at
+    await recorder.settled()
+    assert recorder.confirmed_at > before + 59
