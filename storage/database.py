@@ -6,7 +6,7 @@ A read or a write is a plain function on a SQLAlchemy `Session`, passed to `read
     await database.write(deploy, principal, flow_id)       # one action, one transaction; an exception rolls it back
 
 Writes that wait at the same time share a transaction, each in its own savepoint. Each is answered after the COMMIT,
-which in a server is on disk then (`synchronous=FULL`). A plural action takes a list: `write_joined` calls it once for
+which in a server is on disk then (`storage.log_sync`). A plural action takes a list: `write_joined` calls it once for
 all of its items that wait at the same time, so that they share the reads, the statements and the savepoint.
 `now(session)` is the time of the transaction, from the clock with which the database was opened.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import sqlite3
 import threading
@@ -34,6 +35,7 @@ from engine.core.do_first import MOST_WORK, TOO_MUCH_FIRST, DoFirst
 from engine.core.errors import StorageUnavailable, Unavailable
 from storage.engines import READERS, as_fault, driver_of, is_storage_fault, make_engine, storage_faults
 from storage.file_bytes import FILE_BYTES, FILES_FOLDER, FileBytes
+from storage.log_sync import LogSync
 from storage.queue import TURNS, Turns
 from storage.sqlite_file import file_of
 from storage.statements import DRIVER
@@ -101,7 +103,10 @@ class Database:
     """The open database of a data folder. A process opens one with `open_database` and ends it with `close`."""
 
     def __init__(self, url: str, clock: Clock, *, folder: Path | None = None, durable: bool = True) -> None:
-        """`folder` is the data folder; by default the one in which the SQLite file lies."""
+        """`folder` is the data folder; by default the one in which the SQLite file lies. `durable`: a write is answered
+        when it is on disk. Otherwise it is there with the next durable write of any process, or with the next checkpoint;
+        a power cut may undo the newest writes, in order, but never damages the file.
+        """
         self.url = url
         #: True when the database is PostgreSQL, False for SQLite.
         self.is_postgres = not url.startswith("sqlite")
@@ -112,7 +117,8 @@ class Database:
         #: The bytes of stored files, beside the database or in it; writes find them under FILE_BYTES of `session.info`.
         self.file_bytes = self._open_file_bytes((folder or file_of(url).parent) / FILES_FOLDER)
         self.info[FILE_BYTES] = self.file_bytes
-        self.write_engine = make_engine(url, immediate=True, durable=durable)
+        self._log_sync = LogSync(file_of(url)) if durable and not self.is_postgres else None
+        self.write_engine = make_engine(url, immediate=True, durable=durable and self.is_postgres)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._looking_up = threading.local()
         self._kept: list[Connection] = []
@@ -216,7 +222,10 @@ class Database:
         with storage_faults(), self.write_engine.connect() as connection, connection.begin():
             info = {**self._info_of(connection), "now": self.clock.now()}
             with Session(connection, info=info) as session:
-                return work(session, *args, **kwargs)
+                done = work(session, *args, **kwargs)
+        if self._log_sync is not None and (fault := self._log_sync.sync()) is not None:
+            raise _not_on_disk(fault)
+        return done
 
     @property
     def closing(self) -> bool:
@@ -228,6 +237,8 @@ class Database:
         self._closing = True
         self._arrived.release()
         self._writer.join(timeout=30)
+        if self._log_sync is not None:
+            self._log_sync.close()
         self._readers.shutdown(wait=True)
         for connection in self._kept:
             connection.close()
@@ -266,8 +277,24 @@ class Database:
                     self._run_batch(connection, batch, answers, notices)
         except BaseException as error:  # noqa: BLE001 - passed on to every waiting caller
             self._close_writing_connection()
-            answers = [Answer(write, error=error) for write in batch]
-            notices = []
+            self._give([Answer(write, error=error) for write in batch], [])
+            return
+        if self._log_sync is None:
+            self._give(answers, notices)
+        elif not self._waiting and self._log_sync.is_idle:
+            self._give_synced(answers, notices, self._log_sync.sync())  # no other write has to wait for it
+        else:
+            self._log_sync.after_sync(functools.partial(self._give_synced, answers, notices))
+
+    def _give_synced(self, answers: list[Answer], notices: list[Notice], fault: OSError | None) -> None:
+        """Answers writes that are on disk. When the disk refused, their callers get that error, although the writes are
+        done: what a caller does not know to be kept, it may send again.
+        """
+        if fault is not None:
+            answers = [Answer(answer.write, error=answer.error or _not_on_disk(fault)) for answer in answers]
+        self._give(answers, notices)
+
+    def _give(self, answers: list[Answer], notices: list[Notice]) -> None:
         give_all(answers, notices)
 
     def _run_batch(
@@ -376,6 +403,12 @@ class Sessions:
     def give_back(self, session: Session) -> None:
         """Takes a session back that its work did not use through the ORM."""
         self._unused = session
+
+
+def _not_on_disk(fault: OSError) -> StorageUnavailable:
+    error = StorageUnavailable(f"The disk did not take a write: {fault.strerror or fault}.")
+    error.__cause__ = fault
+    return error
 
 
 def _groups(batch: list[Write]) -> Iterable[list[Write]]:

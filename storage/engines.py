@@ -31,8 +31,9 @@ PAGE_BYTES = 4_096
 def make_engine(url: str, *, immediate: bool, durable: bool = True) -> Engine:
     """Creates an engine that starts transactions itself: IMMEDIATE for the writer, deferred for readers.
 
-    `durable`: a commit waits until it is on disk. Otherwise it is there with the next durable commit of any process, or
-    with the next checkpoint; a power cut may undo the newest commits, in order, but never damages the file.
+    `durable`: a commit waits until it is on disk, and keeps the write lock until then (`storage.log_sync` has another
+    way). Otherwise it is there with the next durable commit of any process, or with the next checkpoint; a power cut may
+    undo the newest commits, in order, but never damages the file.
     """
     if not url.startswith("sqlite"):
         from storage.postgres.connections import make_postgres_engine

@@ -46,8 +46,9 @@ def cheap_databases() -> Iterator[None]:
     from sqlalchemy import Engine, create_engine, event
 
     import storage.database
+    import storage.log_sync
 
-    make_engine = storage.database.make_engine
+    make_engine, sync_data = storage.database.make_engine, storage.log_sync._sync_data
     first = create_engine("sqlite://", query_cache_size=STATEMENTS)
     with first.connect():
         pass  # the dialect detects the features of this SQLite on its first connection
@@ -68,8 +69,9 @@ def cheap_databases() -> Iterator[None]:
         return engine
 
     storage.database.make_engine = make_cheap_engine
+    storage.log_sync._sync_data = lambda _descriptor: None
     yield
-    storage.database.make_engine = make_engine
+    storage.database.make_engine, storage.log_sync._sync_data = make_engine, sync_data
     first.dispose()
 
 

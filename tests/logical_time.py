@@ -170,28 +170,33 @@ def loop_factories(item: Any) -> Mapping[str, Callable[[], asyncio.AbstractEvent
 
 def _count_writes() -> None:
     """Patches Database so that the loop knows when a write and its notifications are complete."""
-    kind: type[Database] = Database
+
+    def counted(kind: type[Database], name: str, count: Callable[..., int], *, after: bool) -> None:
+        plain = getattr(kind, name)
+
+        def method(database: Database, *args: Any) -> None:
+            if not after:
+                WRITES.add(count(*args))
+            try:
+                plain(database, *args)
+            except BaseException:
+                if not after:
+                    WRITES.add(-count(*args))
+                raise
+            finally:
+                if after:
+                    WRITES.add(-count(*args))
+
+        setattr(kind, name, method)
+
     if POSTGRES:
         from storage.postgres.database import PostgresDatabase
 
-        kind = PostgresDatabase
-    submit, write_together = kind._submit, kind._write_together
-
-    def counted_submit(database: Database, write: Any) -> None:
-        WRITES.add(1)
-        try:
-            submit(database, write)
-        except BaseException:
-            WRITES.add(-1)
-            raise
-
-    def counted_writing(database: Database, batch: list[Any]) -> None:
-        try:
-            write_together(database, batch)
-        finally:
-            WRITES.add(-len(batch))
-
-    kind._submit, kind._write_together = counted_submit, counted_writing  # type: ignore[method-assign]
+        counted(PostgresDatabase, "_submit", lambda _write: 1, after=False)
+        counted(PostgresDatabase, "_write_together", len, after=True)
+    else:
+        counted(Database, "_submit", lambda _write: 1, after=False)
+        counted(Database, "_give", lambda answers, _notices: len(answers), after=True)  # perhaps in another thread
 
 
 def _count_threads() -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import Clock, Millis
 from engine.core.errors import DatabaseAway
-from storage.database import Answer, Database, Item, Notice, PluralAction, Sessions, Write, give_all
+from storage.database import Answer, Database, Item, Notice, PluralAction, Sessions, Write
 from storage.engines import as_fault
 from storage.file_bytes import FileBytes
 from storage.postgres.commit_marks import Mark, Marks, Outcome, outcome_of
@@ -291,9 +291,9 @@ class PostgresDatabase(Database):
             elif tried.outcome != "aborted" or self._closing:
                 break
         if tried.error is None:
-            give_all(tried.answers, tried.notices)
+            self._give(tried.answers, tried.notices)
         else:
-            give_all([Answer(write, error=tried.error) for write in batch], [])
+            self._give([Answer(write, error=tried.error) for write in batch], [])
 
     def _try_together(self, batch: list[Write], *, carefully: bool) -> _Tried:
         """Runs a batch once."""

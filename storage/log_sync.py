@@ -1,0 +1,105 @@
+"""Puts the committed transactions of a SQLite database on disk, in a thread, while the next transaction runs.
+
+SQLite would do it in the commit (`synchronous=FULL`), for whose time no process can write. A commit without it has
+written its frames into the write-ahead log (`synchronous=NORMAL`), in order and each with a checksum over all before it:
+once the log is synced, they are there after a power cut as well.
+
+The log may be opened and closed beside SQLite (`storage.write_ahead_log`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+_sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
+#: Is called with the error when the disk refused, else with None.
+Then = Callable[[OSError | None], None]
+
+
+class LogSync:
+    """The thread starts when it is first needed, and ends with `close`."""
+
+    def __init__(self, database: Path) -> None:
+        self._log = database.with_name(f"{database.name}-wal")
+        self._descriptor: int | None = None
+        self._syncing = threading.Lock()
+        self._waiting: deque[Then | None] = deque()
+        self._arrived = threading.Semaphore(0)
+        #: How many calls of `after_sync` are not done.
+        self._open = 0
+        self._counting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """True when no sync is under way in the thread, and none waits."""
+        return self._open == 0
+
+    def sync(self) -> OSError | None:
+        """Puts everything that is committed on disk. Returns the error when the disk refuses."""
+        try:
+            with self._syncing:
+                _sync_data(self._open_log())
+        except FileNotFoundError:
+            return None  # SQLite removed the log after it had moved and synced all of it
+        except OSError as error:
+            return error
+        return None
+
+    def after_sync(self, then: Then) -> None:
+        """Calls `then` in the thread after a sync that begins now or later. The calls come in order."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="log-sync", daemon=True)
+            self._thread.start()
+        with self._counting:
+            self._open += 1
+        self._waiting.append(then)
+        self._arrived.release()
+
+    def close(self) -> None:
+        """Does what waits, and ends the thread."""
+        if self._thread is not None:
+            self._waiting.append(None)
+            self._arrived.release()
+            self._thread.join(timeout=30)
+            self._thread = None
+        self._close_log()
+
+    def _run(self) -> None:
+        is_closing = False
+        while not is_closing:
+            self._arrived.acquire()
+            together: list[Then] = []
+            while self._waiting:
+                then = self._waiting.popleft()
+                if then is None:
+                    is_closing = True
+                else:
+                    together.append(then)
+            if together:
+                fault = self.sync()
+                for then in together:
+                    then(fault)
+                with self._counting:
+                    self._open -= len(together)
+
+    def _open_log(self) -> int:
+        """Returns the descriptor of the file that has the name of the log now."""
+        found = self._log.stat()
+        if self._descriptor is not None and os.path.samestat(found, os.fstat(self._descriptor)):
+            return self._descriptor
+        self._close_log()
+        self._descriptor = os.open(self._log, os.O_RDWR | os.O_CLOEXEC)
+        return self._descriptor
+
+    def _close_log(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
