@@ -55,7 +55,8 @@ def make_engine(url: str, *, immediate: bool, durable: bool = True) -> Engine:
             f"journal_size_limit={LOG_BYTES}",
             f"wal_autocheckpoint={LOG_BYTES // PAGE_BYTES}",  # `storage/checkpoints.py` does it before, off the commits
             "secure_delete=ON",  # overwrites deleted data; this is the default of Debian's SQLite only
-            *([] if immediate else ["query_only=ON"]),
+            # a writer waits for the lock itself, and with the lock it meets no other one
+            "busy_timeout=0" if immediate else "query_only=ON",
         ):
             connection.execute(f"pragma {pragma}")
 
@@ -76,18 +77,14 @@ def _begin_immediately(connection: Connection) -> None:
     driver = connection.connection.driver_connection
     assert driver is not None
     until = time.monotonic() + BUSY_SECONDS
-    driver.execute("pragma busy_timeout=0")
-    try:
-        while True:
-            try:
-                driver.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > until:
-                    raise DBAPIError.instance("BEGIN IMMEDIATE", None, error, sqlite3.Error) from error
-            time.sleep(ASK_SECONDS)
-    finally:
-        driver.execute(f"pragma busy_timeout={BUSY_SECONDS * 1_000}")
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise DBAPIError.instance("BEGIN IMMEDIATE", None, error, sqlite3.Error) from error
+        time.sleep(ASK_SECONDS)
 
 
 def driver_of(connection: Connection) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy.orm import Session
 
-from storage.statements import Statement, is_sqlite
+from storage.statements import Statement, insert_into, is_sqlite
 
 QUEUE = "jobs"
 #: The key in `session.info` for the Turns of a process, set by the database that opened the session.
@@ -37,7 +37,10 @@ _TAKE_POSTGRES = Statement(
     "delete from task where id in (select id from task where queue = :queue order by priority desc, id limit :most"
     " for update skip locked) returning id, priority, data"
 )
-_SEND = Statement("insert into task (queue, data, priority) values (:queue, :data, :priority)")
+_COLUMNS = ("queue", "data", "priority")
+_SEND = insert_into("task", _COLUMNS)
+#: PostgreSQL sends the rows together anyway; Huey's table is none of those whose kinds of columns are known to it.
+_SEND_POSTGRES = Statement("insert into task (queue, data, priority) values (:queue, :data, :priority)")
 
 
 class Turns:
@@ -66,8 +69,7 @@ class Turns:
     def send(self, session: Session, messages: Sequence[tuple[bytes, str]]) -> None:
         """Adds messages to the queue, each with the next turn of its subject."""
         turns = self.next(session, [subject for _, subject in messages])
-        rows = zip(messages, turns, strict=True)
-        _SEND.run(session, *({"queue": QUEUE, "data": data, "priority": -turn} for (data, _), turn in rows))
+        _add(session, [(data, -turn) for (data, _), turn in zip(messages, turns, strict=True)])
 
 
 def turn_of_now(session: Session) -> float:
@@ -84,7 +86,12 @@ def add_messages(session: Session, messages: Sequence[tuple[bytes, str]]) -> Non
 
 def add_messages_ahead(session: Session, messages: Iterable[bytes]) -> None:
     """Adds messages before all others, in order: of jobs that had their turn already, or that a person waits for."""
-    _SEND.run(session, *({"queue": QUEUE, "data": data, "priority": -AHEAD} for data in messages))
+    _add(session, [(data, -AHEAD) for data in messages])
+
+
+def _add(session: Session, messages: Sequence[tuple[bytes, float]]) -> None:
+    send = _SEND if is_sqlite(session) else _SEND_POSTGRES
+    send.run(session, *({"queue": QUEUE, "data": data, "priority": priority} for data, priority in messages))
 
 
 def has_messages(session: Session) -> bool:
