@@ -244,20 +244,20 @@ async def _run(
 
     from engine.jobs.server.maintenance import Maintenance
     from engine.jobs.server.scheduler import Scheduler
+    from engine.jobs.submit.check_threads import CheckThreads
     from engine.models.local_servers import LocalServers
     from engine.playground_batches.registry import PlaygroundBatches
     from storage.checkpoints import Checkpoints
 
-    if not options.pages:
-        settings = dataclasses.replace(settings, local_servers=())  # only pages offer model servers of this machine
     leads = (lambda: True) if link is None else (lambda: link.leads)
     maintenance = Maintenance(database, settings, vault, after_crash=lock.after_crash, leads=leads)
     checkpoints = Checkpoints(database.url)
     checkpoints.start()
     stopping: list[asyncio.Task[None]] = []  # the task that stops the worker, once a signal came
-    batches = PlaygroundBatches(database, waiters, link)
-    scheduler = Scheduler(database, batches.threads)
-    local_servers = LocalServers(settings.local_servers)
+    threads = CheckThreads()  # one for all, so that a workspace has one turn wherever its checks come from
+    batches = PlaygroundBatches(database, waiters, link, threads)
+    scheduler = Scheduler(database, threads)
+    local_servers = LocalServers(settings.local_servers if options.pages else ())  # only pages offer them
     is_ready = asyncio.Event()
     looking = asyncio.create_task(_look_for_servers(local_servers, settings, database, is_ready))
     try:
@@ -265,7 +265,7 @@ async def _run(
             await batches.resume()
             public_api, pages = _faces(settings, database, waiters, vault, batches, local_servers)
         else:
-            public_api, pages = _api_face(settings, database, waiters, vault, batches.threads)
+            public_api, pages = _api_face(settings, database, waiters, vault, threads)
         server = _server(settings, _front(settings, database, public_api, pages), limits, ready=is_ready.set)
         stopping, on_damage = _stop_on_signals(server, public_api, maintenance, supervisor, lock)
         maintenance.start(on_damage=on_damage)
@@ -404,7 +404,7 @@ async def _look_for_servers(
     local_servers: LocalServers, settings: Settings, database: Database, is_ready: asyncio.Event
 ) -> None:
     """Finds model servers on this machine, once the server is ready."""
-    if not settings.local_servers:
+    if not local_servers.ports:
         return
     await is_ready.wait()
     outbound = await asyncio.to_thread(_outbound_client, settings, database)

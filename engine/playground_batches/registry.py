@@ -54,16 +54,23 @@ class Locks(Protocol):
 class PlaygroundBatches:
     """Flow id -> its newest batch, for the batches that run. All tabs of a flow show the same batch."""
 
-    def __init__(self, database: Database, waiters: JobWaiters, locks: Locks | None = None) -> None:
-        """`locks`: what tells the servers of a PostgreSQL apart; None when this is the only server."""
+    def __init__(
+        self,
+        database: Database,
+        waiters: JobWaiters,
+        locks: Locks | None = None,
+        threads: CheckThreads | None = None,
+    ) -> None:
+        """`locks`: what tells the servers of a PostgreSQL apart; None when this is the only server. `threads`: those of
+        the server.
+        """
         self._database = database
         self._locks = locks
         self._watching: asyncio.Task[None] | None = None
         self._waiters = waiters
         self._open: dict[str, BatchRunner] = {}
-        #: In which the inputs of rows are checked. The whole server uses them, so that a workspace has one turn wherever
-        #: its checks come from.
-        self.threads = CheckThreads()
+        #: In which the inputs of rows are checked.
+        self.threads = threads or CheckThreads()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def running(self, flow_id: str) -> BatchRunner | None:

@@ -17,6 +17,7 @@ OUTBOUND_CLIENT = {
     f"engine/outbound/{name}.py"
     for name in (
         "client",
+        "http_connection",
         "redirects",
         "connection_pools",
         "network_stream",
