@@ -20,6 +20,7 @@ from pydantic import JsonValue
 
 from engine.core.clock import Clock
 from engine.core.errors import StorageUnavailable
+from engine.core.log_throttle import LogThrottle
 from engine.core.redaction import Redaction
 from engine.flow.node_context import Json
 from engine.jobs.transitions import write_steps
@@ -31,6 +32,7 @@ from storage.job_changes import Claimed, Lease
 from storage.steps import Progress
 
 log = logging.getLogger(__name__)
+_log_throttle = LogThrottle()
 
 #: The seconds for which reports are gathered before they are written: of Playground runs and of text as it arrives, which
 #: people watch, and of other jobs, which usually end before.
@@ -260,7 +262,9 @@ class StepWriter:
         self._waiting: dict[int, _Gathered] = {}
         #: The same, of recorders that somebody watches or whose job goes on after the write.
         self._urgent: dict[int, _Gathered] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        #: When the timer calls; uvloop's handle of a call that is due at once does not tell.
+        self._timer_due = 0.0
         self._writing: asyncio.Task[None] | None = None
         self._watchers: list[tuple[JobRecorder, int, asyncio.Future[None]]] = []
 
@@ -318,10 +322,11 @@ class StepWriter:
 
     def _wake_at(self, due: float) -> None:
         """Looks for what is due at this time, or earlier; a write under way looks when it is done."""
-        if self._writing is not None or (self._timer is not None and self._timer.when() <= due):
+        if self._writing is not None or (self._timer is not None and self._timer_due <= due):
             return
         if self._timer is not None:
             self._timer.cancel()
+        self._timer_due = due
         self._timer = asyncio.get_running_loop().call_at(due, self._begin)
 
     def _begin(self) -> None:
@@ -378,7 +383,8 @@ class StepWriter:
             try:
                 return "stored" if await self._database.write_joined(write_steps, progress) else "lost"
             except StorageUnavailable as error:
-                log.warning("Steps of %s cannot be stored yet: %s", progress.job_id, error)
+                if _log_throttle.may_say("steps"):
+                    log.warning("Steps of %s cannot be stored yet: %s", progress.job_id, error)
                 await asyncio.sleep(AGAIN_SECONDS)
             except Exception:
                 log.exception("Steps of %s were not stored", progress.job_id)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from engine.core.redaction import Redaction
 from engine.jobs.transitions import claim, give_back
@@ -76,3 +77,17 @@ async def test_a_job_that_is_still_its_own_goes_on_after_the_look(world: World) 
     before = recorder.confirmed_at
     await recorder.settled()
     assert recorder.confirmed_at > before + 59
+
+
+def test_on_the_loop_of_workers_a_report_may_come_while_a_write_is_due_at_once(world: World) -> None:
+    async def report() -> None:
+        writer = StepWriter(world.database)
+        one, other = recorder_of(world, writer), recorder_of(world, writer)
+        one.started(started(one, "first"))
+        writing = asyncio.create_task(one.all_stored())
+        await asyncio.sleep(0)
+        other.started(started(other, "second"))
+        await asyncio.gather(writing, other.all_stored())
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(report())
