@@ -469,7 +469,7 @@ def read_cursor(cursor: str, kind: str) -> tuple[int, str]:
 
     Raises ParameterInvalid for a cursor that this list did not return.
     """
-    found = re.fullmatch(r"([0-9]{1,15}):([a-z]{1,10}_[A-Za-z0-9]{22})", cursor_text(cursor))
+    found = re.fullmatch(r"([0-9]{1,15}):([a-z]{1,10}_[A-Za-z0-9]{22,28})", cursor_text(cursor))
     is_ours = found is not None and found[2].startswith(f"{kind}_")
     if (
         found is None or not is_ours or cursor_after(int(found[1]), found[2]) != cursor
