@@ -6,6 +6,8 @@ httpcore2's own streams go through AnyIO, which took a fifth of the CPU time of 
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import select
 import socket
 import ssl
@@ -16,6 +18,8 @@ import httpcore2
 
 #: Reading pauses while this many received bytes wait to be read.
 _MOST_UNREAD = 256 * 1024
+#: The pause before a connection is tried again for which there was no descriptor.
+_FULL_SECONDS = 0.1
 _EXTRA_INFO = {"ssl_object": "ssl_object", "client_addr": "sockname", "server_addr": "peername", "socket": "socket"}
 
 
@@ -35,6 +39,7 @@ class Connector(httpcore2.AsyncNetworkBackend):
         local = None if local_address is None else (local_address, 0)
         try:
             async with asyncio.timeout(timeout):
+                await _until_descriptor()
                 _, received = await loop.create_connection(_Received, host, port, local_addr=local)
         except TimeoutError as error:
             raise httpcore2.ConnectTimeout(str(error)) from error
@@ -48,6 +53,19 @@ class Connector(httpcore2.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """Waits between the library's connection attempts."""
         await asyncio.sleep(seconds)
+
+
+async def _until_descriptor() -> None:
+    """Waits while this process has no descriptor for another connection. uvloop would not close what it failed to open."""
+    while True:
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            if error.errno not in {errno.EMFILE, errno.ENFILE}:
+                raise
+            await asyncio.sleep(_FULL_SECONDS)
+        else:
+            return
 
 
 class _Received(asyncio.Protocol):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
+import resource
 import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import httpcore2
 import pytest
@@ -207,3 +210,32 @@ def test_what_comes_before_the_handshake_is_not_taken_for_an_answer(run, tmp_pat
             await stream.start_tls(client_side, "shop.example.com", 5.0)
 
     run(connected(forges, use))
+
+
+def test_a_connection_waits_for_a_descriptor(run):
+    async def says_hello(_reader, writer):
+        writer.write(b"hello")
+        await writer.drain()
+
+    async def use_all() -> None:
+        async with await asyncio.start_server(says_hello, "127.0.0.1", 0) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            before = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(
+                resource.RLIMIT_NOFILE, (max(int(one.name) for one in Path("/dev/fd").iterdir()) + 1, before[1])
+            )
+            try:
+                with contextlib.ExitStack() as held:
+                    with contextlib.suppress(OSError):
+                        while True:
+                            held.enter_context(Path(os.devnull).open())
+                    connecting = asyncio.create_task(Connector().connect_tcp("127.0.0.1", port, 10.0))
+                    await asyncio.sleep(0.25)
+                    assert not connecting.done()
+                stream = await connecting
+                assert await stream.read(5, 5.0) == b"hello"
+                await stream.aclose()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    run(use_all())
