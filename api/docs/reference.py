@@ -13,6 +13,7 @@ from api.http.problem_json import PROBLEM_TYPE
 from engine.code_samples import (
     Answers,
     Examples,
+    answer_examples,
     call_examples,
     code_examples,
     download_examples,
@@ -86,6 +87,8 @@ class OperationPage:
         sent = self.body["value"] if self.body else None
         if self.id == "run_flow":
             return code_examples(url, sent or {})
+        if self.id == "answer_question":
+            return answer_examples(url, sent or {})
         if self.id == "upload_file":
             return upload_examples(url)
         if self.id == "download_file":

@@ -4,7 +4,8 @@ functions; one module per language.
 The samples in Python and JavaScript and the one of a whole run for curl repeat a request after 408, 429, 500, 502, 503,
 504, 409 `idempotency_in_progress`, a lost connection or a timeout, not before Retry-After and with growing pauses. They
 repeat a 408 or 500 twice at most and stop at a 429 without Retry-After, where waiting does not help. The other samples
-for curl and those of `one_call_examples` send a request once. A call that stays refused, and a run that gives no result,
+for curl and those of `one_call_examples` send a request once. The answer to a question has no Idempotency-Key: when a
+repeat finds the question closed, the sample asks how it was closed. A call that stays refused, and a run that gives no result,
 end every sample with a failure, and the answer is shown. Requests that start work keep one Idempotency-Key for all tries,
 so a request whose response was lost runs only once. The API key is read from
 `FLOWPORT_API_KEY` and not written into the code; the samples of a call that needs no key do not read it.
@@ -25,6 +26,7 @@ __all__ = [
     "Answers",
     "Examples",
     "FileToSend",
+    "answer_examples",
     "ask_for_job",
     "call_examples",
     "code_examples",
@@ -72,6 +74,13 @@ def call_examples(
     """Returns samples for one call of the API that print its response. Without `body` no body is sent."""
     sent = SampleCall(method, url, body, answers, with_idempotency_key, needs_key)
     return Examples(*(one.call(sent) for one in (curl, python, javascript)))
+
+
+def answer_examples(url: str, answer: dict[str, Any]) -> Examples:
+    """Returns samples that answer a question of a job, and print the question as it stands then. `url`: that of
+    POST .../jobs/{job_id}/questions/{question_id}/answer.
+    """
+    return Examples(*(one.answer(url, answer) for one in (curl, python, javascript)))
 
 
 def upload_examples(url: str) -> Examples:

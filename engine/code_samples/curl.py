@@ -117,6 +117,11 @@ def call(sample: SampleCall) -> str:
     return before + " \\\n".join(lines) + "\n"
 
 
+def answer(url: str, said: dict[str, Any]) -> str:
+    """Returns a sample that answers a question of a job once, and prints it."""
+    return call(SampleCall("POST", url, said))
+
+
 def upload(url: str) -> str:
     """Returns a sample that uploads the file UPLOADED, which lies beside it, and prints the response."""
     return f"""\

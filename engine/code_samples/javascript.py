@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from engine.code_samples.payloads import SampleCall, as_json, has_files, marks
-from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, files_url, indented, quoted, shell_word
+from engine.code_samples.quoting import (
+    DOWNLOADED,
+    UPLOADED,
+    YOUR_KEY,
+    files_url,
+    indented,
+    question_of,
+    quoted,
+    shell_word,
+)
 
 _NEEDS_KEY = """\
 if (!process.env.FLOWPORT_API_KEY) throw new Error("Set FLOWPORT_API_KEY to your API key first");
@@ -47,6 +56,13 @@ _AS_TEXT = (
     """\
       const text = await response.text();
       if (response.ok) return text;""",
+)
+_AS_TEXT_OR_CLOSED = (
+    _AS_TEXT[0],
+    f"""\
+{_AS_TEXT[1]}
+      // closed by an earlier try whose response was lost, or by somebody else
+      if (attempt && text.includes('"question_closed"')) return null;""",
 )
 _AS_BYTES = (
     "bytes",
@@ -145,6 +161,46 @@ def call(sample: SampleCall) -> str:
 {calling}
   .then((text) => {{
 {shown}
+  }})
+{_CATCH}"""
+
+
+def answer(url: str, said: dict[str, Any]) -> str:
+    """Returns a sample that answers a question of a job and prints it; when a repeat finds it closed, as the list of
+    questions has it.
+    """
+    questions, question_id = question_of(url)
+    return f"""\
+{_head()}const QUESTIONS = {quoted(questions)};
+const QUESTION_ID = {quoted(question_id)};
+const ANSWER = {as_json(said)};
+
+{_call_function(_AS_TEXT_OR_CLOSED)}
+// Returns the question as it stands in the list of the job's questions.
+async function findQuestion() {{
+  const url = new URL(QUESTIONS);
+  for (;;) {{
+    const page = JSON.parse(await call("GET", url));
+    const found = page.data.find((one) => one.question_id === QUESTION_ID);
+    if (found) return found;
+    if (page.next_cursor === null) throw new Error("The job has no such question any more");
+    url.searchParams.set("cursor", page.next_cursor);
+  }}
+}}
+
+async function answer() {{
+  const headers = {{ "Content-Type": "application/json" }};
+  const body = JSON.stringify(ANSWER);
+  const text = await call("POST", `${{QUESTIONS}}/${{QUESTION_ID}}/answer`, {{ headers, body }});
+  return text === null ? findQuestion() : JSON.parse(text);
+}}
+
+answer()
+  .then((question) => {{
+    console.log(JSON.stringify(question, null, 2));
+    if (question.status !== (ANSWER.approved ? "approved" : "refused")) {{
+      throw new Error("It was closed in another way: status and answered_by tell how");
+    }}
   }})
 {_CATCH}"""
 
@@ -269,7 +325,9 @@ def _upload_function(payload: Any) -> str:
 // Uploads a file and returns its id (Node 20).
 async function upload(path) {{
 {_form("path", _LAST_PART)}\
-  return JSON.parse(await call("POST", new URL("/public/v1/files", ENDPOINT), {{ body: form }})).file_id;
+  const {{ randomUUID }} = await import("node:crypto");
+  const headers = {{ "Idempotency-Key": randomUUID() }};
+  return JSON.parse(await call("POST", new URL("/public/v1/files", ENDPOINT), {{ headers, body: form }})).file_id;
 }}
 
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.code_samples.payloads import FileToSend, SampleCall, has_files
-from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, quoted, shell_word
+from engine.code_samples.quoting import DOWNLOADED, UPLOADED, YOUR_KEY, question_of, quoted, shell_word
 
 _SESSION = "session = requests.Session()\n"
 _KEY_HEADER = 'session.headers["Authorization"] = "Bearer " + os.environ["FLOWPORT_API_KEY"]\n'
@@ -32,6 +32,17 @@ def call(method, url, **options):
         time.sleep(pause)
 '''
 _CALL = f"{_SESSION}{_KEY_HEADER}\n{_CALL_FUNCTION}"
+#: `call` of the answer to a question.
+_CALL_OR_CLOSED = _CALL.replace(
+    """\
+                return response
+""",
+    """\
+                return response
+            if attempt and '"question_closed"' in response.text:
+                return None  # closed by an earlier try whose response was lost, or by somebody else
+""",
+)
 
 
 def submit(endpoint: str, payload: dict[str, Any], key: str) -> str:
@@ -115,6 +126,42 @@ import requests
 answer = call({quoted(sample.method)}, {quoted(sample.url)}{sent})
 {shown}
 """
+
+
+def answer(url: str, said: dict[str, Any]) -> str:
+    """Returns a sample that answers a question of a job and prints it; when a repeat finds it closed, as the list of
+    questions has it.
+    """
+    questions, question_id = question_of(url)
+    return f'''\
+{_head(YOUR_KEY, "json")}
+import requests
+
+QUESTIONS = {quoted(questions)}
+QUESTION_ID = {quoted(question_id)}
+ANSWER = {_value(said)}
+
+{_CALL_OR_CLOSED}
+
+def find_question():
+    """Returns the question as it stands in the list of the job's questions."""
+    cursor = {{}}
+    while True:
+        page = call("GET", QUESTIONS, params=cursor).json()
+        for question in page["data"]:
+            if question["question_id"] == QUESTION_ID:
+                return question
+        if page["next_cursor"] is None:
+            raise SystemExit("The job has no such question any more")
+        cursor = {{"cursor": page["next_cursor"]}}
+
+
+answered = call("POST", f"{{QUESTIONS}}/{{QUESTION_ID}}/answer", json=ANSWER)
+question = find_question() if answered is None else answered.json()
+print(json.dumps(question, indent=2))
+if question["status"] != ("approved" if ANSWER["approved"] else "refused"):
+    raise SystemExit("It was closed in another way: status and answered_by tell how")
+'''
 
 
 def _events(url: str) -> str:
@@ -215,7 +262,9 @@ def _upload_function(payload: Any) -> str:
     return '''def upload(path):
     """Uploads a file and returns its id."""
     with open(path, "rb") as file:
-        return call("POST", urljoin(ENDPOINT, "/public/v1/files"), files={"file": file}).json()["file_id"]
+        sent = {"file": (os.path.basename(path), file.read())}
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    return call("POST", urljoin(ENDPOINT, "/public/v1/files"), files=sent, headers=headers).json()["file_id"]
 
 
 '''

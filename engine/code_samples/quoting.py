@@ -22,6 +22,12 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def question_of(url: str) -> tuple[str, str]:
+    """Returns the address of the questions of a job, and the id of one, from the address where that one is answered."""
+    questions, question_id, _ = url.rsplit("/", 2)
+    return questions, question_id
+
+
 def indented(text: str) -> str:
     """Moves all lines but the first to the right."""
     return text.replace("\n", "\n  ")

@@ -21,6 +21,7 @@ import pytest
 from engine.code_samples import (
     Examples,
     FileToSend,
+    answer_examples,
     ask_for_job,
     call_examples,
     code_examples,
@@ -75,6 +76,10 @@ class Endpoint(ThreadingHTTPServer):
         self.refused: tuple[str, ...] = ()
         #: The paths of the calls that were refused so.
         self.refusals: list[str] = []
+        #: How the question of the job was answered: its status, once the first answer counted whose response is lost.
+        self.answered_as = "approved"
+        self.answers: list[dict[str, Any]] = []
+        self.uploads: list[bytes] = []
         self.stream_times: list[float] = []
         self.over = threading.Event()
         self.streams: list[str | None] = []
@@ -90,6 +95,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self._refuses():
+            return
+        if self.path.endswith("/answer"):
+            self._take_answer(json.loads(body))
+            return
+        if self.path.endswith("/files"):
+            self.server.uploads.append(body)
+            self.server.idempotency_keys.append(self.headers["Idempotency-Key"])
+            busy = len(self.server.uploads) == 1
+            self._answer(503 if busy else 201, {"file_id": "file_1"}, {})
             return
         assert self.headers["Content-Type"] == "application/json"
         self.server.keys.add(self.headers["Authorization"])
@@ -119,6 +133,14 @@ class _Handler(BaseHTTPRequestHandler):
         job = {"status": "queued", "flow_id": "flow_1", "job_id": "job_1", "url": "/public/v1/jobs/job_1"}
         self._answer(202, job, {"Location": "/public/v1/jobs/job_1", "Retry-After": "2"})
 
+    def _take_answer(self, answer: dict[str, Any]) -> None:
+        """The first one counts, and its response is lost."""
+        self.server.answers.append(answer)
+        if len(self.server.answers) == 1:
+            self.close_connection = True
+            return
+        self._answer(409, {"code": "question_closed", "detail": "It has an answer"}, {})
+
     def _refuses(self) -> bool:
         path = self.path.split("?")[0].rsplit("/", 1)[-1]
         if path not in self.server.refused:
@@ -132,6 +154,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path.endswith("/events"):
             self._stream()
+            return
+        if "/questions" in self.path:
+            first = "cursor=" not in self.path
+            asked = "question_0" if first else "question_1"
+            page = [{"question_id": asked, "status": self.server.answered_as, "answered_by": "API key Shop"}]
+            self._answer(200, {"data": page, "next_cursor": "a+b" if first else None}, {})
             return
         if "/files/" in self.path:
             self.server.polls += 1
@@ -438,6 +466,39 @@ def test_the_example_of_a_download_repeats_a_call_that_comes_too_early(
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "download").read_bytes()) == PAYLOAD
     assert endpoint.polls == 2
+
+
+@pytest.mark.parametrize("status", ["approved", "refused"])
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_the_example_of_an_answer_whose_response_is_lost_looks_what_became_of_the_question(
+    language: str, status: str, endpoint: Endpoint, tmp_path: Path
+):
+    endpoint.answered_as = status
+    url = endpoint.address.replace("/flows/execute/flow_1", "/jobs/job_1/questions/question_1/answer")
+    answer = {"approved": True, "values": {"a": [1]}}
+
+    done = run_text(language, getattr(answer_examples(url, answer), language), tmp_path)
+
+    assert endpoint.answers == [answer, answer]
+    assert (done.returncode == 0) is (status == "approved"), done.stderr
+    assert json.loads(done.stdout)["question_id"] == "question_1"
+
+
+@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.process
+def test_an_example_repeats_the_whole_upload_of_a_file(language: str, endpoint: Endpoint, tmp_path: Path):
+    endpoint.submits.append({})
+    (tmp_path / "a.txt").write_bytes(b"all of it")
+    text = getattr(code_examples(endpoint.address, {"document": FileToSend("a.txt")}), language)
+
+    done = run_text(language, text, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert [b"all of it" in body and b'"a.txt"' in body for body in endpoint.uploads] == [True, True]
+    assert None not in endpoint.idempotency_keys
+    assert len(set(endpoint.idempotency_keys)) == 2, "one of the upload and one of the submit"
+    assert endpoint.submits[1:] == [{"document": "file_1"}]
 
 
 @pytest.mark.process
