@@ -67,10 +67,13 @@ _HEADERS: dict[str, tuple[str, str | int]] = {
         "wait=30",
     ),
     "RateLimit": (
-        "What is left, by the limit of the key's environment or of the key, whichever has less left, at the moment the call was accepted or refused.",
+        "What is left, by the limit of the key's environment or of the key, whichever has less left, at the moment the call was accepted or refused: `r` is what is left, `t` the seconds until it is whole again.",
         '"concurrency";r=3, "monthly";r=871;t=554400, "requests";r=49;t=1',
     ),
-    "RateLimit-Policy": ("The limits.", '"concurrency";q=4, "monthly";q=1000;w=2592000, "requests";q=50;w=1'),
+    "RateLimit-Policy": (
+        "The limits: `q` is how much, `w` in how many seconds; of `monthly` these are the seconds of the calendar month in UTC.",
+        '"concurrency";q=4, "monthly";q=1000;w=2678400, "requests";q=50;w=1',
+    ),
     "Retry-After": ("Seconds to wait before the next call.", 2),
     "WWW-Authenticate": ("How to send the key.", "Bearer"),
     "X-Accel-Buffering": ("A proxy like nginx passes the stream on as it comes.", "no"),

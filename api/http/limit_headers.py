@@ -7,8 +7,6 @@ from __future__ import annotations
 from api.http.request_rate import WINDOW_SECONDS, Rate
 from engine.jobs.submit.limits import LimitsView
 
-_MONTH_SECONDS = 2_592_000
-
 
 def limit_headers(limits: LimitsView | None, rate: Rate | None) -> dict[str, str]:
     """Returns both headers, for example `"concurrency";r=3, "monthly";r=871;t=554400, "requests";r=49;t=1`; no header
@@ -22,7 +20,7 @@ def limit_headers(limits: LimitsView | None, rate: Rate | None) -> dict[str, str
         told.append(("concurrency", f"q={limits.concurrency}", f"r={max(0, limits.concurrency - limits.active)}"))
     if limits is not None and limits.monthly is not None:
         left = f"r={max(0, limits.monthly - limits.used)};t={limits.resets_in_seconds}"
-        told.append(("monthly", f"q={limits.monthly};w={_MONTH_SECONDS}", left))
+        told.append(("monthly", f"q={limits.monthly};w={limits.month_seconds}", left))
     if rate is not None:
         told.append(("requests", f"q={rate.quota};w={WINDOW_SECONDS}", f"r={rate.left};t={WINDOW_SECONDS}"))
     if not told:

@@ -84,6 +84,17 @@ def _next_month(day: int) -> Millis:
     return Millis(int(datetime(year, month, 1, tzinfo=UTC).timestamp() * 1000))
 
 
+def month_seconds(at: int) -> int:
+    """Returns how many seconds the month of `at` has in UTC."""
+    return _month_seconds(at // DAY)
+
+
+@functools.lru_cache(8)
+def _month_seconds(day: int) -> int:
+    at = day * DAY
+    return (next_month(at) - month_start(at)) // SECOND
+
+
 def month_start(at: int) -> Millis:
     """Returns the first moment of the month of `at` in UTC."""
     moment = datetime.fromtimestamp(at / 1000, tz=UTC)

@@ -18,7 +18,7 @@ from api.http.request_rate import MOST, RequestRates
 from engine.actions.keys import rotate_key
 from engine.actions.limits import set_plan
 from engine.core.api_key_format import new_key_text
-from engine.core.clock import MovedClock
+from engine.core.clock import MovedClock, month_seconds
 from tests.api.arrange import SERVER, House, open_house
 from tests.security.test_key_scope import call_tool
 
@@ -80,7 +80,8 @@ async def test_other_plans_take_more(house: House, plan: str, most: int | None):
 
 async def test_a_submit_tells_what_is_left_of_the_second(house: House):
     answer = await house.submit()
-    assert answer.headers["ratelimit-policy"].endswith('"monthly";q=1000;w=2592000, "requests";q=50;w=1')
+    window = month_seconds(house.clock.now())
+    assert answer.headers["ratelimit-policy"].endswith(f'"monthly";q=1000;w={window}, "requests";q=50;w=1')
     assert answer.headers["ratelimit"].endswith(', "requests";r=49;t=1')
     house.database.write_now(set_plan, house.principal, "enterprise")
     other = house.new_key().key

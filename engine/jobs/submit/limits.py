@@ -10,7 +10,7 @@ from statistics import median
 
 from sqlalchemy.orm import Session
 
-from engine.core.clock import next_month
+from engine.core.clock import month_seconds, next_month
 from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.errors import ConcurrencyLimitExceeded, LimitReached, MonthlyQuotaExceeded
 from storage.database import now
@@ -35,6 +35,7 @@ class LimitsView:
     monthly: int | None
     used: int
     resets_in_seconds: int
+    month_seconds: int
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ def _view(session: Session, counters: list[tuple[LimitCounter, Used]]) -> Limits
         monthly=monthly[0] if monthly else None,
         used=monthly[1] if monthly else first.month_count,
         resets_in_seconds=math.ceil((next_month(at) - at) / 1000),
+        month_seconds=month_seconds(at),
     )
 
 

@@ -12,7 +12,7 @@ from engine.actions.deployments import deploy, undeploy
 from engine.actions.keys import revoke_key, rotate_key
 from engine.actions.limits import set_plan
 from engine.core.api_key_format import new_key_text
-from engine.core.clock import HOUR, SECOND
+from engine.core.clock import HOUR, SECOND, month_seconds
 from storage.jobs import find_job, read_value
 from tests.api.arrange import House, echo_document
 
@@ -102,7 +102,8 @@ async def test_the_same_key_may_come_in_both_headers(house: House):
 
 async def test_rate_limits_are_told_and_an_unlimited_one_is_left_out(house: House):
     limited = await house.submit()
-    assert limited.headers["ratelimit-policy"].startswith('"concurrency";q=4, "monthly";q=1000;w=2592000, ')
+    window = month_seconds(house.clock.now())
+    assert limited.headers["ratelimit-policy"].startswith(f'"concurrency";q=4, "monthly";q=1000;w={window}, ')
     assert limited.headers["ratelimit"].startswith('"concurrency";r=3, "monthly";r=999;t=')
 
     other = house.other_workspace()

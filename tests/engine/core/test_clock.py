@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.core.clock import seconds_in_words
+from engine.core.clock import DAY, Millis, month_seconds, seconds_in_words
 
 
 @pytest.mark.parametrize(
@@ -10,3 +10,10 @@ from engine.core.clock import seconds_in_words
 )
 def test_one_second_is_told_as_one(seconds: float, words: str):
     assert seconds_in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("at", "days"), [(1769860804_000, 31), (1772323199_999, 28), (1709164800_000, 29), (1795823862_000, 30)]
+)
+def test_a_month_has_the_seconds_of_its_days(at: int, days: int):
+    assert month_seconds(Millis(at)) * 1000 == days * DAY
