@@ -107,7 +107,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Send the header `Content-Type: application/json` and a body in UTF-8 without `Content-Encoding`. An upload of a file is a form (`multipart/form-data`).",
     ),
     RefusalCode.RANGE_NOT_SATISFIABLE: (
-        "A download asked for a part (`Range`) that begins behind the end of the file. `Content-Range` and `detail` say how many bytes the file has.",
+        "A download asked for a part (`Range`) that begins behind the end of the file, or for its last 0 bytes (`bytes=-0`). `Content-Range` and `detail` say how many bytes the file has.",
         "Ask for a part that begins within the file, or leave `Range` out to get all of it. A download that goes on where an earlier one broke off is complete when nothing is left to ask for.",
     ),
     RefusalCode.IDEMPOTENCY_KEY_REUSED: (

@@ -27,8 +27,8 @@ _ONE_RANGE = re.compile(
 async def file_answer(request: Request, row: FileRow, files: FileBytes) -> Response:
     """Returns the answer to a download of this file: 200, 206 or 304. The bytes of a file never change.
 
-    A range that cannot be read, several ranges, and an `If-Range` that names another ETag get the whole file. Raises
-    RangeNotSatisfiable, NotFound when the bytes are gone, and StorageUnavailable.
+    A range that cannot be read, several ranges, any range of an empty file, and an `If-Range` that names another ETag get
+    the whole file. Raises RangeNotSatisfiable, NotFound when the bytes are gone, and StorageUnavailable.
     """
     headers = {
         **download_headers(row),
@@ -48,12 +48,14 @@ def _wants_part(request: Request, size: int, etag: str) -> bool:
     """Tells whether the request asks for one part that the file has. Raises RangeNotSatisfiable."""
     sent = request.headers.getlist("range")
     found = _ONE_RANGE.fullmatch(sent[0]) if len(sent) == 1 and request.method == "GET" else None
-    if found is None or request.headers.get("if-range", etag) != etag:
+    if found is None or not size or request.headers.get("if-range", etag) != etag:
         return False
     first, last, from_end = found.groups()
     if first is not None and last is not None and int(last) < int(first):
         return False  # no range at all, so it does not count
-    if (int(first) >= size) if first is not None else (not size or not int(from_end)):
+    if first is None and not int(from_end):
+        raise RangeNotSatisfiable(size, "the last 0 of them are no part of it")
+    if first is not None and int(first) >= size:
         raise RangeNotSatisfiable(size)
     return True
 

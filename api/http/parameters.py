@@ -218,8 +218,8 @@ Range = Annotated[
     _as(type="string", examples=["bytes=0-1023"]),
     Header(
         alias="Range",
-        description="`bytes=0-1023`, `bytes=1024-` or `bytes=-500` (the last 500): send this part alone. Several ranges, and what cannot be read "
-        "as one, get the whole file.",
+        description="`bytes=0-1023`, `bytes=1024-` or `bytes=-500` (the last 500): send this part alone. Several ranges, what cannot be read "
+        "as one, and any range of an empty file get the whole file.",
     ),
 ]
 IfRange = Annotated[

@@ -68,9 +68,9 @@ class RangeNotSatisfiable(Refusal):
 
     code = RefusalCode.RANGE_NOT_SATISFIABLE
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, why: str = "the first is number 0") -> None:
         self.size = size
-        super().__init__(f"It has {size:,} {'byte' if size == 1 else 'bytes'}; the first is number 0")
+        super().__init__(f"It has {size:,} {'byte' if size == 1 else 'bytes'}; {why}")
 
 
 class MalformedRequest(Refusal):

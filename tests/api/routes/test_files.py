@@ -123,6 +123,10 @@ async def test_a_part_of_a_file_can_be_asked_for(house: House):
         assert (response.status_code, response.content) == (200, b"0123456789"), sent
     stale = await house.get(address, headers={"Range": "bytes=0-2", "If-Range": '"other"'})
     assert (stale.status_code, stale.content) == (200, b"0123456789")
+    empty = await file_id_of(house, content=b"", name="a.txt")
+    for sent in ("bytes=0-", "bytes=0-1023", "bytes=-5", "bytes=-0"):
+        response = await house.get(f"/files/{empty}", headers={"Range": sent})
+        assert (response.status_code, response.content, "content-range" in response.headers) == (200, b"", False)
 
 
 @pytest.mark.parametrize("asked", ["bytes=10-", "bytes=900-901", "bytes=-0", f"bytes={'9' * 30}-"])
@@ -134,7 +138,11 @@ async def test_a_part_that_a_file_does_not_have_is_a_problem(house: House, asked
     problem = ProblemDetails.model_validate(response.json())
     assert (response.status_code, problem.code) == (416, "range_not_satisfiable")
     assert response.headers["content-range"] == "bytes */10"
-    assert "10 bytes" in problem.detail
+    assert problem.detail == (
+        "It has 10 bytes; the last 0 of them are no part of it"
+        if asked == "bytes=-0"
+        else "It has 10 bytes; the first is number 0"
+    )
 
 
 async def test_a_file_that_the_caller_has_is_not_sent_again(house: House):
