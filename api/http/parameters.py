@@ -17,7 +17,7 @@ from engine.core.clock import Millis
 from engine.core.errors import ParameterInvalid
 from engine.core.rfc3339 import NoSuchTime, NotRfc3339, read_time
 from engine.core.trace_context import MAX_BAGGAGE, MAX_TRACESTATE, TraceContext
-from engine.core.web_ports import PORT, has_good_port
+from engine.core.web_addresses import PORT, has_good_port
 from engine.jobs.submit.batches import MAX_ITEMS
 
 MAX_WAIT_SECONDS = 60

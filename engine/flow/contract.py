@@ -16,6 +16,7 @@ from engine.flow.document import MAX_NAME, Document, Node
 from engine.flow.file_values import (
     FILE_SCHEMA,
     SENT_AS_TEXT,
+    SENT_ID,
     kinds_in_words,
     largest_bytes,
     size_in_words,
@@ -260,7 +261,7 @@ FILE_AS_OBJECT: JsonSchema = {
     "type": "object",
     "title": "Uploaded file",
     "description": "What `POST /public/v1/files` answered; its `file_id` counts",
-    "properties": {"file_id": {"type": "string"}},
+    "properties": {"file_id": {"type": "string", "pattern": SENT_ID}},
     "required": ["file_id"],
 }
 

@@ -20,7 +20,7 @@ from pydantic import JsonValue
 
 from engine.core.ids import FILE_ID
 from engine.core.media_types import HEAD_BYTES, TAIL_BYTES, media_type_of, plain_media_type
-from engine.core.web_ports import has_good_port
+from engine.core.web_addresses import HOST_NAME, IPV6, LENIENT_PORT, has_good_port
 from engine.flow.references import Json
 
 #: The value as JSON Schema.
@@ -35,8 +35,13 @@ FILE_SCHEMA: Final[dict[str, Any]] = {
     },
     "required": ["name", "media_type", "size", "file_id"],
 }
-#: What callers may send as text: an id, a data URL, or an https address without user and password.
-SENT_AS_TEXT: Final = r"^(file_[0-9A-Za-z]{22}$|data:|[Hh][Tt][Tt][Pp][Ss]://[^/?#@]+([/?#]|$))"
+#: An id as text.
+SENT_ID: Final = rf"^{FILE_ID.pattern}$"
+#: An https address without user and password. Blanks at its end do not count.
+_ADDRESS: Final = rf"[Hh][Tt][Tt][Pp][Ss]://({IPV6}|{HOST_NAME}){LENIENT_PORT}([/?#][^\x00-\x1f\x7f\\]*)?\s*"
+_DATA_URL_BASE64: Final = r"[Dd][Aa][Tt][Aa]:[\s\S]*;\s*[Bb][Aa][Ss][Ee]64\s*,[A-Za-z0-9+/]*={0,2}"
+#: What callers may send as text: an id, a data URL with base64, or an https address.
+SENT_AS_TEXT: Final = rf"^({FILE_ID.pattern}|{_DATA_URL_BASE64}|{_ADDRESS})$"
 
 #: The most bytes that a file may have anywhere in Flowport.
 MAX_FILE_BYTES: Final = 50 << 20
@@ -307,19 +312,33 @@ def check_sent_file(field: Mapping[str, Any], value: Json) -> tuple[str, str] | 
     return _check_address(value) if is_web_file(value) else _check_data_url(field, value)
 
 
+_WEB_FILE: Final = re.compile(_ADDRESS)
+#: The most characters of an address that is opened.
+_LONGEST_ADDRESS: Final = 8_192
+
+
 def _check_address(value: str) -> tuple[str, str] | None:
     """Checks what an https address shows without being called."""
+    value = value.rstrip()
+    if re.search(r"[\x00-\x1f\x7f\\]", value):
+        return "format", "is no address of a file: it has a backslash or a control character in it"
+    if len(value) > _LONGEST_ADDRESS:
+        return "format", f"is an address with more than {_LONGEST_ADDRESS:,} characters, and such a file is not fetched"
     try:
         parts = urlsplit(value)  # raises when the brackets do not contain an IPv6 address
-        named, has_host = "@" in parts.netloc, bool(parts.hostname) and has_good_port(parts)
     except ValueError:
-        named, has_host = False, False
-    if named:
+        return "format", _NO_HOST
+    if "@" in parts.netloc:
         why = "is an address with a user name or password, and such a file is not fetched"
         return "format", f"{why}: send an address that opens without, or upload the file"
-    if not has_host:
-        return "format", "is no address of a file: it has no host, or a port that does not exist"
-    return None
+    if not parts.hostname:
+        return "format", "is no address of a file: it has no host"
+    if not has_good_port(parts):
+        return "format", "is no address of a file: its port does not exist; ports are numbers from 1 to 65535"
+    return None if _WEB_FILE.fullmatch(value) else ("format", _NO_HOST)
+
+
+_NO_HOST: Final = "is no address of a file: its host is neither an IP address nor a name that can be looked up"
 
 
 def _check_data_url(field: Mapping[str, Any], value: str) -> tuple[str, str] | None:

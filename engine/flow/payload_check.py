@@ -22,7 +22,7 @@ from engine.core.errors import MOST_ERRORS, FieldError, WrongFields
 from engine.core.json_text import json_bytes
 from engine.core.lone_surrogates import without_lone_surrogates
 from engine.core.rfc3339 import NoSuchTime, NotRfc3339, read_time
-from engine.core.web_ports import PORT, has_good_port
+from engine.core.web_addresses import IPV6, LENIENT_PORT, has_good_port
 from engine.flow.file_values import check_sent_file, looks_like_file, size_in_words
 from engine.flow.patterns import BadPattern, Pattern, PatternBudget, current_budget
 from engine.flow.references import Json
@@ -58,8 +58,7 @@ TYPE_WORDS = {
 #: checked by the step that opens it.
 WEB_ADDRESS = (
     r"^[Hh][Tt][Tt][Pp][Ss]?://([^\s\x00-\x20\x7f-\xa0/?#\[\]]*@)?"
-    r"(\[[0-9A-Fa-f:.]+\]|[^\s\x00-\x20\x7f-\xa0/?#@:\[\]]+)"
-    rf"(:(0*{PORT})?)?"
+    rf"({IPV6}|[^\s\x00-\x20\x7f-\xa0/?#@:\[\]]+){LENIENT_PORT}"
     r"([/?#][^\s\x00-\x20\x7f-\xa0]*)?$"
 )
 _WEB_ADDRESS = re.compile(WEB_ADDRESS)

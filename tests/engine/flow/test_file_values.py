@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 from typing import Any
 
@@ -12,6 +13,8 @@ from engine.flow.contract import example_payload, payload_schema, sample_payload
 from engine.flow.document import Document
 from engine.flow.draft_fields import fields_from_json
 from engine.flow.file_values import (
+    SENT_AS_TEXT,
+    check_sent_file,
     file_value,
     has_kind,
     is_file_value,
@@ -24,6 +27,8 @@ from engine.flow.file_values import (
     takes_files,
 )
 from engine.flow.payload_check import check_payload, json_type
+from engine.outbound.addresses import read_url
+from engine.outbound.errors import BadUrl
 
 ID = "file_" + "0" * 22
 VALUE = file_value(ID, "a.pdf", "application/pdf", 3)
@@ -103,6 +108,78 @@ def test_content_counts_more_than_what_a_data_url_says() -> None:
     parts = read_data_url(data_url("text/csv", b"%PDF-1.7"))
     assert parts is not None
     assert parts.found_type() == "application/pdf"
+
+
+@pytest.mark.parametrize(
+    ("sent", "fits"),
+    [
+        (ID, True),
+        ("FILE_" + "0" * 22, False),
+        ("file_0", False),
+        (ID + "0", False),
+        (DATA, True),
+        ("DATA:text/csv;BASE64,YSxiCjEsMgo=", True),
+        ('data:text/plain;name="a;b,c.csv"; base64 ,YSxiCjEsMgo', True),
+        ("data:;base64,", True),
+        ("data:", False),
+        ("data:x", False),
+        ("data:text/plain,abc", False),
+        ("data:text/plain;base64;name=x,YSxi", False),
+        ("data:text/plain;base64,YS xi", False),
+        ("data:text/plain;base64,YSxi=YSx", False),
+    ],
+)
+def test_the_published_pattern_takes_what_is_taken_as_a_file(sent: str, fits: bool) -> None:
+    assert (check_sent_file({}, sent) is None) is fits
+    assert (re.search(SENT_AS_TEXT, sent) is not None) is fits
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("https://a.example", ""),
+        ("HTTPS://A.example:0443/a b.csv?x=ü#y", ""),
+        ("https://a.example:/", ""),
+        ("https://a.example./x\n", ""),
+        ("https://a_b.example?x", ""),
+        ("https://_a-b.example#x", ""),
+        ("https://bücher.example/ä", ""),
+        ("https://日本。example/", ""),
+        ("https://[2001:db8::1]:8443/x", ""),
+        ("https://localhost/x", ""),
+        (f"https://{'a' * 63}.example/", ""),
+        ("https://a b.example/x.csv", "host"),
+        ("https://a%20b.example/", "host"),
+        ("https://a$b.example/", "host"),
+        ("https://a..example/", "host"),
+        ("https://-a.example/", "host"),
+        ("https://.example/", "host"),
+        (f"https://{'a' * 64}.example/", "host"),
+        ("https://a\u3000b.example/", "host"),
+        ("https://[1.2.3.4]/", "host"),
+        ("https://[::1/", "host"),
+        ("https:///x", "no host"),
+        ("https://:443/x", "no host"),
+        ("https://a.example:99999/x", "port"),
+        ("https://a.example:x/", "port"),
+        ("https://a.example/x\\y", "backslash"),
+        ("https://a.example\\x", "backslash"),
+        ("https://a.example/x\ny", "backslash"),
+        ("https://ann@a.example/", "user name"),
+        ("https://a.example/" + "x" * 8_192, "8,192"),
+    ],
+)
+def test_an_address_that_is_taken_for_a_file_is_one_that_can_be_opened(address: str, why: str) -> None:
+    wrong = check_sent_file({}, address)
+    assert (wrong is None) is (why == "")
+    assert wrong is None or (wrong[0] == "format" and why in wrong[1])
+    if "8,192" not in why and address != "https://[1.2.3.4]/":
+        assert (re.search(SENT_AS_TEXT, address) is None) is bool(why)
+    if why:
+        with pytest.raises(BadUrl):
+            read_url(address)
+    else:
+        read_url(address)
 
 
 @pytest.mark.parametrize("head", [";a=b" * 1_000_000, ";" * 1_999, ';a="' * 400, ';a="b"' * 300, ';a="\\' * 400])

@@ -147,6 +147,7 @@ async def test_a_list_of_files_and_a_file_in_a_group(world: World) -> None:
         ("https:///a.pdf", "format"),
         ("https://example.com:70000/a.pdf", "format"),
         ("https://[::1/a.pdf", "format"),
+        ("https://a b.com/a.pdf", "format"),
         ("data:text/plain,hello", "format"),
         ("data:application/pdf;base64,%%%%", "format"),
         ({"name": "a.pdf"}, "format"),
