@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 from typing import Annotated, Any, get_args
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import Depends, Header, Path, Query
 from pydantic import BeforeValidator, WithJsonSchema
@@ -17,7 +17,7 @@ from engine.core.clock import Millis
 from engine.core.errors import ParameterInvalid
 from engine.core.rfc3339 import NoSuchTime, NotRfc3339, read_time
 from engine.core.trace_context import MAX_BAGGAGE, MAX_TRACESTATE, TraceContext
-from engine.core.web_addresses import PORT, has_good_port
+from engine.core.web_addresses import IPV6, PORT, has_good_port
 from engine.jobs.submit.batches import MAX_ITEMS
 
 MAX_WAIT_SECONDS = 60
@@ -26,11 +26,11 @@ MAX_VERSION = 999_999_999
 MAX_PAGE = 100
 MAX_WEB_ADDRESS = 2_000
 _NO_WEB_ADDRESS = "must be a web address like https://example.com/hook"
+_HOST_AND_PORT = rf"([A-Za-z0-9][A-Za-z0-9._-]*|{IPV6})(:{PORT})?"
 #: http or https, a host without user and password, a port from 1 to 65535, and the characters that RFC 3986 allows
 #: after it.
 WEB_ADDRESS = (
-    r"^[Hh][Tt][Tt][Pp][Ss]?://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])"
-    rf"(:{PORT})?"
+    rf"^[Hh][Tt][Tt][Pp][Ss]?://{_HOST_AND_PORT}"
     r"([/?]([A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?(#([A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?$"
 )
 
@@ -162,7 +162,25 @@ def _fault_of(url: str) -> str:
         return "has a user or a password in it; leave them out"
     if host and not has_good_port(parts):
         return "has a port that does not exist; ports are numbers from 1 to 65535"
-    return "" if host and re.fullmatch(WEB_ADDRESS, url, re.ASCII) else _NO_WEB_ADDRESS
+    if re.fullmatch(WEB_ADDRESS, url, re.ASCII):
+        return ""
+    return _fault_of_signs(url, parts) if host and parts.scheme in {"http", "https"} else _NO_WEB_ADDRESS
+
+
+def _fault_of_signs(url: str, parts: SplitResult) -> str:
+    """Returns which sign of a URL has no place where it stands."""
+    if "\\" in url:
+        return "has a backslash in it; write / where a part begins, and %5C for the sign itself"
+    if odd := re.search(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]", url):
+        shown = f"`{odd[0]}`" if odd[0].isprintable() else "a control character"
+        return f"has {shown} in it; write it as %{ord(odd[0]):02X}"
+    if re.search(r":(0\d*)?$", parts.netloc):
+        return "has a port that is empty or begins with a 0; write it like :8443, or leave it out with its colon"
+    if not re.fullmatch(_HOST_AND_PORT, parts.netloc):
+        return "has a host that is neither a number nor a name"
+    if re.search(r"%(?![0-9A-Fa-f]{2})", url):
+        return "has a % that no two hexadecimal digits follow; write the sign itself as %25"
+    return "has a second #, or brackets behind its host; write the sign # as %23, and [ ] as %5B %5D"
 
 
 def trace(request: Request) -> str | None:

@@ -96,6 +96,17 @@ def test_a_wrong_header_is_refused_by_its_name(read, name: str, value: str):
         ("ftp://example.com/", "https://example.com/hook"),
         ("https://[::1/", "https://example.com/hook"),
         ("https://", "https://example.com/hook"),
+        ("https://example.com:0443/", "begins with a 0"),
+        ("https://example.com:/", "empty"),
+        ("https://example.com\\b", "backslash"),
+        ("https://example.com/a\\b", "backslash"),
+        ("https://exa$mple.com/", "name"),
+        ("https://-a.example/", "name"),
+        ("https://example.com/a|b", "`|`"),
+        ("https://example.com/a|b", "%7C"),
+        ("https://example.com/a\tb", "%09"),
+        ("https://example.com/100%", "%25"),
+        ("https://example.com/a#b#c", "%23"),
     ],
 )
 def test_a_wrong_webhook_address_is_told_its_own_fault(url: str, told: str):
