@@ -35,8 +35,8 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Use another key, or ask the owner to allow this flow for the key.",
     ),
     RefusalCode.NOT_FOUND: (
-        "The API has no such address, or nothing has the id in it, or it belongs to somebody else or to another environment. The last three look the same on purpose; of an address that does not exist `detail` says so.",
-        "Check the address, then the id in it. `/public/v1/openapi.json` lists all addresses. A key sees the jobs of its own environment only.",
+        "The API has no such address, or nothing has the id in it, or it belongs to somebody else or to another environment. The last three look the same on purpose; of an address that does not exist `detail` says so. What has an id is a flow, a job, a batch, a question of a job or a file; a version in `X-Flow-Version` that was never deployed is not found either.",
+        "Check the address, then the id in it, and the number in `X-Flow-Version` where one is sent. `/public/v1/openapi.json` lists all addresses. A key sees the jobs and files of its own environment only.",
     ),
     RefusalCode.FLOW_NOT_DEPLOYED: (
         "The flow is yours, but its API is switched off: it was never deployed, or it was undeployed.",

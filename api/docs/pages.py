@@ -535,7 +535,10 @@ def _job_error(code: str) -> dict[str, Any]:
     attempts = MAX_ATTEMPTS if code == JobErrorCode.WORKER_LOST else 1
     error = {"code": code, "message": message, "node_id": node_id, "node_label": label, "item_index": None}
     job = {"job_id": "job_7Qm2VxK1", "status": "failed", "result": None, "error": {**error, "attempts": attempts}}
-    where = ("Where it stands", "in the `error` of a job that failed; the call itself was accepted with 202")
+    where = (
+        "Where it stands",
+        "in the `error` of a job that failed; the call itself was accepted with 202, or with `wait` answered 200 with this job",
+    )
     example = json.dumps(job, indent=2, ensure_ascii=False)
     return {"code": code, "title": title, "where": where, "why": why, "todo": todo, "example": example}
 

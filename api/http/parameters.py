@@ -280,7 +280,7 @@ CancelAfter = Annotated[
 FlowVersion = Annotated[
     int | None,
     _as(type="integer", minimum=1, maximum=MAX_VERSION),
-    Header(alias="X-Flow-Version", description="Run this version, if it was ever deployed."),
+    Header(alias="X-Flow-Version", description="Run this version; one that was never deployed is 404 `not_found`."),
 ]
 WebhookUrl = Annotated[
     str | None,
