@@ -213,6 +213,9 @@ def _answer(document: Json, status: str, response: Json, left_so: Json) -> dict[
 
 
 def _media_example(media: Json, schema: Json) -> Any:
+    """Returns an example of a body; None for the bytes of a file."""
+    if schema.get("format") == "binary":
+        return None
     if "example" in media:
         return media["example"]
     for named in (media.get("examples") or {}).values():

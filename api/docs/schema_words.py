@@ -19,7 +19,7 @@ _TYPE_WORDS = {
     "object": "Group",
     "null": "null",
 }
-_FORMAT_WORDS = {"uri": "Web address", "email": "E-mail address", "date-time": "Date and time"}
+_FORMAT_WORDS = {"binary": "File", "uri": "Web address", "email": "E-mail address", "date-time": "Date and time"}
 _RULES = {
     "minimum": "At least {}",
     "maximum": "At most {}",
