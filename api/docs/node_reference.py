@@ -12,8 +12,11 @@ from pydantic import BaseModel
 
 from api.docs.schema_words import field_rows, rules, type_words
 from engine.flow.document import Policy
+from engine.flow.lists import SPLITTER
 from engine.flow.node_type import GROUPS, THE_JOBS, NodeType
 
+#: The types whose steps may wait for the answer of a person.
+_ASK_A_PERSON = frozenset({"approval", "agent"})
 #: The depth to which nested settings are listed.
 _DEEPEST = 3
 
@@ -41,6 +44,9 @@ def node_page(kind: NodeType) -> dict[str, Any]:
         "ports": kind.ports,
         "output": field_rows(_out_schema(kind)),
         "output_type": type_words(_out_schema(kind)),
+        "output_otherwise": _otherwise(kind),
+        "counts_items": kind.type == SPLITTER,
+        "limit": kind.limit_for(config),
         "policy": [] if kind.type in {"api_input", "api_output"} else [_policy_row(kind, row) for row in _rows(Policy)],
         "example": json.dumps({name: part for name, part in node.items() if part}, indent=2, ensure_ascii=False),
     }
@@ -50,6 +56,23 @@ def _out_schema(kind: NodeType) -> Mapping[str, Any]:
     return kind.out_schema(*kind.example) or {}
 
 
+def _otherwise(kind: NodeType) -> list[dict[str, Any]]:
+    """Returns what the output holds more, and what it lacks, with other choices in the settings than those of the
+    example: setting, value, rows, and the names of what is not there.
+    """
+    config, inputs = kind.example
+    usual = {row["name"] for row in field_rows(_out_schema(kind))}
+    found: list[dict[str, Any]] = []
+    for name, part in kind.config.model_json_schema().get("properties", {}).items():
+        for value in part.get("enum") or ():
+            rows = field_rows(kind.out_schema({**config, name: value}, inputs) or {})
+            more = [row for row in rows if row["name"] not in usual]
+            less = sorted(usual - {row["name"] for row in rows})
+            if more or less:
+                found.append({"setting": name, "value": value, "rows": more, "lacks": less})
+    return found
+
+
 def _policy_row(kind: NodeType, row: dict[str, Any]) -> dict[str, Any]:
     if row["name"] != "timeout_seconds":
         return row
@@ -57,7 +80,8 @@ def _policy_row(kind: NodeType, row: dict[str, Any]) -> dict[str, Any]:
     usual = "Usually the job's own limit" if limit >= THE_JOBS else f"Usually {limit:g} seconds"
     if kind.time_limit is not None:
         usual += " with the settings of the example"
-    return {**row, "rules": [usual]}
+    waits = ["It does not run while the step waits for a person"] if kind.type in _ASK_A_PERSON else []
+    return {**row, "rules": [usual, *waits]}
 
 
 def _rows(model: type[BaseModel]) -> list[dict[str, Any]]:

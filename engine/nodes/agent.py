@@ -18,7 +18,7 @@ and so is that nobody answered within 7 days.
 A tool that fails, does not answer in time or is called with wrong values ends nothing: the model is told, and may try
 another way. **Most steps** limits how often the model is asked; at the last step it must answer with what it has. **Most
 money** stops the agent before the next reply once that much is spent. The step's time limit ends it in any case, and the
-error says how far it came.
+error says how far it came; while it waits for a person, that limit does not run.
 
 Without output fields the answer is text. With **output fields** it has these fields, as with Prompt. Each reply of the model and
 each call of a tool stands with the step, with its tokens and cost, and none that has ended is repeated after a crash. The

@@ -4,7 +4,8 @@ Every flow that becomes an API starts here. Add a field for each value callers s
 there. Requests that do not match are refused with the names of the wrong fields, so later steps can rely on the values.
 
 A field of the type **File** takes a file: an upload by its `file_id`, an https address, or a base64 data URL. You may name the kinds of files and the
-largest size. Later steps get its name, kind and size, and can read it.
+largest size. Later steps get its name, kind and size, and can read it. What is at an address is fetched before any other step runs, one file after the
+other: a file may take 120 seconds, and all files of a call 300.
 
 A field that is not required may have a default; without one it is empty (`null`). Later steps use the values as `API Input › name`.
 Samples are ready-made requests for the Run panel and the code examples.

@@ -10,7 +10,8 @@ A group that no item is in has no row, unless it stands under **Groups that alwa
 like `good` and `bad`, and each of them is told with a count of 0 when there is none.
 
 **Also work out** adds numbers to every group: how many items have a value, the sum, the average, the smallest or the largest of a
-field. Each has the name you give it, or one like `sum_price`.
+field. Each has the name you give it, or one like `sum_price`, and stands beside
+`count` in every entry of `groups` and in `total`.
 
 * Values that read the same are one group: `Good` and `good`, `3` and `"3"`. The group has the first of them as its key.
 * Items without the field, with null or with an empty text are a group of their own. Its key is null.

@@ -15,7 +15,8 @@ its name: a Word document that is called `.pdf` is read all the same.
 | Text and Markdown | as it is |
 
 **Give back** decides what comes out beside the text: *Markdown* has headings, lists and tables, *Tables* has the rows of each table,
-ready for **For each item** or a dataset. In a PDF, tables are found by how words stand below each other; check what was found. A file
+ready for **For each item** or a dataset: `tables` is the list of tables, and `rows` of a table holds an object for each row, with the
+columns as its fields. In a PDF, tables are found by how words stand below each other; check what was found. A file
 without a table ends the step then; a CSV file may have 100,000 rows.
 
 **Pages** chooses some of a long file: `1-3, 5`, `4-` for the fourth and all after it, or `last`. For slides and sheets, their numbers
@@ -135,7 +136,12 @@ _TABLE: JsonSchema = {
         "title": {**_TEXT, "title": "Title"},
         "page": {"type": "integer", "title": "Page"},
         "columns": {"type": "array", "title": "Columns", "items": _TEXT},
-        "rows": {"type": "array", "title": "Rows", "items": {"type": "object"}},
+        "rows": {
+            "type": "array",
+            "title": "Rows",
+            "items": {"type": "object"},
+            "description": "Each row with the columns as its fields",
+        },
     },
     "required": ["title", "page", "columns", "rows"],
 }

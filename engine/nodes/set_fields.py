@@ -1,7 +1,8 @@
 """Put several values together under names.
 
 Each field has a name and a value; later steps use them as `Set Fields › name`. A value from an earlier step stays what it is (a
-number stays a number); with text around it, it becomes text. The date and time at which the run began is **This run › date**.
+number stays a number); with text around it, it becomes text. The date and time at which the run began is **This run › date**,
+`{{ system.timestamp }}` in a flow file.
 """
 
 from __future__ import annotations

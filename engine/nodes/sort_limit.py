@@ -1,7 +1,8 @@
 """Put a list in order and keep the first few.
 
 Choose a list under **Items**. **Sort by** names the field to sort by, like `price` or `author.name`. Write a single dot, `.`, to
-sort the items themselves, like a list of words. Leave it empty to keep the order and only cut the list.
+sort the items themselves, like a list of words. Leave it empty to keep the order and only cut the
+list; with **Largest first** the list then comes from its end.
 
 * Numbers come before texts (behind them with the largest first), and numbers in text count as numbers: `"9"` stands before `"10"`.
 * Texts are sorted without looking at capitals. Dates like `2026-01-31` come in the order of time.
@@ -30,7 +31,7 @@ class Config(NodeConfig):
         max_length=500,
         title="Sort by",
         description="The field to sort by, like `price` or `author.name`. A dot `.` means the items themselves. "
-        "Empty: the order is kept.",
+        "Empty: the order is kept, or turned around with “Largest first”.",
         json_schema_extra={"widget": "item_field", "example": "price"},
     )
     descending: bool = Field(

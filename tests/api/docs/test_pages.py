@@ -418,6 +418,28 @@ async def test_every_page_is_there_as_markdown(client, path):
     assert "<" not in re.sub(r"```.*?```|`[^`]*`|\\\\<", "", answer.text, flags=re.DOTALL)
 
 
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        (
+            "read_document",
+            ["With the setting `as: tables` it has no `markdown`, and also holds:", "| `tables[].rows` |"],
+        ),
+        ("array_splitter", ["`array_splitter.index`", "`array_splitter.total`"]),
+        ("approval", ["Usually 60 seconds. It does not run while the step waits for a person."]),
+        ("api_input", ["It may take 300 seconds."]),
+    ],
+)
+async def test_the_page_of_a_node_tells_what_the_example_does_not_show(client, node: str, told: list[str]):
+    text = (await client.get(f"/docs/nodes/{node}.md")).text
+    assert [words for words in told if words not in text] == []
+
+
+async def test_the_bytes_of_a_file_are_no_text(client):
+    assert "| `file` | File |" in (await client.get("/docs/api/upload_file.md")).text
+    assert "\ntext\n" not in (await client.get("/docs/api/download_file.md")).text
+
+
 async def test_the_help_of_nodes_is_shown_as_it_is_written(client):
     """A Markdown fence inside inline code is text, and so is a `<`."""
     page = LexborHTMLParser((await client.get("/docs/nodes/parse_json")).text)
