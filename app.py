@@ -27,6 +27,7 @@ from engine.core.garbage import collect_garbage_seldom
 from engine.core.hidden_modules import hidden
 from engine.core.malloc import share_among_threads
 from engine.core.settings import BadSetting, Settings
+from engine.core.standard_streams import open_standard_streams
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -59,6 +60,7 @@ _NOT_USED = ("aiohttp", "requests", "pydantic.v1")
 def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
     """Runs the server until SIGTERM or Ctrl+C; returns the exit code."""
     os.umask(0o077)
+    open_standard_streams()
     if options.processes > 1:
         return _serve_with_processes(settings, options)
     gc.disable()  # imported modules are never garbage: collecting during the start would only cost time
@@ -184,6 +186,7 @@ def worker(settings: Settings) -> int:
     from engine.jobs.worker.worker import WorkerOptions, run_worker
 
     os.umask(0o077)
+    open_standard_streams()
     raise_limit()
     log_to_stderr(style=settings.log)
     flags = {name: os.environ.get(name) == "1" for name in (PIPES, ALONE)}

@@ -6,10 +6,14 @@ cannot start a new line or move the cursor: line ends and other control characte
 The default format is for people. With `FLOWPORT_LOG=json` every line is a JSON object with `time`, `level`, `logger`,
 `message` and the known ones of `request_id`, `job_id`, `flow_id` ...; each call of the public API and each end of a job
 then has its own line too.
+
+A line that cannot be written (full disk, closed or full pipe, closed stream) is dropped: no log call raises, and nothing
+of the line waits in a buffer of a process that set up its streams (`engine.core.standard_streams`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import json
 import logging
@@ -56,7 +60,7 @@ def log_to_stderr(secrets: Iterable[str] = (), style: LogStyle = "text") -> None
     """Sets up logging: Flowport's loggers from INFO on, those of libraries from WARNING on."""
     for secret in secrets:
         hide_in_logs(secret)
-    lines = logging.StreamHandler(sys.stderr)
+    lines = _ToStderr()
     lines.setFormatter(_JsonLines() if style == "json" else _Lines())
     logging.basicConfig(level=logging.WARNING, handlers=[lines], force=True)
     sys.excepthook, threading.excepthook = _log_uncaught, _log_uncaught_in_thread
@@ -92,9 +96,14 @@ def worker_line(style: LogStyle) -> Callable[[str, str], str]:
 
 
 def write_to_stderr(line: str) -> None:
-    """Writes the line and its line end in one call, so that lines of other threads cannot come between them."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    """Writes the line and its line end in one call, so that lines of other threads cannot come between them. A line that
+    nobody takes is dropped.
+    """
+    stream = sys.stderr  # None in a process that was started without one
+    if stream is not None:  # pyright: ignore[reportUnnecessaryComparison]
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it is closed
+            stream.write(f"{line}\n")
+            stream.flush()
 
 
 def as_text(line: str, process: str) -> str:
@@ -107,12 +116,11 @@ def as_text(line: str, process: str) -> str:
 def as_json(line: str, process: str) -> str:
     """Returns a JSON line without secrets and with its process's name; any other line becomes the message of one."""
     line = _hidden.text(line)
-    try:
+    with contextlib.suppress(ValueError, RecursionError):
         fields = json.loads(line)
-    except ValueError:
-        fields = None
-    if not isinstance(fields, dict):
-        fields = {"time": _when(datetime.now(UTC).timestamp()), "level": "INFO", "logger": "worker", "message": line}
+        if isinstance(fields, dict):
+            return _json_line({**fields, "process": process})
+    fields = {"time": _when(datetime.now(UTC).timestamp()), "level": "INFO", "logger": "worker", "message": line}
     return _json_line({**fields, "process": process})
 
 
@@ -123,6 +131,23 @@ def _escaped(text: str) -> str:
 def _json_line(fields: Mapping[str, Any]) -> str:
     text = json.dumps(fields, ensure_ascii=False, default=str)
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+class _ToStderr(logging.Handler):
+    """Writes each record to the stderr of the moment, and never raises."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception as error:  # noqa: BLE001 - the values of a log call are no reason to end what makes it
+            line = self._without_values(record, error)
+        write_to_stderr(line)
+
+    def _without_values(self, record: logging.LogRecord, error: Exception) -> str:
+        """Returns the line for a record that cannot be formatted, which tells where it came from."""
+        where = record.name, record.levelno, record.pathname, record.lineno
+        values = type(error).__name__, record.pathname, record.lineno
+        return self.format(logging.LogRecord(*where, "A line could not be formatted (%s): %s:%d", values, None))
 
 
 class _Lines(logging.Formatter):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +26,7 @@ from engine.core.logging_setup import (
     known,
     log_to_stderr,
     worker_line,
+    write_to_stderr,
 )
 from engine.secrets.sealing import Vault
 
@@ -224,3 +230,69 @@ def test_an_error_that_ends_a_thread_or_the_program_is_told_without_secrets(
     assert "The thread writer ended by an error" in said
     assert "The program ended by an error" in said
     assert "\nnot a line of the log" not in said
+
+
+def full_disk(_folder: Path) -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+def pipe_without_reader(_folder: Path) -> int:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    return write_end
+
+
+def full_pipe(folder: Path) -> int:
+    """A pipe that does not block; it is its own reader, who does not read."""
+    os.mkfifo(folder / "pipe")
+    pipe = os.open(folder / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(pipe, b"x" * 4_096)
+    return pipe
+
+
+@pytest.mark.parametrize("where", [full_disk, pipe_without_reader, full_pipe])
+@pytest.mark.parametrize("style", LOG_STYLES)
+def test_a_line_that_nobody_takes_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: Callable[[Path], int], style: LogStyle
+):
+    with os.fdopen(where(tmp_path), "w", 1) as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        log_to_stderr(style=style)
+
+        for _ in range(500):  # more than a buffer takes
+            write_to_stderr("worker[1] a line of a worker")
+            log.warning("another line")
+
+        monkeypatch.undo()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def test_a_process_without_stderr_or_with_a_closed_one_drops_its_lines(monkeypatch: pytest.MonkeyPatch):
+    closed = io.StringIO()
+    closed.close()
+    for stream in (closed, None):
+        monkeypatch.setattr(sys, "stderr", stream)
+        log_to_stderr()
+
+        write_to_stderr("worker[1] a line of a worker")
+        log.warning("another line")
+
+
+@pytest.mark.parametrize("style", LOG_STYLES)
+def test_a_line_whose_values_do_not_fit_says_so_without_them(style: LogStyle, capsys: pytest.CaptureFixture[str]):
+    log_to_stderr(style=style)
+
+    log.warning("%d jobs", SECRET)
+
+    said = capsys.readouterr().err
+    assert "engine.test" in said
+    assert "TypeError" in said
+    assert SECRET not in said
+
+
+def test_a_line_of_a_worker_that_is_no_json_is_told_however_deep_it_is():
+    assert json.loads(as_json("[" * 50_000, "worker[1]"))["process"] == "worker[1]"
