@@ -91,9 +91,9 @@ def serve(settings: Settings, options: ServeOptions = ServeOptions()) -> int:
         if link := set_up(database, settings, owns_pages=options.pages):
             print(f"Set-up link: {settings.base_url}{link}", flush=True)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_run(settings, options, database, vault, listener, limits, lock, first_worker))
+            fell = runner.run(_run(settings, options, database, vault, listener, limits, lock, first_worker))
     lock.release()
-    return int(lock.damaged)
+    return int(lock.damaged or fell)
 
 
 def _copy_for_worker() -> CopiedProcess | Copy | None:
@@ -196,10 +196,14 @@ def worker(settings: Settings) -> int:
 
 
 def _beside_worker(settings: Settings, database: Database) -> Supervisor:
-    """Builds what starts the worker for jobs that must run alone, in a worker that no server started."""
+    """Builds what starts the worker for jobs that must run alone, in a worker that no server started. That one stops when
+    the other cannot be started any more.
+    """
     from engine.jobs.server.job_waiters import JobWaiters
 
-    return _supervisor(settings, database, JobWaiters(database), only_alone=True)
+    beside = _supervisor(settings, database, JobWaiters(database), only_alone=True)
+    beside.when_lost(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    return beside
 
 
 @contextlib.contextmanager
@@ -234,15 +238,18 @@ async def _run(
     limits: ConnectionLimits,
     lock: ServeLock | NoLock,
     first_worker: CopiedProcess | None,
-) -> None:
-    """Runs all components that live on the event loop until the server stops."""
-    from engine.jobs.notifier import NOTIFIER
+) -> bool:
+    """Runs all components that live on the event loop until the server stops. Returns True when it stopped because it can
+    keep no worker any more.
+    """
+    from engine.jobs.notifier import NOTIFIER, WORKER_AWAY
     from engine.jobs.server.job_waiters import JobWaiters
 
     waiters = JobWaiters(database)
     supervisor = database.info[NOTIFIER] = _supervisor(settings, database, waiters, first=first_worker)
     link = _join_others(settings, database, supervisor, waiters) if database.is_postgres else None
     if options.worker:
+        database.info[WORKER_AWAY] = lambda: supervisor.away_seconds
         supervisor.start()  # the worker process starts in parallel with the imports below
 
     from engine.jobs.server.maintenance import Maintenance
@@ -287,12 +294,14 @@ async def _run(
         await (stopping[0] if stopping else asyncio.to_thread(supervisor.stop))
         if link is not None:
             await asyncio.to_thread(link.close)
+    return supervisor.is_lost
 
 
 def _stop_on_signals(
     server: Server, public_api: PublicApi, maintenance: Maintenance, supervisor: Supervisor, lock: ServeLock | NoLock
 ) -> tuple[list[asyncio.Task[None]], Callable[[], object]]:
-    """Stops the server on SIGTERM, on Ctrl+C and, when it is one of several processes, at the end of their parent.
+    """Stops the server on SIGTERM, on Ctrl+C, when it cannot keep a worker any more and, when it is one of several
+    processes, at the end of their parent.
 
     Returns a list that gets the task which stops the worker, and what any thread calls when the database is damaged.
     """
@@ -313,8 +322,13 @@ def _stop_on_signals(
         if not server.should_exit:
             stop()
 
+    def stop_without_worker() -> None:
+        if not server.should_exit:
+            stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    supervisor.when_lost(lambda: loop.call_soon_threadsafe(stop_without_worker))
     if _LISTENER in os.environ:
         from api.server_processes import when_parent_ends
 

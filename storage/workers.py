@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple, cast
 from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from engine.core.clock import SECOND
 from storage.database import now
 from storage.job_changes import count_held
 from storage.tables import WorkerProcess
@@ -67,6 +68,15 @@ def remove_worker(session: Session, boot_id: str) -> None:
 def beats(session: Session) -> dict[str, int]:
     """Returns boot id -> number of heartbeats of every process."""
     return {row.boot_id: row.beat for row in session.execute(select(WorkerProcess.boot_id, WorkerProcess.beat))}
+
+
+def is_any_worker_alive(session: Session, seconds: float) -> bool:
+    """Returns whether a process that runs jobs has beaten within so many seconds, and not only when it started."""
+    since = now(session) - round(seconds * SECOND)
+    alive = select(WorkerProcess.boot_id).where(
+        WorkerProcess.kind == WORKER, WorkerProcess.beat > 1, WorkerProcess.beat_at > since
+    )
+    return session.execute(alive.limit(1)).first() is not None
 
 
 class LastBeat(NamedTuple):

@@ -1,25 +1,30 @@
 """Checks whether the server can accept work: the disk accepts a write and has free space, and jobs do not wait too
-long.
+long. A server that keeps a worker is not ready while it has none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from engine.core.errors import DatabaseAway, Refusal, StorageUnavailable
 from engine.diagnostics.disk import read_disk
+from engine.jobs.notifier import WORKER_AWAY
 from storage.database import Database, now
 from storage.jobs import longest_wait_ms
 from storage.settings import SERVER, put_setting
+from storage.workers import is_any_worker_alive
 
 _CHECK_SECONDS = 5
 #: An accepted job has a slot, so a worker takes it immediately; one that waits this long shows that no worker takes
 #: jobs.
 _WAIT_SECONDS = 60
+#: A worker of this server that is away this long cannot be started: a restart takes a few seconds.
+_AWAY_SECONDS = 30
 #: A result is reused for this long, because each check writes to the disk and the route needs no key.
 _FRESH_SECONDS = 1.0
 _WRITTEN = "ready_at"
@@ -54,6 +59,7 @@ async def _look(database: Database, data: Path) -> Body:
         async with asyncio.timeout(_CHECK_SECONDS):
             await database.write(_write)
             waited = await database.read(longest_wait_ms) / 1000
+            away = await _worker_away(database)
         disk = await asyncio.to_thread(read_disk, data)
     except TimeoutError:
         kind = DatabaseAway if database.is_postgres else StorageUnavailable
@@ -67,7 +73,19 @@ async def _look(database: Database, data: Path) -> Body:
     if waited > _WAIT_SECONDS:
         stuck = not_ready(f"No worker takes jobs: one has waited for {waited:.0f} seconds.")
         return stuck | {"queue_age_seconds": round(waited, 1)}
+    if away > _AWAY_SECONDS:
+        lone = not_ready(f"No worker takes jobs: it could not be started for {away:.0f} seconds. The log says why.")
+        return lone | {"queue_age_seconds": round(waited, 1)}
     return {"status": "ready", "queue_age_seconds": round(waited, 1), "disk": disk.state}
+
+
+async def _worker_away(database: Database) -> float:
+    """Returns for how many seconds the worker of this server has been away; 0 while it or another one takes jobs."""
+    away: Callable[[], float] = database.info.get(WORKER_AWAY, float)
+    seconds = away()
+    if seconds > _AWAY_SECONDS and await database.read(is_any_worker_alive, _AWAY_SECONDS):
+        return 0.0
+    return seconds
 
 
 def _write(session: Session) -> None:

@@ -18,6 +18,9 @@ from sqlalchemy.orm import Session
 from storage.database import Database, after_commit
 
 NOTIFIER = "notifier"
+#: The key in `database.info` for what returns for how many seconds the worker that this server keeps has been away; it is
+#: missing in a process that keeps none.
+WORKER_AWAY = "worker_away"
 #: The keys in `database.info` for what tells the other processes, and for what is called at each word that they tell; both
 #: are missing with SQLite.
 TELLER, HEARERS = "teller", "hearers"

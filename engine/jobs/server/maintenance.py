@@ -182,8 +182,8 @@ class Maintenance:
             log.exception("%s", failed)
 
     def _look_for_ever(self) -> None:
-        remove_unfinished(self._settings.data)
+        self._guarded(lambda: remove_unfinished(self._settings.data), "Unfinished backups were not removed")
         self._stop.wait(FIRST_SECONDS)
         while not self._stop.is_set():
-            self.pass_over()
+            self._guarded(self.pass_over, "Background tasks were not looked at")
             self._stop.wait(BEHIND_SECONDS if self._behind else LOOK_SECONDS)

@@ -11,6 +11,10 @@ by one worker; one that finds none ends.
 The server writes the lines `wake` and `cancel JOB` to a worker's stdin; the end of that pipe means stop, so a killed
 server leaves no orphan. A worker writes the lines `ready LOCK FILE`, `alive`, `job JOB` and `drain` to its stdout. Its
 stderr goes to the server's stderr line by line, as `worker[pid] ...`.
+
+The threads go on after every error: of the log (the line is lost), of a start (files, processes, memory, threads), of the
+database and of this program. Each is logged, and what failed is tried again. Should one of the two that keep workers end
+all the same, the server is told (`when_lost`) and ends, since nobody else would notice.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.core.errors import StorageUnavailable
+from engine.core.log_throttle import LogThrottle
 from engine.core.logging_setup import as_text, write_to_stderr
 from engine.jobs.at_work import give_up
 from engine.jobs.server.copied_worker import CopiedProcess
@@ -49,8 +54,6 @@ SILENT_LOOKS = 12
 STARTING_LOOKS = 240
 #: The interval in which the supervisor checks whether a job must run alone in a process.
 ALONE_SECONDS = 1.0
-#: The exceptions that the start of a process or a thread raises when the machine is out of resources.
-NOT_STARTED = (OSError, RuntimeError)
 #: How long `stop` waits before it kills workers; longer than the time that a worker gives its jobs to end.
 STOP_SECONDS = 35.0
 
@@ -153,9 +156,21 @@ class Supervisor:
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._lock = threading.Lock()
-        self._keepers = [threading.Thread(target=self._keep_alone, name="supervisor-alone", daemon=True)]
+        self._log_throttle = LogThrottle()
+        #: How many workers in a row ended early.
+        self._restarts = 0
+        #: Since when no worker takes jobs, on the monotonic clock; None while one does, and before the start.
+        self._away_since: float | None = None
+        #: True when a thread that keeps workers has ended by an error, and what is called then.
+        self.is_lost = False
+        self._on_lost: Callable[[], object] = lambda: None
+        turns = {"supervisor-alone": self._run_alone}
         if not only_alone:
-            self._keepers.append(threading.Thread(target=self._keep_running, name="supervisor", daemon=True))
+            turns["supervisor"] = self._run_one
+        self._keeps_one = not only_alone
+        self._keepers = [
+            threading.Thread(target=self._keep, args=(turn,), name=name, daemon=True) for name, turn in turns.items()
+        ]
 
     def tell_workers(self, name: str, value: str) -> None:
         """Adds a variable to the environment of workers. Called before `start`."""
@@ -163,6 +178,8 @@ class Supervisor:
 
     def start(self) -> None:
         """Starts the workers in the background."""
+        if self._keeps_one:
+            self._away_since = time.monotonic()
         for keeper in self._keepers:
             keeper.start()
 
@@ -191,6 +208,18 @@ class Supervisor:
     def wait_until_ready(self, seconds: float) -> bool:
         """Returns True as soon as a worker takes jobs, False when none does within `seconds`."""
         return self._ready.wait(seconds)
+
+    def when_lost(self, end: Callable[[], object]) -> None:
+        """Calls `end`, in any thread, when no thread keeps workers any more; at once when that has happened already."""
+        self._on_lost = end
+        if self.is_lost:
+            end()
+
+    @property
+    def away_seconds(self) -> float:
+        """For how many seconds no worker has taken jobs, 0 while one does and when none is wanted."""
+        since = self._away_since
+        return 0.0 if since is None or self._stopping.is_set() else time.monotonic() - since
 
     @property
     def pid(self) -> int | None:
@@ -227,32 +256,44 @@ class Supervisor:
         """Notifies the waiting readers of jobs and batches that this process ended."""
         self._waiters.ended(*job_ids)
 
+    # The threads that keep workers.
+
+    def _keep(self, turn: Callable[[], None]) -> None:
+        """Takes turns until the stop. A turn that fails is logged, and the next one follows after a pause."""
+        try:
+            while not self._stopping.is_set():
+                try:
+                    turn()
+                except Exception as error:  # noqa: BLE001 - who would start a worker afterwards?
+                    self._wait_to_start(error)
+        finally:
+            if not self._stopping.is_set():
+                self.is_lost = True
+                self._say("are not started any more: the thread for it ended by an error. The server ends.", "workers")
+                self._on_lost()
+
     # The worker that takes jobs from the queue.
 
-    def _keep_running(self) -> None:
-        restarts = 0
-        while True:
-            begun = time.monotonic()
-            try:
-                child = self._spawn()
-            except NOT_STARTED as error:
-                self._wait_to_start(error)
-                continue
-            if child is None:
-                return
-            child.replaceable.wait()
-            self._current = None
-            self._ready.clear()
-            code = child.process.poll()
-            if self._stopping.is_set():
-                return
-            if code is None:
-                self._stop_earlier_drains(child)
-                continue  # the worker is draining
-            restarts = 0 if time.monotonic() - begun > LIVED_SECONDS else restarts + 1
-            pause = PAUSES[min(restarts, len(PAUSES) - 1)]
-            self._say(f"ended with {_exit_reason(code)}; another is started in {pause:g} s.")
-            self._stopping.wait(pause)
+    def _run_one(self) -> None:
+        """Starts a worker and returns when another one is to be started."""
+        begun = time.monotonic()
+        child = self._spawn()
+        if child is None:
+            return
+        child.replaceable.wait()
+        self._current = None
+        self._ready.clear()
+        self._away_since = time.monotonic()
+        code = child.process.poll()
+        if self._stopping.is_set():
+            return
+        if code is None:
+            self._stop_earlier_drains(child)
+            return  # the worker is draining
+        self._restarts = 0 if time.monotonic() - begun > LIVED_SECONDS else self._restarts + 1
+        pause = PAUSES[min(self._restarts, len(PAUSES) - 1)]
+        self._say(f"ended with {_exit_reason(code)}; another is started in {pause:g} s.")
+        self._stopping.wait(pause)
 
     def _stop_earlier_drains(self, child: _Child) -> None:
         """Stops workers that started to drain earlier.
@@ -266,23 +307,21 @@ class Supervisor:
 
     # The worker for jobs that must run alone in a process.
 
-    def _keep_alone(self) -> None:
-        while not self._stopping.wait(ALONE_SECONDS):
-            try:
-                if not self._waits_alone():
-                    continue
-            except StorageUnavailable:
-                continue  # the disk is full, or the database is busy: tried again
-            try:
-                child = self._spawn(alone=True)
-            except NOT_STARTED as error:
-                self._wait_to_start(error)
-                continue
-            if child is None:
+    def _run_alone(self) -> None:
+        """Waits a second; then runs a worker until it ends, if a job must run alone."""
+        if self._stopping.wait(ALONE_SECONDS):
+            return
+        try:
+            if not self._waits_alone():
                 return
-            child.ended.wait()
-            if code := child.process.poll():
-                self._say(f"for one job at a time ended with {_exit_reason(code)}.")
+        except StorageUnavailable:
+            return  # the disk is full, or the database is busy: tried again
+        child = self._spawn(alone=True)
+        if child is None:
+            return
+        child.ended.wait()
+        if code := child.process.poll():
+            self._say(f"for one job at a time ended with {_exit_reason(code)}.")
 
     # Every worker.
 
@@ -291,16 +330,17 @@ class Supervisor:
             if self._stopping.is_set():
                 return None
             process = self._start_process(alone=alone)
-            assert process.stdin is not None
-            os.set_blocking(process.stdin.fileno(), False)
             child = _Child(process, alone=alone)
             self._children.append(child)
-            if not alone:
-                self._current = child
         watcher = threading.Thread(target=self._watch_child, args=(child,), name="worker-watch", daemon=True)
         try:
+            assert process.stdin is not None
+            os.set_blocking(process.stdin.fileno(), False)
+            if not alone:
+                self._current = child
             watcher.start()
-        except RuntimeError:
+        except BaseException:
+            self._current = None if self._current is child else self._current
             process.kill()  # no thread would notice its end
             process.wait()
             self._forget(child)
@@ -323,12 +363,13 @@ class Supervisor:
         )
 
     def _wait_to_start(self, error: Exception) -> None:
-        """Waits because the machine is out of processes, memory, files or threads.
+        """Waits because the machine is out of processes, memory, files or threads, or because of a fault.
 
         The caller then tries to start a worker again.
         """
         pause = PAUSES[-1]
-        self._say(f"cannot be started: {error}. It is tried again in {pause:g} s.")
+        reason = str(error) if isinstance(error, OSError | RuntimeError) else repr(error)
+        self._say(f"cannot be started: {reason}. It is tried again in {pause:g} s.")
         self._stopping.wait(pause)
 
     def _forget(self, child: _Child) -> None:
@@ -339,6 +380,13 @@ class Supervisor:
 
     def _watch_child(self, child: _Child) -> None:
         """Watches a worker from its start to its end, in a thread of its own."""
+        try:
+            self._watch_to_its_end(child)
+        finally:
+            child.ended.set()
+            child.replaceable.set()
+
+    def _watch_to_its_end(self, child: _Child) -> None:
         readers = [
             threading.Thread(target=self._read_notices, args=(child,), name="worker-notices", daemon=True),
             threading.Thread(target=self._pass_log_on, args=(child,), name="worker-log", daemon=True),
@@ -356,16 +404,20 @@ class Supervisor:
         self._forget(child)
         if readers[-1].ident is None:
             child.close_unread()
-        child.ended.set()
-        child.replaceable.set()
 
     def _wait(self, child: _Child) -> None:
         """Waits until the process has ended, by itself or killed because it is frozen."""
         with EndOfProcess(child.process) as end:
-            while not end.wait(LOOK_SECONDS):
-                child.silent_looks += 1
-                if child.silent and not self._stopping.is_set():
-                    self._end_frozen(child)
+            while True:
+                try:
+                    if end.wait(LOOK_SECONDS):
+                        return
+                    child.silent_looks += 1
+                    if child.silent and not self._stopping.is_set():
+                        self._end_frozen(child)
+                except Exception as error:  # noqa: BLE001 - nobody else would notice its end
+                    self._stumbled(error, child)
+                    time.sleep(LOOK_SECONDS)
 
     def _end_frozen(self, child: _Child) -> None:
         seconds = child.silent_looks * LOOK_SECONDS
@@ -375,23 +427,36 @@ class Supervisor:
     def _read_notices(self, child: _Child) -> None:
         for lines in _chunks_of_lines(child.process.stdout):
             child.silent_looks, child.heard = 0, True
-            said = [line.partition(" ")[::2] for line in lines]
-            self._waiters.changed(*(job_id for word, job_id in said if word == "job"))
-            self._waiters.ended(*(job_id for word, job_id in said if word == "end"))
-            for word, rest in said:
-                if word == "ready":
-                    child.lock_file = Path(rest)
-                    if not child.alone:
-                        self._ready.set()
-                elif word == "drain":
-                    child.replaceable.set()
+            try:
+                self._hear(child, [line.partition(" ") for line in lines])
+            except Exception as error:  # noqa: BLE001 - a worker that nobody hears would count as frozen
+                self._stumbled(error, child)
+
+    def _hear(self, child: _Child, said: list[tuple[str, str, str]]) -> None:
+        self._waiters.changed(*(job_id for word, _, job_id in said if word == "job"))
+        self._waiters.ended(*(job_id for word, _, job_id in said if word == "end"))
+        for word, _, rest in said:
+            if word == "ready":
+                child.lock_file = Path(rest)
+                if not child.alone:
+                    self._away_since = None
+                    self._ready.set()
+            elif word == "drain":
+                child.replaceable.set()
 
     def _pass_log_on(self, child: _Child) -> None:
         for line in _lines(child.process.stderr):
             self._say(line, child.name)
 
+    def _stumbled(self, error: Exception, child: _Child) -> None:
+        """Logs an error of a thread that watches a worker, and goes on with it."""
+        if not self._stopping.is_set() and self._log_throttle.may_say("watch"):
+            self._say(f"is watched with an error: {error!r}", child.name)
+
     def _say(self, line: str, name: str = "worker") -> None:
-        self._write_line(self._worker_line(line, name))
+        """Writes a line to the log. An error of the log is passed over: workers depend on the thread that calls this."""
+        with contextlib.suppress(Exception):
+            self._write_line(self._worker_line(line, name))
 
     def _wait_for_all(self, seconds: float) -> bool:
         """True when no worker is left and no thread can start another one."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -27,15 +31,25 @@ TAKES_JOBS = "echo ready /none; exec cat"
 class Started:
     """A supervisor and the lines of its log."""
 
-    def __init__(self, world: World, program: Path, *, waits_alone: bool = False) -> None:
+    def __init__(
+        self,
+        world: World,
+        program: Path,
+        *,
+        waits_alone: Callable[[], bool] = lambda: False,
+        log_fails: bool = False,
+        **options: Any,
+    ) -> None:
         self.lines: list[str] = []
+        self._log_fails = log_fails
         self._said = threading.Condition()
         self.supervisor = Supervisor(
             [str(program)],
             os.environ,
             JobWaiters(world.database),
-            waits_alone=lambda: waits_alone,
+            waits_alone=waits_alone,
             write_line=self._hear,
+            **options,
         )
         self.supervisor.start()
 
@@ -47,6 +61,8 @@ class Started:
         with self._said:
             self.lines.append(line)
             self._said.notify_all()
+        if self._log_fails:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def write_program(path: Path, script: str) -> None:
@@ -69,7 +85,7 @@ def start(world: World, program: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setattr(module, "ALONE_SECONDS", 0.01)
     started: list[Started] = []
 
-    def start(**options: bool) -> Started:
+    def start(**options: Any) -> Started:
         started.append(Started(world, program, **options))
         return started[-1]
 
@@ -89,10 +105,97 @@ def test_a_worker_that_cannot_be_started_is_tried_again_until_it_can(
 
 
 def test_the_one_for_jobs_that_run_alone_is_tried_again_too(start: Callable[..., Started], program: Path) -> None:
-    one = start(waits_alone=True)
+    one = start(waits_alone=lambda: True)
     one.wait_for_line("cannot be started", times=4)
     write_program(program, f'[ -z "${ALONE}" ] || echo alone >&2; {TAKES_JOBS}')
     one.wait_for_line("alone")
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_log_that_takes_no_line_keeps_no_worker_from_being_replaced(
+    start: Callable[..., Started], program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker is killed, then suspended, which is found by its silence."""
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "SILENT_LOOKS", 200)
+    write_program(program, "echo a line >&2; while echo ready /none; do sleep 0.05; done")
+    one = start(log_fails=True)
+    pids: set[int | None] = {None}
+    for number in (signal.SIGKILL, signal.SIGSTOP):
+        wait_until(lambda: one.supervisor.pid not in pids)
+        assert one.supervisor.wait_until_ready(30)
+        pid = one.supervisor.pid
+        assert pid is not None
+        pids.add(pid)
+        os.kill(pid, number)
+    wait_until(lambda: one.supervisor.pid not in pids)
+    one.wait_for_line("SIGKILL")
+    one.wait_for_line("has said nothing")
+    one.wait_for_line("a line", times=3)
+
+
+@pytest.mark.parametrize("waits_alone", [False, True])
+def test_an_error_in_a_thread_that_keeps_workers_is_logged_and_tried_again(
+    start: Callable[..., Started], program: Path, monkeypatch: pytest.MonkeyPatch, waits_alone: bool
+) -> None:
+    """Of the look for jobs that run alone, and of the start of a process."""
+    errors = [ZeroDivisionError("a fault"), OSError(errno.EMFILE, "Too many open files")]
+
+    def waits() -> bool:
+        if waits_alone and errors:
+            raise errors.pop()
+        return waits_alone
+
+    usual = module.os.set_blocking
+
+    def begin(descriptor: int, blocking: bool) -> None:  # noqa: FBT001 - as the call of the system
+        if not waits_alone and errors:
+            raise errors.pop()
+        usual(descriptor, blocking)
+
+    monkeypatch.setattr(module.os, "set_blocking", begin)
+    write_program(program, f'[ -z "${ALONE}" ] || echo alone >&2; {TAKES_JOBS}')
+    one = start(waits_alone=waits)
+    assert one.supervisor.wait_until_ready(60), one.lines
+    one.wait_for_line("a fault")
+    one.wait_for_line("Too many open files")
+    if waits_alone:
+        one.wait_for_line("alone")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_keeps_workers_and_cannot_go_on_is_told_to_the_server(
+    start: Callable[..., Started], program: Path
+) -> None:
+    lost = threading.Event()
+
+    def waits() -> bool:
+        raise SystemExit
+
+    write_program(program, TAKES_JOBS)
+    one = start(waits_alone=waits)
+    one.supervisor.when_lost(lost.set)
+    assert lost.wait(30)
+    assert any("ended by an error" in line for line in one.lines), one.lines
+
+
+def test_the_time_without_a_worker_is_counted_until_one_takes_jobs(
+    start: Callable[..., Started], program: Path
+) -> None:
+    one = start()
+    one.wait_for_line("cannot be started", times=2)
+    assert one.supervisor.away_seconds > 0
+    write_program(program, TAKES_JOBS)
+    assert one.supervisor.wait_until_ready(60), one.lines
+    assert one.supervisor.away_seconds == 0
+    one.supervisor.stop()
+    assert one.supervisor.away_seconds == 0, "a server that stops lacks no worker"
 
 
 @pytest.mark.parametrize("name", ["worker-watch", "worker-notices", "worker-log"])

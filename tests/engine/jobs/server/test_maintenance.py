@@ -1,0 +1,36 @@
+"""The thread of the background tasks goes on after every error."""
+
+from __future__ import annotations
+
+import errno
+import threading
+
+import pytest
+
+from engine.core.settings import Settings
+from engine.jobs.server import maintenance as module
+from engine.jobs.server.maintenance import Maintenance
+from engine.secrets.opening import open_vault_of
+from tests.engine.jobs.world import World
+
+
+def test_a_look_that_fails_is_followed_by_the_next_one(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    (world.data / "backups").write_text("not a folder, so no backup can be listed")
+    errors, looked = [OSError(errno.EMFILE, "Too many open files")], threading.Event()
+
+    def leads() -> bool:
+        if errors:
+            raise errors.pop()
+        looked.set()
+        return False
+
+    settings = Settings(data=world.data)
+    maintenance = Maintenance(world.database, settings, open_vault_of(settings, world.database), leads=leads)
+    maintenance.start(on_damage=lambda: None)
+    assert looked.wait(30)
+    maintenance.stop()
+    assert "Too many open files" in caplog.text
