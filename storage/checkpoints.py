@@ -12,6 +12,7 @@ import logging
 import sqlite3
 import threading
 
+from engine.core.log_throttle import LogThrottle
 from storage.sqlite_file import file_of, is_sqlite
 from storage.write_ahead_log import LogPlace, end_of_log
 
@@ -37,6 +38,7 @@ class Checkpoints:
         #: Time and size of the log file when it was last read, and when the look before that read it.
         self._read: tuple[int, int] | None = None
         self._read_before: tuple[int, int] | None = None
+        self._log_throttle = LogThrottle()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look_for_ever, name="checkpoints", daemon=True)
 
@@ -89,12 +91,21 @@ class Checkpoints:
                 return
 
     def _look_for_ever(self) -> None:
-        with contextlib.closing(sqlite3.connect(file_of(self._url), timeout=0, isolation_level=None)) as connection:
-            connection.execute("pragma synchronous=FULL")
-            while not self._stop.wait(LOOK_SECONDS):
-                if self.is_unchanged():
-                    continue
-                try:
-                    self.pass_over(connection)
-                except (OSError, sqlite3.Error) as error:
+        """Looks until `stop`. After an error the database is opened anew, since a failed look may have been about that."""
+        while not self._stop.is_set():
+            try:
+                with contextlib.closing(self._connect()) as connection:
+                    self._look_until_stopped(connection)
+            except Exception as error:  # noqa: BLE001 - without this thread the log grows until the disk is full
+                if self._log_throttle.may_say("wait"):
                     log.info("The write-ahead log was not moved into the file yet: %s", error)
+                self._stop.wait(LOOK_SECONDS)
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(file_of(self._url), timeout=0, isolation_level=None)
+
+    def _look_until_stopped(self, connection: sqlite3.Connection) -> None:
+        connection.execute("pragma synchronous=FULL")
+        while not self._stop.wait(LOOK_SECONDS):
+            if not self.is_unchanged():
+                self.pass_over(connection)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.core.ids import new_id
+from storage import checkpoints as module
 from storage.checkpoints import LONG_PAGES, PAGES, Checkpoints
 from storage.database import Database
 from storage.opening import open_database
@@ -109,3 +111,30 @@ def test_a_long_log_begins_anew_and_a_reader_is_not_in_the_way_of_writers(
     fill(database, 10)
 
     assert pages(database) < 100
+
+
+def test_a_database_that_cannot_be_opened_for_a_while_keeps_the_thread_looking(
+    new_data: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+    caplog.set_level("INFO", module.__name__)
+    failed, again, looked = 0, threading.Event(), threading.Event()
+    checkpoints = Checkpoints(f"sqlite:///{new_data / 'missing' / 'flowport.db'}")
+
+    def connect() -> sqlite3.Connection:
+        nonlocal failed
+        failed += 1
+        if failed == 20:
+            again.set()
+        return usual()
+
+    usual = checkpoints._connect
+    monkeypatch.setattr(checkpoints, "_connect", connect)
+    monkeypatch.setattr(checkpoints, "pass_over", lambda _: looked.set())
+    checkpoints.start()
+    assert again.wait(30)
+    new_data.mkdir(exist_ok=True)
+    (new_data / "missing").mkdir()
+    assert looked.wait(30)
+    checkpoints.stop()
+    assert caplog.text.count("was not moved") == 1
