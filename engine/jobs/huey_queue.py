@@ -28,6 +28,7 @@ from huey.serializer import Serializer
 from huey.storage import BlackHoleStorage
 from sqlalchemy.orm import Session
 
+from engine.core.log_throttle import LogThrottle
 from engine.jobs.notifier import wake_workers
 from storage.queue import QUEUE, add_messages, add_messages_ahead
 
@@ -153,6 +154,7 @@ class Dispatch:
         self._lock = threading.Lock()
         self._awake = threading.Event()
         self._stopping = False
+        self._log_throttle = LogThrottle()
         self._huey: Any = _make_huey()
         self._huey.take_turn = self._take_turn
         self._consumer = _Consumer(self._huey, workers=1, periodic=False, check_worker_health=False)
@@ -198,7 +200,8 @@ class Dispatch:
         try:
             self._take_or_wait()
         except Exception:
-            log.exception("Jobs could not be taken from the queue")
+            if self._log_throttle.may_say("take"):
+                log.exception("Jobs could not be taken from the queue")
             self._awake.wait(self._poll_seconds)
 
     def _take_or_wait(self) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import HOUR, MINUTE, SECOND, to_rfc3339
 from engine.core.errors import NotFound, StorageUnavailable
+from engine.core.log_throttle import LogThrottle
 from engine.core.trace_context import NO_TRACE, TraceContext
 from engine.flow.node_context import NodeFailed
 from engine.jobs.job_views import batch_view, job_view, question_view
@@ -69,6 +70,7 @@ class Webhooks:
         self._outbound = outbound
         self._vault = vault
         self._under_way: set[asyncio.Task[None]] = set()
+        self._log_throttle = LogThrottle()
 
     async def pass_over(self) -> None:
         """Takes due deliveries and starts to send them, at most AT_ONCE at a time."""
@@ -97,7 +99,8 @@ class Webhooks:
             notification = await self._database.write(_make_notification, self._vault, delivery)
             await self._send(delivery, notification)
         except StorageUnavailable as error:
-            log.warning("Webhook %s waits: %s", delivery.id, error)
+            if self._log_throttle.may_say("wait"):
+                log.warning("Webhook %s waits: %s", delivery.id, error)
         except Exception:
             log.exception("Webhook %s stumbled", delivery.id)
 

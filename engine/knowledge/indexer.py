@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from engine.core.errors import Refusal, StorageUnavailable
+from engine.core.log_throttle import LogThrottle
 from engine.flow.node_context import NodeFailed
 from engine.knowledge.documents import NotRead
 from engine.knowledge.reading import Tools, read_source
@@ -80,6 +81,7 @@ class Indexer:
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._closing = False
         self._looking = False
+        self._log_throttle = LogThrottle()
 
     async def pass_over(self) -> None:
         """Begins to read what is due, ends what people stopped or changed, and gives back what no reading has any more."""
@@ -104,7 +106,8 @@ class Indexer:
                 self._under_way[task.source.id] = running
                 running.add_done_callback(lambda _done, source_id=task.source.id: self._under_way.pop(source_id, None))
         except StorageUnavailable as error:
-            log.warning("Sources of knowledge wait: %s", error)
+            if self._log_throttle.may_say("look"):
+                log.warning("Sources of knowledge wait: %s", error)
         finally:
             self._looking = False
 
@@ -144,7 +147,8 @@ class Indexer:
                 await self._end(source_id, "stopped", "It was stopped. What was read until then can be found.", ())
             raise
         except StorageUnavailable as error:
-            log.warning("Source %s waits: %s", source_id, error)  # the next pass gives it back
+            if self._log_throttle.may_say("source"):
+                log.warning("Source %s waits: %s", source_id, error)  # the next pass gives it back
         except Exception:
             log.exception("Source %s stumbled", source_id)
             await self._end(

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from engine.core.clock import to_rfc3339
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import FlowInvalid, StorageUnavailable
+from engine.core.log_throttle import LogThrottle
 from engine.core.logging_setup import CURRENT_JOB, EACH_JOB, known
 from engine.core.redaction import Redaction
 from engine.core.trace_context import CURRENT_TRACE, TraceContext
@@ -87,6 +88,7 @@ class Runs:
     #: Creates the spans of jobs; None when no traces are sent.
     spans: Spans | None = None
     _busy: set[asyncio.Task[Any]] = field(default_factory=set)
+    _log_throttle: LogThrottle = field(default_factory=LogThrottle)
 
     def begin(self, jobs: Sequence[Claimed], done: Callable[[], None]) -> None:
         """Starts to handle jobs that this process has claimed; `done` is called at the end of each."""
@@ -114,7 +116,8 @@ class Runs:
         try:
             job = await self.database.write(claim, self.boot_id, job_id, alone=alone)
         except StorageUnavailable:
-            log.warning("Job %s could not be claimed; it stays queued", job_id)
+            if self._log_throttle.may_say("claim"):
+                log.warning("Job %s could not be claimed; it stays queued", job_id)
             return False
         if job is None:
             return False
@@ -346,7 +349,8 @@ class Runs:
             try:
                 return await write()
             except StorageUnavailable as error:
-                log.warning("The end of a job cannot be stored yet: %s", error)
+                if self._log_throttle.may_say("end"):
+                    log.warning("The ends of jobs cannot be stored yet: %s", error)
                 await asyncio.sleep(pause)
                 pause = min(5.0, pause * 2)
 

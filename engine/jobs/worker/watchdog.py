@@ -23,6 +23,7 @@ from typing import Any
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Refusal
+from engine.core.log_throttle import LogThrottle
 from engine.core.logging_setup import CURRENT_JOB
 from engine.jobs.at_work import AtWork
 from engine.jobs.transitions import finish, give_back, job_error, timed_out
@@ -60,6 +61,7 @@ class Watchdog:
     _stop: threading.Event = field(default_factory=threading.Event)
     _answered: bool = True
     _silent_ticks: int = 0
+    _log_throttle: LogThrottle = field(default_factory=LogThrottle)
 
     def start(self) -> None:
         """Starts the thread, and the recording of which job runs on the loop. Call it before the first job."""
@@ -86,7 +88,8 @@ class Watchdog:
             try:
                 self._look()
             except Exception:
-                log.exception("The watchdog stumbled")
+                if self._log_throttle.may_say("look"):
+                    log.exception("The watchdog stumbled")
 
     def _look(self) -> None:
         if self._answered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select, update
 
 from engine.actions.server_start import set_up
@@ -16,7 +17,7 @@ from storage.job_changes import Lease
 from storage.steps import list_steps
 from storage.tables import Job, WebhookDelivery
 from tests.engine.jobs.world import World, document_of
-from tests.stored import refuse_first_step
+from tests.stored import fill_disk, free_disk, refuse_first_step
 
 
 def event_names(world: World, job_id: str) -> list[str]:
@@ -374,3 +375,23 @@ def _replace_version(session, flow_id: str, text: str) -> None:
     from storage.tables import FlowVersion
 
     session.execute(update(FlowVersion).where(FlowVersion.flow_id == flow_id).values(document=text))
+
+
+async def test_jobs_whose_ends_cannot_be_stored_are_logged_together_and_end_when_the_disk_has_room(
+    world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = tmp_path / "gate"
+    flow_id = world.add_flow(document_of(("slow", "test_wait", {"until": str(gate), "value": "x" * 200_000})))
+    job_ids = [world.submit(flow_id).job_id for _ in range(4)]
+    runs = world.runs()
+    tasks = [await carry_until_running(world, runs, job_id) for job_id in job_ids]
+    world.write(fill_disk)
+    gate.touch()
+    while "cannot be stored yet" not in caplog.text:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(1)
+    assert caplog.text.count("cannot be stored yet") == 1
+    assert {world.job(job_id).status for job_id in job_ids} == {"processing"}
+    world.write(free_disk)
+    await asyncio.gather(*tasks)
+    assert {world.job(job_id).status for job_id in job_ids} == {"completed"}
