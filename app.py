@@ -183,15 +183,18 @@ def worker(settings: Settings) -> int:
     from engine.core.file_descriptors import raise_limit
     from engine.core.logging_setup import log_to_stderr
     from engine.jobs.server.supervisor import ALONE, PIPES
-    from engine.jobs.worker.worker import WorkerOptions, run_worker
+    from engine.jobs.worker.worker import SLOTS, WorkerOptions, run_worker, slots_within
 
     os.umask(0o077)
     open_standard_streams()
-    raise_limit()
+    limit = raise_limit()
     log_to_stderr(style=settings.log)
     flags = {name: os.environ.get(name) == "1" for name in (PIPES, ALONE)}
     beside = None if any(flags.values()) else functools.partial(_beside_worker, settings)
-    options = WorkerOptions(pipes=flags[PIPES], alone=flags[ALONE], beside=beside, environment=os.environ)
+    slots = slots_within(limit)
+    if slots < SLOTS:
+        _note(f"This worker may have {limit} open files, and takes {slots} jobs at a time.")
+    options = WorkerOptions(pipes=flags[PIPES], alone=flags[ALONE], beside=beside, slots=slots, environment=os.environ)
     return run_worker(settings, options)
 
 
@@ -242,14 +245,13 @@ async def _run(
     """Runs all components that live on the event loop until the server stops. Returns True when it stopped because it can
     keep no worker any more.
     """
-    from engine.jobs.notifier import NOTIFIER, WORKER_AWAY
+    from engine.jobs.notifier import NOTIFIER
     from engine.jobs.server.job_waiters import JobWaiters
 
     waiters = JobWaiters(database)
     supervisor = database.info[NOTIFIER] = _supervisor(settings, database, waiters, first=first_worker)
     link = _join_others(settings, database, supervisor, waiters) if database.is_postgres else None
     if options.worker:
-        database.info[WORKER_AWAY] = lambda: supervisor.away_seconds
         supervisor.start()  # the worker process starts in parallel with the imports below
 
     from engine.jobs.server.maintenance import Maintenance
@@ -358,10 +360,11 @@ def _supervisor(
     others. `first`: the copy of this process that becomes the first worker.
     """
     from engine.core.logging_setup import worker_line
+    from engine.jobs.notifier import WORKER_AWAY
     from engine.jobs.server.supervisor import Supervisor
     from storage.job_changes import next_alone
 
-    return Supervisor(
+    supervisor = Supervisor(
         _command("worker", settings),
         os.environ,
         waiters,
@@ -370,6 +373,8 @@ def _supervisor(
         first=first,
         worker_line=worker_line(settings.log),
     )
+    database.info[WORKER_AWAY] = lambda: supervisor.away_seconds
+    return supervisor
 
 
 def _faces(

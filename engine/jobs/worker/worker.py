@@ -10,6 +10,9 @@ A step whose thread goes on after the step's time limit can only be ended togeth
 claims nothing more and tells its supervisor, which starts another worker. It gives its jobs a minute to end, and puts
 the rest back into the queue in the same way.
 
+A process that is out of descriptors goes on: what needs one is tried again. It takes no more jobs at a time than its limit
+is enough for (`slots_within`).
+
 A worker without a supervisor starts the worker process for jobs that must run alone by itself (`Beside`), and ends it
 when it ends.
 """
@@ -81,6 +84,9 @@ T = TypeVar("T")
 
 #: The largest number of jobs that one process runs at a time.
 SLOTS = 5_000
+#: The descriptors of a process that runs no job: database, pipes, evaluators and a reserve, in a few kinds up to all of
+#: them; and those of a job, as most have one connection open at a time.
+OWN_DESCRIPTORS, DESCRIPTORS_OF_JOB = 128, 2
 #: The interval in seconds at which a thread that computes gives up the interpreter lock when another one waits for it.
 #: With Python's 5 ms the writer would wait that long after each of its statements while the event loop is busy.
 SWITCH_SECONDS = 0.0005
@@ -397,12 +403,12 @@ class _Worker:
         self.wake()
 
     def _do_periodic_work(self, *, first: bool = False) -> None:
-        """Does what is due once a second. When the disk is full, it is tried again at the next call."""
+        """Does what is due once a second. When the disk is full, or this process has no descriptor left, it is tried again
+        at the next call.
+        """
         try:
             self._beat(first)
-            reclaimed = self.reaper.pass_over(self.boot_id)
-            if reclaimed:
-                log.warning("%d jobs of a worker that is gone were taken", reclaimed)
+            reclaimed = self._reclaim()
             if not self.runs.stopping and self.dispatch.has_room:
                 self.database.write_now(send_forgotten, 0 if reclaimed or first else FORGOTTEN_MS)
             if self.database.read_now(has_due_question):
@@ -420,9 +426,21 @@ class _Worker:
             asyncio.run_coroutine_threadsafe(self.webhooks.pass_over(), self.loop)
             if not self.options.alone and not self.runs.stopping:
                 asyncio.run_coroutine_threadsafe(self.indexer.pass_over(), self.loop)
-        except StorageUnavailable as error:
+        except (StorageUnavailable, OSError) as error:
             if self._log_throttle.may_say("periodic work"):
-                log.warning("%s", error)
+                log.warning("What is due once a second waits: %s", error)
+
+    def _reclaim(self) -> int:
+        """Takes the jobs of workers that are gone; returns how many there were."""
+        try:
+            reclaimed = self.reaper.pass_over(self.boot_id)
+        except OSError as error:  # the folder of the lock files needs a descriptor
+            if self._log_throttle.may_say("reaper"):
+                log.warning("Jobs of other workers were not looked at: %s", error)
+            return 0
+        if reclaimed:
+            log.warning("%d jobs of a worker that is gone were taken", reclaimed)
+        return reclaimed
 
     def _give_back_lost(self, held: set[tuple[str, int]]) -> None:
         """Gives back jobs that are this worker's in the database, and of which it knows nothing: the answer to their claim
@@ -469,7 +487,7 @@ class _Worker:
                 self.loop.call_soon_threadsafe(self.runs.release_all)
                 if self.beside is not None:
                     self.beside.terminate()
-            with contextlib.suppress(StorageUnavailable):
+            with contextlib.suppress(StorageUnavailable, OSError):
                 self._beat(first=False)
         for end in ends:
             if end.done():
@@ -519,6 +537,11 @@ class _Worker:
                 signal.signal(number, handler)
             os.close(read_end)
             os.close(write_end)
+
+
+def slots_within(limit: int) -> int:
+    """Returns how many jobs a process that may have `limit` open files and connections takes at a time."""
+    return max(1, min(SLOTS, (limit - OWN_DESCRIPTORS) // DESCRIPTORS_OF_JOB))
 
 
 def _exit_at_once(code: int) -> NoReturn:

@@ -154,7 +154,7 @@ def test_an_error_in_a_thread_that_keeps_workers_is_logged_and_tried_again(
 
     usual = module.os.set_blocking
 
-    def begin(descriptor: int, blocking: bool) -> None:  # noqa: FBT001 - as the call of the system
+    def begin(descriptor: int, blocking: bool) -> None:
         if not waits_alone and errors:
             raise errors.pop()
         usual(descriptor, blocking)

@@ -13,7 +13,7 @@ import pytest
 from engine.core.errors import StorageUnavailable
 from engine.core.settings import Settings
 from engine.jobs.outbound_rules import outbound_rules
-from engine.jobs.worker.worker import WorkerOptions, _Worker
+from engine.jobs.worker.worker import WorkerOptions, _Worker, slots_within
 from engine.jobs.worker_locks import new_boot
 from engine.secrets.opening import open_all
 from storage.settings import OUTBOUND_ALLOW, SERVER, put_setting
@@ -99,3 +99,22 @@ def test_a_beat_that_could_not_be_written_is_tried_again_with_the_next_look(worl
     world.write(free_disk)
     house.worker._beat(first=False)
     assert house.worker.boot_id in world.read(beats)
+
+
+def test_a_folder_that_cannot_be_read_is_logged_seldom_and_keeps_no_other_work_back(
+    world: World, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when the process is out of descriptors: reading a folder takes one."""
+    monkeypatch.setattr(house.worker.reaper, "_folder", world.data / "missing")
+    world.write(put_setting, SERVER, OUTBOUND_ALLOW, "10.0.0.7:80")
+    for _ in range(3):
+        house.worker._do_periodic_work()
+    assert house.worker._on_loop(lambda: house.worker.outside.outbound.rules) == outbound_rules(
+        house.worker.settings, world.database
+    )
+    assert caplog.text.count("Jobs of other workers were not looked at") == 1
+
+
+@pytest.mark.parametrize(("limit", "slots"), [(64, 1), (1_024, 448), (4_096, 1_984), (65_536, 5_000)])
+def test_a_worker_takes_no_more_jobs_than_its_descriptors_are_enough_for(limit: int, slots: int) -> None:
+    assert slots_within(limit) == slots
