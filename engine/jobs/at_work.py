@@ -23,8 +23,8 @@ MOST_THREADS = 64
 _VERDICT, _PID, _LOOP, _THREADS = 0, 1, 2, 3
 SIZE = FIELD * (_THREADS + MOST_THREADS)
 
-#: Reasons for a kill: the worker stopped responding; the worker was suspended by a signal (SIGSTOP), or took too long
-#: to end when the server stopped.
+#: Reasons for an end: the worker stopped responding; the worker was suspended by a signal (SIGSTOP), took too long to end
+#: when the server stopped, or ended by an error that is none of its jobs'.
 FROZEN, STOPPED = "frozen", "stopped"
 
 
@@ -56,6 +56,10 @@ class AtWork:
         """Records that the computation has ended; `place` is what `begin_in_thread` returned."""
         self._put(place, b"")
         self._free.append(place)
+
+    def end_without_cause(self) -> None:
+        """Records that this process ends for a reason that is none of its jobs, for those who reclaim them."""
+        self._put(_VERDICT, _field(STOPPED))
 
     @property
     def on_loop(self) -> str | None:

@@ -10,6 +10,10 @@ A step whose thread goes on after the step's time limit can only be ended togeth
 claims nothing more and tells its supervisor, which starts another worker. It gives its jobs a minute to end, and puts
 the rest back into the queue in the same way.
 
+The lock file of a worker that ends by an error, or that could not give all its jobs back, is kept: its lock is free when
+the process has ended, and then others take these jobs at once. None of them is the cause, as their code runs on the event
+loop and in threads, and its errors end there.
+
 A process that is out of descriptors goes on: what needs one is tried again. It takes no more jobs at a time than its limit
 is enough for (`slots_within`).
 
@@ -36,7 +40,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 from engine.browser.browser import browser_of
 from engine.core.clock import Clock
-from engine.core.errors import StorageUnavailable
+from engine.core.errors import Refusal, StorageUnavailable
 from engine.core.garbage import collect_garbage_seldom
 from engine.core.log_throttle import LogThrottle
 from engine.core.logging_setup import log_to_stderr
@@ -164,10 +168,23 @@ def run_worker(settings: Settings, options: WorkerOptions | None = None) -> int:
     boot_id, lock = new_boot(settings.data)
     try:
         worker = _Worker(settings, options, database, boot_id, lock, notices)
-        code = worker.work()
-    finally:
+    except BaseException:  # it has no jobs yet
         database.close()
         lock.release()
+        raise
+    try:
+        code = worker.work()
+    except Exception as error:
+        log.critical("The worker ends by an error: %s", error, exc_info=not isinstance(error, Refusal))
+        if not isinstance(error, MemoryError):  # which a job may have caused
+            worker.at_work.end_without_cause()
+        _exit_at_once(1)  # its jobs run until then, and the lock is held as long
+    if worker.holds_jobs:
+        log.warning("Some jobs could not be put back into the queue; other workers take them")
+        worker.at_work.end_without_cause()
+    else:
+        lock.release()
+    database.close()
     if code == EXIT_DRAINED and not options.pipes:
         _start_again()  # no supervisor does it
     if worker.outside.threads.left_behind:
@@ -278,6 +295,14 @@ class _Worker:
             grace = self._wait_until_stopped()
             self._stop(grace)
         return 0 if self._drain_until is None or self._signals else EXIT_DRAINED
+
+    @property
+    def holds_jobs(self) -> bool:
+        """Whether jobs are still this worker's, or may be because the database does not answer."""
+        try:
+            return bool(self.database.read_now(held_jobs, self.boot_id))
+        except StorageUnavailable:
+            return True
 
     def _build(self) -> tuple[Outside, Runs]:
         """Builds the objects that belong to the event loop. Called on the loop."""

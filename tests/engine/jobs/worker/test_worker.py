@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,27 @@ async def test_a_job_that_waits_for_a_person_outlives_killed_workers(world: Worl
     assert path.read_text() == "first\nHi\n"
     assert world.active() == 0
     assert [one.id for one in world.read(list_questions_of_job, world.workspace_id, job_id)] == [question.id]
+
+
+async def test_the_jobs_of_a_worker_that_ends_by_an_error_go_on_at_once_and_none_counts_as_its_cause(
+    world: World, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    flow = world.add_flow(document_of(("slow", "test_wait", {"until": str(gate)})))
+    with supervised(world) as (_, waiters, lines):
+        job_id = world.submit(flow).job_id
+        await until_running(world, job_id)
+        _rename(world, "task", "away")  # so that the periodic work fails
+        await until_true(lambda: any("ended with exit code 1" in line for line in lines))
+        _rename(world, "away", "task")
+        ended_at = time.monotonic()
+        gate.touch()
+        job = await ended(world, waiters, job_id)
+        assert time.monotonic() - ended_at < 20, "the others waited until its heart had not beaten for 30 s"
+    assert (job.status, job.attempts) == ("completed", 1)
+    assert any("no such table" in line or "does not exist" in line for line in lines), lines
+    assert [path.name for path in run_folder(world.data).iterdir() if path.name.startswith("boot_")] == []
+
+
+def _rename(world: World, table: str, name: str) -> None:
+    world.write(lambda session: session.connection().exec_driver_sql(f"alter table {table} rename to {name}"))
