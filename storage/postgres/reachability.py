@@ -50,9 +50,9 @@ class Pulse:
             try:
                 connection = connection or connect_directly(self._url)
                 connection.execute("select 1")
-            except psycopg.Error:
+            except (psycopg.Error, OSError):  # OSError: this process is out of descriptors
                 if connection is not None:
-                    with contextlib.suppress(psycopg.Error):
+                    with contextlib.suppress(psycopg.Error, OSError):
                         connection.close()
                     connection = None
                 if time.monotonic() - begun >= ASK_SECONDS:
