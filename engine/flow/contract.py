@@ -216,7 +216,7 @@ def output_field_problems(node: Node) -> list[Problem]:
 
 def _check_of_defaults() -> PayloadCheck:
     """Returns the check for all defaults and examples of a node. What takes too many steps counts as fitting."""
-    check = PayloadCheck(steps=PATTERN_STEPS)
+    check = PayloadCheck(steps=PATTERN_STEPS, by_size=True)
     check.unchecked_fits = True
     return check
 

@@ -27,11 +27,15 @@ _LARGE: Final = 5_000
 
 
 class JobChecks:
-    """The budget of one job. `in_thread` runs a function in a thread on behalf of the job."""
+    """The budget of one job. `in_thread` runs a function in a thread on behalf of the job; `steps` are those of all
+    searches.
+    """
 
-    def __init__(self, in_thread: Callable[..., Awaitable[Any]] = asyncio.to_thread) -> None:
+    def __init__(
+        self, in_thread: Callable[..., Awaitable[Any]] = asyncio.to_thread, *, steps: int = STEPS_OF_JOB
+    ) -> None:
         self._in_thread = in_thread
-        self._steps = STEPS_OF_JOB
+        self._steps = steps
         self._patterns = PatternBudget(COMPILING_OF_JOB)
         self._turn = asyncio.Lock()
 

@@ -58,7 +58,7 @@ def example_check() -> PayloadCheck:
 
 
 def _small_check() -> PayloadCheck:
-    return PayloadCheck(steps=EXAMPLE_STEPS, patterns=PatternBudget(at_once=_PATTERN_STEPS))
+    return PayloadCheck(steps=EXAMPLE_STEPS, patterns=PatternBudget(at_once=_PATTERN_STEPS), by_size=True)
 
 
 def fits_as_known(check: PayloadCheck, fields: Sequence[FieldDict], payload: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ MAX_GROUPS: Final = 50
 MAX_SIZE: Final = 10_000
 #: The steps of one search in the calling thread: less than a second at worst.
 STEPS: Final = 100_000_000
+#: What a step takes at most, in nanoseconds of the processor, and what a search takes beside its steps: to call RE2.
+STEP_NS: Final = 6
+_CALL_NS: Final = 5_000
 #: The steps that compiling all patterns of a flow may take together, each different text counted once: at most about a
 #: fifth of a second. Enough for some hundred usual patterns, or for five of the largest ones.
 FLOW_STEPS: Final = 30_000_000
@@ -97,6 +101,17 @@ class Pattern:
     def found_in(self, text: str) -> bool:
         """True when the pattern matches anywhere in the text (in its first `longest_text` characters)."""
         return self.tester.search(without_lone_surrogates(text[: self.longest_text])) is not None
+
+    def counted_search(self, text: str) -> tuple[bool, int]:
+        """Returns whether the pattern matches anywhere in the text, and the steps of the search: by the time of the
+        processor that this thread spent on it, and at most the characters times `size`. That many are rare: most searches
+        take a few microseconds whatever the size is. A thread that waits on a busy machine spends no such time.
+        """
+        tester, text = self.tester, without_lone_surrogates(text)
+        begun = time.thread_time_ns()
+        found = tester.search(text) is not None
+        spent = time.thread_time_ns() - begun - _CALL_NS
+        return found, min(len(text) * self.size, max(0, spent) // STEP_NS)
 
 
 @dataclass(frozen=True, slots=True)

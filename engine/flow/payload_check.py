@@ -20,15 +20,15 @@ from pydantic import JsonValue
 
 from engine.core.errors import MOST_ERRORS, FieldError, WrongFields
 from engine.core.json_text import json_bytes
-from engine.core.lone_surrogates import without_lone_surrogates
 from engine.core.rfc3339 import NoSuchTime, NotRfc3339, read_time
 from engine.core.web_addresses import IPV6, LENIENT_PORT, has_good_port
 from engine.flow.file_values import check_sent_file, looks_like_file, size_in_words
 from engine.flow.patterns import BadPattern, Pattern, PatternBudget, current_budget
 from engine.flow.references import Json
 
-#: The steps that all searches for patterns in one payload may take together (`engine.flow.patterns`), and those in all
-#: items of a batch: at most a fifth of a second, and a second. To compile the patterns may take a fifth of a second more.
+#: The steps that one search for a pattern may need at worst, and that all in one payload may take together
+#: (`engine.flow.patterns`), and those that all items of a batch may take: a fifth of a second, and a second. The search with
+#: which they are used up comes to its end. To compile the patterns may take a fifth of a second more.
 PATTERN_STEPS = 30_000_000
 STEPS_OF_BATCH = 5 * PATTERN_STEPS
 #: What the defaults of left out fields may take as JSON, in one payload and in all of a batch. `{}` in a list may stand
@@ -83,12 +83,18 @@ class PayloadCheck:
     """
 
     def __init__(
-        self, *, steps: int = STEPS_OF_BATCH, patterns: PatternBudget | None = None, kept: bool = False
+        self,
+        *,
+        steps: int = STEPS_OF_BATCH,
+        patterns: PatternBudget | None = None,
+        kept: bool = False,
+        by_size: bool = False,
     ) -> None:
         """`steps`: those that the searches in all payloads may take together. `patterns`: what compiling may take; without
         it that of the budget in whose context the check is made, or as much as the patterns of a flow may take. `kept`:
         whether the values are those of something stored, a schedule or a version, whose times may have been taken in more
-        forms of ISO 8601.
+        forms of ISO 8601. `by_size`: whether a search counts what it may take at worst and not what it took, so that the
+        result is always the same; texts of callers would be refused without need.
         """
         self.errors = WrongFields()
         #: Whether a text that takes too many steps to be checked against its pattern counts as one that matches it, and
@@ -101,6 +107,9 @@ class PayloadCheck:
         self.defaults_ended = False
         self._steps_left = PATTERN_STEPS
         self._all_steps_left = self._steps = steps
+        self._by_size = by_size
+        #: The steps that the searches took, however they count.
+        self.taken = 0
         self._patterns = patterns or current_budget()
         #: The bytes of defaults so far, in this payload and in all.
         self._fits = _fits_format_of_kept if kept else fits_format
@@ -112,7 +121,7 @@ class PayloadCheck:
 
     @property
     def steps_left(self) -> int:
-        """The steps that may still be taken."""
+        """The steps that may still be taken; less than 0 when the last search took more than were left."""
         return self._all_steps_left
 
     @property
@@ -177,9 +186,11 @@ class PayloadCheck:
         if group is None:
             if self._of_defaults is None:
                 steps = min(self._steps, PATTERN_STEPS)
-                self._of_defaults = PayloadCheck(steps=steps, patterns=self.patterns, kept=True)
+                self._of_defaults = PayloadCheck(steps=steps, patterns=self.patterns, kept=True, by_size=True)
                 self._of_defaults.unchecked_fits = True
+            before = self._of_defaults.taken
             group = self._groups[id(fields)] = _Group.of(fields, self._of_defaults)
+            self._all_steps_left -= self._of_defaults.taken - before
         known = [name for name in value if name in group.fields]
         self._count_defaults(group, known, value)
         if self.errors.full:
@@ -268,31 +279,42 @@ class PayloadCheck:
             if not self.unchecked_fits:
                 self._add(at, "pattern", lambda: TOO_COSTLY)
             return
-        steps = len(value) * pattern.size
-        if steps > min(self._steps_left, self._all_steps_left):
-            self._leave_unchecked(at, steps, pattern)
+        most = len(value) * pattern.size
+        if most > PATTERN_STEPS or self._lacks(self._steps_left, most) or self._lacks(self._all_steps_left, most):
+            self._leave_unchecked(at, most, pattern)
             return
-        if not self.patterns.may_search(steps):
+        if not self.patterns.may_search(most):
             self.unchecked = True
             return
-        self._steps_left -= steps
-        self._all_steps_left -= steps
-        if pattern.tester.search(without_lone_surrogates(value)) is None:
+        found, taken = pattern.counted_search(value)
+        self.taken += taken
+        counted = most if self._by_size else taken
+        self._steps_left -= counted
+        self._all_steps_left -= counted
+        if not found:
             self._add(at, "pattern", lambda: f"must match the pattern {wanted}")
 
-    def _leave_unchecked(self, at: str, steps: int, pattern: Pattern) -> None:
+    def _lacks(self, left: int, most: int) -> bool:
+        """Tells whether a search that takes `most` steps at worst may not begin any more."""
+        return most > left if self._by_size else left <= 0
+
+    def _leave_unchecked(self, at: str, most: int, pattern: Pattern) -> None:
         self.unchecked = True
         if self.unchecked_fits:
             return
-        if steps > self._steps_left:
-            most = self._steps_left // pattern.size
+        if most > PATTERN_STEPS:
+            longest = PATTERN_STEPS // pattern.size
             why = "is too long to be checked against its pattern"
-            self._add(at, "pattern", lambda: f"{why}; {most:,} characters are left")
+            self._add(at, "pattern", lambda: f"{why}; it may have {longest:,} characters")
             return
-        if not self.ended_early:
+        why = "cannot be checked against its pattern any more, as the texts"
+        if self._lacks(self._all_steps_left, most):
             self.ended_early = True
-            why = "cannot be checked against its pattern any more, as the texts of the items before it took too long"
-            self._add(at, "pattern", lambda: f"{why}; send fewer items in one batch")
+            self._add(
+                at, "pattern", lambda: f"{why} of the items before it took too long; send fewer items in one batch"
+            )
+        else:
+            self._add(at, "pattern", lambda: f"{why} before it took too long; send fewer or shorter texts")
 
     def _check_number(self, field: FieldDict, value: float, at: str) -> None:
         lowest, highest = field.get("minimum"), field.get("maximum")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,8 +20,9 @@ from engine.actions.hooks import pause_hook
 from engine.core.clock import MovedClock
 from engine.core.errors import MOST_ERRORS
 from engine.flow.document import Document
+from engine.flow.job_checks import JobChecks
 from engine.flow.patterns import read_pattern
-from engine.flow.payload_check import PATTERN_STEPS, STEPS_OF_BATCH, check_payload
+from engine.flow.payload_check import PATTERN_STEPS, PayloadCheck, check_payload
 from engine.jobs.submit import body_checks
 from engine.jobs.submit.batches import check_items
 from engine.jobs.submit.check_threads import MOST_WAITING, THREADS, CheckThreads
@@ -34,27 +36,67 @@ from tests.security.test_costly_examples import NFA, flow
 #: As many characters as a payload may hold against the pattern, and which RE2 looks through slowly.
 LONG = ("0110111001" * 400)[: PATTERN_STEPS // read_pattern(NFA).size]
 FIELDS: list[dict[str, Any]] = [{"name": "a", "type": "string", "required": True, "pattern": NFA}]
-#: Without a 1 the pattern ends at once, while as many steps are counted.
+#: Without a 1 the search ends at once, while at worst it could take as many steps.
 QUICK = "a" * len(LONG)
+#: A text that takes some milliseconds, and a budget in which one such text has room.
+SHORT, FEW_STEPS = LONG[:400], 400_000
+#: Patterns that people write, some of which RE2 makes large programs of, and texts that match them.
+USUAL = {
+    r"^[^<>]{0,500}$": "A text without tags. " * 20,
+    r"^.{1,200}$": "One line of a letter. " * 7,
+    r"^[\p{L} .-]+$": "Anna-Lena Gräfin von und zu Weiß und Schwarz d. J. " * 2,
+    r"^\p{L}[\p{L} '-]+$": "O'Hara Ångström",
+    r"^[A-Z]{2}\d{2}[A-Z0-9]{11,30}$": "DE89370400440532013000",
+    r"^\S+@\S+$": "somebody.with.a.long.name@example.com",
+    r"^(\d{4}-\d{2}-\d{2}(, )?){1,20}$": "2031-01-31, " * 20,
+    r"^(#[\p{L}\p{N}_]{1,50}\s?)+$": "#grün #weiß " * 9,
+}
 
 
-def test_all_items_of_a_batch_share_the_steps_of_their_patterns():
-    _, errors = check_items(FIELDS, {"items": [{"a": QUICK}] * 50})
+def test_all_items_of_a_batch_share_the_time_of_their_patterns():
+    check = PayloadCheck(steps=FEW_STEPS)
+    begun = time.thread_time()
+    for number in range(1_000):
+        check.payload(FIELDS, {"a": SHORT}, f"/items/{number}")
+    assert time.thread_time() - begun < 1
 
-    taken = STEPS_OF_BATCH // PATTERN_STEPS
-    assert [error.pointer for error in errors] == [f"/items/{number}/a" for number in range(taken + 1)]
-    assert all("must match" in error.detail for error in errors[:taken])
-    assert errors[taken].code == "pattern"
-    assert errors[taken].detail.endswith("send fewer items in one batch")
+    errors = list(check.errors)
+    assert check.ended_early
+    assert [error.pointer for error in errors] == [f"/items/{number}/a" for number in range(len(errors))]
+    assert all("must match" in error.detail for error in errors[:-1])
+    assert errors[-1].code == "pattern"
+    assert errors[-1].detail.endswith("send fewer items in one batch")
 
 
-def test_a_usual_batch_of_a_thousand_items_is_checked_in_full():
-    fields = [
-        {**FIELDS[0], "pattern": r"^[A-Z]{2}\d{2}[A-Z0-9]{1,30}$"},
-        {**FIELDS[0], "name": "b", "pattern": r"^\S+@\S+$"},
-    ]
-    items = [{"a": "DE89370400440532013000", "b": "somebody.with.a.long.name@example.com"}] * 1_000
-    assert not check_items(fields, {"items": items})[1]
+def test_usual_batches_of_a_thousand_items_are_checked_in_full():
+    fields = [{**FIELDS[0], "name": f"f{place}", "pattern": pattern} for place, pattern in enumerate(USUAL)]
+    item = {f"f{place}": text for place, text in enumerate(USUAL.values())}
+    assert not check_items(fields, {"items": [item] * 1_000})[1]
+
+
+async def test_usual_calls_of_a_flow_by_the_thousand_are_checked_in_full():
+    fields = [{**FIELDS[0], "name": f"f{place}", "pattern": pattern} for place, pattern in enumerate(USUAL)]
+    payload = {f"f{place}": text for place, text in enumerate(USUAL.values())}
+
+    async def at_once(work: Any, check: PayloadCheck) -> Any:
+        return work(check)
+
+    checks = JobChecks(at_once)
+    for _ in range(2_000):
+        assert not await checks.run(lambda check: (check.payload(fields, payload), check.errors)[1])
+
+
+async def test_defaults_that_are_checked_at_each_call_share_the_time_of_a_job():
+    fits = {"required": False, "pattern": f"{NFA}|z$", "default": f"{SHORT}z"}
+    fields = [{**FIELDS[0], **fits}, {**FIELDS[0], "name": "b", "pattern": "^x$"}]
+
+    async def at_once(work: Any, check: PayloadCheck) -> Any:
+        return work(check)
+
+    checks, begun = JobChecks(at_once, steps=3 * len(SHORT) * read_pattern(NFA).size), time.thread_time()
+    for _ in range(200):
+        assert not await checks.run(lambda check: (check.payload(fields, {"b": "x"}), check.errors)[1])
+    assert time.thread_time() - begun < 0.4, "200 such texts take about a second"
 
 
 def test_no_pattern_is_run_once_the_errors_are_full():
