@@ -187,6 +187,7 @@ def worker(settings: Settings) -> int:
 
     os.umask(0o077)
     open_standard_streams()
+    share_among_threads()
     limit = raise_limit()
     log_to_stderr(style=settings.log)
     flags = {name: os.environ.get(name) == "1" for name in (PIPES, ALONE)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -50,6 +51,18 @@ class Workers:
         return next((one.pid for one in self.server.store.read_now(list_processes) if one.boot_id == owner), None)
 
 
+def memory_arenas(pid: int) -> int:
+    """Returns in how many areas of 64 MiB, beside the first, glibc keeps the memory of a process; 0 elsewhere."""
+    maps = Path(f"/proc/{pid}/maps")
+    rows = [line.split() for line in maps.read_text().splitlines()] if maps.exists() else []
+    parts = [(int(ends[0], 16), int(ends[1], 16), row[1], row[4]) for row in rows if (ends := row[0].split("-"))]
+    size = 64 * 1024 * 1024
+    return sum(
+        used[2:] == ("rw-p", "0") and free == (used[1], used[0] + size, "---p", "0") and used[0] % size == 0
+        for used, free in itertools.pairwise(parts)
+    )
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, site: HoldingSite) -> Iterator[LiveServer]:
     env = {"FLOWPORT_OUTBOUND_ALLOW": site.origin.removeprefix("http://")}
@@ -86,6 +99,7 @@ def test_a_job_that_killed_two_workers_runs_beside_the_third_and_ends(
     third = workers.start()
     site.wait_until_held("cause", times=3)
     alone = workers.holder(cause)
+    assert memory_arenas(third.pid) <= 2, "each would keep the most memory that its threads ever needed"
     assert alone not in {None, third.pid}
     site.let_go("other")
     other = caller.run(flow_id, {"url": site.hold("other")})
