@@ -23,6 +23,10 @@ _READY = b"ready\n"
 #: Seconds before another start, by the number of processes in a row that ended within LIVED_SECONDS.
 PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
 LIVED_SECONDS = 10.0
+#: A process that is suspended (SIGSTOP) at this many looks in a row (6 s) is ended, as a worker is: its connections and what
+#: it does for all servers would wait for ever. Looks are counted instead of time, as all may have been suspended together.
+LOOK_SECONDS = 0.5
+SUSPENDED_LOOKS = 12
 #: How long the parent waits for the others after a signal before it kills them; longer than a server's own limits.
 STOP_SECONDS = 50.0
 
@@ -38,6 +42,16 @@ class _Place:
     #: When it is started, on the monotonic clock, and how many in a row ended early.
     due: float = 0.0
     short_lives: int = 0
+    suspended_looks: int = 0
+
+    @property
+    def suspended(self) -> bool:
+        """Whether its process was stopped by a signal and has not gone on; not known on macOS before Python 3.13."""
+        if self.process is None or not hasattr(os, "waitid"):
+            return False
+        with contextlib.suppress(ChildProcessError):  # it has ended
+            return os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+        return False
 
 
 class ServerProcesses:
@@ -62,6 +76,7 @@ class ServerProcesses:
         self._any_ready = False
         self._signals = 0
         self._exit_code = 0
+        self._next_look: float | None = None
         self._awake, self._waker = socket.socketpair()
 
     def run(self) -> int:
@@ -72,6 +87,7 @@ class ServerProcesses:
             while not self._stops:
                 self._start_due()
                 self._wait(self._seconds_until_due())
+                self._look_for_suspended()
             return self._end_all()
 
     @property
@@ -109,8 +125,10 @@ class ServerProcesses:
         place.pipe, place.begun = mine, time.monotonic()
 
     def _seconds_until_due(self) -> float | None:
-        """The time until a process is started; None while all run."""
+        """The time until a process is started, or suspended ones are looked at; None while all run."""
         dues = [place.due for place in self._places if place.process is None]
+        if self._next_look is not None:
+            dues.append(self._next_look)
         return max(0.0, min(dues) - time.monotonic()) if dues else None
 
     def _wait(self, timeout: float | None) -> None:
@@ -125,6 +143,22 @@ class ServerProcesses:
         for place in self._places:
             if place.process is not None and (code := place.process.poll()) is not None:
                 self._ended(place, code)
+
+    def _look_for_suspended(self) -> None:
+        """Ends processes that stay suspended. SIGCHLD tells that one was suspended; then it is looked at again and again."""
+        if self._next_look is not None and time.monotonic() < self._next_look:
+            return
+        for place in self._places:
+            place.suspended_looks = place.suspended_looks + 1 if place.suspended else 0
+            if place.process is not None and place.suspended_looks > SUSPENDED_LOOKS:
+                seconds = SUSPENDED_LOOKS * LOOK_SECONDS
+                self._say(
+                    f"Process {place.number + 1} of {len(self._places)} has been suspended for {seconds:g} s and is ended."
+                )
+                place.suspended_looks = 0
+                place.process.kill()
+        some = any(place.suspended_looks for place in self._places)
+        self._next_look = time.monotonic() + LOOK_SECONDS if some else None
 
     def _read(self, place: _Place) -> None:
         assert place.pipe is not None
@@ -164,6 +198,7 @@ class ServerProcesses:
             if asked < max(1, self._signals):  # a second Ctrl+C is passed on: open requests are not waited for then
                 asked += 1
                 self._send(signal.SIGTERM)
+                self._send(signal.SIGCONT)  # a suspended process ends too
             self._wait(max(0.0, until - time.monotonic()))
         self._send(signal.SIGKILL)
         for place in self._places:

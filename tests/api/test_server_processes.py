@@ -90,6 +90,8 @@ def running(count: int, *words: str) -> Iterator[Running]:
     try:
         yield one
     finally:
+        for pid in one.children():
+            os.kill(pid, signal.SIGKILL)  # a suspended one would keep the pipe that is read to its end
         one.parent.kill()
         one.parent.communicate()
 
@@ -128,6 +130,29 @@ def test_sigterm_ends_all_of_them_with_the_parent():
         assert one.parent.returncode == 0
         assert not any(alive(pid) for pid in pids)
         assert "another is started" not in said
+
+
+def test_a_suspended_process_does_not_hold_up_a_stop():
+    with running(2) as one:
+        pids = one.answering(2)
+        os.kill(min(pids), signal.SIGSTOP)
+        one.parent.terminate()
+        one.parent.communicate(timeout=30)
+        assert one.parent.returncode == 0
+        assert not any(alive(pid) for pid in pids)
+
+
+def test_a_process_that_stays_suspended_is_replaced():
+    with running(2) as one:
+        first = one.answering(2)
+        suspended = min(first)
+        os.kill(suspended, signal.SIGSTOP)
+        until(lambda: not alive(suspended))
+        assert len(one.answering(2) & first) == 1
+        one.parent.terminate()
+        _, said = one.parent.communicate(timeout=30)
+        assert "of 2 has been suspended for 6 s and is ended." in said
+        assert said.count("another is started") == 1
 
 
 def test_a_killed_parent_leaves_no_process_behind():
