@@ -216,6 +216,7 @@ def test_a_connection_waits_for_a_descriptor(run):
     async def says_hello(_reader, writer):
         writer.write(b"hello")
         await writer.drain()
+        writer.close()
 
     async def use_all() -> None:
         async with await asyncio.start_server(says_hello, "127.0.0.1", 0) as listening:
