@@ -16,7 +16,7 @@ from storage.database import Database
 from storage.log_sync import LogSync
 from storage.opening import open_database
 
-pytestmark = [pytest.mark.sqlite("PostgreSQL syncs its own log."), pytest.mark.process]
+pytestmark = pytest.mark.sqlite("PostgreSQL syncs its own log.")
 
 
 def add(session, *numbers):
