@@ -10,13 +10,18 @@ The log may be opened and closed beside SQLite (`storage.write_ahead_log`).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
+#: How long other users of the database are waited for when its log is begun anew.
+_BUSY_SECONDS = 10.0
 
 #: Is called with the error when the disk refused, else with None.
 Then = Callable[[OSError | None], None]
@@ -26,7 +31,10 @@ class LogSync:
     """The thread starts when it is first needed, and ends with `close`."""
 
     def __init__(self, database: Path) -> None:
+        self._database = database
         self._log = database.with_name(f"{database.name}-wal")
+        #: A sync has failed, and the log is not known to be whole since.
+        self._is_doubtful = False
         self._descriptor: int | None = None
         self._syncing = threading.Lock()
         self._waiting: deque[Then | None] = deque()
@@ -42,25 +50,55 @@ class LogSync:
         return self._open == 0
 
     def sync(self) -> OSError | None:
-        """Puts everything that is committed on disk. Returns the error when the disk refuses."""
-        try:
-            with self._syncing:
+        """Puts everything that is committed on disk. Returns the error when the disk refuses.
+
+        After that the log may have a hole that no later sync fills: the system takes pages that it could not write for
+        written. So nothing counts as being on disk until the log has been moved into the database and begun anew.
+        """
+        with self._syncing:
+            if self._is_doubtful and (fault := self._begin_anew()) is not None:
+                return fault
+            try:
                 _sync_data(self._open_log())
-        except FileNotFoundError:
-            return None  # SQLite removed the log after it had moved and synced all of it
-        except OSError as error:
-            return error
+            except FileNotFoundError:
+                return None  # SQLite removed the log after it had moved and synced all of it
+            except OSError as error:
+                self._is_doubtful = True
+                return error
+            return None
+
+    def _begin_anew(self) -> OSError | None:
+        try:
+            with contextlib.closing(sqlite3.connect(self._database, timeout=_BUSY_SECONDS)) as connection:
+                connection.execute("pragma synchronous=FULL")
+                is_busy, *_ = connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+        except sqlite3.Error as error:
+            return OSError(errno.EIO, f"the log cannot be moved into the database ({error})")
+        if is_busy:
+            return OSError(errno.EBUSY, "the log is in use and cannot be moved into the database")
+        self._is_doubtful = False
         return None
 
     def after_sync(self, then: Then) -> None:
-        """Calls `then` in the thread after a sync that begins now or later. The calls come in order."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="log-sync", daemon=True)
-            self._thread.start()
+        """Calls `then` in the thread after a sync that begins now or later. The calls come in order. While the system has
+        no thread left, it does both here.
+        """
+        if self._thread is None and not self._has_started():
+            then(self.sync())
+            return
         with self._counting:
             self._open += 1
         self._waiting.append(then)
         self._arrived.release()
+
+    def _has_started(self) -> bool:
+        thread = threading.Thread(target=self._run, name="log-sync", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._thread = thread
+        return True
 
     def close(self) -> None:
         """Does what waits, and ends the thread."""

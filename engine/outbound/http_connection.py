@@ -2,6 +2,7 @@
 
 llhttp (httptools) parses the responses. httpcore2's own connection parses them with h11, whose Python code takes more
 CPU time than all the rest of a short request. What h11 reads, this reads too, except for a Content-Length that comes twice
+and for extensions of chunks that break their grammar.
 """
 
 from __future__ import annotations
@@ -214,13 +215,13 @@ class _ResponseReader:
         self._pieces: list[bytes] = []
         self._bytes_without_body = 0
         self._parser = httptools.HttpResponseParser(self)
-        # What h11 takes, too: lines that end with LF alone, values that go on in the next line, other versions, and a
-        # chunked body with a Content-Length, which does not count.
+        # What h11 takes, too: lines that end with LF alone, values that go on in the next line, other versions, a chunked
+        # body with a Content-Length, which does not count, and what follows an interim response that says `close`.
         self._parser.set_dangerous_leniencies(
             lenient_headers=True,
             lenient_version=True,
             lenient_chunked_length=True,
-            lenient_data_after_close=True,
+            lenient_keep_alive=True,
             lenient_optional_cr_before_lf=True,
             lenient_spaces_after_chunk_size=True,
         )
@@ -273,9 +274,11 @@ class _ResponseReader:
         if self.is_complete:
             return
         status = self._parser.get_status_code()
+        is_chunked = False
         for name, value in self.headers:
-            if not _RECEIVED_VALUE(value):
-                self._fault = f"the value of its header `{name[:60].decode('latin-1')}` is none"
+            if not _TOKEN(name) or not _RECEIVED_VALUE(value):
+                self._fault = f"its header `{name[:60].decode('latin-1')}` is none"
+            is_chunked |= name.lower() == b"transfer-encoding"
             if name.lower() == b"transfer-encoding" and (value.lower() != b"chunked" or status < _FIRST_FINAL):
                 self._fault = "its Transfer-Encoding is not known here"
         if status < _FIRST_FINAL:
@@ -285,7 +288,8 @@ class _ResponseReader:
                 self._fault = "its status has no meaning"
         else:
             self.status = status
-            self._keeps_alive = self._parser.should_keep_alive()
+            # a chunk of a response to HEAD, which has none, would be read beside the parser
+            self._keeps_alive = self._parser.should_keep_alive() and not (self._is_head and is_chunked)
             self.is_complete = self._is_head
 
     def on_body(self, data: bytes) -> None:

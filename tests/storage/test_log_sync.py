@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -106,6 +107,47 @@ async def test_a_disk_that_refuses_is_an_error_for_the_caller_and_the_write_is_t
     monkeypatch.undo()
     found = await database.read(lambda session: session.connection().exec_driver_sql("select * from numbers").all())
     assert [row[0] for row in found] == [1, 2, 3]
+
+
+async def test_after_a_refusal_nothing_counts_as_kept_until_the_log_is_begun_anew(database: Database, monkeypatch):
+    """The system takes pages that it could not write for written, so a later sync would not fill the hole in the log."""
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(storage.log_sync, "_sync_data", refuse)
+    with pytest.raises(StorageUnavailable):
+        await database.write(add, 1)
+    monkeypatch.undo()
+    sizes = synced(monkeypatch)
+    reader = sqlite3.connect(database.url.removeprefix("sqlite:///"))
+    reader.execute("begin")
+    reader.execute("select * from numbers").fetchall()  # keeps the log from being begun anew
+    monkeypatch.setattr(storage.log_sync, "_BUSY_SECONDS", 0.1)
+    with pytest.raises(StorageUnavailable, match="the log is in use"):
+        await database.write(add, 2)
+    assert sizes == []
+    reader.close()
+    await database.write(add, 3)
+    await database.write(add, 4)
+    assert len(sizes) == 2
+
+
+def test_without_a_thread_syncs_are_made_by_who_asks(tmp_path: Path, monkeypatch):
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    (tmp_path / "flowport.db-wal").write_bytes(b"1")
+    sizes, faults = synced(monkeypatch), []
+    sync = LogSync(tmp_path / "flowport.db")
+    monkeypatch.setattr(threading, "Thread", NoThread)
+    sync.after_sync(faults.append)
+    assert (faults, sizes) == ([None], [1])
+    monkeypatch.undo()
+    sync.after_sync(faults.append)
+    sync.close()
+    assert faults == [None, None]
 
 
 async def test_what_need_not_be_durable_is_not_synced(tmp_path: Path, monkeypatch):

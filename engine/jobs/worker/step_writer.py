@@ -214,6 +214,8 @@ class JobRecorder:
         if time.monotonic() - self.confirmed_at > CONFIRMED_SECONDS:
             await self.all_stored()
             await self.step_writer.confirm(self)
+        if self.closed:
+            raise StepsNotStored  # the job has ended or belongs to another worker, and its steps may not be cancelled yet
 
     async def all_stored(self) -> None:
         """Waits until all reports so far are stored. Raises StepsNotStored."""
@@ -295,7 +297,6 @@ class StepWriter:
     async def confirm(self, recorder: JobRecorder) -> None:
         """Stops the run when its job belongs to another worker by now."""
         await self._write([(recorder, [])])
-        await asyncio.sleep(0)  # here a stopped run ends
 
     async def take(self, recorder: JobRecorder) -> Progress | None:
         """Returns the reports of an ending job that are not stored yet, for its final write; None when all

@@ -141,7 +141,12 @@ async def test_responses_are_read_as_h11_reads_them():
         (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nab", "no HTTP/1.1"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nab", "Transfer-Encoding is not known"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "no HTTP/1.1"),
-        (b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n", "the value of its header `X`"),
+        (b"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n", "its header `X` is none"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length : 1000\r\n\r\npart", "its header `Content-Length ` is none"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding : gzip, chunked\r\n\r\n0\r\n\r\n",
+            "its header `Transfer-Encoding ` is none",
+        ),
         (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "changes the protocol"),
         (b"HTTP/1.1 099 None\r\n\r\n" + OK + b"\r\n", "no meaning"),
         (b"HTTP/1.1 103 Early\r\nContent-Length: 3\r\n\r\nabc" + OK + b"Content-Length: 0\r\n\r\n", "no HTTP/1.1"),
@@ -177,6 +182,19 @@ async def test_two_requests_after_each_other_share_the_connection():
         b"GET /a?b HTTP/1.1\r\nHost: site.example\r\n\r\n",
         b"POST /a?b HTTP/1.1\r\nHost: site.example\r\nContent-Length: 1\r\n\r\nx",
     ]
+
+
+async def test_a_response_behind_an_interim_one_that_says_close_is_read():
+    for interim in (b"HTTP/1.1 103 Early\r\nConnection: close\r\n\r\n", b"HTTP/1.0 103 Early\r\n\r\n"):
+        wire = Wire([interim + OK + b"Content-Length: 2\r\n\r\nab"])
+        assert await read(HttpConnection(wire), request()) == (200, [(b"content-length", b"2")], b"ab", True)
+
+
+async def test_after_a_chunked_response_to_head_the_connection_is_not_used_again():
+    """Its chunks, which should not be there, would be read as the beginning of the next response."""
+    wire = Wire([OK + b"Transfer-Encoding: chunked\r\n\r\n2a\r\n"])
+    assert (await read(HttpConnection(wire), request("HEAD")))[2:] == (b"", False)
+    assert wire.is_closed
 
 
 async def test_a_response_that_is_left_before_its_end_closes_the_connection():

@@ -223,7 +223,7 @@ def test_a_connection_waits_for_a_descriptor(run):
             port = listening.sockets[0].getsockname()[1]
             before = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(
-                resource.RLIMIT_NOFILE, (max(int(one.name) for one in Path("/dev/fd").iterdir()) + 1, before[1])
+                resource.RLIMIT_NOFILE, (max(int(one.name) for one in Path("/dev/fd").iterdir()) + 8, before[1])
             )
             try:
                 with contextlib.ExitStack() as held:

@@ -10,7 +10,7 @@ import uvloop
 
 from engine.core.redaction import Redaction
 from engine.jobs.transitions import claim, give_back
-from engine.jobs.worker.step_writer import JobRecorder, StepWriter
+from engine.jobs.worker.step_writer import JobRecorder, StepsNotStored, StepWriter
 from engine.run.steps import StepKey, StepStarted
 from storage.job_changes import Lease
 from storage.steps import list_steps
@@ -67,7 +67,8 @@ async def test_a_worker_that_stood_still_looks_whether_the_job_is_its_own_before
     await recorder.settled()
     assert not lost, "a write for each request would cost more than the request"
     recorder.confirmed_at -= 60  # for so long the process was suspended
-    await recorder.settled()
+    with pytest.raises(StepsNotStored):  # the cancellation of a step that runs in several groups comes later
+        await recorder.settled()
     assert lost[0] == recorder.job.id
 
 
