@@ -406,7 +406,13 @@ class Sessions:
 
 
 def _not_on_disk(fault: OSError) -> StorageUnavailable:
-    error = StorageUnavailable(f"The disk did not take a write: {fault.strerror or fault}.")
+    error = StorageUnavailable(
+        f"The disk did not take a write: {fault.strerror or fault}.",
+        remedy=(
+            "It may have been done all the same: look before you repeat it, or repeat it with the same Idempotency-Key. "
+            "If it stays, see to the disk of the server."
+        ),
+    )
     error.__cause__ = fault
     return error
 

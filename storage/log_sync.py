@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
@@ -52,22 +55,25 @@ class LogSync:
     def sync(self) -> OSError | None:
         """Puts everything that is committed on disk. Returns the error when the disk refuses.
 
-        After that the log may have a hole that no later sync fills: the system takes pages that it could not write for
-        written. So nothing counts as being on disk until the log has been moved into the database and begun anew.
+        After a sync that failed the log may have a hole that no later sync fills, since the system takes pages that it
+        could not write for written. So the log is then moved into the database, with a sync of that, and begun anew;
+        nothing counts as being on disk before this has succeeded.
         """
         with self._syncing:
-            if self._is_doubtful and (fault := self._begin_anew()) is not None:
-                return fault
+            if self._is_doubtful:
+                return self._begin_anew()
             try:
                 _sync_data(self._open_log())
             except FileNotFoundError:
                 return None  # SQLite removed the log after it had moved and synced all of it
             except OSError as error:
+                log.warning("The disk did not take the log of the database (%s): it is begun anew", error)
                 self._is_doubtful = True
-                return error
+                return self._begin_anew()
             return None
 
     def _begin_anew(self) -> OSError | None:
+        """Leaves nothing in the log: everything that was committed is in the database, and on disk, afterwards."""
         try:
             with contextlib.closing(sqlite3.connect(self._database, timeout=_BUSY_SECONDS)) as connection:
                 connection.execute("pragma synchronous=FULL")
