@@ -22,13 +22,14 @@ _RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$
 def clean_file_name(raw: str) -> str:
     """Returns a name without folders, control characters and other signs that systems or readers stumble over.
 
-    Its ending stays, also when it is all of the name (`.csv` becomes `file.csv`); `file` is returned when
-    nothing is left.
+    Its ending stays, also when it is all of the name beside dots and spaces (`.csv` and `..csv` become `file.csv`); `file`
+    is returned when nothing is left.
     """
     name = _SEPARATORS.split(raw.strip())[-1]
     name = unicodedata.normalize("NFC", "".join(sign for sign in name if unicodedata.category(sign) not in _UNSEEN))
     name = re.sub(r"\s+", " ", _FORBIDDEN.sub("_", name)).strip(" ").rstrip(" .")
-    name = f"file{name}" if is_known_ending(name) else name.lstrip(" .")
+    bare = name.lstrip(" .")
+    name = f"file.{bare}" if bare != name and is_known_ending(f".{bare}") else bare
     if not name:
         return "file"
     if _RESERVED.match(name):
