@@ -16,7 +16,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import ipaddress
 import math
+import re
 import select
 import socket
 import time
@@ -65,6 +67,8 @@ LINGER_SECONDS = 2.0
 FREE_PIECES, PIECE_BYTES = 1024, 16
 #: Limit of pipelined requests: requests sent before the earlier ones are answered.
 MAX_AHEAD = 16
+#: The value of Host (RFC 9110 7.2): a name, an IPv4 address or something in brackets, with or without a port.
+_HOST = re.compile(rb"(?:(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+|\[([^\[\]]+)\])(?::[0-9]*)?")
 #: engine.io accepts messages of a million characters, each of which can be four bytes in UTF-8.
 MAX_SOCKET_MESSAGE = 4_000_000
 
@@ -81,6 +85,17 @@ class _DatedHeaders(list[tuple[bytes, bytes]]):
 
     def __add__(self, own: Any) -> list[tuple[bytes, bytes]]:
         return [(b"date", _http_date(int(time.time()))), *self, *own]
+
+
+def _is_host(value: bytes) -> bool:
+    found = _HOST.fullmatch(value.strip(b" \t"))
+    if found is None or found[1] is None:
+        return found is not None
+    try:
+        ipaddress.IPv6Address(found[1].decode("ascii"))
+    except ValueError:
+        return False
+    return True
 
 
 def _response(refusal: Refusal, request_id: str, *, public: bool) -> Response:
@@ -423,6 +438,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             return http_words("Invalid HTTP version")
         if len(hosts) > 1 or (version == "1.1" and not any(hosts)):
             return "A request names its host, once, in the header Host"
+        if any(hosts) and not _is_host(hosts[0]):
+            return "Its header Host is no name, IPv4 address or IPv6 address in brackets, with or without a port"
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if codings and (codings != [b"chunked"] or version != "1.1"):
             return "The only Transfer-Encoding that is read is chunked, in HTTP/1.1"

@@ -414,6 +414,19 @@ async def test_what_breaks_the_rules_of_http_is_told_in_plain_words(site: Site, 
     assert problem_of(await site.say(sent)).detail.startswith(told)
 
 
+async def test_a_host_is_a_name_or_an_address_with_or_without_a_port(site: Site) -> None:
+    good = b"a.example a_b:8000 a.example: 127.0.0.1:80 [::1] [fe80::1%eth0]:8000 x%20y".split()
+    bad = rb"a/c u@a a?b a#b a\b x%zz a:b a:-1 :80 a:1:2 ::1 [::1 [::x] [1.2.3.4] [::1]x [::1]:x".split()
+    sent = b"GET /public/v1/flows HTTP/1.%d\r\nhost: %s\r\nconnection: close\r\n\r\n"
+    for host in (*good, b"x \t"):
+        assert (await site.say(sent % (1, host))).startswith(b"HTTP/1.1 200 "), host
+    for host in (*bad, b"a b", b"a\tb", b"a, b", b"\xfcber"):
+        problem = problem_of(await site.say(sent % (1, host)))
+        assert (problem.code, problem.detail[:18]) == ("malformed_request", "Its header Host is"), host
+    assert problem_of(await site.say(sent % (0, b"a/b"))).status == 400
+    assert len(site.app.scopes) == len(good) + 1
+
+
 @pytest.mark.parametrize("broken", ["content-length: abc", "transfer-encoding: gzip, chunked", "host: y"])
 async def test_a_page_that_breaks_the_rules_of_http_gets_a_sentence(site: Site, broken: str) -> None:
     answer = await site.say(head(OF_PAGE, broken))
