@@ -440,6 +440,8 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             return "A request names its host, once, in the header Host"
         if any(hosts) and not _is_host(hosts[0]):
             return "Its header Host is no name, IPv4 address or IPv6 address in brackets, with or without a port"
+        if b"#" in self.url:
+            return "Its address has a #, which must be written as %23 where it is part of a value, and else be left out"
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if codings and (codings != [b"chunked"] or version != "1.1"):
             return "The only Transfer-Encoding that is read is chunked, in HTTP/1.1"

@@ -384,6 +384,7 @@ async def test_a_wish_for_another_protocol_is_answered_as_a_plain_request(site: 
         b"GET /public/v1/flows HTTP/1.1\r\nhost: x\r\nhost: x\r\n\r\n",
         b"GET /public/v1/flows HTTP/1.1\r\nhost: x\r\nHost: y\r\n\r\n",
         b"GET http://x/public/v1/flows HTTP/1.1\r\nhost: x\r\nHost: y\r\n\r\n",
+        b"GET /public/v1/flows#x HTTP/1.1\r\nhost: x\r\n\r\n",
     ],
 )
 async def test_a_call_that_breaks_the_rules_of_http_is_a_problem_and_nothing_behind_it_is_read(
@@ -406,6 +407,7 @@ async def test_a_call_that_breaks_the_rules_of_http_is_a_problem_and_nothing_beh
             "Its address has a space, which must be written as %20",
         ),
         (b"GET /public/v1/jobs/a\tb HTTP/1.1\r\nhost: x\r\n\r\n", "Its address does not begin with /, or has a tab"),
+        (b"GET /public/v1/jobs?a=b#c HTTP/1.1\r\nhost: x\r\n\r\n", "Its address has a #, which must be written as %23"),
         (b"GET /public/v1/flows HTTP/9.1\r\nhost: x\r\n\r\n", "It names a version of HTTP that is not read here"),
         (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", "Its first line does not begin with a method of HTTP in capital letters"),
     ],
