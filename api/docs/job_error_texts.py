@@ -10,8 +10,8 @@ from engine.core.error_codes import JobErrorCode
 JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     JobErrorCode.TIMEOUT: (
         "The time limit passed",
-        "The job, or one of its steps, took longer than its limit: the flow's job limit, `Cancel-After` of the call, or the time limit of the step. `message` says which one.",
-        "Open the job in Flowport: its waterfall shows which step took the time. Give that step more time, send less at once, or raise the job limit in the flow's settings.",
+        "The job, or one of its steps, took longer than its limit. `node_id` tells which: it names the step whose time limit was over, or that of what the step called or asked, like a website or a person; it is null when it was the limit of the job. That one is the flow's job limit, or `Cancel-After` of the call where that is shorter. `message` says what was not done in time.",
+        "Open the job in Flowport: its waterfall shows which step took the time. Give that step more time, send less at once, or raise the limit of the job: the one in the flow's settings, or `Cancel-After` where the call sends it.",
     ),
     JobErrorCode.WORKER_LOST: (
         "The worker stopped",
@@ -128,7 +128,7 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
 #: code -> (message, node_id, node_label) of the example, with a node type that raises this error. The messages are those
 #: of the code that raises them.
 JOB_ERROR_EXAMPLES: dict[str, tuple[str, str | None, str | None]] = {
-    JobErrorCode.TIMEOUT: ("There was no answer within 60 seconds.", "http_request", "Ask the shop"),
+    JobErrorCode.TIMEOUT: ("The step did not end within its time limit of 60 seconds.", "http_request", "Ask the shop"),
     JobErrorCode.WORKER_LOST: ("The worker process stopped 3 times while it ran this job.", None, None),
     JobErrorCode.BUDGET_EXCEEDED: (
         "The agent reached its limit of $0.5: it has spent $0.5012, after 4 replies of its model and 7 calls of tools.",

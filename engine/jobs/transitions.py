@@ -320,8 +320,8 @@ def timed_out(limit_ms: int, attempts: int) -> dict[str, Any]:
     """Returns the error of a job that has passed its time limit (milliseconds)."""
     return job_error(
         JobErrorCode.TIMEOUT,
-        f"The job did not end within its limit of {seconds_in_words(limit_ms / 1000)}.",
-        why="The limit counts from the first start of the job.",
-        remedy="Raise the limit in the flow's settings or make the job smaller.",
+        f"The job did not end within its time limit of {seconds_in_words(limit_ms / 1000)}.",
+        why="The limit is the flow's, or `Cancel-After` of the call where that is shorter. It counts from the first start of the job.",
+        remedy="Raise that limit or make the job smaller; the flow's is in its settings.",
         attempts=attempts,
     )

@@ -147,9 +147,9 @@ def as_failure(error: Exception) -> NodeFailed:
 
 def _timed_out(seconds: float) -> NodeFailed:
     return NodeFailed(
-        f"There was no answer within {seconds_in_words(seconds)}.",
+        f"The step did not end within its time limit of {seconds_in_words(seconds)}.",
         code=JobErrorCode.TIMEOUT,
-        why="The time limit of this node ended before its work did.",
-        remedy="Raise the node's time limit, or make its work smaller.",
+        why="Each try of a step has this time, whatever the job may take.",
+        remedy="Raise the step's time limit, or make its work smaller.",
         passing=True,
     )
