@@ -88,7 +88,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
     ),
     RefusalCode.FILE_SPACE_FULL: (
         "All files of a workspace together may take so much space, and this one does not fit any more. `detail` says how much is used.",
-        "The owner can raise it under Settings, Data. Files are removed when nothing uses them for a day, and with the data of their jobs, so a shorter time for results gives space back too.",
+        "The owner can raise it under Settings, Data. A file that nothing uses is removed a day after its upload, and one that was used longer once nothing uses it any more, like those of jobs with their data: so a shorter time for results gives space back too.",
     ),
     RefusalCode.FILE_TOO_LARGE: (
         "A file may have 50 MiB (52,428,800 bytes).",

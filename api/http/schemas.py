@@ -517,7 +517,7 @@ class UploadedFile(Published):
     size: int = Field(description="Its size in bytes.")
     created_at: AwareDatetime = Field(description="When it was uploaded.")
     kept_until: AwareDatetime = Field(
-        description="When it is removed, unless a job, sample, dataset or collection uses it. When the data of the "
+        description="When it is removed, unless a job, sample, dataset, collection or schedule uses it; then once nothing uses it any more. When the data of the "
         "last job that uses it are erased and nothing else uses it, it goes with them, also before that time."
     )
     url: str = Field(description="Where it is downloaded, with the same key.")

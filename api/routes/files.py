@@ -93,7 +93,7 @@ async def repeated(idempotency_key: parameters.UploadKey = None) -> None:
 async def upload_file(request: Request) -> Response:
     """Send the file as the only part of a form (`multipart/form-data`), with its name. At most 50 MiB, within \
 10 minutes and without a pause of 30 seconds. Its kind is found from the content and the ending of the name; the name is cleaned. Send the `file_id` in a field of the type File when you run a flow. A file that nothing uses is removed \
-after a day; one that a job was given is kept as long as the job's data.
+a day after its upload; one that was used longer, once nothing uses it any more: what a job was given goes with the job's data.
     """
     context = await context_of(request)
     caller = await context.caller(request, lately=True)

@@ -64,8 +64,8 @@ def look_up_files(
                 FieldError(
                     at + pointer,
                     JobErrorCode.FILE_NOT_FOUND,
-                    f"no file has the id {file_id}; upload it again, since unused files go after a day, and those of a job "
-                    "with its data, at once when these are erased",
+                    f"no file has the id {file_id}; upload it again, since unused files go a day after their upload, and "
+                    "those of a job with its data, at once when these are erased",
                 )
             )
         elif (wrong := why_not_taken(rules, row.name, row.media_type, row.size)) is not None:
