@@ -59,11 +59,11 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Wait a second and send the same request again; you get the job of the first one.",
     ),
     RefusalCode.JOB_NOT_CANCELLABLE: (
-        "The job has ended, so there is nothing to stop.",
+        "The job is `completed` or `failed`, so there is nothing to stop. Cancelling one that is being cancelled, or was, is no error: it answers 200 again.",
         "Read the job: it has its result or its error.",
     ),
     RefusalCode.BATCH_NOT_CANCELLABLE: (
-        "All items of the batch have ended, so there is nothing to stop.",
+        "All items of the batch had ended before anybody cancelled it, so there is nothing to stop. Cancelling one that was cancelled is no error: it answers 200 again.",
         "Read the batch's results: each item has its result or its error.",
     ),
     RefusalCode.QUESTION_CLOSED: (

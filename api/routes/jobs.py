@@ -116,7 +116,8 @@ while `next_cursor` is not null.
 )
 async def cancel_job(caller: ByKey, context: FromApp, request: Request, job_id: JobId) -> Response:
     """A queued job ends at once. A job at work is stopped: the call waits up to 3 seconds and answers with the job \
-as it then is.
+as it then is. Again is no error: a job that is being cancelled, or was, answers 200. One that is `completed` or \
+`failed` is 409 `job_not_cancellable`.
     """
     job = await context.database.write(cancel, caller, job_id)
     if not job.ended:

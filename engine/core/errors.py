@@ -15,8 +15,8 @@ Refusal
 │   └── FlowInvalid             a flow document has problems
 ├── Conflict                    true a moment ago, not any more
 │   ├── VersionConflict         somebody saved a newer version meanwhile
-│   ├── JobNotCancellable       the job has ended
-│   ├── BatchNotCancellable     all of its items have ended
+│   ├── JobNotCancellable       the job is completed or failed
+│   ├── BatchNotCancellable     its items had ended before it was cancelled
 │   ├── JobNotEnded             its data cannot be erased yet
 │   ├── HookPaused              the webhook takes no calls at the moment
 │   ├── IdempotencyInProgress
