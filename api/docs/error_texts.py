@@ -71,8 +71,8 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "List the questions of the job (`GET /public/v1/jobs/{job_id}/questions`): they say what was answered, by whom and when. When it was your own answer that was lost on its way and that you sent again, it stands there.",
     ),
     RefusalCode.JOB_NOT_ENDED: (
-        "The data of a job can be erased when it has ended. This one waits or runs, or a run that somebody made again from it does.",
-        "Cancel the job (`POST /public/v1/jobs/{job_id}/cancel`) or wait until it has ended, then send the request again.",
+        "The data of a job can be erased when it has ended. This one waits or runs, or somebody has run it again in the Playground and that run has not ended, whose data are erased with it; `detail` says which.",
+        "Cancel the job (`POST /public/v1/jobs/{job_id}/cancel`) or wait until it has ended, then send the request again. When it is the run in the Playground, send it again later, or ask whoever made the run to cancel it.",
     ),
     RefusalCode.HOOK_PAUSED: (
         "Somebody has paused this incoming webhook. The call is genuine, but it started nothing.",

@@ -137,7 +137,8 @@ as it then is. Again is no error: a job that is being cancelled, or was, answers
 async def erase_job_data(caller: ByKey, context: FromApp, request: Request, job_id: JobId) -> Response:
     """Removes its input, result, steps, events and messages for good and answers with the job as it then is: status, \
 times and usage stay, `data_erased_at` says when. Files that nothing else uses go with them, uploads also before their \
-`kept_until`. Again is no error. Backups made before still hold the data.
+`kept_until`. Again is no error. A job that has not ended is 409 `job_not_ended`, and so is one that \
+somebody has run again in the Playground, until that run has ended. Backups made before still hold the data.
     """
     address = request.client.host if request.client else ""
     copies = await context.database.read(find_copies, caller.workspace_id, [job_id])

@@ -17,7 +17,7 @@ Refusal
 │   ├── VersionConflict         somebody saved a newer version meanwhile
 │   ├── JobNotCancellable       the job is completed or failed
 │   ├── BatchNotCancellable     its items had ended before it was cancelled
-│   ├── JobNotEnded             its data cannot be erased yet
+│   ├── JobNotEnded             it, or a run made again from it, has not ended
 │   ├── HookPaused              the webhook takes no calls at the moment
 │   ├── IdempotencyInProgress
 │   └── IdempotencyKeyReused
