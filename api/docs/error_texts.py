@@ -123,7 +123,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Wait until the 1st, 00:00 UTC, or ask the owner to raise the limit under Settings, Limits and plan. Send a batch that is too large for what is left with fewer items, and the rest later; one that is too large for a month in smaller ones over several months.",
     ),
     RefusalCode.RATE_LIMITED: (
-        "A key may send so many requests in a second as its plan says (Free 50, Pro 200, Enterprise any number), polling too. All calls without a valid key from one address may be 50 in a second. Or 100 bodies of one key wait until they are checked, which bodies of flows with patterns, large ones and batches do one after the other; `detail` says so.",
+        "A key may send so many requests in a second as its plan says (Free 50, Pro 200, Enterprise any number), polling too. What is used comes back all the time (of 50 a second, one every 20 ms), so as many may also come at once. All calls without a valid key from one address may be 50 in a second. Or 100 bodies of one key wait until they are checked, which bodies of flows with patterns, large ones and batches do one after the other; `detail` says so.",
         "Wait for the seconds in `Retry-After`, then send the request again, and use `?wait=30` instead of asking often.",
     ),
     RefusalCode.HEADERS_TOO_LARGE: (

@@ -71,7 +71,7 @@ _HEADERS: dict[str, tuple[str, str | int]] = {
         '"concurrency";r=3, "monthly";r=871;t=554400, "requests";r=49;t=1',
     ),
     "RateLimit-Policy": (
-        "The limits: `q` is how much, `w` in how many seconds; of `monthly` these are the seconds of the calendar month in UTC.",
+        "The limits: `q` is how much, `w` in how many seconds; of `monthly` these are the seconds of the calendar month in UTC, of `requests` those in which what is used comes back, evenly.",
         '"concurrency";q=4, "monthly";q=1000;w=2678400, "requests";q=50;w=1',
     ),
     "Retry-After": ("Seconds to wait before the next call.", 2),
