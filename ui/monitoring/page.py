@@ -104,7 +104,7 @@ async def flow_monitoring(page_session: PageSession, flow_id: str, on_how: Calla
     `on_how` shows how to send a call.
     """
     board = Board(page_session, View(filters=Filters(flow_id=flow_id)), on_how=on_how)
-    seen = await page_session.query(load_figures, board.view, board.reader, None)
+    seen = await page_session.query(load_figures, board.view, board.reader, None, curves=False)  # they follow
     with ui.element("div").classes("fp-col"):
         with ui.element("div").classes("fp-row"):
             board.sub = words("", "fp-s13 fp-t2", tag="p")
