@@ -8,7 +8,8 @@ work on them one by one, or **Sort and Limit**, **Filter List** or a **Text Temp
 * Rows are read when the step runs: what was added to the dataset after you deployed is there, too.
 * In the Playground a flow may begin with this node. To become an API it also needs an API Input.
 
-A step takes at most 20 MiB of rows. A column without a value is empty, or missing in that row.
+A column that was imported from a CSV file holds numbers, or true and false, only when all its filled cells were that; one other cell
+made all of it text. A step takes at most 20 MiB of rows. A column without a value is empty, or missing in that row.
 """
 
 from __future__ import annotations
