@@ -65,7 +65,7 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     JobErrorCode.FILE_NOT_TAKEN: (
         "A file does not fit",
-        "A file is of another kind or larger than the field or Flowport takes, or a step cannot read it as the flow wants: it is empty, damaged, locked with a password, not of the kind that its name says, or holds no table where one is wanted.",
+        "A file is of another kind or larger than the field or Flowport takes, or a step cannot read it as the flow wants: it is empty, damaged, locked with a password or of a kind that the step does not read, or, where a table is wanted, it holds none, or a CSV table without rows or with two columns of one name.",
         "`message` names the file and what is wrong with it. Send another file, or let the designer of the flow allow more in API Input.",
     ),
     JobErrorCode.FILE_NOT_STORED: (
