@@ -15,12 +15,13 @@ Give it a full web address. **Main content** leaves out menus, footers and notic
 | `url`, `final_url`, `status` | the address asked for, the one it led to, and the status of the answer |
 
 A page that is not there fails with `page_not_found`, so you can decide under **If it fails** to skip it. The node does not read
-pages that the site's robots.txt closes to programs, and leaves the pause between pages that it asks for (`Crawl-delay`, at most
-5 seconds). It runs no scripts: a page that draws itself in the browser has no text to read, and the node says so
-(`page_needs_browser`). **Open in a browser** draws such a page first. That takes seconds instead of milliseconds and needs a
+pages that the site's robots.txt closes to programs (`page_blocked_by_robots`), and leaves the pause between pages that it asks for
+(`Crawl-delay`, at most 5 seconds). It runs no scripts: a page that draws itself in the browser has no text to read, and the node says
+so (`page_needs_browser`). **Open in a browser** draws such a page first. That takes seconds instead of milliseconds and needs a
 Chromium on the server. Scripts of a page reach only the page's own host and the public web. Public addresses are open at the
 ports 80, 443, 8080 and 8443; other ports, and addresses inside private networks, fail with `address_not_allowed` until the owner
-opens them.
+opens them. Any other answer of 400 or more fails with `http_status`, no answer in time with `timeout`, one that is too large with
+`response_too_large`, and a picture or another file that is no text, a name that is not known and a broken connection with `node_failed`.
 """
 
 from __future__ import annotations

@@ -18,10 +18,20 @@ make no difference, a subdomain is another site.
 The start page is read whatever the patterns say, and listed when they allow it.
 
 Pictures, PDFs and other files are not listed, and neither are links that lead nowhere (404). A page that could not be read just
-now is listed with a warning: it may be there when you need it. Each page is listed once, without visitor counters such as
-`utm_source`. With **Respect robots.txt** the node reads only pages that it allows. It waits **Delay** seconds between two
+now is listed with a warning: it may be there when you need it. When the start page itself cannot be
+read, the step fails, as the table below says. Each page is listed once, without visitor counters such as `utm_source`. With **Respect robots.txt** the node reads only pages that it allows. It waits **Delay** seconds between two
 requests to a host (with Respect robots.txt longer when the site asks for it, up to 30 seconds), and with its usual time limit of
 Most pages times Delay plus 60 seconds, at most a day, ends with what it has found.
+
+| Why the start page cannot be read | The step fails with |
+|---|---|
+| 404 or 410 | `page_not_found` |
+| any other answer of 400 or more | `http_status` |
+| robots.txt closes it, or fails itself (429 or 5xx), with Respect robots.txt | `page_blocked_by_robots` |
+| an address inside a private network, or a port that is not open | `address_not_allowed` |
+| no answer within 30 seconds | `timeout` |
+| an answer that is too large | `response_too_large` |
+| a file that is no web page, a name that is not known, no connection, an address that is none | `node_failed` |
 """
 
 from __future__ import annotations
