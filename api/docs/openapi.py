@@ -37,11 +37,14 @@ _TAGS = [
         "service, and that service decides what it sends.",
     },
 ]
-#: Header -> its description and an example. Every response has `X-Request-Id`.
+#: Header -> its description and an example.
 _HEADERS: dict[str, tuple[str, str | int]] = {
     "Accept-Ranges": ("A part of the file can be asked for with `Range`.", "bytes"),
     "Allow": ("The methods this address takes.", "GET, HEAD"),
-    "Cache-Control": ("Whether the answer may be kept.", "private, no-store"),
+    "Cache-Control": (
+        "Whether the answer may be kept: not with `no-store`, or `private, no-store` for a file. `private, no-cache` for a job that is read: the caller may keep it and asks with `If-None-Match` whether it has changed.",
+        "no-store",
+    ),
     "Content-Disposition": (
         "The name of the file, in ASCII and in full; browsers save it instead of showing it.",
         "attachment; filename=\"invoice.pdf\"; filename*=UTF-8''invoice.pdf",
@@ -79,6 +82,8 @@ _HEADERS: dict[str, tuple[str, str | int]] = {
     "X-Accel-Buffering": ("A proxy like nginx passes the stream on as it comes.", "no"),
     "X-Request-Id": ("The id of this request.", "req_5kP0aQm2s8Vt"),
 }
+#: The headers that every response has.
+_ALWAYS = ("Cache-Control", "X-Request-Id")
 _SECURITY = {
     "ApiKey": {"type": "http", "scheme": "bearer", "description": "An API key from Settings, API Keys."},
     "ApiKeyHeader": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key, sent so."},
@@ -263,7 +268,7 @@ def _mend(operation: dict[str, Any]) -> None:
         del parameter["schema"]["title"]
         parameter["schema"].pop("description", None)
     for status, answer in list(operation["responses"].items()):
-        answer["headers"] = answer.get("headers", {}) | with_headers("X-Request-Id")["headers"]
+        answer["headers"] = answer.get("headers", {}) | with_headers(*_ALWAYS)["headers"]
         if "HTTPValidationError" in str(answer):
             del operation["responses"][status]
         elif status >= "4":

@@ -49,7 +49,6 @@ _FORM = {
 _BYTES: dict[str, Any] = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 _ABOUT_BYTES = (
     "Accept-Ranges",
-    "Cache-Control",
     "Content-Disposition",
     "Content-Security-Policy",
     "Cross-Origin-Resource-Policy",
@@ -135,7 +134,7 @@ a day after its upload; one that was used longer, once nothing uses it any more:
         206: {"description": "The part of the file that was asked for"}
         | _BYTES
         | with_headers("Content-Range", *_ABOUT_BYTES),
-        304: {"description": "It is the file with that ETag", **with_headers("Cache-Control", "ETag")},
+        304: {"description": "It is the file with that ETag", **with_headers("ETag")},
         **refusals(errors.NotFound, RangeNotSatisfiable, any_accept=True),
     },
 )

@@ -178,6 +178,33 @@ async def test_every_problem_carries_the_id_of_its_request(house: House):
     assert replaced.json()["request_id"] == replaced.headers["x-request-id"] != "not harmless"
 
 
+async def test_the_document_declares_every_header_of_an_answer(house: House):
+    job_id = (await house.submit()).json()["job_id"]
+    items = {"items": [{"url": "https://example.com"}]}
+    batch_id = (await house.post(f"/flows/execute/{house.flow_id}/batch", items)).json()["batch_id"]
+    house.finish(job_id)
+    ids = {
+        "flow_id": house.flow_id,
+        "job_id": job_id,
+        "batch_id": batch_id,
+        "file_id": "file_x",
+        "question_id": "ask_x",
+    }
+    key = {"Authorization": f"Bearer {house.key}"}
+    known = {**key, "If-None-Match": (await house.get(f"/jobs/{job_id}")).headers["etag"]}
+    calls = [(method, path, call) for path, calls in api_document()["paths"].items() for method, call in calls.items()]
+    statuses: set[int] = set()
+
+    for method, path, call in calls:
+        for headers in ({}, known, key):
+            response = await house.client.request(method, path.format(**ids), headers=headers)
+            declared = {name.lower() for name in call["responses"][str(response.status_code)]["headers"]}
+            sent = set(response.headers) - {"content-type", "content-length", "x-content-type-options"}
+            assert (sent - declared, "cache-control" in sent) == (set(), True), (method, path, response.status_code)
+            statuses.add(response.status_code)
+    assert statuses >= {200, 304, 400, 401, 404, 409}
+
+
 async def test_no_answer_sets_a_cookie_or_opens_the_api_to_other_sites(house: House):
     for response in (await house.submit(), await house.get("/jobs"), await house.get("/nothing")):
         assert "set-cookie" not in response.headers

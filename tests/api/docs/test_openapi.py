@@ -240,10 +240,11 @@ def test_the_headers_of_answers_are_told():
     def headers(path: str, method: str, status: str) -> set[str]:
         return set(WHOLE["paths"][f"/public/v1{path}"][method]["responses"][status]["headers"])
 
-    told = {"Location", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed", "X-Request-Id"}
+    always = {"Cache-Control", "X-Request-Id"}
+    told = {"Location", "RateLimit", "RateLimit-Policy", "Idempotent-Replayed", *always}
     assert headers("/flows/execute/{flow_id}", "post", "202") == told | {"Retry-After"}
     assert headers("/flows/execute/{flow_id}", "post", "200") == told | {"ETag", "Preference-Applied"}
-    assert headers("/jobs/{job_id}", "get", "200") == {"ETag", "Retry-After", "Preference-Applied", "X-Request-Id"}
-    assert headers("/jobs/{job_id}", "get", "405") == {"Allow", "X-Request-Id"}
-    assert headers("/jobs", "get", "429") == {"RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"}
-    assert headers("/jobs", "get", "401") == {"WWW-Authenticate", "X-Request-Id"}
+    assert headers("/jobs/{job_id}", "get", "200") == {"ETag", "Retry-After", "Preference-Applied", *always}
+    assert headers("/jobs/{job_id}", "get", "405") == {"Allow", *always}
+    assert headers("/jobs", "get", "429") == {"RateLimit", "RateLimit-Policy", "Retry-After", *always}
+    assert headers("/jobs", "get", "401") == {"WWW-Authenticate", *always}
