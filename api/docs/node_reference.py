@@ -100,6 +100,9 @@ def _fields(schema: Mapping[str, Any], defs: Mapping[str, Any], before: str, dep
         choices = field.get("enum") or ()
         empty = [("default", "")] if "" not in choices else []
         said = rules({key: value for key, value in field.items() if key != "enum" and (key, value) not in empty})
+        if field.get("default") is not None and any(one.get("type") == "null" for one in part.get("anyOf") or ()):
+            said = [f"{rule}, when it is left out" if rule.startswith("Default: ") else rule for rule in said]
+            said.append("Empty is `null`")
         if choices:
             said.append("One of: " + ", ".join(_choice(value, words) for value in choices))
         rows.append(

@@ -16,6 +16,7 @@ from selectolax.lexbor import LexborHTMLParser
 from api.app import api_document
 from api.docs.error_texts import ERROR_TEXTS
 from api.docs.job_error_texts import JOB_ERROR_EXAMPLES, JOB_ERROR_TEXTS
+from api.docs.node_reference import node_page
 from api.docs.pages import GUIDES, _entries, docs_router
 from api.docs.reference import operation_pages
 from api.docs.schema_words import example_value, field_rows, plain_schema, type_words
@@ -32,7 +33,7 @@ from engine.core.settings import Settings
 from engine.flow.document import Policy
 from engine.jobs.job_views import ERROR_CODES
 from engine.jobs.submit.check_threads import CheckThreads
-from engine.nodes import NODE_TYPES
+from engine.nodes import CATALOG, NODE_TYPES
 from tests.databases import open_database
 
 FLOW = {
@@ -172,6 +173,12 @@ async def test_the_setting_for_capitals_is_told_as_the_document_has_it(client, k
     page = (await client.get(f"/docs/nodes/{kind}.md")).text
     assert "`true`: capitals make no difference" in page
     assert "When it is on" not in page
+
+
+def test_a_setting_with_a_default_that_may_be_empty_tells_both():
+    rows = {row["name"]: row["rules"] for row in node_page(CATALOG["agent"])["settings"]}
+    assert rows["max_cost_usd"] == ["At most 10000", "Default: 1, when it is left out", "Empty is `null`"]
+    assert rows["max_steps"][-1] == "Default: 10"
 
 
 async def test_an_unknown_node_has_no_page_and_the_index_leads_to_the_nodes(client):
