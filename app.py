@@ -320,18 +320,17 @@ def _stop_on_signals(
         maintenance.end()
         stopping.append(asyncio.create_task(asyncio.to_thread(supervisor.stop)))
 
-    def stop_damaged() -> None:
-        lock.note_damaged()
+    def stop_unless_stopping() -> None:
         if not server.should_exit:
             stop()
 
-    def stop_without_worker() -> None:
-        if not server.should_exit:
-            stop()
+    def stop_damaged() -> None:
+        lock.note_damaged()
+        stop_unless_stopping()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    supervisor.when_lost(lambda: loop.call_soon_threadsafe(stop_without_worker))
+    supervisor.when_lost(lambda: loop.call_soon_threadsafe(stop_unless_stopping))
     if _LISTENER in os.environ:
         from api.server_processes import when_parent_ends
 
