@@ -211,11 +211,16 @@ class JobRecorder:
         """
         self.has_sent = True
         await self._stored(self.needed)
-        if time.monotonic() - self.confirmed_at > CONFIRMED_SECONDS:
-            await self.all_stored()
+        if not self._is_confirmed:
+            await self.all_stored()  # a write confirms the lease
+        if not self._is_confirmed:
             await self.step_writer.confirm(self)
         if self.closed:
             raise StepsNotStored  # the job has ended or belongs to another worker, and its steps may not be cancelled yet
+
+    @property
+    def _is_confirmed(self) -> bool:
+        return time.monotonic() - self.confirmed_at <= CONFIRMED_SECONDS
 
     async def all_stored(self) -> None:
         """Waits until all reports so far are stored. Raises StepsNotStored."""
