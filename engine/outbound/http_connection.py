@@ -277,7 +277,7 @@ class _ResponseReader:
         is_chunked = False
         for name, value in self.headers:
             if not _TOKEN(name) or not _RECEIVED_VALUE(value):
-                self._fault = f"its header `{name[:60].decode('latin-1')}` is none"
+                self._fault = f"its header `{name[:60].decode('latin-1')}` is not a valid one"
             is_chunked |= name.lower() == b"transfer-encoding"
             if name.lower() == b"transfer-encoding" and (value.lower() != b"chunked" or status < _FIRST_FINAL):
                 self._fault = "its Transfer-Encoding is not known here"
