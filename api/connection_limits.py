@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import islice
 from typing import Protocol
 
+from msgspec import Struct
 from uvicorn.middleware.proxy_headers import _TrustedHosts
 
 #: Upper limit of connections, because each one needs memory.
@@ -33,8 +33,7 @@ TURNED_AWAY_AT_ONCE = 32
 LOOKED_AT = 32
 
 
-@dataclass(frozen=True)
-class ConnectionLimits:
+class ConnectionLimits(Struct, frozen=True):
     """`most` is the limit of connections in total and `most_of_one` that of one caller; `backlog` is the length of the
     listen queue.
     """

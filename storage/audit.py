@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
@@ -25,8 +25,7 @@ class Actor(Protocol):
     def address(self) -> str: ...
 
 
-@dataclass(frozen=True)
-class AuditRow:
+class AuditRow(Struct, frozen=True):
     """One entry of the log: at the time `at` (milliseconds), `name` did `verb` to `subject`."""
 
     at: int
@@ -38,8 +37,7 @@ class AuditRow:
     id: int = 0
 
 
-@dataclass(frozen=True)
-class AuditFilters:
+class AuditFilters(Struct, frozen=True):
     """Which entries to list; None: all.
 
     `actor` is compared with the text of an entry. Times are milliseconds, both included.

@@ -6,9 +6,9 @@ import base64
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Table, and_, exists, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
@@ -30,8 +30,7 @@ _HAS_WAITING = Statement(
 BatchStatus = Literal["queued", "processing", "completed"]
 
 
-@dataclass(frozen=True)
-class BatchRow:
+class BatchRow(Struct, frozen=True):
     """A batch submitted by an API call.
 
     Times in milliseconds since 1970; `counts`: status -> number of jobs, without zeros.
@@ -63,16 +62,14 @@ class BatchRow:
         return "processing" if self.begun else "queued"
 
 
-@dataclass(frozen=True)
-class BatchPage:
+class BatchPage(Struct, frozen=True):
     """One page of a list, newest first. `next_cursor` is None on the last page."""
 
     batches: tuple[BatchRow, ...]
     next_cursor: str | None
 
 
-@dataclass(frozen=True)
-class ItemRow:
+class ItemRow(Struct, frozen=True):
     """An item of a batch: its index from 0, and the status of its job."""
 
     index: int
@@ -83,9 +80,7 @@ class ItemRow:
     simulated: bool
 
 
-_COLUMNS: list[Any] = [
-    getattr(Batch, name) for name in BatchRow.__dataclass_fields__ if name not in {"counts", "begun"}
-]
+_COLUMNS: list[Any] = [getattr(Batch, name) for name in BatchRow.__struct_fields__ if name not in {"counts", "begun"}]
 
 
 def get_batch(session: Session, workspace_id: str, batch_id: str, scope: KeyScope | None = None) -> BatchRow:
@@ -224,8 +219,7 @@ def admit_item(session: Session, job_id: str) -> None:
     session.execute(update(_JOBS).where(_JOBS.c.id == job_id).values(counted=True, enqueued_at=now(session)))
 
 
-@dataclass(frozen=True)
-class BatchRun:
+class BatchRun(Struct, frozen=True):
     """The newest job of one row of a Playground batch; `row` counts from 1. `dataset_row` is its id in its dataset."""
 
     row: int
@@ -234,8 +228,7 @@ class BatchRun:
     dataset_row: int | None = None
 
 
-@dataclass(frozen=True)
-class PlaygroundBatchRow:
+class PlaygroundBatchRow(Struct, frozen=True):
     """A Playground batch: how many rows it has, and the number of started rows by status."""
 
     id: str

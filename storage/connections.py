@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy import and_, delete, select
 from sqlalchemy.orm import Session
 
@@ -18,8 +18,7 @@ from storage.tables import Connection, Flow, FlowVersion, Price
 _NAMED = re.compile(r'"model"\s*:\s*"([^":\\]+):')
 
 
-@dataclass(frozen=True)
-class ConnectionRow:
+class ConnectionRow(Struct, frozen=True):
     """A model connection. `secret_id` is the id of its sealed key, None without a key. Calls of a `local` model cost
     nothing.
 
@@ -50,8 +49,7 @@ class ConnectionRow:
         return self.secret_id is not None
 
 
-@dataclass(frozen=True)
-class FlowUse:
+class FlowUse(Struct, frozen=True):
     """A flow whose draft or live version uses a connection or an MCP server."""
 
     flow_id: str
@@ -59,8 +57,7 @@ class FlowUse:
     live: bool
 
 
-@dataclass(frozen=True)
-class PriceRow:
+class PriceRow(Struct, frozen=True):
     """An owner's own price in nano-dollars per million tokens."""
 
     connection: str

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
@@ -54,8 +55,7 @@ _OLD_RECEIPTS = Statement(
 BY = "by"
 
 
-@dataclass(frozen=True)
-class NewRows:
+class NewRows(Struct, frozen=True):
     """Rows that were checked, with their JSON texts, their total size in bytes and the types of their columns. `keys`:
     those of a dataset whose key column is `key_column`, when they were made already.
     """
@@ -68,8 +68,7 @@ class NewRows:
     keys: tuple[str | None, ...] = ()
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(Struct, frozen=True):
     """The result of a step's write.
 
     `rows`: how many rows matched or were added; `again`: an earlier try had done it.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -18,8 +18,7 @@ _STAYS = "stays"
 _AT_ONCE = 500
 
 
-@dataclass(frozen=True)
-class TableWritten:
+class TableWritten(Struct, frozen=True):
     """What a job wrote into one dataset: how many rows it added, changed, found there and left as they were, and how
     many of those that it added were taken out again.
     """

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
 from sqlalchemy import Select, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
@@ -24,16 +24,14 @@ Row = dict[str, Any]
 CHUNK = 1_000
 
 
-@dataclass(frozen=True)
-class ColumnLine:
+class ColumnLine(Struct, frozen=True):
     """A column of a dataset."""
 
     name: str
     type: ColumnType
 
 
-@dataclass(frozen=True)
-class DatasetLine:
+class DatasetLine(Struct, frozen=True):
     """A dataset without its rows. Times are milliseconds; `bytes` is the size of its rows as JSON text."""
 
     id: str
@@ -49,23 +47,20 @@ class DatasetLine:
         return tuple(column.name for column in self.columns)
 
 
-@dataclass(frozen=True)
-class RowLine:
+class RowLine(Struct, frozen=True):
     """A row. A later row has a larger `id`."""
 
     id: int
     data: Row
 
 
-@dataclass(frozen=True)
-class SizedRow(RowLine):
+class SizedRow(RowLine, frozen=True):
     """A row, and the number of characters of its JSON text."""
 
     size: int
 
 
-@dataclass(frozen=True)
-class RowPage:
+class RowPage(Struct, frozen=True):
     """Some rows of a dataset, and how many rows there are in all, or with a search how many match."""
 
     rows: tuple[RowLine, ...]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from storage.usage import Caps, Used, read_usage, usage_subject
@@ -13,8 +12,7 @@ from storage.workspaces import Limits
 NEARLY = 0.8
 
 
-@dataclass(frozen=True)
-class EnvironmentUse:
+class EnvironmentUse(Struct, frozen=True):
     """Limits and use of one environment (`live`, `test`, `dev`)."""
 
     environment: str

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.job_status import ENDED
@@ -23,8 +23,7 @@ from storage.retention import clear_job
 from storage.statements import Statement, from_json, to_json
 
 
-@dataclass(frozen=True)
-class KeyJob:
+class KeyJob(Struct, frozen=True):
     """A job that an API key submitted. `size`: bytes of its input and result."""
 
     id: str
@@ -33,8 +32,7 @@ class KeyJob:
     size: int
 
 
-@dataclass(frozen=True)
-class KeyJobs:
+class KeyJobs(Struct, frozen=True):
     """The jobs of a key in a period: `kept` still have their data, `open` have not ended, `erased` were erased
     before.
     """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -18,8 +18,7 @@ NewEvent = tuple[str, int, dict[str, Any]]
 _ADD = insert_into("events", ("job_id", "seq", "at", "name", "data"))
 
 
-@dataclass(frozen=True)
-class EventRow:
+class EventRow(Struct, frozen=True):
     """One event. `name` is for example `step.completed`; `data` does not contain job id, number and time."""
 
     seq: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import Select, Text, and_, cast, delete, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
@@ -48,8 +49,7 @@ _NAMES_FILES = Statement("select 1 from file_uses where kind = :kind and owner_i
 _IS_NAMED = Statement("select 1 from files where sha256 = :sha256 limit 1")
 
 
-@dataclass(frozen=True)
-class FileRow:
+class FileRow(Struct, frozen=True):
     """A stored file. `size` in bytes; `created_by`: the actor, for files that a person or key uploaded."""
 
     id: str
@@ -89,7 +89,7 @@ def insert_file(
         created_by,
         now(session),
     )
-    _INSERT.run(session, vars(row))
+    _INSERT.run(session, asdict(row))
     return row
 
 
@@ -285,8 +285,7 @@ def _named_by(session: Session, kind: UseKind, owner_id: str, file_ids: Collecti
     return found
 
 
-@dataclass(frozen=True)
-class UnnamedUse:
+class UnnamedUse(Struct, frozen=True):
     """A flow or dataset that names a file no more. `seen`: its state, as `forget_unnamed` compares it."""
 
     kind: UseKind

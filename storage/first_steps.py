@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
@@ -11,8 +10,7 @@ from storage.jobs import PUBLIC
 from storage.tables import Flow, Job
 
 
-@dataclass(frozen=True)
-class FirstSteps:
+class FirstSteps(Struct, frozen=True):
     """True for each step that was done at least once."""
 
     run: bool = False

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from msgspec import Struct
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from storage.tables import Flow, FlowVersion
 
 
-@dataclass(frozen=True)
-class FlowUse:
+class FlowUse(Struct, frozen=True):
     """A flow that uses a thing.
 
     `live`: in its live version. `by_name`: by the name of the thing, so that renaming breaks it.

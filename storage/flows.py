@@ -6,10 +6,10 @@ Documents are JSON text here; the engine parses them.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Select, and_, delete, exists, not_, select
 from sqlalchemy.orm import Session
 
@@ -36,8 +36,7 @@ class FlowState(StrEnum):
     UNDEPLOYED = "Undeployed"
 
 
-@dataclass(frozen=True)
-class FlowRow:
+class FlowRow(Struct, frozen=True):
     """A flow without its documents.
 
     Times are milliseconds. `newest_version` 0: never saved; `live_version` None: not deployed. `draft_differs`: from the
@@ -75,8 +74,7 @@ class FlowRow:
         return FlowState.ROLLED_BACK if rejected else FlowState.NEWER_DRAFT
 
 
-@dataclass(frozen=True)
-class CalledFlow:
+class CalledFlow(Struct, frozen=True):
     """The data of a flow that accepting a job needs."""
 
     id: str
@@ -84,8 +82,7 @@ class CalledFlow:
     settings: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class DraftRow:
+class DraftRow(Struct, frozen=True):
     """The draft of a flow: the document as JSON text, and its revision."""
 
     flow_id: str
@@ -94,8 +91,7 @@ class DraftRow:
     saved_at: int
 
 
-@dataclass(frozen=True)
-class VersionRow:
+class VersionRow(Struct, frozen=True):
     """A saved version with its document as JSON text. `created_by` is a person's name or `Command line`."""
 
     flow_id: str
@@ -108,8 +104,7 @@ class VersionRow:
     first_deployed_at: int | None
 
 
-@dataclass(frozen=True)
-class VersionLine:
+class VersionLine(Struct, frozen=True):
     """A version in a list, without its document."""
 
     number: int
@@ -120,8 +115,7 @@ class VersionLine:
     first_deployed_at: int | None
 
 
-@dataclass(frozen=True)
-class DeploymentRow:
+class DeploymentRow(Struct, frozen=True):
     """An entry in the history of an endpoint: `deploy` of a version, or `undeploy`."""
 
     version: int | None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -23,8 +23,7 @@ _UNPROVEN = (RefusalCode.SIGNATURE_INVALID, RefusalCode.BODY_TOO_LARGE, RefusalC
 MESSAGES_KEPT_MS = 7 * DAY  # `storage.retention` removes them later
 
 
-@dataclass(frozen=True)
-class HookRow:
+class HookRow(Struct, frozen=True):
     """A hook as stored; `storage.tables_triggers.Hook` describes its columns."""
 
     id: str
@@ -39,8 +38,7 @@ class HookRow:
     last_at: int | None
 
 
-@dataclass(frozen=True)
-class LastCall:
+class LastCall(Struct, frozen=True):
     """The last genuine call of a hook: its body as JSON text, and its headers."""
 
     at: int
@@ -48,8 +46,7 @@ class LastCall:
     headers: dict[str, str]
 
 
-@dataclass(frozen=True)
-class DeliveryLine:
+class DeliveryLine(Struct, frozen=True):
     """One of the newest calls of a hook; `storage.tables_triggers.HookDelivery` describes its columns."""
 
     at: int
@@ -61,7 +58,7 @@ class DeliveryLine:
     job_id: str | None
 
 
-_COLUMNS: list[Any] = [getattr(Hook, name) for name in HookRow.__dataclass_fields__]
+_COLUMNS: list[Any] = [getattr(Hook, name) for name in HookRow.__struct_fields__]
 
 
 def find_called_hook(session: Session, hook_id: str) -> HookRow | None:
@@ -104,7 +101,7 @@ def count_hooks(session: Session, workspace_id: str, flow_id: str) -> int:
 
 def insert_hook(session: Session, row: HookRow) -> None:
     """Adds a hook."""
-    session.add(Hook(**{name: getattr(row, name) for name in HookRow.__dataclass_fields__}))
+    session.add(Hook(**{name: getattr(row, name) for name in HookRow.__struct_fields__}))
     session.flush()
 
 
@@ -183,9 +180,7 @@ def add_delivery_line(session: Session, hook_id: str, line: DeliveryLine) -> Non
     """Stores a call of a hook, and removes the oldest above DELIVERIES_KEPT. Of calls that did not prove where they come
     from, UNPROVEN_KEPT are kept, so that strangers push out no others.
     """
-    session.add(
-        HookDelivery(hook_id=hook_id, **{name: getattr(line, name) for name in DeliveryLine.__dataclass_fields__})
-    )
+    session.add(HookDelivery(hook_id=hook_id, **{name: getattr(line, name) for name in DeliveryLine.__struct_fields__}))
     session.flush()
     if line.code in _UNPROVEN:
         _keep_newest(session, UNPROVEN_KEPT, HookDelivery.hook_id == hook_id, HookDelivery.code.in_(_UNPROVEN))
@@ -202,7 +197,7 @@ def _keep_newest(session: Session, most: int, *which: ColumnElement[bool]) -> No
 
 def list_hook_deliveries(session: Session, workspace_id: str, hook_id: str, limit: int = 20) -> list[DeliveryLine]:
     """Returns the newest calls of a hook of this workspace, newest first."""
-    columns: list[Any] = [getattr(HookDelivery, name) for name in DeliveryLine.__dataclass_fields__]
+    columns: list[Any] = [getattr(HookDelivery, name) for name in DeliveryLine.__struct_fields__]
     rows = session.execute(
         select(*columns)
         .join(Hook, Hook.id == HookDelivery.hook_id)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
@@ -23,8 +23,7 @@ _REMOVE = Statement("delete from idempotency where scope = :scope")
 _INSERT = insert_into("idempotency", ("scope", "fingerprint", "flow_version", "status", "body", "created_at"))
 
 
-@dataclass(frozen=True)
-class EarlierAnswer:
+class EarlierAnswer(Struct, frozen=True):
     """A stored answer, and the fingerprint of its request, which is empty when the job's data was erased.
 
     `flow_version` None: an earlier release wrote it, with the fingerprint of the body alone.

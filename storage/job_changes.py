@@ -11,6 +11,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
@@ -28,8 +29,7 @@ _OPEN = text("jobs.status in ('queued', 'processing')")
 PLAYGROUND_SLOTS = 4
 
 
-@dataclass(frozen=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """The right to write to a job: the worker's boot id and the number of its attempt."""
 
     owner: str
@@ -282,8 +282,7 @@ _RESUME = Statement(
 )
 
 
-@dataclass(frozen=True)
-class SetAsideJob:
+class SetAsideJob(Struct, frozen=True):
     """A job that has just been set aside. `counted`: it held a slot, which it has given back."""
 
     workspace_id: str
@@ -432,8 +431,7 @@ _TO_SEND = Statement(
 )
 
 
-@dataclass(frozen=True)
-class QueuedJob:
+class QueuedJob(Struct, frozen=True):
     """A job that waits in the queue. `ahead`: it goes before all others. `subject`: whose turn it takes otherwise."""
 
     id: str

@@ -4,8 +4,7 @@ flow too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -13,8 +12,7 @@ from storage.jobs import JobRow
 from storage.tables import ApiKey, Flow, FlowVersion, Snapshot
 
 
-@dataclass(frozen=True)
-class JobFlow:
+class JobFlow(Struct, frozen=True):
     """The flow that a job ran.
 
     `document`: JSON text, None when it is not stored any more; `key_label`: of the key that submitted it.

@@ -7,9 +7,10 @@ stored by the same statements. Jobs that end together share the statements that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import Table, insert
 from sqlalchemy.orm import Session
 
@@ -27,8 +28,7 @@ from storage.value_sizes import STORED_BYTES
 _WEBHOOKS = cast("Table", WebhookDelivery.__table__)
 
 
-@dataclass(frozen=True)
-class JobEnd:
+class JobEnd(Struct, frozen=True):
     """What a job ends with. `lease` None ends a job that no worker holds: it is queued or waits for a person. `result`: JSON text and its bytes.
 
     `progress`: what its worker reported and did not store yet. `stop_steps`: steps may still be marked as running. `of`: its
@@ -45,8 +45,7 @@ class JobEnd:
     of: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """A job that has just ended."""
 
     id: str

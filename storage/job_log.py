@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
+from msgspec import Struct
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
@@ -20,8 +20,7 @@ _MOST_VALUES = 1_000
 StepKey = tuple[str, str]
 
 
-@dataclass(frozen=True)
-class CallRow:
+class CallRow(Struct, frozen=True):
     """A model call; `cost_nanos` None: its price is unknown."""
 
     node_id: str
@@ -37,8 +36,7 @@ class CallRow:
     error: str | None
 
 
-@dataclass(frozen=True)
-class JobLog:
+class JobLog(Struct, frozen=True):
     """The log of a job. By (node id, index path): tries of steps that needed more than one, and the lines that steps
     wrote.
     """
@@ -69,7 +67,7 @@ def read_log(session: Session, workspace_id: str, job_id: str) -> JobLog:
         .limit(MOST_EVENTS + 1)
     ).all()
     calls = session.execute(
-        select(*(getattr(ModelCall, name) for name in CallRow.__dataclass_fields__))
+        select(*(getattr(ModelCall, name) for name in CallRow.__struct_fields__))
         .where(ModelCall.job_id == job_id, ModelCall.workspace_id == workspace_id)
         .order_by(ModelCall.id.desc())
         .limit(MOST_EVENTS)

@@ -6,9 +6,9 @@ import base64
 import json
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from msgspec import Struct
 from sqlalchemy import (
     Boolean,
     ColumnElement,
@@ -129,8 +129,7 @@ class JobRow(NamedTuple):
 ANY_TRIGGER = ":"
 
 
-@dataclass(frozen=True)
-class KeyScope:
+class KeyScope(Struct, frozen=True):
     """What a key may see of its workspace: jobs and batches of its environment and of the flows it may call; None:
     every flow.
     """
@@ -143,8 +142,7 @@ class KeyScope:
         return job.environment == self.environment and (self.flow_ids is None or job.flow_id in self.flow_ids)
 
 
-@dataclass(frozen=True)
-class JobFilters:
+class JobFilters(Struct, frozen=True):
     """Which jobs to list; None and empty mean all. `created_after` and `created_before` are milliseconds."""
 
     statuses: tuple[str, ...] = ()
@@ -166,16 +164,14 @@ class JobFilters:
     text: str = ""
 
 
-@dataclass(frozen=True)
-class JobPage:
+class JobPage(Struct, frozen=True):
     """One page of a list, newest first. `next_cursor` is None on the last page."""
 
     jobs: tuple[JobRow, ...]
     next_cursor: str | None
 
 
-@dataclass(frozen=True)
-class StoredValue:
+class StoredValue(Struct, frozen=True):
     """A payload, result, input or output.
 
     When `cut`, `value` is only the beginning of its JSON text of `size` bytes.

@@ -5,9 +5,10 @@ Only the SHA-256 of a key is stored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
@@ -20,8 +21,7 @@ from storage.statements import Statement, from_json
 from storage.tables import ApiKey, ApiKeySecret
 
 
-@dataclass(frozen=True)
-class KeyProperties:
+class KeyProperties(Struct, frozen=True):
     """What people choose when they make a key, and change later. `flow_ids` None: every flow; `expires_at` is in
     milliseconds; `concurrency` and `monthly` are limits in addition to those of the plan. Nothing has a default, as a
     change that does not know a property would erase it.
@@ -34,8 +34,7 @@ class KeyProperties:
     monthly: int | None
 
 
-@dataclass(frozen=True)
-class CallerRow:
+class CallerRow(Struct, frozen=True):
     """The caller with a key: workspace, environment and the key's own limits. `flow_ids` None: every flow."""
 
     workspace_id: str
@@ -50,8 +49,7 @@ class CallerRow:
     requests: int | None
 
 
-@dataclass(frozen=True)
-class KeyRow:
+class KeyRow(Struct, frozen=True):
     """A key as its owner sees it: of its newest secret only `prefix` and `last4`. Times are milliseconds.
 
     `older_valid_until` is set while the secret from before a rotation is still valid.
@@ -207,7 +205,7 @@ def insert_key(
         environment=environment,
         created_at=now(session),
         created_by=created_by,
-        **vars(properties),
+        **asdict(properties),
     )
     session.add(key)
     session.flush()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
@@ -28,8 +28,7 @@ MAX_PIECES = 200_000
 MAX_CHARS = 200_000_000
 
 
-@dataclass(frozen=True)
-class SourceLine:
+class SourceLine(Struct, frozen=True):
     """A source of a collection. Times are milliseconds; `cost_nanos` None: unknown."""
 
     id: str
@@ -60,8 +59,7 @@ class SourceLine:
         return self.state in {"waiting", "working"}
 
 
-@dataclass(frozen=True)
-class CollectionLine:
+class CollectionLine(Struct, frozen=True):
     """A collection with its sums. `model`: the embedding model; empty: word search only."""
 
     id: str
@@ -77,8 +75,7 @@ class CollectionLine:
     updated_at: int
 
 
-@dataclass(frozen=True)
-class PieceLine:
+class PieceLine(Struct, frozen=True):
     """A piece with where it is from. `number` counts from 0 in its document."""
 
     id: int
@@ -93,8 +90,7 @@ class PieceLine:
     source: str
 
 
-@dataclass(frozen=True)
-class KeptText:
+class KeptText(Struct, frozen=True):
     """A text that a step of a flow added."""
 
     id: int
@@ -103,8 +99,7 @@ class KeptText:
     text: str
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(Struct, frozen=True):
     """What the collections of a workspace hold together."""
 
     collections: int

@@ -7,9 +7,9 @@ writes nothing (`Lost`). Pieces are written and removed in slices, because a wri
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -45,8 +45,7 @@ class Lost(Exception):
     """The source belongs to another worker, or to none, or was removed."""
 
 
-@dataclass(frozen=True)
-class NewPiece:
+class NewPiece(Struct, frozen=True):
     """A piece to store."""
 
     text: str
@@ -54,8 +53,7 @@ class NewPiece:
     place: str = ""
 
 
-@dataclass(frozen=True)
-class KnownDocument:
+class KnownDocument(Struct, frozen=True):
     """A stored document of a source, to see whether it changed."""
 
     id: int
@@ -64,8 +62,7 @@ class KnownDocument:
     pieces: int
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """What a worker says about the source it reads. `tokens` and `cost_nanos` are added; None: the cost is unknown."""
 
     done: int
@@ -75,8 +72,7 @@ class Progress:
     cost_nanos: int | None = 0
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(Struct, frozen=True):
     """A source that a worker has claimed, with what it needs of its collection. `leaving`: it is to be removed."""
 
     source: SourceLine

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 #: The largest number of words of a question that are searched.
 MOST_WORDS = 32
@@ -38,8 +39,7 @@ _GERMAN = (
 _COMMON = frozenset(f"{_ENGLISH} {_GERMAN}".split())
 
 
-@dataclass(frozen=True)
-class IndexedPiece:
+class IndexedPiece(Struct, frozen=True):
     """What is indexed of a piece: its id, collection and source, and the texts that were stored."""
 
     id: int
@@ -49,8 +49,7 @@ class IndexedPiece:
     text: str
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(Struct, frozen=True):
     """A word of a question as it is searched. `begins`: every word that begins with it is meant."""
 
     text: str

@@ -10,9 +10,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any, cast
 
+from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -23,8 +23,7 @@ from storage.tables_knowledge import KnowledgeDocument, KnowledgeVectors
 PORTION = 2 << 20
 
 
-@dataclass(frozen=True)
-class NearPiece:
+class NearPiece(Struct, frozen=True):
     """A piece by its document and number, and the cosine of its vector and the question's (1: the same direction)."""
 
     document_id: int

@@ -5,8 +5,7 @@ Only the SHA-256 of their tokens is stored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
@@ -19,8 +18,7 @@ from storage.tables import SetupToken
 ID_LENGTH = 16
 
 
-@dataclass(frozen=True)
-class Invitation:
+class Invitation(Struct, frozen=True):
     """An invitation that is still valid.
 
     `created_by`: the actor who made it. Without `email` anybody who has the link may use it.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Nullable, func, select
 from sqlalchemy.orm import Session
 
@@ -13,8 +12,7 @@ from storage.database import now
 from storage.tables import Flow, OwnerNote
 
 
-@dataclass(frozen=True)
-class OwnerNoteRow:
+class OwnerNoteRow(Struct, frozen=True):
     """A request by `name` about `subject`; `flow_id` is None when it is about no flow, or about a deleted one."""
 
     id: str

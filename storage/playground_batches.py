@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
@@ -17,8 +17,7 @@ BatchState = Literal["running", "paused", "stopping", "stopped", "ended"]
 OPEN: tuple[BatchState, ...] = ("running", "paused", "stopping")
 
 
-@dataclass(frozen=True)
-class StoredBatch:
+class StoredBatch(Struct, frozen=True):
     """A Playground batch as it is stored. `document` is its snapshot as JSON text."""
 
     id: str
@@ -34,8 +33,7 @@ class StoredBatch:
     document: str
 
 
-@dataclass(frozen=True)
-class RowOutsideJobs:
+class RowOutsideJobs(Struct, frozen=True):
     """A row without a job of its own: `refused` with the reason in `text`, or waiting to run `again`."""
 
     row: int

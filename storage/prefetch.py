@@ -7,9 +7,9 @@ SQLite needs no trips, and makes no use of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 #: Runs some of the statements that the action will run, as the action itself runs them; no row is found. The items are
@@ -17,8 +17,7 @@ from sqlalchemy.orm import Session
 LookAhead = Callable[[Session, Sequence[Any]], None]
 
 
-@dataclass(frozen=True)
-class Prefetch:
+class Prefetch(Struct, frozen=True):
     """What is known of an action. Its reads count until something is written.
 
     `steady`: nothing that the action writes changes them, so they count to its end. `writes`: the action is not plural, and

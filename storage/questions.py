@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
@@ -24,8 +25,7 @@ from storage.tables_questions import Question
 Json = Any
 
 
-@dataclass(frozen=True)
-class QuestionRow:
+class QuestionRow(Struct, frozen=True):
     """A question as stored. Times in milliseconds since 1970.
 
     `outcome`: approved, refused or withdrawn; None while it is open. `answer`: the values that the person changed.
@@ -68,8 +68,7 @@ class QuestionRow:
         return self.outcome == "approved"
 
 
-@dataclass(frozen=True)
-class NewQuestion:
+class NewQuestion(Struct, frozen=True):
     """A question to store. `content`: JSON text of `{"values", "editable"}`, without secrets; `mark`: a digest of what
     is asked.
     """
@@ -125,8 +124,7 @@ _HAS_DUE = Statement("select 1 from questions where closed_at is null and expire
 _OPEN_OF = Statement("select count(*) from questions where workspace_id = :workspace_id and closed_at is null")
 
 
-@dataclass(frozen=True)
-class AskedJob:
+class AskedJob(Struct, frozen=True):
     """The job that has just asked. `last_seq`: the number of the event that tells of the question."""
 
     last_seq: int
@@ -168,7 +166,7 @@ def insert_question(session: Session, job_id: str, asked: AskedJob, new: NewQues
     at = now(session)
     place = {"job_id": job_id, "node_id": new.node_id, "index_path": new.index_path, "key": new.key}
     _WITHDRAW_OLD.run(session, {**place, "at": at})
-    row = {**vars(new), "job_id": job_id, "workspace_id": asked.workspace_id, "flow_id": asked.flow_id}
+    row = {**asdict(new), "job_id": job_id, "workspace_id": asked.workspace_id, "flow_id": asked.flow_id}
     none = {"closed_at": None, "outcome": None, "expired": False, "answer": None, "note": "", "answered_by": ""}
     _ADD.run(session, {**row, **none, "environment": asked.environment, "asked_at": at})
 

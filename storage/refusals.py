@@ -8,9 +8,10 @@ is only counted, under the empty workspace id.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import Select, delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
@@ -32,8 +33,7 @@ class Counted(NamedTuple):
     code: str
 
 
-@dataclass(frozen=True)
-class RefusedRow:
+class RefusedRow(Struct, frozen=True):
     """A refused call. `fields`: `{pointer, code, detail}` of each wrong field, without values; `sent` is the type of an
     unknown field.
     """
@@ -62,7 +62,7 @@ def add_refusals(session: Session, counts: Mapping[Counted, int], calls: Sequenc
     if counts:
         session.execute(_COUNT, [{**key._asdict(), "count": count} for key, count in counts.items()])
     if calls:
-        session.execute(insert(RefusedCall), [{**vars(call), "fields": list(call.fields)} for call in calls])
+        session.execute(insert(RefusedCall), [{**asdict(call), "fields": list(call.fields)} for call in calls])
     for workspace_id in {call.workspace_id for call in calls}:
         oldest_kept = (
             select(RefusedCall.id)
@@ -77,8 +77,7 @@ def add_refusals(session: Session, counts: Mapping[Counted, int], calls: Sequenc
         )
 
 
-@dataclass(frozen=True)
-class RefusalFilters:
+class RefusalFilters(Struct, frozen=True):
     """Which refused calls to list; None: all. `since` and `until` are milliseconds, both included."""
 
     flow_id: str | None = None

@@ -11,9 +11,9 @@ than retention, and uses `values_gone_at` to find the jobs that it has not finis
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -27,8 +27,7 @@ JOB_BYTES = 2_048
 KEEP_DAYS = "keep_days"
 
 
-@dataclass(frozen=True)
-class KeptFlow:
+class KeptFlow(Struct, frozen=True):
     """A flow, and how many days the values of its jobs are kept; None: the server's rule applies."""
 
     id: str
@@ -36,8 +35,7 @@ class KeptFlow:
     keep_days: int | None
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(Struct, frozen=True):
     """The size of the database file in bytes, and how much of it is unused. With PostgreSQL, about what is in use."""
 
     file: int

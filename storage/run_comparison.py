@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -17,16 +17,14 @@ MOST_OUTPUTS = 5_000
 _BEGINNING = 500
 
 
-@dataclass(frozen=True)
-class RecentRun:
+class RecentRun(Struct, frozen=True):
     """A job that has ended, with the beginning of its input as JSON text."""
 
     job: JobRow
     payload: str
 
 
-@dataclass(frozen=True)
-class OutputsCompared:
+class OutputsCompared(Struct, frozen=True):
     """A node's outputs in two runs, compared item by item.
 
     `differs_at`: the index path of the first difference, or None.

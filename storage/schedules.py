@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
@@ -24,8 +24,7 @@ TRIGGER = "schedule:"
 _MINUTE = 60_000
 
 
-@dataclass(frozen=True)
-class ScheduleRow:
+class ScheduleRow(Struct, frozen=True):
     """A schedule as stored; `storage.tables_triggers.Schedule` describes its columns."""
 
     id: str
@@ -46,8 +45,7 @@ class ScheduleRow:
         return self.next_at is None
 
 
-@dataclass(frozen=True)
-class StartRow:
+class StartRow(Struct, frozen=True):
     """A start of a schedule, or a refused one; `storage.tables_triggers.ScheduleStart` describes its columns."""
 
     schedule_id: str
@@ -72,8 +70,8 @@ def slot_by_hand(at: int) -> int:
     return at if at % _MINUTE else at + 1
 
 
-_COLUMNS: list[Any] = [getattr(Schedule, name) for name in ScheduleRow.__dataclass_fields__]
-_START_COLUMNS: list[Any] = [getattr(ScheduleStart, name) for name in StartRow.__dataclass_fields__]
+_COLUMNS: list[Any] = [getattr(Schedule, name) for name in ScheduleRow.__struct_fields__]
+_START_COLUMNS: list[Any] = [getattr(ScheduleStart, name) for name in StartRow.__struct_fields__]
 _NEXT = Statement("select min(next_at) from schedules where next_at is not null")
 
 
@@ -88,8 +86,7 @@ def next_due_at(session: Session, without: Collection[str] = ()) -> int | None:
     return None if row is None else row[0]
 
 
-@dataclass(frozen=True)
-class DueSchedule:
+class DueSchedule(Struct, frozen=True):
     """A schedule that is due, and its slot."""
 
     id: str
@@ -151,7 +148,7 @@ def count_schedules(session: Session, workspace_id: str, flow_id: str) -> int:
 
 def insert_schedule(session: Session, row: ScheduleRow) -> None:
     """Adds a schedule."""
-    session.add(Schedule(**{name: getattr(row, name) for name in ScheduleRow.__dataclass_fields__}))
+    session.add(Schedule(**{name: getattr(row, name) for name in ScheduleRow.__struct_fields__}))
     session.flush()
 
 
@@ -182,7 +179,7 @@ def add_start(session: Session, start: StartRow) -> None:
     """Stores a start with the state of its schedule, and removes the oldest planned starts above STARTS_KEPT. Those by
     hand stay: lists of jobs say of theirs that a person started them.
     """
-    session.add(ScheduleStart(**{name: getattr(start, name) for name in StartRow.__dataclass_fields__}))
+    session.add(ScheduleStart(**{name: getattr(start, name) for name in StartRow.__struct_fields__}))
     session.execute(update(Schedule).where(Schedule.id == start.schedule_id).values(trouble=start.trouble))
     planned = (ScheduleStart.schedule_id == start.schedule_id, ScheduleStart.slot % _MINUTE == 0)
     mine = select(ScheduleStart.slot).where(*planned)

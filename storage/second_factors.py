@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
@@ -15,8 +15,7 @@ from storage.settings import OWNERS_NEED_SECOND_FACTOR, find_setting
 from storage.tables import RecoveryCode, SecondFactor, User
 
 
-@dataclass(frozen=True)
-class SeenFactor:
+class SeenFactor(Struct, frozen=True):
     """A person's second factor as shown to them: since when it is on (None: it is off), and how many recovery codes are
     left.
     """

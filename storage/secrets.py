@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -13,8 +12,7 @@ from storage.tables import Connection, Secret, ToolServer, WebhookSecret
 from storage.tables_triggers import HookSecret
 
 
-@dataclass(frozen=True)
-class SecretRow:
+class SecretRow(Struct, frozen=True):
     """A secret as people see it, without its value.
 
     `hosts`: where nodes may send it; None: anywhere, for secrets from before hosts existed.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
@@ -17,8 +16,7 @@ from storage.workers import WORKER
 LIVING_MS = 30_000
 
 
-@dataclass(frozen=True)
-class ServerFigures:
+class ServerFigures(Struct, frozen=True):
     """Figures over all workspaces.
 
     Of the last hour: accepted jobs by status, and the cost of models in nano-dollars.

@@ -6,8 +6,8 @@ Cookies and link tokens are found by their SHA-256; neither is stored.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
@@ -22,8 +22,7 @@ IDLE = 12 * HOUR
 LONGEST = 30 * DAY
 
 
-@dataclass(frozen=True)
-class SignedInBrowser:
+class SignedInBrowser(Struct, frozen=True):
     """A browser in which a person is signed in. `id` is the SHA-256 of its cookie."""
 
     id: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
@@ -31,8 +32,7 @@ _CALLS = cast("Table", ModelCall.__table__)
 PART = "part/"
 
 
-@dataclass(frozen=True)
-class StepRow:
+class StepRow(Struct, frozen=True):
     """One node's run in a job, per item. Status: running, completed, failed, skipped, cancelled.
 
     Attempt 0: it did not run; its output was taken from an earlier job.
@@ -73,8 +73,7 @@ class StepRow:
         return tuple(int(part) for part in self.index_path.split("/")) if self.index_path else ()
 
 
-@dataclass(frozen=True)
-class NewValue:
+class NewValue(Struct, frozen=True):
     """A step's value as JSON text. `size`: bytes of the whole value; above VALUE_CAP `data` is only its beginning."""
 
     node_id: str
@@ -84,8 +83,7 @@ class NewValue:
     size: int
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """What one job reported since the last write, in order. `steps` and `calls` are rows without the job's ids."""
 
     job_id: str
@@ -169,7 +167,7 @@ class StepRows:
         job_id = progress.job_id
         self.events += event_rows(job_id, last_seq, progress.events)
         self._steps += [_stored(job_id, step) for step in progress.steps]
-        self.values += [{"job_id": job_id, **vars(value)} for value in progress.values]
+        self.values += [{"job_id": job_id, **asdict(value)} for value in progress.values]
         mine = {"job_id": job_id, "workspace_id": progress.workspace_id, "flow_id": progress.flow_id}
         self._calls += [{**mine, **call} for call in progress.calls]
 
@@ -186,7 +184,7 @@ class StepRows:
 
 def list_steps(session: Session, workspace_id: str, job_id: str) -> list[StepRow]:
     """Returns the steps of a job of this workspace in the order of their start; none when the job's data was erased."""
-    columns = [getattr(Step, name) for name in StepRow.__dataclass_fields__]
+    columns = [getattr(Step, name) for name in StepRow.__struct_fields__]
     rows = session.execute(
         select(*columns)
         .join(Job, Job.id == Step.job_id)
@@ -227,8 +225,7 @@ def failed_steps_of(session: Session, job_id: str) -> dict[tuple[str, str], dict
     return {(row.node_id, row.index_path): row.error if row.status == "failed" else None for row in rows if row.error}
 
 
-@dataclass(frozen=True)
-class PartRow:
+class PartRow(Struct, frozen=True):
     """A part of a step. `value` is that of its end, or that of its begin while it has not ended."""
 
     name: str

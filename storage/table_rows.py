@@ -17,6 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
+from msgspec import Struct
 from sqlalchemy import JSON, Boolean, Integer, LargeBinary, Table
 
 from storage.file_bytes import BytesGone, FileBytes
@@ -32,8 +33,7 @@ REPLACED_NAMED: Final = 200
 _SUM: Final = 1 << 128
 
 
-@dataclass(frozen=True)
-class MovedTable:
+class MovedTable(Struct, frozen=True):
     """A table that is copied. `key`: the places of the primary key among the columns."""
 
     name: str
@@ -108,8 +108,7 @@ def _told(kind: Kind, value: Any) -> Any:
 _NUMBER_BEGINS = frozenset("-0123456789")
 
 
-@dataclass(frozen=True)
-class Replaced:
+class Replaced(Struct, frozen=True):
     """A value in which characters were replaced, because PostgreSQL cannot store them. `key`: the row's primary key."""
 
     table: str
@@ -248,8 +247,7 @@ class FolderFiles:
         self._bytes.place(self._bytes.draft_of(content))
 
 
-@dataclass(frozen=True)
-class CopiedFiles:
+class CopiedFiles(Struct, frozen=True):
     """How many files were copied, and their bytes. `missing`: those whose bytes were gone in the source."""
 
     count: int = 0

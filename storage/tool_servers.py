@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -20,8 +20,7 @@ from storage.tables import ToolServer
 _NAMED = re.compile(r'"server"\s*:\s*"([a-z][a-z0-9_]*)"')
 
 
-@dataclass(frozen=True)
-class ListedTool:
+class ListedTool(Struct, frozen=True):
     """A tool as its server listed it. `reads`: the server says that a call changes nothing."""
 
     name: str
@@ -30,8 +29,7 @@ class ListedTool:
     reads: bool = False
 
 
-@dataclass(frozen=True)
-class ToolServerRow:
+class ToolServerRow(Struct, frozen=True):
     """An MCP server. `secret_id` is the id of its sealed key, which is sent in `header`; None without a key."""
 
     id: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -13,8 +12,7 @@ from storage.tables import Job, Step
 _LEFT_OUT = "playground"
 
 
-@dataclass(frozen=True)
-class NodeSums:
+class NodeSums(Struct, frozen=True):
     """Sums over the ended steps of a node."""
 
     node_id: str

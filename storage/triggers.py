@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -16,8 +15,7 @@ from storage.tables_triggers import Hook, Schedule
 SHOWN = 10
 
 
-@dataclass(frozen=True)
-class FlowTriggers:
+class FlowTriggers(Struct, frozen=True):
     """The schedules and hooks of a flow, with their newest starts and calls by id."""
 
     schedules: tuple[ScheduleRow, ...]

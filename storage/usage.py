@@ -7,8 +7,8 @@ The count changes in the same transaction as the job's row, so a slot can neithe
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
@@ -19,16 +19,14 @@ from storage.statements import Statement
 from storage.tables import OPEN, Job, Usage, Workspace
 
 
-@dataclass(frozen=True)
-class Caps:
+class Caps(Struct, frozen=True):
     """The limits: jobs at once, and accepted jobs per month (UTC). None: no limit."""
 
     concurrency: int | None = None
     monthly: int | None = None
 
 
-@dataclass(frozen=True)
-class Used:
+class Used(Struct, frozen=True):
     """Slots in use, and jobs accepted this month."""
 
     active: int

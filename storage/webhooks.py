@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import delete, or_, select, text
 from sqlalchemy.orm import Session
 
@@ -14,8 +14,7 @@ from storage.database import now
 from storage.tables import WebhookDelivery, WebhookSecret
 
 
-@dataclass(frozen=True)
-class DeliveryRow:
+class DeliveryRow(Struct, frozen=True):
     """A delivery for a job or a batch. `log` has an entry per try: at (ms), status (None: no answer), milliseconds,
     message. `next_at`: the time of the next try.
 
@@ -39,7 +38,7 @@ class DeliveryRow:
     question_id: str | None
 
 
-_COLUMNS: list[Any] = [getattr(WebhookDelivery, name) for name in DeliveryRow.__dataclass_fields__]
+_COLUMNS: list[Any] = [getattr(WebhookDelivery, name) for name in DeliveryRow.__struct_fields__]
 _TAKE = text(
     """
     update webhook_deliveries set next_at = :leased where id in (

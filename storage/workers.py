@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, cast
 
+from msgspec import Struct
 from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.orm import Session
 
@@ -22,8 +22,7 @@ SERVER: Final = "server"
 API: Final = "api"
 
 
-@dataclass(frozen=True)
-class SeenProcess:
+class SeenProcess(Struct, frozen=True):
     """A server or worker as the others see it. Times are milliseconds; `jobs` is how many it runs now, 0 of a server."""
 
     boot_id: str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
@@ -23,8 +23,7 @@ from storage.usage import Caps
 UNLIMITED = -1
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The limits of a workspace in each environment (`live`, `test`, `dev`). `plan` is for example `free`, `title`
     `Free`.
 
@@ -37,8 +36,7 @@ class Limits:
     own: Mapping[str, Caps]
 
 
-@dataclass(frozen=True)
-class WorkspaceRow:
+class WorkspaceRow(Struct, frozen=True):
     """A workspace with its present limits."""
 
     id: str

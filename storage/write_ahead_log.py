@@ -10,14 +10,14 @@ whoever opens and closes one of these beside SQLite gives up all of them, and tw
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 _HEAD, _FRAME_HEAD = 32, 24
 
 
-@dataclass(frozen=True)
-class LogPlace:
+class LogPlace(Struct, frozen=True):
     """A position in the log after a commit: the number of frames in the log with these salts."""
 
     salts: bytes = b""

@@ -8,10 +8,10 @@ no navigation, no other data of the workspace. It works without a script.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 from starlette.background import BackgroundTask
 from starlette.requests import Request
@@ -254,8 +254,7 @@ def _number(text: str) -> int | float | None:
     return number if number - number == 0 else None  # neither infinite nor NaN
 
 
-@dataclass(frozen=True)
-class _FileLinks:
+class _FileLinks(Struct, frozen=True):
     """Where files are downloaded, and the ids of those that can be."""
 
     place: str

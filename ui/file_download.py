@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Concatenate, ParamSpec, TypeVar
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 from starlette.responses import StreamingResponse
 from starlette.types import Send
@@ -33,8 +33,7 @@ class ShutOut(Exception):
     """The person who was getting a file is not signed in any more, or may not have it any more."""
 
 
-@dataclass(frozen=True)
-class Recipient:
+class Recipient(Struct, frozen=True):
     """The person who gets a file. How long that takes is up to the reader, so who it is counts again for each piece."""
 
     app: App

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from msgspec import Struct
+
 from engine.core.clock import SECOND
 from storage.database import Database
 from storage.sqlite_file import read_version
@@ -25,8 +27,7 @@ SAME_SECONDS = 10
 MOMENT_SECONDS = 0.1
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """How many commits there were (None with PostgreSQL) and what time it was, in milliseconds."""
 
     version: int | None
@@ -85,8 +86,7 @@ class SessionChecks:
         self._last[cookie] = moment
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """The answer to a query, the arguments it was asked with, and when."""
 
     asked: tuple[Any, ...]

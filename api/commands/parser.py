@@ -9,8 +9,9 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from api.commands import backup, check, flows, jobs, keys, migrate, models, move, people, plan, restore, workspaces
 from api.commands.terminal import Commands, open_terminal
@@ -20,8 +21,7 @@ from engine.core.settings import BadSetting, Settings, from_environment
 DONE, REFUSED, USED_WRONGLY = 0, 1, 2
 
 
-@dataclass(frozen=True)
-class ServeOptions:
+class ServeOptions(Struct, frozen=True):
     """What `serve` runs: `pages` beside the API, a `worker` of its own, and how many `processes` share the port."""
 
     pages: bool = True

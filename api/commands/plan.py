@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from msgspec.structs import asdict
 
 from api.commands.terminal import Commands, Terminal, limit
 from engine.core.environments import ENVIRONMENT_TITLES

@@ -8,10 +8,10 @@ import copy
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi.openapi.utils import get_openapi
+from msgspec import Struct
 from starlette.routing import BaseRoute
 
 from api.docs.portable_schema import portable
@@ -90,8 +90,7 @@ _SECURITY = {
 }
 
 
-@dataclass(frozen=True)
-class FlowContract:
+class FlowContract(Struct, frozen=True):
     """What the document of a flow contains: the request and result schemas of its live version, and a valid payload
     (None when none was found).
     """

@@ -12,12 +12,12 @@ import functools
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
+from msgspec import Struct
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -137,8 +137,7 @@ def docs_router(database: Database, settings: Settings, api_document: ApiDocumen
     return router
 
 
-@dataclass(frozen=True)
-class _Shown:
+class _Shown(Struct, frozen=True):
     """What the docs show of a flow beside its version."""
 
     id: str
@@ -147,8 +146,7 @@ class _Shown:
     live: bool
 
 
-@dataclass(frozen=True)
-class _ShownFlow:
+class _ShownFlow(Struct, frozen=True):
     """A flow of the workspace `owner`, and which of its versions the docs describe; 0 for the draft with this revision."""
 
     owner: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from api.docs.schema_words import example_value, field_rows, plain_schema, rules, type_words
 from api.http.problem_json import PROBLEM_TYPE
@@ -56,8 +57,7 @@ _LEFT_SO: dict[str, Json] = {
 }
 
 
-@dataclass(frozen=True)
-class OperationPage:
+class OperationPage(Struct, frozen=True):
     """The template variables of the page of one call. Rows are those of `schema_words.field_rows`; `path` has its
     parameters in braces.
     """

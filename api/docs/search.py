@@ -6,8 +6,9 @@ import difflib
 import functools
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 #: The number of results.
 MOST = 20
@@ -79,8 +80,7 @@ _FILLERS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One result of the search. `kind` is Guide, Call, Error or Node; `text` is searched in addition to the title.
 
     `synonyms`, in small letters with commas between them, are what people call it: a query that is one of them puts the

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from cachetools import LRUCache
+from msgspec import Struct, field
 from starlette.requests import Request
 
 from api.connection_limits import network_of
@@ -35,8 +35,7 @@ T = TypeVar("T")
 HOOK_BODIES = BodyLimits(max_bytes=1024 * 1024, bytes_in_flight=32 * 1024 * 1024)
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(Struct, frozen=True):
     """The shared objects of one application. `stopping` is set when the server stops; waiting calls then answer at
     once.
     """

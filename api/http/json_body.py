@@ -13,9 +13,9 @@ import math
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
+from msgspec import Struct
 from starlette.requests import Request
 
 from api.http.parameters import single_header
@@ -39,8 +39,7 @@ LARGE = 64 * 1024
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-@dataclass(frozen=True)
-class BodyLimits:
+class BodyLimits(Struct, frozen=True):
     """The size limit of a body, its time limit, and what all bodies that are being received have together: half of it those
     of one owner.
     """

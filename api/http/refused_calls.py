@@ -5,8 +5,8 @@ read.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from api.http.parameters import is_id

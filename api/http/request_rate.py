@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from cachetools import LRUCache
+from msgspec import Struct
 
 from engine.core.errors import RateLimited
 from engine.core.plans import PLANS, PlanName
@@ -26,8 +26,7 @@ WINDOW_SECONDS = 1
 _ROUNDING = 1e-6
 
 
-@dataclass(frozen=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """The state after a request: `quota` requests per second, of which `left` may be sent now. `over`: the request
     exceeded the limit and is not counted.
     """

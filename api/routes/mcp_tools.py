@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, get_args
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from api.docs.openapi import slug_of
@@ -53,8 +53,7 @@ JOB_OUTPUT: JsonSchema = {
 }
 
 
-@dataclass(frozen=True)
-class FlowTool:
+class FlowTool(Struct, frozen=True):
     """A flow as a tool. `schema` is the JSON Schema of its payload, `result` that of the results of its jobs."""
 
     name: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, Unpack
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
@@ -185,8 +185,7 @@ def is_local(provider: str, base_url: str | None) -> bool:
     return address.is_private or address.is_loopback
 
 
-@dataclass(frozen=True)
-class _NormalSettings:
+class _NormalSettings(Struct, frozen=True):
     """The settings in normal form: without surrounding blanks, trailing slash and duplicate model names."""
 
     base_url: str | None

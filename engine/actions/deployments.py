@@ -6,9 +6,9 @@ The endpoint of a flow never changes; deploying switches its version in one tran
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import calls_older_versions, read_library
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     from storage.tables import Flow
 
 
-@dataclass(frozen=True)
-class Deployed:
+class Deployed(Struct, frozen=True):
     """The result of a deployment.
 
     `path` is the endpoint without the server's address; `warnings` do not prevent deployment.

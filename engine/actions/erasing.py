@@ -7,8 +7,8 @@ rows and overwrites what is left of them in the database file and its log.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
@@ -27,8 +27,7 @@ PART_JOBS, PART_BYTES = 100, 4 << 20
 __all__ = ["Copies", "Part", "erase_data", "erase_job", "erase_part", "find_copies", "find_part"]
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """Jobs to erase in one transaction. `after` is the position (time, id) of the next part, None for the last one."""
 
     job_ids: tuple[str, ...]

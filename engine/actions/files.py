@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
@@ -22,8 +22,7 @@ PLAYGROUND = "playground"
 _ROUTE = "/files"
 
 
-@dataclass(frozen=True)
-class Uploaded:
+class Uploaded(Struct, frozen=True):
     """A stored upload. `replayed`: an earlier call with this Idempotency-Key made it."""
 
     file: FileRow

@@ -6,10 +6,10 @@ None of them runs, imports or fetches anything that a flow names (S1).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
@@ -85,8 +85,7 @@ MOST_COMPARED = 50
 Which = int | Literal["draft", "newest"]
 
 
-@dataclass(frozen=True)
-class Imported:
+class Imported(Struct, frozen=True):
     """The result of an import. `problems` are those that still prevent a deployment."""
 
     flow_id: FlowId

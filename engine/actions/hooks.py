@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
@@ -28,8 +28,7 @@ OVERLAP_MS = 24 * HOUR
 SHORTEST = 12
 
 
-@dataclass(frozen=True)
-class NewHook:
+class NewHook(Struct, frozen=True):
     """A new hook, or a new secret of one. `secret` is shown only once."""
 
     id: str

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
@@ -65,8 +65,7 @@ __all__ = [
 PLAYGROUND = "playground"
 
 
-@dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True):
     """Which part of a flow a Playground run executes.
 
     `until`: only this node and the nodes it depends on. `start` and `reuse`: from node `start` on, with the other

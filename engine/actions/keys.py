@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
@@ -36,8 +37,7 @@ TRY_LABEL = "Try it now"
 DEFAULT_OVERLAP_HOURS = 24
 
 
-@dataclass(frozen=True)
-class NewKey:
+class NewKey(Struct, frozen=True):
     """A newly created key. `key` is its only copy: the server stores a hash."""
 
     id: KeyId
@@ -77,7 +77,7 @@ def change_key(session: Session, principal: Principal, key_id: str, properties: 
     """Replaces all properties of a key; environment and secret stay. Raises Invalid and NotFound."""
     require_may(principal, "manage keys")
     key = hold_key(session, principal.workspace_id, key_id)
-    for name, value in vars(_checked(session, principal, key.environment, properties)).items():
+    for name, value in asdict(_checked(session, principal, key.environment, properties)).items():
         setattr(key, name, value)
     add_entry(session, principal, "change key", key.id, key.label)
 

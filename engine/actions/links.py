@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.clock import MINUTE, SECOND
@@ -35,8 +35,7 @@ RENEWAL = 60 * SECOND
 SETUP_PURPOSES: tuple[Purpose, ...] = ("setup", "reset")
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(Struct, frozen=True):
     """What a valid link allows. `email` is set for a password reset and optional for an invitation.
 
     `role` and `made_by` (the inviter's name) are set for invitations.
@@ -152,8 +151,7 @@ def _new_setup_token(session: Session, workspace_id: str) -> str:
     return add_link(session, "setup", workspace_id, LIFETIME)
 
 
-@dataclass(frozen=True)
-class _Terminal:
+class _Terminal(Struct, frozen=True):
     """The server's terminal as an actor in the audit log."""
 
     workspace_id: str

@@ -7,9 +7,9 @@ that hash are therefore coroutines on the Database: they hash in a separate thre
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.links import get_link, use_link
@@ -245,8 +245,7 @@ def _add_user(session: Session, workspace_id: str, name: str, email: str, role: 
     return insert_account(session, workspace_id, name, email, role=role, password_hash=password_hash)
 
 
-@dataclass(frozen=True)
-class _Somebody:
+class _Somebody(Struct, frozen=True):
     """An unidentified person at an IP address, as an actor in the audit log."""
 
     workspace_id: str

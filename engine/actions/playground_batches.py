@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.jobs import (
@@ -26,8 +26,7 @@ from storage.flows import get_flow
 from storage.playground_batches import insert_batch_state, remove_row
 
 
-@dataclass(frozen=True)
-class PlaygroundBatch:
+class PlaygroundBatch(Struct, frozen=True):
     """A batch in progress. All its runs use the document of this snapshot."""
 
     id: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.core.errors import NotAllowed
 from engine.core.ids import WorkspaceId
@@ -49,8 +50,7 @@ ROLES: dict[Permission, tuple[Role, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Principal:
+class Principal(Struct, frozen=True):
     """The actor of an action in one workspace.
 
     `actor` is a user id, a key id or `command line`; `name` is for display.

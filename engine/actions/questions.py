@@ -6,9 +6,9 @@ Exactly one answer counts, whoever gives it (`engine.jobs.questions`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
@@ -27,8 +27,7 @@ MOST_NOTE = 2_000
 BY_LINK = "Somebody with the link"
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What somebody decides. `values`: those that they changed, or all of them."""
 
     approved: bool

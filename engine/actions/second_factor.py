@@ -11,9 +11,9 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from pyotp import random_base32
 from pyotp.totp import TOTP
 from sqlalchemy.orm import Session
@@ -53,8 +53,7 @@ _ISSUER = "Flowport"
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
-@dataclass(frozen=True)
-class SetUp:
+class SetUp(Struct, frozen=True):
     """Data for an authenticator app: the key as text, and the `otpauth://` URI for a QR code.
 
     `sealed` is the encrypted key, which the form sends back for confirmation.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.links import add_link
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 STEP_LIFETIME = 10 * MINUTE
 
 
-@dataclass(frozen=True)
-class Browser:
+class Browser(Struct, frozen=True):
     """The client of a sign-in: IP address, User-Agent, and the host of the request (`10.0.0.5:8080`)."""
 
     address: str = ""

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import TypeVar
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.links import SETUP_PURPOSES, Link, Purpose, get_link
@@ -57,8 +57,7 @@ ROWS_AUDITED = 3_000
 _AT_ONCE = "Or, to come in at once, ask an owner for a reset link (Settings, Team), or run app.py setup-link --reset EMAIL on the server."
 
 
-@dataclass(frozen=True)
-class Try:
+class Try(Struct, frozen=True):
     """A sign-in in progress.
 
     `rows` count it as a failure until `succeeded` removes them; `own` is the counter of account and place.

@@ -15,10 +15,11 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from engine.backups.sealed_file import PIECE, Head, read_head, seal, unseal
 from engine.backups.stored_files import FILES, bytes_in, link_files, packed, packed_size, stored_in, unpack_files
@@ -39,8 +40,7 @@ _WORK = ".making-"
 Kind = Literal["nightly", "manual"]
 
 
-@dataclass(frozen=True)
-class BackupFile:
+class BackupFile(Struct, frozen=True):
     """A backup file in the data folder: `size` in bytes, `at` is its time in milliseconds since 1970."""
 
     name: str
@@ -50,8 +50,7 @@ class BackupFile:
     has_passphrase: bool
 
 
-@dataclass(frozen=True)
-class Restored:
+class Restored(Struct, frozen=True):
     """The metadata of a restored backup. `with_key`: the key of the secrets was restored too."""
 
     made_at: str

@@ -19,11 +19,11 @@ import secrets
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import IO, Any, Literal
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
 
 from engine.core.errors import BackupUnreadable, PassphraseWrong
 
@@ -39,8 +39,7 @@ _LENGTH = struct.Struct(">I")
 SealedWith = Literal["passphrase", "server key"]
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(Struct, frozen=True):
     """The header of an encrypted file, which is readable without the key. `line` is its exact JSON text."""
 
     sealed_with: SealedWith

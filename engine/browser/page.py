@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from msgspec import Struct
+
 from engine.flow.node_context import NodeFailed
 
 if TYPE_CHECKING:
@@ -48,8 +50,7 @@ class OutboundAnswer(Protocol):
     def listed(self) -> bool: ...
 
 
-@dataclass(frozen=True)
-class Drawn:
+class Drawn(Struct, frozen=True):
     """A page after its scripts have run: its address, its HTML, and how many of its requests were refused or failed."""
 
     url: str

@@ -13,8 +13,9 @@ so a request whose response was lost runs only once. The API key is read from
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from engine.code_samples import curl, javascript, python
 from engine.code_samples.curl import ask_for_job, first_call
@@ -38,8 +39,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Examples:
+class Examples(Struct, frozen=True):
     """One sample per language. `curl` is a shell script (curl 7.76 or newer), `python` needs requests, `javascript`
     Node 18.
     """

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, cast
+
+from msgspec import Struct
 
 from engine.flow.file_values import KIND_ENDINGS, is_file_value, is_web_file, map_files, sent_files, takes_files
 
@@ -15,8 +16,7 @@ Answers = Literal["json", "lines", "events", "nothing"]
 _MARK = "@@file:"
 
 
-@dataclass(frozen=True)
-class SampleCall:
+class SampleCall(Struct, frozen=True):
     """One call of the API. `body` None: none is sent."""
 
     method: str
@@ -27,8 +27,7 @@ class SampleCall:
     needs_key: bool = True
 
 
-@dataclass(frozen=True)
-class FileToSend:
+class FileToSend(Struct, frozen=True):
     """A file in a payload: the sample uploads it first and sends its id. `name` is the file's name."""
 
     name: str

@@ -53,11 +53,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
+from msgspec import Struct
+
 from engine.core.error_codes import RefusalCode
 
 
-@dataclass(frozen=True)
-class FieldError:
+class FieldError(Struct, frozen=True):
     """One wrong field. `pointer`: a JSON pointer (RFC 6901) into what was sent; `code`: a code of the public API.
 
     `sent`: the JSON type of an unknown field's value, so that the flow's designer can add the field; it is not

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class PlanName(StrEnum):
@@ -14,8 +15,7 @@ class PlanName(StrEnum):
     ENTERPRISE = "enterprise"
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """`concurrency`: active jobs at once. `monthly`: accepted jobs in a calendar month (UTC). None: no limit.
 
     `requests`: API calls that one key may send per second, polling included.

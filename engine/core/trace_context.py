@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 MAX_TRACESTATE, MAX_BAGGAGE = 512, 8_192
 MAX_STATES = 32
@@ -26,8 +27,7 @@ _VALUE = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
 _BAGGAGE = re.compile(rf"\A{_NAME}[ \t]*=[ \t]*{_VALUE}([ \t]*;[ \t]*{_NAME}([ \t]*=[ \t]*{_VALUE})?)*")
 
 
-@dataclass(frozen=True)
-class TraceContext:
+class TraceContext(Struct, frozen=True):
     """The three headers; None for one that was not sent or is malformed.
 
     There is no `tracestate` without a `traceparent`.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from engine.core.settings import LOOPBACK, Settings
 from engine.diagnostics.findings import Line
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """How a page was opened.
 
     `scheme`, `host` and `client` (address) are what the server sees, after it applied the headers of trusted proxies.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 #: ok; note: information, no action needed; warn: will become a problem; bad: is a problem.
 State = Literal["ok", "note", "warn", "bad"]
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(Struct, frozen=True):
     """`name` is the subject of the check, `found` a sentence, `fix` what to do ("" when nothing is needed)."""
 
     name: str

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from engine.documents.page_ranges import MOST_PAGES, BadRange, pages_of
 
 #: The most characters of text that are read of one document.
@@ -23,8 +25,7 @@ class Unreadable(Exception):
         self.facts = facts
 
 
-@dataclass(frozen=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What is asked for: name and media type as told by whoever sent the file, the pages, and how (`text`, `markdown`,
     `tables`).
 

@@ -7,9 +7,10 @@ parts = await read_row_texts_apart(content, "prices.csv", apart=sandbox.read_fil
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, Final
+
+from msgspec import Struct
 
 from engine.core.errors import Invalid
 from engine.documents.reading import Apart, failure_of
@@ -23,8 +24,7 @@ _FAMILY: Final = "csv"
 _LIMITS: Final = {"seconds": "30", "most_memory": "1 GB"}
 
 
-@dataclass(frozen=True)
-class RowTexts:
+class RowTexts(Struct, frozen=True):
     """The rows of a file as JSON texts, with their columns in order. `form`, `has_names`: as in `Table`."""
 
     columns: tuple[str, ...]

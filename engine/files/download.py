@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from storage.file_bytes import FileBytes
 from storage.files import FileRow
 
 
-@dataclass(frozen=True)
-class HeldFile:
+class HeldFile(Struct, frozen=True):
     """A file on the disk that can be sent. `give_back` is called in a thread when it was sent; None: nothing to do."""
 
     path: Path

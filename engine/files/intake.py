@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.errors import FileSpaceFull, FileTooLarge
@@ -23,8 +24,7 @@ SPACE_GB, USUAL_SPACE_GB = "files_space_gb", 5.0
 _GIB = 1 << 30
 
 
-@dataclass(frozen=True)
-class Incoming:
+class Incoming(Struct, frozen=True):
     """A file that is on disk and not stored yet. `discard` removes it unless it was stored."""
 
     name: str

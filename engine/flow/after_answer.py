@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from engine.flow.called_flows import AGENT
 from engine.flow.document import Document
@@ -13,8 +13,7 @@ _JOINS = "first_value"
 APPROVED, REFUSED = "approved", "refused"
 
 
-@dataclass(frozen=True)
-class AfterAnswer:
+class AfterAnswer(Struct, frozen=True):
     """`agent`: an Agent asked before it called a tool. `next_steps`: the names of the steps that come right after an
     Approval on the side of the answer; None when nothing is known of the step.
     """

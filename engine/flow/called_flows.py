@@ -7,9 +7,9 @@ call.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pydantic import JsonValue
 
 from engine.core.error_codes import JobErrorCode
@@ -24,8 +24,7 @@ AGENT = "agent"
 DEEPEST_CALL = 5
 
 
-@dataclass(frozen=True)
-class Callee:
+class Callee(Struct, frozen=True):
     """A flow that may be called.
 
     `version`: the live one, or else the newest saved one; None when it was never saved.
@@ -51,8 +50,7 @@ def calls_of(document: Document) -> list[Node]:
     return [node for node in document.nodes if node.type == CALL_FLOW]
 
 
-@dataclass(frozen=True)
-class FlowTool:
+class FlowTool(Struct, frozen=True):
     """A flow that an Agent may call. `place`: its index among the tools of the node; `version`: as fixed, else None."""
 
     node: Node

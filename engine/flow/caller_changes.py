@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import JsonValue
 
 from engine.flow.contract import input_fields, result_schema
@@ -23,8 +24,7 @@ _WEIGHTS: Final[dict[Weight, int]] = {"breaking": 0, "careful": 1, "harmless": 2
 _TYPES: Final = {**TYPE_WORDS, "boolean": "yes or no", "object": "a group", "null": "empty"}
 
 
-@dataclass(frozen=True)
-class CallerChange:
+class CallerChange(Struct, frozen=True):
     """One change that callers notice.
 
     `breaking`: calls that worked are refused, or a value of the result is gone or has another type. `field`: the
@@ -39,8 +39,7 @@ class CallerChange:
     missing_now_refused: bool = False
 
 
-@dataclass(frozen=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """A field, a part of a group, or the items of a list, with the words for it."""
 
     top: str

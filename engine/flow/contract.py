@@ -5,9 +5,10 @@ result. `engine.flow.payload_check` checks payloads.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import asdict
 from pydantic import JsonValue
 
 from engine.core.body_limits import MAX_BODY_BYTES, MAX_VALUES
@@ -99,8 +100,7 @@ def payload_schema(
     return {**schema, "required": required} if required else schema
 
 
-@dataclass(frozen=True)
-class _Ways:
+class _Ways(Struct, frozen=True):
     """The keyword arguments of `payload_schema`."""
 
     for_output: bool
@@ -241,7 +241,7 @@ def _field_schema(field: FieldDict, ways: _Ways, *, is_item: bool = False) -> di
         schema["items"] = _field_schema(field["items"], ways, is_item=True)
     if kind == "object":
         fields = field.get("fields")
-        schema |= payload_schema(fields, **vars(ways)) if fields else _FREE
+        schema |= payload_schema(fields, **asdict(ways)) if fields else _FREE
     left_out = ways.with_null or (ways.for_output and field.get("default") is None)
     if left_out and not is_item and not field.get("required"):
         schema["type"] = [kind, "null"]  # null means "not sent", in requests and in `out`

@@ -11,10 +11,10 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urlunsplit
 
+from msgspec import Struct, field
 from pydantic import JsonValue
 
 from engine.flow.shell_words import UnreadableCommand, split_command
@@ -80,8 +80,7 @@ class CurlRefused(ValueError):
     """The command cannot become an HTTP Request. Its text is a sentence for the person who pasted it."""
 
 
-@dataclass(frozen=True)
-class CurlCommand:
+class CurlCommand(Struct, frozen=True):
     """The content of a command. `credentials`: headers that should be stored as secrets, name -> whole value.
 
     `body` is a JSON value when the command sends JSON, otherwise text; None without one. `notes` say what was left out

@@ -16,6 +16,7 @@ from dataclasses import field as dataclass_field
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
+from msgspec import Struct
 from pydantic import JsonValue
 
 from engine.core.ids import FILE_ID
@@ -220,8 +221,7 @@ def why_not_taken(field: Mapping[str, Any], name: str, media_type: str, size: in
     return None
 
 
-@dataclass(frozen=True)
-class DataUrl:
+class DataUrl(Struct, frozen=True):
     """A data URL with base64. `media_type` is what it says; `data` is the base64 text."""
 
     media_type: str

@@ -10,10 +10,11 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from typing import Final
+
+from msgspec import Struct, field
 
 from engine.flow.goals import Goal, Goals, all_goals
 from engine.flow.times_asked import time_asked
@@ -76,8 +77,7 @@ _SHORTEST_PART: Final = 5
 _SEVERAL: Final = 2
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """What the search shows. `fits`: the goals do what was asked, the first best; otherwise these are the nearest.
 
     `not_yet`: the topic of what no flow can do, when it was asked for. `parts`: name of a goal -> the part of the wish
@@ -92,8 +92,7 @@ class Found:
     time: str = ""
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """A part of a wish: its words as they were typed, and the goal that does it, if any."""
 
     asked: str

@@ -10,11 +10,11 @@ import copy
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
 import yaml
+from msgspec import Struct, field
 from pydantic import JsonValue
 
 from engine.core.paths import ASSETS
@@ -36,8 +36,7 @@ Kind = Literal["text", "long", "address", "choice", "number", "words", "addresse
 FILES = frozenset({"file", "files"})
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(Struct, frozen=True):
     """One blank of a goal. `choices`: what is shown -> what is filled in; `takes`, `most_mb`: which files;
     `about_sample`: its first answer fits the template's own table or documents alone.
     """
@@ -55,8 +54,7 @@ class Question:
     about_sample: bool = False
 
 
-@dataclass(frozen=True)
-class Goal:
+class Goal(Struct, frozen=True):
     """One wish. `sets`: `node/pointer` -> the value with blanks; `instruction`: the first paragraph of the prompt.
 
     `flow_title`: the title of the flow, with blanks; empty for the title of the goal. `decides`: its template has a
@@ -90,16 +88,14 @@ class Goal:
         )
 
 
-@dataclass(frozen=True)
-class NotYet:
+class NotYet(Struct, frozen=True):
     """What no flow can do: the words by which it is recognised. The pages have the sentences, by `topic`."""
 
     words: tuple[str, ...]
     topic: str
 
 
-@dataclass(frozen=True)
-class Goals:
+class Goals(Struct, frozen=True):
     """The content of `assets/goals.yaml`.
 
     `same_words`: word -> the word that stands for all of its meaning; `small_words` say nothing about a goal.

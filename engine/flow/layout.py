@@ -8,8 +8,9 @@ nodes that cover each other, and nodes inside the frame of a list (docs/dev/flow
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
+
+from msgspec import Struct
 
 from engine.flow.document import Document, Edge, Position
 from engine.flow.graph import Graph
@@ -38,8 +39,7 @@ _MOST_WITH_LISTS = 60
 _Places = dict[str, tuple[float, float]]
 
 
-@dataclass(frozen=True)
-class _Frame:
+class _Frame(Struct, frozen=True):
     """The nodes that run once per item of a list, and how far the frame around them is away from them."""
 
     splitter: str

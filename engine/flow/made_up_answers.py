@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from engine.flow.called_flows import Library, called_id, called_ids, calls_of, flow_tools_of
 from engine.flow.document import Document
@@ -12,8 +12,7 @@ from engine.flow.validation import without_parked
 SIMULATED = "simulated"
 
 
-@dataclass(frozen=True)
-class MadeUpStep:
+class MadeUpStep(Struct, frozen=True):
     """A step of the flow that answers with made-up text, itself or through the flow that it calls."""
 
     node_id: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
+
+from msgspec import Struct
 
 from engine.core.error_codes import JobErrorCode
 from engine.flow.file_values import FileContent
@@ -132,8 +133,7 @@ class Files(Protocol):
 OnExpiry = Literal["refuse", "approve", "fail"]
 
 
-@dataclass(frozen=True)
-class PersonQuestion:
+class PersonQuestion(Struct, frozen=True):
     """A question that a step asks a person.
 
     `key` tells the questions of one step apart. `title` says what is asked; `values` is what the person reads before
@@ -149,8 +149,7 @@ class PersonQuestion:
     on_expiry: OnExpiry = "refuse"
 
 
-@dataclass(frozen=True)
-class PersonAnswer:
+class PersonAnswer(Struct, frozen=True):
     """The answer to a question. `values`: those of the question with the person's changes.
 
     `by`: the name of who answered, for people; empty when nobody did and the question `expired`.
@@ -167,8 +166,7 @@ class SetAside(BaseException):
     """Raised by `NodeContext.ask_person` while there is no answer: the step ends, and begins again after it."""
 
 
-@dataclass(frozen=True)
-class FlowOffer:
+class FlowOffer(Struct, frozen=True):
     """A flow as a tool: its title, its description, and the schema of its fields."""
 
     title: str
@@ -176,8 +174,7 @@ class FlowOffer:
     schema: JsonSchema
 
 
-@dataclass(frozen=True)
-class FlowAnswer:
+class FlowAnswer(Struct, frozen=True):
     """The result of a flow that a model called, or why it failed, and what its model calls took. `cost_nanos` None:
     unknown.
     """
@@ -189,8 +186,7 @@ class FlowAnswer:
     output_tokens: int = 0
 
 
-@dataclass(frozen=True)
-class ServerTool:
+class ServerTool(Struct, frozen=True):
     """A tool of an MCP server as the server listed it. `reads`: the server says that a call changes nothing."""
 
     name: str

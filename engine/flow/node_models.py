@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from engine.flow.file_values import FileContent
 from engine.flow.references import Json, JsonSchema
 
 
-@dataclass(frozen=True)
-class ModelQuestion:
+class ModelQuestion(Struct, frozen=True):
     """A Prompt's request to a model.
 
     `model` is `CONNECTION:model-name` or `simulated`; `output_schema` asks for an object; `files` are sent with it.
@@ -44,8 +45,7 @@ class ModelReply(Protocol):
     def notes(self) -> Sequence[str]: ...
 
 
-@dataclass(frozen=True)
-class ToolSpec:
+class ToolSpec(Struct, frozen=True):
     """A tool that a model may call. `schema`: the JSON Schema of its arguments, an object.
 
     `changes`: a call may change something outside Flowport, so the Simulated model leaves it alone.
@@ -57,8 +57,7 @@ class ToolSpec:
     changes: bool = False
 
 
-@dataclass(frozen=True)
-class ToolCall:
+class ToolCall(Struct, frozen=True):
     """A call that a model asks for. `arguments` is what the model wrote: an object, or text that is no JSON object."""
 
     id: str
@@ -77,8 +76,7 @@ class TurnFiles:
     prepared: Any = None
 
 
-@dataclass(frozen=True)
-class ModelTurn:
+class ModelTurn(Struct, frozen=True):
     """One request of a conversation in which a model may call tools.
 
     `history` holds the conversation after the first message, as JSON: `{"message": ...}` is a `TurnReply.message`,

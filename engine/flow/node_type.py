@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from msgspec import Struct, field
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from engine.core.errors import Problem
@@ -67,8 +67,7 @@ class FreeInputs(BaseModel):
         return dict(self.model_extra or {})
 
 
-@dataclass(frozen=True)
-class Routed:
+class Routed(Struct, frozen=True):
     """The result of a node with several ports: `out` is `value`, and only edges from `port` are followed."""
 
     port: str
@@ -82,8 +81,7 @@ def _no_extra_problems(node: Node, document: Document) -> list[Problem]:
     return []
 
 
-@dataclass(frozen=True)
-class NodeType:
+class NodeType(Struct, frozen=True):
     """A node type, declared once by its file.
 
     `out_schema` is a pure function from the node's config and inputs (as stored, possibly invalid) to the JSON Schema

@@ -23,6 +23,7 @@ from typing import Final, Self
 
 import re2
 from cachetools import LRUCache
+from msgspec import Struct
 
 from engine.core.lone_surrogates import without_lone_surrogates
 
@@ -114,8 +115,7 @@ class Pattern:
         return found, min(len(text) * self.size, max(0, spent) // STEP_NS)
 
 
-@dataclass(frozen=True, slots=True)
-class _PatternFacts:
+class _PatternFacts(Struct, frozen=True):
     """What is known of a pattern: why it cannot be used, as the end of a sentence, and the steps of compiling it."""
 
     why_not: str

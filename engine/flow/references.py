@@ -10,10 +10,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any
 
 import jsonpointer
+from msgspec import Struct
 from pydantic import JsonValue
 
 Json = Any  # a JSON value: None, bool, int, float, str, list or dict of these
@@ -28,8 +28,7 @@ _HEAD = re.compile(r"\s*([a-z][a-z0-9_]{0,62})\s*\.\s*([a-z_]+)")
 _PART = re.compile(r"""\s*(?:\.\s*([A-Za-z_][A-Za-z0-9_]*)|\[\s*(\d{1,9})\s*\]|\[\s*"((?:[^"\\]|\\.)*)"\s*\])""")
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """`node_id.root`, then a path of keys and positions.
 
     For a system value, `node_id` is `system` and `root` its name.
@@ -43,15 +42,13 @@ class Reference:
         return "{{ " + self.node_id + "." + self.root + "".join(_shown_part(part) for part in self.path) + " }}"
 
 
-@dataclass(frozen=True)
-class BadReference:
+class BadReference(Struct, frozen=True):
     """Text inside `{{ }}` that is not a valid reference."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Missing:
+class Missing(Struct, frozen=True):
     """A reference without a value at run time."""
 
     reference: Reference

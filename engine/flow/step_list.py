@@ -8,7 +8,8 @@ connected.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.flow.document import Document, Edge, Node, Position
 from engine.flow.edits import Op, add_node, apply_ops, connect_ops, new_edge, paste_ops, with_room
@@ -23,8 +24,7 @@ Way = tuple[str, str]
 SINGLE = frozenset({"api_input", "api_output"})
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One line of the list. `after`: the outputs that lead to it; `follows`: only the step above leads to it."""
 
     node: Node

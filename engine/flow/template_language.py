@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Final
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
+from msgspec import Struct
 
 from engine.flow.references import ROOTS, SYSTEM, SYSTEM_FIELDS, BadReference, Reference
 from engine.flow.template_filters import filter_problem
@@ -85,8 +86,7 @@ class TemplateWrong(ValueError):
         self.line = line
 
 
-@dataclass(frozen=True)
-class ReadTemplate:
+class ReadTemplate(Struct, frozen=True):
     """A checked template. `tree` is a fresh copy that the caller may change."""
 
     tree: nodes.Template

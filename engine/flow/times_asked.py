@@ -5,8 +5,9 @@ them as the timing of a schedule.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 _WEEK: Final = (
     ("monday", "montag"),
@@ -82,8 +83,7 @@ _LATE: Final = re.compile(r"afternoon|evening|nachmittag|abend|at night", re.IGN
 _ALL_DAYS: Final = list(range(1, 8))
 
 
-@dataclass(frozen=True)
-class TimesAsked:
+class TimesAsked(Struct, frozen=True):
     """The times of a wish: as they are written there, and as the timing of a schedule (`engine/triggers/timing.py`).
 
     `exact`: False when no schedule of the form has this rhythm (every two weeks); the timing is the nearest.

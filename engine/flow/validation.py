@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pydantic import BaseModel, ValidationError
 
 from engine.core.do_first import DoneFirst
@@ -42,8 +42,7 @@ _LOOKED_THROUGH: DoneFirst[list[Problem]] = DoneFirst(32)
 SUMMED_UP = 400
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """What the canvas shows on a node: a summary of its settings, the number of problems, whether it is parked or
     simulated.
     """

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from engine.flow.called_flows import unpinned
 from engine.flow.document import Document, Node
@@ -16,8 +17,7 @@ from engine.flow.validation import without_parked
 _SAME_ANSWERS = frozenset({"config/samples", "config/may_end", "label"})
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One value of a node that differs: `where` is for example `config/model` or `inputs/prompt`."""
 
     where: str
@@ -25,8 +25,7 @@ class Difference:
     after: Any
 
 
-@dataclass(frozen=True)
-class NodeChange:
+class NodeChange(Struct, frozen=True):
     """A node that was added, removed or changed; a new position on the canvas is no change."""
 
     node_id: str
@@ -35,8 +34,7 @@ class NodeChange:
     differences: tuple[Difference, ...] = ()
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """What the designer changed. Connections are (name of source, name of target)."""
 
     nodes: tuple[NodeChange, ...]

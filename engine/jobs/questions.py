@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.errors import LimitReached, QuestionClosed
@@ -56,8 +56,7 @@ class TooManyQuestions(LimitReached):
     remedy = "Answer some of them on the page Waiting, then send the request again."
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """The step that asks: its node, and its place in the lists around it."""
 
     node_id: str

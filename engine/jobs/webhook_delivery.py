@@ -16,9 +16,9 @@ import asyncio
 import json
 import logging
 import time
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.clock import HOUR, MINUTE, SECOND, to_rfc3339
@@ -52,8 +52,7 @@ TEST_EVENT = "webhook.test"
 _GONE = 410
 
 
-@dataclass(frozen=True)
-class _Notification:
+class _Notification(Struct, frozen=True):
     body: bytes
     secrets: list[str]
     trace: TraceContext = NO_TRACE

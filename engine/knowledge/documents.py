@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 #: The endings of files that are read, and what they are.
 TEXTS = frozenset({"txt", "text", "md", "markdown", "rst", "log"})
@@ -15,8 +15,7 @@ MAX_PAGES, MAX_DEPTH = 2_000, 10
 USUAL_PAGES, USUAL_DEPTH = 100, 2
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """A document. `parts`: `(place, text)` of its parts in order. `total`: how many documents there are, if known."""
 
     key: str
@@ -26,8 +25,7 @@ class Found:
     total: int = 0
 
 
-@dataclass(frozen=True)
-class NotRead:
+class NotRead(Struct, frozen=True):
     """A document that could not be read, and why. What is stored of it stays."""
 
     key: str

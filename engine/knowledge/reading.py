@@ -11,8 +11,9 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Any, cast
+
+from msgspec import Struct
 
 from engine.core.charsets import decode_body
 from engine.documents.reading import read_document
@@ -46,8 +47,7 @@ _PLACES = {"pptx": "slide", "xlsx": "sheet", "xls": "sheet", "ods": "sheet"}
 _LINK = re.compile(r"\[([^\[\]]{0,500}+)\]\([^()\s]{0,2000}+\)")
 
 
-@dataclass(frozen=True)
-class Tools:
+class Tools(Struct, frozen=True):
     """What reading needs of its process."""
 
     database: Database

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.flow.node_context import NodeFailed
@@ -46,8 +46,7 @@ class Embed(Protocol):
     async def __call__(self, model: str, texts: Sequence[str], purpose: Purpose) -> Embedded: ...
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """A piece that was found, and why.
 
     `words`: the words as they stand in the piece. `likeness`: of its meaning and the question's, None without vectors.
@@ -62,8 +61,7 @@ class Hit:
     meaning_rank: int | None
 
 
-@dataclass(frozen=True)
-class Hits:
+class Hits(Struct, frozen=True):
     """What a search found. `trouble`: why it did not search by meaning although the collection has a model."""
 
     hits: tuple[Hit, ...]
@@ -106,8 +104,7 @@ async def search(
     return Hits(tuple(found), bool(vector), trouble, round((time.monotonic() - begun) * 1000))
 
 
-@dataclass(frozen=True)
-class _Only:
+class _Only(Struct, frozen=True):
     """Which pieces a search may find: those of these sources and of these documents; `documents` None: of all."""
 
     sources: tuple[str, ...] = ()

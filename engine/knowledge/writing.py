@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.knowledge.chunking import clean, cut_parts
@@ -23,8 +23,7 @@ from storage.knowledge_changes import (
 CUT_VERSION = 1
 
 
-@dataclass(frozen=True)
-class CutDocument:
+class CutDocument(Struct, frozen=True):
     """A document with its pieces. `hash` tells whether it changed."""
 
     key: str

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from engine.core.error_codes import JobErrorCode
 from engine.core.media_types import plain_media_type
 from engine.documents.reading import Apart, page_images, read_document
@@ -45,8 +47,7 @@ class Attachment:
     content: bytes = field(repr=False)
 
 
-@dataclass(frozen=True)
-class Attached:
+class Attached(Struct, frozen=True):
     """The files of one question, ready to be sent. `names`: those of all the files, however they are sent."""
 
     parts: tuple[str | Attachment, ...] = ()

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from typing import NoReturn
+
+from msgspec import Struct
 
 from engine.core.error_codes import JobErrorCode
 from engine.flow.node_context import Json
@@ -23,8 +24,7 @@ from engine.outbound.errors import OutboundFailed, OutboundRefused
 TEST_SECONDS = 15.0
 
 
-@dataclass(frozen=True)
-class TestResult:
+class TestResult(Struct, frozen=True):
     """Result of a connection test.
 
     `sentence` is for the owner and says how to fix a failure; `models` are available model names.

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec.structs import replace
 
 from engine.core.clock import Clock
 from engine.core.error_codes import JobErrorCode

@@ -11,9 +11,10 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from engine.core.clock import Clock
 from engine.core.error_codes import JobErrorCode
@@ -51,8 +52,7 @@ _WAITS = 4
 _LONGEST_WAIT = 60.0
 
 
-@dataclass(frozen=True)
-class Embedded:
+class Embedded(Struct, frozen=True):
     """The vectors of some texts in their order, and the call for them."""
 
     vectors: tuple[tuple[float, ...], ...]

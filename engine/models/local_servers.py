@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from engine.core.settings import MODEL_SERVER_PORTS
 from engine.models.connections import ModelConnection
@@ -23,8 +24,7 @@ SEARCH_SECONDS = 3.0
 _MOST_BYTES = 1_000_000
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A program that serves models. `name` is the proposed name of its connection."""
 
     title: str
@@ -46,8 +46,7 @@ _BY_OWNER = {
 _BY_PORT = {11434: _BY_OWNER["library"], 1234: _BY_OWNER["organization_owner"]}
 
 
-@dataclass(frozen=True)
-class FoundServer:
+class FoundServer(Struct, frozen=True):
     """A model server that answered, with the names of its models."""
 
     kind: Kind

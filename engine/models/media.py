@@ -10,8 +10,9 @@ Sources: the providers' pages about vision, documents and sound, and the recordi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.media_types import plain_media_type
@@ -43,8 +44,7 @@ MOST_FILES: Final = 50
 Way = Literal["file", "text", "pdf as text"]
 
 
-@dataclass(frozen=True)
-class Takes:
+class Takes(Struct, frozen=True):
     """What a provider takes. `largest_picture` and `most_bytes` (of all files of a question) are in bytes, before they
     are written as base64.
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 PriceSource = Literal["own", "price table", "local"]
 
 MILLION = 1_000_000
 
 
-@dataclass(frozen=True)
-class Price:
+class Price(Struct, frozen=True):
     """Prices in nano-dollars per million tokens, and the source of the price."""
 
     input_nanos: int

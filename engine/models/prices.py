@@ -7,10 +7,11 @@ up, once per call. An unknown price is None, never 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from engine.core.clock import Millis
 from engine.models.connections import ModelConnection
@@ -32,8 +33,7 @@ _LISTED_AS = {
 }
 
 
-@dataclass(frozen=True)
-class Tokens:
+class Tokens(Struct, frozen=True):
     """Token counts of one call. `input` includes the tokens read from and written to the provider's cache, and those of
     sound; `output` includes those of sound.
     """

@@ -6,8 +6,9 @@ and key header.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from msgspec import Struct
 
 ProviderName = Literal[
     "openai",
@@ -31,8 +32,7 @@ MOST_CONCURRENCY = 500
 AZURE_API_VERSION = "2024-10-21"
 
 
-@dataclass(frozen=True)
-class Provider:
+class Provider(Struct, frozen=True):
     """A provider. `address` is its default base URL; with `needs_address`, the owner must enter one.
 
     `address_hint` and `model_hint` are examples for the form; `key_page` is the URL of the page where API keys are

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from engine.flow.json_values import read_strictly
 from engine.flow.node_context import Json, JsonSchema
 from engine.flow.node_models import ModelTurn, ToolCall
@@ -40,7 +42,7 @@ class Reply(CallTotals):
 async def simulated_reply(turn: ModelTurn, request: ModelRequest, attached: Attached) -> Reply:
     """Returns the reply of the Simulated model (`engine.models.simulated_agent`)."""
     if attached.texts:
-        turn = replace(turn, message=f"{turn.message}\n\n{attached.texts}")
+        turn = structs.replace(turn, message=f"{turn.message}\n\n{attached.texts}")
     if simulated_agent.takes_long(turn):
         text, asked = await request.checks.run(lambda check: simulated_agent.reply(turn, check))
     else:

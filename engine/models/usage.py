@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from msgspec import Struct, field
 
 from engine.flow.file_values import FileContent
 from engine.flow.job_checks import JobChecks
@@ -13,8 +15,7 @@ from engine.models.connections import split_model
 from engine.models.price import Price
 
 
-@dataclass(frozen=True)
-class ModelCall:
+class ModelCall(Struct, frozen=True):
     """One call of a model.
 
     `cost_nanos` None: unknown. `error` is a code when the call failed or its answer was unusable.
@@ -61,8 +62,7 @@ class CallTotals:
         return None if None in costs else sum(cost for cost in costs if cost is not None)
 
 
-@dataclass(frozen=True)
-class ModelRequest:
+class ModelRequest(Struct, frozen=True):
     """A question to a model.
 
     `timeout_seconds` limits all attempts together; `max_attempts` applies only with `output_schema`. `on_delta`

@@ -13,9 +13,10 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from engine.backups.backups import FOLDER, new_work_folder
 from engine.core.clock import SystemClock
@@ -56,8 +57,7 @@ _WORK: Final = ".moving"
 _IGNORED: Final = frozenset({"lost+found"})
 
 
-@dataclass(frozen=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """What was moved. `queued`: how many jobs were queued anew."""
 
     copied: Copied

@@ -6,11 +6,11 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from msgspec import Struct
 from pydantic import JsonValue
 
 from engine.flow import contract
@@ -37,8 +37,7 @@ LONGEST_BODY = 30_000
 _LONGEST_PLACE = 120
 
 
-@dataclass(frozen=True)
-class Tool:
+class Tool(Struct, frozen=True):
     """A tool as the loop uses it. `title`: for people. `run(arguments, key, number)`: the key is that of the call."""
 
     spec: ToolSpec

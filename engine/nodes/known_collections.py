@@ -6,9 +6,9 @@ A flow document contains no collections. Code that knows them (the Playground, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
@@ -21,8 +21,7 @@ from engine.nodes.known_datasets import shown_by_name
 COLLECTION_NODES = ("search_knowledge", "add_to_knowledge")
 
 
-@dataclass(frozen=True)
-class KnownCollection:
+class KnownCollection(Struct, frozen=True):
     """A collection, and how many pieces it has."""
 
     id: str

@@ -7,10 +7,11 @@ datasets (the Playground, a deployment) calls these functions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any, Protocol, TypeVar
 
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import Field, JsonValue
 
 from engine.core.errors import Problem
@@ -26,8 +27,7 @@ TYPES = ("dataset_source", "dataset_sink")
 _SIMILAR = 0.6
 
 
-@dataclass(frozen=True)
-class KnownDataset:
+class KnownDataset(Struct, frozen=True):
     """A dataset. `columns`: name -> JSON type, "mixed" for a column with several types, "" for one without values."""
 
     id: str

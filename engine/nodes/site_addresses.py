@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import quote, urlsplit, urlunsplit
+
+from msgspec import Struct
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
@@ -70,8 +71,7 @@ def is_file(url: str) -> bool:
     return "." in name and name.rsplit(".", 1)[-1].lower() in _FILES
 
 
-@dataclass(frozen=True)
-class Picker:
+class Picker(Struct, frozen=True):
     """Selects addresses: those that match one of `include` (all when it is empty) and none of `exclude`."""
 
     include: tuple[str, ...] = ()

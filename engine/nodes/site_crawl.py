@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import urljoin
+
+from msgspec import Struct
 
 from engine.core.charsets import decode_body
 from engine.core.error_codes import JobErrorCode
@@ -49,8 +50,7 @@ _SUMMARY: dict[Fate, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The limits and options of a search."""
 
     depth: int
@@ -70,8 +70,7 @@ class _Link(NamedTuple):
     reach: Reach
 
 
-@dataclass(frozen=True)
-class _Visit:
+class _Visit(Struct, frozen=True):
     """The result for one address. `url` is the address it led to."""
 
     fate: Fate

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import html
 import zlib
-from dataclasses import dataclass
 
 import re2
+from msgspec import Struct
 
 #: How many unpacked bytes and how many addresses are read of one sitemap.
 LONGEST = 10 * 1024 * 1024
@@ -25,8 +25,7 @@ _LOC = re2.compile(rb"(?i)<loc>\s*(?:<!\[CDATA\[)?\s*([^\s<\]]+)", _BYTES)
 _LINE = re2.compile(rb"(?im)^\s*(https?://\S+)\s*$", _BYTES)
 
 
-@dataclass(frozen=True)
-class Sitemap:
+class Sitemap(Struct, frozen=True):
     """`addresses` are pages, or further sitemaps when `is_index`."""
 
     addresses: tuple[str, ...]

@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Literal
 
 import httpx2
+from msgspec import Struct
 from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Policy, Reach
 
 from engine.outbound.allow_list import INTERNAL_SUFFIXES, NAME, NUMERIC_END, Address, Allowed
@@ -46,8 +46,7 @@ ENCODED_RULE = "its host is a number in another form than a usual IP address"
 PRIVATE_RULE = "it leads into a private or reserved network"
 
 
-@dataclass(frozen=True)
-class Destination:
+class Destination(Struct, frozen=True):
     """What may be connected to for one host and port.
 
     `address` is set when the host is a literal IP address. Otherwise the name must be resolved, and `reachable` says
@@ -62,8 +61,7 @@ class Destination:
     rule: str = PRIVATE_RULE
 
 
-@dataclass(frozen=True)
-class Guard:
+class Guard(Struct, frozen=True):
     """The address rules of one connection pool: the allow-list entries and the ports that every public address may be
     reached at.
     """

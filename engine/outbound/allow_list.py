@@ -17,6 +17,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Literal
 
 import httpx2
+from msgspec import Struct
 from tld import is_tld
 
 Address = IPv4Address | IPv6Address
@@ -45,8 +46,7 @@ NAME = re.compile(r"^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[
 NUMERIC_END = re.compile(r"(?:^|\.)(?:\d+|0x[0-9a-f]*)\Z", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Allowed:
+class Allowed(Struct, frozen=True):
     """One entry: a name or a network, and a port. `port` None means every port.
 
     With `below` set, the entry covers every name below `name` but not `name` itself.

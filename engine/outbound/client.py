@@ -15,11 +15,11 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol, Self
 
 import httpcore2
 import httpx2
+from msgspec import Struct
 
 from engine.core.charsets import decode_body
 from engine.flow.node_http import DrawnPage, SecretValue
@@ -77,8 +77,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LISTED = "listed"
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A response.
 
     `url` is the final URL and `redirects` the URLs before it; header names are lower case; `body` is decompressed.

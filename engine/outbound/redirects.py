@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import httpcore2
 import httpx2
+from msgspec import Struct
 
 from engine.flow.node_http import SecretValue
 from engine.outbound.addresses import port_of, read_url, shown_url
@@ -43,8 +43,7 @@ _HEADER_NAME = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}\Z")
 _HEADER_BREAK = re.compile(r"[\r\n\x00]")
 
 
-@dataclass(frozen=True)
-class Hop:
+class Hop(Struct, frozen=True):
     """One request of a redirect chain."""
 
     method: str

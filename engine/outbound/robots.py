@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import httpx2
+import msgspec
 from cachetools import LRUCache
 from protego import Protego
 
@@ -73,8 +74,7 @@ class _Answer(Protocol):
 FetchRobots = Callable[[str, float, Reach], Awaitable[_Answer]]
 
 
-@dataclass(frozen=True)
-class SiteRules:
+class SiteRules(msgspec.Struct, frozen=True):
     """The rules in a site's robots.txt.
 
     `failed_status`: it could not be fetched now, so it is unknown what may be read.
@@ -85,7 +85,7 @@ class SiteRules:
 
     rules: Protego | None = None
     failed_status: int | None = None
-    answer_headers: dict[str, str] = field(default_factory=dict)
+    answer_headers: dict[str, str] = msgspec.field(default_factory=dict)
     listed: bool = False
 
     def may_read(self, url: str) -> bool:
@@ -111,7 +111,7 @@ class _Site:
 
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     until: float = 0.0
-    rules: SiteRules = SiteRules()
+    rules: SiteRules = field(default_factory=SiteRules)
     failure: NodeFailed | None = None
 
 

@@ -8,9 +8,10 @@ menus and footers.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urldefrag, urljoin
+
+from msgspec import Struct, field
 
 from engine.core.charsets import decode_body
 from engine.pages.markdown_writer import LONGEST_BASE, Writer, absolute
@@ -58,8 +59,7 @@ class SelectorUnreadable(ValueError):
     """The text is not a CSS selector."""
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Struct, frozen=True):
     """The content of a page. `html` is the part from which `text` and `markdown` were made; `links` are those of the
     whole page.
     """

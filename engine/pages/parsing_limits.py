@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 #: How many characters of a page are parsed; the rest is ignored.
 LONGEST_PAGE = 3 * 1024 * 1024
@@ -71,8 +72,7 @@ class PageTooTangled(PageUnreadable):
     """
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """The measurements of a page: length in characters, opening tags and deepest nesting; none is counted too low.
 
     `odd`: a script or style contains text that would be a tag with many attributes elsewhere.

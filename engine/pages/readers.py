@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from engine.pages.main_content import SelectorUnreadable, extract_text, needs_browser, read_links, read_page
 from engine.pages.parsing_limits import LONGEST_PAGE, PageTooTangled, ReadingStopped, check_shape

@@ -8,8 +8,9 @@ A source is stored as JSON with the batch, so that the server can read the remai
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from engine.flow.dataset_payloads import payload_of_row
 from engine.flow.references import as_text
@@ -21,8 +22,7 @@ PAGE = 100
 _TITLE = 80
 
 
-@dataclass(frozen=True)
-class BatchInputRow:
+class BatchInputRow(Struct, frozen=True):
     """One row to run; `number` counts from 1. `dataset_row` is its id in the dataset; None for a listed row."""
 
     number: int
@@ -31,8 +31,7 @@ class BatchInputRow:
     dataset_row: int | None = None
 
 
-@dataclass(frozen=True)
-class ListedRows:
+class ListedRows(Struct, frozen=True):
     """Inputs that are stored with the batch: (title, payload) of each, for example the samples of the flow."""
 
     rows: Sequence[tuple[str, dict[str, Any]]]
@@ -59,8 +58,7 @@ class ListedRows:
         return BatchInputRow(number, title, payload)
 
 
-@dataclass(frozen=True)
-class DatasetRows:
+class DatasetRows(Struct, frozen=True):
     """The first `total` rows of a dataset. `mapping` is field -> column; a field without a column is not sent."""
 
     dataset_id: str
@@ -106,8 +104,7 @@ class DatasetRows:
         return BatchInputRow(number, " ".join(first.split())[:_TITLE] or f"Row {number}", payload, line.id)
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """The rows of a batch: all of a source, except those whose number is in `skip`."""
 
     source: ListedRows | DatasetRows

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from engine.actions.jobs import CheckedInput, check_beside
@@ -63,8 +65,7 @@ class BatchLine:
         self.text = _outcome(job, result)[:SHOWN]
 
 
-@dataclass(frozen=True)
-class BatchProgress:
+class BatchProgress(Struct, frozen=True):
     """The progress of a batch.
 
     `rate` is rows per second of running time; `left_seconds` is None while it cannot be estimated.

@@ -11,8 +11,9 @@ the remaining nodes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.flow.document import Document
 from engine.flow.graph import Graph
@@ -22,8 +23,7 @@ Kind = Literal["node", "collect", "close", "each"]
 Thing = tuple[Literal["node", "collect", "close"], str]
 
 
-@dataclass(frozen=True)
-class Unit:
+class Unit(Struct, frozen=True):
     """One unit of a block. For `each`, `node_id` is the Splitter's, and `block` is set; other kinds have no `block`.
 
     `waits`: how many units of its block it waits for. `after`: the positions of the units that wait for it.
@@ -40,8 +40,7 @@ class Unit:
     covered: bool = False
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(Struct, frozen=True):
     """Units in an order in which they may run.
 
     `chain`: each unit waits for the one before it, so none can run concurrently.

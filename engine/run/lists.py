@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from engine.flow.node_context import Json, NodeFailed
 from engine.flow.references import Scope
 from engine.nodes.array_flatten import Config, flat_list
@@ -139,8 +141,7 @@ class OpenLists:
         return found
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A Splitter's list and its fingerprint."""
 
     items: list[Json]

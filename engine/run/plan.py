@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
+from msgspec import Struct
 from pydantic import BaseModel
 
 from engine.core.error_codes import JobErrorCode
@@ -28,8 +29,7 @@ from engine.flow.validation import TOO_COSTLY, problems, without_parked
 from engine.run.blocks import Block, build_block
 
 
-@dataclass(frozen=True)
-class Incoming:
+class Incoming(Struct, frozen=True):
     """An edge into a node. `up`: how many lists further out the source's output is."""
 
     source: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from engine.core.clock import Clock, to_rfc3339
 from engine.flow.node_context import Json
@@ -15,8 +16,7 @@ from engine.run.plan import Plan, PlannedNode
 from engine.run.steps import Recorder, RunError, Services, StepEnded, StepKey, Stop
 
 
-@dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True):
     """`until`: run only this node and its ancestors. `job_id`: the base of idempotency keys. `deadline`: seconds,
     monotonic clock.
 

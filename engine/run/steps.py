@@ -6,6 +6,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from engine.core.clock import Millis
 from engine.flow.job_checks import JobChecks
 from engine.flow.node_context import Json
@@ -40,8 +42,7 @@ class StepKey(NamedTuple):
         return INNER in self.node_id
 
 
-@dataclass(frozen=True)
-class RunError:
+class RunError(Struct, frozen=True):
     """Why a step or a run failed: what happened (`message`), why, what to do, and the JSON pointer of the field to
     correct.
     """
@@ -149,8 +150,7 @@ class StepEnded:
         return len(self.tries) or int(self.status == "completed" and self.error is None)
 
 
-@dataclass(frozen=True)
-class StepPart:
+class StepPart(Struct, frozen=True):
     """A part of a step, like a call of a tool. `at`: when it began, or ended; `ended`: its value is a result that is kept."""
 
     name: str
@@ -159,8 +159,7 @@ class StepPart:
     ended: bool
 
 
-@dataclass(frozen=True)
-class RunOutcome:
+class RunOutcome(Struct, frozen=True):
     """How a run ended. `result` is the job's result when it completed. `waiting`: nothing more can run before a person
     answers.
     """

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Kind = Literal["templates", "pages", "documents", "tables"]
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """Seconds; bytes of address space, of the request and of the answer (both as JSON); calls until the process is
     replaced; bytes that accompany the JSON of a request or an answer: a file, or pictures.
     """

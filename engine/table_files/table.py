@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from engine.core.errors import TooLarge
 
@@ -14,8 +15,7 @@ MOST_COLUMNS = 2_000
 Names = Literal["auto", "first line", "none"]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """Rows, with their columns in order. `form` describes the format for users: `CSV, semicolons, Windows-1252`.
 
     `has_names`: the column names were in the file.

@@ -14,9 +14,10 @@ A field without a source takes the value of the same name at the top of the body
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
+
+from msgspec import Struct
 
 from engine.core.errors import FieldError, Invalid, InvalidJson
 from engine.flow.dataset_payloads import fitted
@@ -35,8 +36,7 @@ _MOST_FORM_FIELDS = 1_000
 Mapped = Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """A value of a body to choose: its path, and its beginning as text."""
 
     path: tuple[str | int, ...]

@@ -20,8 +20,9 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from engine.core.errors import SignatureInvalid
 from engine.core.ids import random_base62
@@ -36,8 +37,7 @@ _MOST_SIGNATURES = 20
 _LONGEST = 4_096
 
 
-@dataclass(frozen=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """A genuine call. `message`: text that is the same when the same message is delivered again; empty when the
     service names none. `event`: what the service calls it.
     """

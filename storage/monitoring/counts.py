@@ -6,9 +6,9 @@ Jobs are counted in the sums of the roll-up as far as these reach, and otherwise
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Select, Subquery, case, func, select
 from sqlalchemy.orm import Session
 
@@ -20,8 +20,7 @@ from storage.monitoring.rollup_writes import CODE, KEY, STATUS, STEPS_FAILED
 from storage.tables import Job, ModelCall, RefusalCount, RollupCalls, RollupDurations, RollupJobs
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(Struct, frozen=True):
     """The cost of model calls in nano-dollars.
 
     `unknown` of the `calls` have no known price and are not included in it.

@@ -5,9 +5,9 @@ change.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, and_, case, func, literal, not_, or_, select, union_all
 from sqlalchemy.orm import Session
 
@@ -24,8 +24,7 @@ from storage.usage import usage_subject
 from storage.workspaces import get_limits
 
 
-@dataclass(frozen=True)
-class Curves:
+class Curves(Struct, frozen=True):
     """One value for each slot of the period. `took`: run times of completed jobs by the time of their acceptance;
     `waited`: waiting times of all that started; `at_once`: the highest number of jobs that held a slot of the plan at
     the same time.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.core.clock import HOUR, MINUTE, SECOND
 
 
-@dataclass(frozen=True)
-class Took:
+class Took(Struct, frozen=True):
     """Percentiles of a duration in milliseconds."""
 
     p50: int

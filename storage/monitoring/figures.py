@@ -7,8 +7,8 @@ jobs; over long periods they are as exact as the pages show them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -37,8 +37,7 @@ from storage.usage import read_usage
 from storage.workspaces import get_limits
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """One kind of failure of a flow: its code, how often it occurred, and when last.
 
     `refused`: the call created no job. The code STEPS_FAILED: jobs that were completed although a step failed.
@@ -50,8 +49,7 @@ class Kind:
     last_at: Millis
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """A flow in the period. `title` None: calls whose flow id is unknown. `by_slot` counts requests."""
 
     flow_id: str
@@ -85,8 +83,7 @@ class Endpoint:
         return max(self.kinds, key=lambda kind: kind.last_at, default=None)
 
 
-@dataclass(frozen=True)
-class CallerFigures:
+class CallerFigures(Struct, frozen=True):
     """The calls with one key in the period; `key_id` is empty for calls with no known key."""
 
     key_id: str
@@ -109,8 +106,7 @@ class CallerFigures:
         return max(self.kinds, key=lambda kind: kind.last_at, default=None)
 
 
-@dataclass(frozen=True)
-class Now:
+class Now(Struct, frozen=True):
     """The present load and the limits; None: no limit. `waiting` jobs have a slot and wait for a worker; `outside` are
     items of batches that wait for a slot.
 
@@ -127,8 +123,7 @@ class Now:
     quota_of: str | None = None
 
 
-@dataclass(frozen=True)
-class Figures:
+class Figures(Struct, frozen=True):
     """All figures except the curves. `costs`: (slot, flow id, connection, model) -> cost, by the time of the call."""
 
     period: Period
@@ -249,8 +244,7 @@ def _together(kinds: Mapping[str, list[Kind]]) -> tuple[Kind, ...]:
     return tuple(sorted(summed.values(), key=lambda kind: (-kind.count, kind.code)))
 
 
-@dataclass(frozen=True)
-class _Flow:
+class _Flow(Struct, frozen=True):
     title: str
     live_version: int | None
     deleted: bool

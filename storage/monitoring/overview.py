@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy import Nullable, func, select
 from sqlalchemy.orm import Session
 
@@ -17,8 +16,7 @@ from storage.monitoring.rollup_writes import STEPS_FAILED
 from storage.tables import Flow, Job
 
 
-@dataclass(frozen=True)
-class Activity:
+class Activity(Struct, frozen=True):
     """The calls of a flow: the newest job, jobs per day (oldest day first), and how many completed or failed in these
     days.
     """

@@ -7,9 +7,9 @@ shorter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, func, literal_column, select
 
 from engine.core.clock import DAY, HOUR, MINUTE, Millis
@@ -25,8 +25,7 @@ RANGES: dict[str, tuple[int, int]] = {
 }
 
 
-@dataclass(frozen=True)
-class Period:
+class Period(Struct, frozen=True):
     """A period from `since` to `until`, both included.
 
     `offset`: how far the reader's local time is ahead of UTC. In milliseconds.
@@ -65,8 +64,7 @@ class Period:
         return (moment + self.offset) // self.step - self.first
 
 
-@dataclass(frozen=True)
-class Filters:
+class Filters(Struct, frozen=True):
     """What the figures are limited to. Without an environment, Playground runs are left out."""
 
     flow_id: str | None = None

@@ -8,9 +8,9 @@ yet: so no job is left out and none is counted twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Subquery, and_, false, not_, or_, select, union_all
 from sqlalchemy.orm import Session
 
@@ -24,8 +24,7 @@ from storage.tables import Job, RollupBusy, RollupCalls, RollupCarried, RollupDu
 Range = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where the jobs of a period are counted: `summed` in the sums of the hours that begin in these ranges, `read` from
     the rows of jobs that were accepted in these ranges.
     """

@@ -16,6 +16,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Row, case, func, select
 from sqlalchemy.orm import Session
 
@@ -50,8 +51,7 @@ MOST_LATE = 200
 QUARTER = 15 * MINUTE
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(Struct, frozen=True):
     """The jobs that the roll-up covers: accepted from `since` to before `until`."""
 
     since: int
@@ -421,8 +421,7 @@ _PUT_BUSY = insert_into(
 _DROP_CARRIED = Statement("delete from rollup_carried where job_id = :id")
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """The rows that a step writes, prepared before its transaction."""
 
     step: Step

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
@@ -48,8 +48,7 @@ _MISSING_FILES: Final = text(
 )
 
 
-@dataclass(frozen=True)
-class PostgresState:
+class PostgresState(Struct, frozen=True):
     """What a PostgreSQL server says about itself and this database.
 
     `connections` of at most `most_connections` are open, `own_connections` of them by Flowport. `age`: how many
@@ -74,8 +73,7 @@ class PostgresState:
     meaning_trouble: str
 
 
-@dataclass(frozen=True)
-class LivingProcesses:
+class LivingProcesses(Struct, frozen=True):
     """How many servers and workers send heartbeats."""
 
     servers: int

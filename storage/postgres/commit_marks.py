@@ -12,8 +12,9 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from storage.postgres.connections import WRITE_LOCK, Began, connect_directly
 from storage.postgres.pipelining import PipedDriver
@@ -51,8 +52,7 @@ _END: Final = """
 _STORED: Final = "select number from write_marks where writer = %s"
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """A transaction that ends: its number among those of its writer, 0 if it changes nothing, and how the server knows it."""
 
     writer: str

@@ -8,10 +8,10 @@ are imported only when the database is PostgreSQL.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
+from msgspec import Struct
 from psycopg.adapt import Dumper, Loader, PyFormat
 from psycopg.types.numeric import Int8Dumper, IntNumericDumper
 from psycopg.types.string import StrDumperUnknown
@@ -90,8 +90,7 @@ def make_postgres_engine(url: str, *, writing: bool, durable: bool, pool_size: i
     return engine
 
 
-@dataclass(frozen=True)
-class Began:
+class Began(Struct, frozen=True):
     """A write transaction: the process of the server that runs it, the time of the database in milliseconds when the lock of
     writers was given, and when it began, in seconds.
     """

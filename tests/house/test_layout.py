@@ -68,3 +68,19 @@ def test_only_the_markdown_file_hands_html_to_the_browser():
         if path.name != "markdown.py" and re.search(r"\bui\.(html|markdown)\(", path.read_text())
     ]
     assert guilty == []
+
+
+def test_values_are_structs():
+    """A frozen dataclass takes ten times as long as a Struct to be made and filled, so it has to need what a Struct lacks:
+    `cached_property`, a field that is left out of repr or of comparisons, or a base that is no Struct.
+    """
+    guilty = [
+        f"{path.relative_to(ROOT).as_posix()}: {node.name}"
+        for path in SOURCE
+        for node in nodes_of(path)
+        if isinstance(node, ast.ClassDef)
+        and any("frozen=True" in ast.unparse(one) for one in node.decorator_list)
+        and not re.search(r"cached_property|\b(repr|compare|hash|init)=", ast.unparse(node))
+        and not node.bases
+    ]
+    assert guilty == []

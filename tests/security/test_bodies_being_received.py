@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import force_setattr
 
 from api.http.json_body import weighed_json
 from api.http.shared_room import SLOW, GivenUp, SharedRoom
@@ -31,7 +32,7 @@ KIB = 1024
 @pytest.fixture
 async def house(new_data: Path) -> AsyncIterator[House]:
     async with open_house(new_data, MovedClock()) as made:
-        made.api.state.context.bodies.limits.__dict__["receive_seconds"] = 20
+        force_setattr(made.api.state.context.bodies.limits, "receive_seconds", 20)
         yield made
 
 

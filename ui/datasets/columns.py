@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 
 from engine.actions.datasets import add_column, remove_column, rename_column
@@ -19,8 +19,7 @@ from ui.kit.text import _
 from ui.page_session import PageSession
 
 
-@dataclass(frozen=True)
-class ColumnHeads:
+class ColumnHeads(Struct, frozen=True):
     """The actions of the menu in a column's head; `on_change` is called after a change."""
 
     page_session: PageSession

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -31,8 +30,7 @@ LOOK_SECONDS = 5.0
 PAGE_ROWS = 50
 
 
-@dataclass(frozen=True)
-class DatasetContents:
+class DatasetContents(Struct, frozen=True):
     """The data of the page: the dataset and one page of the rows that match the search."""
 
     dataset: DatasetLine

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -26,8 +26,7 @@ from ui.parts.flow_uses import uses_word
 LOOK_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class DatasetListContents:
+class DatasetListContents(Struct, frozen=True):
     """The data that the page shows."""
 
     datasets: tuple[DatasetLine, ...]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
@@ -42,8 +42,7 @@ from ui.parts.this_computer import this_computer_line
 MOST_KEYS = 8
 
 
-@dataclass(frozen=True)
-class ApiTabContents:
+class ApiTabContents(Struct, frozen=True):
     """The data of the tab: the document that callers reach (or would reach), and the keys that may call it.
 
     `other_keys`: how many keys may call other flows only. `ended`: whether a key for it was revoked or has expired.

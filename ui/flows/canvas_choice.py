@@ -5,8 +5,8 @@ version that nobody calls.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
@@ -25,8 +25,7 @@ from ui.parts.open_drafts import OpenDraft
 PutOnCanvas = Callable[[Document], Awaitable[object]]
 
 
-@dataclass(frozen=True)
-class Canvas:
+class Canvas(Struct, frozen=True):
     """The version that goes live, and what the draft has beside it.
 
     `same`: the draft has its content already. `kept_as`: the version that holds the draft's content, None when none

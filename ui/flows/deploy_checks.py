@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import calls_older_versions
@@ -34,8 +34,7 @@ DAYS = 7
 MOST_NAMED = 4
 
 
-@dataclass(frozen=True)
-class Noticed:
+class Noticed(Struct, frozen=True):
     """A change that callers notice, with a sentence about the affected keys ("" when they are not known)."""
 
     change: CallerChange
@@ -43,8 +42,7 @@ class Noticed:
     hits: bool
 
 
-@dataclass(frozen=True)
-class Checks:
+class Checks(Struct, frozen=True):
     """The result of the checks. `number` is the version that callers will get."""
 
     flow: FlowRow

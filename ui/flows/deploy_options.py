@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
@@ -30,8 +30,7 @@ from ui.page_shell import times_of
 MOST_KEYS = 6
 
 
-@dataclass(frozen=True)
-class CallersAndLimits:
+class CallersAndLimits(Struct, frozen=True):
     """Who may call the flow, and how often. `other_keys`: how many keys may call other flows only."""
 
     plan: str

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
@@ -33,8 +33,7 @@ SHOWN_JOBS = 20
 MOST_PERIODS = 2
 
 
-@dataclass(frozen=True)
-class LivePeriod:
+class LivePeriod(Struct, frozen=True):
     """A time in which callers got a version; `version` is None while the flow was undeployed, `until` None until now."""
 
     version: int | None

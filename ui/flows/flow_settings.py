@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from msgspec import Struct
 from nicegui import ui
 
 from engine.actions.flows import change_flow_settings
@@ -17,8 +17,7 @@ from ui.page_session import PageSession
 T = TypeVar("T", bound=ui.element)
 
 
-@dataclass(frozen=True)
-class FlowSettings:
+class FlowSettings(Struct, frozen=True):
     """The flow, page and callback that a section gets. `changed` is called after the flow was changed."""
 
     page_session: PageSession

@@ -5,8 +5,9 @@ again. Nothing here draws.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from engine.actions.datasets import bring_samples, known_datasets
@@ -31,8 +32,7 @@ from ui.page_session import PageSession
 SIMULATED = "simulated"
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(Struct, frozen=True):
     """A flow that a goal made: its row, its draft, and its newest run."""
 
     flow: FlowRow
@@ -94,8 +94,7 @@ class SearchedDocuments:
         return document.model_copy(update={"nodes": nodes})
 
 
-@dataclass(frozen=True)
-class FilledIn:
+class FilledIn(Struct, frozen=True):
     """What a person filled in. `answers`: those of `read_answer`, by the name of the question; `collection`: the id of
     the documents to answer from, empty for the practice documents.
     """
@@ -145,8 +144,7 @@ class GoalBlanks:
         return {one.name: read_answer(one, shown.get(one.name)) for one in self.goal.questions}
 
 
-@dataclass(frozen=True)
-class GoalChoices:
+class GoalChoices(Struct, frozen=True):
     """What the workspace has for the questions of a goal to offer, and the flow that was made here before.
 
     `collections` and `datasets` are empty when the template uses none. `made`: the flow as the answers made it;

@@ -6,15 +6,14 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from starlette.types import ASGIApp, Message
 
 
-@dataclass(frozen=True)
-class OwnAnswer:
+class OwnAnswer(Struct, frozen=True):
     """The response. `body` is parsed JSON, or text when it is no JSON; `seconds` is the duration of the call."""
 
     status: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -39,8 +39,7 @@ from ui.parts.start_words import start_words
 LOOK_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class Library:
+class Library(Struct, frozen=True):
     """The data that the page shows."""
 
     flows: tuple[FlowRow, ...]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import read_library
@@ -21,8 +20,7 @@ from ui.parts.model_wanted import ask_for_model
 MOST_NAMED = 3
 
 
-@dataclass(frozen=True)
-class MadeUp:
+class MadeUp(Struct, frozen=True):
     """The steps whose answers are made up; `connected`: there is a connection to a model that they can use."""
 
     flow_id: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.flow.document import Document
@@ -15,8 +14,7 @@ from ui.kit.text import _
 from ui.page_session import PageSession
 
 
-@dataclass(frozen=True)
-class Practice:
+class Practice(Struct, frozen=True):
     """The first step that searches practice documents; `node_id` is empty when none does."""
 
     flow_id: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
@@ -24,8 +23,7 @@ MOST = 5
 LOOK_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class RecentCalls:
+class RecentCalls(Struct, frozen=True):
     """The newest calls, the latest first."""
 
     calls: tuple[JobRow | RefusedRow, ...]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from nicegui import ui
 
 from engine.actions.schedules import MAX_TITLE, add_schedule, change_schedule

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+from msgspec import Struct
 from nicegui import ui
 from starlette.requests import Request
 
@@ -102,8 +102,7 @@ _PRACTICE = "practice shop, practice site, practice pages, example pages, bakery
 _DATASET_NODES = frozenset({"dataset_source", "dataset_sink"})
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(Struct, frozen=True):
     """A flow file by name.
 
     `kinds`: (group, icon) of its nodes in order; `columns`: the same as they are drawn, those that run side by side in

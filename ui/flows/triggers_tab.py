@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
@@ -24,8 +24,7 @@ from ui.parts.job_words import state_words
 _LOOK_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class TriggersContents:
+class TriggersContents(Struct, frozen=True):
     """What the tab shows: the document that callers get, or else the newest one, with an example input."""
 
     triggers: FlowTriggers

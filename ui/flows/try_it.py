@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from nicegui import ui
 
 from engine.actions.deployments import endpoint_path
@@ -120,8 +121,7 @@ def _roomy(spec: FieldSpec, value: Any) -> FieldSpec:
     return spec
 
 
-@dataclass(frozen=True)
-class _Call:
+class _Call(Struct, frozen=True):
     """A finished call: what was sent, the answers as programs get them, and the error of a job that failed."""
 
     sent: Json

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 

@@ -6,9 +6,9 @@ Adding, removing and moving an item changes its own row only. The list is told a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 
+from msgspec.structs import replace
 from nicegui import ui
 
 from engine.flow.agent_kinds import tool_words

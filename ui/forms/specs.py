@@ -16,9 +16,10 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast, get_args
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from engine.flow.agent_kinds import OF_KIND
@@ -63,8 +64,7 @@ class Absent:
 ABSENT: Final = Absent()
 
 
-@dataclass(frozen=True)
-class FieldSpec:
+class FieldSpec(Struct, frozen=True):
     """One field of a form.
 
     `name` is its key. `fields` belong to an object or to each object of a list, `item` to each plain item of a list.
@@ -112,8 +112,7 @@ def specs_of_schema(schema: Mapping[str, Any]) -> tuple[FieldSpec, ...]:
     return _fields(_Schemas(schema.get("$defs") or {}), schema, 0)
 
 
-@dataclass(frozen=True)
-class _Schemas:
+class _Schemas(Struct, frozen=True):
     """The named definitions of a schema."""
 
     defs: Mapping[str, Any]

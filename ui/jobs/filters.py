@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import tzinfo
 from urllib.parse import urlencode
+
+from msgspec import Struct, field
 
 from storage.jobs import JobFilters
 from ui.kit.parts import ENVIRONMENTS
@@ -16,8 +17,7 @@ STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 STEPS_FAILED = "steps_failed"
 
 
-@dataclass(frozen=True)
-class Narrowed:
+class Narrowed(Struct, frozen=True):
     """The filters as the URL contains them; empty means no filter."""
 
     status: str = ""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -70,8 +71,7 @@ MOST_QUESTIONS = 10
 MOST_ANSWERS = 50
 
 
-@dataclass(frozen=True)
-class JobContents:
+class JobContents(Struct, frozen=True):
     """The data with which the page begins."""
 
     look: Look

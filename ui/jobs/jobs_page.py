@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -37,8 +38,7 @@ LOOK_SECONDS = 1.0
 ANY = ""
 
 
-@dataclass(frozen=True)
-class JobListContents:
+class JobListContents(Struct, frozen=True):
     """The data that the page shows."""
 
     page: JobPage

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from nicegui import ui
 
 from engine.core.error_codes import RefusalCode
@@ -18,8 +18,7 @@ from ui.parts.refusal_words import field_name, field_reason, refusal_word, to_ca
 from ui.parts.refused_answer import caller_sees
 
 
-@dataclass(frozen=True)
-class Remedy:
+class Remedy(Struct, frozen=True):
     """An unknown field of the call. `accept` and `undo` are None when they are not possible."""
 
     in_draft: bool | None
@@ -27,8 +26,7 @@ class Remedy:
     undo: Callable[[], Any] | None
 
 
-@dataclass(frozen=True)
-class Explained:
+class Explained(Struct, frozen=True):
     """A refused call with what can be done about it.
 
     `types`: field name -> type that the flow asks for. `flow` and `key` are names, empty when there is none.

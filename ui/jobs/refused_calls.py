@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any
 from urllib.parse import urlencode
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from nicegui import ui
 from sqlalchemy.orm import Session
 
@@ -37,8 +38,7 @@ LOOK_SECONDS = 1.0
 ANY = ""
 
 
-@dataclass(frozen=True)
-class RefusedView:
+class RefusedView(Struct, frozen=True):
     """The filters of the tab and the explained call as the URL contains them; empty means no filter."""
 
     flow: str = ""
@@ -65,8 +65,7 @@ class RefusedView:
         return "/jobs?" + urlencode({name: value for name, value in said.items() if value})
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """A group of equal refusals: the newest, the request ids of all, and the fields that the flow could get."""
 
     newest: RefusedRow
@@ -76,8 +75,7 @@ class Refused:
     fields: tuple[UnknownField, ...]
 
 
-@dataclass(frozen=True)
-class SeenRefusals:
+class SeenRefusals(Struct, frozen=True):
     """The data of the tab. `known` are the fields of the drafts to which unknown fields could be added, `types` the
     fields that callers of the live versions send. `count`: refused calls for any reason.
     """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
@@ -29,8 +29,7 @@ TALK = "talk"
 TABS = {"input": _("Input"), "output": _("Output"), "tries": _("Tries"), "log": _("Log")}
 
 
-@dataclass(frozen=True)
-class StoredStepValues:
+class StoredStepValues(Struct, frozen=True):
     """The stored values of a step; None for a value that it does not have."""
 
     input: StoredValue | None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from msgspec import Struct
 from nicegui import ui
 
 from engine.flow.document import Document, Node
@@ -41,8 +41,7 @@ _BARS = {
 }
 
 
-@dataclass(frozen=True)
-class StepLine:
+class StepLine(Struct, frozen=True):
     """One step, or a node that was not run (`step` None)."""
 
     node_id: str
@@ -91,8 +90,7 @@ def step_lines(document: Document, look: Look, times: Times, inner: Mapping[str,
     return [*lines, *(StepLine(node_id, types[node_id], names[node_id], None) for node_id in rest)]
 
 
-@dataclass(frozen=True)
-class FailedStep:
+class FailedStep(Struct, frozen=True):
     """A node that failed while the job went on. `line` is its first failure; `what` says what happened then."""
 
     line: StepLine

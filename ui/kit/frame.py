@@ -29,10 +29,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
+from msgspec import Struct
 from nicegui import Client, ui
 from nicegui.elements.mixins.text_element import TextElement
 
@@ -93,8 +93,7 @@ _EARLY_PAINT: dict[Theme, str] = {
 }
 
 
-@dataclass(frozen=True)
-class FramePerson:
+class FramePerson(Struct, frozen=True):
     """The signed-in person as the frame shows them.
 
     `role` is owner, editor or viewer; `plan` is the plan's name (`Pro`); `asked` is the number of open notes to this

@@ -6,14 +6,13 @@ such a feature removes its entry here, and its topic in `assets/goals.yaml`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ui.kit.finding import Said, best
 from ui.kit.text import _
 
 
-@dataclass(frozen=True)
-class NotYet:
+class NotYet(Struct, frozen=True):
     """Something that is missing. `instead` says what to do; `path` leads there, `nodes` are node types that help.
 
     `topic`: its name in `assets/goals.yaml`, when goals can be about it.

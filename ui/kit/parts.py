@@ -37,9 +37,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
@@ -408,8 +408,7 @@ def meter(value: float, limit: float, *, label: str) -> ui.element:
 _UNLESS_ON_A_LINK = "(event) => event.target.closest('a') || emit()"
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column of a table. `hidden`: the title is for screen readers only (a column of buttons)."""
 
     title: str

@@ -6,7 +6,7 @@ address; tests/ui/test_finding.py opens every address.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine.actions.principal import ROLES
 from engine.core.roles import Role

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
 
+from msgspec import Struct
 from nicegui import ui
 
 from engine.actions.principal import Permission
@@ -22,8 +22,7 @@ from ui.kit.parts import icon, is_help, link, new_tab_sign, words
 from ui.kit.text import _
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """One search result: its title, its path, a short note, and the words by which it is found beside these two.
 
     `needs` is the permission for what the title says. `who` says to somebody without it who does it, and is shown in

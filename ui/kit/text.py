@@ -21,11 +21,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 #: The cookie in which the browser sends its time zone (an IANA name).
 ZONE_COOKIE = "fp_zone"
@@ -41,8 +42,7 @@ def _(sentence: str) -> str:
     return sentence
 
 
-@dataclass(frozen=True)
-class Reader:
+class Reader(Struct, frozen=True):
     """The number format and time zone of the person who views the page."""
 
     thousands: str = ","

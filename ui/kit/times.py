@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from engine.core.clock import Clock
 from ui.kit import text
@@ -14,8 +15,7 @@ from ui.kit.text import ENGLISH, Reader, _
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Times:
+class Times(Struct, frozen=True):
     """Formats timestamps for one page with the server's clock and the viewer's time zone.
 
     All timestamps are milliseconds since 1970.

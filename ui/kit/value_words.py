@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from engine.flow.references import as_text
 from ui.kit.text import _
@@ -18,8 +19,7 @@ _NAMES = ("name", "id", "title")
 _DEEPEST = 12
 
 
-@dataclass(frozen=True)
-class Changed:
+class Changed(Struct, frozen=True):
     """One part of a value that differs; `path` are the names that lead to it. None: it is not there."""
 
     path: tuple[str, ...]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -44,8 +44,7 @@ from ui.page_shell import every, nothing_here, one_at_a_time, opened, times_of
 LOOK_SECONDS = 1.5
 
 
-@dataclass(frozen=True)
-class CollectionContents:
+class CollectionContents(Struct, frozen=True):
     """The data of the page."""
 
     collection: CollectionLine

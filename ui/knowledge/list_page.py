@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -25,8 +25,7 @@ from ui.parts.flow_uses import uses_word
 LOOK_SECONDS = 3.0
 
 
-@dataclass(frozen=True)
-class KnowledgeContents:
+class KnowledgeContents(Struct, frozen=True):
     """The data that the page shows."""
 
     collections: tuple[CollectionLine, ...]

@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ui.parts.charts import AMBER, CONFIG, HEIGHT, LINE, QUIET, TEAL, TEXT_2, TEXT_3, plain, plot_layout
 
@@ -22,8 +23,7 @@ _LINE_HEIGHT = 15
 _AS_TEXT = {TEAL: "var(--fp-g-web)", AMBER: "var(--fp-warn)", QUIET: TEXT_2}
 
 
-@dataclass(frozen=True)
-class TimeAxis:
+class TimeAxis(Struct, frozen=True):
     """Slots on a time axis, in milliseconds.
 
     `starts`: where each slot begins; `step`: its length; `ticks`: the labels below the axis; `since`: the left end.
@@ -35,8 +35,7 @@ class TimeAxis:
     since: int
 
 
-@dataclass(frozen=True)
-class Series:
+class Series(Struct, frozen=True):
     """One value for each slot (None: unknown), with the texts of its tooltips in `said`."""
 
     name: str
@@ -46,8 +45,7 @@ class Series:
     dashed: bool = False
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(Struct, frozen=True):
     """A value axis from 0 to `top`, with a label for each tick."""
 
     top: float

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 from storage.monitoring.counts import STEPS_FAILED, Cost, Took
 from storage.monitoring.curves import Curves
@@ -22,16 +23,14 @@ MOST_SPENDERS = 3
 _SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200)
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(Struct, frozen=True):
     """A cell of a table; with a path it is a link."""
 
     text: str
     path: str = ""
 
 
-@dataclass(frozen=True)
-class Drawing:
+class Drawing(Struct, frozen=True):
     """A chart and its table.
 
     `figure` None: there is no data, and `empty` says why. `paths`: where a click on a bar leads.

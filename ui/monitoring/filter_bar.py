@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 from nicegui import ui
 from sqlalchemy.orm import Session
 
@@ -18,8 +19,7 @@ from ui.kit.text import _
 from ui.monitoring.words import FIRST_RANGE, RANGE_WORDS
 
 
-@dataclass(frozen=True)
-class Choices:
+class Choices(Struct, frozen=True):
     """The flows and keys to choose from."""
 
     flows: tuple[FlowRow, ...]
@@ -31,8 +31,7 @@ def load_choices(session: Session, workspace_id: str) -> Choices:
     return Choices(tuple(list_flows(session, workspace_id)), tuple(list_keys(session, workspace_id)))
 
 
-@dataclass(frozen=True)
-class View:
+class View(Struct, frozen=True):
     """The range and filters of the page."""
 
     range_name: str = FIRST_RANGE

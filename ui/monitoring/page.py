@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -41,8 +42,7 @@ LOOK_SECONDS = 0.5
 REST_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class MonitoringContents:
+class MonitoringContents(Struct, frozen=True):
     """All figures of one read, from one transaction. `curves` None: the charts' data was not read yet."""
 
     mark: tuple[Any, ...]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from engine.core.clock import DAY, HOUR, MINUTE, Millis
 from storage.monitoring.counts import Cost
@@ -51,8 +52,7 @@ def without_price(cost: Cost, reader: Reader) -> str:
     return plural(cost.unknown, _("call without a price"), _("calls without a price"), reader)
 
 
-@dataclass(frozen=True)
-class SlotWords:
+class SlotWords(Struct, frozen=True):
     """Labels of the slots of a period in the viewer's time zone."""
 
     period: Period

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 
 import jsonpointer
 from cachetools import LRUCache, cached
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.error_codes import RefusalCode
@@ -34,8 +34,7 @@ from ui.parts.open_drafts import drafts_of
 _CLIENT = "refused calls"
 
 
-@dataclass(frozen=True)
-class UnknownField:
+class UnknownField(Struct, frozen=True):
     """A field that a caller sent and the flow does not have.
 
     `sent` is its JSON type, empty when it was null or is unknown.

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from nicegui import ui
 from nicegui.dependencies import register_importmap_override
 
@@ -35,8 +35,7 @@ HEIGHT = 204
 register_importmap_override("nicegui-plotly", asset_url("plotly/flowport_plotly.js"))
 
 
-@dataclass(frozen=True)
-class WaterfallBar:
+class WaterfallBar(Struct, frozen=True):
     """One line of a waterfall, in milliseconds from the job's start.
 
     `state` is done, failed, running or stopped; "" draws no bar.
@@ -103,8 +102,7 @@ def waterfall(bars: Sequence[WaterfallBar]) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Rank:
+class Rank(Struct, frozen=True):
     """One bar of a ranking: its name, its length, its kind, its colour, and the text at its end."""
 
     name: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, time, timedelta, tzinfo
 
+from msgspec.structs import asdict
 from nicegui import ui
 
 from engine.actions.keys import NewKey, change_key, create_key
@@ -198,7 +199,7 @@ class KeyForm:
                 properties.label, environment, NewKey(KeyId(self.key.id), "", self.key.prefix, self.key.last4)
             )
         environment = WORDS[str(self.environment.value)]
-        new = await self.page_session.execute(create_key, environment=environment, **vars(properties))
+        new = await self.page_session.execute(create_key, environment=environment, **asdict(properties))
         return MadeKey(properties.label, environment, new)
 
     def _flow_ids(self) -> list[str] | None:

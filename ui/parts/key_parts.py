@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 
 from engine.actions.keys import NewKey
@@ -16,8 +16,7 @@ from ui.kit.reveal import reveal_once
 from ui.kit.text import _
 
 
-@dataclass(frozen=True)
-class MadeKey:
+class MadeKey(Struct, frozen=True):
     """A new key and the message that is shown with it."""
 
     label: str

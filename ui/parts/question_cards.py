@@ -8,9 +8,9 @@ panel.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
@@ -46,8 +46,7 @@ _LONG_TEXT = 80
 _FIRST, _SHORT = 3, 60
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A question, and the title of its flow."""
 
     question: QuestionRow

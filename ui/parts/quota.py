@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
@@ -20,8 +19,7 @@ from ui.page_shell import every, one_at_a_time, times_of
 LOOK_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class Quota:
+class Quota(Struct, frozen=True):
     """The environments whose monthly quota is nearly used up. `owners` can raise the limit."""
 
     nearly: tuple[EnvironmentUse, ...]

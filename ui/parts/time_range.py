@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
 
+from msgspec import Struct
 from nicegui import ui
 
 from engine.core.clock import MINUTE
@@ -26,8 +26,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(Struct, frozen=True):
     """A time range as the page's address states it.
 
     `since` and `until` have the form `2026-11-25T09:30` and are used when there is no `range`.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from msgspec import Struct
 from nicegui import ui
 
 from engine.actions.flows import UNTITLED, rename_flow
@@ -27,8 +28,7 @@ from ui.parts.open_drafts import OpenDraft
 from ui.playground.versions.versions_menu import Versions
 
 
-@dataclass(frozen=True)
-class BarCalls:
+class BarCalls(Struct, frozen=True):
     """What the bar calls of the page around it.
 
     `mend` presses the button of a problem or a warning; `put_on_canvas` is False when the edit was refused; `read` is

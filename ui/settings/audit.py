@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -27,8 +28,7 @@ LOOK_SECONDS = 5.0
 ANY = ""
 
 
-@dataclass(frozen=True)
-class SeenLog:
+class SeenLog(Struct, frozen=True):
     """The data of the page. It has one entry more than is shown when there are older ones."""
 
     rows: tuple[AuditRow, ...]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from datetime import tzinfo
 from urllib.parse import urlencode
 
 from fastapi import FastAPI
+from msgspec import Struct, field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -32,8 +32,7 @@ PIECE = 500
 HEAD = ("at", "who", "actor", "what", "verb", "subject", "detail", "address")
 
 
-@dataclass(frozen=True)
-class AuditView:
+class AuditView(Struct, frozen=True):
     """The filters as the URL contains them; empty means no filter. `before` is the position in the list."""
 
     who: str = ""

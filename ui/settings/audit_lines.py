@@ -6,8 +6,8 @@ A test reads the source and fails for a verb that has no label here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from storage.audit import AuditRow
@@ -128,8 +128,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(Struct, frozen=True):
     """The subjects that still exist: id -> (name, path of its page)."""
 
     known: Mapping[str, tuple[str, str]]

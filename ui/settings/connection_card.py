@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 
 from engine.actions.connections import remove_price
@@ -28,8 +28,7 @@ SHOWN_FLOWS = 4
 Prices = Mapping[tuple[str, str], Price | None]
 
 
-@dataclass(frozen=True)
-class CardActions:
+class CardActions(Struct, frozen=True):
     """The page's handlers of the buttons of a card."""
 
     test: Callable[[str], Awaitable[None]]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -37,8 +36,7 @@ from ui.settings.retention_card import draw_retention
 GB = 1 << 30
 
 
-@dataclass(frozen=True)
-class SeenData:
+class SeenData(Struct, frozen=True):
     """The data of the page. `backup_bytes` is the size of all files in the folder of backups."""
 
     rules: Rules

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -45,8 +45,7 @@ LOOK_SECONDS = 5.0
 _CALLS_MS = 60_000
 
 
-@dataclass(frozen=True)
-class SeenKeys:
+class SeenKeys(Struct, frozen=True):
     """The data that the page shows."""
 
     keys: tuple[KeyRow, ...]

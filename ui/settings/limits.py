@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -27,8 +26,7 @@ from ui.settings.navigation import settings_page
 LOOK_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class SeenLimits:
+class SeenLimits(Struct, frozen=True):
     """The limits in effect and the use of each environment."""
 
     limits: Limits

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -41,8 +41,7 @@ from ui.settings.open_notes import draw_open_notes
 from ui.settings.secrets_card import draw_secrets
 
 
-@dataclass(frozen=True)
-class SeenModels:
+class SeenModels(Struct, frozen=True):
     """The data of the page. `uses`: the flows that use each connection."""
 
     connections: Sequence[ConnectionRow]

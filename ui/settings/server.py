@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -45,8 +45,7 @@ MARKS: dict[State, tuple[str, str, str]] = {
 }
 
 
-@dataclass(frozen=True)
-class SeenServer:
+class SeenServer(Struct, frozen=True):
     """The owner's settings. `known_host` is the host at which the server was set up."""
 
     public_url: str

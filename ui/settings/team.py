@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -38,8 +37,7 @@ from ui.settings.team_forms import InviteForm, ask_role, ask_shut_out
 LOOK_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class SeenTeam:
+class SeenTeam(Struct, frozen=True):
     """The data of the page. Only owners get the open invitations."""
 
     people: tuple[Person, ...]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -31,8 +31,7 @@ from ui.settings.tool_server_form import ToolServerForm
 SHOWN_FLOWS = 4
 
 
-@dataclass(frozen=True)
-class SeenServers:
+class SeenServers(Struct, frozen=True):
     """The data of the page. `uses`: the flows that use each server, by its name."""
 
     servers: Sequence[ToolServerRow]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
@@ -24,8 +24,7 @@ LOOK_SECONDS = 2.0
 MOST_OPEN, MOST_ANSWERED = 20, 20
 
 
-@dataclass(frozen=True)
-class WaitingContents:
+class WaitingContents(Struct, frozen=True):
     """The data that the page shows; `count`: how many questions are open."""
 
     open: tuple[QuestionRow, ...]

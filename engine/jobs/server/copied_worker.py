@@ -16,8 +16,9 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import IO
+
+from msgspec import Struct
 
 
 class CopiedProcess:
@@ -64,8 +65,7 @@ class CopiedProcess:
         self.stdin.write(json.dumps(dict(environment)).encode() + b"\n")
 
 
-@dataclass(frozen=True)
-class Copy:
+class Copy(Struct, frozen=True):
     """The other side: this process is the copy, and waits."""
 
     def environment(self) -> dict[str, str] | None:

@@ -14,9 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.clock import MINUTE
@@ -62,8 +62,7 @@ _one_at_a_time = threading.Lock()
 _thread = ThreadPoolExecutor(1, "erasing")
 
 
-@dataclass(frozen=True)
-class Copies:
+class Copies(Struct, frozen=True):
     """Playground runs that reuse values of the jobs to erase, found before the transaction that erases them. `until`:
     runs created later are not included.
     """

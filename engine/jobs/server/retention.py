@@ -12,9 +12,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Concatenate
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR
@@ -79,8 +81,7 @@ SLACK_BYTES = 8 << 20
 VALUES_DAYS, ROWS_MONTHS, CAP_GB = "keep_values_days", "keep_rows_months", "keep_cap_gb"
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """How long data is kept, and how large the database may grow (GiB). `cap_gb` 0: no cap."""
 
     values_days: int = 30

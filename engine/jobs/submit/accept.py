@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.clock import SECOND
@@ -45,8 +45,7 @@ FLOW_CONCURRENCY_RANGE = (1, 1_000)
 WEBHOOK_SETTINGS = {"live": "webhook_url", "test": "webhook_url_test", "dev": "webhook_url_dev"}
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who calls. `key_id` None: a person on the server's own pages, a schedule, or with `flow_ids` an incoming webhook.
     The key's row is read again when the job is accepted.
     """
@@ -75,8 +74,7 @@ class Caller:
         return None if self.key_id is None and self.flow_ids is None else self.scope
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """A job that is stored and will run.
 
     `replayed`: an earlier request with this Idempotency-Key created it, and `status` is its present one.
@@ -116,8 +114,7 @@ def find_body_version(
     return number, read_version(session, flow_id, number)
 
 
-@dataclass(frozen=True)
-class Submit:
+class Submit(Struct, frozen=True):
     """A call that asks for a job. `checked` is the result of `BodyChecks.check` for the payload; when a flow with patterns
     needs it and it is not there, NotChecked is the answer.
     """

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jsonpointer
+from msgspec import Struct
 from pydantic import JsonValue
 from sqlalchemy.orm import Session
 
@@ -38,8 +38,7 @@ MAX_ITEMS = 1_000
 _TYPE_WORDS: dict[type[object], str] = {str: "a string", bool: "true or false", list: "a list", type(None): "null"}
 
 
-@dataclass(frozen=True)
-class AcceptedBatch:
+class AcceptedBatch(Struct, frozen=True):
     """A batch that is stored and will run. `job_ids` are in the order of its items; `replayed` is as in `Accepted`."""
 
     batch_id: str

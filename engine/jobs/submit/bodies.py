@@ -6,10 +6,10 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from cachetools import LRUCache, cached
+from msgspec import Struct
 from pydantic import JsonValue
 from sqlalchemy.orm import Session
 
@@ -23,8 +23,7 @@ from engine.nodes import CATALOG
 from storage.flows import find_document
 
 
-@dataclass(frozen=True)
-class SubmitOptions:
+class SubmitOptions(Struct, frozen=True):
     """What a request asks for beside its payload. `route` is part of the scope of the Idempotency-Key."""
 
     version: int | None = None
@@ -39,8 +38,7 @@ class SubmitOptions:
     trigger: str | None = None
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(Struct, frozen=True):
     """The data of a version that accepting a job needs."""
 
     fields: tuple[Mapping[str, Any], ...]
@@ -65,8 +63,7 @@ class NotChecked(Exception):  # an expected event: the caller checks the body an
 MOST_CHECKS: Final = 4
 
 
-@dataclass(frozen=True)
-class CheckedBody:
+class CheckedBody(Struct, frozen=True):
     """A body with the defaults of a version, or the errors in it. `fingerprint` is empty when the request has no
     Idempotency-Key.
     """

@@ -5,9 +5,10 @@ delivery gets the same job.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from engine.core.errors import FieldError, HookPaused, NotFound, PayloadInvalid, Refusal, WrongFields
@@ -35,8 +36,7 @@ from storage.jobs import find_job
 KEPT_BODY = 256 * 1_024
 
 
-@dataclass(frozen=True)
-class HookCall:
+class HookCall(Struct, frozen=True):
     """A genuine call of a hook. `message`: the identity of what it delivers, or empty (`engine.triggers.signatures`)."""
 
     body: Any
@@ -47,8 +47,7 @@ class HookCall:
     request_id: str = ""
 
 
-@dataclass(frozen=True)
-class HookAnswer:
+class HookAnswer(Struct, frozen=True):
     """The job of a call. `repeated`: an earlier delivery of the same message started it."""
 
     job_id: str
@@ -69,8 +68,7 @@ def open_hook(session: Session, vault: Vault, hook_id: str) -> tuple[HookRow, li
     return hook, [vault.open(hook.workspace_id, secret_id, text) for secret_id, text in sealed]
 
 
-@dataclass(frozen=True)
-class HookPayload:
+class HookPayload(Struct, frozen=True):
     """The payload that a call becomes, for the live version of the hook's flow."""
 
     caller: Caller

@@ -6,9 +6,9 @@ What arrives as a data URL or an address becomes a file when the job runs (`engi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from sqlalchemy.orm import Session
 
 from engine.core.error_codes import JobErrorCode
@@ -22,8 +22,7 @@ Json = Any
 Fields = Sequence[Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class NamedFiles:
+class NamedFiles(Struct, frozen=True):
     """A payload in which each id is replaced by the file's value; the ids; and an error for each id that does not fit."""
 
     payload: dict[str, Json]

@@ -5,9 +5,9 @@ to do.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from statistics import median
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.clock import month_seconds, next_month
@@ -24,8 +24,7 @@ WHERE_TO_RAISE_KEY = "The owner can raise this key's own limit under Settings, A
 GUESS = 2
 
 
-@dataclass(frozen=True)
-class LimitsView:
+class LimitsView(Struct, frozen=True):
     """The caller's limits and their use: those of the environment or of the key, whichever leave less. None:
     no limit.
     """
@@ -38,8 +37,7 @@ class LimitsView:
     month_seconds: int
 
 
-@dataclass(frozen=True)
-class LimitCounter:
+class LimitCounter(Struct, frozen=True):
     """One of the limits that a job counts for, with the words for its refusal."""
 
     subject: str

@@ -5,9 +5,10 @@ however many servers look at it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from engine.core.error_codes import JobErrorCode
@@ -57,8 +58,7 @@ def trigger_of(schedule_id: str) -> str:
     return f"{TRIGGER}{schedule_id}"
 
 
-@dataclass(frozen=True)
-class StartInputs:
+class StartInputs(Struct, frozen=True):
     """What a start would send, for the version that is live: the input, or that of each row."""
 
     version: int
@@ -66,8 +66,7 @@ class StartInputs:
     payloads: Sequence[Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class CheckedStart:
+class CheckedStart(Struct, frozen=True):
     """The inputs of a start, each with its defaults and the errors in it. `ended_early`: the steps of patterns were used
     up; `defaults_ended`: the room for defaults was.
     """

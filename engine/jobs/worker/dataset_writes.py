@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.errors import Refusal, StorageUnavailable
@@ -18,8 +18,7 @@ from storage.datasets import Row, get_dataset, list_sized_rows
 from storage.files import add_read, list_shared, names_files
 
 
-@dataclass(frozen=True)
-class RowsRead:
+class RowsRead(Struct, frozen=True):
     """Some rows in order. `after`: the id of the last one; `size`: the characters of the rows' JSON text; `name`: that
     of the dataset.
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.clock import to_rfc3339
@@ -44,8 +44,7 @@ ADDED = "Added by flows"
 MAX_SOURCE = 500
 
 
-@dataclass(frozen=True)
-class WorkspaceKnowledge:
+class WorkspaceKnowledge(Struct, frozen=True):
     """Implements `engine.flow.node_context.Knowledge` for one step. `settled` is awaited before each call that costs or
     writes; `embed` asks an embedding model of the workspace.
     """

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from engine.core.redaction import Redaction
 from engine.run.steps import StepKey
@@ -24,8 +25,7 @@ LONGEST_WORD = 300
 _LAST_WORD = re.compile(rf"(?<![0-9A-Za-z_+/=.-])[0-9A-Za-z_+/=.-]{{1,{LONGEST_WORD}}}\Z")
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A piece of the text of a step's model call.
 
     `call` counts the step's calls from 1; each call has a text of its own.

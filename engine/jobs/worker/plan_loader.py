@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 from cachetools import LRUCache
 from sqlalchemy.orm import Session
 
@@ -32,8 +33,7 @@ _KEPT_PLANS = 256
 Outputs = Mapping[tuple[str, str], Json]
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """The arguments of `run_flow` that depend on the job."""
 
     plan: Plan
@@ -41,7 +41,7 @@ class Prepared:
     kept: Mapping[StepKey, Json]
     options: RunOptions
     #: The values of the parts of steps that ended in earlier attempts.
-    parts: Mapping[tuple[StepKey, str], Json] = field(default_factory=dict[tuple[StepKey, str], Json])
+    parts: Mapping[tuple[StepKey, str], Json] = msgspec.field(default_factory=dict[tuple[StepKey, str], Json])
 
 
 @dataclass

@@ -11,8 +11,10 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
+
+from msgspec.structs import replace
 
 from engine.core.clock import to_rfc3339
 from engine.core.error_codes import JobErrorCode

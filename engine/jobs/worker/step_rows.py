@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from engine.core.redaction import Redaction
 from engine.flow.json_values import is_small
@@ -16,8 +17,7 @@ from storage.job_changes import Claimed, Lease
 from storage.steps import PART, NewValue, Progress
 
 
-@dataclass(frozen=True)
-class CallReport:
+class CallReport(Struct, frozen=True):
     """A model call."""
 
     key: StepKey
@@ -25,16 +25,14 @@ class CallReport:
     at: int
 
 
-@dataclass(frozen=True)
-class TextReport:
+class TextReport(Struct, frozen=True):
     """A piece of a model's text."""
 
     piece: Piece
     at: int
 
 
-@dataclass(frozen=True)
-class PartReport:
+class PartReport(Struct, frozen=True):
     """A part of a step has begun or ended."""
 
     key: StepKey
@@ -45,8 +43,7 @@ class PartReport:
 Report = StepStarted | StepEnded | CallReport | TextReport | PartReport
 
 
-@dataclass(frozen=True)
-class Reports:
+class Reports(Struct, frozen=True):
     """Reports of one attempt that are written together, and its counts at that moment: a thread reads them while the run
     goes on.
     """

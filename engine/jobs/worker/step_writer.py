@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
+from msgspec import Struct
 from pydantic import JsonValue
 
 from engine.core.clock import Clock
@@ -46,8 +47,7 @@ CONFIRMED_SECONDS = 5.0
 AGAIN_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class PastCall:
+class PastCall(Struct, frozen=True):
     """What a model call of an earlier attempt took: the job has paid for it, and it counts with its step again."""
 
     input_tokens: int

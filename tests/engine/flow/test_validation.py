@@ -1,9 +1,9 @@
 """All problems of a flow are found at once, and nothing that a flow names is run."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from engine.flow.document import Document, parse_flow_file
 from engine.flow.validation import deploy_problems, marks, problems, why_not_connected, without_parked

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import asdict
 from pydantic import ConfigDict
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -135,10 +136,10 @@ async def _ask(config: Any, inputs: Any, context: NodeContext) -> Json:
     options: dict[str, Any] = {"title": "May it go on?", "values": {}, **said}
     questions = [PersonQuestion(key, **{**options, "editable": tuple(options.get("editable", ()))}) for key in keys]
     if len(questions) == 1:
-        return vars(await context.ask_person(questions[0]))
+        return asdict(await context.ask_person(questions[0]))
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(context.ask_person(question)) for question in questions]
-    return [vars(task.result()) for task in tasks]
+    return [asdict(task.result()) for task in tasks]
 
 
 async def _large(config: Any, inputs: Any, context: NodeContext) -> Json:

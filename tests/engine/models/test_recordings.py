@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine.core.clock import Millis, SystemClock
 from engine.flow.contract import payload_schema
@@ -383,7 +384,7 @@ async def test_a_recorded_tool_call_is_read_and_its_result_is_sent_back(
     assert [(call.name, call.arguments) for call in reply.asked] == [(tool, arguments)]
     assert (reply.input_tokens, reply.output_tokens) == tokens
     result = {"id": reply.asked[0].id, "name": tool, "text": "It is the found answer 4711."}
-    told = replace(turn, history=({"message": reply.message}, {"results": [result]}))
+    told = structs.replace(turn, history=({"message": reply.message}, {"results": [result]}))
     last = await models.turn(connect(server, provider), told, on_delta=came)
     assert last.text
     assert last.asked == ()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from engine.nodes.page_reading import read_with
 from engine.pages.main_content import SelectorUnreadable, read_page

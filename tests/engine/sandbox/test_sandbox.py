@@ -8,10 +8,10 @@ import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.flow.references import BadReference
 from engine.flow.template_language import TemplateWrong, read_template

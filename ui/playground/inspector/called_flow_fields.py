@@ -5,9 +5,9 @@ runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from nicegui import ui
 
 from engine.flow.called_flows import CALL_FLOW, Callee, called_id, newer_version

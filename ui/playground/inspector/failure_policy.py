@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from nicegui import ui
 
 from engine.flow.default_output import default_output

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from nicegui import ui
 
 from engine.flow.curl_parser import looks_like_curl, read_curl
@@ -19,8 +19,7 @@ from ui.kit.text import _, plural, type_word
 Fields = list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Drafted:
+class Drafted(Struct, frozen=True):
     """Fields in the form in which the API Input stores them, and the example itself when it is one request."""
 
     fields: Fields

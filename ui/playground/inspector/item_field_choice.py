@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from nicegui import ui
 
 from ui.forms.specs import FieldSpec, Json
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from ui.forms.form import Form, Widget
 
 
-@dataclass(frozen=True)
-class _Drawn:
+class _Drawn(Struct, frozen=True):
     """One field of the form that is drawn, with the place of its chips."""
 
     wants_number: bool

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
@@ -23,8 +24,7 @@ _AROUND = 2
 Sign = Literal[" ", "-", "+", "…"]
 
 
-@dataclass(frozen=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """State, time and cost of a node in one run. `cost_nanos` is None when unknown."""
 
     state: str
@@ -35,8 +35,7 @@ class Spent:
     cost_nanos: int | None
 
 
-@dataclass(frozen=True)
-class NodeCompared:
+class NodeCompared(Struct, frozen=True):
     """A node in both runs; None for a run in which it did not run."""
 
     node_id: str

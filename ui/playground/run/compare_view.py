@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 
@@ -29,8 +29,7 @@ _SIGN_WORDS = {"-": _("only in the first"), "+": _("only in the second")}
 _CLASSES = {"-": "fp-diff-out", "+": "fp-diff-in", " ": "", "…": "fp-t3"}
 
 
-@dataclass(frozen=True)
-class Compared:
+class Compared(Struct, frozen=True):
     """The two runs that are shown."""
 
     first: JobRow

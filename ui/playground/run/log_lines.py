@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from storage.job_log import CallRow, JobLog
 from storage.steps import StepRow
@@ -19,8 +20,7 @@ _BEFORE, _AT = 0, 1
 _RANK: dict[Level, int] = {"info": 0, "warning": 1, "error": 2}
 
 
-@dataclass(frozen=True)
-class LogLine:
+class LogLine(Struct, frozen=True):
     """One entry of the log. `node_id` is empty for the run itself."""
 
     at: int

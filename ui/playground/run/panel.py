@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from nicegui import background_tasks, ui
 from sqlalchemy.orm import Session
 
@@ -45,8 +45,7 @@ _MOST_QUESTIONS = 5
 TABS = {"steps": _("Steps"), "log": _("Log"), "batch": _("Batch"), "compare": _("Compare")}
 
 
-@dataclass(frozen=True)
-class PanelCalls:
+class PanelCalls(Struct, frozen=True):
     """What the Run panel calls of the page around it.
 
     `status` gets the changed states of nodes, None when a run begins; `fix` gets a node and a field; `run` is called

@@ -6,9 +6,9 @@ Rows are updated in place.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from nicegui import ui
 
 from engine.flow.document import Document, Node
@@ -25,8 +25,7 @@ MOST_ITEMS = 20
 _STATES = {"done": "completed"}
 
 
-@dataclass(frozen=True)
-class RowWords:
+class RowWords(Struct, frozen=True):
     """The texts of one row."""
 
     state: str

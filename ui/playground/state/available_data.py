@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
@@ -37,8 +39,7 @@ class NotRun:
 NOT_RUN: Final = NotRun()
 
 
-@dataclass(frozen=True)
-class Datum:
+class Datum(Struct, frozen=True):
     """One chip: the inserted reference, its name, its type in words, the beginning of its last value, and nested
     chips. `whole`: it is the whole output of its node. `open`: its value is shown without being asked for. `also`:
     further words by which the search finds it.
@@ -55,8 +56,7 @@ class Datum:
     also: str = ""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """An earlier node with its data. The chip for its whole output comes last, that for the item of a list first."""
 
     node: Node

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from sqlalchemy.orm import Session
 
 from engine.actions.called_flows import live_pins, read_inner, read_library
@@ -24,8 +24,7 @@ from storage.flows import list_flows
 from ui.kit.text import _
 
 
-@dataclass(frozen=True)
-class CalledFlows:
+class CalledFlows(Struct, frozen=True):
     """The called flows as last loaded.
 
     `asked`: the ids that were looked up; `pins`: node -> version that the live API calls.

@@ -5,10 +5,13 @@ Other pages create, rename and remove these. The problems and marks of nodes are
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 from sqlalchemy.orm import Session
 
 from engine.actions.datasets import known_datasets
@@ -46,8 +49,7 @@ from ui.kit.text import _
 from ui.playground.state.called_flows import CalledFlows, load_called_flows
 
 
-@dataclass(frozen=True)
-class Analysis:
+class Analysis(Struct, frozen=True):
     """What a document and its dependencies say together: problems, warnings, and the marks of each node by its id."""
 
     problems: list[Problem]
@@ -121,7 +123,7 @@ class FlowDependencies:
 
     def _column_warning(self, problem: Problem, document: Document) -> FlowWarning:
         """Adds the buttons: the column that is likely meant comes before a new one."""
-        add = FlowWarning(replace(problem, code="column_to_add"), _("Add the column"), list)
+        add = FlowWarning(dataclasses.replace(problem, code="column_to_add"), _("Add the column"), list)
         if (meant := self.meant_column(problem, document)) is None:
             return add
         return FlowWarning(problem, _("Fill “{column}” instead").format(column=meant), list, add)

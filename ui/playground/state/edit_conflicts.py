@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
+
 from engine.flow.document import Document
 from engine.flow.edits import Op
 
@@ -18,8 +20,7 @@ KEPT_MS = 120_000
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Overwritten:
+class Overwritten(Struct, frozen=True):
     """A field that this tab set and another tab changed afterwards."""
 
     kind: str  # the class name of the edited part: Node or Note

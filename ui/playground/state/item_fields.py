@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from engine.flow.document import Document, Node
 from engine.flow.json_values import as_number, value_at
@@ -28,8 +29,7 @@ _PLAIN_NAME = re.compile(r'[^.\[\]"]+')
 ITSELF = "."
 
 
-@dataclass(frozen=True)
-class ItemField:
+class ItemField(Struct, frozen=True):
     """A field of an item: its path (`author.name`, or `.` for the item itself), a value it has, and whether that is a
     number.
     """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
 from sqlalchemy.orm import Session
 
 from engine.core.errors import Problem
@@ -23,8 +23,7 @@ Name = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a flow is. `problem`: the first one that stops a run; `looked`: the person looked at the last run.
 
     `changed`: the document changed since it ran. `live_version`: None while it is not deployed; `live_differs`: the
@@ -50,8 +49,7 @@ class Progress:
     may_deploy: bool = True
 
 
-@dataclass(frozen=True)
-class NextStep:
+class NextStep(Struct, frozen=True):
     """One step: its sentence, the label of its button ("" for none), and the field that it leads to."""
 
     name: Name
@@ -62,8 +60,7 @@ class NextStep:
     pointer: str = ""
 
 
-@dataclass(frozen=True)
-class Past:
+class Past(Struct, frozen=True):
     """What happened before this page was opened: whether a run answered, and whether anybody called the flow."""
 
     run: Run

@@ -6,8 +6,9 @@ Imports no NiceGUI.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from engine.core.clock import Millis
 from engine.flow.node_context import NodeFailed
@@ -28,8 +29,7 @@ SHOWN = 600
 _LONGEST = 200_000
 
 
-@dataclass(frozen=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """The beginning of the text, the length of all of it, and the reason when there is no preview ("" otherwise)."""
 
     text: str

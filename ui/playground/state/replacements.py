@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
+
+from msgspec import Struct
 
 from engine.flow.document import Document
 from engine.flow.node_type import Catalog
@@ -20,8 +21,7 @@ _NEAREST = 20
 MOST = 30
 
 
-@dataclass(frozen=True)
-class Replacement:
+class Replacement(Struct, frozen=True):
     """Data that can be used instead: its reference with braces, its name in words, its type and last value."""
 
     raw: str
@@ -30,8 +30,7 @@ class Replacement:
     value: str = ""
 
 
-@dataclass(frozen=True)
-class BrokenData:
+class BrokenData(Struct, frozen=True):
     """A reference that cannot be resolved: its name, a sentence that says which step needs it, and what fits instead."""
 
     name: str

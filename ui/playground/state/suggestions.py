@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
 from pydantic.fields import FieldInfo
 
 from engine.flow.collecting import row_per_item_ops
@@ -30,8 +31,7 @@ _NEAREST = 20
 _MOST_FIELDS = 8
 
 
-@dataclass(frozen=True)
-class Suggestion:
+class Suggestion(Struct, frozen=True):
     """One suggestion: "Fill Web address with API Input › url". `inputs` are merged into the inputs of the node.
 
     `items`: a list; the node then runs for each of its items, and `inputs` name fields of an item ("": the item itself).
