@@ -156,10 +156,37 @@ def test_an_address_that_can_never_be_reached_is_told_without_a_look_up(url: str
         "https://printer.local:8443/",  # its name may resolve into the network that is allowed at this port
         "https://name.that.nobody.registered.example/",
         "https://hooks.test/",
+        "http://intranet:8443/",
+        "https://hooks.onion:8443/",
     ],
 )
 def test_an_address_that_may_be_reached_is_taken(url: str) -> None:
     check_callers_address(OutboundRules(callers=parse_allow_list(CALLERS)), url)
+
+
+@pytest.mark.parametrize("entry", ["192.168.0.0/16", "192.168.0.0/16:5432"])
+def test_with_a_network_in_the_list_a_name_is_taken_that_may_lead_there(entry: str) -> None:
+    rules = OutboundRules(callers=parse_allow_list(entry))
+    for host in ("hooks.example.com", "intranet", "printer.local", "hooks.onion"):
+        check_callers_address(rules, f"http://{host}:5432/")
+
+
+@pytest.mark.parametrize(
+    ("entry", "url"),
+    [
+        ("192.168.0.0/16:5432", "http://intranet/"),
+        ("192.168.0.0/16:5432", "http://hooks.example.com:5433/"),
+        ("192.168.0.0/16", "http://localhost:5432/"),
+        ("192.168.0.0/16", "http://10.0.0.7/"),
+        ("192.168.0.0/16", "http://127.1/"),
+        ("192.168.0.0/16", "https://hooks.invalid/"),
+        ("192.168.0.0/16", "https://hooks.invalid:5432/"),
+        ("127.0.0.1", "https://INVALID/"),
+    ],
+)
+def test_a_network_in_the_list_opens_no_other_port_and_no_name_that_leads_nowhere(entry: str, url: str) -> None:
+    with pytest.raises(OutboundRefused):
+        check_callers_address(OutboundRules(callers=parse_allow_list(entry)), url)
 
 
 @pytest.mark.parametrize("host", ["practice.flowport.example", "PRACTICE.flowport.example.:8443"])
