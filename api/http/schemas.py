@@ -443,7 +443,11 @@ class EventData(Published):
         None, description="The item of a list that the step runs for, from 0; empty: of none."
     )
     duration_ms: int | None = Field(None, description="How long the step took.")
-    code: str | None = Field(None, description="Why it failed, as in the `error` of a job.")
+    code: str | None = Field(
+        None,
+        description="Why it failed, as in the `error` of a job; also of a `step.completed` or `step.skipped` that had "
+        "failed, which counts in `steps_failed` of the job.",
+    )
     message: str | None = Field(None, description="The same as a sentence for people.")
     steps_failed: int | None = Field(None, description="Of `job.completed`: how many steps failed, when any did.")
     call: int | None = Field(
@@ -474,7 +478,8 @@ class StreamEvent(Published):
         description="What happened; more names may come, pass over those you do not know. The last one is `job.completed` "
         "(with `steps_failed` when steps failed), `job.failed` (with `code`, `message`, `node_id`) or `job.cancelled`; it has `data_erased_at` when the data of the job "
         "were erased. `job.processing` has `attempt`, and so has a `job.queued` that tells that the job goes back into the queue; the first one has none. Steps have `node_id` and `index`: `step.started`; with "
-        "`duration_ms` too `step.completed`, `step.failed` (`code`, `message`), `step.skipped` (both when it had failed) and "
+        "`duration_ms` too `step.completed` (with `code` and `message` when it had failed and its default value is its output), "
+        "`step.failed` (`code`, `message`), `step.skipped` (both when it had failed) and "
         "`step.cancelled`; `step.delta` has `call` and `text`; `step.waiting` has `question_id` and `question`, `step.answered` has "
         "`question_id`, `approved` and `expired`; `step.part` has `part` and `ended`.",
     )

@@ -65,6 +65,7 @@ async def stream_events(
     """`id` is the number of the event, `event` its name (`job.queued|processing|completed|failed|cancelled`, \
 `step.started|completed|failed|skipped|cancelled`, `step.delta|part|waiting|answered`), `data` JSON with `job_id`, `seq` and `at`, for an item of a \
 batch with `batch_id` and `item_index` too; the guide Streaming lists what each has beside them. \
+A `step.completed` or `step.skipped` with a `code` failed, and the job went on: with the default value of the step, or without its output. \
 A `step.delta` carries `text` of a model as it arrives; text of another `call` of the step begins anew. \
 Last-Event-ID goes on after that number. The stream ends with the job. Of a job whose events are not kept any more it has the \
 last event alone; with `data_erased_at` when its data were erased.

@@ -171,6 +171,10 @@ def test_the_events_of_a_stream_are_told():
     assert "enum" not in names, "more names may come, which a generated client would refuse"
     assert set(names["examples"]) == set(re.findall(r"^\| `((?:job|step)\.\w+)`", guide, re.MULTILINE))
     assert [name for name in names["examples"] if f"`{name}`" not in names["description"]] == []
+    failed = re.findall(r"^\| `(step\.\w+)`.*`code`", guide, re.MULTILINE)
+    assert failed == ["step.completed", "step.failed", "step.skipped"]
+    told = names["description"].partition("Steps have")[2]
+    assert [name for name in failed if not re.search(rf"`{name}` \([^)]*(`code`|both)", told)] == []
 
 
 def test_a_list_of_anything_says_so():

@@ -45,7 +45,9 @@ async def test_a_skipped_failure_and_a_default_value_are_counted_and_the_job_is_
     assert (job.status, job.steps_failed, job.went_on) == ("completed", 2, True), job.error
     view = job_view(job, None)
     assert (view["status"], view["steps_failed"]) == ("completed", 2)
-    last = world.read(list_events, world.workspace_id, job_id)[-1]
+    *events, last = world.read(list_events, world.workspace_id, job_id)
+    ended = [(one.name, one.data["node_id"]) for one in events if "code" in one.data and one.data["message"]]
+    assert sorted(ended) == [("step.completed", "a"), ("step.skipped", "b")]
     assert (last.name, last.data) == ("job.completed", {"steps_failed": 2})
     found = world.read(list_jobs, world.workspace_id, JobFilters(statuses=("completed",), steps_failed=True)).jobs
     assert [one.id for one in found] == [job_id]
