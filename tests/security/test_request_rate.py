@@ -113,6 +113,14 @@ async def test_every_route_counts(house: House, method: str, path: str):
     assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
 
 
+async def test_a_refusal_of_calls_without_a_valid_key_tells_where_their_address_stands(house: House):
+    assert await statuses(house, 50, key="fp_live_mistyped") == {401: 50}
+    refused = await house.get("/jobs", "fp_live_mistyped")
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert refused.headers["ratelimit-policy"] == '"requests";q=50;w=1'
+    assert refused.headers["ratelimit"] == '"requests";r=0;t=1'
+
+
 async def test_calls_of_tools_count(house: House):
     await statuses(house, 50)
     assert (await call_tool(house, house.key, "x")).status_code == 429
