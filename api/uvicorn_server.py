@@ -454,17 +454,19 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.scope["headers"])
 
     def _path(self) -> str:
+        """Returns the path of the target; empty when it is not received yet, or is a URL that cannot be read."""
         try:
-            path = httptools.parse_url(self.url).path or b""
-        except httptools.HttpParserInvalidURLError:  # the target has not been received completely
-            path = self.url.partition(b"?")[0]
+            path = httptools.parse_url(self.url).path or b"/"
+        except httptools.HttpParserInvalidURLError:
+            path = self.url.partition(b"?")[0] if self.url.startswith(b"/") else b""
         return unquote(path.decode("latin-1"))
 
     def _answer(self, refusal: Refusal) -> bytes:
         """Builds a refusal: a problem for clients of the public API, and for requests without a readable target or with
         CONNECT, which browsers do not send; else plain text.
         """
-        public = self._begun and (not self.url or self.parser.get_method() == b"CONNECT" or is_public(self._path()))
+        path = self._path() if self._begun else "/"
+        public = self._begun and (not path or self.parser.get_method() == b"CONNECT" or is_public(path))
         sent_id = Headers(raw=list(self.scope["headers"])).get("x-request-id") if self._begun else None
         head_only = self._begun and self.parser.get_method() == b"HEAD"
         return _on_the_wire(_response(refusal, request_id_from(sent_id), public=public), head_only=head_only)

@@ -363,6 +363,11 @@ async def test_a_wish_for_another_protocol_is_answered_as_a_plain_request(site: 
         b"CONNECT /public/v1/flows HTTP/1.1\r\nhost: x\r\n\r\n",
         b"OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01",
+        b"GET http://127.0.0.1:99999/public/v1/jobs HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET http://127.0.0.1:99999/flows HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET http://[zz]/public/v1/jobs HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET http:///x HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET http:// HTTP/1.1\r\nhost: x\r\n\r\n",
         "GET /public/v1/é HTTP/1.1\r\nhost: x\r\n\r\n".encode(),
         head(OF_API, "content-length: abc"),
         head(OF_API, "content-length: -1"),
@@ -431,9 +436,10 @@ async def test_a_host_is_a_name_or_an_address_with_or_without_a_port(site: Site)
 
 @pytest.mark.parametrize("broken", ["content-length: abc", "transfer-encoding: gzip, chunked", "host: y"])
 async def test_a_page_that_breaks_the_rules_of_http_gets_a_sentence(site: Site, broken: str) -> None:
-    answer = await site.say(head(OF_PAGE, broken))
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"\r\ncontent-type: text/plain" in answer
+    for address in (OF_PAGE, "http://x" + OF_PAGE, "http://x"):
+        answer = await site.say(head(address, broken))
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"\r\ncontent-type: text/plain" in answer
     assert not site.app.scopes
 
 
