@@ -103,7 +103,7 @@ class _OneFile:
         #: What stands before the first boundary is passed over; its end is kept to find a boundary in two pieces.
         self._first: bytes | None = b"--" + boundary
         self._before = b"\n"
-        self._passed_over = 0
+        self._dropped = 0
         self._parts = 0
         self._no_file = self._no_name = False
         #: `filename*` is passed over (RFC 7578), but the part has a file.
@@ -131,11 +131,14 @@ class _OneFile:
         if self._first is not None:
             self._before += piece
             at = self._before.find(b"\n" + self._first)
+            passed_over = at if at >= 0 else max(0, len(self._before) - len(self._first))
+            if self._dropped + passed_over > AROUND_BYTES:
+                raise InvalidUpload(
+                    f"The boundary that the Content-Type names is not in the first {size_in_words(AROUND_BYTES)} of the form"
+                )
             if at < 0:
-                self._passed_over += len(piece)
-                if self._passed_over > AROUND_BYTES:
-                    raise _no_boundary()
-                self._before = self._before[-len(self._first) :]
+                self._dropped += passed_over
+                self._before = self._before[passed_over:]
                 return
             piece, self._before, self._first = self._before[at + 1 :], b"", None
         try:

@@ -121,9 +121,24 @@ async def test_a_call_with_a_key_beside_the_api_is_answered_by_the_api(house: Ho
                     problem = ProblemDetails.model_validate(answer.json())
                     assert (problem.status, problem.code) == (404, "not_found")
                     assert problem.detail.endswith(f"Call {meant}")
-            for nothing in ("/nothing", "/docsx", "/docs.foo", "/docs.md/", "/llms.txt/", "/llms.txtx", "/openapi.json/"):
+            for nothing in (
+                "/nothing",
+                "/docsx",
+                "/docs.foo",
+                "/docs.md/",
+                "/llms.txt/",
+                "/llms.txtx",
+                "/openapi.json/",
+            ):
                 assert (await client.get(nothing, headers=sent)).json()["code"] == "not_found", nothing
-            for for_all in ("/docs", "/docs.md", "/docs/api/run_flow", "/llms.txt", "/openapi.json", "/assets/theme.css"):
+            for for_all in (
+                "/docs",
+                "/docs.md",
+                "/docs/api/run_flow",
+                "/llms.txt",
+                "/openapi.json",
+                "/assets/theme.css",
+            ):
                 assert "problem" not in (await client.get(for_all, headers=sent)).headers["content-type"], for_all
         for sent in ({}, {"Authorization": "Basic fp_x"}, {"X-API-Key": "of another service"}):
             assert "code" not in (await client.get("/jobs", headers=sent)).json(), "it is a page"

@@ -221,13 +221,30 @@ async def test_what_stands_before_the_first_boundary_is_passed_over(house: House
         assert download.content == PDF
 
 
+@pytest.mark.parametrize("pieces_of", [1, 1_000, 100_000])
+@pytest.mark.parametrize(("before", "status"), [(16 * 1024, 201), (16 * 1024 + 1, 400), (60_000, 400)])
+async def test_what_is_passed_over_is_bounded_in_whatever_pieces_it_comes(
+    house: House, pieces_of: int, before: int, status: int
+):
+    async def pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(body), pieces_of):
+            yield body[at : at + pieces_of]
+
+    body = b"x" * (before - 2) + b"\r\n" + form(_FILE)
+    response = await house.post("/files", content=pieces(), headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert response.status_code == status
+    if status == 400:
+        assert "in the first 16 KiB" in response.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [
         (b"", "The form is empty, or does not begin with the boundary"),
         (form(), "The form holds no file"),
         (form(_FILE).replace(b"--x", b"--y"), "The form is empty, or does not begin with the boundary"),
-        (b"x" * 100_000, "The form is empty, or does not begin with the boundary"),
+        (b"x" * 10_000, "The form is empty, or does not begin with the boundary"),
+        (b"x" * 100_000, "The boundary that the Content-Type names is not in the first 16 KiB of the form"),
         (form(_FILE).replace(b"--x\r\n", b"--x\n", 1), "One of its boundaries does not end with a line break (CR LF)"),
         (form(b"\r\n" + PDF), "The part of the form is no file: it has no `filename`"),
         (
