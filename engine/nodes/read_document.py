@@ -21,15 +21,15 @@ without a table fails the step then, with `file_not_taken`.
 
 | Table in | Cells of its rows |
 |---|---|
-| CSV | A column holds numbers, or true and false, only when **all** its filled cells are that. One other cell makes all of it text: `3` and `x` are `"3"` and `"x"`. Numbers with a zero before them (`007`), with more than 15 digits or written like `1,000` are text, and so are dates. A column of JSON lists or objects holds these. An empty cell is null |
+| CSV | A column holds numbers, or true and false, only when **all** its filled cells are that. One other cell makes all of it text: `3` and `x` are `"3"` and `"x"`. `1e3` is 1000.0. Numbers with a zero before them (`007`) or a `+`, with more than 15 digits before or behind the point or none (`.5`, `5.`), with an exponent of more than two digits, or written like `1,000` are text, and so are dates. A column of JSON lists or objects holds these. An empty cell is null |
 | Excel and OpenDocument | Each cell is what the file holds: a number, true or false, or text. A date is text like `2026-01-31`. An empty cell is null |
 | All others | Text |
 
 The first line of a CSV file names the columns, unless all its cells are numbers. A CSV file may have 100,000 rows. With *Tables* it fails
 the step with `file_not_taken`, too, when two columns have one name, when it has a line with names but no rows, and when a line has more
 values than there are columns. For an export that may be empty, choose a default value under **If it fails**. In all other tables the
-first row names the columns when its cells are text and more rows follow: a sheet with names alone has one row. Columns without a
-name are `Column 1` and so on, and of two with one name the second is `name 2`.
+first row names the columns when its cells are text and more rows follow: a sheet with names alone has one row; of two columns with
+one name the second is `name 2`. In every table a column without a name is `Column 1` and so on, by its place.
 
 **Pages** chooses some of a long file: `1-3, 5`, `4-` for the fourth and all after it, or `last`. For slides and sheets, their numbers
 count.

@@ -1,8 +1,8 @@
 """Reads CSV: detects the delimiter, takes column names from the first line, and gives each column one type.
 
 A column becomes numbers, booleans, lists or objects only when every value in it is one; otherwise it stays text.
-Numbers with leading zeros (postcodes) or more than 15 digits (card and article numbers) stay text, because conversion
-would change them. An empty cell is null. The apostrophe that an export writes before a formula is removed.
+Numbers with leading zeros (postcodes) or more than 15 digits before or after the point (card and article numbers) stay
+text, because conversion would change them. An empty cell is null. The apostrophe that an export writes before a formula is removed.
 """
 
 from __future__ import annotations
@@ -188,8 +188,6 @@ def _broken(error: csv.Error, line: int) -> Invalid:
 
 def _head(cells: Sequence[str]) -> list[str]:
     names = [" ".join(cell.split()) for cell in cells]
-    while len(names) > 1 and not names[-1]:
-        names.pop()
     seen: set[str] = set()
     for name in names:
         if name in seen:
