@@ -1,9 +1,11 @@
-"""Parts of web addresses: patterns of hosts and ports, with the same meaning to all common engines, and a check of a
-port.
+"""Parts of web addresses: patterns of hosts and ports, with the same meaning to all common engines, and checks of hosts
+and ports.
 """
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult
 
@@ -19,6 +21,21 @@ _LETTER: Final = r"[^\s\x00-/:-@\[-^`{-\xa0]"
 _LABEL: Final = rf"{_LETTER}([^\s\x00-,./:-@\[-^`{{-\xa0]{{0,61}}{_LETTER})?"
 #: A name that can be looked up, or an IPv4 address.
 HOST_NAME: Final = rf"{_LABEL}(\.{_LABEL})*\.*"
+#: Matches names whose last label is numeric (`127.1`, `0x7f000001`): some resolvers read such a name as an IPv4
+#: address.
+NUMERIC_END: Final = re.compile(r"(?:^|\.)(?:\d+|0x[0-9a-f]*)\Z", re.IGNORECASE | re.ASCII)
+
+
+def is_encoded_number(host: str) -> bool:
+    """Tells whether a host ends in a number and is no IP address in its usual form."""
+    host = host.rstrip(".")
+    if NUMERIC_END.search(host) is None:
+        return False
+    try:
+        ip_address(host)
+    except ValueError:
+        return True
+    return False
 
 
 def has_good_port(parts: SplitResult) -> bool:

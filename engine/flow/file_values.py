@@ -21,7 +21,7 @@ from pydantic import JsonValue
 
 from engine.core.ids import FILE_ID
 from engine.core.media_types import HEAD_BYTES, TAIL_BYTES, media_type_of, plain_media_type
-from engine.core.web_addresses import HOST_NAME, IPV6, LENIENT_PORT, has_good_port
+from engine.core.web_addresses import HOST_NAME, IPV6, LENIENT_PORT, has_good_port, is_encoded_number
 from engine.flow.references import Json
 
 #: The value as JSON Schema.
@@ -335,6 +335,8 @@ def _check_address(value: str) -> tuple[str, str] | None:
         return "format", "is no address of a file: it has no host"
     if not has_good_port(parts):
         return "format", "is no address of a file: its port does not exist; ports are numbers from 1 to 65535"
+    if is_encoded_number(parts.hostname):
+        return "format", "is no address of a file: its host is a number in another form than a usual IP address"
     return None if _WEB_FILE.fullmatch(value) else ("format", _NO_HOST)
 
 

@@ -17,7 +17,8 @@ import httpx2
 from msgspec import Struct
 from ssrfguard import DEFAULT_DENIED, AddressTable, Block, Policy, Reach
 
-from engine.outbound.allow_list import INTERNAL_SUFFIXES, NAME, NUMERIC_END, Address, Allowed
+from engine.core.web_addresses import NUMERIC_END
+from engine.outbound.allow_list import INTERNAL_SUFFIXES, NAME, Address, Allowed
 from engine.outbound.errors import BadUrl
 
 #: Refused in addition to the networks of the special-purpose registries, which do not list these two.

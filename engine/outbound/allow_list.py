@@ -20,6 +20,8 @@ import httpx2
 from msgspec import Struct
 from tld import is_tld
 
+from engine.core.web_addresses import NUMERIC_END
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -41,9 +43,6 @@ _CARRIERS = tuple(ip_network(text) for text in ("::/96", "::ffff:0:0/96", "64:ff
 _ENTRY = re.compile(r"^(?:\[(?P<v6>[^\]]+)\](?P<v6_prefix>/\d+)?|(?P<rest>[^\[\]:]+))(?::(?P<port>[^:]*))?\Z")
 #: A lower-case host name. Underscores are accepted because internal names often contain them.
 NAME = re.compile(r"^(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
-#: Matches names whose last label is numeric (`127.1`, `0x7f000001`): some resolvers read such a name as an IPv4
-#: address.
-NUMERIC_END = re.compile(r"(?:^|\.)(?:\d+|0x[0-9a-f]*)\Z", re.IGNORECASE)
 
 
 class Allowed(Struct, frozen=True):

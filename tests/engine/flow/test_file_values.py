@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import time
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -27,7 +28,8 @@ from engine.flow.file_values import (
     takes_files,
 )
 from engine.flow.payload_check import check_payload, json_type
-from engine.outbound.addresses import read_url
+from engine.outbound.addresses import Forbidden, Guard, port_of, read_url
+from engine.outbound.allow_list import Allowed
 from engine.outbound.errors import BadUrl
 
 ID = "file_" + "0" * 22
@@ -158,6 +160,17 @@ def test_the_published_pattern_takes_what_is_taken_as_a_file(sent: str, fits: bo
         ("https://a\u3000b.example/", "host"),
         ("https://[1.2.3.4]/", "host"),
         ("https://[::1/", "host"),
+        ("https://1.2.3.4./x", ""),
+        ("https://[::ffff:1.2.3.4]/x", ""),
+        ("https://1.2.3.example/x", ""),
+        ("https://a.१२/x", ""),
+        ("https://256.1.1.1/x", "number"),
+        ("https://1.2.3.04/x", "number"),
+        ("https://134744072/x", "number"),
+        ("https://1.2.3/x", "number"),
+        ("https://1.2.3.4.5/x", "number"),
+        ("https://0x7F000001:443", "number"),
+        ("https://a.0x1f./x", "number"),
         ("https:///x", "no host"),
         ("https://:443/x", "no host"),
         ("https://a.example:99999/x", "port"),
@@ -173,13 +186,20 @@ def test_an_address_that_is_taken_for_a_file_is_one_that_can_be_opened(address: 
     wrong = check_sent_file({}, address)
     assert (wrong is None) is (why == "")
     assert wrong is None or (wrong[0] == "format" and why in wrong[1])
-    if "8,192" not in why and address != "https://[1.2.3.4]/":
+    if why not in {"8,192", "number"} and address != "https://[1.2.3.4]/":
         assert (re.search(SENT_AS_TEXT, address) is None) is bool(why)
     if why:
-        with pytest.raises(BadUrl):
-            read_url(address)
+        with pytest.raises((BadUrl, Forbidden)):
+            open_to_all(address)
     else:
-        read_url(address)
+        open_to_all(address)
+
+
+def open_to_all(address: str) -> None:
+    """Raises BadUrl or Forbidden for an address that no rule of an owner opens."""
+    url = read_url(address)
+    everything = Allowed(network=ip_network("0.0.0.0/0")), Allowed(network=ip_network("::/0"))
+    Guard(everything, frozenset({443, 8443})).destination(url.raw_host.decode(), port_of(url))
 
 
 @pytest.mark.parametrize("head", [";a=b" * 1_000_000, ";" * 1_999, ';a="' * 400, ';a="b"' * 300, ';a="\\' * 400])
