@@ -7,6 +7,9 @@ A field of the type **File** takes a file: an upload by its `file_id`, an https 
 largest size. Later steps get its name, kind and size, and can read it. What is at an address is fetched before any other step runs, one file after the
 other: a file may take 120 seconds, and all files of a call 300.
 
+Of a field with the format e-mail only the form is checked: up to 64 characters, an `@`, and a name with a dot in it, but none at its ends and no
+two together; no blanks, no second `@`, at most 254 characters in all. That may be no address (`mailto:a@b.com`), and one that is may not exist.
+
 A field that is not required may have a default; without one it is empty (`null`). Later steps use the values as `API Input › name`.
 Samples are ready-made requests for the Run panel and the code examples.
 """

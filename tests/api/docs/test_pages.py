@@ -434,7 +434,7 @@ async def test_every_page_is_there_as_markdown(client, path):
         ),
         ("array_splitter", ["`array_splitter.index`", "`array_splitter.total`"]),
         ("approval", ["Usually 60 seconds. It does not run while the step waits for a person."]),
-        ("api_input", ["It may take 300 seconds."]),
+        ("api_input", ["It may take 300 seconds.", "no blanks, no second `@`, at most 254 characters"]),
     ],
 )
 async def test_the_page_of_a_node_tells_what_the_example_does_not_show(client, node: str, told: list[str]):

@@ -99,6 +99,32 @@ def test_a_web_address_has_http_and_a_host_and_no_blanks(address: str, fits: boo
     assert fits_format("uri", address) == fits
 
 
+@pytest.mark.parametrize(
+    ("address", "fits"),
+    [
+        ("a@b.de", True),
+        ("a.b+c@b.co.uk", True),
+        ("ä@bücher.example", True),
+        ("mailto:a@b.de", True),
+        (f"{'a' * 64}@b.de", True),
+        (f"{'a' * 65}@b.de", False),
+        (f"a@{'b' * 249}.de", True),
+        (f"a@{'b' * 250}.de", False),
+        ("a@b", False),
+        ("a@.b.de", False),
+        ("a@b..de", False),
+        ("a@b.de.", False),
+        ("a b@c.de", False),
+        (" a@b.de", False),
+        ("a@b@c.de", False),
+        ("@b.de", False),
+        ("", False),
+    ],
+)
+def test_the_form_of_an_e_mail_address_is_what_the_page_of_api_input_says(address: str, fits: bool) -> None:
+    assert fits_format("email", address) == fits
+
+
 def test_a_time_of_a_caller_is_one_of_rfc_3339_and_one_that_is_stored_stays():
     field = {"name": "at", "type": "string", "format": "date-time"}
     for fits in ("2026-01-31T12:00:00Z", "2026-01-31t12:00:00.5z", "2026-01-31T12:00:00-00:00"):
