@@ -33,6 +33,8 @@ from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 
 #: How many fenced code blocks are searched, from the first.
 _MOST_FENCES = 20
+#: A text of JSON, or a number as group 1, also one that JSON does not have.
+_STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*+"|(-?(?:NaN|Infinity|[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?))')
 _OPENING = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([A-Za-z0-9_+-]*)[ \t]*\r?$", re.MULTILINE)
 
 
@@ -88,15 +90,15 @@ def _found_inside(text: str, error: ValueError) -> Json:
     opening = re.search(r"[{\[]", text)
     if opening:
         try:
-            value, end = STRICT.raw_decode(text, opening.start())
+            value, end = STRICT.raw_decode(rest := text[opening.start() :])
         except RecursionError:
             raise _too_deep() from None
         except ValueError as inner:
             if text[: opening.start()].strip() and not re.search(r"^[ \t]{0,3}(```|~~~)", text, re.MULTILINE):
-                fault = _Fault.of(text, inner, 0)
+                fault = _Fault.of(text, inner, opening.start())
         else:
             # Words may surround the value, but another value may not: it would be unclear which one is meant.
-            if not re.search(r"[{}\[\]]", text[end:]):
+            if not re.search(r"[{}\[\]]", rest[end:]):
                 return value
     raise fault.as_failure(text)
 
@@ -112,7 +114,7 @@ class _Fault:
     def of(cls, text: str, error: ValueError, start: int) -> _Fault:
         if isinstance(error, json.JSONDecodeError):
             return cls(_WORDS.get(error.msg, error.msg), min(start + error.pos, len(text)))
-        return cls(str(error), start)
+        return cls(str(error), _place_of_number(text, start))
 
     def as_failure(self, text: str) -> NodeFailed:
         line = text.count("\n", 0, self.at) + 1
@@ -140,6 +142,18 @@ _WORDS = {
     "Invalid \\escape": "there is a `\\` that begins nothing known; a backslash itself is written `\\\\`",
     "Extra data": "the JSON ends before this, but the text goes on",
 }
+
+
+def _place_of_number(text: str, start: int) -> int:
+    """Returns where the first number stands that cannot be read, in JSON that begins at `start` and is right before it."""
+    for found in _STRING_OR_NUMBER.finditer(text, start):
+        if not found[1]:
+            continue
+        try:
+            STRICT.decode(found[1])
+        except ValueError:
+            return found.start()
+    return start
 
 
 def _fences(text: str) -> list[tuple[int, int]]:
