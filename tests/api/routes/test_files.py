@@ -91,6 +91,8 @@ async def test_no_browser_runs_what_somebody_uploaded(house: House, content: byt
         ("100%.pdf", "100%.pdf"),
         ("CON.csv", "_CON.csv"),
         ("..", "file.pdf"),
+        ("file", "file.pdf"),
+        ("files", "files"),
         ("x" * 5_000 + ".pdf", "x" * 116 + ".pdf"),
     ],
 )
