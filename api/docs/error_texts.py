@@ -11,7 +11,7 @@ ERROR_TEXTS: dict[str, tuple[str, str]] = {
         "Compare the body with the request fields in the flow's API docs. If the flow should take the field, its owner presses Accept this field under Jobs, Refused, or adds it to the API Input in the Playground, and then Update API.",
     ),
     RefusalCode.INVALID_JSON: (
-        "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a number beyond 64 bit, nesting deeper than 64 levels, more than 10,000 keys (in a batch: in one item, which `detail` names) or 200,000 values (each text, number, list and object is one), text that is not UTF-8, a byte order mark (BOM) at its begin, or a `\\u` escape that names half of a character (a lone surrogate).",
+        "The body cannot be read as JSON: a syntax error, a key that stands twice in one object, NaN or Infinity, a whole number that does not fit in signed 64 bit (-2^63 to 2^63-1), any other number that is too large (`1e400`), nesting deeper than 64 levels, more than 10,000 keys (in a batch: in one item, which `detail` names) or 200,000 values (each text, number, list and object is one), text that is not UTF-8, a byte order mark (BOM) at its begin, or a `\\u` escape that names half of a character (a lone surrogate).",
         "Let a JSON library write the body instead of putting text together, and send UTF-8. Split what has too many keys or values.",
     ),
     RefusalCode.INVALID_PARAMETER: (

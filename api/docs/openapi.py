@@ -124,7 +124,7 @@ def whole_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
         version=VERSION,
         description="Run deployed flows and read their jobs. Every call needs an API key, only this document is for everybody; "
         "every error is `application/problem+json` (RFC 9457). Nothing is converted: a whole number is written `5`, neither `5.0` nor "
-        '`"5"`, and fits in 64 bit. `null` for a field that may be left out is the same as leaving it out.',
+        '`"5"`, and fits in signed 64 bit (-2^63 to 2^63-1). `null` for a field that may be left out is the same as leaving it out.',
         routes=routes,
         tags=_TAGS,
         contact={"name": "The people who run this server"},

@@ -23,12 +23,14 @@ _FORMAT_WORDS = {"binary": "File", "uri": "Web address", "email": "E-mail addres
 _RULES = {
     "minimum": "At least {}",
     "maximum": "At most {}",
-    "minLength": "At least {} characters",
-    "maxLength": "At most {} characters",
-    "minItems": "At least {} items",
-    "maxItems": "At most {} items",
+    "minLength": "At least {} character",
+    "maxLength": "At most {} character",
+    "minItems": "At least {} item",
+    "maxItems": "At most {} item",
     "default": "Default: {}",
 }
+#: The rules that count something, which has an s unless it is one.
+_COUNTING = {"minLength", "maxLength", "minItems", "maxItems"}
 
 
 def field_rows(schema: Mapping[str, Any], before: str = "", *, open_files: bool = True) -> list[dict[str, Any]]:
@@ -76,7 +78,7 @@ def type_words(schema: Mapping[str, Any]) -> str:
 
 def rules(field: Mapping[str, Any]) -> list[str]:
     """Returns the rules for a value, one sentence each without a full stop. A pattern is HTML: it stands as code."""
-    found = [text.format(_shown(field[rule])) for rule, text in _RULES.items() if field.get(rule) is not None]
+    found = [_in_words(rule, field[rule]) for rule in _RULES if field.get(rule) is not None]
     if field.get("pattern") is not None:
         found.append(Markup("Must match <code>{}</code>").format(_shown(field["pattern"])))
     if field.get("enum"):
@@ -87,6 +89,11 @@ def rules(field: Mapping[str, Any]) -> list[str]:
         taken = f"{kinds_in_words(kinds)}, at most" if kinds else "At most"
         found.append(f"{taken} {size_in_words(largest_bytes(files))}")
     return found
+
+
+def _in_words(rule: str, value: Any) -> str:
+    shown = f"{value:,}" if rule in _COUNTING and isinstance(value, int) else _shown(value)
+    return _RULES[rule].format(shown) + ("s" if rule in _COUNTING and value != 1 else "")
 
 
 def plain_schema(schema: Mapping[str, Any], document: Mapping[str, Any], depth: int = 8) -> dict[str, Any]:

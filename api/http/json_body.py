@@ -1,7 +1,7 @@
 """Reads JSON request bodies and enforces the limits on them before the body is used.
 
 The limits: 10 MiB, 30 s to arrive, nesting of 64, 10,000 keys (in a batch: in each item), 200,000 values, integers of
-at most 64 bits, no NaN or Infinity, no duplicate keys in an object, valid UTF-8. An empty body counts as `{}`. All bodies
+signed 64 bits, no NaN or Infinity, no duplicate keys in an object, valid UTF-8. An empty body counts as `{}`. All bodies
 that are being received share 128 MiB (`api.http.shared_room`).
 """
 
@@ -269,7 +269,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _whole_number(digits: str) -> int:
     if len(digits) > 20 or not _LOWEST <= (value := int(digits)) <= _HIGHEST:
-        raise InvalidJson("A whole number does not fit in 64 bit")
+        raise InvalidJson("A whole number does not fit in signed 64 bit (-2^63 to 2^63-1)")
     return value
 
 

@@ -283,11 +283,7 @@ class QuestionAnswer(Published):
         None,
         description="The values that you change, of those in `editable`; each keeps its type. Others may be left out.",
     )
-    note: str | None = Field(
-        None,
-        description=f"A word for later steps and for people, at most {MOST_NOTE:,} characters.",
-        max_length=MOST_NOTE,
-    )
+    note: str | None = Field(None, description="A word for later steps and for people.", max_length=MOST_NOTE)
 
 
 class BatchAccepted(Published):

@@ -289,6 +289,10 @@ def test_fields_are_told_in_words():
             "a": {"type": "array", "items": {"type": "object", "properties": {"b": {"type": ["string", "null"]}}}},
             "c": {"enum": ["x", 1], "type": "string", "default": "x"},
             "d": {"enum": ["", " ", "ä"], "type": "string", "default": ""},
+            "e": {"type": "string", "minLength": 1, "maxLength": 2_000},
+            "f": {"type": "array", "minItems": 0, "maxItems": 1, "items": {}},
+            "g": {"type": "number", "minimum": 1, "maximum": 2.5},
+            "h": {"type": "string", "minLength": "of a draft"},
         },
     }
     rows = field_rows(schema)
@@ -297,9 +301,17 @@ def test_fields_are_told_in_words():
         ("a[].b", "Text or null", False),
         ("c", "Text", False),
         ("d", "Text", False),
+        ("e", "Text", False),
+        ("f", "List", False),
+        ("g", "Number", False),
+        ("h", "Text", False),
     ]
     assert rows[2]["rules"] == ["Default: x", "One of: x, 1"]
     assert rows[3]["rules"] == ['Default: ""', 'One of: "", " ", ä']
+    assert rows[4]["rules"] == ["At least 1 character", "At most 2,000 characters"]
+    assert rows[5]["rules"] == ["At least 0 items", "At most 1 item"]
+    assert rows[6]["rules"] == ["At least 1", "At most 2.5"]
+    assert rows[7]["rules"] == ["At least of a draft characters"]
     assert type_words({"type": "string", "format": "uri"}) == "Web address"
 
 
