@@ -21,8 +21,9 @@ _BASE = ("public", "v1")
 #: What stands behind the base in the paths of the API.
 _NOUNS = frozenset({"batches", "files", "flows", "jobs", "openapi", "openapi.json"})
 #: Paths that a program may read with or without a key, which is not looked at there.
-_OPEN = frozenset({"/docs", "/docs.md", "/llms.txt", "/openapi.json", "/favicon.ico"})
-_OPEN_BELOW = ("/docs/", "/assets/", "/answer/")
+_OPEN = re.compile(
+    r"/docs(\.md|/.*)?|/llms\.txt|/openapi\.json|/assets/.*|/answer/[^/]+(/files/[^/]+)?|/favicon\.ico", re.DOTALL
+)
 _API_KEY = re.compile(rb"(?i:bearer) +fp_|fp_")
 _SLASHES = re.compile(r"/{2,}")
 
@@ -40,8 +41,7 @@ def is_for_api(scope: Scope) -> bool:
     path: str = scope["path"]
     if is_public(path):
         return True
-    is_open = path in _OPEN or path.startswith(_OPEN_BELOW)
-    return scope["type"] == "http" and not is_open and any(map(_is_key, scope["headers"]))
+    return scope["type"] == "http" and not _OPEN.fullmatch(path) and any(map(_is_key, scope["headers"]))
 
 
 def _is_key(header: tuple[bytes, bytes]) -> bool:

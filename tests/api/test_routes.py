@@ -129,6 +129,8 @@ async def test_a_call_with_a_key_beside_the_api_is_answered_by_the_api(house: Ho
                 "/llms.txt/",
                 "/llms.txtx",
                 "/openapi.json/",
+                "/answer/",
+                "/answer/x/y",
             ):
                 assert (await client.get(nothing, headers=sent)).json()["code"] == "not_found", nothing
             for for_all in (
@@ -138,6 +140,7 @@ async def test_a_call_with_a_key_beside_the_api_is_answered_by_the_api(house: Ho
                 "/llms.txt",
                 "/openapi.json",
                 "/assets/theme.css",
+                "/answer/x",
             ):
                 assert "problem" not in (await client.get(for_all, headers=sent)).headers["content-type"], for_all
         for sent in ({}, {"Authorization": "Basic fp_x"}, {"X-API-Key": "of another service"}):
