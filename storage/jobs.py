@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -39,6 +39,8 @@ Json = Any
 
 #: The environments of the public API; an API key never sees Playground runs.
 PUBLIC = ("live", "test", "dev")
+#: The largest result in bytes that is read on the event loop.
+SMALL_RESULT = 64 * 1024
 
 
 class JobRow(NamedTuple):
@@ -221,36 +223,73 @@ def find_job(session: Session, workspace_id: str, job_id: str, scope: KeyScope |
 _JSON_COLUMNS = ("error", "run_options")
 _BOOLEAN_COLUMNS = ("counted", "simulated")
 _NAMES = [name for name in JobRow._fields if name != "has_result"]
-_JOB_AND_RESULT = Statement(
-    f"""
+_JOB_AND_RESULT = f"""
     select {", ".join(f"jobs.{name}" for name in _NAMES)}, result.size, case when :most < 0 or result.size <= :most then result.data end
       from jobs left join job_values result
            on result.job_id = jobs.id and result.node_id = '' and result.index_path = '' and result.name = 'result'
-     where jobs.id = :id and jobs.workspace_id = :workspace_id
+     where jobs.id in
     """  # noqa: S608 - no outside text
-)
+#: By the number of ids, few of which the driver finds prepared.
+_JOBS_AND_RESULTS = {
+    count: Statement(f"{_JOB_AND_RESULT} ({', '.join(f':id{at}' for at in range(count))})") for count in (1, 8, 32, 128)
+}
+_MOST_JOBS = max(_JOBS_AND_RESULTS)
 _DECODE = tuple(
     (_NAMES.index(name), from_json if name in _JSON_COLUMNS else bool) for name in (*_JSON_COLUMNS, *_BOOLEAN_COLUMNS)
 )
 
 
-def find_job_and_result(
-    session: Session, workspace_id: str, job_id: str, scope: KeyScope | None = None, most: int = -1
-) -> tuple[JobRow, str | None] | None:
-    """Returns a job and its result as JSON text, in one statement; None without such a job. With `scope` only one that
-    the key may see.
+class AskedJob(NamedTuple):
+    """Which job is asked for; with `scope` only when the key may see it."""
 
-    The text is None without a result, and when the result has more than `most` bytes; -1: of any size.
-    """
-    row = _JOB_AND_RESULT.row(session, {"id": job_id, "workspace_id": workspace_id, "most": most})
-    if row is None:
+    workspace_id: str
+    job_id: str
+    scope: KeyScope | None = None
+
+
+#: A job, and its result as JSON text.
+JobAndResult = tuple[JobRow, str | None]
+
+
+def find_jobs_and_small_results(session: Session, asked: Sequence[AskedJob]) -> list[JobAndResult | None]:
+    """Returns for each what `find_job_and_result` returns, with a result of at most SMALL_RESULT bytes: a plural query."""
+    ids = list(dict.fromkeys(one.job_id for one in asked))
+    found: dict[str, JobAndResult] = {}
+    for at in range(0, len(ids), _MOST_JOBS):
+        for one in _jobs_and_results(session, ids[at : at + _MOST_JOBS], SMALL_RESULT):
+            found[one[0].id] = one
+    return [_if_seen(found.get(one.job_id), one) for one in asked]
+
+
+def find_job_and_result(session: Session, asked: AskedJob) -> JobAndResult | None:
+    """Returns a job and its result, in one statement; None without such a job. The text is None without a result."""
+    for found in _jobs_and_results(session, [asked.job_id], -1):
+        return _if_seen(found, asked)
+    return None
+
+
+def _if_seen(found: JobAndResult | None, asked: AskedJob) -> JobAndResult | None:
+    if found is None or found[0].workspace_id != asked.workspace_id:
         return None
+    return found if asked.scope is None or asked.scope.covers(found[0]) else None
+
+
+def _jobs_and_results(session: Session, ids: Sequence[str], most: int) -> Iterator[JobAndResult]:
+    """Yields what there is of at most _MOST_JOBS jobs. The text is None when a result has more than `most` bytes; -1: of
+    any size.
+    """
+    count = next(count for count in _JOBS_AND_RESULTS if count >= len(ids))
+    named = {f"id{at}": ids[min(at, len(ids) - 1)] for at in range(count)}
+    for row in _JOBS_AND_RESULTS[count].rows(session, {**named, "most": most}):
+        yield _job_and_result(row)
+
+
+def _job_and_result(row: Sequence[Any]) -> JobAndResult:
     values = list(row)
     for at, decode in _DECODE:
         values[at] = decode(values[at])
     *described, size, text = values
-    job = JobRow._make([*described, size is not None])
-    return (job, text) if scope is None or scope.covers(job) else None
+    return JobRow._make([*described, size is not None]), text
 
 
 _STATUS = Statement("select status from jobs where id = :id and workspace_id = :workspace_id")

@@ -20,13 +20,20 @@ from engine.jobs.job_views import job_view
 from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.jobs.submit.accept import Caller
 from storage.job_results import LIST_CAP, result_sizes, result_texts
-from storage.jobs import JobFilters, JobRow, cursor_after, find_job_and_result, list_jobs, no_such_job
+from storage.jobs import (
+    AskedJob,
+    JobFilters,
+    JobRow,
+    cursor_after,
+    find_job_and_result,
+    find_jobs_and_small_results,
+    list_jobs,
+    no_such_job,
+)
 
 #: Value of Retry-After while a job has not ended.
 ASK_AGAIN_SECONDS = 2
 CANCEL_WAIT_SECONDS = 3
-#: A result of at most this many bytes is read on the event loop.
-SMALL_RESULT = 64 * 1024
 #: Limit of the bytes of one page of a list. A page has at least one job, also when that is larger.
 PAGE_BYTES = 512 * 1024
 
@@ -63,7 +70,7 @@ async def read_job(request: Request, job_id: JobId) -> Response:
     answer, job = await job_answer(context, request, caller, job_id)
     if wait and not job.ended:
         caller = await context.until_ended(caller, job_id, wait)
-        answer, _ = await job_answer(context, request, caller, job_id)
+        answer, _ = await job_answer(context, request, caller, job_id, after_wait=True)
     if wait:
         answer.headers["Preference-Applied"] = f"wait={wait}"
     return answer
@@ -148,14 +155,20 @@ somebody has run again in the Playground, until that run has ended. Backups made
     return answer
 
 
-async def job_answer(context: Context, request: Request, caller: Caller, job_id: str) -> tuple[Response, JobRow]:
-    """Returns the job as a response, and its row. The response is 304 when the caller already has this state. Raises
-    NotFound, Expired.
+async def job_answer(
+    context: Context, request: Request, caller: Caller, job_id: str, *, after_wait: bool = False
+) -> tuple[Response, JobRow]:
+    """Returns the job as a response, and its row. The response is 304 when the caller already has this state.
+    `after_wait`: jobs end together, so those of several callers are read together. Raises NotFound, Expired.
     """
-    asked = caller.workspace_id, job_id, caller.scope
-    found = await context.database.find(find_job_and_result, *asked, SMALL_RESULT)
+    asked = AskedJob(caller.workspace_id, job_id, caller.scope)
+    database = context.database
+    if after_wait:
+        found = await database.find_joined(find_jobs_and_small_results, asked)
+    else:
+        [found] = await database.find(find_jobs_and_small_results, [asked])
     if found is not None and found[1] is None and found[0].has_result:  # too large to be read on the event loop
-        found = await context.database.read(find_job_and_result, *asked)
+        found = await database.read(find_job_and_result, asked)
     if found is None:
         raise no_such_job(job_id)
     job, result = found

@@ -101,7 +101,7 @@ when it ends in time.
     headers = _headers(request, accepted, job_path(accepted.job_id))
     if wait:
         caller = await context.until_ended(caller, accepted.job_id, wait, is_new=not accepted.replayed)
-        answer, job = await job_answer(context, request, caller, accepted.job_id)
+        answer, job = await job_answer(context, request, caller, accepted.job_id, after_wait=True)
         if job.ended:
             answer.headers.update(headers | {"Preference-Applied": f"wait={wait}"})
             return answer

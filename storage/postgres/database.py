@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import Clock, Millis
 from engine.core.errors import DatabaseAway
-from storage.database import Answer, Database, Item, Notice, PluralAction, Sessions, Write
+from storage.database import Answer, Database, Item, Notice, PluralAction, PluralQuery, Sessions, Write
 from storage.engines import as_fault
 from storage.file_bytes import FileBytes
 from storage.postgres.commit_marks import Mark, Marks, Outcome, outcome_of
@@ -135,6 +135,10 @@ class PostgresDatabase(Database):
         self._require_pulse()
         loop = asyncio.get_running_loop()
         return await self._answered(loop.run_in_executor(self._lookers, lambda: self.look_up(work, *args, **kwargs)))
+
+    async def find_joined(self, work: PluralQuery[Item, T], item: Item) -> T:
+        """Does the same for one item alone: the threads do not wait for each other."""
+        return (await self.find(work, [item]))[0]
 
     async def read(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a query in a reader thread. Raises DatabaseAway when the server is away. A worker, which has nobody waiting,
