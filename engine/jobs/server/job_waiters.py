@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Self
 
 from sqlalchemy.orm import Session
@@ -23,6 +23,9 @@ from storage.jobs import JobRow, change_numbers, find_status, get_job
 from storage.sqlite_file import DataVersion, is_sqlite
 
 LOOK_SECONDS = 0.025
+#: Changes are looked for so long after the last reader has gone: opening the database for the next one takes as long as
+#: a short job.
+LINGER_SECONDS = 1.0
 #: A waiting reader reads again after this many seconds, even without a notification.
 READ_AGAIN_SECONDS = 5.0
 #: A timer of the event loop may end a little too early; what is left then is waited for in one piece.
@@ -130,7 +133,7 @@ class JobWaiters:
         """Begins a subscription."""
         self._loop = asyncio.get_running_loop()
         self._waiting.setdefault(changes.job_id, set()).add(changes)
-        if self._poller is None:
+        if self._poller is None or self._poller.done():
             self._poller = self._loop.create_task(self._poll(), name="job-waiters")
 
     def remove(self, changes: Changes) -> None:
@@ -139,9 +142,6 @@ class JobWaiters:
         mine.discard(changes)
         if not mine:
             del self._waiting[changes.job_id]
-        if not self._waiting and self._poller is not None:
-            self._poller.cancel()
-            self._poller = None
 
     def wake_all(self) -> None:
         """Wakes every reader, because the server stops. Called on the event loop."""
@@ -169,25 +169,39 @@ class JobWaiters:
                     changes.notify(ended=ended is True)
 
     async def _poll(self) -> None:
-        """Finds changes without a notification. It queries at most every 25 ms, and only after another commit."""
+        """Finds changes without a notification, until no reader has waited for LINGER_SECONDS. It queries at most every
+        25 ms, and only after another commit.
+        """
         if not is_sqlite(self._database.url):
             await self._poll_without_version()
             return
         seen: dict[str, int | None] = {}
         version = -1
         with contextlib.closing(DataVersion(self._database.url)) as data_version:
-            while True:
+            async for _ in self._ticks(lambda: LOOK_SECONDS):
                 current = data_version.read()
                 if current != version and self._database.clock.monotonic() - self._notified_at >= LOOK_SECONDS:
                     version = current
                     await self._compare(seen)
-                await asyncio.sleep(LOOK_SECONDS)
 
     async def _poll_without_version(self) -> None:
         seen: dict[str, int | None] = {}
-        while True:
+        async for _ in self._ticks(lambda: READ_AGAIN_SECONDS if self.is_told else 10 * LOOK_SECONDS):
             await self._compare(seen)
-            await asyncio.sleep(READ_AGAIN_SECONDS if self.is_told else 10 * LOOK_SECONDS)
+
+    async def _ticks(self, pause: Callable[[], float]) -> AsyncIterator[None]:
+        """Yields while a reader waits, with a pause after each, and for LINGER_SECONDS after the last one."""
+        now = asyncio.get_running_loop().time
+        idle_since: float | None = None
+        while True:
+            if self._waiting:
+                idle_since = None
+                yield
+            elif idle_since is None:
+                idle_since = now()
+            elif now() - idle_since >= LINGER_SECONDS:
+                return
+            await asyncio.sleep(pause())
 
     async def _compare(self, seen: dict[str, int | None]) -> None:
         try:

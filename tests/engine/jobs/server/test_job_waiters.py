@@ -9,7 +9,7 @@ import pytest
 
 from engine.core.errors import NotFound
 from engine.jobs.notifier import NOTIFIER
-from engine.jobs.server.job_waiters import JobWaiters, go_on, wait_for_end, wait_until_ended
+from engine.jobs.server.job_waiters import LINGER_SECONDS, JobWaiters, go_on, wait_for_end, wait_until_ended
 from tests.engine.jobs.world import World
 from tests.logical_time import pass_time
 
@@ -78,3 +78,23 @@ async def test_notices_may_come_from_any_thread_and_before_anybody_waits(world: 
     async with waiters.subscribe("job_x") as changes:
         await asyncio.to_thread(waiters.changed, "job_x")
         assert await changes.wait(20)
+
+
+async def test_changes_are_looked_for_a_moment_longer_than_anybody_waits(world: World) -> None:
+    """Callers that come one after the other share the connection that looks for changes."""
+    waiters = JobWaiters(world.database)
+
+    def lookers() -> set[asyncio.Task[None]]:
+        return {task for task in asyncio.all_tasks() if task.get_name() == "job-waiters"}
+
+    async with waiters.subscribe("job_x"):
+        first = lookers()
+        await pass_time(3 * LINGER_SECONDS)
+    await pass_time(LINGER_SECONDS / 2)
+    async with waiters.subscribe("job_y"):
+        assert lookers() == first
+        assert len(first) == 1
+    await pass_time(2 * LINGER_SECONDS)
+    assert not lookers()
+    async with waiters.subscribe("job_z"):
+        assert len(lookers()) == 1
