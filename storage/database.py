@@ -240,6 +240,31 @@ class Database:
                 first.work()
         raise Unavailable(TOO_MUCH_FIRST)
 
+    def write_and_hand_on(
+        self,
+        hand_on: Callable[[T], object],
+        work: Callable[Concatenate[Session, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Does the same for work without a DoFirst. `hand_on` is called with the answer in the writer thread, at once: what
+        it starts does not wait until this thread runs again. It must be fast.
+        """
+        done: Future[T] = Future()
+        handed_on = threading.Event()
+
+        def call(done: Future[T]) -> None:
+            try:
+                if done.exception() is None:
+                    hand_on(done.result())
+            finally:
+                handed_on.set()
+
+        done.add_done_callback(call)
+        self._submit(Write(work, args, kwargs, done))
+        handed_on.wait()
+        return done.result()
+
     async def write_joined(self, work: PluralAction[Item, T], item: Item) -> T:
         """Runs a plural action on `item`, together with the other items that wait for it, and answers after the commit.
 

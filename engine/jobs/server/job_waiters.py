@@ -93,6 +93,8 @@ class JobWaiters:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: dict[str, set[Changes]] = {}
+        #: How many of them wait for more than the end of the job.
+        self._watching: dict[str, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._poller: asyncio.Task[None] | None = None
         self._notified_at = 0.0
@@ -133,6 +135,8 @@ class JobWaiters:
         """Begins a subscription."""
         self._loop = asyncio.get_running_loop()
         self._waiting.setdefault(changes.job_id, set()).add(changes)
+        if not changes.ends_only:
+            self._watching[changes.job_id] = self._watching.get(changes.job_id, 0) + 1
         if self._poller is None or self._poller.done():
             self._poller = self._loop.create_task(self._poll(), name="job-waiters")
 
@@ -142,6 +146,10 @@ class JobWaiters:
         mine.discard(changes)
         if not mine:
             del self._waiting[changes.job_id]
+        if not changes.ends_only:
+            self._watching[changes.job_id] -= 1
+            if not self._watching[changes.job_id]:
+                del self._watching[changes.job_id]
 
     def wake_all(self) -> None:
         """Wakes every reader, because the server stops. Called on the event loop."""
@@ -155,7 +163,8 @@ class JobWaiters:
 
     def _notify(self, job_ids: Iterable[str], *, ended: bool) -> None:
         self._notified_at = self._database.clock.monotonic()
-        waited_for = [job_id for job_id in job_ids if job_id in self._waiting]
+        readers = self._waiting if ended else self._watching
+        waited_for = [job_id for job_id in job_ids if job_id in readers]
         if not waited_for or self._loop is None:
             return
         with contextlib.suppress(RuntimeError):  # the loop has ended, and no reader is left

@@ -343,20 +343,25 @@ class _Worker:
         try:
             if not self.database.look_up(has_messages):  # a read, so that an idle worker never takes the write lock
                 return 0
-            claimed, messages = self.database.write_now(claim_many, self.boot_id, most, self.runs.open)
+            claim = claim_many, self.boot_id, most, self.runs.open
+            _, messages = self.database.write_and_hand_on(self._begin, *claim)
         except StorageUnavailable as error:
             if self._log_throttle.may_say("claim"):
                 log.warning("Jobs could not be claimed; they stay queued: %s", error)
             return 0
+        return messages
+
+    def _begin(self, taken: tuple[list[Claimed], int]) -> None:
+        """Has the event loop begin jobs that were claimed. Called in the thread that stored the claim."""
+        claimed, _ = taken
         if claimed:
             self.dispatch.begun(len(claimed))
             if self.link is not None:
                 self._hand_over(claimed)
             self.loop.call_soon_threadsafe(self.runs.begin, claimed, self.dispatch.ended)
-        return messages
 
     def _hand_over(self, claimed: Sequence[Claimed]) -> None:
-        """Remembers jobs until the event loop has begun them. Called in the dispatcher's thread, before they are."""
+        """Remembers jobs until the event loop has begun them. Called before they are."""
         keys = {(job.id, job.attempt) for job in claimed}
         self._handed_over |= keys
 
