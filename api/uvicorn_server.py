@@ -50,6 +50,7 @@ from api.http.problem_json import (
     status_of,
 )
 from api.http.request_ids import request_id_from
+from api.joined_writes import JoinedWrites
 from engine.core.errors import Refusal, TooManyConnections
 
 #: Limit of the head of a request plus its trailers.
@@ -338,6 +339,7 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
             self._refuse(TooManyAhead(f"More than {MAX_AHEAD} were sent", retry_after=1))
         else:
             super().on_headers_complete()
+            self.cycle.transport = JoinedWrites(self.transport, self.loop)
             self._own_cycle = True
 
     def on_body(self, body: bytes) -> None:
