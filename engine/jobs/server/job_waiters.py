@@ -97,6 +97,8 @@ class JobWaiters:
         self._watching: dict[str, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._poller: asyncio.Task[None] | None = None
+        #: True while a reader waits for whom changes were not looked for yet.
+        self._has_new = False
         self._notified_at = 0.0
         #: The jobs and batches whose end was told last, in order.
         self._ended_lately: dict[str, None] = {}
@@ -137,6 +139,7 @@ class JobWaiters:
         self._waiting.setdefault(changes.job_id, set()).add(changes)
         if not changes.ends_only:
             self._watching[changes.job_id] = self._watching.get(changes.job_id, 0) + 1
+        self._has_new = True
         if self._poller is None or self._poller.done():
             self._poller = self._loop.create_task(self._poll(), name="job-waiters")
 
@@ -179,7 +182,7 @@ class JobWaiters:
 
     async def _poll(self) -> None:
         """Finds changes without a notification, until no reader has waited for LINGER_SECONDS. It queries at most every
-        25 ms, and only after another commit.
+        25 ms, and only after another commit or for a new reader: the job's last commit may have been seen before.
         """
         if not is_sqlite(self._database.url):
             await self._poll_without_version()
@@ -189,8 +192,9 @@ class JobWaiters:
         with contextlib.closing(DataVersion(self._database.url)) as data_version:
             async for _ in self._ticks(lambda: LOOK_SECONDS):
                 current = data_version.read()
-                if current != version and self._database.clock.monotonic() - self._notified_at >= LOOK_SECONDS:
-                    version = current
+                is_due = current != version or self._has_new
+                if is_due and self._database.clock.monotonic() - self._notified_at >= LOOK_SECONDS:
+                    version, self._has_new = current, False
                     await self._compare(seen)
 
     async def _poll_without_version(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 
 import pytest
@@ -42,6 +43,24 @@ async def test_the_end_of_a_new_job_that_was_told_before_anybody_waits_is_not_mi
     assert not waiters.ended_lately(job_id)
     await wait_until_ended(world.database, waiters, world.workspace_id, job_id, 30, go_on, is_new=True)
     assert asyncio.get_running_loop().time() - at < 6
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["beside another reader", "after another reader"])
+async def test_the_end_of_a_new_job_that_another_process_ran_before_anybody_waits_is_not_missed(
+    world: World, beside: bool
+) -> None:
+    """The commit was seen for another reader, and none follows it."""
+    waiters = JobWaiters(world.database)
+    job_id = world.submit(world.add_flow()).job_id
+    await world.runs().carry(job_id)
+    async with contextlib.AsyncExitStack() as other:
+        await other.enter_async_context(waiters.subscribe("job_x"))
+        await pass_time(1)
+        if not beside:
+            await other.aclose()
+        at = asyncio.get_running_loop().time()
+        await wait_until_ended(world.database, waiters, world.workspace_id, job_id, 30, go_on, is_new=True)
+        assert asyncio.get_running_loop().time() - at < 1
 
 
 async def test_waiting_ends_with_the_job_as_it_is(world: World) -> None:
