@@ -118,6 +118,40 @@ async def test_items_that_wait_together_are_written_by_one_call_and_answered_in_
     assert sorted(TOLD) == ["a", "b", "c"]
 
 
+def found_many(session: Session, names: Sequence[str]) -> list[str]:
+    CALLS.append(list(names))
+    if "broken" in names:
+        raise Invalid("no")
+    return [name.upper() for name in names]
+
+
+@pytest.mark.sqlite("PostgreSQL reads each in a thread of its own.")
+async def test_items_that_are_asked_for_together_are_found_by_one_call(database: Database) -> None:
+    CALLS.clear()
+    asked = [asyncio.create_task(database.find_joined(found_many, name)) for name in ["a", "b", "c", "a"]]
+    await asyncio.sleep(0)
+    asked[1].cancel()
+
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [answer if isinstance(answer, str) else type(answer) for answer in answers] == [
+        "A",
+        asyncio.CancelledError,
+        "C",
+        "A",
+    ]
+    assert CALLS == [["a", "c", "a"]], "nobody waits for b any more"
+    assert await database.find_joined(found_many, "d") == "D"
+
+
+@pytest.mark.sqlite("PostgreSQL reads each in a thread of its own.")
+async def test_who_asks_together_gets_the_error_of_the_call(database: Database) -> None:
+    asked = [asyncio.create_task(database.find_joined(found_many, name)) for name in ["a", "broken"]]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Invalid, Invalid]
+    assert await database.find_joined(found_many, "a") == "A"
+
+
 async def test_an_item_that_breaks_the_call_fails_alone(database: Database) -> None:
     TOLD.clear()
     blocked = asyncio.Event()

@@ -12,7 +12,16 @@ from engine.core.errors import NotFound, ParameterInvalid
 from engine.jobs.transitions import claim
 from storage.events import list_events
 from storage.job_changes import Lease
-from storage.jobs import JobFilters, KeyScope, find_job, get_job, list_jobs
+from storage.jobs import (
+    AskedJob,
+    JobFilters,
+    KeyScope,
+    find_job,
+    find_job_and_result,
+    find_jobs_and_small_results,
+    get_job,
+    list_jobs,
+)
 from storage.steps import Progress, list_steps, write_progress
 from storage.tables import Workspace
 from tests.engine.jobs.world import World, add_workspace, open_world
@@ -58,6 +67,29 @@ def test_another_workspace_sees_nothing_of_a_job(world: World) -> None:
     assert world.read(list_jobs, other).jobs == ()
     with pytest.raises(NotFound):
         world.read(get_job, world.workspace_id, job_id, KeyScope("test"))
+
+
+async def test_jobs_that_are_read_together_are_each_seen_by_their_own_key_alone(world: World) -> None:
+    mine, other = world.workspace_id, world.write(add_workspace)
+    flow_id = world.add_flow()
+    ended, queued = world.submit(flow_id).job_id, world.submit(flow_id).job_id
+    await world.runs().carry(ended)
+    live, test = KeyScope("live"), KeyScope("test")
+    seen = [
+        AskedJob(mine, ended, live),
+        AskedJob(mine, queued, KeyScope("live", frozenset({flow_id}))),
+        AskedJob(mine, ended),
+    ]
+    unseen = [
+        AskedJob(other, ended, live),
+        AskedJob(mine, ended, test),
+        AskedJob(mine, queued, KeyScope("live", frozenset({"flow_x"}))),
+        *(AskedJob(mine, f"job_{number}") for number in range(200)),  # more than one statement takes
+    ]
+    asked = [*unseen, *seen, *unseen, *seen]
+    found = world.read(find_jobs_and_small_results, asked)
+    assert [one and one[0].id for one in found] == 2 * [*(None for _ in unseen), ended, queued, ended]
+    assert found == [world.read(find_job_and_result, one) for one in asked]
 
 
 def test_filters_narrow_a_list(world: World) -> None:
