@@ -57,8 +57,25 @@ def refused_message(request: Request, message: Any, params_of: ParamsOf) -> Resp
         return _error(None, _INVALID_REQUEST, "`id` must be a text or a whole number; a notification has none")
     if not isinstance(message.get("method"), str) and not message.keys() & {"result", "error"}:
         return _error(id_, _INVALID_REQUEST, "`method` is missing, or is no text")
+    if not isinstance(message.get("method"), str) and not _is_response(message):
+        # No id: that of a response would be the id of a request of the server.
+        return _error(
+            None,
+            _INVALID_REQUEST,
+            "A response needs `id`, and `result` (an object) or `error` (with `code` and `message`)",
+        )
     version = request.headers.get(_VERSION)
     return _unknown_version(id_, version) or _wrong_params(request, id_, version, message, params_of)
+
+
+def _is_response(message: dict[str, Any]) -> bool:
+    from mcp_types.jsonrpc import jsonrpc_message_adapter
+
+    try:
+        jsonrpc_message_adapter.validate_python(message, by_name=False)
+    except ValidationError:
+        return False
+    return True
 
 
 def _wrong_params(

@@ -450,6 +450,14 @@ async def test_without_a_key_there_is_no_tool(house: House, key: str | None):
         (b'{"jsonrpc": "2.0", "id": 1.5, "method": "ping"}', -32600, "`id`"),
         (b'{"jsonrpc": "2.0", "id": null, "method": "ping"}', -32600, "`id`"),
         (b'{"jsonrpc": "2.0", "id": true, "method": "ping"}', -32600, "`id`"),
+        (b'{"jsonrpc": "2.0", "id": 1, "result": "x"}', -32600, "`result` (an object)"),
+        (b'{"jsonrpc": "2.0", "id": 1, "result": null}', -32600, "`result` (an object)"),
+        (b'{"jsonrpc": "2.0", "id": 1, "result": []}', -32600, "`result` (an object)"),
+        (b'{"jsonrpc": "2.0", "id": 1, "result": [], "params": 5}', -32600, "`result` (an object)"),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": 5, "result": "x"}', -32600, "`result` (an object)"),
+        (b'{"jsonrpc": "2.0", "result": {}}', -32600, "`id`"),
+        (b'{"jsonrpc": "2.0", "id": 1, "error": 5}', -32600, "`error` (with `code` and `message`)"),
+        (b'{"jsonrpc": "2.0", "id": 1, "error": {}}', -32600, "`error` (with `code` and `message`)"),
     ],
 )
 async def test_what_is_no_message_is_refused_in_plain_words(house: House, content: bytes, code: int, told: str):
@@ -505,7 +513,31 @@ async def test_what_is_missing_in_a_message_is_named(house: House, method: str, 
 
 
 @pytest.mark.parametrize(
-    "message", [{"method": "notifications/initialized"}, {"method": "notifications/odd"}, {"id": 7, "result": {}}]
+    ("method", "params"),
+    [
+        ("ping", None),
+        ("tools/list", None),
+        ("tools/list", {"cursor": None}),
+        ("tools/call", {"name": "get_job", "arguments": None}),
+        ("tools/call", {"name": "get_job", "arguments": {"job_id": 5}}),
+        ("tools/call", {"name": "cancel_job", "arguments": {"job_id": "job_x", "more": 1}}),
+    ],
+)
+async def test_null_counts_as_left_out_and_wrong_arguments_are_told_by_the_tool(house: House, method: str, params: Any):
+    message = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
+    answer = await house.client.post("/mcp", json=message, headers={"Authorization": f"Bearer {house.key}"})
+    assert answer.status_code == 200
+    assert answer.json()["result"].get("isError", False) == (method == "tools/call")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"method": "notifications/initialized"},
+        {"method": "notifications/odd"},
+        {"id": 7, "result": {}},
+        {"id": 7, "error": {"code": -32601, "message": "Method not found"}},
+    ],
 )
 async def test_what_gets_no_answer_gets_an_empty_one_without_a_type(house: House, message: dict[str, Any]):
     headers = {"Authorization": f"Bearer {house.key}"}
