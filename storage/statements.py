@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import text
@@ -136,6 +138,7 @@ class Insert(Statement):
             changed = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in or_update)
             self._end = f" on conflict ({', '.join(or_update)}) do update set {changed}"
         self._columns = tuple(columns)
+        self._values_of: Callable[[Values], tuple[Any, ...]] = itemgetter(*columns)
         row = f"({', '.join('?' * len(columns))})"
         self._of_length = {length: f"{begin}{', '.join([row] * length)}{self._end}" for length in _PARTS}
         super().__init__(f"{begin}({named}){self._end}")
@@ -151,8 +154,7 @@ class Insert(Statement):
             return
         try:
             for part in in_parts(rows):
-                values = [row[column] for row in part for column in self._columns]
-                driver.execute(self._of_length[len(part)], values)
+                driver.execute(self._of_length[len(part)], list(chain.from_iterable(map(self._values_of, part))))
         except sqlite3.Error as error:
             raise self._fault(error) from error
 

@@ -93,7 +93,7 @@ class RunState(ABC):
         at = self.clock.now()
         key = StepKey(planned.node.id, frame.index)
         self.recorder.ended(
-            StepEnded(key, "skipped", started_at=at, ended_at=at, duration_ms=0, inputs={}, warnings=(why,))
+            StepEnded(key=key, status="skipped", started_at=at, ended_at=at, duration_ms=0, inputs={}, warnings=(why,))
         )
 
     def job_step(self, step: StepKey) -> StepKey:

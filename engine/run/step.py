@@ -104,8 +104,8 @@ class StepRun:
         ended_at = run.clock.now()
         run.recorder.ended(
             StepEnded(
-                self.key,
-                status,
+                key=self.key,
+                status=status,
                 started_at=self.begun,
                 ended_at=ended_at,
                 duration_ms=_spent(tries) if tries else max(0, ended_at - self.begun),

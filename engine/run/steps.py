@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -83,8 +82,7 @@ class Stop(Exception):  # ends the run, never shown
 WAITS = RunError("waiting", "A step before it waits for a person.")
 
 
-@dataclass(slots=True)
-class Try:
+class Try(Struct, frozen=True):
     """One try of a step. `waited_ms` is the pause before it."""
 
     number: int
@@ -106,8 +104,7 @@ class Try:
         }
 
 
-@dataclass(slots=True)
-class StepStarted:
+class StepStarted(Struct, frozen=True):
     """A step starts; `inputs` are its rendered values."""
 
     key: StepKey
@@ -115,8 +112,7 @@ class StepStarted:
     inputs: dict[str, Json]
 
 
-@dataclass(slots=True)
-class StepEnded:
+class StepEnded(Struct, frozen=True, kw_only=True):
     """A step has ended. `calls`: its model calls (`engine.models`) in order. `tries`: empty when the first one
     succeeded.
 
@@ -127,7 +123,6 @@ class StepEnded:
 
     key: StepKey
     status: StepStatus
-    _: KW_ONLY
     started_at: Millis
     ended_at: Millis
     duration_ms: int

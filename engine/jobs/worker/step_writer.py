@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import JsonValue
 
 from engine.core.clock import Clock
@@ -163,7 +164,7 @@ class JobRecorder:
         for piece in self._streamed.end(step.key):
             self._add(TextReport(piece, self.clock.now()))
         if past := self.past_calls.pop(step.key, ()):
-            step.calls = (*past, *step.calls)
+            step = replace(step, calls=(*past, *step.calls))
         self.running.pop(step.key, None)
         if step.status == "waiting":
             self._add(step)

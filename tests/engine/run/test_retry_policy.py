@@ -71,7 +71,14 @@ def test_how_often_a_step_was_tried(status, error, tries, tried_so_often):
     at = Millis(0)
     assert (
         StepEnded(
-            StepKey("n"), status, started_at=at, ended_at=at, duration_ms=0, inputs={}, error=error, tries=tries
+            key=StepKey("n"),
+            status=status,
+            started_at=at,
+            ended_at=at,
+            duration_ms=0,
+            inputs={},
+            error=error,
+            tries=tries,
         ).tried
         == tried_so_often
     )
