@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.running_processes import is_running
+
 pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
@@ -103,14 +105,6 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z" if Path("/proc").exists() else True
-
-
 def test_a_killed_process_is_replaced_and_calls_go_on_meanwhile():
     with running(2) as one:
         first = one.answering(2)
@@ -128,7 +122,7 @@ def test_sigterm_ends_all_of_them_with_the_parent():
         one.parent.terminate()
         _, said = one.parent.communicate(timeout=30)
         assert one.parent.returncode == 0
-        assert not any(alive(pid) for pid in pids)
+        assert not any(is_running(pid) for pid in pids)
         assert "another is started" not in said
 
 
@@ -139,7 +133,7 @@ def test_a_suspended_process_does_not_hold_up_a_stop():
         one.parent.terminate()
         one.parent.communicate(timeout=30)
         assert one.parent.returncode == 0
-        assert not any(alive(pid) for pid in pids)
+        assert not any(is_running(pid) for pid in pids)
 
 
 def test_a_process_that_stays_suspended_is_replaced():
@@ -147,7 +141,7 @@ def test_a_process_that_stays_suspended_is_replaced():
         first = one.answering(2)
         suspended = min(first)
         os.kill(suspended, signal.SIGSTOP)
-        until(lambda: not alive(suspended))
+        until(lambda: not is_running(suspended))
         assert len(one.answering(2) & first) == 1
         one.parent.terminate()
         _, said = one.parent.communicate(timeout=30)
@@ -159,7 +153,7 @@ def test_a_killed_parent_leaves_no_process_behind():
     with running(2) as one:
         pids = one.answering(2)
         one.parent.kill()
-        until(lambda: not any(alive(pid) for pid in pids))
+        until(lambda: not any(is_running(pid) for pid in pids))
 
 
 def test_what_keeps_a_process_from_starting_ends_all_with_its_exit_code():

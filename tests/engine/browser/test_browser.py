@@ -8,7 +8,6 @@ import asyncio
 import os
 import socket
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ from engine.browser.browser import browser_of
 from engine.flow.node_context import NodeFailed
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from tests.engine.nodes.node_in_flow import Services, run_node
+from tests.running_processes import is_running
 from tests.stand_ins.network import Names
 from tests.stand_ins.web_site import Page, WebSite
 
@@ -74,10 +74,6 @@ def chromium_on_path(tmp_path_factory):
         os.environ["PATH"] = f"{folder}{os.pathsep}{before}"
     yield
     os.environ["PATH"] = before
-
-
-def processes_of(pid):
-    return Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1][:3]
 
 
 async def test_a_page_made_by_scripts_is_read_and_its_scripts_reach_nothing_else(monkeypatch):
@@ -146,9 +142,9 @@ async def test_a_page_made_by_scripts_is_read_and_its_scripts_reach_nothing_else
             await drawing
 
         pid = services.http._renderer._thread._main_pid
-        assert processes_of(pid)
+        assert is_running(pid)
         await services.http.aclose()
-        assert not processes_of(pid)
+        assert not is_running(pid)
         assert "browser" not in {thread.name for thread in threading.enumerate()}
 
 

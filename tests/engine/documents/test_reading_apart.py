@@ -27,6 +27,7 @@ from engine.sandbox.pool import Sandbox
 from tests.engine.documents import made_files as made
 from tests.engine.documents.hostile_files import HOSTILE, hostile
 from tests.engine.documents.made_files import Sent
+from tests.running_processes import is_running
 
 pytestmark = pytest.mark.process
 
@@ -96,7 +97,7 @@ async def test_a_cancelled_reading_ends_its_process(sandbox: Sandbox) -> None:
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work
-    while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+    while is_running(pid):
         await asyncio.sleep(0.02)
 
 
@@ -142,7 +143,7 @@ async def test_stopping_the_reading_of_a_table_ends_its_process(sandbox: Sandbox
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work
-        while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+        while is_running(pid):
             await asyncio.sleep(0.02)
 
 

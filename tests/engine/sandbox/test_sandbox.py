@@ -19,6 +19,7 @@ from engine.sandbox.limits import LIMITS
 from engine.sandbox.pool import RenderFailed, Sandbox
 from engine.sandbox.system_calls import can_limit_calls
 from tests.engine.sandbox.template_attacks import DATA, ESCAPES, FAILING, REFUSED, RESOURCES
+from tests.running_processes import is_running
 
 pytestmark = pytest.mark.process
 
@@ -43,7 +44,7 @@ def refused_before_it_runs(template):
 
 async def is_gone(pid):
     """Waits until a process has ended. If it never ends, the test fails by its time limit."""
-    while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
+    while is_running(pid):
         await asyncio.sleep(0.02)
     return True
 

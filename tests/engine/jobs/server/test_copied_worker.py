@@ -7,11 +7,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.live_server import ROOT
+from tests.running_processes import is_running
 
 pytestmark = [
     pytest.mark.process,
@@ -87,6 +87,6 @@ print(copied.pid, flush=True)
         )
     )
     until = time.monotonic() + 30
-    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+    while is_running(int(pid)):
         assert time.monotonic() < until
         time.sleep(0.02)
