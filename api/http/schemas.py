@@ -151,7 +151,9 @@ class Progress(Published):
     """How far a job is."""
 
     steps_total: int = Field(description="Steps of the flow; one that runs for each item of a list counts once.")
-    steps_done: int = Field(description="Steps that are over.")
+    steps_done: int = Field(
+        description="Steps that are over, without one that waited for a person when the job was stopped."
+    )
     items_failed: int = Field(description="Items of lists that failed so far.")
 
 
@@ -193,7 +195,7 @@ class Job(Published):
     )
     completed_at: AwareDatetime | None = Field(description="When it ended, in whatever way.")
     ends_by: AwareDatetime | None = Field(
-        description="The latest moment it can still be running; of a job that has ended, until when it could have run. Null until it begins, while it "
+        description="When it is stopped if it still runs, which may take up to two seconds; of a job that has ended, until when it could have run. Null until it begins, while it "
         "waits for a person, and for ever when it was cancelled before it began."
     )
     attempts: int = Field(
@@ -408,7 +410,9 @@ class QuestionWebhook(Published):
 
     type: Literal["step.waiting"] = Field(description="A step waits for a person.")
     timestamp: AwareDatetime = Field(description="When it was asked.")
-    data: Question = Field(description="The question, with the link for an answer.")
+    data: Question = Field(
+        description="The question as it is at this try, with the link for an answer while it is open."
+    )
 
 
 class BatchWebhook(Published):
