@@ -338,8 +338,10 @@ class BoundedHttp(_Watched, HttpToolsProtocol):
         elif len(self.pipeline) >= MAX_AHEAD:
             self._refuse(TooManyAhead(f"More than {MAX_AHEAD} were sent", retry_after=1))
         else:
+            before = self.cycle
             super().on_headers_complete()
-            self.cycle.transport = JoinedWrites(self.transport, self.loop)
+            if self.cycle is not before:  # a request that becomes a WebSocket has none
+                self.cycle.transport = JoinedWrites(self.transport, self.loop)
             self._own_cycle = True
 
     def on_body(self, body: bytes) -> None:

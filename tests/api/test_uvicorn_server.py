@@ -45,8 +45,13 @@ class App:
         self.ended: list[str] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        assert scope["type"] == "http"
         self.scopes.append(scope)
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.close"})
+            return
+        assert scope["type"] == "http"
         body = b""
         message = {"more_body": scope["path"] != "/unread"}
         while message.get("more_body"):
@@ -486,6 +491,26 @@ async def test_a_refusal_of_a_head_request_has_no_body(site: Site) -> None:
 async def test_an_older_client_needs_no_host(site: Site) -> None:
     answer = await site.say(b"GET /public/v1/flows HTTP/1.0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("before", [b"", head("/", "content-length: 0")], ids=["first", "after another request"])
+async def test_a_websocket_begins_on_any_connection(site, before):
+    wish = head(
+        "/socket",
+        "connection: upgrade",
+        "upgrade: websocket",
+        "sec-websocket-version: 13",
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+        method="GET",
+    )
+    reader, writer = await site.open()
+    if before:
+        writer.write(before)
+        await reader.readuntil(b"content-length: 0\r\n\r\n")
+    writer.write(wish)
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert site.app.scopes[-1]["type"] == "websocket"
 
 
 @pytest.mark.parametrize("protocol", ["h2c", "websocket"])
