@@ -186,20 +186,18 @@ class Database:
         asked = self._asked.get((loop, work))
         if asked is None:
             asked = self._asked[loop, work] = []
-            loop.call_soon(self._begin_to_find, loop, work)
+            loop.call_soon(self._find_together, loop, work)
         asked.append((item, done))
         return await done
 
-    def _begin_to_find(self, loop: asyncio.AbstractEventLoop, work: PluralQuery[Any, Any]) -> None:
-        asked = [one for one in self._asked.pop((loop, work)) if not one[1].done()]
-        if asked:
-            self._find_together(work, asked)
-
-    def _find_together(self, work: PluralQuery[Item, T], asked: Sequence[tuple[Item, asyncio.Future[T]]]) -> None:
-        """Answers items of a plural query, on the event loop of those who wait."""
+    def _find_together(self, loop: asyncio.AbstractEventLoop, work: PluralQuery[Any, Any]) -> None:
+        """Answers those who asked in this turn of the event loop and still wait."""
+        asked = [(item, done) for item, done in self._asked.pop((loop, work)) if not done.done()]
+        if not asked:
+            return
         try:
             found = self.look_up(work, [item for item, _ in asked])
-        except Exception as error:  # noqa: BLE001 - raised where the answers are waited for
+        except Exception as error:  # noqa: BLE001 - raised in each of the callers, who would wait for ever
             for _, done in asked:
                 done.set_exception(error)
         else:
@@ -247,8 +245,8 @@ class Database:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Does the same for work without a DoFirst. `hand_on` is called with the answer in the writer thread, at once: what
-        it starts does not wait until this thread runs again. It must be fast.
+        """Runs `work` as `write_now` does; it raises no DoFirst. The writer thread calls `hand_on` with the answer, before
+        this thread returns: what it starts does not wait until this thread runs again. It must be fast.
         """
         done: Future[T] = Future()
         handed_on = threading.Event()

@@ -239,8 +239,8 @@ _DECODE = tuple(
 )
 
 
-class AskedJob(NamedTuple):
-    """Which job is asked for; with `scope` only when the key may see it."""
+class WantedJob(NamedTuple):
+    """A job that is to be read; with `scope` only when the key may see it."""
 
     workspace_id: str
     job_id: str
@@ -251,7 +251,7 @@ class AskedJob(NamedTuple):
 JobAndResult = tuple[JobRow, str | None]
 
 
-def find_jobs_and_small_results(session: Session, asked: Sequence[AskedJob]) -> list[JobAndResult | None]:
+def find_jobs_and_small_results(session: Session, asked: Sequence[WantedJob]) -> list[JobAndResult | None]:
     """Returns for each what `find_job_and_result` returns, with a result of at most SMALL_RESULT bytes: a plural query."""
     ids = list(dict.fromkeys(one.job_id for one in asked))
     found: dict[str, JobAndResult] = {}
@@ -261,14 +261,12 @@ def find_jobs_and_small_results(session: Session, asked: Sequence[AskedJob]) -> 
     return [_if_seen(found.get(one.job_id), one) for one in asked]
 
 
-def find_job_and_result(session: Session, asked: AskedJob) -> JobAndResult | None:
+def find_job_and_result(session: Session, asked: WantedJob) -> JobAndResult | None:
     """Returns a job and its result, in one statement; None without such a job. The text is None without a result."""
-    for found in _jobs_and_results(session, [asked.job_id], -1):
-        return _if_seen(found, asked)
-    return None
+    return _if_seen(next(_jobs_and_results(session, [asked.job_id], -1), None), asked)
 
 
-def _if_seen(found: JobAndResult | None, asked: AskedJob) -> JobAndResult | None:
+def _if_seen(found: JobAndResult | None, asked: WantedJob) -> JobAndResult | None:
     if found is None or found[0].workspace_id != asked.workspace_id:
         return None
     return found if asked.scope is None or asked.scope.covers(found[0]) else None

@@ -21,9 +21,9 @@ from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.jobs.submit.accept import Caller
 from storage.job_results import LIST_CAP, result_sizes, result_texts
 from storage.jobs import (
-    AskedJob,
     JobFilters,
     JobRow,
+    WantedJob,
     cursor_after,
     find_job_and_result,
     find_jobs_and_small_results,
@@ -161,7 +161,7 @@ async def job_answer(
     """Returns the job as a response, and its row. The response is 304 when the caller already has this state.
     `after_wait`: jobs end together, so those of several callers are read together. Raises NotFound, Expired.
     """
-    asked = AskedJob(caller.workspace_id, job_id, caller.scope)
+    asked = WantedJob(caller.workspace_id, job_id, caller.scope)
     database = context.database
     if after_wait:
         found = await database.find_joined(find_jobs_and_small_results, asked)

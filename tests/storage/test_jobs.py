@@ -13,9 +13,9 @@ from engine.jobs.transitions import claim
 from storage.events import list_events
 from storage.job_changes import Lease
 from storage.jobs import (
-    AskedJob,
     JobFilters,
     KeyScope,
+    WantedJob,
     find_job,
     find_job_and_result,
     find_jobs_and_small_results,
@@ -76,15 +76,15 @@ async def test_jobs_that_are_read_together_are_each_seen_by_their_own_key_alone(
     await world.runs().carry(ended)
     live, test = KeyScope("live"), KeyScope("test")
     seen = [
-        AskedJob(mine, ended, live),
-        AskedJob(mine, queued, KeyScope("live", frozenset({flow_id}))),
-        AskedJob(mine, ended),
+        WantedJob(mine, ended, live),
+        WantedJob(mine, queued, KeyScope("live", frozenset({flow_id}))),
+        WantedJob(mine, ended),
     ]
     unseen = [
-        AskedJob(other, ended, live),
-        AskedJob(mine, ended, test),
-        AskedJob(mine, queued, KeyScope("live", frozenset({"flow_x"}))),
-        *(AskedJob(mine, f"job_{number}") for number in range(200)),  # more than one statement takes
+        WantedJob(other, ended, live),
+        WantedJob(mine, ended, test),
+        WantedJob(mine, queued, KeyScope("live", frozenset({"flow_x"}))),
+        *(WantedJob(mine, f"job_{number}") for number in range(200)),  # more than one statement takes
     ]
     asked = [*unseen, *seen, *unseen, *seen]
     found = world.read(find_jobs_and_small_results, asked)

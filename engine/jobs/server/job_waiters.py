@@ -23,8 +23,8 @@ from storage.jobs import JobRow, change_numbers, find_status, get_job
 from storage.sqlite_file import DataVersion, is_sqlite
 
 LOOK_SECONDS = 0.025
-#: Changes are looked for so long after the last reader has gone: opening the database for the next one takes as long as
-#: a short job.
+#: How long changes are still looked for after the last reader has gone. Opening the database anew for each caller would
+#: be a tenth of the server's work for a short job. With PostgreSQL the pauses between two looks are longer than this.
 LINGER_SECONDS = 1.0
 #: A waiting reader reads again after this many seconds, even without a notification.
 READ_AGAIN_SECONDS = 5.0
