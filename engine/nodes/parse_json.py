@@ -33,8 +33,12 @@ from engine.flow.node_type import NodeConfig, NodeInputs, NodeType
 
 #: How many fenced code blocks are searched, from the first.
 _MOST_FENCES = 20
-#: A text of JSON, or a number as group 1, also one that JSON does not have.
-_STRING_OR_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*+"|(-?(?:NaN|Infinity|[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?))')
+#: A text of JSON, or as group 1 what may be a number that cannot be read: one that JSON does not have, one with an exponent,
+#: or one with so many digits that it may be too large.
+_TEXT_OR_DOUBTFUL = re.compile(
+    r'"(?:[^"\\]|\\.)*+"'
+    r"|(-?(?:NaN|Infinity|(?<![0-9])(?:[0-9]++(?:\.[0-9]++)?[eE][+-]?[0-9]++|[0-9]{300,}+(?:\.[0-9]++)?)))"
+)
 _OPENING = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([A-Za-z0-9_+-]*)[ \t]*\r?$", re.MULTILINE)
 
 
@@ -146,7 +150,7 @@ _WORDS = {
 
 def _place_of_number(text: str, start: int) -> int:
     """Returns where the first number stands that cannot be read, in JSON that begins at `start` and is right before it."""
-    for found in _STRING_OR_NUMBER.finditer(text, start):
+    for found in _TEXT_OR_DOUBTFUL.finditer(text, start):
         if not found[1]:
             continue
         try:
