@@ -19,11 +19,11 @@ import functools
 import logging
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -127,8 +127,8 @@ class Database:
         self._asked: dict[tuple[Any, Any], list[tuple[Any, asyncio.Future[Any]]]] = {}
         self._kept: list[Connection] = []
         self._writing: Connection | None = None
-        self._waiting: deque[Write] = deque()
-        self._arrived = threading.Semaphore(0)
+        #: The writes that wait, and None when the writer thread shall end.
+        self._waiting: SimpleQueue[Write | None] = SimpleQueue()
         self._closing = False
         self._writer = threading.Thread(target=self._run_writer, name="writer", daemon=True)
         self._writer.start()
@@ -293,7 +293,7 @@ class Database:
     def close(self) -> None:
         """Finishes the writes that wait, and closes every connection."""
         self._closing = True
-        self._arrived.release()
+        self._waiting.put(None)
         self._writer.join(timeout=30)
         if self._log_sync is not None:
             self._log_sync.close()
@@ -308,21 +308,20 @@ class Database:
     def _submit(self, write: Write) -> None:
         if self._closing:
             raise StorageUnavailable("The database is closing.")
-        self._waiting.append(write)
-        self._arrived.release()
+        self._waiting.put(write)
 
     def _run_writer(self) -> None:
-        while True:
-            self._arrived.acquire()
+        is_closing = False
+        while not is_closing or not self._waiting.empty():
             batch: list[Write] = []
-            while self._waiting and len(batch) < MAX_BATCH:
-                batch.append(self._waiting.popleft())
-            for _ in range(len(batch) - 1):
-                self._arrived.acquire(blocking=False)
+            while not batch or (len(batch) < MAX_BATCH and not self._waiting.empty()):
+                write = self._waiting.get()
+                if write is None:
+                    is_closing = True
+                    break
+                batch.append(write)
             if batch:
                 self._write_together(batch)
-            elif self._closing:
-                return
 
     def _write_together(self, batch: list[Write]) -> None:
         """Runs a batch of writes in one transaction, each in a savepoint; no caller is answered before the commit."""
@@ -339,7 +338,7 @@ class Database:
             return
         if self._log_sync is None:
             self._give(answers, notices)
-        elif not self._waiting and self._log_sync.is_idle:
+        elif self._waiting.empty() and self._log_sync.is_idle:
             self._give_synced(answers, notices, self._log_sync.sync())  # no other write has to wait for it
         else:
             self._log_sync.after_sync(functools.partial(self._give_synced, answers, notices))

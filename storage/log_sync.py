@@ -15,9 +15,9 @@ import logging
 import os
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ class LogSync:
         self._is_doubtful = False
         self._descriptor: int | None = None
         self._syncing = threading.Lock()
-        self._waiting: deque[Then | None] = deque()
-        self._arrived = threading.Semaphore(0)
+        #: Who waits for a sync, and None when the thread shall end.
+        self._waiting: SimpleQueue[Then | None] = SimpleQueue()
         #: How many calls of `after_sync` are not done.
         self._open = 0
         self._counting = threading.Lock()
@@ -94,8 +94,7 @@ class LogSync:
             return
         with self._counting:
             self._open += 1
-        self._waiting.append(then)
-        self._arrived.release()
+        self._waiting.put(then)
 
     def _has_started(self) -> bool:
         thread = threading.Thread(target=self._run, name="log-sync", daemon=True)
@@ -109,8 +108,7 @@ class LogSync:
     def close(self) -> None:
         """Does what waits, and ends the thread."""
         if self._thread is not None:
-            self._waiting.append(None)
-            self._arrived.release()
+            self._waiting.put(None)
             self._thread.join(timeout=30)
             self._thread = None
         self._close_log()
@@ -118,14 +116,11 @@ class LogSync:
     def _run(self) -> None:
         is_closing = False
         while not is_closing:
-            self._arrived.acquire()
-            together: list[Then] = []
-            while self._waiting:
-                then = self._waiting.popleft()
-                if then is None:
-                    is_closing = True
-                else:
-                    together.append(then)
+            waiting = [self._waiting.get()]
+            while not self._waiting.empty():
+                waiting.append(self._waiting.get())
+            is_closing = None in waiting
+            together = [then for then in waiting if then is not None]
             if together:
                 fault = self.sync()
                 for then in together:
