@@ -23,8 +23,9 @@ from storage.jobs import JobRow, change_numbers, find_status, get_job
 from storage.sqlite_file import DataVersion, is_sqlite
 
 LOOK_SECONDS = 0.025
-#: How long changes are still looked for after the last reader has gone. Opening the database anew for each caller would
-#: be a tenth of the server's work for a short job. With PostgreSQL the pauses between two looks are longer than this.
+#: How long changes are still looked for, and told by workers, after the last reader has gone. Opening the database anew
+#: for each caller would be a tenth of the server's work for a short job. With PostgreSQL the pauses between two looks are
+#: longer than this.
 LINGER_SECONDS = 1.0
 #: A waiting reader reads again after this many seconds, even without a notification.
 READ_AGAIN_SECONDS = 5.0
@@ -104,6 +105,9 @@ class JobWaiters:
         self._ended_lately: dict[str, None] = {}
         #: True when other processes tell of their changes, so that polling only makes up for notices that were lost.
         self.is_told = False
+        #: Whether a reader waits for more than ends, or did so within the last LINGER_SECONDS; and who is told of it.
+        self.is_watching = False
+        self.tell_watching: Callable[[], object] = lambda: None
 
     def wake(self) -> None:
         """Does nothing: this process runs no jobs."""
@@ -139,6 +143,7 @@ class JobWaiters:
         self._waiting.setdefault(changes.job_id, set()).add(changes)
         if not changes.ends_only:
             self._watching[changes.job_id] = self._watching.get(changes.job_id, 0) + 1
+            self._set_watching(is_watching=True)
         self._has_new = True
         if self._poller is None or self._poller.done():
             self._poller = self._loop.create_task(self._poll(), name="job-waiters")
@@ -153,6 +158,23 @@ class JobWaiters:
             self._watching[changes.job_id] -= 1
             if not self._watching[changes.job_id]:
                 del self._watching[changes.job_id]
+            if not self._watching and self._loop is not None:
+                self._loop.call_later(LINGER_SECONDS, self._end_watching)
+
+    def _end_watching(self) -> None:
+        if not self._watching:
+            self._set_watching(is_watching=False)
+
+    def _set_watching(self, *, is_watching: bool) -> None:
+        if self.is_watching != is_watching:
+            self.is_watching = is_watching
+            self.tell_watching()
+
+    def look_again(self) -> None:
+        """Wakes the readers that wait for more than ends: a worker tells its changes from now on, and may have made some
+        before. May be called from any thread.
+        """
+        self.changed(*tuple(self._watching))
 
     def wake_all(self) -> None:
         """Wakes every reader, because the server stops. Called on the event loop."""

@@ -69,6 +69,8 @@ class _Child:
         #: Its lock file; None until it takes jobs.
         self.lock_file: Path | None = None
         self.silent_looks = 0
+        #: What it was told last of whether somebody watches jobs; None: nothing, and it tells all changes.
+        self.is_watched: bool | None = None
         #: Held while the pipe to the worker is written to or closed: after it is closed, the next connection of a caller
         #: may get its descriptor.
         self._sending = threading.Lock()
@@ -80,16 +82,18 @@ class _Child:
     def name(self) -> str:
         return f"worker[{self.process.pid}]"
 
-    def send(self, line: bytes) -> None:
-        """Writes a line to the worker.
+    def send(self, line: bytes) -> bool:
+        """Writes a line to the worker. Returns whether it was written.
 
-        A full pipe is ignored: the worker is awake then, and it polls for cancellations itself.
+        With a full pipe it is not: the worker is awake then, and it polls for cancellations itself.
         """
         pipe = self.process.stdin
         assert pipe is not None
         with self._sending, contextlib.suppress(OSError):
             if not pipe.closed:
                 os.write(pipe.fileno(), line)
+                return True
+        return False
 
     def terminate(self) -> None:
         """Sends SIGTERM, and SIGCONT so that a suspended process ends too."""
@@ -147,6 +151,7 @@ class Supervisor:
         self._added = {PIPES: "1"}
         self._first = first
         self._waiters = waiters
+        waiters.tell_watching = self._tell_watching
         self._waits_alone = waits_alone
         self._write_line = write_line
         self._worker_line = worker_line
@@ -156,6 +161,8 @@ class Supervisor:
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._lock = threading.Lock()
+        #: Held while a worker is told whether somebody watches, so that it hears last what is so now.
+        self._telling = threading.Lock()
         self._log_throttle = LogThrottle()
         #: How many workers in a row ended early.
         self._restarts = 0
@@ -199,8 +206,7 @@ class Supervisor:
         jobs no time to end.
         """
         self._stopping.set()
-        with self._lock:
-            children = list(self._children)
+        children = self._all_children()
         for child in children:
             child.terminate()
         return children
@@ -243,9 +249,7 @@ class Supervisor:
 
     def cancel(self, job_id: str) -> None:
         """Sends the request to stop a running job to all workers, since any of them may run it."""
-        with self._lock:
-            children = list(self._children)
-        for child in children:
+        for child in self._all_children():
             child.send(f"cancel {job_id}\n".encode())
 
     def changed(self, *job_ids: str) -> None:
@@ -255,6 +259,21 @@ class Supervisor:
     def ended(self, *job_ids: str) -> None:
         """Notifies the waiting readers of jobs and batches that this process ended."""
         self._waiters.ended(*job_ids)
+
+    def _tell_watching(self) -> None:
+        """Tells all workers whether a reader waits for more than the ends of jobs: only then they tell other changes."""
+        for child in self._all_children():
+            self._tell_whether_watched(child)
+
+    def _tell_whether_watched(self, child: _Child) -> None:
+        with self._telling:
+            is_watching = self._waiters.is_watching
+            if child.is_watched is not is_watching and child.send(b"watch\n" if is_watching else b"unwatch\n"):
+                child.is_watched = is_watching
+
+    def _all_children(self) -> list[_Child]:
+        with self._lock:
+            return list(self._children)
 
     # The threads that keep workers.
 
@@ -433,6 +452,8 @@ class Supervisor:
                 self._stumbled(error, child)
 
     def _hear(self, child: _Child, said: list[tuple[str, str, str]]) -> None:
+        if child.is_watched is not self._waiters.is_watching:  # it is new, or its pipe was full
+            self._tell_whether_watched(child)
         self._waiters.changed(*(job_id for word, _, job_id in said if word == "job"))
         self._waiters.ended(*(job_id for word, _, job_id in said if word == "end"))
         for word, _, rest in said:
@@ -443,6 +464,8 @@ class Supervisor:
                     self._ready.set()
             elif word == "drain":
                 child.replaceable.set()
+            elif word == "watching":
+                self._waiters.look_again()
 
     def _pass_log_on(self, child: _Child) -> None:
         for line in _lines(child.process.stderr):

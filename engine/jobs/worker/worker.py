@@ -211,6 +211,8 @@ class _Worker:
         self.host, self.pid = socket.gethostname(), os.getpid()
         self._notices = notices
         self._notices_lock = threading.Lock()
+        #: Whether the server wants to know of more than the ends of jobs.
+        self._is_watched = True
         self._signals: list[int] = []
         self._last_beat = self._last_hiding = self._last_cleanup = 0.0
         self._log_throttle = LogThrottle()
@@ -265,8 +267,9 @@ class _Worker:
         self.loop.call_soon_threadsafe(self.runs.cancel, job_id)
 
     def changed(self, *job_ids: str) -> None:
-        """Tells the supervisor that these jobs have new events."""
-        self._notify_supervisor("".join(f"job {job_id}\n" for job_id in job_ids))
+        """Tells the supervisor that these jobs have new events, while somebody wants to know it."""
+        if self._is_watched:
+            self._notify_supervisor("".join(f"job {job_id}\n" for job_id in job_ids))
 
     def ended(self, *job_ids: str) -> None:
         """Tells the supervisor that these jobs or batches have ended."""
@@ -430,6 +433,11 @@ class _Worker:
             command, _, job_id = line.decode(errors="replace").partition(" ")
             if command == "cancel":
                 self.cancel(job_id)
+            elif command == "watch":
+                self._is_watched = True
+                self._notify_supervisor("watching\n")  # readers look once more: what was changed before, nobody told
+            elif command == "unwatch":
+                self._is_watched = False
         self.wake()
 
     def _do_periodic_work(self, *, first: bool = False) -> None:

@@ -117,3 +117,29 @@ async def test_changes_are_looked_for_a_moment_longer_than_anybody_waits(world: 
     assert not lookers()
     async with waiters.subscribe("job_z"):
         assert len(lookers()) == 1
+
+
+async def test_who_tells_changes_hears_whether_anybody_waits_for_more_than_ends(world: World) -> None:
+    waiters = JobWaiters(world.database)
+    told: list[bool] = []
+    waiters.tell_watching = lambda: told.append(waiters.is_watching)
+    async with waiters.subscribe("job_x", ends_only=True):
+        assert told == []
+    async with waiters.subscribe("job_x"), waiters.subscribe("job_y"):
+        assert told == [True]
+    await pass_time(LINGER_SECONDS / 2)
+    async with waiters.subscribe("job_x"):  # within the moment
+        await pass_time(2 * LINGER_SECONDS)
+    assert told == [True]
+    await pass_time(2 * LINGER_SECONDS)
+    assert told == [True, False]
+    async with waiters.subscribe("job_x"):
+        assert told == [True, False, True]
+
+
+async def test_looking_again_wakes_those_who_wait_for_more_than_ends(world: World) -> None:
+    waiters = JobWaiters(world.database)
+    async with waiters.subscribe("job_x") as changes, waiters.subscribe("job_x", ends_only=True) as end:
+        waiters.look_again()
+        assert await changes.wait(0.01)
+        assert not await end.wait(0.01)

@@ -104,6 +104,21 @@ def test_a_worker_that_cannot_be_started_is_tried_again_until_it_can(
     assert one.supervisor.wait_until_ready(60), one.lines
 
 
+def test_a_worker_that_begins_to_tell_changes_has_readers_look_once_more(
+    start: Callable[..., Started], program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it changed just before, it told nobody."""
+    looked = threading.Event()
+    monkeypatch.setattr(JobWaiters, "look_again", lambda _: looked.set())
+    write_program(program, 'echo ready /none; while read -r line; do [ "$line" != watch ] || echo watching; done')
+    one = start()
+    assert one.supervisor.wait_until_ready(60), one.lines
+    waiters = one.supervisor._waiters
+    waiters.is_watching = True
+    waiters.tell_watching()
+    assert looked.wait(30)
+
+
 def test_the_one_for_jobs_that_run_alone_is_tried_again_too(start: Callable[..., Started], program: Path) -> None:
     one = start(waits_alone=lambda: True)
     one.wait_for_line("cannot be started", times=4)

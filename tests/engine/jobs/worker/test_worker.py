@@ -40,6 +40,35 @@ async def test_the_supervised_worker_runs_and_cancels_jobs_and_tells_who_waits(w
     assert [path.name for path in run_folder(world.data).iterdir() if path.name.startswith("boot_")] == []
 
 
+async def test_a_worker_tells_more_than_ends_only_while_somebody_wants_to_know(world: World, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    waits = world.add_flow(document_of(("slow", "test_wait", {"until": str(gate), "value": "done"})))
+    with supervised(world) as (supervisor, waiters, _):
+        (worker,) = supervisor._children
+        await until_true(lambda: worker.is_watched is False)
+        told: list[str] = []
+        changed = waiters.changed
+
+        def hear(*job_ids: str) -> None:
+            told.extend(job_ids)
+            changed(*job_ids)
+
+        waiters.changed = hear  # only listens
+        first = world.submit(world.add_flow(), {"n": 1}).job_id
+        await ended(world, waiters, first)
+        second = world.submit(waits).job_id
+        async with waiters.subscribe(second):
+            assert worker.is_watched is True
+            third = world.submit(waits).job_id
+            await until_true(lambda: told.count(third) > 1)
+        gate.touch()
+        await ended(world, waiters, third)
+        await until_true(lambda: worker.is_watched is False)
+        fourth = world.submit(world.add_flow(), {"n": 1}).job_id
+        await ended(world, waiters, fourth)
+    assert (told.count(first), told.count(fourth)) == (1, 1), "that they were accepted, which this process told"
+
+
 async def test_a_killed_worker_is_replaced_and_its_job_goes_on(world: World, tmp_path: Path) -> None:
     path, gate = tmp_path / "lines", tmp_path / "gate"
     steps = document_of(
