@@ -22,7 +22,7 @@ _SENT: dict[str, tuple[str, type[Published], str]] = {
     "batch.completed": (
         "All items of a batch have ended",
         BatchWebhook,
-        "Sent once when the last item of a batch has ended, in whatever way, beside the webhooks of its items.",
+        "Sent once when the last item of a batch has ended, in whatever way, beside the webhooks of its items, some of which may arrive after it.",
     ),
 }
 _HEADERS = (

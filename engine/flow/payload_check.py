@@ -116,6 +116,8 @@ class PayloadCheck:
         self._fits = _fits_format_of_kept if kept else fits_format
         self._defaults = 0
         self._all_defaults = 0
+        #: Where the payload is in the body.
+        self._top: str | None = None
         self._groups: dict[int, _Group] = {}
         self._of_defaults: PayloadCheck | None = None
         self._allowed: dict[int, frozenset[Hashable]] = {}
@@ -136,7 +138,7 @@ class PayloadCheck:
         """Returns the payload with defaults applied; it is not whole when there are errors. `at`: where the payload is
         in the body, as a JSON pointer.
         """
-        self._steps_left, self._defaults = PATTERN_STEPS, 0
+        self._steps_left, self._defaults, self._top = PATTERN_STEPS, 0, at
         try:
             return self._object(fields, payload, at)
         except _TooManyDefaults as too_many:
@@ -158,7 +160,7 @@ class PayloadCheck:
                 self._add(at, wrong[0], lambda: wrong[1])
             return value
         if not _is_type(kind, value):
-            self._add(at, "type_error", lambda: f"expected {TYPE_WORDS.get(kind, kind)}, got {_type_word(value)}")
+            self._add(at, "type_error", lambda: f"expected {TYPE_WORDS.get(kind, kind)}, got {_got(kind, value)}")
             return value
         enum = field.get("enum")
         if enum and not self._is_allowed(enum, value):
@@ -246,7 +248,7 @@ class PayloadCheck:
 
     def _add_unknown(self, group: _Group, value: Mapping[str, Any], at: str) -> None:
         unknown = [name for name in value if name not in group.fields]
-        why = _unknown(group.fields)
+        why = _unknown(group.fields, "flow" if at == self._top else "object")
         kept = unknown[: max(0, MOST_ERRORS - len(self.errors))]
         for name in kept:
             pointer = f"{at}/{jsonpointer.escape(name)}"
@@ -385,9 +387,9 @@ def has_patterns(fields: Iterable[FieldDict]) -> bool:
     return False
 
 
-def _unknown(known: Mapping[str, FieldDict]) -> str:
+def _unknown(known: Mapping[str, FieldDict], owner: str) -> str:
     names = ", ".join(f"`{other}`" for other in list(known)[:10])
-    return f"the flow has no field of this name; it has {names}" if names else "the flow takes no fields"
+    return f"the {owner} has no field of this name; it has {names}" if names else f"the {owner} takes no fields"
 
 
 def _comparable(value: JsonValue) -> tuple[bool, Hashable]:
@@ -438,6 +440,13 @@ def json_type(value: Json) -> str:
             return "array"
         case _:
             return "object"
+
+
+def _got(kind: str, value: Json) -> str:
+    """Returns what was sent for another type, in words."""
+    if kind == "integer" and isinstance(value, float):  # also `5.0`, which JSON Schema takes for a whole number
+        return "a number with a point or an exponent"
+    return _type_word(value)
 
 
 def _type_word(value: Json) -> str:

@@ -79,6 +79,8 @@ def field_reason(field: Mapping[str, str], types: Mapping[str, str]) -> str:
             wanted = _A_TYPE.get(types.get(field_name(field), ""), "")
             return _("is missing; it must be {type}").format(type=wanted) if wanted else _("is missing")
         case "unknown_field":
+            if detail.startswith("the object "):
+                return _("the group has no field of this name")
             return _("the flow has no field of this name")
         case "type_error" if (types_said := _expected(detail)) is not None:
             return _("must be {wanted}, and {got} was sent").format(wanted=types_said[0], got=types_said[1])

@@ -58,6 +58,21 @@ def test_a_wrong_field_is_named(payload, pointer, code):
     assert [(error.pointer, error.code) for error in errors] == [(pointer, code)]
 
 
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ({**URL, "extra": 1}, "the flow has no field of this name; it has `url`, "),
+        ({**URL, "who": {"mail": "a@b.de", "age": 1}}, "the object has no field of this name; it has `mail`"),
+        ({**URL, "max_pages": 5.0}, "expected a whole number, got a number with a point or an exponent"),
+        ({**URL, "max_pages": "5"}, "expected a whole number, got a string"),
+        ({**URL, "lang": 5.0}, "expected text, got a number"),
+    ],
+)
+def test_what_is_wrong_is_said_of_the_thing_that_it_is(payload, said):
+    (error,) = check_payload(FIELDS, payload)[1]
+    assert error.detail.startswith(said)
+
+
 @pytest.mark.parametrize("payload", RIGHT)
 def test_what_is_just_within_a_rule_is_taken(payload):
     assert check_payload(FIELDS, {**URL, **payload})[1] == []
