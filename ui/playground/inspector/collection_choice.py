@@ -20,6 +20,7 @@ from ui.kit.text import _, plural
 from ui.knowledge.add_dialog import add_sources
 from ui.page_session import PageSession
 from ui.page_shell import every
+from ui.playground.inspector.choice_box import choice_box
 
 if TYPE_CHECKING:
     from ui.forms.form import Form, Widget
@@ -93,17 +94,7 @@ class CollectionChoice:
             form.change(pointer, collection or "")
             draw(collection)
 
-        box = ui.select(
-            options,
-            value=found.id if found else chosen or None,
-            on_change=lambda event: pick(event.value),
-            with_input=len(options) > 10,
-        )
-        box.props("outlined dense options-dense").classes("w-full")
-        box.props["aria-label"] = spec.title
-        if not options:
-            box.props["placeholder"] = _("No collections yet")
-        box.props.set_bool("readonly", form.read_only)
+        choice_box(form, spec, options, found.id if found else chosen or None, pick, none=_("No collections yet"))
         with ui.element("div").classes("fp-row"):
             if not form.read_only and self.page_session.may("edit knowledge"):
                 button(_("New collection"), lambda: self._make(pick), icon="add", small=True)

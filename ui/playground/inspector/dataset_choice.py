@@ -17,6 +17,7 @@ from ui.kit.ask import ask_text
 from ui.kit.parts import button, link, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
+from ui.playground.inspector.choice_box import choice_box
 
 if TYPE_CHECKING:
     from ui.forms.form import Form, Widget
@@ -88,17 +89,7 @@ class DatasetChoice:
             self._offer_keys()
             draw(dataset)
 
-        box = ui.select(
-            options,
-            value=found.id if found else chosen or None,
-            on_change=lambda event: pick(event.value),
-            with_input=len(options) > 10,
-        )
-        box.props("outlined dense options-dense").classes("w-full")
-        box.props["aria-label"] = spec.title
-        if not options:
-            box.props["placeholder"] = _("No datasets yet")
-        box.props.set_bool("readonly", form.read_only)
+        choice_box(form, spec, options, found.id if found else chosen or None, pick, none=_("No datasets yet"))
         with ui.element("div").classes("fp-row"):
             if not form.read_only and self.page_session.may("edit datasets"):
                 button(_("New dataset"), lambda: self._make(pick), icon="add", small=True)

@@ -14,6 +14,7 @@ from ui.forms.specs import FieldSpec, Json
 from ui.kit.parts import link, words
 from ui.kit.text import _
 from ui.page_session import PageSession
+from ui.playground.inspector.choice_box import choice_box
 from ui.playground.state.called_flows import choices
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class ToolChoice:
         chosen = value if isinstance(value, str) and value else None
         if chosen and chosen not in options:
             options[chosen] = _GONE_FLOW
-        self._select(form, spec, options, chosen, lambda picked: form.change(pointer, picked or ""))
+        choice_box(form, spec, options, chosen, lambda picked: form.change(pointer, picked or ""))
         if not self.flows:
             words(_("No other flow is saved yet. Make one that does the work, and save it."), "fp-t3 fp-s12", tag="p")
 
@@ -74,7 +75,7 @@ class ToolChoice:
             if redraw := self._redraw.get(_entry(pointer)):
                 redraw(picked or "")
 
-        self._select(form, spec, options, chosen, pick)
+        choice_box(form, spec, options, chosen, pick)
         if self.page_session.may("manage connections"):
             link(_("Set up servers"), "/settings/tools", "fp-s13", new_tab=True)
         elif not self.servers:
@@ -133,17 +134,6 @@ class ToolChoice:
             return ""
         entry = entries[int(at)]
         return str(entry.get("server") or "") if isinstance(entry, Mapping) else ""
-
-    @staticmethod
-    def _select(
-        form: Form, spec: FieldSpec, options: Mapping[str, str], chosen: str | None, pick: Callable[[Any], None]
-    ) -> None:
-        box = ui.select(
-            dict(options), value=chosen, on_change=lambda event: pick(event.value), with_input=len(options) > 10
-        )
-        box.props("outlined dense options-dense").classes("w-full")
-        box.props["aria-label"] = spec.title
-        box.props.set_bool("readonly", form.read_only)
 
 
 def _entry(pointer: str) -> str:

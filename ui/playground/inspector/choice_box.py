@@ -1,0 +1,36 @@
+"""The list in which a node's settings name one thing of the workspace: a dataset, a collection, a flow, a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
+
+from ui.forms.specs import FieldSpec
+
+if TYPE_CHECKING:
+    from ui.forms.form import Form
+
+#: From so many entries on, the list can be searched by typing.
+_MANY = 11
+
+
+def choice_box(
+    form: Form,
+    spec: FieldSpec,
+    options: Mapping[str, str],
+    chosen: str | None,
+    pick: Callable[[Any], object],
+    *,
+    none: str = "",
+) -> None:
+    """Draws the list. `options`: id -> name; `pick` is called with the chosen id. `none`: what stands in an empty list."""
+    box = ui.select(
+        dict(options), value=chosen, on_change=lambda event: pick(event.value), with_input=len(options) >= _MANY
+    )
+    box.props("outlined dense options-dense").classes("w-full")
+    box.props["aria-label"] = spec.title
+    if none and not options:
+        box.props["placeholder"] = none
+    box.props.set_bool("readonly", form.read_only)
