@@ -15,7 +15,7 @@ from engine.actions.called_flows import calls_older_versions, read_library
 from engine.actions.datasets import known_datasets
 from engine.actions.flows import add_version, not_saved, note_difference_from_live
 from engine.actions.principal import Principal, require_may
-from engine.core.errors import FlowInvalid, Problem
+from engine.core.errors import FlowInvalid, Problem, VersionConflict
 from engine.core.ids import FlowId
 from engine.core.settings import Settings
 from engine.flow.called_flows import call_problems, pinned
@@ -63,15 +63,19 @@ def deploy(
     *,
     version: int | None = None,
     settings: Settings | None = None,
+    revision: int | None = None,
 ) -> Deployed:
     """Makes a version live. Jobs that are queued or running finish on the version they were submitted with.
 
     With `version` None the draft is deployed: if it differs from the newest version, it is first saved as the next one,
     in the same transaction. Raises NotFound, and FlowInvalid with every problem, also for a flow that was never saved.
-    `settings`: those of the server, by which addresses in nodes are checked.
+    `settings`: those of the server, by which addresses in nodes are checked. `revision`: that of the draft whose checks
+    the person saw; VersionConflict is raised when it has changed since.
     """
     require_may(principal, "deploy")
     flow = hold_flow(session, principal.workspace_id, flow_id)
+    if revision is not None and flow.draft_revision != revision:
+        raise VersionConflict("The flow was changed after its checks", remedy="Look at the checks again, then deploy.")
     number = flow.newest_version if version is None else version
     if not flow.newest_version:
         found = problems_before_deploy(session, principal.workspace_id, flow_id, load_document(flow.draft), settings)

@@ -8,8 +8,10 @@ from nicegui import ui
 
 from engine.actions.deployments import Deployed
 from engine.actions.flows import UNTITLED, change_flow_settings
+from engine.core.errors import VersionConflict
 from engine.flow.flow_warnings import FlowWarning
 from engine.flow.times_asked import times_of_flow
+from engine.flow.version_comparison import draft_changes
 from storage.flows import FlowRow, get_flow
 from storage.schedules import count_schedules
 from ui.flows.api_tab import ApiTab
@@ -114,10 +116,15 @@ class DeployDialog:
         self.body.clear()
         self.acts.clear()
 
-    def _check(self) -> None:
+    def _check(self, changed: str = "") -> None:
+        """Draws the first step. `changed`: what somebody changed after the draft was looked at."""
         flow, number = self.checks.flow, self.checks.number
         self._step(1)
         with self.body:
+            if changed:
+                said = _("{changes}. Nothing was deployed yet: look at what goes live now, then press Next.")
+                strong = _("The flow was changed while you looked at it:")
+                note(said.format(changes=changed), kind="warn", icon="group", strong=strong)
             _no_problems(self.checks, self._mend if self.page_session.may("edit flows") else None)
             made_up_note(self.page_session, self.checks.made_up)
             practice_note(self.page_session, self.checks.practice)
@@ -156,15 +163,30 @@ class DeployDialog:
             await self._look_again()
 
     async def _look_again(self) -> None:
+        self.checks = await self._look()
+        await self._show_checks()
+
+    async def _look(self) -> Checks:
         flow_id, settings = self.checks.flow.id, self.page_session.app.settings
-        self.checks = await self.page_session.query(look_before_deploy, flow_id, None, settings)
+        return await self.page_session.query(look_before_deploy, flow_id, None, settings)
+
+    async def _show_checks(self, changed: str = "") -> None:
         if self.card.is_deleted:
             return
         if self.checks.problems:  # what was added still has to be filled in
             self.dialog.close()
             await _show_problems(self.checks)
             return
-        self._check()
+        self._check(changed)
+
+    async def _changed_meanwhile(self) -> bool:
+        """Looks again after somebody changed the draft. Returns whether callers would notice; the checks are shown then."""
+        before, self.checks = self.checks, await self._look()
+        changes = draft_changes(before.document, self.checks.document)
+        if changes.same:
+            return False  # a step was moved, for example
+        await self._show_checks(changes.sentence)
+        return True
 
     def _options(self) -> None:
         self._step(2)
@@ -179,18 +201,30 @@ class DeployDialog:
         self.go.disable()
         try:
             with feedback.refusals_told():
-                async with drafts_of(self.page_session.app).borrowed(self.page_session, flow.id) as draft:
-                    self.done = await draft.deploy(self.page_session)
+                self.done = await self._deploy_what_was_seen()
+                if self.done is None:
+                    return
                 if changes := self.options.changes():
                     await self.page_session.execute(change_flow_settings, flow.id, changes)
         finally:
-            self.go.enable()
+            if not self.go.is_deleted:
+                self.go.enable()
         if self.done is None:
             return
         if self.on_live is not None:
             await self.on_live()
         if not self.card.is_deleted:  # the tab may be closed
             await self._live(self.done)
+
+    async def _deploy_what_was_seen(self) -> Deployed | None:
+        """Deploys the draft; returns None, with the checks shown anew, when it is not the one that was checked."""
+        async with drafts_of(self.page_session.app).borrowed(self.page_session, self.checks.flow.id) as draft:
+            while True:
+                try:
+                    return await draft.deploy(self.page_session, revision=self.checks.flow.draft_revision)
+                except VersionConflict:
+                    if await self._changed_meanwhile():
+                        return None
 
     async def _live(self, done: Deployed) -> None:
         was = self.checks.flow.live_version

@@ -56,7 +56,9 @@ class Checks(Struct, frozen=True):
     answers_may_differ: bool
     practice: Practice
     #: The tables that calls save rows in from then on, and do not yet.
-    saves: tuple[str, ...] = ()
+    saves: tuple[str, ...]
+    #: What was checked.
+    document: Document
 
     @property
     def heading(self) -> tuple[str, str]:
@@ -110,7 +112,7 @@ def look_before_deploy(
     labels = {node.id: node.name for node in document.nodes}
     made_up = load_made_up(session, workspace_id, flow_id, document)
     practice = load_practice(session, workspace_id, flow_id, document)
-    return Checks(flow, number, problems, changes, labels, warnings, made_up, differ, practice, saves)
+    return Checks(flow, number, problems, changes, labels, warnings, made_up, differ, practice, saves, document)
 
 
 def _tables(session: Session, workspace_id: str, document: Document) -> tuple[str, ...]:

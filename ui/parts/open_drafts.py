@@ -103,11 +103,17 @@ class OpenDraft:
         async with self.lock:
             return await page_session.execute(save_as, self.flow_id, title)
 
-    async def deploy(self, page_session: PageSession, version: int | None = None) -> Deployed:
-        """Deploys a saved version, or the draft after edits in progress are stored. Raises Refusal."""
+    async def deploy(
+        self, page_session: PageSession, version: int | None = None, revision: int | None = None
+    ) -> Deployed:
+        """Deploys a saved version, or the draft after edits in progress are stored. Raises Refusal: VersionConflict when
+        the draft has another `revision`.
+        """
         async with self.lock:
             settings = page_session.app.settings
-            return await page_session.execute(deploy, self.flow_id, version=version, settings=settings)
+            return await page_session.execute(
+                deploy, self.flow_id, version=version, settings=settings, revision=revision
+            )
 
     async def settled(self) -> Document:
         """Returns the document after edits in progress are stored, such as text typed just before a button was

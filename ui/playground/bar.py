@@ -10,7 +10,7 @@ from msgspec import Struct
 from nicegui import ui
 
 from engine.actions.flows import UNTITLED, rename_flow
-from engine.core.errors import Problem
+from engine.core.errors import Problem, VersionConflict
 from engine.flow.called_flows import called_ids
 from engine.flow.document import Document, load_document
 from engine.flow.flow_warnings import FlowWarning
@@ -299,7 +299,11 @@ class PlaygroundBar:
     async def _save_version(self, note: str) -> None:
         version = None
         with feedback.refusals_told():
-            version = await self.draft.save(self.page_session, note, self.flow.newest_version)
+            try:
+                version = await self.draft.save(self.page_session, note, self.flow.newest_version)
+            except VersionConflict:
+                await self._read_flow()  # from now on saving again puts this draft on top
+                raise
         if version is not None and await self._read_flow():
             feedback.told(
                 _("Saved as version {version}.").format(version=version), _("Callers get it when you deploy it.")

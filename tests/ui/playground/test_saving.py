@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from nicegui import ui
 from nicegui.testing import User
 
-from engine.actions.flows import save_draft
+from engine.actions.flows import save_draft, save_version
 from engine.flow.edits import apply_ops, update_node
 from storage.flows import FlowRow, get_flow, list_flows
 from tests.ui.arrange import box, choose, draft, page_text, press, texts, until
@@ -29,10 +30,15 @@ async def edit_under_way(site: Site, flow_id: str) -> AsyncIterator[None]:
 def changed_flow(site: Site) -> str:
     """A saved flow whose draft differs from its version."""
     flow_id = site.flow("Greeting")
-    document = draft(site, flow_id)
-    changed = apply_ops(document, [update_node(document.nodes[0], label="What comes in")])
-    site.database.write_now(save_draft, site.owner, flow_id, changed, row(site, flow_id).draft_revision)
+    change_elsewhere(site, flow_id, label="What comes in")
     return flow_id
+
+
+def change_elsewhere(site: Site, flow_id: str, **changes: Any) -> None:
+    """Stores a change of the first step, as another page does."""
+    document = draft(site, flow_id)
+    changed = apply_ops(document, [update_node(document.nodes[0], **changes)])
+    site.database.write_now(save_draft, site.owner, flow_id, changed, row(site, flow_id).draft_revision)
 
 
 async def settle(site: Site) -> None:
@@ -111,6 +117,47 @@ async def test_deploying_waits_for_the_edit_that_was_made_meanwhile(site: Site, 
     await until(lambda: row(site, flow_id).live_version == 1)
 
 
+async def test_what_a_colleague_typed_after_the_checks_does_not_go_live_unseen(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/playground/{flow_id}")
+    press(user, "Deploy API")
+    await user.should_see("No problems.")
+    press(user, "Next")
+    await user.should_see("Back")
+
+    change_elsewhere(site, flow_id, label="Half wri")
+    press(user, "Deploy API")
+    await user.should_see("The flow was changed while you looked at it:")
+    assert row(site, flow_id).live_version is None
+    press(user, "Next")
+    await user.should_see("Back")
+    press(user, "Deploy API")
+    await until(lambda: row(site, flow_id).live_version == 2)
+
+
+async def test_a_step_that_a_colleague_moves_stops_no_deployment(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    await user.open(f"/playground/{flow_id}")
+    press(user, "Deploy API")
+    await user.should_see("No problems.")
+    press(user, "Next")
+    await user.should_see("Back")
+    change_elsewhere(site, flow_id, position={"x": 900.0, "y": 0.0})
+    press(user, "Deploy API")
+    await until(lambda: row(site, flow_id).live_version is not None)
+
+
+async def test_who_saves_second_can_save_on_top(site: Site, user: User) -> None:
+    flow_id = changed_flow(site)
+    await user.open(f"/playground/{flow_id}")
+    site.database.write_now(save_version, site.owner, flow_id, "from another page")
+    change_elsewhere(site, flow_id, label="Mine")
+    press(user, "Save")
+    await user.should_see("version 2 is the newest now")
+    press(user, "Save")
+    await until(lambda: row(site, flow_id).newest_version == 3)
+
+
 async def test_a_tab_that_closes_while_it_deploys_logs_no_error(
     site: Site, user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -171,9 +218,7 @@ async def test_the_bar_says_what_callers_get(site: Site, user: User) -> None:
     await user.should_see("Same as live version 1.")
     assert "Draft" not in texts(user)
 
-    document = draft(site, flow_id)
-    changed = apply_ops(document, [update_node(document.nodes[0], label="What comes in")])
-    site.database.write_now(save_draft, site.owner, flow_id, changed, row(site, flow_id).draft_revision)
+    change_elsewhere(site, flow_id, label="What comes in")
     await user.open(f"/playground/{flow_id}")
     await user.should_see("Live: version 1")
     assert "Draft differs" in page_text(user)
