@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from nicegui.testing import User
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from engine.actions.datasets import add_dataset, import_rows
 from engine.flow.dataset_payloads import fitted, match_columns, payload_of_row
@@ -189,6 +190,34 @@ async def test_the_file_has_a_line_per_row_and_no_formula(site: Site, user: User
     assert (await user.http_client.get("/playground/batches/batch_x/results.csv")).status_code == 404
     async with site.browser() as stranger:
         assert (await stranger.get(path)).status_code in {302, 303, 401}
+
+
+async def test_a_late_row_gives_the_file_its_columns_too(site: Site, user: User) -> None:
+    """The rows before it have failed, so none of them has a result."""
+    flow_id = site.flow("Read", saved=False, file=READING)
+    dataset(site, *({"text": "{broken"} for _ in range(3)), {"text": '"fine"'})
+    await opened(user, flow_id)
+    tab(user, "batch")
+    await until(lambda: "Start 4 runs" in buttons(user))
+    async with working(site):
+        press(user, "Start 4 runs")
+        await user.should_see("4 of 4 rows", retries=250)
+    batch_id = newest(site, flow_id).id
+
+    def repeat_the_first(session: Session) -> None:
+        """As many failed rows as a large batch has before its first success."""
+        first = session.scalars(select(Job).where(Job.batch_id == batch_id)).all()[0]
+        columns = {name: getattr(first, name) for name in Job.__table__.columns.keys()}  # noqa: SIM118 - no mapping
+        for number in range(250):
+            options = {**(first.run_options or {}), "row": -number - 1}
+            session.add(Job(**{**columns, "id": f"job_{number:028}", "run_options": options}))
+
+    site.database.write_now(repeat_the_first)
+    answer = await user.http_client.get(f"/playground/batches/{batch_id}/results.csv")
+    head, *rows = csv.reader(io.StringIO(answer.text.removeprefix("\ufeff")))
+    assert head[-1] == "result.output"
+    assert [row[-1] for row in rows if row[-1]] == ["fine"]
+    assert len(rows) == 254
 
 
 async def test_the_batch_is_there_again_when_the_page_is_opened_anew(site: Site, user: User) -> None:

@@ -36,6 +36,12 @@ def test_lines_that_differ_are_shown_with_two_around_them():
         ("+", "   • 3"),
     ]
     assert difference(None, "x") == [("-", "(empty)"), ("+", "x")]
+    (behind,) = difference("x" * 20_000 + "a", "x" * 20_000 + "b")
+    assert behind == ("…", "They differ, but not in the first 20,000 characters, which are compared here.")
+    assert difference("x" * 20_001, "x" * 20_001) == []
+    assert difference("a", "a\n") == [("…", "They differ only in how their lines end.")]
+    ((_sign, said),) = difference({"a": 1}, {"a": "1"})
+    assert said.startswith("They read alike, but are not the same value")
     long = difference([*range(1000)], [*range(5000, 6000)])
     assert (len(long), long[-1]) == (MOST_LINES + 1, ("…", ""))
 

@@ -1,10 +1,10 @@
-"""The title that a new saved sample is offered."""
+"""The title that a new saved sample is offered, and a sample that others move."""
 
 from __future__ import annotations
 
 import pytest
 
-from ui.playground.run.samples import free_title
+from ui.playground.run.samples import free_title, place_now
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,22 @@ from ui.playground.run.samples import free_title
 )
 def test_a_new_sample_is_offered_a_title_that_none_has(titles: list[str | None], offered: str) -> None:
     assert free_title([{"title": title} if title else {} for title in titles]) == offered
+
+
+A, B, C = ({"title": title, "payload": {"name": title}} for title in "ABC")
+
+
+@pytest.mark.parametrize(
+    ("now", "place"),
+    [
+        ([A, B, C], 1),
+        ([B, C], 0),  # another one was deleted
+        ([A, C], None),  # it was deleted
+        ([A, {**B, "title": "Bee"}, C], 1),
+        ([A, {**B, "payload": {}}, C], 1),
+        ([C, A, B], 2),
+        ([], None),
+    ],
+)
+def test_a_sample_is_found_again_after_others_changed_them(now: list[dict[str, object]], place: int | None) -> None:
+    assert place_now([A, B, C], 1, now) == place

@@ -23,8 +23,6 @@ from ui.page_shell import nothing_here
 
 PATH = "/playground/batches/{batch_id}/results.csv"
 PIECE = 100
-#: Number of rows, from the first on, that decide the columns for input and result.
-LOOKED_AT = 200
 HEAD = ("row", "title", "status", "job_id", "seconds", "cost_usd", "error")
 
 Values = tuple[dict[str, Any], dict[str, Any]]
@@ -54,13 +52,9 @@ def add_routes(root: FastAPI, app: App) -> None:
 async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:
     runs = await recipient.read(list_batch_runs, recipient.workspace_id, batch_id)
     outside = await recipient.read(list_rows_outside_jobs, recipient.workspace_id, batch_id)
-    first = await recipient.read(_values, runs[:LOOKED_AT])
-    inputs = list(dict.fromkeys(name for given, _result in first for name in given))
-    results = list(dict.fromkeys(name for _given, result in first for name in result))
+    inputs, results = await _names(recipient, runs)
     yield MARK + csv_line([*HEAD, *(f"input.{name}" for name in inputs), *(f"result.{name}" for name in results)])
-    for start in range(0, len(runs), PIECE):
-        piece = runs[start : start + PIECE]
-        values = await recipient.read(_values, piece)
+    async for piece, values in _pieces(recipient, runs):
         yield "".join(
             csv_line(
                 [
@@ -74,6 +68,26 @@ async def _lines(recipient: Recipient, batch_id: str) -> AsyncIterator[str]:
     yield "".join(
         csv_line([row.row, row.title, row.state, "", "", "", row.text]) for row in outside if row.state == "refused"
     )
+
+
+async def _pieces(
+    recipient: Recipient, runs: Sequence[BatchRun]
+) -> AsyncIterator[tuple[Sequence[BatchRun], list[Values]]]:
+    """Yields the rows a hundred at a time, with their values."""
+    for start in range(0, len(runs), PIECE):
+        piece = runs[start : start + PIECE]
+        yield piece, await recipient.read(_values, piece)
+
+
+async def _names(recipient: Recipient, runs: Sequence[BatchRun]) -> tuple[list[str], list[str]]:
+    """Returns the names that stand in any input and in any result, in the order in which they come."""
+    inputs: dict[str, None] = {}
+    results: dict[str, None] = {}
+    async for _piece, values in _pieces(recipient, runs):
+        for given, result in values:
+            inputs |= dict.fromkeys(given)
+            results |= dict.fromkeys(result)
+    return list(inputs), list(results)
 
 
 def _values(session: Session, runs: Sequence[BatchRun]) -> list[Values]:

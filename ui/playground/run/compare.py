@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from engine.core.json_text import json_text
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from storage.run_comparison import OutputsCompared
 from storage.steps import StepRow
 from ui.flow_view.job_watch import Look, statuses
-from ui.kit.text import ENGLISH, Reader
+from ui.kit.text import ENGLISH, Reader, _
 from ui.kit.value_words import as_lines
 
 #: Number of characters of each value that are compared, and number of lines that are shown.
@@ -73,9 +74,10 @@ def compare_nodes(
 def difference(first: Any, second: Any) -> list[tuple[Sign, str]]:
     """The differing lines with two lines of context: `-` only in the first, `+` only in the second, `…` omitted.
 
-    Empty: equal.
+    Empty: equal. Values that differ in no line that is compared have one `…` with words that say so.
     """
-    mine, theirs = _lines(first), _lines(second)
+    texts = _text(first), _text(second)
+    mine, theirs = (text[:MOST_CHARACTERS].splitlines() for text in texts)
     lines: list[tuple[Sign, str]] = []
     for line in list(difflib.unified_diff(mine, theirs, n=_AROUND, lineterm=""))[2:]:
         if line.startswith("@@"):
@@ -84,12 +86,23 @@ def difference(first: Any, second: Any) -> list[tuple[Sign, str]]:
         else:
             sign: Any = line[0]
             lines.append((sign, line[1:]))
+    if not lines and json_text(first) != json_text(second):
+        return [("…", _only_elsewhere(texts))]
     return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], ("…", "")]
 
 
-def _lines(value: Any) -> list[str]:
-    text = value if isinstance(value, str) else "\n".join(as_lines(value))
-    return text[:MOST_CHARACTERS].splitlines()
+def _only_elsewhere(texts: tuple[str, str]) -> str:
+    if max(map(len, texts)) > MOST_CHARACTERS:
+        return _("They differ, but not in the first {count} characters, which are compared here.").format(
+            count=f"{MOST_CHARACTERS:,}"
+        )
+    if texts[0] != texts[1]:
+        return _("They differ only in how their lines end.")
+    return _("They read alike, but are not the same value, like a number and a text of the same digits.")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "\n".join(as_lines(value))
 
 
 def _spent(look: Look, document: Document, reader: Reader) -> dict[str, Spent]:

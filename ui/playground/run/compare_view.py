@@ -242,6 +242,9 @@ class CompareView:
                 words(_("Both runs gave the same."), "fp-t2", tag="p")
                 return
             count = sum(sign in "-+" for sign, _text in lines)
+            if not count:
+                words(lines[0][1], "fp-t2", tag="p")
+                return
             words(
                 _("{lines_differ}: - first, + second").format(
                     lines_differ=plural(count, _("line differs"), _("lines differ"), self.reader)

@@ -18,7 +18,7 @@ from ui.kit.parts import segments, words
 from ui.kit.text import _
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.sample_row import Edit, SampleRow
-from ui.playground.run.samples import Sample, payload_of
+from ui.playground.run.samples import Sample, payload_of, place_now
 
 
 class InputForm:
@@ -86,6 +86,8 @@ class InputForm:
             self.payload = sample_payload(self.draft.document)
         elif not same_fields:
             self._keep_typed(fields)
+        if self.chosen is not None and self.chosen < len(self.samples):
+            self.chosen = place_now(self.samples, self.chosen, samples)
         if self.chosen is None or self.chosen >= len(samples):
             self.chosen = self._same_sample()
         self._look()

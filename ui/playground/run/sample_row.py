@@ -7,6 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
+from engine.flow.contract import samples_of
 from engine.flow.document import Document
 from engine.flow.edits import Op
 from ui.kit import feedback
@@ -20,6 +21,7 @@ from ui.playground.run.samples import (
     free_title,
     overwrite_sample,
     payload_of,
+    place_now,
     rename_sample,
     title_of,
 )
@@ -121,14 +123,14 @@ class SampleRow:
         title = await ask_text(
             _("Rename the sample"), _("Title"), title_of(self.samples[self.chosen], self.chosen), _("Rename")
         )
-        if title:
-            await self._edited(rename_sample(self.document(), self.chosen, title))
+        if title and (place := self._place()) is not None:
+            await self._edited(rename_sample(self.document(), place, title))
 
     async def _overwrite(self) -> None:
         assert self.chosen is not None
-        if not self.ready():
+        if not self.ready() or (place := self._place()) is None:
             return
-        if await self._edited(overwrite_sample(self.document(), self.chosen, self.payload())):
+        if await self._edited(overwrite_sample(self.document(), place, self.payload())):
             with self.around:
                 feedback.told(
                     _("{title} holds this input now.").format(title=title_of(self.samples[self.chosen], self.chosen))
@@ -136,11 +138,26 @@ class SampleRow:
 
     async def _delete(self) -> None:
         assert self.chosen is not None
-        gone, ops = title_of(self.samples[self.chosen], self.chosen), delete_sample(self.document(), self.chosen)
-        if await self._edited(ops):
+        if (place := self._place()) is None:
+            return
+        gone = title_of(self.samples[self.chosen], self.chosen)
+        if await self._edited(delete_sample(self.document(), place)):
             self.on_choose(None)
             with self.around:
                 feedback.told(_("{gone} is deleted.").format(gone=gone), _("Undo on the canvas brings it back."))
+
+    def _place(self) -> int | None:
+        """Returns where the chosen sample is in the draft now. Tells when somebody else has deleted it meanwhile."""
+        assert self.chosen is not None
+        place = place_now(self.samples, self.chosen, samples_of(self.document()))
+        if place is None:
+            gone = title_of(self.samples[self.chosen], self.chosen)
+            with self.around:
+                feedback.told(
+                    _("{gone} was deleted meanwhile.").format(gone=gone),
+                    _("Keep this input as a sample to have it again."),
+                )
+        return place
 
     async def _edited(self, ops: list[Op]) -> bool:
         return self.edit is not None and bool(ops) and bool(await self.edit(ops))

@@ -33,6 +33,23 @@ def payload_of(sample: Sample) -> dict[str, Any]:
     return dict(payload) if isinstance(payload, dict) else {}
 
 
+def place_now(before: Sequence[Sample], place: int, samples: Sequence[Sample]) -> int | None:
+    """Returns where the sample at `place` of `before` stands among the samples of now; None when it is gone.
+
+    Somebody else may have added or deleted others. One whose title or input was changed is the same sample.
+    """
+    sample = before[place]
+    if place < len(samples) and samples[place] == sample:
+        return place
+    if sample in samples:
+        return samples.index(sample)
+    if len(samples) == len(before):
+        other = samples[place]
+        if other.get("title") == sample.get("title") or payload_of(other) == payload_of(sample):
+            return place
+    return None
+
+
 def sample_rows(samples: Sequence[Sample]) -> ListedRows:
     """The samples as the rows of a batch."""
     return ListedRows([(title_of(sample, place), payload_of(sample)) for place, sample in enumerate(samples)])
