@@ -30,7 +30,7 @@ JOB_ERROR_TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     JobErrorCode.ADDRESS_NOT_ALLOWED: (
         "The address may not be called",
-        "A step wanted to reach an address inside the server's own network, a public one at a port other than 80, 443, 8080 and 8443, one whose host is a number in another form than a usual IP address (`http://134744072/`), or one with a scheme other than http and https, or to send a secret to a host that the secret does not name. Such addresses and ports are closed unless whoever runs the server opens them; other forms of numbers and other schemes always are.",
+        "A step wanted to reach an address inside the server's own network, a public one at a port other than 80, 443, 8080 and 8443, one whose host ends in a number and is no IP address in its usual form (`http://134744072/`), or one with a scheme other than http and https, or to send a secret to a host that the secret does not name. Such addresses and ports are closed unless whoever runs the server opens them; other forms of numbers and other schemes always are.",
         "Check the address that was sent. If it should be reachable, the owner adds it under Settings, Server (`FLOWPORT_OUTBOUND_ALLOW` on the server), with its port where that is another, like `example.com:8444`; a host for a secret is added under Settings, Models and secrets. `message` says which of the two it is.",
     ),
     JobErrorCode.HTTP_STATUS: (

@@ -336,7 +336,7 @@ def _check_address(value: str) -> tuple[str, str] | None:
     if not has_good_port(parts):
         return "format", "is no address of a file: its port does not exist; ports are numbers from 1 to 65535"
     if is_encoded_number(parts.hostname):
-        return "format", "is no address of a file: its host is a number in another form than a usual IP address"
+        return "format", "is no address of a file: its host ends in a number and is no IP address in its usual form"
     return None if _WEB_FILE.fullmatch(value) else ("format", _NO_HOST)
 
 

@@ -43,7 +43,7 @@ class Forbidden(Exception):  # internal signal; `error_messages` turns it into a
 
 #: Longest address that `read_url` keeps, in characters.
 _MOST_KEPT = 500
-ENCODED_RULE = "its host is a number in another form than a usual IP address"
+ENCODED_RULE = "its host ends in a number and is no IP address in its usual form"
 PRIVATE_RULE = "it leads into a private or reserved network"
 
 
@@ -136,7 +136,7 @@ class Guard(Struct, frozen=True):
     def _broken_port(self, port: int) -> str | None:
         if port in self.ports:
             return None
-        return f"port {port} is not among the ports that flows may use ({', '.join(map(str, sorted(self.ports)))})"
+        return f"port {port} is not among the open ports ({', '.join(map(str, sorted(self.ports)))})"
 
 
 def is_public(address: Address) -> bool:

@@ -123,15 +123,15 @@ CALLERS = "10.0.0.7:3000, 127.0.0.1:9000, nas.lan, hooks.invalid, 192.168.0.0/16
         ("http://[::1]:8080/", "private or reserved network"),
         ("http://[::ffff:10.0.0.7]/", "private or reserved network"),
         ("http://169.254.169.254/latest", "private or reserved network"),
-        ("http://127.1/", "a number in another form"),
-        ("http://0x7f000001/", "a number in another form"),
+        ("http://127.1/", "ends in a number and is no IP address"),
+        ("http://0x7f000001/", "ends in a number and is no IP address"),
         ("http://localhost/hook", "a name without a dot"),
         ("http://a.localhost:8080/", "names that end in .localhost"),
         ("https://intranet/", "a name without a dot"),
         ("https://printer.local/", "names that end in .local"),
         ("https://hooks.example.invalid/", "names that end in .invalid belong to no public server"),
         ("https://INVALID/", "a name without a dot"),
-        ("https://hooks.example.com:5432/", "port 5432 is not among the ports"),
+        ("https://hooks.example.com:5432/", "port 5432 is not among the open ports"),
     ],
 )
 def test_an_address_that_can_never_be_reached_is_told_without_a_look_up(url: str, why: str) -> None:

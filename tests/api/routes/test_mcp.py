@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,7 +15,8 @@ import pytest
 from mcp.client.client import Client
 from mcp.client.session import ClientSession
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import Tool
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, PROTOCOL_VERSION_META_KEY, Tool
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from sqlalchemy import event, update
 from sqlalchemy.orm import Session
 
@@ -701,3 +703,10 @@ async def test_an_assistant_is_told_that_a_person_is_waited_for(house: House):
         answer = await client.call_tool("get_job", {"job_id": job_id})
 
     assert "waits for the answer of a person" in answer.content[0].text
+
+
+def test_the_guide_names_every_version_and_what_each_message_needs() -> None:
+    guide = (Path(__file__).parents[3] / "assets/help/ai-assistants.md").read_text(encoding="utf-8")
+    needed = (PROTOCOL_VERSION_META_KEY, CLIENT_CAPABILITIES_META_KEY)
+    for word in (*HANDSHAKE_PROTOCOL_VERSIONS, *MODERN_PROTOCOL_VERSIONS, *needed):
+        assert word in guide, word

@@ -106,6 +106,7 @@ def test_what_is_just_within_a_rule_is_taken(payload):
         ("http://[::1/", False),
         ("http://a b.example/", False),
         ("http://a.example/\u2003", False),
+        ("http://a.example/\ufeff", False),
         ("http://a.example/\n", False),
         ("\x01http://a.example/", False),
     ],
