@@ -224,11 +224,13 @@ def insert_key_secret(
     session.flush()
 
 
-def end_current_secret(session: Session, key_id: str, until: int) -> None:
-    """Ends the validity of the key's current secret at `until` (milliseconds)."""
+def end_secrets(session: Session, key_id: str, until: int) -> None:
+    """Ends the validity of every secret of the key at `until` (milliseconds) at the latest."""
     session.execute(
         update(ApiKeySecret)
-        .where(ApiKeySecret.key_id == key_id, ApiKeySecret.valid_until.is_(None))
+        .where(
+            ApiKeySecret.key_id == key_id, or_(ApiKeySecret.valid_until.is_(None), ApiKeySecret.valid_until > until)
+        )
         .values(valid_until=until)
     )
 

@@ -23,7 +23,7 @@ from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import get_flow
-from storage.keys import KeyProperties, KeyRow, end_current_secret, hold_key, insert_key, insert_key_secret, list_keys
+from storage.keys import KeyProperties, KeyRow, end_secrets, hold_key, insert_key, insert_key_secret, list_keys
 from storage.settings import TRY_KEY, find_setting, put_setting
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def rotate_key(
 ) -> NewKey:
     """Creates a new secret for a key, which keeps its id.
 
-    The old secret stays valid for `overlap_hours` (0: invalid immediately).
+    The old secret stays valid for `overlap_hours` (0: invalid immediately), and those of earlier rotations for no longer.
     """
     require_may(principal, "manage keys")
     if not 0 <= overlap_hours <= 24 * 30:
@@ -96,7 +96,7 @@ def rotate_key(
     if key.revoked_at is not None:
         raise Conflict("This key is revoked", remedy="Create a new key instead.")
     until = now(session) + int(overlap_hours * HOUR)
-    end_current_secret(session, key.id, until)
+    end_secrets(session, key.id, until)
     made = _add_secret(session, principal, key)
     add_entry(session, principal, "rotate key", key.id, f"{key.label}: the old secret works {overlap_hours:g} h longer")
     return made

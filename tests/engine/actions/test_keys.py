@@ -83,6 +83,27 @@ def test_rotating_without_overlap_refuses_the_old_secret_at_once(database, ada):
     assert caller(database, old.key) is None
 
 
+def test_the_last_rotation_bounds_the_secrets_of_earlier_ones_too(database, ada, clock):
+    first = database.write_now(create_key, ada, "Shop", "live")
+    second = database.write_now(rotate_key, ada, first.id, 720)
+    third = database.write_now(rotate_key, ada, first.id, 2)
+    assert [caller(database, one.key) is not None for one in (first, second, third)] == [True, True, True]
+    clock.offset = 2 * HOUR + MINUTE
+    assert [caller(database, one.key) is not None for one in (first, second, third)] == [False, False, True]
+    fourth = database.write_now(rotate_key, ada, first.id, 720)
+    fifth = database.write_now(rotate_key, ada, first.id, 0)
+    assert [caller(database, one.key) is not None for one in (third, fourth, fifth)] == [False, False, True]
+
+
+def test_a_longer_overlap_does_not_bring_an_older_secret_back(database, ada, clock):
+    first = database.write_now(create_key, ada, "Shop", "live")
+    database.write_now(rotate_key, ada, first.id, 1)
+    second = database.write_now(rotate_key, ada, first.id, 720)
+    clock.offset = HOUR + MINUTE
+    assert caller(database, first.key) is None
+    assert caller(database, second.key) is not None
+
+
 def test_a_revoked_key_cannot_be_rotated(database, ada):
     made = database.write_now(create_key, ada, "Shop", "live")
     database.write_now(revoke_key, ada, made.id)
