@@ -228,9 +228,7 @@ def end_secrets(session: Session, key_id: str, until: int) -> None:
     """Ends the validity of every secret of the key at `until` (milliseconds) at the latest."""
     session.execute(
         update(ApiKeySecret)
-        .where(
-            ApiKeySecret.key_id == key_id, or_(ApiKeySecret.valid_until.is_(None), ApiKeySecret.valid_until > until)
-        )
+        .where(ApiKeySecret.key_id == key_id, or_(ApiKeySecret.valid_until.is_(None), ApiKeySecret.valid_until > until))
         .values(valid_until=until)
     )
 
