@@ -79,6 +79,12 @@ class KeyRow(Struct, frozen=True):
         return "expired" if self.expires_at is not None and self.expires_at <= at else "active"
 
     @property
+    def properties(self) -> KeyProperties:
+        """What people chose for it."""
+        flow_ids = None if self.flow_ids is None else sorted(self.flow_ids)
+        return KeyProperties(self.label, flow_ids, self.expires_at, self.concurrency, self.monthly)
+
+    @property
     def masked(self) -> str:
         """The key as it is shown, for example `fp_live_…9xQz`."""
         return f"{self.prefix}…{self.last4}"
