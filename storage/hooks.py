@@ -116,15 +116,20 @@ def remove_hooks(session: Session, workspace_id: str, *, flow_id: str = "", hook
 
 
 def insert_hook_secret(session: Session, hook: HookRow | Hook, secret_id: str, sealed: str, overlap_ms: int) -> None:
-    """Adds the current secret of a hook; the others end after `overlap_ms`, and those that have ended are removed."""
+    """Adds the current secret of a hook; the others end after `overlap_ms` at the latest, and those that have ended are
+    removed.
+    """
     at = now(session)
+    until = at + overlap_ms
     session.execute(
         delete(HookSecret).where(
             HookSecret.hook_id == hook.id, HookSecret.ends_at.is_not(None), HookSecret.ends_at <= at
         )
     )
-    older = update(HookSecret).where(HookSecret.hook_id == hook.id, HookSecret.ends_at.is_(None))
-    session.execute(older.values(ends_at=at + overlap_ms))
+    older = update(HookSecret).where(
+        HookSecret.hook_id == hook.id, or_(HookSecret.ends_at.is_(None), HookSecret.ends_at > until)
+    )
+    session.execute(older.values(ends_at=until))
     session.add(
         HookSecret(
             id=secret_id, workspace_id=hook.workspace_id, hook_id=hook.id, sealed=sealed, created_at=at, ends_at=None

@@ -79,6 +79,12 @@ class KeyRow(Struct, frozen=True):
         return "expired" if self.expires_at is not None and self.expires_at <= at else "active"
 
     @property
+    def properties(self) -> KeyProperties:
+        """What people chose for it."""
+        flow_ids = None if self.flow_ids is None else sorted(self.flow_ids)
+        return KeyProperties(self.label, flow_ids, self.expires_at, self.concurrency, self.monthly)
+
+    @property
     def masked(self) -> str:
         """The key as it is shown, for example `fp_live_…9xQz`."""
         return f"{self.prefix}…{self.last4}"
@@ -224,11 +230,11 @@ def insert_key_secret(
     session.flush()
 
 
-def end_current_secret(session: Session, key_id: str, until: int) -> None:
-    """Ends the validity of the key's current secret at `until` (milliseconds)."""
+def end_secrets(session: Session, key_id: str, until: int) -> None:
+    """Ends the validity of every secret of the key at `until` (milliseconds) at the latest."""
     session.execute(
         update(ApiKeySecret)
-        .where(ApiKeySecret.key_id == key_id, ApiKeySecret.valid_until.is_(None))
+        .where(ApiKeySecret.key_id == key_id, or_(ApiKeySecret.valid_until.is_(None), ApiKeySecret.valid_until > until))
         .values(valid_until=until)
     )
 

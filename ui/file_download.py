@@ -1,19 +1,22 @@
-"""Sends a file while it is written, under a name that the server chooses, with headers that forbid caching (S30).
+"""Sends a file while it is written, under a name that the server chooses, with headers that forbid caching (S30), and files
+of the disk.
 
-The pieces are read through a `Recipient`, which looks at the session and the role each time.
+Both look at the session and the role of their `Recipient` again while they are sent.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from msgspec import Struct
 from sqlalchemy.orm import Session
-from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.responses import FileResponse, StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from engine.core.clock import Millis
 from engine.core.roles import Role
@@ -24,6 +27,9 @@ from ui.page_session import App
 log = logging.getLogger(__name__)
 
 CSV = "text/csv; charset=utf-8"
+#: How many bytes of a file of the disk are sent, and for how long, before its recipient is looked at again.
+LOOK_BYTES = 1 << 20
+LOOK_SECONDS = 1.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,6 +58,14 @@ class Recipient(Struct, frozen=True):
 
         return await self.app.database.read(look)
 
+    async def look(self) -> None:
+        """Raises ShutOut when the person may not have the file any more."""
+        await self.read(_nothing)
+
+
+def _nothing(_session: Session) -> None:
+    pass
+
 
 def sent_file(name: str, pieces: AsyncIterator[str], media_type: str = CSV) -> StreamingResponse:
     """Returns the response, which breaks off when the pieces raise ShutOut: the browser says that the download failed, and
@@ -69,8 +83,52 @@ class _FileResponse(StreamingResponse):
     async def stream_response(self, send: Send) -> None:
         try:
             await super().stream_response(send)
-        except ShutOut:  # without its last message the server closes the connection in the middle of the response
-            log.info("A file was not sent to its end: its reader may not have it any more")
+        except ShutOut:
+            _broke_off()
+
+
+class StoredFile(FileResponse):
+    """Sends a file of the disk, whole or the parts that a `Range` asks for, and breaks off as `sent_file` does.
+
+    `headers` name its type and how it is saved. `give_back` is called in a thread at the end, however that comes.
+    """
+
+    def __init__(
+        self,
+        recipient: Recipient,
+        path: Path,
+        *,
+        headers: Mapping[str, str],
+        give_back: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(path, headers=headers)
+        self._recipient = recipient
+        self._give_back = give_back
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        clock = asyncio.get_running_loop().time
+        passed, looked_at = 0, clock()
+
+        async def send_on(message: Message) -> None:
+            nonlocal passed, looked_at
+            if passed >= LOOK_BYTES or clock() - looked_at >= LOOK_SECONDS:
+                await self._recipient.look()
+                passed, looked_at = 0, clock()
+            passed += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await super().__call__(scope, receive, send_on)
+        except ShutOut:
+            _broke_off()
+        finally:
+            if self._give_back is not None:
+                await asyncio.to_thread(self._give_back)
+
+
+def _broke_off() -> None:
+    # without the last message of a response the server closes the connection in the middle of it
+    log.info("A file was not sent to its end: its reader may not have it any more")
 
 
 def csv_named(kind: str, now: Millis) -> str:

@@ -29,7 +29,7 @@ from ui.page_sockets import tie_sockets
 from ui.pages_on_demand import PagesOnDemand
 from ui.playground.run import batch_csv
 from ui.script_marks import mark_scripts
-from ui.settings import audit_csv
+from ui.settings import audit_csv, backup_file
 
 
 def _add_answer_page(root: FastAPI, app: App) -> None:
@@ -72,6 +72,7 @@ def register(app: App, root: FastAPI) -> None:
     stored_file.add_routes(root, app)
     batch_csv.add_routes(root, app)
     audit_csv.add_routes(root, app)
+    backup_file.add_routes(root, app)
     files.add_routes(root, app)
     tie_sockets()
     mark_scripts()

@@ -130,11 +130,9 @@ def _change_role(arguments: argparse.Namespace, terminal: Terminal, environment:
 
 def _disable(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> None:
     from engine.actions.team import disable_person
-    from storage.keys import list_keys_shown_to
 
     one = _person(terminal, arguments.email)
-    keys = terminal.query(list_keys_shown_to, one.id)
-    terminal.execute(disable_person, one.id, [key.id for key in keys] if arguments.revoke_keys else ())
+    keys = terminal.execute(disable_person, one.id, None if arguments.revoke_keys else ())
     terminal.note(f"{one.name} is shut out.")
     for key in keys:
         now = "is revoked" if arguments.revoke_keys else f"works on; `keys revoke {key.id}` stops it"

@@ -138,8 +138,8 @@ JOB_ERROR_EXAMPLES: dict[str, tuple[str, str | None, str | None]] = {
     JobErrorCode.RESULT_TOO_LARGE: ("The result has 14,680,064 bytes; it may have 10,485,760 (10 MiB).", None, None),
     JobErrorCode.ADDRESS_NOT_ALLOWED: (
         (
-            "`https://10.0.0.1/` is not opened: it leads into a private or reserved network. The owner can allow it under "
-            "Settings → Server, Allowed addresses (FLOWPORT_OUTBOUND_ALLOW), for example with `10.0.0.1:443`."
+            "`https://10.0.0.1/` is not opened: it leads into a private or reserved network. The owner of this "
+            "server can allow it under Settings → Server, Allowed addresses (FLOWPORT_OUTBOUND_ALLOW), for example with `10.0.0.1:443`."
         ),
         "http_request",
         "Ask the shop",

@@ -108,8 +108,8 @@ def change_connection(
 
     `key` None keeps the stored key, "" removes it, any other value replaces it.
 
-    A changed address clears the stored model list, as it may be another server. Raises Invalid with every wrong field,
-    and NotFound.
+    A changed address clears the stored model list, and on another host the stored key is dropped unless a new one is
+    given: it may be another server. Raises Invalid with every wrong field, and NotFound.
     """
     require_may(principal, "manage connections")
     connection = hold_connection(session, principal.workspace_id, name)
@@ -117,6 +117,9 @@ def change_connection(
     _check(name, connection.provider, normal)
     if normal.base_url != connection.base_url:
         connection.models = []
+    moved = _origin(connection.provider, normal.base_url) != _origin(connection.provider, connection.base_url)
+    if key is None and moved and connection.secret_id is not None:
+        key = ""
     _set(connection, normal)
     if key is not None:
         was = connection.secret_id
@@ -270,6 +273,11 @@ def _is_address(base_url: str) -> bool:
         )
     except ValueError:  # the port is not a number
         return False
+
+
+def _origin(provider: str, base_url: str | None) -> tuple[str, str]:
+    parts = urlsplit(base_url or PROVIDERS[provider].address)
+    return parts.scheme, parts.netloc.lower()
 
 
 def _drop_secret(session: Session, principal: Principal, secret_id: str | None) -> None:

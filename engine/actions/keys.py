@@ -6,11 +6,11 @@ A key is returned only once, by the action that creates it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
@@ -23,7 +23,7 @@ from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import now
 from storage.flows import get_flow
-from storage.keys import KeyProperties, KeyRow, end_current_secret, hold_key, insert_key, insert_key_secret, list_keys
+from storage.keys import KeyProperties, KeyRow, end_secrets, hold_key, insert_key, insert_key_secret, list_keys
 from storage.settings import TRY_KEY, find_setting, put_setting
 
 if TYPE_CHECKING:
@@ -35,6 +35,16 @@ MAX_LABEL = 100
 #: The label of the Development key with which a person calls a flow from its page.
 TRY_LABEL = "Try it now"
 DEFAULT_OVERLAP_HOURS = 24
+
+
+#: The properties of a key, and how a sentence names them.
+_PROPERTIES = {
+    "label": "the label of this key",
+    "flow_ids": "what this key may call",
+    "expires_at": "when this key ends",
+    "concurrency": "how many jobs this key may have at once",
+    "monthly": "how many requests a month this key may send",
+}
 
 
 class NewKey(Struct, frozen=True):
@@ -73,13 +83,34 @@ def create_key(
     return made
 
 
-def change_key(session: Session, principal: Principal, key_id: str, properties: KeyProperties) -> None:
-    """Replaces all properties of a key; environment and secret stay. Raises Invalid and NotFound."""
+def change_key(
+    session: Session, principal: Principal, key_id: str, before: KeyProperties, after: KeyProperties
+) -> None:
+    """Changes the properties of a key that differ from those that the person saw before; the others stay as stored, and so
+    do environment and secret.
+
+    Raises Invalid, NotFound, and Conflict for a revoked key or when somebody has changed one of these properties meanwhile.
+    """
     require_may(principal, "manage keys")
     key = hold_key(session, principal.workspace_id, key_id)
-    for name, value in asdict(_checked(session, principal, key.environment, properties)).items():
-        setattr(key, name, value)
-    add_entry(session, principal, "change key", key.id, key.label)
+    if key.revoked_at is not None:
+        raise Conflict("This key is revoked", remedy="Create a new key instead.")
+    changed = [name for name in _PROPERTIES if getattr(after, name) != getattr(before, name)]
+    for name in changed:
+        if _comparable(getattr(key, name)) not in [_comparable(getattr(seen, name)) for seen in (before, after)]:
+            raise Conflict(
+                f"Somebody has changed {_PROPERTIES[name]} meanwhile",
+                remedy="Close this form, and open it again to see it.",
+            )
+    checked = _checked(session, principal, key.environment, after, changed)
+    for name in changed:
+        setattr(key, name, getattr(checked, name))
+    if changed:
+        add_entry(session, principal, "change key", key.id, key.label)
+
+
+def _comparable(value: str | int | list[str] | None) -> str | int | set[str] | None:
+    return set(value) if isinstance(value, list) else value
 
 
 def rotate_key(
@@ -87,7 +118,7 @@ def rotate_key(
 ) -> NewKey:
     """Creates a new secret for a key, which keeps its id.
 
-    The old secret stays valid for `overlap_hours` (0: invalid immediately).
+    The old secret stays valid for `overlap_hours` (0: invalid immediately), and those of earlier rotations for no longer.
     """
     require_may(principal, "manage keys")
     if not 0 <= overlap_hours <= 24 * 30:
@@ -96,7 +127,7 @@ def rotate_key(
     if key.revoked_at is not None:
         raise Conflict("This key is revoked", remedy="Create a new key instead.")
     until = now(session) + int(overlap_hours * HOUR)
-    end_current_secret(session, key.id, until)
+    end_secrets(session, key.id, until)
     made = _add_secret(session, principal, key)
     add_entry(session, principal, "rotate key", key.id, f"{key.label}: the old secret works {overlap_hours:g} h longer")
     return made
@@ -151,21 +182,29 @@ def _add_secret(session: Session, principal: Principal, key: ApiKey) -> NewKey:
     return NewKey(KeyId(key.id), text, prefix, last4)
 
 
-def _checked(session: Session, principal: Principal, environment: str, properties: KeyProperties) -> KeyProperties:
-    """Returns the properties as they are stored. Raises Invalid with every wrong field, and NotFound for a foreign flow."""
+def _checked(
+    session: Session,
+    principal: Principal,
+    environment: str,
+    properties: KeyProperties,
+    names: Collection[str] = tuple(_PROPERTIES),
+) -> KeyProperties:
+    """Returns the properties as they are stored; only those with these names are looked at. Raises Invalid with every
+    wrong field, and NotFound for a foreign flow.
+    """
     wrong = []
-    if not 1 <= len(properties.label.strip()) <= MAX_LABEL:
+    if "label" in names and not 1 <= len(properties.label.strip()) <= MAX_LABEL:
         wrong.append(FieldError("/label", "required", f"give the key a label of 1 to {MAX_LABEL} characters"))
     if environment not in ENVIRONMENTS:
         wrong.append(FieldError("/environment", "enum", f"choose one of {', '.join(ENVIRONMENTS)}"))
-    if properties.expires_at is not None and properties.expires_at <= now(session):
+    if "expires_at" in names and properties.expires_at is not None and properties.expires_at <= now(session):
         wrong.append(FieldError("/expires_at", "minimum", "choose a moment that has not passed"))
     for name, limit in (("concurrency", properties.concurrency), ("monthly", properties.monthly)):
-        if limit is not None and limit < 1:
+        if name in names and limit is not None and limit < 1:
             wrong.append(FieldError(f"/{name}", "minimum", "must be at least 1"))
     if wrong:
         raise Invalid("; ".join(error.detail for error in wrong), errors=tuple(wrong))
     flow_ids = properties.flow_ids
-    if flow_ids is not None:
+    if "flow_ids" in names and flow_ids is not None:
         flow_ids = [get_flow(session, principal.workspace_id, flow_id).id for flow_id in dict.fromkeys(flow_ids)]
     return replace(properties, label=properties.label.strip(), flow_ids=flow_ids)

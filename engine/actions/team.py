@@ -20,6 +20,7 @@ from engine.core.errors import Conflict, FieldError, Invalid, NotFound
 from engine.core.roles import Role
 from storage.audit import add_entry
 from storage.database import now
+from storage.keys import KeyRow, list_keys_shown_to
 from storage.links import find_invitation, void_invitations_for, void_links, void_links_by
 from storage.members import count_owners, find_user, hold_account
 from storage.sessions import end_sessions
@@ -111,10 +112,13 @@ def change_role(session: Session, principal: Principal, user_id: str, role: Role
     add_entry(session, principal, "change role", user.id, f"{user.email}: {was} to {role}")
 
 
-def disable_person(session: Session, principal: Principal, user_id: str, revoke: Iterable[str] = ()) -> None:
-    """Disables a person immediately and revokes the keys with the ids in `revoke`.
+def disable_person(
+    session: Session, principal: Principal, user_id: str, revoke: Iterable[str] | None = ()
+) -> list[KeyRow]:
+    """Disables a person immediately and revokes the keys with the ids in `revoke`, or with None all that they have seen.
 
-    Everything else they created is kept.
+    Everything else they created is kept. Returns the valid keys that they have seen, as they were before: from now on they
+    see no other.
 
     Raises NotFound, and Conflict for the last owner.
     """
@@ -127,8 +131,10 @@ def disable_person(session: Session, principal: Principal, user_id: str, revoke:
         void_links_by(session, user.workspace_id, user.id)
         void_links(session, user.workspace_id, "reset", user.id)
         add_entry(session, principal, "disable person", user.id, user.email)
-    for key_id in revoke:
+    seen = list_keys_shown_to(session, principal.workspace_id, user.id)
+    for key_id in [key.id for key in seen] if revoke is None else revoke:
         revoke_key(session, principal, key_id)
+    return seen
 
 
 def enable_person(session: Session, principal: Principal, user_id: str) -> None:

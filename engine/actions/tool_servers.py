@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.actions.secrets import put_secret
-from engine.core.errors import Conflict, FieldError, Invalid
+from engine.core.errors import Conflict, FieldError, Invalid, NotFound
 from engine.flow.node_context import ServerTool
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
 from storage.database import now
 from storage.secrets import delete_secret, hold_secret
 from storage.tool_servers import delete_tool_server, find_tool_server, hold_tool_server, insert_tool_server
+
+if TYPE_CHECKING:
+    from storage.tables import ToolServer
 
 #: The names of tools begin with the name of their server, and providers allow few characters in them.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,29}")
@@ -110,10 +114,25 @@ def remember_tools(session: Session, principal: Principal, server_id: str, tools
 def allow_tools(session: Session, principal: Principal, server_id: str, names: Iterable[str]) -> None:
     """Sets which tools of the server agents may call. Raises NotFound."""
     require_may(principal, "manage connections")
+    _allow(session, principal, hold_tool_server(session, principal.workspace_id, server_id), set(names))
+
+
+def allow_tool(session: Session, principal: Principal, server_id: str, name: str, *, allowed: bool) -> None:
+    """Allows or forbids one tool of the server; the others stay as they are. Raises NotFound, also for a tool that the
+    server does not list any more.
+    """
+    require_may(principal, "manage connections")
     server = hold_tool_server(session, principal.workspace_id, server_id)
-    listed = [tool["name"] for tool in server.tools]
-    chosen = set(names)
-    allowed = [name for name in listed if name in chosen]
+    if allowed and all(tool["name"] != name for tool in server.tools):
+        raise NotFound(
+            f"{server.name} lists no tool `{name}` any more",
+            remedy="Test the server again, and look at what it offers.",
+        )
+    _allow(session, principal, server, {*server.allowed, name} if allowed else {*server.allowed} - {name})
+
+
+def _allow(session: Session, principal: Principal, server: ToolServer, chosen: Collection[str]) -> None:
+    allowed = [tool["name"] for tool in server.tools if tool["name"] in chosen]
     if allowed != list(server.allowed):
         server.allowed = allowed
         add_entry(session, principal, "allow tools", server.id, f"{server.name}: {', '.join(allowed) or 'none'}"[:500])

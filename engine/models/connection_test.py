@@ -17,7 +17,7 @@ from engine.models.connections import ModelConnection
 from engine.models.errors import ModelFailed, key_missing, key_refused, model_fault, provider_words, without_keys
 from engine.models.model_lists import names_in
 from engine.models.provider_catalog import PROVIDERS
-from engine.models.providers import allowed_for, key_headers, models_url
+from engine.models.providers import allowed_for, key_headers, models_url, origin_of
 from engine.outbound.client import Answer, OutboundClient
 from engine.outbound.errors import OutboundFailed, OutboundRefused
 
@@ -84,8 +84,7 @@ async def _without_a_list(outbound: OutboundClient, connection: ModelConnection)
 
 
 async def _get(outbound: OutboundClient, connection: ModelConnection, url: str) -> Answer:
-    home = allowed_for(connection)
-    own = tuple(str(entry) for entry in home)
+    own = (str(origin_of(connection)),)
     try:
         return await outbound.request(
             "GET",
@@ -95,7 +94,7 @@ async def _get(outbound: OutboundClient, connection: ModelConnection, url: str) 
             },
             timeout_seconds=TEST_SECONDS,
             follow_redirects=False,
-            allow_extra=home,
+            allow_extra=allowed_for(connection),
         )
     except (OutboundRefused, OutboundFailed) as error:
         raise model_fault(error, connection, "") from error

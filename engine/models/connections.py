@@ -33,7 +33,8 @@ class ModelConnection:
     `base_url` None means the provider's default address. `local`: calls cost nothing. `own_prices` are the owner's
     prices by model name and override the price table. `api_version` is for Azure only: "v1" for the API without dated
     versions, "" for the default version. `max_concurrency` limits concurrent calls in this process; None means the
-    default.
+    default. `opens_address`: it belongs to the server's first workspace, whose owners may open private addresses, so
+    its own address needs no entry in the list of allowed addresses.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ModelConnection:
     own_prices: Mapping[str, Price] = field(default_factory=dict, hash=False)
     api_version: str = ""
     max_concurrency: int | None = None
+    opens_address: bool = False
 
     @property
     def wire(self) -> Wire:

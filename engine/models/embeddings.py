@@ -34,7 +34,7 @@ from engine.models.errors import (
 from engine.models.price import Price
 from engine.models.prices import find_embedding_price
 from engine.models.provider_catalog import has_embeddings
-from engine.models.providers import allowed_for, key_headers
+from engine.models.providers import allowed_for, key_headers, origin_of
 from engine.models.rate_limits import CallLimiters, PauseTooLong
 from engine.models.usage import ModelCall
 from engine.outbound.client import Answer, OutboundClient
@@ -141,8 +141,7 @@ class Embeddings:
             limiter.pause(pause)
 
     async def _post(self, connection: ModelConnection, model: str, url: str, body: Any, seconds: float) -> Answer:
-        home = allowed_for(connection)
-        own = tuple(str(entry) for entry in home)
+        own = (str(origin_of(connection)),)
         try:
             return await self._outbound.request(
                 "POST",
@@ -155,7 +154,7 @@ class Embeddings:
                 timeout_seconds=seconds,
                 max_bytes=_ANSWER_BYTES,
                 follow_redirects=False,
-                allow_extra=home,
+                allow_extra=allowed_for(connection),
             )
         except (OutboundRefused, OutboundFailed) as error:
             raise model_fault(error, connection, model) from error

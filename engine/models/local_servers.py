@@ -96,7 +96,7 @@ async def find_local_servers(
 async def _ask(outbound: OutboundClient, host: str, port: int) -> FoundServer | None:
     from engine.models.providers import allowed_for, models_url
 
-    place = ModelConnection("local", "openai_compatible", f"http://{host}:{port}/v1", local=True)
+    place = ModelConnection("local", "openai_compatible", f"http://{host}:{port}/v1", local=True, opens_address=True)
     try:
         answer = await outbound.request(
             "GET",

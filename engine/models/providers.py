@@ -27,12 +27,23 @@ _prepared: set[Wire] = set()
 
 
 def allowed_for(connection: ModelConnection) -> tuple[Allowed, ...]:
-    """Returns an allow-list entry for exactly the host and port of the connection's address (S11).
+    """Returns what a connection opens beside the owner's allow-list: its own host and port, or nothing when it belongs
+    to another workspace than the server's first one (S11).
+
+    Raises ModelFailed when the address is not a URL.
+    """
+    home = origin_of(connection)
+    return (home,) if connection.opens_address else ()
+
+
+def origin_of(connection: ModelConnection) -> Allowed:
+    """Returns an allow-list entry for exactly the host and port of the connection's address, to which its key may be
+    sent.
 
     Raises ModelFailed when the address is not a URL.
     """
     try:
-        return (allowed_origin(connection.address),)
+        return allowed_origin(connection.address)
     except ValueError as error:
         raise ModelFailed(
             JobErrorCode.NODE_FAILED,

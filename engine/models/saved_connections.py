@@ -9,6 +9,7 @@ from engine.models.price import Price
 from engine.secrets.opening import open_secret
 from engine.secrets.sealing import Vault
 from storage.connections import find_connection, list_prices
+from storage.workspaces import is_first_workspace
 
 
 def open_connection(session: Session, vault: Vault, workspace_id: str, name: str) -> ModelConnection | None:
@@ -35,4 +36,5 @@ def open_connection(session: Session, vault: Vault, workspace_id: str, name: str
         prices,
         api_version=row.api_version or "",
         max_concurrency=row.max_concurrency,
+        opens_address=is_first_workspace(session, workspace_id),
     )

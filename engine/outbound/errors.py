@@ -24,8 +24,12 @@ from __future__ import annotations
 from engine.core.error_codes import JobErrorCode
 from engine.flow.node_context import NodeFailed
 
-ALLOW_REMEDY = "The owner can allow it under Settings → Server, Allowed addresses (FLOWPORT_OUTBOUND_ALLOW)"
-CALLERS_REMEDY = "The owner can allow it under Settings → Server, Callers' webhooks (FLOWPORT_WEBHOOK_ALLOW)"
+ALLOW_REMEDY = (
+    "The owner of this server can allow it under Settings → Server, Allowed addresses (FLOWPORT_OUTBOUND_ALLOW)"
+)
+CALLERS_REMEDY = (
+    "The owner of this server can allow it under Settings → Server, Callers' webhooks (FLOWPORT_WEBHOOK_ALLOW)"
+)
 #: Allow-lists cover addresses that flows name. They do not cover redirect targets, which other servers choose.
 REDIRECT_REMEDY = "A public page never sends a request into a private network, whatever the owner allows. Use the address inside itself"
 

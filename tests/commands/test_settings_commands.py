@@ -10,8 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from engine.actions.keys import create_key
 from engine.actions.members import join, set_up_owner
+from engine.actions.principal import Principal, command_line
+from engine.actions.team import invite
 from engine.core.errors import LinkNotValid
+from storage.members import list_people
+from storage.workspaces import find_first_workspace
 from tests.commands.conftest import APP
 from tests.databases import POSTGRES, open_database, settings_of
 from tests.one_command import clean_environment, run_command
@@ -200,6 +205,26 @@ def test_people_are_invited_listed_and_shut_out_at_the_terminal(command, data):
     (eve,) = command("people", "list", "--json").json["people"]
     assert (eve["name"], eve["role"], eve["state"], eve["last_here_at"] is None) == ("Eve", "owner", "active", False)
     assert command("people", "list").out.split("\t")[1:3] == ["owner", "active"]
+
+
+def test_keys_that_somebody_has_seen_are_named_and_revoked_when_they_are_shut_out(command, data):
+    command("people", "invite", "--role", "owner")
+    database = open_database(data)
+    try:
+        workspace_id = database.read_now(find_first_workspace).id
+        for name in ("Ada", "Eve"):
+            token = database.write_now(invite, command_line(workspace_id), "owner")
+            asyncio.run(join(database, token, name, f"{name.lower()}@example.com", "correct horse battery"))
+        eve = next(one for one in database.read_now(list_people, workspace_id) if one.name == "Eve")
+        database.write_now(create_key, Principal(workspace_id, eve.id, "Eve", "owner"), "Laptop", "live")
+    finally:
+        database.close()
+    said = command("people", "disable", "eve@example.com", "--revoke-keys")
+    assert "They have seen the key “Laptop”" in said.err
+    assert "it is revoked" in said.err
+    assert [key["status"] for key in command("keys", "list", "--json").json] == ["revoked"]
+    again = command("people", "disable", "eve@example.com", "--revoke-keys")
+    assert (again.code, "Laptop" in again.err) == (0, False)
 
 
 async def _tried(joining):

@@ -8,17 +8,26 @@ from pathlib import Path
 
 import pytest
 
+from engine.actions.connections import add_connection
 from engine.actions.server import set_outbound_allow, set_webhook_allow
-from engine.actions.workspaces import ensure_workspace
+from engine.actions.workspaces import create_workspace, ensure_workspace
+from engine.core.clock import SystemClock
 from engine.core.errors import Invalid
 from engine.core.settings import BadSetting, Settings, from_environment
 from engine.diagnostics.server import check_server
 from engine.jobs.outbound_rules import outbound_rules
-from engine.outbound.client import parse_allow_list
+from engine.models.client import ModelRequest, Models
+from engine.models.connection_test import check_connection
+from engine.models.embeddings import Embeddings
+from engine.models.errors import ModelFailed
+from engine.models.saved_connections import open_connection
+from engine.outbound.client import OutboundClient, parse_allow_list
 from engine.secrets.sealing import open_vault
 from storage.settings import OUTBOUND_ALLOW, SERVER, put_setting
 from tests.databases import open_database
 from tests.factories import person
+from tests.stand_ins.embedding_server import EmbeddingServer
+from tests.stand_ins.openai_server import OpenAIServer
 
 TOO_WIDE = [
     "0.0.0.0/0",
@@ -91,4 +100,43 @@ async def test_an_entry_kept_by_an_earlier_version_counts_no_more_and_the_check_
         told = [line.found for line in lines if line.name == "Allowed addresses" and line.state == "bad"]
         assert [sentence.split("`")[1] for sentence in told] == ["0.0.0.0/0", "*.com"]
     finally:
+        database.close()
+
+
+@pytest.mark.process
+async def test_a_model_connection_of_another_workspace_opens_no_address_inside(new_data: Path) -> None:
+    database, settings, vault = open_database(new_data), Settings(data=new_data), open_vault(new_data)
+    owner = person(database.write_now(ensure_workspace, "free"))
+    tenant = person(database.write_now(create_workspace, "Elsewhere"), name="Mallory")
+    outbound = OutboundClient(outbound_rules(settings, database))
+    models, embeddings, asked = Models(outbound), Embeddings(outbound, SystemClock()), ModelRequest("Hi", "small-model")
+    try:
+        with OpenAIServer() as server, EmbeddingServer() as vectors:
+            for who in (owner, tenant):
+                database.write_now(add_connection, who, vault, "inside", "openai_compatible", base_url=server.url)
+                database.write_now(add_connection, who, vault, "vectors", "openai_compatible", base_url=vectors.url)
+            inside, inside_vectors = (
+                database.read_now(open_connection, vault, tenant.workspace_id, name) for name in ("inside", "vectors")
+            )
+            assert inside is not None
+            assert inside_vectors is not None
+            result = await check_connection(outbound, inside)
+            assert not result.ok
+            assert "The owner of this server can allow it under Settings → Server, Allowed addresses" in result.sentence
+            with pytest.raises(ModelFailed) as refused:
+                await models.ask(inside, asked)
+            assert refused.value.code == "address_not_allowed"
+            with pytest.raises(ModelFailed) as refused:
+                await embeddings.embed(inside_vectors, "tiny-embed", ["a"], "question")
+            assert refused.value.code == "address_not_allowed"
+            assert not [*server.requests, *vectors.requests]
+
+            own = database.read_now(open_connection, vault, owner.workspace_id, "inside")
+            assert own is not None
+            assert (await check_connection(outbound, own)).ok
+            database.write_now(set_outbound_allow, owner, f"127.0.0.1:{server.port}")
+            outbound.replace_rules(outbound_rules(settings, database))
+            assert (await models.ask(inside, asked)).text == "Hello."
+    finally:
+        await outbound.aclose()
         database.close()

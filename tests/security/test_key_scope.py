@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from msgspec.structs import replace
 
 from api.app import ROUTES
 from api.routes.batches import JsonLines
@@ -18,7 +19,7 @@ from engine.actions.flows import change_flow_settings
 from engine.actions.keys import change_key, revoke_key
 from engine.core.clock import HOUR, MovedClock
 from storage.job_changes import claim_job
-from storage.keys import KeyProperties
+from storage.keys import get_key
 from tests.api.arrange import House, open_house
 
 BODY = {"url": "https://example.com"}
@@ -205,8 +206,8 @@ def take_away(house: House, key_id: str, how: str, other_flow: str) -> None:
     elif how == "expired":
         house.clock.offset += 2 * HOUR
     else:
-        properties = KeyProperties("Key", [other_flow], expires_at=None, concurrency=None, monthly=None)
-        house.database.write_now(change_key, house.principal, key_id, properties)
+        before = house.database.read_now(get_key, house.principal.workspace_id, key_id).properties
+        house.database.write_now(change_key, house.principal, key_id, before, replace(before, flow_ids=[other_flow]))
 
 
 async def call_tool(house: House, key: str, name: str) -> httpx.Response:

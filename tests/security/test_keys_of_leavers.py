@@ -91,6 +91,19 @@ def test_keys_are_revoked_in_the_transaction_that_shuts_somebody_out(
     assert key.revoked_at is not None
 
 
+def test_all_keys_that_somebody_has_seen_are_revoked_and_told_as_they_are_in_that_transaction(
+    database: Database, owner: Principal, eve: Principal
+) -> None:
+    database.write_now(create_key, owner, "Not hers", "live")
+    for label in ("Made", "Made since"):
+        database.write_now(create_key, eve, label, "live")
+    told = database.write_now(disable_person, owner, eve.actor, None)
+    assert {key.label for key in told} == {"Made", "Made since"}
+    assert seen_by(database, eve) == set()
+    keys = database.read_now(list_keys, owner.workspace_id)
+    assert {key.label for key in keys if key.revoked_at is None} == {"Not hers"}
+
+
 def test_for_keys_of_before_the_audit_log_says_who_has_seen_them(new_data: Path, clock: MovedClock) -> None:
     database = open_database(new_data, clock=clock)
     owner = command_line(database.write_now(ensure_workspace, "free"))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
-from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from engine.files.download import download_headers, held_file
 from storage.files import find_file
 from storage.sessions import find_signed_in
 from ui.access_guard import stranger_answer
+from ui.file_download import Recipient, StoredFile
 from ui.page_session import COOKIE, App
 from ui.page_shell import nothing_here
 
@@ -20,7 +20,8 @@ def add_routes(root: FastAPI, app: App) -> None:
 
     @root.get("/files/{file_id}", include_in_schema=False)
     async def stored_file(request: Request, file_id: str) -> Response:
-        person = await app.database.read_briefly(find_signed_in, request.cookies.get(COOKIE, ""))
+        cookie = request.cookies.get(COOKIE, "")
+        person = await app.database.read_briefly(find_signed_in, cookie)
         if person is None:
             return await stranger_answer(app, request)
         row = await app.database.read(find_file, person.workspace_id, file_id)
@@ -28,5 +29,5 @@ def add_routes(root: FastAPI, app: App) -> None:
         if row is None or held is None:
             return nothing_here(request)
         headers = {**download_headers(row), "X-Content-Type-Options": "nosniff"}
-        after = BackgroundTask(held.give_back) if held.give_back else None
-        return FileResponse(held.path, headers=headers, background=after)
+        recipient = Recipient(app, cookie, person.workspace_id)
+        return StoredFile(recipient, held.path, headers=headers, give_back=held.give_back)

@@ -18,7 +18,8 @@ Connected = Callable[[str], Awaitable[None]]
 
 
 class FoundServers:
-    """The servers found when this server started, and "Check again".
+    """The servers found when this server started, and "Check again". Only for the server's first workspace: the
+    connections of others open no address inside.
 
     `on_connected` gets the name of the new connection.
     """

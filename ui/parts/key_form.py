@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, time, timedelta, tzinfo
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from nicegui import ui
 
 from engine.actions.keys import NewKey, change_key, create_key
@@ -81,6 +81,7 @@ class KeyForm:
             with fold(_("Expiry and own limits"), open_at_first=more), ui.element("div").classes("fp-form"):
                 self._draw_end()
                 self._draw_limits()
+            self._opened = self._read()
             with ui.element("div").classes("fp-row"):
                 button(_("Save") if key else _("Create a key"), self._send, icon=None if key else "key", kind="main")
                 button(_("Cancel"), on_cancel, kind="quiet")
@@ -106,7 +107,9 @@ class KeyForm:
 
     def _draw_flows(self, flow_ids: Sequence[str] | None) -> None:
         field = Field(_("May call"), help_text=_("A key for one program needs the flows of that program only."))
-        one = len(self.flows) == 1
+        # the only flow that is left is chosen by itself, unless the key is for others that were deleted
+        self._one = list(self.flows) if len(self.flows) == 1 and not set(flow_ids or ()) - set(self.flows) else None
+        one = self._one is not None
         choices = {ALL: _("All flows"), SOME: _("Only this flow") if one else _("Only these flows")}
         with field.place:
             self.which = field.control(
@@ -158,33 +161,25 @@ class KeyForm:
         }
         for field in fields.values():
             field.error("")
-        wrong, concurrency = _limit(self.concurrency_box.value)
+        wrong, _concurrency = _limit(self.concurrency_box.value)
         self.concurrency.error(wrong)
-        also_wrong, monthly = _limit(self.monthly_box.value)
+        also_wrong, _monthly = _limit(self.monthly_box.value)
         self.monthly.error(also_wrong)
-        flow_ids = self._flow_ids()
-        if flow_ids == []:
+        properties = self._properties()
+        if properties.flow_ids == []:
             self.chosen.error(_("Choose at least one flow, or all flows."))
         no_day = self.ends.value == ON_A_DAY and not self.day_box.value
         if no_day:
             self.day.error(_("Choose the last day on which the key works."))
-        if wrong or also_wrong or no_day or flow_ids == []:
+        if wrong or also_wrong or no_day or properties.flow_ids == []:
             return
         try:
-            made = await self._store(
-                KeyProperties(
-                    label=(self.label_box.value or "").strip(),
-                    flow_ids=flow_ids,
-                    expires_at=self._expires_at(),
-                    concurrency=concurrency,
-                    monthly=monthly,
-                )
-            )
+            made = await self._store(properties)
         except Refusal as refusal:
             for error in refusal.errors:
                 fields.get(error.pointer, self.label).error(error.detail)
             if not refusal.errors:
-                self.label.error(refusal.detail or refusal.title)
+                self.label.error(f"{refusal.detail or refusal.title}. {refusal.remedy}")
             self.label.focus()
             return
         told = self.on_made(made)
@@ -193,7 +188,7 @@ class KeyForm:
 
     async def _store(self, properties: KeyProperties) -> MadeKey:
         if self.key is not None:
-            await self.page_session.execute(change_key, self.key.id, properties)
+            await self.page_session.execute(change_key, self.key.id, self.key.properties, properties)
             environment = Environment(self.key.environment)
             return MadeKey(
                 properties.label, environment, NewKey(KeyId(self.key.id), "", self.key.prefix, self.key.last4)
@@ -202,10 +197,30 @@ class KeyForm:
         new = await self.page_session.execute(create_key, environment=environment, **asdict(properties))
         return MadeKey(properties.label, environment, new)
 
+    def _properties(self) -> KeyProperties:
+        """Returns what the form says. What was not touched since it was opened is the key's own, which the form may show
+        less exactly: a moment as its day, and no flows that were deleted.
+        """
+        read = self._read()
+        if self.key is None:
+            return read
+        own = asdict(self.key.properties)
+        untouched = {name: own[name] for name, value in asdict(self._opened).items() if getattr(read, name) == value}
+        return replace(read, **untouched)
+
+    def _read(self) -> KeyProperties:
+        return KeyProperties(
+            label=(self.label_box.value or "").strip(),
+            flow_ids=self._flow_ids(),
+            expires_at=self._expires_at(),
+            concurrency=_limit(self.concurrency_box.value)[1],
+            monthly=_limit(self.monthly_box.value)[1],
+        )
+
     def _flow_ids(self) -> list[str] | None:
         if self.which.value == ALL:
             return None
-        return list(self.flows) if len(self.flows) == 1 else list(self.chosen_box.value or ())
+        return sorted(self._one or self.chosen_box.value or ())
 
     def _expires_at(self) -> int | None:
         now = self.times.clock.now()

@@ -12,6 +12,7 @@ from engine.actions.owner_notes import MAX_TEXT, ask_owner
 from engine.core.errors import Refusal
 from storage.connections import ConnectionRow
 from storage.owner_notes import has_asked
+from storage.workspaces import is_first_workspace
 from ui.forms.form import Field
 from ui.kit import feedback
 from ui.kit.answer import answer_of
@@ -37,10 +38,13 @@ class ModelWanted:
         self.flow_id = flow_id
         self.on_connected = on_connected
         self.asked = False
+        self.offers_found = False
 
     async def load(self) -> None:
-        """Reads whether this person has asked the owner already."""
-        if not self.page_session.may("manage connections"):
+        """Reads whether found servers may be connected here, or whether this person has asked the owner already."""
+        if self.page_session.may("manage connections"):
+            self.offers_found = await self.page_session.query(is_first_workspace)
+        else:
             self.asked = await self.page_session.query(
                 has_asked, self.page_session.person.id, self.flow_id, self.subject
             )
@@ -51,7 +55,7 @@ class ModelWanted:
         A viewer gets no buttons.
         """
         if self.page_session.may("manage connections"):
-            for server in fresh_servers(self.page_session, rows):
+            for server in fresh_servers(self.page_session, rows) if self.offers_found else ():
                 server_row(self.page_session, server, self.on_connected)
             with ui.element("div").classes("fp-row"):
                 link_button(_("Set up a model"), "/settings/models", icon="auto_awesome", small=True)

@@ -33,7 +33,9 @@ class ConnectionFormText(TypedDict):
 
 
 class ConnectionForm:
-    """Adds a connection or changes `row`. `on_made` gets its name."""
+    """Adds a connection or changes `row`. `on_made` gets its name. `opens_address`: calls of models may go to the address
+    without an entry in the list of allowed ones.
+    """
 
     def __init__(
         self,
@@ -41,9 +43,11 @@ class ConnectionForm:
         on_made: Callable[[str], Awaitable[None]],
         on_cancel: Callable[[], None],
         *,
+        opens_address: bool,
         row: ConnectionRow | None = None,
     ) -> None:
         self.page_session = page_session
+        self.opens_address = opens_address
         self.on_made = on_made
         self.row = row
         self.boxes: dict[str, ui.input | ui.textarea] = {}
@@ -127,11 +131,11 @@ class ConnectionForm:
     def _tell(self) -> None:
         """Sets labels, hints and visibility of the fields according to the provider."""
         kind, azure, optional = self.kind, self.kind.wire == "azure", _("optional")
-        self._say("base_url", _("Base URL"), "" if kind.needs_address else optional, _address_help(kind))
+        self._say("base_url", _("Base URL"), "" if kind.needs_address else optional, self._address_help(kind))
         self._hint("base_url", kind.address_hint or kind.address)
         kept = self.row is not None and self.row.has_key
         told = (
-            _("A key is stored. Leave this empty to keep it.")
+            _("A key is stored. Leave this empty to keep it; an address on another host drops it.")
             if kept
             else _("Kept sealed on this server; nobody can read it here again.")
         )
@@ -152,6 +156,24 @@ class ConnectionForm:
         told = _("Further calls wait for their turn. It counts for each worker.")
         self._say("max_concurrency", _("Calls at once"), optional, told)
         self._hint("max_concurrency", str(USUAL_CONCURRENCY if kind.needs_key else USUAL_LOCAL_CONCURRENCY))
+
+    def _address_help(self, provider: Provider) -> str:
+        allowed = (
+            _("It is allowed for model calls.")
+            if self.opens_address
+            else _(
+                "One inside a private network is refused until the owner of this server allows it under Settings, Server."
+            )
+        )
+        if provider.needs_address:
+            return _("Where it is reached, like `{address_hint}`. {allowed}").format(
+                address_hint=provider.address_hint, allowed=allowed
+            )
+        if provider.needs_key:
+            return _("Only for another server than `{address}`. {allowed}").format(
+                address=provider.address, allowed=allowed
+            )
+        return _("Only when it is not at `{address}`. {allowed}").format(address=provider.address, allowed=allowed)
 
     def _say(self, name: str, label: str, type_text: str, help_text: str) -> None:
         self.fields[f"/{name}"].tell(label, type_text, help_text)
@@ -197,16 +219,3 @@ class ConnectionForm:
 
 def _first_name(provider: Provider) -> str:
     return {"azure_openai": "azure", "openai_compatible": "local"}.get(provider.name, provider.name)
-
-
-def _address_help(provider: Provider) -> str:
-    allowed = _("It is allowed for model calls.")
-    if provider.needs_address:
-        return _("Where it is reached, like `{address_hint}`. {allowed}").format(
-            address_hint=provider.address_hint, allowed=allowed
-        )
-    if provider.needs_key:
-        return _("Only for another server than `{address}`. {allowed}").format(
-            address=provider.address, allowed=allowed
-        )
-    return _("Only when it is not at `{address}`. {allowed}").format(address=provider.address, allowed=allowed)

@@ -6,17 +6,13 @@ from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
 
-from engine.actions.server import note_backup
 from engine.backups.backups import (
     FOLDER,
     BackupFile,
-    find_backup,
     list_backups,
 )
 from engine.backups.passphrase import has_passphrase
-from engine.core.errors import Refusal
 from engine.core.settings import Settings
 from engine.diagnostics.disk import Disk, folder_size, read_disk
 from engine.jobs.server.retention import Rules, read_rules
@@ -27,7 +23,7 @@ from storage.workspaces import is_first_workspace
 from ui.kit.parts import button, card, key_values, meter, words
 from ui.kit.text import _, plural, size
 from ui.page_session import App, PageSession, open_page_session, page_at
-from ui.page_shell import nothing_here, one_at_a_time, times_of
+from ui.page_shell import one_at_a_time, times_of
 from ui.parts.ask_owners import ask_note
 from ui.settings.backups_card import BackupsCard, draw_restore
 from ui.settings.navigation import settings_page
@@ -68,23 +64,11 @@ def load_data(session: Session, workspace_id: str, settings: Settings) -> SeenDa
 
 
 def register(app: App) -> None:
-    """Registers `/settings/data` and the download of a backup."""
+    """Registers `/settings/data`."""
 
     @page_at("/settings/data")
     async def open_data(request: Request) -> None:
         await DataPage(await open_page_session(app, request)).build()
-
-    @page_at("/settings/data/backups/{name}")
-    async def download(request: Request, name: str) -> Response:
-        page_session = await open_page_session(app, request)
-        try:
-            path = find_backup(app.settings.data, name)
-            await page_session.execute(note_backup, "download backup", name)
-        except Refusal:
-            return nothing_here(request)
-        return FileResponse(
-            path, filename=name, media_type="application/octet-stream", headers={"cache-control": "no-store"}
-        )
 
 
 class DataPage:

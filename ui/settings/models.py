@@ -27,6 +27,7 @@ from storage.connections import (
 from storage.owner_notes import OwnerNoteRow, list_open_notes
 from storage.secrets import SecretRow, list_secrets
 from storage.settings import SECRET_HOSTS_FOUND, find_setting
+from storage.workspaces import is_first_workspace
 from ui.kit import feedback
 from ui.kit.parts import button, card, status_badge, words
 from ui.kit.text import _, plural
@@ -42,7 +43,9 @@ from ui.settings.secrets_card import draw_secrets
 
 
 class SeenModels(Struct, frozen=True):
-    """The data of the page. `uses`: the flows that use each connection."""
+    """The data of the page. `uses`: the flows that use each connection. `opens_addresses`: a connection opens its own
+    address, as this is the server's first workspace.
+    """
 
     connections: Sequence[ConnectionRow]
     prices: Sequence[PriceRow]
@@ -50,6 +53,7 @@ class SeenModels(Struct, frozen=True):
     notes: Sequence[OwnerNoteRow]
     secrets: Sequence[SecretRow]
     hosts_found: bool
+    opens_addresses: bool
 
 
 def load_models(session: Session, workspace_id: str) -> SeenModels:
@@ -61,6 +65,7 @@ def load_models(session: Session, workspace_id: str) -> SeenModels:
         list_open_notes(session, workspace_id),
         list_secrets(session, workspace_id),
         bool(find_setting(session, workspace_id, SECRET_HOSTS_FOUND)),
+        is_first_workspace(session, workspace_id),
     )
 
 
@@ -103,7 +108,7 @@ class ModelsPage:
             self.making = ui.element("div")
             self.asked = ui.element("div")
             self.list = ui.element("div").classes("fp-col")
-            if self.may:
+            if self.may and self.seen.opens_addresses:
                 with card(_("On this machine")), ui.element("div").classes("fp-col"):
                     self.found = FoundServers(self.page_session, self.outbound, self._made)
             with card(_("Simulated model")), ui.element("div").classes("fp-col"):
@@ -137,7 +142,9 @@ class ModelsPage:
         self.add_button.visible = False
         self.making.clear()
         with self.making, card(title):
-            form = ConnectionForm(self.page_session, self._made, self._stop, row=row)
+            form = ConnectionForm(
+                self.page_session, self._made, self._stop, row=row, opens_address=self.seen.opens_addresses
+            )
         (form.boxes["base_url"] if row else form.provider).run_method("focus")
 
     def _stop(self) -> None:

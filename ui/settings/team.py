@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 from nicegui import ui
 from sqlalchemy.orm import Session
@@ -18,7 +20,7 @@ from engine.actions.team import (
     sign_out_person,
     withdraw_invitation,
 )
-from storage.keys import list_keys_shown_to
+from storage.keys import KeyRow, list_keys_shown_to
 from storage.links import Invitation, list_invitations
 from storage.members import Person, list_people
 from storage.second_factors import owners_need_second_factor, people_with_second_factor
@@ -32,7 +34,7 @@ from ui.page_shell import base_address, every, one_at_a_time, times_of
 from ui.parts.ask_owners import ask_note
 from ui.parts.this_computer import this_computer_note
 from ui.settings.navigation import settings_page
-from ui.settings.team_forms import InviteForm, ask_role, ask_shut_out
+from ui.settings.team_forms import InviteForm, ask_revoke, ask_role, ask_shut_out
 
 LOOK_SECONDS = 5.0
 
@@ -328,12 +330,24 @@ class TeamPage:
         revoked = await ask_shut_out(one, keys, self.times)
         if revoked is None:
             return
-        with feedback.refusals_told() as outcome:
-            await self.page_session.execute(disable_person, one.id, revoked)
-        if not outcome.refused:
-            count = plural(len(revoked), _("key is revoked."), _("keys are revoked."))
-            feedback.told(_("{name} is shut out.").format(name=one.name), count if revoked else "")
-            await self._look()
+        seen = await self.page_session.try_execute(disable_person, one.id, revoked)
+        if seen is None:
+            return
+        self._tell_revoked(_("{name} is shut out.").format(name=one.name), revoked)
+        await self._look()
+        shown = {key.id for key in keys}
+        if missed := [key for key in seen if key.id not in shown]:
+            await self._ask_about_missed(one, missed)
+
+    async def _ask_about_missed(self, one: Person, missed: list[KeyRow]) -> None:
+        """Asks about the keys that the person made or rotated while the first question was open."""
+        revoked = await ask_revoke(one, missed, self.times)
+        if revoked and await self.page_session.try_execute(disable_person, one.id, revoked) is not None:
+            self._tell_revoked("", revoked)
+
+    def _tell_revoked(self, said: str, revoked: Sequence[str]) -> None:
+        count = plural(len(revoked), _("key is revoked."), _("keys are revoked.")) if revoked else ""
+        feedback.told(said or count, count if said else "")
 
     async def _let_in(self, one: Person) -> None:
         with feedback.refusals_told() as outcome:

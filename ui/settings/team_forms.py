@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from nicegui import ui
 
@@ -15,6 +15,7 @@ from storage.keys import KeyRow
 from storage.members import Person
 from ui.forms.form import Field
 from ui.kit.answer import answer_of
+from ui.kit.feedback import open_page
 from ui.kit.parts import button, words
 from ui.kit.roles import ROLES
 from ui.kit.text import _
@@ -96,7 +97,7 @@ async def ask_shut_out(one: Person, keys: Sequence[KeyRow], times: Times) -> tup
     """
     title = _("Shut {name} out?").format(name=one.name)
     boxes: dict[str, ui.checkbox] = {}
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         said = _("They are signed out within seconds and cannot sign in. What they made stays, and keys go on working.")
@@ -106,30 +107,60 @@ async def ask_shut_out(one: Person, keys: Sequence[KeyRow], times: Times) -> tup
                 "has seen these keys and may have kept them. Tick the ones to revoke; programs that use them stop."
             )
             words(f"{one.name} {seen}", tag="p")
-            with ui.element("div").classes("fp-col").props("role=group") as group:
-                group.props["aria-label"] = _("Keys to revoke")
-                for key in keys:
-                    used = (
-                        _("used {last_used_at}").format(last_used_at=times.ago(key.last_used_at))
-                        if key.last_used_at
-                        else _("not used yet")
-                    )
-                    line = f"{key.label} ({ENVIRONMENT_TITLES[key.environment]}, {key.masked}), {used}"
-                    boxes[key.id] = ui.checkbox(line).props("dense")
+            boxes = _key_boxes(keys, times)
         with ui.element("div").classes("fp-acts"):
             button(_("Leave it"), dialog.close, kind="quiet")
             button(
                 _("Shut out"),
-                lambda: dialog.submit(tuple(key_id for key_id, box in boxes.items() if box.value)),
+                lambda: dialog.submit(_ticked(boxes)),
                 kind="danger_main",
             )
     return await answer_of(dialog)
 
 
+async def ask_revoke(one: Person, keys: Sequence[KeyRow], times: Times) -> tuple[str, ...] | None:
+    """Asks about keys that a person, who is shut out now, made or rotated while they were being shut out. Returns the ids
+    of the keys to revoke, or None when cancelled.
+    """
+    title = _("{name} has seen more keys").format(name=one.name)
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+        dialog.props["aria-label"] = title
+        words(title, tag="h2")
+        said = _(
+            "They made or rotated these just before they were shut out, and may have kept them. Tick the ones to revoke; programs that use them stop."
+        )
+        words(said, tag="p")
+        boxes = _key_boxes(keys, times)
+        with ui.element("div").classes("fp-acts"):
+            button(_("Leave them"), dialog.close, kind="quiet")
+            button(_("Revoke"), lambda: dialog.submit(_ticked(boxes)), kind="danger_main")
+    return await answer_of(dialog)
+
+
+def _key_boxes(keys: Sequence[KeyRow], times: Times) -> dict[str, ui.checkbox]:
+    """Draws a box for each key. Returns them by the id of their key."""
+    boxes: dict[str, ui.checkbox] = {}
+    with ui.element("div").classes("fp-col").props("role=group") as group:
+        group.props["aria-label"] = _("Keys to revoke")
+        for key in keys:
+            used = (
+                _("used {last_used_at}").format(last_used_at=times.ago(key.last_used_at))
+                if key.last_used_at
+                else _("not used yet")
+            )
+            line = f"{key.label} ({ENVIRONMENT_TITLES[key.environment]}, {key.masked}), {used}"
+            boxes[key.id] = ui.checkbox(line).props("dense")
+    return boxes
+
+
+def _ticked(boxes: Mapping[str, ui.checkbox]) -> tuple[str, ...]:
+    return tuple(key_id for key_id, box in boxes.items() if box.value)
+
+
 async def ask_role(one: Person) -> Role | None:
     """Asks for the new role of a person. Returns None when it is not changed."""
     title = _("Change the role of {name}").format(name=one.name)
-    with ui.dialog() as dialog, ui.card().classes("fp-dlg"):
+    with open_page().layout, ui.dialog() as dialog, ui.card().classes("fp-dlg"):
         dialog.props["aria-label"] = title
         words(title, tag="h2")
         words(_("They are signed out everywhere and have the new role when they sign in again."), tag="p")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 from nicegui import ui
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 
-from engine.actions.tool_servers import allow_tools, remember_tools, remove_tool_server
+from engine.actions.tool_servers import allow_tool, allow_tools, remember_tools, remove_tool_server
 from engine.core.errors import Refusal
 from engine.flow.node_context import NodeFailed
 from engine.jobs.outbound_rules import outbound_rules
@@ -22,11 +23,12 @@ from ui.kit import feedback
 from ui.kit.parts import badge, button, card, icon, link, note, words
 from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
-from ui.page_shell import one_at_a_time, times_of
+from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.ask_owners import ask_note
 from ui.settings.navigation import settings_page
 from ui.settings.tool_server_form import ToolServerForm
 
+LOOK_SECONDS = 5.0
 #: Flows that are named under a server.
 SHOWN_FLOWS = 4
 
@@ -66,6 +68,9 @@ class ToolsPage:
         #: What the last test of a server on this page gave: "" when it worked.
         self.tested: dict[str, NodeFailed | None] = {}
         self.cards: dict[str, _ServerCard] = {}
+        #: The servers that are being tested, and how many choices of this page are being stored.
+        self.testing: set[str] = set()
+        self._storing = 0
 
     async def build(self) -> None:
         """Draws the page."""
@@ -95,11 +100,20 @@ class ToolsPage:
                     tag="p",
                 )
             self.draw()
+        every(LOOK_SECONDS, self._look_again)
 
     @one_at_a_time
     async def _look(self) -> None:
         self.seen = await self.page_session.query(load_tool_servers)
         self.draw()
+
+    @one_at_a_time
+    async def _look_again(self) -> None:
+        """Draws what somebody else has changed. The flows that use the servers are read only then: all are searched."""
+        servers = await self.page_session.query_again(list_tool_servers)
+        if not self._storing and servers != self.seen.servers:
+            self.seen = await self.page_session.query(load_tool_servers)
+            self.draw()
 
     # Adding and changing.
 
@@ -145,6 +159,15 @@ class ToolsPage:
         row = next((one for one in self.seen.servers if one.id == server_id), None)
         if row is None:
             return
+        self.testing.add(server_id)
+        try:
+            await self._test(row)
+        finally:
+            self.testing.discard(server_id)
+        await self._look()
+
+    async def _test(self, row: ToolServerRow) -> None:
+        server_id = row.id
         self.cards[server_id].show_testing()
         vault = self.page_session.app.vault
         try:
@@ -153,7 +176,6 @@ class ToolsPage:
             )
         except Refusal as refusal:
             self.tested[server_id] = NodeFailed(f"{refusal.title}.", why=refusal.detail, remedy=refusal.remedy)
-            self.draw()
             return
         if address is not None:
             try:
@@ -164,12 +186,23 @@ class ToolsPage:
             else:
                 self.tested[server_id] = None
                 await self.page_session.try_execute(remember_tools, server_id, tools)
-        await self._look()
 
-    async def allow(self, row: ToolServerRow, names: Sequence[str]) -> None:
-        """Stores which tools of the server agents may call."""
-        await self.page_session.try_execute(allow_tools, row.id, names)
-        self.seen = await self.page_session.query(load_tool_servers)
+    async def allow(self, server_id: str, name: str, *, allowed: bool) -> None:
+        """Stores whether agents may call a tool. The page shows it already, and is drawn when something else differs."""
+        self.seen = replace(
+            self.seen, servers=[_with_choice(row, server_id, name, allowed=allowed) for row in self.seen.servers]
+        )
+        self._storing += 1
+        try:
+            await self.page_session.try_execute(allow_tool, server_id, name, allowed=allowed)
+        finally:
+            self._storing -= 1
+        await self._look_again()
+
+    async def allow_only(self, server_id: str, names: Sequence[str]) -> None:
+        """Stores that agents may call these tools of the server and no other."""
+        await self.page_session.try_execute(allow_tools, server_id, names)
+        await self._look()
 
     # Drawing.
 
@@ -192,13 +225,20 @@ class ToolsPage:
                 self.cards[row.id] = _ServerCard(self, row)
 
 
+def _with_choice(row: ToolServerRow, server_id: str, name: str, *, allowed: bool) -> ToolServerRow:
+    """Returns the row as it will be stored."""
+    if row.id != server_id:
+        return row
+    chosen = {*row.allowed, name} if allowed else {*row.allowed} - {name}
+    return replace(row, allowed=tuple(tool.name for tool in row.tools if tool.name in chosen))
+
+
 class _ServerCard:
     """One server: address, result of the last test, its tools, and the flows that use it."""
 
     def __init__(self, page: ToolsPage, row: ToolServerRow) -> None:
         self.page = page
         self.row = row
-        self.allowed = set(row.allowed)
         with card(row.name) as box:
             if page.may:
                 with box.head:
@@ -212,8 +252,11 @@ class _ServerCard:
                         badge(_("Key stored"), icon="key")
                 self._draw_uses()
                 self.result = ui.element("div").classes("fp-col").props("role=status")
-                with self.result:
-                    self._draw_result()
+                if row.id in page.testing:
+                    self.show_testing()
+                else:
+                    with self.result:
+                        self._draw_result()
                 self._draw_tools()
 
     def _verb(self, text: str, work: Callable[[], Awaitable[None] | None], symbol: str = "") -> None:
@@ -254,7 +297,7 @@ class _ServerCard:
         if not self.row.tools:
             return
         words(_("Which of its tools may agents use?"), "fp-b fp-s13")
-        if not self.allowed and self.page.may:
+        if not self.row.offered and self.page.may:
             note(_("None is allowed yet: agents can use nothing of this server."), kind="warn")
         with ui.element("ul").classes("fp-models fp-tools"):
             for tool in self.row.tools:
@@ -263,14 +306,14 @@ class _ServerCard:
         if self.page.may and len(self.row.tools) > 2:
             with ui.element("div").classes("fp-row"):
                 button(_("Allow all that only read"), self._allow_reading, kind="link", small=True)
-                button(_("Allow none"), lambda: self._set(set()), kind="link", small=True)
+                button(_("Allow none"), lambda: self.page.allow_only(self.row.id, ()), kind="link", small=True)
 
     def _draw_tool(self, tool: ListedTool) -> None:
         with ui.element("div").classes("fp-grow fp-tool"):
             box = ui.checkbox(
                 tool.name,
-                value=tool.name in self.allowed,
-                on_change=lambda event: self._toggled(tool.name, bool(event.value)),
+                value=tool.name in self.row.allowed,
+                on_change=lambda event: self.page.allow(self.row.id, tool.name, allowed=bool(event.value)),
             ).props("dense")
             box.set_enabled(self.page.may)
             words(tool.description or _("The server says nothing about it."), "fp-s12 fp-t2 fp-tool-about", tag="p")
@@ -279,13 +322,5 @@ class _ServerCard:
         else:
             badge(_("May change something"), kind="warn", icon="edit")
 
-    async def _toggled(self, name: str, allowed: bool) -> None:  # noqa: FBT001 - bound to a checkbox
-        self.allowed = {*self.allowed, name} if allowed else self.allowed - {name}
-        await self.page.allow(self.row, sorted(self.allowed))
-
     async def _allow_reading(self) -> None:
-        await self._set({tool.name for tool in self.row.tools if tool.reads})
-
-    async def _set(self, names: set[str]) -> None:
-        await self.page.allow(self.row, sorted(names))
-        self.page.draw()
+        await self.page.allow_only(self.row.id, [tool.name for tool in self.row.tools if tool.reads])

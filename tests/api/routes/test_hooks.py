@@ -259,6 +259,14 @@ async def test_a_renewed_secret_counts_at_once_and_the_old_one_for_a_day(hooks: 
     assert [(await hooks.call(path)).status_code for path in paths] == [401, 202]
 
 
+async def test_a_shorter_overlap_ends_the_secrets_of_earlier_renewals_too(hooks: Hooks) -> None:
+    house, hook = hooks.house, hooks.add()
+    middle = house.database.write_now(renew_hook_secret, house.principal, hooks.vault, hook.id)
+    new = house.database.write_now(renew_hook_secret, house.principal, hooks.vault, hook.id, overlap_ms=0)
+    paths = [hook_path(hook.id, "link", secret) for secret in (hook.secret, middle.secret, new.secret)]
+    assert [(await hooks.call(path)).status_code for path in paths] == [401, 401, 202]
+
+
 async def test_no_secret_is_stored_or_logged_in_the_open(
     hooks: Hooks, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

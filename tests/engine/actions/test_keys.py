@@ -3,8 +3,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from msgspec.structs import replace
 
-from engine.actions.flows import import_flow
+from engine.actions.flows import delete_flow, import_flow
 from engine.actions.keys import change_key, create_key, revoke_key, rotate_key
 from engine.core.api_key_format import new_key_text, parse_key
 from engine.core.clock import HOUR, MINUTE
@@ -83,6 +84,27 @@ def test_rotating_without_overlap_refuses_the_old_secret_at_once(database, ada):
     assert caller(database, old.key) is None
 
 
+def test_the_last_rotation_bounds_the_secrets_of_earlier_ones_too(database, ada, clock):
+    first = database.write_now(create_key, ada, "Shop", "live")
+    second = database.write_now(rotate_key, ada, first.id, 720)
+    third = database.write_now(rotate_key, ada, first.id, 2)
+    assert [caller(database, one.key) is not None for one in (first, second, third)] == [True, True, True]
+    clock.offset = 2 * HOUR + MINUTE
+    assert [caller(database, one.key) is not None for one in (first, second, third)] == [False, False, True]
+    fourth = database.write_now(rotate_key, ada, first.id, 720)
+    fifth = database.write_now(rotate_key, ada, first.id, 0)
+    assert [caller(database, one.key) is not None for one in (third, fourth, fifth)] == [False, False, True]
+
+
+def test_a_longer_overlap_does_not_bring_an_older_secret_back(database, ada, clock):
+    first = database.write_now(create_key, ada, "Shop", "live")
+    database.write_now(rotate_key, ada, first.id, 1)
+    second = database.write_now(rotate_key, ada, first.id, 720)
+    clock.offset = HOUR + MINUTE
+    assert caller(database, first.key) is None
+    assert caller(database, second.key) is not None
+
+
 def test_a_revoked_key_cannot_be_rotated(database, ada):
     made = database.write_now(create_key, ada, "Shop", "live")
     database.write_now(revoke_key, ada, made.id)
@@ -98,8 +120,41 @@ def test_a_key_may_be_for_some_flows_and_have_lower_limits(database, ada):
     made = database.write_now(create_key, ada, "Shop", "live", flow_ids=[flow_id], concurrency=2, monthly=50)
     found = caller(database, made.key)
     assert (found.flow_ids, found.concurrency, found.monthly) == ({flow_id}, 2, 50)
-    database.write_now(change_key, ada, made.id, TILL)
+    before = database.read_now(get_key, ada.workspace_id, made.id).properties
+    database.write_now(change_key, ada, made.id, before, TILL)
     assert caller(database, made.key).flow_ids is None
+
+
+def test_a_change_leaves_what_the_person_did_not_change_as_it_is_stored(database, ada):
+    flow_id = database.write_now(import_flow, ada, as_bytes(greeting())).flow_id
+    made = database.write_now(create_key, ada, "Shop", "live")
+    seen = database.read_now(get_key, ada.workspace_id, made.id).properties
+    database.write_now(change_key, ada, made.id, seen, replace(seen, flow_ids=[flow_id], monthly=5))
+    database.write_now(change_key, ada, made.id, seen, replace(seen, label=" Web shop "))
+    now = database.read_now(get_key, ada.workspace_id, made.id)
+    assert (now.label, now.flow_ids, now.monthly) == ("Web shop", {flow_id}, 5)
+    for changes in ({"flow_ids": []}, {"monthly": 50}):
+        with pytest.raises(Conflict, match="Somebody has changed"):
+            database.write_now(change_key, ada, made.id, seen, replace(seen, **changes))
+    database.write_now(change_key, ada, made.id, seen, replace(seen, monthly=5))
+    assert database.read_now(get_key, ada.workspace_id, made.id) == now
+
+
+def test_a_flow_that_was_deleted_stays_with_a_key_that_is_changed(database, ada):
+    flow_id = database.write_now(import_flow, ada, as_bytes(greeting())).flow_id
+    made = database.write_now(create_key, ada, "Shop", "live", flow_ids=[flow_id])
+    database.write_now(delete_flow, ada, flow_id)
+    seen = database.read_now(get_key, ada.workspace_id, made.id).properties
+    database.write_now(change_key, ada, made.id, seen, replace(seen, label="Web shop"))
+    assert database.read_now(get_key, ada.workspace_id, made.id).flow_ids == {flow_id}
+
+
+def test_a_revoked_key_cannot_be_changed(database, ada):
+    made = database.write_now(create_key, ada, "Shop", "live")
+    seen = database.read_now(get_key, ada.workspace_id, made.id).properties
+    database.write_now(revoke_key, ada, made.id)
+    with pytest.raises(Conflict, match="This key is revoked"):
+        database.write_now(change_key, ada, made.id, seen, TILL)
 
 
 def test_a_key_cannot_be_for_a_foreign_flow(database, ada, stranger):
@@ -136,7 +191,7 @@ def test_last_use_is_written_at_most_once_a_minute(database, ada, clock):
 
 def test_a_foreign_key_looks_like_one_that_does_not_exist(database, ada, stranger):
     made = database.write_now(create_key, ada, "Shop", "live")
-    for verb, more in ((revoke_key, {}), (rotate_key, {}), (change_key, {"properties": TILL})):
+    for verb, more in ((revoke_key, {}), (rotate_key, {}), (change_key, {"before": TILL, "after": TILL})):
         said = []
         for key_id in (made.id, "key_none"):
             with pytest.raises(NotFound) as refused:

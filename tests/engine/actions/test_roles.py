@@ -97,6 +97,7 @@ WHO_MAY = {
     "schedules.start_schedule": EDITORS,
     "questions.answer_question": EDITORS,
     "tool_servers.add_tool_server": OWNERS,
+    "tool_servers.allow_tool": OWNERS,
     "tool_servers.allow_tools": OWNERS,
     "tool_servers.change_tool_server": OWNERS,
     "tool_servers.remember_tools": OWNERS,

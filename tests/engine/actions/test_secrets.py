@@ -134,13 +134,32 @@ def test_a_connection_is_known_only_in_its_workspace(database, ada, stranger, va
 def test_changing_a_connection_keeps_replaces_or_drops_the_key(database, ada, vault):
     database.write_now(add_connection, ada, vault, "oa", "openai", key="first key")
     opened = lambda: database.read_now(open_connection, vault, ada.workspace_id, "oa").key  # noqa: E731
-    database.write_now(change_connection, ada, vault, "oa", base_url="https://proxy.example.com/v1")
+    database.write_now(change_connection, ada, vault, "oa", base_url="https://API.openai.com/v2")
     assert opened() == "first key"
     database.write_now(change_connection, ada, vault, "oa", key="second key")
     assert opened() == "second key"
     database.write_now(change_connection, ada, vault, "oa", key="")
     assert opened() is None
     assert database.read_now(open_all, vault) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "https://other.example.com/v1"),
+        ("https://one.example.com/v1", None),
+        ("https://one.example.com/v1", "http://one.example.com/v1"),
+        ("https://one.example.com/v1", "https://one.example.com:8443/v1"),
+    ],
+)
+def test_a_stored_key_does_not_go_to_another_host(database, ada, vault, before, after):
+    database.write_now(add_connection, ada, vault, "oa", "openai", key=CANARY, base_url=before)
+    database.write_now(change_connection, ada, vault, "oa", base_url=after)
+    assert database.read_now(open_connection, vault, ada.workspace_id, "oa").key is None
+    assert database.read_now(open_all, vault) == []
+    assert database.read_now(list_entries, ada.workspace_id)[0].detail.endswith(", without a key")
+    database.write_now(change_connection, ada, vault, "oa", base_url=before, key="given anew")
+    assert database.read_now(open_connection, vault, ada.workspace_id, "oa").key == "given anew"
 
 
 def test_removing_a_connection_removes_its_key(database, ada, vault):

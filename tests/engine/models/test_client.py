@@ -51,7 +51,9 @@ async def models():
 
 
 def connect(server, **rest) -> ModelConnection:
-    return ModelConnection(**{"name": "Mine", "provider": "openai_compatible", "base_url": server.url, **rest})
+    return ModelConnection(
+        **{"name": "Mine", "provider": "openai_compatible", "base_url": server.url, "opens_address": True, **rest}
+    )
 
 
 def question(**rest) -> ModelRequest:

@@ -31,10 +31,8 @@ async def embeddings() -> AsyncIterator[Embeddings]:
 
 def box(server: EmbeddingServer, **changes: object) -> ModelConnection:
     prices = {"tiny-embed": Price(20_000_000, 0)}
-    return ModelConnection(
-        **{"name": "box", "provider": "openai_compatible", "base_url": server.url, "key": KEY, "own_prices": prices}
-        | changes  # type: ignore[arg-type]
-    )
+    usual = {"name": "box", "provider": "openai_compatible", "key": KEY, "own_prices": prices, "opens_address": True}
+    return ModelConnection(**usual | {"base_url": server.url} | changes)  # type: ignore[arg-type]
 
 
 async def test_openai_gives_floats_in_the_order_of_the_texts(embeddings, model_server) -> None:

@@ -46,7 +46,9 @@ def server(request):
 
 def connect(server, provider, **rest) -> ModelConnection:
     address = server.origin + DIALECTS[provider][1]
-    return ModelConnection(**{"name": "Mine", "provider": provider, "base_url": address, "key": KEY, **rest})
+    return ModelConnection(
+        **{"name": "Mine", "provider": provider, "base_url": address, "key": KEY, "opens_address": True, **rest}
+    )
 
 
 def question(provider, **rest) -> ModelRequest:

@@ -155,7 +155,9 @@ async def models():
 
 
 def connect(server, **rest) -> ModelConnection:
-    return ModelConnection(**{"name": "Mine", "provider": "vllm", "base_url": server.url, "local": True, **rest})
+    return ModelConnection(
+        **{"name": "Mine", "provider": "vllm", "base_url": server.url, "local": True, "opens_address": True, **rest}
+    )
 
 
 def question(**rest) -> ModelRequest:

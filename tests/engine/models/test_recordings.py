@@ -71,7 +71,7 @@ def models(outbound):
 
 
 def connect(server: RecordedModels, provider: str) -> ModelConnection:
-    return ModelConnection("Mine", provider, server.origin + BASES.get(provider, ""), KEY)  # type: ignore[arg-type]
+    return ModelConnection("Mine", provider, server.origin + BASES.get(provider, ""), KEY, opens_address=True)  # type: ignore[arg-type]
 
 
 def model_of(recording: Recording) -> str:

@@ -237,7 +237,7 @@ class Services:
         self._world = world
         self._models = Models(self.http)
         self._sandbox = Sandbox(1)
-        self._connection = ModelConnection("box", "openai_compatible", model.url) if model else None
+        self._connection = ModelConnection("box", "openai_compatible", model.url, opens_address=True) if model else None
 
     async def close(self) -> None:
         """Closes the outbound client and the sandbox."""

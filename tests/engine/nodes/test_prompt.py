@@ -63,7 +63,7 @@ class Services:
         self.http = outbound
         self._models = Models(outbound)
         own = {"small": Price(1_000_000_000, 2_000_000_000)}
-        self._connection = ModelConnection("Mine", "openai_compatible", server.url, own_prices=own)
+        self._connection = ModelConnection("Mine", "openai_compatible", server.url, own_prices=own, opens_address=True)
         self.files = self
 
     async def ask_model(self, question, *, on_call=None, on_text=None):

@@ -406,8 +406,8 @@ async def test_a_refusal_says_what_why_and_what_to_do():
     refusal = await refused("http://nas.lan:5000/files?token=secret")
     assert isinstance(refusal, AddressNotAllowed)
     assert refusal.message == (
-        "`http://nas.lan:5000/files` is not opened: names that end in .lan belong to internal networks. The owner can allow "
-        "it under Settings → Server, Allowed addresses (FLOWPORT_OUTBOUND_ALLOW), for example with `nas.lan:5000`."
+        "`http://nas.lan:5000/files` is not opened: names that end in .lan belong to internal networks. The owner of this "
+        "server can allow it under Settings → Server, Allowed addresses (FLOWPORT_OUTBOUND_ALLOW), for example with `nas.lan:5000`."
     )
     assert not refusal.passing
 

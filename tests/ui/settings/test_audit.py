@@ -27,7 +27,7 @@ def actions_in_the_source() -> set[str]:
         if not isinstance(call, ast.Call):
             continue
         name = getattr(call.func, "id", getattr(call.func, "attr", ""))
-        at = {"add_entry": 2, "execute": 1, "try_execute": 1}.get(name)
+        at = {"add_entry": 2, "execute": 1, "try_execute": 1, "write": 2}.get(name)
         if at is None or len(call.args) <= at:
             continue
         about_backups = name != "add_entry" and getattr(call.args[0], "id", "") == "note_backup"

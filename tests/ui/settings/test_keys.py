@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from nicegui.testing import User
 
-from engine.actions.keys import TRY_LABEL, create_key
+from engine.actions.flows import delete_flow
+from engine.actions.keys import TRY_LABEL, change_key, create_key, revoke_key
 from engine.core.clock import DAY, HOUR
 from engine.core.environments import Environment
 from storage.keys import list_keys
@@ -132,6 +134,55 @@ async def test_a_key_gets_its_flows_its_end_and_its_limits_and_is_changed(site: 
 
     (key,) = site.database.read_now(list_keys, site.workspace_id)
     assert (key.label, key.flow_ids, key.expires_at, key.concurrency) == ("Weekly reports", None, None, 2)
+
+
+async def test_a_new_label_leaves_what_somebody_else_has_changed_meanwhile(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    site.flow("Other", live=True)
+    made = site.database.write_now(create_key, site.owner, "Shop", "live")
+    await user.open("/settings/keys")
+    choose(user, "Change...")
+    await user.should_see("Change Shop")
+    (seen,) = site.database.read_now(list_keys, site.workspace_id)
+    limited = replace(seen.properties, flow_ids=[flow_id])
+    site.database.write_now(change_key, site.owner, made.id, seen.properties, limited)
+
+    box(user, "Label").value = "Web shop"
+    press(user, "Save")
+    await user.should_see("Web shop is changed.")
+
+    (key,) = site.database.read_now(list_keys, site.workspace_id)
+    assert (key.label, key.flow_ids) == ("Web shop", frozenset({flow_id}))
+
+
+async def test_a_new_label_neither_moves_the_end_nor_gives_a_flow_that_nobody_chose(site: Site, user: User) -> None:
+    gone, _left = site.flow("Greeting", live=True), site.flow("Other", live=True)
+    ends = site.clock.now() + 30 * DAY
+    site.database.write_now(create_key, site.owner, "Partner", "live", flow_ids=[gone], expires_at=ends)
+    site.database.write_now(delete_flow, site.owner, gone)
+    await user.open("/settings/keys")
+    choose(user, "Change...")
+    await user.should_see("Change Partner")
+    box(user, "Label").value = "Partner Ltd"
+    press(user, "Save")
+    await user.should_see("Partner Ltd is changed.")
+
+    (key,) = site.database.read_now(list_keys, site.workspace_id)
+    assert (key.label, key.flow_ids, key.expires_at) == ("Partner Ltd", frozenset({gone}), ends)
+
+
+async def test_changing_a_key_that_was_revoked_meanwhile_says_so(site: Site, user: User) -> None:
+    made = site.database.write_now(create_key, site.owner, "Gone", "live")
+    await user.open("/settings/keys")
+    choose(user, "Change...")
+    await user.should_see("Change Gone")
+    site.database.write_now(revoke_key, site.owner, made.id)
+    box(user, "Label").value = "Gone 2"
+    press(user, "Save")
+    await user.should_see("This key is revoked. Create a new key instead.")
+
+    (key,) = site.database.read_now(list_keys, site.workspace_id)
+    assert key.label == "Gone"
 
 
 @pytest.mark.parametrize(("chosen", "hours"), [("0", None), ("1", 1), ("168", 168), ("own", 48)])

@@ -9,9 +9,11 @@ import pytest
 from nicegui.testing import User
 
 from engine.actions.connections import add_connection, set_price
+from engine.actions.members import ensure_owner, sign_in
 from engine.actions.owner_notes import ask_owner
 from engine.actions.principal import Principal
 from engine.actions.secrets import add_secret
+from engine.actions.workspaces import create_workspace
 from engine.core.settings import Settings
 from engine.models.provider_catalog import PROVIDERS
 from engine.models.saved_connections import open_connection
@@ -25,7 +27,7 @@ from storage.tables import Secret
 from tests.factories import greeting
 from tests.stand_ins.openai_server import OpenAIServer
 from tests.ui.arrange import box, buttons, page_text, press, press_named
-from tests.ui.conftest import Site
+from tests.ui.conftest import PASSWORD, Site, hashed
 
 pytestmark = pytest.mark.process
 
@@ -251,6 +253,29 @@ async def test_a_second_server_gets_a_name_of_its_own(
     press(user, "Use it")
     await user.should_see("It works", retries=100)
     assert [row.name for row in site.database.read_now(list_connections, site.workspace_id)] == ["ollama", "ollama-2"]
+
+
+async def test_another_workspace_is_offered_no_server_of_this_machine(
+    site: Site, user: User, local_server: OpenAIServer
+) -> None:
+    await user.open(PAGE)
+    press(user, "Check again")
+    await user.should_see("Use it", retries=100)
+    elsewhere = site.database.write_now(create_workspace, "Elsewhere")
+    site.database.write_now(ensure_owner, elsewhere, "mallory@example.com", hashed())
+    cookie = await sign_in(site.database, "mallory@example.com", PASSWORD)
+    user.http_client.cookies.set("flowport_session", cookie)
+
+    for page in (PAGE, "/templates"):
+        await user.open(page)
+        assert not {"Check again", "Use it"} & set(buttons(user))
+    await user.open(PAGE)
+    press(user, "Add a connection")
+    await user.should_see("is refused until the owner of this server allows it")
+    box(user, "Provider").value = "ollama"
+    box(user, "Base URL").value = local_server.url
+    press(user, "Save and test")
+    await user.should_see("it leads into a private or reserved network", retries=100)
 
 
 async def test_notes_to_the_owner_are_shown_until_they_are_done(site: Site, user: User) -> None:

@@ -175,6 +175,33 @@ async def test_the_keys_that_somebody_made_can_be_revoked_when_they_are_shut_out
     assert people(site)["Eve"] == ("editor", True)
 
 
+async def test_a_key_that_somebody_makes_while_they_are_being_shut_out_is_asked_about_too(
+    site: Site, user: User
+) -> None:
+    cookie = await eve_joins(site)
+    eve = site.database.read_now(find_signed_in, cookie)
+    assert eve is not None
+    acting = Principal(WorkspaceId(site.workspace_id), eve.id, eve.name, "editor")
+    site.database.write_now(create_key, acting, "Web shop", "live")
+    await user.open("/settings/team")
+    choose_for(user, "Eve", "Shut out...")
+    await user.should_see("Eve has seen these keys")
+    for label in ("Taken along", "Left"):
+        site.database.write_now(create_key, acting, label, "live")
+    press(user, "Shut out")
+
+    await user.should_see("Eve has seen more keys")
+    boxes = {box.text.partition(" (")[0]: box for box in user.find(ui.checkbox).elements}
+    assert boxes.keys() >= {"Taken along", "Left"}
+    boxes["Taken along"].value = True
+    press(user, "Revoke")
+    await user.should_see("1 key is revoked.")
+
+    keys = site.database.read_now(list_keys, site.workspace_id)
+    assert {key.label for key in keys if key.revoked_at} == {"Taken along"}
+    assert people(site)["Eve"] == ("editor", True)
+
+
 async def test_a_reset_link_is_for_one_person_and_shown_once(site: Site, user: User) -> None:
     await eve_joins(site)
     await user.open("/settings/team")

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from nicegui import ui
 from nicegui.testing import User
 
-from engine.actions.tool_servers import add_tool_server, allow_tools, change_tool_server, remember_tools
-from engine.core.errors import Conflict, Invalid
+from engine.actions.tool_servers import (
+    add_tool_server,
+    allow_tool,
+    allow_tools,
+    change_tool_server,
+    remember_tools,
+)
+from engine.core.errors import Conflict, Invalid, NotFound
 from engine.flow.node_context import ServerTool
 from engine.secrets.sealing import Vault, open_vault
 from engine.tool_servers.saved_servers import open_tool_server
 from storage.secrets import list_secrets
 from storage.tool_servers import list_tool_servers
-from tests.ui.arrange import page_text, press_named
+from tests.ui.arrange import page_text, press, press_named, until
 from tests.ui.conftest import Site
 
 pytestmark = pytest.mark.process
@@ -42,6 +49,58 @@ async def test_the_page_shows_what_a_server_offers_and_allows(user: User, site: 
     site.database.write_now(allow_tools, site.owner, server_id, ["stock", "unknown"])
     (row,) = site.database.read_now(list_tool_servers, site.owner.workspace_id)
     assert [tool.name for tool in row.offered] == ["stock"]
+
+
+def boxes(user: User) -> dict[str, ui.checkbox]:
+    """Returns the boxes of the tools by their names."""
+    assert user.client is not None
+    return {one.text: one for one in user.client.elements.values() if isinstance(one, ui.checkbox)}
+
+
+def allowed(site: Site) -> list[str]:
+    (row,) = site.database.read_now(list_tool_servers, site.owner.workspace_id)
+    return [tool.name for tool in row.offered]
+
+
+async def test_a_tool_that_somebody_forbade_meanwhile_stays_forbidden(user: User, site: Site, vault: Vault) -> None:
+    server_id = site.database.write_now(add_tool_server, site.owner, vault, "shop", URL)
+    delete_all = ServerTool("delete_all", "", {"type": "object"})
+    site.database.write_now(remember_tools, site.owner, server_id, [STOCK, delete_all, NOTE])
+    site.database.write_now(allow_tools, site.owner, server_id, ["stock", "delete_all"])
+    await user.open("/settings/tools")
+    site.database.write_now(allow_tool, site.owner, server_id, "delete_all", allowed=False)
+
+    boxes(user)["note"].value = True
+
+    await until(lambda: "note" in allowed(site))
+    assert allowed(site) == ["stock", "note"]
+    await until(lambda: not boxes(user)["delete_all"].value)
+    assert (boxes(user)["stock"].value, boxes(user)["note"].value) == (True, True)
+    boxes(user)["stock"].value = False
+    await until(lambda: allowed(site) == ["note"])
+    press(user, "Allow all that only read")
+    await until(lambda: allowed(site) == ["stock"])
+    press(user, "Allow none")
+    await user.should_see("None is allowed yet")
+    assert allowed(site) == []
+
+
+async def test_an_open_page_follows_what_somebody_else_allows(user: User, site: Site, vault: Vault) -> None:
+    server_id = site.database.write_now(add_tool_server, site.owner, vault, "shop", URL)
+    site.database.write_now(remember_tools, site.owner, server_id, [STOCK, NOTE])
+    await user.open("/settings/tools")
+    assert not boxes(user)["note"].value
+    site.database.write_now(allow_tool, site.owner, server_id, "note", allowed=True)
+    await until(lambda: boxes(user)["note"].value)
+
+
+async def test_a_tool_that_is_listed_no_more_is_forbidden_and_never_allowed(site: Site, vault: Vault) -> None:
+    server_id = site.database.write_now(add_tool_server, site.owner, vault, "shop", URL)
+    site.database.write_now(remember_tools, site.owner, server_id, [STOCK])
+    with pytest.raises(NotFound):
+        site.database.write_now(allow_tool, site.owner, server_id, "note", allowed=True)
+    site.database.write_now(allow_tool, site.owner, server_id, "note", allowed=False)
+    assert allowed(site) == []
 
 
 async def test_an_address_inside_the_network_is_refused_with_what_to_do(user: User, site: Site, vault: Vault) -> None:
