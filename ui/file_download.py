@@ -7,6 +7,7 @@ Both look at the session and the role of their `Recipient` again while they are 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from starlette.responses import FileResponse, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from engine.core.clock import Millis
+from engine.core.errors import Unavailable
 from engine.core.roles import Role
 from storage.sessions import find_signed_in
 from ui.access_guard import NO_STORE
@@ -111,8 +113,9 @@ class StoredFile(FileResponse):
 
         async def send_on(message: Message) -> None:
             nonlocal passed, looked_at
-            if passed >= LOOK_BYTES or clock() - looked_at >= LOOK_SECONDS:
-                await self._recipient.look()
+            if passed >= LOOK_BYTES or (passed and clock() - looked_at >= LOOK_SECONDS):
+                with contextlib.suppress(Unavailable):  # a busy database ends no download: the next look tells
+                    await self._recipient.look()
                 passed, looked_at = 0, clock()
             passed += len(message.get("body", b""))
             await send(message)
