@@ -137,7 +137,7 @@ async def open_link(
 ) -> Link:
     """Returns what a link allows, and counts invalid links per network.
 
-    Raises LinkNotValid, and RateLimited after too many invalid links from this network.
+    Raises LinkNotValid; after too many from this network, RateLimited for each further invalid one.
     """
     return await _counted(database, address, lambda session: get_link(session, token, purposes))
 
@@ -145,7 +145,7 @@ async def open_link(
 async def open_question(database: Database, vault: Vault, token: str, address: str) -> QuestionRow:
     """Returns the question of a link, open or not, and counts invalid links per network.
 
-    Raises QuestionLinkNotValid, and RateLimited after too many invalid links from this network.
+    Raises QuestionLinkNotValid; after too many from this network, RateLimited for each further invalid one.
     """
     return await _counted(database, address, lambda session: question_of_link(session, vault, token))
 
@@ -153,17 +153,18 @@ async def open_question(database: Database, vault: Vault, token: str, address: s
 async def _counted(database: Database, address: str, find: Callable[[Session], T]) -> T:
     """Returns what a link leads to. When `find` says that it leads nowhere, this is counted for the network: in the same
     transaction, which the refusal must not undo.
+
+    A valid link opens whatever others in the network sent: nobody guesses one, so there is nothing to keep from them.
     """
 
     def look(session: Session) -> T | Refusal:
         forget_old_failures(session, now(session) - WINDOW)
         subject = f"links:{network_of(address)}"
-        _refuse_after(
-            session, subject, LINKS_PER_NETWORK, "From your network too many links were opened that do not work"
-        )
         try:
             return find(session)
         except (LinkNotValid, QuestionLinkNotValid) as refusal:
+            happened = "From your network too many links were opened that do not work"
+            _refuse_after(session, subject, LINKS_PER_NETWORK, happened)
             _refuse_a_flood(session)
             add_failure(session, subject)
             return refusal
