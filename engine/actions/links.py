@@ -1,8 +1,8 @@
 """One-time links that replace a password: to create the first owner, to reset a password, and to accept an invitation.
 
 A token has 256 random bits, is stored as SHA-256 and works once. Links printed at the server's terminal are valid for
-15 minutes and invalidate earlier ones (S19); a reset link created by an owner is valid for one day, an invitation for
-seven.
+15 minutes and invalidate earlier ones, except those that a visit has printed (S19); a reset link created by an owner is
+valid for one day, an invitation for seven.
 """
 
 from __future__ import annotations
@@ -59,25 +59,30 @@ def invitation_path(token: str) -> str:
 
 
 def new_setup_token(session: Session, workspace_id: str) -> str:
-    """Creates a token that lets its holder become the first owner. Raises Conflict when an owner exists."""
+    """Creates a token that lets its holder become the first owner, and invalidates earlier ones.
+
+    Raises Conflict when an owner exists.
+    """
     if has_owner(session, workspace_id):
         owners = ", ".join(person.email for person in list_people(session, workspace_id) if person.role == "owner")
         raise Conflict(
             f"This Flowport has an owner already ({owners})",
             remedy="For a new password run `app.py setup-link --reset EMAIL`.",
         )
-    return _new_setup_token(session, workspace_id)
+    void_links(session, workspace_id, "setup", None)
+    return add_link(session, "setup", workspace_id, LIFETIME)
 
 
 def renew_setup_token(session: Session, workspace_id: str) -> str | None:
     """Creates a new set-up token when a visitor arrives and no owner exists.
 
-    Returns None when an owner exists or the last token is less than a minute old.
+    Earlier ones stay valid: the visitor may be a stranger, while the owner fills in the form of one. Returns None when an
+    owner exists or the last token is less than a minute old.
     """
     last = last_link_at(session, workspace_id, "setup")
-    if has_owner(session, workspace_id) or (last is not None and now(session) - last < RENEWAL):
+    if has_owner(session, workspace_id) or (last is not None and 0 <= now(session) - last < RENEWAL):
         return None
-    return _new_setup_token(session, workspace_id)
+    return add_link(session, "setup", workspace_id, LIFETIME)
 
 
 def new_reset_token(session: Session, workspace_id: str, email: str) -> str:
@@ -144,11 +149,6 @@ def add_link(
         created_by=created_by,
     )
     return token
-
-
-def _new_setup_token(session: Session, workspace_id: str) -> str:
-    void_links(session, workspace_id, "setup", None)
-    return add_link(session, "setup", workspace_id, LIFETIME)
 
 
 class _Terminal(Struct, frozen=True):

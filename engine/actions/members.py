@@ -56,6 +56,7 @@ async def set_up_owner(
         workspace_id = use_link(session, token, "setup").workspace_id
         if has_owner(session, workspace_id):
             raise LinkNotValid
+        void_links(session, workspace_id, "setup", None)
         user = _add_user(session, workspace_id, name, email, Role.OWNER, hashed)
         add_entry(session, as_principal(user, browser), "set up", user.id, email)
         if browser.host:

@@ -80,6 +80,22 @@ def test_a_visit_renews_the_set_up_link_once_a_minute(database, workspace, clock
     assert database.write_now(renew_setup_token, workspace) is not None
 
 
+async def test_a_visit_takes_the_set_up_link_from_nobody_and_one_owner_ends_them_all(database, workspace, clock):
+    opened = database.write_now(new_setup_token, workspace)
+    clock.offset = 2 * MINUTE
+    renewed = database.write_now(renew_setup_token, workspace)
+    assert await set_up_owner(database, opened, "Ada", EMAIL, PASSWORD)
+    with pytest.raises(LinkNotValid):
+        database.read_now(get_link, renewed)
+
+
+def test_a_visit_renews_the_set_up_link_after_the_clock_was_ahead(database, workspace, clock):
+    clock.offset = 24 * 60 * MINUTE
+    database.write_now(renew_setup_token, workspace)
+    clock.offset = 0
+    assert database.write_now(renew_setup_token, workspace) is not None
+
+
 async def test_with_an_owner_there_is_no_set_up_link(database, workspace):
     await set_up(database, workspace)
     with pytest.raises(Conflict):
