@@ -230,7 +230,7 @@ def _cost(price: Price | None, tokens: int | None) -> int | None:
 
 def _pause(answer: Answer, waits: int) -> float:
     named = answer.headers.get("retry-after", "")
-    return float(named) if named.replace(".", "", 1).isdigit() else 2.0**waits
+    return float(named) if named.replace(".", "", 1).isdecimal() else 2.0**waits
 
 
 def _refused(answer: Answer, connection: ModelConnection, model: str) -> ModelFailed:

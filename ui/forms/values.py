@@ -51,6 +51,13 @@ def parse(spec: FieldSpec, text: str) -> tuple[Json, str]:
     return _parse_json(spec, stripped)
 
 
+def read_count(text: str) -> int | None:
+    """Returns the whole number from 0 to 2**31 - 1 that was typed, or None. Not every digit is one of a number: `²`."""
+    text = text.strip()
+    value = int(text) if text.isdecimal() and len(text) <= 10 else None
+    return value if value is not None and value < 1 << 31 else None
+
+
 def completed_address(text: str) -> str:
     """Returns a web address that was typed without `https://` in full; every other text as it is."""
     address = text.strip()

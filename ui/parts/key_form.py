@@ -16,6 +16,7 @@ from engine.core.ids import KeyId
 from storage.keys import KeyProperties, KeyRow
 from storage.workspaces import Limits
 from ui.forms.form import Field
+from ui.forms.values import read_count
 from ui.kit.feedback import fold
 from ui.kit.parts import ENVIRONMENTS, button, words
 from ui.kit.text import _
@@ -252,6 +253,6 @@ def _limit(text: str | None) -> tuple[str, int | None]:
     text = (text or "").strip()
     if not text:
         return "", None
-    if text.isdigit() and 0 < int(text) < 1 << 31:
-        return "", int(text)
+    if limit := read_count(text):
+        return "", limit
     return _("Write a whole number of 1 or more, or nothing."), None

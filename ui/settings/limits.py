@@ -15,6 +15,7 @@ from storage.database import now
 from storage.environments import EnvironmentUse, read_environments
 from storage.workspaces import Limits, get_limits
 from ui.forms.form import Field
+from ui.forms.values import read_count
 from ui.kit import feedback
 from ui.kit.parts import ENVIRONMENTS, button, card, environment_badge, meter, sentence, words
 from ui.kit.text import _, number
@@ -211,6 +212,6 @@ def _read(text: str) -> tuple[str, int | None]:
         return "", None
     if text == "unlimited":
         return "", UNLIMITED
-    if text.isdigit() and 0 < int(text) < 1 << 31:
-        return "", int(text)
+    if limit := read_count(text):
+        return "", limit
     return _("Write a whole number of 1 or more, `unlimited`, or nothing."), None

@@ -11,6 +11,7 @@ from engine.actions.server import set_rules
 from engine.core.errors import Refusal
 from engine.jobs.server.retention import Rules
 from ui.forms.form import Field
+from ui.forms.values import read_count
 from ui.kit import feedback
 from ui.kit.parts import button, card
 from ui.kit.text import _
@@ -92,9 +93,9 @@ def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[]
 
 def _read_rules(values: str, rows: str, cap: str, files: str) -> Rules | str:
     """Parses the rules. Returns the JSON pointer of the first field that is no number instead."""
-    for pointer, text in (("/values", values), ("/rows", rows)):
-        if not text.strip().isdigit():
-            return pointer
+    days, months = read_count(values), read_count(rows)
+    if days is None or months is None:
+        return "/values" if days is None else "/rows"
     sizes = []
     for pointer, text in (("/cap", cap), ("/files", files)):
         try:
@@ -104,4 +105,4 @@ def _read_rules(values: str, rows: str, cap: str, files: str) -> Rules | str:
         if not 0 <= gigabytes < math.inf:
             return pointer
         sizes.append(gigabytes)
-    return Rules(int(values), int(rows), *sizes)
+    return Rules(days, months, *sizes)

@@ -22,7 +22,16 @@ from ui.forms.specs import (
     specs_of_model,
     specs_of_schema,
 )
-from ui.forms.values import completed_address, get_at, parse, pointer_to, problem_of, problems_of, with_value
+from ui.forms.values import (
+    completed_address,
+    get_at,
+    parse,
+    pointer_to,
+    problem_of,
+    problems_of,
+    read_count,
+    with_value,
+)
 
 
 class Rule(BaseModel):
@@ -188,6 +197,25 @@ def test_name_and_type_come_first_and_finer_rules_are_folded() -> None:
 
     assert [one.name for one in shown[:4]] == ["name", "type", "required", "description"]
     assert [one.name for one in shown if not is_rule(one)] == ["name", "type", "required", "description"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "count"),
+    [
+        (" 12 ", 12),
+        ("0", 0),
+        ("2147483647", 2_147_483_647),
+        ("2147483648", None),
+        ("9" * 5_000, None),
+        ("²", None),
+        ("1²", None),
+        ("-1", None),
+        ("1.5", None),
+        ("", None),
+    ],
+)
+def test_a_count_is_digits_that_make_a_number(typed: str, count: int | None) -> None:
+    assert read_count(typed) == count
 
 
 def _spec(kind: str, **more: Any) -> FieldSpec:

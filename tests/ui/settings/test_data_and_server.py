@@ -88,6 +88,14 @@ async def test_how_long_things_are_kept(site: Site, user: User) -> None:
     assert "set retention" in verbs(site)
 
 
+@pytest.mark.parametrize("typed", ["7²", "9" * 5_000])
+async def test_a_time_that_is_no_number_is_refused(site: Site, user: User, typed: str) -> None:
+    await user.open("/settings/data")
+    box(user, "Jobs and logs").value = typed
+    press(user, "Save")
+    await user.should_see("Write a number.")
+
+
 async def test_allowed_addresses_count_at_once_and_names_may_open_the_server(site: Site, user: User) -> None:
     await user.open("/settings/server")
     box(user, "Allowed").value = "intranet.example.com\n10.0.0.0/33"

@@ -109,7 +109,7 @@ async def test_a_key_gets_its_flows_its_end_and_its_limits_and_is_changed(site: 
     await user.should_see("Choose at least one flow")
     box(user, "Flows").value = [flow_id]  # type: ignore[assignment] - the choice of several flows
     box(user, "Ends").value = "90"
-    for label, value in (("Jobs at once", "many"), ("Requests a month", "500")):
+    for label, value in (("Jobs at once", "2²"), ("Requests a month", "500")):
         box(user, label).value = value
     press(user, "Create a key")
     await user.should_see("Write a whole number of 1 or more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from nicegui.testing import User
 
 from storage.usage import Caps
@@ -37,9 +38,10 @@ def said_of(user: User, environment: str) -> list[str]:
     return lines[at + 1 : at + 5]
 
 
-async def test_a_limit_that_is_no_number_is_refused(site: Site, user: User) -> None:
+@pytest.mark.parametrize("typed", ["many", "²", "9" * 5_000])
+async def test_a_limit_that_is_no_number_is_refused(site: Site, user: User, typed: str) -> None:
     await user.open("/settings/limits")
-    box(user, "Staging, jobs at once").value = "many"
+    box(user, "Staging, jobs at once").value = typed
     press(user, "Save the plan")
     await user.should_see("Write a whole number")
 
