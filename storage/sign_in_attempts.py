@@ -43,9 +43,9 @@ def oldest_failure(session: Session) -> int:
     return session.scalars(select(func.min(SignInFailure.at))).one() or now(session)
 
 
-def forget_old_failures(session: Session, before: int) -> None:
-    """Removes failures from before a time; they do not count any more."""
-    session.execute(delete(SignInFailure).where(SignInFailure.at <= before))
+def forget_failures_outside(session: Session, after: int, until: int) -> None:
+    """Keeps the failures later than `after`, `until` at most, and removes all others."""
+    session.execute(delete(SignInFailure).where(or_(SignInFailure.at <= after, SignInFailure.at > until)))
 
 
 def forget_failures(session: Session, subject: str, rows: Collection[int]) -> None:

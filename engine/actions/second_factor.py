@@ -263,9 +263,12 @@ def _accepts(session: Session, vault: Vault, user: User, code: str, browser: Bro
 def _step_of(session: Session, key: str, code: str, *, after: int) -> int | None:
     """Returns the TOTP time step of a code, or None.
 
-    Accepted are the current step and its neighbours, if they are later than `after`.
+    Accepted are the current step and its neighbours, if they are later than `after`. An `after` that no code can have now
+    is of a clock that was ahead and was set right: it would refuse every code until then.
     """
     app, step = TOTP(key), now(session) // SECOND // _STEP_SECONDS
+    if after > step + 1:
+        after = 0
     found = (
         one
         for one in (step - 1, step, step + 1)

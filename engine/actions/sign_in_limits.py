@@ -32,7 +32,7 @@ from storage.sign_in_attempts import (
     failures_of,
     forget_failures,
     forget_failures_of_account,
-    forget_old_failures,
+    forget_failures_outside,
     is_known_network,
     is_known_place,
     oldest_failure,
@@ -91,7 +91,7 @@ def begin_try(session: Session, email: str, address: str, *, code: bool = False)
 
     `succeeded` removes the failure again. Raises RateLimited.
     """
-    forget_old_failures(session, now(session) - WINDOW)
+    _forget_old(session)
     place, network = place_of(address), network_of(address)
     account, most = (_code(email), CODES_PER_ACCOUNT) if code else (_account(email), PER_ACCOUNT)
     if is_known_place(session, email, place):
@@ -112,7 +112,7 @@ def begin_own_try(session: Session, email: str) -> Try:
 
     Raises RateLimited.
     """
-    forget_old_failures(session, now(session) - WINDOW)
+    _forget_old(session)
     return _begin(session, f"{_account(email)}@signed in")
 
 
@@ -158,7 +158,7 @@ async def _counted(database: Database, address: str, find: Callable[[Session], T
     """
 
     def look(session: Session) -> T | Refusal:
-        forget_old_failures(session, now(session) - WINDOW)
+        _forget_old(session)
         subject = f"links:{network_of(address)}"
         try:
             return find(session)
@@ -173,6 +173,13 @@ async def _counted(database: Database, address: str, find: Callable[[Session], T
     if isinstance(found, Refusal):
         raise found
     return found
+
+
+def _forget_old(session: Session) -> None:
+    """Removes the failures that do not count any more: the old ones, and those of a clock that was ahead and was set
+    right, which would count until then. The clocks of several servers may differ by a little.
+    """
+    forget_failures_outside(session, now(session) - WINDOW, now(session) + MINUTE)
 
 
 def _begin(session: Session, own: str, *shared: str) -> Try:

@@ -21,7 +21,7 @@ from engine.actions.principal import Principal
 from engine.actions.second_factor import require_second_factor, reset_second_factor
 from engine.actions.team import make_reset_link
 from engine.actions.workspaces import ensure_workspace
-from engine.core.clock import MINUTE, SECOND, MovedClock
+from engine.core.clock import DAY, MINUTE, SECOND, MovedClock
 from engine.core.errors import Conflict
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
@@ -177,6 +177,20 @@ async def test_a_code_counts_once_and_one_step_around_its_time(server: Server) -
         ]
 
     assert answers == [303, 401, 401, 401, 303]
+
+
+async def test_codes_work_after_a_clock_that_was_ahead_was_set_right(server: Server) -> None:
+    server.clock.offset += 2 * DAY
+    key, _ = await set_up(server)
+    server.clock.offset -= 2 * DAY
+    async with server.at() as browser:
+        await password(browser)
+        code = server.code(key)
+        answers = [(await browser.post("/sign-in/code", data={"code": code})).status_code]
+        await password(browser)
+        answers.append((await browser.post("/sign-in/code", data={"code": code})).status_code)
+
+    assert answers == [303, 401]
 
 
 async def test_the_step_works_once_and_for_ten_minutes(server: Server) -> None:

@@ -20,7 +20,7 @@ from engine.actions.principal import command_line
 from engine.actions.sign_in_limits import ROWS_IN_ALL
 from engine.actions.team import invite
 from engine.actions.workspaces import ensure_workspace
-from engine.core.clock import MINUTE, MovedClock
+from engine.core.clock import DAY, MINUTE, MovedClock
 from engine.core.settings import Settings
 from engine.jobs.server.job_waiters import JobWaiters
 from engine.playground_batches.registry import PlaygroundBatches
@@ -163,6 +163,13 @@ async def test_a_success_gives_a_guesser_nothing_back(server: Server) -> None:
         assert (await server.enter(ELSEWHERE, email="eve@example.com")).status_code == 303
 
     assert (await server.enter(ELSEWHERE)).status_code == 429
+
+
+async def test_failures_of_a_clock_that_was_ahead_do_not_count_once_it_is_right(server: Server) -> None:
+    server.clock.offset = 2 * DAY
+    assert await server.guess(ELSEWHERE, times=6) == [401] * 5 + [429]
+    server.clock.offset = 0
+    assert (await server.enter(ELSEWHERE)).status_code == 303
 
 
 async def test_the_counts_and_the_known_places_survive_a_restart(server: Server) -> None:
