@@ -86,13 +86,18 @@ def renew_setup_token(session: Session, workspace_id: str) -> str | None:
 
 
 def new_reset_token(session: Session, workspace_id: str, email: str) -> str:
-    """Creates a token that resets the password of an account, and removes the account's second factor. Raises NotFound.
+    """Creates a token that resets the password of an account, and removes the account's second factor.
 
+    Raises NotFound, and Conflict for a disabled person, who could not use it.
     Only for the server's terminal, whose user has full access to the database anyway.
     """
     user = find_user(session, email.strip().lower())
     if user is None or user.workspace_id != workspace_id:
         raise NotFound(f"Nobody has the e-mail address `{email}`", remedy="Check its spelling.")
+    if user.disabled_at is not None:
+        raise Conflict(
+            f"{user.name} is shut out", remedy=f"Let them in again first with `app.py people enable {user.email}`."
+        )
     add_entry(session, _Terminal(workspace_id), "print reset link", user.id, user.email)
     if remove_second_factor(session, user.id):
         add_entry(session, _Terminal(workspace_id), "reset second factor", user.id, user.email)

@@ -161,6 +161,7 @@ async def change_password(database: Database, cookie: str, old: str, new: str, b
         user.password_hash = hashed
         end_sessions(session, user.id)
         void_links(session, user.workspace_id, "second step", user.id)
+        void_links(session, user.workspace_id, "reset", user.id)
         succeeded(session, tried)
         add_entry(session, as_principal(user, browser), "change password", user.id, user.email)
         # the ended session had passed the second factor, so no new code is required

@@ -239,6 +239,24 @@ def test_a_reset_link_needs_an_account_of_the_workspace(database, workspace, str
             database.write_now(new_reset_token, workspace, email)
 
 
+async def test_a_reset_link_is_refused_for_somebody_who_is_shut_out(database, workspace):
+    await set_up(database, workspace)
+    invitation = database.write_now(invite, person(workspace), "editor")
+    await join(database, invitation, "Eve", "eve@example.com", PASSWORD)
+    (eve,) = (one for one in database.read_now(list_people, workspace) if one.name == "Eve")
+    database.write_now(disable_person, person(workspace), eve.id)
+    with pytest.raises(Conflict, match="shut out"):
+        database.write_now(new_reset_token, workspace, "eve@example.com")
+
+
+async def test_changing_the_password_ends_a_reset_link(database, workspace):
+    cookie = await set_up(database, workspace)
+    token = database.write_now(new_reset_token, workspace, EMAIL)
+    await change_password(database, cookie, PASSWORD, "a brand new password")
+    with pytest.raises(LinkNotValid):
+        await set_new_password(database, token, "a password of a thief")
+
+
 async def test_changing_the_password_needs_the_old_one_and_ends_other_sessions(database, workspace):
     cookie = await set_up(database, workspace)
     with pytest.raises(SignInFailed):
