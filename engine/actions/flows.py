@@ -32,7 +32,7 @@ from engine.flow.times_asked import times_kept
 from engine.flow.validation import problems_at_once, without_parked
 from engine.flow.version_comparison import content_hash, content_of, draft_changes
 from engine.jobs.notifier import DRAFT_CHANGED, tell_others
-from engine.jobs.submit.accept import flow_concurrency
+from engine.jobs.submit.accept import WEBHOOK_SETTINGS, flow_concurrency
 from engine.jobs.transitions import change_flow_concurrency
 from engine.knowledge.known import known_collections
 from engine.nodes import CATALOG
@@ -72,6 +72,8 @@ GOAL = "goal"
 TEMPLATE_LEFT = "template_left"
 #: The setting with what the flow did at other times, with the same description: hashes, the newest last.
 TEMPLATE_DID = "template_did"
+#: The settings by which people and programs outside read a flow or hear of its jobs.
+_OF_OUTSIDE = frozenset({"public_docs", *WEBHOOK_SETTINGS.values()})
 #: Most of these hashes that are kept.
 _MOST_DID = 50
 _OF_TEMPLATE = frozenset({TEMPLATE, TEMPLATE_LEFT, TEMPLATE_DID})
@@ -176,13 +178,13 @@ def save_as(session: Session, principal: Principal, flow_id: str, title: str) ->
     """Saves the draft under a title.
 
     A flow that was never saved keeps its id and gets version 1. Of a saved flow, a copy with a new id is created, which
-    is not deployed.
+    is not deployed, has no public API docs and no webhook addresses.
     """
     require_may(principal, "edit flows")
     title = check_title(title)
     flow = hold_flow(session, principal.workspace_id, flow_id)
     if flow.newest_version:
-        flow = _add_flow(session, principal, title, flow.description, load_document(flow.draft), flow.settings)
+        flow = _add_copy(session, principal, title, flow)
     flow.title = title
     add_version(session, principal, flow, "")
     return FlowId(flow.id)
@@ -235,12 +237,13 @@ def rename_flow(
 def duplicate_flow(session: Session, principal: Principal, flow_id: str, title: str = "") -> FlowId:
     """Copies the draft to a new flow, which is not deployed.
 
-    If the original was saved before, the copy is saved as version 1.
+    If the original was saved before, the copy is saved as version 1. Nobody outside reads or hears of a copy before
+    somebody chooses so: its API docs are not public, and it has no webhook addresses.
     """
     require_may(principal, "edit flows")
     flow = hold_flow(session, principal.workspace_id, flow_id)
     title = check_title(title or f"Copy of {flow.title}"[:MAX_NAME])
-    copy = _add_flow(session, principal, title, flow.description, load_document(flow.draft), flow.settings)
+    copy = _add_copy(session, principal, title, flow)
     if flow.newest_version:
         add_version(session, principal, copy, f"Copied from {flow.title}")
     return FlowId(copy.id)
@@ -362,6 +365,11 @@ def _add_flow(
     )
     _note_files(session, flow)
     return flow
+
+
+def _add_copy(session: Session, principal: Principal, title: str, flow: Flow) -> Flow:
+    settings = {name: value for name, value in flow.settings.items() if name not in _OF_OUTSIDE}
+    return _add_flow(session, principal, title, flow.description, load_document(flow.draft), settings)
 
 
 def _note_files(session: Session, flow: Flow) -> None:

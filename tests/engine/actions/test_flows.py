@@ -4,6 +4,7 @@ import pytest
 
 from engine.actions.deployments import deploy
 from engine.actions.flows import (
+    change_flow_settings,
     create_flow,
     delete_flow,
     duplicate_flow,
@@ -16,8 +17,10 @@ from engine.actions.flows import (
     save_draft,
     save_version,
 )
+from engine.actions.webhooks import set_webhook
 from engine.core.errors import FlowInvalid, Invalid, NotAllowed, NotFound, VersionConflict
 from engine.flow.document import MAX_BYTES, Document, Position, load_document
+from engine.jobs.submit.accept import WEBHOOK_SETTINGS
 from storage.flows import find_flow, get_draft, get_flow, get_version, list_flows, list_versions
 from tests.factories import as_bytes, document, greeting, parked_node, person
 
@@ -272,6 +275,17 @@ def test_a_duplicate_is_a_saved_copy_that_is_not_deployed(database, ada, saved):
     database.write_now(deploy, ada, saved)
     row = database.read_now(get_flow, ada.workspace_id, database.write_now(duplicate_flow, ada, saved))
     assert (row.title, row.state) == ("Copy of Greeting", "Draft")
+
+
+@pytest.mark.parametrize(("copied", "extra"), [(duplicate_flow, ()), (save_as, ("Redesign",))])
+def test_a_copy_has_neither_public_docs_nor_webhooks(database, ada, saved, copied, extra):
+    limits = {"concurrency": 2, "limit_seconds": 60}
+    database.write_now(change_flow_settings, ada, saved, {"public_docs": True, **limits})
+    for environment in WEBHOOK_SETTINGS:
+        database.write_now(set_webhook, ada, saved, f"https://hooks.example.com/{environment}", environment)
+    copy = database.write_now(copied, ada, saved, *extra)
+    assert database.read_now(get_flow, ada.workspace_id, copy).settings == limits
+    assert len(database.read_now(get_flow, ada.workspace_id, saved).settings) == 6
 
 
 def test_a_deleted_flow_is_gone_from_every_query(database, ada, saved):
