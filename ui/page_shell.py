@@ -5,6 +5,7 @@ with opened(page_session, "Saved Flows", active="flows") as page:
     ...
 every(1.0, look_again)                     calls it until the page is closed or the person is signed out
 @one_at_a_time                             serialises a page's method that reads and draws
+send = not_twice(self._send)               a form's handler for its button and Enter, deaf while it runs
 times_of(page_session)                     formats times, durations and costs
 return nothing_here(request)               the 404 page, for unknown, deleted and foreign ids alike
 """
@@ -15,7 +16,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
 from nicegui import Client, ui
@@ -34,6 +35,7 @@ from ui.kit.times import Times
 from ui.page_session import PageSession, SignedOut
 from ui.pulse import RepeatedCall
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -141,6 +143,28 @@ def one_at_a_time(look: Callable[[T], Coroutine[Any, Any, None]]) -> Callable[[T
             await look(page)
 
     return in_turn
+
+
+def not_twice(work: Callable[P, Awaitable[None]]) -> Callable[P, Coroutine[Any, Any, None]]:
+    """Returns a handler that does nothing while an earlier call of it runs.
+
+    For what a form makes: a double click, or Enter and a click, would make it twice, and one of two keys would be shown
+    to nobody. A form goes, or is drawn anew, before its handler ends.
+    """
+    is_running = False
+
+    @functools.wraps(work)
+    async def once(*args: P.args, **kwargs: P.kwargs) -> None:
+        nonlocal is_running
+        if is_running:
+            return
+        is_running = True
+        try:
+            await work(*args, **kwargs)
+        finally:
+            is_running = False
+
+    return once
 
 
 def nothing_here(request: HTTPConnection) -> Response:

@@ -19,6 +19,7 @@ from ui.kit.answer import answer_of
 from ui.kit.parts import button, note, words
 from ui.kit.text import _, type_word
 from ui.page_session import PageSession
+from ui.page_shell import not_twice
 
 #: Text longer than this, or with line breaks, gets a multi-line field.
 LONG = 60
@@ -52,6 +53,7 @@ async def edit_row(
 
         added = 0
 
+        @not_twice
         async def save(*, more: bool = False) -> None:
             if form.problems():
                 return

@@ -19,6 +19,7 @@ from ui.kit import feedback
 from ui.kit.parts import button, note, words
 from ui.kit.text import _, type_word
 from ui.page_session import PageSession
+from ui.page_shell import not_twice
 
 #: Preset -> (its name, what the service has to be able to do).
 SERVICES = {
@@ -80,7 +81,7 @@ class HookForm:
             self._draw_mapping()
             self.wrong = ui.element("div").props("role=alert")
             with ui.element("div").classes("fp-row fp-wrap-row"):
-                button(_("Save the webhook"), self._save, kind="main", icon="check")
+                button(_("Save the webhook"), not_twice(self._save), kind="main", icon="check")
                 button(_("Cancel"), lambda: self.on_done(None, ""), kind="quiet")
 
     def _set_preset(self, preset: str) -> None:

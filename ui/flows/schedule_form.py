@@ -31,7 +31,7 @@ from ui.kit import feedback
 from ui.kit.parts import button, link, note, words
 from ui.kit.text import Reader, _, number, plural, type_word
 from ui.page_session import PageSession
-from ui.page_shell import times_of
+from ui.page_shell import not_twice, times_of
 from ui.parts.kept_files import file_keeper
 from ui.parts.start_words import slot_words
 from ui.parts.written_rows import tables_of
@@ -128,7 +128,7 @@ class ScheduleForm:
             results_note(self.document, list(self.datasets.values()), self.schedule.id if self.schedule else "")
             self.wrong = ui.element("div").props("role=alert")
             with ui.element("div").classes("fp-row fp-wrap-row"):
-                button(_("Save the schedule"), self._save, kind="main", icon="check")
+                button(_("Save the schedule"), not_twice(self._save), kind="main", icon="check")
                 button(_("Cancel"), self.on_done, kind="quiet")
 
     # When it starts.

@@ -22,7 +22,7 @@ from ui.kit.parts import ENVIRONMENTS, button, words
 from ui.kit.text import _
 from ui.kit.times import when
 from ui.page_session import PageSession
-from ui.page_shell import times_of
+from ui.page_shell import not_twice, times_of
 from ui.parts.key_limits import shared_limits
 from ui.parts.key_parts import MadeKey
 
@@ -66,6 +66,7 @@ class KeyForm:
     ) -> None:
         self.page_session = page_session
         self.on_made = on_made
+        self.send = not_twice(self._send)
         self.key = key
         self.flows = flows
         self.limits = limits
@@ -84,7 +85,7 @@ class KeyForm:
                 self._draw_limits()
             self._opened = self._read()
             with ui.element("div").classes("fp-row"):
-                button(_("Save") if key else _("Create a key"), self._send, icon=None if key else "key", kind="main")
+                button(_("Save") if key else _("Create a key"), self.send, icon=None if key else "key", kind="main")
                 button(_("Cancel"), on_cancel, kind="quiet")
 
     def _draw_who(self, label: str) -> None:
@@ -92,7 +93,7 @@ class KeyForm:
         with self.label.place:
             box = ui.input(value=label).props("outlined dense autofocus maxlength=100 autocomplete=off")
             self.label_box = self.label.control(box)
-            self.label_box.on("keydown.enter", self._send)
+            self.label_box.on("keydown.enter", self.send)
         if self.key is not None:
             return
         kind = Field(_("Environment"), help_text=_("Keys of different environments do not see each other's jobs."))

@@ -21,6 +21,7 @@ from ui.kit.roles import ROLES
 from ui.kit.text import _
 from ui.kit.times import Times
 from ui.page_session import PageSession
+from ui.page_shell import not_twice
 
 
 class InviteForm:
@@ -31,6 +32,7 @@ class InviteForm:
     ) -> None:
         self.page_session = page_session
         self.on_made = on_made
+        send = not_twice(self._send)
         with ui.element("div").classes("fp-form fp-narrow"):
             self.role = RoleChoice(Role.EDITOR)
             self.email = Field(
@@ -41,9 +43,9 @@ class InviteForm:
             with self.email.place:
                 box = ui.input().props("outlined dense autocomplete=off type=email maxlength=200")
                 self.box = self.email.control(box)
-                self.box.on("keydown.enter", self._send)
+                self.box.on("keydown.enter", send)
             with ui.element("div").classes("fp-row"):
-                button(_("Make the link"), self._send, icon="link", kind="main")
+                button(_("Make the link"), send, icon="link", kind="main")
                 button(_("Cancel"), on_cancel, kind="quiet")
 
     async def _send(self) -> None:

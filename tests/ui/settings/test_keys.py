@@ -32,6 +32,16 @@ async def test_a_new_key_is_shown_once(site: Site, user: User) -> None:
     assert key.masked in page_text(user)
 
 
+async def test_a_second_click_makes_no_second_key(site: Site, user: User) -> None:
+    await user.open("/settings/keys")
+    press(user, "Create a key")
+    box(user, "Label").value = "Web shop"
+    press(user, "Create a key")
+    press(user, "Create a key")
+    await user.should_see('Copy the key "Web shop" now')
+    assert len(site.database.read_now(list_keys, site.workspace_id)) == 1
+
+
 async def test_a_key_without_a_label_is_not_made(site: Site, user: User) -> None:
     await user.open("/settings/keys")
     press(user, "Create a key")

@@ -93,6 +93,15 @@ async def test_an_owner_makes_an_invitation_that_is_shown_once_and_can_be_withdr
     assert EVE not in page_text(user)
 
 
+async def test_a_second_click_makes_no_second_invitation(site: Site, user: User) -> None:
+    await user.open("/settings/team")
+    press(user, "Invite somebody")
+    press(user, "Make the link")
+    press(user, "Make the link")
+    await user.should_see("Nobody has used these yet")
+    assert len(site.database.read_now(list_invitations, site.workspace_id)) == 1
+
+
 async def test_a_link_that_works_on_this_computer_only_says_so(site: Site, user: User) -> None:
     user.http_client.headers["host"] = "localhost:9453"
     await user.open("/settings/team")

@@ -35,6 +35,7 @@ from ui.kit.parts import (
 )
 from ui.kit.text import Reader, _, duration, number, plural
 from ui.page_session import PageSession
+from ui.page_shell import not_twice
 from ui.parts.ask_owners import asking
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.batch_csv import csv_path
@@ -62,6 +63,7 @@ class BatchView:
         self.draft = draft
         self.reader = reader
         self.on_open = on_open
+        self.start = not_twice(self._start)
         self.batches = page_session.app.batches
         self.batch: BatchRunner | None = None
         self.page = 0
@@ -87,7 +89,7 @@ class BatchView:
 
     async def run_samples(self) -> None:
         """Starts a batch over the saved samples."""
-        await self._start(Rows(sample_rows(samples_of(self.draft.document))))
+        await self.start(Rows(sample_rows(samples_of(self.draft.document))))
 
     # Starting a batch.
 
@@ -109,7 +111,7 @@ class BatchView:
                 said = _("You can look at this flow; editors and owners run it.")
                 words(asking(self.page_session, said), "fp-t2", tag="p")
                 return
-            set_up = BatchSetUp(self.page_session, self.draft, self.reader, on_start=self._start, ran=ran)
+            set_up = BatchSetUp(self.page_session, self.draft, self.reader, on_start=self.start, ran=ran)
         await set_up.draw()
 
     def _draw_earlier(self, earlier: PlaygroundBatchRow) -> None:
