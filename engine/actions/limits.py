@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from engine.actions.principal import Principal, require_may
 from engine.core.environments import ENVIRONMENT_TITLES
-from engine.core.errors import FieldError, Invalid
+from engine.core.errors import FieldError, Invalid, VersionConflict
 from engine.core.plans import PLANS
 from storage.audit import add_entry
 from storage.usage import Caps
@@ -26,11 +26,13 @@ def set_plan(
     monthly: int | None = None,
     test: Caps = Caps(),
     dev: Caps = Caps(),
+    began: Limits | None = None,
 ) -> Limits:
     """Sets the plan and the owner's own limits, and returns the limits in effect.
 
     `concurrency` and `monthly` are for Production, `test` for Staging, `dev` for Development. None means the plan's
-    limit (for Staging and Development a quarter of Production's); UNLIMITED removes the limit. Raises Invalid.
+    limit (for Staging and Development a quarter of Production's); UNLIMITED removes the limit.
+    `began`: the limits that the form began with. Raises Invalid, and VersionConflict when others are stored by now.
     """
     require_may(principal, "change the plan")
     if plan not in PLANS:
@@ -41,6 +43,11 @@ def set_plan(
         )
     _check({"live": Caps(concurrency, monthly), "test": test, "dev": dev})
     workspace = hold_workspace(session, principal.workspace_id)
+    if began is not None and began != get_limits(session, principal.workspace_id):
+        raise VersionConflict(
+            "Somebody changed the plan or a limit after you opened the page",
+            remedy="Load the page again to see what holds now, then make your change.",
+        )
     workspace.plan, workspace.concurrency, workspace.monthly = plan, concurrency, monthly
     workspace.test_concurrency, workspace.test_monthly = test.concurrency, test.monthly
     workspace.dev_concurrency, workspace.dev_monthly = dev.concurrency, dev.monthly

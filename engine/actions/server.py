@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from engine.actions.principal import Principal, require_may
 from engine.backups.backups import check_passphrase
 from engine.backups.passphrase import seal_passphrase
-from engine.core.errors import FieldError, Invalid, NotAllowed
+from engine.core.errors import FieldError, Invalid, NotAllowed, VersionConflict
 from engine.files.intake import SPACE_GB
-from engine.jobs.server.retention import CAP_GB, ROWS_MONTHS, VALUES_DAYS, Rules
+from engine.jobs.server.retention import CAP_GB, ROWS_MONTHS, VALUES_DAYS, Rules, read_rules
 from engine.outbound.allow_list import parse_allow_list
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
@@ -23,6 +23,7 @@ from storage.settings import (
     SERVER,
     WEBHOOK_ALLOW,
     WEBHOOK_HOSTS_LEFT,
+    find_setting,
     put_setting,
 )
 from storage.workspaces import is_first_workspace
@@ -56,10 +57,12 @@ def set_public_url(session: Session, principal: Principal, url: str) -> None:
     add_entry(session, principal, "set public address", SERVER, url or "none")
 
 
-def set_known_names(session: Session, principal: Principal, text: str) -> tuple[str, ...]:
+def set_known_names(
+    session: Session, principal: Principal, text: str, *, began: tuple[str, ...] | None = None
+) -> tuple[str, ...]:
     """Sets further host names that the server accepts, separated by blanks, line breaks or commas; returns them.
 
-    Raises Invalid.
+    `began`: the names that the form began with. Raises Invalid, and VersionConflict when others are stored by now.
     """
     require_server_owner(session, principal)
     names = tuple(dict.fromkeys(piece.strip().lower() for piece in re.split(r"[,\s]+", text) if piece.strip()))
@@ -72,33 +75,35 @@ def set_known_names(session: Session, principal: Principal, text: str) -> tuple[
             )
     if len(names) > MAX_NAMES:
         raise Invalid(f"{len(names)} names are too many", remedy=f"Keep it to {MAX_NAMES}.")
+    _refuse_stale(began, tuple(find_setting(session, SERVER, KNOWN_NAMES) or ()))
     put_setting(session, SERVER, KNOWN_NAMES, list(names) or None)
     add_entry(session, principal, "set names of the server", SERVER, ", ".join(names) or "none")
     return names
 
 
-def set_outbound_allow(session: Session, principal: Principal, text: str) -> str:
+def set_outbound_allow(session: Session, principal: Principal, text: str, *, began: str | None = None) -> str:
     """Sets the allow-list of private addresses for flows, from the next request on; returns the stored list.
 
-    Raises Invalid.
+    `began`: the list that the form began with. Raises Invalid, and VersionConflict when another is stored by now.
     """
-    kept = _keep_list(session, principal, OUTBOUND_ALLOW, text)
+    kept = _keep_list(session, principal, OUTBOUND_ALLOW, text, began)
     add_entry(session, principal, "set allowed addresses", SERVER, kept or "none")
     return kept
 
 
-def set_webhook_allow(session: Session, principal: Principal, text: str) -> str:
+def set_webhook_allow(session: Session, principal: Principal, text: str, *, began: str | None = None) -> str:
     """Sets the allow-list of private addresses for webhooks that API callers name, from the next attempt on.
 
-    Returns the stored list. Raises Invalid.
+    Returns the stored list. `began`: the list that the form began with. Raises Invalid, and VersionConflict when another
+    is stored by now.
     """
-    kept = _keep_list(session, principal, WEBHOOK_ALLOW, text)
+    kept = _keep_list(session, principal, WEBHOOK_ALLOW, text, began)
     put_setting(session, SERVER, WEBHOOK_HOSTS_LEFT, None)
     add_entry(session, principal, "set addresses of callers' webhooks", SERVER, kept or "none")
     return kept
 
 
-def _keep_list(session: Session, principal: Principal, name: str, text: str) -> str:
+def _keep_list(session: Session, principal: Principal, name: str, text: str, began: str | None) -> str:
     require_server_owner(session, principal)
     try:
         entries = parse_allow_list(text)
@@ -106,13 +111,28 @@ def _keep_list(session: Session, principal: Principal, name: str, text: str) -> 
         raise Invalid(
             str(error).rstrip("."), remedy="", errors=(FieldError("/addresses", "format", str(error)),)
         ) from None
+    _refuse_stale(began, find_setting(session, SERVER, name) or "")
     kept = ", ".join(str(entry) for entry in entries)
     put_setting(session, SERVER, name, kept or None)
     return kept
 
 
-def set_rules(session: Session, principal: Principal, rules: Rules) -> None:
-    """Sets how long values and rows are kept, and the maximum size of the database. Raises Invalid."""
+def _refuse_stale(began: object, stored: object) -> None:
+    """Raises VersionConflict when a form began with another value: saving it would undo what somebody changed since,
+    like closing an address.
+    """
+    if began is not None and began != stored:
+        raise VersionConflict(
+            "Somebody changed this after you opened the page",
+            remedy="Load the page again to see what holds now, then make your change.",
+        )
+
+
+def set_rules(session: Session, principal: Principal, rules: Rules, *, began: Rules | None = None) -> None:
+    """Sets how long values and rows are kept, and the maximum size of the database.
+
+    `began`: the rules that the form began with. Raises Invalid, and VersionConflict when others are stored by now.
+    """
     require_server_owner(session, principal)
     for name, value, least, most, unit in (
         ("values", rules.values_days, 1, 3_650, "days"),
@@ -136,6 +156,7 @@ def set_rules(session: Session, principal: Principal, rules: Rules) -> None:
             remedy="Write 0.01 GB or more, or 0 for no limit.",
             errors=(FieldError("/files", "minimum", "0.01 or more"),),
         )
+    _refuse_stale(began, read_rules(session))
     for name, value in (
         (VALUES_DAYS, rules.values_days),
         (ROWS_MONTHS, rules.rows_months),

@@ -20,7 +20,7 @@ from ui.kit import feedback
 from ui.kit.parts import ENVIRONMENTS, button, card, environment_badge, meter, sentence, words
 from ui.kit.text import _, number
 from ui.page_session import App, PageSession, open_page_session, page_at
-from ui.page_shell import every, one_at_a_time, times_of
+from ui.page_shell import every, not_twice, one_at_a_time, times_of
 from ui.parts.ask_owners import ask_note
 from ui.settings.navigation import settings_page
 
@@ -132,7 +132,7 @@ class PlanCard:
             )
             for name, plan in PLANS.items()
         }
-        limits = self.page.seen.limits
+        limits = self.began = self.page.seen.limits
         with (
             card(_("Change the plan"), _("It counts for the next request.")),
             ui.element("div").classes("fp-form fp-narrow"),
@@ -153,7 +153,7 @@ class PlanCard:
                     self._add(environment, "monthly", _("{name}, requests a month").format(name=name), own.monthly)
             self._say_planned()
             with ui.element("div"):
-                button(_("Save the plan"), self._save)
+                button(_("Save the plan"), not_twice(self._save))
 
     def _add(self, environment: str, name: str, label: str, own: int | None) -> None:
         field = Field(label)
@@ -186,13 +186,14 @@ class PlanCard:
         caps = {name: Caps(own[name, "concurrency"], own[name, "monthly"]) for name in ("live", "test", "dev")}
         live = caps["live"]
         try:
-            await self.page.page_session.execute(
+            self.began = await self.page.page_session.execute(
                 set_plan,
                 self.choice.value,
                 concurrency=live.concurrency,
                 monthly=live.monthly,
                 test=caps["test"],
                 dev=caps["dev"],
+                began=self.began,
             )
         except Refusal as refusal:
             self.plan.error(f"{refusal.detail}. {refusal.remedy}")

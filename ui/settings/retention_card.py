@@ -16,10 +16,12 @@ from ui.kit import feedback
 from ui.kit.parts import button, card
 from ui.kit.text import _
 from ui.page_session import PageSession
+from ui.page_shell import not_twice
 
 
 def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[], Awaitable[None]]) -> None:
     """Draws the card in the current slot; `changed` is called after other rules are stored."""
+    began = rules
     shared = page_session.app.settings.database_url is not None
     with (
         card(_("How long things are kept"), _("It counts within ten minutes")),
@@ -70,6 +72,7 @@ def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[]
         fields = {"/values": values, "/rows": rows, "/cap": cap, "/files": files}
 
         async def save() -> None:
+            nonlocal began
             for field in fields.values():
                 field.error("")
             read = _read_rules(values_box.value or "", rows_box.value or "", cap_box.value or "", files_box.value or "")
@@ -77,18 +80,19 @@ def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[]
                 fields[read].error(_("Write a number."))
                 return
             try:
-                await page_session.execute(set_rules, read)
+                await page_session.execute(set_rules, read, began=began)
             except Refusal as refusal:
                 for error in refusal.errors:
                     fields[error.pointer].error(f"{refusal.detail}. {refusal.remedy}")
                 if not refusal.errors:
                     feedback.refused(refusal)
                 return
+            began = read
             feedback.told(_("Saved."), _("It counts within ten minutes."))
             await changed()
 
         with ui.element("div"):
-            button(_("Save"), save)
+            button(_("Save"), not_twice(save))
 
 
 def _read_rules(values: str, rows: str, cap: str, files: str) -> Rules | str:

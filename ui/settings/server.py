@@ -31,7 +31,7 @@ from ui.kit import feedback
 from ui.kit.parts import button, card, icon, note, words
 from ui.kit.text import _, plural
 from ui.page_session import App, PageSession, open_page_session, page_at
-from ui.page_shell import times_of
+from ui.page_shell import not_twice, times_of
 from ui.parts.ask_owners import ask_note
 from ui.settings.navigation import settings_page
 from ui.settings.processes_card import ProcessesCard
@@ -193,8 +193,12 @@ class ServerPage:
                 area = names.control(
                     ui.textarea(value="\n".join(seen.known_names)).props("outlined dense autogrow spellcheck=false")
                 )
-            self._save_button(
-                names, lambda: self.page_session.execute(set_known_names, area.value or ""), _("Save the names")
+            self._save_list(
+                lambda text, began: self.page_session.execute(set_known_names, text, began=began),
+                seen.known_names,
+                names,
+                area,
+                _("Save the names"),
             )
 
     def _draw_allowed(self, seen: SeenServer) -> None:
@@ -226,8 +230,12 @@ class ServerPage:
                         "outlined dense autogrow spellcheck=false"
                     )
                 )
-            self._save_button(
-                field, lambda: self.page_session.execute(set_outbound_allow, area.value or ""), _("Save the list")
+            self._save_list(
+                lambda text, began: self.page_session.execute(set_outbound_allow, text, began=began),
+                seen.outbound_allow,
+                field,
+                area,
+                _("Save the list"),
             )
             self._draw_allowed_for_callers(seen)
 
@@ -263,11 +271,29 @@ class ServerPage:
                     "outlined dense autogrow spellcheck=false"
                 )
             )
-        self._save_button(
+        self._save_list(
+            lambda text, began: self.page_session.execute(set_webhook_allow, text, began=began),
+            seen.webhook_allow,
             field,
-            lambda: self.page_session.execute(set_webhook_allow, area.value or ""),
+            area,
             _("Save the list for callers"),
         )
+
+    def _save_list(
+        self,
+        keep: Callable[[str, Any], Awaitable[Any]],
+        began: Any,
+        field: Field,
+        area: ui.textarea,
+        verb: str,
+    ) -> None:
+        """Adds the button that saves a whole list, unless somebody changed it since the form began with it."""
+
+        async def save() -> None:
+            nonlocal began
+            began = await keep(area.value or "", began)
+
+        self._save_button(field, save, verb)
 
     def _save_button(self, field: Field, save: Callable[[], Awaitable[Any]], verb: str) -> None:
         async def pressed() -> None:
@@ -280,7 +306,7 @@ class ServerPage:
             feedback.told(_("Saved."))
 
         with ui.element("div"):
-            button(verb, pressed)
+            button(verb, not_twice(pressed))
 
 
 def draw_line(line: Line) -> None:

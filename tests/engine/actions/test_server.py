@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from engine.actions.server import set_backup_passphrase, set_known_names, set_outbound_allow, set_public_url, set_rules
-from engine.core.errors import Invalid, NotAllowed
+from engine.actions.server import (
+    set_backup_passphrase,
+    set_known_names,
+    set_outbound_allow,
+    set_public_url,
+    set_rules,
+    set_webhook_allow,
+)
+from engine.core.errors import Invalid, NotAllowed, VersionConflict
 from engine.jobs.server.retention import Rules
 from engine.secrets.sealing import Vault
 from tests.factories import person
@@ -38,6 +45,24 @@ def test_owners_of_other_workspaces_and_editors_cannot_change_the_server(databas
 def test_what_cannot_be_meant_is_refused(database, ada, verb, value):
     with pytest.raises(Invalid):
         database.write_now(verb, ada, value)
+
+
+@pytest.mark.parametrize(
+    ("verb", "began", "other", "mine"),
+    [
+        (set_known_names, (), "flows.lan", "pages.lan"),
+        (set_outbound_allow, "", "10.0.0.5:8080", "10.0.0.6"),
+        (set_webhook_allow, "", "10.0.0.5:8080", "10.0.0.6"),
+        (set_rules, Rules(), Rules(values_days=7), Rules(rows_months=2)),
+    ],
+)
+def test_a_form_that_began_before_somebody_elses_change_does_not_undo_it(database, ada, verb, began, other, mine):
+    now = database.write_now(verb, ada, other, began=began) or other
+    with pytest.raises(VersionConflict):
+        database.write_now(verb, ada, mine, began=began)
+    with pytest.raises(VersionConflict):
+        database.write_now(verb, ada, other, began=began)
+    database.write_now(verb, ada, mine, began=now)
 
 
 def test_a_passphrase_that_protects_nothing_is_refused(database, ada):

@@ -5,13 +5,22 @@ from __future__ import annotations
 import pytest
 from nicegui.testing import User
 
+from engine.actions.server import set_outbound_allow
 from engine.backups.backups import backups_folder, list_backups, new_name, restore_backup, write_backup
 from engine.backups.passphrase import find_passphrase
 from engine.jobs.outbound_rules import outbound_rules
 from engine.jobs.server.retention import Rules, read_rules
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
-from storage.settings import BACKUP_PASSPHRASE, SERVER, WEBHOOK_HOSTS_LEFT, find_setting, known_names, put_setting
+from storage.settings import (
+    BACKUP_PASSPHRASE,
+    OUTBOUND_ALLOW,
+    SERVER,
+    WEBHOOK_HOSTS_LEFT,
+    find_setting,
+    known_names,
+    put_setting,
+)
 from tests.ui.arrange import box, buttons, page_text, press, until
 from tests.ui.conftest import Site
 
@@ -121,6 +130,24 @@ async def test_allowed_addresses_count_at_once_and_names_may_open_the_server(sit
     await until(lambda: len(site.database.read_now(known_names)) == 3)
     assert site.database.read_now(known_names) == ("flows.lan", "flows.lan:8080", "flows.example.com")
     assert {"set allowed addresses", "set names of the server", "set public address"} <= set(verbs(site))
+
+
+async def test_an_open_page_does_not_open_an_address_again_that_was_closed(site: Site, user: User) -> None:
+    site.database.write_now(set_outbound_allow, site.owner, "10.0.0.5:8080\n10.0.0.6")
+    await user.open("/settings/server")
+    site.database.write_now(set_outbound_allow, site.owner, "10.0.0.5:8080")
+    box(user, "Allowed").value = "10.0.0.5:8080\n10.0.0.6\nintranet.example.com"
+    press(user, "Save the list")
+    await user.should_see("Somebody changed this after you opened the page. Load the page again")
+    assert site.database.read_now(find_setting, SERVER, OUTBOUND_ALLOW) == "10.0.0.5:8080"
+
+    await user.open("/settings/server")
+    for last in ("intranet.example.com", "wiki.example.com"):
+        box(user, "Allowed").value = f"10.0.0.5:8080\n{last}"
+        press(user, "Save the list")
+        kept = f"10.0.0.5:8080, {last}"
+        await until(lambda kept=kept: site.database.read_now(find_setting, SERVER, OUTBOUND_ALLOW) == kept)
+        await user.should_see("Saved.")
 
 
 async def test_the_owner_looks_at_what_an_upgrade_made_of_the_list_for_callers(site: Site, user: User) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from nicegui.testing import User
 
+from engine.actions.limits import set_plan
 from storage.usage import Caps
 from storage.workspaces import get_limits
 from tests.ui.arrange import box, page_text, press
@@ -29,6 +30,21 @@ async def test_limits_are_shown_and_changed(site: Site, user: User) -> None:
 
     limits = site.database.read_now(get_limits, site.workspace_id)
     assert (limits.plan, limits.caps["live"], limits.caps["test"]) == ("pro", Caps(9, None), Caps(2, None))
+
+
+async def test_an_open_page_does_not_bring_a_limit_back_that_was_changed(site: Site, user: User) -> None:
+    await user.open("/settings/limits")
+    site.database.write_now(set_plan, site.owner, "free", monthly=300)
+    box(user, "Production, jobs at once").value = "3"
+    press(user, "Save the plan")
+    await user.should_see("Somebody changed the plan or a limit after you opened the page.")
+    assert site.database.read_now(get_limits, site.workspace_id).caps["live"] == Caps(4, 300)
+
+    await user.open("/settings/limits")
+    for number in ("3", "2"):
+        box(user, "Production, jobs at once").value = number
+        press(user, "Save the plan")
+        await user.should_see(f"0 of {number}")
 
 
 def said_of(user: User, environment: str) -> list[str]:
