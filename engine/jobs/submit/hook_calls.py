@@ -79,7 +79,7 @@ class HookPayload(Struct, frozen=True):
 
 def payload_to_check(session: Session, hook_id: str, call: HookCall) -> HookPayload | None:
     """Returns the payload that a genuine call becomes. None when `receive` will refuse the call, or answers it with the
-    job of an earlier one.
+    job of an earlier one. Raises TooLarge.
     """
     hook = find_called_hook(session, hook_id)
     if hook is None or hook.paused or _earlier_job(session, hook, call) is not None:
@@ -96,7 +96,7 @@ def _earlier_job(session: Session, hook: HookRow, call: HookCall) -> str | None:
 
 
 def _payload_of(session: Session, hook: HookRow, call: HookCall) -> HookPayload:
-    """Raises NotFound and NotDeployed."""
+    """Raises NotFound, NotDeployed and TooLarge."""
     # Whoever sends the message may name files of this flow only.
     caller = Caller(hook.workspace_id, None, ENVIRONMENT, label=hook.title, flow_ids=frozenset({hook.flow_id}))
     flow = find_live_flow(session, caller, hook.flow_id)
@@ -110,7 +110,7 @@ def receive(session: Session, hook_id: str, call: HookCall, checked: CheckedBody
     """Starts the job of a genuine call, and stores the call. `checked` is the result of `BodyChecks.check` for its
     payload; NotChecked is raised when a flow with patterns needs it.
 
-    Raises NotFound, HookPaused, NotDeployed, PayloadInvalid and MonthlyQuotaExceeded; then `note_refused` stores it.
+    Raises NotFound, HookPaused, NotDeployed, TooLarge, PayloadInvalid and MonthlyQuotaExceeded; then `note_refused` stores it.
     """
     hook = find_called_hook(session, hook_id)
     if hook is None:

@@ -209,10 +209,16 @@ async def test_the_same_batch_again_is_the_same_batch(house: House):
 
 @pytest.mark.parametrize(
     ("path", "body"),
-    [("/batch", items(1)), ("", {"url": "https://example.com", "tags": ["x" * 200_000]}), ("", {"url": "https://e.com"})],
+    [
+        ("/batch", items(1)),
+        ("", {"url": "https://example.com", "tags": ["x" * 200_000]}),
+        ("", {"url": "https://e.com"}),
+    ],
     ids=["a batch", "a large body", "a pattern"],
 )
-async def test_a_key_of_yesterday_is_new_for_a_body_that_is_checked_before(house: House, path: str, body: dict[str, Any]):
+async def test_a_key_of_yesterday_is_new_for_a_body_that_is_checked_before(
+    house: House, path: str, body: dict[str, Any]
+):
     fields = [{**field, "pattern": "^http"} if field["name"] == "url" else field for field in FIELDS]
     called = f"/flows/execute/{house.new_flow('Patterned', fields=fields)}{path}"
     key = {"Idempotency-Key": "every_day"}

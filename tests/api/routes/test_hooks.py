@@ -210,6 +210,17 @@ async def test_a_body_that_does_not_fit_is_refused_with_the_reason(
     assert hooks.jobs() == 0
 
 
+async def test_a_call_that_fills_fields_with_more_than_a_request_may_have_is_refused(hooks: Hooks) -> None:
+    names = [f"f{number}" for number in range(21)]
+    flow_id = hooks.house.new_flow(fields=[{"name": name, "type": "string"} for name in ("url", *names)])
+    hook = hooks.add(mapping={name: {"from": "all"} for name in names}, flow_id=flow_id)
+    path = hook_path(hook.id, "link", hook.secret)
+    taken, refused = [await hooks.call(path, {"x": "y" * size}) for size in (480_000, 500_000)]
+    assert (taken.status_code, refused.status_code, refused.json()["code"]) == (202, 413, "body_too_large")
+    assert hooks.jobs() == 1
+    assert "more than 10 MiB together" in hooks.deliveries(hook)[0].reason
+
+
 async def test_the_body_of_a_refused_but_genuine_call_is_there_to_choose_values_from(hooks: Hooks) -> None:
     hook = hooks.add(mapping={})
     workspace_id = hooks.house.principal.workspace_id
