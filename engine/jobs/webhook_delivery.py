@@ -121,7 +121,7 @@ class Webhooks:
                     headers=headers,
                     content=notification.body,
                     timeout_seconds=TIMEOUT_SECONDS,
-                    max_bytes=64 * 1024,
+                    max_bytes=None,  # its status is the whole answer
                     follow_redirects=False,
                     reach="callers" if delivery.by_caller else "flows",
                 )

@@ -17,6 +17,7 @@ from engine.core.clock import HOUR, MINUTE, SECOND, MovedClock
 from engine.core.environments import ENVIRONMENTS
 from engine.core.errors import Conflict, Invalid, NotFound
 from engine.core.ids import WorkspaceId
+from engine.jobs import webhook_delivery
 from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.batches import accept_batch
 from engine.jobs.submit.bodies import SubmitOptions
@@ -177,6 +178,29 @@ async def test_failed_tries_come_again_with_the_same_id_and_growing_pauses(world
     assert (row.status, row.tries) == ("delivered", 4)
     assert [line["status"] for line in row.log] == [500, 302, None, 200]
     assert row.log[2]["message"]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(200, b"x" * 200_000),
+        Reply(200, b"hello", headers={"Content-Encoding": "br"}),
+        Reply(202, b"hello", headers={"Content-Encoding": "gzip"}),
+        Reply(200, chunks=(b"x",), drop=True),
+        Reply(200, chunks=(b"x",) * 40, pause=0.1),
+    ],
+    ids=["long", "packed in another way", "damaged", "broken off", "slow"],
+)
+async def test_the_status_is_the_whole_answer(world, webhooks, receiver, reply, monkeypatch):
+    monkeypatch.setattr(webhook_delivery, "TIMEOUT_SECONDS", 0.5)
+    flow_id, _ = await ended_job(world, receiver.url)
+    receiver.answer(reply)
+
+    await send(webhooks)
+
+    (row,) = deliveries(world, flow_id)
+    assert (row.status, row.tries, row.log[0]["status"], row.log[0]["message"]) == ("delivered", 1, reply.status, "")
 
 
 @pytest.mark.process
