@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
+import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from engine.actions.jobs import submit
 from engine.actions.principal import Principal, command_line
@@ -21,14 +26,22 @@ from engine.jobs import webhook_delivery
 from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.batches import accept_batch
 from engine.jobs.submit.bodies import SubmitOptions
-from engine.jobs.webhook_delivery import LEASE_MS, PAUSES, Webhooks
+from engine.jobs.webhook_delivery import (
+    AT_ONCE_OF_WORKSPACE,
+    AT_ONCE_TO_HOST,
+    LEASE_MS,
+    PAUSES,
+    TEST_EVENT,
+    Webhooks,
+)
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.secrets.opening import open_all
 from engine.secrets.question_links import question_link_path
 from engine.secrets.sealing import Vault, open_vault
 from storage.settings import ADDRESS, SERVER, put_setting
-from storage.webhooks import DeliveryRow, list_deliveries, take_due
-from tests.engine.jobs.world import World
+from storage.tables import WebhookDelivery
+from storage.webhooks import DeliveryRow, insert_delivery, list_deliveries, list_due, take_due
+from tests.engine.jobs.world import World, add_workspace
 from tests.factories import asks_person
 from tests.stand_ins.local_server import Reply
 from tests.stand_ins.webhook_receiver import WebhookReceiver
@@ -244,7 +257,9 @@ async def test_a_receiver_that_is_gone_is_not_called_again(world, webhooks, rece
 @pytest.mark.process
 async def test_what_a_dead_worker_had_taken_is_due_again_after_its_lease(world, webhooks, receiver, clock):
     await ended_job(world, receiver.url)
-    taken = world.write(take_due, most=10, lease_ms=LEASE_MS)
+    due = [one.id for one in world.read(list_due, 10)]
+    taken = world.write(take_due, due, lease_ms=LEASE_MS)
+    assert world.write(take_due, due, lease_ms=LEASE_MS) == []
     assert len(taken) == 1
 
     await send(webhooks)
@@ -267,6 +282,66 @@ async def test_two_workers_send_a_delivery_once(world, webhooks, receiver, vault
     await other.settled()
 
     assert len(receiver.deliveries) == len({seen.headers["webhook-id"] for seen in receiver.deliveries}) == 5
+
+
+def queue(world: World, url: str, count: int, workspace_id: str = "") -> None:
+    """Queues deliveries that are due now."""
+
+    workspace_id = workspace_id or world.workspace_id
+
+    def insert(session: Session) -> None:
+        for _ in range(count):
+            insert_delivery(session, workspace_id, f"flow of {workspace_id}", "", url, TEST_EVENT)
+
+    world.write(insert)
+
+
+@pytest.fixture
+def silent() -> Iterator[list[str]]:
+    """Addresses of hosts that take connections and answer nothing."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        yield [f"http://127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+
+
+@pytest.mark.process
+@pytest.mark.timeout(60)
+async def test_hosts_that_do_not_answer_leave_places_to_others(world, vault, receiver, silent):
+    allow = parse_allow_list(",".join(url.removeprefix("http://") for url in (receiver.origin, *silent)))
+    outbound = OutboundClient(OutboundRules(allow))
+    webhooks = Webhooks(world.database, outbound, vault)
+    try:
+        for number in range(250):  # more than are read at once, at different paths of one host
+            queue(world, silent[0] + ("/?"[number % 2] + str(number)), 1)
+        queue(world, receiver.url, 1)
+        await webhooks.pass_over()
+        await asyncio.to_thread(receiver.wait_for, 1)
+        assert under_way(world, silent) == AT_ONCE_TO_HOST
+
+        queue(world, silent[1], 30)
+        queue(world, silent[2], 30)
+        queue(world, receiver.url, 1, world.write(add_workspace))
+        while len(receiver.deliveries) < 2:
+            await webhooks.pass_over()
+            await asyncio.sleep(0.01)
+        assert under_way(world, silent) == AT_ONCE_OF_WORKSPACE
+    finally:
+        await webhooks.close()
+        await outbound.aclose()
+
+
+def under_way(world: World, hosts: list[str]) -> int:
+    """Returns how many deliveries to these hosts are leased."""
+    at = world.database.clock.now()
+    query = select(WebhookDelivery.url).where(WebhookDelivery.status == "waiting", WebhookDelivery.next_at > at)
+    return sum(url.startswith(tuple(hosts)) for url in world.read(lambda session: session.scalars(query).all()))
+
+
+@pytest.mark.process
+async def test_free_places_are_filled_before_the_next_pass(world, webhooks, receiver):
+    queue(world, receiver.url, 3 * AT_ONCE_TO_HOST)
+    await webhooks.pass_over()
+    await asyncio.to_thread(receiver.wait_for, 3 * AT_ONCE_TO_HOST)
 
 
 @pytest.mark.process
