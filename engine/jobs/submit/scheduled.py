@@ -4,6 +4,7 @@ however many servers look at it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,8 @@ from storage.schedules import (
     add_start,
     claim_slot,
     find_due_schedule,
+    list_waiting,
+    put_slot,
     slot_by_hand,
 )
 
@@ -158,6 +161,26 @@ def schedules_changed(session: Session) -> None:
     wake = session.info.get(SCHEDULER)
     if wake is not None:
         after_commit(session, wake)
+
+
+def list_late_slots(session: Session) -> dict[tuple[str, int], int]:
+    """Returns the schedules that wait for a later slot than their next one, since a clock was ahead when it was set:
+    (id, the slot that they wait for) -> their next slot.
+    """
+    late: dict[tuple[str, int], int] = {}
+    for waiting in list_waiting(session):
+        with contextlib.suppress(Invalid):  # it is paused when its start is refused
+            following = next_slot(waiting.timing, waiting.time_zone, now(session))
+            if following < waiting.next_at:
+                late[waiting.id, waiting.next_at] = following
+    return late
+
+
+def correct_slots(session: Session, late: Mapping[tuple[str, int], int]) -> int:
+    """Lets schedules wait for their next slot; returns how many did not change meanwhile. A slot that was started before
+    is not started again (`claim_slot`).
+    """
+    return sum(put_slot(session, schedule_id, slot, following) for (schedule_id, slot), following in late.items())
 
 
 def start_slot(session: Session, schedule_id: str, slot: int, checked: CheckedStart | None = None) -> StartRow | None:

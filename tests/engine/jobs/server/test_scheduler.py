@@ -190,6 +190,33 @@ async def test_a_clock_that_is_set_back_starts_no_slot_again(days: Days) -> None
     assert days.next(schedule) == "Tue 03 09:00"
 
 
+async def test_a_clock_that_was_ahead_for_a_moment_silences_no_schedule(days: Days) -> None:
+    days.set("2026-11-02T08:58")  # a Monday
+    schedule = days.add(days.world.add_flow(), at("09:00"))
+    await days.run()
+    days.set("2030-11-04T12:00")
+    await days.run()
+    days.set("2026-11-02T08:59")
+    await days.run()
+    assert len(days.starts(schedule)) == 1
+    days.set("2026-11-02T09:10")
+    await days.run()
+    assert days.next(schedule) == "Tue 03 09:00"
+    days.set("2026-11-03T09:00:01")
+    await days.run()
+    assert [days.local(start.slot) for start in days.starts(schedule)] == ["Tue 03 09:00", "Mon 02 09:00"]
+
+
+async def test_a_clock_that_was_behind_for_a_moment_moves_no_schedule(days: Days) -> None:
+    days.set("2026-11-02T12:00")
+    schedule = days.add(days.world.add_flow(), at("09:00"))
+    days.set("1990-01-01T00:00")
+    await days.run()
+    days.set("2026-11-02T12:01")
+    await days.run()
+    assert (days.starts(schedule), days.next(schedule)) == ([], "Tue 03 09:00")
+
+
 async def test_a_paused_schedule_does_not_start_and_makes_up_for_nothing(days: Days) -> None:
     days.set("2026-11-02T08:00")
     schedule = days.add(days.world.add_flow(), at("09:00"))
