@@ -32,7 +32,7 @@ from engine.jobs.submit.hook_calls import (
     receive,
 )
 from engine.triggers.mapping import parse_form
-from engine.triggers.signatures import event_of, message_of, verify
+from engine.triggers.signatures import event_of, former_message_of, message_of, verify
 from storage.hooks import HookRow, no_such_hook
 
 router = APIRouter(prefix=BASE, route_class=RawRoute)
@@ -74,7 +74,8 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
             _count(context, f"hook {hook.id}", "A webhook takes {most} calls a second")
             content, weight = await body.read(lambda sent: _parsed(hook, headers, sent))
         message = message_of(hook.preset, proof, content)
-        call = HookCall(content, headers, message, event_of(proof, content), size, request.state.request_id)
+        former = former_message_of(proof)
+        call = HookCall(content, headers, message, event_of(proof, content), size, request.state.request_id, former)
         if proof.is_ping:
             await context.database.write(note_ping, hook.id, call)
             return _answer(200, {"status": "ok"})

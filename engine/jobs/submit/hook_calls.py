@@ -37,7 +37,9 @@ KEPT_BODY = 256 * 1_024
 
 
 class HookCall(Struct, frozen=True):
-    """A genuine call of a hook. `message`: the identity of what it delivers, or empty (`engine.triggers.signatures`)."""
+    """A genuine call of a hook. `message`: the identity of what it delivers, or empty (`engine.triggers.signatures`);
+    `former_message`: the one under which an earlier release stored it.
+    """
 
     body: Any
     headers: Mapping[str, str]
@@ -45,6 +47,7 @@ class HookCall(Struct, frozen=True):
     event: str
     size: int
     request_id: str = ""
+    former_message: str = ""
 
 
 class HookAnswer(Struct, frozen=True):
@@ -92,7 +95,8 @@ def payload_to_check(session: Session, hook_id: str, call: HookCall) -> HookPayl
 
 def _earlier_job(session: Session, hook: HookRow, call: HookCall) -> str | None:
     """Returns the job that an earlier delivery of the same message started."""
-    return find_message(session, hook.id, call.message) if call.message else None
+    found = (find_message(session, hook.id, message) for message in (call.message, call.former_message) if message)
+    return next((job_id for job_id in found if job_id is not None), None)
 
 
 def _payload_of(session: Session, hook: HookRow, call: HookCall) -> HookPayload:
