@@ -266,7 +266,11 @@ def _make_notification(session: Session, vault: Vault, delivery: DeliveryRow) ->
         view = question_view(question, base + question_link_path(vault, question.id))
         return _Notification(_body(delivery, question.asked_at, view), secrets, TraceContext.loads(job.traceparent))
     small, large = small_results(session, delivery.workspace_id, [job.id])
-    data = job_view(job, small.get(job.id)) | ({"result_truncated": True} if job.id in large else {})
+    data = job_view(job, small.get(job.id))
+    if job.id in large:
+        data["result_truncated"] = True
+    elif job.status == "completed" and job.data_erased_at is None and job.id not in small:
+        data["result_expired"] = True
     body = _body(delivery, job.completed_at or delivery.created_at, data)
     return _Notification(body, secrets, TraceContext.loads(job.traceparent))
 

@@ -15,14 +15,16 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from engine.actions.erasing import erase_data
 from engine.actions.jobs import submit
 from engine.actions.principal import Principal, command_line
 from engine.actions.webhooks import renew_signing_secret, send_again, send_test, set_webhook
-from engine.core.clock import HOUR, MINUTE, SECOND, MovedClock
+from engine.core.clock import DAY, HOUR, MINUTE, SECOND, MovedClock
 from engine.core.environments import ENVIRONMENTS
 from engine.core.errors import Conflict, Invalid, NotFound
 from engine.core.ids import WorkspaceId
 from engine.jobs import webhook_delivery
+from engine.jobs.server.retention import Retention
 from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.batches import accept_batch
 from engine.jobs.submit.bodies import SubmitOptions
@@ -387,6 +389,23 @@ async def test_a_large_result_is_left_out_and_says_so(world, webhooks, receiver)
 
     data = receiver.deliveries[0].json["data"]
     assert (data["status"], data["result"], data["result_truncated"]) == ("completed", None, True)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("of", ["time", "person"])
+async def test_a_result_that_is_gone_is_told(world, webhooks, receiver, clock, of):
+    _, job_id = await ended_job(world, receiver.url)
+    if of == "person":
+        world.write(erase_data, owner(world), job_id)
+    clock.offset += 40 * DAY
+    Retention(world.database, rest=0).run()
+
+    await send(webhooks)
+
+    (seen,) = receiver.deliveries
+    data = seen.json["data"]
+    assert (data["status"], data["result"], data["data_erased_at"] is None) == ("completed", None, of == "time")
+    assert data.get("result_expired") == (True if of == "time" else None)
 
 
 @pytest.mark.process
