@@ -19,7 +19,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from sqlalchemy.orm import Session
@@ -42,6 +42,9 @@ from storage.jobs import find_job
 from storage.questions import find_question
 from storage.settings import ADDRESS, PUBLIC_URL, SERVER, find_setting
 from storage.webhooks import DeliveryRow, DueDelivery, list_due, note_try, take_due
+
+if TYPE_CHECKING:
+    from storage.tables import WebhookDelivery
 
 log = logging.getLogger(__name__)
 
@@ -229,6 +232,18 @@ class Webhooks:
         outcome, pause = _outcome(status, delivery.tries + 1, ended=ended)
         next_at = None if pause is None else self._database.clock.now() + pause
         await self._database.write(note_try, delivery.id, line, status=outcome, next_at=next_at)
+
+
+def is_being_sent(delivery: WebhookDelivery, at: int) -> bool:
+    """Tells whether a worker sends a delivery now, or will in a moment. A lease is told from a pause by its end, which is
+    later than that of the pause after the last try.
+    """
+    if delivery.status != "waiting" or delivery.next_at is None or delivery.next_at > at + LEASE_MS:
+        return False
+    if delivery.next_at <= at or delivery.tries == 0:
+        return True
+    last = delivery.log[-1]
+    return delivery.next_at - (last["at"] + last["milliseconds"] + PAUSES[delivery.tries - 1]) > LEASE_MS / 2
 
 
 def _outcome(status: int | None, tries: int, *, ended: bool) -> tuple[str, int | None]:

@@ -247,6 +247,25 @@ async def test_after_ten_tries_a_delivery_has_failed_and_can_be_sent_again(world
 
 
 @pytest.mark.process
+async def test_a_delivery_is_not_sent_again_while_it_is_sent(world, webhooks, receiver, clock):
+    flow_id, _ = await ended_job(world, receiver.url)
+    receiver.answer(500, 500, 500)
+    for pause in (0, *PAUSES[:2]):
+        clock.offset += pause
+        (row,) = deliveries(world, flow_id)
+        assert len(world.write(take_due, [row.id], lease_ms=LEASE_MS)) == 1
+        with pytest.raises(Conflict):
+            world.write(send_again, owner(world), row.id)
+        clock.offset += LEASE_MS  # the worker died
+        with pytest.raises(Conflict):
+            world.write(send_again, owner(world), row.id)
+        await send(webhooks)
+    world.write(send_again, owner(world), row.id)
+    await send(webhooks)
+    assert [row.status for row in deliveries(world, flow_id)] == ["delivered"]
+
+
+@pytest.mark.process
 async def test_a_receiver_that_is_gone_is_not_called_again(world, webhooks, receiver):
     flow_id, _ = await ended_job(world, receiver.url)
     receiver.answer(410)
