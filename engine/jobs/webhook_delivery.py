@@ -18,7 +18,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -109,8 +109,8 @@ class _Places:
 class Webhooks:
     """Sends deliveries on the worker's event loop.
 
-    `pass_over` is called every second; it starts due deliveries without waiting for them. While more are due than have a
-    place, it also looks soon after one has ended.
+    `pass_over` is called every second; it starts due deliveries without waiting for them. While more may be due than have
+    a place, it also looks soon after one has ended.
     """
 
     def __init__(self, database: Database, outbound: OutboundClient, vault: Vault) -> None:
@@ -126,15 +126,11 @@ class Webhooks:
 
     async def pass_over(self) -> None:
         """Takes due deliveries that have a place, and starts to send them."""
-        begun = time.monotonic()
-        if self._looking or begun < self._rest_until:
+        if self._looking or time.monotonic() < self._rest_until:
             return
         self._looking = True
         try:
             due = await self._due()
-            looked = time.monotonic()
-            if self._more_due:
-                self._rest_until = looked + min(_MOST_REST_SECONDS, (looked - begun) * _REST_PER_LOOK)
             if not due:
                 return
             for delivery in await self._database.write(take_due, list(due), lease_ms=LEASE_MS):
@@ -149,15 +145,21 @@ class Webhooks:
         places = _Places(self._under_way.values())
         found: dict[str, DueDelivery] = {}
         self._more_due = places.room == 0
+        took = 0.0
         while places.room > 0:
             # Each time either all that are due have been read, or one more host or workspace is full and left out.
-            due = await self._database.read(list_due, _LOOK, places.full_workspaces(), places.full_hosts())
+            full = places.full_workspaces(), places.full_hosts()
+            due, seconds = await self._database.read(_timed_list_due, *full)
+            took += seconds
             for one in due:
                 if one.id not in found and places.take(one):
                     found[one.id] = one
-            self._more_due = self._more_due or len(due) == _LOOK or any(one.id not in found for one in due)
+            left_out = any(full) or any(one.id not in found for one in due)
+            self._more_due = self._more_due or left_out or len(due) == _LOOK
             if len(due) < _LOOK:
                 break
+        if self._more_due:
+            self._rest_until = time.monotonic() + min(_MOST_REST_SECONDS, took * _REST_PER_LOOK)
         return found
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -232,6 +234,14 @@ class Webhooks:
         outcome, pause = _outcome(status, delivery.tries + 1, ended=ended)
         next_at = None if pause is None else self._database.clock.now() + pause
         await self._database.write(note_try, delivery.id, line, status=outcome, next_at=next_at)
+
+
+def _timed_list_due(
+    session: Session, full_workspaces: Collection[str], full_hosts: Collection[str]
+) -> tuple[list[DueDelivery], float]:
+    """Returns what is due, and the seconds that looking took, without those until a thread was free."""
+    begun = time.monotonic()
+    return list_due(session, _LOOK, full_workspaces, full_hosts), time.monotonic() - begun
 
 
 def is_being_sent(delivery: WebhookDelivery, at: int) -> bool:
