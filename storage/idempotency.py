@@ -19,8 +19,8 @@ from storage.tables import Idempotency
 KEPT_MS = DAY
 
 _FIND = Statement("select fingerprint, flow_version, body, created_at from idempotency where scope = :scope")
-_REMOVE = Statement("delete from idempotency where scope = :scope")
-_INSERT = insert_into("idempotency", ("scope", "fingerprint", "flow_version", "status", "body", "created_at"))
+_COLUMNS = ("scope", "fingerprint", "flow_version", "status", "body", "created_at")
+_INSERT = insert_into("idempotency", _COLUMNS, or_update=("scope",))
 
 
 class EarlierAnswer(Struct, frozen=True):
@@ -36,23 +36,20 @@ class EarlierAnswer(Struct, frozen=True):
 
 
 def find_answer(session: Session, scope: str) -> EarlierAnswer | None:
-    """Returns the answer that was stored within the last 24 hours, or None. An older one is removed, so that its key can be
-    used again.
-    """
+    """Returns the answer that was stored within the last 24 hours, or None."""
     row = _FIND.row(session, {"scope": scope})
     if row is None:
         return None
     earlier = EarlierAnswer(*row)
-    if earlier.created_at <= now(session) - KEPT_MS:
-        _REMOVE.run(session, {"scope": scope})
-        return None
-    return earlier
+    return earlier if earlier.created_at > now(session) - KEPT_MS else None
 
 
 def insert_answer(
     session: Session, scope: str, fingerprint: str, flow_version: int, answer: Mapping[str, Any], *, created_at: int
 ) -> None:
-    """Stores an answer, in the transaction that stores the job."""
+    """Stores an answer, in the transaction that stores the job and in which `find_answer` found none. It replaces one that
+    is older than 24 hours.
+    """
     row = {"scope": scope, "fingerprint": fingerprint, "flow_version": flow_version, "status": 202}
     _INSERT.run(session, {**row, "body": json.dumps(answer), "created_at": created_at})
 

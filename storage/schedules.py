@@ -105,6 +105,22 @@ def list_due(session: Session, most: int, without: Collection[str] = ()) -> list
     return [DueSchedule(schedule_id, workspace_id, slot or 0) for schedule_id, workspace_id, slot in rows]
 
 
+class WaitingSchedule(Struct, frozen=True):
+    """A schedule whose next slot is to come."""
+
+    id: str
+    timing: dict[str, Any]
+    time_zone: str
+    next_at: int
+
+
+def list_waiting(session: Session) -> list[WaitingSchedule]:
+    """Returns the schedules of all workspaces whose next slot is to come."""
+    columns = Schedule.id, Schedule.timing, Schedule.time_zone, Schedule.next_at
+    rows = session.execute(select(*columns).where(Schedule.next_at > now(session)))
+    return [WaitingSchedule(*row) for row in rows]
+
+
 def list_schedules(session: Session, workspace_id: str, flow_id: str | None = None) -> list[ScheduleRow]:
     """Returns the schedules of a flow, or of all flows, the oldest first."""
     query = select(*_COLUMNS).where(Schedule.workspace_id == workspace_id)
@@ -173,6 +189,11 @@ def claim_slot(session: Session, schedule_id: str, slot: int, next_at: int | Non
     if _CLAIM.row(session, {"id": schedule_id, "slot": slot, "next_at": next_at}) is None:
         return False
     return session.get(ScheduleStart, (schedule_id, slot)) is None
+
+
+def put_slot(session: Session, schedule_id: str, slot: int, next_at: int) -> bool:
+    """Sets another next slot, unless a server has taken this one, or the schedule was changed or paused."""
+    return _CLAIM.row(session, {"id": schedule_id, "slot": slot, "next_at": next_at}) is not None
 
 
 def add_start(session: Session, start: StartRow) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import delete, or_, select, text
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
@@ -39,28 +41,51 @@ class DeliveryRow(Struct, frozen=True):
 
 
 _COLUMNS: list[Any] = [getattr(WebhookDelivery, name) for name in DeliveryRow.__struct_fields__]
-_TAKE = text(
+#: Scheme, host and port of an address.
+_HOST = re.compile(r"[^:/?#]*://[^/?#]*")
+
+
+class DueDelivery(Struct, frozen=True):
+    """A delivery that is due. `host`: scheme, host and port of its address, as they are written."""
+
+    id: str
+    workspace_id: str
+    host: str
+
+
+def host_of(url: str) -> str:
+    """Returns scheme, host and port of an address, as they are written."""
+    found = _HOST.match(url)
+    return url if found is None else found[0]
+
+
+def list_due(
+    session: Session, most: int, without_workspaces: Collection[str] = (), without_hosts: Collection[str] = ()
+) -> list[DueDelivery]:
+    """Returns deliveries that are due, the earliest first, without those of some workspaces and to some hosts
+    (`host_of`). It reads an index as long as the first ones are not left out.
     """
-    update webhook_deliveries set next_at = :leased where id in (
-        select id from webhook_deliveries where next_at <= :at and status = 'waiting' order by next_at limit :most)
-    returning id
-    """
-)
+    due = select(WebhookDelivery.id, WebhookDelivery.workspace_id, WebhookDelivery.url).where(
+        WebhookDelivery.next_at <= now(session), WebhookDelivery.status == "waiting"
+    )
+    if without_workspaces:
+        due = due.where(WebhookDelivery.workspace_id.not_in(without_workspaces))
+    for host in without_hosts:
+        beginning = func.substr(WebhookDelivery.url + "/", 1, len(host) + 1)
+        due = due.where(beginning.not_in([f"{host}{end}" for end in "/?#"]))
+    rows = session.execute(due.order_by(WebhookDelivery.next_at).limit(most))
+    return [DueDelivery(delivery_id, workspace_id, host_of(url)) for delivery_id, workspace_id, url in rows]
 
 
-def anything_due(session: Session) -> bool:
-    """True when a delivery is due. It reads an index, since most of the time nothing is due."""
-    due = select(1).where(WebhookDelivery.next_at <= now(session), WebhookDelivery.status == "waiting").limit(1)
-    return session.scalar(due) is not None
-
-
-def take_due(session: Session, *, most: int, lease_ms: int) -> list[DeliveryRow]:
-    """Returns due deliveries, and leases them: no other worker takes them for `lease_ms`."""
+def take_due(session: Session, ids: Collection[str], *, lease_ms: int) -> list[DeliveryRow]:
+    """Returns those of these deliveries that are due, and leases them: no other worker takes them for `lease_ms`."""
     at = now(session)
-    ids = list(session.scalars(_TAKE, {"at": at, "leased": at + lease_ms, "most": most}))
-    if not ids:
+    mine = WebhookDelivery.id.in_(ids), WebhookDelivery.next_at <= at, WebhookDelivery.status == "waiting"
+    leased = update(WebhookDelivery).where(*mine).values(next_at=at + lease_ms).returning(WebhookDelivery.id)
+    taken = list(session.scalars(leased.execution_options(synchronize_session=False)))
+    if not taken:
         return []
-    rows = session.execute(select(*_COLUMNS).where(WebhookDelivery.id.in_(ids)).order_by(WebhookDelivery.created_at))
+    rows = session.execute(select(*_COLUMNS).where(WebhookDelivery.id.in_(taken)).order_by(WebhookDelivery.created_at))
     return [DeliveryRow(*row) for row in rows]
 
 

@@ -217,6 +217,10 @@ class Job(Published):
         None,
         description="True in a list and in a webhook when the result is larger than 256 KiB and left out: ask for the job itself.",
     )
+    result_expired: bool | None = Field(
+        None,
+        description="True in a webhook when the time of the result was over before the delivery, so that `result` is null.",
+    )
 
 
 class JobList(Published):

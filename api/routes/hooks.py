@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.connection_limits import network_of
 from api.http.context import Context, context_of
 from api.http.job_answers import dump
-from api.http.json_body import weighed_json
+from api.http.json_body import may_be_large, weighed_json
 from api.http.problem_json import UnsupportedMediaType, status_of
 from api.http.request_rate import WITHOUT_A_KEY
 from api.http.route_classes import BASE, RawRoute
@@ -32,7 +32,7 @@ from engine.jobs.submit.hook_calls import (
     receive,
 )
 from engine.triggers.mapping import parse_form
-from engine.triggers.signatures import event_of, message_of, verify
+from engine.triggers.signatures import event_of, former_message_of, message_of, verify
 from storage.hooks import HookRow, no_such_hook
 
 router = APIRouter(prefix=BASE, route_class=RawRoute)
@@ -74,11 +74,12 @@ async def _receive(request: Request, hook_id: str, in_address: str) -> Response:
             _count(context, f"hook {hook.id}", "A webhook takes {most} calls a second")
             content, weight = await body.read(lambda sent: _parsed(hook, headers, sent))
         message = message_of(hook.preset, proof, content)
-        call = HookCall(content, headers, message, event_of(proof, content), size, request.state.request_id)
+        former = former_message_of(proof)
+        call = HookCall(content, headers, message, event_of(proof, content), size, request.state.request_id, former)
         if proof.is_ping:
             await context.database.write(note_ping, hook.id, call)
             return _answer(200, {"status": "ok"})
-        answer = await _received(context, hook, call, weight)
+        answer = await _received(context, hook, call, weight, is_large=may_be_large(request))
     except (Unavailable, SecretUnreadable, RateLimited):
         raise
     except Refusal as refusal:
@@ -104,7 +105,7 @@ def _too_many(said: str) -> RateLimited:
     return RateLimited(said.format(most=WITHOUT_A_KEY), remedy="Send it again later", retry_after=1)
 
 
-async def _received(context: Context, hook: HookRow, call: HookCall, weight: int) -> HookAnswer:
+async def _received(context: Context, hook: HookRow, call: HookCall, weight: int, *, is_large: bool) -> HookAnswer:
     database, checks = context.database, context.checks
 
     async def check() -> CheckedBody | None:
@@ -117,6 +118,7 @@ async def _received(context: Context, hook: HookRow, call: HookCall, weight: int
         hook.flow_id,
         check,
         lambda checked: database.write(receive, hook.id, call, checked),
+        await check() if is_large else None,
     )
 
 

@@ -13,7 +13,7 @@ from engine.core.clock import HOUR
 from engine.core.environments import ENVIRONMENT_TITLES
 from engine.core.errors import Conflict, FieldError, Invalid
 from engine.jobs.submit.accept import WEBHOOK_SETTINGS
-from engine.jobs.webhook_delivery import TEST_EVENT
+from engine.jobs.webhook_delivery import TEST_EVENT, is_being_sent
 from engine.outbound.practice_site import PRACTICE_HOST
 from engine.secrets.sealing import Vault
 from engine.secrets.webhook_secrets import add_signing_secret
@@ -80,7 +80,7 @@ def send_again(session: Session, principal: Principal, delivery_id: str) -> None
     """
     require_may(principal, "edit flows")
     delivery = hold_delivery(session, principal.workspace_id, delivery_id)
-    if delivery.status == "waiting" and delivery.next_at is not None and delivery.next_at <= now(session):
+    if is_being_sent(delivery, now(session)):
         raise Conflict("It is being sent", remedy="Wait a moment: the list shows what comes of it.")
     delivery.status, delivery.tries, delivery.next_at = "waiting", 0, now(session)
     add_entry(session, principal, "send webhook again", delivery.id, delivery.job_id or delivery.batch_id or "")

@@ -1,4 +1,6 @@
-"""The payload that a row of a dataset makes for a flow: its columns fill the input fields."""
+"""The payload that a row of a dataset makes for a flow: its columns fill the input fields. One column may fill any number of
+them, so what payloads take together is limited while they are made.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,26 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from engine.core.body_limits import MAX_BODY_BYTES
+from engine.core.errors import TooLarge
+from engine.core.json_text import json_bytes
 from engine.flow.references import as_text
+
+
+class PayloadRoom:
+    """What payloads may take together, in bytes of JSON: as much as the body of a request. `detail` and `remedy` are those
+    of the refusal.
+    """
+
+    def __init__(self, detail: str, remedy: str) -> None:
+        self._left = MAX_BODY_BYTES
+        self._detail, self._remedy = detail, remedy
+
+    def take(self, name: str, value: JsonValue) -> None:
+        """Counts a field. Raises TooLarge when the payloads with it are too large."""
+        self._left -= len(name.encode()) + len(json_bytes(value))
+        if self._left < 0:
+            raise TooLarge(self._detail, remedy=self._remedy)
 
 
 def match_columns(fields: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, str]:
@@ -19,9 +40,12 @@ def match_columns(fields: Sequence[Mapping[str, Any]], columns: Sequence[str]) -
 
 
 def payload_of_row(
-    data: Mapping[str, Any], fields: Sequence[Mapping[str, Any]], mapping: Mapping[str, str]
+    data: Mapping[str, Any],
+    fields: Sequence[Mapping[str, Any]],
+    mapping: Mapping[str, str],
+    room: PayloadRoom | None = None,
 ) -> dict[str, Any]:
-    """The payload for a row. An empty cell of an optional field is left out."""
+    """The payload for a row. An empty cell of an optional field is left out. Raises TooLarge when it exceeds `room`."""
     payload: dict[str, Any] = {}
     for one in fields:
         name = str(one.get("name"))
@@ -31,6 +55,8 @@ def payload_of_row(
         value = fitted(data.get(column), str(one.get("type") or "string"))
         if value is None or (value == "" and not one.get("required")):
             continue
+        if room is not None:
+            room.take(name, value)
         payload[name] = value
     return payload
 

@@ -72,6 +72,9 @@ __all__ = [
 
 #: Default limit of a response body after decompression, in bytes.
 MAX_BYTES = 10 * 1024 * 1024
+#: The most that is read of a body that is passed over, and for how long.
+_PASSED_OVER_BYTES = 64 * 1024
+_PASSED_OVER_SECONDS = 1.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: Key in a response's `extensions`: whether the allow-list in use covers the host that answered.
 _LISTED = "listed"
@@ -174,7 +177,7 @@ class OutboundClient:
         query: Mapping[str, str] | None = None,
         content: bytes | None = None,
         timeout_seconds: float = 30.0,
-        max_bytes: int = MAX_BYTES,
+        max_bytes: int | None = MAX_BYTES,
         follow_redirects: bool = True,
         max_redirects: int = 5,
         allow_extra: tuple[Allowed, ...] = (),
@@ -186,8 +189,9 @@ class OutboundClient:
 
         `secret_headers` override `headers`. They are sent only to the hosts that their secrets permit and, like
         Authorization, Cookie and Baggage, are dropped when a redirect changes the origin. `query` is appended to the
-        URL's own query. `max_bytes` limits the decompressed body. `reach` selects the allow-list. Raises
-        OutboundRefused or OutboundFailed (both are NodeFailed).
+        URL's own query. `max_bytes` limits the decompressed body; None: whatever it is, it is passed over, and the time
+        limit is that of the head. `reach` selects the allow-list. Raises OutboundRefused or OutboundFailed (both are
+        NodeFailed).
         """
         secrets = secret_headers or {}
         hop = Hop(
@@ -202,7 +206,7 @@ class OutboundClient:
         try:
             async with limit:
                 most = max_redirects if follow_redirects else None
-                return await self._follow(hop, most, max_bytes, allow_extra, reach)
+                return await self._follow(hop, most, max_bytes, allow_extra, reach, limit)
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -250,7 +254,13 @@ class OutboundClient:
         return self._renderer
 
     async def _follow(
-        self, hop: Hop, redirects_left: int | None, max_bytes: int, allow_extra: tuple[Allowed, ...], reach: Reach
+        self,
+        hop: Hop,
+        redirects_left: int | None,
+        max_bytes: int | None,
+        allow_extra: tuple[Allowed, ...],
+        reach: Reach,
+        limit: asyncio.Timeout,
     ) -> Answer:
         walked: list[str] = []
         while True:
@@ -263,6 +273,10 @@ class OutboundClient:
                 headers = dict(httpx2.Headers(response.headers).items())
                 location = headers.get("location", "").strip()
                 if redirects_left is None or response.status not in _REDIRECTS or not location:
+                    if max_bytes is None:
+                        limit.reschedule(None)
+                        await _pass_over(response)
+                        return Answer(str(hop.url), response.status, headers, b"", tuple(walked), listed)
                     body = await _read(response, headers.get("content-encoding", ""), max_bytes)
                     if headers.pop("content-encoding", None):
                         headers.pop("content-length", None)  # it counts the compressed bytes
@@ -361,6 +375,17 @@ async def _read(response: Response, content_encoding: str, max_bytes: int) -> by
         return bytes(body)
     finally:
         body.clear()  # frees the memory at once: a stored traceback would keep the partial body alive
+
+
+async def _pass_over(response: Response) -> None:
+    """Reads a short body that is there already, or nearly, so that its connection can be used again. Any other is cut off."""
+    left = _PASSED_OVER_BYTES
+    with contextlib.suppress(OSError, httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException):
+        async with asyncio.timeout(_PASSED_OVER_SECONDS):
+            async for piece in response.aiter_stream():
+                left -= len(piece)
+                if left < 0:
+                    return
 
 
 def _core_request(request: httpx2.Request) -> httpcore2.Request:

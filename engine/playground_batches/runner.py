@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from engine.actions.playground_batches import PlaygroundBatch, run_in_batch
 from engine.actions.principal import Principal
 from engine.core.errors import JobNotCancellable, NotAllowed, NotFound, Refusal
 from engine.core.ids import JobId, WorkspaceId
+from engine.flow.dataset_payloads import PayloadRoom
 from engine.flow.references import as_text
 from engine.jobs.server.job_waiters import JobWaiters, wait_for_end
 from engine.jobs.submit.check_threads import CheckThreads
@@ -252,6 +253,7 @@ class BatchRunner:
             return
         try:
             batch = self.batch
+            _check_size(row.payload)
             checked = await check_beside(self.threads, batch.workspace_id, batch.id, batch.document, row.payload)
             line.job_id = await self.database.write(_run_row, batch, self.user_id, row, checked)
         except NotAllowed:
@@ -288,6 +290,13 @@ class BatchRunner:
     async def _cancel(self, job_id: JobId) -> None:
         with contextlib.suppress(JobNotCancellable, NotFound):  # the run may have ended by itself
             await self.database.write(cancel_job, self.batch.workspace_id, job_id)
+
+
+def _check_size(payload: Mapping[str, Any]) -> None:
+    """Raises TooLarge for a payload that is larger than the body of a request may be."""
+    room = PayloadRoom("What this row puts into the fields would take more than 10 MiB", "Fill fewer fields with it.")
+    for name, value in payload.items():
+        room.take(name, value)
 
 
 def _identity(number: int, dataset_row: int | None) -> tuple[str, int]:

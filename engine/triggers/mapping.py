@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 from engine.core.errors import FieldError, Invalid, InvalidJson
-from engine.flow.dataset_payloads import fitted
+from engine.flow.dataset_payloads import PayloadRoom, fitted
 from engine.flow.references import as_text
 
 SOURCES = ("body", "all", "header", "text", "none")
@@ -57,9 +57,15 @@ def payload_of(
     fields: Sequence[Mapping[str, Any]], mapping: Mapped, body: Any, headers: Mapping[str, str]
 ) -> dict[str, Any]:
     """Returns the payload. What a source does not have is left out. Values are converted to the type of their field
-    where that is unambiguous: `"5"` to a number, anything to text.
+    where that is unambiguous: `"5"` to a number, anything to text. Raises TooLarge when the payload is larger than the body
+    of a request may be.
     """
     payload: dict[str, Any] = {}
+    room = PayloadRoom(
+        "The fields that this call fills would take more than 10 MiB together, with what comes into several of them counted "
+        "each time",
+        "Open the webhook on the flow's page and let fewer fields take long values or the whole body.",
+    )
     for field in fields:
         name = str(field.get("name"))
         found, value = _value(mapping.get(name) or {"from": "body", "path": [name]}, body, headers)
@@ -67,6 +73,7 @@ def payload_of(
             continue
         value = fitted(value, str(field.get("type") or "string"))
         if value is not None or field.get("required"):
+            room.take(name, value)
             payload[name] = value
     return payload
 

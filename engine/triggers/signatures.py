@@ -9,7 +9,7 @@ The presets:
 
 A signature with a time is refused when the time is more than TOLERANCE_SECONDS away. Each message has an identity that
 the signature covers, so that a repeated delivery is recognised: GitHub's delivery id is not signed, so for GitHub it is
-the signature itself.
+the body. The signature itself is none, since another secret makes another one.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ _LONGEST = 4_096
 
 class Proof(Struct, frozen=True):
     """A genuine call. `message`: text that is the same when the same message is delivered again; empty when the
-    service names none. `event`: what the service calls it.
+    service names none. `event`: what the service calls it. `former`: the text that 0.2.0 stored for the message, if that
+    was another.
     """
 
     message: str
     event: str
     is_ping: bool = False
+    former: str = ""
 
 
 def new_secret(preset: str) -> str:
@@ -79,6 +81,15 @@ def message_of(preset: str, proof: Proof, body: Any) -> str:
     named = proof.message
     if preset == "stripe" and isinstance(body, Mapping) and isinstance(body.get("id"), str) and body["id"]:
         named = f"event {body['id']}"
+    return _hash(named)
+
+
+def former_message_of(proof: Proof) -> str:
+    """Returns the identity under which 0.2.0 stored the same message; empty when it was no other."""
+    return _hash(proof.former)
+
+
+def _hash(named: str) -> str:
     return hashlib.sha256(named.encode()).hexdigest() if named else ""
 
 
@@ -114,7 +125,8 @@ def _by_github(known: Sequence[str], headers: Mapping[str, str], body: bytes) ->
     if not _any_equal([sent[:_LONGEST]], expected):
         raise _not_ours("GitHub")
     event = headers.get("x-github-event", "")[:100]
-    return Proof(f"github {sent}", event, is_ping=event == "ping")
+    message = f"github {hashlib.sha256(body).hexdigest()}"
+    return Proof(message, event, is_ping=event == "ping", former=f"github {sent}")
 
 
 def _by_stripe(known: Sequence[str], headers: Mapping[str, str], body: bytes, at_seconds: float) -> Proof:
@@ -130,7 +142,7 @@ def _by_stripe(known: Sequence[str], headers: Mapping[str, str], body: bytes, at
     signed = times[0].encode() + b"." + body
     if not _any_equal(signatures, [_hex(secret.encode(), signed) for secret in known]):
         raise _not_ours("Stripe")
-    return Proof(f"stripe {times[0]} {signatures[0]}", "")
+    return Proof(f"stripe {hashlib.sha256(signed).hexdigest()}", "")
 
 
 def _by_standard(known: Sequence[str], headers: Mapping[str, str], body: bytes, at_seconds: float) -> Proof:

@@ -15,6 +15,7 @@ import itertools
 import logging
 from collections.abc import Sequence
 
+from engine.core.clock import MINUTE
 from engine.core.do_first import TOO_MUCH_FIRST
 from engine.core.errors import Refusal, Unavailable
 from engine.core.log_throttle import LogThrottle
@@ -23,7 +24,9 @@ from engine.jobs.submit.check_threads import CheckThreads
 from engine.jobs.submit.scheduled import (
     SCHEDULER,
     check_inputs,
+    correct_slots,
     find_costly_inputs,
+    list_late_slots,
     refuse_slot,
     start_slot,
     trouble_of,
@@ -37,6 +40,9 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 30.0
 #: Seconds until the next try while the data folder cannot be written, or an input changes whenever it is checked.
 AGAIN_SECONDS = 5.0
+#: How often the slots that schedules wait for are compared with the clock, in milliseconds. One that is too late twice is
+#: corrected: after one time the clock itself might be wrong, as that of a machine which has just started.
+COMPARE_MS = 10 * MINUTE
 #: The workspaces whose schedules are started at the same time; further ones wait until one is done.
 MOST_WORKSPACES = 20
 #: How many due schedules are read at once.
@@ -60,6 +66,9 @@ class Scheduler:
         self._threads = threads or CheckThreads()
         #: Workspace -> what starts its due schedules, or waits after a failure before it is looked at again.
         self._busy: dict[str, asyncio.Task[None] | asyncio.TimerHandle] = {}
+        self._compared_at: int | None = None
+        #: Slots that were too late when they were compared, as `list_late_slots` returns them.
+        self._late: dict[tuple[str, int], int] = {}
         self._changed = asyncio.Event()
         self._log_throttle = LogThrottle()
         self._task: asyncio.Task[None] | None = None
@@ -102,6 +111,8 @@ class Scheduler:
         first = await self._database.read(next_due_at, busy)
         if first is None:
             return LOOK_SECONDS
+        if await self._compare():
+            return 0.0
         wait = (first - self._database.clock.now()) / 1_000
         if wait > 0:
             return min(LOOK_SECONDS, wait)
@@ -112,6 +123,20 @@ class Scheduler:
                 self._busy[workspace_id] = task
                 task.add_done_callback(lambda task, workspace_id=workspace_id: self._done(workspace_id, task))
         return 0.0
+
+    async def _compare(self) -> bool:
+        """Corrects slots that are too late, from a clock that was ahead. Returns whether there were any."""
+        at = self._database.clock.now()
+        if self._compared_at is not None and abs(at - self._compared_at) < COMPARE_MS:
+            return False
+        self._compared_at, before = at, self._late
+        self._late = await self._database.read(list_late_slots)
+        again = {late: following for late, following in self._late.items() if late in before}
+        if not again:
+            return False
+        corrected = await self._database.write(correct_slots, again)
+        log.warning("%d schedules waited for a time that a wrong clock had set, and were corrected", corrected)
+        return True
 
     def _done(self, workspace_id: str, task: asyncio.Task[None]) -> None:
         del self._busy[workspace_id]

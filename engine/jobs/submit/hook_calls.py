@@ -37,7 +37,9 @@ KEPT_BODY = 256 * 1_024
 
 
 class HookCall(Struct, frozen=True):
-    """A genuine call of a hook. `message`: the identity of what it delivers, or empty (`engine.triggers.signatures`)."""
+    """A genuine call of a hook. `message`: the identity of what it delivers, or empty (`engine.triggers.signatures`);
+    `former_message`: the one under which an earlier release stored it.
+    """
 
     body: Any
     headers: Mapping[str, str]
@@ -45,6 +47,7 @@ class HookCall(Struct, frozen=True):
     event: str
     size: int
     request_id: str = ""
+    former_message: str = ""
 
 
 class HookAnswer(Struct, frozen=True):
@@ -79,7 +82,7 @@ class HookPayload(Struct, frozen=True):
 
 def payload_to_check(session: Session, hook_id: str, call: HookCall) -> HookPayload | None:
     """Returns the payload that a genuine call becomes. None when `receive` will refuse the call, or answers it with the
-    job of an earlier one.
+    job of an earlier one. Raises TooLarge.
     """
     hook = find_called_hook(session, hook_id)
     if hook is None or hook.paused or _earlier_job(session, hook, call) is not None:
@@ -92,11 +95,12 @@ def payload_to_check(session: Session, hook_id: str, call: HookCall) -> HookPayl
 
 def _earlier_job(session: Session, hook: HookRow, call: HookCall) -> str | None:
     """Returns the job that an earlier delivery of the same message started."""
-    return find_message(session, hook.id, call.message) if call.message else None
+    found = (find_message(session, hook.id, message) for message in (call.message, call.former_message) if message)
+    return next((job_id for job_id in found if job_id is not None), None)
 
 
 def _payload_of(session: Session, hook: HookRow, call: HookCall) -> HookPayload:
-    """Raises NotFound and NotDeployed."""
+    """Raises NotFound, NotDeployed and TooLarge."""
     # Whoever sends the message may name files of this flow only.
     caller = Caller(hook.workspace_id, None, ENVIRONMENT, label=hook.title, flow_ids=frozenset({hook.flow_id}))
     flow = find_live_flow(session, caller, hook.flow_id)
@@ -110,7 +114,7 @@ def receive(session: Session, hook_id: str, call: HookCall, checked: CheckedBody
     """Starts the job of a genuine call, and stores the call. `checked` is the result of `BodyChecks.check` for its
     payload; NotChecked is raised when a flow with patterns needs it.
 
-    Raises NotFound, HookPaused, NotDeployed, PayloadInvalid and MonthlyQuotaExceeded; then `note_refused` stores it.
+    Raises NotFound, HookPaused, NotDeployed, TooLarge, PayloadInvalid and MonthlyQuotaExceeded; then `note_refused` stores it.
     """
     hook = find_called_hook(session, hook_id)
     if hook is None:

@@ -4,6 +4,7 @@ however many servers look at it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -24,15 +25,15 @@ from engine.core.errors import (
 )
 from engine.core.ids import file_ids_in
 from engine.core.json_text import json_text
-from engine.flow.dataset_payloads import payload_of_row
+from engine.flow.dataset_payloads import PayloadRoom, payload_of_row
 from engine.flow.file_values import sent_file_id, sent_files
-from engine.flow.payload_check import PayloadCheck, has_patterns
+from engine.flow.payload_check import PayloadCheck
 from engine.jobs.submit.accept import Caller, accept, choose_version, find_live_flow
 from engine.jobs.submit.batches import MAX_ITEMS, accept_batch
 from engine.jobs.submit.bodies import CheckedBody, NotChecked, SubmitOptions, read_version
 from engine.triggers.timing import next_slot, slots_between
 from storage.database import after_commit, now
-from storage.datasets import find_dataset, list_rows
+from storage.datasets import DatasetLine, find_dataset, list_rows
 from storage.files import UseKind, add_uses, find_visible, list_shared, names_files
 from storage.flows import find_called_flow
 from storage.jobs import KeyScope
@@ -43,6 +44,8 @@ from storage.schedules import (
     add_start,
     claim_slot,
     find_due_schedule,
+    list_waiting,
+    put_slot,
     slot_by_hand,
 )
 
@@ -51,6 +54,8 @@ SCHEDULER = "scheduler"
 ENVIRONMENT = "live"
 #: How many of the rows that do not fit are stored with a start.
 _TOLD = 5
+#: How many rows of a dataset are in memory at once; each may have 1 MiB.
+_ROWS_AT_ONCE = 50
 
 
 def trigger_of(schedule_id: str) -> str:
@@ -59,11 +64,15 @@ def trigger_of(schedule_id: str) -> str:
 
 
 class StartInputs(Struct, frozen=True):
-    """What a start would send, for the version that is live: the input, or that of each row."""
+    """What a start would send, for the version that is live: the input, or that of each row. `dataset`: as it was when its
+    rows were read.
+    """
 
     version: int
     fields: Sequence[Mapping[str, Any]]
     payloads: Sequence[Mapping[str, Any]]
+    source: Mapping[str, Any]
+    dataset: DatasetLine | None
 
 
 class CheckedStart(Struct, frozen=True):
@@ -78,8 +87,9 @@ class CheckedStart(Struct, frozen=True):
 
 
 def find_costly_inputs(session: Session, workspace_id: str | None, schedule_id: str) -> StartInputs | None:
-    """Returns the inputs that are to be checked before the transaction of a start, because their fields have patterns.
-    None when there are none, or the transaction will refuse the start. `workspace_id` None: of any workspace.
+    """Returns the inputs that are to be checked before the transaction of a start, because their fields have patterns, or
+    because they are made of the rows of a dataset. None when there are none, or the transaction will refuse the start.
+    `workspace_id` None: of any workspace. Raises Conflict and TooLarge for rows that no start takes.
     """
     schedule = find_due_schedule(session, schedule_id)
     if schedule is None or workspace_id not in (None, schedule.workspace_id):
@@ -87,17 +97,37 @@ def find_costly_inputs(session: Session, workspace_id: str | None, schedule_id: 
     flow = find_called_flow(session, schedule.workspace_id, schedule.flow_id)
     if flow is None or flow.live_version is None:
         return None
-    version = read_version(session, flow.id, flow.live_version)
-    if not version.has_patterns:
+    dataset = None
+    if schedule.source["kind"] == "dataset":
+        dataset = find_dataset(session, schedule.workspace_id, schedule.source["dataset_id"])
+        if dataset is None:
+            return None
+    elif not read_version(session, flow.id, flow.live_version).has_patterns:
         return None
-    if schedule.source["kind"] != "dataset":
-        return StartInputs(flow.live_version, version.fields, [schedule.source["payload"]])
-    dataset_id, mapping = schedule.source["dataset_id"], schedule.source["mapping"]
-    rows = list_rows(session, schedule.workspace_id, dataset_id, limit=MAX_ITEMS + 1)
-    if len(rows) > MAX_ITEMS:
-        return None
-    payloads = [payload_of_row(row.data, version.fields, mapping) for row in rows]
-    return StartInputs(flow.live_version, version.fields, payloads)
+    return _make_inputs(session, schedule, flow.live_version, dataset)
+
+
+def _make_inputs(session: Session, schedule: ScheduleRow, version: int, dataset: DatasetLine | None) -> StartInputs:
+    """Returns the inputs of a start. Raises Conflict for too many rows, and TooLarge when they take too much together."""
+    source, fields = schedule.source, read_version(session, schedule.flow_id, version).fields
+    if dataset is None:
+        return StartInputs(version, fields, [source["payload"]], source, None)
+    if dataset.rows > MAX_ITEMS:
+        raise Conflict(
+            f"The dataset “{dataset.name}” has {dataset.rows:,} rows; a start takes at most {MAX_ITEMS:,}",
+            remedy="Divide the dataset, or let the flow read the rows itself with the step Read rows.",
+        )
+    room = PayloadRoom(
+        f"The rows of the dataset “{dataset.name}” would take more than 10 MiB together in the fields of the flow",
+        "Divide the dataset, fill fewer fields with long columns, or let the flow read the rows itself with the step Read "
+        "rows.",
+    )
+    payloads: list[dict[str, Any]] = []
+    after = 0
+    while rows := list_rows(session, schedule.workspace_id, dataset.id, after=after, limit=_ROWS_AT_ONCE):
+        payloads.extend(payload_of_row(row.data, fields, source["mapping"], room) for row in rows)
+        after = rows[-1].id
+    return StartInputs(version, fields, payloads, source, dataset)
 
 
 def check_inputs(inputs: StartInputs) -> CheckedStart:
@@ -111,15 +141,19 @@ def check_inputs(inputs: StartInputs) -> CheckedStart:
     return CheckedStart(inputs, results, check.ended_early, check.defaults_ended)
 
 
-def _as_checked(inputs: StartInputs, checked: CheckedStart | None) -> CheckedStart:
+def _checked_start(
+    session: Session, schedule: ScheduleRow, version: int, dataset: DatasetLine | None, checked: CheckedStart | None
+) -> CheckedStart:
     """Returns what was checked before, when nothing has changed meanwhile. Raises NotChecked when something has, and the
-    fields have patterns.
+    fields have patterns; and what `find_costly_inputs` raises.
     """
-    if checked is not None and (checked.inputs.version, checked.inputs.payloads) == (inputs.version, inputs.payloads):
-        return checked
-    if has_patterns(inputs.fields):
+    if checked is not None:
+        then = checked.inputs
+        if (then.version, then.source, then.dataset) == (version, schedule.source, dataset):
+            return checked
+    if read_version(session, schedule.flow_id, version).has_patterns:
         raise NotChecked
-    return check_inputs(inputs)
+    return check_inputs(_make_inputs(session, schedule, version, dataset))
 
 
 def schedules_changed(session: Session) -> None:
@@ -127,6 +161,26 @@ def schedules_changed(session: Session) -> None:
     wake = session.info.get(SCHEDULER)
     if wake is not None:
         after_commit(session, wake)
+
+
+def list_late_slots(session: Session) -> dict[tuple[str, int], int]:
+    """Returns the schedules that wait for a later slot than their next one, since a clock was ahead when it was set:
+    (id, the slot that they wait for) -> their next slot.
+    """
+    late: dict[tuple[str, int], int] = {}
+    for waiting in list_waiting(session):
+        with contextlib.suppress(Invalid):  # it is paused when its start is refused
+            following = next_slot(waiting.timing, waiting.time_zone, now(session))
+            if following < waiting.next_at:
+                late[waiting.id, waiting.next_at] = following
+    return late
+
+
+def correct_slots(session: Session, late: Mapping[tuple[str, int], int]) -> int:
+    """Lets schedules wait for their next slot; returns how many did not change meanwhile. A slot that was started before
+    is not started again (`claim_slot`).
+    """
+    return sum(put_slot(session, schedule_id, slot, following) for (schedule_id, slot), following in late.items())
 
 
 def start_slot(session: Session, schedule_id: str, slot: int, checked: CheckedStart | None = None) -> StartRow | None:
@@ -183,8 +237,7 @@ def start_jobs(
     payload = schedule.source["payload"]
     flow = find_live_flow(session, caller, schedule.flow_id)
     version = choose_version(session, flow, None)
-    inputs = StartInputs(version, read_version(session, flow.id, version).fields, [payload])
-    ((clean, errors),) = _as_checked(inputs, checked).results
+    ((clean, errors),) = _checked_start(session, schedule, version, None, checked).results
     body = CheckedBody(version, clean, errors, "")
     job_id, batch_id = start_one(session, caller, schedule.flow_id, payload, options, body)
     _name_files(session, "schedule", schedule.id, [(job_id, payload)])
@@ -218,27 +271,19 @@ def _start_rows(
     start: StartRow,
     before: CheckedStart | None,
 ) -> StartRow:
-    source = schedule.source
     flow = find_live_flow(session, caller, schedule.flow_id)
     version = choose_version(session, flow, None)
-    fields = read_version(session, flow.id, version).fields
-    dataset = find_dataset(session, schedule.workspace_id, source["dataset_id"])
+    dataset = find_dataset(session, schedule.workspace_id, schedule.source["dataset_id"])
     if dataset is None:
         raise NotFound(
             "The dataset of this schedule was deleted", remedy="Choose another dataset, or an input, in the schedule."
         )
-    rows = list_rows(session, schedule.workspace_id, dataset.id, limit=MAX_ITEMS + 1)
-    if len(rows) > MAX_ITEMS:
-        raise Conflict(
-            f"The dataset “{dataset.name}” has {dataset.rows:,} rows; a start takes at most {MAX_ITEMS:,}",
-            remedy="Divide the dataset, or let the flow read the rows itself with the step Read rows.",
-        )
-    items: list[dict[str, Any]] = []
+    looked = _checked_start(session, schedule, version, dataset, before)
+    fields, payloads = looked.inputs.fields, looked.inputs.payloads
+    items: list[Mapping[str, Any]] = []
     clean: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
-    payloads = [payload_of_row(row.data, fields, source["mapping"]) for row in rows]
     unknown = _unknown_files(session, schedule, dataset.id, fields, payloads)
-    looked = _as_checked(StartInputs(version, fields, payloads), before)
     for number, (payload, (whole, errors)) in enumerate(zip(payloads, looked.results, strict=True), 1):
         wrong = _without_file(fields, payload, unknown) if unknown and not errors else errors
         if not wrong:

@@ -9,12 +9,13 @@ import pytest
 from api.app import api_document
 from api.http.schemas import Batch, BatchAccepted, BatchList, BatchResult, BatchSummary, Job, ProblemDetails
 from engine.actions.limits import set_plan
+from engine.core.clock import DAY
 from engine.jobs.transitions import send_forgotten
 from storage.job_changes import claim_job
 from storage.retention import remove_values
 from storage.settings import SERVER, WEBHOOK_ALLOW, put_setting
 from storage.usage import read_usage, reconcile_usage, usage_subject
-from tests.api.arrange import House, queued_messages
+from tests.api.arrange import FIELDS, House, queued_messages
 from tests.logical_time import pass_time
 
 
@@ -204,6 +205,29 @@ async def test_the_same_batch_again_is_the_same_batch(house: House):
     )
     assert response.headers["idempotent-replayed"] == "true"
     assert response.json() == {**first, "status": "processing"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/batch", items(1)),
+        ("", {"url": "https://example.com", "tags": ["x" * 200_000]}),
+        ("", {"url": "https://e.com"}),
+    ],
+    ids=["a batch", "a large body", "a pattern"],
+)
+async def test_a_key_of_yesterday_is_new_for_a_body_that_is_checked_before(
+    house: House, path: str, body: dict[str, Any]
+):
+    fields = [{**field, "pattern": "^http"} if field["name"] == "url" else field for field in FIELDS]
+    called = f"/flows/execute/{house.new_flow('Patterned', fields=fields)}{path}"
+    key = {"Idempotency-Key": "every_day"}
+    first = await house.post(called, body, headers=key)
+    house.clock.offset += DAY
+    new = await house.post(called, body, headers=key)
+    again = await house.post(called, body, headers=key)
+    assert [answer.status_code for answer in (first, new, again)] == [202, 202, 202], new.text
+    assert first.json() != new.json() == again.json()
 
 
 async def test_a_batch_with_an_erased_item_cannot_be_repeated_and_both_are_named(house: House):

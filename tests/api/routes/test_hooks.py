@@ -34,7 +34,15 @@ from engine.jobs.server.retention import Retention
 from engine.secrets.opening import open_all
 from engine.secrets.sealing import open_vault
 from storage.audit import list_entries
-from storage.hooks import DELIVERIES_KEPT, DeliveryLine, find_last_call, get_hook, list_hook_deliveries, list_hooks
+from storage.hooks import (
+    DELIVERIES_KEPT,
+    DeliveryLine,
+    add_message,
+    find_last_call,
+    get_hook,
+    list_hook_deliveries,
+    list_hooks,
+)
 from storage.jobs import find_job, list_jobs, read_value
 from tests.api.arrange import House
 from tests.api.routes.test_files import FIELDS, file_id_of
@@ -133,6 +141,31 @@ async def test_github_is_heard_its_ping_answered_and_a_redelivery_gets_the_same_
     assert hooks.deliveries(hook)[0].event == "push"
 
 
+async def test_a_message_is_the_same_with_another_secret_and_another_signature_in_front(hooks: Hooks) -> None:
+    house, body = hooks.house, json.dumps(BODY).encode()
+    hook = hooks.add("github")
+    first = await hooks.github(hook)
+    renewed = house.database.write_now(renew_hook_secret, house.principal, hooks.vault, hook.id)
+    again = await hooks.github(renewed)
+    assert (again.json()["job_id"], again.headers["idempotent-replayed"]) == (first.json()["job_id"], "true")
+
+    stripe, time = hooks.add("stripe"), str(house.clock.now() // 1_000)
+    signature = hmac.new(stripe.secret.encode(), f"{time}.".encode() + body, hashlib.sha256).hexdigest()
+    for front in ("", "v1=00,", "v1=01,"):
+        signed = {"Stripe-Signature": f"t={time},{front}v1={signature}"}
+        assert (await hooks.call(hook_path(stripe.id, "stripe"), body, signed)).status_code == 202
+    assert hooks.jobs() == 2
+
+
+async def test_a_message_that_the_release_before_stored_is_known(hooks: Hooks) -> None:
+    hook = hooks.add("github")
+    signature = "sha256=" + hmac.new(hook.secret.encode(), json.dumps(BODY).encode(), hashlib.sha256).hexdigest()
+    stored = hashlib.sha256(f"github {signature}".encode()).hexdigest()
+    job_id = (await hooks.house.submit()).json()["job_id"]
+    hooks.house.database.write_now(add_message, hook.id, stored, job_id)
+    assert (await hooks.github(hook)).json()["job_id"] == job_id
+
+
 async def test_github_may_send_a_form(hooks: Hooks) -> None:
     hook = hooks.add("github")
     content = httpx.QueryParams({"payload": json.dumps(BODY)}).__str__().encode()
@@ -208,6 +241,17 @@ async def test_a_body_that_does_not_fit_is_refused_with_the_reason(
     if code == "validation_failed":
         assert "filled by “page › address” of the body" in line.reason
     assert hooks.jobs() == 0
+
+
+async def test_a_call_that_fills_fields_with_more_than_a_request_may_have_is_refused(hooks: Hooks) -> None:
+    names = [f"f{number}" for number in range(21)]
+    flow_id = hooks.house.new_flow(fields=[{"name": name, "type": "string"} for name in ("url", *names)])
+    hook = hooks.add(mapping={name: {"from": "all"} for name in names}, flow_id=flow_id)
+    path = hook_path(hook.id, "link", hook.secret)
+    taken, refused = [await hooks.call(path, {"x": "y" * size}) for size in (480_000, 500_000)]
+    assert (taken.status_code, refused.status_code, refused.json()["code"]) == (202, 413, "body_too_large")
+    assert hooks.jobs() == 1
+    assert "more than 10 MiB together" in hooks.deliveries(hook)[0].reason
 
 
 async def test_the_body_of_a_refused_but_genuine_call_is_there_to_choose_values_from(hooks: Hooks) -> None:

@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
+import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from engine.actions.erasing import erase_data
 from engine.actions.jobs import submit
 from engine.actions.principal import Principal, command_line
 from engine.actions.webhooks import renew_signing_secret, send_again, send_test, set_webhook
-from engine.core.clock import HOUR, MINUTE, SECOND, MovedClock
+from engine.core.clock import DAY, HOUR, MINUTE, SECOND, MovedClock
 from engine.core.environments import ENVIRONMENTS
 from engine.core.errors import Conflict, Invalid, NotFound
 from engine.core.ids import WorkspaceId
+from engine.jobs import webhook_delivery
+from engine.jobs.server.retention import Retention
 from engine.jobs.submit.accept import Caller
 from engine.jobs.submit.batches import accept_batch
 from engine.jobs.submit.bodies import SubmitOptions
-from engine.jobs.webhook_delivery import LEASE_MS, PAUSES, Webhooks
+from engine.jobs.webhook_delivery import (
+    AT_ONCE_OF_WORKSPACE,
+    AT_ONCE_TO_HOST,
+    LEASE_MS,
+    PAUSES,
+    TEST_EVENT,
+    Webhooks,
+)
 from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
 from engine.secrets.opening import open_all
 from engine.secrets.question_links import question_link_path
 from engine.secrets.sealing import Vault, open_vault
 from storage.settings import ADDRESS, SERVER, put_setting
-from storage.webhooks import DeliveryRow, list_deliveries, take_due
-from tests.engine.jobs.world import World
+from storage.tables import WebhookDelivery
+from storage.webhooks import DeliveryRow, insert_delivery, list_deliveries, list_due, take_due
+from tests.engine.jobs.world import World, add_workspace
 from tests.factories import asks_person
 from tests.stand_ins.local_server import Reply
 from tests.stand_ins.webhook_receiver import WebhookReceiver
@@ -180,6 +196,29 @@ async def test_failed_tries_come_again_with_the_same_id_and_growing_pauses(world
 
 
 @pytest.mark.process
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(200, b"x" * 200_000),
+        Reply(200, b"hello", headers={"Content-Encoding": "br"}),
+        Reply(202, b"hello", headers={"Content-Encoding": "gzip"}),
+        Reply(200, chunks=(b"x",), drop=True),
+        Reply(200, chunks=(b"x",) * 40, pause=0.1),
+    ],
+    ids=["long", "packed in another way", "damaged", "broken off", "slow"],
+)
+async def test_the_status_is_the_whole_answer(world, webhooks, receiver, reply, monkeypatch):
+    monkeypatch.setattr(webhook_delivery, "TIMEOUT_SECONDS", 0.5)
+    flow_id, _ = await ended_job(world, receiver.url)
+    receiver.answer(reply)
+
+    await send(webhooks)
+
+    (row,) = deliveries(world, flow_id)
+    assert (row.status, row.tries, row.log[0]["status"], row.log[0]["message"]) == ("delivered", 1, reply.status, "")
+
+
+@pytest.mark.process
 async def test_after_ten_tries_a_delivery_has_failed_and_can_be_sent_again(world, webhooks, receiver, clock):
     flow_id, _ = await ended_job(world, receiver.url)
     receiver.answer(*[503] * 10)
@@ -208,6 +247,25 @@ async def test_after_ten_tries_a_delivery_has_failed_and_can_be_sent_again(world
 
 
 @pytest.mark.process
+async def test_a_delivery_is_not_sent_again_while_it_is_sent(world, webhooks, receiver, clock):
+    flow_id, _ = await ended_job(world, receiver.url)
+    receiver.answer(500, 500, 500)
+    for pause in (0, *PAUSES[:2]):
+        clock.offset += pause
+        (row,) = deliveries(world, flow_id)
+        assert len(world.write(take_due, [row.id], lease_ms=LEASE_MS)) == 1
+        with pytest.raises(Conflict):
+            world.write(send_again, owner(world), row.id)
+        clock.offset += LEASE_MS  # the worker died
+        with pytest.raises(Conflict):
+            world.write(send_again, owner(world), row.id)
+        await send(webhooks)
+    world.write(send_again, owner(world), row.id)
+    await send(webhooks)
+    assert [row.status for row in deliveries(world, flow_id)] == ["delivered"]
+
+
+@pytest.mark.process
 async def test_a_receiver_that_is_gone_is_not_called_again(world, webhooks, receiver):
     flow_id, _ = await ended_job(world, receiver.url)
     receiver.answer(410)
@@ -220,7 +278,9 @@ async def test_a_receiver_that_is_gone_is_not_called_again(world, webhooks, rece
 @pytest.mark.process
 async def test_what_a_dead_worker_had_taken_is_due_again_after_its_lease(world, webhooks, receiver, clock):
     await ended_job(world, receiver.url)
-    taken = world.write(take_due, most=10, lease_ms=LEASE_MS)
+    due = [one.id for one in world.read(list_due, 10)]
+    taken = world.write(take_due, due, lease_ms=LEASE_MS)
+    assert world.write(take_due, due, lease_ms=LEASE_MS) == []
     assert len(taken) == 1
 
     await send(webhooks)
@@ -243,6 +303,68 @@ async def test_two_workers_send_a_delivery_once(world, webhooks, receiver, vault
     await other.settled()
 
     assert len(receiver.deliveries) == len({seen.headers["webhook-id"] for seen in receiver.deliveries}) == 5
+
+
+def queue(world: World, url: str, count: int, workspace_id: str = "") -> None:
+    """Queues deliveries that are due now."""
+
+    workspace_id = workspace_id or world.workspace_id
+
+    def insert(session: Session) -> None:
+        for _ in range(count):
+            insert_delivery(session, workspace_id, f"flow of {workspace_id}", "", url, TEST_EVENT)
+
+    world.write(insert)
+
+
+@pytest.fixture
+def silent() -> Iterator[list[str]]:
+    """Addresses of hosts that take connections and answer nothing."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        yield [f"http://127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+
+
+@pytest.mark.process
+@pytest.mark.timeout(60)
+async def test_hosts_that_do_not_answer_leave_places_to_others(world, vault, receiver, silent):
+    allow = parse_allow_list(",".join(url.removeprefix("http://") for url in (receiver.origin, *silent)))
+    outbound = OutboundClient(OutboundRules(allow))
+    webhooks = Webhooks(world.database, outbound, vault)
+    try:
+        for number in range(250):  # more than are read at once, at different paths of one host
+            queue(world, silent[0] + ("/?"[number % 2] + str(number)), 1)
+        queue(world, receiver.url, 1)
+        await webhooks.pass_over()
+        await asyncio.to_thread(receiver.wait_for, 1)
+        assert under_way(world, silent) == AT_ONCE_TO_HOST
+
+        queue(world, silent[1], 30)
+        queue(world, silent[2], 30)
+        queue(world, receiver.url, 1, world.write(add_workspace))
+        while len(receiver.deliveries) < 2:
+            await webhooks.pass_over()
+            await asyncio.sleep(0.01)
+        assert under_way(world, silent) == AT_ONCE_OF_WORKSPACE
+    finally:
+        await webhooks.close()
+        await outbound.aclose()
+
+
+def under_way(world: World, hosts: list[str]) -> int:
+    """Returns how many deliveries to these hosts are leased."""
+    at = world.database.clock.now()
+    query = select(WebhookDelivery.url).where(WebhookDelivery.status == "waiting", WebhookDelivery.next_at > at)
+    return sum(url.startswith(tuple(hosts)) for url in world.read(lambda session: session.scalars(query).all()))
+
+
+@pytest.mark.process
+async def test_free_places_are_filled_before_the_next_pass(world, webhooks, receiver):
+    receiver.delay = 0.2
+    queue(world, receiver.url, 3 * AT_ONCE_TO_HOST)
+    await webhooks.pass_over()
+    await webhooks.pass_over()  # which leaves out the host, whose places are all taken
+    await asyncio.to_thread(receiver.wait_for, 3 * AT_ONCE_TO_HOST)
 
 
 @pytest.mark.process
@@ -288,6 +410,23 @@ async def test_a_large_result_is_left_out_and_says_so(world, webhooks, receiver)
 
     data = receiver.deliveries[0].json["data"]
     assert (data["status"], data["result"], data["result_truncated"]) == ("completed", None, True)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("of", ["time", "person"])
+async def test_a_result_that_is_gone_is_told(world, webhooks, receiver, clock, of):
+    _, job_id = await ended_job(world, receiver.url)
+    if of == "person":
+        world.write(erase_data, owner(world), job_id)
+    clock.offset += 40 * DAY
+    Retention(world.database, rest=0).run()
+
+    await send(webhooks)
+
+    (seen,) = receiver.deliveries
+    data = seen.json["data"]
+    assert (data["status"], data["result"], data["data_erased_at"] is None) == ("completed", None, of == "time")
+    assert data.get("result_expired") == (True if of == "time" else None)
 
 
 @pytest.mark.process

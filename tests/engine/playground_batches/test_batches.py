@@ -213,6 +213,21 @@ async def test_refused_and_failed_rows_are_known_after_a_restart_and_run_again(w
     assert len(servers.jobs()) == 3, "the failed row has run again, the completed one has not"
 
 
+async def test_a_row_that_fills_fields_with_more_than_a_request_may_have_is_refused(
+    world: World, servers: Servers
+) -> None:
+    database = world.database
+    dataset_id = database.write_now(add_dataset, servers.owner, "Texts")
+    database.write_now(import_rows, servers.owner, dataset_id, checked_rows([{"text": "x" * 1_000_000}]))
+    names = ["text", *(f"f{number}" for number in range(10))]
+    fields = [{"name": name, "type": "string"} for name in names]
+    batch = servers.begin(Rows(DatasetRows(dataset_id, fields, dict.fromkeys(names, "text"), 1)))
+    await until(lambda: batch.over)
+    assert [line.state for line in batch.lines] == ["refused"]
+    assert "more than 10 MiB" in batch.lines[0].text
+    assert servers.jobs() == []
+
+
 async def test_a_row_that_was_deleted_shifts_no_other_row_into_its_place(world: World, servers: Servers) -> None:
     database = world.database
     dataset_id = database.write_now(add_dataset, servers.owner, "Texts")

@@ -190,6 +190,33 @@ async def test_a_clock_that_is_set_back_starts_no_slot_again(days: Days) -> None
     assert days.next(schedule) == "Tue 03 09:00"
 
 
+async def test_a_clock_that_was_ahead_for_a_moment_silences_no_schedule(days: Days) -> None:
+    days.set("2026-11-02T08:58")  # a Monday
+    schedule = days.add(days.world.add_flow(), at("09:00"))
+    await days.run()
+    days.set("2030-11-04T12:00")
+    await days.run()
+    days.set("2026-11-02T08:59")
+    await days.run()
+    assert len(days.starts(schedule)) == 1
+    days.set("2026-11-02T09:10")
+    await days.run()
+    assert days.next(schedule) == "Tue 03 09:00"
+    days.set("2026-11-03T09:00:01")
+    await days.run()
+    assert [days.local(start.slot) for start in days.starts(schedule)] == ["Tue 03 09:00", "Mon 02 09:00"]
+
+
+async def test_a_clock_that_was_behind_for_a_moment_moves_no_schedule(days: Days) -> None:
+    days.set("2026-11-02T12:00")
+    schedule = days.add(days.world.add_flow(), at("09:00"))
+    days.set("1990-01-01T00:00")
+    await days.run()
+    days.set("2026-11-02T12:01")
+    await days.run()
+    assert (days.starts(schedule), days.next(schedule)) == ([], "Tue 03 09:00")
+
+
 async def test_a_paused_schedule_does_not_start_and_makes_up_for_nothing(days: Days) -> None:
     days.set("2026-11-02T08:00")
     schedule = days.add(days.world.add_flow(), at("09:00"))
@@ -334,6 +361,48 @@ async def test_rows_with_too_many_defaults_together_start_nothing(days: Days, mo
     (start,) = days.starts(schedule)
     assert (start.jobs, (start.trouble or {}).get("code")) == (0, "validation_failed")
     assert days.jobs(schedule) == []
+
+
+@pytest.mark.parametrize(("size", "jobs"), [(200_000, 5), (220_000, 0)])
+async def test_rows_that_fill_fields_with_more_than_a_batch_may_have_start_nothing(
+    days: Days, size: int, jobs: int
+) -> None:
+    days.set("2026-11-02T08:00")
+    names = [f"f{number}" for number in range(10)]
+    fields = [{"name": name, "type": "string"} for name in names]
+    flow = days.world.add_flow(document_of(("echo", "set_fields", {"n": "{{ api_input.out.f0 }}"}), fields=fields))
+    dataset = rows(days, *[{"text": "x" * size}] * 5)
+    source = {"kind": "dataset", "dataset_id": dataset, "mapping": dict.fromkeys(names, "text")}
+    schedule = days.add(flow, at("09:00"), source)
+    days.set("2026-11-02T09:00:01")
+    await days.run()
+    (start,) = days.starts(schedule)
+    assert (start.jobs, len(days.jobs(schedule))) == (jobs, jobs)
+    assert (start.trouble or {}).get("code") == (None if jobs else "body_too_large")
+    assert jobs or "more than 10 MiB together" in str(start.trouble)
+    assert days.next(schedule) == "Tue 03 09:00"
+
+
+async def test_rows_are_read_before_the_write_and_again_when_they_have_changed(days: Days) -> None:
+    days.set("2026-11-02T08:00")
+    fields = [{"name": "n", "type": "integer", "required": True}]
+    flow = days.world.add_flow(document_of(("echo", "set_fields", {"n": "{{ api_input.out.n }}"}), fields=fields))
+    table = rows(days, {"n": 1})
+    schedule = days.add(flow, at("09:00"), {"kind": "dataset", "dataset_id": table, "mapping": {"n": "n"}})
+    inputs = days.world.read(find_costly_inputs, days.world.workspace_id, schedule)
+    assert inputs is not None
+    found = check_inputs(inputs)
+    told = replace(found, results=[({"n": 7}, WrongFields()) for _ in found.results])
+
+    def started() -> list[Any]:
+        batch_id = days.world.write(start_schedule, days.person, schedule, told).batch_id or ""
+        job_ids, _ = days.world.read(batch_job_ids, batch_id, 10, None)
+        return [days.world.read(read_value, job_id, "payload")["n"] for job_id in job_ids]
+
+    assert started() == [7]
+    days.clock.offset += MINUTE
+    days.world.write(import_rows, days.person, table, checked_rows([{"n": 2}]))
+    assert started() == [1, 2]
 
 
 async def test_a_dataset_without_rows_starts_nothing_and_is_no_trouble(days: Days) -> None:
