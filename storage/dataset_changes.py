@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY
@@ -23,7 +23,7 @@ from engine.core.lone_surrogates import without_lone_surrogates
 from storage.database import now
 from storage.datasets import CHUNK, ColumnType, Row, as_json, hold_dataset
 from storage.files import add_uses, drop_uses, find_for_job, note_named_files
-from storage.statements import Statement
+from storage.statements import Statement, is_sqlite
 from storage.tables import Dataset, DatasetRow, DatasetWrite
 
 MAX_ROWS = 100_000
@@ -40,6 +40,11 @@ Action = Literal["added", "updated", "unchanged", "not_found", "kept"]
 _ADD = Statement(
     "insert into dataset_rows (dataset_id, data, key, written_by) values (:dataset_id, :data, :key, :written_by)"
 )
+_ADD_AS = Statement(
+    "insert into dataset_rows (id, dataset_id, data, key, written_by)"
+    " values (:id, :dataset_id, :data, :key, :written_by)"
+)
+_LAST_ID = Statement("select max(id) from dataset_rows")
 _KEY = Statement("update dataset_rows set key = :key where id = :id")
 _RECEIPT = Statement(
     "insert into dataset_writes (id, dataset_id, action, at) values (:id, :dataset_id, '', :at)"
@@ -175,6 +180,8 @@ def remove_dataset(session: Session, dataset: Dataset) -> None:
 
 def remove_all_rows(session: Session, dataset: Dataset) -> None:
     """Removes all rows and columns of a dataset."""
+    if last := session.scalar(select(func.max(DatasetRow.id)).where(DatasetRow.dataset_id == dataset.id)):
+        _note_removed(dataset, last)
     session.execute(
         delete(DatasetRow).where(DatasetRow.dataset_id == dataset.id).execution_options(synchronize_session=False)
     )
@@ -221,15 +228,32 @@ def append_rows(session: Session, dataset: Dataset, new: NewRows, written_by: st
         keys: Sequence[str | None] = (None,) * len(new.texts)
         if dataset.key_column is not None:
             keys = (new if new.key_column == dataset.key_column else with_keys(new, dataset.key_column)).keys
-        _ADD.run(
-            session,
-            *(
-                {"dataset_id": dataset.id, "data": text, "key": key, "written_by": written_by}
-                for key, text in zip(keys, new.texts, strict=True)
-            ),
-        )
+        rows = [
+            {"dataset_id": dataset.id, "data": text, "key": key, "written_by": written_by}
+            for key, text in zip(keys, new.texts, strict=True)
+        ]
+        if first_id := _id_behind_removed(session, dataset):
+            _ADD_AS.run(session, {"id": first_id, **rows.pop(0)})
+        if rows:
+            _ADD.run(session, *rows)
         _note_files(session, dataset, new.texts, written_by)
     dataset.updated_at = now(session)
+
+
+def _id_behind_removed(session: Session, dataset: Dataset) -> int | None:
+    """Returns the id that the next row must have, since SQLite would give it the id of a removed one: it counts on from
+    the largest that is there. None: the next id is a new one. A sequence of PostgreSQL gives no number twice.
+    """
+    removed_to = dataset.removed_to
+    if removed_to is None or not is_sqlite(session):
+        return None
+    (last,) = _LAST_ID.row(session, {})
+    return removed_to + 1 if (last or 0) < removed_to else None
+
+
+def _note_removed(dataset: Dataset, row_id: int) -> None:
+    """Notes that a row with this id was removed: an open page may still name it, and must not mean another row."""
+    dataset.removed_to = max(dataset.removed_to or 0, row_id)
 
 
 def replace_row(session: Session, dataset: Dataset, row: DatasetRow, data: Row, written_by: str | None = None) -> bool:
@@ -254,10 +278,12 @@ def remove_rows(session: Session, dataset: Dataset, ids: Iterable[int]) -> int:
     wanted, removed = list(ids), 0
     for start in range(0, len(wanted), 500):
         mine = (DatasetRow.dataset_id == dataset.id, DatasetRow.id.in_(wanted[start : start + 500]))
-        rows = list(session.scalars(select(DatasetRow.data).where(*mine)))
+        rows = session.execute(select(DatasetRow.id, DatasetRow.data).where(*mine)).all()
         session.execute(delete(DatasetRow).where(*mine).execution_options(synchronize_session=False))
         removed += len(rows)
-        _grow(dataset, -len(rows), -sum(json_size(as_json(row)) for row in rows))
+        _grow(dataset, -len(rows), -sum(json_size(as_json(data)) for _, data in rows))
+        if rows:
+            _note_removed(dataset, max(row_id for row_id, _ in rows))
     dataset.updated_at = now(session)
     return removed
 

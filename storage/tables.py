@@ -741,6 +741,8 @@ class Dataset(Base):
     byte_count: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[int]
     updated_at: Mapped[int]
+    #: The largest id of a row that was removed; rows that are added get larger ones.
+    removed_to: Mapped[int | None]
 
 
 class DatasetRow(Base):
