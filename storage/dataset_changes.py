@@ -7,6 +7,7 @@ keys of all rows are computed again once.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
@@ -33,6 +34,8 @@ MAX_COLUMNS = 200
 MAX_COLUMN_NAME = 200
 #: How long the receipt of a step's write is kept, in milliseconds; longer than the step's job may run.
 RECEIPT_MS = 4 * DAY
+#: The most characters of a text that is its own key. Keys that 0.2 stored are longer texts cut there.
+MAX_KEY = 1_000
 
 Mode = Literal["append", "update", "upsert", "leave"]
 Action = Literal["added", "updated", "unchanged", "not_found", "kept"]
@@ -331,9 +334,7 @@ def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data
                 remedy=f"Fill in `{key_column}` in “Save rows” with data that is always there.",
             )
         use_key(session, dataset, key_column)
-        found = session.scalars(
-            select(DatasetRow).where(DatasetRow.dataset_id == dataset.id, DatasetRow.key == key).order_by(DatasetRow.id)
-        ).all()
+        found = _find_rows(session, dataset, key_column, key, _compared(data[key_column])[:MAX_KEY])
         if found and mode == "leave":
             return _leave(session, dataset, found, data, step)
         if found:
@@ -343,6 +344,16 @@ def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data
             return Written("not_found", 0)
     append_rows(session, dataset, checked_rows([data]), step)
     return Written("added", 1)
+
+
+def _find_rows(session: Session, dataset: Dataset, column: str, key: str, cut: str) -> list[DatasetRow]:
+    """Returns the rows with this key. `cut`: the key as 0.2 stored it, which other rows may have, too."""
+    rows = session.scalars(
+        select(DatasetRow)
+        .where(DatasetRow.dataset_id == dataset.id, DatasetRow.key.in_({key, cut}))
+        .order_by(DatasetRow.id)
+    )
+    return [row for row in rows if len(row.key or "") < MAX_KEY or key_text(row.data.get(column)) == key]
 
 
 def _leave(session: Session, dataset: Dataset, found: Sequence[DatasetRow], data: Row, step: str) -> Written:
@@ -434,14 +445,22 @@ def type_of(value: Any) -> ColumnType:
 
 
 def key_text(value: Any) -> str | None:
-    """Returns a value as a key: `5`, `5.0` and `"5"` give the same one. None: the value is no key."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    if isinstance(value, str):
-        return value.strip()[:1_000]
+    """Returns a value as a key: `5`, `5.0` and `"5"` give the same one. None: the value is no key. A long text is its
+    beginning and a hash.
+    """
+    text = _compared(value)
+    if len(text) <= MAX_KEY:
+        return text or None
+    return text[:900] + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _compared(value: Any) -> str:
+    """Returns what is compared of a value as a text; "" when it is no key."""
+    if value is None or isinstance(value, str):
+        return (value or "").strip()
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)[:1_000]
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def json_size(text: str) -> int:
