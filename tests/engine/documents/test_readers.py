@@ -153,6 +153,12 @@ async def test_text_and_markdown() -> None:
     assert (await read_it("a.txt", b"a\x1b[31mb"))["text"] == "a[31mb"
 
 
+@pytest.mark.parametrize("head", ["BMI", "PKW", "MZ", "ID3", "OggS", "RIFF", "GIF8", "PK"])
+async def test_a_text_may_begin_with_the_letters_of_another_kind_of_file(head: str) -> None:
+    assert (await read_it("a.csv", f"{head};b\n1;2\n".encode(), "tables"))["tables"][0]["columns"] == [head, "b"]
+    assert (await read_it("a.txt", f"{head} and more".encode()))["text"] == f"{head} and more"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -172,6 +178,9 @@ async def test_text_and_markdown() -> None:
         ("letter.rtf", b"{\\rtf1 x}", "Rich Text Format"),
         ("letter.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "WordDocument".encode("utf-16-le"), "Save it as a newer Word"),
         ("locked.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le"), "with a password"),
+        ("photo.txt", b"BM\x36\x10\x0e" + bytes(5), "it is a picture."),
+        ("a.csv", b"MZ\x90\0\3", "it is a program."),
+        ("none.zip", made.zipped({}), "it is a zip archive."),
         ("program.pdf", b"\x7fELF\x02\x01", "it is a program."),
         ("noise.txt", b"\x00\x01\x02", "no text and no document that it knows"),
         ("spaces.txt", b" \n ", "has no text."),
