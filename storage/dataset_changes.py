@@ -48,6 +48,7 @@ _ADD_AS = Statement(
     " values (:id, :dataset_id, :data, :key, :written_by)"
 )
 _LAST_ID = Statement("select max(id) from dataset_rows")
+_REPLACE = Statement("update dataset_rows set data = :data, key = :key, written_by = :written_by where id = :id")
 _KEY = Statement("update dataset_rows set key = :key where id = :id")
 _RECEIPT = Statement(
     "insert into dataset_writes (id, dataset_id, action, at) values (:id, :dataset_id, '', :at)"
@@ -269,9 +270,8 @@ def replace_row(session: Session, dataset: Dataset, row: DatasetRow, data: Row, 
     _grow(dataset, 0, json_size(text) - json_size(before))
     widen(dataset, {name: wider("", value) for name, value in data.items()})
     _note_files(session, dataset, [text], written_by, before)
-    row.data = data
-    row.key = _key_of(dataset, data)
-    row.written_by = written_by
+    _REPLACE.run(session, {"id": row.id, "data": text, "key": _key_of(dataset, data), "written_by": written_by})
+    session.expire(row)
     dataset.updated_at = now(session)
     return True
 

@@ -10,11 +10,21 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from engine.actions.datasets import add_dataset, import_rows
+from engine.actions.datasets import add_dataset, change_row, import_rows
 from engine.core.clock import MovedClock
 from engine.core.errors import Invalid, NotFound
 from storage.dataset_changes import RECEIPT_MS, checked_rows, key_text, type_of, wider, write_from_step
-from storage.datasets import CHUNK, each_row, find_dataset, get_dataset, list_rows, list_sized_rows, page_of_rows
+from storage.dataset_columns import drop_columns_of
+from storage.datasets import (
+    CHUNK,
+    each_row,
+    find_dataset,
+    get_dataset,
+    hold_dataset,
+    list_rows,
+    list_sized_rows,
+    page_of_rows,
+)
 from storage.tables import DatasetRow, DatasetWrite
 from tests.engine.jobs.world import World, open_world
 from tests.factories import person
@@ -119,6 +129,29 @@ def test_pages_and_search_count_what_fits(world: World) -> None:
         assert ([row.data["n"] for row in page.rows], page.total) == (found, total), text
     assert world.read(page_of_rows, "ws_other", dataset_id, offset=0, limit=2).total == 0
     assert world.read(page_of_rows, "ws_other", dataset_id, offset=0, limit=2, search="word").total == 0
+
+
+@pytest.mark.parametrize("changed_by", ["this release", "0.2"])
+def test_a_row_that_was_changed_is_found_by_any_letters(world: World, changed_by: str) -> None:
+    dataset_id, ada = add(world, [{"word": "Rye"}, {"word": "Roll"}]), person(world.workspace_id)
+    (rye, _) = world.read(list_rows, world.workspace_id, dataset_id)
+    if changed_by == "0.2":
+        row = {"word": "Größe"}
+        world.write(lambda session: setattr(session.get_one(DatasetRow, rye.id), "data", row))
+    else:
+        world.write(change_row, ada, dataset_id, rye.id, {"word": "Größe"})
+    for search in ("größe", "GRÖSSE", "öß"):
+        page = world.read(page_of_rows, world.workspace_id, dataset_id, offset=0, limit=9, search=search)
+        assert [row.data for row in page.rows] == [{"word": "Größe"}]
+
+
+def test_a_column_of_a_job_stays_while_a_row_has_a_value_in_it(world: World) -> None:
+    dataset_id = add(world, [])
+    step(world, dataset_id, "append", "", {"Größe": 5, "Höhe": 1}, "job:save:1")
+    (row,) = world.read(list_rows, world.workspace_id, dataset_id)
+    world.write(lambda session: setattr(session.get_one(DatasetRow, row.id), "data", {"Größe": 7}))  # as 0.2 stored it
+    world.write(lambda session: drop_columns_of(session, hold_dataset(session, world.workspace_id, dataset_id), "job"))
+    assert world.read(get_dataset, world.workspace_id, dataset_id).column_names == ("Größe",)
 
 
 def test_a_step_writes_once_however_often_it_comes(world: World) -> None:
