@@ -1,13 +1,11 @@
 """Writes to datasets: adds, replaces and removes rows, and keeps the dataset's totals and columns correct.
 
-A dataset has at most `MAX_ROWS` rows and `MAX_BYTES` of JSON text. A row's `key` is the text of its value in the
-dataset's key column, so that a Save rows node finds the row to update through an index. When the key column changes, the
-keys of all rows are computed again once.
+A dataset has at most `MAX_ROWS` rows and `MAX_BYTES` of JSON text. A row has the `key` by which `storage.dataset_keys`
+finds it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, cast
@@ -22,7 +20,8 @@ from engine.core.errors import Invalid, TooLarge
 from engine.core.ids import file_ids_in, new_id
 from engine.core.lone_surrogates import without_lone_surrogates
 from storage.database import now
-from storage.datasets import CHUNK, ColumnType, Row, as_json, hold_dataset
+from storage.dataset_keys import find_by_value, key_text
+from storage.datasets import ColumnType, Row, as_json, hold_dataset
 from storage.files import add_uses, drop_uses, find_for_job, note_named_files
 from storage.statements import Statement, is_sqlite
 from storage.tables import Dataset, DatasetRow, DatasetWrite
@@ -34,8 +33,6 @@ MAX_COLUMNS = 200
 MAX_COLUMN_NAME = 200
 #: How long the receipt of a step's write is kept, in milliseconds; longer than the step's job may run.
 RECEIPT_MS = 4 * DAY
-#: The most characters of a text that is its own key. Keys that 0.2 stored are longer texts cut there.
-MAX_KEY = 1_000
 
 Mode = Literal["append", "update", "upsert", "leave"]
 Action = Literal["added", "updated", "unchanged", "not_found", "kept"]
@@ -49,7 +46,6 @@ _ADD_AS = Statement(
 )
 _LAST_ID = Statement("select max(id) from dataset_rows")
 _REPLACE = Statement("update dataset_rows set data = :data, key = :key, written_by = :written_by where id = :id")
-_KEY = Statement("update dataset_rows set key = :key where id = :id")
 _RECEIPT = Statement(
     "insert into dataset_writes (id, dataset_id, action, at) values (:id, :dataset_id, '', :at)"
     " on conflict do nothing returning id"
@@ -327,14 +323,12 @@ def write_from_step(
 
 def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data: Row, step: str) -> Written:
     if mode != "append":
-        key = key_text(data.get(key_column))
-        if key is None:
+        if key_text(data.get(key_column)) is None:
             raise Invalid(
                 f"`{key_column}` is the column to compare, but this row has no value in it",
                 remedy=f"Fill in `{key_column}` in “Save rows” with data that is always there.",
             )
-        use_key(session, dataset, key_column)
-        found = _find_rows(session, dataset, key_column, key, _compared(data[key_column])[:MAX_KEY])
+        found = find_by_value(session, dataset, key_column, data[key_column])
         if found and mode == "leave":
             return _leave(session, dataset, found, data, step)
         if found:
@@ -344,16 +338,6 @@ def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data
             return Written("not_found", 0)
     append_rows(session, dataset, checked_rows([data]), step)
     return Written("added", 1)
-
-
-def _find_rows(session: Session, dataset: Dataset, column: str, key: str, cut: str) -> list[DatasetRow]:
-    """Returns the rows with this key. `cut`: the key as 0.2 stored it, which other rows may have, too."""
-    rows = session.scalars(
-        select(DatasetRow)
-        .where(DatasetRow.dataset_id == dataset.id, DatasetRow.key.in_({key, cut}))
-        .order_by(DatasetRow.id)
-    )
-    return [row for row in rows if len(row.key or "") < MAX_KEY or key_text(row.data.get(column)) == key]
 
 
 def _leave(session: Session, dataset: Dataset, found: Sequence[DatasetRow], data: Row, step: str) -> Written:
@@ -380,22 +364,6 @@ def _is_later(written_by: str | None, step: str) -> bool:
 
 def _index(path: str) -> tuple[int, ...]:
     return tuple(int(part) for part in path.split("/")) if path else ()
-
-
-def use_key(session: Session, dataset: Dataset, column: str) -> None:
-    """Makes a column the key column: from now on, rows are found by its values."""
-    if dataset.key_column == column:
-        return
-    dataset.key_column = column
-    rows = session.execute(
-        select(DatasetRow.id, DatasetRow.data)
-        .where(DatasetRow.dataset_id == dataset.id)
-        .execution_options(yield_per=CHUNK)
-    )
-    keys = [{"id": row_id, "key": _key_of(dataset, data)} for row_id, data in rows]
-    if keys:
-        _KEY.run(session, *keys)
-    session.expire_all()
 
 
 def widen(dataset: Dataset, others: Mapping[str, str]) -> None:
@@ -442,25 +410,6 @@ def type_of(value: Any) -> ColumnType:
             return "array"
         case _:
             return "object"
-
-
-def key_text(value: Any) -> str | None:
-    """Returns a value as a key: `5`, `5.0` and `"5"` give the same one. None: the value is no key. A long text is its
-    beginning and a hash.
-    """
-    text = _compared(value)
-    if len(text) <= MAX_KEY:
-        return text or None
-    return text[:900] + hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-
-
-def _compared(value: Any) -> str:
-    """Returns what is compared of a value as a text; "" when it is no key."""
-    if value is None or isinstance(value, str):
-        return (value or "").strip()
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def json_size(text: str) -> int:

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import Conflict, FieldError, Invalid
 from storage.database import now
-from storage.dataset_changes import BY, MAX_COLUMN_NAME, MAX_COLUMNS, json_size, key_text
+from storage.dataset_changes import BY, MAX_COLUMN_NAME, MAX_COLUMNS, json_size
+from storage.dataset_keys import key_text
 from storage.datasets import CHUNK, ColumnType, Row, as_json
 from storage.statements import Statement
 from storage.tables import Dataset, DatasetRow

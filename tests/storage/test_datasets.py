@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from engine.actions.datasets import add_dataset, change_row, import_rows
 from engine.core.clock import MovedClock
 from engine.core.errors import Invalid, NotFound
-from storage.dataset_changes import RECEIPT_MS, checked_rows, key_text, type_of, wider, write_from_step
+from storage.dataset_changes import RECEIPT_MS, checked_rows, type_of, wider, write_from_step
 from storage.dataset_columns import drop_columns_of
+from storage.dataset_keys import OUT_OF_USE, find_by_value, key_text
 from storage.datasets import (
     CHUNK,
     each_row,
     find_dataset,
+    find_key_column,
     get_dataset,
     hold_dataset,
     list_rows,
@@ -89,6 +92,65 @@ def test_rows_whose_keys_begin_alike_are_not_taken_for_each_other(world: World, 
         done = step(world, dataset_id, "upsert", "at", {"at": key, "n": number + 10}, f"{stored_by}:save:{number}")
         assert done == ("added" if number == 3 else "updated", 1, False)
     assert [row["n"] for row in rows_of(world, dataset_id)] == [10, 11, 12, 13]
+
+
+VALUES: list[Any] = [
+    5, 5.0, "5", " 5 ", "\t5\x1c", "\u20285\xa0", "05", 55, 0.5, -5, 0, -0.0, 10**16, 1e16, "1e+16", -(10**20), -1e20, 1.5e300, 1e-07,
+    True, "true", False, None, "", " ", "a%b_c/d", 'a\\b"c', '\\"', "Größe", "größe", "😀", "\x00", "x" * 99, "x" * 100, "x" * 101,
+    ALIKE, f"{ALIKE}1", f"{ALIKE}2", [1, "ö"], '[1,"ö"]', {"b": 1, "a": 2}, {"a": 2, "b": 1}, '{"a":2,"b":1}', "{", 'Größe": 5',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("column", ["key", 'ä "b" \\ %', "[0-9]*"])
+def test_rows_are_found_alike_with_an_index_and_without(world: World, column: str) -> None:
+    rows = [{"other": {column: other}, column: value} for value in VALUES for other in ("5", None)]
+    rows += [{column: value} for value in VALUES]
+    dataset_id = add(world, [*rows, {"other": 5}])
+    ids = [row.id for row in world.read(list_rows, world.workspace_id, dataset_id)]
+    for row_id, row in list(zip(ids, rows, strict=False))[::3]:  # as 0.2 stored what it changed
+        world.write(
+            lambda session, at=row_id, row=row: setattr(session.get_one(DatasetRow, at), "data", {**row, "n": 0})
+        )
+
+    def found(value: Any, key_column: str) -> list[int]:
+        def find(session: Session) -> list[int]:
+            dataset = hold_dataset(session, world.workspace_id, dataset_id)
+            return [row.id for row in find_by_value(session, dataset, column, value)]
+
+        world.write(
+            lambda session: find_by_value(session, hold_dataset(session, world.workspace_id, dataset_id), key_column, 1)
+        )
+        return world.write(find)
+
+    keys = [value for value in VALUES if key_text(value) is not None]
+    wanted = [
+        [at for at, row in zip(ids, rows, strict=False) if key_text(row[column]) == key_text(key)] for key in keys
+    ]
+    assert all(wanted)
+    assert [found(key, "other") for key in keys] == wanted, "without an index"
+    for _ in range(OUT_OF_USE):
+        found(5, column)
+    assert [found(key, column) for key in keys] == wanted, "with one"
+
+
+def test_a_column_that_is_compared_beside_the_key_column_does_not_take_its_place(world: World) -> None:
+    dataset_id = add(world, [{"a": f"a{number}", "b": f"b{number}"} for number in range(5)])
+
+    def look(column: str, times: int) -> None:
+        def found(session: Session) -> list[DatasetRow]:
+            return find_by_value(
+                session, hold_dataset(session, world.workspace_id, dataset_id), column, f"{column[0]}3"
+            )
+
+        for _ in range(times):
+            assert len(world.write(found)) == 1
+
+    for _ in range(OUT_OF_USE):
+        look("a", 1)
+        look("b", 2)
+    assert world.read(find_key_column, world.workspace_id, dataset_id) == "a"
+    look("b", OUT_OF_USE)
+    assert world.read(find_key_column, world.workspace_id, dataset_id) == "b"
 
 
 def test_a_dataset_is_found_by_id_before_name_and_never_a_strangers(world: World) -> None:
