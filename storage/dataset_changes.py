@@ -92,8 +92,9 @@ def checked_rows(rows: Sequence[Row], columns: Iterable[str] = ()) -> NewRows:
     """
     if len(rows) > MAX_ROWS:
         raise too_many_rows(len(rows))
+    rows = [_whole_characters(row) for row in rows]
     texts = tuple(_checked_text(row) for row in rows)
-    kinds: dict[str, str] = dict.fromkeys(columns, "")
+    kinds: dict[str, str] = dict.fromkeys(map(without_lone_surrogates, columns), "")
     for row in rows:
         for name, value in row.items():
             kinds[name] = wider(kinds.get(name, ""), value)
@@ -107,7 +108,7 @@ def checked_texts(texts: Sequence[str], columns: Iterable[str] = ()) -> NewRows:
     if len(texts) > MAX_ROWS:
         raise too_many_rows(len(texts))
     rows, size = _ParsedRows(texts), 0
-    kinds: dict[str, str] = dict.fromkeys(columns, "")
+    kinds: dict[str, str] = dict.fromkeys(map(without_lone_surrogates, columns), "")
     for text, row in zip(texts, rows, strict=True):
         _check_names(row)
         size += _checked_size(text)
@@ -258,7 +259,7 @@ def _note_removed(dataset: Dataset, row_id: int) -> None:
 
 def replace_row(session: Session, dataset: Dataset, row: DatasetRow, data: Row, written_by: str | None = None) -> bool:
     """Replaces the values of a row. Returns False when they are unchanged. Raises TooLarge, Invalid."""
-    text, before = _checked_text(data), as_json(row.data)
+    text, before = _checked_text(_whole_characters(data)), as_json(row.data)
     data = json.loads(text)
     if before == text:
         row.written_by = written_by or row.written_by
@@ -308,6 +309,7 @@ def write_from_step(
     if _RECEIPT.row(session, {"id": step, "dataset_id": dataset.id, "at": now(session)}) is None:
         earlier = session.get_one(DatasetWrite, (step, dataset.id)).action
         return Written(earlier, 0, again=True)  # type: ignore[arg-type]
+    data = _whole_characters(data)
     known = {one["name"] for one in dataset.columns}
     written = _write(session, dataset, mode, key_column, data, step)
     made = {one["name"] for one in dataset.columns} - known
@@ -444,9 +446,16 @@ def _grow(dataset: Dataset, rows: int, size: int) -> None:
 
 def _checked_text(row: Row) -> str:
     _check_names(row)
-    text = without_lone_surrogates(as_json(row))
+    text = as_json(row)
     _checked_size(text)
     return text
+
+
+def _whole_characters(row: Row) -> Row:
+    """Returns the row as it can be stored: names and values hold no half of a character."""
+    text = as_json(row)
+    clean = without_lone_surrogates(text)
+    return row if clean is text else json.loads(clean)
 
 
 def _check_names(row: Row) -> None:

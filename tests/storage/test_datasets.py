@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from engine.actions.datasets import add_dataset, change_row, import_rows
+from engine.actions.datasets import add_dataset, change_row, import_rows, rename_column
 from engine.core.clock import MovedClock
 from engine.core.errors import Invalid, NotFound
 from storage.dataset_changes import RECEIPT_MS, checked_rows, type_of, wider, write_from_step
@@ -214,6 +214,32 @@ def test_a_column_of_a_job_stays_while_a_row_has_a_value_in_it(world: World) -> 
     world.write(lambda session: setattr(session.get_one(DatasetRow, row.id), "data", {"Größe": 7}))  # as 0.2 stored it
     world.write(lambda session: drop_columns_of(session, hold_dataset(session, world.workspace_id, dataset_id), "job"))
     assert world.read(get_dataset, world.workspace_id, dataset_id).column_names == ("Größe",)
+
+
+HALF, WHOLE = "\ud800!", "\ufffd!"
+
+
+def test_names_and_keys_hold_no_half_of_a_character(world: World) -> None:
+    dataset_id, ada = add(world, []), person(world.workspace_id)
+    new = checked_rows([{HALF: 1, "b": HALF, "c": [{HALF: HALF}]}], [HALF, "b", "c"])
+    world.write(import_rows, ada, dataset_id, new)
+    found = [
+        step(world, dataset_id, "upsert", "b", {"b": HALF, HALF: n}, f"half:{at}:")[0] for at, n in enumerate((2, 2, 3))
+    ]
+    assert found == ["updated", "unchanged", "updated"]
+    line = world.read(get_dataset, world.workspace_id, dataset_id)
+    assert line.column_names == (WHOLE, "b", "c")
+    assert rows_of(world, dataset_id) == [{WHOLE: 3, "b": WHOLE, "c": [{WHOLE: WHOLE}]}]
+
+
+def test_a_column_that_0_2_stored_with_half_of_a_character_has_the_name_that_its_rows_have(world: World) -> None:
+    dataset_id = add(world, [{WHOLE: 1}])
+    columns = [{"name": HALF, "type": "integer"}]
+    world.write(lambda session: setattr(hold_dataset(session, world.workspace_id, dataset_id), "columns", columns))
+    assert world.read(get_dataset, world.workspace_id, dataset_id).column_names == (WHOLE,)
+    world.write(rename_column, person(world.workspace_id), dataset_id, WHOLE, "whole")
+    assert rows_of(world, dataset_id) == [{"whole": 1}]
+    assert world.read(get_dataset, world.workspace_id, dataset_id).column_names == ("whole",)
 
 
 def test_a_step_writes_once_however_often_it_comes(world: World) -> None:
