@@ -1,8 +1,7 @@
 """Writes to datasets: adds, replaces and removes rows, and keeps the dataset's totals and columns correct.
 
-A dataset has at most `MAX_ROWS` rows and `MAX_BYTES` of JSON text. A row's `key` is the text of its value in the
-dataset's key column, so that a Save rows node finds the row to update through an index. When the key column changes, the
-keys of all rows are computed again once.
+A dataset has at most `MAX_ROWS` rows and `MAX_BYTES` of JSON text. A row has the `key` by which `storage.dataset_keys`
+finds it.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any, Literal, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY
@@ -21,9 +20,10 @@ from engine.core.errors import Invalid, TooLarge
 from engine.core.ids import file_ids_in, new_id
 from engine.core.lone_surrogates import without_lone_surrogates
 from storage.database import now
-from storage.datasets import CHUNK, ColumnType, Row, as_json, hold_dataset
+from storage.dataset_keys import find_by_value, key_text
+from storage.datasets import ColumnType, Row, as_json, hold_dataset
 from storage.files import add_uses, drop_uses, find_for_job, note_named_files
-from storage.statements import Statement
+from storage.statements import Statement, is_sqlite
 from storage.tables import Dataset, DatasetRow, DatasetWrite
 
 MAX_ROWS = 100_000
@@ -40,7 +40,12 @@ Action = Literal["added", "updated", "unchanged", "not_found", "kept"]
 _ADD = Statement(
     "insert into dataset_rows (dataset_id, data, key, written_by) values (:dataset_id, :data, :key, :written_by)"
 )
-_KEY = Statement("update dataset_rows set key = :key where id = :id")
+_ADD_AS = Statement(
+    "insert into dataset_rows (id, dataset_id, data, key, written_by)"
+    " values (:id, :dataset_id, :data, :key, :written_by)"
+)
+_LAST_ID = Statement("select max(id) from dataset_rows")
+_REPLACE = Statement("update dataset_rows set data = :data, key = :key, written_by = :written_by where id = :id")
 _RECEIPT = Statement(
     "insert into dataset_writes (id, dataset_id, action, at) values (:id, :dataset_id, '', :at)"
     " on conflict do nothing returning id"
@@ -87,8 +92,9 @@ def checked_rows(rows: Sequence[Row], columns: Iterable[str] = ()) -> NewRows:
     """
     if len(rows) > MAX_ROWS:
         raise too_many_rows(len(rows))
+    rows = [_whole_characters(row) for row in rows]
     texts = tuple(_checked_text(row) for row in rows)
-    kinds: dict[str, str] = dict.fromkeys(columns, "")
+    kinds: dict[str, str] = dict.fromkeys(map(without_lone_surrogates, columns), "")
     for row in rows:
         for name, value in row.items():
             kinds[name] = wider(kinds.get(name, ""), value)
@@ -102,7 +108,7 @@ def checked_texts(texts: Sequence[str], columns: Iterable[str] = ()) -> NewRows:
     if len(texts) > MAX_ROWS:
         raise too_many_rows(len(texts))
     rows, size = _ParsedRows(texts), 0
-    kinds: dict[str, str] = dict.fromkeys(columns, "")
+    kinds: dict[str, str] = dict.fromkeys(map(without_lone_surrogates, columns), "")
     for text, row in zip(texts, rows, strict=True):
         _check_names(row)
         size += _checked_size(text)
@@ -175,6 +181,8 @@ def remove_dataset(session: Session, dataset: Dataset) -> None:
 
 def remove_all_rows(session: Session, dataset: Dataset) -> None:
     """Removes all rows and columns of a dataset."""
+    if last := session.scalar(select(func.max(DatasetRow.id)).where(DatasetRow.dataset_id == dataset.id)):
+        _note_removed(dataset, last)
     session.execute(
         delete(DatasetRow).where(DatasetRow.dataset_id == dataset.id).execution_options(synchronize_session=False)
     )
@@ -221,20 +229,37 @@ def append_rows(session: Session, dataset: Dataset, new: NewRows, written_by: st
         keys: Sequence[str | None] = (None,) * len(new.texts)
         if dataset.key_column is not None:
             keys = (new if new.key_column == dataset.key_column else with_keys(new, dataset.key_column)).keys
-        _ADD.run(
-            session,
-            *(
-                {"dataset_id": dataset.id, "data": text, "key": key, "written_by": written_by}
-                for key, text in zip(keys, new.texts, strict=True)
-            ),
-        )
+        rows = [
+            {"dataset_id": dataset.id, "data": text, "key": key, "written_by": written_by}
+            for key, text in zip(keys, new.texts, strict=True)
+        ]
+        if first_id := _id_behind_removed(session, dataset):
+            _ADD_AS.run(session, {"id": first_id, **rows.pop(0)})
+        if rows:
+            _ADD.run(session, *rows)
         _note_files(session, dataset, new.texts, written_by)
     dataset.updated_at = now(session)
 
 
+def _id_behind_removed(session: Session, dataset: Dataset) -> int | None:
+    """Returns the id that the next row must have, since SQLite would give it the id of a removed one: it counts on from
+    the largest that is there. None: the next id is a new one. A sequence of PostgreSQL gives no number twice.
+    """
+    removed_to = dataset.removed_to
+    if removed_to is None or not is_sqlite(session):
+        return None
+    (last,) = _LAST_ID.row(session, {})
+    return removed_to + 1 if (last or 0) < removed_to else None
+
+
+def _note_removed(dataset: Dataset, row_id: int) -> None:
+    """Notes that a row with this id was removed: an open page may still name it, and must not mean another row."""
+    dataset.removed_to = max(dataset.removed_to or 0, row_id)
+
+
 def replace_row(session: Session, dataset: Dataset, row: DatasetRow, data: Row, written_by: str | None = None) -> bool:
     """Replaces the values of a row. Returns False when they are unchanged. Raises TooLarge, Invalid."""
-    text, before = _checked_text(data), as_json(row.data)
+    text, before = _checked_text(_whole_characters(data)), as_json(row.data)
     data = json.loads(text)
     if before == text:
         row.written_by = written_by or row.written_by
@@ -242,9 +267,8 @@ def replace_row(session: Session, dataset: Dataset, row: DatasetRow, data: Row, 
     _grow(dataset, 0, json_size(text) - json_size(before))
     widen(dataset, {name: wider("", value) for name, value in data.items()})
     _note_files(session, dataset, [text], written_by, before)
-    row.data = data
-    row.key = _key_of(dataset, data)
-    row.written_by = written_by
+    _REPLACE.run(session, {"id": row.id, "data": text, "key": _key_of(dataset, data), "written_by": written_by})
+    session.expire(row)
     dataset.updated_at = now(session)
     return True
 
@@ -254,10 +278,12 @@ def remove_rows(session: Session, dataset: Dataset, ids: Iterable[int]) -> int:
     wanted, removed = list(ids), 0
     for start in range(0, len(wanted), 500):
         mine = (DatasetRow.dataset_id == dataset.id, DatasetRow.id.in_(wanted[start : start + 500]))
-        rows = list(session.scalars(select(DatasetRow.data).where(*mine)))
+        rows = session.execute(select(DatasetRow.id, DatasetRow.data).where(*mine)).all()
         session.execute(delete(DatasetRow).where(*mine).execution_options(synchronize_session=False))
         removed += len(rows)
-        _grow(dataset, -len(rows), -sum(json_size(as_json(row)) for row in rows))
+        _grow(dataset, -len(rows), -sum(json_size(as_json(data)) for _, data in rows))
+        if rows:
+            _note_removed(dataset, max(row_id for row_id, _ in rows))
     dataset.updated_at = now(session)
     return removed
 
@@ -283,6 +309,7 @@ def write_from_step(
     if _RECEIPT.row(session, {"id": step, "dataset_id": dataset.id, "at": now(session)}) is None:
         earlier = session.get_one(DatasetWrite, (step, dataset.id)).action
         return Written(earlier, 0, again=True)  # type: ignore[arg-type]
+    data = _whole_characters(data)
     known = {one["name"] for one in dataset.columns}
     written = _write(session, dataset, mode, key_column, data, step)
     made = {one["name"] for one in dataset.columns} - known
@@ -298,16 +325,12 @@ def write_from_step(
 
 def _write(session: Session, dataset: Dataset, mode: Mode, key_column: str, data: Row, step: str) -> Written:
     if mode != "append":
-        key = key_text(data.get(key_column))
-        if key is None:
+        if key_text(data.get(key_column)) is None:
             raise Invalid(
                 f"`{key_column}` is the column to compare, but this row has no value in it",
                 remedy=f"Fill in `{key_column}` in “Save rows” with data that is always there.",
             )
-        use_key(session, dataset, key_column)
-        found = session.scalars(
-            select(DatasetRow).where(DatasetRow.dataset_id == dataset.id, DatasetRow.key == key).order_by(DatasetRow.id)
-        ).all()
+        found = find_by_value(session, dataset, key_column, data[key_column])
         if found and mode == "leave":
             return _leave(session, dataset, found, data, step)
         if found:
@@ -343,22 +366,6 @@ def _is_later(written_by: str | None, step: str) -> bool:
 
 def _index(path: str) -> tuple[int, ...]:
     return tuple(int(part) for part in path.split("/")) if path else ()
-
-
-def use_key(session: Session, dataset: Dataset, column: str) -> None:
-    """Makes a column the key column: from now on, rows are found by its values."""
-    if dataset.key_column == column:
-        return
-    dataset.key_column = column
-    rows = session.execute(
-        select(DatasetRow.id, DatasetRow.data)
-        .where(DatasetRow.dataset_id == dataset.id)
-        .execution_options(yield_per=CHUNK)
-    )
-    keys = [{"id": row_id, "key": _key_of(dataset, data)} for row_id, data in rows]
-    if keys:
-        _KEY.run(session, *keys)
-    session.expire_all()
 
 
 def widen(dataset: Dataset, others: Mapping[str, str]) -> None:
@@ -407,17 +414,6 @@ def type_of(value: Any) -> ColumnType:
             return "object"
 
 
-def key_text(value: Any) -> str | None:
-    """Returns a value as a key: `5`, `5.0` and `"5"` give the same one. None: the value is no key."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    if isinstance(value, str):
-        return value.strip()[:1_000]
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)[:1_000]
-
-
 def json_size(text: str) -> int:
     """Returns the bytes that a JSON text takes of a dataset's limit."""
     return len(text.encode(errors="surrogatepass"))
@@ -450,9 +446,16 @@ def _grow(dataset: Dataset, rows: int, size: int) -> None:
 
 def _checked_text(row: Row) -> str:
     _check_names(row)
-    text = without_lone_surrogates(as_json(row))
+    text = as_json(row)
     _checked_size(text)
     return text
+
+
+def _whole_characters(row: Row) -> Row:
+    """Returns the row as it can be stored: names and values hold no half of a character."""
+    text = as_json(row)
+    clean = without_lone_surrogates(text)
+    return row if clean is text else json.loads(clean)
 
 
 def _check_names(row: Row) -> None:

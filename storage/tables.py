@@ -741,6 +741,10 @@ class Dataset(Base):
     byte_count: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[int]
     updated_at: Mapped[int]
+    #: The largest id of a row that was removed; rows that are added get larger ones.
+    removed_to: Mapped[int | None]
+    #: How many searches in a row were by another column than `key_column`.
+    key_misses: Mapped[int] = mapped_column(server_default="0", default=0)
 
 
 class DatasetRow(Base):

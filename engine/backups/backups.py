@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from engine.backups.sealed_file import PIECE, Head, read_head, seal, unseal
 from engine.backups.stored_files import FILES, bytes_in, link_files, packed, packed_size, stored_in, unpack_files
-from engine.core.clock import to_rfc3339
+from engine.core.clock import HOUR, to_rfc3339
 from engine.core.errors import BackupUnreadable, FolderNotEmpty, Invalid, NotFound, StorageUnavailable
 from engine.core.logging_setup import hide_in_logs
 from engine.core.version import VERSION
@@ -177,10 +177,21 @@ def find_backup(data: Path, name: str) -> Path:
     return path
 
 
-def remove_old_nightly(data: Path, kept: int = NIGHTLY_KEPT) -> None:
-    """Deletes all nightly backups except the `kept` newest ones."""
-    nightly = [one for one in list_backups(data) if one.kind == "nightly"]
-    for one in nightly[kept:]:
+def is_ahead(made_at: int, at: int) -> bool:
+    """True for the time of a backup that was made while the clock was ahead: it does not tell when the last one was."""
+    return made_at > at + HOUR
+
+
+def list_nightly(data: Path, at: int) -> list[BackupFile]:
+    """Returns the nightly backups, the newest first, without those of a clock that was ahead."""
+    return [one for one in list_backups(data) if one.kind == "nightly" and not is_ahead(one.at, at)]
+
+
+def remove_old_nightly(data: Path, at: int, kept: int = NIGHTLY_KEPT) -> None:
+    """Deletes all nightly backups except the `kept` newest ones. Those of a clock that was ahead stay until their time has
+    come, and take nobody's place.
+    """
+    for one in list_nightly(data, at)[kept:]:
         (data / FOLDER / one.name).unlink(missing_ok=True)
 
 

@@ -95,8 +95,8 @@ _BEGINNINGS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"II*\0", "image/tiff"),
     (b"MM\0*", "image/tiff"),
     (b"{\\rtf", "application/rtf"),
-    (b"ID3", "audio/mpeg"),
-    (b"OggS", "audio/ogg"),
+    *((b"ID3" + version, "audio/mpeg") for version in (b"\2", b"\3", b"\4")),  # three letters begin many texts
+    (b"OggS\0", "audio/ogg"),
     (b"fLaC", "audio/flac"),
     (b"\x1a\x45\xdf\xa3", "video/webm"),
     (b"\x1f\x8b", "application/gzip"),
@@ -187,7 +187,7 @@ def _by_signature(head: bytes, tail: bytes, named: str) -> str | None:
 
 def _media_by_signature(head: bytes) -> str | None:
     if head.startswith(b"RIFF"):
-        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(head[8:12], UNKNOWN)
+        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(head[8:12], UNKNOWN if b"\0" in head else None)
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12], "video/mp4")
     if head[:2] in {b"\xff\xfb", b"\xff\xf3", b"\xff\xf2"}:

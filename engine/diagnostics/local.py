@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.backups.backups import FOLDER, list_backups
+from engine.backups.backups import FOLDER, is_ahead, list_backups
 from engine.backups.passphrase import has_passphrase
 from engine.core.clock import DAY, HOUR, MINUTE, SECOND
 from engine.core.settings import Settings
@@ -214,11 +214,12 @@ def _worker(data: Path, database: Database, *, running: bool | None) -> Line:
 
 
 def _backups(settings: Settings, database: Database) -> Iterator[Line]:
-    found = list_backups(settings.data)
     at = database.clock.now()
+    found = [one for one in list_backups(settings.data) if not is_ahead(one.at, at)]
     begun = database.read_now(first_job_at)
     last = found[0].at if found else None
-    if database.is_postgres and isinstance(made := database.read_now(find_setting, SERVER_SETTINGS, NIGHTLY_AT), int):
+    made = database.read_now(find_setting, SERVER_SETTINGS, NIGHTLY_AT) if database.is_postgres else None
+    if isinstance(made, int) and not is_ahead(made, at):
         last = max(last or 0, made)  # another server may have made the last one
     if last is None:
         if begun is None or at - begun < 2 * DAY:

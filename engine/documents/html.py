@@ -11,6 +11,7 @@ from engine.documents.document import MOST_CHARACTERS, Page, Read, Unreadable, W
 from engine.documents.rows import Row, table_of
 from engine.pages.markdown_writer import Writer
 from engine.pages.parsing_limits import PageTooTangled, check_shape
+from engine.pages.table_places import placed, places_of
 
 MEDIA_TYPE = "text/html"
 _MOST_TABLES = 500
@@ -54,7 +55,11 @@ def tables_in(top: LexborNode) -> list[dict[str, Any]]:
     for node in top.css("table")[:_MOST_TABLES]:
         if node.css_first("table table, table") is not None and len(node.css("table")) > 1:
             continue
-        rows: list[Row] = [[_cell(cell) for cell in row.css("td, th")] for row in node.css("tr")]
+        lines = [(row, row.css("td, th")) for row in node.css("tr")]
+        rows: list[Row] = [
+            placed([*map(_cell, cells)], places, None)
+            for (_, cells), places in zip(lines, places_of(node, lines), strict=True)
+        ]
         if max(map(len, rows), default=0) < 2:
             continue
         caption = node.css_first("caption")

@@ -31,7 +31,8 @@ _ENOUGH = 0.75
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
-    (b"GIF8", "a picture"),
+    (b"GIF87a", "a picture"),
+    (b"GIF89a", "a picture"),
     (b"II*\0", "a picture"),
     (b"MM\0*", "a picture"),
     (b"BM", "a picture"),
@@ -47,6 +48,9 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (b"{\\rtf", "a document in Rich Text Format (RTF)"),
     (b"%!PS", "a PostScript file"),
 )
+#: Those of them that are letters with which a text or the head of a CSV file may begin, too. These files, and no text,
+#: have a zero byte among their first ones.
+_LETTERS = frozenset({b"BM", b"RIFF", b"ID3", b"OggS", b"MZ"})
 _TO_PROMPT = "Give a picture to a Prompt node: a model that sees pictures can look at it."
 _UNPACK = "Unpack it, and send the files in it one by one."
 _SAVE_AS = "Save it as {} and use that file."
@@ -142,7 +146,7 @@ def _read(family: str, content: bytes, wish: Wish) -> Read:
     if family == "ole":
         return _read_old_office(content, wish)
     for head, what in _OTHERS:
-        if content.startswith(head):
+        if content.startswith(head) and (head not in _LETTERS or b"\0" in content[:1_000]):
             raise _unsupported(what)
     if content[4:12] in {b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif"}:
         raise _unsupported("a picture")

@@ -94,7 +94,7 @@ def family_of(content: Content) -> str:
     said = content.name.lower().endswith(".pdf") or content.media_type.startswith("application/pdf")
     if head.lstrip(_BEFORE_PDF).startswith(b"%PDF-") or (said and b"%PDF-" in head):
         return "pdf"
-    if head.startswith(b"PK"):
+    if head.startswith((b"PK\3\4", b"PK\5\6")):
         return "zip"
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         return "ole"

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
+from engine.pages.table_places import MOST_PADDING, placed, places_of
+
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
@@ -33,9 +35,6 @@ _MOST_NESTING = 8
 #: 0.5 MB of page become gigabytes of links.
 _LONGEST_ADDRESS = 4_096
 LONGEST_BASE = 2_048
-#: The number of empty cells that may be added to make the rows of a table equally long: one long row and thousands of
-#: short ones would need millions.
-_MOST_PADDING = 50_000
 
 
 @dataclass
@@ -141,7 +140,8 @@ class Writer:
         return f"{fence}\n{text}\n{fence}"
 
     def _table(self, node: LexborNode, depth: int) -> Iterator[str]:
-        rows = [row for row in ([*_cells(row)] for row in _own_rows(node)) if row]
+        lines = [(row, cells) for row in _own_rows(node) if (cells := [*_cells(row)])]
+        rows = [cells for _, cells in lines]
         if (
             any(cell.css_first("table") is not None for row in rows for cell in row)
             or max((len(row) for row in rows), default=0) < 2
@@ -153,9 +153,12 @@ class Writer:
         for child in node.iter():
             if child.tag == "caption":
                 yield self._tidy(self._inline(child, depth))
-        written = [[self._cell(cell, depth) for cell in row] for row in rows]
+        written = [
+            placed([self._cell(cell, depth) for cell in row], places, "")
+            for row, places in zip(rows, places_of(node, lines), strict=True)
+        ]
         width = max(len(row) for row in written)
-        if len(written) * width - sum(map(len, written)) <= _MOST_PADDING:
+        if len(written) * width - sum(map(len, written)) <= MOST_PADDING:
             written = [row + [""] * (width - len(row)) for row in written]
         if not self.markdown:
             yield "\n".join(" | ".join(row) for row in written)

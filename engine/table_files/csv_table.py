@@ -187,7 +187,7 @@ def _broken(error: csv.Error, line: int) -> Invalid:
 
 
 def _head(cells: Sequence[str]) -> list[str]:
-    names = [" ".join(cell.split()) for cell in cells]
+    names = [_without_guard(" ".join(cell.split())) for cell in cells]
     seen: set[str] = set()
     for name in names:
         if name in seen:

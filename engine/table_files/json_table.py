@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 from engine.core.errors import Invalid, TooLarge
 from engine.core.json_shape import TooManyValues, check_shape
+from engine.core.lone_surrogates import without_lone_surrogates
 from engine.table_files.table import MOST_COLUMNS, Row, Table, too_many_columns, too_many_rows
 
 #: Maximum nesting depth of a row.
@@ -38,15 +39,16 @@ def read_json(text: str, *, most_rows: int = 100_000) -> Table:
             remedy="Split the file, or save it as CSV.",
         ) from None
     begin = _blank_to(text, 0)
+    clean = _whole_characters if _HALF.search(text) else None
     try:
         if text.startswith("[", begin):
-            return _table(_each_item(text, begin + 1), "JSON", "Item", most_rows)
+            return _table(_each_item(text, begin + 1), "JSON", "Item", most_rows, clean)
         value = _load(text)
     except json.JSONDecodeError as error:
         if not _is_json_lines(text):
             raise _broken(error) from None
-        return _table(_each_line(text), "JSON lines", "Line", most_rows)
-    return _table(_list_in(value), "JSON", "Item", most_rows)
+        return _table(_each_line(text), "JSON lines", "Line", most_rows, clean)
+    return _table(_list_in(value), "JSON", "Item", most_rows, clean)
 
 
 def _load(text: str) -> Any:
@@ -78,6 +80,8 @@ def _finite(text: str) -> float:
     return number
 
 
+#: What may be one half of a character alone.
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _BLANK = re.compile(r"[ \t\r\n]*+")
 _DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
@@ -162,7 +166,9 @@ def _list_in(value: Any) -> list[tuple[int, Any]]:
     return list(enumerate(value, 1))
 
 
-def _table(items: Iterable[tuple[int, Any]], form: str, what: str, most_rows: int) -> Table:
+def _table(
+    items: Iterable[tuple[int, Any]], form: str, what: str, most_rows: int, clean: Callable[[Row], Row] | None
+) -> Table:
     columns: dict[str, None] = {}
     rows: list[Row] = []
     for number, item in items:
@@ -178,13 +184,21 @@ def _table(items: Iterable[tuple[int, Any]], form: str, what: str, most_rows: in
                 f"{what} {number:,} is nested too deep",
                 remedy=f"At most {MAX_DEPTH} levels are taken; flatten it first.",
             )
-        columns.update(dict.fromkeys(item))
+        row = item if clean is None else clean(item)
+        columns.update(dict.fromkeys(row))
         if len(columns) > MOST_COLUMNS:
             raise too_many_columns()
-        rows.append(item)
+        rows.append(row)
     if not rows:
         raise Invalid("The list is empty", remedy="Choose a file with at least one row.")
     return Table(tuple(columns), tuple(rows), form)
+
+
+def _whole_characters(row: Row) -> Row:
+    """Returns the row as it can be shown and written."""
+    text = json.dumps(row, ensure_ascii=False)
+    clean = without_lone_surrogates(text)
+    return row if clean is text else json.loads(clean)
 
 
 def _depth_over(item: Any, most: int) -> bool:

@@ -80,15 +80,18 @@ class PostgresRows:
             yield from copy.rows()
 
     def write(self, table: MovedTable, rows: Iterable[Row]) -> None:
-        """Adds rows, and lets the table's sequence go on behind them."""
+        """Adds rows, and lets the table's sequence go on behind them, that of rows of datasets also behind removed ones."""
         with self._connection.cursor() as cursor:
             with cursor.copy(f"copy {table.name} ({table.listed}) from stdin".encode()) as copy:
                 for row in rows:
                     copy.write_row(row)
             if table.numbered is not None:
+                newest = f"select max({table.numbered}) as m from {table.name}"  # noqa: S608 - own names
+                if table.name == "dataset_rows":
+                    newest += " union select max(removed_to) from datasets"
                 cursor.execute(
-                    f"select setval(pg_get_serial_sequence(%s, %s), m) from (select max({table.numbered}) as m"  # noqa: S608 - own names
-                    f" from {table.name}) newest where m is not null".encode(),
+                    f"select setval(pg_get_serial_sequence(%s, %s), max(m)) from ({newest}) newest"  # noqa: S608 - own names
+                    " having max(m) is not null".encode(),
                     (table.name, table.numbered),
                 )
 

@@ -109,6 +109,10 @@ def test_a_check_says_what_to_do_and_ends_with_1_when_something_is_wrong(
     assert lines["Outbound"]["state"] == "warn"
     assert all(line["fix"] for line in fine.json if line["state"] in {"warn", "bad"})
 
+    file = backups_folder(data) / new_name("nightly", 4_000_000_000_000)
+    write_backup(data, file, at=4_000_000_000_000)
+    lines = {line["name"]: line for line in command("check", "--json", **CLOSED).json}
+    assert "There is none" in lines["Backup"]["found"], "one of a clock that was ahead"
     command("models", "add", "local", "--provider", "openai_compatible", "--base-url", "http://127.0.0.1:9/v1")
     wrong = command("check", **CLOSED)
     assert wrong.code == 1

@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 from engine.backups.backups import (
     backups_folder,
-    list_backups,
+    is_ahead,
+    list_nightly,
     new_name,
     remove_old_nightly,
     remove_unfinished,
@@ -129,7 +130,7 @@ class Maintenance:
         target = backups_folder(data) / new_name("nightly", at)
         key_file, url = self._settings.secret_key_file, self._settings.database_url
         write_backup(data, target, at=at, passphrase=passphrase, key_file=key_file, url=url)
-        remove_old_nightly(data)
+        remove_old_nightly(data, at)
         if self._database.is_postgres:
             self._database.write_now(put_setting, SERVER, NIGHTLY_AT, at)
         log.info("The nightly backup is made: %s", target.name)
@@ -161,17 +162,15 @@ class Maintenance:
             log.info("Retention: %s.", said)
 
     def _backup_is_due(self) -> bool:
-        nightly = [one for one in list_backups(self._settings.data) if one.kind == "nightly"]
         at = self._database.clock.now()
-        last = nightly[0].at if nightly else None
+        times = [one.at for one in list_nightly(self._settings.data, at)]
         if self._database.is_postgres:  # another server may have made the last one, in its own folder
-            last = max(filter(None, (last, self._database.read_now(find_setting, SERVER, NIGHTLY_AT))), default=None)
-        if last is None:
+            made = self._database.read_now(find_setting, SERVER, NIGHTLY_AT)
+            times += [made] if made and not is_ahead(made, at) else []
+        if not times:
             return self._database.read_now(has_jobs)  # a folder in which nothing has run yet needs no backup
-        age = at - last
-        return (
-            age >= LATE_AGE or age < -HOUR or (age >= BACKUP_AGE and time.localtime(at / SECOND).tm_hour == NIGHT_HOUR)
-        )
+        age = at - max(times)
+        return age >= LATE_AGE or (age >= BACKUP_AGE and time.localtime(at / SECOND).tm_hour == NIGHT_HOUR)
 
     def _guarded(self, work: Callable[[], object], failed: str) -> None:
         try:

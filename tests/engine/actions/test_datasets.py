@@ -132,6 +132,22 @@ def test_rows_are_added_changed_and_deleted_by_hand(database, ada, bread):
     assert line.bytes == len('{"name":"Rye","price":3.2}{"name":"Roll","price":1}')
 
 
+def test_an_open_form_never_means_a_row_that_came_later(database, ada, bread):
+    _, roll = ids_of(database, ada, bread)
+    database.write_now(import_rows, ada, bread, checked_rows([{"name": "Bun"}, {"name": "Bagel"}]), "replace")
+    with pytest.raises(NotFound, match="deleted meanwhile"):
+        database.write_now(change_row, ada, bread, roll, {"price": 2})
+    assert database.write_now(delete_rows, ada, bread, [roll]) == 0
+    assert rows_of(database, ada, bread) == [{"name": "Bun"}, {"name": "Bagel"}]
+
+    ids = ids_of(database, ada, bread)
+    for _ in range(3):
+        database.write_now(delete_rows, ada, bread, ids)
+        later = [database.write_now(add_row, ada, bread, {"name": "Bap"}) for _ in range(2)]
+        assert min(later) > max(ids), "the last row of all was deleted, and its id is not given again"
+        ids = later
+
+
 def test_columns_are_added_renamed_and_removed_with_their_values(database, ada, bread):
     database.write_now(add_column, ada, bread, "sold", "boolean")
     assert columns_of(database, ada, bread)[-1] == ("sold", "boolean")

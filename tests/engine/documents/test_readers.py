@@ -135,6 +135,72 @@ async def test_web_pages() -> None:
     assert (await read_it("no ending", made.PAGE, "tables"))["tables"][0]["rows"] == [{"Bread": "Rye", "Price": "4.20"}]
 
 
+MERGED = """<table><tr><th>Region</th><th>City</th><th>Sales</th></tr>
+<tr><td rowspan=2>North</td><td>Kiel</td><td>5</td></tr><tr><td>Hamburg</td><td>9</td></tr>
+<tr><td colspan=2>Total</td><td>14</td></tr></table>"""
+
+
+def word_cell(text: str, merged: str = "") -> str:
+    return f"<w:tc><w:tcPr>{merged}</w:tcPr><w:p><w:r><w:t>{text}</w:t></w:r></w:p></w:tc>"
+
+
+MERGED_IN_WORD = "".join(
+    f"<w:tr>{''.join(cells)}</w:tr>"
+    for cells in (
+        map(word_cell, ("Region", "City", "Sales")),
+        (word_cell("North", '<w:vMerge w:val="restart"/>'), word_cell("Kiel"), word_cell("5")),
+        (word_cell("", "<w:vMerge/>"), word_cell("Hamburg"), word_cell("9")),
+        (word_cell("Total", '<w:gridSpan w:val="2"/>'), word_cell("14")),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.html", f"<html><body>{MERGED}</body></html>".encode()),
+        ("a.docx", made.zipped(made.word_parts(f"<w:tbl>{MERGED_IN_WORD}</w:tbl>"))),
+    ],
+)
+async def test_merged_cells_leave_the_values_in_their_columns(name: str, content: bytes) -> None:
+    assert (await read_it(name, content, "tables"))["tables"][0]["rows"] == [
+        {"Region": "North", "City": "Kiel", "Sales": "5"},
+        {"Region": None, "City": "Hamburg", "Sales": "9"},
+        {"Region": "Total", "City": None, "Sales": "14"},
+    ]
+    found = await read_it(name, content, "markdown")
+    assert "North | Kiel | 5\n | Hamburg | 9\nTotal |  | 14" in found["text"]
+    assert "| North | Kiel | 5 |\n|  | Hamburg | 9 |\n| Total |  | 14 |" in found["markdown"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [
+        ("<tr><td colspan=1000000>a<td>b<tr><td>c<td rowspan=999999999>d<tr><td>e", "a |  | b\nc | d\ne"),
+        ("<tr><td rowspan=0>a<td>b<tr><td>c<tr><td>d", "a | b\n | c\n | d"),
+        ("<thead><tr><td rowspan=3>a<td>b</thead><tbody><tr><td>c<td>d</tbody>", "a | b\nc | d"),
+        ("<tr><td>a<td rowspan=2>b<td rowspan=2>c<td>d<tr><td>e<td>f", "a | b | c | d\ne |  |  | f"),
+        ("<tr><td rowspan=2 colspan=2>a<td>b<tr><td>c<tr><td>d<td>e<td>f", "a |  | b\n |  | c\nd | e | f"),
+        ("<tr><td colspan=x rowspan=-2>a<td>b<tr><td>c<td>d", "a | b\nc | d"),
+    ],
+)
+async def test_cells_are_merged_as_a_browser_shows_them(rows: str, shown: str) -> None:
+    text = (await read_it("a.html", f"<html><body><table>{rows}</table></body></html>".encode()))["text"]
+    assert [line.rstrip(" |") for line in text.splitlines()] == shown.splitlines()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "".join(f"<tr><td colspan={1 + 3 * number}>a<td>b" for number in range(4_000)),
+        "<tr>" + "<td rowspan=9999>a" * 2_000 + "<tr><td>b" * 4_000,
+    ],
+)
+async def test_merged_cells_need_no_room_that_the_file_has_not(rows: str) -> None:
+    found = await read_it("a.html", f"<html><body><table>{rows}</table></body></html>".encode())
+    assert len(found["text"]) < 3 * len(rows)
+
+
 async def test_an_email() -> None:
     found = await read_it("order.eml", made.MAIL)
     assert found["title"] == "Café order"
@@ -151,6 +217,12 @@ async def test_text_and_markdown() -> None:
     assert (await read_it("a.txt", "Größe".encode("cp1252")))["text"] == "Größe"
     assert (await read_it("a.txt", "Größe".encode("utf-16")))["text"] == "Größe"
     assert (await read_it("a.txt", b"a\x1b[31mb"))["text"] == "a[31mb"
+
+
+@pytest.mark.parametrize("head", ["BMI", "PKW", "MZ", "ID3", "OggS", "RIFF", "GIF8", "PK"])
+async def test_a_text_may_begin_with_the_letters_of_another_kind_of_file(head: str) -> None:
+    assert (await read_it("a.csv", f"{head};b\n1;2\n".encode(), "tables"))["tables"][0]["columns"] == [head, "b"]
+    assert (await read_it("a.txt", f"{head} and more".encode()))["text"] == f"{head} and more"
 
 
 @pytest.mark.parametrize(
@@ -172,6 +244,9 @@ async def test_text_and_markdown() -> None:
         ("letter.rtf", b"{\\rtf1 x}", "Rich Text Format"),
         ("letter.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "WordDocument".encode("utf-16-le"), "Save it as a newer Word"),
         ("locked.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le"), "with a password"),
+        ("photo.txt", b"BM\x36\x10\x0e" + bytes(5), "it is a picture."),
+        ("a.csv", b"MZ\x90\0\3", "it is a program."),
+        ("none.zip", made.zipped({}), "it is a zip archive."),
         ("program.pdf", b"\x7fELF\x02\x01", "it is a program."),
         ("noise.txt", b"\x00\x01\x02", "no text and no document that it knows"),
         ("spaces.txt", b" \n ", "has no text."),

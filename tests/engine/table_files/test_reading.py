@@ -209,6 +209,28 @@ def test_an_export_never_holds_a_formula_and_comes_back_as_it_was(cell: str) -> 
     assert read_table(text.encode()).rows == ({"id": "a", "cell": cell},)
 
 
+def test_names_that_look_like_formulas_come_back_from_an_export() -> None:
+    rows = [{"@id": "a", "-5%": "b", "=sum": "c", "'quoted": "d"}]
+    text = csv_line(rows[0]) + csv_rows(tuple(rows[0]), rows)
+    assert text.startswith("'@id,'-5%,'=sum,'quoted")
+    assert list(read_table(text.encode(), "x.csv").rows) == rows
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'[{"a\ud800": "\uDFFF!", "b": ["\ud83d\ude00", {"c\ud800": 1}]}]',
+        r'{"rows": [{"a\ud800": "\uDFFF!", "b": ["\ud83d\ude00", {"c\ud800": 1}]}]}',
+        '{"a\\ud800": "\\uDFFF!",\n"b": ["😀", {"c\\ud800": 1}]}',
+        '{"a\\ud800": "\\uDFFF!", "b": ["😀", {"c\\ud800": 1}]}\n{"a\\udfff": 2}',
+    ],
+)
+def test_json_with_half_of_a_character_can_be_shown(text: str) -> None:
+    table = read_table(text.encode(), "x.json")
+    assert table.columns == ("a\ufffd", "b")
+    assert table.rows[0] == {"a\ufffd": "\ufffd!", "b": ["😀", {"c\ufffd": 1}]}
+
+
 def test_values_keep_their_type_through_an_export() -> None:
     rows = [{"n": 1, "f": 2.5, "b": True, "l": [1, "x"], "o": {"a": None}, "t": 'ü, "q"', "z": None}]
     text = csv_line(rows[0]) + csv_rows(tuple(rows[0]), rows)

@@ -12,16 +12,20 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from engine.actions.datasets import add_dataset, add_row, delete_rows
+from engine.actions.workspaces import ensure_workspace
 from engine.core.clock import SystemClock
 from engine.core.errors import DatabaseNotEmpty, FolderNotEmpty, InUse, MoveFailed
 from engine.core.settings import BadSetting
 from engine.jobs.transitions import claim_many
 from engine.moving.move import move_to_folder, move_to_other, move_to_postgres
+from storage.datasets import list_datasets
 from storage.opening import open_database
 from storage.postgres.all_rows import session_in, writing_all
 from storage.queue import add_messages, take_messages
 from storage.settings import SERVER, put_setting
 from storage.table_rows import Replaced, SqliteRows, Sums, moved_tables, sums_of
+from tests.factories import person
 from tests.storage.test_upgrade import RELEASES, unpack
 
 NewDatabase = Callable[[], str]
@@ -102,6 +106,30 @@ def test_rows_that_are_added_later_get_numbers_behind_those_that_were_moved(
         ).fetchone()
     assert newest is not None
     assert added == (newest[0] + 1,)
+
+
+def test_a_row_of_a_dataset_gets_no_id_of_one_that_was_removed_before_the_move(
+    new_database: NewDatabase, key: Path, tmp_path: Path
+) -> None:
+    url = new_database()
+    ids: list[int] = []
+
+    def add_and_remove(target: str | None) -> None:
+        database = open_database(tmp_path / "data", url=target)
+        ada = person(database.write_now(ensure_workspace, "free"))
+        if not database.read_now(list_datasets, ada.workspace_id):
+            database.write_now(add_dataset, ada, "Bread")
+        ids.append(database.write_now(add_row, ada, "Bread", {"name": "Rye"}))
+        database.write_now(delete_rows, ada, "Bread", ids[-1:])
+        database.close()
+
+    add_and_remove(None)
+    move_to_postgres(tmp_path / "data", url, tell=nobody)
+    add_and_remove(url)
+    (tmp_path / "data").rename(tmp_path / "before")
+    move_to_folder(url, tmp_path / "data", key_file=key, tell=nobody)
+    add_and_remove(None)
+    assert ids == sorted(set(ids))
 
 
 def test_a_job_waits_behind_those_of_its_key_that_were_moved(new_database: NewDatabase, tmp_path: Path) -> None:

@@ -287,6 +287,18 @@ async def test_pasted_rows_are_added_or_replace_all(site: Site, user: User) -> N
     assert rows_of(site, dataset_id) == [{"name": "Only"}]
 
 
+async def test_a_file_with_half_of_a_character_in_a_name_is_shown_and_imported(site: Site, user: User) -> None:
+    await user.open("/datasets")
+    press(user, "Import a file")
+    names = ", ".join(f'"c{number}": 1' for number in range(40))
+    await drop(user, "odd.json", f'[{{{names}, "a\\ud800": 1}}]'.encode())
+    await user.should_see("1 row, 41 columns", retries=100)
+    press(user, "Import 1 row")
+    await user.should_see("1 row, 41 columns.", retries=100)
+    (line,) = site.database.read_now(list_datasets, site.workspace_id)
+    assert line.column_names[40] == "a\ufffd"
+
+
 async def test_a_person_says_whether_the_first_line_holds_names(site: Site, user: User) -> None:
     await user.open("/datasets")
     press(user, "Import a file")

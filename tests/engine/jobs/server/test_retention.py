@@ -13,7 +13,7 @@ from sqlalchemy import text, update
 from engine.backups.backups import list_backups
 from engine.core.clock import DAY, HOUR, MINUTE, MovedClock
 from engine.core.settings import Settings
-from engine.jobs.server.maintenance import NIGHT_HOUR, Maintenance
+from engine.jobs.server.maintenance import LATE_AGE, NIGHT_HOUR, Maintenance
 from engine.jobs.server.retention import CAP_GB, GIB, Retention, Rules, read_rules
 from engine.jobs.transitions import claim, finish
 from engine.secrets.sealing import open_vault
@@ -205,6 +205,36 @@ def test_a_backup_is_made_every_night_and_seven_are_kept(
 @pytest.mark.parametrize("begun_at", range(24))
 def test_a_backup_is_made_every_night_at_whatever_hour_it_began(world: World, clock: MovedClock, begun_at: int) -> None:
     back_up_for(8, world, clock, begun_at)
+
+
+def test_a_clock_that_was_ahead_once_costs_no_nights(world: World, clock: MovedClock) -> None:
+    monotonic = [0.0]
+    maintenance = Maintenance(
+        world.database,
+        Settings(data=world.data, backup_passphrase=""),
+        open_vault(world.data),
+        monotonic=lambda: monotonic[0],
+    )
+    world.submit(world.add_flow())
+
+    def look_after(time: int) -> None:
+        clock.offset += time
+        monotonic[0] += 3_601
+        maintenance.pass_over()
+
+    for _ in range(7):
+        look_after(LATE_AGE)
+    nights = list_backups(world.data)
+    look_after(400 * DAY)
+    clock.offset -= 400 * DAY
+    for _ in range(LATE_AGE // HOUR):
+        look_after(HOUR)
+    now = clock.now()
+    ahead, *others = list_backups(world.data)
+    assert ahead.at > now
+    new = [one for one in others if one not in nights]
+    assert len(new) in (1, 2), "as in any day"
+    assert others == [*new, *nights[: 7 - len(new)]]
 
 
 @pytest.mark.parametrize("after_crash", [True, False])

@@ -1,0 +1,66 @@
+"""Where the cells of a table stand: a cell that is merged over columns or rows (`colspan`, `rowspan`) moves those after it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborNode
+
+T = TypeVar("T")
+#: The number of empty cells that may be added to make the rows of a table equally long, or for merged cells: one long row
+#: and thousands of short ones would need millions.
+MOST_PADDING = 50_000
+#: The most cells and open merged cells that are looked at.
+_MOST_STEPS = 1_000_000
+
+
+def places_of(table: LexborNode, rows: Sequence[tuple[LexborNode, Sequence[LexborNode]]]) -> list[list[int]]:
+    """Returns the columns of the cells of each row, counted without columns in which no cell begins. The cells of a table
+    that would need too many empty ones stand side by side.
+    """
+    beside = [[*range(len(cells))] for _, cells in rows]
+    if table.css_first("[colspan], [rowspan]") is None:
+        return beside
+    found: list[list[int]] = []
+    covered: list[tuple[int, int, int]] = []  # the first column, the one after the last, and the row after the last
+    group: int | None = None
+    steps = 0
+    for number, (row, cells) in enumerate(rows):
+        within = row.parent.mem_id if row.parent is not None else None
+        covered = [one for one in covered if one[2] > number] if within == group else []
+        group = within
+        steps += len(covered) + len(cells)
+        if steps > _MOST_STEPS:
+            return beside
+        places, later, at, next_ = [], [*covered], 0, 0
+        for cell in cells:
+            while next_ < len(covered) and covered[next_][0] <= at:
+                at, next_ = max(at, covered[next_][1]), next_ + 1
+            end = at + (_span(cell, "colspan") or 1)
+            down = _span(cell, "rowspan")
+            if down != 1:
+                later.append((at, end, number + down if down else len(rows)))  # 0: down to the last row
+            places.append(at)
+            at = end
+        covered = sorted(later)
+        found.append(places)
+    dense = {place: number for number, place in enumerate(sorted({place for places in found for place in places}))}
+    found = [[dense[place] for place in places] for places in found]
+    gaps = sum(places[-1] + 1 - len(places) for places in found if places)
+    return found if gaps <= MOST_PADDING else beside
+
+
+def placed(cells: Sequence[T], places: Sequence[int], empty: T) -> list[T]:
+    """Returns a row with each cell in its column."""
+    row = [empty] * (places[-1] + 1 if places else 0)
+    for cell, place in zip(cells, places, strict=True):
+        row[place] = cell
+    return row
+
+
+def _span(cell: LexborNode, name: str) -> int:
+    said = (cell.attributes.get(name) or "").strip()
+    return int(said) if re.fullmatch(r"[0-9]{1,9}", said) else 1
