@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, false, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR
@@ -156,18 +156,27 @@ def wait_again(source: KnowledgeSource) -> None:
 # What workers do.
 
 
-def anything_due(session: Session, under_way: Collection[str] = ()) -> bool:
-    """True when a source waits for a worker, other than those that `claim_next` leaves out."""
-    return session.scalar(_due(session, under_way).with_only_columns(KnowledgeSource.id).limit(1)) is not None
+def anything_due(
+    session: Session, under_way: Collection[str] = (), *, read: bool = True, remove: bool = True
+) -> bool:
+    """True when a source waits for a worker that `claim_next` would give to it."""
+    due = _due(session, under_way, read=read, remove=remove)
+    return session.scalar(due.with_only_columns(KnowledgeSource.id).limit(1)) is not None
 
 
-def claim_next(session: Session, owner: str, under_way: Collection[str] = ()) -> Task | None:
-    """Gives the next source that is due to a worker; None when there is none.
+def claim_next(
+    session: Session, owner: str, under_way: Collection[str] = (), *, read: bool = True, remove: bool = True
+) -> Task | None:
+    """Gives the next source that is due to a worker, first those to remove; None when there is none.
 
     `under_way`: sources that this worker still reads, although they were taken from it. A second reading would have the
-    same owner, and the writes of both could not be told apart.
+    same owner, and the writes of both could not be told apart. `read`, `remove`: what the worker has room for.
     """
-    row = session.scalars(_due(session, under_way).order_by(KnowledgeSource.created_at).limit(1)).first()
+    row = session.scalars(
+        _due(session, under_way, read=read, remove=remove)
+        .order_by(KnowledgeSource.state != "leaving", KnowledgeSource.created_at)
+        .limit(1)
+    ).first()
     if row is None:
         return None
     collection = session.get_one(KnowledgeCollection, row.collection_id)
@@ -467,15 +476,14 @@ def find_source_named(session: Session, collection_id: str, kind: Kind, name: st
     ).first()
 
 
-def _due(session: Session, under_way: Collection[str]) -> Any:
-    return select(KnowledgeSource).where(
-        KnowledgeSource.id.not_in(under_way),
-        or_(
-            KnowledgeSource.state == "waiting",
-            (KnowledgeSource.state == "leaving") & KnowledgeSource.owner.is_(None),
-            KnowledgeSource.state.in_(("ready", "failed", "stopped")) & (KnowledgeSource.next_at <= now(session)),
-        ),
+def _due(session: Session, under_way: Collection[str], *, read: bool, remove: bool) -> Any:
+    to_remove = (KnowledgeSource.state == "leaving") & KnowledgeSource.owner.is_(None)
+    to_read = or_(
+        KnowledgeSource.state == "waiting",
+        KnowledgeSource.state.in_(("ready", "failed", "stopped")) & (KnowledgeSource.next_at <= now(session)),
     )
+    wanted = [one for one, has_room in ((to_remove, remove), (to_read, read)) if has_room]
+    return select(KnowledgeSource).where(KnowledgeSource.id.not_in(under_way), or_(false(), *wanted))
 
 
 def _owned(session: Session, source_id: str, owner: str | None) -> KnowledgeSource:

@@ -46,7 +46,7 @@ from storage.knowledge_vectors import all_as_bytes
 
 log = logging.getLogger(__name__)
 
-#: How many sources a worker process reads at a time.
+#: How many sources a worker process reads at a time, and how many it removes beside them.
 AT_ONCE = 2
 #: How many documents are written together.
 GROUP = 25
@@ -79,6 +79,7 @@ class Indexer:
         self._embeddings = embeddings
         self._owner = owner
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._removing: set[str] = set()
         self._closing = False
         self._looking = False
         self._log_throttle = LogThrottle()
@@ -95,25 +96,40 @@ class Indexer:
                     running.cancel()  # it shall stop, or it was taken from this reading
             if held.keys() - self._under_way.keys():
                 await self._database.write(release_sources, self._owner, tuple(self._under_way))
-            while len(self._under_way) < AT_ONCE and not self._closing:
+            while not self._closing:
                 mine = tuple(self._under_way)
-                if not await self._database.read(anything_due, mine):
+                room = {
+                    "read": len(mine) - len(self._removing) < AT_ONCE,
+                    "remove": len(self._removing) < AT_ONCE,
+                }
+                if not any(room.values()) or not await self._database.read(anything_due, mine, **room):
                     return
-                task = await self._database.write(claim_next, self._owner, mine)
+                task = await self._database.write(claim_next, self._owner, mine, **room)
                 if task is None:
                     return
-                running = asyncio.create_task(self._work(task), name=f"source {task.source.id}")
-                self._under_way[task.source.id] = running
-                running.add_done_callback(lambda _done, source_id=task.source.id: self._under_way.pop(source_id, None))
+                self._begin(task)
         except StorageUnavailable as error:
             if self._log_throttle.may_say("look"):
                 log.warning("Sources of knowledge wait: %s", error)
         finally:
             self._looking = False
 
+    def _begin(self, task: Task) -> None:
+        source_id = task.source.id
+        running = asyncio.create_task(self._work(task), name=f"source {source_id}")
+        self._under_way[source_id] = running
+        if task.leaving:
+            self._removing.add(source_id)
+
+        def ended(_done: asyncio.Task[None]) -> None:
+            self._under_way.pop(source_id, None)
+            self._removing.discard(source_id)
+
+        running.add_done_callback(ended)
+
     @property
     def busy(self) -> bool:
-        """True while a source is read."""
+        """True while a source is read or removed."""
         return bool(self._under_way)
 
     async def settled(self) -> None:

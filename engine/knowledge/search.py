@@ -20,6 +20,7 @@ from storage.database import Database
 from storage.knowledge import (
     CollectionLine,
     PieceLine,
+    any_leaving,
     documents_called,
     documents_of,
     get_collection,
@@ -117,9 +118,12 @@ def _prepare(
 ) -> tuple[CollectionLine, _Only]:
     line = get_collection(session, workspace_id, collection)
     wanted = {one.strip().casefold() for one in sources if one.strip()}
-    if not wanted:
+    if not wanted and not any_leaving(session, line.id):
         return line, _Only()
     known = list_sources(session, workspace_id, line.id)
+    if not wanted:
+        # Pieces of a deleted source would take the places of others among the candidates.
+        return line, _Only(tuple(one.id for one in known), nothing=not known)
     named = [one for one in known if one.id in sources or one.name.casefold() in wanted]
     rest = wanted - {one.name.casefold() for one in named} - {one.id.casefold() for one in named}
     if not rest:

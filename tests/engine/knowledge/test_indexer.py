@@ -372,6 +372,30 @@ async def test_a_deleted_collection_leaves_nothing_behind(
     check_index(world)
 
 
+async def test_a_deleted_source_is_found_no_more_while_the_worker_reads_others(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    secret = world.write(add_text, ada, made, "Secret", "\n\n".join(f"# {at}\n\nThe salary." for at in range(60)))
+    world.write(add_text, ada, made, "Jobs", "We are looking for a baker. The salary is fair, and the oven is warm.")
+    slow = world.write(add_collection, ada, "Slow")
+    world.write(lambda session: setattr(session.get_one(_collection(), slow), "model", "box:tiny"))
+    model.ready.clear()
+    for at in range(indexing.AT_ONCE):
+        world.write(add_text, ada, slow, f"Slow {at}", "text")
+    await indexer.pass_over()
+    await model.asked.wait()
+    world.write(delete_source, ada, secret)
+    assert len(await found(world, made, "salary")) == 1, "and it takes the place of no other piece"
+    assert [one.state for one in sources(world, slow)] == ["working"] * indexing.AT_ONCE
+    await indexer.pass_over()
+    while world.read(lambda session: session.scalar(text("select count(*) from knowledge_pieces"))) != 1:
+        await asyncio.sleep(0.005)
+    assert [one.state for one in sources(world, slow)] == ["working"] * indexing.AT_ONCE
+    model.ready.set()
+    await read_all(indexer)
+    check_index(world)
+
+
 async def test_a_full_workspace_takes_no_more(
     world: World, ada: Principal, made: str, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
