@@ -153,6 +153,33 @@ def wait_again(source: KnowledgeSource) -> None:
     source.message = ""
 
 
+def let_go(source: KnowledgeSource) -> None:
+    """Hands a source to a worker to be removed; whoever reads it loses it."""
+    source.state, source.owner, source.stop_requested, source.next_at = "leaving", None, False, None
+
+
+def hold_dataset_sources(session: Session, workspace_id: str, dataset_id: str) -> list[KnowledgeSource]:
+    """Returns the ORM rows of the sources that hold the rows of a dataset."""
+    rows = session.scalars(
+        select(KnowledgeSource).where(
+            KnowledgeSource.workspace_id == workspace_id,
+            KnowledgeSource.kind == "dataset",
+            KnowledgeSource.state != "leaving",
+        )
+    )
+    return [row for row in rows if row.settings.get("dataset") == dataset_id]
+
+
+def rename_chosen_column(source: KnowledgeSource, column: str, name: str) -> None:
+    """Keeps a source of a dataset at a column that has another name now. A reading that is under way begins anew."""
+    chosen = source.settings.get("columns") or []
+    if column not in chosen:
+        return
+    source.settings = {**source.settings, "columns": [name if one == column else one for one in chosen]}
+    if source.state == "working":
+        wait_again(source)
+
+
 # What workers do.
 
 

@@ -312,7 +312,7 @@ def _outcome(run: _Run) -> tuple[str, str]:
         )
     if run.trouble:
         return "failed", f"Its words can be found, its meaning cannot: {run.trouble}"
-    if run.not_read and run.not_read == run.done:
+    if run.problems and run.not_read == run.done:
         return "failed", run.problems[0]["message"]
     return "ready", ""
 

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from engine.actions.datasets import add_dataset, add_row, delete_rows, import_rows
+from engine.actions.datasets import (
+    add_dataset,
+    add_row,
+    delete_dataset,
+    delete_rows,
+    import_rows,
+    remove_column,
+    rename_column,
+)
 from engine.actions.knowledge import (
     add_collection,
     add_dataset_rows,
@@ -38,6 +46,7 @@ from storage.datasets import list_rows
 from storage.files import list_uses
 from storage.knowledge import SourceLine, list_collections, list_sources, page_of_pieces
 from storage.knowledge_changes import claim_next
+from storage.tables_knowledge import KnowledgeSource
 from tests.engine.jobs.world import World
 from tests.engine.knowledge.conftest import Model
 from tests.postgres_cluster import POSTGRES
@@ -126,6 +135,61 @@ async def test_what_did_not_change_is_left_and_what_is_gone_is_removed(
     assert (source.documents, source.vectors) == (70, 70)
     assert await found(world, made, "wheat bun", model)
     assert not any("Loaf 0\n" in one for one in texts(world, source_id))
+    check_index(world)
+
+
+def goods_with_columns(world: World, ada: Principal, made: str) -> tuple[str, str]:
+    """Makes a dataset and a source of the columns `name` and `made of`; returns the ids of both."""
+    dataset = world.write(add_dataset, ada, "Goods")
+    world.write(import_rows, ada, dataset, checked_rows([{"name": "Rye", "made of": "rye", "cost": 7.25}]))
+    return dataset, world.write(add_dataset_rows, ada, made, dataset, ["name", "made of"])
+
+
+async def test_a_chosen_column_that_is_renamed_stays_chosen(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    dataset, source_id = goods_with_columns(world, ada, made)
+    world.write(rename_column, ada, dataset, "name", " sort  of bread ")
+    world.write(rename_column, ada, dataset, "cost", "price")
+    await read_all(indexer)
+    assert texts(world, source_id) == ["sort of bread: Rye\nmade of: rye"]
+
+
+async def test_without_its_chosen_columns_nothing_else_of_a_dataset_is_read(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    dataset, source_id = goods_with_columns(world, ada, made)
+    await read_all(indexer)
+    world.write(remove_column, ada, dataset, "name")
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, texts(world, source_id)) == ("ready", ["made of: rye"])
+    assert [one["message"] for one in source.problems] == [
+        "The dataset does not have these chosen columns any more: `name`. The other chosen ones are read."
+    ]
+    world.write(remove_column, ada, dataset, "made of")
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, texts(world, source_id)) == ("failed", [])
+    assert source.message.startswith("The dataset has none of the chosen columns any more (`name`, `made of`)")
+    check_index(world)
+
+
+async def test_the_rows_of_a_deleted_dataset_are_found_no_more(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    dataset, source_id = goods_with_columns(world, ada, made)
+    await read_all(indexer)
+    world.write(delete_dataset, ada, dataset)
+    assert (sources(world, made), await found(world, made, "rye")) == ([], [])
+    # what an earlier release left: a source whose dataset is gone
+    world.write(lambda session: setattr(session.get_one(KnowledgeSource, source_id), "state", "waiting"))
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.pieces) == ("failed", 0)
+    assert source.message == "The dataset Goods was deleted, and its rows with it. Delete this source too."
     check_index(world)
 
 
