@@ -91,11 +91,13 @@ class PieceLine(Struct, frozen=True):
 
 
 class KeptText(Struct, frozen=True):
-    """A text that a step of a flow added."""
+    """A text that a step of a flow added. `hash`: that of its document."""
 
     id: int
     key: str
     name: str
+    address: str
+    hash: str
     text: str
 
 
@@ -213,7 +215,14 @@ def find_content(session: Session, workspace_id: str, source_id: str) -> bytes |
 def list_kept(session: Session, workspace_id: str, source_id: str, *, after: int = 0) -> list[KeptText]:
     """Returns the next texts that steps added, after the document id `after`; none at the end."""
     rows = session.execute(
-        select(KnowledgeDocument.id, KnowledgeDocument.key, KnowledgeDocument.name, KnowledgeDocument.kept)
+        select(
+            KnowledgeDocument.id,
+            KnowledgeDocument.key,
+            KnowledgeDocument.name,
+            KnowledgeDocument.address,
+            KnowledgeDocument.hash,
+            KnowledgeDocument.kept,
+        )
         .join(KnowledgeSource, KnowledgeSource.id == KnowledgeDocument.source_id)
         .where(
             KnowledgeSource.workspace_id == workspace_id,

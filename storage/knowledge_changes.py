@@ -183,9 +183,7 @@ def rename_chosen_column(source: KnowledgeSource, column: str, name: str) -> Non
 # What workers do.
 
 
-def anything_due(
-    session: Session, under_way: Collection[str] = (), *, read: bool = True, remove: bool = True
-) -> bool:
+def anything_due(session: Session, under_way: Collection[str] = (), *, read: bool = True, remove: bool = True) -> bool:
     """True when a source waits for a worker that `claim_next` would give to it."""
     due = _due(session, under_way, read=read, remove=remove)
     return session.scalar(due.with_only_columns(KnowledgeSource.id).limit(1)) is not None
@@ -238,16 +236,13 @@ def release_sources(session: Session, owner: str, except_for: Collection[str] = 
 
 def known_documents(session: Session, source_id: str) -> dict[str, KnownDocument]:
     """Returns key -> document of a source."""
-    rows = session.execute(
-        select(
-            KnowledgeDocument.key,
-            KnowledgeDocument.id,
-            KnowledgeDocument.hash,
-            KnowledgeDocument.model,
-            KnowledgeDocument.piece_count,
-        ).where(KnowledgeDocument.source_id == source_id)
-    )
-    return {row[0]: KnownDocument(*row[1:]) for row in rows}
+    return {row[0]: KnownDocument(*row[1:]) for row in session.execute(_known(source_id))}
+
+
+def find_document(session: Session, source_id: str, key: str) -> KnownDocument | None:
+    """Returns the document of a source with this key."""
+    row = session.execute(_known(source_id).where(KnowledgeDocument.key == key)).one_or_none()
+    return KnownDocument(*row[1:]) if row else None
 
 
 def begin_document(
@@ -511,6 +506,16 @@ def _due(session: Session, under_way: Collection[str], *, read: bool, remove: bo
     )
     wanted = [one for one, has_room in ((to_remove, remove), (to_read, read)) if has_room]
     return select(KnowledgeSource).where(KnowledgeSource.id.not_in(under_way), or_(false(), *wanted))
+
+
+def _known(source_id: str) -> Any:
+    return select(
+        KnowledgeDocument.key,
+        KnowledgeDocument.id,
+        KnowledgeDocument.hash,
+        KnowledgeDocument.model,
+        KnowledgeDocument.piece_count,
+    ).where(KnowledgeDocument.source_id == source_id)
 
 
 def _owned(session: Session, source_id: str, owner: str | None) -> KnowledgeSource:

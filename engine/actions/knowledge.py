@@ -42,10 +42,10 @@ from storage.knowledge import (
 from storage.knowledge_changes import (
     AGAIN,
     end_source,
+    find_document,
     find_source_named,
     insert_collection,
     insert_source,
-    known_documents,
     let_go,
     remove_empty_collection,
     wait_again,
@@ -331,7 +331,7 @@ def _add(
 def _index_now(session: Session, source: KnowledgeSource, content: bytes, piece_chars: int) -> None:
     text = decode_body(content, is_page=False)
     document = cut_document(Found("file", source.name, (("", text),)), piece_chars)
-    known = known_documents(session, source.id).get("file")
+    known = find_document(session, source.id, "file")
     write_document(session, source.id, None, document, known.id if known else None)
     end_source(session, source.id, None, "ready", "", ())
 

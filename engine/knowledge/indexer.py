@@ -19,7 +19,7 @@ from engine.flow.node_context import NodeFailed
 from engine.knowledge.documents import NotRead
 from engine.knowledge.reading import Tools, read_source
 from engine.knowledge.saved_embeddings import SavedEmbeddings
-from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document
+from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document, write_kept
 from engine.models.embeddings import BATCH, BATCH_CHARS, batches
 from storage.knowledge import MAX_CHARS, MAX_PIECES, read_room
 from storage.knowledge_changes import (
@@ -239,6 +239,9 @@ class Indexer:
 
     async def _store(self, run: _Run, document: CutDocument, vectors: Sequence[bytes]) -> None:
         source_id, model = run.task.source.id, run.task.model
+        if document.stored_hash is not None:
+            await self._database.write(write_kept, source_id, self._owner, document, model, vectors)
+            return
         known = run.known.get(document.key)
         if len(document.pieces) <= SLICE and (known is None or known.pieces <= SLICE):
             known_id = known.id if known else None

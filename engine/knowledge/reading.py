@@ -73,7 +73,9 @@ async def read_source(
             while kept := await tools.database.read(list_kept, task.workspace_id, source.id, after=after):
                 after = kept[-1].id
                 for text in kept:
-                    yield Found(text.key, text.name, (("", text.text),), total=source.documents)
+                    yield Found(
+                        text.key, text.name, (("", text.text),), text.address, source.documents, stored_hash=text.hash
+                    )
         case "file":
             async for one in _read_file(await _stored(task, tools), tools):
                 yield one
