@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
-from storage.knowledge_terms import IndexedPiece, Term, indexed
+from storage.knowledge_terms import IndexedPiece, Term, indexed, spellings
 from storage.statements import Statement, is_sqlite
 
 _ADD = Statement("insert into knowledge_words (rowid, owner, heading, text) values (:id, :owner, :heading, :text)")
@@ -52,6 +53,7 @@ def find_by_words(
     """
     if not terms:
         return []
+    terms = [replace(term, text=text) for term in terms for text in spellings(term)]
     if not is_sqlite(session):
         return _postgres().find_by_words(session, collection_id, terms, most, source_ids)
     owners = f'owner : "{_token(collection_id)}"'

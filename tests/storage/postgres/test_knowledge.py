@@ -45,6 +45,9 @@ QUESTIONS = (
     "unknownword",
     "x" * 5_000,
     "a dog and the document of a house",
+    "Größe der Hauptstraße",
+    "HAUPTSTRASSE",
+    "İstanbul ﬁnance",
 )
 ODD = (
     "請求書の支払い期限は水曜日です。",
@@ -53,6 +56,8 @@ ODD = (
     "O'Brien said: 100% \\ done; it's 'x' & !y | z:*",
     "Une réparation d'écran. Naïve. " + "écran " * 3,
     "x" * 5_000 + " refund",
+    "Die Größe der HAUPTSTRAẞE in İstanbul, ﬁnance",
+    "HAUPTSTRASSE, Hauptstraße",
     "",
 )
 DIMENSIONS = 8
