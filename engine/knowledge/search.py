@@ -34,8 +34,6 @@ from storage.knowledge_word_index import find_by_words
 
 #: How many pieces of each list are joined.
 CANDIDATES = 50
-#: How many pieces are looked through for those of some documents.
-MANY = 1_000
 #: The constant of reciprocal rank.
 RANK_OFFSET = 60
 LONGEST_QUESTION = 4_000
@@ -143,7 +141,7 @@ def _find(
     min_score: float,
 ) -> list[Hit]:
     terms = terms_of(question)
-    by_words = _by_words(session, workspace_id, line.id, terms, only)
+    by_words = find_by_words(session, line.id, terms, CANDIDATES, only.sources, only.documents)
     near = (
         find_by_meaning(session, line.id, line.model, vector, CANDIDATES, only.sources, only.documents)
         if vector
@@ -166,14 +164,6 @@ def _find(
         for piece, matched in zip(there, found, strict=True)
     ]
     return [one for one in hits if one.score >= min_score][:limit]
-
-
-def _by_words(session: Session, workspace_id: str, collection_id: str, terms: Sequence[Term], only: _Only) -> list[int]:
-    if only.documents is None:
-        return find_by_words(session, collection_id, terms, CANDIDATES, only.sources)
-    found = find_by_words(session, collection_id, terms, MANY)
-    pieces = pieces_by_id(session, workspace_id, found)
-    return [one for one in found if one in pieces and pieces[one].document_id in only.documents][:CANDIDATES]
 
 
 def _hit(

@@ -512,6 +512,20 @@ async def test_a_deleted_source_is_found_no_more_while_the_worker_reads_others(
     check_index(world)
 
 
+async def test_only_some_documents_are_searched_however_many_others_fit_better(
+    world: World, ada: Principal, made: str
+) -> None:
+    for at in range(4):
+        world.write(add_text, ada, made, f"Other {at}", "\n\n".join(f"# {at}\n\nReturns." for at in range(300)))
+    world.write(add_text, ada, made, "Manual", "What to do with a loaf that returns to the shop. " * 9)
+
+    async def vectors(*_asked: Any) -> Any:
+        raise AssertionError
+
+    hits = await search(world.database, world.workspace_id, made, "returns", vectors, sources=["manua"])
+    assert {one.piece.document for one in hits.hits} == {"Manual"}
+
+
 async def test_a_full_workspace_takes_no_more(
     world: World, ada: Principal, made: str, indexer: Indexer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
