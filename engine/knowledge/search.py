@@ -120,8 +120,10 @@ def _prepare(
         return line, _Only()
     known = list_sources(session, workspace_id, line.id)
     if not wanted:
-        # Pieces of a deleted source would take the places of others among the candidates.
-        return line, _Only(tuple(one.id for one in known), nothing=not known)
+        # Pieces of a deleted source would take the places of others among the candidates. The word index takes long to
+        # choose among many sources, and not among many documents.
+        there = documents_of(session, [one.id for one in known])
+        return line, _Only((), frozenset(there), nothing=not there)
     named = [one for one in known if one.id in sources or one.name.casefold() in wanted]
     rest = wanted - {one.name.casefold() for one in named} - {one.id.casefold() for one in named}
     if not rest:
