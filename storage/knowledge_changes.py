@@ -225,6 +225,12 @@ def held_sources(session: Session, owner: str) -> dict[str, bool]:
     return {row[0]: row[1] for row in rows}
 
 
+def source_owners(session: Session) -> set[str]:
+    """Returns the boot ids of workers that hold a source."""
+    held = select(KnowledgeSource.owner).where(KnowledgeSource.state.in_(("working", "leaving"))).distinct()
+    return {owner for owner in session.scalars(held) if owner is not None}
+
+
 def release_sources(session: Session, owner: str, except_for: Collection[str] = ()) -> None:
     """Gives back what a worker had claimed, because it ends, is gone, or does not read it any more."""
     mine = (KnowledgeSource.owner == owner, KnowledgeSource.id.not_in(except_for))
