@@ -37,6 +37,14 @@ class NotRead(Struct, frozen=True):
     total: int = 0
 
 
+class Missed(Struct, frozen=True):
+    """Not every document of a source could be looked for, and why. What is stored stays, but for the keys `gone`."""
+
+    name: str
+    message: str
+    gone: frozenset[str]
+
+
 def ending_of(name: str) -> str:
     """Returns the ending of a file's name in small letters, without the dot."""
     return name.lower().rpartition(".")[2] if "." in name else ""

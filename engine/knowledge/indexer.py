@@ -16,7 +16,7 @@ from functools import partial
 from engine.core.errors import Refusal, StorageUnavailable
 from engine.core.log_throttle import LogThrottle
 from engine.flow.node_context import NodeFailed
-from engine.knowledge.documents import NotRead
+from engine.knowledge.documents import Missed, NotRead
 from engine.knowledge.reading import Tools, read_source
 from engine.knowledge.saved_embeddings import SavedEmbeddings
 from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document, write_kept
@@ -59,6 +59,7 @@ class _Run:
     task: Task
     known: dict[str, KnownDocument]
     seen: set[str] = field(default_factory=set)
+    missed: Missed | None = None
     problems: list[dict[str, str]] = field(default_factory=list)
     not_read: int = 0
     done: int = 0
@@ -188,6 +189,10 @@ class Indexer:
         group: list[CutDocument] = []
         held = 0
         async for one in read_source(run.task, self._tools, partial(self._note, run)):
+            if isinstance(one, Missed):
+                run.missed = one
+                run.problems.append({"name": one.name[:300], "message": one.message[:1_000]})
+                continue
             run.total = max(run.total, one.total)
             if one.key:
                 run.seen.add(one.key)
@@ -285,7 +290,7 @@ class Indexer:
         if run.task.source.kind == "flow":
             return
         for key, known in run.known.items():
-            if key not in run.seen:
+            if key not in run.seen and (run.missed is None or key in run.missed.gone):
                 await self._clear(run.task.source.id, known.id)
 
     async def _remove(self, source_id: str) -> None:

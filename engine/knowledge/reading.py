@@ -22,7 +22,7 @@ from engine.documents.table_reading import read_row_texts_apart
 from engine.flow.file_values import FileContent
 from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.flow.node_http import Reach
-from engine.knowledge.documents import TABLES, TEXTS, USUAL_DEPTH, USUAL_PAGES, Found, NotRead, ending_of
+from engine.knowledge.documents import TABLES, TEXTS, USUAL_DEPTH, USUAL_PAGES, Found, Missed, NotRead, ending_of
 from engine.nodes import page_scraper
 from engine.nodes.site_addresses import Picker, canonical
 from engine.nodes.site_crawl import Crawl, Limits
@@ -58,7 +58,7 @@ class Tools(Struct, frozen=True):
 
 async def read_source(
     task: Task, tools: Tools, note: Callable[[str], Awaitable[None]]
-) -> AsyncIterator[Found | NotRead]:
+) -> AsyncIterator[Found | NotRead | Missed]:
     """Yields the documents of a source. `note` is told what goes on. Raises NodeFailed and Refusal when it cannot begin."""
     source = task.source
     match source.kind:
@@ -172,7 +172,7 @@ def _gone_columns(gone: Sequence[str], *, none_left: bool) -> str:
 
 async def _read_site(
     settings: Mapping[str, Any], tools: Tools, note: Callable[[str], Awaitable[None]]
-) -> AsyncIterator[Found | NotRead]:
+) -> AsyncIterator[Found | NotRead | Missed]:
     start = str(settings.get("url", "")).strip()
     pages = int(settings.get("max_pages") or USUAL_PAGES)
     depth = settings.get("max_depth")
@@ -188,7 +188,11 @@ async def _read_site(
         at_once=_AT_ONCE,
     )
     await note("Looking for its pages")
-    urls = list(await Crawl(limits, cast("NodeContext", reader)).go(start))
+    crawl = Crawl(limits, cast("NodeContext", reader))
+    urls = list(await crawl.go(start))
+    if crawl.missed:
+        told = f"Not every page could be looked for: {crawl.missed} Pages that were found before stay as they were."
+        yield Missed(start, told, frozenset(crawl.gone))
     for at in range(0, len(urls), _AT_ONCE):
         for one in await asyncio.gather(*(reader.read(url, len(urls)) for url in urls[at : at + _AT_ONCE])):
             yield one

@@ -40,8 +40,13 @@ from engine.files.intake import incoming_of
 from engine.jobs.worker.knowledge import WorkspaceKnowledge
 from engine.jobs.worker_locks import reclaim_of
 from engine.knowledge import indexer as indexing
+from engine.knowledge import reading
 from engine.knowledge.indexer import Indexer
+from engine.knowledge.reading import Tools
 from engine.knowledge.search import search
+from engine.outbound.allow_list import OutboundRules, parse_allow_list
+from engine.outbound.client import OutboundClient
+from engine.sandbox.pool import Sandbox
 from storage.dataset_changes import checked_rows
 from storage.datasets import list_rows
 from storage.files import list_uses
@@ -51,6 +56,7 @@ from storage.tables_knowledge import KnowledgeSource
 from tests.engine.jobs.world import World
 from tests.engine.knowledge.conftest import Model
 from tests.postgres_cluster import POSTGRES
+from tests.stand_ins.web_site import Page, WebSite
 
 PRACTICE = "https://practice.flowport.example/"
 
@@ -300,6 +306,51 @@ async def test_a_site_that_is_not_there_is_told_in_words(
     for bad in ("", "ftp://a.example/", "http://", "mailto:a@b.example"):
         with pytest.raises(Invalid):
             world.write(add_site, ada, made, bad)
+
+
+def a_page(text_: str, *links: str) -> str:
+    made = "".join(f"<a href='{one}'>{one}</a>" for one in links)
+    return f"<html><title>{text_}</title><body><p>{text_} of the shop.</p>{made}</body></html>"
+
+
+@pytest.mark.process
+async def test_pages_that_could_not_be_looked_for_stay(
+    world: World, ada: Principal, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "DELAY_SECONDS", 0.0)
+    pages = {"/": a_page("Start", "/help"), "/help": a_page("Help", "/help/returns"), "/old": a_page("Old")}
+    with WebSite({**pages, "/help/returns": a_page("Returns"), "/new": a_page("New")}) as site:
+        listed = "".join(f"<url><loc>{site.at(one)}</loc></url>" for one in ("/old", "/new"))
+        sitemap = Page(f"<urlset>{listed}</urlset>", content_type="application/xml")
+        site.pages["/sitemap.xml"] = sitemap
+        allowed = parse_allow_list(site.origin.removeprefix("http://"))
+        tools = Tools(world.database, OutboundClient(OutboundRules(allow=tuple(allowed))), Sandbox(1))
+        indexer = Indexer(tools, model, "boot_here")  # type: ignore[arg-type]
+        source_id = world.write(add_site, ada, made, site.at("/"))
+
+        async def read() -> tuple[int, list[str]]:
+            await read_all(indexer)
+            (source,) = sources(world, made)
+            assert source.state == "ready"
+            world.write(read_again, ada, source_id)
+            return source.documents, [one["message"] for one in source.problems]
+
+        stays = "Pages that were found before stay as they were."
+        assert await read() == (5, [])
+        site.pages["/sitemap.xml"] = Page("", 503)
+        documents, told = await read()
+        assert (documents, told[0].endswith(stays)) == (5, True)
+        assert "/sitemap.xml` answered 503" in told[0]
+        site.pages["/sitemap.xml"], site.pages["/help"], site.pages["/old"] = sitemap, Page("", 503), Page("", 410)
+        documents, told = await read()
+        assert (documents, told[0].endswith(stays)) == (4, True), "a page that says that it is gone is removed"
+        assert "/help` answered 503" in told[0]
+        site.pages["/help"], site.pages["/sitemap.xml"] = pages["/help"], Page("", 404)
+        documents, told = await read()
+        assert (documents, told) == (3, []), "no sitemap is no trouble; what no page names is removed"
+        await tools.sandbox.close()
+        await tools.outbound.aclose()
+    check_index(world)
 
 
 async def test_without_an_answer_of_the_model_the_words_are_found(
