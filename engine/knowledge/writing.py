@@ -21,7 +21,7 @@ from storage.knowledge_changes import (
 )
 
 #: Changes when texts are cut in another way, so that every document counts as changed.
-CUT_VERSION = 1
+CUT_VERSION = 2
 
 
 class CutDocument(Struct, frozen=True):
