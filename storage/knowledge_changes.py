@@ -172,7 +172,7 @@ def hold_dataset_sources(session: Session, workspace_id: str, dataset_id: str) -
 
 def rename_chosen_column(source: KnowledgeSource, column: str, name: str) -> None:
     """Keeps a source of a dataset at a column that has another name now. A reading that is under way begins anew."""
-    chosen = source.settings.get("columns") or []
+    chosen: list[str] = source.settings.get("columns") or []
     if column not in chosen:
         return
     source.settings = {**source.settings, "columns": [name if one == column else one for one in chosen]}
@@ -242,13 +242,13 @@ def release_sources(session: Session, owner: str, except_for: Collection[str] = 
 
 def known_documents(session: Session, source_id: str) -> dict[str, KnownDocument]:
     """Returns key -> document of a source."""
-    return {row[0]: KnownDocument(*row[1:]) for row in session.execute(_known(source_id))}
+    return {row[0]: KnownDocument(row[1], row[2], row[3], row[4]) for row in session.execute(_known(source_id))}
 
 
 def find_document(session: Session, source_id: str, key: str) -> KnownDocument | None:
     """Returns the document of a source with this key."""
     row = session.execute(_known(source_id).where(KnowledgeDocument.key == key)).one_or_none()
-    return KnownDocument(*row[1:]) if row else None
+    return KnownDocument(row[1], row[2], row[3], row[4]) if row else None
 
 
 def begin_document(

@@ -34,6 +34,7 @@ _PAGE_SECONDS = 30.0
 _MOST_SITEMAPS = 10
 _SITEMAP_SECONDS = 30.0
 _MOST_LINES = 200
+_ROBOTS_FAILED = "the site's robots.txt failed"
 #: The longest pause in seconds that a site may ask for; longer ones are shortened to it.
 _LONGEST_DELAY = 30.0
 
@@ -71,12 +72,13 @@ class _Link(NamedTuple):
 
 
 class _Visit(Struct, frozen=True):
-    """The result for one address. `url` is the address it led to."""
+    """The result for one address. `url` is the address it led to, also `led_to` for one with an error status."""
 
     fate: Fate
     url: str
     links: tuple[_Link, ...] = ()
     why: str = ""
+    led_to: str = ""
 
 
 class Crawl:
@@ -212,9 +214,7 @@ class Crawl:
                 rules = await http.site_rules(url, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
                 if not rules.may_read(url):
                     failed = rules.failed_status is not None
-                    if failed:
-                        self._miss(f"The robots.txt for `{shown(url)}` failed.", level)
-                    why = "the site's robots.txt failed" if failed else "robots.txt closes it to programs"
+                    why = _ROBOTS_FAILED if failed else "robots.txt closes it to programs"
                     return _Visit("closed", url, why=why)
                 delay = max(delay, min(rules.crawl_delay, _LONGEST_DELAY))
             answer = await self._ask(link, delay)
@@ -223,17 +223,12 @@ class Crawl:
                 await asyncio.sleep(pause)
                 answer = await self._ask(link, delay)
         except NodeFailed as failure:
-            if failure.passing:
-                self._miss(failure.message, level)
             return _Visit("broken" if failure.passing else "closed", url, why=failure.message)
         if answer.status >= 400:
             failure = status_failure(answer, url)
             gone = answer.status in {404, 410}
-            if gone:
-                self.gone |= {url, canonical(answer.url) or url}
-            elif failure.passing:
-                self._miss(failure.message, level)
-            return _Visit("gone" if gone else "broken" if failure.passing else "closed", url, why=failure.message)
+            fate: Fate = "gone" if gone else "broken" if failure.passing else "closed"
+            return _Visit(fate, url, why=failure.message, led_to=canonical(answer.url) or url)
         led_to = canonical(answer.url)
         if led_to is None or not _is_page(answer):
             return _Visit("file", url, why=f"it is a file of the type {answer.content_type[:60] or 'unknown'}")
@@ -283,6 +278,10 @@ class Crawl:
                 return ()  # another address led to the same page
             self._seen.add(page_key(visit.url))
             self._take(visit.url, level)
+        if visit.fate == "gone":
+            self.gone |= {visit.url, visit.led_to}
+        elif visit.fate == "broken" or visit.why == _ROBOTS_FAILED:
+            self._miss(_sentence(visit.why, visit.url), level)
         if visit.fate != "listed":
             self._fates[visit.fate] += 1
             self._first.setdefault(visit.fate, visit)
@@ -332,10 +331,9 @@ class Crawl:
         try:
             async with http.turn(link.url, delay_seconds=self._delay, at_once=self.limits.at_once):
                 answer = await http.request("GET", link.url, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
-            failure = None if answer.status == 200 else status_failure(answer, link.url)
-        except NodeFailed as error:
-            failure = error
-        if failure is not None:
+            if answer.status != 200:
+                raise status_failure(answer, link.url)
+        except NodeFailed as failure:
             if failure.passing:
                 self._miss(failure.message)
             self.context.log(f"Sitemap: {failure.message}")

@@ -12,7 +12,10 @@ LONG = "x" * 400 + " tail"
 CUT = [
     ("# A\n\ntext", [("A", "text")]),
     ("# A\n## B\n\ntext", [("A › B", "text")]),
-    ("# Open 9-17\n# Phone 555\n# Address\n\nMain street", [("", "Open 9-17\n\nPhone 555"), ("Address", "Main street")]),
+    (
+        "# Open 9-17\n# Phone 555\n# Address\n\nMain street",
+        [("", "Open 9-17\n\nPhone 555"), ("Address", "Main street")],
+    ),
     ("# A\n## B one\n## B two\n# C", [("A", "B one\n\nB two"), ("", "C")]),
     ("# A\n\ntext\n\n## B\n\n## C\n\nmore", [("A", "text"), ("A", "B"), ("A › C", "more")]),
     ("# A\n### B\n### C\n## D", [("A", "B\n\nC"), ("A", "D")]),
