@@ -6,7 +6,7 @@ writes nothing (`Lost`). Pieces are written and removed in slices, because a wri
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -242,13 +242,14 @@ def release_sources(session: Session, owner: str, except_for: Collection[str] = 
 
 def known_documents(session: Session, source_id: str) -> dict[str, KnownDocument]:
     """Returns key -> document of a source."""
-    return {row[0]: KnownDocument(row[1], row[2], row[3], row[4]) for row in session.execute(_known(source_id))}
+    return {key: KnownDocument(*values) for key, *values in _known(session, source_id)}
 
 
 def find_document(session: Session, source_id: str, key: str) -> KnownDocument | None:
     """Returns the document of a source with this key."""
-    row = session.execute(_known(source_id).where(KnowledgeDocument.key == key)).one_or_none()
-    return KnownDocument(row[1], row[2], row[3], row[4]) if row else None
+    for _, *values in _known(session, source_id, KnowledgeDocument.key == key):
+        return KnownDocument(*values)
+    return None
 
 
 def begin_document(
@@ -514,14 +515,16 @@ def _due(session: Session, under_way: Collection[str], *, read: bool, remove: bo
     return select(KnowledgeSource).where(KnowledgeSource.id.not_in(under_way), or_(false(), *wanted))
 
 
-def _known(source_id: str) -> Any:
-    return select(
-        KnowledgeDocument.key,
-        KnowledgeDocument.id,
-        KnowledgeDocument.hash,
-        KnowledgeDocument.model,
-        KnowledgeDocument.piece_count,
-    ).where(KnowledgeDocument.source_id == source_id)
+def _known(session: Session, source_id: str, *only: Any) -> Iterable[Any]:
+    return session.execute(
+        select(
+            KnowledgeDocument.key,
+            KnowledgeDocument.id,
+            KnowledgeDocument.hash,
+            KnowledgeDocument.model,
+            KnowledgeDocument.piece_count,
+        ).where(KnowledgeDocument.source_id == source_id, *only)
+    )
 
 
 def _owned(session: Session, source_id: str, owner: str | None) -> KnowledgeSource:
