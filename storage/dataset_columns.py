@@ -29,16 +29,17 @@ def add_column(session: Session, dataset: Dataset, name: str, kind: ColumnType) 
     dataset.updated_at = now(session)
 
 
-def rename_column(session: Session, dataset: Dataset, column: str, name: str) -> None:
-    """Renames a column in every row. Raises Invalid, Conflict."""
+def rename_column(session: Session, dataset: Dataset, column: str, name: str) -> str:
+    """Renames a column in every row. Returns its name as it is stored. Raises Invalid, Conflict."""
     _known(dataset, column)
     if name.strip() == column:
-        return
+        return column
     name = _free_name(dataset, name)
     dataset.columns = [{"name": name, "type": one["type"]} if one["name"] == column else one for one in dataset.columns]
     if dataset.key_column == column:
         dataset.key_column = name
     _rewrite(session, dataset, column, lambda row: {name if key == column else key: row[key] for key in row})
+    return name
 
 
 def remove_column(session: Session, dataset: Dataset, column: str) -> None:

@@ -91,11 +91,13 @@ class PieceLine(Struct, frozen=True):
 
 
 class KeptText(Struct, frozen=True):
-    """A text that a step of a flow added."""
+    """A text that a step of a flow added. `hash`: that of its document."""
 
     id: int
     key: str
     name: str
+    address: str
+    hash: str
     text: str
 
 
@@ -213,7 +215,14 @@ def find_content(session: Session, workspace_id: str, source_id: str) -> bytes |
 def list_kept(session: Session, workspace_id: str, source_id: str, *, after: int = 0) -> list[KeptText]:
     """Returns the next texts that steps added, after the document id `after`; none at the end."""
     rows = session.execute(
-        select(KnowledgeDocument.id, KnowledgeDocument.key, KnowledgeDocument.name, KnowledgeDocument.kept)
+        select(
+            KnowledgeDocument.id,
+            KnowledgeDocument.key,
+            KnowledgeDocument.name,
+            KnowledgeDocument.address,
+            KnowledgeDocument.hash,
+            KnowledgeDocument.kept,
+        )
         .join(KnowledgeSource, KnowledgeSource.id == KnowledgeDocument.source_id)
         .where(
             KnowledgeSource.workspace_id == workspace_id,
@@ -231,9 +240,9 @@ def documents_called(session: Session, collection_id: str, texts: Sequence[str])
     """Returns the ids of the documents of a collection with one of these texts in their name or address."""
     wanted = [text.casefold() for text in texts]
     rows = session.execute(
-        select(KnowledgeDocument.id, KnowledgeDocument.name, KnowledgeDocument.address).where(
-            KnowledgeDocument.collection_id == collection_id
-        )
+        select(KnowledgeDocument.id, KnowledgeDocument.name, KnowledgeDocument.address)
+        .join(KnowledgeSource, KnowledgeSource.id == KnowledgeDocument.source_id)
+        .where(KnowledgeDocument.collection_id == collection_id, KnowledgeSource.state != "leaving")
     )
     return {row[0] for row in rows if any(one in row[1].casefold() or one in row[2].casefold() for one in wanted)}
 
@@ -243,11 +252,23 @@ def documents_of(session: Session, source_ids: Sequence[str]) -> set[int]:
     return set(session.scalars(select(KnowledgeDocument.id).where(KnowledgeDocument.source_id.in_(source_ids))))
 
 
+def any_leaving(session: Session, collection_id: str) -> bool:
+    """True while a deleted source of a collection still has rows."""
+    leaving = select(KnowledgeSource.id).where(
+        KnowledgeSource.collection_id == collection_id, KnowledgeSource.state == "leaving"
+    )
+    return session.scalar(leaving.limit(1)) is not None
+
+
 def page_of_pieces(
     session: Session, workspace_id: str, source_id: str, *, offset: int, limit: int
 ) -> tuple[list[PieceLine], int]:
     """Returns some pieces of a source in the order of its documents, and how many there are in all."""
-    mine = (KnowledgeSource.workspace_id == workspace_id, KnowledgeSource.id == source_id)
+    mine = (
+        KnowledgeSource.workspace_id == workspace_id,
+        KnowledgeSource.id == source_id,
+        KnowledgeSource.state != "leaving",
+    )
     total = session.scalar(
         select(func.coalesce(func.sum(KnowledgeDocument.piece_count), 0))
         .join(KnowledgeSource, KnowledgeSource.id == KnowledgeDocument.source_id)
@@ -260,8 +281,14 @@ def page_of_pieces(
 
 
 def pieces_by_id(session: Session, workspace_id: str, ids: Sequence[int]) -> dict[int, PieceLine]:
-    """Returns id -> piece for those of these ids that are there."""
-    rows = session.execute(_pieces().where(KnowledgeSource.workspace_id == workspace_id, KnowledgePiece.id.in_(ids)))
+    """Returns id -> piece for those of these ids that are there; pieces of deleted sources are not."""
+    rows = session.execute(
+        _pieces().where(
+            KnowledgeSource.workspace_id == workspace_id,
+            KnowledgeSource.state != "leaving",
+            KnowledgePiece.id.in_(ids),
+        )
+    )
     return {row[0]: PieceLine(*row) for row in rows}
 
 

@@ -6,11 +6,11 @@ writes nothing (`Lost`). Pieces are written and removed in slices, because a wri
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, false, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR
@@ -153,21 +153,55 @@ def wait_again(source: KnowledgeSource) -> None:
     source.message = ""
 
 
+def let_go(source: KnowledgeSource) -> None:
+    """Hands a source to a worker to be removed; whoever reads it loses it."""
+    source.state, source.owner, source.stop_requested, source.next_at = "leaving", None, False, None
+
+
+def hold_dataset_sources(session: Session, workspace_id: str, dataset_id: str) -> list[KnowledgeSource]:
+    """Returns the ORM rows of the sources that hold the rows of a dataset."""
+    rows = session.scalars(
+        select(KnowledgeSource).where(
+            KnowledgeSource.workspace_id == workspace_id,
+            KnowledgeSource.kind == "dataset",
+            KnowledgeSource.state != "leaving",
+        )
+    )
+    return [row for row in rows if row.settings.get("dataset") == dataset_id]
+
+
+def rename_chosen_column(source: KnowledgeSource, column: str, name: str) -> None:
+    """Keeps a source of a dataset at a column that has another name now. A reading that is under way begins anew."""
+    chosen: list[str] = source.settings.get("columns") or []
+    if column not in chosen:
+        return
+    source.settings = {**source.settings, "columns": [name if one == column else one for one in chosen]}
+    if source.state == "working":
+        wait_again(source)
+
+
 # What workers do.
 
 
-def anything_due(session: Session, under_way: Collection[str] = ()) -> bool:
-    """True when a source waits for a worker, other than those that `claim_next` leaves out."""
-    return session.scalar(_due(session, under_way).with_only_columns(KnowledgeSource.id).limit(1)) is not None
+def anything_due(session: Session, under_way: Collection[str] = (), *, read: bool = True, remove: bool = True) -> bool:
+    """True when a source waits for a worker that `claim_next` would give to it."""
+    due = _due(session, under_way, read=read, remove=remove)
+    return session.scalar(due.with_only_columns(KnowledgeSource.id).limit(1)) is not None
 
 
-def claim_next(session: Session, owner: str, under_way: Collection[str] = ()) -> Task | None:
-    """Gives the next source that is due to a worker; None when there is none.
+def claim_next(
+    session: Session, owner: str, under_way: Collection[str] = (), *, read: bool = True, remove: bool = True
+) -> Task | None:
+    """Gives the next source that is due to a worker, first those to remove; None when there is none.
 
     `under_way`: sources that this worker still reads, although they were taken from it. A second reading would have the
-    same owner, and the writes of both could not be told apart.
+    same owner, and the writes of both could not be told apart. `read`, `remove`: what the worker has room for.
     """
-    row = session.scalars(_due(session, under_way).order_by(KnowledgeSource.created_at).limit(1)).first()
+    row = session.scalars(
+        _due(session, under_way, read=read, remove=remove)
+        .order_by(KnowledgeSource.state != "leaving", KnowledgeSource.created_at)
+        .limit(1)
+    ).first()
     if row is None:
         return None
     collection = session.get_one(KnowledgeCollection, row.collection_id)
@@ -191,6 +225,12 @@ def held_sources(session: Session, owner: str) -> dict[str, bool]:
     return {row[0]: row[1] for row in rows}
 
 
+def source_owners(session: Session) -> set[str]:
+    """Returns the boot ids of workers that hold a source."""
+    held = select(KnowledgeSource.owner).where(KnowledgeSource.state.in_(("working", "leaving"))).distinct()
+    return {owner for owner in session.scalars(held) if owner is not None}
+
+
 def release_sources(session: Session, owner: str, except_for: Collection[str] = ()) -> None:
     """Gives back what a worker had claimed, because it ends, is gone, or does not read it any more."""
     mine = (KnowledgeSource.owner == owner, KnowledgeSource.id.not_in(except_for))
@@ -202,16 +242,14 @@ def release_sources(session: Session, owner: str, except_for: Collection[str] = 
 
 def known_documents(session: Session, source_id: str) -> dict[str, KnownDocument]:
     """Returns key -> document of a source."""
-    rows = session.execute(
-        select(
-            KnowledgeDocument.key,
-            KnowledgeDocument.id,
-            KnowledgeDocument.hash,
-            KnowledgeDocument.model,
-            KnowledgeDocument.piece_count,
-        ).where(KnowledgeDocument.source_id == source_id)
-    )
-    return {row[0]: KnownDocument(*row[1:]) for row in rows}
+    return {key: KnownDocument(*values) for key, *values in _known(session, source_id)}
+
+
+def find_document(session: Session, source_id: str, key: str) -> KnownDocument | None:
+    """Returns the document of a source with this key."""
+    for _, *values in _known(session, source_id, KnowledgeDocument.key == key):
+        return KnownDocument(*values)
+    return None
 
 
 def begin_document(
@@ -467,14 +505,25 @@ def find_source_named(session: Session, collection_id: str, kind: Kind, name: st
     ).first()
 
 
-def _due(session: Session, under_way: Collection[str]) -> Any:
-    return select(KnowledgeSource).where(
-        KnowledgeSource.id.not_in(under_way),
-        or_(
-            KnowledgeSource.state == "waiting",
-            (KnowledgeSource.state == "leaving") & KnowledgeSource.owner.is_(None),
-            KnowledgeSource.state.in_(("ready", "failed", "stopped")) & (KnowledgeSource.next_at <= now(session)),
-        ),
+def _due(session: Session, under_way: Collection[str], *, read: bool, remove: bool) -> Any:
+    to_remove = (KnowledgeSource.state == "leaving") & KnowledgeSource.owner.is_(None)
+    to_read = or_(
+        KnowledgeSource.state == "waiting",
+        KnowledgeSource.state.in_(("ready", "failed", "stopped")) & (KnowledgeSource.next_at <= now(session)),
+    )
+    wanted = [one for one, has_room in ((to_remove, remove), (to_read, read)) if has_room]
+    return select(KnowledgeSource).where(KnowledgeSource.id.not_in(under_way), or_(false(), *wanted))
+
+
+def _known(session: Session, source_id: str, *only: Any) -> Iterable[Any]:
+    return session.execute(
+        select(
+            KnowledgeDocument.key,
+            KnowledgeDocument.id,
+            KnowledgeDocument.hash,
+            KnowledgeDocument.model,
+            KnowledgeDocument.piece_count,
+        ).where(KnowledgeDocument.source_id == source_id, *only)
     )
 
 

@@ -61,10 +61,24 @@ class Term(Struct, frozen=True):
         return _RUN.match(self.text) is not None
 
 
+def small(text: str) -> str:
+    """Returns a text in small letters, each letter one as before: `casefold` makes two of ß, which the tokenizer leaves
+    as it is, and `lower` makes two of İ, of which the second is no letter.
+    """
+    return text.replace("İ", "i").lower()
+
+
+def spellings(term: Term) -> tuple[str, ...]:
+    """Returns how a word may be written: ß is SS in capitals, and ss in Switzerland."""
+    whole = term.text.casefold()
+    spelled = (term.text, whole if len(whole) != len(term.text) else term.text, term.text.replace("ss", "ß"))
+    return tuple(dict.fromkeys(spelled))
+
+
 def terms_of(question: str) -> list[Term]:
     """Returns the words of a question that are searched, each once and in order."""
     found: dict[Term, None] = {}
-    for text in _TERM.findall(question.casefold()):
+    for text in _TERM.findall(small(question)):
         if not _RUN.match(text):
             found[Term(text)] = None
         elif len(text) == 1:
@@ -80,8 +94,10 @@ def found_words_in(terms: Sequence[Term], texts: Sequence[str]) -> list[dict[Ter
     count.
     """
     spaced = [term for term in terms if not term.unspaced]
-    words: list[set[str]] = [set(_TERM.findall(text.casefold())) if spaced else set() for text in texts]
-    stems: Mapping[str, str] = _stems({term.text for term in spaced}.union(*words)) if spaced else {}
+    words: list[set[str]] = [set(_TERM.findall(small(text))) if spaced else set() for text in texts]
+    stems: Mapping[str, str] = (
+        _stems({one for term in spaced for one in spellings(term)}.union(*words)) if spaced else {}
+    )
     answers: list[dict[Term, tuple[str, ...]]] = []
     for text, mine in zip(texts, words, strict=True):
         by_stem: dict[str, list[str]] = {}
@@ -90,9 +106,11 @@ def found_words_in(terms: Sequence[Term], texts: Sequence[str]) -> list[dict[Ter
         found: dict[Term, tuple[str, ...]] = {}
         for term in terms:
             if term.unspaced:
-                if term.text in text.casefold():
+                if term.text in text:
                     found[term] = (term.text,)
-            elif same := by_stem.get(stems.get(term.text, term.text)):
+                continue
+            wanted = {stems.get(one, one) for one in spellings(term)}
+            if same := [word for stem in wanted for word in by_stem.get(stem, ())]:
                 found[term] = tuple(sorted(same))
         answers.append(found)
     return answers

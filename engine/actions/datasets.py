@@ -36,6 +36,7 @@ from storage.dataset_uses import list_uses
 from storage.dataset_writes import note_taken_out, still_written_by
 from storage.datasets import ColumnLine, ColumnType, Row, find_named, hold_dataset, list_datasets
 from storage.jobs import get_job
+from storage.knowledge_changes import hold_dataset_sources, let_go, rename_chosen_column
 
 #: The environments whose jobs are practice: runs in the Playground, and calls with a key of Development.
 PRACTICE = frozenset({"playground", Environment.DEV.value})
@@ -85,7 +86,7 @@ def rename_dataset(session: Session, principal: Principal, dataset_id: str, name
 def delete_dataset(
     session: Session, principal: Principal, dataset_id: str, if_used: Literal["refuse", "delete"] = "refuse"
 ) -> None:
-    """Deletes a dataset with its rows.
+    """Deletes a dataset with its rows, and the sources of knowledge that hold them.
 
     Raises NotFound, and Conflict while flows use it, unless `if_used` is "delete".
     """
@@ -94,6 +95,9 @@ def delete_dataset(
     if if_used == "refuse":
         refuse_delete(list_uses(session, principal.workspace_id).get(dataset.id, ()), "dataset")
     add_entry(session, principal, "delete dataset", dataset.id, f"{dataset.name}: {dataset.row_count:,} rows")
+    for source in hold_dataset_sources(session, principal.workspace_id, dataset.id):
+        add_entry(session, principal, "delete source", source.id, f"{source.name}: {source.piece_count:,} pieces")
+        let_go(source)
     remove_dataset(session, dataset)
 
 
@@ -184,11 +188,13 @@ def add_column(session: Session, principal: Principal, dataset_id: str, name: st
 
 
 def rename_column(session: Session, principal: Principal, dataset_id: str, column: str, name: str) -> None:
-    """Renames a column in every row. Raises Invalid and Conflict."""
+    """Renames a column in every row, and where sources of knowledge choose it. Raises Invalid and Conflict."""
     require_may(principal, "edit datasets")
     dataset = hold_dataset(session, principal.workspace_id, dataset_id)
-    dataset_columns.rename_column(session, dataset, column, name)
-    add_entry(session, principal, "rename column", dataset.id, f"{dataset.name}: {column} is now {name.strip()}")
+    name = dataset_columns.rename_column(session, dataset, column, name)
+    for source in hold_dataset_sources(session, principal.workspace_id, dataset.id):
+        rename_chosen_column(source, column, name)
+    add_entry(session, principal, "rename column", dataset.id, f"{dataset.name}: {column} is now {name}")
 
 
 def remove_column(session: Session, principal: Principal, dataset_id: str, column: str) -> None:

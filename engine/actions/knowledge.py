@@ -42,10 +42,11 @@ from storage.knowledge import (
 from storage.knowledge_changes import (
     AGAIN,
     end_source,
+    find_document,
     find_source_named,
     insert_collection,
     insert_source,
-    known_documents,
+    let_go,
     remove_empty_collection,
     wait_again,
 )
@@ -138,7 +139,7 @@ def delete_collection(
         refuse_delete(list_knowledge_uses(session, principal.workspace_id).get(collection.id, ()), "collection")
     add_entry(session, principal, "delete collection", collection.id, collection.name)
     for one in list_sources(session, principal.workspace_id, collection.id):
-        _let_go(hold_source(session, principal.workspace_id, one.id))
+        let_go(hold_source(session, principal.workspace_id, one.id))
     collection.deleted_at = now(session)
     remove_empty_collection(session, collection.id)
 
@@ -171,7 +172,7 @@ def add_file(session: Session, principal: Principal, collection_id: str, incomin
         raise _invalid("/file", f"“{name}” is empty", "Choose a file with text in it.")
     earlier = find_source_named(session, collection.id, "file", name)
     if earlier is not None:
-        _let_go(earlier)
+        let_go(earlier)
     source_id = _add(session, principal, collection, "file", name, {})
     row = store_file(
         session,
@@ -280,7 +281,7 @@ def delete_source(session: Session, principal: Principal, source_id: str) -> Non
     require_may(principal, "edit knowledge")
     source = hold_source(session, principal.workspace_id, source_id)
     add_entry(session, principal, "delete source", source.id, f"{source.name}: {source.piece_count:,} pieces")
-    _let_go(source)
+    let_go(source)
 
 
 def bring_documents(session: Session, principal: Principal, samples: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -330,7 +331,7 @@ def _add(
 def _index_now(session: Session, source: KnowledgeSource, content: bytes, piece_chars: int) -> None:
     text = decode_body(content, is_page=False)
     document = cut_document(Found("file", source.name, (("", text),)), piece_chars)
-    known = known_documents(session, source.id).get("file")
+    known = find_document(session, source.id, "file")
     write_document(session, source.id, None, document, known.id if known else None)
     end_source(session, source.id, None, "ready", "", ())
 
@@ -340,11 +341,6 @@ def _read_all(session: Session, collection: KnowledgeCollection) -> None:
     collection.updated_at = now(session)
     for one in list_sources(session, collection.workspace_id, collection.id):
         wait_again(hold_source(session, collection.workspace_id, one.id))
-
-
-def _let_go(source: KnowledgeSource) -> None:
-    """Hands a source to a worker to be removed; whoever reads it loses it."""
-    source.state, source.owner, source.stop_requested, source.next_at = "leaving", None, False, None
 
 
 def _check_name(session: Session, principal: Principal, name: str, own_id: str = "") -> str:

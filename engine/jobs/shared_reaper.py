@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from engine.jobs.worker_locks import SILENT_SECONDS, Reaper, reclaim_of
 from storage.database import Database
 from storage.job_changes import owners
+from storage.knowledge_changes import source_owners
 from storage.postgres.liveness import held_locks
 from storage.workers import LastBeat, beats, last_beats
 
@@ -105,7 +106,7 @@ class SharedReaper(Reaper):
 
 
 def _look(session: Session, here: set[str]) -> tuple[set[str], dict[str, LastBeat], set[str]]:
-    holding, known = owners(session), last_beats(session)
+    holding, known = owners(session) | source_owners(session), last_beats(session)
     return holding, known, held_locks(session, here | holding | set(known))
 
 

@@ -35,6 +35,7 @@ from storage.job_changes import (
 )
 from storage.job_ends import Ended, JobEnd, end_jobs
 from storage.jobs import JobRow, KeyScope, get_job
+from storage.knowledge_changes import release_sources, source_owners
 from storage.prefetch import prefetch
 from storage.queue import has_messages, take_messages
 from storage.steps import Progress, write_progress
@@ -246,12 +247,13 @@ def reclaim(session: Session, owner: str, suspects: Collection[str] | None = Non
 
 
 def reclaim_all(session: Session) -> int:
-    """Reclaims the jobs of every worker: in a data folder that was just restored, no worker is alive. Returns
-    how many.
+    """Takes everything that any worker held: in a data folder that was just restored, no worker is alive. Returns how
+    many jobs there were.
     """
     taken = 0
-    for owner in owners(session) | set(beats(session)):
+    for owner in owners(session) | source_owners(session) | set(beats(session)):
         taken += reclaim(session, owner)
+        release_sources(session, owner)
         remove_worker(session, owner)
     return taken
 

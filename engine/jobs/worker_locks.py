@@ -24,7 +24,7 @@ from engine.jobs.at_work import suspects_in, suspects_of_silent
 from engine.jobs.transitions import reclaim
 from storage.database import Database
 from storage.job_changes import owners
-from storage.knowledge_changes import release_sources
+from storage.knowledge_changes import release_sources, source_owners
 from storage.workers import beats, remove_worker
 
 SILENT_SECONDS = 30.0
@@ -143,7 +143,7 @@ class Reaper:
         self._looked = monotonic()
 
     def pass_over(self, me: str) -> int:
-        """Checks all owners of jobs and all lock files once; `me` is this process's boot id.
+        """Checks all owners of jobs and sources, and all lock files once; `me` is this process's boot id.
 
         Returns how many jobs were reclaimed.
         """
@@ -187,7 +187,7 @@ class Reaper:
 
 
 def _owners_and_beats(session: Session) -> tuple[set[str], dict[str, int]]:
-    return owners(session), beats(session)
+    return owners(session) | source_owners(session), beats(session)
 
 
 def reclaim_of(session: Session, owner: str, suspects: frozenset[str] | None) -> int:

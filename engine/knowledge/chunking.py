@@ -21,25 +21,46 @@ _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 
 
 def cut(text: str, chars: int = PIECE_CHARS, place: str = "") -> list[NewPiece]:
-    """Returns the pieces of a text, each about `chars` characters long and at most half as long again."""
+    """Returns the pieces of a text, each about `chars` characters long and at most half as long again.
+
+    Headings with nothing below them are text below the heading above them, those that follow each other together.
+    """
     pieces: list[NewPiece] = []
     path: list[str] = []
+    above: list[str] = []
     held: list[str] = []
+    is_bare = False
 
     def end() -> None:
-        pieces.extend(NewPiece(one, _shown(path), place) for one in _packed(held, chars))
+        pieces.extend(NewPiece(one, _shown(above), place) for one in _packed(held, chars))
         held.clear()
+
+    def hold(text: str, below: list[str]) -> None:
+        if below != above:
+            end()
+            above[:] = below
+        held.append(text)
 
     for block in _blocks(clean(text)):
         level = _level(block)
         if not level:
-            held.append(block)
+            hold(block, path)
+            is_bare = False
             continue
-        end()
+        if is_bare and level <= len(path):
+            hold(path[-1], path[:-1])
+        else:
+            end()
+        heading = _BLANKS.sub(" ", block.strip("# \t"))
         del path[level - 1 :]
-        path += [""] * (level - 1 - len(path)) + [_BLANKS.sub(" ", block.strip("# \t"))[:_LONGEST_HEADING]]
+        path += [""] * (level - 1 - len(path)) + [heading[:_LONGEST_HEADING]]
+        is_bare = len(heading) <= _LONGEST_HEADING
+        if not is_bare:
+            hold(heading, path)
+    if is_bare:
+        hold(path[-1], path[:-1])
     end()
-    return pieces or ([NewPiece(_shown(path), "", place)] if any(path) else [])
+    return pieces
 
 
 def cut_parts(parts: Sequence[tuple[str, str]], chars: int = PIECE_CHARS) -> list[NewPiece]:

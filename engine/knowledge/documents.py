@@ -16,13 +16,16 @@ USUAL_PAGES, USUAL_DEPTH = 100, 2
 
 
 class Found(Struct, frozen=True):
-    """A document. `parts`: `(place, text)` of its parts in order. `total`: how many documents there are, if known."""
+    """A document. `parts`: `(place, text)` of its parts in order. `total`: how many documents there are, if known.
+    `stored_hash`: the hash of the stored document that holds the text, when it was read from there.
+    """
 
     key: str
     name: str
     parts: tuple[tuple[str, str], ...]
     address: str = ""
     total: int = 0
+    stored_hash: str | None = None
 
 
 class NotRead(Struct, frozen=True):
@@ -32,6 +35,14 @@ class NotRead(Struct, frozen=True):
     name: str
     message: str
     total: int = 0
+
+
+class Missed(Struct, frozen=True):
+    """Not every document of a source could be looked for, and why. What is stored stays, but for the keys `gone`."""
+
+    name: str
+    message: str
+    gone: frozenset[str]
 
 
 def ending_of(name: str) -> str:

@@ -16,10 +16,10 @@ from functools import partial
 from engine.core.errors import Refusal, StorageUnavailable
 from engine.core.log_throttle import LogThrottle
 from engine.flow.node_context import NodeFailed
-from engine.knowledge.documents import NotRead
+from engine.knowledge.documents import Missed, NotRead
 from engine.knowledge.reading import Tools, read_source
 from engine.knowledge.saved_embeddings import SavedEmbeddings
-from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document
+from engine.knowledge.writing import CutDocument, cut_document, embedded_text, write_document, write_kept
 from engine.models.embeddings import BATCH, BATCH_CHARS, batches
 from storage.knowledge import MAX_CHARS, MAX_PIECES, read_room
 from storage.knowledge_changes import (
@@ -46,7 +46,7 @@ from storage.knowledge_vectors import all_as_bytes
 
 log = logging.getLogger(__name__)
 
-#: How many sources a worker process reads at a time.
+#: How many sources a worker process reads at a time, and how many it removes beside them.
 AT_ONCE = 2
 #: How many documents are written together.
 GROUP = 25
@@ -59,6 +59,7 @@ class _Run:
     task: Task
     known: dict[str, KnownDocument]
     seen: set[str] = field(default_factory=set)
+    missed: Missed | None = None
     problems: list[dict[str, str]] = field(default_factory=list)
     not_read: int = 0
     done: int = 0
@@ -79,6 +80,7 @@ class Indexer:
         self._embeddings = embeddings
         self._owner = owner
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._removing: set[str] = set()
         self._closing = False
         self._looking = False
         self._log_throttle = LogThrottle()
@@ -95,25 +97,40 @@ class Indexer:
                     running.cancel()  # it shall stop, or it was taken from this reading
             if held.keys() - self._under_way.keys():
                 await self._database.write(release_sources, self._owner, tuple(self._under_way))
-            while len(self._under_way) < AT_ONCE and not self._closing:
+            while not self._closing:
                 mine = tuple(self._under_way)
-                if not await self._database.read(anything_due, mine):
+                room = {
+                    "read": len(mine) - len(self._removing) < AT_ONCE,
+                    "remove": len(self._removing) < AT_ONCE,
+                }
+                if not any(room.values()) or not await self._database.read(anything_due, mine, **room):
                     return
-                task = await self._database.write(claim_next, self._owner, mine)
+                task = await self._database.write(claim_next, self._owner, mine, **room)
                 if task is None:
                     return
-                running = asyncio.create_task(self._work(task), name=f"source {task.source.id}")
-                self._under_way[task.source.id] = running
-                running.add_done_callback(lambda _done, source_id=task.source.id: self._under_way.pop(source_id, None))
+                self._begin(task)
         except StorageUnavailable as error:
             if self._log_throttle.may_say("look"):
                 log.warning("Sources of knowledge wait: %s", error)
         finally:
             self._looking = False
 
+    def _begin(self, task: Task) -> None:
+        source_id = task.source.id
+        running = asyncio.create_task(self._work(task), name=f"source {source_id}")
+        self._under_way[source_id] = running
+        if task.leaving:
+            self._removing.add(source_id)
+
+        def ended(_done: asyncio.Task[None]) -> None:
+            self._under_way.pop(source_id, None)
+            self._removing.discard(source_id)
+
+        running.add_done_callback(ended)
+
     @property
     def busy(self) -> bool:
-        """True while a source is read."""
+        """True while a source is read or removed."""
         return bool(self._under_way)
 
     async def settled(self) -> None:
@@ -172,6 +189,10 @@ class Indexer:
         group: list[CutDocument] = []
         held = 0
         async for one in read_source(run.task, self._tools, partial(self._note, run)):
+            if isinstance(one, Missed):
+                run.missed = one
+                run.problems.append({"name": one.name[:300], "message": one.message[:1_000]})
+                continue
             run.total = max(run.total, one.total)
             if one.key:
                 run.seen.add(one.key)
@@ -223,6 +244,9 @@ class Indexer:
 
     async def _store(self, run: _Run, document: CutDocument, vectors: Sequence[bytes]) -> None:
         source_id, model = run.task.source.id, run.task.model
+        if document.stored_hash is not None:
+            await self._database.write(write_kept, source_id, self._owner, document, model, vectors)
+            return
         known = run.known.get(document.key)
         if len(document.pieces) <= SLICE and (known is None or known.pieces <= SLICE):
             known_id = known.id if known else None
@@ -266,7 +290,7 @@ class Indexer:
         if run.task.source.kind == "flow":
             return
         for key, known in run.known.items():
-            if key not in run.seen:
+            if key not in run.seen and (run.missed is None or key in run.missed.gone):
                 await self._clear(run.task.source.id, known.id)
 
     async def _remove(self, source_id: str) -> None:
@@ -296,7 +320,7 @@ def _outcome(run: _Run) -> tuple[str, str]:
         )
     if run.trouble:
         return "failed", f"Its words can be found, its meaning cannot: {run.trouble}"
-    if run.not_read and run.not_read == run.done:
+    if run.problems and run.not_read == run.done:
         return "failed", run.problems[0]["message"]
     return "ready", ""
 

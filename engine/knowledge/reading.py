@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
 
 from msgspec import Struct
 
 from engine.core.charsets import decode_body
+from engine.core.errors import NotFound
 from engine.documents.reading import read_document
 from engine.documents.table_reading import read_row_texts_apart
 from engine.flow.file_values import FileContent
 from engine.flow.node_context import Json, NodeContext, NodeFailed
 from engine.flow.node_http import Reach
-from engine.knowledge.documents import TABLES, TEXTS, USUAL_DEPTH, USUAL_PAGES, Found, NotRead, ending_of
+from engine.knowledge.documents import TABLES, TEXTS, USUAL_DEPTH, USUAL_PAGES, Found, Missed, NotRead, ending_of
 from engine.nodes import page_scraper
 from engine.nodes.site_addresses import Picker, canonical
 from engine.nodes.site_crawl import Crawl, Limits
@@ -57,7 +58,7 @@ class Tools(Struct, frozen=True):
 
 async def read_source(
     task: Task, tools: Tools, note: Callable[[str], Awaitable[None]]
-) -> AsyncIterator[Found | NotRead]:
+) -> AsyncIterator[Found | NotRead | Missed]:
     """Yields the documents of a source. `note` is told what goes on. Raises NodeFailed and Refusal when it cannot begin."""
     source = task.source
     match source.kind:
@@ -65,14 +66,16 @@ async def read_source(
             async for one in _read_site(source.settings, tools, note):
                 yield one
         case "dataset":
-            async for one in _read_rows(task.workspace_id, source.settings, tools):
+            async for one in _read_rows(task, tools):
                 yield one
         case "flow":
             after = 0
             while kept := await tools.database.read(list_kept, task.workspace_id, source.id, after=after):
                 after = kept[-1].id
                 for text in kept:
-                    yield Found(text.key, text.name, (("", text.text),), total=source.documents)
+                    yield Found(
+                        text.key, text.name, (("", text.text),), text.address, source.documents, stored_hash=text.hash
+                    )
         case "file":
             async for one in _read_file(await _stored(task, tools), tools):
                 yield one
@@ -130,11 +133,22 @@ async def _read_file(file: FileContent, tools: Tools) -> AsyncIterator[Found | N
 # Rows of a dataset.
 
 
-async def _read_rows(workspace_id: str, settings: Mapping[str, Any], tools: Tools) -> AsyncIterator[Found]:
-    dataset = await tools.database.read(get_dataset, workspace_id, str(settings.get("dataset")))
-    columns = [name for name in settings.get("columns") or () if name in dataset.column_names]
+async def _read_rows(task: Task, tools: Tools) -> AsyncIterator[Found | NotRead]:
+    """Yields the rows; of a dataset or of columns that are gone only that they are, so what was read of them goes too."""
+    settings, name = task.source.settings, task.source.name
+    try:
+        dataset = await tools.database.read(get_dataset, task.workspace_id, str(settings.get("dataset")))
+    except NotFound:
+        yield NotRead("", name, f"The dataset {name} was deleted, and its rows with it. Delete this source too.")
+        return
+    chosen = settings.get("columns") or ()
+    columns = [one for one in chosen if one in dataset.column_names]
+    if gone := [one for one in chosen if one not in dataset.column_names]:
+        yield NotRead("", dataset.name, _gone_columns(gone, none_left=not columns))
+    if gone and not columns:
+        return
     after = 0
-    while rows := await tools.database.read(list_rows, workspace_id, dataset.id, after=after):
+    while rows := await tools.database.read(list_rows, task.workspace_id, dataset.id, after=after):
         after = rows[-1].id
         for row in rows:
             data = {name: row.data.get(name) for name in columns} if columns else row.data
@@ -143,12 +157,22 @@ async def _read_rows(workspace_id: str, settings: Mapping[str, Any], tools: Tool
             yield Found(str(row.id), name, (("", row_text(data)),), total=dataset.rows)
 
 
+def _gone_columns(gone: Sequence[str], *, none_left: bool) -> str:
+    named = ", ".join(f"`{one}`" for one in gone[:5]) + (" and more" if len(gone) > 5 else "")
+    if none_left:
+        return (
+            f"The dataset has none of the chosen columns any more ({named}), so nothing of it is read."
+            " Delete this source, and add the dataset again with the columns that may be found."
+        )
+    return f"The dataset does not have these chosen columns any more: {named}. The other chosen ones are read."
+
+
 # Pages of a site.
 
 
 async def _read_site(
     settings: Mapping[str, Any], tools: Tools, note: Callable[[str], Awaitable[None]]
-) -> AsyncIterator[Found | NotRead]:
+) -> AsyncIterator[Found | NotRead | Missed]:
     start = str(settings.get("url", "")).strip()
     pages = int(settings.get("max_pages") or USUAL_PAGES)
     depth = settings.get("max_depth")
@@ -164,7 +188,11 @@ async def _read_site(
         at_once=_AT_ONCE,
     )
     await note("Looking for its pages")
-    urls = list(await Crawl(limits, cast("NodeContext", reader)).go(start))
+    crawl = Crawl(limits, cast("NodeContext", reader))
+    urls = list(await crawl.go(start))
+    if crawl.missed:
+        told = f"Not every page could be looked for: {crawl.missed} Pages that were found before stay as they were."
+        yield Missed(start, told, frozenset(crawl.gone))
     for at in range(0, len(urls), _AT_ONCE):
         for one in await asyncio.gather(*(reader.read(url, len(urls)) for url in urls[at : at + _AT_ONCE])):
             yield one

@@ -20,6 +20,7 @@ from storage.database import Database
 from storage.knowledge import (
     CollectionLine,
     PieceLine,
+    any_leaving,
     documents_called,
     documents_of,
     get_collection,
@@ -33,8 +34,6 @@ from storage.knowledge_word_index import find_by_words
 
 #: How many pieces of each list are joined.
 CANDIDATES = 50
-#: How many pieces are looked through for those of some documents.
-MANY = 1_000
 #: The constant of reciprocal rank.
 RANK_OFFSET = 60
 LONGEST_QUESTION = 4_000
@@ -117,9 +116,14 @@ def _prepare(
 ) -> tuple[CollectionLine, _Only]:
     line = get_collection(session, workspace_id, collection)
     wanted = {one.strip().casefold() for one in sources if one.strip()}
-    if not wanted:
+    if not wanted and not any_leaving(session, line.id):
         return line, _Only()
     known = list_sources(session, workspace_id, line.id)
+    if not wanted:
+        # Pieces of a deleted source would take the places of others among the candidates. The word index takes long to
+        # choose among many sources, and not among many documents.
+        there = documents_of(session, [one.id for one in known])
+        return line, _Only((), frozenset(there), nothing=not there)
     named = [one for one in known if one.id in sources or one.name.casefold() in wanted]
     rest = wanted - {one.name.casefold() for one in named} - {one.id.casefold() for one in named}
     if not rest:
@@ -139,7 +143,7 @@ def _find(
     min_score: float,
 ) -> list[Hit]:
     terms = terms_of(question)
-    by_words = _by_words(session, workspace_id, line.id, terms, only)
+    by_words = find_by_words(session, line.id, terms, CANDIDATES, only.sources, only.documents)
     near = (
         find_by_meaning(session, line.id, line.model, vector, CANDIDATES, only.sources, only.documents)
         if vector
@@ -162,14 +166,6 @@ def _find(
         for piece, matched in zip(there, found, strict=True)
     ]
     return [one for one in hits if one.score >= min_score][:limit]
-
-
-def _by_words(session: Session, workspace_id: str, collection_id: str, terms: Sequence[Term], only: _Only) -> list[int]:
-    if only.documents is None:
-        return find_by_words(session, collection_id, terms, CANDIDATES, only.sources)
-    found = find_by_words(session, collection_id, terms, MANY)
-    pieces = pieces_by_id(session, workspace_id, found)
-    return [one for one in found if one in pieces and pieces[one].document_id in only.documents][:CANDIDATES]
 
 
 def _hit(

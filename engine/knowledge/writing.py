@@ -15,22 +15,24 @@ from storage.knowledge_changes import (
     NewPiece,
     begin_document,
     clear_some,
+    find_document,
     finish_document,
     write_pieces,
 )
 
 #: Changes when texts are cut in another way, so that every document counts as changed.
-CUT_VERSION = 1
+CUT_VERSION = 2
 
 
 class CutDocument(Struct, frozen=True):
-    """A document with its pieces. `hash` tells whether it changed."""
+    """A document with its pieces. `hash` tells whether it changed; `stored_hash` is that of `Found`."""
 
     key: str
     name: str
     address: str
     hash: str
     pieces: tuple[NewPiece, ...]
+    stored_hash: str | None = None
 
 
 def cut_document(found: Found, piece_chars: int) -> CutDocument:
@@ -39,7 +41,9 @@ def cut_document(found: Found, piece_chars: int) -> CutDocument:
     for place, text in found.parts:
         digest.update(f"\n\0{place}\n{text}".encode(errors="replace"))
     pieces = tuple(cut_parts(found.parts, piece_chars))
-    return CutDocument(clean(found.key), clean(found.name), clean(found.address), digest.hexdigest(), pieces)
+    return CutDocument(
+        clean(found.key), clean(found.name), clean(found.address), digest.hexdigest(), pieces, found.stored_hash
+    )
 
 
 def embedded_text(document: CutDocument, piece: NewPiece) -> str:
@@ -64,3 +68,14 @@ def write_document(
     for first in range(0, len(document.pieces), SLICE):
         write_pieces(session, source_id, owner, document_id, first, document.pieces[first : first + SLICE])
     finish_document(session, source_id, owner, document_id, document.hash, model, vectors)
+
+
+def write_kept(
+    session: Session, source_id: str, owner: str, document: CutDocument, model: str, vectors: Sequence[bytes]
+) -> None:
+    """Cuts the text of a step anew, in one write as the step stores it; does nothing when a step has replaced the text
+    since it was read.
+    """
+    stored = find_document(session, source_id, document.key)
+    if stored is not None and stored.hash == document.stored_hash:
+        write_document(session, source_id, owner, document, stored.id, model, vectors)

@@ -34,6 +34,7 @@ _PAGE_SECONDS = 30.0
 _MOST_SITEMAPS = 10
 _SITEMAP_SECONDS = 30.0
 _MOST_LINES = 200
+_ROBOTS_FAILED = "the site's robots.txt failed"
 #: The longest pause in seconds that a site may ask for; longer ones are shortened to it.
 _LONGEST_DELAY = 30.0
 
@@ -71,12 +72,13 @@ class _Link(NamedTuple):
 
 
 class _Visit(Struct, frozen=True):
-    """The result for one address. `url` is the address it led to."""
+    """The result for one address. `url` is the address it led to, also `led_to` for one with an error status."""
 
     fate: Fate
     url: str
     links: tuple[_Link, ...] = ()
     why: str = ""
+    led_to: str = ""
 
 
 class Crawl:
@@ -86,6 +88,11 @@ class Crawl:
         self.limits = limits
         self.context = context
         self.found: dict[str, int] = {}
+        #: Why pages may be missing that another search would find; empty when all was looked at. Pages beyond the limits
+        #: of the search do not count.
+        self.missed = ""
+        #: The addresses that answered that nothing is there.
+        self.gone: set[str] = set()
         self._site = ""
         self._listed_start = ""
         self._delay = limits.delay_seconds
@@ -112,6 +119,8 @@ class Crawl:
             if not links:
                 break
             links = await self._read_level(links, level)
+        if self._out_of_time:
+            self._miss("The time for the search was over.")
         self._add_warnings()
         return self.found
 
@@ -205,7 +214,7 @@ class Crawl:
                 rules = await http.site_rules(url, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
                 if not rules.may_read(url):
                     failed = rules.failed_status is not None
-                    why = "the site's robots.txt failed" if failed else "robots.txt closes it to programs"
+                    why = _ROBOTS_FAILED if failed else "robots.txt closes it to programs"
                     return _Visit("closed", url, why=why)
                 delay = max(delay, min(rules.crawl_delay, _LONGEST_DELAY))
             answer = await self._ask(link, delay)
@@ -218,7 +227,8 @@ class Crawl:
         if answer.status >= 400:
             failure = status_failure(answer, url)
             gone = answer.status in {404, 410}
-            return _Visit("gone" if gone else "broken" if failure.passing else "closed", url, why=failure.message)
+            fate: Fate = "gone" if gone else "broken" if failure.passing else "closed"
+            return _Visit(fate, url, why=failure.message, led_to=canonical(answer.url) or url)
         led_to = canonical(answer.url)
         if led_to is None or not _is_page(answer):
             return _Visit("file", url, why=f"it is a file of the type {answer.content_type[:60] or 'unknown'}")
@@ -231,6 +241,11 @@ class Crawl:
             if self.limits.respect_robots and not (await http.site_rules(led_to, reach=reach)).may_read(led_to):
                 return _Visit("closed", url, why="it leads to an address that robots.txt closes to programs")
         return _Visit("listed", led_to, tuple(await self._links_of(answer, level)))
+
+    def _miss(self, why: str, level: int = 0) -> None:
+        """Notes that what a page of this level, or a sitemap, links to was not seen."""
+        if level < self.limits.depth:
+            self.missed = self.missed or why
 
     async def _ask(self, link: _Link, delay: float) -> HttpAnswer:
         http = self.context.http
@@ -263,6 +278,10 @@ class Crawl:
                 return ()  # another address led to the same page
             self._seen.add(page_key(visit.url))
             self._take(visit.url, level)
+        if visit.fate == "gone":
+            self.gone |= {visit.url, visit.led_to}
+        elif visit.fate == "broken" or visit.why == _ROBOTS_FAILED:
+            self._miss(_sentence(visit.why, visit.url), level)
         if visit.fate != "listed":
             self._fates[visit.fate] += 1
             self._first.setdefault(visit.fate, visit)
@@ -283,7 +302,9 @@ class Crawl:
         try:
             rules = await http.site_rules(start.url, timeout_seconds=_PAGE_SECONDS, reach=start.reach)
             waiting = [self._link(urljoin(start.url, one), named_by_listed=rules.listed) for one in rules.sitemaps]
-        except NodeFailed:
+        except NodeFailed as failure:
+            if failure.passing:
+                self._miss(failure.message)
             waiting = []
         waiting = waiting or [start._replace(url=urljoin(start.url, "/sitemap.xml"))]
         asked: set[str] = set()
@@ -300,6 +321,7 @@ class Crawl:
         except TimeoutError:
             if not limit.expired():
                 raise
+            self._miss(f"The sitemap was not read in full within {_SITEMAP_SECONDS:g} seconds.")
             self.context.log(f"Sitemap: it was not read in full within {_SITEMAP_SECONDS:g} seconds.")
         return pages
 
@@ -309,11 +331,12 @@ class Crawl:
         try:
             async with http.turn(link.url, delay_seconds=self._delay, at_once=self.limits.at_once):
                 answer = await http.request("GET", link.url, timeout_seconds=_PAGE_SECONDS, reach=link.reach)
+            if answer.status != 200:
+                raise status_failure(answer, link.url)
         except NodeFailed as failure:
+            if failure.passing:
+                self._miss(failure.message)
             self.context.log(f"Sitemap: {failure.message}")
-            return [], []
-        if answer.status != 200:
-            self.context.log(f"Sitemap: {status_failure(answer, link.url).message}")
             return [], []
         sitemap = await self.context.in_thread(read_sitemap, answer.body)
         if sitemap.is_index:

@@ -16,6 +16,7 @@ import contextlib
 import sqlite3
 import string
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, cast
 
 from sqlalchemy.orm import Session
@@ -77,7 +78,9 @@ _FIND = Statement(
     )
     select hit.id
       from hit join weight on weight.place = hit.place
-     where cast(:source_ids as text[]) is null or hit.source_id = any(cast(:source_ids as text[]))
+     where (cast(:source_ids as text[]) is null or hit.source_id = any(cast(:source_ids as text[])))
+       and (cast(:document_ids as bigint[]) is null or hit.id in (
+               select piece.id from knowledge_pieces piece where piece.document_id = any(cast(:document_ids as bigint[]))))
      group by hit.id
      order by sum(weight * times / (times + length)) desc, hit.id
      limit :most
@@ -117,7 +120,12 @@ def remove_words(session: Session, pieces: Iterable[IndexedPiece]) -> None:
 
 
 def find_by_words(
-    session: Session, collection_id: str, terms: Sequence[Term], most: int, source_ids: Sequence[str] = ()
+    session: Session,
+    collection_id: str,
+    terms: Sequence[Term],
+    most: int,
+    source_ids: Sequence[str] = (),
+    document_ids: AbstractSet[int] | None = None,
 ) -> list[int]:
     """Returns the ids of the pieces that hold at least one of the terms, as `storage.knowledge_word_index` does."""
     asked = list(_queries(terms))
@@ -129,6 +137,7 @@ def find_by_words(
         "pieces": pieces,
         "length": length,
         "source_ids": list(source_ids) or None,
+        "document_ids": None if document_ids is None else list(document_ids),
         "most": most,
     }
     if pieces >= MANY:

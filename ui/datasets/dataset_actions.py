@@ -35,7 +35,7 @@ async def rename(page_session: PageSession, dataset: DatasetLine) -> str | None:
 
 async def delete(page_session: PageSession, dataset: DatasetLine, uses: Sequence[FlowUse]) -> bool:
     """Asks for confirmation, by typing the name when flows use the dataset, and deletes it."""
-    lost = _("Its rows are gone for good. A backup would bring them back.")
+    lost = _("Its rows are gone for good, also from Knowledge. A backup would bring them back.")
     if not await confirm_delete(dataset.name, lost, uses):
         return False
     with feedback.refusals_told() as outcome:

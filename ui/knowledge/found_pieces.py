@@ -10,6 +10,7 @@ from nicegui import ui
 
 from engine.core.errors import Refusal
 from storage.knowledge import CollectionLine
+from storage.knowledge_terms import small
 from ui.kit import feedback
 from ui.kit.parts import badge, button, card, icon, link, note, words
 from ui.kit.text import _, number, percent, plural
@@ -189,7 +190,7 @@ def _marks(text: str, found: Sequence[str]) -> list[tuple[int, int]]:
     """Returns where the words stand in a text, in order. Words of letters with spaces around them stand alone."""
     joined = [one for one in found if one[0] >= "\u0e00"]
     spaced = set(found) - set(joined)
-    marks = [one.span() for one in _WORD.finditer(text) if one[0].casefold() in spaced]
+    marks = [one.span() for one in _WORD.finditer(text) if small(one[0]) in spaced]
     for word in joined:
         at = text.find(word)
         while at >= 0:

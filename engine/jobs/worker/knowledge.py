@@ -32,10 +32,10 @@ from storage.knowledge import (
 )
 from storage.knowledge_changes import (
     add_receipt,
+    find_document,
     find_receipt,
     find_source_named,
     insert_source,
-    known_documents,
 )
 from storage.knowledge_vectors import all_as_bytes
 
@@ -101,11 +101,14 @@ class WorkspaceKnowledge(Struct, frozen=True):
                     f"The text has {len(text):,} characters; {MAX_TEXT:,} are taken", remedy="Add it in parts."
                 )
             text = await asyncio.to_thread(clean, text)
-            document = await asyncio.to_thread(cut_document, self._found(text, clean(source)), line.piece_chars)
-            vectors = await self._meaning(line, document)
-            return await self.database.write(
-                _add, self.workspace_id, line.id, self.step, document, line.model, vectors, text
-            )
+            added = None
+            while added is None:
+                document = await asyncio.to_thread(cut_document, self._found(text, clean(source)), line.piece_chars)
+                vectors = await self._meaning(line, document)
+                added = await self.database.write(_add, self.workspace_id, line, self.step, document, vectors, text)
+                if added is None:
+                    line = await self.database.read(get_collection, self.workspace_id, line.id)
+            return added
         except Refusal as refusal:
             raise _failed(refusal) from refusal
 
@@ -151,17 +154,20 @@ def _shared(
 def _add(
     session: Session,
     workspace_id: str,
-    collection_id: str,
+    line: CollectionLine,
     step: str,
     document: CutDocument,
-    model: str,
     vectors: Sequence[bytes],
     text: str,
-) -> dict[str, Json]:
-    collection = hold_collection(session, workspace_id, collection_id)
+) -> dict[str, Json] | None:
+    """Stores a text; None when its collection has another model or length of pieces since it was cut."""
+    collection = hold_collection(session, workspace_id, line.id)
     earlier = find_receipt(session, step, collection.id)
     if earlier is not None:
         return earlier
+    model = line.model
+    if (collection.model or "", collection.piece_chars) != (model, line.piece_chars):
+        return None
     room = read_room(session, workspace_id)
     if room.pieces + len(document.pieces) > MAX_PIECES or room.chars + len(text) > MAX_CHARS:
         raise TooLarge(
@@ -172,7 +178,7 @@ def _add(
     if source is None:
         source = insert_source(session, collection, "flow", ADDED, {}, "a flow")
         source.state = "ready"
-    known = known_documents(session, source.id).get(document.key)
+    known = find_document(session, source.id, document.key)
     if known is not None and known.hash == document.hash and known.model == (model if vectors else ""):
         action = "unchanged"
     else:

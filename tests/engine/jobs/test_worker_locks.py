@@ -7,18 +7,31 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from engine.actions.knowledge import add_collection, add_site
 from engine.core.clock import DAY, HOUR, MovedClock
 from engine.jobs.at_work import AtWork
-from engine.jobs.transitions import claim, finish, send_forgotten
+from engine.jobs.transitions import claim, finish, reclaim_all, send_forgotten
 from engine.jobs.worker_locks import AlreadyServing, Reaper, new_boot, run_folder, serve_lock
 from storage.job_changes import Lease
+from storage.knowledge import list_sources
+from storage.knowledge_changes import claim_next
 from storage.workers import beat, beats, insert_worker, remove_worker
 from tests.engine.jobs.world import World, open_world
+from tests.factories import person
+
+
+def a_source(world: World) -> Callable[[], str]:
+    """Adds a source of knowledge that waits for a worker; returns what reads its state."""
+    ada = person(world.workspace_id)
+    made = world.write(add_collection, ada, "Shop")
+    world.write(add_site, ada, made, "https://practice.flowport.example/")
+    return lambda: world.read(list_sources, world.workspace_id, made)[0].state
 
 
 @dataclass
@@ -33,6 +46,28 @@ class Stopwatch:
 
 def messages(world: World) -> int:
     return world.read(lambda session: session.connection().exec_driver_sql("select count(*) from task").scalar())
+
+
+def test_a_worker_without_a_row_and_a_job_gives_its_source_back(world: World) -> None:
+    state = a_source(world)
+    assert world.write(claim_next, "boot_gone") is not None
+    watch = Stopwatch()
+    reaper = Reaper(world.database, world.data, monotonic=watch)
+    reaper.pass_over("boot_me")
+    assert state() == "working"
+    watch.seconds += 29
+    reaper.pass_over("boot_me")
+    watch.seconds += 1
+    reaper.pass_over("boot_me")
+    assert state() == "waiting"
+
+
+def test_in_a_restored_folder_no_source_is_being_read(world: World) -> None:
+    state = a_source(world)
+    world.write(insert_worker, "boot_gone", "old-host", 1)
+    assert world.write(claim_next, "boot_gone") is not None
+    assert world.write(reclaim_all) == 0
+    assert (state(), world.read(beats)) == ("waiting", {})
 
 
 @pytest.mark.process

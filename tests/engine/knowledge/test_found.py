@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from engine.actions.knowledge import add_collection, add_text, read_again
 from engine.actions.principal import Principal
 from engine.knowledge.indexer import Indexer
@@ -83,3 +85,39 @@ async def test_words_meaning_and_both(world: World, ada: Principal, indexer: Ind
     assert joined > by_words
     assert joined >= by_meaning
     assert terms_of("What do I do?")  # a question of common words alone is searched all the same
+
+
+#: (a question, whether it finds "Die Straße ist weiß, in İstanbul und Δελφοὺς. ﬁnance", one with "die Strasse").
+SPELLED = [
+    ("Straße", True, True),
+    ("STRASSE", True, True),
+    ("STRAẞE", True, True),
+    ("strasse", True, True),
+    ("weiß", True, False),
+    ("İSTANBUL", True, False),
+    ("istanbul", True, False),
+    ("ΔΕΛΦΟὺΣ", True, False),
+    ("ﬁnance", True, False),
+    ("Strase", False, False),
+]
+
+
+@pytest.mark.parametrize(("question", "sharp", "plain"), SPELLED)
+async def test_a_word_is_found_in_all_its_spellings(
+    world: World, ada: Principal, question: str, sharp: bool, plain: bool
+) -> None:
+    made = world.write(add_collection, ada, "Streets")
+    world.write(add_text, ada, made, "sharp", "Die Straße ist weiß, in İstanbul und Δελφοὺς. ﬁnance")
+    world.write(add_text, ada, made, "plain", "Die Strasse.")
+
+    async def none(_model: str, _texts: Sequence[str], _purpose: str) -> Embedded:
+        raise AssertionError
+
+    hits = (await search(world.database, ada.workspace_id, made, question, none)).hits
+    assert {one.piece.document for one in hits} == {
+        name for name, is_found in (("sharp", sharp), ("plain", plain)) if is_found
+    }
+    assert [one.score for one in hits] == [1.0] * len(hits)
+    marked = {"sharp": "straße", "plain": "strasse"}
+    if sharp and plain:
+        assert {one.piece.document: one.words for one in hits} == {name: (word,) for name, word in marked.items()}

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from engine.actions.datasets import add_dataset, add_row, delete_rows, import_rows
+from engine.actions.datasets import (
+    add_dataset,
+    add_row,
+    delete_dataset,
+    delete_rows,
+    import_rows,
+    remove_column,
+    rename_column,
+)
 from engine.actions.knowledge import (
     add_collection,
     add_dataset_rows,
@@ -29,18 +37,26 @@ from engine.actions.principal import Principal
 from engine.core.clock import DAY, MovedClock
 from engine.core.errors import Conflict, Invalid, TooLarge
 from engine.files.intake import incoming_of
+from engine.jobs.worker.knowledge import WorkspaceKnowledge
 from engine.jobs.worker_locks import reclaim_of
 from engine.knowledge import indexer as indexing
+from engine.knowledge import reading
 from engine.knowledge.indexer import Indexer
+from engine.knowledge.reading import Tools
 from engine.knowledge.search import search
+from engine.outbound.allow_list import OutboundRules, parse_allow_list
+from engine.outbound.client import OutboundClient
+from engine.sandbox.pool import Sandbox
 from storage.dataset_changes import checked_rows
 from storage.datasets import list_rows
 from storage.files import list_uses
 from storage.knowledge import SourceLine, list_collections, list_sources, page_of_pieces
 from storage.knowledge_changes import claim_next
+from storage.tables_knowledge import KnowledgeSource
 from tests.engine.jobs.world import World
 from tests.engine.knowledge.conftest import Model
 from tests.postgres_cluster import POSTGRES
+from tests.stand_ins.web_site import Page, WebSite
 
 PRACTICE = "https://practice.flowport.example/"
 
@@ -126,6 +142,61 @@ async def test_what_did_not_change_is_left_and_what_is_gone_is_removed(
     assert (source.documents, source.vectors) == (70, 70)
     assert await found(world, made, "wheat bun", model)
     assert not any("Loaf 0\n" in one for one in texts(world, source_id))
+    check_index(world)
+
+
+def goods_with_columns(world: World, ada: Principal, made: str) -> tuple[str, str]:
+    """Makes a dataset and a source of the columns `name` and `made of`; returns the ids of both."""
+    dataset = world.write(add_dataset, ada, "Goods")
+    world.write(import_rows, ada, dataset, checked_rows([{"name": "Rye", "made of": "rye", "cost": 7.25}]))
+    return dataset, world.write(add_dataset_rows, ada, made, dataset, ["name", "made of"])
+
+
+async def test_a_chosen_column_that_is_renamed_stays_chosen(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    dataset, source_id = goods_with_columns(world, ada, made)
+    world.write(rename_column, ada, dataset, "name", " sort  of bread ")
+    world.write(rename_column, ada, dataset, "cost", "price")
+    await read_all(indexer)
+    assert texts(world, source_id) == ["sort of bread: Rye\nmade of: rye"]
+
+
+async def test_without_its_chosen_columns_nothing_else_of_a_dataset_is_read(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    dataset, source_id = goods_with_columns(world, ada, made)
+    await read_all(indexer)
+    world.write(remove_column, ada, dataset, "name")
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, texts(world, source_id)) == ("ready", ["made of: rye"])
+    assert [one["message"] for one in source.problems] == [
+        "The dataset does not have these chosen columns any more: `name`. The other chosen ones are read."
+    ]
+    world.write(remove_column, ada, dataset, "made of")
+    world.write(read_again, ada, source_id)
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, texts(world, source_id)) == ("failed", [])
+    assert source.message.startswith("The dataset has none of the chosen columns any more (`name`, `made of`)")
+    check_index(world)
+
+
+async def test_the_rows_of_a_deleted_dataset_are_found_no_more(
+    world: World, ada: Principal, made: str, indexer: Indexer
+) -> None:
+    dataset, source_id = goods_with_columns(world, ada, made)
+    await read_all(indexer)
+    world.write(delete_dataset, ada, dataset)
+    assert (sources(world, made), await found(world, made, "rye")) == ([], [])
+    # what an earlier release left: a source whose dataset is gone
+    world.write(lambda session: setattr(session.get_one(KnowledgeSource, source_id), "state", "waiting"))
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.pieces) == ("failed", 0)
+    assert source.message == "The dataset Goods was deleted, and its rows with it. Delete this source too."
     check_index(world)
 
 
@@ -235,6 +306,51 @@ async def test_a_site_that_is_not_there_is_told_in_words(
     for bad in ("", "ftp://a.example/", "http://", "mailto:a@b.example"):
         with pytest.raises(Invalid):
             world.write(add_site, ada, made, bad)
+
+
+def a_page(text_: str, *links: str) -> str:
+    made = "".join(f"<a href='{one}'>{one}</a>" for one in links)
+    return f"<html><title>{text_}</title><body><p>{text_} of the shop.</p>{made}</body></html>"
+
+
+@pytest.mark.process
+async def test_pages_that_could_not_be_looked_for_stay(
+    world: World, ada: Principal, made: str, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "DELAY_SECONDS", 0.0)
+    pages = {"/": a_page("Start", "/help"), "/help": a_page("Help", "/help/returns"), "/old": a_page("Old")}
+    with WebSite({**pages, "/help/returns": a_page("Returns"), "/new": a_page("New")}) as site:
+        listed = "".join(f"<url><loc>{site.at(one)}</loc></url>" for one in ("/old", "/new"))
+        sitemap = Page(f"<urlset>{listed}</urlset>", content_type="application/xml")
+        site.pages["/sitemap.xml"] = sitemap
+        allowed = parse_allow_list(site.origin.removeprefix("http://"))
+        tools = Tools(world.database, OutboundClient(OutboundRules(allow=tuple(allowed))), Sandbox(1))
+        indexer = Indexer(tools, model, "boot_here")  # type: ignore[arg-type]
+        source_id = world.write(add_site, ada, made, site.at("/"))
+
+        async def read() -> tuple[int, list[str]]:
+            await read_all(indexer)
+            (source,) = sources(world, made)
+            assert source.state == "ready"
+            world.write(read_again, ada, source_id)
+            return source.documents, [one["message"] for one in source.problems]
+
+        stays = "Pages that were found before stay as they were."
+        assert await read() == (5, [])
+        site.pages["/sitemap.xml"] = Page("", 503)
+        documents, told = await read()
+        assert (documents, told[0].endswith(stays)) == (5, True)
+        assert "/sitemap.xml` answered 503" in told[0]
+        site.pages["/sitemap.xml"], site.pages["/help"], site.pages["/old"] = sitemap, Page("", 503), Page("", 410)
+        documents, told = await read()
+        assert (documents, told[0].endswith(stays)) == (4, True), "a page that says that it is gone is removed"
+        assert "/help` answered 503" in told[0]
+        site.pages["/help"], site.pages["/sitemap.xml"] = pages["/help"], Page("", 404)
+        documents, told = await read()
+        assert (documents, told) == (3, []), "no sitemap is no trouble; what no page names is removed"
+        await tools.sandbox.close()
+        await tools.outbound.aclose()
+    check_index(world)
 
 
 async def test_without_an_answer_of_the_model_the_words_are_found(
@@ -370,6 +486,95 @@ async def test_a_deleted_collection_leaves_nothing_behind(
         )
         assert (table, count) == (table, 0)
     check_index(world)
+
+
+def step(world: World, name: str, model: Model) -> WorkspaceKnowledge:
+    """Knowledge as a step of a flow adds to it."""
+    return WorkspaceKnowledge(world.database, world.workspace_id, name, model.embed, lambda _call: None, print)
+
+
+async def test_what_a_step_adds_while_its_collection_is_read_anew_stays(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    quick = Model()
+    for at in range(26):
+        await step(world, f"job_1:add:0/{at}", quick).add(made, f"It costs {at} dollars.", f"Price {at}")
+    await step(world, "job_1:add:0/26", quick).add(made, "A page of the site.", "https://a.example/")
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    (source,) = sources(world, made)
+    world.write(read_again, ada, source.id)
+    model.ready.clear()
+    await indexer.pass_over()
+    await model.asked.wait()  # the first texts are read, their vectors are not there yet
+    long = "\n\n".join(f"# {at}\n\nIt costs less." for at in range(indexing.SLICE + 1))
+    assert (await step(world, "job_2:add:", quick).add(made, long, "Price 3"))["action"] == "replaced"
+    assert (await step(world, "job_3:add:", quick).add(made, "Zebras are free.", "Zebras"))["action"] == "added"
+    model.ready.set()
+    await read_all(indexer)
+    (source,) = sources(world, made)
+    assert (source.state, source.documents, source.pieces) == ("ready", 28, 27 + indexing.SLICE + 1)
+    assert source.vectors == source.pieces
+    kept = texts(world, source.id)
+    assert "It costs 3 dollars." not in kept
+    assert {"It costs less.", "It costs 4 dollars.", "Zebras are free."} < set(kept)
+    pieces, _ = world.read(lambda session: page_of_pieces(session, world.workspace_id, source.id, offset=0, limit=500))
+    assert {one.address for one in pieces if one.document.startswith("https:")} == {"https://a.example/"}
+    check_index(world)
+
+
+async def test_a_step_that_waited_for_the_former_model_asks_the_new_one(
+    world: World, ada: Principal, made: str, model: Model
+) -> None:
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:tiny"))
+    model.ready.clear()
+    adding = asyncio.create_task(step(world, "job_1:add:", model).add(made, "Zebras are free. " * 40, "Zebras"))
+    await model.asked.wait()
+    world.write(lambda session: setattr(session.get_one(_collection(), made), "model", "box:other"))
+    world.write(set_piece_length, ada, made, 200)
+    model.ready.set()
+    result = await adding
+    (source,) = sources(world, made)
+    assert (result["pieces"], source.pieces, source.vectors) == (4, 4, 4)
+    stored = world.read(lambda session: session.scalars(text("select distinct model from knowledge_vectors")).all())
+    assert stored == ["box:other"]
+
+
+async def test_a_deleted_source_is_found_no_more_while_the_worker_reads_others(
+    world: World, ada: Principal, made: str, indexer: Indexer, model: Model
+) -> None:
+    secret = world.write(add_text, ada, made, "Secret", "\n\n".join(f"# {at}\n\nThe salary." for at in range(60)))
+    world.write(add_text, ada, made, "Jobs", "We are looking for a baker. The salary is fair, and the oven is warm.")
+    slow = world.write(add_collection, ada, "Slow")
+    world.write(lambda session: setattr(session.get_one(_collection(), slow), "model", "box:tiny"))
+    model.ready.clear()
+    for at in range(indexing.AT_ONCE):
+        world.write(add_text, ada, slow, f"Slow {at}", "text")
+    await indexer.pass_over()
+    await model.asked.wait()
+    world.write(delete_source, ada, secret)
+    assert len(await found(world, made, "salary")) == 1, "and it takes the place of no other piece"
+    assert [one.state for one in sources(world, slow)] == ["working"] * indexing.AT_ONCE
+    await indexer.pass_over()
+    while world.read(lambda session: session.scalar(text("select count(*) from knowledge_pieces"))) != 1:
+        await asyncio.sleep(0.005)
+    assert [one.state for one in sources(world, slow)] == ["working"] * indexing.AT_ONCE
+    model.ready.set()
+    await read_all(indexer)
+    check_index(world)
+
+
+async def test_only_some_documents_are_searched_however_many_others_fit_better(
+    world: World, ada: Principal, made: str
+) -> None:
+    for at in range(4):
+        world.write(add_text, ada, made, f"Other {at}", "\n\n".join(f"# {at}\n\nReturns." for at in range(300)))
+    world.write(add_text, ada, made, "Manual", "What to do with a loaf that returns to the shop. " * 9)
+
+    async def vectors(*_asked: Any) -> Any:
+        raise AssertionError
+
+    hits = await search(world.database, world.workspace_id, made, "returns", vectors, sources=["manua"])
+    assert {one.piece.document for one in hits.hits} == {"Manual"}
 
 
 async def test_a_full_workspace_takes_no_more(

@@ -45,6 +45,9 @@ QUESTIONS = (
     "unknownword",
     "x" * 5_000,
     "a dog and the document of a house",
+    "Größe der Hauptstraße",
+    "HAUPTSTRASSE",
+    "İstanbul ﬁnance",
 )
 ODD = (
     "請求書の支払い期限は水曜日です。",
@@ -53,6 +56,8 @@ ODD = (
     "O'Brien said: 100% \\ done; it's 'x' & !y | z:*",
     "Une réparation d'écran. Naïve. " + "écran " * 3,
     "x" * 5_000 + " refund",
+    "Die Größe der HAUPTSTRAẞE in İstanbul, ﬁnance",
+    "HAUPTSTRASSE, Hauptstraße",
     "",
 )
 DIMENSIONS = 8
@@ -66,9 +71,11 @@ class Filled:
     collection_id: str
     source_ids: list[str]
 
-    def by_words(self, question: str, sources: slice = slice(0)) -> list[int]:
+    def by_words(
+        self, question: str, sources: slice = slice(0), documents: set[int] | None = None, most: int = 50
+    ) -> list[int]:
         return self.database.read_now(
-            find_by_words, self.collection_id, terms_of(question), 50, self.source_ids[sources]
+            find_by_words, self.collection_id, terms_of(question), most, self.source_ids[sources], documents
         )
 
     def by_meaning(
@@ -123,6 +130,9 @@ def test_a_question_finds_the_same_pieces_in_the_same_order(
     for question in QUESTIONS:
         assert postgres.by_words(question) == sqlite.by_words(question), question
         assert postgres.by_words(question, slice(1, 3)) == sqlite.by_words(question, slice(1, 3)), question
+        mine = sqlite.by_words(question, documents={2})
+        assert postgres.by_words(question, documents={2}) == mine == sqlite.by_words(question, slice(1, 2)), question
+        assert postgres.by_words(question, documents={2}, most=2) == mine[:2], question
     assert postgres.by_words("refund of a late delivery") != []
 
 

@@ -11,15 +11,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from engine.actions.knowledge import add_collection, add_site
 from engine.core.errors import StorageUnavailable
 from engine.jobs.shared_reaper import SharedReaper
 from engine.jobs.transitions import claim
+from storage.knowledge import list_sources
+from storage.knowledge_changes import claim_next
 from storage.opening import open_database
 from storage.postgres.connections import WRITE_LOCK
 from storage.postgres.process_link import lock_key
 from storage.workers import beat, beats, insert_worker
 from tests.databases import url_of
 from tests.engine.jobs.world import World
+from tests.factories import person
 from tests.postgres_proxy import Proxy
 from tests.stored import fill_disk, free_disk
 
@@ -72,6 +76,17 @@ def test_a_worker_whose_lock_is_free_and_that_is_silent_for_10_seconds_is_dead(s
     assert stage.look(13) == 10
     assert stage.world.job(stage.job_id).status == "queued"
     assert stage.world.read(beats) == {}
+
+
+def test_a_worker_without_a_row_and_a_job_gives_its_source_back(stage: Stage) -> None:
+    ada = person(stage.world.workspace_id)
+    made = stage.world.write(add_collection, ada, "Shop")
+    stage.world.write(add_site, ada, made, "https://practice.flowport.example/")
+    stage.look(11)
+    assert stage.world.write(claim_next, "boot_gone") is not None
+    stage.look(11)
+    (source,) = stage.world.read(list_sources, stage.world.workspace_id, made)
+    assert source.state == "waiting"
 
 
 def test_a_worker_whose_lock_is_held_is_dead_after_30_seconds_of_silence(stage: Stage, new_data: Path) -> None:
