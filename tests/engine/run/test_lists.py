@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from engine.flow.node_context import NodeFailed
+from engine.flow.node_context import NodeFailed, SetAside
 from engine.run.state import RunOptions
 from engine.run.steps import StepKey
 from tests.engine.run.arrange import WORK, Notebook, flow, go, node_type
@@ -300,6 +300,67 @@ async def test_a_group_begins_when_the_one_before_has_ended():
     catalog = {**WORK, "work": node_type("work", work)}
     await go(each({"mode": "chunked", "chunk_size": 2}), {"x": [0, 1, 2, 3]}, catalog=catalog)
     assert set(log[:4]) == {"+0", "+1", "-0", "-1"}
+
+
+@pytest.mark.parametrize("mode", ["sequential", "parallel", "chunked"])
+async def test_a_question_beside_a_list_keeps_no_item_of_it_from_running(mode):
+    asked = asyncio.Event()
+
+    async def ask(config, inputs, context):
+        asked.set()
+        raise SetAside
+
+    async def work(config, inputs, context):
+        await asked.wait()
+        return inputs.values["x"]
+
+    nodes = [
+        ("ask", "ask", {}),
+        ("s", "array_splitter", X, {"mode": mode, "chunk_size": 2}),
+        ("a", "work", {"x": "{{ s.out }}"}),
+        ("f", "array_flatten"),
+        ("o", "api_output", {"list": "{{ f.out }}"}),
+    ]
+    catalog = {**WORK, "work": node_type("work", work), "ask": node_type("ask", ask)}
+    outcome, notebook = await go(flow(nodes, "in>ask in>s s>a a>f f>o ask>o"), {"x": list(range(6))}, catalog=catalog)
+    assert outcome.status == "waiting"
+    assert notebook.step("f").output == flat(list(range(6)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked_at_once"),
+    [("sequential", [1] * 5), ("parallel", [5]), ("chunked", [2, 2, 1])],
+)
+async def test_a_flatten_that_no_question_leads_to_waits_for_items_that_have_not_begun(mode, asked_at_once):
+    answered, asked = set(), []
+
+    async def ask(config, inputs, context):
+        if inputs.values["x"] in answered:
+            return inputs.values["x"]
+        asked.append(inputs.values["x"])
+        raise SetAside
+
+    nodes = [
+        ("s", "array_splitter", X, {"mode": mode, "chunk_size": 2}),
+        ("q", "work", {"x": "{{ s.out }}"}),
+        ("f", "array_flatten", {"value": "{{ q.out }}"}),
+        ("ask", "ask", {"x": "{{ s.out }}"}),
+        ("g", "array_flatten", {"value": "{{ ask.out }}"}),
+        ("o", "api_output", {"all": "{{ f.out }}", "asked": "{{ g.out }}"}),
+    ]
+    document = flow(nodes, "in>s s>q q>f s>ask ask>g f>o g>o")
+    catalog = {**WORK, "ask": node_type("ask", ask)}
+    kept, times = {}, []
+    while True:
+        outcome, notebook = await go(document, {"x": list("abcde")}, catalog=catalog, kept=kept)
+        if outcome.status != "waiting":
+            break
+        kept |= notebook.kept()
+        answered |= set(asked)
+        times.append(len(asked))
+        asked.clear()
+    assert outcome.result == {"all": flat(list("abcde")), "asked": flat(list("abcde"))}
+    assert times == asked_at_once
 
 
 async def test_another_attempt_runs_only_items_that_were_not_kept():
