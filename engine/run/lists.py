@@ -163,14 +163,15 @@ class Collector:
     #: Only items that gave a value or null have an entry here.
     entries: dict[Index, list[Json]] = field(default_factory=dict)
     errors: dict[Index, RunError] = field(default_factory=dict)
-    total: int = 0
+    #: The items that reached the Flatten, or failed before it.
+    reached: set[Index] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
     #: True when an item waits for a person.
     waits: bool = False
 
     def add(self, index: Index, entries: list[Json], error: RunError | None) -> None:
         """Records that an item has reached the Flatten."""
-        self.total += 1
+        self.reached.add(index)
         if entries:
             self.entries[index] = entries
         if error is WAITS:
@@ -180,21 +181,22 @@ class Collector:
 
     def fail(self, index: Index, error: RunError) -> None:
         """Records that an item failed before it reached the Flatten, for example because its own list could not be
-        opened.
+        opened. Does nothing when it had reached it.
         """
-        if index not in self.errors:
+        if index not in self.reached:
             self.add(index, [], error)
 
     def result(self, config: Config) -> Json:
         """Returns the Flatten's output. Raises ItemFailed as `on_item_error` of its config says."""
         failed = sorted(self.errors)
+        total = len(self.reached)
         if failed and config.on_item_error == "fail":
             error = self.errors[failed[0]]
             raise ItemFailed(f"An item failed: {error.message}", error, failed[0])
         nulls = config.on_item_error == "include_null"
-        if failed and len(failed) == self.total and not nulls and not self.entries:
+        if failed and len(failed) == total and not nulls and not self.entries:
             error = self.errors[failed[0]]
-            text = f"All {self.total} items failed. The first" if self.total > 1 else "The only item failed"
+            text = f"All {total} items failed. The first" if total > 1 else "The only item failed"
             raise ItemFailed(f"{text}: {error.message}", error, failed[0])
         entries = self.entries
         if nulls:
@@ -204,7 +206,7 @@ class Collector:
         errors: list[dict[str, Any]] = [
             {"index": list(index) if whole else index[-1], "message": self.errors[index].message} for index in failed
         ]
-        return flat_list(items, total=self.total, errors=errors)
+        return flat_list(items, total=total, errors=errors)
 
 
 def fingerprint(items: list[Json]) -> str:

@@ -418,6 +418,24 @@ async def test_the_splitters_time_limit_counts_for_all_items():
     assert notebook.statuses("a")["1"] == "cancelled"
 
 
+async def test_an_item_that_reached_one_flatten_before_the_time_limit_counts_there_once():
+    async def slow(config, inputs, context):
+        await asyncio.sleep(60)
+
+    nodes = [
+        ("s", "array_splitter", X, {"mode": "parallel"}, {"timeout_seconds": 0.05}),
+        ("a", "work", {"x": "{{ s.out }}"}),
+        ("f", "array_flatten"),
+        ("b", "slow", {}),
+        ("g", "array_flatten", {}, {}, {"on_error": "use_default", "default": None}),
+        ("o", "api_output", {"f": "{{ f.out }}", "g": "{{ g.out }}"}),
+    ]
+    catalog = {**WORK, "slow": node_type("slow", slow)}
+    document = flow(nodes, "in>s s>a s>b a>f b>g f>o g>o")
+    outcome, _ = await go(document, {"x": ["a", "b", "c"]}, catalog=catalog)
+    assert outcome.result == {"f": flat(["a", "b", "c"]), "g": None}
+
+
 async def test_a_retry_is_made_per_item():
     tries: dict[str, int] = {}
 
