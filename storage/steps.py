@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
+from engine.core.redaction import without_keys
 from storage.database import now
 from storage.events import NewEvent, add_event_rows, event_rows
 from storage.job_changes import Lease
@@ -236,7 +237,9 @@ class PartRow(Struct, frozen=True):
 
 
 def list_parts(session: Session, workspace_id: str, job_id: str, node_id: str, index_path: str) -> list[PartRow]:
-    """Returns the parts of a step of this workspace in the order of their begin; none when the job's data was erased."""
+    """Returns the parts of a step of this workspace in the order of their begin, to be shown: without what looks like a
+    key. None when the job's data was erased.
+    """
     rows = session.execute(
         select(Value.name, Value.data, Value.size)
         .join(Job, Job.id == Value.job_id)
@@ -249,7 +252,7 @@ def list_parts(session: Session, workspace_id: str, job_id: str, node_id: str, i
             Job.data_erased_at.is_(None),
         )
     )
-    parts = [_part(row.name, row.data, row.size) for row in rows]
+    parts = [_part(row.name, without_keys(row.data), row.size) for row in rows]
     return sorted((one for one in parts if one is not None), key=lambda one: (one.begun_at, one.name))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -75,23 +75,23 @@ def progress_of(reported: Reports) -> Progress:
             case StepStarted():
                 if item.key not in have_ended:
                     steps[item.key] = _running(item, lease.attempt)
-                _put_value(values, item.key, "input", item.inputs, redaction)
+                _put_value(values, item.key, "input", item.inputs, redaction.text)
                 events.append(("step.started", item.at, _where(item.key)))
             case StepEnded():
                 steps[item.key] = _ended(item, lease.attempt, redaction)
                 if item.status == "completed":
-                    _put_value(values, item.key, "output", item.output, redaction)
+                    _put_value(values, item.key, "output", item.output, redaction.known)
                 if any(one.code for one in item.tries):  # a first try that succeeded has nothing to show
-                    _put_value(values, item.key, "tries", [one.as_json() for one in item.tries], redaction)
+                    _put_value(values, item.key, "tries", [one.as_json() for one in item.tries], redaction.text)
                 if item.log:
-                    _put_value(values, item.key, "log", list(item.log), redaction)
+                    _put_value(values, item.key, "log", list(item.log), redaction.text)
                 if item.status != "waiting":  # the question told of itself when it was stored
                     events.append((f"step.{item.status}", item.ended_at, _end_event(item, redaction)))
             case CallReport():
                 calls.append(_call(item))
             case PartReport(key, part, begun_at):
                 stored = {"ended": part.ended, "begun_at": begun_at, "at": part.at, "value": part.value}
-                _put_part(values, key, part.name, stored, redaction)
+                _put_value(values, key, f"{PART}{part.name}", stored, redaction.known)
                 data = {**_where(key), "part": part.name, "ended": part.ended}
                 events.append(("step.part", part.at, data))
             case TextReport(piece, at):
@@ -129,19 +129,13 @@ def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:
 
 
 def _put_value(
-    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, value: Json, redaction: Redaction
+    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, value: Json, redacted: Callable[[str], str]
 ) -> None:
+    """Stores a value of a step. Only known secrets are hidden of outputs and parts: another attempt goes on with them, and
+    a string may look like a key without being one. What looks like one is hidden when an output is shown.
+    """
     text, size = encoded(value)
-    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.text(text), size), size)
-
-
-def _put_part(
-    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, stored: Json, redaction: Redaction
-) -> None:
-    """Stores a part of a step. Only known secrets are hidden: what a provider signed must come back as it was."""
-    text, size = encoded(stored)
-    name = f"{PART}{name}"
-    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.known(text), size), size)
+    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redacted(text), size), size)
 
 
 def _where(key: StepKey) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from engine.flow.node_context import PersonQuestion
 from engine.jobs.job_views import job_view
 from engine.jobs.questions import Place, answer, ask, expire_due, set_aside
 from engine.jobs.transitions import cancel_job, claim, claim_many, reclaim, send_forgotten
+from engine.jobs.worker.step_writer import JobRecorder
 from storage.events import list_events
-from storage.job_changes import Lease
-from storage.jobs import JobRow
+from storage.job_changes import Claimed, Lease
+from storage.jobs import JobRow, find_value
 from storage.questions import QuestionRow, find_question, has_due_question, list_questions_of_job
 from storage.steps import list_steps
 from storage.usage import reconcile_usage
@@ -378,6 +379,43 @@ async def test_what_was_asked_anew_with_other_values_needs_another_answer(world:
     approve(world, other)
     third = world.write(ask, job_id, lease, place, PersonQuestion("one", "Send 3?", {}), content, "Send 3?")
     assert third.open
+
+
+@pytest.mark.parametrize(
+    ("text", "secret", "result", "shown"),
+    [
+        ("https://a.example/sk-chairs-for-the-living-room", "", None, "https://a.example/••••"),
+        ("You sent canary-7c2e91d0", "canary-7c2e91d0", "You sent ••••", "You sent ••••"),
+    ],
+    ids=["looks like a key", "is a secret of the run"],
+)
+async def test_a_step_before_a_question_is_asked_about_once_whatever_its_text(
+    world: World, text: str, secret: str, result: str | None, shown: str
+) -> None:
+    document = document_of(
+        ("before", "set_fields", {"text": text}),
+        ("ask", "test_ask", {"title": "Send it?", "values": {"text": "{{ before.out.text }}"}}),
+        ("after", "test_sleep", {"value": "{{ before.out.text }}"}),
+    )
+    job_id = world.submit(world.add_flow(document)).job_id
+    for _ in range(2):
+        runs = world.runs()
+        services_for = runs.services_for
+
+        def with_secret(job: Claimed, recorder: JobRecorder, services_for: Any = services_for) -> Any:
+            recorder.redaction.add(secret)
+            return services_for(job, recorder)
+
+        runs.services_for = with_secret
+        await runs.carry(job_id)
+        for question in questions(world, job_id):
+            if question.open:
+                approve(world, question)
+    assert world.job(job_id).questions == 1
+    assert world.result(job_id) == {"output": text if result is None else result}
+    stored = world.read(find_value, job_id, "output", "before")
+    assert stored is not None
+    assert stored.value == {"text": shown}
 
 
 async def test_a_job_that_goes_on_waits_for_a_slot(world: World, tmp_path: Path) -> None:
