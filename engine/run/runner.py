@@ -141,7 +141,7 @@ class Run(RunState):
             if error is None:
                 frame.skip(node_id)
             else:
-                frame.fail(node_id, error)
+                self.failed(planned, frame, error)
             return None
         return StepRun(self, planned, frame)
 
@@ -172,6 +172,7 @@ class Run(RunState):
                 deadline=self.options.deadline,
                 around=(*around, (called.flow_id, called.title)),
                 inside=self.job_step(caller),
+                gave_up=self._gave_up_of(caller) if may_use_kept else {},
             ),
             clock=self.clock,
         )
@@ -188,6 +189,18 @@ class Run(RunState):
 
     def _kept_of(self, caller: StepKey) -> Mapping[StepKey, Json] | None:
         return self._kept_inside.get(caller) if caller.node_id in self.plan.nodes else kept_under(self.kept, caller)
+
+    def _gave_up_of(self, caller: StepKey) -> Mapping[StepKey, RunError | None]:
+        gave_up = self.options.gave_up
+        if not gave_up:
+            return gave_up
+        return (
+            self._gave_up_inside.get(caller, {}) if caller.node_id in self.plan.nodes else kept_under(gave_up, caller)
+        )
+
+    @cached_property
+    def _gave_up_inside(self) -> Mapping[StepKey, Mapping[StepKey, RunError | None]]:
+        return kept_inside(self.options.gave_up, self.plan)
 
     @cached_property
     def _kept_inside(self) -> Mapping[StepKey, Mapping[StepKey, Json]]:

@@ -304,6 +304,40 @@ async def test_what_failed_before_the_question_does_not_run_again(world: World, 
     assert sorted(path.read_text().split()) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("in_a_list", [False, True], ids=["called", "called for each item"])
+async def test_what_failed_in_a_called_flow_before_its_question_does_not_run_again(
+    world: World, in_a_list: bool
+) -> None:
+    document = flow_of(
+        [
+            ("bad", "test_fail", {}),
+            ("ask", "test_ask", {"title": "Go on?"}),
+            ("end", "set_fields", {"approved": "{{ ask.out.approved }}"}),
+        ],
+        "in>bad in>ask bad>end ask>end",
+    ).model_dump()
+    document["nodes"][1]["policy"] = {"on_error": "skip"}
+    inner = world.add_flow(Document.model_validate(document))
+    call = {"call": {"flow_id": inner, "version": 1}, "each": {"mode": "parallel"}}
+    if in_a_list:
+        nodes: list[Any] = [
+            ("each", "array_splitter", {"items": [1, 2]}),
+            ("call", "call_flow", {"n": "{{ each.out }}"}),
+            ("list", "array_flatten", {}),
+        ]
+        job_id = world.submit(world.add_flow(flow_of(nodes, "in>each each>call call>list", call))).job_id
+    else:
+        job_id = world.submit(world.add_flow(flow_of([("call", "call_flow", {"n": 1})], "in>call", call))).job_id
+    while True:
+        await world.runs().carry(job_id)
+        waiting = [one for one in questions(world, job_id) if one.open]
+        if not waiting:
+            break
+        approve(world, waiting[0])
+    assert world.job(job_id).status == "completed"
+    assert events(world, job_id).count("step.skipped") == (2 if in_a_list else 1)
+
+
 async def test_a_step_may_ask_several_questions_at_once(world: World) -> None:
     job_id = world.submit(world.add_flow(document_of(("ask", "test_ask", {"keys": ["a", "b"]})))).job_id
     await run_until_waiting(world, job_id)
