@@ -167,8 +167,10 @@ class StepRun:
         default: JsonValue = self.planned.node.policy.default
         if self.planned.is_splitter:
             return default if isinstance(default, list) else []
-        if len(self.planned.type.ports) > 1:
-            return Routed(self.planned.type.ports[-1], default)
+        kind = self.planned.type
+        if len(kind.ports) > 1:
+            # A type whose kept output says which way was taken goes the same way when its default value is kept.
+            return Routed(kind.ports[-1] if kind.kept_port is None else kind.kept_port(default), default)
         return default
 
     # Inputs.
