@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -161,6 +161,11 @@ class InnerRecorder:
     def finished(self, key: StepKey, name: str) -> Json | None:
         """Returns the value of a part of a step of the called flow that has ended."""
         return self._outer.finished(self._key(key), name)
+
+    def forget(self, nodes: Collection[str], index: tuple[int, ...]) -> None:
+        """Drops what earlier attempts stored of steps of the called flow."""
+        caller = self._caller
+        self._outer.forget([f"{caller.node_id}{INNER}{node_id}" for node_id in nodes], (*caller.index, *index))
 
     def _key(self, key: StepKey) -> StepKey:
         return key.inside(self._caller)

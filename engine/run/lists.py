@@ -30,7 +30,7 @@ _EMPTY_SET: set[str] = set()
 class Frame(Scope):
     """The state of the flow, or of one item of a list. As a Scope it holds the values that references can see."""
 
-    __slots__ = ("_lists", "failed", "index", "keeps", "ports", "waits")
+    __slots__ = ("_lists", "failed", "index", "keeps", "mark", "ports", "waits")
 
     #: The enclosing frame; None for the flow itself.
     outer: Frame | None
@@ -51,6 +51,8 @@ class Frame(Scope):
         self.index = index
         #: True when outputs that earlier attempts stored for steps in this frame may be used.
         self.keeps = True
+        #: Tells the items of this list from those of the list that an earlier attempt had; empty when there was none.
+        self.mark = ""
         #: True when a step in this frame, or in a frame of its lists, waits for a person.
         self.waits = False
         self.failed: dict[str, RunError] = _EMPTY_DICT
@@ -99,6 +101,7 @@ class Frame(Scope):
         frame = Frame({splitter: items[position]}, self.system, (*self.index, position), place, self)
         if not self.keeps or not lists.unchanged[splitter]:
             frame.keeps = False
+        frame.mark = self.mark + lists.marks.get(splitter, "")
         return frame
 
     def came_by(self, edge: Incoming) -> bool | RunError:
@@ -127,6 +130,8 @@ class OpenLists:
     items: dict[str, list[Json]] = field(default_factory=dict)
     #: Whether the list equals that of the earlier attempt.
     unchanged: dict[str, bool] = field(default_factory=dict)
+    #: The marks of lists of which an earlier attempt had another one.
+    marks: dict[str, str] = field(default_factory=dict)
     collectors: dict[str, Collector] = field(default_factory=dict)
     #: The Splitters that start no more items.
     full: set[str] = field(default_factory=set)

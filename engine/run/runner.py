@@ -153,10 +153,9 @@ class Run(RunState):
         values: Mapping[str, Json],
         recorder: InnerRecorder,
         caller: StepKey,
-        *,
-        may_use_kept: bool,
+        frame: Frame,
     ) -> Json:
-        """Runs another flow inside a step. Raises NodeFailed."""
+        """Runs another flow inside a step of this frame. Raises NodeFailed."""
         system = self.frame.system
         around = self.options.around or ((str(system.get("flow_id", "")), ""),)
         may_open(called, around)
@@ -166,13 +165,13 @@ class Run(RunState):
             system={**system, "flow_id": called.flow_id, "flow_version": called.version},
             services=self.services,
             recorder=recorder,
-            kept=self._kept_of(caller) if may_use_kept else None,
+            kept=self._kept_of(caller) if frame.keeps else None,
             options=RunOptions(
-                self.idempotency_key(caller),
+                self.idempotency_key(caller, frame),
                 deadline=self.options.deadline,
                 around=(*around, (called.flow_id, called.title)),
                 inside=self.job_step(caller),
-                gave_up=self._gave_up_of(caller) if may_use_kept else {},
+                gave_up=self._gave_up_of(caller) if frame.keeps else {},
             ),
             clock=self.clock,
         )

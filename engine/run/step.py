@@ -291,7 +291,7 @@ class StepRun:
 
     @property
     def idempotency_key(self) -> str:
-        return self.run.idempotency_key(self.key)
+        return self.run.idempotency_key(self.key, self.frame)
 
     @property
     def timeout_seconds(self) -> float:
@@ -396,7 +396,7 @@ class StepRun:
     ) -> Json:
         """Runs a called flow. Its model calls count with this step, also when it fails."""
         try:
-            return await self.run.call(called, values, inner, caller, may_use_kept=self.frame.keeps)
+            return await self.run.call(called, values, inner, caller, self.frame)
         finally:
             self.calls += tuple(inner.calls)
             self.simulated = self.simulated or inner.simulated

@@ -338,6 +338,36 @@ async def test_what_failed_in_a_called_flow_before_its_question_does_not_run_aga
     assert events(world, job_id).count("step.skipped") == (2 if in_a_list else 1)
 
 
+async def test_what_was_done_for_a_list_does_not_count_for_another_one_in_any_later_attempt(
+    world: World, tmp_path: Path
+) -> None:
+    path = tmp_path / "lines"
+    path.write_text("a b")
+    document = flow_of(
+        [
+            ("read", "test_lines", {"path": str(path)}),
+            ("each", "array_splitter", {"items": "{{ read.out.lines }}"}),
+            ("work", "test_sleep", {"value": "{{ each.out }}"}),
+            ("ask", "test_ask", {"title": "{{ each.out }}?"}),
+            ("list", "array_flatten", {"value": "{{ work.out }}"}),
+        ],
+        "in>read read>each each>work work>ask ask>list",
+    )
+    job_id = world.submit(world.add_flow(document)).job_id
+    asked = []
+    while True:
+        await world.runs().carry(job_id)
+        if not world.job(job_id).waits_for_person:
+            break
+        question = open_question(world, job_id)
+        asked.append(question.title)
+        if question.title == "b?":
+            path.write_text("x y")  # the work of "b" is kept by now
+        approve(world, question)
+    assert asked == ["a?", "b?", "x?", "y?"]
+    assert world.result(job_id)["output"]["items"] == ["x", "y"]
+
+
 async def test_a_step_may_ask_several_questions_at_once(world: World) -> None:
     job_id = world.submit(world.add_flow(document_of(("ask", "test_ask", {"keys": ["a", "b"]})))).job_id
     await run_until_waiting(world, job_id)

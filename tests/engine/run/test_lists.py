@@ -389,6 +389,26 @@ async def test_what_was_kept_of_items_does_not_count_for_another_list():
     outcome, second = await go(document, {"x": ["b", "a"]}, kept=kept)
     assert outcome.result == {"output": flat(["b", "a"])}
     assert notebook_runs(second, "a") == ["0", "1"]
+    assert (first.forgotten, second.forgotten) == ([], [(["a", "f"], ())])
+
+
+async def test_items_of_another_list_have_other_idempotency_keys_which_stay_in_later_attempts():
+    keys = []
+
+    async def work(config, inputs, context):
+        keys.append(context.idempotency_key)
+        return inputs.values["x"]
+
+    catalog = {**WORK, "work": node_type("work", work)}
+    kept, seen = {}, []
+    for items in (["a", "b"], ["b", "a"], ["b", "a"]):
+        _, notebook = await go(each(), {"x": items}, catalog=catalog, kept=kept, options=RunOptions("job"))
+        kept = {StepKey("s"): notebook.step("s").output}
+        seen.append(keys[:])
+        keys.clear()
+    assert seen[0] == ["job:a:0", "job:a:1"]
+    assert seen[1] == seen[2]
+    assert not set(seen[0]) & set(seen[1])
 
 
 def notebook_runs(notebook, node_id):
