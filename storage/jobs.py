@@ -29,6 +29,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound, ParameterInvalid
 from engine.core.job_status import ENDED, SHARED_ATTEMPTS
+from engine.core.redaction import without_keys
 from storage.database import now
 from storage.error_codes import ERROR_CODE
 from storage.statements import Statement, from_json
@@ -349,7 +350,9 @@ def list_jobs(
 
 
 def find_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> StoredValue | None:
-    """Returns a stored value; None also when the job's data was erased. The caller has checked the job's workspace."""
+    """Returns a stored value to be shown, without what looks like a key in a step's output; None also when the job's data
+    was erased. The caller has checked the job's workspace.
+    """
     row = session.execute(
         select(Value.data, Value.size)
         .join(Job, Job.id == Value.job_id)
@@ -361,7 +364,10 @@ def find_value(session: Session, job_id: str, name: str, node_id: str = "", inde
             Job.data_erased_at.is_(None),
         )
     ).one_or_none()
-    return None if row is None else as_value(name, row.data, row.size)
+    if row is None:
+        return None
+    # A job goes on with its outputs after a pause, so they are stored with everything in them that is no known secret.
+    return as_value(name, without_keys(row.data) if name == "output" else row.data, row.size)
 
 
 def read_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> Json:

@@ -10,6 +10,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
 
+from engine.core.redaction import without_keys
 from storage.database import now
 from storage.events import NewEvent, add_event_rows, event_rows
 from storage.job_changes import Lease
@@ -27,6 +28,12 @@ _PUT_VALUE = insert_into(
     ("job_id", "node_id", "index_path", "name", "size", "data"),
     ("job_id", "node_id", "index_path", "name"),
 )
+_IS_INSIDE = """
+    job_id = :id and (node_id = :node_id or substr(node_id, 1, length(:inner)) = :inner)
+    and (index_path = :path or substr(index_path, 1, length(:begin)) = :begin)
+"""
+_FORGET_STEPS = Statement(f"delete from steps where {_IS_INSIDE}")  # noqa: S608 - no outside text
+_FORGET_VALUES = Statement(f"delete from job_values where {_IS_INSIDE}")  # noqa: S608 - no outside text
 _CALLS = cast("Table", ModelCall.__table__)
 #: The beginning of the names under which the parts of a step are stored among its values.
 PART = "part/"
@@ -97,6 +104,8 @@ class Progress(Struct, frozen=True):
     steps_done: int
     items_failed: int
     steps_failed: int = 0
+    #: (node id, index path of the frame) of steps of earlier attempts that are removed before these are stored.
+    forgotten: tuple[tuple[str, str], ...] = ()
 
 
 _SUMS = Statement(
@@ -161,10 +170,12 @@ class StepRows:
         self.values: list[dict[str, Any]] = []
         self._steps: list[dict[str, Any]] = []
         self._calls: list[dict[str, Any]] = []
+        self._forgotten: list[dict[str, Any]] = []
 
     def add(self, progress: Progress, last_seq: int) -> None:
         """Takes the rows of a report. `last_seq`: the number of its last event."""
         job_id = progress.job_id
+        self._forgotten += [_inside(job_id, *place) for place in progress.forgotten]
         self.events += event_rows(job_id, last_seq, progress.events)
         self._steps += [_stored(job_id, step) for step in progress.steps]
         self.values += [{"job_id": job_id, **asdict(value)} for value in progress.values]
@@ -173,6 +184,9 @@ class StepRows:
 
     def write(self, session: Session) -> None:
         """Stores the rows."""
+        if self._forgotten:
+            _FORGET_STEPS.run(session, *self._forgotten)
+            _FORGET_VALUES.run(session, *self._forgotten)
         add_event_rows(session, self.events)
         if self._steps:
             _PUT_STEP.run(session, *self._steps)
@@ -236,7 +250,9 @@ class PartRow(Struct, frozen=True):
 
 
 def list_parts(session: Session, workspace_id: str, job_id: str, node_id: str, index_path: str) -> list[PartRow]:
-    """Returns the parts of a step of this workspace in the order of their begin; none when the job's data was erased."""
+    """Returns the parts of a step of this workspace in the order of their begin, to be shown: without what looks like a
+    key. None when the job's data was erased.
+    """
     rows = session.execute(
         select(Value.name, Value.data, Value.size)
         .join(Job, Job.id == Value.job_id)
@@ -249,7 +265,7 @@ def list_parts(session: Session, workspace_id: str, job_id: str, node_id: str, i
             Job.data_erased_at.is_(None),
         )
     )
-    parts = [_part(row.name, row.data, row.size) for row in rows]
+    parts = [_part(row.name, without_keys(row.data), row.size) for row in rows]
     return sorted((one for one in parts if one is not None), key=lambda one: (one.begun_at, one.name))
 
 
@@ -327,6 +343,17 @@ def take_over_steps(session: Session, job_id: str, earlier: str, node_ids: Seque
     _TAKE_VALUES.run(session, *({**taken, "node_id": node_id} for node_id in node_ids))
     _ADD_BYTES.run(session, {"job_id": job_id})
     _MARK_SIMULATED.run(session, {"job_id": job_id})
+
+
+def _inside(job_id: str, node_id: str, path: str) -> dict[str, Any]:
+    """Returns the parameters of the steps of a node, and of flows that it called, at an index path and below it."""
+    return {
+        "id": job_id,
+        "node_id": node_id,
+        "inner": f"{node_id}.",
+        "path": path,
+        "begin": f"{path}/" if path else "",
+    }
 
 
 def _stored(job_id: str, step: Mapping[str, Any]) -> dict[str, Any]:

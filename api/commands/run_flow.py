@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
@@ -282,3 +282,6 @@ class _Notes:
 
     def finished(self, key: StepKey, name: str) -> Json | None:
         return None
+
+    def forget(self, nodes: Collection[str], index: tuple[int, ...]) -> None:
+        pass

@@ -26,12 +26,11 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """Returns the text (plain or JSON) without known secrets and without strings that look like keys."""
-        text = self.known(text)
-        return _KEYS.sub(HIDDEN, text) if any(begin in text for begin in _BEGINS) else text
+        return without_keys(self.known(text))
 
     def known(self, text: str) -> str:
-        """Returns the text without known secrets; for results, in which a string may look like a key without
-        being one.
+        """Returns the text without known secrets; for results and for outputs with which a job goes on, in which a string
+        may look like a key without being one.
         """
         if not self._secrets:
             return text
@@ -43,6 +42,11 @@ class Redaction:
     def begun(self, text: str) -> int:
         """Returns how many characters at the end of the text may be the beginning of a secret."""
         return max((_overlap(text, secret) for secret in self._secrets), default=0)
+
+
+def without_keys(text: str) -> str:
+    """Returns the text (plain or JSON) without strings that look like keys."""
+    return _KEYS.sub(HIDDEN, text) if any(begin in text for begin in _BEGINS) else text
 
 
 def _overlap(text: str, secret: str) -> int:

@@ -10,7 +10,8 @@ answers over the API.
 * `note` is what the person wrote, `by` who it was. `expired` is true when nobody answered in time.
 * While the question waits, neither the time limit of this step nor that of the job runs.
 * **When nobody answers** decides what happens after the time is over: it counts as refused, as approved, or the step fails.
-* The steps before it do not run again after the answer. Other branches of the flow go on meanwhile.
+* The steps before it do not run again after the answer, except one that gave more than 1 MiB, since only the beginning of that is kept.
+  Other branches of the flow go on meanwhile.
 * In a list, all items that run at the same time ask at the same time; set **For each item** to one after the other when a person should
   see the next question only after the answer to the one before.
 """

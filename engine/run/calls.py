@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -21,7 +21,7 @@ from engine.run.steps import INNER, Recorder, RunError, StepEnded, StepKey, Step
 
 #: The flows that call each other around a run, outermost first: (flow id, title).
 OpenCalls = tuple[tuple[str, str], ...]
-Kept = Mapping[StepKey, Json]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,11 @@ def as_failure(called: CalledPlan, error: RunError) -> NodeFailed:
     )
 
 
-def kept_inside(kept: Kept, plan: Plan) -> dict[StepKey, dict[StepKey, Json]]:
-    """Returns the outputs that earlier attempts stored of called flows: calling step -> step of the called flow ->
-    output.
+def kept_inside(kept: Mapping[StepKey, T], plan: Plan) -> dict[StepKey, dict[StepKey, T]]:
+    """Returns what earlier attempts stored of the steps of called flows, outputs or failures: calling step -> step of the
+    called flow -> output or failure.
     """
-    found: dict[StepKey, dict[StepKey, Json]] = defaultdict(dict)
+    found: dict[StepKey, dict[StepKey, T]] = defaultdict(dict)
     for key, output in kept.items():
         outer, _, rest = key.node_id.partition(INNER)
         if rest and outer in plan.nodes:
@@ -114,8 +114,8 @@ def kept_inside(kept: Kept, plan: Plan) -> dict[StepKey, dict[StepKey, Json]]:
     return found
 
 
-def kept_under(kept: Kept, caller: StepKey) -> dict[StepKey, Json]:
-    """Returns the outputs that earlier attempts stored of the steps of a flow that `caller`, a tool, has called."""
+def kept_under(kept: Mapping[StepKey, T], caller: StepKey) -> dict[StepKey, T]:
+    """Returns the same of the steps of a flow that `caller`, a tool, has called."""
     begin, depth = f"{caller.node_id}{INNER}", len(caller.index)
     return {
         StepKey(key.node_id.removeprefix(begin), key.index[depth:]): output
@@ -161,6 +161,11 @@ class InnerRecorder:
     def finished(self, key: StepKey, name: str) -> Json | None:
         """Returns the value of a part of a step of the called flow that has ended."""
         return self._outer.finished(self._key(key), name)
+
+    def forget(self, nodes: Collection[str], index: tuple[int, ...]) -> None:
+        """Drops what earlier attempts stored of steps of the called flow."""
+        caller = self._caller
+        self._outer.forget([f"{caller.node_id}{INNER}{node_id}" for node_id in nodes], (*caller.index, *index))
 
     def _key(self, key: StepKey) -> StepKey:
         return key.inside(self._caller)

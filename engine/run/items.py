@@ -68,40 +68,57 @@ class Items:
     async def _run_items(self, unit: Unit, planned: PlannedNode, frame: Frame, through: set[int]) -> None:
         total = len(frame.lists.items[unit.node_id])
         mode, at_once, size = _mode(planned)
-        if mode == "chunked":
-            for start in range(0, total, size):
-                await self._work(range(start, min(start + size, total)), size, unit, frame, through)
-                if frame.waits:
-                    return  # the next group begins when this one is through
+        if mode != "chunked":
+            waits = await self._work(range(total), at_once, unit, frame, through)
         else:
-            await self._work(range(total), at_once, unit, frame, through)
+            waits = False
+            for start in range(0, total, size):
+                waits = await self._work(range(start, min(start + size, total)), size, unit, frame, through)
+                if waits:
+                    break  # the next group begins when this one is through
+        if waits and len(through) < total:
+            self._wait_for_rest(unit, planned, frame)
 
-    async def _work(self, positions: Iterable[int], at_once: int, unit: Unit, frame: Frame, through: set[int]) -> None:
-        """Runs the items at these positions with `at_once` workers that share one iterator."""
+    async def _work(self, positions: range, at_once: int, unit: Unit, frame: Frame, through: set[int]) -> bool:
+        """Runs the items at these positions with `at_once` workers that share one iterator. Returns whether one of them
+        waits for a person.
+        """
         waiting = iter(positions)
+        waits = False
 
         splitter, block, full = unit.node_id, unit.block, frame.lists.full
         assert block is not None
 
         async def work() -> None:
+            nonlocal waits
             for position in waiting:
                 if splitter in full:
                     return
                 item = self._inside(splitter, frame, position)
                 await self.run.run_block(block, item)
                 through.add(position)
-                if item.waits and at_once == 1:
-                    return  # one after the other: the next item begins when this one is through
+                if item.waits:
+                    waits = True
+                    if at_once == 1:
+                        return  # one after the other: the next item begins when this one is through
                 if time.monotonic() - self._last_yield > YIELD_SECONDS:
                     await asyncio.sleep(0)
                     self._last_yield = time.monotonic()
 
         if at_once == 1:
             await work()
-            return
+            return waits
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(at_once, len(frame.lists.items[unit.node_id]))):
+            for _ in range(min(at_once, len(positions))):
                 group.create_task(work())
+        return waits
+
+    def _wait_for_rest(self, unit: Unit, planned: PlannedNode, frame: Frame) -> None:
+        """Makes every Flatten of a list wait, also one that no waiting step leads to: items have not begun."""
+        for flatten in unit.collects:
+            closing = self._closing(flatten, frame, len(planned.around))
+            if closing is not None:
+                closing.lists.collector(flatten).waits = True
 
     def _inside(self, splitter: str, frame: Frame, position: int) -> Frame:
         """Returns the frame of an item, which is the same one when the list is iterated again."""

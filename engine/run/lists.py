@@ -30,7 +30,7 @@ _EMPTY_SET: set[str] = set()
 class Frame(Scope):
     """The state of the flow, or of one item of a list. As a Scope it holds the values that references can see."""
 
-    __slots__ = ("_lists", "failed", "index", "keeps", "ports", "waits")
+    __slots__ = ("_lists", "failed", "index", "keeps", "mark", "ports", "waits")
 
     #: The enclosing frame; None for the flow itself.
     outer: Frame | None
@@ -51,6 +51,8 @@ class Frame(Scope):
         self.index = index
         #: True when outputs that earlier attempts stored for steps in this frame may be used.
         self.keeps = True
+        #: Tells the items of this list from those of the list that an earlier attempt had; empty when there was none.
+        self.mark = ""
         #: True when a step in this frame, or in a frame of its lists, waits for a person.
         self.waits = False
         self.failed: dict[str, RunError] = _EMPTY_DICT
@@ -99,6 +101,7 @@ class Frame(Scope):
         frame = Frame({splitter: items[position]}, self.system, (*self.index, position), place, self)
         if not self.keeps or not lists.unchanged[splitter]:
             frame.keeps = False
+        frame.mark = self.mark + lists.marks.get(splitter, "")
         return frame
 
     def came_by(self, edge: Incoming) -> bool | RunError:
@@ -127,6 +130,8 @@ class OpenLists:
     items: dict[str, list[Json]] = field(default_factory=dict)
     #: Whether the list equals that of the earlier attempt.
     unchanged: dict[str, bool] = field(default_factory=dict)
+    #: The marks of lists of which an earlier attempt had another one.
+    marks: dict[str, str] = field(default_factory=dict)
     collectors: dict[str, Collector] = field(default_factory=dict)
     #: The Splitters that start no more items.
     full: set[str] = field(default_factory=set)
@@ -163,14 +168,15 @@ class Collector:
     #: Only items that gave a value or null have an entry here.
     entries: dict[Index, list[Json]] = field(default_factory=dict)
     errors: dict[Index, RunError] = field(default_factory=dict)
-    total: int = 0
+    #: The items that reached the Flatten, or failed before it.
+    reached: set[Index] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
     #: True when an item waits for a person.
     waits: bool = False
 
     def add(self, index: Index, entries: list[Json], error: RunError | None) -> None:
         """Records that an item has reached the Flatten."""
-        self.total += 1
+        self.reached.add(index)
         if entries:
             self.entries[index] = entries
         if error is WAITS:
@@ -180,21 +186,22 @@ class Collector:
 
     def fail(self, index: Index, error: RunError) -> None:
         """Records that an item failed before it reached the Flatten, for example because its own list could not be
-        opened.
+        opened. Does nothing when it had reached it.
         """
-        if index not in self.errors:
+        if index not in self.reached:
             self.add(index, [], error)
 
     def result(self, config: Config) -> Json:
         """Returns the Flatten's output. Raises ItemFailed as `on_item_error` of its config says."""
         failed = sorted(self.errors)
+        total = len(self.reached)
         if failed and config.on_item_error == "fail":
             error = self.errors[failed[0]]
             raise ItemFailed(f"An item failed: {error.message}", error, failed[0])
         nulls = config.on_item_error == "include_null"
-        if failed and len(failed) == self.total and not nulls and not self.entries:
+        if failed and len(failed) == total and not nulls and not self.entries:
             error = self.errors[failed[0]]
-            text = f"All {self.total} items failed. The first" if self.total > 1 else "The only item failed"
+            text = f"All {total} items failed. The first" if total > 1 else "The only item failed"
             raise ItemFailed(f"{text}: {error.message}", error, failed[0])
         entries = self.entries
         if nulls:
@@ -204,7 +211,7 @@ class Collector:
         errors: list[dict[str, Any]] = [
             {"index": list(index) if whole else index[-1], "message": self.errors[index].message} for index in failed
         ]
-        return flat_list(items, total=self.total, errors=errors)
+        return flat_list(items, total=total, errors=errors)
 
 
 def fingerprint(items: list[Json]) -> str:

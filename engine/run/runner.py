@@ -141,7 +141,7 @@ class Run(RunState):
             if error is None:
                 frame.skip(node_id)
             else:
-                frame.fail(node_id, error)
+                self.failed(planned, frame, error)
             return None
         return StepRun(self, planned, frame)
 
@@ -153,10 +153,9 @@ class Run(RunState):
         values: Mapping[str, Json],
         recorder: InnerRecorder,
         caller: StepKey,
-        *,
-        may_use_kept: bool,
+        frame: Frame,
     ) -> Json:
-        """Runs another flow inside a step. Raises NodeFailed."""
+        """Runs another flow inside a step of this frame. Raises NodeFailed."""
         system = self.frame.system
         around = self.options.around or ((str(system.get("flow_id", "")), ""),)
         may_open(called, around)
@@ -166,12 +165,13 @@ class Run(RunState):
             system={**system, "flow_id": called.flow_id, "flow_version": called.version},
             services=self.services,
             recorder=recorder,
-            kept=self._kept_of(caller) if may_use_kept else None,
+            kept=self._kept_of(caller) if frame.keeps else None,
             options=RunOptions(
-                self.idempotency_key(caller),
+                self.idempotency_key(caller, frame),
                 deadline=self.options.deadline,
                 around=(*around, (called.flow_id, called.title)),
                 inside=self.job_step(caller),
+                gave_up=self._gave_up_of(caller) if frame.keeps else {},
             ),
             clock=self.clock,
         )
@@ -188,6 +188,18 @@ class Run(RunState):
 
     def _kept_of(self, caller: StepKey) -> Mapping[StepKey, Json] | None:
         return self._kept_inside.get(caller) if caller.node_id in self.plan.nodes else kept_under(self.kept, caller)
+
+    def _gave_up_of(self, caller: StepKey) -> Mapping[StepKey, RunError | None]:
+        gave_up = self.options.gave_up
+        if not gave_up:
+            return gave_up
+        return (
+            self._gave_up_inside.get(caller, {}) if caller.node_id in self.plan.nodes else kept_under(gave_up, caller)
+        )
+
+    @cached_property
+    def _gave_up_inside(self) -> Mapping[StepKey, Mapping[StepKey, RunError | None]]:
+        return kept_inside(self.options.gave_up, self.plan)
 
     @cached_property
     def _kept_inside(self) -> Mapping[StepKey, Mapping[StepKey, Json]]:

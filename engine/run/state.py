@@ -101,16 +101,31 @@ class RunState(ABC):
         around = self.options.inside
         return step if around is None else step.inside(around)
 
-    def idempotency_key(self, step: StepKey) -> str:
-        """Returns a key that is the same in each attempt, and different for each step."""
-        return f"{self.options.job_id}:{step.node_id}:{step.index_path}"
+    def idempotency_key(self, step: StepKey, frame: Frame) -> str:
+        """Returns a key that is the same in each attempt, and different for each step, and for each list when another
+        attempt had another one.
+        """
+        return f"{self.options.job_id}:{step.node_id}:{step.index_path}{frame.mark}"
 
     def open_list(self, planned: PlannedNode, frame: Frame, opened: Opened) -> Json:
-        """Stores a Splitter's list for the runs of its items. Returns what is recorded as the Splitter's output."""
-        node_id = planned.node.id
-        frame.lists.items[node_id] = opened.items
-        recorded = {"total": len(opened.items), "fingerprint": opened.mark}
-        frame.lists.unchanged[node_id] = self.kept.get(StepKey(node_id, frame.index)) == recorded if self.kept else True
+        """Stores a Splitter's list for the runs of its items. Returns what is recorded as the Splitter's output.
+
+        `changed` in it says that an earlier attempt had another list, whose steps are forgotten.
+        """
+        node_id, lists = planned.node.id, frame.lists
+        lists.items[node_id] = opened.items
+        recorded: dict[str, Json] = {"total": len(opened.items), "fingerprint": opened.mark}
+        if not self.kept:
+            lists.unchanged[node_id] = True
+            return recorded
+        before: Json = self.kept.get(StepKey(node_id, frame.index)) if frame.keeps else None
+        lists.unchanged[node_id] = before in (recorded, {**recorded, "changed": True})
+        if before is not None and before != recorded:
+            recorded["changed"] = True
+            lists.marks[node_id] = f":{opened.mark}"
+            if not lists.unchanged[node_id]:
+                inside = [other.node.id for other in self.plan.nodes.values() if node_id in other.around]
+                self.recorder.forget(inside, frame.index)
         return recorded
 
     @abstractmethod
@@ -124,10 +139,6 @@ class RunState(ABC):
         values: Mapping[str, Json],
         recorder: InnerRecorder,
         caller: StepKey,
-        *,
-        may_use_kept: bool,
+        frame: Frame,
     ) -> Json:
-        """Runs another flow inside the step `caller`. Raises NodeFailed.
-
-        `may_use_kept`: outputs that an earlier attempt stored for steps of the called flow may be used.
-        """
+        """Runs another flow inside the step `caller` of this frame. Raises NodeFailed."""

@@ -167,8 +167,10 @@ class StepRun:
         default: JsonValue = self.planned.node.policy.default
         if self.planned.is_splitter:
             return default if isinstance(default, list) else []
-        if len(self.planned.type.ports) > 1:
-            return Routed(self.planned.type.ports[-1], default)
+        kind = self.planned.type
+        if len(kind.ports) > 1:
+            # A type whose kept output says which way was taken goes the same way when its default value is kept.
+            return Routed(kind.ports[-1] if kind.kept_port is None else kind.kept_port(default), default)
         return default
 
     # Inputs.
@@ -289,7 +291,7 @@ class StepRun:
 
     @property
     def idempotency_key(self) -> str:
-        return self.run.idempotency_key(self.key)
+        return self.run.idempotency_key(self.key, self.frame)
 
     @property
     def timeout_seconds(self) -> float:
@@ -394,7 +396,7 @@ class StepRun:
     ) -> Json:
         """Runs a called flow. Its model calls count with this step, also when it fails."""
         try:
-            return await self.run.call(called, values, inner, caller, may_use_kept=self.frame.keeps)
+            return await self.run.call(called, values, inner, caller, self.frame)
         finally:
             self.calls += tuple(inner.calls)
             self.simulated = self.simulated or inner.simulated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -183,6 +184,12 @@ class Recorder(Protocol):
 
     def finished(self, key: StepKey, name: str) -> Json | None:
         """Returns the value of a part that has ended, also in an earlier attempt; None when there is none."""
+        ...
+
+    def forget(self, nodes: Collection[str], index: tuple[int, ...]) -> None:
+        """Drops what earlier attempts stored of the steps of these nodes, and of flows that they called, inside this
+        index: their list is another one now, and another attempt must not use it either.
+        """
         ...
 
 

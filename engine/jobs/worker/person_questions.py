@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
+from msgspec.structs import replace
+
 from engine.core.errors import Refusal, StorageUnavailable
+from engine.core.json_text import json_text
+from engine.core.redaction import Redaction
 from engine.flow.node_context import NodeFailed, PersonAnswer, PersonQuestion
 from engine.jobs.job_values import encoded
 from engine.jobs.questions import Place, ask
@@ -41,8 +45,9 @@ class Questions:
         title = recorder.redaction.text(" ".join(question.title.split()))[:MOST_TITLE]
         place = Place(key.node_id, key.index_path)
         content = recorder.redaction.text(text)
+        asked = _without_secrets(question, recorder.redaction)
         try:
-            found = await self._database.write(ask, recorder.job.id, recorder.lease, place, question, content, title)
+            found = await self._database.write(ask, recorder.job.id, recorder.lease, place, asked, content, title)
         except Refusal as refusal:
             raise NodeFailed(
                 f"{refusal.detail or refusal.title}.",
@@ -63,3 +68,15 @@ class Questions:
             by=found.answered_by,
             expired=found.expired,
         )
+
+
+def _without_secrets(question: PersonQuestion, redaction: Redaction) -> PersonQuestion:
+    """Returns the question as it comes again after a pause, when what is kept of the steps before it has no secrets: an
+    answer is found by a digest of what was asked.
+    """
+    text = json_text([question.title, dict(question.values)])
+    hidden = redaction.known(text)
+    if hidden == text:
+        return question
+    title, values = json.loads(hidden)
+    return replace(question, title=title, values=values)

@@ -8,7 +8,7 @@ parent.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.core.clock import Clock
@@ -127,6 +127,10 @@ class JobSpans:
     def finished(self, key: StepKey, name: str) -> Json | None:
         """Returns the value of a part that has ended."""
         return self._recorder.finished(key, name)
+
+    def forget(self, nodes: Collection[str], index: tuple[int, ...]) -> None:
+        """Passes on what is to be dropped."""
+        self._recorder.forget(nodes, index)
 
     def _begin(
         self, name: str, at: int, parent: TraceContext, attributes: Mapping[str, Any], kind: str = "INTERNAL"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -12,7 +12,7 @@ from engine.flow.json_values import is_small
 from engine.flow.node_context import Json
 from engine.jobs.job_values import cut, encoded
 from engine.jobs.worker.model_stream import Piece
-from engine.run.steps import RunError, StepEnded, StepKey, StepPart, StepStarted
+from engine.run.steps import INNER, RunError, StepEnded, StepKey, StepPart, StepStarted
 from storage.job_changes import Claimed, Lease
 from storage.steps import PART, NewValue, Progress
 
@@ -40,7 +40,22 @@ class PartReport(Struct, frozen=True):
     begun_at: int
 
 
-Report = StepStarted | StepEnded | CallReport | TextReport | PartReport
+class ForgetReport(Struct, frozen=True):
+    """What earlier attempts stored of the steps of these nodes, and of flows that they called, inside this index does not
+    count any more.
+    """
+
+    nodes: tuple[str, ...]
+    index: tuple[int, ...]
+
+    def covers(self, key: StepKey) -> bool:
+        """Returns whether a step is one of these."""
+        if key.index[: len(self.index)] != self.index:
+            return False
+        return any(key.node_id == node or key.node_id.startswith(f"{node}{INNER}") for node in self.nodes)
+
+
+Report = StepStarted | StepEnded | CallReport | TextReport | PartReport | ForgetReport
 
 
 class Reports(Struct, frozen=True):
@@ -68,6 +83,7 @@ def progress_of(reported: Reports) -> Progress:
     values: dict[tuple[StepKey, str], NewValue] = {}
     calls: list[dict[str, Any]] = []
     events: list[tuple[str, int, dict[str, Any]]] = []
+    forgotten: list[tuple[str, str]] = []
     lease, redaction = reported.lease, reported.redaction
     have_ended = {item.key for item in reported.reports if isinstance(item, StepEnded)}
     for item in reported.reports:
@@ -75,25 +91,22 @@ def progress_of(reported: Reports) -> Progress:
             case StepStarted():
                 if item.key not in have_ended:
                     steps[item.key] = _running(item, lease.attempt)
-                _put_value(values, item.key, "input", item.inputs, redaction)
+                _put_value(values, item.key, "input", item.inputs, redaction.text)
                 events.append(("step.started", item.at, _where(item.key)))
             case StepEnded():
                 steps[item.key] = _ended(item, lease.attempt, redaction)
-                if item.status == "completed":
-                    _put_value(values, item.key, "output", item.output, redaction)
-                if any(one.code for one in item.tries):  # a first try that succeeded has nothing to show
-                    _put_value(values, item.key, "tries", [one.as_json() for one in item.tries], redaction)
-                if item.log:
-                    _put_value(values, item.key, "log", list(item.log), redaction)
+                _put_values(values, item, redaction)
                 if item.status != "waiting":  # the question told of itself when it was stored
                     events.append((f"step.{item.status}", item.ended_at, _end_event(item, redaction)))
             case CallReport():
                 calls.append(_call(item))
             case PartReport(key, part, begun_at):
                 stored = {"ended": part.ended, "begun_at": begun_at, "at": part.at, "value": part.value}
-                _put_part(values, key, part.name, stored, redaction)
+                _put_value(values, key, f"{PART}{part.name}", stored, redaction.known)
                 data = {**_where(key), "part": part.name, "ended": part.ended}
                 events.append(("step.part", part.at, data))
+            case ForgetReport(nodes, index):
+                forgotten += [(node_id, StepKey(node_id, index).index_path) for node_id in nodes]
             case TextReport(piece, at):
                 events.append(("step.delta", at, {**_where(piece.key), "call": piece.call, "text": piece.text}))
     return Progress(
@@ -108,6 +121,7 @@ def progress_of(reported: Reports) -> Progress:
         steps_done=reported.steps_done,
         items_failed=reported.items_failed,
         steps_failed=reported.steps_failed,
+        forgotten=tuple(forgotten),
     )
 
 
@@ -128,20 +142,24 @@ def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:
     return {name: redaction.text(value) if isinstance(value, str) else value for name, value in error.as_json().items()}
 
 
+def _put_values(values: dict[tuple[StepKey, str], NewValue], step: StepEnded, redaction: Redaction) -> None:
+    """Stores what a step gave."""
+    if step.status == "completed":
+        _put_value(values, step.key, "output", step.output, redaction.known)
+    if any(one.code for one in step.tries):  # a first try that succeeded has nothing to show
+        _put_value(values, step.key, "tries", [one.as_json() for one in step.tries], redaction.text)
+    if step.log:
+        _put_value(values, step.key, "log", list(step.log), redaction.text)
+
+
 def _put_value(
-    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, value: Json, redaction: Redaction
+    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, value: Json, redacted: Callable[[str], str]
 ) -> None:
+    """Stores a value of a step. Only known secrets are hidden of outputs and parts: another attempt goes on with them, and
+    a string may look like a key without being one. What looks like one is hidden when an output is shown.
+    """
     text, size = encoded(value)
-    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.text(text), size), size)
-
-
-def _put_part(
-    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, stored: Json, redaction: Redaction
-) -> None:
-    """Stores a part of a step. Only known secrets are hidden: what a provider signed must come back as it was."""
-    text, size = encoded(stored)
-    name = f"{PART}{name}"
-    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.known(text), size), size)
+    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redacted(text), size), size)
 
 
 def _where(key: StepKey) -> dict[str, Any]:

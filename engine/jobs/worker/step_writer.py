@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -27,7 +27,7 @@ from engine.core.redaction import Redaction
 from engine.flow.node_context import Json
 from engine.jobs.transitions import write_steps
 from engine.jobs.worker.model_stream import Streamed
-from engine.jobs.worker.step_rows import CallReport, PartReport, Report, Reports, TextReport, progress_of
+from engine.jobs.worker.step_rows import CallReport, ForgetReport, PartReport, Report, Reports, TextReport, progress_of
 from engine.run.steps import INNER, StepEnded, StepKey, StepPart, StepStarted
 from storage.database import Database
 from storage.job_changes import Claimed, Lease
@@ -151,6 +151,13 @@ class JobRecorder:
     def finished(self, key: StepKey, name: str) -> Json | None:
         """Returns the value of a part that has ended, also in an earlier attempt."""
         return self.parts.get((key, name))
+
+    def forget(self, nodes: Collection[str], index: tuple[int, ...]) -> None:
+        """Drops what earlier attempts stored of steps inside a list that is another one now."""
+        report = ForgetReport(tuple(nodes), index)
+        for place in [place for place in self.parts if report.covers(place[0])]:
+            del self.parts[place]
+        self._add(report)
 
     def take_parts(self, parts: Mapping[tuple[StepKey, str], JsonValue]) -> None:
         """Takes the parts of earlier attempts. The model calls in them count with their steps."""

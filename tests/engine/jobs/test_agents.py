@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,7 +116,13 @@ def agent_document(config: dict[str, Any]) -> Document:
         ("agent", "agent", {"message": "{{ api_input.out.question }}", "instructions": "Be short."}),
         fields=[{"name": "question", "type": "string", "required": True}],
     )
-    nodes = tuple(node.model_copy(update={"config": config}) if node.id == "agent" else node for node in document.nodes)
+    return configured(document, agent=config)
+
+
+def configured(document: Document, **configs: dict[str, Any]) -> Document:
+    nodes = tuple(
+        node.model_copy(update={"config": configs[node.id]}) if node.id in configs else node for node in document.nodes
+    )
     return document.model_copy(update={"nodes": nodes})
 
 
@@ -157,6 +164,46 @@ async def test_calls_of_one_reply_run_at_the_same_time_and_stand_with_the_step(k
     assert steps["agent", ""].model_calls == job.model_calls == 2
     names = [event.name for event in kitchen.world.read(list_events, kitchen.world.workspace_id, job.id)]
     assert names.count("step.part") == 10
+
+
+@pytest.mark.parametrize("called", [False, True], ids=["its own step", "in a called flow"])
+async def test_an_agent_answers_for_its_item_when_another_attempt_has_another_list(
+    kitchen: Kitchen, tmp_path: Path, called: bool
+) -> None:
+    kitchen.model.answer_with = lambda body: f"about {body['messages'][-1]['content']}"
+    path = tmp_path / "lines"
+    path.write_text("old")
+    config = {"model": "box:m", "max_cost_usd": None}
+    if called:
+        inner = document_of(("agent", "agent", {"message": "{{ api_input.out.word }}"}), fields=WORD)
+        step = ("answer", "call_flow", {"word": "{{ each.out }}"})
+        settings: dict[str, Any] = {
+            "answer": {"flow_id": kitchen.world.add_flow(configured(inner, agent=config)), "version": 1}
+        }
+    else:
+        step = ("answer", "agent", {"message": "{{ each.out }}"})
+        settings = {"answer": config}
+    document = document_of(
+        ("read", "test_lines", {"path": str(path)}),
+        ("each", "array_splitter", {"items": "{{ read.out.lines }}"}),
+        step,
+        ("list", "array_flatten", {"value": "{{ answer.out }}"}),
+        ("ask", "approval", {"title": "Go on?"}),
+        ("end", "set_fields", {"all": "{{ list.out.items }}"}),
+    )
+    edges = tuple(
+        edge.model_copy(update={"source_port": "approved"}) if edge.source == "ask" else edge for edge in document.edges
+    )
+    document = configured(document, **settings).model_copy(update={"edges": edges})
+    job_id = kitchen.world.submit(kitchen.world.add_flow(document), {"n": 1}).job_id
+    await kitchen.carry(job_id)
+    path.write_text("new old")
+    kitchen.world.write(answer, open_question(kitchen.world, job_id), "approved", {}, "", "Ada")
+    await kitchen.carry(job_id)
+    given = ["about new", "about old"]
+    assert kitchen.world.result(job_id) == {
+        "output": {"all": [{"output": one} for one in given] if called else given}
+    }, kitchen.world.job(job_id).error
 
 
 async def test_what_goes_wrong_with_a_call_is_told_to_the_model(kitchen: Kitchen) -> None:

@@ -16,9 +16,10 @@ from engine.flow.node_context import PersonQuestion
 from engine.jobs.job_views import job_view
 from engine.jobs.questions import Place, answer, ask, expire_due, set_aside
 from engine.jobs.transitions import cancel_job, claim, claim_many, reclaim, send_forgotten
+from engine.jobs.worker.step_writer import JobRecorder
 from storage.events import list_events
-from storage.job_changes import Lease
-from storage.jobs import JobRow
+from storage.job_changes import Claimed, Lease
+from storage.jobs import JobRow, find_value
 from storage.questions import QuestionRow, find_question, has_due_question, list_questions_of_job
 from storage.steps import list_steps
 from storage.usage import reconcile_usage
@@ -303,6 +304,70 @@ async def test_what_failed_before_the_question_does_not_run_again(world: World, 
     assert sorted(path.read_text().split()) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("in_a_list", [False, True], ids=["called", "called for each item"])
+async def test_what_failed_in_a_called_flow_before_its_question_does_not_run_again(
+    world: World, in_a_list: bool
+) -> None:
+    document = flow_of(
+        [
+            ("bad", "test_fail", {}),
+            ("ask", "test_ask", {"title": "Go on?"}),
+            ("end", "set_fields", {"approved": "{{ ask.out.approved }}"}),
+        ],
+        "in>bad in>ask bad>end ask>end",
+    ).model_dump()
+    document["nodes"][1]["policy"] = {"on_error": "skip"}
+    inner = world.add_flow(Document.model_validate(document))
+    call = {"call": {"flow_id": inner, "version": 1}, "each": {"mode": "parallel"}}
+    if in_a_list:
+        nodes: list[Any] = [
+            ("each", "array_splitter", {"items": [1, 2]}),
+            ("call", "call_flow", {"n": "{{ each.out }}"}),
+            ("list", "array_flatten", {}),
+        ]
+        job_id = world.submit(world.add_flow(flow_of(nodes, "in>each each>call call>list", call))).job_id
+    else:
+        job_id = world.submit(world.add_flow(flow_of([("call", "call_flow", {"n": 1})], "in>call", call))).job_id
+    while True:
+        await world.runs().carry(job_id)
+        waiting = [one for one in questions(world, job_id) if one.open]
+        if not waiting:
+            break
+        approve(world, waiting[0])
+    assert world.job(job_id).status == "completed"
+    assert events(world, job_id).count("step.skipped") == (2 if in_a_list else 1)
+
+
+async def test_what_was_done_for_a_list_does_not_count_for_another_one_in_any_later_attempt(
+    world: World, tmp_path: Path
+) -> None:
+    path = tmp_path / "lines"
+    path.write_text("a b")
+    document = flow_of(
+        [
+            ("read", "test_lines", {"path": str(path)}),
+            ("each", "array_splitter", {"items": "{{ read.out.lines }}"}),
+            ("work", "test_sleep", {"value": "{{ each.out }}"}),
+            ("ask", "test_ask", {"title": "{{ each.out }}?"}),
+            ("list", "array_flatten", {"value": "{{ work.out }}"}),
+        ],
+        "in>read read>each each>work work>ask ask>list",
+    )
+    job_id = world.submit(world.add_flow(document)).job_id
+    asked = []
+    while True:
+        await world.runs().carry(job_id)
+        if not world.job(job_id).waits_for_person:
+            break
+        question = open_question(world, job_id)
+        asked.append(question.title)
+        if question.title == "b?":
+            path.write_text("x y")  # the work of "b" is kept by now
+        approve(world, question)
+    assert asked == ["a?", "b?", "x?", "y?"]
+    assert world.result(job_id)["output"]["items"] == ["x", "y"]
+
+
 async def test_a_step_may_ask_several_questions_at_once(world: World) -> None:
     job_id = world.submit(world.add_flow(document_of(("ask", "test_ask", {"keys": ["a", "b"]})))).job_id
     await run_until_waiting(world, job_id)
@@ -378,6 +443,43 @@ async def test_what_was_asked_anew_with_other_values_needs_another_answer(world:
     approve(world, other)
     third = world.write(ask, job_id, lease, place, PersonQuestion("one", "Send 3?", {}), content, "Send 3?")
     assert third.open
+
+
+@pytest.mark.parametrize(
+    ("text", "secret", "result", "shown"),
+    [
+        ("https://a.example/sk-chairs-for-the-living-room", "", None, "https://a.example/••••"),
+        ("You sent canary-7c2e91d0", "canary-7c2e91d0", "You sent ••••", "You sent ••••"),
+    ],
+    ids=["looks like a key", "is a secret of the run"],
+)
+async def test_a_step_before_a_question_is_asked_about_once_whatever_its_text(
+    world: World, text: str, secret: str, result: str | None, shown: str
+) -> None:
+    document = document_of(
+        ("before", "set_fields", {"text": text}),
+        ("ask", "test_ask", {"title": "Send it?", "values": {"text": "{{ before.out.text }}"}}),
+        ("after", "test_sleep", {"value": "{{ before.out.text }}"}),
+    )
+    job_id = world.submit(world.add_flow(document)).job_id
+    for _ in range(2):
+        runs = world.runs()
+        services_for = runs.services_for
+
+        def with_secret(job: Claimed, recorder: JobRecorder, services_for: Any = services_for) -> Any:
+            recorder.redaction.add(secret)
+            return services_for(job, recorder)
+
+        runs.services_for = with_secret
+        await runs.carry(job_id)
+        for question in questions(world, job_id):
+            if question.open:
+                approve(world, question)
+    assert world.job(job_id).questions == 1
+    assert world.result(job_id) == {"output": text if result is None else result}
+    stored = world.read(find_value, job_id, "output", "before")
+    assert stored is not None
+    assert stored.value == {"text": shown}
 
 
 async def test_a_job_that_goes_on_waits_for_a_slot(world: World, tmp_path: Path) -> None:

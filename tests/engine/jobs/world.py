@@ -35,6 +35,7 @@ from engine.nodes import CATALOG
 from storage.database import Database, now
 from storage.jobs import JobRow, find_job, read_value
 from storage.tables import OPEN, Flow, FlowVersion, Job, Usage, Workspace
+from storage.value_sizes import VALUE_CAP
 from tests.databases import open_database
 
 
@@ -125,6 +126,11 @@ async def _read_file(config: Any, inputs: Any, context: NodeContext) -> Json:
     return (await context.files.read(inputs.values["file"])).content.decode()
 
 
+async def _lines(config: Any, inputs: Any, context: NodeContext) -> Json:
+    """Returns the lines of a file, and so much else that the output is not kept."""
+    return {"lines": Path(inputs.values["path"]).read_text().split(), "more": "x" * (VALUE_CAP + 1)}
+
+
 async def _keep_file(config: Any, inputs: Any, context: NodeContext) -> Json:
     return await context.files.keep("made.txt", "text/plain", str(inputs.values["text"]).encode())
 
@@ -177,6 +183,7 @@ TEST_NODES = {
         "test_ask": _ask,
         "test_read_file": _read_file,
         "test_keep_file": _keep_file,
+        "test_lines": _lines,
     }.items()
 }
 TEST_CATALOG = {**CATALOG, **TEST_NODES}

@@ -18,6 +18,7 @@ class Notebook:
     begun: list = field(default_factory=list)
     over: list = field(default_factory=list)
     texts: list = field(default_factory=list)
+    forgotten: list = field(default_factory=list)
 
     def started(self, step):
         self.begun.append(step)
@@ -27,6 +28,9 @@ class Notebook:
 
     def called(self, key, call):
         pass
+
+    def forget(self, nodes, index):
+        self.forgotten.append((sorted(nodes), index))
 
     def delta(self, key, text):
         self.texts.append(text)

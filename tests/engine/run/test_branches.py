@@ -169,3 +169,20 @@ async def test_a_node_that_failed_and_was_skipped_counts_as_skipped():
     ]
     outcome, _ = await go(flow(nodes, "in>a in>b a>j b>j"), {})
     assert outcome.result == {"output": "b"}
+
+
+@pytest.mark.parametrize(("default", "way"), [({"approved": True}, "yes"), ({"approved": False}, "no"), (None, "no")])
+async def test_a_default_value_goes_the_way_that_it_names_also_when_it_was_kept(default, way):
+    nodes = [
+        ("c", "approval", {"title": "{{ in.out.word }}"}, {}, {"on_error": "use_default", "default": default}),
+        ("yes", "work", {"x": "yes"}),
+        ("no", "work", {"x": "no"}),
+        ("o", "api_output", {"yes": "{{ yes.out }}", "no": "{{ no.out }}"}),
+    ]
+    document = flow(nodes, "in>c c.approved>yes c.refused>no yes>o no>o")
+    expected = {"yes": None, "no": None, way: way}
+    outcome, notebook = await go(document, {})  # without a title it fails
+    assert outcome.result == expected
+    kept = {key: value for key, value in notebook.kept().items() if key.node_id in {"in", "c"}}
+    outcome, _ = await go(document, {}, kept=kept)
+    assert outcome.result == expected

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from engine.flow.node_context import NodeFailed
+from engine.flow.node_context import NodeFailed, SetAside
 from engine.run.state import RunOptions
 from engine.run.steps import StepKey
 from tests.engine.run.arrange import WORK, Notebook, flow, go, node_type
@@ -302,6 +302,67 @@ async def test_a_group_begins_when_the_one_before_has_ended():
     assert set(log[:4]) == {"+0", "+1", "-0", "-1"}
 
 
+@pytest.mark.parametrize("mode", ["sequential", "parallel", "chunked"])
+async def test_a_question_beside_a_list_keeps_no_item_of_it_from_running(mode):
+    asked = asyncio.Event()
+
+    async def ask(config, inputs, context):
+        asked.set()
+        raise SetAside
+
+    async def work(config, inputs, context):
+        await asked.wait()
+        return inputs.values["x"]
+
+    nodes = [
+        ("ask", "ask", {}),
+        ("s", "array_splitter", X, {"mode": mode, "chunk_size": 2}),
+        ("a", "work", {"x": "{{ s.out }}"}),
+        ("f", "array_flatten"),
+        ("o", "api_output", {"list": "{{ f.out }}"}),
+    ]
+    catalog = {**WORK, "work": node_type("work", work), "ask": node_type("ask", ask)}
+    outcome, notebook = await go(flow(nodes, "in>ask in>s s>a a>f f>o ask>o"), {"x": list(range(6))}, catalog=catalog)
+    assert outcome.status == "waiting"
+    assert notebook.step("f").output == flat(list(range(6)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked_at_once"),
+    [("sequential", [1] * 5), ("parallel", [5]), ("chunked", [2, 2, 1])],
+)
+async def test_a_flatten_that_no_question_leads_to_waits_for_items_that_have_not_begun(mode, asked_at_once):
+    answered, asked = set(), []
+
+    async def ask(config, inputs, context):
+        if inputs.values["x"] in answered:
+            return inputs.values["x"]
+        asked.append(inputs.values["x"])
+        raise SetAside
+
+    nodes = [
+        ("s", "array_splitter", X, {"mode": mode, "chunk_size": 2}),
+        ("q", "work", {"x": "{{ s.out }}"}),
+        ("f", "array_flatten", {"value": "{{ q.out }}"}),
+        ("ask", "ask", {"x": "{{ s.out }}"}),
+        ("g", "array_flatten", {"value": "{{ ask.out }}"}),
+        ("o", "api_output", {"all": "{{ f.out }}", "asked": "{{ g.out }}"}),
+    ]
+    document = flow(nodes, "in>s s>q q>f s>ask ask>g f>o g>o")
+    catalog = {**WORK, "ask": node_type("ask", ask)}
+    kept, times = {}, []
+    while True:
+        outcome, notebook = await go(document, {"x": list("abcde")}, catalog=catalog, kept=kept)
+        if outcome.status != "waiting":
+            break
+        kept |= notebook.kept()
+        answered |= set(asked)
+        times.append(len(asked))
+        asked.clear()
+    assert outcome.result == {"all": flat(list("abcde")), "asked": flat(list("abcde"))}
+    assert times == asked_at_once
+
+
 async def test_another_attempt_runs_only_items_that_were_not_kept():
     document = each()
     _, first = await go(document, {"x": ["a", "b", "c"]})
@@ -328,6 +389,26 @@ async def test_what_was_kept_of_items_does_not_count_for_another_list():
     outcome, second = await go(document, {"x": ["b", "a"]}, kept=kept)
     assert outcome.result == {"output": flat(["b", "a"])}
     assert notebook_runs(second, "a") == ["0", "1"]
+    assert (first.forgotten, second.forgotten) == ([], [(["a", "f"], ())])
+
+
+async def test_items_of_another_list_have_other_idempotency_keys_which_stay_in_later_attempts():
+    keys = []
+
+    async def work(config, inputs, context):
+        keys.append(context.idempotency_key)
+        return inputs.values["x"]
+
+    catalog = {**WORK, "work": node_type("work", work)}
+    kept, seen = {}, []
+    for items in (["a", "b"], ["b", "a"], ["b", "a"]):
+        _, notebook = await go(each(), {"x": items}, catalog=catalog, kept=kept, options=RunOptions("job"))
+        kept = {StepKey("s"): notebook.step("s").output}
+        seen.append(keys[:])
+        keys.clear()
+    assert seen[0] == ["job:a:0", "job:a:1"]
+    assert seen[1] == seen[2]
+    assert not set(seen[0]) & set(seen[1])
 
 
 def notebook_runs(notebook, node_id):
@@ -355,6 +436,24 @@ async def test_the_splitters_time_limit_counts_for_all_items():
     out = outcome.result["output"]
     assert (out["items"], [error["index"] for error in out["errors"]]) == (["a", "c"], [1])
     assert notebook.statuses("a")["1"] == "cancelled"
+
+
+async def test_an_item_that_reached_one_flatten_before_the_time_limit_counts_there_once():
+    async def slow(config, inputs, context):
+        await asyncio.sleep(60)
+
+    nodes = [
+        ("s", "array_splitter", X, {"mode": "parallel"}, {"timeout_seconds": 0.05}),
+        ("a", "work", {"x": "{{ s.out }}"}),
+        ("f", "array_flatten"),
+        ("b", "slow", {}),
+        ("g", "array_flatten", {}, {}, {"on_error": "use_default", "default": None}),
+        ("o", "api_output", {"f": "{{ f.out }}", "g": "{{ g.out }}"}),
+    ]
+    catalog = {**WORK, "slow": node_type("slow", slow)}
+    document = flow(nodes, "in>s s>a s>b a>f b>g f>o g>o")
+    outcome, _ = await go(document, {"x": ["a", "b", "c"]}, catalog=catalog)
+    assert outcome.result == {"f": flat(["a", "b", "c"]), "g": None}
 
 
 async def test_a_retry_is_made_per_item():

@@ -11,9 +11,9 @@ import uvloop
 from engine.core.redaction import Redaction
 from engine.jobs.transitions import claim, give_back
 from engine.jobs.worker.step_writer import JobRecorder, StepsNotStored, StepWriter
-from engine.run.steps import StepKey, StepStarted
+from engine.run.steps import StepEnded, StepKey, StepPart, StepStarted
 from storage.job_changes import Lease
-from storage.steps import list_steps
+from storage.steps import kept_outputs, kept_parts, list_steps
 from tests.engine.jobs.world import World
 
 
@@ -92,3 +92,30 @@ def test_on_the_loop_of_workers_a_report_may_come_while_a_write_is_due_at_once(w
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(report())
+
+
+async def test_what_is_forgotten_is_what_stands_inside_an_item_and_nothing_beside_it(world: World) -> None:
+    recorder = recorder_of(world, StepWriter(world.database))
+    places = [
+        *(("a", index) for index in [(1, 0), (1, 12), (10, 0), (0, 1)]),
+        *(("a.inner", index) for index in [(1, 0), (0, 1)]),
+        *(("ab", index) for index in [(1, 0)]),
+        *(("list", index) for index in [(0,), (1,)]),
+    ]
+    for node_id, index in places:
+        key, at = StepKey(node_id, index), recorder.clock.now()
+        recorder.part(key, StepPart("done", 1, at, ended=True))
+        recorder.ended(
+            StepEnded(key=key, status="completed", started_at=at, ended_at=at, duration_ms=0, inputs={}, output=1)
+        )
+    await recorder.all_stored()
+    recorder.forget(["a", "list"], (1,))
+    await recorder.all_stored()
+    left = {("a", (10, 0)), ("a", (0, 1)), ("a.inner", (0, 1)), ("ab", (1, 0)), ("list", (0,))}
+    steps = world.read(list_steps, world.workspace_id, recorder.job.id)
+    assert {(step.node_id, step.index) for step in steps} == left
+    assert {key for key, _name in recorder.parts} == left
+    for kept in (kept_outputs, kept_parts):
+        assert {key[:2] for key in world.read(kept, recorder.job.id)} == {
+            (node_id, "/".join(map(str, index))) for node_id, index in left
+        }
