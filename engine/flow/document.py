@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -17,6 +17,8 @@ MAX_EDGES = 2_000
 MAX_BYTES = 1 << 20
 MAX_NAME = 200
 MAX_DEPTH = 64
+#: How far from the middle, in pixels, a part of a flow may lie, and how large it may be.
+FURTHEST = 1_000_000
 
 NODE_ID = re.compile(r"^[a-z][a-z0-9_]{0,62}\Z")
 
@@ -27,14 +29,22 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+_Length = Annotated[float, Field(ge=-FURTHEST, le=FURTHEST)]
+
+
 class Position(Part):
-    x: float = 0
-    y: float = 0
+    x: _Length = 0
+    y: _Length = 0
+
+    @classmethod
+    def near(cls, x: float, y: float) -> Self:
+        """Returns this place, or the one at the edge where it lies further away than a part may."""
+        return cls(x=_length_near(x), y=_length_near(y))
 
 
 class Size(Part):
-    width: float = 200
-    height: float = 80
+    width: _Length = 200
+    height: _Length = 80
 
 
 class Policy(Part):
@@ -135,8 +145,18 @@ class FlowFile(Part):
 
 
 def load_document(text: str) -> Document:
-    """Reads a document that Flowport stored. Raises ValidationError only when somebody edited the database by hand."""
-    return Document.model_validate_json(text)
+    """Reads a document that Flowport stored. Raises ValidationError only when somebody edited the database by hand.
+
+    Earlier releases took places that lie further away than a part may; they are read as the nearest one.
+    """
+    try:
+        return Document.model_validate_json(text)
+    except ValidationError:
+        value = json.loads(text)
+        for part in [*value.get("nodes", ()), *value.get("notes", ())]:
+            for lengths in (part.get("position", {}), part.get("size", {})):
+                lengths.update({name: _length_near(length) for name, length in lengths.items()})
+        return Document.model_validate(value)
 
 
 def parse_flow_file(
@@ -191,6 +211,10 @@ def deeper_than(value: JsonValue, limit: int) -> bool:
         if not level:
             return False
     return any(isinstance(item, dict | list) for item in level)
+
+
+def _length_near(length: float) -> float:
+    return max(-FURTHEST, min(length, FURTHEST)) if length == length else 0  # noqa: PLR0124 - not a number
 
 
 def _node_json(node: Node) -> dict[str, Any]:

@@ -202,7 +202,7 @@ def add_node(
     node_id = new_node_id(kind.type, (node.id for node in document.nodes))
     first = None if kind.accepts_input else _only_start(placed, catalog)
     if position is None and first is not None:
-        position = Position(x=first.position.x - STEP_X, y=first.position.y)
+        position = Position.near(first.position.x - STEP_X, first.position.y)
     place = position or _free_place(placed, start)
     node = Node(id=node_id, type=kind.type, type_version=kind.version, label=_new_label(document, kind), position=place)
     if start is not None and edge is not None:
@@ -330,7 +330,7 @@ def paste_ops(
     for node in copies:
         kind = catalog.get(node.type)
         inputs = change_references(node, kind, renamed) if kind else node.inputs
-        place = Position(x=node.position.x + dx, y=node.position.y + dy)
+        place = Position.near(node.position.x + dx, node.position.y + dy)
         ops.append(
             {
                 "op": "addNode",
@@ -346,7 +346,7 @@ def paste_ops(
     for note in texts:
         note_id = new_node_id("note", known)
         known.add(note_id)
-        place = Position(x=note.position.x + dx, y=note.position.y + dy)
+        place = Position.near(note.position.x + dx, note.position.y + dy)
         ops.append({"op": "addNote", "note": {**note.model_dump(), "id": note_id, "position": place.model_dump()}})
     return list(ids.values()), ops
 
@@ -412,4 +412,4 @@ def _free_place(document: Document, start: Node | None) -> Position:
         x, y = 0.0, 0.0
     while not free(x, y):
         y += STEP_Y
-    return Position(x=x, y=y)
+    return Position.near(x, y)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.flow.document import Document, Position
+from engine.flow.document import FURTHEST, Document, Position
 from engine.flow.edits import (
     EditRefused,
     add_node,
@@ -58,6 +58,28 @@ def test_nodes_added_after_a_condition_take_one_way_after_the_other():
     for _ in range(2):
         flow = apply_ops(flow, add_node(flow, TEMPLATE, CATALOG, after=condition)[1])
     assert [edge.source_port for edge in flow.edges if edge.source == condition] == ["yes", "no"]
+
+
+@pytest.mark.parametrize("after", ["set_fields", None])
+def test_a_node_beside_the_furthest_place_stays_within_the_flow(after):
+    far = apply_ops(START, [update_node(START.nodes[1], position={"x": FURTHEST, "y": FURTHEST})])
+    node_id, ops = add_node(far, TEMPLATE, CATALOG, after=after)
+    node = apply_ops(far, ops).node(node_id)
+    assert node is not None
+    assert node.position.x <= FURTHEST
+    assert node.position.y <= FURTHEST
+    pasted, ops = paste_ops(far, CATALOG, [far.nodes[1].model_dump()], [])
+    copy = apply_ops(far, ops).node(pasted[0])
+    assert copy is not None
+    assert copy.position == Position(x=FURTHEST, y=FURTHEST)
+
+
+@pytest.mark.parametrize("place", [1e20, float("inf"), float("nan")])
+def test_an_edit_that_puts_a_node_too_far_away_is_refused(place):
+    with pytest.raises(EditRefused, match="must be at"):
+        apply_ops(START, [update_node(START.nodes[1], position={"x": place, "y": 0})])
+    with pytest.raises(EditRefused):
+        paste_ops(START, CATALOG, [{**START.nodes[1].model_dump(), "position": {"x": place, "y": 0}}], [])
 
 
 def test_an_api_input_added_late_stands_at_the_start_connected():
