@@ -34,7 +34,7 @@ from engine.flow.graph import Graph
 from engine.flow.layout import STEP_X, STEP_Y, make_room, with_places
 from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
-from engine.flow.output_schemas import out_schema
+from engine.flow.output_schemas import OutputSchemas
 from engine.flow.reference_edits import change_references
 from engine.flow.references import Json, Reference
 from engine.flow.wrong_values import what_it_must_be
@@ -267,8 +267,9 @@ def suggest_inputs(document: Document, node_id: str, catalog: Catalog) -> dict[s
         return bound
     graph = Graph(document)
     scopes = ListScopes(document, graph)
+    outputs = OutputSchemas(document, catalog)
     schemas = {
-        earlier.id: out_schema(earlier, catalog, document)
+        earlier.id: outputs.out(earlier)
         for earlier_id in reversed(graph.ancestors(node_id))
         if scopes.sees(node_id, earlier_id) and (earlier := document.node(earlier_id)) is not None
     }
