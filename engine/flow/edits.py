@@ -7,7 +7,6 @@ updateNote`. Applying tolerates two people editing at once: removing what is rem
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ from engine.flow.document import (
     MAX_DEPTH,
     MAX_EDGES,
     MAX_NODES,
+    MAX_NOTES,
     NODE_ID,
     Document,
     Edge,
@@ -29,6 +29,7 @@ from engine.flow.document import (
     Note,
     Position,
     deeper_than,
+    unfit,
 )
 from engine.flow.graph import Graph
 from engine.flow.layout import STEP_X, STEP_Y, make_room, with_places
@@ -58,6 +59,7 @@ def apply_ops(document: Document, ops: Sequence[Op]) -> Document:
     notes = {note.id: note for note in document.notes}
     try:
         for op in ops:
+            _check_values(op)
             _apply(op, nodes, edges, notes)
     except ValidationError as error:
         first = error.errors()[0]
@@ -67,15 +69,25 @@ def apply_ops(document: Document, ops: Sequence[Op]) -> Document:
         raise EditRefused(f"The operation is not complete: {error}") from error
     if len(nodes) > MAX_NODES or len(edges) > MAX_EDGES:
         raise EditRefused(f"A flow may have {MAX_NODES} nodes and {MAX_EDGES} connections.")
+    if len(notes) > max(MAX_NOTES, len(document.notes)):
+        raise EditRefused(f"A flow may have {MAX_NOTES} notes.")
     after = document.model_copy(
         update={"nodes": tuple(nodes.values()), "edges": tuple(edges.values()), "notes": tuple(notes.values())}
     )
     value = after.as_json()
     if deeper_than(value, MAX_DEPTH):
         raise EditRefused(f"Values may be nested {MAX_DEPTH} levels deep.")
-    if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_BYTES:
+    size = len(after.dumps().encode())
+    if size > MAX_BYTES and size > len(document.dumps().encode()):
         raise EditRefused("The flow would become larger than 1 MiB.")
     return after
+
+
+def _check_values(op: Op) -> None:
+    """Refuses what an operation brings, not what it takes away."""
+    brought = op.get("after") if op["op"].startswith("update") else [op.get(part) for part in ("node", "edge", "note")]
+    if op["op"].startswith(("add", "update")) and (why := next((said for _, said in unfit(brought)), None)):
+        raise EditRefused(why)
 
 
 def invert(ops: Sequence[Op]) -> list[Op]:
