@@ -29,7 +29,7 @@ from engine.flow.document import (
 )
 from engine.flow.readable_part import readable_part
 from engine.flow.times_asked import times_kept
-from engine.flow.validation import problems_at_once, without_parked
+from engine.flow.validation import problems, problems_at_once, without_parked
 from engine.flow.version_comparison import content_hash, content_of, draft_changes
 from engine.jobs.notifier import DRAFT_CHANGED, tell_others
 from engine.jobs.submit.accept import flow_concurrency
@@ -127,15 +127,22 @@ def begin_flow(session: Session, principal: Principal, shown: Collection[str]) -
     return flow_id
 
 
-def import_flow(session: Session, principal: Principal, data: bytes, fallback_title: str = UNTITLED) -> Imported:
+def read_import(data: bytes, fallback_title: str = UNTITLED) -> FlowFile:
+    """Reads a flow file for `import_flow`, in a thread before the transaction: that may take a second. Raises FlowInvalid
+    with every problem of a file that is refused.
+    """
+    file, found = parse_flow_file(data, fallback_title=fallback_title.strip()[:MAX_NAME] or UNTITLED)
+    if file is None:
+        rest = readable_part(data)
+        raise FlowInvalid(found if rest is None else [*found, *problems(rest, CATALOG)])
+    return file
+
+
+def import_flow(session: Session, principal: Principal, file: FlowFile) -> Imported:
     """Creates a flow with version 1 from a flow file. Raises FlowInvalid with every problem; then nothing is stored.
     Raises DoFirst when the file has costly patterns.
     """
     require_may(principal, "edit flows")
-    file, found = parse_flow_file(data, fallback_title=fallback_title.strip()[:MAX_NAME] or UNTITLED)
-    if file is None:
-        rest = readable_part(data)
-        raise FlowInvalid(found if rest is None else [*found, *problems_at_once(rest, CATALOG)])
     found = problems_at_once(file.document, CATALOG)
     if any(problem.blocks_import for problem in found):
         raise FlowInvalid(found)
