@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from math import isfinite
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -36,7 +36,8 @@ MOST_VALUES = MAX_BYTES // 2
 _SHOWN = 100
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
-NODE_ID = re.compile(r"^[a-z][a-z0-9_]{0,62}\Z")
+MAX_ID = 63
+NODE_ID = re.compile(rf"^[a-z][a-z0-9_]{{0,{MAX_ID - 1}}}\Z")
 
 
 class Part(BaseModel):
@@ -414,8 +415,8 @@ def _place(body: Mapping[str, JsonValue], location: Sequence[int | str]) -> tupl
         return None, "".join(pointers)
     nodes: Any = body["nodes"]
     node = nodes[location[1]]
-    node_id = known if isinstance(node, dict) and isinstance(known := node.get("id"), str) else None
-    return node_id and _shown(node_id), "".join(pointers[2:] or pointers)
+    node_id: Any = cast("dict[str, Any]", node).get("id") if isinstance(node, dict) else None
+    return _shown(node_id) if isinstance(node_id, str) else None, "".join(pointers[2:] or pointers)
 
 
 def _shape_problem(body: Mapping[str, JsonValue], error: Mapping[str, Any]) -> Problem:

@@ -20,6 +20,7 @@ from engine.flow.document import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_EDGES,
+    MAX_ID,
     MAX_NODES,
     MAX_NOTES,
     NODE_ID,
@@ -37,7 +38,7 @@ from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas
 from engine.flow.reference_edits import change_references
-from engine.flow.references import Json, Reference
+from engine.flow.references import SYSTEM, Json, Reference
 from engine.flow.wrong_values import what_it_must_be
 
 Op = dict[str, Any]
@@ -133,7 +134,7 @@ def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[s
     match op["op"]:
         case "addNode":
             node = Node.model_validate(op["node"])
-            if not NODE_ID.match(node.id) or node.id == "system":
+            if not NODE_ID.match(node.id) or node.id == SYSTEM:
                 raise EditRefused(f"`{node.id}` cannot be a node's id.")
             nodes.setdefault(node.id, node)
         case "removeNode":
@@ -175,14 +176,14 @@ def _only(after: Mapping[str, Any], allowed: frozenset[str]) -> dict[str, Any]:
 
 
 def new_node_id(kind: str, taken: Iterable[str]) -> str:
-    """Returns an unused node id: `prompt`, then `prompt_2`, `prompt_3` ..."""
-    used = set(taken)
+    """Returns an unused node id: `prompt`, then `prompt_2`, `prompt_3` ... A long one is cut to what an id may have."""
+    used = {*taken, SYSTEM}
     if kind not in used:
         return kind
     number = 2
-    while f"{kind}_{number}" in used:
+    while (node_id := f"{kind[: MAX_ID - 1 - len(str(number))]}_{number}") in used:
         number += 1
-    return f"{kind}_{number}"
+    return node_id
 
 
 def add_node(

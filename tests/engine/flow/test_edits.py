@@ -111,6 +111,24 @@ def test_a_flow_that_is_full_can_be_changed_and_made_smaller():
         apply_ops(over, [update_node(node, label="A longer label")])
 
 
+@pytest.mark.parametrize(
+    ("node_id", "copies"),
+    [
+        ("a" * 63, ["a" * 61 + "_2", "a" * 61 + "_3"]),
+        ("a" * 62, ["a" * 61 + "_2", "a" * 61 + "_3"]),
+        ("system_1", ["system_2", "system_3"]),
+        ("set_fields_2", ["set_fields_3", "set_fields_4"]),
+    ],
+)
+def test_a_node_with_any_id_can_be_copied(node_id, copies):
+    flow = START.model_copy(update={"nodes": (*START.nodes, START.nodes[1].model_copy(update={"id": node_id}))})
+    for copy in copies:
+        (pasted,), ops = paste_ops(flow, CATALOG, [flow.nodes[2].model_dump()], [])
+        assert pasted == copy
+        flow = apply_ops(flow, ops)
+        assert flow.node(copy) is not None
+
+
 def test_an_api_input_added_late_stands_at_the_start_connected():
     flow = START.model_copy(update={"nodes": START.nodes[1:], "edges": ()})
     node_id, ops = add_node(flow, CATALOG["api_input"], CATALOG, after="set_fields")
