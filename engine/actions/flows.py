@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from engine.actions.called_flows import read_library
 from engine.actions.datasets import known_datasets
 from engine.actions.principal import Principal, require_may
-from engine.core.clock import HOUR
+from engine.core.clock import HOUR, MINUTE
 from engine.core.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
 from engine.core.ids import FlowId, file_ids_in
 from engine.flow.called_flows import call_problems, unpinned
@@ -115,15 +115,18 @@ def create_flow(
 
 
 def begin_flow(session: Session, principal: Principal, shown: Collection[str]) -> FlowId:
-    """Returns a flow with nothing in it that no tab shows; creates one when there is none.
+    """Returns a flow with nothing in it that no tab shows and nobody was given within a minute, in which their page may not
+    have opened yet; creates one when there is none.
 
     `shown`: the flows that tabs show. Further new flows that were left untouched for an hour are removed, so that who
     only looked leaves no flow behind.
     """
     require_may(principal, "edit flows")
-    free = [one for one in list_empty_flows(session, principal.workspace_id) if one not in shown]
+    at = now(session)
+    free = [one for one in list_empty_flows(session, principal.workspace_id, at - MINUTE) if one not in shown]
     flow_id = FlowId(free[0]) if free else create_flow(session, principal)
-    remove_untouched_flows(session, principal.workspace_id, now(session) - HOUR, {*shown, flow_id})
+    hold_flow(session, principal.workspace_id, flow_id).updated_at = at
+    remove_untouched_flows(session, principal.workspace_id, at - HOUR, {*shown, flow_id})
     return flow_id
 
 
