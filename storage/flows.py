@@ -158,14 +158,17 @@ def list_flows(session: Session, workspace_id: str, most: int | None = None) -> 
     return [FlowRow(**row) for row in rows.mappings()]
 
 
-def list_empty_flows(session: Session, workspace_id: str) -> list[str]:
-    """Returns the ids of the new flows in which nothing is yet: no title, no version, an empty draft."""
-    return [row.id for row in session.execute(_owned(workspace_id).where(_EMPTY).order_by(Flow.id))]
+def list_empty_flows(session: Session, workspace_id: str, before: int | None = None) -> list[str]:
+    """Returns the ids of the new flows in which nothing is yet: no title, no version, an empty draft. `before`: only those
+    that were last changed, or given to somebody, until then.
+    """
+    query = _owned(workspace_id).where(_EMPTY).order_by(Flow.id)
+    return [row.id for row in session.execute(query if before is None else query.where(Flow.updated_at <= before))]
 
 
 def remove_untouched_flows(session: Session, workspace_id: str, before: int, keep: Collection[str]) -> None:
     """Removes new flows from before that time in which nobody has ever done anything, except those in `keep`."""
-    untouched = (_EMPTY, Flow.draft_revision == 1, Flow.workspace_id == workspace_id, Flow.created_at < before)
+    untouched = (_EMPTY, Flow.draft_revision == 1, Flow.workspace_id == workspace_id, Flow.updated_at < before)
     session.execute(delete(Flow).where(*untouched, Flow.id.not_in(keep)))
 
 

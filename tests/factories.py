@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from engine.actions.flows import UNTITLED, read_import
 from engine.actions.principal import Principal
-from engine.flow.document import Document, parse_flow_file
+from engine.flow.document import Document, FlowFile, parse_flow_file
 from engine.flow.node_context import PersonQuestion
 from engine.jobs.questions import Place, ask, set_aside
 from storage.database import Database
@@ -41,6 +42,11 @@ def parked_node() -> dict[str, Any]:
 def as_bytes(file: dict[str, Any]) -> bytes:
     """Serialises a flow file as it is stored on disk."""
     return json.dumps(file).encode()
+
+
+def flow_file(file: dict[str, Any], fallback_title: str = UNTITLED) -> FlowFile:
+    """Reads a flow file as it is imported."""
+    return read_import(as_bytes(file), fallback_title)
 
 
 def document(file: dict[str, Any] | None = None) -> Document:

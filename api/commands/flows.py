@@ -62,13 +62,13 @@ def add_to(commands: Commands, shared: argparse.ArgumentParser) -> None:
 
 
 def _import(arguments: argparse.Namespace, terminal: Terminal, environment: Mapping[str, str]) -> int:
-    from engine.actions.flows import UNTITLED, import_flow
+    from engine.actions.flows import UNTITLED, import_flow, read_import
     from engine.core.errors import FlowInvalid
 
     data = read_input(arguments.file)
     title = UNTITLED if arguments.file == "-" else Path(arguments.file).stem
     try:
-        done = terminal.execute(import_flow, data, title)
+        done = terminal.execute(import_flow, read_import(data, title))
     except FlowInvalid as refusal:
         terminal.note(f"{refusal.title}: {refusal.detail}. Nothing was imported.")
         _note_problems(terminal, refusal.problems)

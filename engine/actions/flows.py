@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from engine.actions.called_flows import read_library
 from engine.actions.datasets import known_datasets
 from engine.actions.principal import Principal, require_may
-from engine.core.clock import HOUR
+from engine.core.clock import HOUR, MINUTE
 from engine.core.errors import FieldError, FlowInvalid, Invalid, Problem, VersionConflict
 from engine.core.ids import FlowId, file_ids_in
 from engine.flow.called_flows import call_problems, unpinned
@@ -29,7 +29,7 @@ from engine.flow.document import (
 )
 from engine.flow.readable_part import readable_part
 from engine.flow.times_asked import times_kept
-from engine.flow.validation import problems_at_once, without_parked
+from engine.flow.validation import problems, problems_at_once, without_parked
 from engine.flow.version_comparison import content_hash, content_of, draft_changes
 from engine.jobs.notifier import DRAFT_CHANGED, tell_others
 from engine.jobs.submit.accept import WEBHOOK_SETTINGS, flow_concurrency
@@ -117,27 +117,37 @@ def create_flow(
 
 
 def begin_flow(session: Session, principal: Principal, shown: Collection[str]) -> FlowId:
-    """Returns a flow with nothing in it that no tab shows; creates one when there is none.
+    """Returns a flow with nothing in it that no tab shows and nobody was given within a minute, in which their page may not
+    have opened yet; creates one when there is none.
 
     `shown`: the flows that tabs show. Further new flows that were left untouched for an hour are removed, so that who
     only looked leaves no flow behind.
     """
     require_may(principal, "edit flows")
-    free = [one for one in list_empty_flows(session, principal.workspace_id) if one not in shown]
+    at = now(session)
+    free = [one for one in list_empty_flows(session, principal.workspace_id, at - MINUTE) if one not in shown]
     flow_id = FlowId(free[0]) if free else create_flow(session, principal)
-    remove_untouched_flows(session, principal.workspace_id, now(session) - HOUR, {*shown, flow_id})
+    hold_flow(session, principal.workspace_id, flow_id).updated_at = at
+    remove_untouched_flows(session, principal.workspace_id, at - HOUR, {*shown, flow_id})
     return flow_id
 
 
-def import_flow(session: Session, principal: Principal, data: bytes, fallback_title: str = UNTITLED) -> Imported:
+def read_import(data: bytes, fallback_title: str = UNTITLED) -> FlowFile:
+    """Reads a flow file for `import_flow`, in a thread before the transaction: that may take a second. Raises FlowInvalid
+    with every problem of a file that is refused.
+    """
+    file, found = parse_flow_file(data, fallback_title=fallback_title.strip()[:MAX_NAME] or UNTITLED)
+    if file is None:
+        rest = readable_part(data)
+        raise FlowInvalid(found if rest is None else [*found, *problems(rest, CATALOG)])
+    return file
+
+
+def import_flow(session: Session, principal: Principal, file: FlowFile) -> Imported:
     """Creates a flow with version 1 from a flow file. Raises FlowInvalid with every problem; then nothing is stored.
     Raises DoFirst when the file has costly patterns.
     """
     require_may(principal, "edit flows")
-    file, found = parse_flow_file(data, fallback_title=fallback_title.strip()[:MAX_NAME] or UNTITLED)
-    if file is None:
-        rest = readable_part(data)
-        raise FlowInvalid(found if rest is None else [*found, *problems_at_once(rest, CATALOG)])
     found = problems_at_once(file.document, CATALOG)
     if any(problem.blocks_import for problem in found):
         raise FlowInvalid(found)

@@ -33,7 +33,7 @@ from engine.flow.made_up_values import (
 )
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
-from engine.flow.output_schemas import ANYTHING, returned_schema
+from engine.flow.output_schemas import ANYTHING, returned_schema, returned_schemas
 from engine.flow.patterns import why_not
 from engine.flow.payload_check import PATTERN_STEPS, FieldDict, PayloadCheck
 from engine.flow.references import Json
@@ -177,11 +177,11 @@ def result_schema(document: Document, catalog: Catalog) -> JsonSchema:
     """Returns the schema of a job's `result`: the fields of API Output, or `{"output": ...}` of the only final node."""
     output = next((node for node in document.nodes if node.type == "api_output"), None)
     if output is not None:
-        properties = {name: returned_schema(output, name, document, catalog) for name in output.inputs}
+        properties = returned_schemas(output, document, catalog)
     else:
         final = [document.node(node_id) for node_id in final_nodes(document)]
         last = final[0] if len(final) == 1 else None
-        properties = {"output": returned_schema(last, None, document, catalog) if last else ANYTHING}
+        properties = {"output": returned_schema(last, document, catalog) if last else ANYTHING}
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 

@@ -7,7 +7,6 @@ updateNote`. Applying tolerates two people editing at once: removing what is rem
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +20,9 @@ from engine.flow.document import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_EDGES,
+    MAX_ID,
     MAX_NODES,
+    MAX_NOTES,
     NODE_ID,
     Document,
     Edge,
@@ -29,14 +30,15 @@ from engine.flow.document import (
     Note,
     Position,
     deeper_than,
+    unfit,
 )
 from engine.flow.graph import Graph
 from engine.flow.layout import STEP_X, STEP_Y, make_room, with_places
 from engine.flow.lists import ListScopes
 from engine.flow.node_type import Catalog, NodeType
-from engine.flow.output_schemas import out_schema
+from engine.flow.output_schemas import OutputSchemas
 from engine.flow.reference_edits import change_references
-from engine.flow.references import Json, Reference
+from engine.flow.references import SYSTEM, Json, Reference
 from engine.flow.wrong_values import what_it_must_be
 
 Op = dict[str, Any]
@@ -58,6 +60,7 @@ def apply_ops(document: Document, ops: Sequence[Op]) -> Document:
     notes = {note.id: note for note in document.notes}
     try:
         for op in ops:
+            _check_values(op)
             _apply(op, nodes, edges, notes)
     except ValidationError as error:
         first = error.errors()[0]
@@ -67,15 +70,25 @@ def apply_ops(document: Document, ops: Sequence[Op]) -> Document:
         raise EditRefused(f"The operation is not complete: {error}") from error
     if len(nodes) > MAX_NODES or len(edges) > MAX_EDGES:
         raise EditRefused(f"A flow may have {MAX_NODES} nodes and {MAX_EDGES} connections.")
+    if len(notes) > max(MAX_NOTES, len(document.notes)):
+        raise EditRefused(f"A flow may have {MAX_NOTES} notes.")
     after = document.model_copy(
         update={"nodes": tuple(nodes.values()), "edges": tuple(edges.values()), "notes": tuple(notes.values())}
     )
     value = after.as_json()
     if deeper_than(value, MAX_DEPTH):
         raise EditRefused(f"Values may be nested {MAX_DEPTH} levels deep.")
-    if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_BYTES:
+    size = len(after.dumps().encode())
+    if size > MAX_BYTES and size > len(document.dumps().encode()):
         raise EditRefused("The flow would become larger than 1 MiB.")
     return after
+
+
+def _check_values(op: Op) -> None:
+    """Refuses what an operation brings, not what it takes away."""
+    brought = op.get("after") if op["op"].startswith("update") else [op.get(part) for part in ("node", "edge", "note")]
+    if op["op"].startswith(("add", "update")) and (why := next((said for _, said in unfit(brought)), None)):
+        raise EditRefused(why)
 
 
 def invert(ops: Sequence[Op]) -> list[Op]:
@@ -121,7 +134,7 @@ def _apply(op: Op, nodes: dict[str, Node], edges: dict[str, Edge], notes: dict[s
     match op["op"]:
         case "addNode":
             node = Node.model_validate(op["node"])
-            if not NODE_ID.match(node.id) or node.id == "system":
+            if not NODE_ID.match(node.id) or node.id == SYSTEM:
                 raise EditRefused(f"`{node.id}` cannot be a node's id.")
             nodes.setdefault(node.id, node)
         case "removeNode":
@@ -163,14 +176,14 @@ def _only(after: Mapping[str, Any], allowed: frozenset[str]) -> dict[str, Any]:
 
 
 def new_node_id(kind: str, taken: Iterable[str]) -> str:
-    """Returns an unused node id: `prompt`, then `prompt_2`, `prompt_3` ..."""
-    used = set(taken)
+    """Returns an unused node id: `prompt`, then `prompt_2`, `prompt_3` ... A long one is cut to what an id may have."""
+    used = {*taken, SYSTEM}
     if kind not in used:
         return kind
     number = 2
-    while f"{kind}_{number}" in used:
+    while (node_id := f"{kind[: MAX_ID - 1 - len(str(number))]}_{number}") in used:
         number += 1
-    return f"{kind}_{number}"
+    return node_id
 
 
 def add_node(
@@ -202,7 +215,7 @@ def add_node(
     node_id = new_node_id(kind.type, (node.id for node in document.nodes))
     first = None if kind.accepts_input else _only_start(placed, catalog)
     if position is None and first is not None:
-        position = Position(x=first.position.x - STEP_X, y=first.position.y)
+        position = Position.near(first.position.x - STEP_X, first.position.y)
     place = position or _free_place(placed, start)
     node = Node(id=node_id, type=kind.type, type_version=kind.version, label=_new_label(document, kind), position=place)
     if start is not None and edge is not None:
@@ -267,8 +280,9 @@ def suggest_inputs(document: Document, node_id: str, catalog: Catalog) -> dict[s
         return bound
     graph = Graph(document)
     scopes = ListScopes(document, graph)
+    outputs = OutputSchemas(document, catalog)
     schemas = {
-        earlier.id: out_schema(earlier, catalog, document)
+        earlier.id: outputs.out(earlier)
         for earlier_id in reversed(graph.ancestors(node_id))
         if scopes.sees(node_id, earlier_id) and (earlier := document.node(earlier_id)) is not None
     }
@@ -330,7 +344,7 @@ def paste_ops(
     for node in copies:
         kind = catalog.get(node.type)
         inputs = change_references(node, kind, renamed) if kind else node.inputs
-        place = Position(x=node.position.x + dx, y=node.position.y + dy)
+        place = Position.near(node.position.x + dx, node.position.y + dy)
         ops.append(
             {
                 "op": "addNode",
@@ -346,7 +360,7 @@ def paste_ops(
     for note in texts:
         note_id = new_node_id("note", known)
         known.add(note_id)
-        place = Position(x=note.position.x + dx, y=note.position.y + dy)
+        place = Position.near(note.position.x + dx, note.position.y + dy)
         ops.append({"op": "addNote", "note": {**note.model_dump(), "id": note_id, "position": place.model_dump()}})
     return list(ids.values()), ops
 
@@ -412,4 +426,4 @@ def _free_place(document: Document, start: Node | None) -> Position:
         x, y = 0.0, 0.0
     while not free(x, y):
         y += STEP_Y
-    return Position(x=x, y=y)
+    return Position.near(x, y)

@@ -22,7 +22,7 @@ from engine.flow.edits import Op, update_node
 from engine.flow.graph import Graph
 from engine.flow.lists import FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_type import Catalog, NodeType
-from engine.flow.output_schemas import binding_schema
+from engine.flow.output_schemas import OutputSchemas
 from engine.flow.reference_edits import change_references, references_of
 from engine.flow.reference_labels import in_words
 from engine.flow.references import Reference, split_text
@@ -252,6 +252,7 @@ def _without_rule(node: Node, part: str, values: Mapping[str, Any], at: int) -> 
 def _text_compared(used: Document, catalog: Catalog) -> Iterator[FlowWarning]:
     """Rules that ask whether a text field of a model's answer is greater or less than a number."""
     nodes = {node.id: node for node in used.nodes}
+    schemas = OutputSchemas(used, catalog)
     for node in used.nodes:
         rules: JsonValue = node.inputs.get("rules") if node.type == CONDITION else None
         for at, rule in enumerate(rules if isinstance(rules, list | tuple) else ()):
@@ -262,7 +263,7 @@ def _text_compared(used: Document, catalog: Catalog) -> Iterator[FlowWarning]:
             read = pieces[0] if len(pieces) == 1 and isinstance(pieces[0], Reference) else None
             source = nodes.get(read.node_id) if read is not None else None
             right = rule.get("right")
-            numeric = reads_as_number(right) or binding_schema(right, used, catalog).get("type") in (
+            numeric = reads_as_number(right) or schemas.binding(right).get("type") in (
                 "number",
                 "integer",
             )
@@ -379,10 +380,11 @@ def _whole_lists(used: Document, scopes: ListScopes, catalog: Catalog) -> Iterat
 
 def _grouped_by_whole_items(used: Document, catalog: Catalog) -> Iterator[FlowWarning]:
     """Items that are told apart by all of what they hold, though they have fields: they were texts before."""
+    schemas = OutputSchemas(used, catalog)
     for node in used.nodes:
         if node.type != "group_count" or str(node.config.get("by") or "").strip() != ".":
             continue
-        item: JsonValue = binding_schema(node.inputs.get("items"), used, catalog).get("items") or {}
+        item: JsonValue = schemas.binding(node.inputs.get("items")).get("items") or {}
         fields: JsonValue = item.get("properties") if isinstance(item, Mapping) else None
         if not isinstance(fields, Mapping) or not fields:
             continue

@@ -281,4 +281,4 @@ def _crowding(places: _Places, frames: Iterable[_Frame]) -> set[tuple[str, str]]
 
 
 def _position(place: tuple[float, float]) -> Position:
-    return Position(x=place[0], y=place[1])
+    return Position.near(*place)

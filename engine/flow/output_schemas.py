@@ -10,18 +10,27 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from engine.flow.document import Document, Edge, Node
+from engine.flow.document import MAX_DEPTH, Document, Edge, Node
 from engine.flow.graph import Graph
 from engine.flow.lists import API_OUTPUT, FLATTEN, SPLITTER, ListScopes
 from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog, NodeType
-from engine.flow.references import Reference, split_text
+from engine.flow.references import Reference, find_references, split_text
 
 ANYTHING: Final[JsonSchema] = {}
-
+_TEXT: Final[JsonSchema] = {"type": "string"}
+_NUMBER: Final[JsonSchema] = {"type": "number"}
+_BOOLEAN: Final[JsonSchema] = {"type": "boolean"}
 
 #: How many nodes that pass data on are followed; the output of what is further away counts as unknown.
 _FURTHEST = 12
+#: How many characters of JSON the schema of one output, and those of all fields of a result together, may have; what is
+#: larger counts as unknown. Steps that each use the whole output of the step before several times multiply it.
+_LARGEST = 500_000
+#: How many levels such a schema may have: twice those of a document, as each level of a value has two.
+_DEEPEST = 2 * MAX_DEPTH
+#: How many characters of schemas are compared with one another, to find what all items of a list have.
+_MOST_COMPARED = 5_000_000
 
 
 def out_schema(node: Node, catalog: Catalog, document: Document | None = None) -> JsonSchema:
@@ -32,7 +41,7 @@ def out_schema(node: Node, catalog: Catalog, document: Document | None = None) -
     """
     node_type = catalog.get(node.type)
     if document is not None and node_type is not None and node_type.out_from is not None:
-        return _SchemaFinder(document, catalog).out(node)
+        return OutputSchemas(document, catalog).out(node)
     return _own_schema(node, catalog)
 
 
@@ -46,31 +55,94 @@ def _own_schema(node: Node, catalog: Catalog) -> JsonSchema:
         return ANYTHING  # invalid settings, which validation reports
 
 
-class _SchemaFinder:
-    """Follows nodes that pass data on. Each node is visited once, so that cycles and many references cost nothing.
+class OutputSchemas:
+    """The schemas of the outputs in one document, each made once. It follows nodes that pass data on.
 
-    `with_null`: says null, too, where a reference may name nothing when the flow runs.
+    `with_null`: says null, too, where a reference may name nothing when the flow runs. Parts are shared, so that a schema
+    takes little memory however large its text would be; one whose text would be too large is `{}`.
     """
 
     def __init__(self, document: Document, catalog: Catalog, *, with_null: bool = False) -> None:
         self.document = document
         self.catalog = catalog
         self.with_null = with_null
-        self.known: dict[str, JsonSchema] = {}
-        self.depth = 0
+        self._nodes: dict[str, Node] = {}
+        for node in document.nodes:
+            self._nodes.setdefault(node.id, node)
+        #: By the node and how many nodes were followed to it: what is at the end of a long row is not known from its start.
+        self._known: dict[tuple[str, int], JsonSchema] = {}
+        self._followed: dict[str, None] = {}
+        #: By the identity of a part: the part, the characters of its JSON, and its levels.
+        self._sizes: dict[int, tuple[JsonValue | JsonSchema, int, int]] = {}
+        self._with_null: dict[int, tuple[JsonSchema, JsonSchema]] = {}
+        self._may_compare = _MOST_COMPARED
 
     def out(self, node: Node) -> JsonSchema:
-        if node.id not in self.known:
-            self.known[node.id] = ANYTHING
-            if self.depth < _FURTHEST:
-                self.depth += 1
-                self.known[node.id] = self._through(node)
-                self.depth -= 1
-        return self.known[node.id]
+        """Returns the schema of a node's `out`."""
+        key = (node.id, len(self._followed))
+        if key not in self._known:
+            if len(self._followed) >= _FURTHEST or node.id in self._followed:
+                return ANYTHING
+            self._followed[node.id] = None
+            found = self._through(node)
+            del self._followed[node.id]
+            size, levels = self._measured(found)
+            self._known[key] = found if size <= _LARGEST and levels <= _DEEPEST else self._cut(found)
+        return self._known[key]
+
+    def returned(self, values: Mapping[str, JsonValue], reader: Node) -> dict[str, JsonSchema]:
+        """Returns the schemas of these bindings of a node; those for which no space is left are `{}`."""
+        return self._fitting({name: self.binding(value, reader) for name, value in values.items()}, 2 * _DEEPEST)
+
+    def _fitting(self, schemas: Mapping[str, JsonSchema], deepest: int = _DEEPEST - 2) -> dict[str, JsonSchema]:
+        """Returns these schemas, with `{}` in place of those that are too deep, or for which no space is left."""
+        found: dict[str, JsonSchema] = {}
+        left = _LARGEST
+        for name, schema in schemas.items():
+            size, levels = self._measured(schema)
+            fits = size <= left and levels <= deepest
+            found[name] = schema if fits else ANYTHING
+            left -= size if fits else 0
+        return found
+
+    def _cut(self, schema: JsonSchema) -> JsonSchema:
+        """Returns a schema that is too large with all of its fields, of which some can be anything."""
+        return {**schema, "properties": self._fitting(schema["properties"])} if "properties" in schema else ANYTHING
+
+    def _measured(self, part: JsonValue | JsonSchema) -> tuple[int, int]:
+        """Returns how many characters a part of a schema has, and how many levels."""
+        if isinstance(part, str):
+            return len(part) + 3, 0
+        if not isinstance(part, Mapping | list | tuple):
+            return 6, 0
+        if id(part) not in self._sizes:
+            size, levels = 2, 0
+            if isinstance(part, Mapping):
+                size += sum(len(name) + 4 for name in part)
+            for inside in part.values() if isinstance(part, Mapping) else part:
+                more, below = self._measured(inside)
+                size += more
+                levels = max(levels, below)
+            self._sizes[id(part)] = (part, size, levels + 1)
+        return self._sizes[id(part)][1:]
+
+    def _either(self, schemas: Sequence[JsonSchema]) -> JsonSchema:
+        """Returns the same as `schema_of_either`, or `{}` when too much would be compared."""
+        different = {id(schema): schema for schema in schemas}
+        if len(different) > 1:
+            self._may_compare -= sum(self._measured(schema)[0] for schema in different.values())
+            if self._may_compare < 0:
+                return ANYTHING
+        return schema_of_either(schemas)
+
+    def _or_null(self, schema: JsonSchema) -> JsonSchema:
+        if id(schema) not in self._with_null:
+            self._with_null[id(schema)] = (schema, or_null(schema))
+        return self._with_null[id(schema)][1]
 
     def out_or_null(self, node: Node) -> JsonSchema:
         """Returns the schema of a node's `out` for the end of the flow, which comes also when the node was skipped."""
-        return or_null(self.out(node)) if self.with_null and self._ways.only_on[node.id] else self.out(node)
+        return self._or_null(self.out(node)) if self.with_null and self._ways.only_on[node.id] else self.out(node)
 
     def _through(self, node: Node) -> JsonSchema:
         found = self._of_success(node)
@@ -78,7 +150,7 @@ class _SchemaFinder:
             default: JsonValue = node.policy.default
             instead = default if isinstance(default, list) else []  # of a Splitter: the items
             for one in instead if node.type == SPLITTER else [default]:
-                found = or_null(found) if one is None else schema_of_either([found, self.binding(one)])
+                found = self._or_null(found) if one is None else self._either([found, self.binding(one)])
         return found
 
     def _of_success(self, node: Node) -> JsonSchema:
@@ -100,8 +172,8 @@ class _SchemaFinder:
         }
         name = kind.source_input
         if name is not None and node.inputs.get(name) is None:
-            sources = [self.document.node(edge.source) for edge in self.document.edges if edge.target == node.id]
-            if either := schema_of_either([self.out(source) for source in sources if source is not None]):
+            sources = [self._nodes.get(edge.source) for edge in self.document.edges if edge.target == node.id]
+            if either := self._either([self.out(source) for source in sources if source is not None]):
                 given[name] = {"type": "array", "items": either} if kind.all_sources else either
         if (
             node.type == FLATTEN
@@ -121,33 +193,39 @@ class _SchemaFinder:
 
     def binding(self, binding: JsonValue, reader: Node | None = None) -> JsonSchema:
         """Returns the schema of a binding's value. `reader`: whose input it is; without, no node counts as skipped."""
+        for _, reference in find_references(binding):  # before the levels of the binding lie on the stack
+            if isinstance(reference, Reference) and (node := self._nodes.get(reference.node_id)) is not None:
+                self.out(node)
+        return self._bound(binding, reader)
+
+    def _bound(self, binding: JsonValue, reader: Node | None) -> JsonSchema:
         if isinstance(binding, str):
             pieces = list(split_text(binding))
             if len(pieces) != 1 or not isinstance(reference := pieces[0], Reference):
-                return {"type": "string"}
+                return _TEXT
             return self._referenced(reference, reader)
         if isinstance(binding, dict):
-            properties = {key: self.binding(value, reader) for key, value in binding.items()}
+            properties = {key: self._bound(value, reader) for key, value in binding.items()}
             return {"type": "object", "properties": properties, "required": list(properties)}
         if isinstance(binding, list):
-            item = schema_of_either([self.binding(value, reader) for value in binding])
+            item = self._either([self._bound(value, reader) for value in binding])
             return {"type": "array", "items": item} if item else {"type": "array"}
         if isinstance(binding, bool):
-            return {"type": "boolean"}
+            return _BOOLEAN
         if isinstance(binding, int | float):
-            return {"type": "number"}
+            return _NUMBER
         return ANYTHING
 
     def _referenced(self, reference: Reference, reader: Node | None) -> JsonSchema:
         if reference.root in {"index", "total"}:
             return {"type": "integer"}
-        node = self.document.node(reference.node_id)
+        node = self._nodes.get(reference.node_id)
         if node is None:
-            return {"type": "string"}
+            return _TEXT
         out = self.out(node)
         found = schema_at(out, reference.path) or ANYTHING
         skips = self.with_null and reader is not None and self._ways.may_skip(node, reader)
-        return or_null(found) if skips or (self.with_null and _may_be_missing(out, reference.path)) else found
+        return self._or_null(found) if skips or (self.with_null and _may_be_missing(out, reference.path)) else found
 
 
 class _Ways:
@@ -286,16 +364,21 @@ def binding_schema(binding: JsonValue, document: Document, catalog: Catalog) -> 
     """Returns the schema of a binding's value: that of a lone reference, text for mixed text, or the literal's own
     type.
     """
-    return _SchemaFinder(document, catalog).binding(binding)
+    return OutputSchemas(document, catalog).binding(binding)
 
 
-def returned_schema(reader: Node, name: str | None, document: Document, catalog: Catalog) -> JsonSchema:
-    """Returns the schema of what an input of API Output gives (without a name: of a final node's `out`), with null where
-    the value may be missing: of a skipped node, of a list that is too short, of a group that was not sent. Its objects
-    are open: callers have to take fields that a later version adds.
+def returned_schemas(reader: Node, document: Document, catalog: Catalog) -> dict[str, JsonSchema]:
+    """Returns the schema of what each input of API Output gives, with null where the value may be missing: of a skipped
+    node, of a list that is too short, of a group that was not sent. Its objects are open: callers have to take fields that
+    a later version adds.
     """
-    finder = _SchemaFinder(document, catalog, with_null=True)
-    return _opened(finder.out_or_null(reader) if name is None else finder.binding(reader.inputs[name], reader))
+    found = OutputSchemas(document, catalog, with_null=True).returned(reader.inputs, reader)
+    return {name: _opened(schema) for name, schema in found.items()}
+
+
+def returned_schema(final: Node, document: Document, catalog: Catalog) -> JsonSchema:
+    """Returns the same of the `out` of a final node, for a flow without API Output."""
+    return _opened(OutputSchemas(document, catalog, with_null=True).out_or_null(final))
 
 
 def _opened(schema: JsonSchema) -> JsonSchema:

@@ -10,7 +10,17 @@ from operator import getitem
 
 from pydantic import JsonValue, ValidationError
 
-from engine.flow.document import MAX_BYTES, MAX_DEPTH, Document, deeper_than
+from engine.core.json_shape import TooManyValues, check_shape
+from engine.flow.document import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_FILE_BYTES,
+    MOST_VALUES,
+    Document,
+    deeper_than,
+    too_many_parts,
+    unfit,
+)
 from engine.flow.references import Json
 
 _FILE_ONLY = ("title", "description")
@@ -18,25 +28,29 @@ _FILE_ONLY = ("title", "description")
 
 def readable_part(data: bytes) -> Document | None:
     """Returns the document without invalid values; None when an essential part is invalid."""
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_FILE_BYTES:
         return None
     try:
+        check_shape(data, most_values=MOST_VALUES)
         value: JsonValue = json.loads(data)
-    except (ValueError, RecursionError):
+    except (TooManyValues, ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or deeper_than(value, MAX_DEPTH):
         return None
     body = {key: item for key, item in value.items() if key not in _FILE_ONLY}
+    if too_many_parts(body) or next(unfit(body), None):
+        return None
     try:
-        return Document.model_validate(body)
+        document = Document.model_validate(body)
     except ValidationError as error:
-        for item in error.errors():
+        for item in error.errors(include_url=False):
             if item["type"] != "missing":
                 _take_out(body, item["loc"])
-    try:
-        return Document.model_validate(body)
-    except ValidationError:
-        return None
+        try:
+            document = Document.model_validate(body)
+        except ValidationError:
+            return None
+    return document if len(document.dumps().encode()) <= MAX_BYTES else None
 
 
 def _take_out(body: Json, location: tuple[int | str, ...]) -> None:

@@ -15,9 +15,8 @@ from engine.flow.contract import api_input, input_fields
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.lists import API_OUTPUT
-from engine.flow.node_context import JsonSchema
 from engine.flow.node_type import Catalog
-from engine.flow.output_schemas import binding_schema, out_schema, schema_at
+from engine.flow.output_schemas import OutputSchemas, schema_at
 from engine.flow.reference_edits import change_references
 from engine.flow.references import Reference, split_text
 
@@ -113,25 +112,20 @@ class _Schemas:
 
     def __init__(self, document: Document, catalog: Catalog) -> None:
         self.document = document
-        self.catalog = catalog
-        self.outs: dict[str, JsonSchema] = {}
+        self.outputs = OutputSchemas(document, catalog)
 
     def has(self, reference: Reference) -> bool:
         """True when the reference names data that is there, or may be."""
         node = self.document.node(reference.node_id)
         if node is None or reference.root != "out":
             return node is not None
-        if node.id not in self.outs:
-            self.outs[node.id] = out_schema(node, self.catalog, self.document)
-        return schema_at(self.outs[node.id], reference.path) is not None
+        return schema_at(self.outputs.out(node), reference.path) is not None
 
     def items(self, node: Node) -> Mapping[str, Any]:
         """Returns the known fields of the items of the list that the node works on."""
         found = self.document.node(node.id)
         items = found.inputs.get("items") if found is not None else None
-        schema: JsonValue = (
-            binding_schema(items, self.document, self.catalog).get("items") if items is not None else None
-        )
+        schema: JsonValue = self.outputs.binding(items).get("items") if items is not None else None
         known: JsonValue = schema.get("properties") if isinstance(schema, Mapping) else None
         return known if isinstance(known, Mapping) else {}
 

@@ -96,7 +96,7 @@ def insert_before(document: Document, kind: NodeType, catalog: Catalog, before: 
         ops += [_remove_edge(edge) for edge in leading]
     else:
         node = with_places(document, catalog).node(before)
-        place = Position(x=node.position.x - STEP_X, y=node.position.y) if node else None
+        place = Position.near(node.position.x - STEP_X, node.position.y) if node else None
         new_id, ops = add_node(document, kind, catalog, position=place)
     joined = any(op["op"] == "addEdge" and op["edge"]["target"] == before for op in ops)
     if kind.ports and not joined:

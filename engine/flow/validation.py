@@ -22,7 +22,7 @@ from engine.flow.document import NODE_ID, Document, Edge, Node
 from engine.flow.graph import SOURCES, Graph
 from engine.flow.lists import SPLITTER, ListScopes, across_list, list_problems
 from engine.flow.node_type import Catalog, NodeType
-from engine.flow.output_schemas import out_schema, schema_at
+from engine.flow.output_schemas import OutputSchemas, schema_at
 from engine.flow.patterns import STEPS_AT_ONCE, PatternBudget, current_budget
 from engine.flow.payload_check import PATTERN_STEPS
 from engine.flow.reference_labels import binding_in_words, data_names
@@ -65,10 +65,11 @@ def problems(document: Document, catalog: Catalog) -> list[Problem]:
             return problems(document, catalog)
     graph = Graph(document)
     scopes = ListScopes(document, graph)
+    schemas = OutputSchemas(document, catalog)
     found = [*_id_problems(document), *_edge_problems(document, graph, catalog)]
     for node in document.nodes:
         was_over = budget.over
-        found += _node_problems(node, document, graph, scopes, catalog)
+        found += _node_problems(node, graph, scopes, schemas)
         if budget.over and not was_over:
             found.append(Problem(TOO_COSTLY, _TOO_COSTLY, node.id, "/config"))
     return [*found, *list_problems(document, graph, scopes), *_whole_problems(document, graph, catalog)]
@@ -212,10 +213,8 @@ def _port_problems(edge: Edge, nodes: dict[str, Node], catalog: Catalog, pointer
         )
 
 
-def _node_problems(
-    node: Node, document: Document, graph: Graph, scopes: ListScopes, catalog: Catalog
-) -> Iterator[Problem]:
-    kind = catalog.get(node.type)
+def _node_problems(node: Node, graph: Graph, scopes: ListScopes, schemas: OutputSchemas) -> Iterator[Problem]:
+    kind = schemas.catalog.get(node.type)
     if kind is None:
         yield Problem("unknown_type", f"There is no kind of node called `{node.type}`.", node.id, "/type")
         return
@@ -232,12 +231,12 @@ def _node_problems(
         for name in node.inputs:
             if name not in kind.inputs.model_fields:
                 yield Problem("unknown_key", f"{kind.title} has no input `{name}`.", node.id, f"/inputs/{name}")
-    checked = kind.check(node, document)
+    checked = kind.check(node, schemas.document)
     yield from checked
     yield from _literal_problems(node, kind, {problem.pointer for problem in checked})
     yield from _default_problems(node)
     parked = node.id in graph.parked
-    yield from _reference_problems(node, kind, document, graph, scopes, catalog, parked=parked)
+    yield from _reference_problems(node, kind, graph, scopes, schemas, parked=parked)
     if not parked:
         yield from _missing_inputs(node, kind)
 
@@ -288,10 +287,9 @@ def _default_problems(node: Node) -> Iterator[Problem]:
 def _reference_problems(
     node: Node,
     kind: NodeType,
-    document: Document,
     graph: Graph,
     scopes: ListScopes,
-    catalog: Catalog,
+    schemas: OutputSchemas,
     *,
     parked: bool,
 ) -> Iterator[Problem]:
@@ -304,7 +302,7 @@ def _reference_problems(
                 pointer,
             )
         elif not parked and reference.node_id != SYSTEM:
-            problem = _target_problem(node, kind, reference, pointer, document, graph, scopes, catalog)
+            problem = _target_problem(node, kind, reference, pointer, graph, scopes, schemas)
             if problem:
                 yield problem
 
@@ -322,12 +320,11 @@ def _target_problem(
     kind: NodeType,
     reference: Reference,
     pointer: str,
-    document: Document,
     graph: Graph,
     scopes: ListScopes,
-    catalog: Catalog,
+    schemas: OutputSchemas,
 ) -> Problem | None:
-    target = document.node(reference.node_id)
+    target = schemas.document.node(reference.node_id)
     if target is None:
         return Problem(
             "bad_reference",
@@ -342,7 +339,7 @@ def _target_problem(
             node.id,
             pointer,
         )
-    if why := across_list(node, _field_named(kind, pointer), target, document, scopes):
+    if why := across_list(node, _field_named(kind, pointer), target, schemas.document, scopes):
         return Problem("across_list", why, node.id, pointer)
     if reference.root != "out":
         if target.type != SPLITTER:
@@ -350,7 +347,7 @@ def _target_problem(
                 "bad_reference", f"`{reference}`: only “For each item” has `{reference.root}`.", node.id, pointer
             )
         return None
-    if schema_at(out_schema(target, catalog, document), reference.path) is None:
+    if schema_at(schemas.out(target), reference.path) is None:
         shown = ".".join(str(part) for part in reference.path)
         return Problem(
             "unknown_field", f"{node.name} needs `{shown}` of {target.name}, which is not there.", node.id, pointer

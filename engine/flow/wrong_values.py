@@ -11,10 +11,10 @@ from pydantic import BaseModel, JsonValue
 
 #: The type of a pydantic error -> what the value must be; braces are filled with the error's context.
 _MUST: Mapping[str, str] = {
-    "greater_than": "must be more than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than": "must be less than {lt:g}",
-    "less_than_equal": "must be at most {le:g}",
+    "greater_than": "must be more than {gt:.15g}",
+    "greater_than_equal": "must be at least {ge:.15g}",
+    "less_than": "must be less than {lt:.15g}",
+    "less_than_equal": "must be at most {le:.15g}",
     "string_too_long": "may have at most {max_length:,} characters",
     "string_too_short": "must have at least {min_length:,} characters",
     "too_long": "may have at most {max_length:,} entries",

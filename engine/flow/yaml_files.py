@@ -14,8 +14,10 @@ from typing import Any
 import yaml
 
 from engine.core.errors import FlowInvalid, Problem
-from engine.flow.document import MAX_BYTES, MAX_DEPTH, FlowFile
+from engine.flow.document import MAX_DEPTH, FlowFile
 
+#: Reading a MiB takes several seconds.
+MAX_YAML_BYTES = 2 << 20
 _ENDINGS = (".yaml", ".yml")
 _NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
@@ -32,12 +34,15 @@ def as_yaml(file: FlowFile) -> str:
 
 def json_of_yaml(data: bytes) -> bytes:
     """Returns the JSON text for a YAML file. Raises FlowInvalid with the line that cannot be read."""
-    if len(data) > MAX_BYTES:
-        raise _refused(f"The file has {len(data):,} bytes; a flow may have {MAX_BYTES:,} (1 MiB).", "too_large")
+    if len(data) > MAX_YAML_BYTES:
+        said = f"The file has {len(data):,} bytes; a flow file in YAML may have {MAX_YAML_BYTES:,} (2 MiB), and its flow 1 MiB."
+        raise _refused(said, "too_large")
     try:
         _check(data)
         value = yaml.load(data, Loader=_Reader)  # noqa: S506 - a restricted SafeLoader
-        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
+            errors="surrogatepass"
+        )
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise _refused(f"This is not valid YAML: {_sentence(error)}.") from error
 

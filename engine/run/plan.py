@@ -22,7 +22,7 @@ from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from engine.flow.lists import SPLITTER, Lists, ListScopes
 from engine.flow.node_type import Catalog, NodeType
-from engine.flow.output_schemas import binding_schema
+from engine.flow.output_schemas import OutputSchemas
 from engine.flow.patterns import STEPS_AT_ONCE, PatternBudget
 from engine.flow.references import Rendering, prepare_binding
 from engine.flow.validation import TOO_COSTLY, problems, without_parked
@@ -188,9 +188,10 @@ def _plan(document: Document, catalog: Catalog) -> Plan:
     nodes = {
         node.id: _planned(node, catalog[node.type], tuple(incoming[node.id]), graph, scopes) for node in document.nodes
     }
+    schemas = OutputSchemas(document, catalog)
     for node in document.nodes:
         if node.type == SINK:
-            nodes[node.id] = replace(nodes[node.id], numbers=_numbers(node, document, catalog))
+            nodes[node.id] = replace(nodes[node.id], numbers=_numbers(node, schemas))
     output = next((node.id for node in document.nodes if node.type == "api_output"), None)
     final = final_nodes(document)
     block = build_block(document, graph, scopes)
@@ -223,12 +224,10 @@ def _planned(
     )
 
 
-def _numbers(node: Node, document: Document, catalog: Catalog) -> frozenset[str]:
+def _numbers(node: Node, schemas: OutputSchemas) -> frozenset[str]:
     """The inputs that refer to a number that may have decimals; a number that stands there itself is as it is."""
-    schemas = {
-        name: binding_schema(value, document, catalog) for name, value in node.inputs.items() if isinstance(value, str)
-    }
-    return frozenset(name for name, one in schemas.items() if one.get("type") in ("number", ["number", "null"]))
+    given = {name: schemas.binding(value) for name, value in node.inputs.items() if isinstance(value, str)}
+    return frozenset(name for name, one in given.items() if one.get("type") in ("number", ["number", "null"]))
 
 
 def _takes_errors_of(around: Lists, flatten: str, scopes: ListScopes) -> bool:

@@ -21,7 +21,7 @@ from engine.actions.tool_servers import add_tool_server, allow_tools, remember_t
 from engine.flow.node_context import ServerTool
 from storage.dataset_changes import checked_rows
 from storage.members import list_people
-from tests.factories import as_bytes
+from tests.factories import flow_file
 from tests.live.caller import Terminal
 from tests.live_server import TLS
 from tests.stand_ins.openai_server import OpenAIServer
@@ -65,7 +65,7 @@ class Filled:
 
         def put(session: Session) -> str:
             for name, file in files.items():
-                self.flows[name] = import_flow(session, owner, as_bytes(file)).flow_id
+                self.flows[name] = import_flow(session, owner, flow_file(file)).flow_id
                 if name in live:
                     save_version(session, owner, self.flows[name], note)
                     deploy(session, owner, self.flows[name])

@@ -20,7 +20,7 @@ from storage.jobs import get_job
 from storage.workspaces import find_first_workspace
 from tests.commands.conftest import Command
 from tests.databases import open_database
-from tests.factories import as_bytes, greeting
+from tests.factories import flow_file, greeting
 
 pytestmark = pytest.mark.sqlite(
     "it restores into folders; tests/storage/postgres/test_backups.py restores into PostgreSQL"
@@ -64,7 +64,7 @@ def test_jobs_that_had_not_ended_go_on_after_a_restore_and_a_wrong_passphrase_le
     workspace = database.read_now(find_first_workspace)
     assert workspace is not None
     owner = command_line(workspace.id)
-    flow_id = database.write_now(import_flow, owner, as_bytes(greeting())).flow_id
+    flow_id = database.write_now(import_flow, owner, flow_file(greeting())).flow_id
     database.write_now(deploy, owner, flow_id)
     caller = Caller(workspace.id, None, "live", "Shop", "fp_live_", flow_ids=None, concurrency=None, monthly=None)
     job_id = database.write_now(submit, caller, flow_id, {"name": "Ada"}).job_id

@@ -27,7 +27,7 @@ from engine.secrets.sealing import Vault, open_vault
 from storage.database import Database
 from storage.members import list_people
 from storage.workspaces import find_first_workspace
-from tests.factories import as_bytes
+from tests.factories import flow_file
 from tests.live_server import PASSWORD, TLS, LiveServer
 
 ENDED = {"completed", "failed", "cancelled"}
@@ -163,7 +163,7 @@ class Terminal:
 
     def made(self, file: dict[str, Any]) -> str:
         """Imports a flow and returns its id."""
-        return self.store.write_now(import_flow, self.owner, as_bytes(file), "Flow").flow_id
+        return self.store.write_now(import_flow, self.owner, flow_file(file, "Flow")).flow_id
 
     def flow(self, file: dict[str, Any]) -> str:
         """Returns the id of this flow, which is imported and deployed on first use."""

@@ -34,6 +34,7 @@ from engine.run.calls import CalledPlan, payload_for, takes_long
 from engine.run.plan import compile_plan
 from storage.flows import replace_document
 from tests.api.arrange import House, open_house
+from tests.factories import flow_file
 from tests.live.caller import Terminal
 from tests.live_server import TLS, LiveServer
 from tests.security.beside import beside
@@ -136,7 +137,7 @@ async def test_no_transaction_compiles_many_patterns(house: House):
     fields, _ = groups(3)
     flow_id = house.database.write_now(create_flow, house.principal, "Many patterns", document_with(fields))
     house.database.write_now(save_as, house.principal, flow_id, "Many patterns")
-    data = json.dumps(file_with(groups(3)[0])).encode()
+    data = flow_file(file_with(groups(3)[0]))
     actions: Any = ((import_flow, data), (deploy, flow_id))
     for action, given in actions:
         before = compiled()
@@ -231,7 +232,7 @@ def test_many_patterns_keep_no_other_call_waiting(server: LiveServer, terminal: 
 
     def take_in() -> int:
         try:
-            attacker.store.write_now(import_flow, attacker.owner, json.dumps(file_with(groups(20)[0])).encode())
+            attacker.store.write_now(import_flow, attacker.owner, flow_file(file_with(groups(20)[0])))
         except FlowInvalid:
             return 400
         return 0

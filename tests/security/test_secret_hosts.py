@@ -16,7 +16,7 @@ from engine.actions.principal import Principal
 from engine.actions.secrets import add_secret, set_secret_hosts
 from engine.actions.workspaces import ensure_workspace
 from engine.core.errors import FlowInvalid, Invalid, NotAllowed
-from engine.flow.document import Document, parse_flow_file
+from engine.flow.document import FlowFile
 from engine.flow.node_http import SecretValue
 from engine.jobs.at_work import AtWork
 from engine.jobs.submit.accept import Caller
@@ -41,7 +41,7 @@ from storage.jobs import find_job
 from storage.secrets import list_secrets
 from storage.tables import Secret
 from tests.databases import open_database
-from tests.factories import as_bytes, person
+from tests.factories import flow_file, person
 from tests.stand_ins.network import Names
 from tests.stand_ins.web_server import answer, serve
 
@@ -69,7 +69,7 @@ def kept(database: Database, owner: Principal, vault: Vault, hosts: str = "api.e
     return database.write_now(add_secret, owner, vault, "Shop token", VALUE, hosts)
 
 
-def calling(url: str, secret_id: str) -> bytes:
+def calling(url: str, secret_id: str) -> FlowFile:
     """A flow of an API Input with a field `url` and an HTTP Request that sends the secret."""
     fields = [{"name": "url", "type": "string", "required": True}]
     ask = {"secret_headers": {"Authorization": secret_id}}
@@ -84,13 +84,7 @@ def calling(url: str, secret_id: str) -> bytes:
         },
     ]
     edges = [{"id": "e", "source": "api_input", "target": "ask"}]
-    return as_bytes({"format": 1, "title": "Asking", "nodes": nodes, "edges": edges})
-
-
-def document_of(file: bytes) -> Document:
-    read, _ = parse_flow_file(file, fallback_title="Asking")
-    assert read is not None
-    return read.document
+    return flow_file({"format": 1, "title": "Asking", "nodes": nodes, "edges": edges})
 
 
 async def run(database: Database, owner: Principal, vault: Vault, flow_id: str, payload: dict[str, Any]) -> Any:
@@ -264,6 +258,6 @@ async def test_a_secret_of_before_hosts_were_named_goes_on_with_a_warning(
         database.write_now(deploy, owner, flow_id)
         job = await run(database, owner, vault, flow_id, {"url": shop.url()})
     assert (job.status, shop.asked[0].headers["authorization"]) == ("completed", VALUE)
-    document = document_of(calling("{{ api_input.out.url }}", secret_id))
+    document = calling("{{ api_input.out.url }}", secret_id).document
     (warning,) = host_warnings(document, database.read_now(list_secrets, owner.workspace_id))
     assert "may go to any host" in warning.message

@@ -11,7 +11,7 @@ from nicegui import ui
 
 from engine.actions.principal import COMMAND_LINE
 from engine.flow.caller_changes import caller_changes
-from engine.flow.document import Document, Node, Policy, load_document
+from engine.flow.document import Document, Node, Policy, load_document, with_huge_integers_as_text
 from engine.flow.layout import with_places
 from engine.flow.version_comparison import (
     Comparison,
@@ -208,7 +208,7 @@ def _draw_callers(old: Document, new: Document) -> None:
 
 def _graph(name: str, document: Document, kinds: Mapping[str, Kind]) -> None:
     def show(_message: dict[str, Any]) -> None:
-        canvas.load_graph({**with_places(document, CATALOG).as_json(), "rev": 1})
+        canvas.load_graph({**with_places(with_huge_integers_as_text(document), CATALOG).as_json(), "rev": 1})
         mine = [node.id for node in document.nodes if node.id in kinds]
         if mine:
             canvas.set_traffic(_marked(mine, kinds))

@@ -6,7 +6,6 @@ id when the action was done.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Literal
 
@@ -59,7 +58,7 @@ async def export(page_session: PageSession, flow: FlowRow, kind: Literal["json",
     file = await page_session.try_execute(export_flow, flow.id)
     if file is None:
         return
-    text = as_yaml(file) if kind == "yaml" else json.dumps(file.as_json(), ensure_ascii=False, indent=2) + "\n"
+    text = as_yaml(file) if kind == "yaml" else file.dumps()
     ui.download.content(text.encode(), file_name(flow.title, kind), f"application/{kind}")
 
 

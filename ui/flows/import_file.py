@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 from nicegui import events, ui
 
-from engine.actions.flows import import_flow
+from engine.actions.flows import import_flow, read_import
 from engine.core.errors import FlowInvalid, Refusal
+from engine.flow.document import MAX_FILE_BYTES, FlowFile
 from engine.flow.yaml_files import is_yaml, json_of_yaml
 from ui.kit import feedback
 from ui.kit.answer import answer_of
@@ -17,8 +17,10 @@ from ui.kit.parts import button, icon, sentence, words
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
 
-#: Upload limit in bytes. It is above the 1 MiB of a flow file, so that the refusal can name the size of a larger file.
-MAX_UPLOAD = 4 << 20
+#: Upload limit in bytes. It is above that of a flow file, so that the refusal can name the size of a larger file.
+MAX_UPLOAD = MAX_FILE_BYTES + (2 << 20)
+#: Most problems of a refused file that are listed.
+MOST_SHOWN = 200
 
 
 def import_button(page_session: PageSession, *, quiet: bool = False) -> ui.upload:
@@ -28,7 +30,7 @@ def import_button(page_session: PageSession, *, quiet: bool = False) -> ui.uploa
         await take_in(page_session, event.file.name, await event.file.read())
 
     def refused(why: str) -> None:
-        large = _("The file is larger than a flow can be. A flow file has at most 1 MB.")
+        large = _("The file is larger than a flow can be. A flow file has at most 4 MB, and its flow 1 MB.")
         feedback.failed(_("Not imported."), large if why == TOO_LARGE else _("A flow file ends in .json or .yaml."))
 
     upload = hidden_upload(received, refused, most_bytes=MAX_UPLOAD, accept=".json,.yaml,.yml")
@@ -54,8 +56,8 @@ async def take_in(page_session: PageSession, name: str, data: bytes) -> None:
     """Imports a file and opens the flow, or lists every problem of a refused file."""
     fallback = re.sub(r"(\.flow)?\.(json|ya?ml)$", "", name, flags=re.IGNORECASE)
     try:
-        read = await asyncio.to_thread(json_of_yaml, data) if is_yaml(name) else data
-        made = await page_session.execute(import_flow, read, fallback)
+        file = await page_session.beside(_read, name, data, fallback)
+        made = await page_session.execute(import_flow, file)
     except FlowInvalid as refusal:
         await _show_problems(name, refusal)
         return
@@ -63,6 +65,10 @@ async def take_in(page_session: PageSession, name: str, data: bytes) -> None:
         feedback.refused(refusal)
         return
     ui.navigate.to(f"/flows/{made.flow_id}")
+
+
+def _read(name: str, data: bytes, fallback: str) -> FlowFile:
+    return read_import(json_of_yaml(data) if is_yaml(name) else data, fallback)
 
 
 async def _show_problems(name: str, refusal: FlowInvalid) -> None:
@@ -73,7 +79,7 @@ async def _show_problems(name: str, refusal: FlowInvalid) -> None:
         words(title, tag="h2")
         words(_("{count}. Nothing was stored. Mend the file and import it again.").format(count=count), tag="p")
         with ui.element("ul").classes("fp-problems fp-problems--scroll").props("tabindex=0"):
-            for problem in refusal.problems:
+            for problem in refusal.problems[:MOST_SHOWN]:
                 with ui.element("li"):
                     icon("error", "fp-bad", size=16)
                     with ui.element("div").classes("fp-grow"):
@@ -81,6 +87,9 @@ async def _show_problems(name: str, refusal: FlowInvalid) -> None:
                         place = " ".join(part for part in (problem.node_id, problem.pointer) if part)
                         if place:
                             words(place, "fp-mono fp-s12 fp-t3", tag="div")
+        if (more := len(refusal.problems) - MOST_SHOWN) > 0:
+            left_out = plural(more, _("more problem is"), _("more problems are"))
+            words(_("{left_out} not listed.").format(left_out=left_out), "fp-t3", tag="p")
         with ui.element("div").classes("fp-acts"):
             button(_("Close"), dialog.close, kind="main")
     await answer_of(dialog)

@@ -21,7 +21,7 @@ from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.code_samples import first_call
 from engine.core.errors import NotFound
 from engine.core.ids import FlowId
-from engine.flow.document import Document, Node, load_document
+from engine.flow.document import Document, Node, load_document, with_huge_integers_as_text
 from engine.flow.layout import with_places
 from engine.flow.validation import marks
 from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
@@ -395,7 +395,7 @@ class JobDetailPage:
 
     def _canvas_ready(self, _message: dict[str, Any]) -> None:
         assert self.canvas is not None
-        self.canvas.load_graph({**with_places(self.document, CATALOG).as_json(), "rev": 1})
+        self.canvas.load_graph({**with_places(with_huge_integers_as_text(self.document), CATALOG).as_json(), "rev": 1})
         summaries = marks(self.document, CATALOG)
         self.canvas.set_marks(
             {node_id: Marks(**{**asdict(mark), "problems": 0}) for node_id, mark in summaries.items()}

@@ -20,7 +20,7 @@ from engine.actions.deployments import Deployed, deploy
 from engine.actions.flows import save_as, save_draft, save_version
 from engine.core.errors import Refusal, VersionConflict
 from engine.core.ids import FlowId
-from engine.flow.document import Document, load_document
+from engine.flow.document import Document, load_document, with_huge_integers_as_text
 from engine.flow.edits import Op, apply_ops, difference_ops
 from engine.flow.layout import with_places
 from engine.jobs.notifier import CONNECTED, DRAFT_CHANGED, on_word
@@ -36,6 +36,10 @@ T = TypeVar("T")
 #: Called after a change with the operations, the new revision, the tab that made it and the person's name. Tab and name
 #: are empty when the stored draft was changed without a tab of this server.
 Listener = Callable[[Sequence[Op], int, str, str], None]
+
+
+def _document_of(row: DraftRow) -> Document:
+    return with_huge_integers_as_text(load_document(row.document))
 
 
 @dataclass
@@ -166,7 +170,7 @@ class OpenDraft:
 
     def _take(self, row: DraftRow) -> None:
         before = self.document
-        self.document, self.revision, self.saved_at = load_document(row.document), row.revision, row.saved_at
+        self.document, self.revision, self.saved_at = _document_of(row), row.revision, row.saved_at
         if moved := difference_ops(before, self.document):
             self._tell(moved, "", "")
 
@@ -217,7 +221,7 @@ class Drafts:
         draft = self._open.get(flow_id)
         if draft is None:
             workspace_id = page_session.person.workspace_id
-            draft = OpenDraft(flow_id, load_document(row.document), row.revision, row.saved_at, workspace_id)
+            draft = OpenDraft(flow_id, _document_of(row), row.revision, row.saved_at, workspace_id)
             self._open[flow_id] = draft
         elif draft.revision < row.revision:
             await draft.read_again(page_session)

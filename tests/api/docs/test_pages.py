@@ -35,6 +35,7 @@ from engine.jobs.job_views import ERROR_CODES
 from engine.jobs.submit.check_threads import CheckThreads
 from engine.nodes import CATALOG, NODE_TYPES
 from tests.databases import open_database
+from tests.factories import flow_file
 
 FLOW = {
     "format": 1,
@@ -88,7 +89,7 @@ def app(database):
 def flow_id(database):
     """A new flow with public docs."""
     owner = command_line(database.write_now(ensure_workspace, "free"))
-    flow_id = database.write_now(import_flow, owner, json.dumps(FLOW).encode()).flow_id
+    flow_id = database.write_now(import_flow, owner, flow_file(FLOW)).flow_id
     database.write_now(deploy, owner, flow_id)
     database.write_now(change_flow_settings, owner, flow_id, {"public_docs": True})
     return flow_id

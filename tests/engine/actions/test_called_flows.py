@@ -18,7 +18,7 @@ from engine.actions.flows import (
 )
 from engine.core.errors import FlowInvalid
 from storage.flows import get_draft, get_flow, get_version
-from tests.factories import as_bytes, document, greeting
+from tests.factories import document, flow_file, greeting
 
 
 def calling(flow_id):
@@ -32,14 +32,14 @@ def calling(flow_id):
 
 @pytest.fixture
 def greet(database, ada):
-    flow_id = database.write_now(import_flow, ada, as_bytes(greeting())).flow_id
+    flow_id = database.write_now(import_flow, ada, flow_file(greeting())).flow_id
     database.write_now(deploy, ada, flow_id)
     return flow_id
 
 
 @pytest.fixture
 def caller(database, ada, greet):
-    return database.write_now(import_flow, ada, as_bytes(calling(greet))).flow_id
+    return database.write_now(import_flow, ada, flow_file(calling(greet))).flow_id
 
 
 def change(database, ada, flow_id, file):
@@ -83,14 +83,14 @@ def test_a_restored_version_and_an_imported_file_have_no_version_to_call(databas
 
 
 def test_a_file_that_calls_an_unknown_flow_comes_in_with_a_warning(database, ada):
-    imported = database.write_now(import_flow, ada, as_bytes(calling("flow_elsewhere")))
+    imported = database.write_now(import_flow, ada, flow_file(calling("flow_elsewhere")))
     assert [problem.code for problem in imported.problems] == ["unknown_flow"]
     with pytest.raises(FlowInvalid):
         database.write_now(deploy, ada, imported.flow_id)
 
 
 def test_a_flow_of_another_workspace_and_a_deleted_one_are_not_there(database, ada, stranger, greet, caller):
-    foreign = database.write_now(import_flow, stranger, as_bytes(calling(greet)))
+    foreign = database.write_now(import_flow, stranger, flow_file(calling(greet)))
     assert [problem.code for problem in foreign.problems] == ["unknown_flow"]
     database.write_now(delete_flow, ada, greet)
     with pytest.raises(FlowInvalid) as refused:
@@ -108,5 +108,5 @@ def test_a_circle_of_flows_is_not_deployed(database, ada, greet, caller):
 
 def test_a_flow_that_was_never_saved_is_not_called(database, ada):
     draft = database.write_now(create_flow, ada, "Sketch", document(greeting()))
-    imported = database.write_now(import_flow, ada, as_bytes(calling(draft)))
+    imported = database.write_now(import_flow, ada, flow_file(calling(draft)))
     assert [problem.code for problem in imported.problems] == ["flow_not_saved"]

@@ -26,7 +26,7 @@ from storage.audit import list_entries
 from storage.connections import find_connection, flows_using, list_prices
 from storage.owner_notes import count_open_notes, list_open_notes
 from storage.tables import Flow
-from tests.factories import as_bytes, document, greeting, person
+from tests.factories import document, flow_file, greeting, person
 
 AZURE = {"base_url": "https://my.openai.azure.com", "key": "k-0123456789"}
 
@@ -125,7 +125,7 @@ def test_prices_go_with_their_connection(database, ada, vault):
 def test_flows_that_name_a_connection_in_draft_or_live_version_are_told(database, ada, stranger, vault):
     database.write_now(add_connection, ada, vault, "box", "ollama")
     drafted = database.write_now(create_flow, ada, "Draft", document(prompting("oa:gpt")))
-    saved = database.write_now(import_flow, ada, as_bytes(prompting("box:llama3.2:3b")), "Saved").flow_id
+    saved = database.write_now(import_flow, ada, flow_file(prompting("box:llama3.2:3b"), "Saved")).flow_id
     database.write_now(deploy, ada, saved)
     database.write_now(lambda session: setattr(session.get_one(Flow, saved), "draft", document().dumps()))
     said = 'Write {"model":"spoken:of"}, please.'

@@ -7,12 +7,12 @@ from engine.actions.flows import create_flow, delete_flow, import_flow, save_dra
 from engine.core.errors import FlowInvalid, NotAllowed, NotFound
 from storage.audit import list_entries
 from storage.flows import get_draft, get_flow, get_version, list_deployments, list_versions
-from tests.factories import as_bytes, document, greeting, parked_node, person
+from tests.factories import document, flow_file, greeting, parked_node, person
 
 
 @pytest.fixture
 def saved(database, ada):
-    return database.write_now(import_flow, ada, as_bytes(greeting())).flow_id
+    return database.write_now(import_flow, ada, flow_file(greeting())).flow_id
 
 
 def change(database, ada, flow_id, text):
@@ -137,7 +137,7 @@ def test_a_connection_that_does_not_exist_stops_a_deployment_at_its_node(databas
         "inputs": {"prompt": "Greet {{ api_input.out.name }}"},
     }
     asking["edges"][0]["target"] = "prompt"
-    flow_id = database.write_now(import_flow, ada, as_bytes(asking)).flow_id
+    flow_id = database.write_now(import_flow, ada, flow_file(asking)).flow_id
 
     with pytest.raises(FlowInvalid) as refused:
         database.write_now(deploy, ada, flow_id)

@@ -22,13 +22,13 @@ from engine.core.errors import FlowInvalid, Invalid, NotAllowed, NotFound, Versi
 from engine.flow.document import MAX_BYTES, Document, Position, load_document
 from engine.jobs.submit.accept import WEBHOOK_SETTINGS
 from storage.flows import find_flow, get_draft, get_flow, get_version, list_flows, list_versions
-from tests.factories import as_bytes, document, greeting, parked_node, person
+from tests.factories import document, flow_file, greeting, parked_node, person
 
 
 @pytest.fixture
 def saved(database, ada):
     """A flow with version 1."""
-    return database.write_now(import_flow, ada, as_bytes(greeting())).flow_id
+    return database.write_now(import_flow, ada, flow_file(greeting())).flow_id
 
 
 def change(database, ada, flow_id, text, **changes):
@@ -200,7 +200,7 @@ def test_the_version_that_holds_the_draft_is_found_however_old(database, ada, sa
 def test_a_parked_node_stays_in_the_draft_and_out_of_versions(database, ada):
     file = greeting()
     file["nodes"].append(parked_node())
-    flow_id = database.write_now(import_flow, ada, as_bytes(file)).flow_id
+    flow_id = database.write_now(import_flow, ada, flow_file(file)).flow_id
     draft = load_document(database.read_now(get_draft, ada.workspace_id, flow_id).document)
     version = load_document(database.read_now(get_version, ada.workspace_id, flow_id, 1).document)
     assert draft.node("set_fields") is not None
@@ -219,7 +219,7 @@ def test_restoring_a_version_changes_the_draft_only(database, ada, saved):
 
 def test_importing_what_was_exported_gives_the_same_flow_under_a_new_id(database, ada, saved):
     file = database.read_now(export_flow, ada, saved)
-    again = database.write_now(import_flow, ada, as_bytes(file.as_json()))
+    again = database.write_now(import_flow, ada, flow_file(file.as_json()))
     assert again.flow_id != saved
     assert database.read_now(export_flow, ada, again.flow_id) == file
     assert (file.title, file.description) == ("Greeting", "Says hello")
@@ -237,12 +237,12 @@ def test_export_gives_the_newest_version_the_draft_or_any_version(database, ada,
 def test_import_names_the_flow_after_its_file_when_it_has_no_title(database, ada):
     file = greeting()
     del file["title"]
-    done = database.write_now(import_flow, ada, as_bytes(file), "page reader")
+    done = database.write_now(import_flow, ada, flow_file(file, "page reader"))
     assert database.read_now(get_flow, ada.workspace_id, done.flow_id).title == "page reader"
 
 
 def test_import_takes_a_flow_that_cannot_be_deployed_yet_and_says_why(database, ada):
-    done = database.write_now(import_flow, ada, as_bytes(greeting(nodes=[], edges=[])))
+    done = database.write_now(import_flow, ada, flow_file(greeting(nodes=[], edges=[])))
     assert {problem.code for problem in done.problems} == {"no_api_input", "no_processing_node"}
 
 
@@ -252,7 +252,7 @@ def test_import_refuses_every_document_problem_at_once_and_stores_nothing(databa
     file["nodes"].append({"id": "mystery", "type": "no_such_type"})
     file["edges"].append({"id": "e2", "source": "api_input", "target": "gone"})
     with pytest.raises(FlowInvalid) as refused:
-        database.write_now(import_flow, ada, as_bytes(file))
+        database.write_now(import_flow, ada, flow_file(file))
     codes = [problem.code for problem in refused.value.problems]
     assert sorted(codes) == ["bad_reference", "dangling_edge", "unknown_key", "unknown_key", "unknown_type"]
     assert database.read_now(list_flows, ada.workspace_id) == []

@@ -12,7 +12,7 @@ from engine.core.clock import HOUR, MINUTE
 from engine.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from storage.audit import list_entries
 from storage.keys import KeyProperties, find_caller, find_key_of_secret, get_key, list_keys, note_key_use
-from tests.factories import as_bytes, greeting, person
+from tests.factories import flow_file, greeting, person
 
 
 def caller(database, key):
@@ -116,7 +116,7 @@ TILL = KeyProperties("Till", flow_ids=None, expires_at=None, concurrency=None, m
 
 
 def test_a_key_may_be_for_some_flows_and_have_lower_limits(database, ada):
-    flow_id = database.write_now(import_flow, ada, as_bytes(greeting())).flow_id
+    flow_id = database.write_now(import_flow, ada, flow_file(greeting())).flow_id
     made = database.write_now(create_key, ada, "Shop", "live", flow_ids=[flow_id], concurrency=2, monthly=50)
     found = caller(database, made.key)
     assert (found.flow_ids, found.concurrency, found.monthly) == ({flow_id}, 2, 50)
@@ -158,7 +158,7 @@ def test_a_revoked_key_cannot_be_changed(database, ada):
 
 
 def test_a_key_cannot_be_for_a_foreign_flow(database, ada, stranger):
-    foreign = database.write_now(import_flow, stranger, as_bytes(greeting())).flow_id
+    foreign = database.write_now(import_flow, stranger, flow_file(greeting())).flow_id
     with pytest.raises(NotFound):
         database.write_now(create_key, ada, "Shop", "live", flow_ids=[foreign])
 

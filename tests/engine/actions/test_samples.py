@@ -13,7 +13,7 @@ from engine.flow.document import load_document
 from engine.jobs.submit.accept import Caller
 from storage.flows import get_draft
 from storage.tables import Job
-from tests.factories import as_bytes, document, greeting
+from tests.factories import document, flow_file, greeting
 
 SAMPLE = {"name": "Of the template"}
 
@@ -22,7 +22,7 @@ SAMPLE = {"name": "Of the template"}
 def flow_id(database, ada):
     file = greeting()
     file["nodes"][0]["config"]["samples"] = [{"title": "One", "payload": SAMPLE}]
-    made = database.write_now(import_flow, ada, as_bytes(file)).flow_id
+    made = database.write_now(import_flow, ada, flow_file(file)).flow_id
     database.write_now(deploy, ada, made)
     return made
 

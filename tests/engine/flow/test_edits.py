@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.flow.document import Document, Position
+from engine.flow.document import FURTHEST, MAX_BYTES, Document, Position
 from engine.flow.edits import (
     EditRefused,
     add_node,
@@ -58,6 +58,75 @@ def test_nodes_added_after_a_condition_take_one_way_after_the_other():
     for _ in range(2):
         flow = apply_ops(flow, add_node(flow, TEMPLATE, CATALOG, after=condition)[1])
     assert [edge.source_port for edge in flow.edges if edge.source == condition] == ["yes", "no"]
+
+
+@pytest.mark.parametrize("after", ["set_fields", None])
+def test_a_node_beside_the_furthest_place_stays_within_the_flow(after):
+    far = apply_ops(START, [update_node(START.nodes[1], position={"x": FURTHEST, "y": FURTHEST})])
+    node_id, ops = add_node(far, TEMPLATE, CATALOG, after=after)
+    node = apply_ops(far, ops).node(node_id)
+    assert node is not None
+    assert node.position.x <= FURTHEST
+    assert node.position.y <= FURTHEST
+    pasted, ops = paste_ops(far, CATALOG, [far.nodes[1].model_dump()], [])
+    copy = apply_ops(far, ops).node(pasted[0])
+    assert copy is not None
+    assert copy.position == Position(x=FURTHEST, y=FURTHEST)
+
+
+@pytest.mark.parametrize("place", [1e20, float("inf"), float("nan")])
+def test_an_edit_that_puts_a_node_too_far_away_is_refused(place):
+    with pytest.raises(EditRefused, match=r"must be at|beyond all"):
+        apply_ops(START, [update_node(START.nodes[1], position={"x": place, "y": 0})])
+    with pytest.raises(EditRefused):
+        paste_ops(START, CATALOG, [{**START.nodes[1].model_dump(), "position": {"x": place, "y": 0}}], [])
+
+
+@pytest.mark.parametrize("value", [1 << 63, [{"deep": -(1 << 70)}], "cut \ud83d", {"\ud83d": 1}, float("inf")])
+def test_an_edit_with_what_no_flow_may_hold_is_refused(value):
+    node = START.nodes[1]
+    with pytest.raises(EditRefused):
+        apply_ops(START, [update_node(node, inputs={"a": value})])
+    with pytest.raises(EditRefused):
+        apply_ops(START, [{"op": "addNode", "node": {**node.model_dump(), "id": "other", "config": {"a": value}}}])
+
+
+def test_a_step_with_a_number_that_an_earlier_release_took_can_be_moved_and_removed():
+    node = START.nodes[1].model_copy(update={"inputs": {"a": 1 << 70}})
+    flow = START.model_copy(update={"nodes": (START.nodes[0], node)})
+    moved = apply_ops(flow, [update_node(node, position={"x": 9, "y": 9})])
+    assert moved.nodes[1].inputs == {"a": 1 << 70}
+    assert len(apply_ops(moved, [{"op": "removeNode", "node": moved.nodes[1].model_dump()}]).nodes) == 1
+
+
+def test_a_flow_that_is_full_can_be_changed_and_made_smaller():
+    node = START.nodes[1].model_copy(update={"inputs": {"a": [[n] for n in range(125_000)]}})
+    full = START.model_copy(update={"nodes": (START.nodes[0], node)})
+    assert len(full.dumps()) < MAX_BYTES < len(str(full.as_json()))
+    assert apply_ops(full, [update_node(node, label="Fields")]).nodes[1].label == "Fields"
+    over = full.model_copy(update={"nodes": (*full.nodes, node.model_copy(update={"id": "more"}))})
+    assert len(over.dumps()) > MAX_BYTES
+    assert apply_ops(over, [update_node(node, label="")]).nodes[1].label == ""
+    with pytest.raises(EditRefused, match="larger than 1 MiB"):
+        apply_ops(over, [update_node(node, label="A longer label")])
+
+
+@pytest.mark.parametrize(
+    ("node_id", "copies"),
+    [
+        ("a" * 63, ["a" * 61 + "_2", "a" * 61 + "_3"]),
+        ("a" * 62, ["a" * 61 + "_2", "a" * 61 + "_3"]),
+        ("system_1", ["system_2", "system_3"]),
+        ("set_fields_2", ["set_fields_3", "set_fields_4"]),
+    ],
+)
+def test_a_node_with_any_id_can_be_copied(node_id, copies):
+    flow = START.model_copy(update={"nodes": (*START.nodes, START.nodes[1].model_copy(update={"id": node_id}))})
+    for copy in copies:
+        (pasted,), ops = paste_ops(flow, CATALOG, [flow.nodes[2].model_dump()], [])
+        assert pasted == copy
+        flow = apply_ops(flow, ops)
+        assert flow.node(copy) is not None
 
 
 def test_an_api_input_added_late_stands_at_the_start_connected():

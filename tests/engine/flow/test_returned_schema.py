@@ -1,12 +1,16 @@
 """The schema of a result takes what runs give: null where a step was skipped, a list was too short or a group was not sent."""
 
+import itertools
+import json
+from time import process_time
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from engine.flow.contract import result_schema
-from engine.flow.document import Document
+from engine.flow.document import MAX_DEPTH, Document
+from engine.flow.validation import problems
 from tests.engine.run.arrange import WORK, flow, go
 
 IS_YES = {"rules": [{"left": "{{ in.out.word }}", "operator": "equals", "right": "yes"}]}
@@ -137,3 +141,47 @@ async def test_the_items_of_a_list_that_were_left_out_are_not_null():
     document = flow(nodes, "in>s s>c c.yes>t t>f f>o")
     assert known_of(document)["all"]["items"] == STRING
     assert await result_that_fits(document, {"x": ["a", "b"]}) == {"all": ["a!"]}
+
+
+def row_of_set_fields(steps: int, values: dict[str, Any]) -> Document:
+    """API Input, then steps that all set these values, in which `out` is the output of the step before; then API Output."""
+    ids = ["in", *(f"s{number}" for number in range(steps))]
+    nodes: list[dict[str, Any]] = [{"id": "in", "type": "api_input", "config": {"fields": []}}]
+    for before, node_id in itertools.pairwise(ids):
+        written = json.loads(json.dumps(values).replace('"out"', f'"{{{{ {before}.out }}}}"'))
+        nodes.append({"id": node_id, "type": "set_fields", "inputs": written})
+    returned = {name: f"{{{{ {ids[-1]}.out.{name} }}}}" for name in values}
+    nodes.append({"id": "o", "type": "api_output", "inputs": returned})
+    edges = [{"id": source, "source": source, "target": target} for source, target in itertools.pairwise([*ids, "o"])]
+    return Document.model_validate({"format": 1, "nodes": nodes, "edges": edges})
+
+
+@pytest.mark.parametrize(
+    ("steps", "values"),
+    [
+        (12, {f"f{number}": "out" for number in range(10)}),
+        (12, {"a": ["out", {"b": "out", "c": "out"}], "b": ["out"] * 50}),
+        (3, {f"f{number}": "out" for number in range(1_000)}),
+    ],
+)
+def test_data_that_steps_pass_on_several_times_has_a_schema_of_limited_size(steps: int, values: dict[str, Any]):
+    document = row_of_set_fields(steps, values)
+    before = process_time()
+    assert len(json.dumps(result_schema(document, WORK))) < 1_000_000
+    assert [one for one in problems(document, WORK) if one.blocks_import] == []
+    assert process_time() - before < 5, "seconds; each step and each of its values is looked at a few times"
+
+
+def test_what_a_few_steps_pass_on_stays_known():
+    known = result_schema(row_of_set_fields(3, {"a": "out", "b": "out"}), WORK)["properties"]["b"]
+    assert list(known["properties"]) == ["a", "b"]
+    assert list(known["properties"]["a"]["properties"]) == ["a", "b"]
+
+
+def test_values_that_a_row_of_steps_nests_deep_are_no_fault():
+    nested: Any = "out"
+    for _ in range(50):
+        nested = {"a": nested}
+    document = row_of_set_fields(11, {"a": nested})
+    assert json.dumps(result_schema(document, WORK)).count("{") < 2 * MAX_DEPTH * 4
+    assert [one for one in problems(document, WORK) if one.blocks_import] == []

@@ -253,7 +253,9 @@ BAD_FILES = {
     "missing_key": b'{"nodes": []}',
     "unknown_key": b'{"format": 1, "nodes": [{"id": "a", "type": "prompt", "colour": "red"}]}',
     "unknown_format": b'{"format": 2}',
-    "too_large": b'{"format": 1, "title": "' + b"x" * (2 << 20) + b'"}',
+    "too_large": json.dumps(
+        {"format": 1, "nodes": [{"id": "a", "type": "prompt", "inputs": {"prompt": "x" * (1 << 20)}}]}
+    ).encode(),
     "too_deep": (b'{"format": 1, "nodes": ' + b"[" * 100 + b"]" * 100 + b"}"),
     "invalid_value": b'{"format": 1, "nodes": [{"id": 5, "type": "prompt"}]}',
     "too_many_nodes": json.dumps(
@@ -266,6 +268,7 @@ BAD_FILES = {
             "edges": [{"id": f"e{n}", "source": "a", "target": "b", "source_port": str(n)} for n in range(2_001)],
         }
     ).encode(),
+    "too_many_notes": json.dumps({"format": 1, "notes": [{"id": f"n{n}"} for n in range(2_001)]}).encode(),
     "too_long": json.dumps({"format": 1, "title": "x" * 201}).encode(),
 }
 

@@ -20,7 +20,7 @@ from storage.dataset_writes import TableWritten, list_added_rows, list_job_write
 from storage.datasets import each_row, list_datasets
 from storage.steps import list_steps
 from tests.engine.jobs.world import World, document_of
-from tests.factories import as_bytes, person
+from tests.factories import flow_file, person
 
 X = [{"name": "x", "type": "array"}]
 
@@ -172,7 +172,7 @@ def file_with(dataset: str) -> dict[str, Any]:
 
 def test_a_dataset_that_is_not_there_is_a_warning_on_import_and_stops_a_deployment(world: World) -> None:
     ada = person(world.workspace_id)
-    imported = world.write(import_flow, ada, as_bytes(file_with("Goods")))
+    imported = world.write(import_flow, ada, flow_file(file_with("Goods")))
     assert [(one.code, one.node_id) for one in imported.problems] == [("no_dataset", "rows")]
     with pytest.raises(FlowInvalid, match="1 problem"):
         world.write(deploy, ada, imported.flow_id)

@@ -29,7 +29,7 @@ from engine.jobs.transitions import claim, finish
 from storage.job_changes import Lease
 from storage.opening import open_database
 from storage.tables import Base
-from tests.factories import as_bytes
+from tests.factories import flow_file
 from tests.storage.releases.rows import add_rows
 
 FOLDER = Path(__file__).parent
@@ -64,7 +64,7 @@ def make(target: Path) -> None:
         database = open_database(data, clock=_Still())
         workspace_id = database.write_now(ensure_workspace, "enterprise")
         owner = command_line(workspace_id)
-        flow_id = database.write_now(import_flow, owner, as_bytes(FLOW)).flow_id
+        flow_id = database.write_now(import_flow, owner, flow_file(FLOW)).flow_id
         database.write_now(deploy, owner, flow_id)
         key = database.write_now(create_key, owner, "Shop", "live")
         caller = Caller(workspace_id, key.id, "live", "Shop")

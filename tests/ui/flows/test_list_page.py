@@ -121,6 +121,29 @@ async def test_a_file_with_problems_is_refused_with_all_of_them(site: Site, user
     assert site.database.read_now(list_flows, site.workspace_id) == []
 
 
+async def test_a_file_with_half_a_character_is_refused_with_a_sentence(site: Site, user: User) -> None:
+    file = greeting()
+    file["nodes"][1]["inputs"] = {"template": "cut \ud83d"}
+    await user.open("/flows")
+
+    await upload(user, "cut.json", as_bytes(file))
+    await user.should_see("cut.json was not imported", retries=100)
+
+    assert "half of a character" in page_text(user)
+    assert site.database.read_now(list_flows, site.workspace_id) == []
+
+
+async def test_the_first_two_hundred_problems_of_a_file_are_listed(site: Site, user: User) -> None:
+    nodes = [{"id": f"n{number}", "type": "rocket"} for number in range(300)]
+    await user.open("/flows")
+
+    await upload(user, "rockets.json", as_bytes({"format": 1, "nodes": nodes}))
+    await user.should_see("rockets.json was not imported", retries=100)
+
+    assert page_text(user).count("There is no kind of node") == 200
+    assert "102 more problems are not listed." in page_text(user)
+
+
 async def test_a_good_file_becomes_a_flow_and_its_page_opens(site: Site, user: User) -> None:
     await user.open("/flows")
     file = greeting()

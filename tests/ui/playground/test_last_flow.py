@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nicegui.testing import User
 
-from engine.actions.flows import create_flow, save_draft
+from engine.actions.flows import begin_flow, create_flow, save_draft
 from engine.core.clock import HOUR
 from engine.flow.document import Document
 from storage.flows import EMPTY_DRAFT, get_flow, list_empty_flows, list_flows
@@ -58,6 +58,19 @@ async def test_an_empty_flow_that_somebody_has_open_is_not_given_to_somebody_els
     other = (await leads_to(user, "/playground/new")).removeprefix("/playground/")
     assert other != mine
     assert set(empties(site)) == {mine, other}
+
+
+async def test_people_who_begin_at_the_same_time_get_flows_of_their_own(site: Site, user: User) -> None:
+    left = site.database.write_now(create_flow, site.owner)
+    site.clock.offset += HOUR // 2
+
+    given = [(await leads_to(user, "/playground/new")).removeprefix("/playground/") for _number in range(2)]
+    begun = [site.database.write_now(begin_flow, site.owner, ()) for _number in range(3)]
+
+    assert left in given
+    assert len({*given, *begun}) == 5
+    site.clock.offset += HOUR // 4
+    assert site.database.write_now(begin_flow, site.owner, ()) in {*given, *begun}
 
 
 async def test_new_flows_that_were_left_untouched_are_removed_when_another_one_begins(site: Site, user: User) -> None:

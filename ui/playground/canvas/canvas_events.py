@@ -333,7 +333,7 @@ class CanvasEvents:
 
 def _place(message: dict[str, Any]) -> Position | None:
     place = message.get("position")
-    return Position(x=place["x"], y=place["y"]) if place else None
+    return Position.near(place["x"], place["y"]) if place else None
 
 
 def _only_way(document: Document, after: str | None, kind: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from nicegui import ui
 
-from engine.flow.document import Node
+from engine.flow.document import Node, unfit
 from engine.flow.node_type import NodeType
 from ui.flow_view.canvas_types import NodeName
 from ui.kit.parts import button, icon, sentence, words
@@ -252,7 +252,10 @@ class Bindings:
             except ValueError:
                 field.show_trouble(bad=True, broken=[])
                 return None
-            field.show_trouble(bad=False, broken=[])
+            why = next((said for _, said in unfit(parsed)), "")
+            field.show_trouble(bad=bool(why), broken=[])
+            if why:
+                return self._draw_trouble(place, (why, True), {})
             return on_change(parsed)
 
         field = BindingField(

@@ -15,6 +15,7 @@ from engine.core.errors import Problem
 from engine.flow.document import Edge, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog
+from engine.flow.output_schemas import out_schema
 from engine.nodes import CATALOG
 from ui.flow_view.node_views import names_of
 from ui.kit import feedback
@@ -117,7 +118,7 @@ class EdgeMapping:
         if data.is_deleted:
             return
         given = self.outputs.get(source.id, NOT_RUN)
-        data.show([source_of(source, self.catalog, given, self.draft.document)], more=False)
+        data.show([source_of(source, given, out_schema(source, self.catalog, self.draft.document))], more=False)
         self.bindings.on_drawn = self._show_around
         self._show_around()
 

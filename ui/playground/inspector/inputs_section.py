@@ -13,6 +13,7 @@ from engine.core.errors import Problem
 from engine.flow.document import Document, Node
 from engine.flow.edits import Op, update_node
 from engine.flow.node_type import Catalog, NodeType
+from engine.flow.output_schemas import OutputSchemas
 from ui.flow_view.canvas_types import NodeName
 from ui.flow_view.node_views import names_of
 from ui.kit.parts import words
@@ -164,12 +165,12 @@ class InputsSection:
         if self.data_list is not None and self.no_data is not None:
             nodes = [one for node_id in shown if (one := self.draft.document.node(node_id)) is not None]
             outside = outside_lists(self.draft.document, self.node_id)
+            schemas = OutputSchemas(self.draft.document, self.catalog)
             sources = [
                 source_of(
                     one,
-                    self.catalog,
                     self.previews.outputs.get(one.id, NOT_RUN),
-                    self.draft.document,
+                    schemas.out(one),
                     outside=one.id in outside,
                 )
                 for one in nodes

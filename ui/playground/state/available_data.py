@@ -18,16 +18,18 @@ from engine.flow.graph import Graph
 from engine.flow.lists import ListScopes
 from engine.flow.node_context import NodeFailed
 from engine.flow.node_type import Catalog
-from engine.flow.output_schemas import out_schema, schema_at
+from engine.flow.output_schemas import OutputSchemas, schema_at
 from engine.flow.references import SYSTEM, Reference, Scope, parse_reference, render
 from engine.nodes.list_input import items_of
 from ui.kit.text import _, type_word
 
 #: Number of characters after which the value beside a chip is cut.
 SHOWN_VALUE = 140
-#: Depth to which nested objects are listed, and number of entries listed of an object without a schema.
+#: Depth to which nested objects are listed, number of entries listed of an object without a schema, and number of nested
+#: entries listed of one node.
 DEEPEST = 4
 MOST_ENTRIES = 40
+MOST_NESTED = 1_000
 
 _WITH_INDEX = frozenset({"array_splitter"})
 
@@ -83,8 +85,9 @@ def sources_for(
     """The earlier nodes of this node, nearest first, with their data. `values` are their outputs in the last run."""
     nodes = {node.id: node for node in document.nodes}
     outside = outside_lists(document, node_id)
+    schemas = OutputSchemas(document, catalog)
     return [
-        source_of(nodes[other], catalog, (values or {}).get(other, NOT_RUN), document, outside=other in outside)
+        source_of(nodes[other], (values or {}).get(other, NOT_RUN), schemas.out(nodes[other]), outside=other in outside)
         for other in earlier_nodes(document, node_id)[:most]
     ]
 
@@ -128,16 +131,12 @@ def source_of_run() -> Source:
     return Source(Node(id=SYSTEM, type=SYSTEM, label=_("This run")), (began,))
 
 
-def source_of(
-    node: Node, catalog: Catalog, value: Any = NOT_RUN, document: Document | None = None, *, outside: bool = False
-) -> Source:
-    """The data of one node, from its schema, or where that says nothing from the value of the last run.
+def source_of(node: Node, value: Any, schema: Mapping[str, Any], *, outside: bool = False) -> Source:
+    """The data of one node, from the schema of its `out`, or where that says nothing from the value of the last run.
 
-    With `document`, a node that passes data on offers the fields of the data it receives. `outside`: the data is for a
-    node inside a list that this node is not in, so its lists are told to be whole.
+    `outside`: the data is for a node inside a list that this node is not in, so its lists are told to be whole.
     """
-    schema = out_schema(node, catalog, document)
-    data = list(_inside(node.id, (), schema, value, 1))
+    data = list(_inside(node.id, (), schema, value, _Room()))
     raw, shown, is_list = str(Reference(node.id, "out")), shown_value(value), _is_list(schema, value)
     if node.type in _WITH_INDEX:
         word = type_word(schema) if schema else type_word(schema_of(value))
@@ -175,6 +174,7 @@ def shown_value(value: Any) -> str:
 def broken_finder(document: Document, node_id: str, catalog: Catalog) -> Callable[[str], list[str]]:
     """Returns a function that finds the references in a text, with their braces, that cannot be resolved."""
     usable: set[str] = set()
+    schemas = OutputSchemas(document, catalog)
 
     def find(text: str) -> list[str]:
         references = {f"{{{{{inside}}}}}": parse_reference(inside.split("|")[0]) for inside in _in_braces(text)}
@@ -183,7 +183,7 @@ def broken_finder(document: Document, node_id: str, catalog: Catalog) -> Callabl
         return [
             shown
             for shown, reference in references.items()
-            if isinstance(reference, Reference) and not _resolves(reference, document, usable, catalog)
+            if isinstance(reference, Reference) and not _resolves(reference, usable, schemas)
         ]
 
     return find
@@ -198,19 +198,26 @@ def _in_braces(text: str) -> Iterator[str]:
             at = end + 2
 
 
-def _resolves(reference: Reference, document: Document, usable: set[str], catalog: Catalog) -> bool:
+def _resolves(reference: Reference, usable: set[str], schemas: OutputSchemas) -> bool:
     if reference.node_id == SYSTEM:
         return True
-    node = document.node(reference.node_id)
+    node = schemas.document.node(reference.node_id)
     if node is None or node.id not in usable:
         return False
     if reference.root != "out":
         return node.type in _WITH_INDEX
-    return schema_at(out_schema(node, catalog, document), reference.path) is not None
+    return schema_at(schemas.out(node), reference.path) is not None
+
+
+class _Room:
+    """How many nested entries of a node may still be listed."""
+
+    def __init__(self) -> None:
+        self.left = MOST_NESTED
 
 
 def _inside(
-    node_id: str, path: tuple[str | int, ...], schema: Mapping[str, Any], value: Any, depth: int
+    node_id: str, path: tuple[str | int, ...], schema: Mapping[str, Any], value: Any, room: _Room, depth: int = 1
 ) -> Iterator[Datum]:
     """The entries of an object, or of the first item of a list of objects."""
     if depth > DEEPEST:
@@ -220,7 +227,7 @@ def _inside(
         item = items if isinstance(items, Mapping) else {}
         first = value[0] if isinstance(value, list) and value else NOT_RUN
         if depth > 1 and (item.get("properties") or isinstance(first, dict)):
-            yield _datum(node_id, (*path, 0), _("item 1"), item, first, depth)
+            yield _datum(node_id, (*path, 0), _("item 1"), item, first, room, depth)
         return
     properties = schema.get("properties")
     known: dict[str, Any] = dict(properties) if isinstance(properties, Mapping) else {}
@@ -228,15 +235,25 @@ def _inside(
     if isinstance(value, dict) and (properties is None or schema.get("additionalProperties") is True):
         known |= {name: {} for name in list(value)[:MOST_ENTRIES] if name not in known}
     for name, part in known.items():
+        if depth > 1:
+            if not room.left:
+                return
+            room.left -= 1
         inner = value.get(name, NOT_RUN) if isinstance(value, dict) else NOT_RUN
-        yield _datum(node_id, (*path, name), name, part if isinstance(part, Mapping) else {}, inner, depth)
+        yield _datum(node_id, (*path, name), name, part if isinstance(part, Mapping) else {}, inner, room, depth)
 
 
 def _datum(
-    node_id: str, path: tuple[str | int, ...], name: str, schema: Mapping[str, Any], value: Any, depth: int
+    node_id: str,
+    path: tuple[str | int, ...],
+    name: str,
+    schema: Mapping[str, Any],
+    value: Any,
+    room: _Room,
+    depth: int,
 ) -> Datum:
     word = type_word(schema) if schema.get("type") or schema.get("format") else type_word(schema_of(value))
-    inside = tuple(_inside(node_id, path, schema, value, depth + 1))
+    inside = tuple(_inside(node_id, path, schema, value, room, depth + 1))
     raw = str(Reference(node_id, "out", path))
     return Datum(raw, name, word, shown_value(value), inside, is_list=_is_list(schema, value))
 

@@ -22,7 +22,7 @@ from storage.flows import get_draft
 from storage.opening import open_database
 from storage.postgres.process_link import Link
 from tests.databases import url_of
-from tests.factories import as_bytes, greeting
+from tests.factories import flow_file, greeting
 from ui.page_session import PageSession
 from ui.parts.open_drafts import Drafts, OpenDraft
 
@@ -64,7 +64,7 @@ async def test_an_edit_on_one_server_shows_on_another_within_a_second(new_data: 
     one, other = Server(new_data, "one"), Server(new_data, "other")
     workspace_id = one.database.write_now(ensure_workspace, "free")
     owner = command_line(workspace_id)
-    flow_id = one.database.write_now(import_flow, owner, as_bytes(greeting()), "Flow").flow_id
+    flow_id = one.database.write_now(import_flow, owner, flow_file(greeting(), "Flow")).flow_id
     shown = await other.open(workspace_id, flow_id)
     seen: queue.SimpleQueue[tuple[Sequence[Op], int, str, str]] = queue.SimpleQueue()
     shown.listeners["tab"] = lambda *told: seen.put(told)

@@ -433,3 +433,21 @@ async def test_a_sample_has_a_box_for_a_field_as_soon_as_it_has_a_name(site: Sit
 def _labels(user: User) -> list[str]:
     assert user.client is not None
     return [getattr(one, "text", "") for one in user.client.elements.values() if one.tag == "label"]
+
+
+async def test_a_number_of_more_than_64_bits_is_refused_below_its_field(site: Site, user: User, flow_id: str) -> None:
+    nodes = [FLOW["nodes"][0], {"id": "set_fields", "type": "set_fields", "inputs": {"number": 7}}]
+    edges = [{"id": "e1", "source": "api_input", "target": "set_fields"}]
+    numbered = document({"format": 1, "title": "Numbers", "nodes": nodes, "edges": edges})
+    site.database.write_now(save_draft, site.owner, flow_id, numbered, 1)
+    await opened(user, flow_id, "set_fields")
+    await until(lambda: any(one.text == "7" for one in parts(user, "BindingField").elements), lambda: page_text(user))
+    field = next(one for one in parts(user, "BindingField").elements if one.text == "7")
+
+    change = {"from": 1, "to": 1, "text": "0" * 22, "base": zlib.crc32("7".encode("utf-16-le"))}
+    UserInteraction(user, {field}, None).trigger("change", change)
+    await user.should_see("A value is a whole number of more than 64 bits. Put it in quotes, as a text.", retries=100)
+
+    node = draft(site, flow_id).node("set_fields")
+    assert node is not None
+    assert node.inputs == {"number": 7}
