@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
+import re2
 from sqlalchemy import ColumnElement, Text, cast, or_, select
 from sqlalchemy.orm import Session
 
@@ -27,7 +27,7 @@ OUT_OF_USE = 100
 #: How many characters of a value are looked for in the texts of rows before they are parsed.
 _LOOKED_FOR = 100
 #: Blanks around a text, as JSON writes them.
-_BLANKS = r"(?:\s|\\(?:[a-tv-z]|u[0-9a-f]{4}))*"
+_BLANKS = r"(?:[\s\p{Z}\x{85}]|\\(?:[a-tv-z]|u[0-9a-f]{4}))*"
 
 _KEY = Statement("update dataset_rows set key = :key where id = :id")
 
@@ -103,16 +103,16 @@ class _Sought:
     def __init__(self, column: str, compared: str) -> None:
         part = compared[:_LOOKED_FOR]
         self._parts = sorted(one[1:-1] for one in _written(part))
-        self._pattern: re.Pattern[str] | None = None
+        self._pattern: Any = None
         if compared[0] in "[{":  # a list or a group, whose keys a row may have in another order
             self._parts = []
             return
-        names, parts = ("|".join(map(re.escape, one)) for one in (_written(column), self._parts))
+        names, parts = ("|".join(map(re2.escape, one)) for one in (_written(column), self._parts))
         found = f"(?:{parts})" + ("" if part != compared else rf'(?:{_BLANKS}"|(?:\.0)?[,}}])')
         if len(compared) > 16 and compared.lstrip("-").isdigit():
             self._parts.append("e+")  # a large number with an exponent
             found += r"|[0-9.]+e\+"
-        self._pattern = re.compile(rf'(?:{names}): ?(?:-?|"{_BLANKS})(?:{found})')
+        self._pattern = re2.compile(rf'(?:{names}): ?(?:-?|"{_BLANKS})(?:{found})')
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
         """Conditions that the database looks at."""

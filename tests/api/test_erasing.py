@@ -10,7 +10,7 @@ import pytest
 from api.http.schemas import Job, ProblemDetails
 from storage.audit import list_entries
 from storage.job_changes import claim_job
-from storage.webhooks import DeliveryRow, take_due
+from storage.webhooks import DeliveryRow, list_due, take_due
 from tests.api.arrange import FAILED, House
 from tests.stored import places_of
 
@@ -130,7 +130,8 @@ async def test_a_webhook_that_waits_is_sent_without_the_result(house: House):
     from engine.secrets.sealing import open_vault
 
     job_id = await ended(house, headers={"X-Webhook-Url": "https://hooks.example.com/end"})
-    (delivery,) = house.database.write_now(take_due, most=5, lease_ms=1)
+    due = [one.id for one in house.database.read_now(list_due, 5)]
+    (delivery,) = house.database.write_now(take_due, due, lease_ms=1)
     assert isinstance(delivery, DeliveryRow)
 
     await erase(house, job_id)

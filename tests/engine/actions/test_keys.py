@@ -126,7 +126,7 @@ def test_a_key_may_be_for_some_flows_and_have_lower_limits(database, ada):
 
 
 def test_a_change_leaves_what_the_person_did_not_change_as_it_is_stored(database, ada):
-    flow_id = database.write_now(import_flow, ada, as_bytes(greeting())).flow_id
+    flow_id = database.write_now(import_flow, ada, flow_file(greeting())).flow_id
     made = database.write_now(create_key, ada, "Shop", "live")
     seen = database.read_now(get_key, ada.workspace_id, made.id).properties
     database.write_now(change_key, ada, made.id, seen, replace(seen, flow_ids=[flow_id], monthly=5))
@@ -141,7 +141,7 @@ def test_a_change_leaves_what_the_person_did_not_change_as_it_is_stored(database
 
 
 def test_a_flow_that_was_deleted_stays_with_a_key_that_is_changed(database, ada):
-    flow_id = database.write_now(import_flow, ada, as_bytes(greeting())).flow_id
+    flow_id = database.write_now(import_flow, ada, flow_file(greeting())).flow_id
     made = database.write_now(create_key, ada, "Shop", "live", flow_ids=[flow_id])
     database.write_now(delete_flow, ada, flow_id)
     seen = database.read_now(get_key, ada.workspace_id, made.id).properties
