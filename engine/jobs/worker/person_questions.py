@@ -40,7 +40,7 @@ class Questions:
             )
         title = recorder.redaction.text(" ".join(question.title.split()))[:MOST_TITLE]
         place = Place(key.node_id, key.index_path)
-        content = recorder.redaction.text(text)
+        content = recorder.redaction.in_json(text)
         try:
             found = await self._database.write(ask, recorder.job.id, recorder.lease, place, question, content, title)
         except Refusal as refusal:

@@ -132,7 +132,7 @@ def _put_value(
     values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, value: Json, redaction: Redaction
 ) -> None:
     text, size = encoded(value)
-    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.text(text), size), size)
+    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.in_json(text), size), size)
 
 
 def _put_part(
@@ -141,7 +141,7 @@ def _put_part(
     """Stores a part of a step. Only known secrets are hidden: what a provider signed must come back as it was."""
     text, size = encoded(stored)
     name = f"{PART}{name}"
-    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.known(text), size), size)
+    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redaction.known_in_json(text), size), size)
 
 
 def _where(key: StepKey) -> dict[str, Any]:
