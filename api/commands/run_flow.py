@@ -282,3 +282,6 @@ class _Notes:
 
     def finished(self, key: StepKey, name: str) -> Json | None:
         return None
+
+    def unfinished(self, key: StepKey, name: str) -> Json | None:
+        return None

@@ -162,5 +162,9 @@ class InnerRecorder:
         """Returns the value of a part of a step of the called flow that has ended."""
         return self._outer.finished(self._key(key), name)
 
+    def unfinished(self, key: StepKey, name: str) -> Json | None:
+        """Returns the value of a part of a step of the called flow that has not ended."""
+        return self._outer.unfinished(self._key(key), name)
+
     def _key(self, key: StepKey) -> StepKey:
         return key.inside(self._caller)

@@ -128,6 +128,10 @@ class JobSpans:
         """Returns the value of a part that has ended."""
         return self._recorder.finished(key, name)
 
+    def unfinished(self, key: StepKey, name: str) -> Json | None:
+        """Returns the value of a part that has not ended."""
+        return self._recorder.unfinished(key, name)
+
     def _begin(
         self, name: str, at: int, parent: TraceContext, attributes: Mapping[str, Any], kind: str = "INTERNAL"
     ) -> Span:
