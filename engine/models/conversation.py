@@ -168,7 +168,7 @@ class Conversation:
         """
         self._queued = True
         try:
-            async with self.limiter.turn(self.connection.at_once, self._deadline):
+            async with self.limiter.turn(self.connection.at_once, self._deadline, self.request.model_name):
                 self._queued = False
                 return await self._call_now(model, messages, attempt, schema)
         except PauseTooLong as pause:
@@ -205,14 +205,15 @@ class Conversation:
         raise _AgainError
 
     def _wait_or_fail(self, fault: ModelFailed) -> None:
-        """Pauses the whole connection when the provider said how long to wait.
+        """Pauses the model for all when the provider said how long to wait: LONGEST_WAIT at most, since a limit may be
+        lifted before.
 
         Raises the fault when it is no rate limit or when this question cannot wait that long.
         """
         seconds = fault.retry_after
         if fault.code != JobErrorCode.MODEL_RATE_LIMITED or not fault.passing or seconds is None:
             raise fault
-        self.limiter.pause(seconds)
+        self.limiter.pause(min(seconds, LONGEST_WAIT), self.request.model_name)
         left = self._deadline - asyncio.get_running_loop().time()
         if self._streamed or self._waits >= WAITS or seconds > LONGEST_WAIT or seconds >= left:
             raise fault
