@@ -9,6 +9,7 @@ users can see them.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 
 from engine.core.clock import Clock
 from engine.core.error_codes import JobErrorCode
+from engine.core.lone_surrogates import with_whole_texts
 from engine.core.trace_context import CURRENT_TRACE
 from engine.flow.node_context import Json, JsonSchema
 from engine.models.attachments import Attached
@@ -236,6 +238,7 @@ class Conversation:
         from pydantic_ai.direct import model_request, model_request_stream
         from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 
+        messages = [_encodable(message) for message in messages]
         settings = self._settings(model)
         parameters = self._parameters(schema if way == "json schema" else None)
         if way != "stream":
@@ -350,6 +353,18 @@ class Conversation:
             warnings=(*self.attached.warnings, *self.warnings),
             notes=self.attached.notes,
         )
+
+
+def _encodable(message: ModelMessage) -> ModelMessage:
+    """Returns the message without halves of characters, which results of tools and answers may hold: no SDK sends them."""
+    parts: list[Any] = [_encodable_part(part) for part in message.parts]
+    return message if parts == message.parts else dataclasses.replace(message, parts=parts)
+
+
+def _encodable_part(part: Any) -> Any:
+    content = getattr(part, "content", None)
+    whole = with_whole_texts(content)
+    return part if whole == content else dataclasses.replace(part, content=whole)
 
 
 class _AgainError(Exception):

@@ -16,6 +16,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from engine.core.error_codes import JobErrorCode
+from engine.core.lone_surrogates import with_whole_texts
 from engine.flow.arguments import wrong_arguments
 from engine.flow.node_context import (
     FlowAnswer,
@@ -316,6 +317,9 @@ class AgentRun:
     async def _run(
         self, key: str, number: int, place: int, tool: Tool, arguments: dict[str, Json], spent: Spent
     ) -> dict[str, Json]:
+        arguments = with_whole_texts(
+            arguments
+        )  # a model and a person may write halves of characters, which nothing takes
         # calls of an MCP server wait for each other, so their time is counted where their turn begins
         limit = asyncio.timeout(None if tool.entry.kind == "mcp" else tool.entry.timeout_seconds)
         try:

@@ -43,6 +43,7 @@ from storage.value_sizes import VALUE_CAP
 from tests.engine.jobs.supervised import ended, supervised, until_running
 from tests.engine.jobs.test_questions import open_question
 from tests.engine.jobs.world import TEST_CATALOG, World, document_of
+from tests.stand_ins.local_server import LocalServer, Reply, Seen
 from tests.stand_ins.mcp_server import free_port, mcp_server
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
@@ -287,6 +288,33 @@ async def test_what_a_flow_paid_counts_towards_the_limit_of_money_when_it(
 def make_remote(session: Any) -> None:
     """Makes the connection one whose calls cost money."""
     session.execute(text("update connections set local = false"))
+
+
+async def test_halves_of_characters_are_replaced_for_models_and_tools(kitchen: Kitchen) -> None:
+    """JSON can name one: a model does in what it says and fills in, and a service in what it answers."""
+
+    class Titles(LocalServer):
+        def reply(self, seen: Seen) -> Reply:
+            return Reply(200, b'{"title": "cut \\ud83d"}', {"content-type": "application/json"})
+
+    with Titles() as titles:
+        address = f"http://127.0.0.1:{titles.port}/{{word}}"
+        tool = {
+            "kind": "http",
+            "address": address,
+            "method": "POST",
+            "parameters": [{"name": "word"}, {"name": "more"}],
+        }
+        half = '{"word": "a\\ud83d", "more": "b\\ud83d"}'
+        kitchen.model.say(
+            Said("Look \ud83d", calls=(("shout", '{"word": "a\\ud83d"}'), ("get", half))),
+            "Done.",
+        )
+        job = await kitchen.run(kitchen.agent(kitchen.shout(), {**tool, "name": "get"}))
+        (seen,) = titles.requests
+    assert (job.status, kitchen.world.result(job.id)) == ("completed", {"output": "Done."}), job.error
+    assert kitchen.told() == ['{"output": "A�!"}', '{"status": 200, "json": {"title": "cut �"}}']
+    assert (seen.path, json.loads(seen.body)) == ("/a%EF%BF%BD", {"more": "b�"})
 
 
 async def test_output_fields_are_checked_and_asked_for_again(kitchen: Kitchen) -> None:
