@@ -29,6 +29,9 @@ _LOOKED_FOR = 100
 #: Blanks around a text, as JSON writes them.
 _BLANKS = r"(?:[\s\p{Z}\x{85}]|\\(?:[a-tv-z]|u[0-9a-f]{4}))*"
 
+#: Its types leave `escape` out.
+_RE2: Any = re2
+
 _KEY = Statement("update dataset_rows set key = :key where id = :id")
 
 
@@ -107,12 +110,12 @@ class _Sought:
         if compared[0] in "[{":  # a list or a group, whose keys a row may have in another order
             self._parts = []
             return
-        names, parts = ("|".join(map(re2.escape, one)) for one in (_written(column), self._parts))
+        names, parts = ("|".join(map(_RE2.escape, one)) for one in (_written(column), self._parts))
         found = f"(?:{parts})" + ("" if part != compared else rf'(?:{_BLANKS}"|(?:\.0)?[,}}])')
         if len(compared) > 16 and compared.lstrip("-").isdigit():
             self._parts.append("e+")  # a large number with an exponent
             found += r"|[0-9.]+e\+"
-        self._pattern = re2.compile(rf'(?:{names}): ?(?:-?|"{_BLANKS})(?:{found})')
+        self._pattern = _RE2.compile(rf'(?:{names}): ?(?:-?|"{_BLANKS})(?:{found})')
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
         """Conditions that the database looks at."""

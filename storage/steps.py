@@ -269,21 +269,18 @@ def list_parts(session: Session, workspace_id: str, job_id: str, node_id: str, i
     return sorted((one for one in parts if one is not None), key=lambda one: (one.begun_at, one.name))
 
 
-def kept_parts(session: Session, job_id: str) -> dict[tuple[str, str, str], Any]:
-    """Returns (node id, index path, name of the part) -> value of the parts that have ended, without those that were
-    cut.
-    """
+def kept_parts(session: Session, job_id: str) -> dict[tuple[str, str], list[PartRow]]:
+    """Returns (node id, index path) -> the parts of the step, without those that were cut."""
     rows = session.execute(
         select(Value.node_id, Value.index_path, Value.name, Value.data, Value.size).where(
             Value.job_id == job_id, Value.name.like(f"{PART}%")
         )
     )
-    found = {(row.node_id, row.index_path, row.name): _part(row.name, row.data, row.size) for row in rows}
-    return {
-        (node_id, path, part.name): part.value
-        for (node_id, path, _), part in found.items()
-        if part is not None and part.ended_at is not None
-    }
+    found: dict[tuple[str, str], list[PartRow]] = {}
+    for row in rows:
+        if (part := _part(row.name, row.data, row.size)) is not None:
+            found.setdefault((row.node_id, row.index_path), []).append(part)
+    return found
 
 
 def _part(name: str, data: str, size: int) -> PartRow | None:

@@ -285,3 +285,6 @@ class _Notes:
 
     def forget(self, nodes: Collection[str], index: tuple[int, ...]) -> None:
         pass
+
+    def unfinished(self, key: StepKey, name: str) -> Json | None:
+        return None

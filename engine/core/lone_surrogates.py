@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 
 def without_lone_surrogates(text: str) -> str:
     """Returns the text as it can be encoded: the replacement character stands for each half of a character. The same
@@ -14,3 +16,15 @@ def without_lone_surrogates(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
+
+
+def with_whole_texts(value: Any) -> Any:
+    """Returns a JSON value with each of its texts and keys as `without_lone_surrogates` returns it."""
+    if isinstance(value, str):
+        return without_lone_surrogates(value)
+    if isinstance(value, dict):
+        items = cast("dict[str, Any]", value).items()
+        return {without_lone_surrogates(key): with_whole_texts(item) for key, item in items}
+    if isinstance(value, list):
+        return [with_whole_texts(item) for item in cast("list[Any]", value)]
+    return value

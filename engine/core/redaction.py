@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from engine.core.json_text import json_text
 
 HIDDEN = "••••"
-#: Strings that look like keys: Flowport's API keys and webhook secrets, and keys of model providers.
-_KEYS = re.compile(r"\b(?:fp_(?:live|test|dev)_[0-9A-Za-z]{20,}|whsec_[0-9A-Za-z+/=]{20,}|sk-[0-9A-Za-z_-]{20,})")
+#: Strings that look like keys: Flowport's API keys and webhook secrets, and keys of model providers. In
+#: JSON text, `\n` and its like stand before one that begins a line.
+_KEYS = re.compile(
+    r"(?:\b|(?<=\\[bfnrt]))(?:fp_(?:live|test|dev)_[0-9A-Za-z]{20,}|whsec_[0-9A-Za-z+/=]{20,}|sk-[0-9A-Za-z_-]{20,})"
+)
 #: How each of them begins: most texts hold none of these, and need no search.
 _BEGINS = ("fp_", "whsec_", "sk-")
 
@@ -17,15 +23,18 @@ class Redaction:
     """Removes known secrets from everything that is stored or logged about a run (S26)."""
 
     def __init__(self) -> None:
-        self._secrets: set[str] = set()
+        #: Replaced and never changed, as threads read it meanwhile.
+        self._secrets: frozenset[str] = frozenset()
 
     def add(self, secret: str) -> None:
         """Hides this value from now on. Values below 6 characters are not hidden: they occur in ordinary text."""
         if len(secret) >= 6:
-            self._secrets |= {form for form in _written(secret) if len(form) >= 6}
+            self._secrets = self._secrets.union(form for form in _written(secret) if len(form) >= 6)
 
     def text(self, text: str) -> str:
-        """Returns the text (plain or JSON) without known secrets and without strings that look like keys."""
+        """Returns the text without known secrets and without strings that look like keys. JSON may be no JSON afterwards:
+        use `in_json`.
+        """
         return without_keys(self.known(text))
 
     def known(self, text: str) -> str:
@@ -39,6 +48,28 @@ class Redaction:
                 text = text.replace(secret, HIDDEN)
         return text
 
+    def in_json(self, text: str) -> str:
+        """Returns a JSON text without known secrets and without strings that look like keys."""
+        text = self.known_in_json(text)
+        return text if without_keys(text) == text else json_text(_with_texts(json.loads(text), without_keys))
+
+    def known_in_json(self, text: str) -> str:
+        """Returns a JSON text without known secrets. A number that holds one becomes a string, as does a list or an object
+        that is one.
+        """
+        if not self._secrets or not self._is_in(text):
+            return text
+        return json_text(_with_texts(json.loads(text), self.known, self._is_secret))
+
+    def _is_in(self, text: str) -> bool:
+        return any(secret in text for secret in self._secrets)
+
+    def _is_secret(self, value: Any) -> bool:
+        """True for a number that holds a secret, and for a list or an object that is one."""
+        if not isinstance(value, dict | list):
+            return self._is_in(json_text(value))
+        return any(secret[0] in "{[" for secret in self._secrets) and json_text(value) in self._secrets
+
     def begun(self, text: str) -> int:
         """Returns how many characters at the end of the text may be the beginning of a secret."""
         return max((_overlap(text, secret) for secret in self._secrets), default=0)
@@ -47,6 +78,20 @@ class Redaction:
 def without_keys(text: str) -> str:
     """Returns the text (plain or JSON) without strings that look like keys."""
     return _KEYS.sub(HIDDEN, text) if any(begin in text for begin in _BEGINS) else text
+
+
+def _with_texts(value: Any, hide: Callable[[str], str], is_hidden: Callable[[Any], bool] = lambda _: False) -> Any:
+    """Returns a JSON value with its texts and keys as `hide` returns them, and HIDDEN for what else `is_hidden`."""
+    if isinstance(value, str):
+        return hide(value)
+    if is_hidden(value):
+        return HIDDEN
+    if isinstance(value, dict):
+        items = cast("dict[str, Any]", value).items()
+        return {hide(key): _with_texts(item, hide, is_hidden) for key, item in items}
+    if isinstance(value, list):
+        return [_with_texts(item, hide, is_hidden) for item in cast("list[Any]", value)]
+    return value
 
 
 def _overlap(text: str, secret: str) -> int:

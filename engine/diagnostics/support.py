@@ -71,7 +71,7 @@ async def write_support_file(settings: Settings, database: Database, vault: Vaul
     hidden = Redaction()
     for secret in (*await database.read(open_all, vault), settings.backup_passphrase):
         hidden.add(secret)
-    return hidden.text(json.dumps(report, ensure_ascii=False, indent=2)) + "\n"
+    return json.dumps(json.loads(hidden.in_json(json.dumps(report))), ensure_ascii=False, indent=2) + "\n"
 
 
 def settings_without_secrets(settings: Settings) -> dict[str, Any]:

@@ -175,15 +175,30 @@ class FlowOffer(Struct, frozen=True):
 
 
 class FlowAnswer(Struct, frozen=True):
-    """The result of a flow that a model called, or why it failed, and what its model calls took. `cost_nanos` None:
-    unknown.
-    """
+    """The result of a flow that a model called, or why it failed."""
 
     value: Json
     failed: NodeFailed | None = None
+
+
+class Spent(Struct):
+    """What the model calls of a flow have taken so far that a model called. `cost_nanos` None: unknown."""
+
     cost_nanos: int | None = 0
     input_tokens: int = 0
     output_tokens: int = 0
+
+    @classmethod
+    def of(cls, part: Mapping[str, Json]) -> Spent:
+        """Returns what a part of a step tells of."""
+        return cls(part.get("cost_nanos", 0), part.get("input_tokens", 0), part.get("output_tokens", 0))
+
+    def add(self, cost_nanos: int | None, input_tokens: int, output_tokens: int) -> None:
+        """Adds a model call."""
+        known = self.cost_nanos is not None and cost_nanos is not None
+        self.cost_nanos = (self.cost_nanos or 0) + (cost_nanos or 0) if known else None
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
 
 
 class ServerTool(Struct, frozen=True):
@@ -265,16 +280,23 @@ class NodeContext(Protocol):
         ...
 
     async def run_tool_flow(
-        self, flow_id: str, version: int | None, values: Mapping[str, Json], *, tool: str, number: int
+        self, flow_id: str, version: int | None, values: Mapping[str, Json], *, tool: str, number: int, spent: Spent
     ) -> FlowAnswer:
         """Runs another flow of this workspace because a model called it. Raises NodeFailed when it cannot begin.
 
-        Its steps are named after the tool, and `number` tells the calls of a step apart.
+        Its steps are named after the tool, and `number` tells the calls of a step apart. Its model calls are added to
+        `spent`, however it ends.
         """
         ...
 
     def finished(self, key: str) -> Json | None:
         """Returns what `finish` stored under this key for this step, also in an earlier attempt; None when nothing
+        was.
+        """
+        ...
+
+    def unfinished(self, key: str) -> Json | None:
+        """Returns what `begin` stored last under this key for this step, also in an earlier attempt; None when nothing
         was.
         """
         ...

@@ -9,6 +9,7 @@ users can see them.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 
 from engine.core.clock import Clock
 from engine.core.error_codes import JobErrorCode
+from engine.core.lone_surrogates import with_whole_texts
 from engine.core.trace_context import CURRENT_TRACE
 from engine.flow.node_context import Json, JsonSchema
 from engine.models.attachments import Attached
@@ -168,7 +170,7 @@ class Conversation:
         """
         self._queued = True
         try:
-            async with self.limiter.turn(self.connection.at_once, self._deadline):
+            async with self.limiter.turn(self.connection.at_once, self._deadline, self.request.model_name):
                 self._queued = False
                 return await self._call_now(model, messages, attempt, schema)
         except PauseTooLong as pause:
@@ -205,14 +207,15 @@ class Conversation:
         raise _AgainError
 
     def _wait_or_fail(self, fault: ModelFailed) -> None:
-        """Pauses the whole connection when the provider said how long to wait.
+        """Pauses the model for all when the provider said how long to wait: LONGEST_WAIT at most, since a limit may be
+        lifted before.
 
         Raises the fault when it is no rate limit or when this question cannot wait that long.
         """
         seconds = fault.retry_after
         if fault.code != JobErrorCode.MODEL_RATE_LIMITED or not fault.passing or seconds is None:
             raise fault
-        self.limiter.pause(seconds)
+        self.limiter.pause(min(seconds, LONGEST_WAIT), self.request.model_name)
         left = self._deadline - asyncio.get_running_loop().time()
         if self._streamed or self._waits >= WAITS or seconds > LONGEST_WAIT or seconds >= left:
             raise fault
@@ -235,6 +238,7 @@ class Conversation:
         from pydantic_ai.direct import model_request, model_request_stream
         from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 
+        messages = [_encodable(message) for message in messages]
         settings = self._settings(model)
         parameters = self._parameters(schema if way == "json schema" else None)
         if way != "stream":
@@ -349,6 +353,18 @@ class Conversation:
             warnings=(*self.attached.warnings, *self.warnings),
             notes=self.attached.notes,
         )
+
+
+def _encodable(message: ModelMessage) -> ModelMessage:
+    """Returns the message without halves of characters, which results of tools and answers may hold: no SDK sends them."""
+    parts: list[Any] = [_encodable_part(part) for part in message.parts]
+    return message if parts == message.parts else dataclasses.replace(message, parts=parts)
+
+
+def _encodable_part(part: Any) -> Any:
+    content = getattr(part, "content", None)
+    whole = with_whole_texts(content)
+    return part if whole == content else dataclasses.replace(part, content=whole)
 
 
 class _AgainError(Exception):

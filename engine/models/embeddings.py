@@ -127,7 +127,7 @@ class Embeddings:
         waits = 0
         while True:
             try:
-                async with limiter.turn(connection.at_once, deadline):
+                async with limiter.turn(connection.at_once, deadline, model):
                     answer = await self._post(connection, model, url, body, seconds)
             except PauseTooLong as error:
                 raise no_turn(connection, model, seconds) from error
@@ -138,7 +138,7 @@ class Embeddings:
             if not passing or pause > _LONGEST_WAIT or loop.time() + pause >= deadline:
                 raise _refused(answer, connection, model)
             waits += 1
-            limiter.pause(pause)
+            limiter.pause(pause, model)
 
     async def _post(self, connection: ModelConnection, model: str, url: str, body: Any, seconds: float) -> Answer:
         own = (str(origin_of(connection)),)

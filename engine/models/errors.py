@@ -90,13 +90,13 @@ def no_turn(connection: ModelConnection, model: str, seconds: float) -> ModelFai
 
 
 def asked_to_wait(connection: ModelConnection, model: str, seconds: float) -> ModelFailed:
-    """The provider asked for a pause after another call of this connection, and the pause is longer than this call can
+    """The provider asked for a pause after another call of this model, and the pause is longer than this call can
     wait.
     """
     return ModelFailed(
         JobErrorCode.MODEL_RATE_LIMITED,
         f"{_who(connection, model)} takes no more requests for {seconds:.0f} seconds.",
-        why="Its rate limit is reached; another call of this connection was told how long to wait.",
+        why="Its rate limit is reached; another call of this model was told how long to wait.",
         remedy="Flowport waits and tries again if the node has retries; else run fewer jobs at once.",
         passing=True,
         retry_after=seconds,

@@ -18,6 +18,7 @@ from engine.models.connections import ModelConnection
 from engine.models.price import LOCAL, Price
 
 if TYPE_CHECKING:
+    from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo
 
 NANOS = Decimal(10**9)
@@ -87,15 +88,18 @@ def cost_of(
 
 def load_prices() -> None:
     """Loads the price table into memory, so that later lookups are fast."""
-    from genai_prices.data_snapshot import get_snapshot
+    _snapshot()
 
-    get_snapshot()
+
+def _snapshot() -> DataSnapshot:
+    # not `from genai_prices.data_snapshot`: another thread may be importing the package, which imports this module
+    from genai_prices import data_snapshot
+
+    return data_snapshot.get_snapshot()
 
 
 def _table_entry(connection: ModelConnection, model_name: str) -> ModelInfo | None:
-    from genai_prices.data_snapshot import get_snapshot
-
-    snapshot = get_snapshot()
+    snapshot = _snapshot()
     try:
         if (listed := _LISTED_AS.get(connection.provider)) is not None:
             return snapshot.find_provider_model(model_name, None, listed, None)[1]

@@ -7,6 +7,7 @@ SDKs get an HTTP client, the address and the key explicitly; they must not read 
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 _prepared: set[Wire] = set()
+#: SDKs import parts of each other's libraries: two threads that import them at once find modules that are half loaded.
+_importing = threading.Lock()
 
 
 def allowed_for(connection: ModelConnection) -> tuple[Allowed, ...]:
@@ -56,10 +59,16 @@ def origin_of(connection: ModelConnection) -> Allowed:
 async def prepare(connection: ModelConnection, client: httpx2.AsyncClient) -> None:
     """Imports the SDK in a thread, once per process and protocol."""
     if connection.wire not in _prepared:
-        warm_up = ModelConnection("warm-up", connection.provider, "http://localhost/v1", "no-key")
-        await asyncio.to_thread(build_model, warm_up, "warm-up", client)
-        await asyncio.to_thread(load_prices)
-        _prepared.add(connection.wire)
+        await asyncio.to_thread(_import_sdk, connection, client)
+
+
+def _import_sdk(connection: ModelConnection, client: httpx2.AsyncClient) -> None:
+    with _importing:
+        if connection.wire not in _prepared:
+            warm_up = ModelConnection("warm-up", connection.provider, "http://localhost/v1", "no-key")
+            build_model(warm_up, "warm-up", client)
+            load_prices()
+            _prepared.add(connection.wire)
 
 
 def build_model(connection: ModelConnection, model_name: str, client: httpx2.AsyncClient) -> Model:

@@ -1,7 +1,8 @@
-"""Limits the calls of a model connection: a maximum of concurrent calls, and one pause for all of them.
+"""Limits the calls of a model connection: a maximum of concurrent calls, and one pause for all of a model.
 
-Waiting calls start in order of arrival. When one call is answered with status 429 and Retry-After, all calls of the
-connection pause, so that they do not run into the same rate limit one after another.
+Calls that wait for a place start in order of arrival. When one call is answered with status 429 and Retry-After, all calls of its model
+pause, so that they do not run into the same rate limit one after another. Providers limit each model by itself, so the
+calls of other models go on: a call that pauses takes no place of theirs.
 """
 
 from __future__ import annotations
@@ -24,34 +25,38 @@ class PauseTooLong(Exception):  # internal signal; the caller turns it into a Mo
 
 
 class CallLimiter:
-    """The concurrency limit and the pause of one connection in one process."""
+    """The concurrency limit of one connection and the pauses of its models in one process."""
 
     def __init__(self) -> None:
         self._active = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._paused_until = 0.0
+        #: Model -> end of its pause.
+        self._paused: dict[str, float] = {}
 
     @property
     def idle(self) -> bool:
         """True when no call runs or waits and no pause is in effect."""
-        return not self._active and not self._waiting and self._pause_left() <= 0
+        return not self._active and not self._waiting and all(self._pause_left(model) <= 0 for model in self._paused)
 
-    def pause(self, seconds: float) -> None:
-        """Delays the start of all calls for `seconds`; a pause that ends later stays in effect."""
-        self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
+    def pause(self, seconds: float, model: str = "") -> None:
+        """Delays the start of all calls of a model for `seconds`; a pause that ends later stays in effect."""
+        self._paused[model] = max(self._paused.get(model, 0.0), asyncio.get_running_loop().time() + seconds)
 
     @contextlib.asynccontextmanager
-    async def turn(self, at_once: int, deadline: float) -> AsyncIterator[None]:
-        """Context manager around a call: waits until fewer than `at_once` calls run and no pause is in effect.
+    async def turn(self, at_once: int, deadline: float, model: str = "") -> AsyncIterator[None]:
+        """Context manager around a call: waits until fewer than `at_once` calls run and no pause of the model is in effect.
 
         Raises PauseTooLong when the pause ends after `deadline` (event loop time).
         """
         await self._take(at_once)
+        while (left := self._pause_left(model)) > 0:
+            self._leave(at_once)
+            if asyncio.get_running_loop().time() + left >= deadline:
+                raise PauseTooLong(left)
+            await asyncio.sleep(left)
+            await self._take(at_once)
+        self._paused.pop(model, None)
         try:
-            while (left := self._pause_left()) > 0:
-                if asyncio.get_running_loop().time() + left >= deadline:
-                    raise PauseTooLong(left)
-                await asyncio.sleep(left)
             yield
         finally:
             self._leave(at_once)
@@ -79,8 +84,9 @@ class CallLimiter:
                 self._active += 1
                 place.set_result(None)
 
-    def _pause_left(self) -> float:
-        return self._paused_until - asyncio.get_running_loop().time()
+    def _pause_left(self, model: str) -> float:
+        until = self._paused.get(model)
+        return 0.0 if until is None else until - asyncio.get_running_loop().time()
 
 
 class CallLimiters:

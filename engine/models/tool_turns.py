@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from engine.core.lone_surrogates import with_whole_texts, without_lone_surrogates
 from engine.flow.json_values import read_strictly
 from engine.flow.node_context import Json, JsonSchema
 from engine.flow.node_models import ModelTurn, ToolCall
@@ -124,7 +125,9 @@ class ToolConversation(Conversation):
 
         tools = [
             ToolDefinition(
-                name=tool.name, description=tool.description, parameters_json_schema=_tool_schema(tool.schema)
+                name=tool.name,
+                description=without_lone_surrogates(tool.description),
+                parameters_json_schema=with_whole_texts(_tool_schema(tool.schema)),
             )
             for tool in self.turn.tools
         ]
@@ -158,16 +161,21 @@ def _arguments(args: Any) -> Json:
 
 
 def _as_json(response: ModelResponse) -> Json:
-    """Returns the reply as JSON. Arguments that are no object become an empty one: no provider takes them back."""
+    """Returns the reply as JSON. Arguments that are no object become an empty one: no provider takes them back. Nor does
+    one take halves of characters.
+    """
     from pydantic_ai.messages import ModelMessagesTypeAdapter, ToolCallPart
 
-    parts = [
-        replace(part, args={})
-        if isinstance(part, ToolCallPart) and not isinstance(_arguments(part.args), dict)
-        else part
-        for part in response.parts
-    ]
+    parts = [_as_taken_back(part) if isinstance(part, ToolCallPart) else part for part in response.parts]
     return ModelMessagesTypeAdapter.dump_python([replace(response, parts=parts)], mode="json")[0]
+
+
+def _as_taken_back(part: ToolCallPart) -> ToolCallPart:
+    arguments = _arguments(part.args)
+    if not isinstance(arguments, dict):
+        return replace(part, args={})
+    whole = with_whole_texts(arguments)
+    return part if whole == arguments else replace(part, args=whole)
 
 
 def _tool_schema(schema: JsonSchema) -> JsonSchema:

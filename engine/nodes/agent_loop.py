@@ -13,9 +13,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import asdict
+
 from engine.core.error_codes import JobErrorCode
+from engine.core.lone_surrogates import with_whole_texts
 from engine.flow.arguments import wrong_arguments
-from engine.flow.node_context import FlowAnswer, Json, JsonSchema, NodeContext, NodeFailed, PersonQuestion, SetAside
+from engine.flow.node_context import (
+    FlowAnswer,
+    Json,
+    JsonSchema,
+    NodeContext,
+    NodeFailed,
+    PersonQuestion,
+    SetAside,
+    Spent,
+)
 from engine.flow.node_models import ModelTurn, ToolCall, TurnFiles
 from engine.models.structured_output import instructions_for, read_object_beside, repair_for
 from engine.nodes.agent_tools import Tool
@@ -247,17 +259,26 @@ class AgentRun:
                 "title": tool.title if tool else call.name,
                 "arguments": call.arguments,
             }
+            spent = Spent.of(self.context.unfinished(key) or {})
+            before = _taken(spent)
+            shown |= before
             await self.context.begin(key, shown)
-            done = {**shown, **await self._outcome(key, number, place, call, tool, shown)}
+            try:
+                outcome = await self._outcome(key, number, place, call, tool, shown, spent)
+            except (SetAside, asyncio.CancelledError):  # the call may be made once more, and this was paid
+                if _taken(spent) != before:
+                    await self.context.begin(key, {**shown, **_taken(spent)})
+                raise
+            done = {**shown, **outcome, "cost_nanos": 0, **_taken(spent)}
             await self.context.finish(key, done)
         self._calls += 1
         self._count(done)
         return _as_told(done["result"])
 
     async def _outcome(
-        self, key: str, number: int, place: int, call: ToolCall, tool: Tool | None, shown: dict[str, Json]
+        self, key: str, number: int, place: int, call: ToolCall, tool: Tool | None, shown: dict[str, Json], spent: Spent
     ) -> dict[str, Json]:
-        """Returns what came of a call: its state, its result, and what it took."""
+        """Returns what came of a call: its state and its result. What it took is added to `spent`."""
         if place >= MOST_CALLS:
             return _not_made("failed", f"Only {MOST_CALLS} calls are made at a time. Ask again.")
         if tool is None:
@@ -267,7 +288,7 @@ class AgentRun:
             return _not_made("bad_arguments", f"The arguments do not fit: {'; '.join(wrong)}.")
         arguments: dict[str, Json] = call.arguments
         if not tool.entry.ask_first:
-            return await self._run(key, number, place, tool, arguments)
+            return await self._run(key, number, place, tool, arguments, spent)
         await self.context.begin(key, {**shown, "state": "waiting"})
         answer = await self.context.ask_person(
             PersonQuestion(
@@ -288,17 +309,22 @@ class AgentRun:
         if wrong := wrong_arguments(tool.spec.schema, arguments):
             said = f"A person changed the arguments, and now they do not fit: {'; '.join(wrong)}."
             return {**_not_made("bad_arguments", said), **person}
-        outcome = await self._run(key, number, place, tool, arguments)
+        outcome = await self._run(key, number, place, tool, arguments, spent)
         if arguments != call.arguments and isinstance(outcome["result"], str | dict | list):
             outcome["result"] = {"changed_by_a_person": arguments, "result": outcome["result"]}
         return {**outcome, **person, "arguments": arguments}
 
-    async def _run(self, key: str, number: int, place: int, tool: Tool, arguments: dict[str, Json]) -> dict[str, Json]:
+    async def _run(
+        self, key: str, number: int, place: int, tool: Tool, arguments: dict[str, Json], spent: Spent
+    ) -> dict[str, Json]:
+        arguments = with_whole_texts(
+            arguments
+        )  # a model and a person may write halves of characters, which nothing takes
         # calls of an MCP server wait for each other, so their time is counted where their turn begins
         limit = asyncio.timeout(None if tool.entry.kind == "mcp" else tool.entry.timeout_seconds)
         try:
             async with limit:
-                came = await tool.run(arguments, key, number * MOST_CALLS + place)
+                came = await tool.run(arguments, key, number * MOST_CALLS + place, spent)
         except NodeFailed as failed:
             return _not_made("failed", _failure(failed))
         except TimeoutError:
@@ -313,18 +339,19 @@ class AgentRun:
                 said = f"a fault in Flowport ({type(error).__name__})"
             return _not_made("failed", f"The tool failed: {said}")
         if isinstance(came, FlowAnswer):
-            return {
-                "state": "failed" if came.failed else "done",
-                "result": _failure(came.failed) if came.failed else _cut(came.value),
-                "input_tokens": came.input_tokens,
-                "output_tokens": came.output_tokens,
-                "cost_nanos": came.cost_nanos,
-            }
-        return {"state": "done", "result": _cut(came), "cost_nanos": 0}
+            if came.failed:
+                return _not_made("failed", _failure(came.failed))
+            came = came.value
+        return {"state": "done", "result": _cut(came)}
 
 
 def _not_made(state: str, said: str) -> dict[str, Json]:
-    return {"state": state, "result": said, "cost_nanos": 0}
+    return {"state": state, "result": said}
+
+
+def _taken(spent: Spent) -> dict[str, Json]:
+    """Returns what a call took, as it is stored with it; nothing for one without model calls."""
+    return {} if spent == Spent() else asdict(spent)
 
 
 def _failure(failed: NodeFailed) -> str:

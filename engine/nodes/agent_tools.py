@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from engine.flow import contract
 from engine.flow.agent_kinds import fixed_host, name_of, server_tool_name
 from engine.flow.json_values import read_strictly, value_at
-from engine.flow.node_context import FlowAnswer, Json, NodeContext, NodeFailed, ToolServer
+from engine.flow.node_context import FlowAnswer, Json, NodeContext, NodeFailed, Spent, ToolServer
 from engine.flow.node_http import HttpAnswer
 from engine.flow.node_models import ToolSpec
 from engine.flow.references import as_text
@@ -38,11 +38,13 @@ _LONGEST_PLACE = 120
 
 
 class Tool(Struct, frozen=True):
-    """A tool as the loop uses it. `title`: for people. `run(arguments, key, number)`: the key is that of the call."""
+    """A tool as the loop uses it. `title`: for people. `run(arguments, key, number, spent)`: the key is that of the
+    call, and what it costs is added to `spent`.
+    """
 
     spec: ToolSpec
     title: str
-    run: Callable[[dict[str, Json], str, int], Awaitable[Json | FlowAnswer]]
+    run: Callable[[dict[str, Json], str, int, Spent], Awaitable[Json | FlowAnswer]]
     entry: AgentTool
 
     @property
@@ -88,8 +90,8 @@ async def _flow_tool(entry: AgentTool, number: int, context: NodeContext) -> Too
     name = name_of(entry.model_dump(), number)
     about = entry.description.strip() or " ".join(f"{offer.title}. {offer.description}".split())
 
-    async def run(arguments: dict[str, Json], _key: str, call: int) -> FlowAnswer:
-        return await context.run_tool_flow(entry.flow_id, entry.version, arguments, tool=name, number=call)
+    async def run(arguments: dict[str, Json], _key: str, call: int, spent: Spent) -> FlowAnswer:
+        return await context.run_tool_flow(entry.flow_id, entry.version, arguments, tool=name, number=call, spent=spent)
 
     return Tool(ToolSpec(name, about[:LONGEST_DESCRIPTION], offer.schema), f"“{offer.title}”", run, entry)
 
@@ -154,7 +156,9 @@ def _rows_schema(columns: Sequence[str]) -> dict[str, Any]:
     }
 
 
-async def _look_up(dataset: str, context: NodeContext, arguments: dict[str, Json], _key: str, _number: int) -> Json:
+async def _look_up(
+    dataset: str, context: NodeContext, arguments: dict[str, Json], _key: str, _number: int, _spent: Spent
+) -> Json:
     limit = int(arguments.get("limit") or 20)
     search = RowSearch(str(arguments.get("text") or ""))
     where: list[dict[str, Json]] = arguments.get("where") or []
@@ -190,7 +194,9 @@ def _condition(one: dict[str, Json]) -> Callable[[dict[str, Json]], bool]:
     return lambda row: holds(value_at(row, column), operator, value, ignore_case=True)
 
 
-async def _add_row(dataset: str, context: NodeContext, arguments: dict[str, Json], key: str, _number: int) -> Json:
+async def _add_row(
+    dataset: str, context: NodeContext, arguments: dict[str, Json], key: str, _number: int, _spent: Spent
+) -> Json:
     if not arguments:
         raise NodeFailed("The row has no values: fill in at least one column.")
     step = f"{context.idempotency_key}:{key}"
@@ -201,7 +207,7 @@ async def _add_row(dataset: str, context: NodeContext, arguments: dict[str, Json
 
 
 def _knowledge_tool(entry: AgentTool, number: int, context: NodeContext) -> Tool:
-    async def run(arguments: dict[str, Json], _key: str, _number: int) -> Json:
+    async def run(arguments: dict[str, Json], _key: str, _number: int, _spent: Spent) -> Json:
         limit = int(arguments.get("limit") or 5)
         return {"pieces": await context.knowledge.search(entry.collection, str(arguments["query"]), limit)}
 
@@ -252,7 +258,9 @@ def _http_schema(entry: AgentTool) -> dict[str, Any]:
     return contract.payload_schema(fields)
 
 
-async def _request(entry: AgentTool, context: NodeContext, arguments: dict[str, Json], key: str, _number: int) -> Json:
+async def _request(
+    entry: AgentTool, context: NodeContext, arguments: dict[str, Json], key: str, _number: int, _spent: Spent
+) -> Json:
     url, rest = _filled(entry.address, _with_defaults(entry.model_dump()["parameters"], arguments))
     headers: dict[str, str] = {}
     content, query = None, {name: as_text(value) for name, value in rest.items() if value is not None}
@@ -344,7 +352,7 @@ def _server_tools(entry: AgentTool, server: ToolServer) -> list[Tool]:
     for name in wanted:
         tool = offered[name]
 
-        async def run(arguments: dict[str, Json], _key: str, _number: int, name: str = name) -> Json:
+        async def run(arguments: dict[str, Json], _key: str, _number: int, _spent: Spent, name: str = name) -> Json:
             return await server.call(name, arguments, entry.timeout_seconds)
 
         about = "\n".join(filter(None, (tool.description, entry.description.strip()))) or name

@@ -105,12 +105,16 @@ async def run(config: Config, inputs: Inputs, context: NodeContext) -> Json:
         raise status_failure(answer, url, code=JobErrorCode.PAGE_NOT_FOUND, remedy=remedy)
     if answer.status >= 400:
         raise status_failure(answer, url)
+    if config.respect_robots and answer.url != url:
+        await ask_robots(answer.url, context, led_from=url)
     drawn: DrawnPage | None = None
     if config.use_browser and _is_page(answer):
         left = context.timeout_seconds - (asyncio.get_running_loop().time() - began)
         drawn = await context.http.draw(answer, timeout_seconds=max(1.0, left - 2.0))
         if drawn.refused:
             context.log(f"The page asked for {drawn.refused} more things that were not loaded, like pictures.")
+        if config.respect_robots and drawn.url != answer.url:
+            await ask_robots(drawn.url, context, led_from=url)
     page = await _read(answer, config, drawn, context)
     if len(drawn.html if drawn else answer.body) > LONGEST_PAGE:
         context.warn(f"The page is very long: only its first {LONGEST_PAGE // 1024 // 1024} MiB were read.")

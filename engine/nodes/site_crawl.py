@@ -135,6 +135,8 @@ class Crawl:
             )
         if answer.status >= 400:
             raise status_failure(answer, start)
+        if self.limits.respect_robots and answer.url != start:
+            await ask_robots(answer.url, self.context, led_from=start)
         url = canonical(answer.url)
         if url is None or not _is_page(answer):
             kind = media_type_shown(answer) or "no type"

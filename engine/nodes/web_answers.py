@@ -75,16 +75,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-async def ask_robots(url: str, context: NodeContext) -> SiteRules:
+async def ask_robots(url: str, context: NodeContext, *, led_from: str = "") -> SiteRules:
     """Returns the rules of the page's site. Raises NodeFailed (`page_blocked_by_robots`) when they disallow the page.
+    `led_from`: the address that led there.
 
     A site without a readable robots.txt allows everything. When its server fails, the rules are unknown, so the failure
     can be retried.
     """
     rules = await context.http.site_rules(url, timeout_seconds=context.timeout_seconds)
+    page = f"`{shown(url)}`, where `{shown(led_from)}` leads," if led_from else f"`{shown(url)}`"
     if rules.failed_status is not None:
         raise NodeFailed(
-            f"`{shown(url)}` was not read: the site's robots.txt answered {rules.failed_status}{phrase(rules.failed_status)}.",
+            f"{page} was not read: the site's robots.txt answered {rules.failed_status}{phrase(rules.failed_status)}.",
             code=JobErrorCode.PAGE_BLOCKED_BY_ROBOTS,
             why="Without it nobody knows whether programs may read the page.",
             remedy="Try again later, or switch off “Respect robots.txt” if you have the site's permission.",
@@ -93,7 +95,7 @@ async def ask_robots(url: str, context: NodeContext) -> SiteRules:
         )
     if not rules.may_read(url.strip()):
         raise NodeFailed(
-            f"`{shown(url)}` was not read: the site's robots.txt closes it to programs.",
+            f"{page} was not read: the site's robots.txt closes it to programs.",
             code=JobErrorCode.PAGE_BLOCKED_BY_ROBOTS,
             why="The owner of a site decides there which pages programs may read.",
             remedy="Use another page, or switch off “Respect robots.txt” if you have the site's permission.",

@@ -216,19 +216,24 @@ class OutboundClient:
             ) from error
 
     def client(
-        self, allow_extra: tuple[Allowed, ...] = (), headers: Mapping[str, str] | None = None
+        self,
+        allow_extra: tuple[Allowed, ...] = (),
+        headers: Mapping[str, str] | None = None,
+        *,
+        silence_seconds: float | None = 180.0,
     ) -> httpx2.AsyncClient:
         """Returns an HTTP client for a model SDK that applies the same address checks to every connection.
 
-        It follows no redirects and reads no environment variables. `headers` are added to each of its requests. The
-        caller closes it; closing it does not close the connections of this OutboundClient.
+        It follows no redirects and reads no environment variables. `headers` are added to each of its requests. A server
+        that sends or takes nothing for `silence_seconds` is given up; None is for callers that keep limits of their own.
+        The caller closes it; closing it does not close the connections of this OutboundClient.
         """
         return httpx2.AsyncClient(
             transport=_OutboundTransport(self, allow_extra),
             headers=headers,
             follow_redirects=False,
             trust_env=False,
-            timeout=httpx2.Timeout(180.0, connect=CONNECT_SECONDS),
+            timeout=httpx2.Timeout(silence_seconds, connect=CONNECT_SECONDS),
         )
 
     async def draw(self, answer: Answer, *, timeout_seconds: float = 30.0) -> DrawnPage:

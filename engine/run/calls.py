@@ -167,5 +167,9 @@ class InnerRecorder:
         caller = self._caller
         self._outer.forget([f"{caller.node_id}{INNER}{node_id}" for node_id in nodes], (*caller.index, *index))
 
+    def unfinished(self, key: StepKey, name: str) -> Json | None:
+        """Returns the value of a part of a step of the called flow that has not ended."""
+        return self._outer.unfinished(self._key(key), name)
+
     def _key(self, key: StepKey) -> StepKey:
         return key.inside(self._caller)

@@ -23,6 +23,7 @@ from engine.flow.node_context import (
     PersonAnswer,
     PersonQuestion,
     SetAside,
+    Spent,
     ToolServer,
 )
 from engine.flow.node_http import SecretValue
@@ -339,27 +340,24 @@ class StepRun:
         return FlowOffer(called.title, called.description, payload_schema(input_fields(document), as_sent=True))
 
     async def run_tool_flow(
-        self, flow_id: str, version: int | None, values: Mapping[str, Json], *, tool: str, number: int
+        self, flow_id: str, version: int | None, values: Mapping[str, Json], *, tool: str, number: int, spent: Spent
     ) -> FlowAnswer:
         called = await self.run.services.called_flow(flow_id, version)
         caller = StepKey(f"{self.key.node_id}{INNER}{tool}", (*self.key.index, number))
         inner = InnerRecorder(self.run.recorder, caller)
-        value, failed = None, None
         try:
-            value = await self._call(called, values, inner, caller)
+            return FlowAnswer(await self._call(called, values, inner, caller))
         except NodeFailed as failure:
-            failed = failure
-        costs = [call.cost_nanos for call in inner.calls]
-        return FlowAnswer(
-            value,
-            failed,
-            None if None in costs else sum(costs),
-            sum(call.input_tokens for call in inner.calls),
-            sum(call.output_tokens for call in inner.calls),
-        )
+            return FlowAnswer(None, failure)
+        finally:
+            for call in inner.calls:
+                spent.add(call.cost_nanos, call.input_tokens, call.output_tokens)
 
     def finished(self, key: str) -> Json | None:
         return self.run.recorder.finished(self.key, key)
+
+    def unfinished(self, key: str) -> Json | None:
+        return self.run.recorder.unfinished(self.key, key) if self.frame.keeps else None
 
     async def begin(self, key: str, value: Json) -> None:
         self.run.recorder.part(self.key, StepPart(key, value, self.run.clock.now(), ended=False))

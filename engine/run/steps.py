@@ -192,6 +192,12 @@ class Recorder(Protocol):
         """
         ...
 
+    def unfinished(self, key: StepKey, name: str) -> Json | None:
+        """Returns the value of a part that has begun and not ended, also in an earlier attempt; None when there is
+        none.
+        """
+        ...
+
 
 class Services(Protocol):
     """What a run needs from outside: requests, datasets, files, models, secrets, other flows, threads and evaluator

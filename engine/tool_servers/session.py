@@ -145,20 +145,22 @@ class ServerSession:
     async def _in_session(self, served: _Served) -> bool:
         """Serves calls in one session. Returns True when no more calls come, False when the session must be left."""
         limit = asyncio.timeout(CONNECT_SECONDS)
+        connected = False
         try:
             async with limit, self._connected() as client:
+                connected = True
                 limit.reschedule(None)
-                while True:
-                    if not await self._serve(client, served.asked):
-                        limit.reschedule(asyncio.get_running_loop().time() + LEAVE_SECONDS)
-                        return False
-                    following = await self._waiting.get()
-                    if following is None:
-                        limit.reschedule(asyncio.get_running_loop().time() + LEAVE_SECONDS)
-                        return True
-                    served.asked = following
+                try:
+                    while await self._serve(client, served.asked):
+                        following = await self._waiting.get()
+                        if following is None:
+                            return True
+                        served.asked = following
+                    return False
+                finally:
+                    limit.reschedule(asyncio.get_running_loop().time() + LEAVE_SECONDS)
         except TimeoutError:
-            if served.asked.answer.done():
+            if connected:
                 return False  # it did not end the session in time
             raise NodeFailed(
                 f"“{self.name}” did not take the connection within {CONNECT_SECONDS:g} seconds.",
@@ -203,7 +205,8 @@ class ServerSession:
             self._status = response.status_code
 
         self._status = 200
-        async with self._outbound.client(headers=self._address.headers()) as http:
+        # the session keeps limits of its own
+        async with self._outbound.client(headers=self._address.headers(), silence_seconds=None) as http:
             http.event_hooks = {"request": [], "response": [note_status]}
             transport = streamable_http_client(self._address.url, http_client=http)
             info = Implementation(name="flowport", version=VERSION)

@@ -44,7 +44,7 @@ class Questions:
             )
         title = recorder.redaction.text(" ".join(question.title.split()))[:MOST_TITLE]
         place = Place(key.node_id, key.index_path)
-        content = recorder.redaction.text(text)
+        content = recorder.redaction.in_json(text)
         asked = _without_secrets(question, recorder.redaction)
         try:
             found = await self._database.write(ask, recorder.job.id, recorder.lease, place, asked, content, title)
@@ -75,7 +75,7 @@ def _without_secrets(question: PersonQuestion, redaction: Redaction) -> PersonQu
     answer is found by a digest of what was asked.
     """
     text = json_text([question.title, dict(question.values)])
-    hidden = redaction.known(text)
+    hidden = redaction.known_in_json(text)
     if hidden == text:
         return question
     title, values = json.loads(hidden)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -26,7 +26,7 @@ from storage.flows import find_document, find_flow, find_version
 from storage.job_changes import Claimed
 from storage.jobs import read_value
 from storage.snapshots import read_snapshot
-from storage.steps import failed_steps_of, kept_outputs, kept_parts
+from storage.steps import PartRow, failed_steps_of, kept_outputs, kept_parts
 
 _KEPT_PLANS = 256
 
@@ -40,8 +40,8 @@ class Prepared(msgspec.Struct, frozen=True):
     payload: Mapping[str, Json]
     kept: Mapping[StepKey, Json]
     options: RunOptions
-    #: The values of the parts of steps that ended in earlier attempts.
-    parts: Mapping[tuple[StepKey, str], Json] = msgspec.field(default_factory=dict[tuple[StepKey, str], Json])
+    #: The parts of steps from earlier attempts.
+    parts: Mapping[StepKey, Sequence[PartRow]] = msgspec.field(default_factory=dict[StepKey, Sequence[PartRow]])
 
 
 @dataclass
@@ -80,8 +80,7 @@ class PlanLoader:
             kept={StepKey(node_id, _index(path)): output for (node_id, path), output in kept.items()},
             options=RunOptions(job_id=job.id, until=until, gave_up=_gave_up(session, job) if job.waited_ms else {}),
             parts={
-                (StepKey(node_id, _index(path)), name): value
-                for (node_id, path, name), value in kept_parts(session, job.id).items()
+                StepKey(node_id, _index(path)): parts for (node_id, path), parts in kept_parts(session, job.id).items()
             },
         )
 

@@ -377,7 +377,7 @@ def _failed_before(prepared: Prepared) -> int:
 
 def _as_result(result: Json, redaction: Redaction) -> tuple[str, int]:
     text, size = encoded(result)
-    return redaction.known(text), size
+    return redaction.known_in_json(text), size
 
 
 def _log_fields(run: Run, status: str, error: dict[str, Any] | None) -> dict[str, Any]:

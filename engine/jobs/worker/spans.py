@@ -132,6 +132,10 @@ class JobSpans:
         """Passes on what is to be dropped."""
         self._recorder.forget(nodes, index)
 
+    def unfinished(self, key: StepKey, name: str) -> Json | None:
+        """Returns the value of a part that has not ended."""
+        return self._recorder.unfinished(key, name)
+
     def _begin(
         self, name: str, at: int, parent: TraceContext, attributes: Mapping[str, Any], kind: str = "INTERNAL"
     ) -> Span:

@@ -91,7 +91,7 @@ def progress_of(reported: Reports) -> Progress:
             case StepStarted():
                 if item.key not in have_ended:
                     steps[item.key] = _running(item, lease.attempt)
-                _put_value(values, item.key, "input", item.inputs, redaction.text)
+                _put_value(values, item.key, "input", item.inputs, redaction.in_json)
                 events.append(("step.started", item.at, _where(item.key)))
             case StepEnded():
                 steps[item.key] = _ended(item, lease.attempt, redaction)
@@ -102,7 +102,7 @@ def progress_of(reported: Reports) -> Progress:
                 calls.append(_call(item))
             case PartReport(key, part, begun_at):
                 stored = {"ended": part.ended, "begun_at": begun_at, "at": part.at, "value": part.value}
-                _put_value(values, key, f"{PART}{part.name}", stored, redaction.known)
+                _put_value(values, key, f"{PART}{part.name}", stored, redaction.known_in_json)
                 data = {**_where(key), "part": part.name, "ended": part.ended}
                 events.append(("step.part", part.at, data))
             case ForgetReport(nodes, index):
@@ -145,11 +145,11 @@ def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:
 def _put_values(values: dict[tuple[StepKey, str], NewValue], step: StepEnded, redaction: Redaction) -> None:
     """Stores what a step gave."""
     if step.status == "completed":
-        _put_value(values, step.key, "output", step.output, redaction.known)
+        _put_value(values, step.key, "output", step.output, redaction.known_in_json)
     if any(one.code for one in step.tries):  # a first try that succeeded has nothing to show
-        _put_value(values, step.key, "tries", [one.as_json() for one in step.tries], redaction.text)
+        _put_value(values, step.key, "tries", [one.as_json() for one in step.tries], redaction.in_json)
     if step.log:
-        _put_value(values, step.key, "log", list(step.log), redaction.text)
+        _put_value(values, step.key, "log", list(step.log), redaction.in_json)
 
 
 def _put_value(

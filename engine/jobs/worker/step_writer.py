@@ -31,7 +31,7 @@ from engine.jobs.worker.step_rows import CallReport, ForgetReport, PartReport, R
 from engine.run.steps import INNER, StepEnded, StepKey, StepPart, StepStarted
 from storage.database import Database
 from storage.job_changes import Claimed, Lease
-from storage.steps import Progress
+from storage.steps import PartRow, Progress
 
 log = logging.getLogger(__name__)
 _log_throttle = LogThrottle()
@@ -110,8 +110,9 @@ class JobRecorder:
     running: dict[StepKey, int] = field(default_factory=dict)
     #: The questions to people that this attempt found without an answer.
     open_questions: list[str] = field(default_factory=list)
-    #: The values of the parts of steps that have ended, also in earlier attempts.
+    #: The values of the parts of steps that have ended, also in earlier attempts; and of those that have not.
     parts: dict[tuple[StepKey, str], Json] = field(default_factory=dict)
+    unfinished_parts: dict[tuple[StepKey, str], Json] = field(default_factory=dict)
     #: What the model calls of earlier attempts took that belong to such parts.
     past_calls: dict[StepKey, tuple[PastCall, ...]] = field(default_factory=dict)
     #: When parts that have not ended began, in milliseconds.
@@ -144,7 +145,9 @@ class JobRecorder:
         place = key, part.name
         if part.ended:
             self.parts[place] = part.value
+            self.unfinished_parts.pop(place, None)
         else:
+            self.unfinished_parts[place] = part.value
             self._begun.setdefault(place, part.at)
         self._add(PartReport(key, part, self._begun.get(place, part.at)))
 
@@ -155,14 +158,21 @@ class JobRecorder:
     def forget(self, nodes: Collection[str], index: tuple[int, ...]) -> None:
         """Drops what earlier attempts stored of steps inside a list that is another one now."""
         report = ForgetReport(tuple(nodes), index)
-        for place in [place for place in self.parts if report.covers(place[0])]:
-            del self.parts[place]
+        for known in (self.parts, self.unfinished_parts):
+            for place in [place for place in known if report.covers(place[0])]:
+                del known[place]
         self._add(report)
 
-    def take_parts(self, parts: Mapping[tuple[StepKey, str], JsonValue]) -> None:
+    def unfinished(self, key: StepKey, name: str) -> Json | None:
+        """Returns the value of a part that has begun and not ended, also in an earlier attempt."""
+        return self.unfinished_parts.get((key, name))
+
+    def take_parts(self, parts: Mapping[StepKey, Sequence[PartRow]]) -> None:
         """Takes the parts of earlier attempts. The model calls in them count with their steps."""
-        self.parts |= parts
-        for (key, _name), value in parts.items():
+        for key, part in ((key, part) for key, parts_of in parts.items() for part in parts_of):
+            known = self.unfinished_parts if part.ended_at is None else self.parts
+            value: JsonValue = part.value
+            known[key, part.name] = value
             if isinstance(value, dict) and (value.get("input_tokens") or value.get("output_tokens")):
                 self.past_calls[key] = (*self.past_calls.get(key, ()), PastCall.of(value))
 

@@ -44,6 +44,7 @@ from storage.value_sizes import VALUE_CAP
 from tests.engine.jobs.supervised import ended, supervised, until_running
 from tests.engine.jobs.test_questions import open_question
 from tests.engine.jobs.world import TEST_CATALOG, World, document_of
+from tests.stand_ins.local_server import LocalServer, Reply, Seen
 from tests.stand_ins.mcp_server import free_port, mcp_server
 from tests.stand_ins.openai_server import OpenAIServer, Said
 
@@ -298,26 +299,69 @@ async def test_the_limit_of_money_ends_it_before_the_next_reply(kitchen: Kitchen
     assert job.error["message"] == reached if known else "is not known" in job.error["message"]
 
 
-async def test_a_flow_that_fails_counts_towards_the_limit_of_money(kitchen: Kitchen) -> None:
+@pytest.mark.parametrize(
+    ("then", "settings", "state"),
+    [
+        (("bad", "test_fail", {}), {}, "failed"),
+        (("slow", "test_sleep", {"seconds": 3_600}), {"timeout_seconds": 2}, "failed"),
+        (("ask", "test_ask", {"title": "Ok?"}), {}, "done"),
+        (("ask", "test_ask", {"title": "Ok?"}), {"ask_first": True}, "done"),
+    ],
+    ids=["fails", "takes too long", "asks a person", "is approved and asks a person"],
+)
+async def test_what_a_flow_paid_counts_towards_the_limit_of_money_when_it(
+    kitchen: Kitchen, then: Any, settings: dict[str, Any], state: str
+) -> None:
     kitchen.world.write(set_price, kitchen.owner, "box", "m", 10**9 * 1_000, 10**9 * 1_000)
     kitchen.world.write(make_remote)
     prompt = {"model": "box:m"}
-    paid = document_of(
-        ("paid", "prompt", {"prompt": "{{ api_input.out.word }}"}), ("bad", "test_fail", {}), fields=WORD
-    )
+    paid = document_of(("paid", "prompt", {"prompt": "{{ api_input.out.word }}"}), then, fields=WORD)
     nodes = tuple(node.model_copy(update={"config": prompt}) if node.id == "paid" else node for node in paid.nodes)
     kitchen.model.say(Said(calls=(("paid", {"word": "x"}),)), "Paid.", "Not asked for.")
-    flow = kitchen.shout("paid", paid.model_copy(update={"nodes": nodes}))
+    flow = kitchen.shout("paid", paid.model_copy(update={"nodes": nodes}), **settings)
     job = await kitchen.run(kitchen.agent(flow, max_cost_usd=0.03))
+    while job.waits_for_person:
+        kitchen.world.write(answer, open_question(kitchen.world, job.id), "approved", {}, "", "Ada")
+        await kitchen.carry(job.id)
+        job = kitchen.world.job(job.id)
     assert job.error is not None
     assert job.error["code"] == "budget_exceeded", job.error
     call = kitchen.parts(job.id)["call/1/0"].value
-    assert (call["state"], call["cost_nanos"] > 0) == ("failed", True)
+    assert (call["state"], call["cost_nanos"]) == (state, 19_000_000)
+    steps = {step.node_id: step for step in kitchen.world.read(list_steps, kitchen.world.workspace_id, job.id)}
+    assert (steps["agent"].cost_nanos, steps["agent"].model_calls) == (job.cost_nanos, job.model_calls)
 
 
 def make_remote(session: Any) -> None:
     """Makes the connection one whose calls cost money."""
     session.execute(text("update connections set local = false"))
+
+
+async def test_halves_of_characters_are_replaced_for_models_and_tools(kitchen: Kitchen) -> None:
+    """JSON can name one: a model does in what it says and fills in, and a service in what it answers."""
+
+    class Titles(LocalServer):
+        def reply(self, seen: Seen) -> Reply:
+            return Reply(200, b'{"title": "cut \\ud83d"}', {"content-type": "application/json"})
+
+    with Titles() as titles:
+        address = f"http://127.0.0.1:{titles.port}/{{word}}"
+        tool = {
+            "kind": "http",
+            "address": address,
+            "method": "POST",
+            "parameters": [{"name": "word"}, {"name": "more"}],
+        }
+        half = '{"word": "a\\ud83d", "more": "b\\ud83d"}'
+        kitchen.model.say(
+            Said("Look \ud83d", calls=(("shout", '{"word": "a\\ud83d"}'), ("get", half))),
+            "Done.",
+        )
+        job = await kitchen.run(kitchen.agent(kitchen.shout(), {**tool, "name": "get"}))
+        (seen,) = titles.requests
+    assert (job.status, kitchen.world.result(job.id)) == ("completed", {"output": "Done."}), job.error
+    assert kitchen.told() == ['{"output": "A�!"}', '{"status": 200, "json": {"title": "cut �"}}']
+    assert (seen.path, json.loads(seen.body)) == ("/a%EF%BF%BD", {"more": "b�"})
 
 
 async def test_output_fields_are_checked_and_asked_for_again(kitchen: Kitchen) -> None:

@@ -127,6 +127,14 @@ async def test_an_object_is_asked_for_by_schema_and_in_words(models, server):
     assert "Where it is" in asked["messages"][0]["content"]
 
 
+async def test_an_answer_with_half_of_a_character_is_repaired(models, server):
+    """What the model said, and what is wrong with it, go back to it."""
+    server.say('{"city": "Par\\ud83d", "people": "\\ud83d"} \ud83d', GOOD)
+    answer = await models.ask(connect(server), question(output_schema=SCHEMA))
+    assert answer.value == {"city": "Paris", "people": 2100000}
+    assert server.asked[1]["messages"][-2]["content"].endswith("�")
+
+
 async def test_an_answer_that_does_not_fit_is_repaired(models, server):
     server.say('{"city": "Paris", "people": "many"}', f"Sorry!\n```json\n{GOOD}\n```")
     seen: list[ModelCall] = []

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +16,7 @@ from engine.models.provider_catalog import AZURE_API_VERSION, PROVIDERS, USUAL_C
 from engine.outbound.client import OutboundClient
 from tests.stand_ins.openai_server import MISTRAL_FIELDS, OpenAIServer, Said
 
+PROJECT = Path(__file__).parents[3]
 KEY = "sk-test-0123456789abcdef"
 GOOD = '{"city": "Paris", "people": 2100000}'
 SCHEMA = payload_schema(
@@ -192,3 +197,34 @@ def test_calls_at_once_are_as_is_usual_or_as_the_owner_says():
     assert ModelConnection("a", "openai").at_once == USUAL_CONCURRENCY
     assert ModelConnection("a", "ollama", local=True).at_once == USUAL_LOCAL_CONCURRENCY
     assert ModelConnection("a", "ollama", local=True, max_concurrency=1).at_once == 1
+
+
+@pytest.mark.process
+def test_the_sdks_of_several_providers_load_at_the_same_time():
+    """In a process that has loaded none of them, as a worker's first jobs do it; prices are looked up meanwhile."""
+    program = """
+        import asyncio
+        from engine.models.connections import ModelConnection
+        from engine.models.prices import find_embedding_price
+        from engine.models.providers import prepare
+        from engine.outbound.client import OutboundClient
+
+        async def load():
+            outbound = OutboundClient()
+            connections = [
+                ModelConnection("Mine", provider, "http://localhost/v1", "a key")
+                for provider in ("openai_compatible", "anthropic", "google", "mistral", "azure_openai")
+            ]
+            async with outbound.client() as client:
+                await asyncio.gather(
+                    *(prepare(one, client) for one in connections),
+                    asyncio.to_thread(find_embedding_price, connections[0], "no-model", at=0),
+                )
+            await outbound.aclose()
+
+        asyncio.run(load())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], check=False, capture_output=True, text=True, cwd=PROJECT
+    )
+    assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from engine.models.client import ModelCall, ModelConnection, ModelFailed, ModelRequest, Models
+from engine.models.conversation import LONGEST_WAIT
 from engine.models.rate_limits import CallLimiter, CallLimiters, PauseTooLong
 from engine.outbound.client import OutboundClient
 from tests.stand_ins.openai_server import OpenAIServer, Said
@@ -98,9 +99,22 @@ async def test_a_pause_beyond_the_deadline_is_told_at_once():
         async with turns.turn(1, now() + 5):
             pass
     assert caught.value.seconds == 60
-    turns._paused_until = 0.0
-    async with turns.turn(1, now() + 5):
+    async with turns.turn(1, now() + 5, "another model"):
         pass
+
+
+async def test_the_pause_of_a_model_takes_no_place_of_the_others():
+    turns = CallLimiter()
+    turns.pause(0.2, "limited")
+    order: list[str] = []
+
+    async def visit(model: str) -> None:
+        async with turns.turn(1, float("inf"), model):
+            order.append(model)
+
+    await asyncio.gather(visit("limited"), visit("limited"), visit("free"), visit("free"))
+    assert order == ["free", "free", "limited", "limited"]
+    assert turns.idle
 
 
 async def test_quiet_connections_are_forgotten_and_busy_ones_kept():
@@ -207,7 +221,7 @@ async def test_a_call_that_is_told_to_wait_is_made_again_and_both_are_kept(model
 
 
 @pytest.mark.process
-async def test_what_one_call_is_told_holds_for_every_call_of_the_connection(models, server):
+async def test_what_one_call_is_told_holds_for_every_call_of_the_model(models, server):
     server.say(Said(status=429, headers={"retry-after": "1"}))
     connection = connect(server, max_concurrency=2)
     told: list[ModelCall] = []
@@ -227,13 +241,15 @@ async def test_a_pause_longer_than_the_time_limit_is_told_and_left_to_the_tries_
     server.say(Said(status=429, headers={"retry-after": "250"}))
     connection = connect(server)
     # the messages of the call that the provider refused, and of the call that the pause stops
-    for told in ("took no more requests", "takes no more requests"):
+    for told, most in (("took no more requests", 250), ("takes no more requests", LONGEST_WAIT)):
         with pytest.raises(ModelFailed, match=told) as caught:
-            await models.ask(connection, question(timeout_seconds=60))
+            await models.ask(connection, question(timeout_seconds=30))
         assert (caught.value.code, caught.value.passing) == ("model_rate_limited", True)
         assert caught.value.retry_after is not None
-        assert 190 < caught.value.retry_after <= 250
+        assert most - 60 < caught.value.retry_after <= most
     assert len(server.asked) == 1
+    answer = await models.ask(connection, question(model_name="another-model"))
+    assert answer.text == "Hello.", "providers limit each model by itself"
 
 
 @pytest.mark.process

@@ -41,6 +41,9 @@ class Notebook:
     def finished(self, key, name):
         return self.parts.get((key, name))
 
+    def unfinished(self, key, name):
+        return None
+
 
 class Services:
     """The services that a worker gives to a run."""

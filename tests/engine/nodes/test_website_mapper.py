@@ -181,6 +181,21 @@ async def test_a_start_page_that_redirects_begins_where_it_leads(services):
 
 
 class TestRobots:
+    @pytest.mark.parametrize("node", ["website_mapper", "page_scraper"])
+    @pytest.mark.process
+    async def test_an_address_that_leads_to_a_page_that_it_closes_is_not_read(self, services, node):
+        robots = Page("User-agent: *\nDisallow: /private", content_type="text/plain")
+        pages = {"/robots.txt": robots, "/via": Page.redirect("/private/a"), "/private/a": page()}
+        with WebSite(pages) as site:
+            closed, via = site.at("/private/a"), site.at("/via")
+            out, _ = await run_node(services, node, {}, {"url": via})
+            assert out.code == "page_blocked_by_robots"
+            assert out.message.startswith(
+                f"`{closed}`, where `{via}` leads, was not read: the site's robots.txt closes"
+            )
+            out, _ = await run_node(services, node, {"respect_robots": False}, {"url": via})
+            assert out["urls"] == [closed] if node == "website_mapper" else out["final_url"] == closed
+
     @pytest.mark.process
     async def test_pages_that_it_closes_are_not_asked_for(self, services):
         robots = "User-agent: *\nDisallow: /private\nDisallow: /*?sort="

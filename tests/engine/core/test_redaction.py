@@ -1,0 +1,73 @@
+"""Secrets are removed from texts and from JSON, which stays JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.core.redaction import HIDDEN, Redaction
+
+KEY = "sk-proj-0123456789abcdefghijklmnop"
+
+
+def redaction(*secrets: str) -> Redaction:
+    made = Redaction()
+    for secret in secrets:
+        made.add(secret)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("secret", "value", "hidden"),
+    [
+        ("20481024", {"a": 20481024, "b": "no. 20481024", "c": 7}, {"a": HIDDEN, "b": f"no. {HIDDEN}", "c": 7}),
+        ("20481024", [120481024.5, -20481024, 2048], [HIDDEN, HIDDEN, 2048]),
+        ("20481024", 20481024, HIDDEN),
+        ("-1.5e-10", {"a": -1.5e-10}, {"a": HIDDEN}),
+        ("account", {"account": 1, "x": None}, {HIDDEN: 1, "x": None}),
+        ('{"key":"abc"}', {"a": {"key": "abc"}, "b": '{"key":"abc"}'}, {"a": HIDDEN, "b": HIDDEN}),
+        ("nabytok", "a\nabytok, nabytok", f"a\nabytok, {HIDDEN}"),
+        ("a\\b\\c\\d", ["a\\b\\c\\d\\e"], [f"{HIDDEN}\\e"]),
+        ('Zürich "1"', 'in Zürich "1"!', f"in {HIDDEN}!"),
+        ("20481024", "\ud800 20481024", f"\ud800 {HIDDEN}"),
+    ],
+)
+def test_json_without_a_secret_is_still_json(secret: str, value: Any, hidden: Any) -> None:
+    text = json.dumps(value, separators=(",", ":"))
+    assert json.loads(redaction(secret).known_in_json(text)) == hidden
+    assert json.loads(redaction(secret).in_json(text)) == hidden
+
+
+@pytest.mark.parametrize(
+    ("value", "hidden"),
+    [
+        (f"Take {KEY}.", f"Take {HIDDEN}."),
+        ({"a": [f"The key:\n{KEY}"]}, {"a": [f"The key:\n{HIDDEN}"]}),
+        (f"a\fp_live_{'x' * 20}", f"a\fp_live_{'x' * 20}"),
+    ],
+)
+def test_what_looks_like_a_key_is_hidden_in_json_but_not_as_a_known_secret(value: Any, hidden: Any) -> None:
+    text = json.dumps(value)
+    assert json.loads(redaction().in_json(text)) == hidden
+    assert redaction("another secret").known_in_json(text) == text
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON, st.text(st.sampled_from('0123456789.-e"\\nu{}[],:'), min_size=6, max_size=7))
+def test_json_without_any_secret_can_be_read(value: Any, secret: str) -> None:
+    json.loads(redaction(secret).in_json(json.dumps([value, secret])))
+
+
+@given(JSON)
+def test_json_that_holds_no_secret_stays_as_it_is(value: Any) -> None:
+    text = json.dumps(value)
+    assert redaction("a secret that is not in it").in_json(text) == text
