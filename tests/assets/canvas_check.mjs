@@ -38,6 +38,7 @@ const { aligned } = await load("aligning.js");
 const { fitting } = await load("adding.js");
 const { fromText } = await load("clipboard.js");
 const { Journal } = await load("journal.js");
+const { Resending } = await load("resending.js");
 const { actionsFor } = await load("actions.js");
 const { selecting } = await load("selecting.js");
 
@@ -177,6 +178,32 @@ test("a closed tab's edits are taken over by the next, a living tab's are not", 
   reloaded.delivered();
   globalThis.sessionStorage = keep();
   assert.deepEqual(await new Journal("f", "five").fromBefore(), []);
+});
+
+test("messages without an acknowledgement are sent again, later and later, at once when the server asks, and soon after a reconnect", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const sent = [], taken = () => sent.splice(0).join(" ");
+  let waiting = [], connected = true;
+  const again = new Resending(() => waiting, ({ seq }) => sent.push(seq), () => connected);
+  const write = (seq) => (waiting.push({ seq }), again.sent());
+  const acknowledge = (seen) => ((waiting = waiting.filter(({ seq }) => seq > seen)), again.acknowledged());
+  write(1), write(2);
+  for (const [ms, expected] of [[4_999, ""], [1, "1 2"], [9_999, ""], [1, "1 2"], [20_000, "1 2"], [40_000, "1 2"], [60_000, "1 2"], [60_000, "1 2"]]) t.mock.timers.tick(ms), assert.equal(taken(), expected);
+  acknowledge(1);
+  t.mock.timers.tick(5_000), assert.equal(taken(), "2");
+  write(3), again.asked(1), again.asked(1);
+  assert.equal(taken(), "2 3");
+  again.asked(2);
+  assert.equal(taken(), "3");
+  connected = false;
+  t.mock.timers.tick(120_000), assert.equal(taken(), "");
+  connected = true;
+  again.reconnected();
+  t.mock.timers.tick(299), assert.equal(taken(), "");
+  t.mock.timers.tick(1), assert.equal(taken(), "2 3");
+  t.mock.timers.tick(5_000), assert.equal(taken(), "2 3");
+  acknowledge(3);
+  t.mock.timers.tick(600_000), assert.equal(taken(), "");
 });
 
 test("a menu offers what can be done there, and a reader only what changes nothing", () => {

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import let_in, new_window
+from tests.browser.dead_connection import DeadConnection
 from tests.live.caller import Terminal
 from tests.live_server import LiveServer, live_server
 
@@ -74,6 +75,49 @@ def key(page: Page, *keys: str) -> None:
     page.get_by_test_id("flow-canvas").focus()
     for one in keys:
         page.keyboard.press(one)
+
+
+def waits_for_place(page: Page, node_id: str, end: str) -> None:
+    page.wait_for_function(
+        "([id, end]) => document.querySelector(`.vue-flow__node[data-id=${id}]`).style.transform.includes(end)",
+        arg=[node_id, end],
+    )
+
+
+def waits_for_kept(page: Page, flow_id: str, count: int) -> None:
+    """Waits until this number of edits has no acknowledgement."""
+    page.wait_for_function(
+        "([id, count]) => JSON.parse(sessionStorage.getItem(`flowport-canvas-${id}`)).messages.length === count",
+        arg=[flow_id, count],
+    )
+
+
+def test_an_edit_into_a_dead_connection_arrives_when_the_connection_is_back(
+    context: BrowserContext, server: LiveServer, terminal: Terminal
+) -> None:
+    flow_id = terminal.made(FLOW)
+    other = opened(context, flow_id)
+    with DeadConnection(server.port) as between:
+        one = context.new_page()
+        one.goto(f"{between.url}/playground/{flow_id}")
+        one.locator("[data-loaded=true]").wait_for()
+        one.evaluate("window.socket.on('connect', () => (window.isBack = true))")
+        one.get_by_test_id("node-text_template").click()
+        key(one, "ArrowDown")
+        waits_for_place(other, "text_template", " 20px)")
+        waits_for_kept(one, flow_id, 0)
+
+        between.is_dead = True
+        key(one, "ArrowDown")
+        waits_for_kept(one, flow_id, 1)
+        between.cut()
+        between.is_dead = False
+        one.wait_for_function("() => window.isBack")
+        one.get_by_test_id("node-api_input").click()
+        key(one, "ArrowDown")
+        waits_for_place(other, "api_input", " 20px)")
+        waits_for_place(other, "text_template", " 40px)")
+        waits_for_kept(one, flow_id, 0)
 
 
 def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(

@@ -3,6 +3,7 @@ import { markRaw, nextTick, reactive, ref, shallowRef } from "vue";
 import { FlowDocument, read } from "./flow_document.js";
 import { History } from "./history.js";
 import { Journal } from "./journal.js";
+import { Resending } from "./resending.js";
 
 /** Notes share Vue Flow's list with the nodes; a node id has no colon. */
 export const noteElement = (id) => `note:${id}`;
@@ -28,6 +29,7 @@ export class Editor {
 
   constructor(flow, types, journalOf, emit) {
     Object.assign(this, { flow, types, journal: new Journal(...journalOf), emit });
+    this.resending = new Resending(() => this.journal.messages, (message) => emit("change", message));
   }
 
   async load(graph) {
@@ -79,6 +81,7 @@ export class Editor {
 
   acknowledge(seq, rev) {
     this.journal.acknowledge(seq);
+    this.resending.acknowledged();
     this.rev = Math.max(this.rev, rev ?? 0);
   }
 
@@ -98,6 +101,7 @@ export class Editor {
   #send(reason, ops) {
     this.#show(ops);
     this.emit("change", this.journal.write(this.rev, reason, ops));
+    this.resending.sent();
   }
 
   #show(ops) {

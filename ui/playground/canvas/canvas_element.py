@@ -4,11 +4,12 @@ Edits travel as operations. The protocol is described in docs/dev/canvas_protoco
 
 Events in addition to those of the read-only canvas:
 
-* `on_ready {flowId, clientId, pending[]}`: the browser shows the canvas. The server applies `pending` (change messages
-  it may not have received), then calls `load_graph`, which acknowledges them, and `set_marks`.
+* `on_ready {flowId, clientId, seq, pending[]}`: the browser shows the canvas. The server applies `pending` (change
+  messages it may not have received), then calls `load_graph`, which acknowledges them, and `set_marks`. The page counts
+  its changes on from `seq`.
 * `on_change {seq, clientId, baseRev, reason, ops[]}`: an edit. The server calls `ack`, also for a refused edit, which
   `load_graph` must follow. `clientId` and `seq` identify an edit that is sent more than once; after a reload the browser
-  sends pending edits with their old `clientId`.
+  sends pending edits with their old `clientId`. When the edit before it is missing the server calls `resend` instead.
 * `on_invalid {code, reason, message, source, source_port, target}`: the person tried to draw an invalid connection.
 * `on_add_request {type, position, after, port, between}`: create a node there, connected after the node `after` by its
   port `port`, or inserted into the edge `between`. Without a position the server makes room for it
@@ -101,6 +102,10 @@ class EditableCanvas(FlowCanvas):
     def ack(self, seq: int, rev: int) -> None:
         """Acknowledges every change up to `seq`; the document now has this revision."""
         self.run_method("ack", seq, rev)
+
+    def resend(self, seen: int) -> None:
+        """Asks for the changes after `seen`: one of them is missing."""
+        self.run_method("resend", seen)
 
     def connect(self, source: str, port: str, target: str) -> None:
         """Connects two nodes as if drawn by hand.

@@ -21,7 +21,7 @@ from ui.kit import feedback
 from ui.kit.frame import reader
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
-from ui.parts.open_drafts import OpenDraft
+from ui.parts.open_drafts import OpenDraft, Turn
 from ui.playground.canvas.canvas_element import EditableCanvas
 from ui.playground.inspector.connection_mapping import offer_to_fill
 from ui.playground.state.edit_conflicts import MyFields, Overwritten, put_back
@@ -257,6 +257,7 @@ class CanvasEvents:
                 else EditRefused(_("The edits that this browser had kept while it was offline cannot be read."))
             )
             feedback.refused(refusal)
+        self.draft.number_from(self.client_id, int(message.get("seq") or 0))
         self.canvas.load_graph({**with_places(self.draft.document, CATALOG).as_json(), "rev": self.draft.revision})
         await self.around.canvas_loaded()
 
@@ -276,16 +277,21 @@ class CanvasEvents:
     async def _changed(self, message: dict[str, Any]) -> None:
         ops: list[Op] = message["ops"]
         try:
-            revision = await self.draft.change(self.page_session, self.client_id, ops, int(message["seq"]))
-            self.mine.note(ops, self._now())
+            turn = await self.draft.change_in_turn(self.page_session, self.client_id, ops, int(message["seq"]))
         except Refusal as refusal:
             feedback.refused(refusal)
             # a refused edit is acknowledged too, so that the browser does not send it again
-            self.canvas.ack(message["seq"], self.draft.revision)
+            self._acknowledge()
             placed = with_places(self.draft.document, CATALOG)
             self.canvas.load_graph({**placed.as_json(), "rev": self.draft.revision}, fit=False)
             return
-        self.canvas.ack(message["seq"], revision)
+        if turn is Turn.EARLY:
+            self.canvas.resend(self.draft.seen[self.client_id])
+            return
+        self._acknowledge()
+        if turn is Turn.SEEN:
+            return
+        self.mine.note(ops, self._now())
         self.around.document_changed()
         drawn = [op["edge"] for op in ops if op["op"] == "addEdge"]
         if message.get("reason") == "connect" and drawn:
@@ -293,6 +299,9 @@ class CanvasEvents:
             offer_to_fill(self.draft, drawn[0], edit=self.edit, after=self.around.refresh_inspector)
         if message.get("reason") in {"undo", "redo", "connect", "delete"}:
             await self.around.refresh_inspector()
+
+    def _acknowledge(self) -> None:
+        self.canvas.ack(self.draft.seen[self.client_id], self.draft.revision)
 
     async def _add_requested(self, message: dict[str, Any]) -> None:
         await self.add(
