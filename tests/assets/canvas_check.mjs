@@ -39,6 +39,7 @@ const { fitting } = await load("adding.js");
 const { fromText } = await load("clipboard.js");
 const { Journal } = await load("journal.js");
 const { Resending } = await load("resending.js");
+const { sending } = await load("sending.js");
 const { actionsFor } = await load("actions.js");
 const { selecting } = await load("selecting.js");
 
@@ -204,6 +205,23 @@ test("messages without an acknowledgement are sent again, later and later, at on
   t.mock.timers.tick(5_000), assert.equal(taken(), "2 3");
   acknowledge(3);
   t.mock.timers.tick(600_000), assert.equal(taken(), "");
+});
+
+test("a message above the limit of the socket travels in pieces, and one above any flow without its content", () => {
+  const sent = [], send = sending((event, message) => sent.push([event, message]));
+  send("change", { seq: 1, ops: [] });
+  assert.deepEqual(sent.splice(0), [["change", { seq: 1, ops: [] }]]);
+  for (const start of ["", "x"]) {
+    const message = { seq: 2, ops: [start + "\u{1d11e}".repeat(300_000), '"\\'.repeat(100_000)] };
+    send("kept", message);
+    const pieces = sent.splice(0).map(([event, piece]) => (assert.equal(event, "piece"), piece));
+    for (const piece of pieces) assert.ok(piece.text.isWellFormed() && new Blob([JSON.stringify(JSON.stringify(piece))]).size < 900_000);
+    assert.deepEqual([...new Set(pieces.map(({ event, number }) => `${event} ${number}`))].length, 1);
+    assert.deepEqual(pieces.map(({ at, last }) => [at, last]), pieces.map((_, at) => [at, at === pieces.length - 1]));
+    assert.deepEqual(JSON.parse(pieces.map(({ text }) => text).join("")), message);
+  }
+  send("change", { seq: 3, clientId: "me", ops: ["x".repeat(2_400_000)] });
+  assert.deepEqual(sent, [["change", { seq: 3, clientId: "me", tooLarge: true }]]);
 });
 
 test("a menu offers what can be done there, and a reader only what changes nothing", () => {

@@ -120,6 +120,37 @@ def test_an_edit_into_a_dead_connection_arrives_when_the_connection_is_back(
         waits_for_kept(one, flow_id, 0)
 
 
+def test_an_edit_that_is_too_large_to_be_sent_is_taken_back_and_keeps_no_flow_from_opening(
+    context: BrowserContext, terminal: Terminal
+) -> None:
+    note = {"id": "note", "text": "Short", "position": {"x": 0, "y": 200}, "size": {"width": 200, "height": 80}}
+    flow_id = terminal.made({**FLOW, "notes": [note]})
+    page = opened(context, flow_id)
+    page.get_by_test_id("note-note").dblclick()
+    text = page.get_by_test_id("note-note").get_by_role("textbox")
+    text.evaluate(
+        "box => { box.removeAttribute('maxlength'); box.value = 'long '.repeat(500000); box.dispatchEvent(new Event('input')); }"
+    )
+    key(page)
+    expect(page.get_by_role("status").filter(has_text="too large to be sent")).to_be_visible()
+    expect(page.get_by_test_id("note-note")).to_contain_text("Short")
+
+    # An edit that was kept by an earlier release, beside one that arrives.
+    page.evaluate(
+        """id => {
+            const message = (seq, after) => ({seq, clientId: "old", baseRev: 99, reason: "edit", ops: [{op: "updateNote", id: "note", before: {}, after}]});
+            const messages = [message(1, {text: "long ".repeat(500_000)}), message(2, {text: "Kept"})];
+            sessionStorage.setItem(`flowport-canvas-${id}`, JSON.stringify({seq: 2, messages}));
+        }""",
+        flow_id,
+    )
+    page.reload()
+    page.locator("[data-loaded=true]").wait_for()
+    expect(page.get_by_role("status").filter(has_text="cannot be read")).to_be_visible()
+    expect(page.get_by_test_id("note-note")).to_contain_text("Kept")
+    waits_for_kept(page, flow_id, 0)
+
+
 def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(
     browser: Browser, context: BrowserContext, server: LiveServer, terminal: Terminal
 ) -> None:

@@ -3,7 +3,7 @@
 The server calls methods in the browser; the browser sends events. The Vue source and its bundle are in
 `assets/canvas`. Events arrive as plain dicts:
 
-* `on_ready {flowId, clientId, seq, pending[]}`: the browser shows the canvas. The server answers with `load_graph`,
+* `on_ready {flowId, clientId, seq, kept}`: the browser shows the canvas. The server answers with `load_graph`,
   then `set_marks`.
 * `on_select {nodes[], edges[], notes[]}`: the selection changed.
 * `on_open {id, problem}`: the person opened a node or its problem.

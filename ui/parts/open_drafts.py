@@ -22,7 +22,7 @@ from engine.actions.flows import save_as, save_draft, save_version
 from engine.core.errors import Refusal, VersionConflict
 from engine.core.ids import FlowId
 from engine.flow.document import Document, load_document
-from engine.flow.edits import Op, apply_ops, difference_ops
+from engine.flow.edits import EditRefused, Op, apply_ops, difference_ops
 from engine.flow.layout import with_places
 from engine.jobs.notifier import CONNECTED, DRAFT_CHANGED, on_word
 from engine.nodes import CATALOG
@@ -37,6 +37,12 @@ T = TypeVar("T")
 #: Called after a change with the operations, the new revision, the tab that made it and the person's name. Tab and name
 #: are empty when the stored draft was changed without a tab of this server.
 Listener = Callable[[Sequence[Op], int, str, str], None]
+
+
+class TooLargeToSend(EditRefused):
+    """This edit is too large to be sent, so it was taken back."""
+
+    remedy = "Make it in smaller parts, for example with fewer steps at a time."
 
 
 class Turn(Enum):
@@ -89,8 +95,9 @@ class OpenDraft:
                 await self._change(page_session, client, ops, seq)
             return self.revision
 
-    async def change_in_turn(self, page_session: PageSession, client: str, ops: Sequence[Op], seq: int) -> Turn:
-        """Does the same for a message of a page that is open, when it follows on the last one that was taken.
+    async def change_in_turn(self, page_session: PageSession, client: str, ops: Sequence[Op] | None, seq: int) -> Turn:
+        """Does the same for a message of a page that is open, when it follows on the last one that was taken. `ops` is
+        None when they are too large to be sent.
 
         A connection that breaks loses messages while later ones arrive. Raises Refusal; a refused message counts as
         taken.
@@ -100,6 +107,8 @@ class OpenDraft:
             if seen is not None and seq != seen + 1:
                 return Turn.SEEN if seq <= seen else Turn.EARLY
             try:
+                if ops is None:
+                    raise TooLargeToSend
                 await self._change(page_session, client, ops, seq)
             except Refusal:
                 self.seen[client] = seq

@@ -9,6 +9,10 @@ export function connection(onBack) {
   const connected = () => (back(), onBack());
   return {
     offline,
+    /** Until the handshake NiceGUI holds each event back in a timer of its own: one could overtake another. */
+    async opened() {
+      while (!window.did_handshake) await new Promise((resolve) => setTimeout(resolve, 10));
+    },
     listen() {
       if (socket) return;
       socket = window.socket;
