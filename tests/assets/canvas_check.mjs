@@ -266,3 +266,9 @@ test("a whole flow file can be pasted, in a row when it says nothing of places",
   assert.equal(fromText(JSON.stringify({ format: 1, nodes: [] })), null);
   assert.equal(fromText("{"), null);
 });
+
+test("whole numbers above 2^53 are pasted from a flow file without rounding", () => {
+  const inputs = '{"channel":1234567890123456789,"share":0.5,"count":-7}';
+  const [node] = fromText(`{"format":1,"nodes":[{"id":"a","type":"set_fields","inputs":${inputs}}]}`).nodes;
+  assert.deepEqual(node.inputs, { channel: { "flowport:integer": "1234567890123456789" }, share: 0.5, count: -7 });
+});

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from engine.flow.document import load_document
+from storage.flows import get_draft
 from tests.browser.conftest import let_in, new_window
 from tests.browser.dead_connection import DeadConnection
 from tests.live.caller import Terminal
@@ -149,6 +151,30 @@ def test_an_edit_that_is_too_large_to_be_sent_is_taken_back_and_keeps_no_flow_fr
     expect(page.get_by_role("status").filter(has_text="cannot be read")).to_be_visible()
     expect(page.get_by_test_id("note-note")).to_contain_text("Kept")
     waits_for_kept(page, flow_id, 0)
+
+
+def test_a_number_that_javascript_cannot_hold_is_the_same_after_undo_and_paste(
+    context: BrowserContext, server: LiveServer, terminal: Terminal
+) -> None:
+    channel = 1234567890123456789
+    node = {"id": "set_fields", "type": "set_fields", "inputs": {"channel": channel}, "position": {"x": 260, "y": 200}}
+    flow_id = terminal.made({**FLOW, "nodes": [*FLOW["nodes"], node]})
+    page = opened(context, flow_id)
+
+    def channels() -> list[object]:
+        draft = load_document(server.store.read_now(get_draft, terminal.workspace_id, flow_id).document)
+        return [node.inputs["channel"] for node in draft.nodes if node.type == "set_fields"]
+
+    page.get_by_test_id("node-set_fields").click()
+    key(page, "Delete")
+    expect(page.get_by_test_id("node-set_fields")).to_have_count(0)
+    key(page, "Control+z")
+    waits_for_kept(page, flow_id, 0)
+    assert channels() == [channel]
+    page.get_by_test_id("node-set_fields").click()
+    key(page, "Control+d")
+    page.get_by_test_id("node-set_fields_2").wait_for()
+    assert channels() == [channel, channel]
 
 
 def test_two_tabs_a_lost_connection_and_a_restart_lose_no_edit(

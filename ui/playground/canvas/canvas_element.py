@@ -33,6 +33,7 @@ from typing import Any, Literal
 
 from ui.flow_view.canvas_types import NodeTypeView
 from ui.flow_view.flow_canvas import FlowCanvas, Listener
+from ui.flow_view.large_integers import from_canvas, to_canvas
 from ui.playground.canvas.pieces import Pieces
 
 Op = dict[str, Any]
@@ -73,7 +74,10 @@ class EditableCanvas(FlowCanvas):
         self.props["client-id"] = client_id
         self.props["traffic"] = on_traffic_request is not None
         self._pieces = Pieces()
-        self._any_size = {"kept": on_kept, "change": on_change, "pasterequest": on_paste_request}
+        self._any_size = {
+            name: _with_integers(listener)
+            for name, listener in {"kept": on_kept, "change": on_change, "pasterequest": on_paste_request}.items()
+        }
         self.listen(
             {
                 **self._any_size,
@@ -110,7 +114,7 @@ class EditableCanvas(FlowCanvas):
         options: dict[str, Any] = {"history": history, "key": key, "select": None}
         if select is not None:
             options |= {"select": list(select), "asked": self._demand()}
-        self.run_method("applyOps", list(ops), rev, options)
+        self.run_method("applyOps", to_canvas(list(ops)), rev, options)
 
     def ack(self, seq: int, rev: int) -> None:
         """Acknowledges every change up to `seq`; the document now has this revision."""
@@ -162,3 +166,8 @@ class EditableCanvas(FlowCanvas):
     def zoom_out(self) -> None:
         """Zooms out by one step."""
         self.run_method("zoomOut")
+
+
+def _with_integers(listener: Listener | None) -> Listener | None:
+    """Returns the listener for messages that carry parts of the document, whose large whole numbers are marked texts."""
+    return None if listener is None else lambda message: listener(from_canvas(message))
