@@ -155,14 +155,17 @@ class OpenDraft:
             return self.document
 
     def waiting(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Returns the unacknowledged messages of a canvas whose operations would still change the document.
-
-        Raises Refusal.
+        """Returns the unacknowledged messages of a canvas whose operations would still change the document, or would be
+        refused.
         """
         new, document = [], self.document
         for message in messages:
             if int(message["seq"]) > self.seen.get(str(message["clientId"]), 0):
-                after = apply_ops(document, message["ops"])
+                try:
+                    after = apply_ops(document, message["ops"])
+                except Refusal:
+                    new.append(message)
+                    continue
                 if after != document:
                     new.append(message)
                     document = after

@@ -264,14 +264,12 @@ class CanvasEvents:
             if waiting and min(int(one.get("baseRev") or 0) for one in waiting) < self.draft.revision:
                 waiting = waiting if await self._kept_is_wanted(len(waiting)) else []
             for one in waiting:
-                await self.draft.change(self.page_session, str(one["clientId"]), one["ops"], int(one["seq"]))
-        except (Refusal, KeyError, TypeError, ValueError) as error:
-            refusal = (
-                error
-                if isinstance(error, Refusal)
-                else EditRefused(_("The edits that this browser had kept while it was offline cannot be read."))
+                with feedback.refusals_told():  # the other edits do not depend on it
+                    await self.draft.change(self.page_session, str(one["clientId"]), one["ops"], int(one["seq"]))
+        except (KeyError, TypeError, ValueError):
+            feedback.refused(
+                EditRefused(_("The edits that this browser had kept while it was offline cannot be read."))
             )
-            feedback.refused(refusal)
         self.draft.number_from(self.client_id, int(message.get("seq") or 0))
         self.canvas.load_graph({**with_places(self.draft.document, CATALOG).as_json(), "rev": self.draft.revision})
         await self.around.canvas_loaded()
