@@ -38,6 +38,8 @@ const { aligned } = await load("aligning.js");
 const { fitting } = await load("adding.js");
 const { fromText } = await load("clipboard.js");
 const { Journal } = await load("journal.js");
+const { Resending } = await load("resending.js");
+const { sending } = await load("sending.js");
 const { actionsFor } = await load("actions.js");
 const { selecting } = await load("selecting.js");
 
@@ -179,6 +181,49 @@ test("a closed tab's edits are taken over by the next, a living tab's are not", 
   assert.deepEqual(await new Journal("f", "five").fromBefore(), []);
 });
 
+test("messages without an acknowledgement are sent again, later and later, at once when the server asks, and soon after a reconnect", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const sent = [], taken = () => sent.splice(0).join(" ");
+  let waiting = [], connected = true;
+  const again = new Resending(() => waiting, ({ seq }) => sent.push(seq), () => connected);
+  const write = (seq) => (waiting.push({ seq }), again.sent());
+  const acknowledge = (seen) => ((waiting = waiting.filter(({ seq }) => seq > seen)), again.acknowledged());
+  write(1), write(2);
+  for (const [ms, expected] of [[4_999, ""], [1, "1 2"], [9_999, ""], [1, "1 2"], [20_000, "1 2"], [40_000, "1 2"], [60_000, "1 2"], [60_000, "1 2"]]) t.mock.timers.tick(ms), assert.equal(taken(), expected);
+  acknowledge(1);
+  t.mock.timers.tick(5_000), assert.equal(taken(), "2");
+  write(3), again.asked(1), again.asked(1);
+  assert.equal(taken(), "2 3");
+  again.asked(2);
+  assert.equal(taken(), "3");
+  connected = false;
+  t.mock.timers.tick(120_000), assert.equal(taken(), "");
+  connected = true;
+  again.reconnected();
+  t.mock.timers.tick(299), assert.equal(taken(), "");
+  t.mock.timers.tick(1), assert.equal(taken(), "2 3");
+  t.mock.timers.tick(5_000), assert.equal(taken(), "2 3");
+  acknowledge(3);
+  t.mock.timers.tick(600_000), assert.equal(taken(), "");
+});
+
+test("a message above the limit of the socket travels in pieces, and one above any flow without its content", () => {
+  const sent = [], send = sending((event, message) => sent.push([event, message]));
+  send("change", { seq: 1, ops: [] });
+  assert.deepEqual(sent.splice(0), [["change", { seq: 1, ops: [] }]]);
+  for (const start of ["", "x"]) {
+    const message = { seq: 2, ops: [start + "\u{1d11e}".repeat(300_000), '"\\'.repeat(100_000)] };
+    send("kept", message);
+    const pieces = sent.splice(0).map(([event, piece]) => (assert.equal(event, "piece"), piece));
+    for (const piece of pieces) assert.ok(piece.text.isWellFormed() && new Blob([JSON.stringify(JSON.stringify(piece))]).size < 900_000);
+    assert.deepEqual([...new Set(pieces.map(({ event, number }) => `${event} ${number}`))].length, 1);
+    assert.deepEqual(pieces.map(({ at, last }) => [at, last]), pieces.map((_, at) => [at, at === pieces.length - 1]));
+    assert.deepEqual(JSON.parse(pieces.map(({ text }) => text).join("")), message);
+  }
+  send("change", { seq: 3, clientId: "me", ops: ["x".repeat(2_400_000)] });
+  assert.deepEqual(sent, [["change", { seq: 3, clientId: "me", tooLarge: true }]]);
+});
+
 test("a menu offers what can be done there, and a reader only what changes nothing", () => {
   const does = new Proxy({}, { get: () => () => {} });
   const ids = (about, options) => actionsFor(about, does, options).flatMap((section) => (section.items ?? section).map(({ id }) => id).concat((section.rows ?? []).flatMap((row) => row.items.map(({ id }) => id))));
@@ -220,4 +265,10 @@ test("a whole flow file can be pasted, in a row when it says nothing of places",
   assert.equal(fromText(JSON.stringify({ ...file, format: 2 })), null);
   assert.equal(fromText(JSON.stringify({ format: 1, nodes: [] })), null);
   assert.equal(fromText("{"), null);
+});
+
+test("whole numbers above 2^53 are pasted from a flow file without rounding", () => {
+  const inputs = '{"channel":1234567890123456789,"share":0.5,"count":-7}';
+  const [node] = fromText(`{"format":1,"nodes":[{"id":"a","type":"set_fields","inputs":${inputs}}]}`).nodes;
+  assert.deepEqual(node.inputs, { channel: { "flowport:integer": "1234567890123456789" }, share: 0.5, count: -7 });
 });

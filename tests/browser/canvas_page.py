@@ -127,6 +127,7 @@ class Watched:
             node_types=TYPES,  # pyright: ignore[reportArgumentType]
             readonly=readonly,
             client_id=ui.context.client.id,
+            on_kept=self._kept_arrived,
             on_ready=self._ready,
             on_change=self._changed,
             on_add_request=self._add,
@@ -145,12 +146,17 @@ class Watched:
                 )
             },
         )
+        self.kept: list[dict] = []
         flow.canvases.append(self.canvas)
 
+    def _kept_arrived(self, message: dict) -> None:
+        self.kept.append(message)
+
     def _ready(self, message: dict) -> None:
-        self.flow.log.append({"event": "ready", **message})
-        for pending in message["pending"]:
-            self._take(pending)
+        self.flow.log.append({"event": "ready", **message, "messages": self.kept})
+        assert len(self.kept) == message["kept"]
+        for kept in self.kept:
+            self._take(kept)
         self.canvas.load_graph(self.flow.as_json())
 
     def _take(self, message: dict) -> None:

@@ -522,11 +522,27 @@ def test_an_edit_the_server_did_not_acknowledge_survives_a_reload(tab):
     canvas.connect("prompt-out", "api_output-in")
     sent = canvas.heard("change", reason="connect")
     canvas.open()
-    kept = canvas.heard("ready")["pending"]
+    kept = canvas.heard("ready")["messages"]
     assert [(m["seq"], m["clientId"], m["ops"]) for m in kept] == [(sent["seq"], sent["clientId"], sent["ops"])]
     expect(canvas.edges).to_have_count(3)
     canvas.open()
-    canvas.settles(lambda: canvas.heard("ready")["pending"], [])
+    canvas.settles(lambda: canvas.heard("ready")["messages"], [])
+
+
+def test_an_undo_that_is_larger_than_a_message_may_be_arrives_and_survives_a_reload(tab):
+    deaf = {"id": "deaf", "text": "no answers", "position": {"x": 0, "y": 300}, "size": {"width": 200, "height": 60}}
+    sample = {"sample": "long text " * 60_000}
+    graph = {**CHAIN, "nodes": [{**one, "config": sample} for one in CHAIN["nodes"][:1]], "edges": [], "notes": [deaf]}
+    canvas = tab(graph)
+    after = {"config": {**sample, "field": "new"}}
+    op = {"op": "updateNode", "id": "api_input", "before": {"config": sample}, "after": after}
+    canvas.server("apply_ops", [op], 1, history=True)
+    expect(canvas.page.get_by_role("button", name="Undo")).to_be_enabled()
+    canvas.keys("Control+z")
+    sent = canvas.heard("change", reason="undo")
+    assert sent["ops"] == [{**op, "before": after, "after": {"config": sample}}]
+    canvas.open()
+    assert [one["ops"] for one in canvas.heard("ready", kept=1)["messages"]] == [sent["ops"]]
 
 
 def test_a_reader_can_look_and_select_but_not_edit(tab):

@@ -181,7 +181,7 @@ async def test_every_field_of_a_node_says_that_a_viewer_cannot_change_it(site: S
     for node in NODES:
         client = await user.open(f"/playground/{flow_id}?node={node['id']}")
         canvas = {one for one in client.elements.values() if type(one).__name__ == "EditableCanvas"}
-        UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
+        UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
         await user.should_see("Editors and owners can change this.")
         await pass_time(0.5)
         found[node["id"]] = in_vain(client)

@@ -3,8 +3,8 @@
 The server calls methods in the browser; the browser sends events. The Vue source and its bundle are in
 `assets/canvas`. Events arrive as plain dicts:
 
-* `on_ready {flowId, clientId, pending[]}`: the browser shows the canvas. The server answers with `load_graph`, then
-  `set_marks`.
+* `on_ready {flowId, clientId, seq, kept}`: the browser shows the canvas. The server answers with `load_graph`,
+  then `set_marks`.
 * `on_select {nodes[], edges[], notes[]}`: the selection changed.
 * `on_open {id, problem}`: the person opened a node or its problem.
 
@@ -21,6 +21,7 @@ from nicegui.element import Element
 
 from engine.core.paths import ASSETS
 from ui.flow_view.canvas_types import ListScope, Marks, NodeTypeView, Status, Traffic
+from ui.flow_view.large_integers import to_canvas
 
 BUNDLE = ASSETS / "canvas" / "dist" / "flow_canvas.js"
 
@@ -88,7 +89,7 @@ class FlowCanvas(Element, component=BUNDLE):
         The awaited result is {ms, nodes, edges}.
         """
         options = {"fit": fit, "select": list(select), "asked": self._demands}
-        return self.run_method("loadGraph", graph, options, timeout=20)
+        return self.run_method("loadGraph", to_canvas(graph), options, timeout=20)
 
     def set_status(self, statuses: Mapping[str, Status | None]) -> None:
         """Sets the run states of nodes by id. Nodes that are not named keep theirs; None removes a state."""

@@ -14,6 +14,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, TypeVar
 
 from engine.actions.deployments import Deployed, deploy
@@ -21,7 +22,7 @@ from engine.actions.flows import save_as, save_draft, save_version
 from engine.core.errors import Refusal, VersionConflict
 from engine.core.ids import FlowId
 from engine.flow.document import Document, load_document, with_huge_integers_as_text
-from engine.flow.edits import Op, apply_ops, difference_ops
+from engine.flow.edits import EditRefused, Op, apply_ops, difference_ops
 from engine.flow.layout import with_places
 from engine.jobs.notifier import CONNECTED, DRAFT_CHANGED, on_word
 from engine.nodes import CATALOG
@@ -42,9 +43,27 @@ def _document_of(row: DraftRow) -> Document:
     return with_huge_integers_as_text(load_document(row.document))
 
 
+class TooLargeToSend(EditRefused):
+    """This edit is too large to be sent, so it was taken back."""
+
+    remedy = "Make it in smaller parts, for example with fewer steps at a time."
+
+
+class Turn(Enum):
+    """Where a message of a page stands among the messages of its tab."""
+
+    #: It is the next one, and it is applied.
+    NEXT = "next"
+    #: It came before: it is passed over, and can be acknowledged again.
+    SEEN = "seen"
+    #: One before it is missing: it is not applied, and the tab has to send its messages again.
+    EARLY = "early"
+
+
 @dataclass
 class OpenDraft:
-    """The shared draft of one flow. `seen` holds the last change number of each tab, so that none is applied twice.
+    """The shared draft of one flow. `seen` holds the number of the last change that was taken from each tab, so that none
+    is applied twice and none is left out.
 
     Code that derives new parts from the document holds `making` until the parts are added; otherwise two quick clicks
     could create two nodes with one id.
@@ -76,20 +95,33 @@ class OpenDraft:
     async def change(self, page_session: PageSession, client: str, ops: Sequence[Op], seq: int | None = None) -> int:
         """Applies and stores operations, sends them to the other tabs, and returns the revision. Raises Refusal."""
         async with self.lock:
-            if seq is not None and seq <= self.seen.get(client, 0):
-                return self.revision
-            told, document = self._after(ops)
-            if document != self.document:
-                try:
-                    await self._store(page_session, document)
-                except VersionConflict:
-                    await self._read(page_session)
-                    told, document = self._after(ops)
-                    await self._store(page_session, document)
-            if seq is not None:
-                self.seen[client] = seq
-            self._tell(told, client, page_session.person.name)
+            if seq is None or seq > self.seen.get(client, 0):
+                await self._change(page_session, client, ops, seq)
             return self.revision
+
+    async def change_in_turn(self, page_session: PageSession, client: str, ops: Sequence[Op] | None, seq: int) -> Turn:
+        """Does the same for a message of a page that is open, when it follows on the last one that was taken. `ops` is
+        None when they are too large to be sent.
+
+        A connection that breaks loses messages while later ones arrive. Raises Refusal; a refused message counts as
+        taken.
+        """
+        async with self.lock:
+            seen = self.seen.get(client)
+            if seen is not None and seq != seen + 1:
+                return Turn.SEEN if seq <= seen else Turn.EARLY
+            try:
+                if ops is None:
+                    raise TooLargeToSend
+                await self._change(page_session, client, ops, seq)
+            except Refusal:
+                self.seen[client] = seq
+                raise
+            return Turn.NEXT
+
+    def number_from(self, client: str, seq: int) -> None:
+        """Takes `seq` as the number of the last change of a tab: those that follow are counted on from it."""
+        self.seen[client] = max(seq, self.seen.get(client, 0))
 
     async def save(self, page_session: PageSession, note: str = "", based_on: int | None = None) -> int:
         """Saves the draft as the next version, after edits in progress are stored.
@@ -127,14 +159,17 @@ class OpenDraft:
             return self.document
 
     def waiting(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Returns the unacknowledged messages of a canvas whose operations would still change the document.
-
-        Raises Refusal.
+        """Returns the unacknowledged messages of a canvas whose operations would still change the document, or would be
+        refused.
         """
         new, document = [], self.document
         for message in messages:
             if int(message["seq"]) > self.seen.get(str(message["clientId"]), 0):
-                after = apply_ops(document, message["ops"])
+                try:
+                    after = apply_ops(document, message["ops"])
+                except Refusal:
+                    new.append(message)
+                    continue
                 if after != document:
                     new.append(message)
                     document = after
@@ -159,6 +194,19 @@ class OpenDraft:
         placed = with_places(self.document, CATALOG)
         told = [*difference_ops(self.document, placed), *ops] if placed is not self.document else list(ops)
         return told, apply_ops(self.document, told)
+
+    async def _change(self, page_session: PageSession, client: str, ops: Sequence[Op], seq: int | None) -> None:
+        told, document = self._after(ops)
+        if document != self.document:
+            try:
+                await self._store(page_session, document)
+            except VersionConflict:
+                await self._read(page_session)
+                told, document = self._after(ops)
+                await self._store(page_session, document)
+        if seq is not None:
+            self.seen[client] = seq
+        self._tell(told, client, page_session.person.name)
 
     async def _store(self, page_session: PageSession, document: Document) -> None:
         self.revision = await page_session.execute(save_draft, self.flow_id, document, self.revision)

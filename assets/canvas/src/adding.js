@@ -23,7 +23,7 @@ export function fitting(document, types, { after = null, port = null, edge = nul
     .map(([type, about]) => ({ ...about, type, group_title: about.group_title ?? about.group, tooltip: taken([type, about]) ? ONE_ANSWER : about.tooltip }));
 }
 
-export function adding({ editor, view, root, emit, editable, say, selection, types, typeOf, leaving, cut }) {
+export function adding({ editor, view, root, emit, send, editable, say, selection, types, typeOf, leaving, cut }) {
   const { document: drawing } = editor;
   const chooser = shallowRef(null); // { after, port, edge, x, y, types, title } while one chooses what to add
   let pasted = { text: "", times: 0 }, waiting = null;
@@ -112,7 +112,7 @@ export function adding({ editor, view, root, emit, editable, say, selection, typ
     pasted = { text, times: pasted.text === text ? pasted.times + 1 : 1 };
     const corner = cornerOf(parts), away = 2 * GRID * pasted.times;
     const beside = { x: corner.x + away, y: corner.y + away };
-    emit("pasterequest", { ...parts, position: snapped(place ?? (view.sees(beside) ? beside : outer(view.middle()))) });
+    send("pasterequest", { ...parts, position: snapped(place ?? (view.sees(beside) ? beside : outer(view.middle()))) });
     return true;
   }
   async function paste(place = null) {

@@ -3,6 +3,8 @@ import { COLUMN } from "./measures.js";
 
 const KEPT = "flowport-canvas-clipboard";
 const MARK = "flowport/nodes";
+// A whole number that JavaScript would round is a marked text, as in what the server sends (ui/flow_view/large_integers.py).
+const exact = (key, value, context) => (typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "") ? { "flowport:integer": context.source } : value);
 
 /** The selected parts as text; edges only when both their ends are in it. Empty text when nothing is selected. */
 export function asText(document, nodeIds, noteIds) {
@@ -20,7 +22,7 @@ export function asText(document, nodeIds, noteIds) {
  */
 export function fromText(text) {
   try {
-    const value = JSON.parse(text);
+    const value = JSON.parse(text, exact);
     const list = (items) => (Array.isArray(items) ? items : []);
     if (value?.kind !== MARK && !(value?.format === 1 && Array.isArray(value.nodes))) return null;
     const parts = { nodes: list(value.nodes), edges: list(value.edges), notes: list(value.notes) };

@@ -3,6 +3,7 @@ import { markRaw, nextTick, reactive, ref, shallowRef } from "vue";
 import { FlowDocument, read } from "./flow_document.js";
 import { History } from "./history.js";
 import { Journal } from "./journal.js";
+import { Resending } from "./resending.js";
 
 /** Notes share Vue Flow's list with the nodes; a node id has no colon. */
 export const noteElement = (id) => `note:${id}`;
@@ -26,8 +27,9 @@ export class Editor {
   version = shallowRef(0); // grows with every change of the document
   rev = 0;
 
-  constructor(flow, types, journalOf, emit) {
-    Object.assign(this, { flow, types, journal: new Journal(...journalOf), emit });
+  constructor(flow, types, journalOf, send) {
+    Object.assign(this, { flow, types, journal: new Journal(...journalOf), send });
+    this.resending = new Resending(() => this.journal.messages, (message) => send("change", message));
   }
 
   async load(graph) {
@@ -38,7 +40,7 @@ export class Editor {
     this.document.load(graph);
     for (const id of Object.keys(this.status)) if (!this.document.nodes.has(id)) delete this.status[id];
     this.history.forget();
-    if (!this.loaded.value) this.journal.delivered(); // the server has put what `ready` brought into this, or asked about it
+    if (!this.loaded.value) this.journal.delivered(); // the server has put what came before `ready` into this, or asked about it
     this.rev = graph.rev ?? 0;
     this.document.apply(this.document.settle(this.journal.travelling()));
     flow.setNodes([...[...this.document.nodes.values()].map(asNode), ...[...this.document.notes.values()].map(asNote)]);
@@ -79,6 +81,7 @@ export class Editor {
 
   acknowledge(seq, rev) {
     this.journal.acknowledge(seq);
+    this.resending.acknowledged();
     this.rev = Math.max(this.rev, rev ?? 0);
   }
 
@@ -97,7 +100,8 @@ export class Editor {
 
   #send(reason, ops) {
     this.#show(ops);
-    this.emit("change", this.journal.write(this.rev, reason, ops));
+    this.send("change", this.journal.write(this.rev, reason, ops));
+    this.resending.sent();
   }
 
   #show(ops) {

@@ -57,7 +57,7 @@ export class Journal {
     this.#keep();
   }
 
-  /** The messages in `ready` have arrived. */
+  /** The messages before `ready` have arrived. */
   delivered() {
     this.before = [];
     this.#keep();

@@ -1,13 +1,24 @@
-"""What is derived from an open draft: once for each change, however many tabs show it."""
+"""An open draft: what is derived from it, once for each change, and the order in which it takes the messages of a page."""
 
 from __future__ import annotations
 
+import pytest
+from nicegui.testing import User
+
 from engine.actions.flows import save_draft
 from engine.flow.document import Document, Node
+from engine.flow.edits import EditRefused, Op
 from storage.flows import get_draft
+from storage.members import list_people
 from tests.factories import document, greeting
+from tests.ui.arrange import draft as stored
 from tests.ui.conftest import Site
-from ui.parts.open_drafts import OpenDraft
+from ui.page_session import PageSession
+from ui.parts.open_drafts import Drafts, OpenDraft, Turn
+
+
+def named(label: str) -> list[Op]:
+    return [{"op": "updateNode", "id": "api_input", "before": {}, "after": {"label": label}}]
 
 
 def test_tabs_share_what_is_derived_from_a_draft_until_it_or_what_it_refers_to_changes() -> None:
@@ -33,3 +44,27 @@ async def test_a_draft_with_a_number_of_more_than_64_bits_opens_with_it_as_a_tex
     draft = OpenDraft(flow_id, Document(), 0, 0, site.workspace_id)
     await draft.read_newer(site.database, row.revision)
     assert draft.document.nodes[0].inputs == {"a": str(1 << 70)}
+
+
+async def test_a_message_of_a_page_that_does_not_follow_on_the_last_one_changes_nothing(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting")
+    cookie = str(user.http_client.cookies["flowport_session"])
+    page = PageSession(site.app, cookie, "", site.database.read_now(list_people, site.workspace_id)[0])
+    draft = await Drafts().open(page, flow_id)
+
+    draft.number_from("tab", 7)  # the page was loaded again: its numbers go on
+    assert await draft.change_in_turn(page, "tab", named("Ninth"), 9) is Turn.EARLY
+    assert draft.seen["tab"] == 7
+    assert await draft.change_in_turn(page, "tab", named("Eighth"), 8) is Turn.NEXT
+    assert await draft.change_in_turn(page, "tab", named("Ninth"), 9) is Turn.NEXT
+    assert await draft.change_in_turn(page, "tab", named("Eighth"), 8) is Turn.SEEN
+    assert stored(site, flow_id).nodes[0].label == "Ninth"
+
+    with pytest.raises(EditRefused):
+        await draft.change_in_turn(page, "tab", [{"op": "addNode", "node": {}}], 10)
+    assert await draft.change_in_turn(page, "tab", [{"op": "addNode", "node": {}}], 10) is Turn.SEEN
+    assert await draft.change_in_turn(page, "tab", named("Eleventh"), 11) is Turn.NEXT
+
+    # A server that was started again knows no tab: the first message counts.
+    assert await draft.change_in_turn(page, "other tab", named("Theirs"), 5) is Turn.NEXT
+    assert stored(site, flow_id).nodes[0].label == "Theirs"

@@ -76,7 +76,7 @@ async def open_node(user: User, flow_id: str, node_id: str, said: str) -> None:
     await user.open(f"/playground/{flow_id}?node={node_id}")
     assert user.client is not None
     canvas = {element for element in user.client.elements.values() if type(element).__name__ == "EditableCanvas"}
-    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
+    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
     await user.should_see(said, retries=60)
 
 

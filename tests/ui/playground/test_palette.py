@@ -49,7 +49,7 @@ async def test_a_former_name_finds_the_node(user: User, former: str, title: str)
 async def test_a_click_with_a_step_selected_goes_on_between_it_and_the_next(site: Site, user: User) -> None:
     flow_id = site.flow("Greeting", saved=False, file=greeting())
     await user.open(f"/playground/{flow_id}")
-    canvas(user).trigger("ready", {"flowId": flow_id, "pending": []})
+    canvas(user).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
     await user.should_see("Run", retries=100)
     (edge,) = draft(site, flow_id).edges
     canvas(user).trigger("select", {"nodes": [edge.source], "edges": []})

@@ -63,7 +63,7 @@ async def opened(user: User, flow_id: str, query: str = "") -> None:
     await user.open(f"/playground/{flow_id}{query}")
     assert user.client is not None
     canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas")
-    UserInteraction(user, {canvas}, None).trigger("ready", {"flowId": flow_id, "pending": []})
+    UserInteraction(user, {canvas}, None).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
     await user.should_see("Press Run" if not query else "Letter", retries=100)
 
 

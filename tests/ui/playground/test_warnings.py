@@ -56,7 +56,7 @@ def canvas(user: User) -> UserInteraction:
 
 async def opened(user: User, flow_id: str, node: str = "") -> None:
     await user.open(f"/playground/{flow_id}?node={node}")
-    canvas(user).trigger("ready", {"flowId": flow_id, "pending": []})
+    canvas(user).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
     await user.should_see("Set up" if node else "Run", retries=100)
 
 

@@ -4,11 +4,13 @@ Edits travel as operations. The protocol is described in docs/dev/canvas_protoco
 
 Events in addition to those of the read-only canvas:
 
-* `on_ready {flowId, clientId, pending[]}`: the browser shows the canvas. The server applies `pending` (change messages
-  it may not have received), then calls `load_graph`, which acknowledges them, and `set_marks`.
+* `on_kept {seq, clientId, baseRev, reason, ops[]}`: a change message from before a reload, which the server may not have
+  received. All of them arrive before `ready`.
+* `on_ready {flowId, clientId, seq, kept}`: the browser shows the canvas. The server applies the `kept` messages that
+  arrived, then calls `load_graph`, which acknowledges them, and `set_marks`. The page counts its changes on from `seq`.
 * `on_change {seq, clientId, baseRev, reason, ops[]}`: an edit. The server calls `ack`, also for a refused edit, which
   `load_graph` must follow. `clientId` and `seq` identify an edit that is sent more than once; after a reload the browser
-  sends pending edits with their old `clientId`.
+  sends pending edits with their old `clientId`. When the edit before it is missing the server calls `resend` instead.
 * `on_invalid {code, reason, message, source, source_port, target}`: the person tried to draw an invalid connection.
 * `on_add_request {type, position, after, port, between}`: create a node there, connected after the node `after` by its
   port `port`, or inserted into the edge `between`. Without a position the server makes room for it
@@ -19,15 +21,20 @@ Events in addition to those of the read-only canvas:
 * `on_run_request {mode: all|node|from, node}`, `on_save_request`, `on_search_request`.
 * `on_traffic_request {kind: time|money|failures or empty}`: the server calls `set_traffic`. Without a listener the
   canvas shows no switch for traffic.
+
+A change, a kept message and a paste request of more than 200,000 characters arrive in pieces, which are joined here. One
+that is larger than twice a flow arrives with `tooLarge` and without its content.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, Literal
 
 from ui.flow_view.canvas_types import NodeTypeView
 from ui.flow_view.flow_canvas import FlowCanvas, Listener
+from ui.flow_view.large_integers import from_canvas, to_canvas
+from ui.playground.canvas.pieces import Pieces
 
 Op = dict[str, Any]
 
@@ -42,6 +49,7 @@ class EditableCanvas(FlowCanvas):
         node_types: Mapping[str, NodeTypeView],
         readonly: bool = False,
         client_id: str = "",
+        on_kept: Listener | None = None,
         on_ready: Listener | None = None,
         on_change: Listener | None = None,
         on_select: Listener | None = None,
@@ -65,12 +73,17 @@ class EditableCanvas(FlowCanvas):
         )
         self.props["client-id"] = client_id
         self.props["traffic"] = on_traffic_request is not None
+        self._pieces = Pieces()
+        self._any_size = {
+            name: _with_integers(listener)
+            for name, listener in {"kept": on_kept, "change": on_change, "pasterequest": on_paste_request}.items()
+        }
         self.listen(
             {
-                "change": on_change,
+                **self._any_size,
+                "piece": self._piece,
                 "invalid": on_invalid,
                 "addrequest": on_add_request,
-                "pasterequest": on_paste_request,
                 "noterequest": on_note_request,
                 "runrequest": on_run_request,
                 "saverequest": on_save_request,
@@ -78,6 +91,11 @@ class EditableCanvas(FlowCanvas):
                 "trafficrequest": on_traffic_request,
             }
         )
+
+    def _piece(self, piece: dict[str, Any]) -> Awaitable[None] | None:
+        event, message = self._pieces.take(piece) or ("", {})
+        listener = self._any_size.get(event)
+        return listener(message) if listener else None
 
     def apply_ops(
         self,
@@ -96,11 +114,15 @@ class EditableCanvas(FlowCanvas):
         options: dict[str, Any] = {"history": history, "key": key, "select": None}
         if select is not None:
             options |= {"select": list(select), "asked": self._demand()}
-        self.run_method("applyOps", list(ops), rev, options)
+        self.run_method("applyOps", to_canvas(list(ops)), rev, options)
 
     def ack(self, seq: int, rev: int) -> None:
         """Acknowledges every change up to `seq`; the document now has this revision."""
         self.run_method("ack", seq, rev)
+
+    def resend(self, seen: int) -> None:
+        """Asks for the changes after `seen`: one of them is missing."""
+        self.run_method("resend", seen)
 
     def connect(self, source: str, port: str, target: str) -> None:
         """Connects two nodes as if drawn by hand.
@@ -144,3 +166,8 @@ class EditableCanvas(FlowCanvas):
     def zoom_out(self) -> None:
         """Zooms out by one step."""
         self.run_method("zoomOut")
+
+
+def _with_integers(listener: Listener | None) -> Listener | None:
+    """Returns the listener for messages that carry parts of the document, whose large whole numbers are marked texts."""
+    return None if listener is None else lambda message: listener(from_canvas(message))

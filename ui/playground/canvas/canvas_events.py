@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from engine.core.errors import Problem, Refusal
 from engine.flow.branches import lead_to_output_ops
 from engine.flow.document import Document, Position
@@ -21,7 +23,7 @@ from ui.kit import feedback
 from ui.kit.frame import reader
 from ui.kit.text import _, plural
 from ui.page_session import PageSession
-from ui.parts.open_drafts import OpenDraft
+from ui.parts.open_drafts import OpenDraft, TooLargeToSend, Turn
 from ui.playground.canvas.canvas_element import EditableCanvas
 from ui.playground.inspector.connection_mapping import offer_to_fill
 from ui.playground.state.edit_conflicts import MyFields, Overwritten, put_back
@@ -30,6 +32,8 @@ from ui.playground.state.traffic import DAYS, KINDS, traffic_view
 
 #: Warnings about a way that does not lead to an answer of its own.
 _BRANCH_CODES = frozenset({"open_branch", "same_answer", "one_branch_read"})
+#: A browser keeps 5 million characters for a page.
+_MOST_KEPT_BYTES = 16 * 1024 * 1024
 
 
 class Around(Protocol):
@@ -84,6 +88,9 @@ class CanvasEvents:
         self.client_id = client_id
         self.around = around
         self.mine = MyFields()
+        #: Messages from before a reload that have arrived, and their size in bytes.
+        self._kept: list[dict[str, Any]] = []
+        self._kept_bytes = 0
 
     def draw(self) -> EditableCanvas:
         """Creates the canvas element in the current container."""
@@ -92,6 +99,7 @@ class CanvasEvents:
             client_id=self.client_id,
             node_types=NODE_VIEWS,
             readonly=not self.page_session.may("edit flows"),
+            on_kept=self._kept_arrived,
             on_ready=self._ready,
             on_change=self._changed,
             on_select=lambda message: self.around.selected(
@@ -242,21 +250,27 @@ class CanvasEvents:
 
     # Events from the browser.
 
+    def _kept_arrived(self, message: dict[str, Any]) -> None:
+        self._kept_bytes += len(msgspec.json.encode(message))
+        if "ops" in message and self._kept_bytes <= _MOST_KEPT_BYTES:
+            self._kept.append(message)
+
     async def _ready(self, message: dict[str, Any]) -> None:
-        pending = message.get("pending") or []
+        kept, self._kept, self._kept_bytes = self._kept, [], 0
         try:
-            waiting = self.draft.waiting(pending)
+            if len(kept) < int(message.get("kept") or 0):
+                feedback.refused(EditRefused(_("Some of the edits that this browser had kept cannot be read.")))
+            waiting = self.draft.waiting(kept)
             if waiting and min(int(one.get("baseRev") or 0) for one in waiting) < self.draft.revision:
                 waiting = waiting if await self._kept_is_wanted(len(waiting)) else []
             for one in waiting:
-                await self.draft.change(self.page_session, str(one["clientId"]), one["ops"], int(one["seq"]))
-        except (Refusal, KeyError, TypeError, ValueError) as error:
-            refusal = (
-                error
-                if isinstance(error, Refusal)
-                else EditRefused(_("The edits that this browser had kept while it was offline cannot be read."))
+                with feedback.refusals_told():  # the other edits do not depend on it
+                    await self.draft.change(self.page_session, str(one["clientId"]), one["ops"], int(one["seq"]))
+        except (KeyError, TypeError, ValueError):
+            feedback.refused(
+                EditRefused(_("The edits that this browser had kept while it was offline cannot be read."))
             )
-            feedback.refused(refusal)
+        self.draft.number_from(self.client_id, int(message.get("seq") or 0))
         self.canvas.load_graph({**with_places(self.draft.document, CATALOG).as_json(), "rev": self.draft.revision})
         await self.around.canvas_loaded()
 
@@ -274,18 +288,23 @@ class CanvasEvents:
             )
 
     async def _changed(self, message: dict[str, Any]) -> None:
-        ops: list[Op] = message["ops"]
+        ops: list[Op] | None = None if message.get("tooLarge") else message["ops"]
         try:
-            revision = await self.draft.change(self.page_session, self.client_id, ops, int(message["seq"]))
-            self.mine.note(ops, self._now())
+            turn = await self.draft.change_in_turn(self.page_session, self.client_id, ops, int(message["seq"]))
         except Refusal as refusal:
             feedback.refused(refusal)
             # a refused edit is acknowledged too, so that the browser does not send it again
-            self.canvas.ack(message["seq"], self.draft.revision)
+            self._acknowledge()
             placed = with_places(self.draft.document, CATALOG)
             self.canvas.load_graph({**placed.as_json(), "rev": self.draft.revision}, fit=False)
             return
-        self.canvas.ack(message["seq"], revision)
+        if turn is Turn.EARLY:
+            self.canvas.resend(self.draft.seen[self.client_id])
+            return
+        self._acknowledge()
+        if turn is Turn.SEEN or ops is None:
+            return
+        self.mine.note(ops, self._now())
         self.around.document_changed()
         drawn = [op["edge"] for op in ops if op["op"] == "addEdge"]
         if message.get("reason") == "connect" and drawn:
@@ -293,6 +312,9 @@ class CanvasEvents:
             offer_to_fill(self.draft, drawn[0], edit=self.edit, after=self.around.refresh_inspector)
         if message.get("reason") in {"undo", "redo", "connect", "delete"}:
             await self.around.refresh_inspector()
+
+    def _acknowledge(self) -> None:
+        self.canvas.ack(self.draft.seen[self.client_id], self.draft.revision)
 
     async def _add_requested(self, message: dict[str, Any]) -> None:
         await self.add(
@@ -309,6 +331,9 @@ class CanvasEvents:
             await self.edit(ops, select=[note_id])
 
     async def _paste_requested(self, message: dict[str, Any]) -> None:
+        if message.get("tooLarge"):
+            feedback.refused(TooLargeToSend())
+            return
         parts = [message.get(name) or [] for name in ("nodes", "edges", "notes")]
         async with self.draft.making:
             try:

@@ -97,7 +97,7 @@ async def told(site: Site, flow_id: str, wanted: Callable[[Document], Any]) -> N
 
 async def opened(user: User, flow_id: str, node: str = "") -> None:
     await user.open(f"/playground/{flow_id}?node={node}")
-    canvas(user).trigger("ready", {"flowId": flow_id, "pending": []})
+    canvas(user).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
     await user.should_see("Set up" if node else "Run", retries=100)
 
 
@@ -234,7 +234,7 @@ async def test_a_default_text_is_suggested_before_skipping_and_has_the_shape_of_
     site: Site, user: User, flow_id: str
 ) -> None:
     await user.open(f"/playground/{flow_id}?node=page_scraper&field=/policy/on_error")
-    canvas(user).trigger("ready", {"flowId": flow_id, "pending": []})
+    canvas(user).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
     await user.should_see("Use a default text", retries=100)
     choice = next(one for one in user.find(kind=ui.select).elements if "Use a default value" in one.options)
     assert list(choice.options) == ["Stop the job", "Use a default value", "Skip this step"]

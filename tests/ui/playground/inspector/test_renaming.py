@@ -37,7 +37,7 @@ async def opened(site: Site, user: User, node: str) -> str:
     await user.open(f"/playground/{flow_id}?node={node}")
     assert user.client is not None
     canvas = {one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas"}
-    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
+    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
     await user.should_see("Set up" if node else "Run", retries=100)
     return flow_id
 

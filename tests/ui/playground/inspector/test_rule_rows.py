@@ -52,7 +52,7 @@ async def test_the_rules_of_a_condition_are_picked_from_a_list(site: Site, user:
     await user.open(f"/playground/{flow_id}?node=condition")
     assert user.client is not None
     canvas = {element for element in user.client.elements.values() if type(element).__name__ == "EditableCanvas"}
-    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
+    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
     await user.should_see("Add a rule", retries=100)
     (comparison,) = named("Rule 1, comparison")
     assert isinstance(comparison, ui.select)
@@ -113,7 +113,7 @@ async def test_a_new_rule_of_a_filter_ignores_capitals_and_an_older_one_does_not
     await user.open(f"/playground/{flow_id}?node=filter_list")
     assert user.client is not None
     canvas = {element for element in user.client.elements.values() if type(element).__name__ == "EditableCanvas"}
-    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "pending": []})
+    UserInteraction(user, canvas, None).trigger("ready", {"flowId": flow_id, "seq": 0, "kept": 0})
     await user.should_see("Add a rule", retries=100)
     press(user, "Add a rule")
     await until(lambda: rules() == [older, {"ignore_case": True}], rules)

@@ -1,0 +1,43 @@
+"""Joins messages of the canvas that are too large for one message of the socket (`assets/canvas/src/sending.js`).
+
+Imports no NiceGUI.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+#: A flow has 1 MiB, and an undo may carry it before and after. The browser sends nothing larger.
+MOST_CHARACTERS = 2_400_012
+
+
+class Pieces:
+    """The message that is arriving. A connection that breaks loses pieces: what has a gap is dropped, and the browser
+    sends it again.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._texts: list[str] = []
+
+    def take(self, piece: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+        """Returns the name and the content of the event whose last piece this is."""
+        number, at, text = piece.get("number"), piece.get("at"), str(piece.get("text"))
+        if at == 0 and isinstance(number, int):
+            self._number, self._texts = number, []
+        if number != self._number or at != len(self._texts):
+            return None
+        self._texts.append(text)
+        if sum(map(len, self._texts)) > MOST_CHARACTERS:
+            self._texts = []
+            return None
+        if not piece.get("last"):
+            return None
+        whole, self._texts = "".join(self._texts), []
+        try:
+            message = msgspec.json.decode(whole)
+        except ValueError:
+            return None
+        return (str(piece.get("event")), message) if isinstance(message, dict) else None
