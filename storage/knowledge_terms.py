@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
+from itertools import chain, product
 
 from msgspec import Struct
 
@@ -22,6 +23,9 @@ _UNSPACED = (
 )
 _RUN = re.compile(f"[{_UNSPACED}]+")
 _TERM = re.compile(f"[{_UNSPACED}]+|[^\\W_{_UNSPACED}]+")
+_SHARP_S = re.compile("ß|ss")
+#: At so many places of a word, from its beginning on, ß and ss are exchanged: 16 spellings.
+_MOST_SHARP_S = 4
 TOKENIZER = "porter unicode61 remove_diacritics 2"
 
 _ENGLISH = (
@@ -71,8 +75,12 @@ def small(text: str) -> str:
 def spellings(term: Term) -> tuple[str, ...]:
     """Returns how a word may be written: ß is SS in capitals, and ss in Switzerland."""
     whole = term.text.casefold()
-    spelled = (term.text, whole if len(whole) != len(term.text) else term.text, term.text.replace("ss", "ß"))
-    return tuple(dict.fromkeys(spelled))
+    *before, end = _SHARP_S.split(term.text, maxsplit=_MOST_SHARP_S)
+    spelled = [
+        "".join(chain.from_iterable(zip(before, written, strict=True))) + end
+        for written in product(("ß", "ss"), repeat=len(before))
+    ]
+    return tuple(dict.fromkeys((term.text, whole if len(whole) != len(term.text) else term.text, *spelled)))
 
 
 def terms_of(question: str) -> list[Term]:

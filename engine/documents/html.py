@@ -11,7 +11,7 @@ from engine.documents.document import MOST_CHARACTERS, Page, Read, Unreadable, W
 from engine.documents.rows import Row, table_of
 from engine.pages.markdown_writer import Writer
 from engine.pages.parsing_limits import PageTooTangled, check_shape
-from engine.pages.table_places import placed, places_of
+from engine.pages.table_places import TablePlaces, placed
 
 MEDIA_TYPE = "text/html"
 _MOST_TABLES = 500
@@ -52,13 +52,14 @@ def read_html_text(html: str, media_type: str, wish: Wish, title: str = "") -> R
 def tables_in(top: LexborNode) -> list[dict[str, Any]]:
     """Returns the tables that hold no other table and have several columns."""
     tables = []
+    finder = TablePlaces()
     for node in top.css("table")[:_MOST_TABLES]:
         if node.css_first("table table, table") is not None and len(node.css("table")) > 1:
             continue
         lines = [(row, row.css("td, th")) for row in node.css("tr")]
         rows: list[Row] = [
             placed([*map(_cell, cells)], places, None)
-            for (_, cells), places in zip(lines, places_of(node, lines), strict=True)
+            for (_, cells), places in zip(lines, finder.of(node, lines), strict=True)
         ]
         if max(map(len, rows), default=0) < 2:
             continue

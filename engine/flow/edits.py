@@ -66,7 +66,7 @@ def apply_ops(document: Document, ops: Sequence[Op]) -> Document:
         first = error.errors()[0]
         where = "/".join(str(part) for part in first["loc"])
         raise EditRefused(f"`{where}` {what_it_must_be(first)}.") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise EditRefused(f"The operation is not complete: {error}") from error
     if len(nodes) > MAX_NODES or len(edges) > MAX_EDGES:
         raise EditRefused(f"A flow may have {MAX_NODES} nodes and {MAX_EDGES} connections.")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
-from engine.pages.table_places import MOST_PADDING, placed, places_of
+from engine.pages.table_places import MOST_PADDING, TablePlaces, placed
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -52,6 +52,7 @@ class Writer:
     first_row_is_head: bool = False
     _nesting: int = field(default=0, init=False, repr=False)
     _containers: set[int] = field(default_factory=set, init=False, repr=False)
+    _places: TablePlaces = field(default_factory=TablePlaces, init=False, repr=False)
 
     def write(self, node: LexborNode) -> str:
         """Returns the node and everything below it as text, with an empty line between blocks."""
@@ -140,8 +141,8 @@ class Writer:
         return f"{fence}\n{text}\n{fence}"
 
     def _table(self, node: LexborNode, depth: int) -> Iterator[str]:
-        lines = [(row, cells) for row in _own_rows(node) if (cells := [*_cells(row)])]
-        rows = [cells for _, cells in lines]
+        lines = [(row, [*_cells(row)]) for row in _own_rows(node)]
+        rows = [cells for _, cells in lines if cells]
         if (
             any(cell.css_first("table") is not None for row in rows for cell in row)
             or max((len(row) for row in rows), default=0) < 2
@@ -155,7 +156,8 @@ class Writer:
                 yield self._tidy(self._inline(child, depth))
         written = [
             placed([self._cell(cell, depth) for cell in row], places, "")
-            for row, places in zip(rows, places_of(node, lines), strict=True)
+            for (_, row), places in zip(lines, self._places.of(node, lines), strict=True)
+            if row  # one whose cells are all merged into those above has none
         ]
         width = max(len(row) for row in written)
         if len(written) * width - sum(map(len, written)) <= MOST_PADDING:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
+from selectolax.lexbor import LexborHTMLParser
 
 from engine.documents.readers import FAMILIES, read
 from engine.documents.reading import LARGEST, family_of, page_images, read_document
 from engine.flow.node_context import NodeFailed
+from engine.pages.markdown_writer import Writer
 from tests.engine.documents import made_files as made
 from tests.engine.documents.made_files import Sent
 
@@ -182,6 +185,7 @@ async def test_merged_cells_leave_the_values_in_their_columns(name: str, content
         ("<tr><td>a<td rowspan=2>b<td rowspan=2>c<td>d<tr><td>e<td>f", "a | b | c | d\ne |  |  | f"),
         ("<tr><td rowspan=2 colspan=2>a<td>b<tr><td>c<tr><td>d<td>e<td>f", "a |  | b\n |  | c\nd | e | f"),
         ("<tr><td colspan=x rowspan=-2>a<td>b<tr><td>c<td>d", "a | b\nc | d"),
+        ("<tr><td rowspan=2>a<td rowspan=2>b</tr><tr></tr><tr><td>c<td>d", "a | b\nc | d"),
     ],
 )
 async def test_cells_are_merged_as_a_browser_shows_them(rows: str, shown: str) -> None:
@@ -199,6 +203,19 @@ async def test_cells_are_merged_as_a_browser_shows_them(rows: str, shown: str) -
 async def test_merged_cells_need_no_room_that_the_file_has_not(rows: str) -> None:
     found = await read_it("a.html", f"<html><body><table>{rows}</table></body></html>".encode())
     assert len(found["text"]) < 3 * len(rows)
+
+
+def test_merged_cells_of_many_tables_cost_little_time() -> None:
+    table = f"<table><tr>{'<td rowspan=0>a' * 1_000}</tr>{'<tr><td>b' * 990}</table>" * 20
+
+    def seconds(html: str) -> float:
+        body = LexborHTMLParser(f"<html><body>{html}</body></html>").body
+        assert body is not None
+        begun = time.thread_time()
+        Writer().write(body)
+        return time.thread_time() - begun
+
+    assert seconds(table) < 3 * seconds(table.replace(" rowspan=0", "")) + 0.5
 
 
 async def test_an_email() -> None:

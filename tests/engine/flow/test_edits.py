@@ -91,6 +91,14 @@ def test_an_edit_with_what_no_flow_may_hold_is_refused(value):
         apply_ops(START, [{"op": "addNode", "node": {**node.model_dump(), "id": "other", "config": {"a": value}}}])
 
 
+@pytest.mark.parametrize(
+    "op", [{"op": 5}, {"op": None}, {}, {"op": "addNode"}, {"op": "updateNode", "id": 5}, {"op": "x"}]
+)
+def test_an_operation_that_is_none_is_refused(op):
+    with pytest.raises(EditRefused):
+        apply_ops(START, [op])
+
+
 def test_a_step_with_a_number_that_an_earlier_release_took_can_be_moved_and_removed():
     node = START.nodes[1].model_copy(update={"inputs": {"a": 1 << 70}})
     flow = START.model_copy(update={"nodes": (START.nodes[0], node)})

@@ -18,6 +18,7 @@ from engine.knowledge.search import Hits, search
 from engine.models.embeddings import Embedded
 from storage.knowledge import hold_collection, list_sources
 from storage.knowledge_terms import terms_of
+from storage.knowledge_word_index import find_by_words
 from tests.engine.jobs.world import World
 from tests.engine.knowledge.conftest import Model
 
@@ -100,6 +101,21 @@ SPELLED = [
     ("ﬁnance", True, False),
     ("Strase", False, False),
 ]
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["REISSVERSCHLUSS", "Reissverschluss", "Reißverschluß", "Reißverschluss", "Fussballklasse FUSSBALLKLASSE"],
+)
+async def test_a_word_with_both_ss_and_sharp_s_is_found_however_it_is_written(
+    world: World, ada: Principal, question: str
+) -> None:
+    made = world.write(add_collection, ada, "Shop")
+    world.write(add_text, ada, made, "zip", "Ein Reißverschluss. Die Fußballklasse.")
+    with world.database.reading() as session:
+        assert len(find_by_words(session, made, terms_of(question), 10)) == 1
+        worst = " ".join(f"{letter}ssxssyßzssß" for letter in "abcdefghijklmnopqrstuvwxyzäöü")
+        assert find_by_words(session, made, terms_of(worst), 10) == []
 
 
 @pytest.mark.parametrize(("question", "sharp", "plain"), SPELLED)
