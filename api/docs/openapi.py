@@ -77,7 +77,7 @@ _HEADERS: dict[str, tuple[str, str | int]] = {
         "The limits: `q` is how much, `w` in how many seconds; of `monthly` these are the seconds of the calendar month in UTC, of `requests` those in which what is used comes back, evenly.",
         '"concurrency";q=4, "monthly";q=1000;w=2678400, "requests";q=50;w=1',
     ),
-    "Retry-After": ("Seconds to wait before the next call.", 2),
+    "Retry-After": ("Seconds to wait before the next call; of a job or batch, only while it has not ended.", 2),
     "WWW-Authenticate": ("How to send the key.", "Bearer"),
     "X-Accel-Buffering": ("A proxy like nginx passes the stream on as it comes.", "no"),
     "X-Request-Id": ("The id of this request.", "req_5kP0aQm2s8Vt"),

@@ -40,11 +40,10 @@ _LEFT_SO: dict[str, Json] = {
         "progress": {"steps_total": 4, "steps_done": 2, "items_failed": 0},
     },
     "answer_question": {
-        "values": {"reply": "Dear Mara, your new oven door comes on Friday."},
         "status": "approved",
         "answered_at": "2026-01-31T12:05:00.000Z",
         "answered_by": "API key Shop",
-        "note": "Added the day",
+        "note": "Looks right",
         "link": None,
     },
     "erase_job_data": {"result": None, "data_erased_at": "2026-01-31T12:05:00.000Z"},

@@ -296,7 +296,10 @@ def check_media_type(content_type: str | None, encoding: str | None) -> None:
         raise UnsupportedMediaType("It came without a Content-Type")
     if kind != "application/json":
         raise UnsupportedMediaType(f"It came as {kind[:100]}" if kind else "Its Content-Type cannot be read")
-    if any(parameter.startswith("charset=") and parameter[8:].strip('"') != "utf-8" for parameter in parameters):
+    if any(
+        parameter.startswith("charset=") and parameter[8:].strip('"') not in {"utf-8", "utf8"}
+        for parameter in parameters
+    ):
         raise UnsupportedMediaType(
             "Only UTF-8 is read", remedy="Send UTF-8, with the header `Content-Type: application/json`"
         )

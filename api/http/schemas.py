@@ -275,11 +275,12 @@ class QuestionAnswer(Published):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
+                {"approved": True, "note": "Looks right"},
                 {
                     "approved": True,
                     "values": {"reply": "Dear Mara, your new oven door comes on Friday."},
                     "note": "Added the day",
-                }
+                },
             ]
         }
     )

@@ -29,7 +29,8 @@ The first line of a CSV file names the columns, unless all its cells are numbers
 the step with `file_not_taken`, too, when two columns have one name, when it has a line with names but no rows, and when a line has more
 values than there are columns. For an export that may be empty, choose a default value under **If it fails**. In all other tables the
 first row names the columns when its cells are text and more rows follow: a sheet with names alone has one row; of two columns with
-one name the second is `name 2`. In every table a column without a name is `Column 1` and so on, by its place.
+one name the second is `name 2`. In every table a column without a name is `Column 1` and so on, by its place, with
+`(no name)` behind it when another has that name.
 
 **Pages** chooses some of a long file: `1-3, 5`, `4-` for the fourth and all after it, or `last`. For slides and sheets, their numbers
 count.
