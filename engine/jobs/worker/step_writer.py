@@ -163,6 +163,10 @@ class JobRecorder:
                 del known[place]
         self._add(report)
 
+    def as_stored(self, text: str) -> str:
+        """Returns a JSON text as another attempt finds it: without known secrets."""
+        return self.redaction.known_in_json(text)
+
     def unfinished(self, key: StepKey, name: str) -> Json | None:
         """Returns the value of a part that has begun and not ended, also in an earlier attempt."""
         return self.unfinished_parts.get((key, name))
