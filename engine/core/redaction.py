@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, cast
 
 from engine.core.json_text import json_text
 
@@ -17,6 +16,7 @@ _KEYS = re.compile(
 )
 #: How each of them begins: most texts hold none of these, and need no search.
 _BEGINS = ("fp_", "whsec_", "sk-")
+_DECODER = json.JSONDecoder()
 
 
 class Redaction:
@@ -51,7 +51,7 @@ class Redaction:
     def in_json(self, text: str) -> str:
         """Returns a JSON text without known secrets and without strings that look like keys."""
         text = self.known_in_json(text)
-        return text if without_keys(text) == text else json_text(_with_texts(json.loads(text), without_keys))
+        return text if without_keys(text) == text else _with_texts(text, without_keys)
 
     def known_in_json(self, text: str) -> str:
         """Returns a JSON text without known secrets. A number that holds one becomes a string, as does a list or an object
@@ -59,16 +59,10 @@ class Redaction:
         """
         if not self._secrets or not self._is_in(text):
             return text
-        return json_text(_with_texts(json.loads(text), self.known, self._is_secret))
+        return _with_texts(text, self.known, self._is_in, [secret for secret in self._secrets if _is_nested(secret)])
 
     def _is_in(self, text: str) -> bool:
         return any(secret in text for secret in self._secrets)
-
-    def _is_secret(self, value: Any) -> bool:
-        """True for a number that holds a secret, and for a list or an object that is one."""
-        if not isinstance(value, dict | list):
-            return self._is_in(json_text(value))
-        return any(secret[0] in "{[" for secret in self._secrets) and json_text(value) in self._secrets
 
     def begun(self, text: str) -> int:
         """Returns how many characters at the end of the text may be the beginning of a secret."""
@@ -80,18 +74,39 @@ def without_keys(text: str) -> str:
     return _KEYS.sub(HIDDEN, text) if any(begin in text for begin in _BEGINS) else text
 
 
-def _with_texts(value: Any, hide: Callable[[str], str], is_hidden: Callable[[Any], bool] = lambda _: False) -> Any:
-    """Returns a JSON value with its texts and keys as `hide` returns them, and HIDDEN for what else `is_hidden`."""
-    if isinstance(value, str):
-        return hide(value)
-    if is_hidden(value):
-        return HIDDEN
-    if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return {hide(key): _with_texts(item, hide, is_hidden) for key, item in items}
-    if isinstance(value, list):
-        return [_with_texts(item, hide, is_hidden) for item in cast("list[Any]", value)]
-    return value
+def _with_texts(
+    text: str,
+    hide: Callable[[str], str],
+    is_hidden: Callable[[str], bool] = lambda _: False,
+    nested: Iterable[str] = (),
+) -> str:
+    """Returns a JSON text with its texts and keys as `hide` returns them, and HIDDEN for each number that `is_hidden` and
+    for the lists and objects `nested`. It reads one text or number after the other: a value that is nested deeply needs
+    no more of Python's stack than another one.
+    """
+    beginning = re.compile("|".join(['["0-9-]', *map(re.escape, nested)]))
+    pieces: list[str] = []
+    copied = at = 0
+    while found := beginning.search(text, at):
+        begin = found.start()
+        if found[0][0] in "{[":
+            at, clean = found.end(), HIDDEN
+        else:
+            value, at = _DECODER.raw_decode(text, begin)
+            clean = hide(value) if isinstance(value, str) else HIDDEN if is_hidden(text[begin:at]) else value
+            if clean == value:
+                continue
+        pieces += text[copied:begin], json_text(clean)
+        copied = at
+    return "".join([*pieces, text[copied:]])
+
+
+def _is_nested(secret: str) -> bool:
+    """True for a secret that is a list or an object in JSON."""
+    try:
+        return secret[0] in "{[" and bool(json.loads(secret))
+    except (ValueError, RecursionError):
+        return False
 
 
 def _overlap(text: str, secret: str) -> int:

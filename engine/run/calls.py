@@ -167,6 +167,10 @@ class InnerRecorder:
         caller = self._caller
         self._outer.forget([f"{caller.node_id}{INNER}{node_id}" for node_id in nodes], (*caller.index, *index))
 
+    def as_stored(self, text: str) -> str:
+        """Returns a JSON text as another attempt finds it."""
+        return self._outer.as_stored(text)
+
     def unfinished(self, key: StepKey, name: str) -> Json | None:
         """Returns the value of a part of a step of the called flow that has not ended."""
         return self._outer.unfinished(self._key(key), name)

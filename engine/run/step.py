@@ -132,7 +132,9 @@ class StepRun:
             self.frame.choose_port(node_id, value.port)
             value = value.value
         if self.planned.is_splitter:
-            opened = value if isinstance(value, Opened) else Opened(value, fingerprint(value))
+            opened = (
+                value if isinstance(value, Opened) else Opened(value, fingerprint(value, self.run.recorder.as_stored))
+            )
             return self.run.open_list(self.planned, self.frame, opened)
         self.frame.outputs[node_id] = value
         return value
@@ -270,7 +272,7 @@ class StepRun:
 
     async def _opened(self, running: Coroutine[Any, Any, Json]) -> Opened:
         items = await running
-        return Opened(items, await self.in_thread(fingerprint, items))
+        return Opened(items, await self.in_thread(fingerprint, items, self.run.recorder.as_stored))
 
     # The node's context (`engine.flow.node_context.NodeContext`).
 

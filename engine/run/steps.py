@@ -192,6 +192,10 @@ class Recorder(Protocol):
         """
         ...
 
+    def as_stored(self, text: str) -> str:
+        """Returns a JSON text as another attempt finds it. May be called in any thread."""
+        ...
+
     def unfinished(self, key: StepKey, name: str) -> Json | None:
         """Returns the value of a part that has begun and not ended, also in an earlier attempt; None when there is
         none.

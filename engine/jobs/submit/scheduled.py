@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy.orm import Session
 
+from engine.core.clock import HOUR
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import (
     ConcurrencyLimitExceeded,
@@ -56,6 +57,8 @@ ENVIRONMENT = "live"
 _TOLD = 5
 #: How many rows of a dataset are in memory at once; each may have 1 MiB.
 _ROWS_AT_ONCE = 50
+#: How much later than its next slot a schedule waits at least when a clock was ahead, in milliseconds.
+_LATE = 2 * HOUR
 
 
 def trigger_of(schedule_id: str) -> str:
@@ -165,13 +168,14 @@ def schedules_changed(session: Session) -> None:
 
 def list_late_slots(session: Session) -> dict[tuple[str, int], int]:
     """Returns the schedules that wait for a later slot than their next one, since a clock was ahead when it was set:
-    (id, the slot that they wait for) -> their next slot.
+    (id, the slot that they wait for) -> their next slot. Less than two hours is no such lateness: in the night in which
+    the clocks go back, times that come twice make as much of a difference.
     """
     late: dict[tuple[str, int], int] = {}
     for waiting in list_waiting(session):
         with contextlib.suppress(Invalid):  # it is paused when its start is refused
             following = next_slot(waiting.timing, waiting.time_zone, now(session))
-            if following < waiting.next_at:
+            if following <= waiting.next_at - _LATE:
                 late[waiting.id, waiting.next_at] = following
     return late
 

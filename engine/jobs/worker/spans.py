@@ -132,6 +132,10 @@ class JobSpans:
         """Passes on what is to be dropped."""
         self._recorder.forget(nodes, index)
 
+    def as_stored(self, text: str) -> str:
+        """Returns a JSON text as another attempt finds it."""
+        return self._recorder.as_stored(text)
+
     def unfinished(self, key: StepKey, name: str) -> Json | None:
         """Returns the value of a part that has not ended."""
         return self._recorder.unfinished(key, name)

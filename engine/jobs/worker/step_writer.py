@@ -163,6 +163,10 @@ class JobRecorder:
                 del known[place]
         self._add(report)
 
+    def as_stored(self, text: str) -> str:
+        """Returns a JSON text as another attempt finds it: without known secrets."""
+        return self.redaction.known_in_json(text)
+
     def unfinished(self, key: StepKey, name: str) -> Json | None:
         """Returns the value of a part that has begun and not ended, also in an earlier attempt."""
         return self.unfinished_parts.get((key, name))
@@ -215,7 +219,7 @@ class JobRecorder:
     @property
     def may_have_running_steps(self) -> bool:
         """Whether rows of the job may say that a step is running: an earlier attempt left them, or its end was dropped."""
-        return bool(self.running) or self.closed or self.lease.attempt > 1
+        return bool(self.running) or self.closed or self.incomplete or self.lease.attempt > 1
 
     def close(self) -> None:
         """Drops later reports, which come from a step that does not stop."""
@@ -323,7 +327,7 @@ class StepWriter:
 
     async def take(self, recorder: JobRecorder) -> Progress | None:
         """Returns the reports of an ending job that are not stored yet, for its final write; None when all
-        are stored.
+        are stored, and when they cannot be, so that the recorder is incomplete.
         """
         gathered = self._waiting.pop(id(recorder), None) or self._urgent.pop(id(recorder), None)
         items = [] if gathered is None else gathered.reports
@@ -332,6 +336,8 @@ class StepWriter:
             return None
         recorder.written += len(items)  # when the caller cannot write them, nobody writes them
         (progress,) = await _as_progress([(recorder, items)])
+        if progress is None:
+            recorder.incomplete = True
         return progress
 
     def _hurry(self, key: int, due: float) -> None:
@@ -380,12 +386,14 @@ class StepWriter:
     async def _write_all(self, batch: list[_Gathered]) -> None:
         try:
             while batch:
-                await self._write([(one.recorder, one.reports) for one in batch])
-                self._resolve_watchers()
+                try:
+                    await self._write([(one.recorder, one.reports) for one in batch])
+                finally:
+                    self._resolve_watchers()
                 batch = self._take_due()
         finally:
             self._writing = None
-        self._wake_for_next()
+            self._wake_for_next()
 
     async def _write(self, batch: list[tuple[JobRecorder, list[Report]]]) -> None:
         begun = time.monotonic()
@@ -402,7 +410,9 @@ class StepWriter:
                 recorder.incomplete = True
                 recorder.on_fault()
 
-    async def _write_one(self, progress: Progress) -> Literal["stored", "lost", "refused"]:
+    async def _write_one(self, progress: Progress | None) -> Literal["stored", "lost", "refused"]:
+        if progress is None:
+            return "refused"
         while True:
             try:
                 return "stored" if await self._database.write_joined(write_steps, progress) else "lost"
@@ -424,12 +434,22 @@ class StepWriter:
         self._watchers = still
 
 
-async def _as_progress(batch: list[tuple[JobRecorder, list[Report]]]) -> list[Progress]:
-    """Turns reports into rows; in a thread when that takes long, as for the HTML of a page."""
+async def _as_progress(batch: list[tuple[JobRecorder, list[Report]]]) -> list[Progress | None]:
+    """Turns reports into rows; in a thread when that takes long, as for the HTML of a page. None for a recorder whose
+    reports cannot be turned into rows: those of the others are written.
+    """
     reported = [recorder.with_counts(reports) for recorder, reports in batch]
     if all(one.are_small for one in reported):
-        return [progress_of(one) for one in reported]
-    return await asyncio.to_thread(lambda: [progress_of(one) for one in reported])
+        return [_find_progress(one) for one in reported]
+    return await asyncio.to_thread(lambda: [_find_progress(one) for one in reported])
+
+
+def _find_progress(reported: Reports) -> Progress | None:
+    try:
+        return progress_of(reported)
+    except Exception:
+        log.exception("Steps of %s cannot be stored", reported.job.id)
+        return None
 
 
 def lost_items(output: Json) -> int:

@@ -56,6 +56,13 @@ def test_what_looks_like_a_key_is_hidden_in_json_but_not_as_a_known_secret(value
     assert redaction("another secret").known_in_json(text) == text
 
 
+@pytest.mark.parametrize("levels", [500, 5_000])
+def test_secrets_are_hidden_in_json_however_deep_it_is(levels: int) -> None:
+    text = '{"a":[' * levels + f'"{KEY}",20481024,{{"k":[1,2,3]}}' + "]}" * levels
+    hidden = redaction("20481024", '{"k":[1,2,3]}').in_json(text)
+    assert hidden == '{"a":[' * levels + f'"{HIDDEN}","{HIDDEN}","{HIDDEN}"' + "]}" * levels
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

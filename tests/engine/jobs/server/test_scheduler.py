@@ -207,6 +207,19 @@ async def test_a_clock_that_was_ahead_for_a_moment_silences_no_schedule(days: Da
     assert [days.local(start.slot) for start in days.starts(schedule)] == ["Tue 03 09:00", "Mon 02 09:00"]
 
 
+async def test_times_that_come_twice_in_the_night_the_clocks_go_back_are_no_clock_that_was_ahead(new_data: Path) -> None:
+    days = Days(new_data, "Australia/Lord_Howe")
+    days.set("2026-04-04T14:50", "UTC")  # 01:50 on a Sunday; ten minutes later it is 01:30 again
+    schedule = days.add(days.world.add_flow(), {"kind": "cron", "expression": "*/20 2 * * *"})
+    assert days.next(schedule) == "Sun 05 02:40"
+    for time in ("15:31", "15:42", "15:53", "16:11"):  # at 15:31 02:20 would be the next one
+        days.set(f"2026-04-04T{time}", "UTC")
+        await days.run()
+    started = [days.local(start.slot) for start in days.starts(schedule)]
+    days.world.database.close()
+    assert started == ["Sun 05 02:40"]
+
+
 async def test_a_clock_that_was_behind_for_a_moment_moves_no_schedule(days: Days) -> None:
     days.set("2026-11-02T12:00")
     schedule = days.add(days.world.add_flow(), at("09:00"))

@@ -21,11 +21,16 @@ def refused() -> None:
     raise AssertionError("a report was refused")
 
 
-def recorder_of(world: World, writer: StepWriter, on_lost: Callable[[], object] = refused) -> JobRecorder:
+def recorder_of(
+    world: World,
+    writer: StepWriter,
+    on_lost: Callable[[], object] = refused,
+    on_fault: Callable[[], object] = refused,
+) -> JobRecorder:
     job = world.write(claim, world.boot_id, world.submit(world.add_flow()).job_id)
     assert job is not None
     lease = Lease(world.boot_id, job.attempt)
-    return JobRecorder(writer, job, lease, Redaction(), world.database.clock, on_lost=on_lost, on_fault=refused)
+    return JobRecorder(writer, job, lease, Redaction(), world.database.clock, on_lost=on_lost, on_fault=on_fault)
 
 
 def started(recorder: JobRecorder, node_id: str) -> StepStarted:
@@ -78,6 +83,31 @@ async def test_a_job_that_is_still_its_own_goes_on_after_the_look(world: World) 
     before = recorder.confirmed_at
     await recorder.settled()
     assert recorder.confirmed_at > before + 59
+
+
+async def test_a_report_that_cannot_be_stored_ends_its_own_job_and_holds_up_no_other(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer, faults = StepWriter(world.database), []
+    bad = recorder_of(world, writer, on_fault=lambda: faults.append(bad.job.id))
+    good = recorder_of(world, writer)
+    bad.called(StepKey("model"), "no model call")
+    good.started(started(good, "first"))
+    async with asyncio.timeout(5):
+        _, refusal = await asyncio.gather(good.all_stored(), bad.all_stored(), return_exceptions=True)
+    assert isinstance(refusal, StepsNotStored)
+    assert faults == [bad.job.id]
+    assert [step.node_id for step in world.read(list_steps, world.workspace_id, good.job.id)] == ["first"]
+    assert f"Steps of {bad.job.id} cannot be stored" in caplog.text
+
+
+async def test_a_job_whose_last_report_cannot_be_stored_is_incomplete(world: World) -> None:
+    writer = StepWriter(world.database)
+    recorder = recorder_of(world, writer)
+    recorder.called(StepKey("model"), "no model call")
+    assert await writer.take(recorder) is None
+    assert recorder.incomplete
+    assert recorder.may_have_running_steps, "the end of one may be among what was lost"
 
 
 def test_on_the_loop_of_workers_a_report_may_come_while_a_write_is_due_at_once(world: World) -> None:
