@@ -73,10 +73,15 @@ def insert_link(
 
 
 def last_link_at(session: Session, workspace_id: str, purpose: str) -> int | None:
-    """Returns when the newest link with this purpose was made, or None."""
+    """Returns when the newest link with this purpose was made, or None.
+
+    A clock that was ahead leaves links from the future, which do not count.
+    """
     return session.scalars(
         select(func.max(SetupToken.created_at)).where(
-            SetupToken.workspace_id == workspace_id, SetupToken.purpose == purpose
+            SetupToken.workspace_id == workspace_id,
+            SetupToken.purpose == purpose,
+            SetupToken.created_at <= now(session),
         )
     ).one()
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from engine.actions.principal import Principal, require_may
 from engine.actions.secrets import put_secret
 from engine.core.errors import Conflict, FieldError, Invalid
+from engine.core.same_server import keeps_its_key
 from engine.models.provider_catalog import AZURE_API_VERSION, MOST_CONCURRENCY, PROVIDERS
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
@@ -109,7 +110,7 @@ def change_connection(
     `key` None keeps the stored key, "" removes it, any other value replaces it.
 
     A changed address clears the stored model list, and on another host the stored key is dropped unless a new one is
-    given: it may be another server. Raises Invalid with every wrong field, and NotFound.
+    given: it may be another server (`keeps_its_key`). Raises Invalid with every wrong field, and NotFound.
     """
     require_may(principal, "manage connections")
     connection = hold_connection(session, principal.workspace_id, name)
@@ -117,7 +118,8 @@ def change_connection(
     _check(name, connection.provider, normal)
     if normal.base_url != connection.base_url:
         connection.models = []
-    moved = _origin(connection.provider, normal.base_url) != _origin(connection.provider, connection.base_url)
+    default = PROVIDERS[connection.provider].address
+    moved = not keeps_its_key(connection.base_url or default, normal.base_url or default)
     if key is None and moved and connection.secret_id is not None:
         key = ""
     _set(connection, normal)
@@ -273,11 +275,6 @@ def _is_address(base_url: str) -> bool:
         )
     except ValueError:  # the port is not a number
         return False
-
-
-def _origin(provider: str, base_url: str | None) -> tuple[str, str]:
-    parts = urlsplit(base_url or PROVIDERS[provider].address)
-    return parts.scheme, parts.netloc.lower()
 
 
 def _drop_secret(session: Session, principal: Principal, secret_id: str | None) -> None:

@@ -80,7 +80,7 @@ def renew_setup_token(session: Session, workspace_id: str) -> str | None:
     owner exists or the last token is less than a minute old.
     """
     last = last_link_at(session, workspace_id, "setup")
-    if has_owner(session, workspace_id) or (last is not None and 0 <= now(session) - last < RENEWAL):
+    if has_owner(session, workspace_id) or (last is not None and now(session) - last < RENEWAL):
         return None
     return add_link(session, "setup", workspace_id, LIFETIME)
 

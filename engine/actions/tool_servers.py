@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from engine.actions.principal import Principal, require_may
 from engine.actions.secrets import put_secret
 from engine.core.errors import Conflict, FieldError, Invalid, NotFound
+from engine.core.same_server import keeps_its_key
 from engine.flow.node_context import ServerTool
 from engine.secrets.sealing import Vault
 from storage.audit import add_entry
@@ -74,7 +75,7 @@ def change_tool_server(
     server = hold_tool_server(session, principal.workspace_id, server_id)
     url, header = url.strip(), header.strip() or AUTHORIZATION
     _check(server.name, url, header)
-    moved = _origin(url) != _origin(server.url)
+    moved = not keeps_its_key(server.url, url)
     if url != server.url:
         server.tools, server.allowed, server.listed_at = [], [], None
     server.url, server.header = url, header
@@ -171,11 +172,6 @@ def _is_address(url: str) -> bool:
         )
     except ValueError:  # the port is not a number
         return False
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc.lower()
 
 
 def _drop_secret(session: Session, principal: Principal, secret_id: str | None) -> None:

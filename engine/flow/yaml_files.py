@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from engine.core.errors import FlowInvalid, Problem
+from engine.core.errors import FlowInvalid, Invalid, Problem
 from engine.flow.document import MAX_DEPTH, FlowFile
 
 #: Reading a MiB takes several seconds.
@@ -22,14 +22,26 @@ _ENDINGS = (".yaml", ".yml")
 _NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
+class TooLargeForYaml(Invalid):
+    """This flow is too large for a YAML file that could be imported again."""
+
+    remedy = "Export it as JSON."
+
+
 def is_yaml(name: str) -> bool:
     """True when the file's name ends like a YAML file."""
     return name.casefold().endswith(_ENDINGS)
 
 
 def as_yaml(file: FlowFile) -> str:
-    """Returns the file as YAML text; reading it gives an identical file."""
-    return yaml.dump(file.as_json(), Dumper=_Writer, sort_keys=False, allow_unicode=True, width=110)
+    """Returns the file as YAML text; reading it gives an identical file. Takes seconds for a large flow.
+
+    Raises TooLargeForYaml for what the reading would refuse.
+    """
+    text: str = yaml.dump(file.as_json(), Dumper=_Writer, sort_keys=False, allow_unicode=True, width=110)
+    if len(text.encode(errors="surrogatepass")) > MAX_YAML_BYTES:
+        raise TooLargeForYaml
+    return text
 
 
 def json_of_yaml(data: bytes) -> bytes:

@@ -14,6 +14,7 @@ from nicegui import ui
 from engine.actions.deployments import undeploy
 from engine.actions.flows import UNTITLED, delete_flow, duplicate_flow, export_flow
 from engine.core.clock import HOUR
+from engine.core.errors import Refusal
 from engine.core.ids import FlowId
 from engine.flow.yaml_files import as_yaml
 from storage.flows import FlowRow
@@ -58,7 +59,11 @@ async def export(page_session: PageSession, flow: FlowRow, kind: Literal["json",
     file = await page_session.try_execute(export_flow, flow.id)
     if file is None:
         return
-    text = as_yaml(file) if kind == "yaml" else file.dumps()
+    try:
+        text = await page_session.beside(as_yaml, file) if kind == "yaml" else file.dumps()
+    except Refusal as refusal:
+        feedback.refused(refusal)
+        return
     ui.download.content(text.encode(), file_name(flow.title, kind), f"application/{kind}")
 
 

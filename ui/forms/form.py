@@ -22,6 +22,8 @@
     box = Field("Title", "", "help"); with box.place: box.control(ui.input(...))      one labelled field without a form
     box.tell("Name", "optional", "other help")      changes label, type and help; the typed text stays
 
+A list with many items draws the first ones (`ui/forms/amounts.py`); the others stay in its value.
+
 A form is a tree of parts (`ui/forms/part.py`): a change draws no other part again, so that nothing is redrawn under the
 cursor. What is wrong is shown when a field was left or by `problems()`, not while somebody is typing.
 
@@ -36,6 +38,7 @@ from typing import Any
 
 from nicegui import ui
 
+from ui.forms.amounts import MOST_VALUES, room_in
 from ui.forms.any_value import AnyValue
 from ui.forms.boxes import Box, Choice, Drawn, Switch
 from ui.forms.field import Field
@@ -90,6 +93,7 @@ class Form:
         self.widgets = dict(widgets or {})
         self._on_change = on_change
         self._drawing: Drawn | None = None
+        self._measure(value)
         self.element = ui.element("div").classes("fp-form fp-form--row" if row else "fp-form")
         with self.element:
             self._root = Group(self, _whole(self.specs), None, dict(value) if isinstance(value, Mapping) else {})
@@ -101,11 +105,16 @@ class Form:
 
     def set_value(self, value: Json) -> None:
         """Shows other values without calling `on_change`."""
+        self._measure(value)
         self._root.take(dict(value) if isinstance(value, Mapping) else {})
+
+    def _measure(self, value: Json) -> None:
+        self.room = room_in(value) if isinstance(value, Mapping) else MOST_VALUES
 
     def reshape(self, specs: Sequence[FieldSpec], value: Json) -> None:
         """Shows other fields and values without calling `on_change`."""
         self.specs = tuple(specs)
+        self._measure(value)
         self._root.respec(_whole(self.specs))
         self.set_value(value)
 

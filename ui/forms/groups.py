@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nicegui import ui
 
+from ui.forms.amounts import drawn_first
 from ui.forms.boxes import Drawn
+from ui.forms.more_items import MoreItems
 from ui.forms.part import Owner, Part
 from ui.forms.specs import (
     ABSENT,
@@ -162,8 +164,12 @@ class NamedValues(Part):
         self._word = spec.item_word or _("value")
         self._touched = False
         self.rows: list[_Row] = []
+        #: The values without a row, and how often rows were drawn for more of them.
+        self._rest: dict[str, Json] = {}
+        self._pages = 1
         with self.labelled(label, group=True).place:
             self._place = ui.element("div").classes("fp-list")
+            self._more = MoreItems(owner, label or spec.title, self._show_more)
             if not owner.read_only:
                 add = button(_("Add a {thing}").format(thing=self._word), self._add, icon="add", small=True)
                 add.props["aria-label"] = _("Add a {thing} to {title}").format(
@@ -181,12 +187,13 @@ class NamedValues(Part):
 
     @property
     def value(self) -> Json:
-        """The object of the rows that count."""
+        """The object of the rows that count, and of the values without a row."""
         if not self._touched:
             return self.known
-        return {
+        drawn = {
             row.name: "" if isinstance(row.part.value, Absent) else row.part.value for row in self.rows if row.counts
         }
+        return drawn | self._rest
 
     def unread(self) -> Iterator[tuple[str, str]]:
         """Typed text that cannot be read, also in rows without a name."""
@@ -199,14 +206,31 @@ class NamedValues(Part):
         """Shows the known rows: each keeps its elements, and takes name and value."""
         value = self.known if isinstance(self.known, Mapping) else {}
         self._touched = False
-        for row in self.rows[len(value) :]:
+        items = tuple(value.items())
+        count = drawn_first(tuple(value.values()), self.owner.room, self._pages)
+        for row in self.rows[count:]:
             row.element.delete()
-        del self.rows[len(value) :]
-        for at, (name, one) in enumerate(value.items()):
+        del self.rows[count:]
+        for at, (name, one) in enumerate(items[:count]):
             if at < len(self.rows):
                 self.rows[at].take(name, one)
             else:
                 self._draw_row(name, one)
+        self._leave_out(dict(items[count:]))
+        self.judge()
+
+    def _leave_out(self, values: dict[str, Json]) -> None:
+        self._rest = values
+        self._more.tell(len(values))
+
+    def _show_more(self) -> None:
+        """Draws rows for the next values; those that are there stay as they are."""
+        self._pages += 1
+        items = tuple(self._rest.items())
+        count = drawn_first(tuple(self._rest.values()), self.owner.room, 1)
+        for name, one in items[:count]:
+            self._draw_row(name, one)
+        self._leave_out(dict(items[count:]))
         self.judge()
 
     def inner_changed(self) -> None:
@@ -221,8 +245,8 @@ class NamedValues(Part):
         self.tell()
 
     def judge(self) -> None:
-        """Decides which rows count: the first of each name."""
-        taken: set[str] = set()
+        """Decides which rows count: the first of each name that no value without a row has."""
+        taken = set(self._rest)
         for row in self.rows:
             row.judge(taken)
             taken.add(row.name)

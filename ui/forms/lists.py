@@ -12,9 +12,11 @@ from msgspec.structs import replace
 from nicegui import ui
 
 from engine.flow.agent_kinds import tool_words
+from ui.forms.amounts import drawn_first
 from ui.forms.boxes import Box
 from ui.forms.file_box import FileBox
 from ui.forms.groups import Group, redraw_moved
+from ui.forms.more_items import MoreItems
 from ui.forms.part import Owner, Part
 from ui.forms.row_buttons import RowButtons
 from ui.forms.specs import (
@@ -38,7 +40,10 @@ _MOST_LINES = 1000
 
 
 class ItemList(Part):
-    """A list with a row for each item. A row in which nothing was written is no item yet."""
+    """A list with a row for each item. A row in which nothing was written is no item yet.
+
+    The last items of a large list have no rows. What is added stands before them.
+    """
 
     def __init__(
         self, owner: Owner, spec: FieldSpec, around: Part | None, value: Json, label: str | None = None
@@ -47,11 +52,15 @@ class ItemList(Part):
         self.title = label or spec.title
         self.word = spec.item_word or (_("field") if describes_field(spec) else _("item"))
         self.rows: list[_Row] = []
+        #: The items without a row, and how often rows were drawn for more of them.
+        self._rest: Sequence[Json] = ()
+        self._pages = 1
         self._touched = False
         self._add_button: ui.button | None = None
         self._remove_all: ui.button | None = None
         with self.labelled(label, group=True).place:
             self._place = ui.element("div").classes("fp-list")
+            self._more = MoreItems(owner, self.title, self._show_more)
             if not owner.read_only:
                 text = _add_text(self.word)
                 kinds = _kinds_of_tools(spec)
@@ -74,8 +83,10 @@ class ItemList(Part):
 
     @property
     def value(self) -> Json:
-        """The items of the rows in which something was written."""
-        return [row.value for row in self.rows if not isinstance(row.value, Absent)] if self._touched else self.known
+        """The items of the rows in which something was written, and those without a row."""
+        if not self._touched:
+            return self.known
+        return [*(row.value for row in self.rows if not isinstance(row.value, Absent)), *self._rest]
 
     def key_of(self, inner: Part) -> int:
         """The index of the item among those that count. A row in which nothing was written has the next one."""
@@ -112,16 +123,31 @@ class ItemList(Part):
         """Shows the known items: each row keeps its elements and takes its item."""
         items = self.known if isinstance(self.known, Sequence) and not isinstance(self.known, str) else ()
         self._touched = False
-        for row in self.rows[len(items) :]:
+        count = drawn_first(items, self.owner.room, self._pages, folded=self.spec.kind == "objects")
+        for row in self.rows[count:]:
             row.element.delete()
-        del self.rows[len(items) :]
-        for at, item in enumerate(items):
+        del self.rows[count:]
+        for at, item in enumerate(items[:count]):
             if at < len(self.rows):
                 self.rows[at].take(item)
             else:
                 self._draw_row(item)
         if not self.rows and self._of_files and not self.owner.read_only:
             self._draw_row(ABSENT)  # so that a file can be dropped at once
+        self._leave_out(items[count:])
+        self._number()
+
+    def _leave_out(self, items: Sequence[Json]) -> None:
+        self._rest = items
+        self._more.tell(len(items))
+
+    def _show_more(self) -> None:
+        """Draws rows for the next items; those that are there stay as they are."""
+        self._pages += 1
+        count = drawn_first(self._rest, self.owner.room, 1, folded=self.spec.kind == "objects")
+        for item in self._rest[:count]:
+            self._draw_row(item)
+        self._leave_out(self._rest[count:])
         self._number()
 
     def respec(self, spec: FieldSpec) -> bool:
@@ -197,6 +223,7 @@ class ItemList(Part):
         for row in self.rows:
             row.element.delete()
         self.rows.clear()
+        self._leave_out(())
         self._changed()
         self.add()
 
@@ -249,7 +276,7 @@ class ItemList(Part):
     def _number(self) -> None:
         """Gives each row its number after rows came, went or moved."""
         if self._remove_all is not None:
-            self._remove_all.visible = len(self.rows) > 1
+            self._remove_all.visible = len(self.rows) + len(self._rest) > 1
         for at, row in enumerate(self.rows):
             row.number(at, len(self.rows))
             if row.part is not None:

@@ -24,6 +24,8 @@ class Owner(Protocol):
     types: bool
     read_only: bool
     json_views: bool
+    #: Values that one list draws at first (`ui/forms/amounts.py`).
+    room: int
     #: Titles of flows, datasets and the like, by their ids.
     titles: Mapping[str, str]
     #: Stores a file (name, media type as said, bytes) and returns its value; None where files cannot be kept.

@@ -94,6 +94,9 @@ def test_a_visit_renews_the_set_up_link_after_the_clock_was_ahead(database, work
     database.write_now(renew_setup_token, workspace)
     clock.offset = 0
     assert database.write_now(renew_setup_token, workspace) is not None
+    assert database.write_now(renew_setup_token, workspace) is None
+    clock.offset = 2 * MINUTE
+    assert database.write_now(renew_setup_token, workspace) is not None
 
 
 async def test_with_an_owner_there_is_no_set_up_link(database, workspace):

@@ -150,6 +150,8 @@ def test_changing_a_connection_keeps_replaces_or_drops_the_key(database, ada, va
         ("https://one.example.com/v1", None),
         ("https://one.example.com/v1", "http://one.example.com/v1"),
         ("https://one.example.com/v1", "https://one.example.com:8443/v1"),
+        ("http://one.example.com/v1", "https://one.example.com:8443/v1"),
+        ("https://one.example.com:8443/v1", "http://one.example.com:8443/v1"),
     ],
 )
 def test_a_stored_key_does_not_go_to_another_host(database, ada, vault, before, after):
@@ -160,6 +162,23 @@ def test_a_stored_key_does_not_go_to_another_host(database, ada, vault, before, 
     assert database.read_now(list_entries, ada.workspace_id)[0].detail.endswith(", without a key")
     database.write_now(change_connection, ada, vault, "oa", base_url=before, key="given anew")
     assert database.read_now(open_connection, vault, ada.workspace_id, "oa").key == "given anew"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("http://llm.lan:8000/v1", "https://llm.lan:8000/v1"),
+        ("http://llm.lan/v1", "https://llm.lan/v1"),
+        ("https://llm.lan/v1", "https://LLM.lan:443/v2"),
+        ("https://llm.lan/v1", "https://llm.lan./v1"),
+        ("http://llm.lan:80", "http://llm.lan"),
+        (None, "https://api.openai.com:443/v1"),
+    ],
+)
+def test_a_stored_key_stays_where_the_server_stays(database, ada, vault, before, after):
+    database.write_now(add_connection, ada, vault, "oa", "openai", key=CANARY, base_url=before)
+    database.write_now(change_connection, ada, vault, "oa", base_url=after)
+    assert database.read_now(open_connection, vault, ada.workspace_id, "oa").key == CANARY
 
 
 def test_removing_a_connection_removes_its_key(database, ada, vault):

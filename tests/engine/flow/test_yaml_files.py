@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.core.errors import FlowInvalid
 from engine.flow.document import FlowFile, parse_flow_file
-from engine.flow.yaml_files import as_yaml, is_yaml, json_of_yaml
+from engine.flow.yaml_files import MAX_YAML_BYTES, TooLargeForYaml, as_yaml, is_yaml, json_of_yaml
 from tests.factories import greeting
 
 VALUES = st.recursive(
@@ -39,6 +39,22 @@ def test_a_flow_that_went_out_and_came_back_is_identical(value, text):
     assert read is not None, problems
     assert read == file
     assert parse_flow_file(json_of_yaml(as_yaml(read).encode()))[0] == file
+
+
+def test_a_file_that_the_import_would_refuse_is_not_written():
+    lines = "x\n" * (MAX_YAML_BYTES // 30)
+    node = greeting()["nodes"][0] | {"config": {"samples": [{"title": "Deep", "payload": nested(lines, 8)}]}}
+    at_most = as_yaml(file_of(greeting(nodes=[node])))
+    assert len(at_most.encode()) < MAX_YAML_BYTES
+    node["config"] = {"samples": [{"title": "Deep", "payload": nested(lines, 20)}]}
+    with pytest.raises(TooLargeForYaml):
+        as_yaml(file_of(greeting(nodes=[node])))
+
+
+def nested(value, levels):
+    for _level in range(levels):
+        value = {"a": value}
+    return value
 
 
 @pytest.mark.parametrize(

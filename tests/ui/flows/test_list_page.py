@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nicegui import ui
 from nicegui.testing import User
 
@@ -176,6 +178,24 @@ async def test_yaml_that_cannot_be_read_says_where(site: Site, user: User) -> No
     await user.open("/flows")
     await upload(user, "greeting.yml", b"format: 1\nformat: 1\n")
     await user.should_see("stands here twice (line 2)", retries=100)
+
+
+async def test_a_flow_that_yaml_makes_too_large_is_not_exported_as_yaml(site: Site, user: User) -> None:
+    lines: Any = "x\n" * 80_000
+    for _level in range(20):
+        lines = {"a": lines}
+    file = greeting("Hi")
+    file["nodes"][0]["config"]["samples"] = [{"title": "Deep", "payload": lines}]
+    site.flow("Deep", file=file)
+    await user.open("/flows")
+
+    choose(user, "Export as YAML")
+    await user.should_see("This flow is too large for a YAML file that could be imported again", retries=200)
+
+    assert "Export it as JSON." in page_text(user)
+    assert user.download.http_responses == []
+    choose(user, "Export")
+    assert (await user.download.next()).content
 
 
 async def upload(user: User, name: str, data: bytes) -> None:

@@ -398,3 +398,67 @@ async def test_a_form_that_keeps_no_files_shows_what_is_there(user: User, draw: 
     await user.should_see("<b>a</b>.pdf")
     await user.should_see("is fetched when the flow runs")
     await user.should_see("No file")
+
+
+async def test_a_large_list_draws_its_first_items_and_loses_none_of_the_others(user: User, draw: Draw) -> None:
+    changes: list[tuple[str, Any]] = []
+    reviews = [f"review {number}" for number in range(250)]
+    form = draw(
+        payload_specs(),
+        {"reviews": reviews},
+        on_change=lambda pointer, value: changes.append((pointer, value)),
+        types=True,
+    )
+
+    assert len(parts(form, ui.textarea)) == 100
+    assert "150 more items are not shown. JSON shows all of them." in page_text(user)
+
+    box(form, "reviews, item 100").value = "changed"
+    press(user, form, "Add an item")
+    parts(form, ui.textarea)[-1].value = "added"
+
+    assert form.value["reviews"] == [*reviews[:99], "changed", "added", *reviews[100:]]
+    assert changes[-1] == ("/reviews/100", "added")
+    assert form.problems() == {}
+
+    press(user, form, "Show more, reviews")
+    press(user, form, "Show more, reviews")
+
+    assert len(parts(form, ui.textarea)) == 251
+    assert "Show more" not in [one.text for one in parts(form, ui.button)]
+    assert form.value["reviews"] == [*reviews[:99], "changed", "added", *reviews[100:]]
+
+    press(user, form, "Remove all, reviews")
+
+    assert form.value["reviews"] == []
+
+
+async def test_lists_in_lists_and_lists_beside_others_have_a_limit_together(user: User, draw: Draw) -> None:
+    rows = [{"v": list(range(10))} for _row in range(1000)]
+    specs = payload_specs({"name": "rows", "type": "array"}, {"name": "more", "type": "array"}, FIELDS[1])
+    value = {"rows": rows, "more": rows, "stars": list(range(1000))}
+
+    form = draw(specs, value, types=True)
+
+    assert 100 < len(parts(form, ui.input)) + len(parts(form, ui.textarea)) <= 400
+    assert form.value == value
+
+    inside = next(one for one in parts(form, ui.input) if one.value == "9")
+    inside.value = "77"
+
+    changed = {**value, "rows": [{"v": [*range(9), 77]}, *rows[1:]]}
+    assert form.value == changed
+
+
+async def test_many_named_values_draw_their_first_and_a_hidden_name_is_taken(user: User, draw: Draw) -> None:
+    value = {"anything": {f"name {number}": number for number in range(120)}}
+    form = draw(payload_specs({"name": "anything", "type": "object"}), value, types=True)
+
+    assert len([one for one in parts(form, ui.input) if one.props.get("placeholder") == "Name"]) == 100
+
+    names = [one for one in parts(form, ui.input) if one.props.get("placeholder") == "Name"]
+    names[0].value = "name 119"
+    assert form.value["anything"] == {f"name {number}": number for number in range(1, 120)}
+    names[0].value = "first"
+
+    assert form.value["anything"] == {"first": 0} | {f"name {number}": number for number in range(1, 120)}

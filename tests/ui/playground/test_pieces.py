@@ -34,6 +34,17 @@ def test_pieces_are_joined_and_what_has_a_gap_is_dropped() -> None:
     assert [arriving.take(piece) for piece in pieces(3, '{"seq": 3', "}")] == [None, ("change", {"seq": 3})]
 
 
+def test_half_a_character_in_a_large_message_does_not_keep_it_from_being_read() -> None:
+    text = r'{"seq": 4, "text": "\ud800 \uD83D\uDE00 \uDE00\uD83D \\ud800 \n\u00e9"}'
+
+    (taken,) = [Pieces().take(piece) for piece in pieces(1, text)]
+
+    assert taken == (
+        "change",
+        {"seq": 4, "text": "\ufffd \U0001f600 \ufffd\ufffd \\ud800 \n\u00e9"},
+    )
+
+
 def test_pieces_that_no_canvas_sends_are_dropped() -> None:
     arriving = Pieces()
     wrong = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from typing import Any
 
@@ -367,3 +368,27 @@ async def test_after_a_reload_the_last_run_is_shown_again(site: Site, user: User
     await user.should_see("Failed", retries=100)
     await user.should_see("The template broke.", retries=100)
     assert len(jobs(site)) == 1
+
+
+async def test_an_input_with_very_many_values_is_edited_as_json(site: Site, user: User) -> None:
+    rows = [{"v": list(range(10))} for _row in range(1000)]
+    fields = [{"name": "rows", "type": "array"}]
+    large = [{"title": "Large", "payload": {"rows": rows}}, {"title": "Small", "payload": {"rows": [1]}}]
+    node = {"id": "api_input", "type": "api_input", "config": {"fields": fields, "samples": large}}
+    flow_id = site.flow("Letter", saved=False, file={"format": 1, "title": "Large", "nodes": [node], "edges": []})
+
+    await opened(user, flow_id)
+
+    assert user.client is not None
+    assert len(user.client.elements) < 3000
+    assert "This input has 10,000 values: it is edited as JSON." in page_text(user)
+    assert not named(user, "Input as").enabled
+    text = next(one for one in user.client.elements.values() if isinstance(one, ui.textarea) and '"rows"' in one.value)
+    assert json.loads(text.value) == {"rows": rows}
+
+    text.value = '{"rows": [1, 2]}'
+
+    assert named(user, "Input as").enabled
+    assert "it is edited as JSON" not in page_text(user)
+    named(user, "Input as").value = "form"
+    assert not text.client.elements.get(text.id)

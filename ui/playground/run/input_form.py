@@ -10,15 +10,19 @@ from nicegui import ui
 
 from engine.core.errors import PayloadInvalid
 from engine.flow.contract import input_fields, payload_schema, sample_payload, samples_of
+from ui.forms.amounts import MOST_VALUES, count_values
 from ui.forms.file_box import KeepFile
 from ui.forms.form import Field, Form
 from ui.forms.specs import specs_of_schema
 from ui.kit.feedback import told
 from ui.kit.parts import segments, words
-from ui.kit.text import _
+from ui.kit.text import _, number
 from ui.parts.open_drafts import OpenDraft
 from ui.playground.run.sample_row import Edit, SampleRow
 from ui.playground.run.samples import Sample, payload_of, place_now
+
+#: A request has no more values.
+_MOST_COUNTED = 200_000
 
 
 class InputForm:
@@ -26,7 +30,7 @@ class InputForm:
 
     `payload` is the input of the next run. Values stay when the fields change or the view is switched. `why_not` tells
     somebody who may not run the flow who may; the form then accepts no changes. `on_change` is called after the person
-    typed or chose another input.
+    typed or chose another input. An input with very many values is shown as JSON, because boxes for them take long.
     """
 
     def __init__(
@@ -49,7 +53,8 @@ class InputForm:
         self.keep_file = keep_file
         #: True once the person or a job has set the input, so that a sample does not replace it.
         self.touched = False
-        self.as_json = False
+        #: What the person chose, and what is shown.
+        self.wants_json = self.as_json = False
         self.fields: Sequence[dict[str, Any]] = ()
         self.samples: Sequence[Sample] = ()
         self.chosen: int | None = None
@@ -70,6 +75,7 @@ class InputForm:
                 words("", "fp-sp")
                 ways = {"form": _("Form"), "json": "JSON"}
                 self.ways = segments(ways, "form", self._switch, label=_("Input as"))
+            self._why_json = words("", "fp-hint", tag="p")
             self._body = ui.element("div")
         self._names: list[str] = []
         self._look()
@@ -108,7 +114,7 @@ class InputForm:
 
     def _show_payload(self) -> None:
         """Shows the fields and the input in the view that is open; fields that stay keep their elements."""
-        if self.form is not None and self.fields:
+        if self.form is not None and self.fields and not self._is_large():
             self.form.reshape(specs_of_schema(payload_schema(self.fields)), self.payload)
         elif not self.json_trouble:  # JSON that cannot be read stays to be corrected
             self._draw_body()
@@ -162,6 +168,8 @@ class InputForm:
         self.form = self.json_field = None
         self.json_trouble = ""
         self._body.clear()
+        self.as_json = self.wants_json or self._is_large()
+        self._tell_ways()
         with self._body:
             if self.as_json:
                 self._draw_json()
@@ -179,6 +187,19 @@ class InputForm:
                 )
             else:
                 words(_("This flow takes no input yet. Add an API Input and define its fields."), "fp-t2", tag="p")
+
+    def _is_large(self) -> bool:
+        return count_values(self.payload) > MOST_VALUES
+
+    def _tell_ways(self) -> None:
+        """Shows which view is open, and why an input has no form."""
+        large = self._is_large()
+        self.ways.value = "json" if self.as_json else "form"
+        self.ways.set_enabled(not large or not self.as_json)
+        self._why_json.visible = large and self.as_json
+        if self._why_json.visible:
+            count = number(count_values(self.payload, _MOST_COUNTED))
+            self._why_json.text = _("This input has {count} values: it is edited as JSON.").format(count=count)
 
     def _draw_json(self) -> None:
         self.json_field = field = Field(_("Input as JSON"))
@@ -203,6 +224,7 @@ class InputForm:
         self.json_trouble = trouble
         if self.json_field is not None:
             self.json_field.error(trouble)
+        self._tell_ways()
 
     def _switch(self, to: str) -> None:
         if (to == "json") == self.as_json:
@@ -210,7 +232,7 @@ class InputForm:
         if not self.ready():  # the other view would lose what cannot be read
             self.ways.value = "json" if self.as_json else "form"
             return
-        self.as_json = to == "json"
+        self.wants_json = to == "json"
         self._draw_body()
 
     def _typed(self, pointer: str, value: Any) -> None:
