@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from engine.core.json_text import json_text
 
@@ -17,6 +17,9 @@ _KEYS = re.compile(
 #: How each of them begins: most texts hold none of these, and need no search.
 _BEGINS = ("fp_", "whsec_", "sk-")
 _DECODER = json.JSONDecoder()
+#: How a text or a number begins in JSON, and how these, a list or an object do.
+_OF_LEAF = re.compile(r'["0-9-]')
+_OF_ANY = re.compile(r'["0-9\[{-]')
 
 
 class Redaction:
@@ -78,19 +81,23 @@ def _with_texts(
     text: str,
     hide: Callable[[str], str],
     is_hidden: Callable[[str], bool] = lambda _: False,
-    nested: Iterable[str] = (),
+    nested: Sequence[str] = (),
 ) -> str:
     """Returns a JSON text with its texts and keys as `hide` returns them, and HIDDEN for each number that `is_hidden` and
     for the lists and objects `nested`. It reads one text or number after the other: a value that is nested deeply needs
     no more of Python's stack than another one.
     """
-    beginning = re.compile("|".join(['["0-9-]', *map(re.escape, nested)]))
+    beginning = _OF_ANY if nested else _OF_LEAF
     pieces: list[str] = []
     copied = at = 0
     while found := beginning.search(text, at):
         begin = found.start()
-        if found[0][0] in "{[":
-            at, clean = found.end(), HIDDEN
+        if found[0] in "{[":
+            whole = next((secret for secret in nested if text.startswith(secret, begin)), None)
+            if whole is None:
+                at = begin + 1
+                continue
+            at, clean = begin + len(whole), HIDDEN
         else:
             value, at = _DECODER.raw_decode(text, begin)
             clean = hide(value) if isinstance(value, str) else HIDDEN if is_hidden(text[begin:at]) else value

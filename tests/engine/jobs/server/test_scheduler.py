@@ -207,7 +207,9 @@ async def test_a_clock_that_was_ahead_for_a_moment_silences_no_schedule(days: Da
     assert [days.local(start.slot) for start in days.starts(schedule)] == ["Tue 03 09:00", "Mon 02 09:00"]
 
 
-async def test_times_that_come_twice_in_the_night_the_clocks_go_back_are_no_clock_that_was_ahead(new_data: Path) -> None:
+async def test_times_that_come_twice_in_the_night_the_clocks_go_back_are_no_clock_that_was_ahead(
+    new_data: Path,
+) -> None:
     days = Days(new_data, "Australia/Lord_Howe")
     days.set("2026-04-04T14:50", "UTC")  # 01:50 on a Sunday; ten minutes later it is 01:30 again
     schedule = days.add(days.world.add_flow(), {"kind": "cron", "expression": "*/20 2 * * *"})
