@@ -211,6 +211,8 @@ test("a message above the limit of the socket travels in pieces, and one above a
   const sent = [], send = sending((event, message) => sent.push([event, message]));
   send("change", { seq: 1, ops: [] });
   assert.deepEqual(sent.splice(0), [["change", { seq: 1, ops: [] }]]);
+  send("change", { seq: 1, ops: ["\ud800 \u{1d11e} \\ud800", { "\udc00": "\n\udbff" }] });
+  assert.deepEqual(sent.splice(0), [["change", { seq: 1, ops: ["\ufffd \u{1d11e} \\ud800", { "\ufffd": "\n\ufffd" }] }]]);
   for (const start of ["", "x"]) {
     const message = { seq: 2, ops: [start + "\u{1d11e}".repeat(300_000), '"\\'.repeat(100_000)] };
     send("kept", message);
