@@ -32,6 +32,10 @@ class _Silent:
     def ended(self, step: object) -> None: ...
     def called(self, key: object, call: object) -> None: ...
     def delta(self, key: object, text: str) -> None: ...
+
+    def as_stored(self, text: str) -> str:
+        return text
+
     async def secret(self, secret_id: str) -> str:
         return secret_id
 
