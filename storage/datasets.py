@@ -16,7 +16,7 @@ from sqlalchemy import Select, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from engine.core.errors import NotFound
-from engine.core.lone_surrogates import without_lone_surrogates
+from engine.core.lone_surrogates import has_lone_surrogates, without_lone_surrogates
 from storage.tables import Dataset, DatasetRow
 
 ColumnType = Literal["string", "number", "integer", "boolean", "array", "object", "mixed", ""]
@@ -108,7 +108,7 @@ def hold_dataset(session: Session, workspace_id: str, dataset: str) -> Dataset:
     row = session.scalars(named(workspace_id, dataset)).first()
     if row is None:
         raise no_dataset(dataset)
-    if any(without_lone_surrogates(one["name"]) != one["name"] for one in row.columns):
+    if any(has_lone_surrogates(one["name"]) for one in row.columns):
         row.columns = _whole_columns(row)
     return row
 

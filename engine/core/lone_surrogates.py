@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def has_lone_surrogates(text: str) -> bool:
+    """True when the text cannot be written in UTF-8."""
+    return not text.isascii() and _SURROGATE.search(text) is not None
 
 
 def without_lone_surrogates(text: str) -> str:

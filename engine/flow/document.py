@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from math import isfinite
+from math import isfinite, isnan
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from engine.core.errors import Problem
 from engine.core.json_shape import TooManyValues, check_shape
+from engine.core.lone_surrogates import has_lone_surrogates
 from engine.flow.wrong_values import what_it_must_be
 
 FORMAT = 1
@@ -34,7 +35,6 @@ MOST_PROBLEMS = 200
 MOST_VALUES = MAX_BYTES // 2
 #: Characters of a name out of a file that a problem shows.
 _SHOWN = 100
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 MAX_ID = 63
 NODE_ID = re.compile(rf"^[a-z][a-z0-9_]{{0,{MAX_ID - 1}}}\Z")
@@ -282,10 +282,10 @@ def unfit(value: JsonValue) -> Iterator[tuple[tuple[int | str, ...], str]]:
     while waiting:
         here, one = waiting.pop()
         if isinstance(one, str):
-            if has_half_character(one):
+            if has_lone_surrogates(one):
                 yield here, f"{_named(here)} has {_HALF_OF_A_CHARACTER}"
         elif isinstance(one, dict):
-            if any(map(has_half_character, one)):
+            if any(map(has_lone_surrogates, one)):
                 yield here, f"A key has {_HALF_OF_A_CHARACTER}"
             waiting += [((*here, key), inside) for key, inside in reversed(one.items())]
         elif isinstance(one, list | tuple):
@@ -305,11 +305,6 @@ _HALF_OF_A_CHARACTER = (
 def fits_64_bits(number: int) -> bool:
     """True for a whole number that every JSON writer can write."""
     return -(1 << 63) <= number < 1 << 63
-
-
-def has_half_character(text: str) -> bool:
-    """True when a text cannot be written in UTF-8."""
-    return not text.isascii() and _HALF_CHARACTER.search(text) is not None
 
 
 def _named(location: Sequence[int | str]) -> str:
@@ -368,7 +363,9 @@ def deeper_than(value: JsonValue, limit: int) -> bool:
 
 
 def _length_near(length: float) -> float:
-    return max(-FURTHEST, min(length, FURTHEST)) if length == length else 0  # noqa: PLR0124 - not a number
+    if isinstance(length, float) and isnan(length):
+        return 0
+    return max(-FURTHEST, min(length, FURTHEST))
 
 
 def _node_json(node: Node) -> dict[str, Any]:
