@@ -135,7 +135,9 @@ class ConnectionForm:
         self._hint("base_url", kind.address_hint or kind.address)
         kept = self.row is not None and self.row.has_key
         told = (
-            _("A key is stored. Leave this empty to keep it; an address on another host drops it.")
+            _(
+                "A key is stored. Leave this empty to keep it; an address of another server, or one without https, drops it."
+            )
             if kept
             else _("Kept sealed on this server; nobody can read it here again.")
         )
