@@ -41,6 +41,17 @@ def change_elsewhere(site: Site, flow_id: str, **changes: Any) -> None:
     site.database.write_now(save_draft, site.owner, flow_id, changed, row(site, flow_id).draft_revision)
 
 
+async def checked_flow(site: Site, user: User) -> str:
+    """A saved flow whose deploy dialog is open, behind its checks."""
+    flow_id = site.flow("Greeting")
+    await user.open(f"/playground/{flow_id}")
+    press(user, "Deploy API")
+    await user.should_see("No problems.")
+    press(user, "Next")
+    await user.should_see("Back")
+    return flow_id
+
+
 async def settle(site: Site) -> None:
     """Waits until tasks that depend only on the database have finished."""
     for _turn in range(20):
@@ -103,12 +114,7 @@ async def test_save_as_waits_for_the_edit_under_way(site: Site, user: User) -> N
 
 
 async def test_deploying_waits_for_the_edit_that_was_made_meanwhile(site: Site, user: User) -> None:
-    flow_id = site.flow("Greeting")
-    await user.open(f"/playground/{flow_id}")
-    press(user, "Deploy API")
-    await user.should_see("No problems.")
-    press(user, "Next")
-    await user.should_see("Back")
+    flow_id = await checked_flow(site, user)
 
     async with edit_under_way(site, flow_id):
         press(user, "Deploy API")
@@ -118,12 +124,7 @@ async def test_deploying_waits_for_the_edit_that_was_made_meanwhile(site: Site, 
 
 
 async def test_what_a_colleague_typed_after_the_checks_does_not_go_live_unseen(site: Site, user: User) -> None:
-    flow_id = site.flow("Greeting")
-    await user.open(f"/playground/{flow_id}")
-    press(user, "Deploy API")
-    await user.should_see("No problems.")
-    press(user, "Next")
-    await user.should_see("Back")
+    flow_id = await checked_flow(site, user)
 
     change_elsewhere(site, flow_id, label="Half wri")
     press(user, "Deploy API")
@@ -136,12 +137,7 @@ async def test_what_a_colleague_typed_after_the_checks_does_not_go_live_unseen(s
 
 
 async def test_a_step_that_a_colleague_moves_stops_no_deployment(site: Site, user: User) -> None:
-    flow_id = site.flow("Greeting")
-    await user.open(f"/playground/{flow_id}")
-    press(user, "Deploy API")
-    await user.should_see("No problems.")
-    press(user, "Next")
-    await user.should_see("Back")
+    flow_id = await checked_flow(site, user)
     change_elsewhere(site, flow_id, position={"x": 900.0, "y": 0.0})
     press(user, "Deploy API")
     await until(lambda: row(site, flow_id).live_version is not None)
@@ -178,12 +174,7 @@ async def test_a_tab_that_closes_while_it_deploys_logs_no_error(
 async def test_a_tab_that_closes_while_its_flow_goes_live_logs_no_error(
     site: Site, user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
-    flow_id = site.flow("Greeting")
-    await user.open(f"/playground/{flow_id}")
-    press(user, "Deploy API")
-    await user.should_see("No problems.")
-    press(user, "Next")
-    await user.should_see("Back")
+    flow_id = await checked_flow(site, user)
 
     async with edit_under_way(site, flow_id):
         press(user, "Deploy API")
