@@ -517,6 +517,29 @@ async def test_a_refused_or_dead_mcp_server_is_told_to_the_model(kitchen: Kitche
     assert "is not opened" in refused
 
 
+@pytest.mark.parametrize("provider", ["openai_compatible", "anthropic", "google"])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"key": {"type": "string"}, "value": True}},
+        {"type": "object", "properties": None},
+        {"type": "object", "properties": {"a": {"type": "string", "enum": None}}, "required": None},
+        {"type": "object", "properties": {"a": {"type": "string", "required": True}}},
+    ],
+)
+async def test_a_tool_with_an_odd_schema_ends_no_agent(kitchen: Kitchen, provider: str, schema: dict[str, Any]) -> None:
+    origin = kitchen.model.origin
+    kitchen.world.write(add_connection, kitchen.owner, kitchen.vault, "other", provider, base_url=origin, key="sk-1")
+    server_id = kitchen.world.write(add_tool_server, kitchen.owner, kitchen.vault, "kv", f"{origin}/mcp")
+    tools = [ServerTool("put", "Puts a value.", schema), ServerTool("get", "Gets it.", {"type": "object"})]
+    kitchen.world.write(remember_tools, kitchen.owner, server_id, tools)
+    kitchen.world.write(allow_tools, kitchen.owner, server_id, ["put", "get"])
+    model = "box:m" if provider == "openai_compatible" else "other:m"
+    job = await kitchen.run(kitchen.agent({"kind": "mcp", "server": "kv"}, model=model))
+    assert job.status == "completed", job.error
+    assert len(kitchen.model.asked) == 1
+
+
 async def test_a_person_is_asked_first_and_no_call_is_repeated(kitchen: Kitchen, tmp_path: Any) -> None:
     written = tmp_path / "written"
     write = document_of(
