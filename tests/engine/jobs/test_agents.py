@@ -364,10 +364,25 @@ async def test_halves_of_characters_are_replaced_for_models_and_tools(kitchen: K
     assert (seen.path, json.loads(seen.body)) == ("/a%EF%BF%BD", {"more": "b�"})
 
 
+async def test_an_answer_that_was_cut_off_says_so(kitchen: Kitchen) -> None:
+    kitchen.model.say(Said("The orders: 1, 2 and", finish_reason="length"), Said("", finish_reason="length"))
+    flow_id = kitchen.agent()
+    job = await kitchen.run(flow_id)
+    (step,) = [one for one in kitchen.world.read(list_steps, kitchen.world.workspace_id, job.id) if one.warnings]
+    assert kitchen.world.result(job.id) == {"output": "The orders: 1, 2 and"}
+    assert step.warnings == (
+        "The answer is not complete: it reached its longest length. Ask for a shorter answer, or choose another model.",
+    )
+    empty = (await kitchen.run(flow_id)).error
+    assert empty is not None
+    assert empty["remedy"] == "Ask for a shorter answer, or choose another model."
+
+
 async def test_output_fields_are_checked_and_asked_for_again(kitchen: Kitchen) -> None:
     fields = [{"name": "price", "type": "number", "required": True}]
-    kitchen.model.say("It costs 7.", '{"price": 7}')
+    kitchen.model.say(Said('{"price":', finish_reason="length"), '{"price": 7}')
     job = await kitchen.run(kitchen.agent(output_fields=fields))
+    assert not any(one.warnings for one in kitchen.world.read(list_steps, kitchen.world.workspace_id, job.id))
     assert kitchen.world.result(job.id) == {"output": {"price": 7}}
     assert "does not fit" in kitchen.model.asked[1]["messages"][-1]["content"]
 
