@@ -158,10 +158,11 @@ def _upload_function(endpoint: str, payload: Any) -> str:
     if not has_files(payload):
         return ""
     return f"""
-# Uploads a file and prints its id.
+# Uploads a file and prints its id. The name is quoted for curl, which would read a comma or a semicolon in it.
 upload() {{
+  name=$(printf %s "$1" | sed 's/[\\\\"]/\\\\&/g')
   answer=$(curl -sS --fail-with-body {shell_word(files_url(endpoint))} \\
-    -H "Authorization: Bearer $FLOWPORT_API_KEY" -F "file=@$1") || {{ echo "$answer" >&2; return 1; }}
+    -H "Authorization: Bearer $FLOWPORT_API_KEY" -F "file=@\\"$name\\"") || {{ echo "$answer" >&2; return 1; }}
   echo "$answer" | grep -Eo '"file_id": *"[^"]*"' | cut -d '"' -f 4
 }}
 """

@@ -11,7 +11,7 @@ from typing import Any
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from engine.documents.document import Page, Read, Unreadable, Wish, cut_note, too_many_note
+from engine.documents.document import Page, Read, Unreadable, Wish, counted, cut_note, too_many_note
 from engine.documents.page_layout import PageLayout, Piece
 from engine.documents.rows import table_of
 
@@ -59,24 +59,39 @@ def read_pdf(content: bytes, wish: Wish) -> Read:
     return found
 
 
-def page_pictures(content: bytes, wish: Wish, width: int) -> tuple[list[dict[str, int]], bytes]:
-    """Returns the chosen pages as PNG pictures: page and size in bytes of each, and all pictures one after another."""
+def page_pictures(content: bytes, wish: Wish, width: int) -> tuple[list[dict[str, int]], list[str], bytes]:
+    """Returns the chosen pages as PNG pictures: page and size in bytes of each, sentences about the pages that are
+    missing, and all pictures one after another.
+    """
     told: list[dict[str, int]] = []
+    notes: list[str] = []
+    damaged: list[int] = []
     drawn = bytearray()
     with closing(_opened(content)) as pdf:
-        for number in wish.chosen(len(pdf))[:_MOST_PICTURES]:
+        chosen = wish.chosen(len(pdf))
+        reached = 0
+        for number in chosen[:_MOST_PICTURES]:
+            reached += 1
             try:
                 with closing(pdf[number - 1]) as page:
                     picture = _picture(page, width)
             except pypdfium2.PdfiumError:
+                damaged.append(number)
                 continue
             told.append({"page": number, "size": len(picture)})
             drawn += picture
             if wish.late:
                 break
+        if reached < len(chosen):
+            most = f"at most {_MOST_PICTURES} are drawn"
+            why = most if reached == _MOST_PICTURES else "drawing them takes too long for one step"
+            last = f"{chosen[reached - 1]:,}"
+            notes.append(f"It has {counted(len(pdf), 'page')}, and those after page {last} are missing: {why}.")
     if not told:
         raise Unreadable("damaged", detail="None of its pages can be drawn.")
-    return told, bytes(drawn)
+    if damaged:
+        notes.append(f"{_numbers(damaged)} cannot be drawn, so it is missing.")
+    return told, notes, bytes(drawn)
 
 
 def _opened(content: bytes) -> pypdfium2.PdfDocument:

@@ -132,8 +132,8 @@ def _pictures(family: str, content: bytes, wish: Wish, width: int) -> tuple[dict
         raise Unreadable("no_pages")
     from engine.documents.pdf import page_pictures
 
-    told, drawn = page_pictures(content, wish, width)
-    return {"value": {"pictures": told}}, drawn
+    told, notes, drawn = page_pictures(content, wish, width)
+    return {"value": {"pictures": told, "notes": notes}}, drawn
 
 
 def _read(family: str, content: bytes, wish: Wish) -> Read:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal, Protocol
 
+from msgspec import Struct
+
 from engine.core.error_codes import JobErrorCode
 from engine.documents.sentences import sentence
 from engine.flow.node_context import NodeFailed
@@ -71,19 +73,29 @@ async def read_document(content: Content, *, pages: str = "", as_: As = "text", 
     }
 
 
-async def page_images(content: Content, *, pages: str = "", width: int = 1_200, apart: Apart) -> list[bytes]:
-    """Returns pages of a PDF as PNG pictures, `width` pixels wide, at most 20. Raises NodeFailed."""
+class PageImages(Struct, frozen=True):
+    """Pages of a PDF as PNG pictures, by their numbers. `notes`: sentences about the pages that are missing."""
+
+    pictures: dict[int, bytes]
+    notes: tuple[str, ...] = ()
+
+
+async def page_images(content: Content, *, pages: str = "", width: int = 1_200, apart: Apart) -> PageImages:
+    """Returns pages of a PDF as pictures, `width` pixels wide, at most 20. Raises NodeFailed."""
     arguments = {"pages": pages, "width": max(100, min(width, 3_000))}
     value, drawn = await _ask("pictures", content, arguments, apart)
-    pictures, at = [], 0
-    for one in value.get("pictures", ()):
-        size = one.get("size") if isinstance(one, dict) else None
-        picture = drawn[at : at + size] if isinstance(size, int) and size > 0 else b""
+    pictures: dict[int, bytes] = {}
+    at = 0
+    if not _has(value, {"pictures": list, "notes": list}) or not all(isinstance(one, str) for one in value["notes"]):
+        raise failure_of("ended", content.name, {})
+    for one in value["pictures"]:
+        told = _has(one, {"page": int, "size": int}) and one["size"] > 0
+        picture = drawn[at : at + one["size"]] if told else b""
         if not picture.startswith(b"\x89PNG\r\n\x1a\n"):
             raise failure_of("ended", content.name, {})
-        pictures.append(picture)
+        pictures[one["page"]] = picture
         at += len(picture)
-    return pictures
+    return PageImages(pictures, tuple(value["notes"][:20]))
 
 
 def family_of(content: Content) -> str:

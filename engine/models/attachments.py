@@ -30,8 +30,7 @@ from engine.models.provider_catalog import PROVIDERS
 if TYPE_CHECKING:
     from pydantic_ai.messages import UserContent
 
-#: The most pages of a scanned PDF (`page_images` gives no more), and the width of their pictures in pixels.
-MOST_PAGES: Final = 20
+#: The width of the pictures of a scanned PDF's pages, in pixels.
 PAGE_WIDTH: Final = 1_240
 #: Characters of one file's text, and of all texts of a question.
 MOST_TEXT, MOST_TEXTS = 400_000, 1_200_000
@@ -146,15 +145,17 @@ class _Attaching:
 
     async def _scan(self, name: str, file: FileContent, why: str) -> None:
         assert self.apart is not None, "documents are read in an evaluator process"
-        pages = await page_images(file, width=PAGE_WIDTH, apart=self.apart)
+        drawn = await page_images(file, width=PAGE_WIDTH, apart=self.apart)
+        pages = drawn.pictures
         self._label(name)
-        for number, picture in enumerate(pages, 1):
+        for number, picture in pages.items():
             self.parts.append(Attachment(f"{name}, page {number}", "image/png", picture))
-        count = "a picture of its page" if len(pages) == 1 else f"pictures of {len(pages)} pages"
+        count = f"pictures of {len(pages)} pages"
+        if len(pages) == 1:
+            count = "a picture of one page" if drawn.notes else "a picture of its page"
         self._note(name, file, f"as {count}")
         self._tell(f"“{name}” was sent as {count}: {why}, and this one has no text.")
-        if len(pages) >= MOST_PAGES:
-            self.warnings.append(f"Of “{name}” only the first {MOST_PAGES} pages were sent.")
+        self.warnings += [f"“{name}”: {note}" for note in drawn.notes]
 
     def _tell(self, warning: str) -> None:
         """Adds a warning, but for the Simulated model: it looks at nothing, whatever it gets."""

@@ -12,7 +12,7 @@ import asyncio
 import dataclasses
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from msgspec.structs import replace
 
@@ -52,8 +52,6 @@ WAITS = 3
 #: Seconds. For a longer wait the call fails, and the node's retries apply.
 LONGEST_WAIT = 60.0
 
-CUT_OFF = "The answer is not complete: it reached its longest length. Raise the longest answer (max tokens), or leave it empty."
-
 #: Request modes that some servers do not support.
 Way = Literal["json schema", "stream"]
 
@@ -73,6 +71,8 @@ class Conversation:
     given_up: set[tuple[str, str, Way]]
     limiter: CallLimiter = field(default_factory=CallLimiter)
     attached: Attached = field(default_factory=Attached)
+    #: What to do about an answer that reached its longest length.
+    remedy_for_length: ClassVar[str] = "Raise the longest answer (max tokens), or leave it empty."
     calls: list[ModelCall] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     _not_taken: set[Way] = field(default_factory=set)
@@ -117,7 +117,7 @@ class Conversation:
         if self.request.on_delta and not self._streamed:
             self._stream_text(text)
         if response.finish_reason == "length":
-            self.warnings.append(CUT_OFF)
+            self._warn_of_length()
         self._report()
         return self._answered(text, text)
 
@@ -277,6 +277,9 @@ class Conversation:
             settings["temperature"] = self.request.temperature
         return settings
 
+    def _warn_of_length(self) -> None:
+        self.warnings.append(f"The answer is not complete: it reached its longest length. {self.remedy_for_length}")
+
     def _stream_text(self, text: str) -> None:
         self._streamed = True
         if self.request.on_delta:
@@ -329,7 +332,7 @@ class Conversation:
     def _empty(self, response: ModelResponse) -> ModelFailed:
         return empty_answer(
             self.request.model_name,
-            cut_off=response.finish_reason == "length",
+            cut_off=self.remedy_for_length if response.finish_reason == "length" else "",
             refused=response.finish_reason == "content_filter",
             said=str((response.provider_details or {}).get("refusal") or ""),
             tool=next((part.tool_name for part in response.tool_calls), None),

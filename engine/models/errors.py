@@ -116,10 +116,12 @@ def unusable(model: str, attempts: int, complaints: list[str], *, cut_off: bool)
     )
 
 
-def empty_answer(model: str, *, cut_off: bool, refused: bool, said: str = "", tool: str | None = None) -> ModelFailed:
+def empty_answer(
+    model: str, *, refused: bool, cut_off: str = "", said: str = "", tool: str | None = None
+) -> ModelFailed:
     """The model answered without any text.
 
-    `said`: how it refused, in its own words. `tool`: the name of a tool that it called, though none was offered.
+    `cut_off`: what to do about its longest length, when it reached that. `said`: how it refused, in its own words. `tool`: the name of a tool that it called, though none was offered.
     """
     if refused:
         return ModelFailed(
@@ -140,9 +142,7 @@ def empty_answer(model: str, *, cut_off: bool, refused: bool, said: str = "", to
         JobErrorCode.OUTPUT_INVALID,
         f"{model} answered with no text.",
         why="It used up its longest answer before it wrote any." if cut_off else "Nobody knows why.",
-        remedy="Raise the longest answer (max tokens), or leave it empty."
-        if cut_off
-        else "Try again, or change the prompt.",
+        remedy=cut_off or "Try again, or change the prompt.",
         passing=not cut_off,
     )
 
@@ -218,7 +218,7 @@ def model_fault(  # noqa: C901, PLR0911, PLR0912 - one case per kind of error
                 passing=error.status_code == 408,
             )
         case seen.ContentFilterError():
-            return empty_answer(model, cut_off=False, refused=True)
+            return empty_answer(model, refused=True)
         case seen.AgentRunError() if _was_redirected(error):
             return ModelFailed(
                 JobErrorCode.NODE_FAILED,

@@ -7,7 +7,7 @@ some providers sign parts of it and want them back unchanged. A call's arguments
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import structs
 
@@ -71,6 +71,7 @@ async def simulated_reply(turn: ModelTurn, request: ModelRequest, attached: Atta
 class ToolConversation(Conversation):
     """The next reply to a conversation with tools."""
 
+    remedy_for_length: ClassVar[str] = "Ask for a shorter answer, or choose another model."
     turn: ModelTurn = field(kw_only=True)
     response: ModelResponse | None = field(default=None, init=False)
 
@@ -89,6 +90,9 @@ class ToolConversation(Conversation):
             raise self._no_text(response)
         if self.request.on_delta and text and not self._streamed:
             self._stream_text(text)
+        # an object that was cut off does not fit its schema, and is asked for again
+        if response.finish_reason == "length" and not _tool_calls(response) and self.turn.output_schema is None:
+            self._warn_of_length()
         self._report()
         self.response = response
         return self._answered(text, text)

@@ -374,6 +374,8 @@ async def test_a_wish_for_another_protocol_is_answered_as_a_plain_request(site: 
         b"GET http:///x HTTP/1.1\r\nhost: x\r\n\r\n",
         b"GET http:// HTTP/1.1\r\nhost: x\r\n\r\n",
         "GET /public/v1/é HTTP/1.1\r\nhost: x\r\n\r\n".encode(),
+        "GET /docs/é HTTP/1.1\r\nhost: x\r\n\r\n".encode(),
+        b"GET /docs\x01 HTTP/1.1\r\nhost: x\r\n\r\n",
         head(OF_API, "content-length: abc"),
         head(OF_API, "content-length: -1"),
         head(OF_API, "content-length: 2", "content-length: 2") + b"hi",

@@ -501,6 +501,29 @@ def test_an_example_repeats_the_whole_upload_of_a_file(language: str, endpoint: 
     assert endpoint.submits[1:] == [{"document": "file_1"}]
 
 
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("Smith, John.pdf", b'filename="Smith, John.pdf"'),
+        ("a;type=text.pdf", b'filename="a;type=text.pdf"'),
+        ("it's $HOME.pdf", b'filename="it\'s $HOME.pdf"'),
+        ('"q".pdf', b"q"),
+        ("a\\b.pdf", b"b.pdf"),
+    ],
+)
+@pytest.mark.process
+def test_the_code_for_curl_uploads_a_file_whatever_its_name(name: str, sent: bytes, endpoint: Endpoint, tmp_path: Path):
+    endpoint.submits.append({})
+    endpoint.uploads.append(b"")
+    (tmp_path / name).write_bytes(b"all of it")
+
+    done = run_text("curl", code_examples(endpoint.address, {"document": FileToSend(name)}).curl, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert [b"all of it" in body and sent in body for body in endpoint.uploads[1:]] == [True]
+    assert endpoint.submits[1:] == [{"document": "file_1"}]
+
+
 @pytest.mark.process
 def test_the_short_code_for_curl_does_not_repeat_what_never_passes(endpoint: Endpoint, tmp_path: Path):
     endpoint.busy_seconds = None

@@ -602,6 +602,30 @@ async def test_the_headers_of_a_version_without_initialize_are_told(
     assert error.get("message", "").startswith(told)
 
 
+@pytest.mark.parametrize(
+    ("versions", "status", "code"),
+    [
+        ([], 200, None),
+        (["2025-06-18"], 200, None),
+        (["2025-06-18", "2026-07-28"], 200, None),
+        (["2026-07-28", "2025-06-18"], 400, -32020),
+        (["2026-07-28", "2026-07-28"], 400, -32020),
+    ],
+)
+async def test_the_first_header_of_the_version_decides(
+    house: House, versions: list[str], status: int, code: int | None
+):
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    sent = [("Authorization", f"Bearer {house.key}"), ("Mcp-Method", "tools/list")]
+    sent += [("MCP-Protocol-Version", version) for version in versions]
+    message = {"jsonrpc": "2.0", "id": 7, "method": "tools/list", "params": {"_meta": meta}}
+    answer = await house.client.post("/mcp", json=message, headers=sent)
+    assert (answer.status_code, answer.json().get("error", {}).get("code")) == (status, code)
+
+
 async def test_an_unknown_version_is_told_with_those_there_are(house: House):
     headers = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {house.key}"}
     sent = {**headers, "MCP-Protocol-Version": "1.0"}

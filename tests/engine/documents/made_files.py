@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
@@ -82,17 +83,19 @@ def pdf(*pages: list[tuple[float, float, float, str]], title: str = "") -> bytes
     return pdf_of(objects, b"/Info %d 0 R" % len(objects))
 
 
-def scanned_pdf() -> bytes:
-    """A page with a picture and without text."""
+def scanned_pdf(pages: int = 1, broken: Collection[int] = ()) -> bytes:
+    """Pages with a picture and without text; those that are broken cannot be opened."""
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Resources<</XObject<</I 3 0 R>>>>/Contents 4 0 R>>"
+    kids = b" ".join(b"%d 0 R" % (4 + number) for number in range(1, pages + 1))
     return pdf_of(
         [
             b"<</Type/Catalog/Pages 2 0 R>>",
-            b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Resources<</XObject<</I 4 0 R>>>>/Contents 5 0 R>>",
+            b"<</Type/Pages/Kids[%b]/Count %d>>" % (kids, pages),
             stream(
                 b"\x80" * 64, b"/Type/XObject/Subtype/Image/Width 8/Height 8/ColorSpace/DeviceGray/BitsPerComponent 8"
             ),
             stream(b"q 200 0 0 200 0 0 cm /I Do Q"),
+            *(b"<</Type/Broken/Parent 2 0 R>>" if number in broken else page for number in range(1, pages + 1)),
         ]
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -74,13 +75,49 @@ async def test_a_table_in_a_pdf_becomes_rows() -> None:
 
 async def test_pages_of_a_pdf_come_out_as_pictures() -> None:
     pictures = await page_images(Sent("invoice.pdf", made.INVOICE), width=300, apart=apart)
-    assert len(pictures) == 2
-    width, height = (int.from_bytes(pictures[0][at : at + 4], "big") for at in (16, 20))
+    assert (list(pictures.pictures), pictures.notes) == ([1, 2], ())
+    width, height = (int.from_bytes(pictures.pictures[1][at : at + 4], "big") for at in (16, 20))
     assert (width, height) == (300, 425)
     scanned = await page_images(Sent("scan.pdf", made.scanned_pdf()), pages="last", width=100, apart=apart)
-    assert scanned[0].startswith(b"\x89PNG")
+    assert [picture[:4] for picture in scanned.pictures.values()] == [b"\x89PNG"]
     with pytest.raises(NodeFailed, match="has no pages to show as pictures"):
         await page_images(Sent("a.docx", made.WORD), apart=apart)
+
+
+@pytest.mark.parametrize(
+    ("pages", "broken", "seconds", "drawn", "notes"),
+    [
+        (20, (), 60, range(1, 21), ()),
+        (21, (), 60, range(1, 21), ("It has 21 pages, and those after page 20 are missing: at most 20 are drawn.",)),
+        (
+            21,
+            (2, 20),
+            60,
+            (1, *range(3, 20)),
+            (
+                "It has 21 pages, and those after page 20 are missing: at most 20 are drawn.",
+                "Each of the pages 2, 20 cannot be drawn, so it is missing.",
+            ),
+        ),
+        (5, (3,), 60, (1, 2, 4, 5), ("Page 3 cannot be drawn, so it is missing.",)),
+        (
+            3,
+            (),
+            0,
+            (1,),
+            ("It has 3 pages, and those after page 1 are missing: drawing them takes too long for one step.",),
+        ),
+        (1, (), 0, (1,), ()),
+    ],
+)
+async def test_pages_without_a_picture_are_named(
+    pages: int, broken: Sequence[int], seconds: float, drawn: Sequence[int], notes: tuple[str, ...]
+) -> None:
+    async def draw(family: str, reader: str, arguments: Any, content: bytes) -> tuple[dict[str, Any], bytes]:
+        return read(family, reader, arguments, content, seconds=seconds)
+
+    found = await page_images(Sent("scan.pdf", made.scanned_pdf(pages, broken)), width=100, apart=draw)
+    assert (list(found.pictures), found.notes) == (list(drawn), notes)
 
 
 async def test_word() -> None:
@@ -305,10 +342,14 @@ async def test_an_answer_with_another_shape_is_not_believed() -> None:
 
     with pytest.raises(NodeFailed, match="the reader stopped in the middle"):
         await read_document(Sent("a.pdf", b"%PDF-"), apart=answers)
-    with pytest.raises(NodeFailed, match="the reader stopped in the middle"):
-        await page_images(
-            Sent("a.pdf", b"%PDF-"), apart=lambda *_: _done(({"value": {"pictures": [{"size": 4}]}}, b"GIF8"))
-        )
+    for told in (
+        {"pictures": [{"page": 1, "size": 4}], "notes": []},
+        {"pictures": [{"size": 4}], "notes": []},
+        {"pictures": [], "notes": [1]},
+        {"pictures": 5},
+    ):
+        with pytest.raises(NodeFailed, match="the reader stopped in the middle"):
+            await page_images(Sent("a.pdf", b"%PDF-"), apart=lambda *_, told=told: _done(({"value": told}, b"GIF8")))
 
 
 async def _done(answer: tuple[dict[str, Any], bytes]) -> tuple[dict[str, Any], bytes]:

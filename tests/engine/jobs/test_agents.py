@@ -364,10 +364,25 @@ async def test_halves_of_characters_are_replaced_for_models_and_tools(kitchen: K
     assert (seen.path, json.loads(seen.body)) == ("/a%EF%BF%BD", {"more": "b�"})
 
 
+async def test_an_answer_that_was_cut_off_says_so(kitchen: Kitchen) -> None:
+    kitchen.model.say(Said("The orders: 1, 2 and", finish_reason="length"), Said("", finish_reason="length"))
+    flow_id = kitchen.agent()
+    job = await kitchen.run(flow_id)
+    (step,) = [one for one in kitchen.world.read(list_steps, kitchen.world.workspace_id, job.id) if one.warnings]
+    assert kitchen.world.result(job.id) == {"output": "The orders: 1, 2 and"}
+    assert step.warnings == (
+        "The answer is not complete: it reached its longest length. Ask for a shorter answer, or choose another model.",
+    )
+    empty = (await kitchen.run(flow_id)).error
+    assert empty is not None
+    assert empty["remedy"] == "Ask for a shorter answer, or choose another model."
+
+
 async def test_output_fields_are_checked_and_asked_for_again(kitchen: Kitchen) -> None:
     fields = [{"name": "price", "type": "number", "required": True}]
-    kitchen.model.say("It costs 7.", '{"price": 7}')
+    kitchen.model.say(Said('{"price":', finish_reason="length"), '{"price": 7}')
     job = await kitchen.run(kitchen.agent(output_fields=fields))
+    assert not any(one.warnings for one in kitchen.world.read(list_steps, kitchen.world.workspace_id, job.id))
     assert kitchen.world.result(job.id) == {"output": {"price": 7}}
     assert "does not fit" in kitchen.model.asked[1]["messages"][-1]["content"]
 
@@ -515,6 +530,29 @@ async def test_a_refused_or_dead_mcp_server_is_told_to_the_model(kitchen: Kitche
     assert gone.startswith("The tool failed: “dead” could not be reached.")
     assert f"127.0.0.1:{inside}" in refused
     assert "is not opened" in refused
+
+
+@pytest.mark.parametrize("provider", ["openai_compatible", "anthropic", "google"])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"key": {"type": "string"}, "value": True}},
+        {"type": "object", "properties": None},
+        {"type": "object", "properties": {"a": {"type": "string", "enum": None}}, "required": None},
+        {"type": "object", "properties": {"a": {"type": "string", "required": True}}},
+    ],
+)
+async def test_a_tool_with_an_odd_schema_ends_no_agent(kitchen: Kitchen, provider: str, schema: dict[str, Any]) -> None:
+    origin = kitchen.model.origin
+    kitchen.world.write(add_connection, kitchen.owner, kitchen.vault, "other", provider, base_url=origin, key="sk-1")
+    server_id = kitchen.world.write(add_tool_server, kitchen.owner, kitchen.vault, "kv", f"{origin}/mcp")
+    tools = [ServerTool("put", "Puts a value.", schema), ServerTool("get", "Gets it.", {"type": "object"})]
+    kitchen.world.write(remember_tools, kitchen.owner, server_id, tools)
+    kitchen.world.write(allow_tools, kitchen.owner, server_id, ["put", "get"])
+    model = "box:m" if provider == "openai_compatible" else "other:m"
+    job = await kitchen.run(kitchen.agent({"kind": "mcp", "server": "kv"}, model=model))
+    assert job.status == "completed", job.error
+    assert len(kitchen.model.asked) == 1
 
 
 async def test_a_person_is_asked_first_and_no_call_is_repeated(kitchen: Kitchen, tmp_path: Any) -> None:

@@ -19,6 +19,7 @@ from engine.models.provider_catalog import PROVIDERS
 from engine.nodes.prompt import NODE
 from engine.outbound.client import OutboundClient
 from engine.sandbox.pool import Sandbox
+from tests.engine.documents.made_files import scanned_pdf
 
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 #: Media type -> the providers that take it as it is; the others get its text (`text`, `pdf as text`) or nothing.
@@ -222,6 +223,17 @@ async def test_a_scan_goes_as_pictures_of_its_pages(sandbox):
     assert attached.warnings == (
         "“scan.pdf” was sent as a picture of its page: qwen of “Mine” takes no PDF, and this one has no text.",
     )
+
+
+async def test_a_scan_with_missing_pages_says_which(sandbox):
+    sent = file("scan.pdf", "application/pdf", scanned_pdf(3, broken=[2]))
+    attached = await attach([sent], connection("vllm"), "qwen", sandbox.read_file)
+    assert [picture.name for picture in attached.files] == ["scan.pdf, page 1", "scan.pdf, page 3"]
+    assert attached.warnings[1:] == ("“scan.pdf”: Page 2 cannot be drawn, so it is missing.",)
+    one = await attach([file("scan.pdf", "application/pdf", scanned_pdf(2, broken=[2]))], None, "", sandbox.read_file)
+    assert one.notes[0].endswith("as a picture of one page")
+    whole = await attach([file("scan.pdf", "application/pdf", scanned_pdf(20))], None, "", sandbox.read_file)
+    assert (len(whole.files), whole.warnings) == (20, ())
 
 
 async def test_the_simulated_model_reads_documents_and_counts_pictures(sandbox):
