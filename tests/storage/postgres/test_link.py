@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -135,6 +137,28 @@ def test_after_a_cut_the_lock_is_taken_again_and_notices_are_heard(
         until(lambda: one.link.is_held)
         two.link.say("wake")
         assert one.next() == ("wake",)
+
+
+def test_a_process_with_many_open_descriptors_gets_its_link_back(
+    new_data: Path, proxy: Proxy, database: Database
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2_048)), hard))
+    opened: list[int] = []
+    try:
+        with linked(proxy.url, "boot_a") as one:
+            with proxy.away():
+                until(lambda: one.link.connected_for == 0)
+                opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(1_100))
+            one.connected.get(timeout=LONG)
+            until(lambda: one.link.is_held)
+            with linked(url_of(new_data), "boot_b") as two:
+                two.link.say("wake")
+                assert one.next() == ("wake",)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_lock_that_one_process_holds_is_given_to_nobody_until_it_is_let_go(new_data: Path) -> None:
