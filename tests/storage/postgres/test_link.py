@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import queue
 import resource
@@ -11,9 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Never
 
 import pytest
 
+from engine.outbound.robots import CrawlPoliteness
 from storage.database import Database
 from storage.opening import open_database
 from storage.postgres import process_link
@@ -182,3 +185,48 @@ def test_a_lock_that_is_given_too_late_is_given_back(
         monkeypatch.undo()
         assert one.link.hold("another site"), "the link has had the first answer"
         assert two.link.hold("site example.com:443 0")
+
+
+@dataclass
+class Asked:
+    """The link of a process that tells when it is asked for a lock."""
+
+    link: Link
+    asked: threading.Event
+
+    @property
+    def connected_for(self) -> float:
+        return self.link.connected_for
+
+    def hold(self, name: str) -> bool:
+        self.asked.set()
+        return self.link.hold(name)
+
+    def let_go(self, name: str) -> None:
+        self.link.let_go(name)
+
+
+async def test_a_step_that_is_cancelled_while_it_asks_for_a_site_leaves_the_site_to_others(
+    new_data: Path, proxy: Proxy
+) -> None:
+    async def fetch(url: str, seconds: float, reach: str) -> Never:
+        raise AssertionError(url)
+
+    with linked(proxy.url, "boot_a") as one, linked(url_of(new_data), "boot_b") as two:
+        cancelled, other = CrawlPoliteness(fetch), CrawlPoliteness(fetch)
+        asked = threading.Event()
+        cancelled.share(Asked(one.link, asked))
+        other.share(two.link)
+
+        async def visit(crawl: CrawlPoliteness) -> None:
+            async with crawl.turn("https://example.com/a", delay_seconds=0.05, at_once=1):
+                pass
+
+        with proxy.silent():
+            asking = asyncio.create_task(visit(cancelled))
+            await asyncio.to_thread(asked.wait, LONG)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        async with asyncio.timeout(LONG):
+            await visit(cancelled)
+            await visit(other)
