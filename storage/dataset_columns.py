@@ -14,10 +14,18 @@ from storage.database import now
 from storage.dataset_changes import BY, MAX_COLUMN_NAME, MAX_COLUMNS, json_size
 from storage.dataset_keys import key_text
 from storage.datasets import CHUNK, ColumnType, Row, as_json
-from storage.statements import Statement
+from storage.statements import Statement, is_sqlite
 from storage.tables import Dataset, DatasetRow
 
 _PUT = Statement("update dataset_rows set data = :data, key = :key where id = :id")
+#: PostgreSQL takes the rows as one statement: other writers wait until the last one is changed.
+_PUT_POSTGRES = Statement(
+    """
+    update dataset_rows set data = cast(changed.data as json), key = changed.key
+      from unnest(cast(:ids as bigint[]), cast(:texts as text[]), cast(:keys as text[])) as changed (id, data, key)
+     where dataset_rows.id = changed.id
+    """
+)
 
 
 def add_column(session: Session, dataset: Dataset, name: str, kind: ColumnType) -> None:
@@ -81,7 +89,7 @@ def _rewrite(session: Session, dataset: Dataset, column: str, change: Callable[[
     after, grown = 0, 0
     while True:
         rows = session.execute(
-            select(DatasetRow.id, DatasetRow.data)
+            select(DatasetRow.id, cast(DatasetRow.data, Text))
             .where(DatasetRow.dataset_id == dataset.id, DatasetRow.id > after)
             .order_by(DatasetRow.id)
             .limit(CHUNK)
@@ -90,20 +98,29 @@ def _rewrite(session: Session, dataset: Dataset, column: str, change: Callable[[
             break
         after = rows[-1][0]
         written: list[dict[str, Any]] = []
-        for row_id, data in rows:
+        for row_id, stored in rows:
+            data = json.loads(stored)
             if column not in data:
                 continue
             changed = change(data)
             text = as_json(changed)
-            grown += json_size(text) - json_size(as_json(data))
+            grown += json_size(text) - json_size(stored)
             key = key_text(changed.get(dataset.key_column)) if dataset.key_column else None
             written.append({"id": row_id, "data": text, "key": key})
         if written:
-            _PUT.run(session, *written)
+            _put(session, written)
     dataset.byte_count = max(0, dataset.byte_count + grown)
     dataset.updated_at = now(session)
     session.flush()
     session.expire_all()
+
+
+def _put(session: Session, rows: list[dict[str, Any]]) -> None:
+    if is_sqlite(session):
+        _PUT.run(session, *rows)
+        return
+    values = {f"{name}s": [row[of] for row in rows] for name, of in (("id", "id"), ("text", "data"), ("key", "key"))}
+    _PUT_POSTGRES.run(session, values)
 
 
 def _known(dataset: Dataset, column: str) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Text, cast, or_, select
 from sqlalchemy.orm import Session
 
 from storage.datasets import CHUNK
-from storage.statements import Statement
+from storage.statements import Statement, is_sqlite
 from storage.tables import Dataset, DatasetRow
 
 #: The most characters of a text that is its own key. Keys that 0.2 stored are longer texts cut there.
@@ -33,6 +33,13 @@ _BLANKS = r"(?:[\s\p{Z}\x{85}]|\\(?:[a-tv-z]|u[0-9a-f]{4}))*"
 _RE2: Any = re2
 
 _KEY = Statement("update dataset_rows set key = :key where id = :id")
+_KEY_POSTGRES = Statement(
+    """
+    update dataset_rows set key = changed.key
+      from unnest(cast(:ids as bigint[]), cast(:keys as text[])) as changed (id, key)
+     where dataset_rows.id = changed.id
+    """
+)
 
 
 def key_text(value: Any) -> str | None:
@@ -82,8 +89,10 @@ def _use_key(session: Session, dataset: Dataset, column: str) -> None:
         .execution_options(yield_per=CHUNK)
     )
     keys = [{"id": row_id, "key": key_text(data.get(column))} for row_id, data in rows]
-    if keys:
+    if keys and is_sqlite(session):
         _KEY.run(session, *keys)
+    elif keys:
+        _KEY_POSTGRES.run(session, {"ids": [one["id"] for one in keys], "keys": [one["key"] for one in keys]})
     session.expire_all()
 
 

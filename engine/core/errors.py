@@ -412,8 +412,9 @@ class StorageUnavailable(Unavailable):
 
 
 class DatabaseAway(StorageUnavailable):
-    """What is stored cannot be read or written right now."""
+    """What is stored cannot be read or written right now. `may_be_stored`: nobody knows whether a write was committed."""
 
+    may_be_stored = True
     remedy = (
         "Nothing that was accepted is lost. Try again in a few seconds; if it stays, the log of the server says more to "
         "whoever runs it."

@@ -143,6 +143,22 @@ class SharedTurns(Protocol):
     def let_go(self, name: str) -> None: ...
 
 
+async def _hold(turns: SharedTurns, place: str) -> bool:
+    """Takes a lock, and gives it back when the step was cancelled while its thread waited for the answer."""
+    taking = asyncio.ensure_future(asyncio.to_thread(turns.hold, place))
+    try:
+        return await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        taking.add_done_callback(lambda taken: _give_back(turns, place, taken))
+        raise
+
+
+def _give_back(turns: SharedTurns, place: str, taken: asyncio.Future[bool]) -> None:
+    # only a lock that this call took: another request of the process may hold the place
+    if not taken.cancelled() and taken.exception() is None and taken.result():
+        turns.let_go(place)
+
+
 class CrawlPoliteness:
     """The robots.txt rules and request limits of one process, used from one event loop."""
 
@@ -224,7 +240,7 @@ class CrawlPoliteness:
         while self._shared.connected_for > 0:
             random.shuffle(places)
             for place in places:
-                if not await asyncio.to_thread(self._shared.hold, place):
+                if not await _hold(self._shared, place):
                     continue
                 if delay_seconds <= 0:
                     return place

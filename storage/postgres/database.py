@@ -128,7 +128,7 @@ class PostgresDatabase(Database):
             self._database_clock.note(at)
 
     def _open_file_bytes(self, folder: Path) -> FileBytes:
-        return PostgresFileBytes(folder, self.read_engine)
+        return PostgresFileBytes(folder, self.read_engine, 0.0 if self._is_watched else self._ask_seconds)
 
     async def find(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Does what `look_up` does in a thread, so that a server that does not answer does not stop the event loop."""
@@ -169,9 +169,17 @@ class PostgresDatabase(Database):
 
     async def write(self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Does what the method of Database does. Raises DatabaseAway when the server is silent: the write is not begun
-        then, or nobody knows yet whether it is committed.
+        then, or nobody knows yet whether it is committed. A worker tries again for a while, as `read` does, when nothing
+        was stored.
         """
-        return await self._written(work, args, kwargs)
+        until = 0.0 if self._is_watched else time.monotonic() + self._ask_seconds
+        while True:
+            try:
+                return await self._written(work, args, kwargs)
+            except DatabaseAway as away:
+                if away.may_be_stored or self._closing or time.monotonic() >= until:
+                    raise
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def write_joined(self, work: PluralAction[Item, T], item: Item) -> T:
         """Does what the method of Database does, and raises DatabaseAway as `write`."""
@@ -325,7 +333,12 @@ class PostgresDatabase(Database):
             if connection is not None and is_lost(error):
                 outcome = "aborted" if committing is None else self._outcome(committing)
                 log.warning("The connection was lost in a transaction: it is %s", outcome)
-            return tried if outcome == "committed" else _Tried(outcome, as_fault(error))
+            if outcome == "committed":
+                return tried
+            fault = as_fault(error)
+            if isinstance(fault, DatabaseAway):
+                fault.may_be_stored = outcome == "unknown"
+            return _Tried(outcome, fault)
         except BaseException as error:  # noqa: BLE001 - passed on to every waiting caller
             self._close_writing_connection()
             return _Tried("failed", error)

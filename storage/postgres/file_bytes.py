@@ -13,10 +13,12 @@ import contextlib
 import hashlib
 import logging
 import secrets
-from collections.abc import Generator, Iterator
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
 from sqlalchemy import Engine
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
+#: The seconds between two tries of a step to reach the database.
+_AGAIN_SECONDS: Final = 0.5
 PIECE_BYTES: Final = 1 << 20
 
 _BEGIN: Final = """
@@ -96,19 +101,27 @@ class StoredDraft(Draft):
 
 
 class PostgresFileBytes(FileBytes):
-    """The bytes of all files. `folder`: where drafts and copies lie for a while."""
+    """The bytes of all files. `folder`: where drafts and copies lie for a while. `ask_seconds`: for how long the thread of
+    a step asks again while the database is away; 0 in a server, whose callers are told at once.
+    """
 
     in_folder = False
 
-    def __init__(self, folder: Path, readers: Engine) -> None:
+    def __init__(self, folder: Path, readers: Engine, ask_seconds: float = 0.0) -> None:
         super().__init__(folder)
+        self._ask_seconds = ask_seconds
+        self._closing = threading.Event()
         # Each statement is a transaction of its own, which does not wait for the lock of writers.
         self._engine = readers.execution_options(isolation_level="AUTOCOMMIT", postgresql_readonly=False)
         self._remover = ThreadPoolExecutor(1, thread_name_prefix="drafts")
 
     def store(self, draft_id: str, path: Path, size: int) -> None:
         """Stores the bytes of a draft in pieces. Raises StorageUnavailable."""
+        self._ask_again(lambda: self._store(draft_id, path, size))
+
+    def _store(self, draft_id: str, path: Path, size: int) -> None:
         with self._connected() as connection:
+            connection.execute(_DISCARD, (draft_id,))  # what an earlier try has left
             connection.execute(_BEGIN, (draft_id, size))
             for number, piece in enumerate(_pieces(path)):
                 connection.execute(_ADD, (draft_id, number, piece))
@@ -130,10 +143,7 @@ class PostgresFileBytes(FileBytes):
 
     def read(self, sha256: str, size: int) -> bytes:
         """Returns the bytes of a file. Raises BytesGone and StorageUnavailable."""
-        content = bytearray()
-        for piece in self._stored_pieces(sha256, size):
-            content += piece
-        return bytes(content)
+        return self._ask_again(lambda: b"".join(self._stored_pieces(sha256, size)))
 
     def is_there(self, sha256: str, size: int) -> bool:
         """True when bytes of this size are stored; their content is not read."""
@@ -182,6 +192,7 @@ class PostgresFileBytes(FileBytes):
 
     def close(self) -> None:
         """Waits until the drafts that nobody wants are removed."""
+        self._closing.set()
         self._remover.shutdown(wait=True)
 
     def _new_draft(self, path: Path) -> Draft:
@@ -204,6 +215,15 @@ class PostgresFileBytes(FileBytes):
         if row is None or left or digest.hexdigest() != sha256:
             raise BytesGone(sha256)
         yield last
+
+    def _ask_again(self, work: Callable[[], T]) -> T:
+        until = time.monotonic() + self._ask_seconds
+        while True:
+            try:
+                return work()
+            except StorageUnavailable:
+                if time.monotonic() >= until or self._closing.wait(_AGAIN_SECONDS):
+                    raise
 
     def _discard(self, draft_id: str) -> None:
         try:

@@ -16,17 +16,21 @@ from storage.queue import AHEAD, QUEUE, Turns, turn_of_now
 from storage.statements import Statement
 
 #: Gives each subject as many turns as it has messages, behind the turn that is being served, and adds the messages. Of its
-#: subject's turns a message has the last but so many as come behind it.
+#: subject's turns a message has the last but so many as come behind it. A last turn behind everything that waits was taken
+#: already: it counts no more, since it may lie in the future of a clock that was set back.
 _SEND: Final = Statement(
     """with served as (
          select cast(coalesce((select -priority from task where queue = :queue and priority < :ahead
-                                order by priority desc, id limit 1), :now) as bigint) as turn
+                                order by priority desc, id limit 1), :now) as bigint) as turn,
+                cast(coalesce((select -priority from task where queue = :queue and priority < :ahead
+                                order by priority, id desc limit 1), 0) as bigint) as last
        ), taken as (
          insert into kv as known (queue, key, value)
          select 'turns', key, convert_to(cast(turn + count - 1 as text), 'UTF8')
            from unnest(cast(:subjects as text[]), cast(:counts as bigint[])) as wanted (key, count), served
          on conflict (queue, key) do update set value = convert_to(cast(
-           greatest((select turn from served) - 1, cast(convert_from(known.value, 'UTF8') as bigint))
+           (select case when was between turn and last then was else turn - 1 end
+              from served, cast(convert_from(known.value, 'UTF8') as bigint) as was)
              + cast(convert_from(excluded.value, 'UTF8') as bigint) - (select turn from served) + 1 as text), 'UTF8')
          returning key, cast(convert_from(value, 'UTF8') as bigint) as last
        )

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import math
 import os
 import secrets
 import select
@@ -199,6 +200,9 @@ class Link:
         self._since = time.monotonic()
         self._connected()
         due = time.monotonic() + _AGAIN_SECONDS
+        sources = select.poll()  # `select.select` refuses descriptors above 1,023, which a busy process has
+        for descriptor in (connection.fileno(), self._pipe[0]):
+            sources.register(descriptor, select.POLLIN)
         while True:
             self._answer_requests(connection)
             self._say_here(connection)
@@ -207,7 +211,7 @@ class Link:
                 return
             missing = len(self._held) < len(self._wanted)
             wait = max(0.0, (min(due, self._is_here_due) if missing else self._is_here_due) - time.monotonic())
-            ready, _, _ = select.select([connection.fileno(), self._pipe[0]], [], [], wait)
+            ready = {descriptor for descriptor, _ in sources.poll(math.ceil(wait * 1_000))}
             if self._pipe[0] in ready:
                 os.read(self._pipe[0], 65_536)
             if connection.fileno() in ready:

@@ -57,6 +57,18 @@ def test_a_subject_that_was_served_for_long_is_not_behind_when_another_comes(dat
     assert take(database, 4) == ["l300", "n0", "l301", "n1"]
 
 
+def test_a_clock_that_was_set_back_puts_nobody_behind_all_others(new_data: Path) -> None:
+    clock = MovedClock()
+    database = open_database(new_data, clock=clock)
+    add(database, "key_a", "a0")
+    assert take(database, 1) == ["a0"]
+    clock.offset -= 3_600_000
+    add(database, "key_b", *(f"b{number}" for number in range(20)))
+    add(database, "key_a", "a1", "a2")
+    assert take(database, 5) == ["b0", "a1", "b1", "a2", "b2"]
+    database.close()
+
+
 def test_what_a_person_waits_for_goes_ahead(database: Database) -> None:
     add(database, "key_a", "1", "2")
     database.write_now(add_messages_ahead, [b"mine"])

@@ -80,6 +80,7 @@ class Maintenance:
         #: The first run comes late, so that the owner can change the rules first after an upgrade.
         self._retention_due = monotonic() + RETENTION_SECONDS
         self._backup_due = 0.0
+        self._drafts_due = 0.0
         self.check_due = after_crash
         self.on_damage: Callable[[], object] = lambda: None
         self._thread = threading.Thread(target=self._look_for_ever, name="maintenance", daemon=True)
@@ -101,6 +102,10 @@ class Maintenance:
 
     def pass_over(self) -> None:
         """Does what is due now. A full disk or another failure is logged, and the task is tried again later."""
+        at = self._monotonic()
+        if at >= self._drafts_due:
+            self._drafts_due = at + RETENTION_SECONDS
+            self._guarded(self._remove_old_drafts, "Unfinished files were not removed")
         if not self._leads():
             return
         if self.check_due:
@@ -109,7 +114,6 @@ class Maintenance:
             return
         self._guarded(self._finish_erasing, "Erased data was not overwritten yet")
         self._guarded(self._add_up, "The figures of Monitoring were not added up; they are read from the jobs")
-        at = self._monotonic()
         if at >= self._retention_due:
             self._retention_due = at + RETENTION_SECONDS
             self._guarded(self._keep_within, "Old jobs were not removed")
@@ -152,6 +156,10 @@ class Maintenance:
 
     def _finish_erasing(self) -> None:
         finish_some(self._database, stop=self._stop)
+
+    def _remove_old_drafts(self) -> None:
+        """Removes what killed processes left in this server's own folder, whether it leads or not."""
+        self._database.file_bytes.remove_old_drafts()
 
     def _add_up(self) -> None:
         self._behind = False

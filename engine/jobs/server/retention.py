@@ -204,7 +204,6 @@ class Retention:
             gone = self.database.read_now(list_unnamed_uses)
             for first in range(0, len(gone), FEW_FILES):
                 self._write(forget_unnamed, gone[first : first + FEW_FILES])
-            self.database.file_bytes.remove_old_drafts()
             for sha256 in self.database.file_bytes.old_hashes():
                 if not self.database.read_now(has_row, sha256):
                     self._write(remove_bytes_without_row, [sha256])

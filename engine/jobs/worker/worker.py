@@ -502,6 +502,7 @@ class _Worker:
         if first or at - self._last_cleanup >= FORGET_SECONDS:
             self._last_cleanup = at
             self.database.write_now(remove_old_answers)
+            self.database.file_bytes.remove_old_drafts()  # of this machine's folder, which has perhaps no server
 
     def _hide_secrets(self) -> None:
         """Hides all secrets in log lines, including those added since the last call."""

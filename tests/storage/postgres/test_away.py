@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
-from engine.core.errors import DatabaseAway
+from engine.core.errors import DatabaseAway, StorageUnavailable
 from engine.core.settings import BadSetting
 from engine.diagnostics.readiness import Readiness
 from storage.database import Database
@@ -85,6 +85,51 @@ async def test_a_query_of_a_worker_waits_while_the_server_is_away_and_one_of_a_s
                 await database.read(find_setting, SERVER, "test")
             assert not asked.done()
         assert await asked == "kept"
+    finally:
+        of_worker.close()
+
+
+async def test_a_write_of_a_worker_waits_while_the_server_is_away_and_one_of_a_server_is_refused(
+    new_data: Path, database: Database, proxy: Proxy
+) -> None:
+    of_worker = open_database(new_data, url=proxy.url, durable=False)
+    try:
+        await of_worker.write(store, "before")
+        with proxy.away():
+            asked = asyncio.create_task(of_worker.write(store, "after"))
+            with pytest.raises(DatabaseAway):
+                await database.write(store, "refused")
+            assert not asked.done()
+        await asked
+        assert await of_worker.read(find_setting, SERVER, "test") == "after"
+    finally:
+        of_worker.close()
+
+
+async def test_a_step_reads_and_stores_files_over_a_short_absence_of_the_server(
+    new_data: Path, database: Database, proxy: Proxy
+) -> None:
+    of_worker = open_database(new_data, url=proxy.url, durable=False)
+    kept = of_worker.file_bytes
+
+    def keep(content: bytes) -> str:
+        draft = kept.draft_of(content)
+        of_worker.write_now(lambda session: kept.place(draft, session))
+        return draft.sha256
+
+    try:
+        first = await asyncio.to_thread(keep, b"first")
+        with proxy.away():
+            reading = asyncio.create_task(asyncio.to_thread(kept.read, first, 5))
+            storing = asyncio.create_task(asyncio.to_thread(kept.draft_of, b"second"))
+            with pytest.raises(StorageUnavailable):
+                await asyncio.to_thread(database.file_bytes.read, first, 5)
+            assert not reading.done()
+            assert not storing.done()
+        assert await reading == b"first"
+        draft = await storing
+        await of_worker.write(lambda session: kept.place(draft, session))
+        assert await asyncio.to_thread(kept.read, draft.sha256, 6) == b"second"
     finally:
         of_worker.close()
 

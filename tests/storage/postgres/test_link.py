@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import queue
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Never
 
 import pytest
 
+from engine.outbound.robots import CrawlPoliteness
 from storage.database import Database
 from storage.opening import open_database
 from storage.postgres import process_link
@@ -137,6 +142,28 @@ def test_after_a_cut_the_lock_is_taken_again_and_notices_are_heard(
         assert one.next() == ("wake",)
 
 
+def test_a_process_with_many_open_descriptors_gets_its_link_back(
+    new_data: Path, proxy: Proxy, database: Database
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2_048)), hard))
+    opened: list[int] = []
+    try:
+        with linked(proxy.url, "boot_a") as one:
+            with proxy.away():
+                until(lambda: one.link.connected_for == 0)
+                opened.extend(os.open(os.devnull, os.O_RDONLY) for _ in range(1_100))
+            one.connected.get(timeout=LONG)
+            until(lambda: one.link.is_held)
+            with linked(url_of(new_data), "boot_b") as two:
+                two.link.say("wake")
+                assert one.next() == ("wake",)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_a_lock_that_one_process_holds_is_given_to_nobody_until_it_is_let_go(new_data: Path) -> None:
     url = url_of(new_data)
     with linked(url, "a") as one, linked(url, "b") as two:
@@ -158,3 +185,48 @@ def test_a_lock_that_is_given_too_late_is_given_back(
         monkeypatch.undo()
         assert one.link.hold("another site"), "the link has had the first answer"
         assert two.link.hold("site example.com:443 0")
+
+
+@dataclass
+class Asked:
+    """The link of a process that tells when it is asked for a lock."""
+
+    link: Link
+    asked: threading.Event
+
+    @property
+    def connected_for(self) -> float:
+        return self.link.connected_for
+
+    def hold(self, name: str) -> bool:
+        self.asked.set()
+        return self.link.hold(name)
+
+    def let_go(self, name: str) -> None:
+        self.link.let_go(name)
+
+
+async def test_a_step_that_is_cancelled_while_it_asks_for_a_site_leaves_the_site_to_others(
+    new_data: Path, proxy: Proxy
+) -> None:
+    async def fetch(url: str, seconds: float, reach: str) -> Never:
+        raise AssertionError(url)
+
+    with linked(proxy.url, "boot_a") as one, linked(url_of(new_data), "boot_b") as two:
+        cancelled, other = CrawlPoliteness(fetch), CrawlPoliteness(fetch)
+        asked = threading.Event()
+        cancelled.share(Asked(one.link, asked))
+        other.share(two.link)
+
+        async def visit(crawl: CrawlPoliteness) -> None:
+            async with crawl.turn("https://example.com/a", delay_seconds=0.05, at_once=1):
+                pass
+
+        with proxy.silent():
+            asking = asyncio.create_task(visit(cancelled))
+            await asyncio.to_thread(asked.wait, LONG)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        async with asyncio.timeout(LONG):
+            await visit(cancelled)
+            await visit(other)

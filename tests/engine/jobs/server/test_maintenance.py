@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from engine.core.settings import Settings
 from engine.jobs.server import maintenance as module
 from engine.jobs.server.maintenance import Maintenance
 from engine.secrets.opening import open_vault_of
+from storage.file_bytes import DRAFTS
 from tests.engine.jobs.world import World
 
 
@@ -34,3 +36,14 @@ def test_a_look_that_fails_is_followed_by_the_next_one(
     assert looked.wait(30)
     maintenance.stop()
     assert "Too many open files" in caplog.text
+
+
+def test_a_server_that_does_not_lead_removes_what_killed_processes_left_in_its_own_folder(world: World) -> None:
+    left, new = (world.database.file_bytes.folder / DRAFTS / f"copy-{name}" for name in ("left", "new"))
+    left.parent.mkdir(parents=True, exist_ok=True)
+    for path in (left, new):
+        path.write_bytes(b"half of a file")
+    os.utime(left, (1, 1))
+    settings = Settings(data=world.data)
+    Maintenance(world.database, settings, open_vault_of(settings, world.database), leads=lambda: False).pass_over()
+    assert (left.exists(), new.exists()) == (False, True)
