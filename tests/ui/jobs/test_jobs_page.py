@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,7 @@ from storage.jobs import find_job, list_jobs
 from storage.refusals import Counted, add_refusals, list_refused_calls
 from storage.tables import Usage, Workspace
 from storage.usage import usage_subject
-from tests.ui.arrange import accepted, buttons, draft, ended, page_text, press, refused, texts, until, went_on
+from tests.ui.arrange import FAILED, accepted, buttons, draft, ended, page_text, press, refused, texts, until, went_on
 from tests.ui.conftest import Site
 from ui.jobs.refused_calls import RefusedView, load_refused
 from ui.parts.job_words import reason_first
@@ -240,6 +241,29 @@ async def test_the_csv_file_has_every_job_and_nobody_elses(site: Site, user: Use
     site.workspace_id = site.database.write_now(create_workspace, "Elsewhere")
     other = await _somebody_else(site)
     assert len((await other.http_client.get("/jobs/export.csv")).text.strip().split("\n")) == 1
+
+
+async def test_half_of_a_character_in_an_error_breaks_off_no_csv_file(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    ended(site, flow_id, "failed", error={**FAILED, "message": "It said: a\ud83d"})
+    await user.open("/jobs")
+    assert "It said: a" in page_text(user)
+
+    answer = await user.http_client.get("/jobs/export.csv")
+
+    (row,) = csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff")))
+    assert row["error_message"] == "It said: a�"
+
+
+async def test_half_of_a_character_in_a_long_result_is_downloaded(site: Site, user: User) -> None:
+    value = {str(number): {"deep": "a\ud83d"} for number in range(2_000)}
+    text = json.dumps(value)
+    job_id = ended(site, site.flow(live=True), result=(text, len(text)))
+    await user.open(f"/jobs/{job_id}")
+
+    press(user, "Download all of it")
+
+    assert json.loads((await user.download.next()).content) == json.loads(text.replace("\\ud83d", "�"))
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@A1", "\tx", "\rx"])
