@@ -370,6 +370,13 @@ def find_value(session: Session, job_id: str, name: str, node_id: str = "", inde
     return as_value(name, without_keys(row.data) if name == "output" else row.data, row.size)
 
 
+def when_values_went(session: Session, job_id: str) -> int | None:
+    """Returns when the values of a job were removed because their time was over or for want of room; None while they are
+    kept. The caller has checked the job's workspace.
+    """
+    return session.scalar(select(Job.values_gone_at).where(Job.id == job_id, Job.data_erased_at.is_(None)))
+
+
 def read_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> Json:
     """Returns the JSON of a stored value, or None.
 

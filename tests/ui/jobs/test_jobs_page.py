@@ -24,9 +24,23 @@ from engine.flow.contract import input_fields
 from storage.flows import get_flow
 from storage.jobs import find_job, list_jobs
 from storage.refusals import Counted, add_refusals, list_refused_calls
+from storage.retention import remove_values
 from storage.tables import Usage, Workspace
 from storage.usage import usage_subject
-from tests.ui.arrange import FAILED, accepted, buttons, draft, ended, page_text, press, refused, texts, until, went_on
+from tests.ui.arrange import (
+    FAILED,
+    accepted,
+    buttons,
+    draft,
+    ended,
+    newest_button,
+    page_text,
+    press,
+    refused,
+    texts,
+    until,
+    went_on,
+)
 from tests.ui.conftest import Site
 from ui.jobs.refused_calls import RefusedView, load_refused
 from ui.parts.job_words import reason_first
@@ -435,6 +449,26 @@ async def test_the_data_of_a_job_is_erased_after_a_question(site: Site, user: Us
     assert "Erase data" not in buttons(user)
     assert "Run again" not in buttons(user)
     assert "not run" not in page_text(user), "what is not known of its steps is not told"
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+async def test_a_job_whose_values_are_gone_says_so_and_is_not_run_again(site: Site, user: User, status: str) -> None:
+    job_id = ended(site, site.flow("Greeting", live=True), status)
+    await user.open(f"/jobs/{job_id}")
+    pressed = newest_button(user, "Run again")
+    site.database.write_now(remove_values, [job_id], 100)
+    UserInteraction(user, {pressed}, None).click()  # the page is older than that
+    await user.should_see("not kept any more")
+
+    await user.open(f"/jobs/{job_id}")
+
+    said = page_text(user)
+    assert "Its input, result and steps were removed" in said
+    assert "not run" not in said, "what is not known of its steps is not told"
+    offered = [*buttons(user), *texts(user)]
+    assert not [one for one in offered if one.startswith(("Run again", "Retry", "Open in Playground"))]
+    assert "Erase data" in offered
+    assert len(site.database.read_now(list_jobs, site.workspace_id).jobs) == 1
 
 
 async def test_a_failed_job_offers_the_change_first_and_a_retry_with_who_gets_its_result(
