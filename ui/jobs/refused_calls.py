@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 from storage.job_documents import list_flow_titles, list_key_labels
 from storage.refusals import RefusalFilters, RefusedRow, count_refused_calls, count_unknown_keys, list_refused_calls
 from storage.workspaces import is_first_workspace
+from ui.jobs.filters import ANY, environment_words
 from ui.jobs.refusal_explained import Explained, Remedy, explain
 from ui.kit import feedback
-from ui.kit.parts import Column, TableElement, badge, button, link_button, note, table, words
+from ui.kit.parts import ENVIRONMENTS, Column, TableElement, badge, button, link_button, note, table, words
 from ui.kit.text import _, number
 from ui.page_session import PageSession
 from ui.page_shell import every, one_at_a_time, times_of
@@ -35,7 +36,6 @@ from ui.parts.time_range import Span, span_choice, span_of
 
 MOST = 1_000
 LOOK_SECONDS = 1.0
-ANY = ""
 
 
 class RefusedView(Struct, frozen=True):
@@ -44,6 +44,7 @@ class RefusedView(Struct, frozen=True):
     flow: str = ""
     key: str = ""
     code: str = ""
+    environment: str = ""
     span: Span = field(default_factory=Span)
     #: The request id of a call whose explanation is open.
     call: str = ""
@@ -51,16 +52,24 @@ class RefusedView(Struct, frozen=True):
     @classmethod
     def of(cls, said: Mapping[str, str]) -> RefusedView:
         """Reads the filters from the query of a URL."""
-        return cls(said.get("flow", ""), said.get("key", ""), said.get("code", ""), span_of(said), said.get("call", ""))
+        named = (said.get(name, "") for name in ("flow", "key", "code", "environment"))
+        return cls(*named, span=span_of(said), call=said.get("call", ""))
 
     def filters(self, now: int, zone: tzinfo) -> RefusalFilters:
         """Returns the filters for the database query."""
         since, until = self.span.limits(now, zone)
-        return RefusalFilters(self.flow or None, self.key or None, self.code or None, since, until)
+        environment = self.environment if self.environment in ENVIRONMENTS else None
+        return RefusalFilters(self.flow or None, self.key or None, self.code or None, since, until, environment)
 
     def path(self) -> str:
         """The URL of this view."""
-        mine = {"tab": "refused", "flow": self.flow, "key": self.key, "code": self.code}
+        mine = {
+            "tab": "refused",
+            "flow": self.flow,
+            "key": self.key,
+            "code": self.code,
+            "environment": self.environment,
+        }
         said = {**mine, **self.span.said(), "call": self.call}
         return "/jobs?" + urlencode({name: value for name, value in said.items() if value})
 
@@ -154,14 +163,16 @@ class RefusedCalls:
         with self.filters:
             self._select(_("Flow"), {ANY: _("All flows"), **_by_word(seen.titles)}, view.flow, "flow")
             self._select(_("Key"), {ANY: _("All keys"), **_by_word(seen.keys)}, view.key, "key")
+            self._select(_("Environment"), environment_words(), view.environment, "environment")
             reasons = {ANY: _("Every reason"), **{code: refusal_word(code) for code in CODES}}
             self._select(_("Reason"), reasons, view.code, "code")
             span_choice(view.span, self._span)
 
-    async def take(self, flow: str, key: str, span: Span) -> None:
+    async def take(self, flow: str, key: str, environment: str, span: Span) -> None:
         """Takes over the filters that the list of jobs has, when this tab is opened."""
-        if (flow, key, span) != (self.view.flow, self.view.key, self.view.span):
-            self.view = replace(self.view, flow=flow, key=key, span=span)
+        mine = self.view
+        if (flow, key, environment, span) != (mine.flow, mine.key, mine.environment, mine.span):
+            self.view = replace(mine, flow=flow, key=key, environment=environment, span=span)
             self._draw_filters()
         await self.look()
 
