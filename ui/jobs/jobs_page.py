@@ -19,11 +19,11 @@ from storage.schedules import list_started_by_hand
 from storage.triggers import list_trigger_titles
 from ui.jobs.filters import ANY, STATUSES, STEPS_FAILED, Narrowed, environment_words
 from ui.jobs.jobs_csv import CSV_PATH
-from ui.jobs.refused_calls import RefusedCalls, RefusedView, load_refused
+from ui.jobs.refused_calls import RefusedCalls, RefusedView, count_words, load_refused
 from ui.kit import feedback
 from ui.kit.parts import STATES, button, icon, link_button, note, words
 from ui.kit.tab_bar import tab_bar
-from ui.kit.text import _, plural
+from ui.kit.text import Reader, _
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.parts.failure_words import failure_word
@@ -101,10 +101,12 @@ def register(app: App) -> None:
         quota = await quota_note(page_session)
         with opened(page_session, _("Jobs"), active="jobs") as page:
             quota.draw()
-            tabs = tab_bar({"all": _("All jobs"), "refused": _refused_word(calls.count)}, first)
+            tabs = tab_bar({"all": _("All jobs"), "refused": _refused_word(calls.count, times.reader)}, first)
 
             def counted(count: int) -> None:
-                next(tab for tab in tabs if tab.props["name"] == "refused").props["label"] = _refused_word(count)
+                next(tab for tab in tabs if tab.props["name"] == "refused").props["label"] = _refused_word(
+                    count, times.reader
+                )
 
             with page.actions:
                 csv = link_button(_("Download CSV"), CSV_PATH + narrowed.query(), icon="download")
@@ -270,8 +272,12 @@ class JobsList:
         count = self.seen.refused
         if not count or self.narrowed.q or self.narrowed.cursor:
             return
-        one = _("call was refused and did not become a job.")
-        with note("", icon="block", strong=plural(count, one, _("calls were refused and did not become jobs."))):
+        said = (
+            _("call was refused and did not become a job.")
+            if count == 1
+            else _("calls were refused and did not become jobs.")
+        )
+        with note("", icon="block", strong=f"{count_words(count, self.times.reader)} {said}"):
             button(_("Show refused calls"), lambda: self.tabs.set_value("refused"), small=True)
 
     def _draw_empty(self) -> None:
@@ -285,9 +291,9 @@ class JobsList:
                 link_button(_("Go to Saved Flows"), "/flows", icon="folder_open")
 
 
-def _refused_word(count: int) -> str:
+def _refused_word(count: int, reader: Reader) -> str:
     """The label of the tab with its number."""
-    return _("Refused {count}").format(count=count) if count else _("Refused")
+    return _("Refused {count}").format(count=count_words(count, reader)) if count else _("Refused")
 
 
 def by_word(options: Mapping[str, str]) -> dict[str, str]:

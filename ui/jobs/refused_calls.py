@@ -13,13 +13,20 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from storage.job_documents import list_flow_titles, list_key_labels
-from storage.refusals import RefusalFilters, RefusedRow, count_refused_calls, count_unknown_keys, list_refused_calls
+from storage.refusals import (
+    KEPT_CALLS,
+    RefusalFilters,
+    RefusedRow,
+    count_refused_calls,
+    count_unknown_keys,
+    list_refused_calls,
+)
 from storage.workspaces import is_first_workspace
 from ui.jobs.filters import ANY, environment_words
 from ui.jobs.refusal_explained import Explained, Remedy, explain
 from ui.kit import feedback
 from ui.kit.parts import ENVIRONMENTS, Column, TableElement, badge, button, link_button, note, table, words
-from ui.kit.text import _, number
+from ui.kit.text import Reader, _, number
 from ui.page_session import PageSession
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.accept_field import (
@@ -34,7 +41,6 @@ from ui.parts.accept_field import (
 from ui.parts.refusal_words import CODES, refusal_word, what_was_wrong
 from ui.parts.time_range import Span, span_choice, span_of
 
-MOST = 1_000
 LOOK_SECONDS = 1.0
 
 
@@ -74,6 +80,12 @@ class RefusedView(Struct, frozen=True):
         return "/jobs?" + urlencode({name: value for name, value in said.items() if value})
 
 
+def count_words(count: int, reader: Reader) -> str:
+    """Returns how many calls were refused. There were more when as many are found as are kept."""
+    said = number(count, reader)
+    return _("{count} or more").format(count=said) if count >= KEPT_CALLS else said
+
+
 class Refused(Struct, frozen=True):
     """A group of equal refusals: the newest, the request ids of all, and the fields that the flow could get."""
 
@@ -103,7 +115,7 @@ class SeenRefusals(Struct, frozen=True):
 def load_refused(session: Session, workspace_id: str, filters: RefusalFilters = RefusalFilters()) -> SeenRefusals:
     """Reads the last refused calls of a workspace, grouped, the newest group first."""
     groups: dict[tuple[object, ...], list[RefusedRow]] = {}
-    for call in list_refused_calls(session, workspace_id, filters, limit=MOST):
+    for call in list_refused_calls(session, workspace_id, filters, limit=KEPT_CALLS):
         same = (call.status, call.code, call.flow_id, call.key_id, what_was_wrong(call))
         groups.setdefault(same, []).append(call)
     refused = tuple(
@@ -149,7 +161,10 @@ class RefusedCalls:
         self.filters = ui.element("div").classes("fp-filters")
         self._draw_filters()
         words(
-            _("Refused calls did not run: they cost nothing and do not count. What they sent is not kept."),
+            _(
+                "Refused calls did not run: they cost nothing and do not count. What they sent is not kept. The newest "
+                "{most} are listed, as far back as values are kept; Monitoring counts all."
+            ).format(most=number(KEPT_CALLS, self.times.reader)),
             "fp-s13 fp-t2 fp-before",
             tag="p",
         )

@@ -23,7 +23,7 @@ from engine.core.ids import FlowId
 from engine.flow.contract import input_fields
 from storage.flows import get_flow
 from storage.jobs import find_job, list_jobs
-from storage.refusals import Counted, add_refusals, list_refused_calls
+from storage.refusals import KEPT_CALLS, Counted, add_refusals, list_refused_calls
 from storage.retention import remove_values
 from storage.tables import Usage, Workspace
 from storage.usage import usage_subject
@@ -688,6 +688,15 @@ async def test_refused_calls_are_counted_at_their_tab_and_hinted_at_beside_the_j
     await user.open(f"/jobs?flow={other}")
     assert _tab_labels(user) == ["All jobs", "Refused"]
     assert "refused and did not become" not in page_text(user)
+
+
+async def test_of_more_refused_calls_than_are_kept_the_number_says_so(site: Site, user: User) -> None:
+    refused(site, site.flow("Greeting", live=True), times=KEPT_CALLS + 200)
+    await user.open("/jobs")
+    assert "1,000 or more calls were refused and did not become jobs. " in texts(user)
+    assert _tab_labels(user) == ["All jobs", "Refused 1,000 or more"]
+    press(user, "Show refused calls")
+    await user.should_see("The newest 1,000 are listed")
 
 
 async def test_both_tabs_keep_the_same_filters(site: Site, user: User) -> None:
