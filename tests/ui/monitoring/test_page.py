@@ -261,6 +261,19 @@ def _tab(user: User, name: str) -> str:
     )
 
 
+async def test_an_open_page_knows_a_key_that_is_made_later(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    accepted(site, flow_id)
+    await user.open("/monitoring")
+    await user.should_see("Schedules and webhooks")
+
+    shop = site.database.write_now(create_key, site.owner, "New partner", "live").id
+    accepted(site, flow_id, key_id=shop)
+
+    await user.should_see("New partner")
+    assert "No known key" not in texts(user)
+
+
 def test_many_kinds_of_errors_end_in_the_others() -> None:
     kinds = tuple(Kind(f"kind_{at}", at % 2 == 0, 20 - at, NOW) for at in range(9))
 
