@@ -1,34 +1,77 @@
-"""The code of a job's error, as a column for queries."""
+"""Fields of a job's error, as columns for queries: its code, and the texts in which people search."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, String
+from sqlalchemy import ColumnElement, String, func, or_
 from sqlalchemy.ext.compiler import compiles
 
 from storage.tables import Job
 
 
-class _ErrorCode(ColumnElement[str]):
+class _ErrorField(ColumnElement[str]):
+    """A field of the error as text; null for a job without an error. Each field is a class, so that SQLAlchemy tells
+    statements with different ones apart.
+    """
+
     inherit_cache = True
     type = String()
+    name: ClassVar[str]
 
 
-#: Null for a job without an error.
-ERROR_CODE: ColumnElement[str] = _ErrorCode()
-_FIELD = Job.error["code"].as_string()
+class _Code(_ErrorField):
+    inherit_cache = True
+    name = "code"
 
 
-@compiles(_ErrorCode)
-def _read(element: _ErrorCode, compiler: Any, **options: Any) -> str:
-    return compiler.process(_FIELD, **options)
+class _Message(_ErrorField):
+    inherit_cache = True
+    name = "message"
 
 
-@compiles(_ErrorCode, "postgresql")
-def _read_beside_any_text(element: _ErrorCode, compiler: Any, **options: Any) -> str:
+class _Why(_ErrorField):
+    inherit_cache = True
+    name = "why"
+
+
+class _NodeLabel(_ErrorField):
+    inherit_cache = True
+    name = "node_label"
+
+
+@compiles(_ErrorField)
+def _read(element: _ErrorField, compiler: Any, **options: Any) -> str:
+    return compiler.process(Job.error[element.name].as_string(), **options)
+
+
+@compiles(_ErrorField, "postgresql")
+def _read_beside_any_text(element: _ErrorField, compiler: Any, **options: Any) -> str:
     r"""A message may hold NUL or half of a surrogate pair, as `\u0000`. PostgreSQL stores that and fails when it reads
     any field beside it, so it reads the field of a text with other characters in these places.
     """
     error = compiler.process(Job.error.expression, **options)
-    return rf"(regexp_replace({error}::text, '\\u(0000|d[89a-f][0-9a-f]{{2}})', '\\ufffd', 'gi')::json ->> 'code')"
+    whole = rf"regexp_replace({error}::text, '\\u(0000|d[89a-f][0-9a-f]{{2}})', '\\ufffd', 'gi')"
+    return f"({whole}::json ->> '{element.name}')"
+
+
+#: Null for a job without an error.
+ERROR_CODE: ColumnElement[str] = _Code()
+
+
+def error_says(text: str) -> ColumnElement[bool]:
+    """Returns the condition that a text of the error holds this one, as people read it: a page shows no backquotes and
+    no line breaks, and capitals make no difference.
+    """
+    wanted = " ".join(text.replace("`", "").split())
+    # The databases may fold the capitals of ASCII alone, so the usual ways to write the other letters are tried.
+    ways = dict.fromkeys([wanted, *([] if wanted.isascii() else [wanted.lower(), wanted.upper(), wanted.capitalize()])])
+    fields = [_as_shown(field) for field in (_Message(), _Why(), _NodeLabel(), ERROR_CODE)]
+    return or_(*(field.icontains(way, autoescape=True) for field in fields for way in ways))
+
+
+def _as_shown(field: ColumnElement[str]) -> ColumnElement[str]:
+    shown: ColumnElement[str] = func.replace(field, "`", "")
+    for one, other in (("\r", ""), ("\n", " "), ("\t", " "), ("  ", " "), ("  ", " ")):
+        shown = func.replace(shown, one, other)
+    return shown

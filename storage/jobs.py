@@ -14,10 +14,8 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
-    Text,
     and_,
     bindparam,
-    cast,
     exists,
     func,
     or_,
@@ -31,7 +29,7 @@ from engine.core.errors import NotFound, ParameterInvalid
 from engine.core.job_status import ENDED, SHARED_ATTEMPTS
 from engine.core.redaction import without_keys
 from storage.database import now
-from storage.error_codes import ERROR_CODE
+from storage.error_codes import ERROR_CODE, error_says
 from storage.statements import Statement, from_json
 from storage.tables import OPEN, TRIED, Batch, Job, Value
 from storage.value_sizes import VALUE_CAP, WHOLE
@@ -163,7 +161,7 @@ class JobFilters(Struct, frozen=True):
     error_code: str | None = None
     #: A whole trigger (`schedule:ID`, `hook:ID`), only `schedule:` or `hook:` for all of a kind, or ANY_TRIGGER.
     trigger: str | None = None
-    #: A job's id, or text in its error.
+    #: A job's id, or text in the message, the reason, the node's name or the code of its error.
     text: str = ""
 
 
@@ -370,6 +368,13 @@ def find_value(session: Session, job_id: str, name: str, node_id: str = "", inde
     return as_value(name, without_keys(row.data) if name == "output" else row.data, row.size)
 
 
+def when_values_went(session: Session, job_id: str) -> int | None:
+    """Returns when the values of a job were removed because their time was over or for want of room; None while they are
+    kept. The caller has checked the job's workspace.
+    """
+    return session.scalar(select(Job.values_gone_at).where(Job.id == job_id, Job.data_erased_at.is_(None)))
+
+
 def read_value(session: Session, job_id: str, name: str, node_id: str = "", index_path: str = "") -> Json:
     """Returns the JSON of a stored value, or None.
 
@@ -485,7 +490,7 @@ def _conditions(filters: JobFilters) -> list[ColumnElement[bool]]:
     if filters.trigger is not None:
         found.append(_has_trigger(filters.trigger))
     if filters.text:
-        found.append(or_(Job.id == filters.text, cast(Job.error, Text).icontains(filters.text, autoescape=True)))
+        found.append(or_(Job.id == filters.text, error_says(filters.text)))
     return found
 
 

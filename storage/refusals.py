@@ -16,7 +16,7 @@ from sqlalchemy import Select, delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from engine.core.error_codes import RefusalCode
-from storage.tables import RefusalCount, RefusedCall
+from storage.tables import ApiKey, RefusalCount, RefusedCall
 
 KEPT_CALLS = 1_000
 #: Wrong fields of a call that are stored; further ones are left out.
@@ -85,6 +85,8 @@ class RefusalFilters(Struct, frozen=True):
     code: str | None = None
     since: int | None = None
     until: int | None = None
+    #: Of calls with a key of this environment.
+    environment: str | None = None
 
 
 def list_refused_calls(
@@ -113,6 +115,9 @@ def _narrowed(statement: Select[Any], workspace_id: str, filters: RefusalFilters
     ):
         if value is not None:
             statement = statement.where(column == value)
+    if filters.environment is not None:
+        keys = select(ApiKey.id).where(ApiKey.workspace_id == workspace_id, ApiKey.environment == filters.environment)
+        statement = statement.where(RefusedCall.key_id.in_(keys))
     if filters.since is not None:
         statement = statement.where(RefusedCall.at >= filters.since)
     if filters.until is not None:
@@ -136,8 +141,10 @@ def count_refusals(
 
 
 def count_unknown_keys(session: Session, filters: RefusalFilters = RefusalFilters()) -> int:
-    """Returns the number of calls with an unknown key; 0 when `filters` ask for a flow, a key or another code."""
-    if filters.flow_id or filters.key_id or filters.code not in {None, RefusalCode.UNAUTHORIZED}:
+    """Returns the number of calls with an unknown key; 0 when `filters` ask for a flow, a key, an environment or another
+    code.
+    """
+    if filters.flow_id or filters.key_id or filters.environment or filters.code not in {None, RefusalCode.UNAUTHORIZED}:
         return 0
     return count_refusals(session, "", filters.since or 0, filters.until or 1 << 53).get(RefusalCode.UNAUTHORIZED, 0)
 

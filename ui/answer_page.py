@@ -20,6 +20,7 @@ from starlette.responses import FileResponse, Response
 from engine.actions.questions import MOST_NOTE, Answer, answer_question_by_link
 from engine.actions.sign_in_limits import open_question
 from engine.core.errors import PayloadInvalid, QuestionClosed, QuestionLinkNotValid, RateLimited
+from engine.core.lone_surrogates import without_lone_surrogates
 from engine.files.download import download_headers, held_file
 from engine.flow.edited_values import kind_of
 from engine.flow.file_values import is_file_value, media_type_in_words
@@ -200,8 +201,9 @@ def _field(number: int, name: str, value: Any, sent: str | None, wrong: str) -> 
 
 
 def _shown(value: Any) -> str:
-    """Returns the text in the field of a value."""
-    return "\n".join(value) if isinstance(value, list) else "" if value is None else str(value)
+    """Returns the text in the field of a value, as a browser can be sent it and sends it back."""
+    text = "\n".join(value) if isinstance(value, list) else "" if value is None else str(value)
+    return without_lone_surrogates(text)
 
 
 def _one_line_end(text: str) -> str:
@@ -356,4 +358,4 @@ def _no_question(request: Request) -> Response:
 
 
 def _page(_request: Request, page: str, status: int = 200) -> Response:
-    return html_answer(page, status, _HEADERS)
+    return html_answer(without_lone_surrogates(page), status, _HEADERS)

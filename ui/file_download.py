@@ -21,6 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from engine.core.clock import Millis
 from engine.core.errors import Unavailable
+from engine.core.lone_surrogates import without_lone_surrogates
 from engine.core.roles import Role
 from storage.sessions import find_signed_in
 from ui.access_guard import NO_STORE
@@ -78,7 +79,13 @@ def sent_file(name: str, pieces: AsyncIterator[str], media_type: str = CSV) -> S
         "content-disposition": f'attachment; filename="{name}"',
         "x-content-type-options": "nosniff",
     }
-    return _FileResponse(pieces, media_type=media_type, headers=headers)
+    return _FileResponse(_whole(pieces), media_type=media_type, headers=headers)
+
+
+async def _whole(pieces: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Yields the pieces as they can be encoded: data of jobs may hold half of a character."""
+    async for piece in pieces:
+        yield without_lone_surrogates(piece)
 
 
 class _FileResponse(StreamingResponse):

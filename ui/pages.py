@@ -18,6 +18,7 @@ from ui import second_factor, sign_in
 from ui.access_guard import NO_STORE, AccessGuard, theme_of, unavailable_answer
 from ui.datasets import files
 from ui.jobs import jobs_csv, stored_file
+from ui.kit.halves_of_characters import show_halves_of_characters
 from ui.kit.plain_pages import error_page
 from ui.kit.search import Hit
 from ui.kit.signatures import remember_signatures
@@ -61,6 +62,7 @@ def register(app: App, root: FastAPI) -> None:
     Call it before `ui.run_with(root)`.
     """
     remember_signatures()
+    show_halves_of_characters()
     give_back_memory()
     nicegui_app.config.quasar_config["loadingBar"]["skipHijack"] = (
         True  # Quasar's loading bar has no accessible name and is not needed

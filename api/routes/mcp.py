@@ -38,6 +38,7 @@ from api.routes.mcp_tools import (
 from engine.actions.jobs import SubmitOptions, cancel, submit
 from engine.core.errors import Expired, InvalidJson, Refusal
 from engine.core.job_status import ENDED
+from engine.core.lone_surrogates import with_whole_texts, without_lone_surrogates
 from engine.core.trace_context import TraceContext
 from engine.core.version import VERSION
 from engine.jobs.job_views import job_view
@@ -434,5 +435,8 @@ def _in_words(refusal: Refusal) -> str:
 def _as_result(text: str, *, failed: bool = False, structured: dict[str, Any] | None = None) -> types.CallToolResult:
     import mcp_types as types
 
-    content = [types.TextContent(type="text", text=text)]
+    whole = without_lone_surrogates(text)  # pydantic writes no half of a character, which data of jobs may hold
+    if whole is not text:
+        structured = with_whole_texts(structured)
+    content = [types.TextContent(type="text", text=whole)]
     return types.CallToolResult(content=list(content), structured_content=structured, is_error=failed)

@@ -44,7 +44,7 @@ from engine.run.plan import compile_plan
 from storage.batches import BatchRow
 from storage.flows import FlowRow, get_flow
 from storage.job_changes import insert_job
-from storage.jobs import JobRow, get_job
+from storage.jobs import JobRow, get_job, when_values_went
 from storage.prefetch import prefetch
 from storage.snapshots import insert_snapshot
 from storage.steps import take_over_steps
@@ -150,7 +150,8 @@ def run_in_playground(
     `checked` is what `check_beside` returned for this document, payload and `until`.
 
     Playground runs do not count towards the plan's limits and are not part of the public API. Raises NotFound,
-    FlowInvalid and PayloadInvalid, and Conflict when the data of the reused job were erased.
+    FlowInvalid and PayloadInvalid, and Conflict when the data of the job that it repeats were erased or are not kept
+    any more.
     """
     require_may(principal, "run flows")
     flow = get_flow(session, principal.workspace_id, flow_id)
@@ -163,6 +164,11 @@ def run_in_playground(
             raise NotFound("This job belongs to another flow", remedy="Choose a job of the flow that runs.")
         if job.data_erased_at is not None:
             raise Conflict("The data of this job were erased", remedy="Run the flow with an input of its own.")
+        if when_values_went(session, earlier) is not None:
+            raise Conflict(
+                "The input and the steps of this job are not kept any more, because their time was over or room was short",
+                remedy="Run the flow with an input of its own.",
+            )
     document = with_called_flows(session, principal, flow_id, document, wanted)
     snapshot_id = add_snapshot(session, flow.id, document)
     job_id = add_playground_job(

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import time
 from collections import Counter
@@ -26,6 +25,7 @@ from sqlalchemy.orm import Session
 
 from engine.core.clock import HOUR, MINUTE, SECOND, to_rfc3339
 from engine.core.errors import NotFound, StorageUnavailable
+from engine.core.json_text import json_bytes
 from engine.core.log_throttle import LogThrottle
 from engine.core.trace_context import NO_TRACE, TraceContext
 from engine.flow.node_context import NodeFailed
@@ -302,4 +302,4 @@ def _make_notification(session: Session, vault: Vault, delivery: DeliveryRow) ->
 
 def _body(delivery: DeliveryRow, at: int, data: dict[str, Any]) -> bytes:
     body = {"type": delivery.event, "timestamp": to_rfc3339(at), "data": data}
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return json_bytes(body)

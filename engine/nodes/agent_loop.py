@@ -286,10 +286,12 @@ class AgentRun:
             return _not_made("unknown_tool", f"There is no tool called `{call.name}`. There are: {names}.")
         if wrong := wrong_arguments(tool.spec.schema, call.arguments):
             return _not_made("bad_arguments", f"The arguments do not fit: {'; '.join(wrong)}.")
-        arguments: dict[str, Json] = call.arguments
+        # a model and a person may write halves of characters, which nothing takes
+        whole: dict[str, Json] = with_whole_texts(call.arguments)
+        arguments = whole
         if not tool.entry.ask_first:
             return await self._run(key, number, place, tool, arguments, spent)
-        await self.context.begin(key, {**shown, "state": "waiting"})
+        await self.context.begin(key, {**shown, "arguments": arguments, "state": "waiting"})
         answer = await self.context.ask_person(
             PersonQuestion(
                 key,
@@ -305,21 +307,18 @@ class AgentRun:
             why = "Nobody decided in time" if answer.expired else "A person refused this call"
             said = f"{why}, so it was not made.{f' The note: {answer.note}' if answer.note else ''}"
             return {**_not_made("refused", said), **person}
-        arguments = dict(answer.values)
+        arguments = with_whole_texts(dict(answer.values))
         if wrong := wrong_arguments(tool.spec.schema, arguments):
             said = f"A person changed the arguments, and now they do not fit: {'; '.join(wrong)}."
             return {**_not_made("bad_arguments", said), **person}
         outcome = await self._run(key, number, place, tool, arguments, spent)
-        if arguments != call.arguments and isinstance(outcome["result"], str | dict | list):
+        if arguments != whole and isinstance(outcome["result"], str | dict | list):
             outcome["result"] = {"changed_by_a_person": arguments, "result": outcome["result"]}
         return {**outcome, **person, "arguments": arguments}
 
     async def _run(
         self, key: str, number: int, place: int, tool: Tool, arguments: dict[str, Json], spent: Spent
     ) -> dict[str, Json]:
-        arguments = with_whole_texts(
-            arguments
-        )  # a model and a person may write halves of characters, which nothing takes
         # calls of an MCP server wait for each other, so their time is counted where their turn begins
         limit = asyncio.timeout(None if tool.entry.kind == "mcp" else tool.entry.timeout_seconds)
         try:

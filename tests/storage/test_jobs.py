@@ -23,7 +23,7 @@ from storage.jobs import (
     list_jobs,
 )
 from storage.steps import Progress, list_steps, write_progress
-from storage.tables import Workspace
+from storage.tables import Job, Workspace
 from tests.engine.jobs.world import World, add_workspace, open_world
 
 
@@ -104,6 +104,38 @@ def test_filters_narrow_a_list(world: World) -> None:
     assert ids(statuses=("queued",)) == {second}
     assert ids(environments=("test",)) == set()
     assert ids(created_after=world.job(second).created_at) == set()
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "found"),
+    [
+        ('It said: {"error": "no"}', 'said: {"error": "no"}', True),
+        ("C:\\temp is full", "c:\\TEMP is", True),
+        ("one\nline,\r\n\r\nthen another", "one line, then another", True),
+        ("`https://a.example/` answered 404", "https://a.example/ answered 404", True),
+        ("`https://a.example/` answered 404", "`https://a.example/` answered", True),
+        ("100 % of it_", "100 % of it_", True),
+        ("100 times of its", "100 % of it_", False),
+        ("\u00dcber alles", "\u00fcber", True),
+        ("stra\u00dfe \u00e4ndern", "STRA\u00dfE", True),
+        ("\u00c4NDERN", "\u00e4ndern", True),
+        ("cut \ud83d here\0", "here", True),
+        ("It failed", "the reason of it", True),
+        ("It failed", "Fetch it", True),
+        ("It failed", "node_id", False),
+        ("It failed", "message", False),
+        ("It failed", "remedy", False),
+        ("It failed", "HTTP_status", True),
+    ],
+)
+def test_a_text_of_an_error_is_found_as_it_is_read(world: World, message: str, text: str, found: bool) -> None:
+    said = {"why": "The reason of it", "remedy": "", "node_id": "page", "node_label": "Fetch it"}
+    job_id = world.submit(world.add_flow()).job_id
+    error = {"code": "http_status", "message": message, **said}
+    world.write(lambda session: session.execute(update(Job).where(Job.id == job_id).values(error=error)))
+    world.submit(world.add_flow())
+    jobs = world.read(list_jobs, world.workspace_id, JobFilters(text=text)).jobs
+    assert [job.id for job in jobs] == ([job_id] if found else [])
 
 
 def test_jobs_are_listed_by_what_started_them(world: World) -> None:

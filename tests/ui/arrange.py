@@ -98,17 +98,18 @@ def refused(
     times: int = 1,
     sent: str = "string",
     missing: str = "",
+    key_id: str = "",
 ) -> None:
     """Records calls that were refused because of a wrong field, and because of a `missing` one."""
     at = site.clock.now()
     call = RefusedRow(
-        site.workspace_id, at, "req_1", "", "fp_live_", flow_id, 400, "validation_failed",
+        site.workspace_id, at, "req_1", key_id, "fp_live_", flow_id, 400, "validation_failed",
         (
             *([{"pointer": f"/{missing}", "code": "required", "detail": "missing"}] if missing else []),
             {"pointer": pointer, "code": code, "detail": "the flow has no field of this name", "sent": sent},
         ),
     )  # fmt: skip
-    counted = Counted(at // 60_000, site.workspace_id, flow_id, "", "validation_failed")
+    counted = Counted(at // 60_000, site.workspace_id, flow_id, key_id, "validation_failed")
     site.database.write_now(add_refusals, {counted: times}, [call] * times)
 
 

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from starlette.types import ASGIApp, Message
 
+from engine.core.json_text import json_bytes
+
 
 class OwnAnswer(Struct, frozen=True):
     """The response. `body` is parsed JSON, or text when it is no JSON; `seconds` is the duration of the call."""
@@ -28,7 +30,7 @@ async def call_public(
     """Sends one request to `path` (with its query) and waits for the response without a time limit."""
     begun = time.monotonic()
     parts = urlsplit(path)
-    sent = b"" if payload is None else json.dumps(payload, ensure_ascii=False).encode()
+    sent = b"" if payload is None else json_bytes(payload)
     status, headers, pieces = 0, {}, []
     asked = False
 

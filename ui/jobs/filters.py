@@ -8,13 +8,26 @@ from urllib.parse import urlencode
 
 from msgspec import Struct, field
 
-from storage.jobs import JobFilters
+from storage.jobs import PUBLIC, JobFilters
 from ui.kit.parts import ENVIRONMENTS
+from ui.kit.text import _
 from ui.parts.time_range import Span, span_of
 
 STATUSES = ("queued", "processing", "completed", "failed", "cancelled")
 #: The entry of the filter for completed jobs of which a step failed.
 STEPS_FAILED = "steps_failed"
+#: The entry of the filter for all environments but the Playground, which are those that Monitoring counts.
+BUT_PLAYGROUND = "public"
+ANY = ""
+
+
+def environment_words() -> dict[str, str]:
+    """Returns the entries of the filter of environments."""
+    return {
+        ANY: _("Any environment"),
+        BUT_PLAYGROUND: _("All but Playground"),
+        **{name: word for name, (word, *_rest) in ENVIRONMENTS.items()},
+    }
 
 
 class Narrowed(Struct, frozen=True):
@@ -53,7 +66,7 @@ class Narrowed(Struct, frozen=True):
         return JobFilters(
             statuses=(self.status,) if self.status in STATUSES else ("completed",) if steps_failed else (),
             steps_failed=steps_failed,
-            environments=(self.environment,) if self.environment in ENVIRONMENTS else (),
+            environments=self._environments,
             flow_id=self.flow or None,
             key_id=self.key or None,
             created_after=None if since is None else since - 1,
@@ -62,6 +75,12 @@ class Narrowed(Struct, frozen=True):
             trigger=self.trigger or None,
             error_code=self.error or None,
         )
+
+    @property
+    def _environments(self) -> tuple[str, ...]:
+        if self.environment == BUT_PLAYGROUND:
+            return PUBLIC
+        return (self.environment,) if self.environment in ENVIRONMENTS else ()
 
     @property
     def empty(self) -> bool:

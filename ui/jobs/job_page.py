@@ -21,6 +21,7 @@ from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.code_samples import first_call
 from engine.core.errors import NotFound
 from engine.core.ids import FlowId
+from engine.core.lone_surrogates import without_lone_surrogates
 from engine.flow.document import Document, Node, load_document, with_huge_integers_as_text
 from engine.flow.layout import with_places
 from engine.flow.validation import marks
@@ -28,7 +29,7 @@ from engine.jobs.server.erasing import WAIT_SECONDS, finish_erasing_soon
 from engine.nodes import CATALOG
 from storage.dataset_changes import RECEIPT_MS
 from storage.job_documents import JobFlow, get_job_flow
-from storage.jobs import JobRow, StoredValue, find_value, get_job
+from storage.jobs import JobRow, StoredValue, find_value, get_job, when_values_went
 from storage.questions import QuestionRow, list_questions_of_job
 from storage.schedules import list_started_by_hand
 from storage.triggers import list_trigger_titles
@@ -78,6 +79,8 @@ class JobContents(Struct, frozen=True):
     flow: JobFlow
     payload: StoredValue | None
     result: StoredValue | None
+    #: When input, result and steps were removed because their time was over or room was short; None while they are kept.
+    values_gone_at: int | None = None
     #: What it has asked people.
     questions: tuple[QuestionRow, ...] = ()
     #: Titles of schedules and webhooks, when one of them started the job.
@@ -96,6 +99,7 @@ def load_job(session: Session, workspace_id: str, job_id: str) -> JobContents:
         get_job_flow(session, workspace_id, job),
         find_value(session, job_id, "payload"),
         find_value(session, job_id, "result"),
+        when_values_went(session, job_id) if job.ended else None,
         tuple(list_questions_of_job(session, workspace_id, job_id)) if job.questions else (),
         list_trigger_titles(session, workspace_id) if job.trigger else {},
         list_started_by_hand(session, workspace_id, (job,)),
@@ -134,6 +138,11 @@ class JobDetailPage:
     def job(self) -> JobRow:
         """The job as last read."""
         return self.seen.look.job
+
+    @property
+    def _has_values(self) -> bool:
+        """Whether its input, result and steps are still kept."""
+        return self.job.data_erased_at is None and self.seen.values_gone_at is None
 
     async def build(self, step: str, item: str = "") -> None:
         """Draws the page; `step` opens that node's step, of the item with the index path `item`."""
@@ -202,10 +211,10 @@ class JobDetailPage:
         self.lines = step_lines(self.document, self.seen.look, self.times, self.inner)
         self._draw_error()
         self.asks.show([Asked(one) for one in self.seen.questions if one.open][:MOST_QUESTIONS])
-        if self.job.data_erased_at is None:
+        if self._has_values:
             self.steps.draw(self.lines, ended=self.job.ended)
         else:
-            self.steps_place.clear()  # the values of the steps were erased
+            self.steps_place.clear()  # what is not known of its steps is not told
         self._draw_values()
 
     def _draw_actions(self) -> None:
@@ -218,7 +227,7 @@ class JobDetailPage:
                 button(_("Cancelling") if stopping else _("Cancel"), self._cancel, icon="stop").set_enabled(
                     not stopping
                 )
-            kept = job.data_erased_at is None
+            kept = self._has_values
             if job.ended and kept and may_run and not flow.deleted and self.document.nodes:
                 again = button(_("Run again"), self._run_again, icon="replay")
                 with again:
@@ -233,13 +242,13 @@ class JobDetailPage:
                 )
             if (curl := self._curl()) is not None:
                 copy_button(curl, _("Copy as curl"), small=False)
-            if job.ended and kept and self.page_session.may("erase data"):
+            if job.ended and job.data_erased_at is None and self.page_session.may("erase data"):
                 button(_("Erase data"), self._erase, icon="delete")
 
     def _has_node(self, job: JobRow) -> bool:
         """Whether the node that failed is part of the flow that a retry would run."""
         node_id = str((job.error or {}).get("node_id") or "")
-        return job.data_erased_at is None and not self.seen.flow.deleted and self.document.node(node_id) is not None
+        return self._has_values and not self.seen.flow.deleted and self.document.node(node_id) is not None
 
     def _version(self) -> str:
         number = self.job.flow_version
@@ -302,6 +311,15 @@ class JobDetailPage:
                     ),
                     icon="delete",
                     strong=_("Data erased:"),
+                )
+            elif self.seen.values_gone_at is not None:
+                note(
+                    _(
+                        "Its input, result and steps were removed {gone_at}, because their time was over or room was short. "
+                        "So it cannot be run again: run the flow with an input of its own."
+                    ).format(gone_at=self.times.moment(self.seen.values_gone_at)),
+                    icon="schedule",
+                    strong=_("Not kept any more:"),
                 )
             if job_state(job) == "cancelling":
                 note(
@@ -372,7 +390,8 @@ class JobDetailPage:
     def _value(self, stored: StoredValue, label: str) -> None:
         def download() -> None:
             text = json.dumps(stored.value, ensure_ascii=False, indent=2)
-            ui.download.content(text.encode(), f"{self.job.id}-{label.lower()}.json", "application/json")
+            content = without_lone_surrogates(text).encode()
+            ui.download.content(content, f"{self.job.id}-{label.lower()}.json", "application/json")
 
         answer_view(stored.value, label=label, download=download, reader=self.times.reader)
 

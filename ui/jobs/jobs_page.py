@@ -17,13 +17,13 @@ from storage.jobs import ANY_TRIGGER, JobFilters, JobPage, list_jobs
 from storage.refusals import RefusalFilters, count_refused_calls
 from storage.schedules import list_started_by_hand
 from storage.triggers import list_trigger_titles
-from ui.jobs.filters import STATUSES, STEPS_FAILED, Narrowed
+from ui.jobs.filters import ANY, STATUSES, STEPS_FAILED, Narrowed, environment_words
 from ui.jobs.jobs_csv import CSV_PATH
-from ui.jobs.refused_calls import RefusedCalls, RefusedView, load_refused
+from ui.jobs.refused_calls import RefusedCalls, RefusedView, count_words, load_refused
 from ui.kit import feedback
-from ui.kit.parts import ENVIRONMENTS, STATES, button, icon, link_button, note, words
+from ui.kit.parts import STATES, button, icon, link_button, note, words
 from ui.kit.tab_bar import tab_bar
-from ui.kit.text import _, plural
+from ui.kit.text import Reader, _
 from ui.page_session import App, PageSession, open_page_session, page_at
 from ui.page_shell import every, one_at_a_time, opened, times_of
 from ui.parts.failure_words import failure_word
@@ -35,7 +35,6 @@ from ui.parts.time_range import Span, span_choice
 #: Rows per page, so that the page is drawn within half a second.
 PAGE_SIZE = 30
 LOOK_SECONDS = 1.0
-ANY = ""
 
 
 class JobListContents(Struct, frozen=True):
@@ -44,7 +43,7 @@ class JobListContents(Struct, frozen=True):
     page: JobPage
     titles: Mapping[str, str]
     keys: Mapping[str, str]
-    #: Calls of the same flow, key and time that were refused. They are no jobs.
+    #: Calls of the same flow, key, environment and time that were refused. They are no jobs.
     refused: int
     #: What jobs name as their trigger -> its title.
     triggers: Mapping[str, str]
@@ -70,13 +69,15 @@ def load_jobs(session: Session, workspace_id: str, filters: JobFilters, cursor: 
 
 
 def _refusals_like(filters: JobFilters) -> RefusalFilters:
-    """The filters of refused calls that fit those of jobs: the same flow, key and time."""
+    """The filters of refused calls that fit those of jobs: the same flow, key, environment and time."""
+    environments = filters.environments
     after, before = filters.created_after, filters.created_before
     return RefusalFilters(
         flow_id=filters.flow_id,
         key_id=filters.key_id,
         since=None if after is None else after + 1,
         until=None if before is None else before - 1,
+        environment=environments[0] if len(environments) == 1 else None,  # of several it is all that have calls
     )
 
 
@@ -90,7 +91,7 @@ def register(app: App) -> None:
         first = "refused" if tab == "refused" else "all"
         times = times_of(page_session)
         view = RefusedView.of(said)
-        alike = Narrowed(flow=view.flow, key=view.key, span=view.span)
+        alike = Narrowed(flow=view.flow, key=view.key, environment=view.environment, span=view.span)
         narrowed = Narrowed.of(said) if first == "all" else alike
         if first == "all":
             view = replace(view, code="", call="")
@@ -100,10 +101,12 @@ def register(app: App) -> None:
         quota = await quota_note(page_session)
         with opened(page_session, _("Jobs"), active="jobs") as page:
             quota.draw()
-            tabs = tab_bar({"all": _("All jobs"), "refused": _refused_word(calls.count)}, first)
+            tabs = tab_bar({"all": _("All jobs"), "refused": _refused_word(calls.count, times.reader)}, first)
 
             def counted(count: int) -> None:
-                next(tab for tab in tabs if tab.props["name"] == "refused").props["label"] = _refused_word(count)
+                next(tab for tab in tabs if tab.props["name"] == "refused").props["label"] = _refused_word(
+                    count, times.reader
+                )
 
             with page.actions:
                 csv = link_button(_("Download CSV"), CSV_PATH + narrowed.query(), icon="download")
@@ -120,7 +123,7 @@ def register(app: App) -> None:
             # The button keeps its place, so that the tabs do not move.
             csv.classes(add="fp-unseen" if on_refused else "", remove="" if on_refused else "fp-unseen")
             source: Narrowed | RefusedView = listed.narrowed if on_refused else refused.view
-            await (refused if on_refused else listed).take(source.flow, source.key, source.span)
+            await (refused if on_refused else listed).take(source.flow, source.key, source.environment, source.span)
             ui.navigate.history.replace(refused.view.path() if on_refused else listed.narrowed.path())
 
         tabs.on_value_change(opened_tab)
@@ -171,8 +174,7 @@ class JobsList:
             self._draw_error()
         self._select(_("Status"), statuses, self.narrowed.status, "status")
         self._select(_("Flow"), {ANY: _("All flows"), **by_word(self.seen.titles)}, self.narrowed.flow, "flow")
-        environments = {ANY: _("Any environment"), **{name: word for name, (word, *_rest) in ENVIRONMENTS.items()}}
-        self._select(_("Environment"), environments, self.narrowed.environment, "environment")
+        self._select(_("Environment"), environment_words(), self.narrowed.environment, "environment")
         self._select(_("Key"), {ANY: _("All keys"), **by_word(self.seen.keys)}, self.narrowed.key, "key")
         if self.seen.triggers or self.narrowed.trigger:
             triggers = {
@@ -208,10 +210,11 @@ class JobsList:
     async def _span(self, span: Span) -> None:
         await self._narrow(span=span)
 
-    async def take(self, flow: str, key: str, span: Span) -> None:
+    async def take(self, flow: str, key: str, environment: str, span: Span) -> None:
         """Takes over the filters that the refused calls have, when this tab is opened."""
-        if (flow, key, span) != (self.narrowed.flow, self.narrowed.key, self.narrowed.span):
-            self.narrowed = replace(self.narrowed, flow=flow, key=key, span=span, cursor="")
+        mine = self.narrowed
+        if (flow, key, environment, span) != (mine.flow, mine.key, mine.environment, mine.span):
+            self.narrowed = replace(mine, flow=flow, key=key, environment=environment, span=span, cursor="")
             self.csv.props["href"] = CSV_PATH + self.narrowed.query()
             self.filters.clear()
             with self.filters:
@@ -269,8 +272,12 @@ class JobsList:
         count = self.seen.refused
         if not count or self.narrowed.q or self.narrowed.cursor:
             return
-        one = _("call was refused and did not become a job.")
-        with note("", icon="block", strong=plural(count, one, _("calls were refused and did not become jobs."))):
+        said = (
+            _("call was refused and did not become a job.")
+            if count == 1
+            else _("calls were refused and did not become jobs.")
+        )
+        with note("", icon="block", strong=f"{count_words(count, self.times.reader)} {said}"):
             button(_("Show refused calls"), lambda: self.tabs.set_value("refused"), small=True)
 
     def _draw_empty(self) -> None:
@@ -284,9 +291,9 @@ class JobsList:
                 link_button(_("Go to Saved Flows"), "/flows", icon="folder_open")
 
 
-def _refused_word(count: int) -> str:
+def _refused_word(count: int, reader: Reader) -> str:
     """The label of the tab with its number."""
-    return _("Refused {count}").format(count=count) if count else _("Refused")
+    return _("Refused {count}").format(count=count_words(count, reader)) if count else _("Refused")
 
 
 def by_word(options: Mapping[str, str]) -> dict[str, str]:

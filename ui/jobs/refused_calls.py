@@ -13,12 +13,20 @@ from nicegui import ui
 from sqlalchemy.orm import Session
 
 from storage.job_documents import list_flow_titles, list_key_labels
-from storage.refusals import RefusalFilters, RefusedRow, count_refused_calls, count_unknown_keys, list_refused_calls
+from storage.refusals import (
+    KEPT_CALLS,
+    RefusalFilters,
+    RefusedRow,
+    count_refused_calls,
+    count_unknown_keys,
+    list_refused_calls,
+)
 from storage.workspaces import is_first_workspace
+from ui.jobs.filters import ANY, environment_words
 from ui.jobs.refusal_explained import Explained, Remedy, explain
 from ui.kit import feedback
-from ui.kit.parts import Column, TableElement, badge, button, link_button, note, table, words
-from ui.kit.text import _, number
+from ui.kit.parts import ENVIRONMENTS, Column, TableElement, badge, button, link_button, note, table, words
+from ui.kit.text import Reader, _, number
 from ui.page_session import PageSession
 from ui.page_shell import every, one_at_a_time, times_of
 from ui.parts.accept_field import (
@@ -33,9 +41,7 @@ from ui.parts.accept_field import (
 from ui.parts.refusal_words import CODES, refusal_word, what_was_wrong
 from ui.parts.time_range import Span, span_choice, span_of
 
-MOST = 1_000
 LOOK_SECONDS = 1.0
-ANY = ""
 
 
 class RefusedView(Struct, frozen=True):
@@ -44,6 +50,7 @@ class RefusedView(Struct, frozen=True):
     flow: str = ""
     key: str = ""
     code: str = ""
+    environment: str = ""
     span: Span = field(default_factory=Span)
     #: The request id of a call whose explanation is open.
     call: str = ""
@@ -51,18 +58,32 @@ class RefusedView(Struct, frozen=True):
     @classmethod
     def of(cls, said: Mapping[str, str]) -> RefusedView:
         """Reads the filters from the query of a URL."""
-        return cls(said.get("flow", ""), said.get("key", ""), said.get("code", ""), span_of(said), said.get("call", ""))
+        named = (said.get(name, "") for name in ("flow", "key", "code", "environment"))
+        return cls(*named, span=span_of(said), call=said.get("call", ""))
 
     def filters(self, now: int, zone: tzinfo) -> RefusalFilters:
         """Returns the filters for the database query."""
         since, until = self.span.limits(now, zone)
-        return RefusalFilters(self.flow or None, self.key or None, self.code or None, since, until)
+        environment = self.environment if self.environment in ENVIRONMENTS else None
+        return RefusalFilters(self.flow or None, self.key or None, self.code or None, since, until, environment)
 
     def path(self) -> str:
         """The URL of this view."""
-        mine = {"tab": "refused", "flow": self.flow, "key": self.key, "code": self.code}
+        mine = {
+            "tab": "refused",
+            "flow": self.flow,
+            "key": self.key,
+            "code": self.code,
+            "environment": self.environment,
+        }
         said = {**mine, **self.span.said(), "call": self.call}
         return "/jobs?" + urlencode({name: value for name, value in said.items() if value})
+
+
+def count_words(count: int, reader: Reader) -> str:
+    """Returns how many calls were refused. There were more when as many are found as are kept."""
+    said = number(count, reader)
+    return _("{count} or more").format(count=said) if count >= KEPT_CALLS else said
 
 
 class Refused(Struct, frozen=True):
@@ -94,7 +115,7 @@ class SeenRefusals(Struct, frozen=True):
 def load_refused(session: Session, workspace_id: str, filters: RefusalFilters = RefusalFilters()) -> SeenRefusals:
     """Reads the last refused calls of a workspace, grouped, the newest group first."""
     groups: dict[tuple[object, ...], list[RefusedRow]] = {}
-    for call in list_refused_calls(session, workspace_id, filters, limit=MOST):
+    for call in list_refused_calls(session, workspace_id, filters, limit=KEPT_CALLS):
         same = (call.status, call.code, call.flow_id, call.key_id, what_was_wrong(call))
         groups.setdefault(same, []).append(call)
     refused = tuple(
@@ -140,7 +161,10 @@ class RefusedCalls:
         self.filters = ui.element("div").classes("fp-filters")
         self._draw_filters()
         words(
-            _("Refused calls did not run: they cost nothing and do not count. What they sent is not kept."),
+            _(
+                "Refused calls did not run: they cost nothing and do not count. What they sent is not kept. The newest "
+                "{most} are listed, as far back as values are kept; Monitoring counts all."
+            ).format(most=number(KEPT_CALLS, self.times.reader)),
             "fp-s13 fp-t2 fp-before",
             tag="p",
         )
@@ -154,14 +178,16 @@ class RefusedCalls:
         with self.filters:
             self._select(_("Flow"), {ANY: _("All flows"), **_by_word(seen.titles)}, view.flow, "flow")
             self._select(_("Key"), {ANY: _("All keys"), **_by_word(seen.keys)}, view.key, "key")
+            self._select(_("Environment"), environment_words(), view.environment, "environment")
             reasons = {ANY: _("Every reason"), **{code: refusal_word(code) for code in CODES}}
             self._select(_("Reason"), reasons, view.code, "code")
             span_choice(view.span, self._span)
 
-    async def take(self, flow: str, key: str, span: Span) -> None:
+    async def take(self, flow: str, key: str, environment: str, span: Span) -> None:
         """Takes over the filters that the list of jobs has, when this tab is opened."""
-        if (flow, key, span) != (self.view.flow, self.view.key, self.view.span):
-            self.view = replace(self.view, flow=flow, key=key, span=span)
+        mine = self.view
+        if (flow, key, environment, span) != (mine.flow, mine.key, mine.environment, mine.span):
+            self.view = replace(mine, flow=flow, key=key, environment=environment, span=span)
             self._draw_filters()
         await self.look()
 

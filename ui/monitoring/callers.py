@@ -19,19 +19,18 @@ from ui.monitoring.words import kind_word
 
 
 class CallerTable:
-    """The table. `labels`: key id -> what the key is called on the page."""
+    """The table."""
 
-    def __init__(self, times: Times, labels: Mapping[str, str]) -> None:
+    def __init__(self, times: Times) -> None:
         self.times = times
-        self.labels = labels
         self.shown: tuple[object, ...] = ()
         self.place = ui.element("section").classes("fp-card fp-callers")
         self.place.props["aria-label"] = _("Calls by key")
 
-    def show(self, figures: Figures, filters: Filters, range_name: str) -> None:
-        """Draws the rows when they changed."""
+    def show(self, figures: Figures, labels: Mapping[str, str], filters: Filters, range_name: str) -> None:
+        """Draws the rows when they changed. `labels`: key id -> what the key is called on the page."""
         self.place.visible = bool(figures.callers) and filters.of_api
-        said = (figures.callers, filters, range_name, self.times.clock.now() // 60_000)
+        said = (figures.callers, labels, filters, range_name, self.times.clock.now() // 60_000)
         if said == self.shown or not self.place.visible:
             return
         self.shown = said
@@ -48,7 +47,7 @@ class CallerTable:
             rows = table(columns, label=_("Calls by key"), stacks=True)
             for one in figures.callers:
                 if one.key_id:
-                    self._row(rows, one, self.labels.get(one.key_id) or _("No known key"), filters, range_name)
+                    self._row(rows, one, labels.get(one.key_id) or _("No known key"), filters, range_name)
                     continue
                 # A call needs a key to be accepted: jobs without one were started by schedules and webhooks.
                 started, refused = _by_refusal(one)

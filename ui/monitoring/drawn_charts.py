@@ -12,6 +12,7 @@ from storage.monitoring.counts import STEPS_FAILED, Cost, Took
 from storage.monitoring.curves import Curves
 from storage.monitoring.figures import Figures, Kind
 from storage.monitoring.period import Filters
+from ui.jobs.filters import BUT_PLAYGROUND
 from ui.kit.text import Reader, _, duration, number, plural
 from ui.monitoring.charts_over_time import Series, TimeAxis, lines, scale, stacked_bars
 from ui.monitoring.words import SlotWords, cost_words, kind_word, usd
@@ -55,15 +56,18 @@ def jobs_path(
     status: str = "failed",
     trigger: str = "",
 ) -> str:
-    """The URL of the Jobs page with these filters: of one kind of error, or of all failed or refused calls."""
+    """The URL of the Jobs page with these filters: of one kind of error, or of all failed or refused calls. It lists no
+    runs of the Playground when they are not counted.
+    """
     said: dict[str, str | None] = {"flow": filters.flow_id, "key": filters.key_id, "range": range_name}
     said["trigger"] = trigger
+    environment = filters.environment or (None if filters.key_id else BUT_PLAYGROUND)
     if kind.refused if kind else refused:
-        said |= {"tab": "refused", "code": kind.code if kind else None}
+        said |= {"tab": "refused", "code": kind.code if kind else None, "environment": filters.environment}
     elif kind and kind.code == STEPS_FAILED:
-        said |= {"status": STEPS_FAILED, "environment": filters.environment}
+        said |= {"status": STEPS_FAILED, "environment": environment}
     else:
-        said |= {"status": status, "environment": filters.environment, "error": kind.code if kind else None}
+        said |= {"status": status, "environment": environment, "error": kind.code if kind else None}
     return f"/jobs?{urlencode({name: value for name, value in said.items() if value})}"
 
 

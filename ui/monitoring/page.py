@@ -19,6 +19,7 @@ from starlette.requests import Request
 
 from engine.core.clock import MINUTE, SECOND
 from storage.database import now
+from storage.job_documents import list_key_labels
 from storage.monitoring.curves import Curves, read_curves, read_mark
 from storage.monitoring.figures import Figures, read_figures
 from storage.monitoring.period import Filters, Period
@@ -43,11 +44,14 @@ REST_SECONDS = 1.0
 
 
 class MonitoringContents(Struct, frozen=True):
-    """All figures of one read, from one transaction. `curves` None: the charts' data was not read yet."""
+    """All figures of one read, from one transaction. `curves` None: the charts' data was not read yet. `keys`: key id ->
+    label.
+    """
 
     mark: tuple[Any, ...]
     figures: Figures
     curves: Curves | None
+    keys: Mapping[str, str]
 
 
 def load_mark(session: Session, workspace_id: str) -> tuple[Any, ...]:
@@ -72,9 +76,8 @@ def load_figures(
     ahead = when(at).astimezone(reader.zone).utcoffset() or timedelta()
     period = Period.ending(at, view.range_name, round(ahead.total_seconds() * SECOND))
     figures = read_figures(session, workspace_id, view.filters, period)
-    return MonitoringContents(
-        fresh, figures, read_curves(session, workspace_id, view.filters, period) if curves else None
-    )
+    drawn = read_curves(session, workspace_id, view.filters, period) if curves else None
+    return MonitoringContents(fresh, figures, drawn, list_key_labels(session, workspace_id))
 
 
 def register(app: App) -> None:
@@ -91,7 +94,7 @@ def register(app: App) -> None:
             quota.draw()
             with page.actions:
                 FilterBar(board.view, choices, board.turn).build()
-            board.build(table=True, keys={key.id: key.label for key in choices.keys})
+            board.build(table=True)
             if seen is not None:
                 board.show(seen)
         every(LOOK_SECONDS, board.follow)
@@ -129,15 +132,15 @@ class Board:
         self.sub: Any = None
         self.drawn_at = 0.0
 
-    def build(self, *, table: bool, keys: Mapping[str, str] | None = None) -> None:
-        """Draws the empty elements; `show` fills them. `keys`: the labels of keys for the table of callers."""
+    def build(self, *, table: bool) -> None:
+        """Draws the empty elements; `show` fills them. `table`: with those of endpoints and callers."""
         ui.add_head_html(f'<link rel="stylesheet" href="{asset_url("monitoring.css")}">')
         if self.sub is None:
             self.sub = words("", "fp-sub fp-under", tag="p")
         with ui.element("div").classes("fp-col fp-monitoring"):
             self.endpoints = EndpointTable(self.times) if table else None
             self.tiles = ui.element("div").classes("fp-tiles fp-tiles--six")
-            self.callers = CallerTable(self.times, keys) if keys is not None else None
+            self.callers = CallerTable(self.times) if table else None
             self.nothing = ui.element("section").classes("fp-card")
             self.charts_place = ui.element("div")
             with self.charts_place:
@@ -176,7 +179,7 @@ class Board:
             self.endpoints.show(figures.endpoints, self.view.range_name)
             self.endpoints.place.visible = bool(figures.endpoints)
         if self.callers is not None:
-            self.callers.show(figures, self.view.filters, self.view.range_name)
+            self.callers.show(figures, seen.keys, self.view.filters, self.view.range_name)
         self.tiles.clear()
         with self.tiles:
             monitoring_tiles(figures, self.view.range_name, self.reader, of_api=self.view.filters.of_api)

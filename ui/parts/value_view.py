@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from nicegui import ui
 
+from engine.core.lone_surrogates import without_lone_surrogates
 from engine.flow.file_values import is_file_value
 from engine.outbound.practice_site import PRACTICE_HOST
 from ui.kit import feedback
@@ -314,7 +315,8 @@ class _TableView:
 
         def save() -> None:
             called = "".join(letter for letter in name if letter.isalnum() or letter in "_-")[:60]
-            ui.download.content(text.encode(), f"{called or 'table'}.csv", "text/csv")
+            content = without_lone_surrogates(text).encode()
+            ui.download.content(content, f"{called or 'table'}.csv", "text/csv")
             feedback.told(_("{file} is downloaded.").format(file=f"{called or 'table'}.csv"))
 
         load = button(_("Download"), save, icon="download", kind="quiet", small=True)

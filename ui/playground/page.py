@@ -101,6 +101,8 @@ def run_of_job(
     if job is None or job.flow_id != flow_id:
         return None
     payload = read_value(session, job_id, "payload")
+    if payload is None:
+        return None
     stored = get_job_flow(session, workspace_id, job).document
     return payload if isinstance(payload, dict) else {}, load_document(stored) if stored else None
 

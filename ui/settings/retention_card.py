@@ -32,7 +32,8 @@ def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[]
             _("days"),
             _(
                 "Inputs, results and steps of jobs. After that they are deleted, and a caller who asks is told "
-                "that the job has expired. A flow may have its own time in its settings."
+                "that the job has expired. A flow may have its own time in its settings. The list of refused calls "
+                "goes back as far."
             ),
         )
         with values.place:
@@ -40,7 +41,9 @@ def draw_retention(page_session: PageSession, rules: Rules, changed: Callable[[]
                 ui.input(value=str(rules.values_days)).props("outlined dense inputmode=numeric")
             )
         rows = Field(
-            _("Jobs and logs"), _("months"), _("The lines of Jobs and Monitoring, refused calls, the audit log.")
+            _("Jobs and logs"),
+            _("months"),
+            _("The lines of Jobs and Monitoring, the counts of refused calls, the audit log."),
         )
         with rows.place:
             rows_box = rows.control(ui.input(value=str(rules.rows_months)).props("outlined dense inputmode=numeric"))

@@ -239,6 +239,16 @@ async def test_the_text_of_a_completed_job_has_its_status_and_its_result(house: 
     assert answer.content[0].text == f'The job {job_id} is completed. Its result:\n{{"text": "Read it"}}'
 
 
+async def test_half_of_a_character_in_a_result_reaches_the_client_as_the_replacement_character(house: House):
+    job_id = (await house.submit()).json()["job_id"]
+    house.finish(job_id, result=('{"text": "a\\ud83d"}', 19))
+    async with session(house) as client:
+        answer = await client.call_tool("get_job", {"job_id": job_id})
+
+    assert answer.content[0].text.endswith('{"text": "a�"}')
+    assert answer.structured_content["result"] == {"text": "a�"}
+
+
 async def test_an_assistant_is_told_what_it_means_that_no_flow_is_offered_and_what_may_be_repeated(house: House):
     async with newest_session(house) as client:
         tools = {tool.name: tool.annotations for tool in (await client.list_tools()).tools}

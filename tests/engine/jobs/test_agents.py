@@ -587,6 +587,17 @@ async def test_a_person_is_asked_first_and_no_call_is_repeated(kitchen: Kitchen,
     assert (parts["call/1/0"].value["by"], parts["call/1/2"].value["state"]) == ("Ada", "refused")
 
 
+async def test_a_person_is_shown_no_half_of_a_character(kitchen: Kitchen) -> None:
+    kitchen.model.say(Said(calls=(("shout", '{"word": "a\\ud83d"}'),)), "Done.")
+    job = await kitchen.run(kitchen.agent(kitchen.shout(ask_first=True, editable=True)))
+    question = open_question(kitchen.world, job.id)
+    assert question.values == {"word": "a�"}
+    assert kitchen.parts(job.id)["call/1/0"].value["arguments"] == {"word": "a�"}
+    kitchen.world.write(answer, question, "approved", {}, "", "Ada")
+    await kitchen.carry(job.id)
+    assert kitchen.told() == ['{"output": "A�!"}'], "nobody changed it"
+
+
 async def test_no_reply_is_repeated_when_no_earlier_output_is_kept(kitchen: Kitchen) -> None:
     """The input is too large to be kept whole, so no step before the agent has an output that is kept."""
     kitchen.model.say(Said(calls=(("shout", {"word": "pen"}),)), "Done.")

@@ -8,13 +8,14 @@ import pytest
 
 from engine.actions.jobs import RunOptions, cancel_run, run_in_playground
 from engine.actions.principal import Principal
-from engine.core.errors import FlowInvalid, NotAllowed, NotFound, PayloadInvalid
+from engine.core.errors import Conflict, FlowInvalid, NotAllowed, NotFound, PayloadInvalid
 from engine.core.ids import WorkspaceId
 from engine.flow.document import Document
 from engine.jobs.huey_queue import JsonSerializer
 from engine.jobs.transitions import claim, finish
 from storage.job_changes import Lease
 from storage.jobs import JobFilters, list_jobs, read_value
+from storage.retention import remove_values
 from storage.steps import list_steps
 from tests.engine.jobs.world import ECHO, World, add_workspace
 
@@ -71,6 +72,16 @@ async def test_a_run_takes_up_no_job_of_another_flow(world: World, option: str) 
     job_id = run(world, world.add_flow())
     with pytest.raises(NotFound, match="another flow"):
         run(world, world.add_flow(), **{option: job_id})
+
+
+@pytest.mark.parametrize("option", ["again", "reuse"])
+async def test_a_run_takes_up_no_job_whose_values_are_gone(world: World, option: str) -> None:
+    flow_id = world.add_flow()
+    job_id = run(world, flow_id)
+    await world.runs().carry(job_id)
+    world.write(remove_values, [job_id], 100)
+    with pytest.raises(Conflict, match="not kept any more"):
+        run(world, flow_id, **{option: job_id})
 
 
 async def test_a_playground_run_takes_no_slot_and_no_quota(world: World) -> None:

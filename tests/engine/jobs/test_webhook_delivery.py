@@ -493,3 +493,14 @@ async def test_a_question_to_a_person_is_sent_with_its_link(
     (seen,) = receiver.deliveries
     assert (seen.json["type"], seen.json["data"]["title"]) == ("step.waiting", "Send it?")
     assert seen.json["data"]["link"] == f"https://flows.example{question_link_path(vault, question.id)}"
+
+
+async def test_half_of_a_character_is_sent_as_the_public_api_writes_it(
+    world: World, webhooks: Webhooks, receiver: WebhookReceiver
+) -> None:
+    options = SubmitOptions(webhook_url=f"{receiver.origin}/hook")
+    job_id = world.write(submit, world.caller, world.add_flow(), {"n": 1}, options).job_id
+    asks_person(world.database, job_id, {"text": "a\ud83d"})
+    await send(webhooks)
+    (seen,) = receiver.deliveries
+    assert seen.json["data"]["values"] == {"text": "a\ud83d"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,10 +23,24 @@ from engine.core.ids import FlowId
 from engine.flow.contract import input_fields
 from storage.flows import get_flow
 from storage.jobs import find_job, list_jobs
-from storage.refusals import Counted, add_refusals, list_refused_calls
+from storage.refusals import KEPT_CALLS, Counted, add_refusals, list_refused_calls
+from storage.retention import remove_values
 from storage.tables import Usage, Workspace
 from storage.usage import usage_subject
-from tests.ui.arrange import accepted, buttons, draft, ended, page_text, press, refused, texts, until, went_on
+from tests.ui.arrange import (
+    FAILED,
+    accepted,
+    buttons,
+    draft,
+    ended,
+    newest_button,
+    page_text,
+    press,
+    refused,
+    texts,
+    until,
+    went_on,
+)
 from tests.ui.conftest import Site
 from ui.jobs.refused_calls import RefusedView, load_refused
 from ui.parts.job_words import reason_first
@@ -242,6 +257,29 @@ async def test_the_csv_file_has_every_job_and_nobody_elses(site: Site, user: Use
     assert len((await other.http_client.get("/jobs/export.csv")).text.strip().split("\n")) == 1
 
 
+async def test_half_of_a_character_in_an_error_breaks_off_no_csv_file(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    ended(site, flow_id, "failed", error={**FAILED, "message": "It said: a\ud83d"})
+    await user.open("/jobs")
+    assert "It said: a" in page_text(user)
+
+    answer = await user.http_client.get("/jobs/export.csv")
+
+    (row,) = csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff")))
+    assert row["error_message"] == "It said: a�"
+
+
+async def test_half_of_a_character_in_a_long_result_is_downloaded(site: Site, user: User) -> None:
+    value = {str(number): {"deep": "a\ud83d"} for number in range(2_000)}
+    text = json.dumps(value)
+    job_id = ended(site, site.flow(live=True), result=(text, len(text)))
+    await user.open(f"/jobs/{job_id}")
+
+    press(user, "Download all of it")
+
+    assert json.loads((await user.download.next()).content) == json.loads(text.replace("\\ud83d", "�"))
+
+
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@A1", "\tx", "\rx"])
 def test_a_cell_that_begins_like_a_formula_is_escaped(cell: str) -> None:
     from engine.table_files.writing import safe_cell
@@ -411,6 +449,26 @@ async def test_the_data_of_a_job_is_erased_after_a_question(site: Site, user: Us
     assert "Erase data" not in buttons(user)
     assert "Run again" not in buttons(user)
     assert "not run" not in page_text(user), "what is not known of its steps is not told"
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+async def test_a_job_whose_values_are_gone_says_so_and_is_not_run_again(site: Site, user: User, status: str) -> None:
+    job_id = ended(site, site.flow("Greeting", live=True), status)
+    await user.open(f"/jobs/{job_id}")
+    pressed = newest_button(user, "Run again")
+    site.database.write_now(remove_values, [job_id], 100)
+    UserInteraction(user, {pressed}, None).click()  # the page is older than that
+    await user.should_see("not kept any more")
+
+    await user.open(f"/jobs/{job_id}")
+
+    said = page_text(user)
+    assert "Its input, result and steps were removed" in said
+    assert "not run" not in said, "what is not known of its steps is not told"
+    offered = [*buttons(user), *texts(user)]
+    assert not [one for one in offered if one.startswith(("Run again", "Retry", "Open in Playground"))]
+    assert "Erase data" in offered
+    assert len(site.database.read_now(list_jobs, site.workspace_id).jobs) == 1
 
 
 async def test_a_failed_job_offers_the_change_first_and_a_retry_with_who_gets_its_result(
@@ -630,6 +688,15 @@ async def test_refused_calls_are_counted_at_their_tab_and_hinted_at_beside_the_j
     await user.open(f"/jobs?flow={other}")
     assert _tab_labels(user) == ["All jobs", "Refused"]
     assert "refused and did not become" not in page_text(user)
+
+
+async def test_of_more_refused_calls_than_are_kept_the_number_says_so(site: Site, user: User) -> None:
+    refused(site, site.flow("Greeting", live=True), times=KEPT_CALLS + 200)
+    await user.open("/jobs")
+    assert "1,000 or more calls were refused and did not become jobs. " in texts(user)
+    assert _tab_labels(user) == ["All jobs", "Refused 1,000 or more"]
+    press(user, "Show refused calls")
+    await user.should_see("The newest 1,000 are listed")
 
 
 async def test_both_tabs_keep_the_same_filters(site: Site, user: User) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from nicegui import ui
 from nicegui.testing import User
 
 from engine.actions.keys import create_key
@@ -15,11 +16,13 @@ from storage.monitoring.counts import STEPS_FAILED, Cost, Took
 from storage.monitoring.curves import Curves
 from storage.monitoring.figures import Endpoint, Figures, Kind, Now
 from storage.monitoring.period import Filters, Period
-from tests.ui.arrange import accepted, refused, texts, went_on
+from tests.ui.arrange import FAILED, accepted, ended, page_text, press, refused, texts, until, went_on
 from tests.ui.conftest import Site
+from tests.ui.playground.runs import playground_run
+from ui.jobs.refused_calls import RefusedView
 from ui.kit.text import ENGLISH
 from ui.monitoring.charts_over_time import Series, TimeAxis, lines, scale, stacked_bars
-from ui.monitoring.drawn_charts import Drawings
+from ui.monitoring.drawn_charts import Drawings, jobs_path
 from ui.monitoring.filter_bar import Choices, View
 from ui.monitoring.words import SlotWords, change, cost_words, kind_word
 from ui.parts.charts import Rank, plain, ranking
@@ -205,10 +208,70 @@ def test_a_press_on_an_error_leads_to_its_jobs() -> None:
     drawing = _drawings(_figures(), filters).errors()
 
     assert drawing.paths == (
-        "/jobs?flow=flow_1&tab=refused&code=validation_failed",
+        "/jobs?flow=flow_1&tab=refused&code=validation_failed&environment=live",
         "/jobs?flow=flow_1&status=failed&environment=live&error=timeout",
     )
     assert [row[0].path for row in drawing.rows] == list(drawing.paths)
+
+
+async def test_a_number_leads_to_the_jobs_and_calls_that_it_counts(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    shop = site.database.write_now(create_key, site.owner, "Web shop", "test").id
+    failed = [ended(site, flow_id, "failed") for _ in range(2)]
+    playground_run(site, flow_id, {"name": "Ada"}, status="failed", error=FAILED)
+    refused(site, flow_id, key_id=shop)
+    refused(site, flow_id, times=2)
+
+    await user.open(jobs_path(Filters(), "24h", Kind("http_status", False, 2, NOW)))
+
+    assert "All but Playground" in _chosen(user)
+    assert {one for one in _hrefs(user) if one.startswith("/jobs/job_")} == {f"/jobs/{one}" for one in failed}
+
+    await user.open("/monitoring?environment=test")
+    await user.should_see("Calls by key")
+    (path,) = {one for one in _hrefs(user) if "tab=refused" in one and "code=" not in one}
+    await user.open(path)
+    assert _tab(user, "refused") == "Refused 1"
+    await user.open("/jobs?environment=test")
+    assert _tab(user, "refused") == "Refused 1"
+    assert "1 call was refused" in page_text(user)
+    press(user, "Show refused calls")
+    await until(lambda: texts(user).count("lang: the flow has no field of this name") == 1)
+    assert "Staging" in _chosen(user)
+    assert RefusedView(environment="test").path() == "/jobs?tab=refused&environment=test"
+
+
+def _chosen(user: User) -> list[str]:
+    assert user.client is not None
+    selects = [one for one in user.client.elements.values() if isinstance(one, ui.select)]
+    return [str(one.options[one.value]) for one in selects if isinstance(one.options, dict)]
+
+
+def _hrefs(user: User) -> set[str]:
+    assert user.client is not None
+    return {str(one.props["href"]) for one in user.client.elements.values() if one.props.get("href")}
+
+
+def _tab(user: User, name: str) -> str:
+    assert user.client is not None
+    return next(
+        str(one.props["label"])
+        for one in user.client.elements.values()
+        if isinstance(one, ui.tab) and one.props["name"] == name
+    )
+
+
+async def test_an_open_page_knows_a_key_that_is_made_later(site: Site, user: User) -> None:
+    flow_id = site.flow("Greeting", live=True)
+    accepted(site, flow_id)
+    await user.open("/monitoring")
+    await user.should_see("Schedules and webhooks")
+
+    shop = site.database.write_now(create_key, site.owner, "New partner", "live").id
+    accepted(site, flow_id, key_id=shop)
+
+    await user.should_see("New partner")
+    assert "No known key" not in texts(user)
 
 
 def test_many_kinds_of_errors_end_in_the_others() -> None:
@@ -259,7 +322,7 @@ def test_jobs_that_went_on_without_a_step_have_a_colour_and_a_place_among_the_er
         "the job went on without it",
         "2",
     ]
-    assert errors.paths == ("/jobs?status=steps_failed",)
+    assert errors.paths == ("/jobs?status=steps_failed&environment=public",)
 
 
 async def test_who_called_what_failed_and_why_stands_by_key(site: Site, user: User) -> None:
@@ -282,5 +345,5 @@ async def test_who_called_what_failed_and_why_stands_by_key(site: Site, user: Us
     assert f"/jobs?key={shop}&range=7d" in links
     assert f"/jobs?key={shop}&range=7d&status=steps_failed" in links
     assert "/jobs?range=7d&tab=refused" in links
-    assert "/jobs?range=7d&trigger=%3A" in links
+    assert "/jobs?range=7d&trigger=%3A&environment=public" in links
     assert any("A step failed, the job went on" in text for text in said)

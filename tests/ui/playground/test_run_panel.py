@@ -15,6 +15,7 @@ from engine.flow.contract import samples_of
 from engine.flow.edits import Op
 from storage.job_changes import claim_job
 from storage.jobs import JobFilters, JobRow, list_jobs, read_value
+from storage.retention import remove_values
 from storage.steps import list_steps
 from tests.logical_time import pass_time
 from tests.ui.arrange import buttons, choose, draft, page_text, press, until
@@ -263,6 +264,23 @@ async def test_run_from_here_without_an_earlier_run_runs_everything(site: Site, 
     await user.should_see("Everything runs", retries=100)
     await until(lambda: jobs(site))
     assert jobs(site)[0].run_options is None
+
+
+async def test_run_from_here_runs_everything_when_the_values_of_the_earlier_run_are_gone(
+    site: Site, user: User, flow_id: str
+) -> None:
+    done = Did("api_input", {"who": "Eve", "count": None}), Did("set_fields", {"name": "Eve"})
+    first = playground_run(site, flow_id, {"who": "Eve"}, *done)
+    site.database.write_now(remove_values, [first], 100)
+    await opened(user, flow_id, f"?job={first}")
+    assert field(user, "who").value != "Eve"
+    field(user, "who").value = "Bea"
+    assert user.client is not None
+    canvas = next(one for one in user.client.elements.values() if type(one).__name__ == "EditableCanvas")
+    UserInteraction(user, {canvas}, None).trigger("runrequest", {"mode": "from", "node": "text_template"})
+    await user.should_see("Everything runs", retries=100)
+    await until(lambda: len(jobs(site)) == 2)
+    assert (jobs(site)[0].run_options, payload(site, jobs(site)[0])["who"]) == (None, "Bea")
 
 
 async def test_stop_says_cancelling_until_the_work_has_stopped(site: Site, user: User, flow_id: str) -> None:

@@ -221,6 +221,17 @@ async def test_what_nobody_touched_stays_as_it_was_asked(site: Site) -> None:
     assert found(site, question).answer == {"changed": "y"}
 
 
+async def test_the_link_shows_half_of_a_character_and_leaves_what_nobody_touched(site: Site) -> None:
+    question = waiting(site, {"text": "a\ud83d", "to": ["n\ud83d"]}, editable=("text",))
+    async with site.browser() as browser:
+        page = await browser.get(link(site, question))
+        assert (page.status_code, "n�" in page.text, 'value="a�"' in page.text) == (200, True, True)
+        form = {"decision": "approve", "v0": "a�"}
+        answered = await browser.post(link(site, question), data=form, headers={"Origin": "http://test"})
+    assert answered.status_code == 200
+    assert found(site, question).answer == {}
+
+
 async def test_two_people_and_the_link_at_once_give_one_answer(site: Site) -> None:
     question = waiting(site)
 

@@ -129,6 +129,10 @@ class RunPanel:
             return
         job_id = earlier.job.id
         given = await self._payload_of(job_id)
+        if given is None:
+            feedback.told(_("Everything runs: the outputs of the earlier run are not kept any more."))
+            await self.run()
+            return
         await self._start(given if isinstance(given, dict) else {}, RunOptions(start=node_id, reuse=job_id))
 
     async def stop(self) -> None:
