@@ -12,11 +12,13 @@ import socket
 import tempfile
 import threading
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.browser.page import BrowserPage, Drawn, Fetch, OutboundAnswer, closed
 from engine.core.error_codes import JobErrorCode
+from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.flow.node_context import NodeFailed
 from engine.outbound.addresses import shown_url
 from engine.outbound.errors import ResponseTooLarge, TimedOut
@@ -172,7 +174,9 @@ class BrowserThread:
         self._open += 1
         self._pages += 1
         watcher: asyncio.Task[None] | None = None
-        visit = BrowserPage(self._fetch_on_worker_loop, answer, until)
+        # Playwright calls handlers in the context of whoever started the browser, and not of whose page it is
+        fetch = partial(self._fetch_on_worker_loop, CURRENT_WORKSPACE.get())
+        visit = BrowserPage(fetch, answer, until)
         try:
             context = await chromium.new_context(
                 accept_downloads=False,
@@ -204,8 +208,9 @@ class BrowserThread:
                 watcher.cancel()
             self._close_later_when_idle()
 
-    async def _fetch_on_worker_loop(self, *request: Any) -> OutboundAnswer:
-        """Sends a request of a page through the outbound client, on the worker's event loop."""
+    async def _fetch_on_worker_loop(self, workspace: str, *request: Any) -> OutboundAnswer:
+        """Sends a request of a workspace's page through the outbound client, on the worker's event loop."""
+        CURRENT_WORKSPACE.set(workspace)
         sent: Any = self._fetch(*request)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(sent, self._outside))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Hashable
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -29,44 +30,43 @@ class SharedPlaces:
         self._of_workspace = of_workspace
         self._of_part = of_part
         self._workspaces: dict[str, int] = {}
-        self._parts: dict[tuple[str, str], int] = {}
+        self._parts: dict[tuple[str, Hashable], int] = {}
         #: Workspace -> its parts -> who waits, both in the order of their turns. Who could have a place waits no longer.
-        self._lines: dict[str, dict[str, deque[asyncio.Future[None]]]] = {}
+        self._lines: dict[str, dict[Hashable, deque[asyncio.Future[None]]]] = {}
 
-    async def take(self, part: str = "") -> str:
+    async def take(self, part: Hashable = "") -> str:
         """Waits for a place and returns the workspace that has it now; `give_back` ends its use.
 
         When it is cancelled while it waits, the CancelledError has a `Waited`.
         """
         workspace = CURRENT_WORKSPACE.get()
-        if self._may_take(workspace, part):
-            self._add(workspace, part)
-        else:
+        if not self._took(workspace, part):
             await self._turn(workspace, part)
         return workspace
 
-    def give_back(self, workspace: str, part: str = "") -> None:
+    def give_back(self, workspace: str, part: Hashable = "") -> None:
         """Ends the use of a place."""
+        self._return(workspace, part)
+        while self._lines and self._free and self._give_next():
+            pass
+
+    def _took(self, workspace: str, part: Hashable) -> bool:
+        """Takes a place when there is one for this workspace and part."""
+        free, one = self._free, (workspace, part)
+        held, of_part = self._workspaces.get(workspace, 0), self._parts.get(one, 0)
+        if not free or held >= free * self._of_workspace or of_part >= free * self._of_part:
+            return False
+        self._free = free - 1
+        self._workspaces[workspace] = held + 1
+        self._parts[one] = of_part + 1
+        return True
+
+    def _return(self, workspace: str, part: Hashable) -> None:
         self._free += 1
         _subtract(self._workspaces, workspace)
         _subtract(self._parts, (workspace, part))
-        while self._free and self._lines and self._give_next():
-            pass
 
-    def _may_take(self, workspace: str, part: str) -> bool:
-        free = self._free
-        return (
-            free > 0
-            and self._workspaces.get(workspace, 0) < free * self._of_workspace
-            and self._parts.get((workspace, part), 0) < free * self._of_part
-        )
-
-    def _add(self, workspace: str, part: str) -> None:
-        self._free -= 1
-        self._workspaces[workspace] = self._workspaces.get(workspace, 0) + 1
-        self._parts[workspace, part] = self._parts.get((workspace, part), 0) + 1
-
-    async def _turn(self, workspace: str, part: str) -> None:
+    async def _turn(self, workspace: str, part: Hashable) -> None:
         loop = asyncio.get_running_loop()
         begun, turn = loop.time(), loop.create_future()
         self._lines.setdefault(workspace, {}).setdefault(part, deque()).append(turn)
@@ -84,15 +84,16 @@ class SharedPlaces:
         held = self._workspaces.get
         for workspace in sorted(self._lines, key=lambda one: held(one, 0)):  # equal ones stay in their order
             for part in self._lines[workspace]:
-                if self._may_take(workspace, part):
+                if self._took(workspace, part):
                     turn = self._first(workspace, part)
-                    if not turn.done():  # else it was cancelled
-                        self._add(workspace, part)
+                    if turn.done():  # it was cancelled
+                        self._return(workspace, part)
+                    else:
                         turn.set_result(None)
                     return True
         return False
 
-    def _first(self, workspace: str, part: str) -> asyncio.Future[None]:
+    def _first(self, workspace: str, part: Hashable) -> asyncio.Future[None]:
         """Takes the first of a line out of it; its workspace and part go to the end of theirs with those who are left."""
         parts = self._lines.pop(workspace)
         queue = parts.pop(part)
@@ -103,7 +104,7 @@ class SharedPlaces:
             self._lines[workspace] = parts
         return turn
 
-    def _forget(self, workspace: str, part: str, turn: asyncio.Future[None]) -> None:
+    def _forget(self, workspace: str, part: Hashable, turn: asyncio.Future[None]) -> None:
         """Takes somebody who was cancelled out of the line, unless the turn has passed him by already."""
         parts = self._lines.get(workspace, {})
         queue = parts.get(part)
