@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.browser.page import BrowserPage, Drawn, Fetch, OutboundAnswer, closed
 from engine.core.error_codes import JobErrorCode
-from engine.core.shared_places import CURRENT_WORKSPACE
+from engine.core.shared_places import CURRENT_WORKSPACE, SharedPlaces, Waited
 from engine.flow.node_context import NodeFailed
 from engine.outbound.addresses import shown_url
 from engine.outbound.errors import ResponseTooLarge, TimedOut
@@ -102,7 +102,7 @@ class BrowserThread:
         self._fetch = fetch
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._run, name="browser", daemon=True)
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._places = SharedPlaces(_AT_ONCE)
         self._starting = asyncio.Lock()
         self._playwright: Playwright | None = None
         self._chromium: Chromium | None = None
@@ -137,13 +137,19 @@ class BrowserThread:
         until = self._loop.time() + seconds
         limit = asyncio.timeout_at(until)
         try:
-            async with limit, self._slots:
-                return await self._draw(answer, until)
+            async with limit:
+                workspace = await self._places.take()
+                try:
+                    return await self._draw(answer, until)
+                finally:
+                    self._places.give_back(workspace)
         except TimeoutError as error:
             if not limit.expired():
                 raise
+            waited = Waited.of(error)
+            why = f" {waited.why}" if waited else ""
             raise TimedOut(
-                f"`{shown_url(answer.url)}` was not drawn within {seconds:g} seconds. Try again, or raise the node's time limit."
+                f"`{shown_url(answer.url)}` was not drawn within {seconds:g} seconds.{why} Try again, or raise the node's time limit."
             ) from error
 
     async def try_out(self) -> str:
