@@ -12,11 +12,13 @@ import socket
 import tempfile
 import threading
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.browser.page import BrowserPage, Drawn, Fetch, OutboundAnswer, closed
 from engine.core.error_codes import JobErrorCode
+from engine.core.shared_places import CURRENT_WORKSPACE, SharedPlaces, Waited
 from engine.flow.node_context import NodeFailed
 from engine.outbound.addresses import shown_url
 from engine.outbound.errors import ResponseTooLarge, TimedOut
@@ -100,7 +102,7 @@ class BrowserThread:
         self._fetch = fetch
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._run, name="browser", daemon=True)
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._places = SharedPlaces(_AT_ONCE)
         self._starting = asyncio.Lock()
         self._playwright: Playwright | None = None
         self._chromium: Chromium | None = None
@@ -135,13 +137,19 @@ class BrowserThread:
         until = self._loop.time() + seconds
         limit = asyncio.timeout_at(until)
         try:
-            async with limit, self._slots:
-                return await self._draw(answer, until)
+            async with limit:
+                workspace = await self._places.take()
+                try:
+                    return await self._draw(answer, until)
+                finally:
+                    self._places.give_back(workspace)
         except TimeoutError as error:
             if not limit.expired():
                 raise
+            waited = Waited.of(error)
+            why = f" {waited.why}" if waited else ""
             raise TimedOut(
-                f"`{shown_url(answer.url)}` was not drawn within {seconds:g} seconds. Try again, or raise the node's time limit."
+                f"`{shown_url(answer.url)}` was not drawn within {seconds:g} seconds.{why} Try again, or raise the node's time limit."
             ) from error
 
     async def try_out(self) -> str:
@@ -172,7 +180,9 @@ class BrowserThread:
         self._open += 1
         self._pages += 1
         watcher: asyncio.Task[None] | None = None
-        visit = BrowserPage(self._fetch_on_worker_loop, answer, until)
+        # Playwright calls handlers in the context of whoever started the browser, and not of whose page it is
+        fetch = partial(self._fetch_on_worker_loop, CURRENT_WORKSPACE.get())
+        visit = BrowserPage(fetch, answer, until)
         try:
             context = await chromium.new_context(
                 accept_downloads=False,
@@ -204,8 +214,9 @@ class BrowserThread:
                 watcher.cancel()
             self._close_later_when_idle()
 
-    async def _fetch_on_worker_loop(self, *request: Any) -> OutboundAnswer:
-        """Sends a request of a page through the outbound client, on the worker's event loop."""
+    async def _fetch_on_worker_loop(self, workspace: str, *request: Any) -> OutboundAnswer:
+        """Sends a request of a workspace's page through the outbound client, on the worker's event loop."""
+        CURRENT_WORKSPACE.set(workspace)
         sent: Any = self._fetch(*request)
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(sent, self._outside))
 

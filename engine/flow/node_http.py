@@ -22,7 +22,9 @@ Reach = Literal["flows", "public"]
 
 
 class HttpAnswer(Protocol):
-    """The answer to an outbound request. `listed`: the owner's allow-list names its host."""
+    """The answer to an outbound request. `redirects`: the addresses before `url`; `listed`: the owner's allow-list names
+    its host.
+    """
 
     @property
     def url(self) -> str: ...
@@ -34,6 +36,8 @@ class HttpAnswer(Protocol):
     def body(self) -> bytes: ...
     @property
     def content_type(self) -> str: ...
+    @property
+    def redirects(self) -> tuple[str, ...]: ...
     @property
     def listed(self) -> bool: ...
     def text(self) -> str: ...

@@ -15,6 +15,7 @@ from functools import partial
 
 from engine.core.errors import Refusal, StorageUnavailable
 from engine.core.log_throttle import LogThrottle
+from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.flow.node_context import NodeFailed
 from engine.knowledge.documents import Missed, NotRead
 from engine.knowledge.reading import Tools, read_source
@@ -152,6 +153,7 @@ class Indexer:
 
     async def _work(self, task: Task) -> None:
         source_id = task.source.id
+        CURRENT_WORKSPACE.set(task.workspace_id)
         try:
             if task.leaving:
                 await self._remove(source_id)

@@ -18,10 +18,11 @@ from engine.models import simulated
 from engine.models.attachments import Attached, attach
 from engine.models.connection_test import TestResult, check_connection
 from engine.models.connections import ModelConnection, split_model
-from engine.models.conversation import Conversation, Way
+from engine.models.conversation import Conversation
 from engine.models.errors import ModelFailed
 from engine.models.price import Price
 from engine.models.rate_limits import CallLimiters
+from engine.models.request_modes import ModesNotTaken
 from engine.models.structured_output import takes_long
 from engine.models.tool_turns import Reply, ToolConversation, simulated_reply
 from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
@@ -51,8 +52,7 @@ class Models:
         self._outbound = outbound
         self._apart = apart
         self._clock = clock or SystemClock()
-        #: (address, model, request mode) that a server turned out not to support; the plain mode is used from then on.
-        self._given_up: set[tuple[str, str, Way]] = set()
+        self._modes = ModesNotTaken(self._clock)
         self._limiters = CallLimiters()
 
     async def ask(self, connection: ModelConnection | None, request: ModelRequest) -> ModelAnswer:
@@ -63,9 +63,9 @@ class Models:
         attached = await attach(request.files, connection, request.model_name, self._apart)
         if connection is None:
             return await _simulate(request, attached)
-        limiter = self._limiters.of((connection.name, connection.address, connection.key))
+        limiter = self._limiters.of(connection.identity)
         conversation = Conversation(
-            self._outbound, self._clock, connection, request, self._given_up, limiter, attached=attached
+            self._outbound, self._clock, connection, request, self._modes, limiter, attached=attached
         )
         return await conversation.answer()
 
@@ -97,9 +97,9 @@ class Models:
         attached: Attached = turn.files.prepared
         if connection is None:
             return await simulated_reply(turn, request, attached)
-        limiter = self._limiters.of((connection.name, connection.address, connection.key))
+        limiter = self._limiters.of(connection.identity)
         return await ToolConversation(
-            self._outbound, self._clock, connection, request, self._given_up, limiter, attached=attached, turn=turn
+            self._outbound, self._clock, connection, request, self._modes, limiter, attached=attached, turn=turn
         ).reply()
 
     async def test(self, connection: ModelConnection) -> TestResult:

@@ -48,6 +48,11 @@ class ModelConnection:
     opens_address: bool = False
 
     @property
+    def identity(self) -> tuple[str, str, str | None]:
+        """What tells the connections of one process apart: equal ones of two workspaces ask one server with one key."""
+        return self.name, self.address, self.key
+
+    @property
     def wire(self) -> Wire:
         """The protocol that the provider's API uses."""
         return PROVIDERS[self.provider].wire

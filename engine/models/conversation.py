@@ -12,7 +12,7 @@ import asyncio
 import dataclasses
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec.structs import replace
 
@@ -38,6 +38,7 @@ from engine.models.errors import (
 from engine.models.prices import Tokens, cost_of
 from engine.models.providers import allowed_for, build_model, prepare
 from engine.models.rate_limits import CallLimiter, PauseTooLong
+from engine.models.request_modes import ModesNotTaken, Way
 from engine.models.structured_output import instructions_for, read_object_beside, repair_for, wire_schema
 from engine.models.usage import ModelAnswer, ModelCall, ModelRequest
 from engine.outbound.client import OutboundClient
@@ -52,23 +53,20 @@ WAITS = 3
 #: Seconds. For a longer wait the call fails, and the node's retries apply.
 LONGEST_WAIT = 60.0
 
-#: Request modes that some servers do not support.
-Way = Literal["json schema", "stream"]
-
 
 @dataclass
 class Conversation:
     """One question with all its attempts.
 
-    `given_up` and `limiter` are shared with other questions: request modes that servers turned out not to support, and
-    the limit of concurrent calls of this connection.
+    `modes` and `limiter` are shared with other questions: request modes that servers turned out not to support, and the
+    limit of concurrent calls of this connection.
     """
 
     outbound: OutboundClient
     clock: Clock
     connection: ModelConnection
     request: ModelRequest
-    given_up: set[tuple[str, str, Way]]
+    modes: ModesNotTaken
     limiter: CallLimiter = field(default_factory=CallLimiter)
     attached: Attached = field(default_factory=Attached)
     #: What to do about an answer that reached its longest length.
@@ -200,8 +198,10 @@ class Conversation:
                 raise _AgainError from error
         else:
             self._measure(begun, response, maybe_billed=True)
-            # only now is it known that the mode was at fault, and not what was asked
-            self.given_up |= {(self.connection.address, self.request.model_name, mode) for mode in self._not_taken}
+            if way is not None:
+                self.modes.worked(self.connection.identity, self.request.model_name, way, schema)
+            for mode in self._not_taken:  # only now is it known that the mode was at fault, and not what was asked
+                self.modes.failed(self.connection.identity, self.request.model_name, mode, schema)
             return response
         self._not_taken.add(way)
         raise _AgainError
@@ -230,7 +230,8 @@ class Conversation:
             way = "stream"
         if way is None or way in self._not_taken:
             return None
-        return None if (self.connection.address, self.request.model_name, way) in self.given_up else way
+        left_out = self.modes.leaves_out(self.connection.identity, self.request.model_name, way, schema)
+        return None if left_out else way
 
     async def _send(
         self, model: Model, messages: list[ModelMessage], schema: JsonSchema | None, way: Way | None

@@ -121,7 +121,7 @@ class Embeddings:
         self, connection: ModelConnection, model: str, texts: Sequence[str], purpose: Purpose, seconds: float
     ) -> Answer:
         loop = asyncio.get_running_loop()
-        limiter = self._limiters.of((connection.name, connection.address, connection.key))
+        limiter = self._limiters.of(connection.identity)
         url, body = _request(connection, model, texts, purpose)
         deadline = loop.time() + seconds * (_WAITS if purpose == "document" else 1)
         waits = 0

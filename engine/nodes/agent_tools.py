@@ -277,8 +277,10 @@ async def _request(
         content=content,
         timeout_seconds=entry.timeout_seconds,
     )
-    if urlsplit(answer.url).hostname != urlsplit(url).hostname:
-        raise NodeFailed(f"The service sent the request on to another host, {urlsplit(answer.url).hostname}.")
+    walked = (*answer.redirects, answer.url)  # as the client writes them; the settings may write a host in another way
+    first, last = urlsplit(walked[0]).hostname, urlsplit(walked[-1]).hostname
+    if last != first:
+        raise NodeFailed(f"The service sent the request on to another host, {last}.")
     if answer.status >= 400:
         raise status_failure(answer, url)
     return await _read_answer(answer, context)

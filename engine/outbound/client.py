@@ -22,6 +22,7 @@ import httpx2
 from msgspec import Struct
 
 from engine.core.charsets import decode_body
+from engine.core.shared_places import Waited
 from engine.flow.node_http import DrawnPage, SecretValue
 from engine.outbound.addresses import port_of, read_url, shown_url
 from engine.outbound.allow_list import Allowed, OutboundRules, Reach, allowed_origin, parse_allow_list
@@ -210,6 +211,11 @@ class OutboundClient:
         except TimeoutError as error:
             if not limit.expired():
                 raise
+            if waited := Waited.of(error):
+                raise TimedOut(
+                    f"The request to `{shown_url(url)}` did not end within {timeout_seconds:g} seconds. {waited.why} "
+                    "Try again later, or raise the node's time limit."
+                ) from error
             raise TimedOut(
                 f"`{shown_url(url)}` did not answer in full within {timeout_seconds:g} seconds. "
                 "Try again, or raise the node's time limit."

@@ -21,6 +21,7 @@ from typing import Any
 import httpcore2
 import httpx2
 
+from engine.core.shared_places import SharedPlaces
 from engine.outbound.addresses import Destination, Forbidden, Guard, is_localhost, is_public, literal_address
 from engine.outbound.allow_list import Address, Allowed, OutboundRules, Reach
 from engine.outbound.http_connection import HttpConnection, OriginConnection, Response
@@ -30,11 +31,16 @@ CONNECT_SECONDS = 10.0
 #: Time limit of one connection attempt, in seconds, while there are other addresses to try.
 _FIRST_SECONDS = 3.0
 _MAX_ADDRESSES = 4
-_MAX_CONNECTIONS = 1_024
+#: A workspace has at most half of them and at most 1,024 to one origin; when others have some, less.
+_MAX_CONNECTIONS = 3_072
 #: An idle connection is closed after this time, and before it when there are more.
 _IDLE_SECONDS = 15.0
 _MAX_IDLE = 256
-_LOOK_UPS_AT_ONCE = 32
+#: A look-up that hangs keeps its thread for half a minute. A workspace has at most half of the threads, and for one domain
+#: at most a third.
+_LOOK_UPS_AT_ONCE = 64
+#: In proportion to what is free (`SharedPlaces`): the half of all are as many as the rest, a third is half of the rest.
+_OF_WORKSPACE, _OF_ONE = 1.0, 0.5
 
 #: Maps a host name and port to IP addresses as text. Raises OSError (socket.gaierror) when the name is unknown.
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -48,22 +54,53 @@ class NameNotFound(httpcore2.ConnectError):
         self.passing = passing
 
 
+class LookUpTimeout(httpcore2.ConnectTimeout):
+    """The host name was not looked up in time."""
+
+
 class SystemResolver:
     """Resolves names with the operating system's resolver, in a thread pool of its own: a slow query blocks no other
     work.
+
+    Who asks for a name that is looked up already waits for the same answer. A look-up that nobody waits for any more keeps
+    its thread until it ends, so the threads are shared by workspaces, and by the domains that they ask for.
     """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_LOOK_UPS_AT_ONCE, thread_name_prefix="look-up")
+        self._places = SharedPlaces(_LOOK_UPS_AT_ONCE, _OF_WORKSPACE, _OF_ONE)
+        self._under_way: dict[tuple[str, int], asyncio.Future[list[tuple[Any, ...]]]] = {}
 
     async def __call__(self, host: str, port: int) -> list[str]:
-        loop = asyncio.get_running_loop()
-        rows = await loop.run_in_executor(self._threads, self._look_up, host, port)
+        name = host, port
+        if name not in self._under_way:
+            domain = ".".join(host.split(".")[-2:])
+            workspace = await self._places.take(domain)
+            if name in self._under_way:  # somebody else had a place before
+                self._places.give_back(workspace, domain)
+            else:
+                self._begin(name, workspace, domain)
+        rows = await asyncio.shield(self._under_way[name])
         return list(dict.fromkeys(str(row[4][0]) for row in rows))
 
     def close(self) -> None:
         """Ends the idle threads without waiting for a query in progress."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, name: tuple[str, int], workspace: str, domain: str) -> None:
+        try:
+            look_up = asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, *name)
+        except BaseException:
+            self._places.give_back(workspace, domain)
+            raise
+        self._under_way[name] = look_up
+
+        def ended(done: asyncio.Future[list[tuple[Any, ...]]]) -> None:
+            done.cancelled() or done.exception()  # marks the exception as retrieved
+            del self._under_way[name]
+            self._places.give_back(workspace, domain)
+
+        look_up.add_done_callback(ended)
 
     @staticmethod
     def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
@@ -91,16 +128,12 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
     ) -> httpcore2.AsyncNetworkStream:
         """Connects to one of the checked addresses within `timeout` seconds, at most 10.
 
-        Raises Forbidden and NameNotFound.
+        Raises Forbidden, NameNotFound and LookUpTimeout.
         """
         seconds = min(timeout or CONNECT_SECONDS, CONNECT_SECONDS)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        try:
-            async with asyncio.timeout_at(deadline):
-                addresses = await self.addresses(self._guard.destination(host, port))
-        except TimeoutError as error:
-            raise httpcore2.ConnectTimeout("the look-up took too long") from error
+        addresses = await self.addresses_until(deadline, self._guard.destination(host, port))
         last: Exception = httpcore2.ConnectTimeout("no time left")
         for position, address in enumerate(addresses[:_MAX_ADDRESSES], start=1):
             left = deadline - loop.time()
@@ -112,6 +145,14 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 last = error
         raise last
+
+    async def addresses_until(self, deadline: float, destination: Destination) -> list[Address]:
+        """Returns what `addresses` does. Raises LookUpTimeout at `deadline` (event loop time) too."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self.addresses(destination)
+        except TimeoutError as error:
+            raise LookUpTimeout("the look-up took too long") from error
 
     async def addresses(self, destination: Destination) -> list[Address]:
         """Resolves the host once and returns the addresses after checking all of them.
@@ -183,9 +224,10 @@ class ProxyTunnels(httpcore2.AsyncNetworkBackend):
         10.
         """
         last: Exception = httpcore2.ConnectTimeout("no time left")
+        deadline = asyncio.get_running_loop().time() + min(timeout or CONNECT_SECONDS, CONNECT_SECONDS)
+        addresses = await self._checked.addresses_until(deadline, self._guard.destination(host, port))
         try:
-            async with asyncio.timeout(min(timeout or CONNECT_SECONDS, CONNECT_SECONDS)):
-                addresses = await self._checked.addresses(self._guard.destination(host, port))
+            async with asyncio.timeout_at(deadline):
                 for address in addresses[:_MAX_ADDRESSES]:
                     try:
                         return await self._tunnel(address, port)
@@ -222,7 +264,8 @@ class ProxyTunnels(httpcore2.AsyncNetworkBackend):
 
 
 class OriginConnections:
-    """Up to _MAX_CONNECTIONS connections, each for one request at a time. Requests above that wait in order.
+    """Up to _MAX_CONNECTIONS connections, each for one request at a time. Requests above that wait, and those of one workspace
+    or to one origin before (`SharedPlaces`): services that do not answer hold up no others.
 
     `connect` returns a new connection to an origin. httpcore2's own pool is not used: it looks at all of its connections
     and requests whenever a request begins or ends.
@@ -230,31 +273,33 @@ class OriginConnections:
 
     def __init__(self, connect: Callable[[httpcore2.Origin], Awaitable[OriginConnection]]) -> None:
         self._connect = connect
-        self._room = asyncio.Semaphore(_MAX_CONNECTIONS)
+        self._places = SharedPlaces(_MAX_CONNECTIONS, _OF_WORKSPACE, _OF_ONE)
         self._idle_of: dict[bytes, list[OriginConnection]] = {}
         #: The origin of each idle connection, and since when it is idle (time of the event loop), in that order.
         self._idle: dict[OriginConnection, tuple[bytes, float]] = {}
-        self._taken: set[OriginConnection] = set()
+        #: The connections in use, each with the workspace that has its place.
+        self._taken: dict[OriginConnection, str] = {}
         #: Closes the connections that have been idle for too long.
         self._closing: asyncio.Task[None] | None = None
 
     async def take(self, origin: httpcore2.Origin) -> OriginConnection:
         """Returns the connection to `origin` that was used last, or a new one. `give_back` ends its use."""
-        await self._room.acquire()
+        key = _origin_key(origin)
+        workspace = await self._places.take(key)
         try:
-            connection = await self._kept(_origin_key(origin)) or await self._connect(origin)
+            connection = await self._kept(key) or await self._connect(origin)
         except BaseException:
-            self._room.release()
+            self._places.give_back(workspace, key)
             raise
-        self._taken.add(connection)
+        self._taken[connection] = workspace
         return connection
 
     async def give_back(self, connection: OriginConnection, origin: httpcore2.Origin) -> None:
         """Keeps a connection whose response was read to its end, and closes any other."""
-        self._room.release()
-        self._taken.discard(connection)
+        key = _origin_key(origin)
+        self._places.give_back(self._taken.pop(connection), key)
         if connection.is_idle():
-            key, now = _origin_key(origin), asyncio.get_running_loop().time()
+            now = asyncio.get_running_loop().time()
             self._idle_of.setdefault(key, []).append(connection)
             self._idle[connection] = key, now
             if len(self._idle) > _MAX_IDLE:
@@ -270,7 +315,7 @@ class OriginConnections:
             self._closing.cancel()
             self._closing = None
         connections = [*self._idle, *self._taken]
-        self._idle, self._idle_of, self._taken = {}, {}, set()
+        self._idle, self._idle_of = {}, {}
         for connection in connections:
             await connection.aclose()
 

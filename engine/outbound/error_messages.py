@@ -11,7 +11,7 @@ import httpx2
 
 from engine.outbound.addresses import ENCODED_RULE, Forbidden, port_of, shown_url
 from engine.outbound.allow_list import Reach
-from engine.outbound.connection_pools import CONNECT_SECONDS, NameNotFound
+from engine.outbound.connection_pools import CONNECT_SECONDS, LookUpTimeout, NameNotFound
 from engine.outbound.decompression import BodyTooLong, BodyUnreadable
 from engine.outbound.errors import (
     ALLOW_REMEDY,
@@ -58,9 +58,10 @@ def converted_errors(url: httpx2.URL, came_from: str | None, reach: Reach) -> It
             f"The request to `{shown_url(url)}` cannot be sent: {error}. Check the method and the headers."
         ) from error
     except httpcore2.ConnectTimeout as error:
+        not_looked_up = isinstance(error, LookUpTimeout)
+        what = f"the name {url.host} was not looked up" if not_looked_up else f"{url.host} did not take a connection"
         raise TimedOut(
-            f"`{shown_url(url)}` could not be opened: {url.host} did not take a connection within {CONNECT_SECONDS:g} seconds. "
-            "Try again later."
+            f"`{shown_url(url)}` could not be opened: {what} within {CONNECT_SECONDS:g} seconds. Try again later."
         ) from error
     except httpcore2.TimeoutException as error:
         raise TimedOut(f"`{shown_url(url)}` did not answer in time. Try again, or raise the time limit.") from error

@@ -13,6 +13,7 @@ from typing import Any
 from engine.core.clock import Clock, Millis, seconds_in_words
 from engine.core.coroutines import resumed
 from engine.core.error_codes import JobErrorCode
+from engine.core.shared_places import Waited
 from engine.flow.node_context import Json, NodeFailed, SetAside
 from engine.run.steps import Try
 
@@ -54,8 +55,8 @@ async def attempt(
             value = await _within(timeout_seconds, running, running.send(None))
         except StopIteration as done:
             value = done.value  # it ended without waiting once
-        except _LimitPassed:
-            failure = _timed_out(timeout_seconds)
+        except _LimitPassed as passed:
+            failure = _timed_out(timeout_seconds, passed.waited)
         except Exception as error:  # noqa: BLE001 - the one place where what a node raises is wrapped
             failure = as_failure(error)
         except BaseExceptionGroup as group:  # several questions of a step were asked at the same time
@@ -94,7 +95,9 @@ def _first_of(error: BaseException) -> Exception:
 
 
 class _LimitPassed(Exception):  # replaced by a NodeFailed
-    pass
+    def __init__(self, waited: Waited | None) -> None:
+        super().__init__()
+        self.waited = waited
 
 
 async def _within(seconds: float, running: Coroutine[Any, Any, Json], waits_for: Any) -> Json:
@@ -106,9 +109,9 @@ async def _within(seconds: float, running: Coroutine[Any, Any, Json], waits_for:
     try:
         async with limit:
             return await resumed(running, waits_for)
-    except TimeoutError:
+    except TimeoutError as error:
         if limit.expired():
-            raise _LimitPassed from None
+            raise _LimitPassed(Waited.of(error)) from None
         raise
 
 
@@ -145,11 +148,13 @@ def as_failure(error: Exception) -> NodeFailed:
     )
 
 
-def _timed_out(seconds: float) -> NodeFailed:
+def _timed_out(seconds: float, waited: Waited | None) -> NodeFailed:
     return NodeFailed(
         f"The step did not end within its time limit of {seconds_in_words(seconds)}.",
         code=JobErrorCode.TIMEOUT,
-        why="Each try of a step has this time, whatever the job may take.",
-        remedy="Raise the step's time limit, or make its work smaller.",
+        why=waited.why if waited else "Each try of a step has this time, whatever the job may take.",
+        remedy="Try again later, or raise the step's time limit."
+        if waited
+        else "Raise the step's time limit, or make its work smaller.",
         passing=True,
     )

@@ -30,6 +30,7 @@ from typing import Any, Final
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.paths import PROJECT
+from engine.core.shared_places import SharedPlaces
 from engine.sandbox.limits import LIMITS, Kind
 
 Json = Any
@@ -53,7 +54,9 @@ class RenderFailed(Exception):
 
 
 class Sandbox:
-    """The evaluators of one worker or server process. Used from one event loop."""
+    """The evaluators of one worker or server process. Used from one event loop. Workspaces (CURRENT_WORKSPACE) share them:
+    one has at most one process of a kind while another waits, after what it began before.
+    """
 
     def __init__(self, size: int = SIZE) -> None:
         self._templates = _Pool("templates", size)
@@ -163,25 +166,33 @@ class _Pool:
         self._threads = ThreadPoolExecutor(size, thread_name_prefix=f"evaluator-{kind}")
         self._free: list[_Evaluator] = []
         self._busy: set[_Evaluator] = set()
-        self._slots = asyncio.Semaphore(size)
+        self._places = SharedPlaces(size)
         self._closed = False
 
     async def ask(
         self, request: Mapping[str, Json], content: bytes = b"", family: str = ""
     ) -> tuple[dict[str, Json], bytes]:
-        """Returns the answer, and the bytes that accompany it. Waits for a free process. Raises _Refused."""
-        async with self._slots:
-            if self._closed:
-                raise _Stopping
-            evaluator = self._free.pop() if self._free else _Evaluator(self._kind, family)
-            self._busy.add(evaluator)
-            work = asyncio.get_running_loop().run_in_executor(self._threads, evaluator.ask, request, content)
-            work.add_done_callback(lambda done: self._keep(evaluator, done))
-            try:
-                return await asyncio.shield(work)
-            except asyncio.CancelledError:
-                evaluator.kill()
-                raise
+        """Returns the answer, and the bytes that accompany it. Waits for a free process, which workspaces get in turn
+        (`SharedPlaces`). Raises _Refused.
+        """
+        workspace = await self._places.take()
+        try:
+            return await self._ask(request, content, family)
+        finally:
+            self._places.give_back(workspace)
+
+    async def _ask(self, request: Mapping[str, Json], content: bytes, family: str) -> tuple[dict[str, Json], bytes]:
+        if self._closed:
+            raise _Stopping
+        evaluator = self._free.pop() if self._free else _Evaluator(self._kind, family)
+        self._busy.add(evaluator)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, evaluator.ask, request, content)
+        work.add_done_callback(lambda done: self._keep(evaluator, done))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            evaluator.kill()
+            raise
 
     @property
     def pids(self) -> list[int]:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from engine.actions.datasets import Import, add_dataset, import_rows
 from engine.actions.principal import Principal
 from engine.core.errors import Refusal
+from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.documents.table_reading import RowTexts, read_rows_apart
 from engine.table_files.reading import MAX_FILE, read_table
 from engine.table_files.table import Names, Table
@@ -126,6 +127,7 @@ class ImportDialog:
                 read = await run.io_bound(_read_and_check, data, name, self.names)
             else:
                 apart = self.page_session.app.sandbox.read_file
+                CURRENT_WORKSPACE.set(self.page_session.principal.workspace_id)
                 rows = await read_rows_apart(data, name, names=self.names, most_rows=MAX_ROWS, apart=apart)
                 new = await run.io_bound(checked_texts, rows.texts, rows.columns)
                 read = None if new is None else (rows, new)

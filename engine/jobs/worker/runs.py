@@ -22,6 +22,7 @@ from engine.core.errors import FlowInvalid, StorageUnavailable
 from engine.core.log_throttle import LogThrottle
 from engine.core.logging_setup import CURRENT_JOB, EACH_JOB, known
 from engine.core.redaction import Redaction
+from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.core.trace_context import CURRENT_TRACE, TraceContext
 from engine.flow.json_values import is_small
 from engine.flow.node_context import Json
@@ -249,6 +250,7 @@ class Runs:
         context = contextvars.copy_context()
         context.run(CURRENT_JOB.set, job.id)
         context.run(CURRENT_TRACE.set, trace)
+        context.run(CURRENT_WORKSPACE.set, job.workspace_id)
         return asyncio.get_running_loop().create_task(
             run_flow(
                 prepared.plan,

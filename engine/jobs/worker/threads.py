@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from engine.core.shared_places import SharedPlaces
 from engine.jobs.at_work import MOST_THREADS, AtWork
 
 #: The largest number of computations that run at a time.
@@ -28,13 +29,16 @@ class Threads:
     def __init__(self, at_work: AtWork, *, stuck_seconds: float = STUCK_SECONDS) -> None:
         self._at_work = at_work
         self._stuck_seconds = stuck_seconds
-        self._places = asyncio.Semaphore(PLACES)
+        self._places = SharedPlaces(PLACES)
         self._pool = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="step")
         self._left: dict[Future[Any], float] = {}
 
     async def run(self, job_id: str, work: Callable[..., Any], *args: Any) -> Any:
-        """Computes `work(*args)` in a thread for this job. Returns what it returns, and raises what it raises."""
-        async with self._places:
+        """Computes `work(*args)` in a thread for this job, when its workspace has its turn. Returns what it returns, and
+        raises what it raises.
+        """
+        workspace = await self._places.take()
+        try:
             future = self._pool.submit(self._named, job_id, work, args)
             try:
                 return await asyncio.wrap_future(future)
@@ -43,6 +47,8 @@ class Threads:
                     self._left[future] = time.monotonic()
                     future.add_done_callback(lambda ended: self._left.pop(ended, None))
                 raise
+        finally:
+            self._places.give_back(workspace)
 
     @property
     def left_behind(self) -> bool:

@@ -12,9 +12,10 @@ import threading
 import pytest
 
 from engine.browser import process
-from engine.browser.browser import browser_of
+from engine.browser.browser import Browser, browser_of
+from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.flow.node_context import NodeFailed
-from engine.outbound.client import OutboundClient, OutboundRules, parse_allow_list
+from engine.outbound.client import Answer, OutboundClient, OutboundRules, parse_allow_list
 from tests.engine.nodes.node_in_flow import Services, run_node
 from tests.running_processes import is_running
 from tests.stand_ins.network import Names
@@ -146,6 +147,23 @@ async def test_a_page_made_by_scripts_is_read_and_its_scripts_reach_nothing_else
         await services.http.aclose()
         assert not is_running(pid)
         assert "browser" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_the_requests_of_a_page_are_those_of_its_workspace():
+    """Also in a browser that another workspace has started."""
+    seen = {}
+
+    async def fetch(_page, _method, url, *_rest):
+        seen[url] = CURRENT_WORKSPACE.get()
+        return Answer(url, 200, {"content-type": "text/javascript"}, b"")
+
+    browser = Browser(fetch, sandbox=SANDBOX)
+    for workspace in ("a", "b"):
+        CURRENT_WORKSPACE.set(workspace)
+        page = f"http://{workspace}.example/"
+        await browser.draw(Answer(page, 200, {"content-type": "text/html"}, b'<script src="/x.js"></script>'), 30)
+    await browser.aclose()
+    assert seen == {"http://a.example/x.js": "a", "http://b.example/x.js": "b"}
 
 
 async def test_without_a_browser_it_says_how_to_add_one(monkeypatch, tmp_path):

@@ -443,6 +443,47 @@ async def test_a_web_service_gets_what_the_model_fills_in_and_nothing_else(kitch
     assert "a%2Fb` answered 404" in deep
 
 
+class _Service(LocalServer):
+    """A web service that answers, and sends `/on` on to another host."""
+
+    def reply(self, seen: Seen) -> Reply:
+        if seen.path == "/on":
+            return Reply(302, headers={"location": f"http://other.example:{self.port}/"})
+        return Reply.of_json({"host": seen.headers["host"].partition(":")[0]})
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("http://müller.example:{port}/", "xn--mller-kva.example"),
+        ("http://api.example.:{port}/", "api.example"),
+        ("http://API.example:{port}/", "api.example"),
+    ],
+)
+async def test_a_host_may_be_written_in_another_way_than_it_is_sent(kitchen: Kitchen, address: str, host: str) -> None:
+    await kitchen.outbound.aclose()
+    kitchen.outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")), _this_machine)
+    with _Service() as service:
+        tool = {"kind": "http", "name": "ask", "address": address.replace("{port}", str(service.port))}
+        kitchen.model.say(Said(calls=(("ask", {}),)), "Done.")
+        await kitchen.run(kitchen.agent(tool))
+    assert json.loads(kitchen.told()[0]) == {"status": 200, "json": {"host": host}}
+
+
+async def test_a_web_service_that_sends_on_to_another_host_is_not_followed(kitchen: Kitchen) -> None:
+    await kitchen.outbound.aclose()
+    kitchen.outbound = OutboundClient(OutboundRules(parse_allow_list("127.0.0.1")), _this_machine)
+    with _Service() as service:
+        tool = {"kind": "http", "name": "ask", "address": f"http://api.example.:{service.port}/on"}
+        kitchen.model.say(Said(calls=(("ask", {}),)), "Done.")
+        await kitchen.run(kitchen.agent(tool))
+    assert kitchen.told() == ["The tool failed: The service sent the request on to another host, other.example."]
+
+
+async def _this_machine(_host: str, _port: int) -> list[str]:
+    return ["127.0.0.1"]
+
+
 def test_what_a_model_leaves_out_is_sent_with_its_default() -> None:
     inner = {"name": "size", "type": "integer", "default": 5}
     fields = [

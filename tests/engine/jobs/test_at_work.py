@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.jobs.at_work import AtWork, give_up, is_stopped, suspects_in, suspects_of_silent
 from engine.jobs.worker.threads import PLACES, Threads
 from engine.jobs.worker_locks import new_boot
@@ -139,6 +140,30 @@ async def test_work_that_nobody_waits_for_gives_its_place_to_others_and_is_known
     while threads.left_behind:
         await asyncio.sleep(0.001)
     assert not threads.stuck
+    threads.shutdown()
+
+
+async def test_slow_work_of_one_workspace_holds_up_no_other() -> None:
+    threads = Threads(AtWork())
+    one_ends, order = threading.Semaphore(0), list[str]()
+
+    def slow() -> None:
+        order.append("a")
+        one_ends.acquire()
+
+    CURRENT_WORKSPACE.set("a")
+    theirs = [asyncio.create_task(threads.run("job_a", slow)) for _ in range(PLACES + 6)]
+    await asyncio.sleep(0)
+    CURRENT_WORKSPACE.set("b")
+    ours = asyncio.create_task(threads.run("job_b", lambda: order.append("b")))
+    await asyncio.sleep(0)
+    one_ends.release()
+    while len(order) <= PLACES:
+        await asyncio.sleep(0.001)
+    for _ in theirs:
+        one_ends.release()
+    await asyncio.gather(*theirs, ours)
+    assert order[: PLACES + 1] == ["a"] * PLACES + ["b"]
     threads.shutdown()
 
 

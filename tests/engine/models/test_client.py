@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from engine.core.clock import SystemClock
 from engine.flow.contract import payload_schema
 from engine.flow.node_models import ModelQuestion
 from engine.models.client import ModelCall, ModelConnection, ModelFailed, ModelRequest, Models, Price, split_model
@@ -43,10 +44,24 @@ def server(running):
     return running
 
 
+class Ahead(SystemClock):
+    """A clock that may be some seconds ahead of the machine's."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
+
+
 @pytest.fixture
-async def models():
+def clock():
+    return Ahead()
+
+
+@pytest.fixture
+async def models(clock):
     outbound = OutboundClient()
-    yield Models(outbound)
+    yield Models(outbound, clock)
     await outbound.aclose()
 
 
@@ -170,7 +185,7 @@ async def test_an_answer_cut_short_says_which_setting_to_raise(models, server):
     assert "max tokens" in failed.remedy
 
 
-async def test_a_server_without_json_mode_is_asked_in_words_from_then_on(models, server):
+async def test_a_server_without_json_mode_is_asked_in_words_for_ten_minutes(models, server, clock):
     server.json_mode, server.default = False, GOOD
     connection = connect(server, own_prices={"small-model": Price(1_000_000, 0)})
     answer = await models.ask(connection, question(output_schema=SCHEMA))
@@ -179,6 +194,26 @@ async def test_a_server_without_json_mode_is_asked_in_words_from_then_on(models,
     assert answer.calls[0].cost_nanos == 0
     await models.ask(connection, question(output_schema=SCHEMA))
     assert ["response_format" in asked for asked in server.asked] == [True, False, False]
+    clock.ahead = 601
+    await models.ask(connection, question(output_schema=SCHEMA))
+    assert ["response_format" in asked for asked in server.asked[3:]] == [True, False]
+
+
+async def test_a_schema_that_a_provider_refuses_changes_nothing_for_other_schemas_and_connections(models, server):
+    server.default = '{"name": "Ada", "odd": "x"}'
+    odd, plain = (payload_schema([{"name": name, "type": "string"}], for_output=True) for name in ("odd", "name"))
+
+    def refuse_odd(body):
+        if "odd" in json.dumps(body.get("response_format")):
+            return Said(status=400, message="Invalid schema for response_format 'answer'.")
+        return server.default
+
+    server.answer_with = refuse_odd
+    for schema in (odd, plain, odd):
+        await models.ask(connect(server), question(output_schema=schema))
+    server.answer_with = None
+    await models.ask(connect(server, name="Another", key=KEY), question(output_schema=odd))
+    assert ["response_format" in asked for asked in server.asked] == [True, False, True, False, True]
 
 
 async def test_text_arrives_piece_by_piece(models, server):
@@ -189,13 +224,26 @@ async def test_text_arrives_piece_by_piece(models, server):
     assert (answer.value, answer.input_tokens, answer.output_tokens) == ("Paris is large.", 20, 3)
 
 
-async def test_a_server_that_cannot_stream_is_asked_plainly_from_then_on(models, server):
+async def test_a_server_that_cannot_stream_is_asked_plainly_after_the_second_time(models, server, clock):
     server.streams = False
     pieces: list[str] = []
-    answer = await models.ask(connect(server), question(on_delta=pieces.append))
-    assert (answer.value, pieces) == ("Hello.", ["Hello."])
+    for _ in range(3):
+        answer = await models.ask(connect(server), question(on_delta=pieces.append))
+        assert answer.value == "Hello."
+    assert pieces == ["Hello."] * 3
+    assert [bool(asked.get("stream")) for asked in server.asked] == [True, False, True, False, False]
+    await models.ask(connect(server, name="Another"), question(on_delta=pieces.append))
+    clock.ahead = 601
     await models.ask(connect(server), question(on_delta=pieces.append))
-    assert [bool(asked.get("stream")) for asked in server.asked] == [True, False, False]
+    assert [bool(asked.get("stream")) for asked in server.asked[5:]] == [True, False, True, False]
+
+
+async def test_an_odd_answer_of_a_proxy_now_and_then_ends_no_streaming(models, server):
+    for _ in range(3):
+        server.say(Said(raw=b"<html>Bad gateway</html>"))
+        await models.ask(connect(server), question(on_delta=lambda text: None))
+        await models.ask(connect(server), question(on_delta=lambda text: None))
+    assert [bool(asked.get("stream")) for asked in server.asked] == [True, False, True] * 3
 
 
 async def test_a_stream_that_breaks_off_is_a_passing_fault(models, server):

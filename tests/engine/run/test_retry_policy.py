@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.core.clock import Millis
+from engine.core.shared_places import SharedPlaces
 from engine.flow.node_context import NodeFailed
 from engine.flow.node_type import THE_JOBS
 from engine.nodes import CATALOG
@@ -37,6 +38,14 @@ def busy(**more) -> NodeFailed:
 
 async def tried(*failures: Exception, retries: int = 2, deadline: float | None = None):
     return await attempt(Work(*failures), 5, retries, CLOCK, deadline)
+
+
+async def test_a_step_that_waits_its_turn_until_its_limit_says_so():
+    places = SharedPlaces(1)
+    await places.take()
+    failed = await attempt(places.take, 0.01, 0, CLOCK)
+    assert failed.failure is not None and failed.failure.code == "timeout"
+    assert failed.failure.why == "It waited its turn for the last 1 second: other work of this server was before it."
 
 
 @pytest.mark.parametrize("number", range(1, 9))

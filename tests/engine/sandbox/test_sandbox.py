@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.flow.references import BadReference
 from engine.flow.template_language import TemplateWrong, read_template
 from engine.sandbox.limits import LIMITS
@@ -150,6 +151,24 @@ async def test_two_at_once_and_no_more(sandbox):
     )
     assert texts == [str(number) for number in range(50)]
     assert 1 <= len(sandbox.pids) <= 2
+
+
+async def test_slow_templates_of_one_workspace_hold_up_no_other(sandbox):
+    """Three such calls have the limit of two seconds each, and so have the two that run now."""
+    slow = [asyncio.create_task(of_workspace("a", sandbox.render(ENDLESS, MANY))) for _ in range(6)]
+    while len(sandbox.pids) < 2:
+        await asyncio.sleep(0.01)
+    assert await of_workspace("b", sandbox.render("{% if true %}hello{% endif %}", {})) == "hello"
+    ended = [one for one in slow if one.done()]
+    for one in slow:
+        one.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
+    assert len(ended) <= 2
+
+
+async def of_workspace(workspace, work):
+    CURRENT_WORKSPACE.set(workspace)
+    return await work
 
 
 async def test_closing_ends_every_process_also_busy_ones():

@@ -10,13 +10,14 @@ from sqlalchemy import select, update
 
 from engine.actions.server_start import set_up
 from engine.core.settings import Settings
+from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.jobs.transitions import cancel_job, claim, claim_many, finish, give_back, reclaim
 from engine.jobs.worker.runs import MAX_RESULT
 from storage.events import list_events
 from storage.job_changes import Lease
 from storage.steps import list_steps
 from storage.tables import Job, WebhookDelivery
-from tests.engine.jobs.world import World, document_of
+from tests.engine.jobs.world import NoServices, World, document_of
 from tests.stored import fill_disk, free_disk, refuse_first_step
 
 
@@ -54,6 +55,23 @@ async def test_a_job_runs_to_its_result(world: World) -> None:
         "job.completed",
     ]
     assert [step.status for step in world.read(list_steps, world.workspace_id, job_id)] == ["completed", "completed"]
+
+
+async def test_what_a_job_waits_for_is_shared_by_workspaces(world: World) -> None:
+    """Whoever gives the places knows for whom the job runs."""
+
+    class Rendering(NoServices):
+        async def render_template(self, template: str, data: object) -> str:
+            await asyncio.sleep(0)
+            return CURRENT_WORKSPACE.get()
+
+    document = document_of(("loud", "text_template", {"template": "{% if true %}a{% endif %}"}))
+    job_id = world.submit(world.add_flow(document)).job_id
+    runs = world.runs()
+    runs.services_for = lambda _job, recorder: Rendering(recorder, world)
+    await runs.carry(job_id)
+    assert world.result(job_id) == {"output": world.workspace_id}
+    assert CURRENT_WORKSPACE.get() == ""
 
 
 async def test_a_failed_node_fails_the_job_with_its_code(world: World) -> None:
