@@ -24,6 +24,7 @@ from engine.core.logging_setup import CURRENT_JOB, EACH_JOB, known
 from engine.core.redaction import Redaction
 from engine.core.trace_context import CURRENT_TRACE, TraceContext
 from engine.flow.json_values import is_small
+from engine.flow.named_secrets import NamedSecrets
 from engine.flow.node_context import Json
 from engine.jobs.job_values import encoded
 from engine.jobs.questions import set_aside
@@ -50,10 +51,18 @@ STOP_SECONDS = 2.0
 Verdict = Literal["", "cancelled", "timeout", "lost", "released", "fault"]
 
 
+class AttemptServices(Services, Protocol):
+    """The services of one attempt."""
+
+    async def hide_secrets(self, named: NamedSecrets) -> None:
+        """Hides the values of secrets in everything that is stored from now on."""
+        ...
+
+
 class ServicesFor(Protocol):
     """Returns the services (outbound requests, models, secrets) that one run may use."""
 
-    def __call__(self, job: Claimed, recorder: JobRecorder) -> Services: ...
+    def __call__(self, job: Claimed, recorder: JobRecorder) -> AttemptServices: ...
 
 
 @dataclass
@@ -211,7 +220,10 @@ class Runs:
         if run.deadline <= self.database.clock.monotonic():
             await self._end(run, "failed", error=timed_out(run.job.limit_ms, run.job.attempt))
             return
-        run.inner = self._start(run, prepared)
+        services = self.services_for(run.job, run.recorder)
+        if prepared.plan.named_secrets:
+            await services.hide_secrets(prepared.plan.named_secrets)
+        run.inner = self._start(run, prepared, services)
         if run.verdict:
             run.inner.cancel()
         await self._until_done(run, run.inner)
@@ -239,7 +251,7 @@ class Runs:
         await over
         timer.cancel()
 
-    def _start(self, run: Run, prepared: Prepared) -> asyncio.Task[RunOutcome]:
+    def _start(self, run: Run, prepared: Prepared, services: Services) -> asyncio.Task[RunOutcome]:
         job = run.job
         trace = TraceContext.loads(job.trace)
         recorder: Recorder = run.recorder
@@ -259,7 +271,7 @@ class Runs:
                     "job_id": job.id,
                     "timestamp": to_rfc3339(job.started_at),  # the same in every attempt, and after a pause
                 },
-                services=self.services_for(job, run.recorder),
+                services=services,
                 recorder=recorder,
                 kept=prepared.kept,
                 options=replace(prepared.options, deadline=run.deadline),
