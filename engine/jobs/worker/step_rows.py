@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -10,11 +11,15 @@ from msgspec import Struct
 from engine.core.redaction import Redaction
 from engine.flow.json_values import is_small
 from engine.flow.node_context import Json
-from engine.jobs.job_values import cut, encoded
+from engine.jobs.job_values import encoded
 from engine.jobs.worker.model_stream import Piece
 from engine.run.steps import INNER, RunError, StepEnded, StepKey, StepPart, StepStarted
 from storage.job_changes import Claimed, Lease
 from storage.steps import PART, NewValue, Progress
+from storage.value_sizes import VALUE_CAP
+
+#: The number of characters that are kept of a step's value above VALUE_CAP.
+BEGINNING = 20_000
 
 
 class CallReport(Struct, frozen=True):
@@ -91,7 +96,7 @@ def progress_of(reported: Reports) -> Progress:
             case StepStarted():
                 if item.key not in have_ended:
                     steps[item.key] = _running(item, lease.attempt)
-                _put_value(values, item.key, "input", item.inputs, redaction.in_json)
+                _put_value(values, item.key, "input", item.inputs, redaction, keys=True)
                 events.append(("step.started", item.at, _where(item.key)))
             case StepEnded():
                 steps[item.key] = _ended(item, lease.attempt, redaction)
@@ -102,7 +107,7 @@ def progress_of(reported: Reports) -> Progress:
                 calls.append(_call(item))
             case PartReport(key, part, begun_at):
                 stored = {"ended": part.ended, "begun_at": begun_at, "at": part.at, "value": part.value}
-                _put_value(values, key, f"{PART}{part.name}", stored, redaction.known_in_json)
+                _put_value(values, key, f"{PART}{part.name}", stored, redaction)
                 data = {**_where(key), "part": part.name, "ended": part.ended}
                 events.append(("step.part", part.at, data))
             case ForgetReport(nodes, index):
@@ -145,21 +150,32 @@ def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:
 def _put_values(values: dict[tuple[StepKey, str], NewValue], step: StepEnded, redaction: Redaction) -> None:
     """Stores what a step gave."""
     if step.status == "completed":
-        _put_value(values, step.key, "output", step.output, redaction.known_in_json)
+        _put_value(values, step.key, "output", step.output, redaction)
     if any(one.code for one in step.tries):  # a first try that succeeded has nothing to show
-        _put_value(values, step.key, "tries", [one.as_json() for one in step.tries], redaction.in_json)
+        _put_value(values, step.key, "tries", [one.as_json() for one in step.tries], redaction, keys=True)
     if step.log:
-        _put_value(values, step.key, "log", list(step.log), redaction.in_json)
+        _put_value(values, step.key, "log", list(step.log), redaction, keys=True)
 
 
 def _put_value(
-    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, value: Json, redacted: Callable[[str], str]
+    values: dict[tuple[StepKey, str], NewValue],
+    key: StepKey,
+    name: str,
+    value: Json,
+    redaction: Redaction,
+    *,
+    keys: bool = False,
 ) -> None:
-    """Stores a value of a step. Only known secrets are hidden of outputs and parts: another attempt goes on with them, and
-    a string may look like a key without being one. What looks like one is hidden when an output is shown.
+    """Stores a value of a step; above VALUE_CAP bytes, its first characters as one JSON string. Strings that look like
+    `keys` are not hidden of outputs and parts: another attempt goes on with them, and a string may look like a key without
+    being one. What looks like one is hidden when an output is shown.
     """
     text, size = encoded(value)
-    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redacted(text), size), size)
+    if size > VALUE_CAP:
+        stored = json.dumps(redaction.beginning(text, BEGINNING, keys=keys))
+    else:
+        stored = redaction.in_json(text) if keys else redaction.known_in_json(text)
+    values[key, name] = NewValue(key.node_id, key.index_path, name, stored, size)
 
 
 def _where(key: StepKey) -> dict[str, Any]:

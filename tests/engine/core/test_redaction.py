@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -34,6 +35,9 @@ def redaction(*secrets: str) -> Redaction:
         ("a\\b\\c\\d", ["a\\b\\c\\d\\e"], [f"{HIDDEN}\\e"]),
         ('Zürich "1"', 'in Zürich "1"!', f"in {HIDDEN}!"),
         ("20481024", "\ud800 20481024", f"\ud800 {HIDDEN}"),
+        ('Zürich "1"', {"body": '{"k": "Zürich \\"1\\""}'}, {"body": f'{{"k": "{HIDDEN}"}}'}),
+        (',"abc"', [20481024, "abc", ',"abc"'], [20481024, "abc", HIDDEN]),
+        ("123456", [123456, "a", {"123456": "\\"}], [HIDDEN, "a", {HIDDEN: "\\"}]),
     ],
 )
 def test_json_without_a_secret_is_still_json(secret: str, value: Any, hidden: Any) -> None:
@@ -48,6 +52,9 @@ def test_json_without_a_secret_is_still_json(secret: str, value: Any, hidden: An
         (f"Take {KEY}.", f"Take {HIDDEN}."),
         ({"a": [f"The key:\n{KEY}"]}, {"a": [f"The key:\n{HIDDEN}"]}),
         (f"a\fp_live_{'x' * 20}", f"a\fp_live_{'x' * 20}"),
+        (f"\u2022{KEY}", f"\u2022{HIDDEN}"),
+        (f"\0{KEY}", f"\0{HIDDEN}"),
+        (f"\xe9{KEY}", f"\xe9{KEY}"),
     ],
 )
 def test_what_looks_like_a_key_is_hidden_in_json_but_not_as_a_known_secret(value: Any, hidden: Any) -> None:
@@ -78,3 +85,24 @@ def test_json_without_any_secret_can_be_read(value: Any, secret: str) -> None:
 def test_json_that_holds_no_secret_stays_as_it_is(value: Any) -> None:
     text = json.dumps(value)
     assert redaction("a secret that is not in it").in_json(text) == text
+
+
+@pytest.mark.parametrize("size", range(40))
+def test_the_beginning_of_a_text_holds_no_part_of_a_secret(size: int) -> None:
+    text = f'["no. 2048\\"1024", "{KEY}", 1, ' + "2, " * 1_000
+    made = redaction('2048"1024')
+    for keys in (False, True):
+        found = made.beginning(text, size, keys=keys)
+        whole = f'["no. {HIDDEN}", "{HIDDEN if keys else KEY}", 1, ' + "2, " * 20
+        assert whole.startswith(found)
+        assert size - len(text) + len(made.text(text)) <= len(found) <= size
+    assert redaction().beginning(text, size, keys=False) == text[:size]
+    assert made.beginning(text[:17], size, keys=True) == f'["no. {HIDDEN}"'[:size]
+
+
+def test_a_secret_in_a_long_list_is_hidden_without_looking_at_each_entry() -> None:
+    text = json.dumps([*["1"] * 500_000, *[1] * 500_000, "20481024"], separators=(",", ":"))
+    begun = time.thread_time()
+    hidden = redaction("20481024").in_json(text)
+    assert time.thread_time() - begun < 0.3  # a second and more, when each entry is decoded
+    assert hidden == text.replace("20481024", HIDDEN)

@@ -36,7 +36,7 @@ async def test_a_step_whose_connection_cannot_be_read_for_a_moment_goes_on(worke
         def open_connection(session: Session, *which: Any) -> Any:
             nonlocal looks
             looks += 1
-            if looks <= 2:  # before the first step, and in it: as when PostgreSQL restarts
+            if looks == 2:  # the first is before the first step; as when PostgreSQL restarts
                 session.execute(text("select pg_terminate_backend(pg_backend_pid())"))
             return outside.open_connection(session, *which)
 
