@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import uvloop
@@ -111,6 +112,26 @@ async def test_a_job_whose_last_report_cannot_be_stored_is_incomplete(world: Wor
     assert await writer.take(recorder) is None
     assert recorder.incomplete
     assert recorder.may_have_running_steps, "the end of one may be among what was lost"
+
+
+def test_reports_are_stored_when_no_thread_can_be_started(world: World) -> None:
+    async def report() -> None:
+        writer = StepWriter(world.database)
+        large, small = recorder_of(world, writer), recorder_of(world, writer)
+        full = ThreadPoolExecutor(1)
+        full.shutdown()  # refuses new work with a RuntimeError, like a system without another thread
+        asyncio.get_running_loop().set_default_executor(full)
+        for recorder, inputs in ((large, {"text": "x" * 100_000}), (small, {})):
+            recorder.started(StepStarted(StepKey("first"), recorder.clock.now(), inputs))
+        async with asyncio.timeout(5):
+            await asyncio.gather(large.all_stored(), small.all_stored())
+            large.started(StepStarted(StepKey("second"), large.clock.now(), {"text": "x" * 100_000}))
+            assert await writer.take(large) is not None
+        for recorder in (large, small):
+            assert [step.node_id for step in world.read(list_steps, world.workspace_id, recorder.job.id)] == ["first"]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(report())
 
 
 async def test_a_large_value_takes_no_longer_for_the_secrets_in_what_is_not_kept_of_it(world: World) -> None:
