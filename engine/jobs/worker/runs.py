@@ -145,7 +145,7 @@ class Runs:
             await self._work(run)
         except Exception:
             log.exception("Job %s fell out of its run", job.id)
-            await self._end(run, "failed", error=_fault(run))
+            await self._end_after_fault(run)
         finally:
             run.recorder.close()
             if run.spans is not None:
@@ -355,6 +355,19 @@ class Runs:
             run.spans.end(status, error["code"] if error else None)
         if each_job.isEnabledFor(logging.INFO):
             each_job.info("Job %s", status, extra=known(**_log_fields(run, status, error)))
+
+    async def _end_after_fault(self, run: Run) -> None:
+        """Ends a job that fell out of its run: again and again, since nobody else may end it while this process lives."""
+        pause = 0.2
+        while True:
+            try:
+                return await self._end(run, "failed", error=_fault(run))
+            except Exception:
+                log.exception("The end of job %s was not stored", run.job.id)
+            if self.stopping:
+                return None  # others take it when this process has ended
+            await asyncio.sleep(pause)
+            pause = min(60.0, pause * 2)
 
     async def _until_stored(self, write: Callable[[], Awaitable[T]]) -> T:
         """Repeats a write until storage accepts it: the job stays with this worker, since its lease holds."""
