@@ -21,6 +21,11 @@ _DECODER = json.JSONDecoder()
 #: How characters are escaped in the texts of JSON: without these, each quote begins or ends a text.
 _ESCAPED = re.compile(r"\\.")
 _OF_NUMBERS = frozenset("0123456789+-.eE")
+#: What stands where a text was cut, and what else may stand behind one. Of more places than this, the last ones are
+#: looked at.
+_CUT = re.compile("…+")
+_AFTER_CUTS = " .…”’\"'`)]"
+_MOST_CUTS = 20
 #: More characters than most strings that look like keys have.
 _KEY_LENGTH = 300
 
@@ -46,6 +51,20 @@ class Redaction:
         use `in_json`.
         """
         return without_keys(self.known(text))
+
+    def words(self, text: str) -> str:
+        """Returns the same of a message that may hold a text which was cut: a secret of which at least 6 characters stand
+        where one was cut is hidden, too.
+        """
+        text = self.text(text)
+        if not self._secrets:
+            return text
+        cuts = {len(text), len(text.rstrip(_AFTER_CUTS)), *(found.start() for found in _CUT.finditer(text))}
+        for end in sorted(cuts, reverse=True)[:_MOST_CUTS]:
+            size = self.begun(text[:end])
+            if size >= 6:
+                text = f"{text[: end - size]}{HIDDEN}{text[end:]}"
+        return text
 
     def known(self, text: str) -> str:
         """Returns the text without known secrets; for results and for outputs with which a job goes on, in which a string

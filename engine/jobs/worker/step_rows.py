@@ -20,6 +20,8 @@ from storage.value_sizes import VALUE_CAP
 
 #: The number of characters that are kept of a step's value above VALUE_CAP.
 BEGINNING = 20_000
+#: What errors say in words.
+_WORDS = frozenset({"message", "why", "remedy"})
 
 
 class CallReport(Struct, frozen=True):
@@ -144,7 +146,19 @@ def _is_small(item: Report) -> bool:
 
 def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:
     """Returns the error of a step or job as it is stored, without secrets."""
-    return {name: redaction.text(value) if isinstance(value, str) else value for name, value in error.as_json().items()}
+    return _without_secrets(error.as_json(), redaction)
+
+
+def _without_secrets(said: dict[str, Any], redaction: Redaction) -> dict[str, Any]:
+    """Returns an error or a try without secrets, of which its words may have been cut from others."""
+    return {
+        name: value
+        if not isinstance(value, str)
+        else redaction.words(value)
+        if name in _WORDS
+        else redaction.text(value)
+        for name, value in said.items()
+    }
 
 
 def _put_values(values: dict[tuple[StepKey, str], NewValue], step: StepEnded, redaction: Redaction) -> None:
@@ -152,9 +166,10 @@ def _put_values(values: dict[tuple[StepKey, str], NewValue], step: StepEnded, re
     if step.status == "completed":
         _put_value(values, step.key, "output", step.output, redaction)
     if any(one.code for one in step.tries):  # a first try that succeeded has nothing to show
-        _put_value(values, step.key, "tries", [one.as_json() for one in step.tries], redaction, keys=True)
+        tries = [_without_secrets(one.as_json(), redaction) for one in step.tries]
+        _put_value(values, step.key, "tries", tries, redaction, keys=True)
     if step.log:
-        _put_value(values, step.key, "log", list(step.log), redaction, keys=True)
+        _put_value(values, step.key, "log", [redaction.words(line) for line in step.log], redaction, keys=True)
 
 
 def _put_value(
@@ -185,7 +200,7 @@ def _where(key: StepKey) -> dict[str, Any]:
 def _end_event(step: StepEnded, redaction: Redaction) -> dict[str, Any]:
     data: dict[str, Any] = {**_where(step.key), "duration_ms": step.duration_ms}
     if step.error is not None:
-        data |= {"code": step.error.code, "message": redaction.text(step.error.message)}
+        data |= {"code": step.error.code, "message": redaction.words(step.error.message)}
     return data
 
 
@@ -222,7 +237,7 @@ def _ended(step: StepEnded, attempt: int, redaction: Redaction) -> dict[str, Any
         "ended_at": None if step.status == "waiting" else max(step.started_at, step.ended_at),
         "duration_ms": step.duration_ms,
         "error": None if step.error is None else redacted_error(step.error, redaction),
-        "warnings": [redaction.text(warning) for warning in step.warnings] or None,
+        "warnings": [redaction.words(warning) for warning in step.warnings] or None,
         "cost_nanos": _sum_costs(call["cost_nanos"] for call in calls),
         "input_tokens": sum(call["input_tokens"] for call in calls),
         "output_tokens": sum(call["output_tokens"] for call in calls),

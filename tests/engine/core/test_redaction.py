@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.core.redaction import HIDDEN, Redaction
+from engine.core.whole_words import beginning
 
 KEY = "sk-proj-0123456789abcdefghijklmnop"
 
@@ -98,6 +99,39 @@ def test_the_beginning_of_a_text_holds_no_part_of_a_secret(size: int) -> None:
         assert size - len(text) + len(made.text(text)) <= len(found) <= size
     assert redaction().beginning(text, size, keys=False) == text[:size]
     assert made.beginning(text[:17], size, keys=True) == f'["no. {HIDDEN}"'[:size]
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("It said: the key 20481024", f"It said: the key {HIDDEN}"),
+        ("It said: the key 204810", f"It said: the key {HIDDEN}"),
+        ("Last answer: 204810.", f"Last answer: {HIDDEN}."),
+        ("`https://example.com/2048102…` answered “204810”.", f"`https://example.com/{HIDDEN}…` answered “{HIDDEN}”."),
+        ("There are 20481", "There are 20481"),
+        ("204810 of 7", "204810 of 7"),
+        ("the key 204810" + "…" * 100_000, f"the key {HIDDEN}" + "…" * 100_000),
+    ],
+)
+def test_a_secret_that_was_cut_in_words_is_hidden(text: str, hidden: str) -> None:
+    assert redaction("20481024").words(text) == hidden
+    assert redaction().words(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "kept"),
+    [
+        ("a key: tok_7Hq2", 20, "a key: tok_7Hq2"),
+        ("a key: tok_7Hq2", 15, "a key: tok_7Hq2"),
+        ("a key: tok_7Hq2", 14, "a key: "),
+        ("a key: tok_7Hq2", 5, "a key"),
+        ("a key: tok_7Hq2", 0, ""),
+        (f"a {'x' * 400}", 302, "a "),
+        (f"a {'x' * 400}", 303, f"a {'x' * 301}"),
+    ],
+)
+def test_a_text_is_cut_between_words(text: str, most: int, kept: str) -> None:
+    assert beginning(text, most) == kept
 
 
 def test_a_secret_in_a_long_list_is_hidden_without_looking_at_each_entry() -> None:

@@ -57,6 +57,40 @@ async def test_a_number_that_is_a_secret_is_hidden_and_the_job_goes_on_after_a_q
             assert stored is not None and ACCOUNT not in json.dumps(stored)
 
 
+class _Gateway(LocalServer):
+    """Refuses a request with the key that came with it, after so many other characters."""
+
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self.before = before
+
+    def reply(self, seen: Seen) -> Reply:
+        return Reply(403, f"{'It is no key. ' * 20}"[-self.before :].encode() + seen.headers["x-key"].encode())
+
+
+@pytest.mark.parametrize(
+    "token", ["tok_7Hq2mZx9Lw4Rb8Nc1Vf6Yj3Kd5Pg0Ts2Ua4", "correct horse battery staple", "k" * 400]
+)
+@pytest.mark.parametrize("before", [160, 180, 190])
+async def test_no_part_of_a_secret_is_in_an_error_of_which_the_words_were_cut(
+    world: World, token: str, before: int
+) -> None:
+    with OpenAIServer(key="sk-1") as model, _Gateway(before) as gateway:
+        kitchen = Kitchen(world, model)
+        host = f"127.0.0.1:{gateway.port}"
+        secret = world.write(add_secret, kitchen.owner, kitchen.vault, "Key", token, host)
+        config: dict[str, object] = {"method": "GET", "secret_headers": {"X-Key": secret}}
+        job_id = world.submit(
+            world.add_flow(_chain_of(("get", "http_request", {"url": f"http://{host}"}, config)))
+        ).job_id
+        await kitchen.carry(job_id)
+        await kitchen.outbound.aclose()
+    error = world.job(job_id).error
+    assert error is not None
+    assert error["why"].startswith("It said: ")
+    assert token[:6] not in str(error)
+
+
 class _Shop(LocalServer):
     """Lists what is to be paid, with the number of the account, and notes the keys of the payments."""
 
