@@ -17,11 +17,12 @@ _PORTION = re.compile(rb"(?:[^\"]{1,4096}+|" + _STRING.pattern + rb"){1,1024}+",
 #: An empty list has 64 bytes; an object with one key 184, and each further key about 100 beside its text.
 _BYTES_OF_VALUE, _BYTES_OF_KEY = 64, 128
 _AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+_SPACE = b" \t\r\n"
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class TooManyValues(Exception):
-    """The text has more values than it may have, counting each list and object."""
+    """The text has more values than it may have, counting each list and object within the outermost."""
 
 
 class TooManyKeys(Exception):
@@ -44,14 +45,20 @@ def check_shape(body: bytes, *, most_values: int, most_keys: int | None = None, 
     most_strings = 2 * most_values  # a value may be one, and its key is another
     strings = keys = values = 0
     nesting: list[bytes] = []
+    last = b""  # the opening bracket with which the portion before has ended
     for portion in _portions(body):
-        bare, found = _STRING.subn(b"", portion, count=most_strings - strings + 1)
+        bare, found = _STRING.subn(b'"', portion, count=most_strings - strings + 1)
         strings += found
         if strings > most_strings:
             raise TooManyValues
         keys += bare.count(b":")
         brackets = bare.translate(_AS_SQUARE, _NO_BRACKET)
-        values += bare.count(b",") + brackets.count(b"[")  # each value follows a comma or an opening bracket
+        # Each value follows a comma, or an opening bracket of a list or an object that is not empty.
+        values += bare.count(b",") + brackets.count(b"[")
+        if last or b"[]" in brackets or brackets.endswith(b"["):
+            bare = last + bare.translate(_AS_SQUARE, _SPACE)
+            values -= bare.count(b"[]")
+            last = b"[" if bare.endswith(b"[") else b""
         if max_depth is not None:
             nesting.append(brackets)
     if most_keys is not None and keys > most_keys:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from engine.core.json_text import json_text
 
 HIDDEN = "••••"
 #: Strings that look like keys: Flowport's API keys and webhook secrets, and keys of model providers. In
-#: JSON text, `\n` and its like stand before one that begins a line.
+#: JSON text, `\n` and its like may stand before one, or `\u2022` and its like.
 _KEYS = re.compile(
-    r"(?:\b|(?<=\\[bfnrt]))(?:fp_(?:live|test|dev)_[0-9A-Za-z]{20,}|whsec_[0-9A-Za-z+/=]{20,}|sk-[0-9A-Za-z_-]{20,})"
+    r"(?:\b|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{4}))(?:fp_(?:live|test|dev)_[0-9A-Za-z]{20,}|whsec_[0-9A-Za-z+/=]{20,}|sk-[0-9A-Za-z_-]{20,})"
 )
 #: How each of them begins: most texts hold none of these, and need no search.
 _BEGINS = ("fp_", "whsec_", "sk-")
 _DECODER = json.JSONDecoder()
-#: How a text or a number begins in JSON, and how these, a list or an object do.
-_OF_LEAF = re.compile(r'["0-9-]')
-_OF_ANY = re.compile(r'["0-9\[{-]')
+#: How characters are escaped in the texts of JSON: without these, each quote begins or ends a text.
+_ESCAPED = re.compile(r"\\.")
+_OF_NUMBERS = frozenset("0123456789+-.eE")
+#: What stands where a text was cut, and what else may stand behind one. Of more places than this, the last ones are
+#: looked at.
+_CUT = re.compile("…+")
+_AFTER_CUTS = " .…”’\"'`)]"
+_MOST_CUTS = 20
+#: More characters than most strings that look like keys have.
+_KEY_LENGTH = 300
 
 
 class Redaction:
@@ -28,11 +36,15 @@ class Redaction:
     def __init__(self) -> None:
         #: Replaced and never changed, as threads read it meanwhile.
         self._secrets: frozenset[str] = frozenset()
+        #: The same as a JSON text holds them, also one that stands in a JSON text as a text.
+        self._sought: frozenset[str] = frozenset()
 
     def add(self, secret: str) -> None:
         """Hides this value from now on. Values below 6 characters are not hidden: they occur in ordinary text."""
         if len(secret) >= 6:
-            self._secrets = self._secrets.union(form for form in _written(secret) if len(form) >= 6)
+            secrets = self._secrets.union(form for form in _written(secret) if len(form) >= 6)
+            self._sought = self._sought.union(*map(_written, secrets - self._secrets))
+            self._secrets = secrets
 
     def text(self, text: str) -> str:
         """Returns the text without known secrets and without strings that look like keys. JSON may be no JSON afterwards:
@@ -40,29 +52,52 @@ class Redaction:
         """
         return without_keys(self.known(text))
 
+    def words(self, text: str) -> str:
+        """Returns the same of a message that may hold a text which was cut: a secret of which at least 6 characters stand
+        where one was cut is hidden, too.
+        """
+        text = self.text(text)
+        if not self._secrets:
+            return text
+        cuts = {len(text), len(text.rstrip(_AFTER_CUTS)), *(found.start() for found in _CUT.finditer(text))}
+        for end in sorted(cuts, reverse=True)[:_MOST_CUTS]:
+            size = self.begun(text[:end])
+            if size >= 6:
+                text = f"{text[: end - size]}{HIDDEN}{text[end:]}"
+        return text
+
     def known(self, text: str) -> str:
         """Returns the text without known secrets; for results and for outputs with which a job goes on, in which a string
         may look like a key without being one.
         """
-        if not self._secrets:
-            return text
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            if secret in text:
-                text = text.replace(secret, HIDDEN)
-        return text
+        return _without(self._secrets, text)
 
     def in_json(self, text: str) -> str:
         """Returns a JSON text without known secrets and without strings that look like keys."""
         text = self.known_in_json(text)
-        return text if without_keys(text) == text else _with_texts(text, without_keys)
+        if not any(begin in text for begin in _BEGINS):
+            return text
+        return _with_texts(text, (found.start() for found in _KEYS.finditer(text)), without_keys)
 
     def known_in_json(self, text: str) -> str:
         """Returns a JSON text without known secrets. A number that holds one becomes a string, as does a list or an object
         that is one.
         """
-        if not self._secrets or not self._is_in(text):
+        if not any(secret in text for secret in self._sought):
             return text
-        return _with_texts(text, self.known, self._is_in, [secret for secret in self._secrets if _is_nested(secret)])
+        nested = [secret for secret in self._secrets if _is_nested(secret)]
+        return _with_texts(text, _places(text, self._sought), self.known, self._is_in, nested)
+
+    def beginning(self, text: str, size: int, *, keys: bool) -> str:
+        """Returns the first characters of a JSON text, at most `size`, without known secrets, and without strings that look
+        like keys when `keys` says so. It is for texts of any length: what comes later is not read.
+        """
+        more = max(map(len, self._sought), default=0) + (_KEY_LENGTH if keys else 0)
+        is_cut = len(text) > size + more  # what begins in the first `size` characters is whole in `more` others
+        found = _without(self._sought, text[: size + more])
+        if keys:
+            found = without_keys(found)
+        return found[: len(found) - more if is_cut else None][:size]
 
     def _is_in(self, text: str) -> bool:
         return any(secret in text for secret in self._secrets)
@@ -77,35 +112,77 @@ def without_keys(text: str) -> str:
     return _KEYS.sub(HIDDEN, text) if any(begin in text for begin in _BEGINS) else text
 
 
+def _without(secrets: Iterable[str], text: str) -> str:
+    for secret in sorted(secrets, key=len, reverse=True):
+        if secret in text:
+            text = text.replace(secret, HIDDEN)
+    return text
+
+
 def _with_texts(
     text: str,
+    places: Iterable[int],
     hide: Callable[[str], str],
     is_hidden: Callable[[str], bool] = lambda _: False,
     nested: Sequence[str] = (),
 ) -> str:
-    """Returns a JSON text with its texts and keys as `hide` returns them, and HIDDEN for each number that `is_hidden` and
-    for the lists and objects `nested`. It reads one text or number after the other: a value that is nested deeply needs
-    no more of Python's stack than another one.
+    """Returns a JSON text with the texts and keys at `places`, in their order, as `hide` returns them, and HIDDEN for a
+    number there that `is_hidden` and for the lists and objects `nested`. It looks only there, since a value may have
+    millions of others, and needs no more of Python's stack for a value that is nested deeply.
     """
-    beginning = _OF_ANY if nested else _OF_LEAF
+    plain: str | None = None
     pieces: list[str] = []
-    copied = at = 0
-    while found := beginning.search(text, at):
-        begin = found.start()
-        if found[0] in "{[":
-            whole = next((secret for secret in nested if text.startswith(secret, begin)), None)
-            if whole is None:
-                at = begin + 1
-                continue
-            at, clean = begin + len(whole), HIDDEN
+    copied = done = counted = quotes = 0
+    for place in places:
+        if place < done:
+            continue
+        if plain is None:  # of the same length; each quote in it begins or ends a text
+            plain = _ESCAPED.sub("__", text) if "\\" in text else text
+        quotes += plain.count('"', counted, place)
+        counted = place
+        if quotes % 2 or text[place] == '"':
+            begin = plain.rindex('"', 0, place) if quotes % 2 else place
+            done = plain.index('"', begin + 1) + 1
+            value: str = _DECODER.raw_decode(text, begin)[0]
+            clean = hide(value)
+        elif text[place] in "{[":
+            begin = place
+            done = place + max((len(secret) for secret in nested if text.startswith(secret, place)), default=0)
+            value, clean = text[begin:done], HIDDEN if done > begin else ""
+        elif text[place] not in _OF_NUMBERS:
+            continue
         else:
-            value, at = _DECODER.raw_decode(text, begin)
-            clean = hide(value) if isinstance(value, str) else HIDDEN if is_hidden(text[begin:at]) else value
-            if clean == value:
-                continue
-        pieces += text[copied:begin], json_text(clean)
-        copied = at
+            begin, done = _number_around(text, place)
+            value = text[begin:done]
+            clean = HIDDEN if is_hidden(value) else value
+        if clean != value:
+            pieces += text[copied:begin], json_text(clean)
+            copied = done
     return "".join([*pieces, text[copied:]])
+
+
+def _places(text: str, sought: Iterable[str]) -> Iterator[int]:
+    """Yields where one of `sought` begins in a text, in order."""
+    coming = [(text.find(one), one) for one in sought]
+    coming = [place for place in coming if place[0] >= 0]
+    heapq.heapify(coming)
+    while coming:
+        begin, one = coming[0]
+        yield begin
+        after = text.find(one, begin + 1)
+        if after < 0:
+            heapq.heappop(coming)
+        else:
+            heapq.heapreplace(coming, (after, one))
+
+
+def _number_around(text: str, at: int) -> tuple[int, int]:
+    begin = end = at
+    while begin and text[begin - 1] in _OF_NUMBERS:
+        begin -= 1
+    while end < len(text) and text[end] in _OF_NUMBERS:
+        end += 1
+    return begin, end
 
 
 def _is_nested(secret: str) -> bool:

@@ -8,12 +8,8 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from engine.core.json_text import json_bytes
-from storage.value_sizes import VALUE_CAP
 
 Json = Any
-
-#: The number of characters that are kept of a step's value above VALUE_CAP.
-BEGINNING = 20_000
 
 
 def encoded(value: Json) -> tuple[str, int]:
@@ -27,11 +23,6 @@ def encoded(value: Json) -> tuple[str, int]:
     except (ValueError, TypeError, RecursionError):
         text = json.dumps(_mended(value, 0), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
         return text, len(text)
-
-
-def cut(text: str, size: int) -> str:
-    """Returns JSON text as it is stored with a step: above VALUE_CAP bytes, its first characters as one JSON string."""
-    return text if size <= VALUE_CAP else json.dumps(text[:BEGINNING])
 
 
 def _mended(value: Json, depth: int) -> Json:

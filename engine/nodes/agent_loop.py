@@ -17,6 +17,7 @@ from msgspec.structs import asdict
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.lone_surrogates import with_whole_texts
+from engine.core.whole_words import beginning
 from engine.flow.arguments import wrong_arguments
 from engine.flow.node_context import (
     FlowAnswer,
@@ -366,7 +367,7 @@ def _cut(result: Json) -> Json:
     text = _as_told(result)
     if len(text) <= LONGEST_RESULT:
         return result
-    return f"{text[:LONGEST_RESULT]}\n[The rest was left out: {len(text):,} characters in all.]"
+    return f"{beginning(text, LONGEST_RESULT)}\n[The rest was left out: {len(text):,} characters in all.]"
 
 
 async def _together(work: Sequence[Any]) -> None:

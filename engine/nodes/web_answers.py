@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from engine.core.error_codes import JobErrorCode
+from engine.core.whole_words import beginning
 from engine.flow.node_context import NodeContext, NodeFailed
 from engine.flow.node_http import HttpAnswer, SiteRules
 
@@ -43,7 +44,7 @@ def status_failure(
     Retry-After.
     """
     passing = answer.status in {408, 425, 429} or answer.status >= 500
-    said = " ".join(answer.text()[:2_000].split())[:200] if "html" not in answer.content_type else ""
+    said = beginning(" ".join(answer.text()[:2_000].split()), 200) if "html" not in answer.content_type else ""
     return NodeFailed(
         f"`{shown(asked)}` answered {answer.status}{phrase(answer.status)}.",
         code=code,
@@ -71,7 +72,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         until = parsedate_to_datetime(text)
         now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
         return max(0.0, (until - now).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

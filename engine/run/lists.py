@@ -147,10 +147,12 @@ class OpenLists:
 
 
 class Opened(Struct, frozen=True):
-    """A Splitter's list and its fingerprint."""
+    """A Splitter's list and its fingerprint: that of the items as they are stored, without secrets."""
 
     items: list[Json]
     mark: str
+    #: The fingerprint of the items as they are; it differs from `mark` when they hold a secret.
+    raw_mark: str
 
 
 class ItemFailed(NodeFailed):
@@ -214,13 +216,19 @@ class Collector:
         return flat_list(items, total=total, errors=errors)
 
 
-def fingerprint(items: list[Json], as_stored: Callable[[str], str]) -> str:
-    """Returns a BLAKE2b digest of the items as JSON. When it is equal, another attempt may use stored outputs of the
-    items.
+def opened(items: list[Json], as_stored: Callable[[str], str]) -> Opened:
+    """Returns a list with its fingerprint, a BLAKE2b digest of the items as JSON. When it is equal, another attempt may
+    use stored outputs of the items.
 
     That attempt makes its list of stored outputs, in which secrets are hidden: the digest is of the items without them.
+    The one of the items as they are is for a list that an earlier attempt had before a secret in it was known.
     """
     text = json.dumps(items, default=str, separators=(",", ":"))
+    mark = raw_mark = _digest(text)
     if (stored := as_stored(text)) != text:
-        text = json.dumps(json.loads(stored), separators=(",", ":"))  # spelled as above
+        mark = _digest(json.dumps(json.loads(stored), separators=(",", ":")))  # spelled as above
+    return Opened(items, mark, raw_mark)
+
+
+def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=12).hexdigest()

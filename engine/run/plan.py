@@ -21,6 +21,7 @@ from engine.flow.contract import OUT_OF_REACH, final_nodes
 from engine.flow.document import Document, Node
 from engine.flow.graph import Graph
 from engine.flow.lists import SPLITTER, Lists, ListScopes
+from engine.flow.named_secrets import NamedSecrets, secrets_in
 from engine.flow.node_type import Catalog, NodeType
 from engine.flow.output_schemas import OutputSchemas
 from engine.flow.patterns import STEPS_AT_ONCE, PatternBudget
@@ -135,6 +136,11 @@ class Plan:
         """The files that its nodes name, without those of its samples."""
         said = ([{**node.config, "samples": None}, node.inputs] for node in self.document.nodes)
         return frozenset(file_ids_in(json_text(list(said))))
+
+    @cached_property
+    def named_secrets(self) -> NamedSecrets:
+        """What its nodes name that has a secret."""
+        return secrets_in(self.document)
 
     @cached_property
     def repeated(self) -> frozenset[str]:

@@ -119,10 +119,14 @@ class RunState(ABC):
             lists.unchanged[node_id] = True
             return recorded
         before: Json = self.kept.get(StepKey(node_id, frame.index)) if frame.keeps else None
+        if opened.raw_mark != opened.mark:
+            as_it_is = {**recorded, "fingerprint": opened.raw_mark}
+            if before in (as_it_is, {**as_it_is, "changed": True}):
+                recorded = as_it_is
         lists.unchanged[node_id] = before in (recorded, {**recorded, "changed": True})
         if before is not None and before != recorded:
             recorded["changed"] = True
-            lists.marks[node_id] = f":{opened.mark}"
+            lists.marks[node_id] = f":{recorded['fingerprint']}"
             if not lists.unchanged[node_id]:
                 inside = [other.node.id for other in self.plan.nodes.values() if node_id in other.around]
                 self.recorder.forget(inside, frame.index)

@@ -32,7 +32,7 @@ from engine.flow.node_type import Routed
 from engine.flow.references import Missing, Scope
 from engine.flow.wrong_values import wrong_value
 from engine.run.calls import CalledPlan, InnerRecorder
-from engine.run.lists import Frame, ItemFailed, Opened, fingerprint
+from engine.run.lists import Frame, ItemFailed, Opened, opened
 from engine.run.plan import PlannedNode
 from engine.run.retry_policy import Tried, attempt
 from engine.run.state import RunState
@@ -132,10 +132,8 @@ class StepRun:
             self.frame.choose_port(node_id, value.port)
             value = value.value
         if self.planned.is_splitter:
-            opened = (
-                value if isinstance(value, Opened) else Opened(value, fingerprint(value, self.run.recorder.as_stored))
-            )
-            return self.run.open_list(self.planned, self.frame, opened)
+            found = value if isinstance(value, Opened) else opened(value, self.run.recorder.as_stored)
+            return self.run.open_list(self.planned, self.frame, found)
         self.frame.outputs[node_id] = value
         return value
 
@@ -270,9 +268,9 @@ class StepRun:
         running = kind.run(config, values, self)
         return self._opened(running) if self.planned.is_splitter else running
 
-    async def _opened(self, running: Coroutine[Any, Any, Json]) -> Opened:
+    async def _opened(self, running: Coroutine[Any, Any, Json]) -> Json:
         items = await running
-        return Opened(items, await self.in_thread(fingerprint, items, self.run.recorder.as_stored))
+        return await self.in_thread(opened, items, self.run.recorder.as_stored)
 
     # The node's context (`engine.flow.node_context.NodeContext`).
 

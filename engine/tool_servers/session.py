@@ -19,6 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from engine.core.error_codes import JobErrorCode
+from engine.core.whole_words import beginning
 from engine.flow.node_context import Json, NodeFailed, ServerTool
 from engine.outbound.client import OutboundClient, OutboundFailed, OutboundRefused, outbound_fault
 
@@ -102,7 +103,7 @@ class ServerSession:
         )
         text = "\n".join(_block_text(block) for block in result.content).strip()
         if result.is_error:
-            raise NodeFailed(text[:2_000] or f"{tool} of “{self.name}” failed without saying why.")
+            raise NodeFailed(beginning(text, 2_000) or f"{tool} of “{self.name}” failed without saying why.")
         return text if result.structured_content is None else result.structured_content
 
     async def list_tools(self, timeout_seconds: float = CONNECT_SECONDS) -> list[ServerTool]:

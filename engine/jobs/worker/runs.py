@@ -25,6 +25,7 @@ from engine.core.redaction import Redaction
 from engine.core.shared_places import CURRENT_WORKSPACE
 from engine.core.trace_context import CURRENT_TRACE, TraceContext
 from engine.flow.json_values import is_small
+from engine.flow.named_secrets import NamedSecrets
 from engine.flow.node_context import Json
 from engine.jobs.job_values import encoded
 from engine.jobs.questions import set_aside
@@ -51,10 +52,18 @@ STOP_SECONDS = 2.0
 Verdict = Literal["", "cancelled", "timeout", "lost", "released", "fault"]
 
 
+class AttemptServices(Services, Protocol):
+    """The services of one attempt."""
+
+    async def hide_secrets(self, named: NamedSecrets) -> None:
+        """Hides the values of secrets in everything that is stored from now on."""
+        ...
+
+
 class ServicesFor(Protocol):
     """Returns the services (outbound requests, models, secrets) that one run may use."""
 
-    def __call__(self, job: Claimed, recorder: JobRecorder) -> Services: ...
+    def __call__(self, job: Claimed, recorder: JobRecorder) -> AttemptServices: ...
 
 
 @dataclass
@@ -137,7 +146,7 @@ class Runs:
             await self._work(run)
         except Exception:
             log.exception("Job %s fell out of its run", job.id)
-            await self._end(run, "failed", error=_fault(run))
+            await self._end_after_fault(run)
         finally:
             run.recorder.close()
             if run.spans is not None:
@@ -212,7 +221,10 @@ class Runs:
         if run.deadline <= self.database.clock.monotonic():
             await self._end(run, "failed", error=timed_out(run.job.limit_ms, run.job.attempt))
             return
-        run.inner = self._start(run, prepared)
+        services = self.services_for(run.job, run.recorder)
+        if prepared.plan.named_secrets:
+            await services.hide_secrets(prepared.plan.named_secrets)
+        run.inner = self._start(run, prepared, services)
         if run.verdict:
             run.inner.cancel()
         await self._until_done(run, run.inner)
@@ -240,7 +252,7 @@ class Runs:
         await over
         timer.cancel()
 
-    def _start(self, run: Run, prepared: Prepared) -> asyncio.Task[RunOutcome]:
+    def _start(self, run: Run, prepared: Prepared, services: Services) -> asyncio.Task[RunOutcome]:
         job = run.job
         trace = TraceContext.loads(job.trace)
         recorder: Recorder = run.recorder
@@ -261,7 +273,7 @@ class Runs:
                     "job_id": job.id,
                     "timestamp": to_rfc3339(job.started_at),  # the same in every attempt, and after a pause
                 },
-                services=self.services_for(job, run.recorder),
+                services=services,
                 recorder=recorder,
                 kept=prepared.kept,
                 options=replace(prepared.options, deadline=run.deadline),
@@ -345,6 +357,19 @@ class Runs:
             run.spans.end(status, error["code"] if error else None)
         if each_job.isEnabledFor(logging.INFO):
             each_job.info("Job %s", status, extra=known(**_log_fields(run, status, error)))
+
+    async def _end_after_fault(self, run: Run) -> None:
+        """Ends a job that fell out of its run: again and again, since nobody else may end it while this process lives."""
+        pause = 0.2
+        while True:
+            try:
+                return await self._end(run, "failed", error=_fault(run))
+            except Exception:
+                log.exception("The end of job %s was not stored", run.job.id)
+            if self.stopping:
+                return None  # others take it when this process has ended
+            await asyncio.sleep(pause)
+            pause = min(60.0, pause * 2)
 
     async def _until_stored(self, write: Callable[[], Awaitable[T]]) -> T:
         """Repeats a write until storage accepts it: the job stays with this worker, since its lease holds."""

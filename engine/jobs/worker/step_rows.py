@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -10,11 +11,17 @@ from msgspec import Struct
 from engine.core.redaction import Redaction
 from engine.flow.json_values import is_small
 from engine.flow.node_context import Json
-from engine.jobs.job_values import cut, encoded
+from engine.jobs.job_values import encoded
 from engine.jobs.worker.model_stream import Piece
 from engine.run.steps import INNER, RunError, StepEnded, StepKey, StepPart, StepStarted
 from storage.job_changes import Claimed, Lease
 from storage.steps import PART, NewValue, Progress
+from storage.value_sizes import VALUE_CAP
+
+#: The number of characters that are kept of a step's value above VALUE_CAP.
+BEGINNING = 20_000
+#: What errors say in words.
+_WORDS = frozenset({"message", "why", "remedy"})
 
 
 class CallReport(Struct, frozen=True):
@@ -91,7 +98,7 @@ def progress_of(reported: Reports) -> Progress:
             case StepStarted():
                 if item.key not in have_ended:
                     steps[item.key] = _running(item, lease.attempt)
-                _put_value(values, item.key, "input", item.inputs, redaction.in_json)
+                _put_value(values, item.key, "input", item.inputs, redaction, keys=True)
                 events.append(("step.started", item.at, _where(item.key)))
             case StepEnded():
                 steps[item.key] = _ended(item, lease.attempt, redaction)
@@ -102,7 +109,7 @@ def progress_of(reported: Reports) -> Progress:
                 calls.append(_call(item))
             case PartReport(key, part, begun_at):
                 stored = {"ended": part.ended, "begun_at": begun_at, "at": part.at, "value": part.value}
-                _put_value(values, key, f"{PART}{part.name}", stored, redaction.known_in_json)
+                _put_value(values, key, f"{PART}{part.name}", stored, redaction)
                 data = {**_where(key), "part": part.name, "ended": part.ended}
                 events.append(("step.part", part.at, data))
             case ForgetReport(nodes, index):
@@ -139,27 +146,51 @@ def _is_small(item: Report) -> bool:
 
 def redacted_error(error: RunError, redaction: Redaction) -> dict[str, Any]:
     """Returns the error of a step or job as it is stored, without secrets."""
-    return {name: redaction.text(value) if isinstance(value, str) else value for name, value in error.as_json().items()}
+    return _without_secrets(error.as_json(), redaction)
+
+
+def _without_secrets(said: dict[str, Any], redaction: Redaction) -> dict[str, Any]:
+    """Returns an error or a try without secrets, of which its words may have been cut from others."""
+    return {
+        name: value
+        if not isinstance(value, str)
+        else redaction.words(value)
+        if name in _WORDS
+        else redaction.text(value)
+        for name, value in said.items()
+    }
 
 
 def _put_values(values: dict[tuple[StepKey, str], NewValue], step: StepEnded, redaction: Redaction) -> None:
     """Stores what a step gave."""
     if step.status == "completed":
-        _put_value(values, step.key, "output", step.output, redaction.known_in_json)
+        _put_value(values, step.key, "output", step.output, redaction)
     if any(one.code for one in step.tries):  # a first try that succeeded has nothing to show
-        _put_value(values, step.key, "tries", [one.as_json() for one in step.tries], redaction.in_json)
+        tries = [_without_secrets(one.as_json(), redaction) for one in step.tries]
+        _put_value(values, step.key, "tries", tries, redaction, keys=True)
     if step.log:
-        _put_value(values, step.key, "log", list(step.log), redaction.in_json)
+        _put_value(values, step.key, "log", [redaction.words(line) for line in step.log], redaction, keys=True)
 
 
 def _put_value(
-    values: dict[tuple[StepKey, str], NewValue], key: StepKey, name: str, value: Json, redacted: Callable[[str], str]
+    values: dict[tuple[StepKey, str], NewValue],
+    key: StepKey,
+    name: str,
+    value: Json,
+    redaction: Redaction,
+    *,
+    keys: bool = False,
 ) -> None:
-    """Stores a value of a step. Only known secrets are hidden of outputs and parts: another attempt goes on with them, and
-    a string may look like a key without being one. What looks like one is hidden when an output is shown.
+    """Stores a value of a step; above VALUE_CAP bytes, its first characters as one JSON string. Strings that look like
+    `keys` are not hidden of outputs and parts: another attempt goes on with them, and a string may look like a key without
+    being one. What looks like one is hidden when an output is shown.
     """
     text, size = encoded(value)
-    values[key, name] = NewValue(key.node_id, key.index_path, name, cut(redacted(text), size), size)
+    if size > VALUE_CAP:
+        stored = json.dumps(redaction.beginning(text, BEGINNING, keys=keys))
+    else:
+        stored = redaction.in_json(text) if keys else redaction.known_in_json(text)
+    values[key, name] = NewValue(key.node_id, key.index_path, name, stored, size)
 
 
 def _where(key: StepKey) -> dict[str, Any]:
@@ -169,7 +200,7 @@ def _where(key: StepKey) -> dict[str, Any]:
 def _end_event(step: StepEnded, redaction: Redaction) -> dict[str, Any]:
     data: dict[str, Any] = {**_where(step.key), "duration_ms": step.duration_ms}
     if step.error is not None:
-        data |= {"code": step.error.code, "message": redaction.text(step.error.message)}
+        data |= {"code": step.error.code, "message": redaction.words(step.error.message)}
     return data
 
 
@@ -206,7 +237,7 @@ def _ended(step: StepEnded, attempt: int, redaction: Redaction) -> dict[str, Any
         "ended_at": None if step.status == "waiting" else max(step.started_at, step.ended_at),
         "duration_ms": step.duration_ms,
         "error": None if step.error is None else redacted_error(step.error, redaction),
-        "warnings": [redaction.text(warning) for warning in step.warnings] or None,
+        "warnings": [redaction.words(warning) for warning in step.warnings] or None,
         "cost_nanos": _sum_costs(call["cost_nanos"] for call in calls),
         "input_tokens": sum(call["input_tokens"] for call in calls),
         "output_tokens": sum(call["output_tokens"] for call in calls),

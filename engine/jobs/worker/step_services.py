@@ -6,18 +6,20 @@ out, every step that ended is stored: after a crash, at most the call in progres
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.orm import Session
 
 from engine.core.error_codes import JobErrorCode
 from engine.core.errors import Refusal, StorageUnavailable
 from engine.core.trace_context import CURRENT_TRACE
+from engine.flow.called_flows import DEEPEST_CALL
 from engine.flow.job_checks import JobChecks
+from engine.flow.named_secrets import NamedSecrets
 from engine.flow.node_context import Json, NodeFailed, PersonAnswer, PersonQuestion
 from engine.flow.node_http import DrawnPage, SecretValue
 from engine.flow.node_models import ModelQuestion, ModelTurn
@@ -35,11 +37,14 @@ from engine.models.tool_turns import Reply
 from engine.outbound.client import Answer, OutboundClient
 from engine.outbound.robots import SiteRules
 from engine.run.calls import CalledPlan
-from engine.run.steps import Services, StepKey
+from engine.run.steps import StepKey
 from engine.sandbox.pool import Sandbox
 from engine.tool_servers.session import ServerAddress, ServerSession, opened
 from storage.database import Database
 from storage.job_changes import Claimed
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,37 @@ class Outside:
     #: Workspace id, name -> an MCP server with its key; a query that also decrypts.
     open_tool_server: Callable[[Session, str, str], ServerAddress | None] = lambda _session, _workspace, _name: None
 
-    def services_for(self, job: Claimed, recorder: JobRecorder) -> Services:
+    def services_for(self, job: Claimed, recorder: JobRecorder) -> JobServices:
         """Returns the services of one run."""
         return JobServices(self, job.workspace_id, recorder)
+
+    def values_of(self, session: Session, workspace_id: str, named: NamedSecrets) -> set[str]:
+        """Returns the values of secrets, also of those that called flows name; a query that also decrypts."""
+        found: set[str] = set()
+        seen: set[tuple[str, int | None]] = set()
+        level = [named]
+        for _ in range(DEEPEST_CALL + 1):
+            flows: set[tuple[str, int | None]] = set()
+            for one in level:
+                flows |= one.flows
+                found |= set(self._opened(session, workspace_id, one))
+            level = [
+                called.plan.named_secrets
+                for flow_id, version in flows - seen
+                if (called := _if_usable(self.called_plan, session, workspace_id, flow_id, version)) is not None
+            ]
+            seen |= flows
+        return found
+
+    def _opened(self, session: Session, workspace_id: str, named: NamedSecrets) -> Iterator[str]:
+        for secret_id in named.secrets:
+            if (secret := _if_usable(self.open_secret, session, workspace_id, secret_id)) is not None:
+                yield secret.value
+        for names, read in ((named.connections, self.open_connection), (named.servers, self.open_tool_server)):
+            for name in names:
+                found = _if_usable(read, session, workspace_id, name)
+                if found is not None and found.key:
+                    yield found.key
 
     @cached_property
     def embeddings(self) -> SavedEmbeddings:
@@ -87,6 +120,20 @@ class JobServices:
         self.files = JobFiles(outside.database, recorder.job, recorder.lease, recorder.settled)
         self.checks = JobChecks(self.in_thread)
         self._questions = Questions(outside.database, recorder)
+
+    async def hide_secrets(self, named: NamedSecrets) -> None:
+        """Hides the values of all secrets that a flow names, and the flows that it calls, in what is stored about the run.
+
+        Done before the first step of every attempt: what is stored of a value, and with it the fingerprints of lists and
+        questions, is the same whichever steps this attempt has run before. What cannot be opened is left to the step that
+        uses it, which says so.
+        """
+        try:
+            values = await self._outside.database.read(self._outside.values_of, self._workspace_id, named)
+        except StorageUnavailable:
+            return
+        for value in values:
+            self._recorder.redaction.add(value)
 
     def knowledge(self, step: str, on_call: Callable[[Any], None], warn: Callable[[str], None]) -> WorkspaceKnowledge:
         """Returns the knowledge of the workspace for one step, which gets the calls of embedding models."""
@@ -241,6 +288,18 @@ class _SettledClient:
 
     def turn(self, url: str, **options: Any) -> AbstractAsyncContextManager[None]:
         return self._client.turn(url, **options)
+
+
+def _if_usable(
+    read: Callable[Concatenate[Session, P], T], session: Session, *args: P.args, **kwargs: P.kwargs
+) -> T | None:
+    """Returns what a query finds; None when it refuses."""
+    try:
+        return read(session, *args, **kwargs)
+    except StorageUnavailable:
+        raise
+    except (Refusal, NodeFailed):
+        return None
 
 
 def _unusable(refusal: Refusal) -> NodeFailed:

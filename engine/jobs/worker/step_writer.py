@@ -439,9 +439,13 @@ async def _as_progress(batch: list[tuple[JobRecorder, list[Report]]]) -> list[Pr
     reports cannot be turned into rows: those of the others are written.
     """
     reported = [recorder.with_counts(reports) for recorder, reports in batch]
-    if all(one.are_small for one in reported):
-        return [_find_progress(one) for one in reported]
-    return await asyncio.to_thread(lambda: [_find_progress(one) for one in reported])
+    try:
+        if not all(one.are_small for one in reported):
+            return await asyncio.to_thread(lambda: [_find_progress(one) for one in reported])
+    except Exception:
+        # As when the system starts no more threads: the event loop stands still for a moment, and nothing is lost.
+        log.exception("Steps are made ready on the event loop")
+    return [_find_progress(one) for one in reported]
 
 
 def _find_progress(reported: Reports) -> Progress | None:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import NoReturn
 
 import pytest
 
-from engine.actions.secrets import add_secret
+from engine.actions.connections import add_connection
+from engine.actions.secrets import add_secret, remove_secret
+from engine.actions.tool_servers import add_tool_server
+from engine.core.errors import SecretUnreadable
 from engine.flow.document import Document
+from engine.flow.named_secrets import secrets_in
 from engine.jobs.questions import answer
 from storage.jobs import read_value
 from tests.engine.jobs.test_agents import Kitchen
@@ -49,6 +57,40 @@ async def test_a_number_that_is_a_secret_is_hidden_and_the_job_goes_on_after_a_q
             assert stored is not None and ACCOUNT not in json.dumps(stored)
 
 
+class _Gateway(LocalServer):
+    """Refuses a request with the key that came with it, after so many other characters."""
+
+    def __init__(self, before: int) -> None:
+        super().__init__()
+        self.before = before
+
+    def reply(self, seen: Seen) -> Reply:
+        return Reply(403, f"{'It is no key. ' * 20}"[-self.before :].encode() + seen.headers["x-key"].encode())
+
+
+@pytest.mark.parametrize(
+    "token", ["tok_7Hq2mZx9Lw4Rb8Nc1Vf6Yj3Kd5Pg0Ts2Ua4", "correct horse battery staple", "k" * 400]
+)
+@pytest.mark.parametrize("before", [160, 180, 190])
+async def test_no_part_of_a_secret_is_in_an_error_of_which_the_words_were_cut(
+    world: World, token: str, before: int
+) -> None:
+    with OpenAIServer(key="sk-1") as model, _Gateway(before) as gateway:
+        kitchen = Kitchen(world, model)
+        host = f"127.0.0.1:{gateway.port}"
+        secret = world.write(add_secret, kitchen.owner, kitchen.vault, "Key", token, host)
+        config: dict[str, object] = {"method": "GET", "secret_headers": {"X-Key": secret}}
+        job_id = world.submit(
+            world.add_flow(_chain_of(("get", "http_request", {"url": f"http://{host}"}, config)))
+        ).job_id
+        await kitchen.carry(job_id)
+        await kitchen.outbound.aclose()
+    error = world.job(job_id).error
+    assert error is not None
+    assert error["why"].startswith("It said: ")
+    assert token[:6] not in str(error)
+
+
 class _Shop(LocalServer):
     """Lists what is to be paid, with the number of the account, and notes the keys of the payments."""
 
@@ -60,31 +102,142 @@ class _Shop(LocalServer):
         if seen.path == "/pay":
             self.keys.append(seen.headers.get("idempotency-key"))
             return Reply(200, b"{}", {"content-type": "application/json"})
+        if seen.path == "/look":
+            return Reply(200, b"{}", {"content-type": "application/json"})
         account = seen.headers["x-account"]
         items = [{"n": 1, "next": f"/\u00e4?key={account}"}, {"n": 2, "account": int(account)}]
         return Reply(200, json.dumps(items).encode(), {"content-type": "application/json"})
 
 
-async def test_the_items_of_a_list_with_a_secret_do_not_run_again_after_a_question(world: World) -> None:
+@pytest.mark.parametrize("where", ["in the list", "after the list", "in an item", "in a called flow"])
+async def test_the_items_of_a_list_with_a_secret_do_not_run_again_after_a_question(world: World, where: str) -> None:
     with OpenAIServer(key="sk-1") as model, _Shop() as shop:
         kitchen = Kitchen(world, model)
         secret = world.write(add_secret, kitchen.owner, kitchen.vault, "Account", ACCOUNT, f"127.0.0.1:{shop.port}")
         url = f"http://127.0.0.1:{shop.port}"
+        opens: dict[str, object] = {"method": "GET", "secret_headers": {"X-Account": secret}}
+        each = ("each", "array_splitter", {"items": "{{ in.out.rows }}"}, {})
+        pay = ("pay", "http_request", {"url": f"{url}/pay", "body": "{{ each.out.n }}"}, {"method": "POST"})
+        match where:
+            case "in the list":
+                get = ("get", "http_request", {"url": f"{url}/list"}, opens)
+                before = [get, ("each", "array_splitter", {"items": "{{ get.out.json }}"}, {}), pay]
+            case "after the list":
+                # the second request has what was before it stored, before the third opens the secret
+                look = "http_request", {"url": f"{url}/look"}, {"method": "GET"}
+                looks = [("look", *look), ("again", *look)]
+                before = [*looks, ("get", "http_request", {"url": f"{url}/list"}, opens), each, pay]
+            case "in an item":
+                before = [each, (*pay[:3], {**pay[3], "secret_headers": opens["secret_headers"]})]
+            case _:
+                inside = _chain_of(("get", "http_request", {"url": f"{url}/list"}, opens))
+                called = {"flow_id": world.add_flow(inside), "version": 1}
+                before = [each, ("call", "call_flow", {}, called), pay]
         document = _chain_of(
-            ("get", "http_request", {"url": f"{url}/list"}, {"method": "GET", "secret_headers": {"X-Account": secret}}),
-            ("each", "array_splitter", {"items": "{{ get.out.json }}"}, {}),
-            ("pay", "http_request", {"url": f"{url}/pay", "body": "{{ each.out.n }}"}, {"method": "POST"}),
+            *before,
             ("list", "array_flatten", {"value": "{{ pay.out.status }}"}, {}),
             ("ask", "test_ask", {"title": "Ok?", "values": {"a": 1}}, {}),
             ("out", "api_output", {"all": "{{ list.out.items }}"}, {}),
         )
-        job_id = world.submit(world.add_flow(document), {}).job_id
+        rows = [{"n": 1, "customer": ACCOUNT}, {"n": 2}]
+        job_id = world.submit(world.add_flow(document), {"rows": rows}).job_id
         await kitchen.carry(job_id)
         world.write(answer, open_question(world, job_id), "approved", {}, "", "Ada")
         await kitchen.carry(job_id)
         await kitchen.outbound.aclose()
     assert world.result(job_id) == {"all": [200, 200]}
     assert sorted(map(str, shop.keys)) == [f"{job_id}:pay:0", f"{job_id}:pay:1"]
+
+
+@pytest.mark.parametrize("change", [remove_secret, None], ids=["deleted", "added"])
+async def test_items_do_not_run_again_when_a_secret_is_deleted_or_known_only_later(
+    world: World, change: Callable[..., None] | None
+) -> None:
+    with OpenAIServer(key="sk-1") as model, _Shop() as shop:
+        kitchen = Kitchen(world, model)
+        host = f"127.0.0.1:{shop.port}"
+        secret = world.write(add_secret, kitchen.owner, kitchen.vault, "Account", ACCOUNT, host)
+        pay = {"url": f"http://{host}/pay", "body": "{{ each.out.n }}"}
+        document = _chain_of(
+            ("each", "array_splitter", {"items": "{{ in.out.rows }}"}, {}),
+            ("pay", "http_request", pay, {"method": "POST"}),
+            ("list", "array_flatten", {"value": "{{ pay.out.status }}"}, {}),
+            ("ask", "test_ask", {"title": "Ok?", "values": {"a": 1}}, {}),
+            ("login", "http_request", {"url": f"http://{host}/look"}, {"secret_headers": {"X-Account": secret}}),
+            ("out", "api_output", {"all": "{{ list.out.items }}"}, {}),
+        )
+        job_id = world.submit(world.add_flow(document), {"rows": [{"n": 1, "customer": ACCOUNT}]}).job_id
+        if change is None:  # a secret that cannot be read for a moment: the steps before its own run
+            runs = world.runs()
+            runs.services_for = replace(kitchen.outside(), open_secret=_refused).services_for
+            await runs.carry(job_id)
+        else:
+            await kitchen.carry(job_id)
+            world.write(change, kitchen.owner, secret)
+        world.write(answer, open_question(world, job_id), "approved", {}, "", "Ada")
+        await kitchen.carry(job_id)
+        await kitchen.outbound.aclose()
+    error = world.job(job_id).error
+    assert (error["node_id"] if error else None) == (None if change is None else "login")
+    assert shop.keys == [f"{job_id}:pay:0"]
+
+
+def _refused(*_: object) -> NoReturn:
+    raise SecretUnreadable
+
+
+async def test_a_person_is_asked_once_about_a_value_that_is_a_secret(world: World) -> None:
+    with OpenAIServer(key="sk-1") as model, _Shop() as shop:
+        kitchen = Kitchen(world, model)
+        secret = world.write(add_secret, kitchen.owner, kitchen.vault, "Account", ACCOUNT, f"127.0.0.1:{shop.port}")
+        url = f"http://127.0.0.1:{shop.port}"
+        document = _chain_of(
+            ("look", "http_request", {"url": f"{url}/look"}, {"method": "GET"}),
+            ("again", "http_request", {"url": f"{url}/look"}, {"method": "GET"}),
+            ("ask", "test_ask", {"title": "Ok?", "values": {"rows": "{{ in.out.rows }}"}}, {}),
+            ("get", "http_request", {"url": f"{url}/list"}, {"secret_headers": {"X-Account": secret}}),
+            ("second", "test_ask", {"title": "Ok?", "values": {"rows": "{{ in.out.rows }}"}}, {}),
+            ("out", "api_output", {"all": "{{ get.out.status }}"}, {}),
+        )
+        job_id = world.submit(world.add_flow(document), {"rows": [ACCOUNT]}).job_id
+        for _ in range(2):
+            await kitchen.carry(job_id)
+            world.write(answer, open_question(world, job_id), "approved", {}, "", "Ada")
+        await kitchen.carry(job_id)
+        await kitchen.outbound.aclose()
+    assert world.result(job_id) == {"all": 200}
+    assert world.job(job_id).questions == 2
+
+
+async def test_all_secrets_that_a_flow_names_are_known_before_its_first_step(world: World) -> None:
+    with OpenAIServer(key="sk-1") as model:
+        kitchen = Kitchen(world, model)
+        add = partial(world.write, add_secret, kitchen.owner, kitchen.vault)
+        own, inner, of_tool = (add(name, f"value {name}", "example.com") for name in ("own", "inner", "tool"))
+        server = {"url": "https://example.com/mcp", "header": "Authorization", "key": "value mcp"}
+        world.write(add_tool_server, kitchen.owner, kitchen.vault, "shop", **server)
+        connection = {"base_url": model.url, "key": "value key"}
+        world.write(add_connection, kitchen.owner, kitchen.vault, "dear", "openai_compatible", **connection)
+        innermost = world.add_flow(
+            _chain_of(("get", "http_request", {"url": "https://example.com"}, {"secret_headers": {"X": inner}}))
+        )
+        middle = world.add_flow(_chain_of(("call", "call_flow", {}, {"flow_id": innermost, "version": 1})))
+        tools = [
+            {"kind": "http", "name": "look", "address": "https://example.com", "secret_headers": {"X": of_tool}},
+            {"kind": "mcp", "server": "shop"},
+            {"kind": "mcp", "server": "no such server"},
+            {"kind": "flow", "flow_id": middle, "version": 1},
+            {"kind": "flow", "flow_id": "flow_gone", "version": 1},
+        ]
+        document = _chain_of(
+            ("get", "http_request", {}, {"secret_headers": {"X": own, "Y": "secret_gone"}}),
+            ("agent", "agent", {"message": "Hi"}, {"model": "dear:m", "tools": tools}),
+            ("prompt", "prompt", {"prompt": "Hi"}, {"model": "gone:m"}),
+        )
+        found = world.read(kitchen.outside().values_of, world.workspace_id, secrets_in(document))
+        await kitchen.outbound.aclose()
+    assert found == {"value own", "value inner", "value tool", "value mcp", "value key"}
+    assert not secrets_in(_chain_of(("prompt", "prompt", {"prompt": "Hi"}, {"model": "simulated"})))
 
 
 def _asking(url: str, config: dict[str, object]) -> Document:
@@ -102,7 +255,7 @@ def _chain_of(*nodes: tuple[str, str, dict[str, object], dict[str, object]]) -> 
         {
             "format": 1,
             "nodes": [
-                {"id": "in", "type": "api_input", "config": {"fields": []}},
+                {"id": "in", "type": "api_input", "config": {"fields": [{"name": "rows", "type": "array"}]}},
                 *(
                     {"id": id_, "type": type_, "inputs": inputs, "config": config}
                     for id_, type_, inputs, config in nodes

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from engine.actions.server_start import set_up
 from engine.core.settings import Settings
@@ -147,6 +147,25 @@ async def test_a_step_that_gives_the_same_again_keeps_no_step_waiting(world: Wor
     assert (job.status, world.active()) == ("failed", 0), "its last write was refused"
     assert job.error is not None
     assert job.error["message"] == "The job stopped because of a fault in Flowport."
+
+
+@pytest.mark.sqlite("a trigger of SQLite refuses the end")
+async def test_a_job_whose_end_is_refused_stays_with_its_worker_until_it_is_stored(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse = "create trigger refusing before update on jobs when new.status in ('completed', 'failed') begin select raise(abort, 'no'); end"
+    world.write(lambda session: session.execute(text(refuse)))
+    job_id = world.submit(world.add_flow()).job_id
+    runs = world.runs()
+    carrying = asyncio.create_task(runs.carry(job_id))
+    async with asyncio.timeout(5):
+        while f"The end of job {job_id} was not stored" not in caplog.text:
+            await asyncio.sleep(0.01)
+    assert job_id in runs.open
+    world.write(lambda session: session.execute(text("drop trigger refusing")))
+    async with asyncio.timeout(5):
+        assert await carrying
+    assert (world.job(job_id).status, world.active()) == ("failed", 0)
 
 
 async def test_a_job_is_not_completed_when_some_of_its_steps_could_not_be_stored(world: World) -> None:

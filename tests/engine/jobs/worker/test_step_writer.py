@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import uvloop
 
 from engine.core.redaction import Redaction
 from engine.jobs.transitions import claim, give_back
+from engine.jobs.worker.step_rows import progress_of
 from engine.jobs.worker.step_writer import JobRecorder, StepsNotStored, StepWriter
 from engine.run.steps import StepEnded, StepKey, StepPart, StepStarted
 from storage.job_changes import Lease
@@ -108,6 +112,41 @@ async def test_a_job_whose_last_report_cannot_be_stored_is_incomplete(world: Wor
     assert await writer.take(recorder) is None
     assert recorder.incomplete
     assert recorder.may_have_running_steps, "the end of one may be among what was lost"
+
+
+def test_reports_are_stored_when_no_thread_can_be_started(world: World) -> None:
+    async def report() -> None:
+        writer = StepWriter(world.database)
+        large, small = recorder_of(world, writer), recorder_of(world, writer)
+        full = ThreadPoolExecutor(1)
+        full.shutdown()  # refuses new work with a RuntimeError, like a system without another thread
+        asyncio.get_running_loop().set_default_executor(full)
+        for recorder, inputs in ((large, {"text": "x" * 100_000}), (small, {})):
+            recorder.started(StepStarted(StepKey("first"), recorder.clock.now(), inputs))
+        async with asyncio.timeout(5):
+            await asyncio.gather(large.all_stored(), small.all_stored())
+            large.started(StepStarted(StepKey("second"), large.clock.now(), {"text": "x" * 100_000}))
+            assert await writer.take(large) is not None
+        for recorder in (large, small):
+            assert [step.node_id for step in world.read(list_steps, world.workspace_id, recorder.job.id)] == ["first"]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(report())
+
+
+async def test_a_large_value_takes_no_longer_for_the_secrets_in_what_is_not_kept_of_it(world: World) -> None:
+    recorder = recorder_of(world, StepWriter(world.database))
+    recorder.redaction.add("20481024")
+    key, at = StepKey("get"), recorder.clock.now()
+    value = ["x" * 19_980, *["20481024"] * 400_000]
+    end = StepEnded(key=key, status="completed", started_at=at, ended_at=at, duration_ms=0, inputs={}, output=value)
+    begun = time.thread_time()
+    (stored,) = progress_of(recorder.with_counts([end])).values
+    assert time.thread_time() - begun < 0.5, "seconds, when all of it is looked at"
+    assert stored.size == len(value) * 11 + 19_973
+    kept = json.loads(stored.data)
+    assert kept.startswith('["xxx')
+    assert "204" not in kept
 
 
 def test_on_the_loop_of_workers_a_report_may_come_while_a_write_is_due_at_once(world: World) -> None:
