@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Row, case, func, select
+from sqlalchemy import ColumnElement, Row, case, func, not_, select
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR, MINUTE
@@ -49,6 +49,9 @@ MOST_JOBS, WORTH_JOBS = 4_000, 2_000
 #: The most jobs that a step adds after they have ended late.
 MOST_LATE = 200
 QUARTER = 15 * MINUTE
+
+
+_Row = Row[*tuple[Any, ...]]
 
 
 class Span(Struct, frozen=True):
@@ -174,19 +177,14 @@ def next_step(session: Session, workspace_id: str, span: Span) -> Step:
     """Reads what the roll-up does not have yet: jobs that ended late, and the next jobs after the span."""
     step = Step(workspace_id, span, _end_of_step(session, workspace_id, span))
     step.more = step.until > span.until and step.until // HOUR * HOUR + HOUR <= now(session) - LAG
-    fresh: Sequence[Row[*tuple[Any, ...]]] = ()
+    fresh: Sequence[_Row] = ()
     if step.until > span.until:
         fresh = session.execute(
             select(*_COLUMNS).where(
                 Job.workspace_id == workspace_id, Job.created_at >= span.until, Job.created_at < step.until
             )
         ).all()
-    carried = session.execute(
-        select(*_COLUMNS, RollupCarried.counted, RollupCarried.job_id)
-        .outerjoin_from(RollupCarried, Job, Job.id == RollupCarried.job_id)
-        .where(RollupCarried.workspace_id == workspace_id)
-    ).all()
-    late = [row for row in carried if not row.counted and row.completed_at is not None][:MOST_LATE]
+    carried, late = read_carried(session, workspace_id, only_late=step.until == span.until)
     step.more = step.more or len(late) == MOST_LATE or len(fresh) >= WORTH_JOBS
     _carry_on(step, fresh, carried, {row.id for row in late})
     ended = [row for row in [*fresh, *late] if row.completed_at is not None and row.created_at >= span.since]
@@ -196,6 +194,22 @@ def next_step(session: Session, workspace_id: str, span: Span) -> Step:
     if step.until > span.until:
         _add_busy(session, step, [*fresh, *(row for row in carried if row.id is not None)])
     return step
+
+
+def read_carried(session: Session, workspace_id: str, *, only_late: bool) -> tuple[list[_Row], list[_Row]]:
+    """Returns the carried jobs, and those of them that have ended and are not in the sums: MOST_LATE at most. `only_late`:
+    the others are not read, because the span stays as it is.
+    """
+    statement = (
+        select(*_COLUMNS, RollupCarried.counted, RollupCarried.job_id)
+        .outerjoin_from(RollupCarried, Job, Job.id == RollupCarried.job_id)
+        .where(RollupCarried.workspace_id == workspace_id)
+    )
+    if only_late:
+        is_late = not_(RollupCarried.counted), Job.completed_at.is_not(None)
+        statement = statement.where(*is_late).limit(MOST_LATE)
+    carried = list(session.execute(statement).all())
+    return carried, [row for row in carried if not row.counted and row.completed_at is not None][:MOST_LATE]
 
 
 def _end_of_step(session: Session, workspace_id: str, span: Span) -> int:
@@ -221,7 +235,7 @@ def _end_of_step(session: Session, workspace_id: str, span: Span) -> int:
 
 
 def _carry_on(
-    step: Step, fresh: Iterable[Row[*tuple[Any, ...]]], carried: Iterable[Row[*tuple[Any, ...]]], late: AbstractSet[str]
+    step: Step, fresh: Iterable[_Row], carried: Iterable[_Row], late: AbstractSet[str]
 ) -> None:
     """Decides which jobs are carried after the step. `late`: carried ones that the step adds to the sums."""
     for row in carried:
@@ -235,7 +249,7 @@ def _carry_on(
             step.carried[row.id] = row.completed_at is not None
 
 
-def _add_jobs(step: Step, ended: Iterable[Row[*tuple[Any, ...]]]) -> None:
+def _add_jobs(step: Step, ended: Iterable[_Row]) -> None:
     for row in ended:
         key = (row.created_at // HOUR * HOUR, row.flow_id, row.environment, row.key_id, row.status, row.code)
         count, last = step.jobs.get(key, (0, 0))
@@ -290,7 +304,7 @@ def scopes_of(flow_id: str, environment: str, key_id: str) -> Iterator[Scope]:
             yield Scope(flow, environment, key_id)
 
 
-def _add_durations(session: Session, step: Step, ended: Iterable[Row[*tuple[Any, ...]]]) -> None:
+def _add_durations(session: Session, step: Step, ended: Iterable[_Row]) -> None:
     alike: dict[tuple[int, str, str, str, str], dict[int, int]] = {}
     for row in ended:
         if row.started_at is None:
@@ -338,7 +352,7 @@ def begin_of(row: Any) -> int | None:
     return row.created_at if row.batch_id is None and not waited else row.enqueued_at
 
 
-def _add_busy(session: Session, step: Step, rows: Iterable[Row[*tuple[Any, ...]]]) -> None:
+def _add_busy(session: Session, step: Step, rows: Iterable[_Row]) -> None:
     """Adds the most jobs at once in each minute of the step."""
     since, until = step.before.until, step.until
     alike: dict[tuple[str, str, str], list[tuple[int, int]]] = {}

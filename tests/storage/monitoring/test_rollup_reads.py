@@ -25,7 +25,18 @@ from storage.monitoring.figures import Figures, read_figures
 from storage.monitoring.overview import list_activity
 from storage.monitoring.period import RANGES, Filters, Period
 from storage.monitoring.rollup_reads import source_of
-from storage.monitoring.rollup_writes import MOST_JOBS, Span, begin, find_span, first_step, next_step, prepare, store
+from storage.monitoring.rollup_writes import (
+    MOST_JOBS,
+    MOST_LATE,
+    Span,
+    begin,
+    find_span,
+    first_step,
+    next_step,
+    prepare,
+    read_carried,
+    store,
+)
 from storage.settings import SERVER, put_setting
 from storage.tables import Job
 from tests.databases import open_database
@@ -243,6 +254,29 @@ def test_the_figures_of_a_long_period_read_few_jobs(world: World) -> None:
 
     assert sum(until - since for since, until in source.read) <= 2 * HOUR
     assert world.figures("30d").requests == 59
+
+
+def test_a_step_that_adds_late_jobs_only_reads_no_others(world: World) -> None:
+    flow = world.flow()
+    for _ in range(MOST_LATE + 20):
+        world.job(flow, NOW - 5 * HOUR, None, status="queued", counted=False, batch_id="batch_1")
+    span = fold(world)
+    some = "select id from jobs order by id limit :late"
+    end = f"update jobs set status = 'completed', started_at = :at, completed_at = :at where id in ({some})"
+    world.database.write_now(lambda session: session.execute(text(end), {"at": NOW - MINUTE, "late": 5}))
+
+    step = world.database.read_now(next_step, world.workspace_id, span)
+    assert (step.until, sum(jobs for jobs, _last in step.jobs.values()), step.more) == (span.until, 5, False)
+    carried, late = world.database.read_now(read_carried, world.workspace_id, only_late=True)
+    assert (len(carried), len(late)) == (5, 5)
+
+    world.database.write_now(lambda session: session.execute(text(end), {"at": NOW - MINUTE, "late": MOST_LATE + 20}))
+    assert world.database.read_now(next_step, world.workspace_id, span).more
+    carried, late = world.database.read_now(read_carried, world.workspace_id, only_late=True)
+    assert (len(carried), len(late)) == (MOST_LATE, MOST_LATE)
+    fold(world)
+    assert world.number("select sum(jobs) from rollup_jobs") == MOST_LATE + 20
+    compare(world)
 
 
 def test_a_step_stays_small_however_many_jobs_there_are(world: World) -> None:
