@@ -35,6 +35,7 @@ from storage.monitoring.rollup_writes import (
     next_step,
     prepare,
     read_carried,
+    start_later,
     store,
 )
 from storage.settings import SERVER, put_setting
@@ -254,6 +255,35 @@ def test_the_figures_of_a_long_period_read_few_jobs(world: World) -> None:
 
     assert sum(until - since for since, until in source.read) <= 2 * HOUR
     assert world.figures("30d").requests == 59
+
+
+def test_how_many_jobs_ran_at_once_comes_from_the_roll_up_in_a_workspace_younger_than_the_period(world: World) -> None:
+    flow = world.flow()
+    for hours in range(1, 60):
+        world.job(flow, NOW - hours * HOUR, 1_000)
+    fold(world)
+    compare(world)
+    nine = "[" + ", ".join(["9"] * 60) + "]"
+    world.database.write_now(lambda session: session.execute(text("update rollup_busy set most = :nine"), {"nine": nine}))
+
+    assert max(world.curves("30d").at_once) == 9
+
+    world.job(flow, NOW - 4 * DAY, None)  # before the span: its roll-up does not know of it
+    assert max(world.curves("30d").at_once) == 2
+
+
+def test_sums_from_before_the_span_are_not_shown_in_a_workspace_younger_than_the_period(world: World) -> None:
+    flow = world.flow()
+    for hours in range(1, 60):
+        world.job(flow, NOW - hours * HOUR, 1_000)
+    fold(world)
+    since = (NOW - 30 * HOUR) // HOUR * HOUR
+    world.database.write_now(start_later, world.workspace_id, since)
+    world.database.write_now(
+        lambda session: session.execute(text("delete from jobs where created_at < :since"), {"since": since})
+    )
+
+    compare(world)
 
 
 def test_a_step_that_adds_late_jobs_only_reads_no_others(world: World) -> None:
