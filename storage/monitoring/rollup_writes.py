@@ -21,6 +21,7 @@ from sqlalchemy import ColumnElement, Row, case, func, not_, select
 from sqlalchemy.orm import Session
 
 from engine.core.clock import DAY, HOUR, MINUTE
+from storage.costs import MOST_NANOS, as_nanos, sum_nanos
 from storage.database import now
 from storage.error_codes import ERROR_CODE
 from storage.jobs import PUBLIC
@@ -234,9 +235,7 @@ def _end_of_step(session: Session, workspace_id: str, span: Span) -> int:
     return end
 
 
-def _carry_on(
-    step: Step, fresh: Iterable[_Row], carried: Iterable[_Row], late: AbstractSet[str]
-) -> None:
+def _carry_on(step: Step, fresh: Iterable[_Row], carried: Iterable[_Row], late: AbstractSet[str]) -> None:
     """Decides which jobs are carried after the step. `late`: carried ones that the step adds to the sums."""
     for row in carried:
         counted = row.counted or row.id in late
@@ -280,7 +279,7 @@ def _add_calls(session: Session, step: Step, late: Sequence[str]) -> None:
         rows = session.execute(
             select(
                 *by,
-                func.sum(func.coalesce(ModelCall.cost_nanos, 0)),
+                sum_nanos(ModelCall.cost_nanos),
                 func.count(),
                 func.sum(case((ModelCall.cost_nanos.is_(None), 1), else_=0)),
             )
@@ -291,7 +290,11 @@ def _add_calls(session: Session, step: Step, late: Sequence[str]) -> None:
         for *key, nanos, calls, unknown in rows:
             name = (int(key[0]), int(key[1]), *key[2:])
             before = step.calls.get(name, (0, 0, 0))
-            step.calls[name] = (before[0] + int(nanos), before[1] + calls, before[2] + int(unknown))
+            step.calls[name] = (
+                min(before[0] + as_nanos(nanos), MOST_NANOS),
+                before[1] + calls,
+                before[2] + int(unknown),
+            )
 
 
 def scopes_of(flow_id: str, environment: str, key_id: str) -> Iterator[Scope]:
@@ -414,14 +417,15 @@ _ADD_JOBS = Statement(
     """
 )
 _ADD_CALLS = Statement(
-    """
+    f"""
     insert into rollup_calls (workspace_id, start, at, flow_id, environment, key_id, connection, model,
                               nanos, calls, unknown)
     values (:workspace_id, :start, :at, :flow_id, :environment, :key_id, :connection, :model, :nanos, :calls, :unknown)
     on conflict (workspace_id, start, at, flow_id, environment, key_id, connection, model) do update
-       set nanos = rollup_calls.nanos + excluded.nanos, calls = rollup_calls.calls + excluded.calls,
+       set nanos = case when rollup_calls.nanos > {MOST_NANOS} - excluded.nanos then {MOST_NANOS}
+                        else rollup_calls.nanos + excluded.nanos end, calls = rollup_calls.calls + excluded.calls,
            unknown = rollup_calls.unknown + excluded.unknown
-    """
+    """  # noqa: S608 - no outside text
 )
 _SCOPE = ("flow_id", "environment", "key_id")
 _PUT_DURATIONS = insert_into(

@@ -17,6 +17,7 @@ from engine.core.clock import DAY, HOUR, MINUTE
 from engine.jobs.server.erasing import erase
 from engine.jobs.server.retention import ROWS_MONTHS, Retention
 from engine.jobs.server.rollup import Rollup
+from storage.costs import MOST_NANOS
 from storage.jobs import find_job
 from storage.monitoring.counts import Took
 from storage.monitoring.curves import Curves, read_curves
@@ -38,9 +39,11 @@ from storage.monitoring.rollup_writes import (
     start_later,
     store,
 )
+from storage.server_figures import server_figures
 from storage.settings import SERVER, put_setting
 from storage.tables import Job
 from tests.databases import open_database
+from tests.engine.jobs.world import add_workspace
 from tests.logical_time import StillClock
 from tests.storage.monitoring.test_overview import NOW, World
 from ui.kit.text import duration
@@ -264,7 +267,9 @@ def test_how_many_jobs_ran_at_once_comes_from_the_roll_up_in_a_workspace_younger
     fold(world)
     compare(world)
     nine = "[" + ", ".join(["9"] * 60) + "]"
-    world.database.write_now(lambda session: session.execute(text("update rollup_busy set most = :nine"), {"nine": nine}))
+    world.database.write_now(
+        lambda session: session.execute(text("update rollup_busy set most = :nine"), {"nine": nine})
+    )
 
     assert max(world.curves("30d").at_once) == 9
 
@@ -307,6 +312,52 @@ def test_a_step_that_adds_late_jobs_only_reads_no_others(world: World) -> None:
     fold(world)
     assert world.number("select sum(jobs) from rollup_jobs") == MOST_LATE + 20
     compare(world)
+
+
+def test_costs_that_are_more_than_the_database_counts_to_break_no_figures(world: World) -> None:
+    """Such rows are those of older versions, which took every number of tokens that a model's server named."""
+    flow, huge = world.flow(), 2**63 - 10
+    for at in (NOW - 5 * HOUR, NOW - 5 * HOUR + 1, NOW - 3 * HOUR, NOW - 2_000):
+        world.call(world.job(flow, at), flow, at, huge)
+    world.call(late := world.job(flow, NOW - 5 * HOUR, None), flow, NOW - 5 * HOUR, huge)
+    assert world.database.read_now(server_figures).last_hour_nanos == MOST_NANOS
+    assert world.figures().cost.nanos == 3 * MOST_NANOS
+
+    fold(world)
+    assert world.number("select max(nanos) from rollup_calls") == MOST_NANOS
+    world.database.write_now(
+        lambda session: session.execute(
+            text("update jobs set status = 'completed', completed_at = :at where id = :id"), {"at": NOW, "id": late}
+        )
+    )
+    fold(world)
+    assert world.number("select count(*) from rollup_carried where not counted") == 0
+    assert world.number("select max(nanos) from rollup_calls") == MOST_NANOS
+    assert (world.figures().cost.nanos, world.figures("30d").cost.nanos) == (3 * MOST_NANOS, 2 * MOST_NANOS)
+
+
+@pytest.mark.parametrize("faulty", [0, 1])
+def test_a_workspace_that_cannot_be_added_up_leaves_the_others(
+    world: World, caplog: pytest.LogCaptureFixture, faulty: int
+) -> None:
+    worlds = (world, World(world.database, world.clock, world.database.write_now(add_workspace)))
+    flows = [one.flow() for one in worlds]
+    for one, flow in zip(worlds, flows, strict=True):
+        one.job(flow, NOW - 5 * HOUR)
+    fold(world)
+    broken = {"id": worlds[faulty].workspace_id, "counts": "[1]"}  # a time without its count
+    sql = "update rollup_durations set counts = :counts where workspace_id = :id"
+    world.database.write_now(lambda session: session.execute(text(sql), broken))
+    for one, flow in zip(worlds, flows, strict=True):
+        one.job(flow, NOW + 5 * MINUTE)
+    world.clock.at += 2 * HOUR
+    assert not Rollup(world.database, rest=0).run(60)
+
+    sums = "select sum(jobs) from rollup_jobs where workspace_id = :id"
+    assert [world.number(sums, id=one.workspace_id) for one in worlds] == [1 if at == faulty else 2 for at in (0, 1)]
+    assert worlds[1 - faulty].figures().requests == 2
+    assert "were not added up" in caplog.text
+    caplog.clear()
 
 
 def test_a_step_stays_small_however_many_jobs_there_are(world: World) -> None:
