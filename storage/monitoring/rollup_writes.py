@@ -6,7 +6,8 @@ jobs accepted later, and those of the span that had not ended when it passed the
 at every moment, whether the roll-up is far behind or not.
 
 A step is read first and stored by a small write afterwards. Nobody else writes to these tables, except that `withdraw`
-and `start_later` take jobs out of the span.
+and `start_later` take jobs out of the span, and that a job which is accepted within the span, because the clock was set
+back, ends it (`storage/span_guard.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from storage.database import now
 from storage.error_codes import ERROR_CODE
 from storage.jobs import PUBLIC
 from storage.monitoring.durations import add_packed, packed, packed_as_shown
+from storage.span_guard import MARGIN, SPAN_GUARD
 from storage.statements import Statement, insert_into, to_json
 from storage.tables import (
     Job,
@@ -126,7 +128,7 @@ def first_step(session: Session, workspace_id: str) -> Step:
         .order_by(Job.created_at)
         .limit(1)
     )
-    since = min(at if oldest is None else oldest, at) // HOUR * HOUR
+    since = min(at if oldest is None else oldest, at - LAG) // HOUR * HOUR
     earlier = session.execute(
         select(Job.id, Job.completed_at).where(
             Job.workspace_id == workspace_id,
@@ -464,8 +466,15 @@ def prepare(step: Step) -> Rows:
 
 
 def store(session: Session, rows: Rows) -> bool:
-    """Stores a step. False, and nothing is stored, when the span is not the one from which the step was read."""
+    """Stores a step. False, and nothing is stored, when the span is not the one from which the step was read, or when the
+    clock was set back since.
+    """
     step, span = rows.step, rows.step.before
+    at = now(session)
+    if step.until > max(span.until, at - MARGIN):
+        return False
+    if (guard := session.info.get(SPAN_GUARD)) is not None:
+        guard.note(at)
     mine = {"workspace_id": step.workspace_id}
     if _MOVE.row(session, {**mine, "since": span.since, "until": step.until, "before": span.until}) is None:
         return False

@@ -14,10 +14,13 @@ from sqlalchemy.orm import Session
 
 from engine.actions.workspaces import ensure_workspace
 from engine.core.clock import DAY, HOUR, MINUTE
+from engine.core.ids import new_job_id
 from engine.jobs.server.erasing import erase
 from engine.jobs.server.retention import ROWS_MONTHS, Retention
 from engine.jobs.server.rollup import Rollup
 from storage.costs import MOST_NANOS
+from storage.database import Database
+from storage.job_changes import insert_job
 from storage.jobs import find_job
 from storage.monitoring.counts import Took
 from storage.monitoring.curves import Curves, read_curves
@@ -246,6 +249,91 @@ def test_jobs_that_retention_removes_and_a_clock_that_is_set_back_leave_no_trace
     world.clock.at += 3 * DAY
     fold(world)
     compare(world)
+
+
+def accept(world: World, flow_id: str, database: Database | None = None, *, fails: bool = False) -> None:
+    """Accepts a job with what accepts all jobs; it ends at once. `fails`: the transaction does not succeed."""
+
+    def work(session: Session) -> None:
+        more = {"flow_version": 1, "counted": True, "limit_ms": 1_000, "steps_total": 1, "request_id": "req"}
+        of = {"id": new_job_id(), "workspace_id": world.workspace_id, "flow_id": flow_id, "environment": "live"}
+        insert_job(session, {**of, **more}, ("{}", 2))
+        if fails:
+            raise _RolledBack
+        ended = "update jobs set status = 'completed', started_at = created_at, completed_at = created_at + 5 where id = :id"
+        session.execute(text(ended), of)
+
+    (database or world.database).write_now(work)
+
+
+@pytest.mark.parametrize(
+    ("idle", "back"),
+    [(0, 5 * MINUTE), (MINUTE // 2, HOUR), (2 * HOUR, 2 * HOUR), (2 * HOUR, 10 * DAY), (20 * DAY, 20 * DAY)],
+)
+def test_jobs_that_are_accepted_while_the_clock_is_behind_for_a_moment_are_in_all_figures(
+    world: World, idle: int, back: int
+) -> None:
+    flow = world.flow()
+    world.job(flow, world.clock.at - 9 * DAY)
+    accept(world, flow)
+    world.clock.at += 2 * HOUR
+    accept(world, flow)
+    world.clock.at += idle + 3 * MINUTE
+    fold(world)
+
+    world.clock.at -= back
+    with pytest.raises(_RolledBack):
+        accept(world, flow, fails=True)
+    for _ in range(3):
+        accept(world, flow)
+        world.clock.at += 1
+    world.clock.at += back + 10 * MINUTE
+    assert world.figures("30d").requests == 6
+    fold(world)
+    compare(world)
+
+
+def test_the_first_jobs_after_a_start_with_a_clock_that_is_behind_are_in_all_figures(
+    world: World, new_data: Path
+) -> None:
+    flow = world.flow()
+    world.job(flow, NOW - 20 * DAY)
+    accept(world, flow)
+    world.clock.at += 4 * HOUR
+    fold(world)
+
+    world.clock.at -= 3 * HOUR
+    started = open_database(new_data, clock=world.clock)
+    accept(world, flow, started)
+    accept(world, flow, started)
+    started.close()
+    world.clock.at += 3 * HOUR + MINUTE
+    assert world.figures("30d").requests == 4
+    compare(world)
+
+
+def test_a_clock_that_goes_on_leaves_the_span(world: World) -> None:
+    flow = world.flow()
+    accept(world, flow)
+    for pause in (3 * HOUR, 1, MINUTE // 2, MINUTE, 30 * MINUTE, -MINUTE // 2, 2 * HOUR, 0):
+        world.clock.at += pause
+        span = fold(world)
+        accept(world, flow)
+        assert world.database.read_now(find_span, world.workspace_id) == span
+        compare(world)
+
+
+def test_a_step_that_was_read_before_the_clock_was_set_back_is_not_stored(world: World) -> None:
+    flow = world.flow()
+    accept(world, flow)
+    span = fold(world)
+    world.clock.at += 3 * HOUR
+    step = world.database.read_now(next_step, world.workspace_id, span)
+    assert step.until > NOW
+
+    world.clock.at -= 3 * HOUR
+    assert not world.database.write_now(store, prepare(step))
+    assert world.database.read_now(find_span, world.workspace_id) == span
 
 
 def test_the_figures_of_a_long_period_read_few_jobs(world: World) -> None:
