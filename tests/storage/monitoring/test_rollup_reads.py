@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec.structs import replace
@@ -13,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from engine.actions.workspaces import ensure_workspace
-from engine.core.clock import DAY, HOUR, MINUTE
+from engine.core.clock import DAY, HOUR, MINUTE, Millis
 from engine.core.ids import new_job_id
 from engine.jobs.server.erasing import erase
 from engine.jobs.server.retention import ROWS_MONTHS, Retention
@@ -334,6 +337,38 @@ def test_a_step_that_was_read_before_the_clock_was_set_back_is_not_stored(world:
     world.clock.at -= 3 * HOUR
     assert not world.database.write_now(store, prepare(step))
     assert world.database.read_now(find_span, world.workspace_id) == span
+
+
+@pytest.mark.parametrize("name", ["7d", "30d"])
+def test_a_job_is_shown_on_its_day_when_the_clocks_changed_since(world: World, name: str) -> None:
+    berlin, flow = ZoneInfo("Europe/Berlin"), world.flow()
+
+    def at(day: int, hour: int, minute: int) -> Millis:
+        return Millis(round(datetime(2026, 10, day, hour, minute, tzinfo=berlin).timestamp() * 1_000))
+
+    world.clock.at = at(29, 12, 0)
+    expected: dict[Any, int] = {}
+    for day, hour in itertools.product((20, 23, 24, 25, 26, 28), (0, 5, 6, 17, 18, 23)):
+        for minute in (0, 10, 59):
+            world.call(world.job(flow, at(day, hour, minute), 1_000), flow, at(day, hour, minute), 7)
+            slot = (day, hour // 6 * 6 if name == "7d" else 0)
+            if world.clock.at - at(day, hour, minute) < RANGES[name][0]:
+                expected[slot] = expected.get(slot, 0) + 1
+    period = Period.in_zone(world.clock.at, name, berlin)
+
+    def look(session: Session) -> Any:
+        mine = (session, world.workspace_id, Filters(), period)
+        return shown(read_figures(*mine)), shown(read_curves(*mine))
+
+    fold(world)
+    figures = world.database.read_now(read_figures, world.workspace_id, Filters(), period)
+    found = {}
+    for start, by_status in zip(period.starts, figures.statuses, strict=True):
+        local = datetime.fromtimestamp(start / 1_000, berlin)
+        if by_status:
+            found[local.day, local.hour] = by_status["completed"]
+    assert found == expected
+    assert world.database.read_now(look) == from_rows(world, look)
 
 
 def test_the_figures_of_a_long_period_read_few_jobs(world: World) -> None:
